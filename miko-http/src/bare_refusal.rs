@@ -11,6 +11,7 @@ use std::task::{Context, Poll, ready};
 
 use hyper::StatusCode;
 use miko_rpc::Error;
+use miko_shared::server::Metrics;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 
 use crate::progress::Progress;
@@ -21,13 +22,15 @@ use crate::status::id_of;
 pub(crate) struct RefusingStream<S> {
     stream: S,
     progress: Rc<Progress>,
+    /// Counts the bytes.
+    metrics: Rc<Metrics>,
     /// A refusal that is being written, and how much of it was.
     refusal: Option<(Vec<u8>, usize)>,
 }
 
 impl<S> RefusingStream<S> {
-    pub(crate) fn new(stream: S, progress: &Rc<Progress>) -> Self {
-        Self { stream, progress: Rc::clone(progress), refusal: None }
+    pub(crate) fn new(stream: S, progress: &Rc<Progress>, metrics: &Rc<Metrics>) -> Self {
+        Self { stream, progress: Rc::clone(progress), metrics: Rc::clone(metrics), refusal: None }
     }
 }
 
@@ -36,6 +39,7 @@ impl<S: AsyncWrite + Unpin> RefusingStream<S> {
     fn poll_refusal(&mut self, context: &mut Context<'_>) -> Poll<io::Result<()>> {
         while let Some((bytes, written)) = &mut self.refusal {
             let count = ready!(Pin::new(&mut self.stream).poll_write(context, &bytes[*written..]))?;
+            self.metrics.protocols.record_sent(count);
             *written += count;
             if count == 0 || *written == bytes.len() {
                 self.refusal = None;
@@ -61,7 +65,9 @@ impl<S: AsyncRead + Unpin> AsyncRead for RefusingStream<S> {
     ) -> Poll<io::Result<()>> {
         let before = buffer.filled().len();
         let read = Pin::new(&mut self.stream).poll_read(context, buffer);
-        if buffer.filled().len() > before {
+        let count = buffer.filled().len() - before;
+        if count > 0 {
+            self.metrics.protocols.record_received(count);
             self.progress.record_read();
         }
         read
@@ -81,7 +87,9 @@ impl<S: AsyncWrite + Unpin> AsyncWrite for RefusingStream<S> {
             self.refusal = Some((refusal, 0));
             return Poll::Ready(Ok(bytes.len()));
         }
-        Pin::new(&mut self.stream).poll_write(context, bytes)
+        let count = ready!(Pin::new(&mut self.stream).poll_write(context, bytes))?;
+        self.metrics.protocols.record_sent(count);
+        Poll::Ready(Ok(count))
     }
 
     fn poll_flush(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {

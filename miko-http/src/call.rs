@@ -31,6 +31,7 @@ pub(crate) async fn call(asked: Asked, target: Target<'_>) -> Answer {
         }
     };
     let form = stream::Form::of_request(&asked.headers);
+    let counts = asked.connection.http.counts.clone();
     let has_session = session.is_some();
     let caller = session.unwrap_or_else(|| asked.single_call());
     let params = asked.json_text().await?;
@@ -39,7 +40,7 @@ pub(crate) async fn call(asked: Asked, target: Target<'_>) -> Answer {
     if let Some(handle) = stream_of(&result).filter(|handle| caller.has_stream(*handle))
         && (!has_session || form.is_some())
     {
-        return Ok(stream::respond(caller, handle, form.unwrap_or_default()));
+        return Ok(stream::respond(&counts, caller, handle, form.unwrap_or_default()));
     }
     if !has_session && caller.has_open() {
         return Err(sessions::required("what the result carries").into());

@@ -71,6 +71,7 @@ async fn serve_on(
     }
     let progress = Rc::<Progress>::default();
     let limits = connection.http.limits.clone();
+    let metrics = Rc::clone(connection.calls.metrics());
     let answering = Rc::clone(&progress);
     let service = service_fn(move |request: Request<Incoming>| {
         let exchange = Exchange::begin(&answering);
@@ -82,7 +83,7 @@ async fn serve_on(
         .header_read_timeout(limits.head_timeout)
         .max_buf_size(limits.head_size.max(MIN_HEAD_SIZE))
         .max_headers(limits.fields)
-        .serve_connection(TokioIo::new(RefusingStream::new(stream, &progress)), service);
+        .serve_connection(TokioIo::new(RefusingStream::new(stream, &progress, &metrics)), service);
     let ended = poll_fn(|context| serving.poll_without_shutdown(context)).await;
     let mut stream = serving.into_parts().io.into_inner();
     if let Err(fault) = &ended {
@@ -120,6 +121,7 @@ async fn answer(
         Ok(response) => response,
         Err(error) => reply::refused(&error),
     };
+    connection.http.counts.record_response(response.status());
     // No browser guesses another type than the one that is said.
     let headers = response.headers_mut();
     headers.insert(HeaderName::from_static("x-content-type-options"), HeaderValue::from_static("nosniff"));

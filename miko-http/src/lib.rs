@@ -13,6 +13,7 @@
 //! | the description of the routes | `openapi` |
 //! | header fields of our own | `headers` |
 //! | the transport of a proxy that calls a server over HTTP | [`HttpServer`], `client` |
+//! | what is counted | `metrics`, `counts` |
 //! | the routes of a Mikobase | `mikobase` (feature `mikobase`) |
 //!
 //! It runs in the thread and the runtime of the server. Calls take the same path as those of the server's own
@@ -25,11 +26,13 @@ mod body;
 mod call;
 mod client;
 mod connection;
+mod counts;
 mod guard;
 mod headers;
 #[cfg(feature = "mikobase")]
 mod mikobase;
 
+mod metrics;
 mod openapi;
 mod options;
 mod progress;

@@ -15,6 +15,7 @@ pub(crate) fn describe(surface: &Surface) -> Value {
         ("/health", "get", "Whether the server answers. Needs no authentication."),
         ("/surface", "get", "The surface of the interface."),
         ("/openapi.json", "get", "This description."),
+        ("/metrics", "get", "What the server has counted, in the text format of Prometheus."),
         ("/session", "post", "Opens a session, which lasts as long as this response."),
         ("/objects/{handle}/{method}", "post", "Calls a method of an object of the session."),
         ("/objects/{handle}", "delete", "Drops an object of the session."),

@@ -4,6 +4,7 @@ use std::fmt;
 use std::time::Duration;
 
 use crate::auth::Auth;
+use crate::counts::Counts;
 use crate::sessions::Sessions;
 
 /// HTTP, as a protocol that a server speaks beside its own.
@@ -20,6 +21,7 @@ pub struct Http {
     /// The names of this server in `Host` and `Origin`, without a port.
     pub(crate) hosts: Vec<String>,
     pub(crate) sessions: Sessions,
+    pub(crate) counts: Counts,
 }
 
 /// Bounds on what a client sends. The size of a body is bounded by the limit `frame_size` of the server, the
@@ -54,7 +56,13 @@ impl Http {
     /// HTTP for callers that `auth` lets in.
     pub fn new(auth: Auth) -> Self {
         let hosts = ["localhost", "127.0.0.1", "[::1]"].map(str::to_owned).to_vec();
-        Self { auth, limits: HttpLimits::default(), hosts, sessions: Sessions::default() }
+        Self {
+            auth,
+            limits: HttpLimits::default(),
+            hosts,
+            sessions: Sessions::default(),
+            counts: Counts::default(),
+        }
     }
 
     /// Sets the bounds on what a client sends.

@@ -13,7 +13,7 @@ use crate::call::{self, Target};
 #[cfg(feature = "mikobase")]
 use crate::mikobase;
 use crate::reply::{self, Answer};
-use crate::{guard, openapi, session, stream};
+use crate::{guard, metrics, openapi, session, stream};
 
 /// Answers a request.
 pub(crate) async fn answer(connection: &Rc<Connection>, request: Request<Incoming>) -> Answer {
@@ -44,6 +44,7 @@ async fn route(asked: Asked, segments: &[&str]) -> Answer {
     match *segments {
         ["surface"] => asked.only_get(|_| reply::json_of(surface)),
         ["openapi.json"] => asked.only_get(|_| reply::json_of(&openapi::describe(surface))),
+        ["metrics"] => asked.only_get(|asked| metrics::answer(&asked)),
         ["session"] => {
             asked.check_method(&[Method::POST])?;
             session::open(&asked)

@@ -31,6 +31,10 @@ impl Sessions {
         session.map(Some).ok_or_else(gone)
     }
 
+    pub(crate) fn count(&self) -> usize {
+        self.0.borrow().len()
+    }
+
     pub(crate) fn add(&self, id: Id, session: Rc<JsonConnection>) {
         self.0.borrow_mut().insert(id, session);
     }

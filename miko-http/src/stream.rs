@@ -13,6 +13,7 @@ use serde_json::value::RawValue;
 
 use crate::asked::Asked;
 use crate::body::{Pieces, ResponseBody};
+use crate::counts::{Counts, OpenStream};
 use crate::refusal;
 use crate::reply::{self, Answer};
 
@@ -96,22 +97,29 @@ pub(crate) fn read(asked: &Asked, handle: u64) -> Answer {
         let message = "there is no such stream in this session";
         return Err(Error::new(ErrorId::SESSION_GONE, message).with("handle", handle).into());
     }
-    Ok(respond(session, handle, Form::of_request(&asked.headers).unwrap_or_default()))
+    let counts = &asked.connection.http.counts;
+    Ok(respond(counts, session, handle, Form::of_request(&asked.headers).unwrap_or_default()))
 }
 
 /// A response whose body is a stream of this caller. The stream is released with it.
-pub(crate) fn respond(caller: Rc<JsonConnection>, handle: u64, form: Form) -> Response<ResponseBody> {
-    respond_with_ids(caller, handle, form, |_| true)
+pub(crate) fn respond(
+    counts: &Counts,
+    caller: Rc<JsonConnection>,
+    handle: u64,
+    form: Form,
+) -> Response<ResponseBody> {
+    respond_with_ids(counts, caller, handle, form, |_| true)
 }
 
 /// As [`respond`]. Of the events, those for whose items `has_id` holds have an id.
 pub(crate) fn respond_with_ids(
+    counts: &Counts,
     caller: Rc<JsonConnection>,
     handle: u64,
     form: Form,
     has_id: fn(&RawValue) -> bool,
 ) -> Response<ResponseBody> {
-    let items = Items { caller, handle, form, has_id, has_ended: false };
+    let items = Items { caller, handle, form, has_id, has_ended: false, _open: counts.open_stream() };
     reply::respond(StatusCode::OK, form.content_type(), ResponseBody::pieces(items))
 }
 
@@ -122,6 +130,7 @@ struct Items {
     form: Form,
     has_id: fn(&RawValue) -> bool,
     has_ended: bool,
+    _open: OpenStream,
 }
 
 impl Pieces for Items {

@@ -18,6 +18,7 @@ mod connection;
 mod connection_state;
 mod json_calls;
 mod load;
+mod metrics;
 mod parked_calls;
 mod peer_process;
 mod peers;
@@ -49,6 +50,7 @@ use self::busy_poll::BusyPoll;
 use self::calls::CallContext;
 pub use self::json_calls::{JsonCall, JsonCalls, JsonConnection, JsonReply};
 pub(crate) use self::load::runtime;
+pub use self::metrics::{CallOutcome, MethodCount, Metrics, Traffic};
 use self::parked_calls::ParkedCalls;
 use self::protocol::Listener;
 pub use self::protocol::{Accepted, AcceptedStream, Protocol, ProtocolSocket, WorkerAddress};
@@ -91,7 +93,8 @@ pub(crate) async fn serve<I: Interface + ?Sized>(
     let groups_commits = service.prefers_group_commit();
     let ServeOptions { tokens, limits, shared_status, activity, around, protocols } = options;
     let parked_calls = ParkedCalls::new(shared_status.clone());
-    let calls = CallContext { service, limits, activity, around, parked_calls };
+    let metrics = (!protocols.is_empty()).then(Rc::default);
+    let calls = CallContext { service, limits, activity, around, parked_calls, metrics };
     let busy_poll = BusyPoll::new(shared_status);
     let (peers, commit_batch) = Default::default();
     let shared = Rc::new(Shared { calls, tokens, busy_poll, peers, groups_commits, commit_batch });
@@ -193,6 +196,7 @@ async fn handle_accepted<I: Interface + ?Sized>(
     shared: Rc<Shared<I>>,
 ) {
     let connected = shared.peers.add(accepted.peer.pid, accepted.stream.descriptor());
+    let _open = calls.metrics().connect(|metrics| &metrics.protocols);
     accepted.refusal = shared.check_connections().err();
     protocol.serve(accepted, calls).await;
     // The stream was closed in the same poll: no other task has run in which its number could be taken for
@@ -206,6 +210,7 @@ async fn handle_accepted<I: Interface + ?Sized>(
 async fn handle_connection<I: Interface + ?Sized>(mut stream: UnixStream, pid: i32, shared: Rc<Shared<I>>) {
     let descriptor = stream.as_raw_fd();
     let connected = shared.peers.add(pid, descriptor);
+    let _open = shared.calls.metrics.as_ref().map(|metrics| metrics.connect(|metrics| &metrics.wire));
     if let Some(admission::Admitted { peer, incoming }) = admission::admit(&mut stream, pid, &shared).await {
         debug!("admitted");
         connection::serve_calls(&mut stream, peer, incoming, &shared).await;

@@ -49,7 +49,7 @@ fn with_office(test: impl FnOnce(&PathBuf, &OfficeClient)) {
     share.join().unwrap();
 }
 
-fn with_http(http: Http, test: impl FnOnce(&PathBuf, &OfficeClient)) {
+pub fn with_http(http: Http, test: impl FnOnce(&PathBuf, &OfficeClient)) {
     let uds = Uds::new().unwrap().http_with(http);
     let (share, path) = http_office(&uds);
     test(&path, &OfficeClient::connect(share.path(), share.token()).unwrap());

@@ -61,13 +61,14 @@ fn check_status(response: &Response, output: &str) {
     assert_eq!(response.status >= 400, has_failed, "{response:?}");
 }
 
-/// The commands of the page with their outputs: each block `sh` is followed by a block `json`.
+/// The commands of the page with their outputs: each block `sh` is followed by a block `json` or `text`.
 fn examples(page: &str) -> Vec<Example> {
     let mut blocks = page.split("```").skip(1).step_by(2);
     let mut examples = Vec::new();
     while let Some(block) = blocks.next() {
         if let Some(command) = block.strip_prefix("sh\n") {
-            let output = blocks.next().unwrap().strip_prefix("json\n").unwrap();
+            let output = blocks.next().unwrap();
+            let output = output.strip_prefix("json\n").or_else(|| output.strip_prefix("text\n")).unwrap();
             examples.push(Example { command: command.to_owned(), output: output.trim_end().to_owned() });
         }
     }

@@ -23,6 +23,7 @@ mod histories;
 mod hooks;
 mod http;
 mod http_client;
+mod http_metrics;
 mod http_mikobase;
 mod http_page;
 mod http_proxy;
@@ -86,6 +87,7 @@ fn main() -> std::process::ExitCode {
         ("command", command::CASES),
         ("watch", watch::CASES),
         ("http", http::CASES),
+        ("http_metrics", http_metrics::CASES),
         ("http_mikobase", http_mikobase::CASES),
         ("http_proxy", http_proxy::CASES),
         ("serve", serve::CASES),

@@ -24,7 +24,7 @@ pub(super) async fn changes(asked: Asked) -> Answer {
     };
     let form = Form::of_request(&asked.headers).unwrap_or(Form::Events);
     let stream = stream_handle(&call(&caller, "changes", params).await?)?;
-    Ok(stream::respond_with_ids(caller, stream, form, ends_a_transaction))
+    Ok(stream::respond_with_ids(&asked.connection.http.counts, caller, stream, form, ends_a_transaction))
 }
 
 /// Whether a change is the last one of its transaction. A subscriber resumes after whole transactions, so the

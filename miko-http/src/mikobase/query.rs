@@ -23,6 +23,7 @@ pub(super) async fn q0(asked: Asked) -> Answer {
         None => asked.single_call(),
     };
     let form = stream::Form::of_request(&asked.headers);
+    let counts = asked.connection.http.counts.clone();
     let query = asked.json_text().await?;
     let params = one_param(&query)?;
     let method = if form.is_some() { "select_stream" } else { "q0" };
@@ -30,7 +31,7 @@ pub(super) async fn q0(asked: Asked) -> Answer {
     match form {
         Some(form) => {
             let stream = stream_handle(&response)?;
-            Ok(stream::respond(caller, stream, form))
+            Ok(stream::respond(&counts, caller, stream, form))
         }
         None => Ok(reply::json(response.get())),
     }

@@ -16,6 +16,7 @@ use tracing::{Level, enabled, warn};
 
 use super::activity::Activity;
 use super::around::{self, Around, CallInfo, Peer};
+use super::metrics::Metrics;
 use super::parked_calls::ParkedCalls;
 use super::service::Service;
 use super::session::{Parked, Session, charge_answer_memory, no_object};
@@ -39,6 +40,8 @@ pub(super) struct CallContext<I: ?Sized> {
     pub(super) around: Option<Rc<Around>>,
     /// The bytes of the calls that wait at a gate.
     pub(super) parked_calls: ParkedCalls,
+    /// Only if the server speaks another protocol.
+    pub(super) metrics: Option<Rc<Metrics>>,
 }
 
 /// What a call needs of its connection.
@@ -208,6 +211,7 @@ fn try_serve_call<I: Interface + ?Sized>(
         is_retry: *is_retry,
         passes,
         locals,
+        count: context.metrics.as_deref().map(|metrics| CallCount { metrics, surface, began: now }),
         outcome: AttemptOutcome::default(),
     };
     let served = enclose_response(call.id, context.limits.frame_size, outgoing, |answer, limit| {
@@ -249,7 +253,16 @@ pub(super) struct Attempt<'a> {
     pub(super) passes: &'a mut Vec<Pass>,
     /// What is kept for the connection.
     pub(super) locals: &'a mut ConnectionLocals,
+    /// Where the call is counted when it has ended.
+    pub(super) count: Option<CallCount<'a>>,
     pub(super) outcome: AttemptOutcome,
+}
+
+/// What is needed to count a call.
+pub(super) struct CallCount<'m> {
+    pub(super) metrics: &'m Metrics,
+    pub(super) surface: &'static Surface,
+    pub(super) began: Instant,
 }
 
 /// What is known of an attempt from the call itself, whatever the hook returns.
@@ -272,7 +285,7 @@ impl Attempt<'_> {
         hook: Option<&Around>,
         run: &mut impl FnMut() -> Result<Served, Error>,
     ) -> Result<Served, Error> {
-        let Self { peer, deadline, ends, is_retry, passes, locals, outcome } = self;
+        let Self { peer, deadline, ends, is_retry, passes, locals, count, outcome } = self;
         let mut serve = || {
             let (passes_before, locals_before) = (std::mem::take(*passes), std::mem::take(*locals));
             let entered = CallGates { passes: passes_before, parked: None, locals: locals_before };
@@ -284,14 +297,20 @@ impl Attempt<'_> {
             outcome.is_pending = matches!(served, Ok(Served::Pending));
             served
         };
-        serving::run(|| match (hook, method) {
+        let served = serving::run(|| match (hook, method) {
             // The hook has seen a retried call before it was parked.
             (Some(hook), Some(method)) if !*is_retry => {
                 let info = CallInfo { method, peer, deadline: *deadline };
                 around::run(hook, &info, &mut serve)
             }
             _ => serve(),
-        })
+        });
+        if let Some(CallCount { metrics, surface, began }) = count
+            && outcome.parked.is_none()
+        {
+            metrics.record_call(surface, method, &served, began.elapsed());
+        }
+        served
     }
 }
 

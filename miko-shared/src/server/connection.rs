@@ -25,7 +25,7 @@ pub(super) async fn serve_calls<I: Interface + ?Sized>(
     shared: &Shared<I>,
 ) {
     let slot = Rc::default();
-    let mut state = ConnectionState::new(peer, incoming);
+    let mut state = ConnectionState::new(peer, incoming, shared.calls.metrics.clone());
     let mut peer_process = PeerProcess::default();
     let frame_size = shared.calls.limits.frame_size;
     loop {

@@ -1,6 +1,7 @@
 //! The state of one connection after its handshake: the bytes that have arrived, the bytes that are to be
 //! sent, and what lives with it.
 
+use std::rc::Rc;
 use std::time::Instant;
 
 use miko_rpc::memory::LARGE_FRAME;
@@ -8,6 +9,7 @@ use miko_rpc::{ConnectionLocals, Error, ErrorId, Handles, Interface, Pass, memor
 
 use super::around::Peer;
 use super::calls::{Answering, CallContext, serve_frame};
+use super::metrics::Metrics;
 use super::session::{Outgoing, Retry, Session};
 use crate::serving;
 use crate::wire::envelope::Envelope;
@@ -40,10 +42,11 @@ pub(super) struct ConnectionState {
     arrived: Instant,
     /// The error with which the connection is closed after `outgoing` is sent.
     pub(super) end: Option<Error>,
+    metrics: Option<Rc<Metrics>>,
 }
 
 impl ConnectionState {
-    pub(super) fn new(peer: Peer, incoming: FrameBuffer) -> Self {
+    pub(super) fn new(peer: Peer, incoming: FrameBuffer, metrics: Option<Rc<Metrics>>) -> Self {
         Self {
             peer,
             incoming,
@@ -53,6 +56,7 @@ impl ConnectionState {
             session: None,
             arrived: Instant::now(),
             end: None,
+            metrics,
         }
     }
 
@@ -158,6 +162,9 @@ impl ConnectionState {
 
     /// Forgets bytes that were sent.
     pub(super) fn record_sent(&mut self, count: usize) {
+        if let Some(metrics) = &self.metrics {
+            metrics.wire.record_sent(count);
+        }
         self.sent += count;
         if self.sent == self.outgoing.len() {
             self.outgoing.clear();
@@ -186,6 +193,9 @@ impl ConnectionState {
     /// Records `count` bytes that were read, and accounts for the memory of a large frame. If memory is full,
     /// refuses the frame before all of it has arrived.
     pub(super) fn receive(&mut self, count: usize, frame_size: usize) {
+        if let Some(metrics) = &self.metrics {
+            metrics.wire.record_received(count);
+        }
         self.incoming.filled(count);
         self.arrived = Instant::now();
         if self.incoming.len() > LARGE_FRAME

@@ -21,8 +21,9 @@ use tokio::time::{sleep_until, timeout_at};
 
 use super::activity::Activity;
 use super::around::{Around, Peer};
-use super::calls::{Attempt, AttemptOutcome, CallContext, FAR_FUTURE, report_slow};
+use super::calls::{Attempt, AttemptOutcome, CallContext, CallCount, FAR_FUTURE, report_slow};
 use super::connection_state::MAX_OPEN;
+use super::metrics::Metrics;
 use super::parked_calls::ParkedCalls;
 use super::session::{charge_answer_memory, drop_guarded};
 use crate::limits::Limits;
@@ -36,6 +37,7 @@ pub struct JsonCalls {
     activity: Arc<Activity>,
     around: Option<Rc<Around>>,
     parked_calls: ParkedCalls,
+    metrics: Rc<Metrics>,
 }
 
 /// One caller with all that lives with it: the objects and streams that its results have carried, and what
@@ -88,12 +90,18 @@ impl JsonCalls {
             activity: Arc::clone(&context.activity),
             around: context.around.clone(),
             parked_calls: context.parked_calls.clone(),
+            metrics: context.metrics.clone().unwrap_or_default(),
         }
     }
 
     /// The surface of the interface.
     pub fn surface(&self) -> &'static Surface {
         self.surface
+    }
+
+    /// What the server has counted.
+    pub fn metrics(&self) -> &Rc<Metrics> {
+        &self.metrics
     }
 
     /// The limits of the server.
@@ -245,6 +253,7 @@ impl JsonConnection {
             is_retry: target.is_retry,
             passes,
             locals,
+            count: Some(CallCount { metrics: &calls.metrics, surface: target.surface, began: now }),
             outcome: AttemptOutcome::default(),
         };
         let mut run = || {

@@ -1,0 +1,203 @@
+//! What a server has counted since it started. Only a server that speaks another protocol counts, since nobody
+//! asks the others.
+
+use std::cell::{Cell, RefCell};
+use std::collections::BTreeMap;
+use std::rc::Rc;
+use std::time::Duration;
+
+use miko_rpc::{Error, ErrorId, Method, Result, Served, Surface};
+
+/// The most outcomes that are told apart of a method: an interface makes its own ids, and some may be made
+/// from what a client sends.
+const MAX_OUTCOMES: usize = 64;
+
+/// What a server has counted since it started.
+#[derive(Debug, Default)]
+pub struct Metrics {
+    calls: RefCell<BTreeMap<MethodKey, MethodCount>>,
+    /// That of the server's own socket.
+    pub wire: Traffic,
+    /// That of the other protocols.
+    pub protocols: Traffic,
+}
+
+/// A method of an interface, by the names of both.
+type MethodKey = (&'static str, &'static str);
+
+/// The calls of a method.
+#[derive(Debug, Clone, Default)]
+#[non_exhaustive]
+pub struct MethodCount {
+    /// How often each outcome has come about.
+    pub outcomes: Vec<(CallOutcome, u64)>,
+    /// How long the thread of the server has run them.
+    pub time: Duration,
+}
+
+/// How a call has ended.
+#[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum CallOutcome {
+    /// The method returned a value.
+    Succeeded,
+    /// The call failed with this id.
+    Failed(ErrorId),
+    /// The method returned an error without an id, or one of too many ids.
+    OtherError,
+    /// The method returned, and its answer came later.
+    Later,
+}
+
+/// The connections of a kind, and their bytes.
+#[derive(Debug, Default)]
+pub struct Traffic {
+    open: Cell<u64>,
+    accepted: Cell<u64>,
+    received: Cell<u64>,
+    sent: Cell<u64>,
+}
+
+/// A connection that is open until this is dropped.
+#[derive(Debug)]
+pub(super) struct OpenConnection(Rc<Metrics>, fn(&Metrics) -> &Traffic);
+
+impl Metrics {
+    /// Calls `see` with each method that was called: the names of its interface and of itself, and the count.
+    pub fn each_method(&self, mut see: impl FnMut(&str, &str, &MethodCount)) {
+        self.calls.borrow().iter().for_each(|((interface, method), count)| see(interface, method, count));
+    }
+
+    /// Counts a call that has ended.
+    pub(super) fn record_call(
+        &self,
+        surface: &'static Surface,
+        method: Option<&'static Method>,
+        served: &Result<Served>,
+        time: Duration,
+    ) {
+        // Any text may be called; what is no method is counted together.
+        let method = method.map_or("", |method| &*method.name);
+        let mut calls = self.calls.borrow_mut();
+        let count = calls.entry((&*surface.interface, method)).or_default();
+        count.time += time;
+        count.record(CallOutcome::of(served));
+    }
+
+    pub(super) fn connect(self: &Rc<Self>, traffic: fn(&Self) -> &Traffic) -> OpenConnection {
+        let Traffic { open, accepted, .. } = traffic(self);
+        open.set(open.get() + 1);
+        accepted.set(accepted.get() + 1);
+        OpenConnection(Rc::clone(self), traffic)
+    }
+}
+
+impl Drop for OpenConnection {
+    fn drop(&mut self) {
+        let open = &(self.1)(&self.0).open;
+        open.set(open.get() - 1);
+    }
+}
+
+impl MethodCount {
+    fn record(&mut self, outcome: CallOutcome) {
+        let is_full = self.outcomes.len() >= MAX_OUTCOMES;
+        let known = self.outcomes.iter_mut().find(|(known, _)| *known == outcome);
+        match known {
+            Some((_, count)) => *count += 1,
+            None if is_full && outcome != CallOutcome::OtherError => self.record(CallOutcome::OtherError),
+            None => self.outcomes.push((outcome, 1)),
+        }
+    }
+}
+
+impl CallOutcome {
+    fn of(served: &Result<Served>) -> Self {
+        match served {
+            Ok(Served::Succeeded) => Self::Succeeded,
+            Ok(Served::Failed(Some(id))) => Self::Failed(id.clone()),
+            Ok(Served::Pending) => Self::Later,
+            Ok(_) => Self::OtherError,
+            Err(error) => Self::Failed(Error::id(error).clone()),
+        }
+    }
+}
+
+impl Traffic {
+    /// The number of open connections.
+    pub fn open(&self) -> u64 {
+        self.open.get()
+    }
+
+    /// The number of connections so far.
+    pub fn accepted(&self) -> u64 {
+        self.accepted.get()
+    }
+
+    /// The bytes that have arrived.
+    pub fn received(&self) -> u64 {
+        self.received.get()
+    }
+
+    /// The bytes that were sent.
+    pub fn sent(&self) -> u64 {
+        self.sent.get()
+    }
+
+    /// Counts bytes that have arrived.
+    pub fn record_received(&self, count: usize) {
+        self.received.set(self.received.get() + count as u64);
+    }
+
+    /// Counts bytes that were sent.
+    pub fn record_sent(&self, count: usize) {
+        self.sent.set(self.sent.get() + count as u64);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use miko_core::Mikobase;
+    use miko_rpc::Interface;
+
+    use super::*;
+
+    #[test]
+    fn outcomes_are_told_apart_up_to_a_bound() {
+        let metrics = Metrics::default();
+        let surface = <dyn Mikobase as Interface>::surface();
+        let record =
+            |served| metrics.record_call(surface, surface.method("q0"), &served, Duration::from_millis(1));
+        record(Ok(Served::Succeeded));
+        record(Ok(Served::Succeeded));
+        record(Ok(Served::Failed(None)));
+        for n in 0..2 * MAX_OUTCOMES {
+            let id = serde_json::from_value(format!("own-{n}").into()).unwrap();
+            record(Ok(Served::Failed(Some(id))));
+        }
+        record(Err(Error::new(ErrorId::INTERNAL, "")));
+        let mut seen = 0;
+        metrics.each_method(|interface, method, count| {
+            seen += 1;
+            assert_eq!((interface, method), ("Mikobase", "q0"));
+            assert_eq!(count.time, Duration::from_millis(4 + 2 * MAX_OUTCOMES as u64));
+            assert_eq!(count.outcomes.len(), MAX_OUTCOMES);
+            let of =
+                |outcome| count.outcomes.iter().find(|(known, _)| *known == outcome).map(|(_, count)| *count);
+            assert_eq!(of(CallOutcome::Succeeded), Some(2));
+            assert_eq!(of(CallOutcome::OtherError), Some(1 + MAX_OUTCOMES as u64 + 2 + 1));
+        });
+        assert_eq!(seen, 1);
+    }
+
+    #[test]
+    fn a_connection_is_open_until_it_is_dropped() {
+        let metrics = Rc::new(Metrics::default());
+        let one = metrics.connect(|metrics| &metrics.wire);
+        let other = metrics.connect(|metrics| &metrics.wire);
+        drop(one);
+        assert_eq!((metrics.wire.open(), metrics.wire.accepted(), metrics.protocols.open()), (1, 2, 0));
+        drop(other);
+        assert_eq!(metrics.wire.open(), 0);
+    }
+}

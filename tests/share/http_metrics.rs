@@ -1,0 +1,82 @@
+//! `GET /metrics`: what a server has counted, of all of its sockets.
+
+use std::collections::BTreeMap;
+
+use mikobase::prelude::*;
+use mikobase::{Auth, Http};
+
+use crate::harness::Case;
+use crate::http::with_http;
+use crate::http_client::{Client, Session};
+use crate::office::Office;
+
+pub const CASES: &[Case] = &[("what_is_counted_is_told_in_the_format_of_prometheus", metrics)];
+
+/// The samples of a text in Prometheus' format, by name and labels. Each must belong to the family before it.
+fn samples(text: &str) -> BTreeMap<String, f64> {
+    let mut family = "";
+    let mut samples = BTreeMap::new();
+    for line in text.lines() {
+        if let Some(described) = line.strip_prefix("# TYPE ") {
+            family = described.split(' ').next().unwrap();
+        } else if !line.starts_with("# HELP ") {
+            let (sample, value) = line.rsplit_once(' ').unwrap();
+            assert_eq!(sample.split('{').next(), Some(family), "{line}");
+            let before = samples.insert(sample.to_owned(), value.parse().unwrap());
+            assert_eq!(before, None, "{line}");
+        }
+    }
+    samples
+}
+
+fn metrics() {
+    with_http(Http::new(Auth::Peer), |path, office| {
+        // By the wire and by HTTP.
+        office.echo("one".to_owned()).unwrap();
+        let mut client = Client::connect(path);
+        client.post("/call/echo", &json!({"text": "two"}));
+        client.post("/call/echo", &json!({"text": 2}));
+        client.post("/call/nothing", &json!({}));
+        let session = Session::open(path);
+        let desk = client.post_in(&session.id, "/call/desk", &json!({"name": "x"})).json();
+        client.post_in(&session.id, &format!("/objects/{}/note", desk["object"]), &json!({"text": "x"}));
+        let mut stream = Client::connect(path);
+        stream.send_request("POST", "/call/news", "", b"");
+        assert_eq!(stream.head().status, 200);
+        let response = client.get("/metrics");
+        assert_eq!(response.headers["content-type"], "text/plain; version=0.0.4; charset=utf-8");
+        let samples = samples(response.text());
+        for (sample, expected) in [
+            (r#"mikobase_calls_total{interface="Office",method="echo",outcome="ok"}"#, 2.0),
+            (r#"mikobase_calls_total{interface="Office",method="echo",outcome="invalid_request"}"#, 1.0),
+            (r#"mikobase_calls_total{interface="Office",method="desk",outcome="ok"}"#, 1.0),
+            (r#"mikobase_calls_total{interface="Desk",method="note",outcome="ok"}"#, 1.0),
+            (r#"mikobase_connections{protocol="wire"}"#, 1.0),
+            (r#"mikobase_connections{protocol="http"}"#, 3.0),
+            (r#"mikobase_connections_total{protocol="http"}"#, 3.0),
+            (r#"mikobase_http_responses_total{status="404"}"#, 1.0),
+            (r#"mikobase_http_responses_total{status="400"}"#, 1.0),
+            ("mikobase_http_sessions", 1.0),
+            ("mikobase_http_streams", 1.0),
+        ] {
+            assert_eq!(samples.get(sample), Some(&expected), "{sample} in\n{}", response.text());
+        }
+        for sample in [
+            r#"mikobase_call_seconds_total{interface="Office",method="echo"}"#,
+            r#"mikobase_received_bytes_total{protocol="wire"}"#,
+            r#"mikobase_sent_bytes_total{protocol="wire"}"#,
+            r#"mikobase_received_bytes_total{protocol="http"}"#,
+            r#"mikobase_sent_bytes_total{protocol="http"}"#,
+            "process_resident_memory_bytes",
+            "process_open_fds",
+        ] {
+            assert!(samples.get(sample).is_some_and(|value| *value > 0.0), "{sample}");
+        }
+        let refused = client.post("/metrics", &json!({}));
+        assert_eq!((refused.status, &*refused.error_id()), (405, "method-not-allowed"));
+    });
+    let token = mikobase::Token::random().unwrap();
+    with_http(Http::new(Auth::Token(token)), |path, _| {
+        assert_eq!(Client::connect(path).get("/metrics").status, 401);
+    });
+}
