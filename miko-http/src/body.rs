@@ -7,6 +7,7 @@ use std::task::{Context, Poll};
 use hyper::body::{Body, Bytes, Frame, SizeHint};
 use miko_rpc::Result;
 
+use crate::gzip::{GzipPieces, Parts};
 use crate::progress::Exchange;
 
 /// The body of a response.
@@ -40,6 +41,21 @@ impl ResponseBody {
 
     pub(crate) fn pieces(pieces: impl Pieces + 'static) -> Self {
         Self { content: Content::Pieces(Box::new(pieces)), exchange: None }
+    }
+
+    /// The size of the content, if it is known.
+    pub(crate) fn known_size(&self) -> Option<u64> {
+        self.size_hint().exact()
+    }
+
+    /// The body compressed with gzip.
+    pub(crate) fn gzip(self) -> Self {
+        let pieces: Box<dyn Pieces> = match self.content {
+            Content::Whole(bytes) => Box::new(Parts(bytes)),
+            Content::Pieces(pieces) => pieces,
+            Content::Ended => return self,
+        };
+        Self { content: Content::Pieces(Box::new(GzipPieces::of(pieces))), ..self }
     }
 
     pub(crate) fn within(mut self, exchange: Exchange) -> Self {

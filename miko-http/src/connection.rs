@@ -26,7 +26,7 @@ use crate::client::{HttpServer, HttpTransport};
 use crate::options::Http;
 use crate::progress::{Exchange, Progress};
 use crate::status::status_of;
-use crate::{refusal, reply, routes};
+use crate::{gzip, refusal, reply, routes};
 
 /// The smallest buffer that hyper takes.
 const MIN_HEAD_SIZE: usize = 8 << 10;
@@ -117,6 +117,7 @@ async fn answer(
     request: Request<Incoming>,
     exchange: Exchange,
 ) -> Response<ResponseBody> {
+    let is_gzip_accepted = gzip::is_accepted(request.headers());
     let mut response = match routes::answer(connection, request).await {
         Ok(response) => response,
         Err(error) => reply::refused(&error),
@@ -126,7 +127,7 @@ async fn answer(
     let headers = response.headers_mut();
     headers.insert(HeaderName::from_static("x-content-type-options"), HeaderValue::from_static("nosniff"));
     headers.entry(hyper::header::CACHE_CONTROL).or_insert(HeaderValue::from_static("no-store"));
-    response.map(|body| body.within(exchange))
+    gzip::compress(response, is_gzip_accepted).map(|body| body.within(exchange))
 }
 
 /// Sends a refusal, after which the connection is closed. It is not waited for a client that does not read.

@@ -5,7 +5,7 @@
 //! of others cannot send without asking first.
 
 use hyper::HeaderMap;
-use hyper::header::{CONTENT_TYPE, HOST, HeaderValue, ORIGIN};
+use hyper::header::{CONTENT_ENCODING, CONTENT_TYPE, HOST, HeaderValue, ORIGIN};
 use miko_rpc::{Error, ErrorId, Result};
 
 /// Checks `Host` and `Origin` of a request by TCP. `hosts` are the names of this server, without a port.
@@ -51,6 +51,20 @@ pub(crate) fn check_json(headers: &HeaderMap) -> Result<()> {
         .with("allowed", "application/json"))
 }
 
+/// Checks that the body of a request is not compressed: nothing would bound what it becomes.
+///
+/// # Errors
+/// `unsupported-media-type`.
+pub(crate) fn check_coding(headers: &HeaderMap) -> Result<()> {
+    let is_plain = |value: &HeaderValue| value.as_bytes().eq_ignore_ascii_case(b"identity");
+    let Some(coding) = headers.get_all(CONTENT_ENCODING).iter().find(|value| !is_plain(value)) else {
+        return Ok(());
+    };
+    let message = "the body of a request is sent as it is: leave out `Content-Encoding`";
+    let found = String::from_utf8_lossy(coding.as_bytes()).into_owned();
+    Err(Error::new(ErrorId::UNSUPPORTED_MEDIA_TYPE, message).with("found", found).with("allowed", "identity"))
+}
+
 fn without_port(authority: &str) -> &str {
     match authority.rsplit_once(':') {
         Some((host, port)) if port.bytes().all(|byte| byte.is_ascii_digit()) => host,
@@ -93,6 +107,16 @@ mod tests {
         let mut twice = headers(&[(HOST, "localhost")]);
         twice.append(HOST, HeaderValue::from_static("localhost"));
         assert!(check_origin(&twice, &hosts).is_err());
+    }
+
+    #[test]
+    fn a_body_has_no_coding() {
+        assert!(check_coding(&HeaderMap::new()).is_ok());
+        assert!(check_coding(&headers(&[(CONTENT_ENCODING, "Identity")])).is_ok());
+        for coding in ["gzip", "br", "identity, gzip", ""] {
+            let refused = check_coding(&headers(&[(CONTENT_ENCODING, coding)])).unwrap_err();
+            assert!(refused.is(ErrorId::UNSUPPORTED_MEDIA_TYPE), "{coding}");
+        }
     }
 
     #[test]

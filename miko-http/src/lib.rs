@@ -7,7 +7,7 @@
 //! | who may call | [`Auth`], `guard` |
 //! | what a path means, and what a request is asked with | `routes`, `asked` |
 //! | calls, sessions and streams | `call`, `session`, `sessions`, `stream` |
-//! | bodies, and the bounds on what a client sends | `request`, `body` |
+//! | bodies, and the bounds on what a client sends | `request`, `body`, `gzip` |
 //! | refusals, also of requests that cannot be read | `refusal`, `bare_refusal` |
 //! | the status of each error | [`status_of`] |
 //! | the description of the routes | `openapi` |
@@ -28,6 +28,7 @@ mod client;
 mod connection;
 mod counts;
 mod guard;
+mod gzip;
 mod headers;
 #[cfg(feature = "mikobase")]
 mod mikobase;

@@ -16,6 +16,7 @@ use tokio::io::unix::AsyncFd;
 
 use crate::asked::{Asked, Connection};
 use crate::body::{Pieces, ResponseBody};
+use crate::gzip::AsItIs;
 use crate::headers;
 use crate::reply::{self, Answer};
 use crate::sessions::{Id, Sessions};
@@ -38,6 +39,7 @@ pub(crate) fn open(asked: &Asked) -> Answer {
     let mut response = reply::respond(StatusCode::OK, NDJSON, ResponseBody::pieces(open));
     response.headers_mut().insert(headers::SURFACE, calls.surface().fingerprint().into());
     response.headers_mut().insert(headers::FRAME_SIZE, calls.limits().frame_size.into());
+    response.extensions_mut().insert(AsItIs);
     Ok(response)
 }
 

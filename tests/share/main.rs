@@ -23,6 +23,7 @@ mod histories;
 mod hooks;
 mod http;
 mod http_client;
+mod http_gzip;
 mod http_metrics;
 mod http_mikobase;
 mod http_page;
@@ -87,6 +88,7 @@ fn main() -> std::process::ExitCode {
         ("command", command::CASES),
         ("watch", watch::CASES),
         ("http", http::CASES),
+        ("http_gzip", http_gzip::CASES),
         ("http_metrics", http_metrics::CASES),
         ("http_mikobase", http_mikobase::CASES),
         ("http_proxy", http_proxy::CASES),

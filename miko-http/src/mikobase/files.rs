@@ -14,6 +14,7 @@ use super::pieces::{Part, PieceStream};
 use super::{range, tags};
 use crate::asked::{Asked, Connection};
 use crate::body::ResponseBody;
+use crate::gzip::AsItIs;
 use crate::reply::{self, Answer};
 
 /// The largest piece of a file in one call. Within a frame it is half as long again.
@@ -80,6 +81,7 @@ pub(super) async fn get(asked: Asked, pk: &str) -> Answer {
         let mime = HeaderValue::from_str(&mime).unwrap_or(HeaderValue::from_static(UNKNOWN));
         reply::respond(status, mime, ResponseBody::pieces(body))
     });
+    response.extensions_mut().insert(AsItIs);
     let headers = response.headers_mut();
     headers.insert(ACCEPT_RANGES, HeaderValue::from_static("bytes"));
     // A file is shown by a browser, and runs nothing.
