@@ -2,6 +2,8 @@
 
 use std::fs::File;
 use std::io::Read;
+use std::os::fd::OwnedFd;
+use std::os::unix::net::{UnixDatagram, UnixListener};
 use std::os::unix::process::ExitStatusExt;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Output, Stdio};
@@ -27,6 +29,8 @@ pub const CASES: &[Case] = &[
     ("an_append_only_server_takes_what_is_new_on_both_sockets", append_only),
     ("commands_find_the_server_that_has_a_file_open", named),
     ("the_name_of_a_killed_server_does_no_harm", stale_name),
+    ("the_sockets_that_systemd_has_opened_are_served", activated),
+    ("what_systemd_has_not_opened_is_refused", not_activated),
     ("arguments_that_would_let_too_many_in_are_refused", usage),
 ];
 
@@ -310,6 +314,72 @@ fn stale_name() {
     let serving = Serving::start(folder, &token, &["crew.db", "--socket", "new"]);
     assert_eq!(printed(folder, &["get", "crew.db", "kirk"])["pk"], "kirk");
     serving.stop();
+}
+
+/// Starts `miko serve --listen-fds` with two sockets as descriptors 3 and 4, as systemd does.
+fn start_activated(folder: &Path, token: &Token, sockets: [UnixListener; 2], words: &[&str]) -> Child {
+    let [first, second] = sockets.map(OwnedFd::from);
+    let script = "export LISTEN_PID=$$ LISTEN_FDS=2; \
+                  exec \"$@\" 3<&0 4<&1 </dev/null >/dev/null";
+    Command::new("sh")
+        .args(["-c", script, "sh", env!("CARGO_BIN_EXE_miko"), "serve", "--listen-fds"])
+        .args(words)
+        .env("MIKOBASE_TOKEN", token.to_hex())
+        .env("NOTIFY_SOCKET", folder.join("notify"))
+        .current_dir(folder)
+        .stdin(Stdio::from(first))
+        .stdout(Stdio::from(second))
+        .spawn()
+        .unwrap()
+}
+
+fn activated() {
+    let folder = tempfile::tempdir().unwrap();
+    let token = Token::random().unwrap();
+    let bind = |name: &str| UnixListener::bind(folder.path().join(name)).unwrap();
+    let notified = UnixDatagram::bind(folder.path().join("notify")).unwrap();
+    let sockets = [bind("crew.http"), bind("crew")];
+    // Connects wait until the server is there.
+    let mut early = Client::connect(&folder.path().join("crew.http"));
+    early.send_request("GET", "/health", "", b"");
+    let mut server = start_activated(folder.path(), &token, sockets, &["crew.db"]);
+    let mut said = [0; 16];
+    let count = notified.recv(&mut said).unwrap();
+    assert_eq!(&said[..count], b"READY=1");
+    assert_eq!(early.response().status, 200);
+    let db = MikobaseClient::connect(folder.path().join("crew"), &token).unwrap();
+    create(&db, 1).unwrap();
+    assert_eq!(
+        printed(folder.path(), &["call", "crew.db", "properties"])["engine"],
+        "mikobase.uno/sqlite/file"
+    );
+    kill(Pid::from_raw(server.id() as i32), Signal::SIGTERM).unwrap();
+    assert_eq!(server.wait().unwrap().code(), Some(0));
+    // Its sockets are systemd's.
+    assert!(folder.path().join("crew").exists() && folder.path().join("crew.http").exists());
+}
+
+fn not_activated() {
+    let folder = tempfile::tempdir().unwrap();
+    let token = Token::random().unwrap();
+    let refused = |said: &str, output: Output| {
+        assert_eq!(output.status.code(), Some(2), "{output:?}");
+        let error = String::from_utf8_lossy(&output.stderr).into_owned();
+        assert!(error.contains(said), "{error}");
+    };
+    refused("LISTEN_PID", miko(folder.path(), &["serve", "--listen-fds"]));
+    let script = |assignments: &str, redirections: &str| {
+        let script = format!("export LISTEN_PID=$$ {assignments}; exec \"$@\" {redirections}");
+        let mut command = Command::new("sh");
+        command.args(["-c", &script, "sh", env!("CARGO_BIN_EXE_miko"), "serve", "--listen-fds"]);
+        command.env("MIKOBASE_TOKEN", token.to_hex()).current_dir(folder.path()).output().unwrap()
+    };
+    refused("LISTEN_FDS", script("LISTEN_FDS=0", ""));
+    refused("descriptor 3 of LISTEN_FDS", script("LISTEN_FDS=1", "3<&-"));
+    refused("descriptor 3 of LISTEN_FDS", script("LISTEN_FDS=1", "3</dev/null"));
+    let two = ["a", "b"].map(|name| UnixListener::bind(folder.path().join(name)).unwrap());
+    let mut server = start_activated(folder.path(), &token, two, &[]);
+    assert_eq!(server.wait().unwrap().code(), Some(2));
 }
 
 fn in_session(session: &Session) -> String {

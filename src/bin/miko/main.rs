@@ -1,5 +1,6 @@
 //! The command `miko`: a Mikobase from the shell.
 
+mod activation;
 #[cfg(feature = "bench")]
 mod bench;
 mod call;

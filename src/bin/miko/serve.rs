@@ -13,8 +13,9 @@ use std::rc::Rc;
 use clap::ValueEnum;
 use mikobase::backend::{Backend, Mode};
 use mikobase::{Access, Auth, Engine, Error, ErrorId, Http, ProtocolSocket, StandaloneServer, Token};
-use serde_json::json;
+use serde_json::{Map, Value, json};
 
+use crate::activation::{self, Passed};
 use crate::exit::{Exit, Failure, print_stderr};
 use crate::open::TOKEN;
 
@@ -24,17 +25,22 @@ const IN_MEMORY: &str = "mikobase.uno/sqlite/memory";
 /// The arguments of `miko serve`.
 #[derive(clap::Args)]
 #[command(after_help = EXAMPLES)]
+#[command(group = clap::ArgGroup::new("listens").args(["socket", "tcp", "listen_fds"]).required(true))]
 pub(crate) struct Args {
     /// The backend to serve, a URL or a path; by default one in memory.
     backend: Option<String>,
     /// Speak the wire of Mikobase on the socket PATH, and HTTP on PATH.http.
-    #[arg(long, value_name = "PATH", required_unless_present = "tcp", conflicts_with = "tcp")]
+    #[arg(long, value_name = "PATH", conflicts_with = "tcp")]
     socket: Option<PathBuf>,
     /// Speak HTTP on this address, such as 127.0.0.1:8080.
     #[arg(long, value_name = "ADDR", requires = "auth")]
     tcp: Option<SocketAddr>,
+    /// Take the sockets that systemd has opened. One by TCP, and one whose path ends in .http or whose
+    /// FileDescriptorName is `http`, is for HTTP; another one for the wire.
+    #[arg(long, conflicts_with_all = ["socket", "tcp"])]
+    listen_fds: bool,
     /// A name of this server, beside `localhost` and the address; requests by TCP name one of them.
-    #[arg(long, value_name = "NAME", requires = "tcp")]
+    #[arg(long, value_name = "NAME", conflicts_with = "socket")]
     host: Vec<String>,
     /// Who may send requests over HTTP; by default `peer`.
     #[arg(long)]
@@ -79,39 +85,87 @@ The token is taken from MIKOBASE_TOKEN, never from the command line: 64 hexadeci
 wire always needs it; HTTP needs it with `--auth token`. The server stops at SIGTERM and Ctrl-C."#;
 
 pub(crate) fn run(args: &Args) -> Result<Exit, Failure> {
+    // Before any other descriptor is opened.
+    let passed = if args.listen_fds { activation::take()? } else { Vec::new() };
     let ready = args.ready_fd.map(ready_file).transpose()?;
     let server = StandaloneServer::new()?.stop_at_end_of_input(args.until_eof);
     let token = token()?;
-    let auth = auth(args, token.as_ref())?;
+    check_auth(args, token.as_ref())?;
     // Relative to the folder in which the command was started.
     let out = args.out.as_ref().map(std::path::absolute).transpose()?;
     let (engine, database) = open(args)?;
     let mut sockets = Sockets::default();
-    let (server, addresses) = match (&args.socket, args.tcp) {
+    let passed = match (&args.socket, args.tcp) {
         (Some(path), _) => {
-            let token = token.ok_or_else(no_token)?;
-            let http_path = with_suffix(path);
-            let wire = sockets.bind(path)?;
-            let http = ProtocolSocket::unix(sockets.bind(&http_path)?, Rc::new(Http::new(auth)));
-            (server.socket(wire, token).protocol(http), json!({"socket": path, "http": http_path}))
+            let http = with_suffix(path);
+            vec![Passed::Wire(sockets.bind(path)?), Passed::Http(sockets.bind(&http)?)]
         }
         (None, Some(address)) => {
-            let listener = TcpListener::bind(address).map_err(|fault| cannot_listen(address, fault))?;
-            let address = listener.local_addr()?;
-            let http = args.host.iter().fold(Http::new(auth).host(host_of(address)), Http::host);
-            (server.protocol(ProtocolSocket::tcp(listener, Rc::new(http))), json!({"tcp": address}))
+            vec![Passed::Tcp(TcpListener::bind(address).map_err(|fault| cannot_listen(address, fault))?)]
         }
-        (None, None) => return Err(Failure::Usage("name a socket or an address".to_owned())),
+        (None, None) => passed,
     };
+    let (server, addresses) = listen(server, passed, args, token.as_ref())?;
     print_stderr(format_args!("miko: serving {addresses}"));
-    let announce = || match ready {
-        Some(mut ready) => writeln!(ready, "{addresses}")
-            .map_err(|fault| Error::caused_by(ErrorId::INTERNAL, "no one waits at --ready-fd", fault)),
-        None => Ok(()),
+    let announce = || {
+        let failed = |what: &str, fault| Error::caused_by(ErrorId::INTERNAL, what, fault);
+        activation::notify_ready().map_err(|fault| failed("NOTIFY_SOCKET cannot be told", fault))?;
+        match ready {
+            Some(mut ready) => {
+                writeln!(ready, "{addresses}").map_err(|fault| failed("no one waits at --ready-fd", fault))
+            }
+            None => Ok(()),
+        }
     };
     server.run_mikobase(engine, database.as_deref(), out.as_deref(), announce)?;
     drop(sockets);
     Ok(Exit::Success)
+}
+
+/// Lets the server speak on its sockets. Returns their addresses, too.
+fn listen(
+    mut server: StandaloneServer,
+    listeners: Vec<Passed>,
+    args: &Args,
+    token: Option<&Token>,
+) -> Result<(StandaloneServer, Value), Failure> {
+    let mut addresses = Map::new();
+    let path_of = |listener: &UnixListener| -> Result<Value, Failure> {
+        let address = listener.local_addr()?;
+        Ok(address.as_pathname().map_or(Value::Null, |path| json!(path)))
+    };
+    for listener in listeners {
+        let (key, address) = match listener {
+            Passed::Wire(wire) => {
+                let address = path_of(&wire)?;
+                server = server.socket(wire, token.cloned().ok_or_else(no_token)?);
+                ("socket", address)
+            }
+            Passed::Http(listener) => {
+                let address = path_of(&listener)?;
+                let http = Http::new(auth(args, token, None)?);
+                server = server.protocol(ProtocolSocket::unix(listener, Rc::new(http)));
+                ("http", address)
+            }
+            Passed::Tcp(listener) => {
+                let address = listener.local_addr()?;
+                let http = Http::new(auth(args, token, Some(address))?).host(host_of(address));
+                let http = args.host.iter().fold(http, Http::host);
+                server = server.protocol(ProtocolSocket::tcp(listener, Rc::new(http)));
+                ("tcp", json!(address))
+            }
+        };
+        if addresses.insert(key.to_owned(), address).is_some() {
+            return Err(Failure::Usage(format!("systemd has passed two sockets of the kind `{key}`")));
+        }
+    }
+    Ok((server, Value::Object(addresses)))
+}
+
+/// Checks what can be checked before anything is opened.
+fn check_auth(args: &Args, token: Option<&Token>) -> Result<(), Failure> {
+    auth(args, token, args.tcp)?;
+    if args.socket.is_some() && token.is_none() { Err(no_token()) } else { Ok(()) }
 }
 
 /// The engine, and its file if it has one.
@@ -138,8 +192,8 @@ fn no_token() -> Failure {
 }
 
 /// Who may send requests. What an address does not allow is refused.
-fn auth(args: &Args, token: Option<&Token>) -> Result<Auth, Failure> {
-    match (args.auth.unwrap_or(AuthKind::Peer), args.tcp) {
+fn auth(args: &Args, token: Option<&Token>, tcp: Option<SocketAddr>) -> Result<Auth, Failure> {
+    match (args.auth.unwrap_or(AuthKind::Peer), tcp) {
         (AuthKind::Token, _) => Ok(Auth::Token(token.cloned().ok_or_else(no_token)?)),
         (AuthKind::Peer, Some(_)) => {
             let message = "by TCP the user of a client is unknown: choose --auth token or --auth open";
