@@ -10,9 +10,9 @@ use crate::http_client::{Client, Response};
 pub const CASES: &[Case] = &[("the_commands_of_the_page_print_what_it_says", page)];
 
 /// A command of the page, and the output that follows it.
-struct Example {
-    command: String,
-    output: String,
+pub struct Example {
+    pub command: String,
+    pub output: String,
 }
 
 fn page() {
@@ -62,7 +62,7 @@ fn check_status(response: &Response, output: &str) {
 }
 
 /// The commands of the page with their outputs: each block `sh` is followed by a block `json` or `text`.
-fn examples(page: &str) -> Vec<Example> {
+pub fn examples(page: &str) -> Vec<Example> {
     let mut blocks = page.split("```").skip(1).step_by(2);
     let mut examples = Vec::new();
     while let Some(block) = blocks.next() {
@@ -76,7 +76,7 @@ fn examples(page: &str) -> Vec<Example> {
 }
 
 /// Whether `text` is `pattern`, in which each `…` stands for any text.
-fn matches(text: &str, pattern: &str) -> bool {
+pub fn matches(text: &str, pattern: &str) -> bool {
     let mut parts = pattern.split('…');
     let Some(mut rest) = parts.next().and_then(|first| text.strip_prefix(first)) else { return false };
     let parts: Vec<&str> = parts.collect();
@@ -90,16 +90,16 @@ fn matches(text: &str, pattern: &str) -> bool {
 
 /// A command of curl, of which the options of the page are known.
 #[derive(Debug, Default)]
-struct Curl {
-    method: String,
-    path: String,
+pub struct Curl {
+    pub method: String,
+    pub path: String,
     /// Lines, each with its end.
-    headers: String,
-    body: String,
+    pub headers: String,
+    pub body: String,
 }
 
 impl Curl {
-    fn parse(command: &str, variables: &BTreeMap<&str, String>) -> Self {
+    pub fn parse(command: &str, variables: &BTreeMap<&str, String>) -> Self {
         let mut curl = Self::default();
         let words = words(&command.replace("\\\n", " "), variables);
         let mut words = words.iter().map(String::as_str);

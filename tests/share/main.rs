@@ -36,6 +36,7 @@ mod memory;
 mod misuse;
 mod nested;
 mod office;
+mod operations_page;
 mod peak;
 mod protocol;
 mod random;
@@ -93,6 +94,7 @@ fn main() -> std::process::ExitCode {
         ("http_mikobase", http_mikobase::CASES),
         ("http_proxy", http_proxy::CASES),
         ("serve", serve::CASES),
+        ("operations_page", operations_page::CASES),
         ("http_page", http_page::CASES),
         ("known_histories", histories::KNOWN),
         ("generated_histories", histories::GENERATED),

@@ -317,7 +317,7 @@ fn stale_name() {
 }
 
 /// Starts `miko serve --listen-fds` with two sockets as descriptors 3 and 4, as systemd does.
-fn start_activated(folder: &Path, token: &Token, sockets: [UnixListener; 2], words: &[&str]) -> Child {
+pub fn start_activated(folder: &Path, token: &Token, sockets: [UnixListener; 2], words: &[&str]) -> Child {
     let [first, second] = sockets.map(OwnedFd::from);
     let script = "export LISTEN_PID=$$ LISTEN_FDS=2; \
                   exec \"$@\" 3<&0 4<&1 </dev/null >/dev/null";
