@@ -1,6 +1,6 @@
 //! Compresses responses with gzip, where a client takes it and it is worth it: bodies of JSON and lines, and
-//! metrics. Files are sent as they are, since their parts are asked for by their bytes, and server-sent events
-//! as well, since they are small and come one by one.
+//! metrics. Files are sent as they are, since their parts are asked for by their bytes. So are server-sent
+//! events, which are small and come one by one.
 //!
 //! The server has one thread: a large body is compressed piece by piece, while the client reads.
 
@@ -18,9 +18,6 @@ use crate::body::{Pieces, ResponseBody};
 
 /// A smaller body fits into a packet as it is.
 const MIN_SIZE: usize = 1 << 10;
-
-/// How much of a body is compressed at a time, which takes about a millisecond.
-const PIECE_SIZE: usize = 64 << 10;
 
 /// Marks a response that is sent as it is.
 #[derive(Clone)]
@@ -61,7 +58,7 @@ pub(crate) fn compress(mut response: Response<ResponseBody>, is_accepted: bool) 
     {
         headers.insert(ETAG, weak);
     }
-    response.map(ResponseBody::gzip)
+    response.map(|body| ResponseBody::pieces(GzipPieces::of(body.into_pieces())))
 }
 
 fn is_text(headers: &HeaderMap) -> bool {
@@ -70,14 +67,14 @@ fn is_text(headers: &HeaderMap) -> bool {
 }
 
 /// Compresses pieces. Each can be read as soon as it was sent.
-pub(crate) struct GzipPieces<P: ?Sized> {
+struct GzipPieces {
     encoder: GzEncoder<Vec<u8>>,
     has_ended: bool,
-    pieces: Box<P>,
+    pieces: Box<dyn Pieces>,
 }
 
-impl<P: Pieces + ?Sized> GzipPieces<P> {
-    pub(crate) fn of(pieces: Box<P>) -> Self {
+impl GzipPieces {
+    fn of(pieces: Box<dyn Pieces>) -> Self {
         Self { encoder: GzEncoder::new(Vec::new(), Compression::fast()), has_ended: false, pieces }
     }
 
@@ -93,7 +90,7 @@ impl<P: Pieces + ?Sized> GzipPieces<P> {
     }
 }
 
-impl<P: Pieces + ?Sized> Pieces for GzipPieces<P> {
+impl Pieces for GzipPieces {
     fn poll_piece(&mut self, context: &mut Context<'_>) -> Poll<Option<Result<Bytes>>> {
         if self.has_ended {
             return Poll::Ready(None);
@@ -108,16 +105,6 @@ impl<P: Pieces + ?Sized> Pieces for GzipPieces<P> {
         let encoded = self.encode(piece.as_deref());
         let failed = |fault| Error::caused_by(ErrorId::INTERNAL, "the body cannot be compressed", fault);
         Poll::Ready(Some(encoded.map_err(failed)))
-    }
-}
-
-/// The parts of a body that is there.
-pub(crate) struct Parts(pub(crate) Bytes);
-
-impl Pieces for Parts {
-    fn poll_piece(&mut self, _: &mut Context<'_>) -> Poll<Option<Result<Bytes>>> {
-        let size = self.0.len().min(PIECE_SIZE);
-        Poll::Ready(if size == 0 { None } else { Some(Ok(self.0.split_to(size))) })
     }
 }
 
@@ -154,8 +141,8 @@ mod tests {
 
     #[test]
     fn each_piece_can_be_read_when_it_has_arrived() {
-        let text = "make it so ".repeat(PIECE_SIZE / 4);
-        let mut pieces = GzipPieces::of(Box::new(Parts(text.clone().into())));
+        let text = "make it so ".repeat(20_000);
+        let mut pieces = GzipPieces::of(ResponseBody::whole(text.clone()).into_pieces());
         let mut context = Context::from_waker(Waker::noop());
         let mut sent = Vec::new();
         let mut decoded = 0;
