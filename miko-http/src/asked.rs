@@ -1,5 +1,6 @@
 //! A request whose sender may call, and what it is asked with.
 
+use std::os::fd::RawFd;
 use std::rc::Rc;
 
 use hyper::body::Incoming;
@@ -10,6 +11,7 @@ use miko_shared::server::{JsonCalls, JsonConnection};
 
 use crate::options::Http;
 use crate::reply::Answer;
+use crate::unproven::Proof;
 use crate::{request, sessions};
 
 /// What the requests of a connection need.
@@ -19,6 +21,9 @@ pub(crate) struct Connection {
     pub(crate) peer: Peer,
     pub(crate) is_own_user: bool,
     pub(crate) is_tcp: bool,
+    /// That of the stream, which is open while a request is answered.
+    pub(crate) descriptor: RawFd,
+    pub(crate) proof: Proof,
 }
 
 /// A request whose sender may call.

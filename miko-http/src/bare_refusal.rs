@@ -24,17 +24,30 @@ pub(crate) struct RefusingStream<S> {
     progress: Rc<Progress>,
     /// Counts the bytes.
     metrics: Rc<Metrics>,
+    /// Whether hyper has ended, so that all that is written is ours.
+    is_ours: bool,
     /// A refusal that is being written, and how much of it was.
     refusal: Option<(Vec<u8>, usize)>,
 }
 
 impl<S> RefusingStream<S> {
     pub(crate) fn new(stream: S, progress: &Rc<Progress>, metrics: &Rc<Metrics>) -> Self {
-        Self { stream, progress: Rc::clone(progress), metrics: Rc::clone(metrics), refusal: None }
+        Self {
+            stream,
+            progress: Rc::clone(progress),
+            metrics: Rc::clone(metrics),
+            is_ours: false,
+            refusal: None,
+        }
     }
 }
 
 impl<S: AsyncWrite + Unpin> RefusingStream<S> {
+    /// Takes what is written from now on as it is: hyper has ended.
+    pub(crate) fn end_replacing(&mut self) {
+        self.is_ours = true;
+    }
+
     /// Writes the rest of a refusal.
     fn poll_refusal(&mut self, context: &mut Context<'_>) -> Poll<io::Result<()>> {
         while let Some((bytes, written)) = &mut self.refusal {
@@ -81,7 +94,8 @@ impl<S: AsyncWrite + Unpin> AsyncWrite for RefusingStream<S> {
         bytes: &[u8],
     ) -> Poll<io::Result<usize>> {
         ready!(self.poll_refusal(context))?;
-        if self.progress.is_idle()
+        if !self.is_ours
+            && self.progress.is_idle()
             && let Some(refusal) = in_place_of(bytes)
         {
             self.refusal = Some((refusal, 0));

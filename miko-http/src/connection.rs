@@ -2,8 +2,10 @@
 
 use std::convert::Infallible;
 use std::future::{Future, poll_fn};
-use std::pin::Pin;
+use std::os::fd::AsRawFd;
+use std::pin::{Pin, pin};
 use std::rc::Rc;
+use std::task::Poll;
 use std::time::Duration;
 
 use hyper::body::Incoming;
@@ -26,7 +28,7 @@ use crate::client::{HttpServer, HttpTransport};
 use crate::options::Http;
 use crate::progress::{Exchange, Progress};
 use crate::status::status_of;
-use crate::{gzip, refusal, reply, routes};
+use crate::{gzip, refusal, reply, routes, unproven};
 
 /// The smallest buffer that hyper takes.
 const MIN_HEAD_SIZE: usize = 8 << 10;
@@ -54,7 +56,15 @@ impl Protocol for Http {
 async fn serve(http: Rc<Http>, accepted: Accepted, calls: Rc<JsonCalls>) {
     let Accepted { stream, peer, is_own_user, refusal, .. } = accepted;
     let is_tcp = matches!(stream, AcceptedStream::Tcp(_));
-    let connection = Rc::new(Connection { http, calls, peer, is_own_user, is_tcp });
+    let descriptor = match &stream {
+        AcceptedStream::Unix(stream) => stream.as_raw_fd(),
+        AcceptedStream::Tcp(stream) => stream.as_raw_fd(),
+    };
+    let proof = http.unproven.add(calls.limits().connections);
+    if is_own_user {
+        proof.give();
+    }
+    let connection = Rc::new(Connection { http, calls, peer, is_own_user, is_tcp, descriptor, proof });
     match stream {
         AcceptedStream::Unix(stream) => serve_on(stream, connection, refusal).await,
         AcceptedStream::Tcp(stream) => serve_on(stream, connection, refusal).await,
@@ -73,6 +83,7 @@ async fn serve_on(
     let limits = connection.http.limits.clone();
     let metrics = Rc::clone(connection.calls.metrics());
     let answering = Rc::clone(&progress);
+    let evicted = connection.proof.evicted();
     let service = service_fn(move |request: Request<Incoming>| {
         let exchange = Exchange::begin(&answering);
         let connection = Rc::clone(&connection);
@@ -84,9 +95,18 @@ async fn serve_on(
         .max_buf_size(limits.head_size.max(MIN_HEAD_SIZE))
         .max_headers(limits.fields)
         .serve_connection(TokioIo::new(RefusingStream::new(stream, &progress, &metrics)), service);
-    let ended = poll_fn(|context| serving.poll_without_shutdown(context)).await;
+    let mut evicted = pin!(evicted);
+    let ended = poll_fn(|context| match serving.poll_without_shutdown(context) {
+        Poll::Pending => evicted.as_mut().poll(context).map(|()| None),
+        ended => ended.map(Some),
+    })
+    .await;
     let mut stream = serving.into_parts().io.into_inner();
-    if let Err(fault) = &ended {
+    stream.end_replacing();
+    if ended.is_none() && progress.is_idle() {
+        refuse(&mut stream, &unproven::too_many()).await;
+    }
+    if let Some(Err(fault)) = &ended {
         debug!(%fault, "the connection has failed");
         if fault.is_timeout() && progress.is_inside_head() {
             let message = "the head of the request did not arrive in time";

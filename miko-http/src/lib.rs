@@ -4,7 +4,7 @@
 //! | subject | where |
 //! | --- | --- |
 //! | the options, and the connections of a server | [`Http`] |
-//! | who may call | [`Auth`], `guard` |
+//! | who may call | [`Auth`], `guard`, `unproven` |
 //! | what a path means, and what a request is asked with | `routes`, `asked` |
 //! | calls, sessions and streams | `call`, `session`, `sessions`, `stream` |
 //! | bodies, and the bounds on what a client sends | `request`, `body`, `gzip` |
@@ -46,6 +46,7 @@ mod sessions;
 mod share;
 mod status;
 mod stream;
+mod unproven;
 
 pub use auth::Auth;
 pub use client::{ConnectHttp, HttpServer};

@@ -6,6 +6,7 @@ use std::time::Duration;
 use crate::auth::Auth;
 use crate::counts::Counts;
 use crate::sessions::Sessions;
+use crate::unproven::Unproven;
 
 /// HTTP, as a protocol that a server speaks beside its own.
 ///
@@ -22,6 +23,7 @@ pub struct Http {
     pub(crate) hosts: Vec<String>,
     pub(crate) sessions: Sessions,
     pub(crate) counts: Counts,
+    pub(crate) unproven: Unproven,
 }
 
 /// Bounds on what a client sends. The size of a body is bounded by the limit `frame_size` of the server, the
@@ -62,6 +64,7 @@ impl Http {
             hosts,
             sessions: Sessions::default(),
             counts: Counts::default(),
+            unproven: Unproven::default(),
         }
     }
 

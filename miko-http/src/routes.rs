@@ -27,6 +27,7 @@ pub(crate) async fn answer(connection: &Rc<Connection>, request: Request<Incomin
         return only(&head.method, &[Method::GET], || Ok(reply::json(r#"{"status":"ok"}"#)));
     }
     connection.http.auth.check(connection.is_own_user, &head.headers)?;
+    connection.proof.give();
     guard::check_coding(&head.headers)?;
     let asked = Asked {
         connection: Rc::clone(connection),

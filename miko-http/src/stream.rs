@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 use hyper::body::Bytes;
 use hyper::header::{ACCEPT, HeaderValue};
 use hyper::{HeaderMap, Response, StatusCode};
-use miko_rpc::{DispatchError, Error, ErrorId, JsonItem, Result};
+use miko_rpc::{DispatchError, Error, JsonItem, Result};
 use miko_shared::server::JsonConnection;
 use serde_json::value::RawValue;
 
@@ -93,10 +93,7 @@ impl Form {
 /// Sends a stream of a session.
 pub(crate) fn read(asked: &Asked, handle: u64) -> Answer {
     let session = asked.required_session()?;
-    if !session.has_stream(handle) {
-        let message = "there is no such stream in this session";
-        return Err(Error::new(ErrorId::SESSION_GONE, message).with("handle", handle).into());
-    }
+    session.begin_read(handle)?;
     let counts = &asked.connection.http.counts;
     Ok(respond(counts, session, handle, Form::of_request(&asked.headers).unwrap_or_default()))
 }
@@ -175,6 +172,8 @@ impl Drop for Items {
 
 #[cfg(test)]
 mod tests {
+    use miko_rpc::ErrorId;
+
     use super::*;
 
     #[test]

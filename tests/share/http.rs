@@ -42,7 +42,7 @@ fn http_office(uds: &Uds) -> (Share<'_, dyn Office, ()>, PathBuf) {
 }
 
 /// Runs `test` with the path of the HTTP socket of an office, and a client of its other socket.
-fn with_office(test: impl FnOnce(&PathBuf, &OfficeClient)) {
+pub fn with_office(test: impl FnOnce(&PathBuf, &OfficeClient)) {
     let uds = Uds::new().unwrap().http(true);
     let (share, path) = http_office(&uds);
     test(&path, &OfficeClient::connect(share.path(), share.token()).unwrap());
@@ -417,6 +417,8 @@ fn slow() {
         client.send("GET /health HTTP/1.1\r\nhost: ");
         let refused = client.response();
         assert_eq!((refused.status, &*refused.error_id()), (408, "client-too-slow"));
+        let message = refused.json()["errors"][0]["details"]["message"].to_string();
+        assert!(message.contains("did not arrive in time"), "{message}");
         assert!(client.is_closed());
         let mut client = Client::connect(path);
         client.send(

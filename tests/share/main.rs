@@ -23,6 +23,8 @@ mod histories;
 mod hooks;
 mod http;
 mod http_client;
+mod http_connections;
+mod http_fuzz;
 mod http_gzip;
 mod http_metrics;
 mod http_mikobase;
@@ -89,6 +91,8 @@ fn main() -> std::process::ExitCode {
         ("command", command::CASES),
         ("watch", watch::CASES),
         ("http", http::CASES),
+        ("http_connections", http_connections::CASES),
+        ("http_fuzz", http_fuzz::CASES),
         ("http_gzip", http_gzip::CASES),
         ("http_metrics", http_metrics::CASES),
         ("http_mikobase", http_mikobase::CASES),

@@ -4,6 +4,7 @@
 //! A call waits at a gate, or for an answer that comes later, as a future: other calls run meanwhile.
 
 use std::cell::{Cell, RefCell};
+use std::collections::HashSet;
 use std::future::{Future, poll_fn};
 use std::pin::pin;
 use std::rc::Rc;
@@ -48,6 +49,8 @@ pub struct JsonConnection {
     calls: Rc<JsonCalls>,
     peer: Peer,
     state: RefCell<State>,
+    /// The streams that are being read.
+    read: RefCell<HashSet<u64>>,
     has_ended: Cell<bool>,
     end: Notify,
 }
@@ -113,8 +116,8 @@ impl JsonCalls {
 impl JsonConnection {
     /// A caller who has a session: what results carry lives until it is released, or the caller is dropped.
     pub fn new(calls: &Rc<JsonCalls>, peer: Peer) -> Self {
-        let (state, has_ended, end) = Default::default();
-        Self { calls: Rc::clone(calls), peer, state, has_ended, end }
+        let (state, read, has_ended, end) = Default::default();
+        Self { calls: Rc::clone(calls), peer, state, read, has_ended, end }
     }
 
     /// A caller who makes one call only. A call that would begin something that lives with a session is
@@ -163,6 +166,22 @@ impl JsonConnection {
         }
     }
 
+    /// Begins to read a stream, which one caller may do, and once.
+    ///
+    /// # Errors
+    /// `session-gone` if there is no such stream; `conflict` if it is being read.
+    pub fn begin_read(&self, stream: u64) -> Result<()> {
+        if !self.has_stream(stream) {
+            let message = "there is no such stream in this session";
+            return Err(Error::new(ErrorId::SESSION_GONE, message).with("handle", stream));
+        }
+        if self.read.borrow_mut().insert(stream) {
+            return Ok(());
+        }
+        let message = "another request reads this stream, and each item is sent once";
+        Err(Error::new(ErrorId::CONFLICT, message).with("handle", stream))
+    }
+
     /// Whether a stream with this handle is open.
     pub fn has_stream(&self, handle: u64) -> bool {
         self.state.borrow().handles.streams().any(|stream| stream == handle)
@@ -175,6 +194,7 @@ impl JsonConnection {
 
     /// Drops an object or a stream; whether it was open.
     pub fn release(&self, handle: u64) -> bool {
+        self.read.borrow_mut().remove(&handle);
         let taken = self.state.borrow_mut().handles.take(handle);
         let was_open = taken.is_some();
         serving::run(|| drop_guarded(taken));

@@ -1,9 +1,9 @@
 //! Refuses the writes that a store does not take.
 //!
 //! A store that only appends refuses in two places. A request whose action changes or claims records is
-//! refused before it runs. Any other write is refused by what it would do: it may not touch a row or a version
-//! of a record that was there when it began. So an import can add records and cannot replace any, and neither
-//! depends on who calls.
+//! refused before it runs. Any other write is refused by what it would do: it may not touch a row or a
+//! version of a record that was there when it began. So an import can add records and cannot replace any, and
+//! neither depends on who calls.
 
 use miko_rpc::{Error, ErrorId, Result};
 
