@@ -14,7 +14,7 @@ use hyper::server::conn::http1;
 use hyper::service::service_fn;
 use hyper::{Request, Response, StatusCode};
 use hyper_util::rt::{TokioIo, TokioTimer};
-use miko_rpc::{Error, ErrorId, Result, Transport};
+use miko_rpc::{CallTransport, Error, ErrorId, Result};
 use miko_shared::server::{Accepted, AcceptedStream, JsonCalls, Protocol, WorkerAddress};
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::time::timeout;
@@ -42,7 +42,7 @@ impl Protocol for Http {
         Box::pin(serve(self, accepted, calls))
     }
 
-    fn connect(&self, worker: WorkerAddress) -> Result<Box<dyn Transport>> {
+    fn connect(&self, worker: WorkerAddress) -> Result<Box<dyn CallTransport>> {
         let WorkerAddress { path, surface, worker, limits, calls, timeout, .. } = worker;
         let mut server = HttpServer::unix(path).limits(limits).worker(worker);
         if let Auth::Token(token) = &self.auth {

@@ -14,7 +14,7 @@ use miko_surface::Method;
 
 use crate::codec::{encode, split_variant};
 use crate::error::Result;
-use crate::transport::{OutgoingCall, Transport};
+use crate::transport::{CallTransport, OutgoingCall};
 
 thread_local! {
     static CHECKS: RefCell<Vec<Check>> = const { RefCell::new(Vec::new()) };
@@ -83,7 +83,7 @@ impl Drop for CheckedCalls {
 }
 
 /// Refuses a call that would wait for this thread.
-pub(crate) fn check(transport: &dyn Transport, call: &OutgoingCall<'_>) -> Result<()> {
+pub(crate) fn check(transport: &dyn CallTransport, call: &OutgoingCall<'_>) -> Result<()> {
     if CHECKS.with_borrow(Vec::is_empty) {
         return Ok(());
     }

@@ -10,19 +10,19 @@ use crate::bounds::Wire;
 use crate::call_refusal;
 use crate::codec::{Encoded, Encoder, Message};
 use crate::fallible::{Fallible, discard_of};
-use crate::transport::{OutgoingCall, Transport};
+use crate::transport::{CallTransport, OutgoingCall};
 
 /// A proxy: it implements the interface `I`, and its supertraits, by sending each call to a server.
 ///
 /// It has no methods of its own, which would hide those of the interface. [`Proxy::new`](crate::Proxy::new)
 /// creates it.
 pub struct Client<I: ?Sized> {
-    transport: Box<dyn Transport>,
+    transport: Box<dyn CallTransport>,
     interface: PhantomData<fn(&I)>,
 }
 
 /// A proxy that sends its calls over `transport`. A free function, since `Client` has no methods of its own.
-pub(crate) fn over<I: ?Sized>(transport: Box<dyn Transport>) -> Client<I> {
+pub(crate) fn over<I: ?Sized>(transport: Box<dyn CallTransport>) -> Client<I> {
     Client { transport, interface: PhantomData }
 }
 

@@ -4,7 +4,7 @@ use crate::answer::{discard, read_answer};
 use crate::bounds::Wire;
 use crate::error::{Error, ErrorId};
 use crate::later::Later;
-use crate::transport::{OutgoingCall, Transport};
+use crate::transport::{CallTransport, OutgoingCall};
 
 /// A result that can carry a transport error: the return type of every remote method.
 ///
@@ -27,7 +27,7 @@ pub trait Fallible: Sized + 'static {
     fn outcome(self) -> Outcome<Self::Value, Self::Error>;
 
     /// Makes a call, and waits for its answer, or returns what it will come from.
-    fn call(transport: &dyn Transport, call: &OutgoingCall<'_>) -> Self
+    fn call(transport: &dyn CallTransport, call: &OutgoingCall<'_>) -> Self
     where
         Self::Value: Wire,
         Self::Error: Wire;
@@ -59,7 +59,7 @@ impl<T: 'static, E: From<Error> + 'static> Fallible for Result<T, E> {
         Outcome::Now(self)
     }
 
-    fn call(transport: &dyn Transport, call: &OutgoingCall<'_>) -> Self
+    fn call(transport: &dyn CallTransport, call: &OutgoingCall<'_>) -> Self
     where
         T: Wire,
         E: Wire,
@@ -92,7 +92,7 @@ impl<T: 'static, E: From<Error> + 'static> Fallible for Later<T, E> {
         Outcome::Later(self)
     }
 
-    fn call(transport: &dyn Transport, call: &OutgoingCall<'_>) -> Self
+    fn call(transport: &dyn CallTransport, call: &OutgoingCall<'_>) -> Self
     where
         T: Wire,
         E: Wire,

@@ -25,7 +25,7 @@ pub enum JsonAnswer<'a> {
 }
 
 impl<'a> JsonAnswer<'a> {
-    /// The bytes for [`Transport::call`](crate::Transport::call).
+    /// The bytes for [`CallTransport::call`](crate::CallTransport::call).
     pub fn to_bytes(self) -> Vec<u8> {
         let level;
         let (kind, content) = match self {

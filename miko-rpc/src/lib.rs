@@ -2,7 +2,7 @@
 //! what callers and servers of any interface need.
 //!
 //! Servers, fork runners and commands use an interface only through [`Interface`] and [`Proxy`]; neither
-//! names a method. This package has no sockets: a [`Transport`] carries the calls, and `miko-shared` provides
+//! names a method. This package has no sockets: a [`CallTransport`] carries the calls, and `miko-shared` provides
 //! it. It knows no records.
 //!
 //! | subject | where |
@@ -120,7 +120,7 @@ pub use {
         CallGates, ConnectionLocals, check_connection_lasts, connection_local, serve_call, serves_a_call,
     },
     stream::{Hub, Overflow, Shared, Signal, Sink, Stream},
-    transport::{Discard, OutgoingCall, PendingAnswer, Transport},
+    transport::{CallTransport, Discard, OutgoingCall, PendingAnswer},
     travel::{bounded, bounded_ref},
 };
 #[cfg(feature = "json-transport")]

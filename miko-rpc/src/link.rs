@@ -12,7 +12,7 @@ use std::task::{Context, Poll};
 use std::time::Instant;
 
 use crate::error::{Error, Result};
-use crate::transport::{OutgoingCall, Transport};
+use crate::transport::{CallTransport, OutgoingCall};
 
 /// A client's end of a connection.
 pub trait Link: Send + Sync {
@@ -26,7 +26,7 @@ pub trait Link: Send + Sync {
 /// The transports to an object.
 pub struct ObjectLink {
     /// For blocking calls.
-    pub blocking: Box<dyn Transport>,
+    pub blocking: Box<dyn CallTransport>,
     /// For async calls; `None` if the connection is that of a blocking proxy.
     pub asynchronous: Option<Arc<dyn AsyncTransport>>,
 }
@@ -70,7 +70,7 @@ pub trait AsyncTransport: Send + Sync {
     /// cancelled when it is dropped before.
     ///
     /// # Errors
-    /// The future has those of [`Transport::call`](crate::Transport::call).
+    /// The future has those of [`CallTransport::call`](crate::CallTransport::call).
     fn call(self: Arc<Self>, call: &OutgoingCall<'_>) -> AnswerFuture;
 }
 

@@ -7,7 +7,7 @@ use crate::async_client::{self, AsyncClient};
 use crate::client::{self, Client};
 use crate::interface::Interface;
 use crate::link::AsyncTransport;
-use crate::transport::Transport;
+use crate::transport::CallTransport;
 
 /// Creates a blocking proxy, and gives it as its interface.
 pub trait Proxy: Sized {
@@ -15,7 +15,7 @@ pub trait Proxy: Sized {
     type Interface: Interface + ?Sized;
 
     /// Creates a proxy that sends its calls over `transport`.
-    fn new(transport: Box<dyn Transport>) -> Self;
+    fn new(transport: Box<dyn CallTransport>) -> Self;
 
     /// The proxy as the interface it implements.
     fn as_interface(&self) -> &Self::Interface;
@@ -33,7 +33,7 @@ pub trait AsyncProxy: Sized {
 impl<I: Interface + ?Sized> Proxy for Client<I> {
     type Interface = I;
 
-    fn new(transport: Box<dyn Transport>) -> Self {
+    fn new(transport: Box<dyn CallTransport>) -> Self {
         client::over(transport)
     }
 

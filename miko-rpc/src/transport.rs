@@ -9,7 +9,7 @@ use crate::codec::Message;
 use crate::error::Result;
 
 /// Carries calls to a server.
-pub trait Transport: Send + Sync {
+pub trait CallTransport: Send + Sync {
     /// Sends a call and passes its answer to `read`. On success `read` was called once.
     ///
     /// # Errors
@@ -62,7 +62,7 @@ pub trait PendingAnswer: Send {
     /// if it was not there at this time.
     ///
     /// # Errors
-    /// As [`Transport::call`].
+    /// As [`CallTransport::call`].
     fn wait(&mut self, until: Option<Instant>, read: &mut dyn FnMut(&[u8]) -> Result<()>) -> Result<bool>;
 }
 

@@ -12,7 +12,7 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use miko_core::mikobase_rpc::MikobaseClient;
-use miko_core::rpc::{Call, Interface, OutgoingCall, Proxy, Transport};
+use miko_core::rpc::{Call, CallTransport, Interface, OutgoingCall, Proxy};
 use miko_core::{Change, Engine, Error, ErrorId, Mikobase, MikobaseExt, SqliteEngine, Stream};
 use miko_shared::BoxError;
 use miko_shared::wire::envelope::{Envelope, enclose_response};
@@ -162,7 +162,7 @@ impl Store {
     }
 }
 
-impl Transport for InProcess {
+impl CallTransport for InProcess {
     fn call(
         &self,
         call: &OutgoingCall<'_>,

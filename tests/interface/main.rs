@@ -20,7 +20,7 @@ use std::sync::Mutex;
 
 use mikobase::prelude::*;
 use mikobase::rpc::codec;
-use mikobase::rpc::{Call, DispatchError, Interface, OutgoingCall, Proxy, Transport};
+use mikobase::rpc::{Call, CallTransport, DispatchError, Interface, OutgoingCall, Proxy};
 use mikobase::{Error, Result};
 use serde::{Deserialize, Serialize};
 
@@ -135,7 +135,7 @@ impl Stock for Shelf {
 /// implementation as its interface.
 struct Loopback<T, I: ?Sized>(T, fn(&T) -> &I);
 
-impl<T: Send + Sync, I: Interface + ?Sized> Transport for Loopback<T, I> {
+impl<T: Send + Sync, I: Interface + ?Sized> CallTransport for Loopback<T, I> {
     fn call(&self, call: &OutgoingCall<'_>, read: &mut dyn FnMut(&[u8]) -> Result<()>) -> Result<()> {
         let (mut sent, mut answer) = (Vec::new(), Vec::new());
         assert!(codec::encode(&mut sent, usize::MAX, |encoder| call.request.write(encoder)).is_ok());
@@ -219,7 +219,7 @@ fn a_panic_of_a_type_is_an_error_and_the_server_goes_on() {
 #[test]
 fn a_failure_on_the_way_is_the_error_of_the_method() {
     struct Broken;
-    impl Transport for Broken {
+    impl CallTransport for Broken {
         fn call(&self, _: &OutgoingCall<'_>, _: &mut dyn FnMut(&[u8]) -> Result<()>) -> Result<()> {
             Err(Error::new(ErrorId::SERVER_GONE, "it left"))
         }

@@ -4,7 +4,7 @@ use std::path::Path;
 use std::sync::Arc;
 use std::time::Instant;
 
-use miko_rpc::{ItemSource, Link, Method, ObjectLink, OutgoingCall, PendingAnswer, Result, Transport};
+use miko_rpc::{CallTransport, ItemSource, Link, Method, ObjectLink, OutgoingCall, PendingAnswer, Result};
 use miko_shared::client::refuse_where_it_cannot_wait;
 
 use super::fault::session_gone;
@@ -30,7 +30,7 @@ struct ObjectTransport {
     handle: u64,
 }
 
-impl Transport for ObjectTransport {
+impl CallTransport for ObjectTransport {
     fn call(&self, call: &OutgoingCall<'_>, read: &mut dyn FnMut(&[u8]) -> Result<()>) -> Result<()> {
         let until = self.until(call.method)?;
         let called = self.session.call(Some(self.handle), call, until, read);

@@ -5,7 +5,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::thread;
 use std::time::{Duration, Instant};
 
-use miko_rpc::{Error, ErrorId, Method, OutgoingCall, PendingAnswer, Result, Surface, Transport};
+use miko_rpc::{CallTransport, Error, ErrorId, Method, OutgoingCall, PendingAnswer, Result, Surface};
 use miko_shared::client::{CallCounter, Exclusive, refuse_where_it_cannot_wait};
 use tracing::info;
 
@@ -132,7 +132,7 @@ fn is_not_listening(error: &Error) -> bool {
     error.is(ErrorId::SERVER_GONE)
 }
 
-impl Transport for HttpTransport {
+impl CallTransport for HttpTransport {
     fn server(&self) -> Option<&Path> {
         Some(self.server.identity())
     }

@@ -7,8 +7,8 @@ use std::task::{Context, Poll};
 use std::time::Instant;
 
 use miko_rpc::{
-    AnswerFuture, AsyncTransport, ItemSource, Link, ObjectLink, OutgoingCall, Result, StreamMessage,
-    Transport,
+    AnswerFuture, AsyncTransport, CallTransport, ItemSource, Link, ObjectLink, OutgoingCall, Result,
+    StreamMessage,
 };
 
 use super::async_connection::AsyncConnection;
@@ -58,7 +58,7 @@ impl Drop for AsyncObject {
 /// Waits for the calls on an object, outside the tasks of the runtime.
 struct BlockingObject(Arc<AsyncObject>);
 
-impl Transport for BlockingObject {
+impl CallTransport for BlockingObject {
     fn call(&self, call: &OutgoingCall<'_>, read: &mut dyn FnMut(&[u8]) -> Result<()>) -> Result<()> {
         let address = self.0.connection.address();
         refuse_where_it_cannot_wait(&address.path)?;

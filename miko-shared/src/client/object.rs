@@ -4,7 +4,7 @@ use std::path::Path;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use miko_rpc::{Method, OutgoingCall, PendingAnswer, Result, Transport};
+use miko_rpc::{CallTransport, Method, OutgoingCall, PendingAnswer, Result};
 
 use super::connection::Connection;
 use super::fault::session_gone;
@@ -26,7 +26,7 @@ impl ObjectTransport {
     }
 }
 
-impl Transport for ObjectTransport {
+impl CallTransport for ObjectTransport {
     fn call(&self, call: &OutgoingCall<'_>, read: &mut dyn FnMut(&[u8]) -> Result<()>) -> Result<()> {
         let (deadline, until) = self.deadline(call.method)?;
         let called = self.connection.call(call, Some(self.handle), deadline, until, read);

@@ -7,7 +7,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::thread;
 use std::time::{Duration, Instant};
 
-use miko_rpc::{Error, ErrorId, Method, OutgoingCall, PendingAnswer, Result, Surface, Transport};
+use miko_rpc::{CallTransport, Error, ErrorId, Method, OutgoingCall, PendingAnswer, Result, Surface};
 use tracing::info;
 
 use super::Address;
@@ -104,7 +104,7 @@ impl SocketTransport {
     }
 }
 
-impl Transport for SocketTransport {
+impl CallTransport for SocketTransport {
     fn server(&self) -> Option<&Path> {
         Some(&self.address.path)
     }

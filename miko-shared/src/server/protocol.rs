@@ -11,7 +11,7 @@ use std::pin::Pin;
 use std::rc::Rc;
 use std::time::Duration;
 
-use miko_rpc::{Error, ErrorId, Result, Surface, Transport};
+use miko_rpc::{CallTransport, Error, ErrorId, Result, Surface};
 use nix::sys::socket::{setsockopt, sockopt};
 use tokio::net::{TcpListener, TcpStream, UnixListener, UnixStream};
 
@@ -33,7 +33,7 @@ pub trait Protocol {
     ///
     /// # Errors
     /// `invalid_request`, if the protocol has no client; those of connecting.
-    fn connect(&self, worker: WorkerAddress) -> Result<Box<dyn Transport>> {
+    fn connect(&self, worker: WorkerAddress) -> Result<Box<dyn CallTransport>> {
         let _ = worker;
         let message = "the protocol on the second socket of the share has no client for workers";
         Err(Error::new(ErrorId::INVALID_REQUEST, message))

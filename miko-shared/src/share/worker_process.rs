@@ -7,7 +7,7 @@ use std::path::PathBuf;
 use std::rc::Rc;
 use std::time::Duration;
 
-use miko_rpc::{Client, Error, Interface, Proxy, Result, Surface, Transport, panic_message};
+use miko_rpc::{CallTransport, Client, Error, Interface, Proxy, Result, Surface, panic_message};
 use serde::{Deserialize, Serialize};
 
 use super::BoxError;
@@ -77,7 +77,11 @@ pub(super) struct WorkerConnection {
 
 impl WorkerConnection {
     /// Connects, and returns the counter of the calls, too.
-    fn open(&self, worker: usize, surface: &'static Surface) -> Result<(Box<dyn Transport>, CallCounter)> {
+    fn open(
+        &self,
+        worker: usize,
+        surface: &'static Surface,
+    ) -> Result<(Box<dyn CallTransport>, CallCounter)> {
         if let Some(protocol) = &self.protocol {
             let calls = CallCounter::default();
             let (path, limits) = (self.path.clone(), self.address.limits.clone());
