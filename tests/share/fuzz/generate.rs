@@ -181,7 +181,7 @@ impl Generator {
                 self.plan_object_call("put", handle, &Piece::of_worldlet(worldlet.to_string().into_bytes()));
                 self.plan_object_call("finish", handle, &json!({}));
             }
-            "select_stream" | "export" | "read_file" | "changes" => streams.push(handle),
+            "select_stream" | "watch_select" | "export" | "read_file" | "changes" => streams.push(handle),
             "begin" => {
                 transactions.push(handle);
                 // A call that takes the turn to write would let the other calls of this client wait.
@@ -269,7 +269,7 @@ impl Generator {
     }
 
     fn stream_call(&mut self) -> (&'static str, Value) {
-        match self.random().below(4) {
+        match self.random().below(5) {
             0 => ("export", json!({})),
             1 => {
                 let target = match self.random().below(3) {
@@ -281,6 +281,7 @@ impl Generator {
                 let options = json!({"after": after, "leaving": true, "snapshot": self.random().one_in(2)});
                 ("changes", json!({"target": target, "options": options}))
             }
+            2 => ("watch_select", json!({"query": self.requests.select()})),
             _ => ("select_stream", json!({"query": self.requests.select()})),
         }
     }
