@@ -72,8 +72,8 @@ impl Package {
         self.command(arguments).output().unwrap()
     }
 
-    /// Runs cargo, which records the surfaces of this package instead of comparing them. As only the compiler of
-    /// this package has the variable, cargo does not build the library again, for which it would have changed.
+    /// Runs cargo, which records the surfaces of this package instead of comparing them. Only the compiler of
+    /// this package has the variable: if cargo had it, the library would be built again.
     pub fn cargo_recording(&self, arguments: &[&str]) -> Output {
         let recording = Path::new(WORKSPACE).join("tests/interface/recording.sh");
         self.command(arguments).env("RUSTC_WORKSPACE_WRAPPER", recording).output().unwrap()
@@ -102,18 +102,20 @@ pub fn printed(output: &Output) -> String {
     String::from_utf8_lossy(&output.stderr).into_owned()
 }
 
-/// The output of the program `client` when it calls the server that the program `server` runs. A program
-/// serves until its standard input ends, or calls the server at a path.
-pub fn call_version(client: &str, server: &str) -> String {
-    let mut serving = Command::new(built(server))
-        .arg("serve")
+/// The output of the version `client` of a program when it calls the server that the version `server` runs. A
+/// version serves until standard input ends, or calls the server at a path. All are in one program, which is
+/// linked once.
+pub fn call_version(program: &str, client: &str, server: &str) -> String {
+    let mut serving = Command::new(built(program))
+        .args([server, "serve"])
         .stdin(Stdio::piped())
         .stdout(Stdio::piped())
         .spawn()
         .unwrap();
     let mut lines = BufReader::new(serving.stdout.take().unwrap()).lines();
     let (path, token) = (lines.next().unwrap().unwrap(), lines.next().unwrap().unwrap());
-    let output = Command::new(built(client)).arg(path).env("MIKOBASE_TOKEN", token).output().unwrap();
+    let output =
+        Command::new(built(program)).args([client, &path]).env("MIKOBASE_TOKEN", token).output().unwrap();
     drop(serving.stdin.take());
     assert!(serving.wait().unwrap().success());
     String::from_utf8(output.stdout).unwrap()

@@ -1,5 +1,6 @@
 //! Types that an interface describes: their schemas are recorded, and compared when a client connects.
 
+use std::fmt::Write;
 use std::panic::catch_unwind;
 use std::{env, fs};
 
@@ -84,7 +85,7 @@ fn a_change_of_a_type_is_found_by_the_generated_test() {
     assert!(check().unwrap_err().contains("describes no types"));
 }
 
-/// A version of a program: its types, and its additional parameter with the argument.
+/// A version of the program, a module of it: its types, and its additional parameter with the argument.
 struct Version {
     name: &'static str,
     item: &'static str,
@@ -147,8 +148,8 @@ impl Shop for Desk {{
     }}
 }}
 
-fn main() {{
-    match std::env::args().nth(1).unwrap().as_str() {{
+pub fn main(argument: &str) {{
+    match argument {{
         "serve" => {{
             let uds = Uds::new().unwrap();
             let share = uds.spawn_share::<dyn Shop, ()>(0, || Ok(Box::new(Desk)), |_, _| Ok(())).unwrap();
@@ -183,11 +184,22 @@ fn types_that_do_not_fit_are_refused_when_a_client_connects() {
         "[dependencies]\nschemars = { version = \"1\", default-features = false, features = [\"derive\"] }\n\
          serde = { version = \"1\", features = [\"derive\"] }\n",
     );
-    fs::create_dir_all(package.path("src/bin")).unwrap();
-    for version in VERSIONS {
-        fs::write(package.path(&format!("src/bin/{}.rs", version.name)), version.program()).unwrap();
+    fs::create_dir(package.path("src")).unwrap();
+    let (mut modules, mut arms) = (String::new(), String::new());
+    for Version { name, .. } in VERSIONS {
+        writeln!(modules, "mod {name};").unwrap();
+        writeln!(arms, "        Some({name:?}) => {name}::main(&arguments[2]),").unwrap();
     }
-    let output = package.cargo(&["build", "--bins"]);
+    let program = format!(
+        "{modules}\nfn main() {{\n    let arguments: Vec<String> = std::env::args().collect();\n    \
+         match arguments.get(1).map(String::as_str) {{\n{arms}        \
+         other => panic!(\"no version is called {{other:?}}\"),\n    }}\n}}\n"
+    );
+    fs::write(package.path("src/main.rs"), program).unwrap();
+    for version in VERSIONS {
+        fs::write(package.path(&format!("src/{}.rs", version.name)), version.program()).unwrap();
+    }
+    let output = package.cargo(&["build"]);
     assert!(output.status.success(), "{}", printed(&output));
 
     for (server, client, expected) in [
@@ -211,7 +223,7 @@ fn types_that_do_not_fit_are_refused_when_a_client_connects() {
         ("optional_argument", "base", "ordered a lamp"),
         ("base", "optional_argument", "ordered a lamp"),
     ] {
-        let answer = call_version(client, server);
+        let answer = call_version("shop", client, server);
         assert!(answer.contains(expected), "a {client} client on a {server} server: {answer}");
         let is_refused = answer.contains("surface-mismatch") && answer.contains("order");
         assert_eq!(is_refused, expected != "ordered a lamp", "{answer}");

@@ -35,7 +35,7 @@ fn it_shares_its_own_interface_and_versions_of_it_talk_if_they_fit() {
         ("changed", "first", "the server does not have all that the client may call: slide differ."),
         ("grown", "changed", "the server does not have all that the client may call: slide differ."),
     ] {
-        let answer = call_version(client, server);
+        let answer = call_version("versions", client, server);
         assert!(answer.contains(expected), "a {client} client on a {server} server: {answer}");
         assert_eq!(answer.contains("surface-mismatch"), expected != "2", "{answer}");
     }

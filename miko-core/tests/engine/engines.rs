@@ -38,8 +38,8 @@ const SLOW_AND_COMMON: [&str; 3] = [
     "interleaving::the_steps_reach_answers_of_every_kind",
 ];
 
-/// The modules about requests, values and definitions, of which a share knows nothing. They run on one share in
-/// CI, and in the long mode on all.
+/// The modules about requests, values and definitions, of which a share knows nothing. They run on one share
+/// in CI, and in the long mode on all.
 const DECIDED_BY_THE_ENGINE: &[&str] = &[
     "agreement::",
     "classes::",

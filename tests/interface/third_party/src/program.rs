@@ -1,6 +1,6 @@
-// The program of every version: `serve` until standard input ends, or call the server at a path.
-fn main() {
-    match std::env::args().nth(1).unwrap().as_str() {
+// What every version does: `serve` until standard input ends, or call the server at a path.
+pub fn main(argument: &str) {
+    match argument {
         "serve" => {
             let uds = Uds::new().unwrap();
             let share = uds.spawn_share::<dyn Abacus, ()>(0, || Ok(Box::new(Frame)), |_, _| Ok(())).unwrap();

@@ -15,4 +15,4 @@ impl Abacus for Frame {
     }
 }
 
-include!("../program.rs");
+include!("../../program.rs");

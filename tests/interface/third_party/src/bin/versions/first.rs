@@ -1,24 +1,18 @@
-//! A version with another method.
+//! The first version of a program.
 
 use mikobase::prelude::*;
 
 #[mikobase_interface]
 trait Abacus {
-    fn reset(&self) -> Result<()>;
-    #[interface(idempotent)]
     fn slide(&self, wire: &str, beads: i64) -> Result<i64>;
 }
 
 struct Frame;
 
 impl Abacus for Frame {
-    fn reset(&self) -> Result<()> {
-        Ok(())
-    }
-
     fn slide(&self, _: &str, beads: i64) -> Result<i64> {
         Ok(beads)
     }
 }
 
-include!("../program.rs");
+include!("../../program.rs");
