@@ -32,8 +32,9 @@ deny:
 ci:
     bash .ci/run
 
-# The tests that have a long mode, with its counts: hours.
+# What CI leaves out: the long mode of the tests, with its counts, and a build of the benchmarks. Hours.
 long *arguments:
+    cargo test --workspace --bench '*' --no-run
     MIKOBASE_LONG=1 PROPTEST_CASES=5000 cargo test --workspace -- {{arguments}}
     cargo test --workspace --test engine -- --ignored {{arguments}}
 
