@@ -8,7 +8,7 @@
 //! | the writes that are refused | [`access`] |
 //! | the transaction state; what commits have changed | [`transaction`]; [`changes`] |
 //! | subscriptions of changes, and what matches them | [`subscribe`], [`subscriptions`]; [`change_matches`] |
-//! | watches of live queries | [`watches`] |
+//! | live queries: their results, and the watches that wake their readers | [`live_query`]; [`watches`] |
 //! | transactions of callers, and their objects | [`transactions`], [`transaction_objects`] |
 //! | what goes back with a write that is undone | [`state`] |
 //! | requests; writing one record | [`requests`]; [`mod@write`], [`update`], [`upsert`] |
@@ -46,6 +46,7 @@ mod ids;
 mod import;
 mod import_files;
 mod index_entries;
+pub(super) mod live_query;
 mod merge;
 pub(super) mod open_streams;
 mod past;
@@ -72,7 +73,7 @@ mod transaction_objects;
 mod transactions;
 mod update;
 mod upsert;
-pub(super) mod watches;
+mod watches;
 mod write;
 
 use std::cell::{Cell, RefCell};

@@ -1,33 +1,20 @@
-//! Watches of live queries: keeps the results of selects up to date.
+//! The watches of live queries: says to their readers that there is something to read.
 //!
-//! A commit only says to its watches that there is something to read. What it has changed in a result is found
-//! out when the reader asks for it: from the commits in the ring of the subscriptions, one after another, or
-//! by the select itself if the ring does not have them any more.
+//! A commit only says that. What it has changed in a result is found out when the reader asks for it, in
+//! [`live_query`](super::live_query).
 
-mod edits;
-mod window;
-
-use std::collections::{BTreeMap, HashMap, HashSet};
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use miko_rpc::{Error, ErrorId, Result, Signal, memory};
+use miko_rpc::Signal;
 
 use crate::class::Catalog;
-use crate::engine::store::Store;
-use crate::engine::store::change_matches::{ChangedRecord, StackClasses, is_equal, states};
+use crate::engine::store::change_matches::{ChangedRecord, StackClasses, states};
 use crate::engine::store::changes::LoggedCommit;
-use crate::engine::store::open_streams::StreamId;
-use crate::engine::store::streams::FoundRecords;
-use crate::query::{self, Query, Request, SelectRequest};
-use crate::record::Record;
-use crate::storage::Storage;
-use crate::storage::ids::{CommitSeq, RowId};
-use crate::storage::row::{RecordRef, Row};
+use crate::query::SelectRequest;
+use crate::storage::ids::CommitSeq;
+use crate::storage::row::RecordRef;
 use crate::uns;
-use crate::watch::{ResultChange, ResultChangeKind};
-
-use edits::{Edit, edits};
-use window::{Found, SPARE_RECORDS, Window};
 
 /// The watches of a store, in the order in which they began.
 #[derive(Debug, Default)]
@@ -51,7 +38,7 @@ struct Watcher {
 
 /// What a reader has not read yet.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-enum Unread {
+pub(super) enum Unread {
     Nothing,
     /// The commits after the last one that it has seen.
     Commits,
@@ -59,30 +46,36 @@ enum Unread {
     Everything,
 }
 
-/// A watch, as its reader has it.
-pub(in crate::engine) struct Watch {
-    id: WatchId,
-    /// Without its offset, and with a limit that includes it and the [spare records](SPARE_RECORDS).
-    select: Arc<SelectRequest>,
-    offset: usize,
-    limit: Option<usize>,
-    window: Window,
-    /// The result that the reader has been told.
-    shown: Vec<Arc<Found>>,
-    max_size: usize,
-}
-
-/// What a watch begins with: the records of its result.
-pub(in crate::engine) struct Beginning {
-    pub(in crate::engine) watch: Watch,
-    /// The number of the last commit, as readers are told.
-    pub(in crate::engine) seq: i64,
-    pub(in crate::engine) records: (StreamId, FoundRecords),
-}
-
 impl Watches {
     pub(super) fn len(&self) -> usize {
         self.open.len()
+    }
+
+    /// The id of a watch that begins.
+    pub(super) fn new_id(&mut self) -> WatchId {
+        self.last.0 += 1;
+        self.last
+    }
+
+    /// Adds a watch whose result has all commits up to `seen`.
+    pub(super) fn add(&mut self, id: WatchId, select: Arc<SelectRequest>, signal: Signal, seen: CommitSeq) {
+        self.open.insert(id, Watcher { select, signal, seen, unread: Unread::Nothing });
+    }
+
+    pub(super) fn remove(&mut self, id: WatchId) {
+        self.open.remove(&id);
+    }
+
+    /// The last commit that the result of a watch has, and what its reader has not read.
+    pub(super) fn place(&self, id: WatchId) -> Option<(CommitSeq, Unread)> {
+        self.open.get(&id).map(|watcher| (watcher.seen, watcher.unread))
+    }
+
+    /// Notes that the result of a watch has all commits up to `seen`.
+    pub(super) fn advance(&mut self, id: WatchId, seen: CommitSeq, unread: Unread) {
+        if let Some(watcher) = self.open.get_mut(&id) {
+            (watcher.seen, watcher.unread) = (seen, unread);
+        }
     }
 
     /// Tells the readers of commits that may change their results.
@@ -139,270 +132,4 @@ fn redefines_classes(commit: &LoggedCommit, classes: &mut StackClasses) -> bool 
         let (before, after) = states(change);
         before.is_some_and(&mut is_definition) || after.is_some_and(&mut is_definition)
     })
-}
-
-impl<T: Storage> Store<T> {
-    /// Begins a watch of a select. Call [`add_watcher`](Self::add_watcher) before any other write.
-    ///
-    /// # Errors
-    /// Every fault of the select; `invalid_request` for one of the past; `storage-full`;
-    /// `read-only-connection`.
-    pub(in crate::engine) fn begin_watch(&mut self, query: Query) -> Result<Beginning> {
-        // In mode `r` another process may commit.
-        self.check_writable()?;
-        let select = read_select(query)?;
-        self.check_room_for_subscription()?;
-        let (offset, limit) = (to_place(select.offset), select.limit.map(to_place));
-        let needed = select.limit.map(|limit| limit.saturating_add(select.offset));
-        let limit_with_spare = needed.map(|needed| needed.saturating_add(SPARE_RECORDS));
-        let select = Arc::new(SelectRequest { offset: 0, limit: limit_with_spare, ..select });
-        let max_size = self.live_query_size();
-        let (stream, (window, found)) = self.open_stream(false, |store| {
-            let window = store.find_window(&select, max_size)?;
-            let rows = window.shown(offset, limit).iter().map(|found| found.row).collect();
-            Ok((window, FoundRecords::of(rows)))
-        })?;
-        let last = self.last.get().commit;
-        self.keep_commits_from(last);
-        self.watches.last = WatchId(self.watches.last.0 + 1);
-        let shown = window.shown(offset, limit).to_vec();
-        let watch = Watch { id: self.watches.last, select, offset, limit, window, shown, max_size };
-        Ok(Beginning { watch, seq: self.subscriptions.seq_of(last), records: (stream, found) })
-    }
-
-    /// Adds the watcher of a watch that has begun, which tells its reader of commits.
-    pub(in crate::engine) fn add_watcher(
-        &mut self,
-        watch: WatchId,
-        select: Arc<SelectRequest>,
-        signal: Signal,
-    ) {
-        let watcher = Watcher { select, signal, seen: self.last.get().commit, unread: Unread::Nothing };
-        self.watches.open.insert(watch, watcher);
-    }
-
-    pub(in crate::engine) fn end_watch(&mut self, watch: WatchId) {
-        self.watches.open.remove(&watch);
-    }
-
-    /// The next changes of a result: those of one commit, or of all commits since the last step if the select
-    /// has run again. None, if it is up to date.
-    ///
-    /// # Errors
-    /// Those of the select; `storage-full`, if the result is too large.
-    pub(in crate::engine) fn next_step(&mut self, watch: &mut Watch) -> Result<Vec<ResultChange>> {
-        // What a group has written is not committed before.
-        self.transaction.settle(&mut self.storage)?;
-        self.publish_commits();
-        while let Some(watcher) = self.watches.open.get(&watch.id) {
-            let next = match watcher.unread {
-                Unread::Nothing => break,
-                Unread::Commits => self.subscriptions.commit_after(watcher.seen),
-                Unread::Everything => None,
-            };
-            let applied = match &next {
-                Some(commit) => watch.apply(commit, &mut self.subscriptions.classes, &self.catalog)?,
-                None => false,
-            };
-            let commit = next.filter(|_| applied);
-            let seen = match &commit {
-                Some(commit) => commit.seq,
-                None => {
-                    self.transaction.before_select(&mut self.storage)?;
-                    watch.window = self.find_window(&watch.select, watch.max_size)?;
-                    self.last.get().commit
-                }
-            };
-            let is_last = self.subscriptions.commit_after(seen).is_none();
-            if let Some(watcher) = self.watches.open.get_mut(&watch.id) {
-                watcher.seen = seen;
-                if is_last {
-                    watcher.unread = Unread::Nothing;
-                } else if watcher.unread == Unread::Everything {
-                    watcher.unread = Unread::Commits;
-                }
-            }
-            let step = self.step_to_window(watch, commit.as_deref(), seen)?;
-            if !step.is_empty() {
-                return Ok(step);
-            }
-        }
-        Ok(Vec::new())
-    }
-
-    /// What the select finds now.
-    fn find_window(&self, select: &SelectRequest, max_size: usize) -> Result<Window> {
-        let rows = self.select_current_rows(select)?;
-        let mut classes = StackClasses::default();
-        let mut found = Vec::with_capacity(rows.len());
-        for id in rows {
-            let Some(row) = self.storage.row(id)? else { continue };
-            let Some(record) = row.view() else { continue };
-            let record = ChangedRecord::of(record, &mut classes, &self.catalog);
-            found.push(Arc::new(Found::of(id, row.commit, &record, select)));
-        }
-        let window = Window::of(found, select);
-        check_size(&window, max_size)?;
-        memory::charge(window.size())?;
-        Ok(window)
-    }
-
-    /// The changes from the result that the reader knows to that of the window, as of the commit `seen`.
-    fn step_to_window(
-        &self,
-        watch: &mut Watch,
-        commit: Option<&LoggedCommit>,
-        seen: CommitSeq,
-    ) -> Result<Vec<ResultChange>> {
-        let new = watch.window.shown(watch.offset, watch.limit);
-        let (edits, range) = edits(&watch.shown, new, |found| found.row);
-        let needed = edits.iter().filter_map(|edit| Some(new[edit.place()?].row)).collect();
-        let records = self.records_as_of(&needed, commit, seen)?;
-        let seq = self.subscriptions.seq_of(seen);
-        let count = edits.len();
-        let mut step = Vec::with_capacity(count);
-        for (at, edit) in edits.into_iter().enumerate() {
-            let (kind, from, index) = match edit {
-                Edit::Leave { from, .. } => (ResultChangeKind::Leave, Some(from), None),
-                Edit::Move { from, index, .. } => (ResultChangeKind::Move, Some(from), Some(index)),
-                Edit::Enter { index } => (ResultChangeKind::Enter, None, Some(index)),
-                Edit::Change { index } => (ResultChangeKind::Change, Some(index), Some(index)),
-            };
-            let found = match edit {
-                Edit::Leave { old, .. } => &watch.shown[old],
-                _ => &new[edit.place().unwrap_or_default()],
-            };
-            let record = match edit {
-                Edit::Leave { .. } => None,
-                _ => records.get(&found.row).cloned(),
-            };
-            let place = |place: usize| place as u64;
-            let (from, index) = (from.map(place), index.map(place));
-            let pk = found.pk.to_string();
-            step.push(ResultChange { seq, kind, pk, from, index, record, last: at + 1 == count });
-        }
-        let old_end = watch.shown.len() - (new.len() - range.end);
-        watch.shown.splice(range.start..old_end, new[range].iter().cloned());
-        Ok(step)
-    }
-
-    /// The records of rows as they were after the commit `seen`. `commit` is that commit.
-    fn records_as_of(
-        &self,
-        rows: &HashSet<RowId>,
-        commit: Option<&LoggedCommit>,
-        seen: CommitSeq,
-    ) -> Result<HashMap<RowId, Record>> {
-        let mut records = HashMap::with_capacity(rows.len());
-        let is_needed = |id: &RowId| rows.contains(id);
-        for change in commit.iter().flat_map(|commit| &commit.changes).filter(|change| is_needed(&change.key))
-        {
-            if let (_, Some(after)) = states(change) {
-                records.insert(change.key, after.into());
-            }
-        }
-        let mut later: HashMap<RowId, &Row> = HashMap::new();
-        for commit in self.subscriptions.commits_after(seen) {
-            for change in commit.changes.iter().filter(|change| is_needed(&change.key)) {
-                if let Some(before) = &change.before {
-                    later.entry(change.key).or_insert(before);
-                }
-            }
-        }
-        for id in rows {
-            if records.contains_key(id) {
-                continue;
-            }
-            let record = match later.get(id) {
-                Some(row) => row.view().map(Record::from),
-                None => self.storage.row(*id)?.as_ref().and_then(Row::view).map(Record::from),
-            };
-            records.extend(record.map(|record| (*id, record)));
-        }
-        Ok(records)
-    }
-}
-
-impl Watch {
-    pub(in crate::engine) fn id(&self) -> WatchId {
-        self.id
-    }
-
-    pub(in crate::engine) fn select(&self) -> Arc<SelectRequest> {
-        Arc::clone(&self.select)
-    }
-
-    /// Applies a commit to the window. Returns whether the window still has all that the result needs.
-    fn apply(
-        &mut self,
-        commit: &LoggedCommit,
-        classes: &mut StackClasses,
-        catalog: &Catalog,
-    ) -> Result<bool> {
-        let Self { select, window, .. } = self;
-        let mut found = |id: RowId, row: &Row, record: RecordRef<'_>| -> Result<Option<Found>> {
-            let record = ChangedRecord::of(record, classes, catalog);
-            let is_found = select.filter.matches(&record)?;
-            Ok(is_found.then(|| Found::of(id, row.commit, &record, select)))
-        };
-        for change in &commit.changes {
-            let (before, after) = states(change);
-            if before.zip(after).is_some_and(|(before, after)| is_equal(before, after)) {
-                continue;
-            }
-            if let Some((row, record)) = change.before.as_ref().zip(before)
-                && let Some(old) = found(change.key, row, record)?
-            {
-                window.remove(&old, select);
-            }
-            if let Some((row, record)) = change.after.as_ref().zip(after)
-                && let Some(new) = found(change.key, row, record)?
-            {
-                window.insert(new, select);
-            }
-        }
-        window.shrink(select);
-        check_size(window, self.max_size)?;
-        Ok(window.reaches(self.limit.map_or(usize::MAX, |limit| limit.saturating_add(self.offset))))
-    }
-}
-
-impl Edit {
-    /// The place in the new list of what it puts in.
-    fn place(self) -> Option<usize> {
-        match self {
-            Self::Leave { .. } => None,
-            Self::Move { new, .. } => Some(new),
-            Self::Enter { index } | Self::Change { index } => Some(index),
-        }
-    }
-}
-
-/// Reads the select of a live query.
-fn read_select(query: Query) -> Result<SelectRequest> {
-    let invalid_request = |message: &str| Error::new(ErrorId::INVALID_REQUEST, message);
-    let (Request::Select(select), _) = query::parse(query)? else {
-        return Err(invalid_request("only a `select` can be watched"));
-    };
-    if select.history {
-        let message = "a live query has the records of now: watch a select without `history`";
-        return Err(invalid_request(message).with("pointer", "/history"));
-    }
-    if select.cutoff.is_some() {
-        let message = "a past state does not change: watch a select without `cutoff`";
-        return Err(invalid_request(message).with("pointer", "/cutoff"));
-    }
-    Ok(select)
-}
-
-fn check_size(window: &Window, allowed: usize) -> Result<()> {
-    if window.size() <= allowed {
-        return Ok(());
-    }
-    let message = "the result of the live query is too large to be kept up to date: give it a `limit`";
-    Err(Error::new(ErrorId::STORAGE_FULL, message).with("allowed", allowed))
-}
-
-fn to_place(number: u64) -> usize {
-    usize::try_from(number).unwrap_or(usize::MAX)
 }
