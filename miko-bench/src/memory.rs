@@ -67,7 +67,7 @@ fn create(db: &MikobaseClient, records: usize) -> Result<Vec<String>, BoxError> 
     let mut pks = Vec::with_capacity(records);
     for first in (0..records).step_by(PER_CALL) {
         let serials = first..records.min(first + PER_CALL);
-        pks.extend(db.create_many(ITEM, serials.map(sample::bucket).collect())?);
+        pks.extend(db.create_many(ITEM, serials.map(|serial| sample::bucket(serial).into()).collect())?);
     }
     Ok(pks)
 }

@@ -3,11 +3,11 @@
 use miko_rpc::{Bytes, Error, ErrorId, Remote, Result, Stream};
 use serde_json::{Map, Value, json};
 
+use crate::bucket::Bucket;
 use crate::change::{Change, ChangeOptions};
 use crate::files::FileInfo;
 use crate::mikobase::{
-    Bucket, Delta, Edit, Edited, Merged, Mikobase, Properties, Query, Schema, SchemaChanges, Transaction,
-    Validation,
+    Delta, Edit, Edited, Merged, Mikobase, Properties, Query, Schema, SchemaChanges, Transaction, Validation,
 };
 use crate::objects::{Import, Upload};
 use crate::record::{Record, Records};
@@ -96,6 +96,10 @@ impl<M: Mikobase + ?Sized> Mikobase for AsOf<'_, M> {
     }
 
     fn create_many(&self, _: &str, _: Vec<Bucket>) -> Result<Vec<String>> {
+        Err(read_only())
+    }
+
+    fn create_one(&self, _: &str, _: Bucket) -> Result<String> {
         Err(read_only())
     }
 

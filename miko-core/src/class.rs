@@ -11,6 +11,7 @@
 //! | resolves inheritance | [`catalog`], [`inheritance`] |
 //! | normalizes buckets | [`normalize`] |
 //! | validates buckets | [`check`], [`scalar`], [`violations`] |
+//! | accepts buckets that are text | [`text`], [`text_rules`] |
 //! | handles the `custom_classes` of a record | [`markers`], [`marked`] |
 //! | unique values and indexes | [`constraint`], [`constraint_key`], [`key_object`] |
 //! | references to other records | [`reference`], [`reference_scan`] |
@@ -32,6 +33,8 @@ mod reference_scan;
 mod scalar;
 mod scalar_rules;
 mod settings;
+mod text;
+mod text_rules;
 mod violations;
 
 pub(crate) use catalog::{Catalog, Class};
@@ -42,3 +45,4 @@ pub(crate) use marked::check_marked;
 pub(crate) use markers::Markers;
 pub(crate) use normalize::Normalizer;
 pub(crate) use reference::{OnDelete, Reference};
+pub(crate) use text::AcceptedText;

@@ -5,14 +5,15 @@ use std::time::Duration;
 
 use miko_rpc::{Error, ErrorId, Remote, Result, Stream};
 use serde::Serialize;
-use serde_json::{Map, Value, json};
+use serde_json::{Value, json};
 
 use crate::after_save::AfterSave;
 use crate::as_of::AsOf;
+use crate::bucket::{Bucket, bucket_object};
 use crate::change::{Change, ChangeOptions};
 use crate::claim::Claim;
 use crate::hot::HotRecord;
-use crate::json::{self, type_name};
+use crate::json::TextChecker;
 use crate::mikobase::{Mikobase, Query, Transaction};
 use crate::q0::Step;
 use crate::record::{Record, Records};
@@ -67,8 +68,7 @@ pub trait MikobaseExt: Mikobase {
     /// `invalid_request`, if `bucket` does not serialize as an object, or has a number without a JSON form;
     /// those of Q0's `create`.
     fn create(&self, class: &str, bucket: &(impl Serialize + ?Sized)) -> Result<String> {
-        let bucket = bucket_object(bucket)?;
-        self.q0(json!({"action": "create", "class": class, "bucket": bucket}))?.into_pk()
+        self.create_one(class, Bucket::of(bucket)?)
     }
 
     /// Creates a record of `class` from each bucket, all or none, and returns their pks in the same order.
@@ -89,8 +89,9 @@ pub trait MikobaseExt: Mikobase {
     /// As [`create`](Self::create); the detail `request` is the index of the bucket. One that does not
     /// serialize is reported before those that are refused.
     fn create_all(&self, class: &str, buckets: &[impl Serialize]) -> Result<Vec<String>> {
+        let mut checker = TextChecker::default();
         let bucket = |(index, bucket)| {
-            bucket_object(bucket).map(Value::from).map_err(|error| error.with_all("request", index))
+            Bucket::checked(bucket, &mut checker).map_err(|error| error.with_all("request", index))
         };
         self.create_many(class, buckets.iter().enumerate().map(bucket).collect::<Result<_>>()?)
     }
@@ -501,19 +502,5 @@ fn as_select(query: Query) -> Query {
             Value::Object(select)
         }
         other => other,
-    }
-}
-
-fn bucket_object(bucket: &(impl Serialize + ?Sized)) -> Result<Map<String, Value>> {
-    let invalid_request = |message: String| Error::new(ErrorId::INVALID_REQUEST, message);
-    // Serialized to text and parsed again, which detects keys that are not strings and numbers that would
-    // lose digits.
-    let text = json::to_text(bucket)
-        .map_err(|fault| invalid_request(format!("this cannot be represented in JSON: {fault}")))?;
-    match json::parse(&text)? {
-        Value::Object(bucket) => Ok(bucket),
-        other => Err(invalid_request("a bucket must serialize as a JSON object".to_owned())
-            .with("expected", "object")
-            .with("found", type_name(&other))),
     }
 }

@@ -3,6 +3,7 @@
 //! Objects that are only passed on (buckets and stacks between the store and a client) stay text, as
 //! [`Object`].
 
+mod checked;
 mod equality;
 mod key;
 pub(crate) mod members;
@@ -16,6 +17,7 @@ use std::io;
 
 use serde_json::{Map, Number, Value};
 
+pub(crate) use checked::{CheckedObject, CheckedValue, TextChecker, needs_escapes};
 pub(crate) use equality::compare_numbers;
 pub use equality::equal;
 pub(crate) use key::{IndexKey, index_key, with_length_prefixes};
@@ -23,7 +25,9 @@ pub(crate) use merge::merge;
 pub use miko_rpc::json::{
     BYTE_ORDER_MARK, MAX_DEPTH, from_text, nests_deeper_than, parse, too_deep, type_name,
 };
-pub(crate) use miko_rpc::json::{drop_iteratively, is_multiple, object_from_text, plain, reader, to_text};
+pub(crate) use miko_rpc::json::{
+    drop_iteratively, is_multiple, object_from_text, plain, reader, to_text, too_deep_value,
+};
 pub use object::Object;
 pub(crate) use object::serialize_raw;
 pub(crate) use sum::{NoSum, sum};

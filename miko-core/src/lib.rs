@@ -8,6 +8,7 @@ mod after_save;
 mod as_of;
 pub mod atomic_file;
 pub mod backend;
+mod bucket;
 mod change;
 mod claim;
 mod class;
@@ -45,6 +46,7 @@ mod worldlet;
 pub use access::Access;
 pub use after_save::AfterSave;
 pub use as_of::AsOf;
+pub use bucket::Bucket;
 pub use change::{Change, ChangeKind, ChangeLimits, ChangeOptions};
 pub use claim::Claim;
 pub use commit::{Commit, RecordChange};
@@ -63,8 +65,7 @@ pub use miko_rpc::{
     Stream, Warning, memory,
 };
 pub use mikobase::{
-    Bucket, Delta, Edit, Edited, Merged, Mikobase, Properties, Query, Schema, SchemaChanges, Transaction,
-    Validation,
+    Delta, Edit, Edited, Merged, Mikobase, Properties, Query, Schema, SchemaChanges, Transaction, Validation,
 };
 pub use mikobase::{mikobase_rpc, transaction_rpc};
 pub use objects::{Import, Upload, import_rpc, upload_rpc};

@@ -4,6 +4,7 @@ use std::borrow::Cow;
 
 use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 
+use crate::bucket::Bucket;
 use crate::json::Object;
 use crate::record::Record;
 use crate::response::{Answers, Response};
@@ -28,6 +29,8 @@ macro_rules! json_schemas {
 
 json_schemas! {
     Object(_generator) => json_schema!({"type": "object", "additionalProperties": true});
+
+    Bucket(_generator) => Schema::from(true);
 
     Timestamp(_generator) => json_schema!({
         "description": "A time in UTC with milliseconds: `2026-11-26T12:00:00.000Z`.",

@@ -38,6 +38,13 @@ pub trait Mikobase: Send + Sync {
     /// As an atomic [`batch`](Self::batch) of as many requests: the error of the first bucket that is
     /// refused, with its index as detail `request`. Nothing is changed then.
     fn create_many(&self, class: &str, buckets: Vec<Bucket>) -> Result<Vec<String>>;
+    /// Creates a record of the class, and returns its pk. It does what Q0's `create` does with a `class` and
+    /// a `bucket`, and takes less time. [`create`](crate::MikobaseExt::create) does the same with your own
+    /// types.
+    ///
+    /// # Errors
+    /// Those of Q0's `create`.
+    fn create_one(&self, class: &str, bucket: Bucket) -> Result<String>;
     /// Edits the bucket of a record: all edits, or none. Each is an object with a `path` and one operation,
     /// as in the action `edit` of Q0. [`hot`](crate::MikobaseExt::hot) makes single edits;
     /// [`Edits`](crate::q0::Edits) builds lists.
@@ -253,6 +260,18 @@ const _: () = {
         let _ = argument_class_of_create_many::<::std::string::String>;
         fn argument_buckets_of_create_many<T: crate::rpc::Wire>() {}
         let _ = argument_buckets_of_create_many::<Vec<Bucket>>;
+    }
+    {
+        fn result_of_create_one<R: crate::rpc::Fallible>()
+        where
+            R::Value: crate::rpc::Wire,
+            R::Error: crate::rpc::Wire,
+        {}
+        let _ = result_of_create_one::<Result<String>>;
+        fn argument_class_of_create_one<T: crate::rpc::Wire>() {}
+        let _ = argument_class_of_create_one::<::std::string::String>;
+        fn argument_bucket_of_create_one<T: crate::rpc::Wire>() {}
+        let _ = argument_bucket_of_create_one::<Bucket>;
     }
     {
         fn result_of_edit<R: crate::rpc::Fallible>()
@@ -475,94 +494,101 @@ const _: () = {
                 (crate::rpc::bounded_ref(class), (&crate::rpc::bounded(buckets), ())),
             )
         }
-        fn edit(&self, pk: &str, edits: Vec<Edit>) -> Result<Edited> {
+        fn create_one(&self, class: &str, bucket: Bucket) -> Result<String> {
             crate::rpc::call(
                 self,
                 &mikobase_rpc::MIKOBASE_SURFACE.methods[6usize],
+                (crate::rpc::bounded_ref(class), (&crate::rpc::bounded(bucket), ())),
+            )
+        }
+        fn edit(&self, pk: &str, edits: Vec<Edit>) -> Result<Edited> {
+            crate::rpc::call(
+                self,
+                &mikobase_rpc::MIKOBASE_SURFACE.methods[7usize],
                 (crate::rpc::bounded_ref(pk), (&crate::rpc::bounded(edits), ())),
             )
         }
         fn batch(&self, queries: Vec<Query>, atomic: bool) -> Result<Answers> {
             crate::rpc::call(
                 self,
-                &mikobase_rpc::MIKOBASE_SURFACE.methods[7usize],
+                &mikobase_rpc::MIKOBASE_SURFACE.methods[8usize],
                 (&crate::rpc::bounded(queries), (&crate::rpc::bounded(atomic), ())),
             )
         }
         fn history(&self, pk: &str) -> Result<Vec<Version>> {
             crate::rpc::call(
                 self,
-                &mikobase_rpc::MIKOBASE_SURFACE.methods[8usize],
+                &mikobase_rpc::MIKOBASE_SURFACE.methods[9usize],
                 (crate::rpc::bounded_ref(pk), ()),
             )
         }
         fn import_schema(&self, schema: Schema) -> Result<SchemaChanges> {
             crate::rpc::call(
                 self,
-                &mikobase_rpc::MIKOBASE_SURFACE.methods[9usize],
+                &mikobase_rpc::MIKOBASE_SURFACE.methods[10usize],
                 (&crate::rpc::bounded(schema), ()),
             )
         }
         fn export_schema(&self) -> Result<Schema> {
-            crate::rpc::call(self, &mikobase_rpc::MIKOBASE_SURFACE.methods[10usize], ())
+            crate::rpc::call(self, &mikobase_rpc::MIKOBASE_SURFACE.methods[11usize], ())
         }
         fn merge(&self, worldlet: Delta) -> Result<Merged> {
             crate::rpc::call(
                 self,
-                &mikobase_rpc::MIKOBASE_SURFACE.methods[11usize],
+                &mikobase_rpc::MIKOBASE_SURFACE.methods[12usize],
                 (&crate::rpc::bounded(worldlet), ()),
             )
         }
         fn write_file(&self, mime: &str) -> Result<Remote<dyn Upload>> {
             crate::rpc::call(
                 self,
-                &mikobase_rpc::MIKOBASE_SURFACE.methods[12usize],
+                &mikobase_rpc::MIKOBASE_SURFACE.methods[13usize],
                 (crate::rpc::bounded_ref(mime), ()),
             )
         }
         fn read_file(&self, pk: &str) -> Result<Stream<Bytes>> {
             crate::rpc::call(
                 self,
-                &mikobase_rpc::MIKOBASE_SURFACE.methods[13usize],
+                &mikobase_rpc::MIKOBASE_SURFACE.methods[14usize],
                 (crate::rpc::bounded_ref(pk), ()),
             )
         }
         fn file_info(&self, pk: &str) -> Result<FileInfo> {
             crate::rpc::call(
                 self,
-                &mikobase_rpc::MIKOBASE_SURFACE.methods[14usize],
+                &mikobase_rpc::MIKOBASE_SURFACE.methods[15usize],
                 (crate::rpc::bounded_ref(pk), ()),
             )
         }
         fn delete_file(&self, pk: &str) -> Result<()> {
             crate::rpc::call(
                 self,
-                &mikobase_rpc::MIKOBASE_SURFACE.methods[15usize],
+                &mikobase_rpc::MIKOBASE_SURFACE.methods[16usize],
                 (crate::rpc::bounded_ref(pk), ()),
             )
         }
         fn collect_files(&self) -> Result<Vec<String>> {
-            crate::rpc::call(self, &mikobase_rpc::MIKOBASE_SURFACE.methods[16usize], ())
+            crate::rpc::call(self, &mikobase_rpc::MIKOBASE_SURFACE.methods[17usize], ())
         }
         fn select_stream(&self, query: Query) -> Result<Stream<Record>> {
             crate::rpc::call(
                 self,
-                &mikobase_rpc::MIKOBASE_SURFACE.methods[17usize],
+                &mikobase_rpc::MIKOBASE_SURFACE.methods[18usize],
                 (&crate::rpc::bounded(query), ()),
             )
         }
         fn export(&self) -> Result<Stream<Bytes>> {
-            crate::rpc::call(self, &mikobase_rpc::MIKOBASE_SURFACE.methods[18usize], ())
+            crate::rpc::call(self, &mikobase_rpc::MIKOBASE_SURFACE.methods[19usize], ())
         }
         fn import(&self, trust: bool) -> Result<Remote<dyn Import>> {
             crate::rpc::call(
                 self,
-                &mikobase_rpc::MIKOBASE_SURFACE.methods[19usize],
+                &mikobase_rpc::MIKOBASE_SURFACE.methods[20usize],
                 (&crate::rpc::bounded(trust), ()),
             )
         }
         fn properties(&self) -> Result<Properties> {
-            crate::rpc::call(self, &mikobase_rpc::MIKOBASE_SURFACE.methods[20usize], ())
+            crate::rpc::call(self, &mikobase_rpc::MIKOBASE_SURFACE.methods[21usize], ())
         }
         fn changes(
             &self,
@@ -571,7 +597,7 @@ const _: () = {
         ) -> Result<Stream<Change>> {
             crate::rpc::call(
                 self,
-                &mikobase_rpc::MIKOBASE_SURFACE.methods[21usize],
+                &mikobase_rpc::MIKOBASE_SURFACE.methods[22usize],
                 (&crate::rpc::bounded(target), (&crate::rpc::bounded(options), ())),
             )
         }
@@ -609,6 +635,9 @@ const _: () = {
         }
         fn create_many(&self, class: &str, buckets: Vec<Bucket>) -> Result<Vec<String>> {
             Mikobase::create_many(&**self, class, buckets)
+        }
+        fn create_one(&self, class: &str, bucket: Bucket) -> Result<String> {
+            Mikobase::create_one(&**self, class, bucket)
         }
         fn edit(&self, pk: &str, edits: Vec<Edit>) -> Result<Edited> {
             Mikobase::edit(&**self, pk, edits)
@@ -680,6 +709,7 @@ const _: () = {
                 "by_class",
                 "records_by_pks",
                 "create_many",
+                "create_one",
                 "edit",
                 "batch",
                 "history",
@@ -715,10 +745,12 @@ const _: () = {
                             "class" : ::std::string::String, } "records_by_pks" -> Result
                             < Vec < Option < Record > > > { "pks" : Vec < String >, }
                             "create_many" -> Result < Vec < String > > { "class" :
-                            ::std::string::String, "buckets" : Vec < Bucket >, } "edit"
-                            -> Result < Edited > { "pk" : ::std::string::String, "edits"
-                            : Vec < Edit >, } "batch" -> Result < Answers > { "queries" :
-                            Vec < Query >, "atomic" : bool, } "history" -> Result < Vec <
+                            ::std::string::String, "buckets" : Vec < Bucket >, }
+                            "create_one" -> Result < String > { "class" :
+                            ::std::string::String, "bucket" : Bucket, } "edit" -> Result
+                            < Edited > { "pk" : ::std::string::String, "edits" : Vec <
+                            Edit >, } "batch" -> Result < Answers > { "queries" : Vec <
+                            Query >, "atomic" : bool, } "history" -> Result < Vec <
                             Version > > { "pk" : ::std::string::String, } "import_schema"
                             -> Result < SchemaChanges > { "schema" : Schema, }
                             "export_schema" -> Result < Schema > {} "merge" -> Result <
@@ -818,9 +850,19 @@ const _: () = {
                         Mikobase::create_many(self, &class, buckets),
                     )
                 }
-                "edit" => {
+                "create_one" => {
                     call.run(
                         &mikobase_rpc::MIKOBASE_SURFACE.methods[6usize],
+                        |(class, (bucket, ())): (::std::string::String, (Bucket, ()))| Mikobase::create_one(
+                            self,
+                            &class,
+                            bucket,
+                        ),
+                    )
+                }
+                "edit" => {
+                    call.run(
+                        &mikobase_rpc::MIKOBASE_SURFACE.methods[7usize],
                         |(pk, (edits, ())): (::std::string::String, (Vec<Edit>, ()))| Mikobase::edit(
                             self,
                             &pk,
@@ -830,7 +872,7 @@ const _: () = {
                 }
                 "batch" => {
                     call.run(
-                        &mikobase_rpc::MIKOBASE_SURFACE.methods[7usize],
+                        &mikobase_rpc::MIKOBASE_SURFACE.methods[8usize],
                         |(queries, (atomic, ())): (Vec<Query>, (bool, ()))| Mikobase::batch(
                             self,
                             queries,
@@ -840,7 +882,7 @@ const _: () = {
                 }
                 "history" => {
                     call.run(
-                        &mikobase_rpc::MIKOBASE_SURFACE.methods[8usize],
+                        &mikobase_rpc::MIKOBASE_SURFACE.methods[9usize],
                         |(pk, ()): (::std::string::String, ())| Mikobase::history(
                             self,
                             &pk,
@@ -849,7 +891,7 @@ const _: () = {
                 }
                 "import_schema" => {
                     call.run(
-                        &mikobase_rpc::MIKOBASE_SURFACE.methods[9usize],
+                        &mikobase_rpc::MIKOBASE_SURFACE.methods[10usize],
                         |(schema, ()): (Schema, ())| Mikobase::import_schema(
                             self,
                             schema,
@@ -858,19 +900,19 @@ const _: () = {
                 }
                 "export_schema" => {
                     call.run(
-                        &mikobase_rpc::MIKOBASE_SURFACE.methods[10usize],
+                        &mikobase_rpc::MIKOBASE_SURFACE.methods[11usize],
                         |(): ()| Mikobase::export_schema(self),
                     )
                 }
                 "merge" => {
                     call.run(
-                        &mikobase_rpc::MIKOBASE_SURFACE.methods[11usize],
+                        &mikobase_rpc::MIKOBASE_SURFACE.methods[12usize],
                         |(worldlet, ()): (Delta, ())| Mikobase::merge(self, worldlet),
                     )
                 }
                 "write_file" => {
                     call.run(
-                        &mikobase_rpc::MIKOBASE_SURFACE.methods[12usize],
+                        &mikobase_rpc::MIKOBASE_SURFACE.methods[13usize],
                         |(mime, ()): (::std::string::String, ())| Mikobase::write_file(
                             self,
                             &mime,
@@ -879,7 +921,7 @@ const _: () = {
                 }
                 "read_file" => {
                     call.run(
-                        &mikobase_rpc::MIKOBASE_SURFACE.methods[13usize],
+                        &mikobase_rpc::MIKOBASE_SURFACE.methods[14usize],
                         |(pk, ()): (::std::string::String, ())| Mikobase::read_file(
                             self,
                             &pk,
@@ -888,7 +930,7 @@ const _: () = {
                 }
                 "file_info" => {
                     call.run(
-                        &mikobase_rpc::MIKOBASE_SURFACE.methods[14usize],
+                        &mikobase_rpc::MIKOBASE_SURFACE.methods[15usize],
                         |(pk, ()): (::std::string::String, ())| Mikobase::file_info(
                             self,
                             &pk,
@@ -897,7 +939,7 @@ const _: () = {
                 }
                 "delete_file" => {
                     call.run(
-                        &mikobase_rpc::MIKOBASE_SURFACE.methods[15usize],
+                        &mikobase_rpc::MIKOBASE_SURFACE.methods[16usize],
                         |(pk, ()): (::std::string::String, ())| Mikobase::delete_file(
                             self,
                             &pk,
@@ -906,37 +948,37 @@ const _: () = {
                 }
                 "collect_files" => {
                     call.run(
-                        &mikobase_rpc::MIKOBASE_SURFACE.methods[16usize],
+                        &mikobase_rpc::MIKOBASE_SURFACE.methods[17usize],
                         |(): ()| Mikobase::collect_files(self),
                     )
                 }
                 "select_stream" => {
                     call.run(
-                        &mikobase_rpc::MIKOBASE_SURFACE.methods[17usize],
+                        &mikobase_rpc::MIKOBASE_SURFACE.methods[18usize],
                         |(query, ()): (Query, ())| Mikobase::select_stream(self, query),
                     )
                 }
                 "export" => {
                     call.run(
-                        &mikobase_rpc::MIKOBASE_SURFACE.methods[18usize],
+                        &mikobase_rpc::MIKOBASE_SURFACE.methods[19usize],
                         |(): ()| Mikobase::export(self),
                     )
                 }
                 "import" => {
                     call.run(
-                        &mikobase_rpc::MIKOBASE_SURFACE.methods[19usize],
+                        &mikobase_rpc::MIKOBASE_SURFACE.methods[20usize],
                         |(trust, ()): (bool, ())| Mikobase::import(self, trust),
                     )
                 }
                 "properties" => {
                     call.run(
-                        &mikobase_rpc::MIKOBASE_SURFACE.methods[20usize],
+                        &mikobase_rpc::MIKOBASE_SURFACE.methods[21usize],
                         |(): ()| Mikobase::properties(self),
                     )
                 }
                 "changes" => {
                     call.run(
-                        &mikobase_rpc::MIKOBASE_SURFACE.methods[21usize],
+                        &mikobase_rpc::MIKOBASE_SURFACE.methods[22usize],
                         |(target, (options, ())): (Target, (ChangeOptions, ()))| Mikobase::changes(
                             self,
                             target,
@@ -1084,6 +1126,28 @@ pub mod mikobase_rpc {
                     returns: ::std::borrow::Cow::Borrowed("Result<Vec<String>>"),
                     doc: ::std::borrow::Cow::Borrowed(
                         "Creates a record of the class from each bucket, all or none. Returns their pks in the same order.\n[`create_all`](crate::MikobaseExt::create_all) does the same with your own types.\n\n# Errors\nAs an atomic [`batch`](Self::batch) of as many requests: the error of the first bucket that is\nrefused, with its index as detail `request`. Nothing is changed then.",
+                    ),
+                    read: ::core::option::Option::None,
+                    idempotent: false,
+                    deadline_ms: ::core::option::Option::None,
+                },
+                crate::rpc::Method {
+                    name: ::std::borrow::Cow::Borrowed("create_one"),
+                    params: ::std::borrow::Cow::Borrowed(
+                        &[
+                            crate::rpc::Param {
+                                name: ::std::borrow::Cow::Borrowed("class"),
+                                ty: ::std::borrow::Cow::Borrowed("&str"),
+                            },
+                            crate::rpc::Param {
+                                name: ::std::borrow::Cow::Borrowed("bucket"),
+                                ty: ::std::borrow::Cow::Borrowed("Bucket"),
+                            },
+                        ],
+                    ),
+                    returns: ::std::borrow::Cow::Borrowed("Result<String>"),
+                    doc: ::std::borrow::Cow::Borrowed(
+                        "Creates a record of the class, and returns its pk. It does what Q0's `create` does with a `class` and\na `bucket`, and takes less time. [`create`](crate::MikobaseExt::create) does the same with your own\ntypes.\n\n# Errors\nThose of Q0's `create`.",
                     ),
                     read: ::core::option::Option::None,
                     idempotent: false,
@@ -1477,6 +1541,17 @@ refused, with its index as detail `request`. Nothing is changed then.*/
                 class: &str,
                 buckets: Vec<Bucket>,
             ) -> crate::rpc::PendingCall<Result<Vec<String>>>;
+            /**Creates a record of the class, and returns its pk. It does what Q0's `create` does with a `class` and
+a `bucket`, and takes less time. [`create`](crate::MikobaseExt::create) does the same with your own
+types.
+
+# Errors
+Those of Q0's `create`.*/
+            fn create_one(
+                &self,
+                class: &str,
+                bucket: Bucket,
+            ) -> crate::rpc::PendingCall<Result<String>>;
             /**Edits the bucket of a record: all edits, or none. Each is an object with a `path` and one operation,
 as in the action `edit` of Q0. [`hot`](crate::MikobaseExt::hot) makes single edits;
 [`Edits`](crate::q0::Edits) builds lists.
@@ -1719,6 +1794,17 @@ ended. It takes its turn to write at its first call.
                     (crate::rpc::bounded_ref(class), (&crate::rpc::bounded(buckets), ())),
                 )
             }
+            fn create_one(
+                &self,
+                class: &str,
+                bucket: Bucket,
+            ) -> crate::rpc::PendingCall<Result<String>> {
+                crate::rpc::call_async(
+                    self,
+                    &super::MIKOBASE_SURFACE.methods[6usize],
+                    (crate::rpc::bounded_ref(class), (&crate::rpc::bounded(bucket), ())),
+                )
+            }
             fn edit(
                 &self,
                 pk: &str,
@@ -1726,7 +1812,7 @@ ended. It takes its turn to write at its first call.
             ) -> crate::rpc::PendingCall<Result<Edited>> {
                 crate::rpc::call_async(
                     self,
-                    &super::MIKOBASE_SURFACE.methods[6usize],
+                    &super::MIKOBASE_SURFACE.methods[7usize],
                     (crate::rpc::bounded_ref(pk), (&crate::rpc::bounded(edits), ())),
                 )
             }
@@ -1737,7 +1823,7 @@ ended. It takes its turn to write at its first call.
             ) -> crate::rpc::PendingCall<Result<Answers>> {
                 crate::rpc::call_async(
                     self,
-                    &super::MIKOBASE_SURFACE.methods[7usize],
+                    &super::MIKOBASE_SURFACE.methods[8usize],
                     (&crate::rpc::bounded(queries), (&crate::rpc::bounded(atomic), ())),
                 )
             }
@@ -1747,7 +1833,7 @@ ended. It takes its turn to write at its first call.
             ) -> crate::rpc::PendingCall<Result<Vec<Version>>> {
                 crate::rpc::call_async(
                     self,
-                    &super::MIKOBASE_SURFACE.methods[8usize],
+                    &super::MIKOBASE_SURFACE.methods[9usize],
                     (crate::rpc::bounded_ref(pk), ()),
                 )
             }
@@ -1757,21 +1843,21 @@ ended. It takes its turn to write at its first call.
             ) -> crate::rpc::PendingCall<Result<SchemaChanges>> {
                 crate::rpc::call_async(
                     self,
-                    &super::MIKOBASE_SURFACE.methods[9usize],
+                    &super::MIKOBASE_SURFACE.methods[10usize],
                     (&crate::rpc::bounded(schema), ()),
                 )
             }
             fn export_schema(&self) -> crate::rpc::PendingCall<Result<Schema>> {
                 crate::rpc::call_async(
                     self,
-                    &super::MIKOBASE_SURFACE.methods[10usize],
+                    &super::MIKOBASE_SURFACE.methods[11usize],
                     (),
                 )
             }
             fn merge(&self, worldlet: Delta) -> crate::rpc::PendingCall<Result<Merged>> {
                 crate::rpc::call_async(
                     self,
-                    &super::MIKOBASE_SURFACE.methods[11usize],
+                    &super::MIKOBASE_SURFACE.methods[12usize],
                     (&crate::rpc::bounded(worldlet), ()),
                 )
             }
@@ -1781,7 +1867,7 @@ ended. It takes its turn to write at its first call.
             ) -> crate::rpc::PendingCall<Result<Remote<dyn Upload>>> {
                 crate::rpc::call_async(
                     self,
-                    &super::MIKOBASE_SURFACE.methods[12usize],
+                    &super::MIKOBASE_SURFACE.methods[13usize],
                     (crate::rpc::bounded_ref(mime), ()),
                 )
             }
@@ -1791,28 +1877,28 @@ ended. It takes its turn to write at its first call.
             ) -> crate::rpc::PendingCall<Result<Stream<Bytes>>> {
                 crate::rpc::call_async(
                     self,
-                    &super::MIKOBASE_SURFACE.methods[13usize],
+                    &super::MIKOBASE_SURFACE.methods[14usize],
                     (crate::rpc::bounded_ref(pk), ()),
                 )
             }
             fn file_info(&self, pk: &str) -> crate::rpc::PendingCall<Result<FileInfo>> {
                 crate::rpc::call_async(
                     self,
-                    &super::MIKOBASE_SURFACE.methods[14usize],
+                    &super::MIKOBASE_SURFACE.methods[15usize],
                     (crate::rpc::bounded_ref(pk), ()),
                 )
             }
             fn delete_file(&self, pk: &str) -> crate::rpc::PendingCall<Result<()>> {
                 crate::rpc::call_async(
                     self,
-                    &super::MIKOBASE_SURFACE.methods[15usize],
+                    &super::MIKOBASE_SURFACE.methods[16usize],
                     (crate::rpc::bounded_ref(pk), ()),
                 )
             }
             fn collect_files(&self) -> crate::rpc::PendingCall<Result<Vec<String>>> {
                 crate::rpc::call_async(
                     self,
-                    &super::MIKOBASE_SURFACE.methods[16usize],
+                    &super::MIKOBASE_SURFACE.methods[17usize],
                     (),
                 )
             }
@@ -1822,14 +1908,14 @@ ended. It takes its turn to write at its first call.
             ) -> crate::rpc::PendingCall<Result<Stream<Record>>> {
                 crate::rpc::call_async(
                     self,
-                    &super::MIKOBASE_SURFACE.methods[17usize],
+                    &super::MIKOBASE_SURFACE.methods[18usize],
                     (&crate::rpc::bounded(query), ()),
                 )
             }
             fn export(&self) -> crate::rpc::PendingCall<Result<Stream<Bytes>>> {
                 crate::rpc::call_async(
                     self,
-                    &super::MIKOBASE_SURFACE.methods[18usize],
+                    &super::MIKOBASE_SURFACE.methods[19usize],
                     (),
                 )
             }
@@ -1839,14 +1925,14 @@ ended. It takes its turn to write at its first call.
             ) -> crate::rpc::PendingCall<Result<Remote<dyn Import>>> {
                 crate::rpc::call_async(
                     self,
-                    &super::MIKOBASE_SURFACE.methods[19usize],
+                    &super::MIKOBASE_SURFACE.methods[20usize],
                     (&crate::rpc::bounded(trust), ()),
                 )
             }
             fn properties(&self) -> crate::rpc::PendingCall<Result<Properties>> {
                 crate::rpc::call_async(
                     self,
-                    &super::MIKOBASE_SURFACE.methods[20usize],
+                    &super::MIKOBASE_SURFACE.methods[21usize],
                     (),
                 )
             }
@@ -1857,7 +1943,7 @@ ended. It takes its turn to write at its first call.
             ) -> crate::rpc::PendingCall<Result<Stream<Change>>> {
                 crate::rpc::call_async(
                     self,
-                    &super::MIKOBASE_SURFACE.methods[21usize],
+                    &super::MIKOBASE_SURFACE.methods[22usize],
                     (&crate::rpc::bounded(target), (&crate::rpc::bounded(options), ())),
                 )
             }

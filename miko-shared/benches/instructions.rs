@@ -18,6 +18,7 @@ use miko_shared::BoxError;
 use miko_shared::wire::envelope::{Envelope, enclose_response};
 use miko_shared::wire::frame::FrameBuffer;
 use miko_shared::wire::message::{Answer, Incoming};
+use serde::Serialize;
 use serde_json::{Value, json};
 
 /// Records that are there from the start.
@@ -77,8 +78,28 @@ const PATHS: &[(&str, Path)] = &[
         done(store.engine.records_by_pks((0..32).map(|j| store.pks[(i + j) % RECORDS].clone()).collect())?)
     }),
     ("create_many of 32", |store, i| {
-        let buckets = (0..32).map(|j| creation(RECORDS + 32 * i + j)["bucket"].take()).collect();
+        let buckets = (0..32).map(|j| creation(RECORDS + 32 * i + j)["bucket"].take().into()).collect();
         done(store.engine.create_many("bench.org/item", buckets)?)
+    }),
+    ("batch of 32 creates", |store, i| {
+        done(store.engine.batch((0..32).map(|j| creation(RECORDS + 32 * i + j)).collect(), true)?)
+    }),
+    ("import of 320", |store, i| {
+        store.write_worldlets();
+        let mut worldlet = store.worldlets[i].as_bytes();
+        done(store.engine.import_worldlet(&mut worldlet, false)?)
+    }),
+    // For comparison with the import.
+    ("serde_json of the worldlet of 320", |store, i| {
+        store.write_worldlets();
+        done(serde_json::from_str::<Value>(&store.worldlets[i])?)
+    }),
+    ("create_all of 32 there and back", |store, i| {
+        let items: Vec<Item> = (0..32).map(|j| Item::of(RECORDS + 32 * i + j)).collect();
+        done(store.proxy.create_all("bench.org/item", &items)?)
+    }),
+    ("batch of 32 creates there and back", |store, i| {
+        done(store.proxy.batch((0..32).map(|j| creation(RECORDS + 32 * i + j)).collect(), true)?)
     }),
     ("records_by_pks of 32 there and back", |store, i| {
         done(store.proxy.records_by_pks((0..32).map(|j| store.pks[(i + j) % RECORDS].clone()).collect())?)
@@ -88,6 +109,9 @@ const PATHS: &[(&str, Path)] = &[
         done(store.proxy.record_by_pk(&pk)?)
     }),
     ("create there and back", |store, i| done(store.proxy.q0(creation(RECORDS + i))?)),
+    ("create of a type there and back", |store, i| {
+        done(store.proxy.create("bench.org/item", &Item::of(RECORDS + i))?)
+    }),
 ];
 
 /// Nobody looks at the answer, and the compiler must not know.
@@ -103,6 +127,32 @@ struct Store {
     pks: Vec<String>,
     /// A subscription that does not match.
     changes: Option<Stream<Change>>,
+    /// Texts to import, each of other records.
+    worldlets: Vec<String>,
+}
+
+/// A record, as programs have it.
+#[derive(Serialize)]
+struct Item {
+    serial: usize,
+    deck: usize,
+    name: String,
+    rank: &'static str,
+    active: bool,
+    notes: &'static str,
+}
+
+impl Item {
+    fn of(serial: usize) -> Self {
+        Self {
+            serial,
+            deck: serial / 100,
+            name: format!("Officer {serial}"),
+            rank: ["Ensign", "Lieutenant", "Captain"][serial % 3],
+            active: serial.is_multiple_of(2),
+            notes: "Served with distinction on several ships of the fleet, and was commended twice.",
+        }
+    }
 }
 
 /// What client and server do for a call, but for the socket.
@@ -158,7 +208,21 @@ impl Store {
             answers.into_iter().map(|answer| answer?.into_pk()).collect::<Result<_, Error>>()?;
         engine.records_by_pks(pks.clone())?;
         let in_process = InProcess { engine: Arc::clone(&engine), buffers: Mutex::default() };
-        Ok(Self { engine, proxy: Proxy::new(Box::new(in_process)), pks, changes: None })
+        Ok(Self {
+            engine,
+            proxy: Proxy::new(Box::new(in_process)),
+            pks,
+            changes: None,
+            worldlets: Vec::new(),
+        })
+    }
+
+    /// Writes a worldlet for each import. This is no part of what is counted.
+    fn write_worldlets(&mut self) {
+        const IMPORTS: usize = 50;
+        if self.worldlets.is_empty() {
+            self.worldlets = (0..IMPORTS).map(worldlet).collect();
+        }
     }
 }
 
@@ -202,12 +266,24 @@ fn carry(bytes: &[u8], buffer: &mut FrameBuffer) {
 }
 
 fn creation(serial: usize) -> Value {
-    let rank = ["Ensign", "Lieutenant", "Captain"][serial % 3];
+    let Item { serial, deck, name, rank, active, notes } = Item::of(serial);
     json!({"action": "create", "class": "bench.org/item", "bucket": {
-        "serial": serial, "deck": serial / 100, "name": format!("Officer {serial}"), "rank": rank,
-        "active": serial.is_multiple_of(2),
-        "notes": "Served with distinction on several ships of the fleet, and was commended twice.",
+        "serial": serial, "deck": deck, "name": name, "rank": rank, "active": active, "notes": notes,
     }})
+}
+
+fn worldlet(i: usize) -> String {
+    let record = |j| {
+        let serial = RECORDS + 320 * i + j;
+        let record = json!({
+            "bucket": creation(serial)["bucket"],
+            "stack": {"shadow": {}, "item": {"class": "bench.org/item"}},
+            "created_at": "2026-11-28T18:45:00.123Z", "updated_at": "2026-11-28T18:45:00.123Z",
+        });
+        (format!("0193743c-7b8c-7{:03x}-8000-{serial:012x}", serial % 4096), record)
+    };
+    let records: serde_json::Map<String, Value> = (0..320).map(record).collect();
+    json!({"format": "worldlet/1.0", "records": records}).to_string()
 }
 
 fn find(i: usize) -> Value {

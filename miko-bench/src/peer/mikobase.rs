@@ -218,7 +218,7 @@ impl Client for SharedStore<'_> {
     }
 
     fn create_batch(&mut self, serials: &[usize]) -> Result<(), BoxError> {
-        self.db.create_many(MADE, serials.iter().map(|&serial| sample::bucket(serial)).collect())?;
+        self.db.create_many(MADE, serials.iter().map(|&serial| sample::bucket(serial).into()).collect())?;
         Ok(())
     }
 

@@ -12,6 +12,7 @@ use super::constraint::{Constraint, declared_constraints};
 use super::definition::Definition;
 use super::field::Field;
 use super::inheritance::{Definitions, check_parents, collect_field_order, linearize};
+use super::text_rules::TextRules;
 use crate::diagnostics::FaultList;
 use crate::json;
 use crate::stack::Stack;
@@ -49,6 +50,7 @@ pub(crate) struct Class {
     pub(crate) holds_references: bool,
     /// Whether normalization may change a bucket of the class.
     pub(super) normalizes: bool,
+    pub(super) text_rules: TextRules,
     /// The stack of a record whose only class is this one, also as JSON text. Cached because most new records
     /// have this stack.
     pub(crate) stack: Map<String, Value>,
@@ -233,11 +235,22 @@ impl Class {
         let constraints =
             lineage.iter().filter_map(|class| all.get(class)).flat_map(declared_constraints).collect();
         let holds_references = fields.iter().any(|(_, field)| field.holds_references());
+        let text_rules = TextRules::of(&fields, definition.is_abstract, holds_references);
         let normalizes = fields.iter().any(|(_, field)| field.normalizes());
         let stack = Stack::of_class(definition.name.clone()).into_map(None);
         let stack_text = json::text_of(&stack);
         let definition = definition.clone();
-        Self { definition, lineage, fields, constraints, holds_references, normalizes, stack, stack_text }
+        Self {
+            definition,
+            lineage,
+            fields,
+            constraints,
+            holds_references,
+            normalizes,
+            text_rules,
+            stack,
+            stack_text,
+        }
     }
 }
 

@@ -22,6 +22,7 @@ use std::sync::{Arc, MutexGuard};
 use miko_rpc::{Bytes, Error, ErrorId, GroupFailure, Remote, Result, Stream};
 
 use crate::access::Access;
+use crate::bucket::Bucket;
 use crate::change::{Change, ChangeLimits, ChangeOptions};
 use crate::commit::Commit;
 use crate::engine::store::transaction::CommitSharing;
@@ -31,11 +32,10 @@ use crate::files::{FileInfo, MAX_PIECE_SIZE};
 use crate::hook::Hook;
 use crate::json;
 use crate::mikobase::{
-    Bucket, Delta, Edit, Edited, Merged, Mikobase, Properties, Query, Schema, SchemaChanges, Transaction,
-    Validation,
+    Delta, Edit, Edited, Merged, Mikobase, Properties, Query, Schema, SchemaChanges, Transaction, Validation,
 };
 use crate::objects::{Import, Upload};
-use crate::query::{self, CreateRequest, FinishRequest, ReleaseRequest, Request};
+use crate::query::{self, FinishRequest, ReleaseRequest, Request};
 use crate::record::{Record, Records};
 use crate::response::{Answers, Response, Results, check_batch_size};
 use crate::storage::Storage;
@@ -365,8 +365,16 @@ impl<T: Storage, V: View> Mikobase for LocalEngine<T, V> {
     }
 
     fn create_many(&self, class: &str, buckets: Vec<Bucket>) -> Result<Vec<String>> {
-        let requests = CreateRequest::many(class, within_batch_size(buckets)?);
-        self.write()?.create_many(requests)
+        check_batch_size(buckets.len())?;
+        self.write()?.create_many(class, buckets)
+    }
+
+    fn create_one(&self, class: &str, bucket: Bucket) -> Result<String> {
+        if let Some(pk) = self.write()?.create_from_text(class, &bucket)? {
+            return Ok(pk);
+        }
+        self.q0(serde_json::json!({"action": "create", "class": class, "bucket": bucket.to_value()?}))?
+            .into_pk()
     }
 
     fn edit(&self, pk: &str, edits: Vec<Edit>) -> Result<Edited> {

@@ -68,6 +68,7 @@ pub(super) mod streams;
 pub(super) mod subscribe;
 mod subscriptions;
 mod taken_values;
+mod text_creates;
 pub(super) mod transaction;
 mod transaction_objects;
 mod transactions;

@@ -25,6 +25,12 @@ impl IndexKey {
         self.0.push(',');
     }
 
+    /// Adds a string, as its JSON text.
+    pub(crate) fn push_string_text(&mut self, text: &str) {
+        self.0.push_str(text);
+        self.0.push(',');
+    }
+
     pub(crate) fn into_text(self) -> String {
         self.0
     }

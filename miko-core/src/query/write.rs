@@ -6,7 +6,6 @@ use serde_json::{Map, Value};
 use crate::diagnostics::{Faults, Place, readers};
 use crate::json;
 use crate::query::edit::{Edit, read_edits};
-use crate::query::read_until_error;
 use crate::query::request_keys::RequestKeys;
 use crate::query::write_target::WriteTarget;
 use crate::record::EXTRA_KEYS;
@@ -89,18 +88,11 @@ pub(crate) struct DeleteRequest {
 }
 
 impl CreateRequest {
-    /// A request per bucket, each to create a record of one class, up to the first error.
-    pub(crate) fn many(class: &str, buckets: Vec<Value>) -> Vec<Result<Self>> {
-        // Checked once for all. An invalid one is read again with the first bucket, for the error.
-        let valid = uns::parse(class).ok();
-        read_until_error(buckets, |bucket| Self::of_class(class, valid, bucket))
-    }
-
     /// A request to create a record of a class, which is `valid` without its protocol if it is a UNS.
     ///
     /// # Errors
     /// `invalid_request`, if the class is not a UNS, or the bucket is no object or nests too deep.
-    fn of_class(class: &str, valid: Option<&str>, bucket: Value) -> Result<Self> {
+    pub(crate) fn of_class(class: &str, valid: Option<&str>, bucket: Value) -> Result<Self> {
         let mut faults = Faults::default();
         let place = Place::Key(&Place::Root, "bucket");
         let bucket = if json::nests_deeper_than(&bucket, json::MAX_DEPTH - 1) {

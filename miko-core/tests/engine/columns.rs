@@ -278,7 +278,7 @@ fn officers(size: usize) -> SqliteEngine {
     let db = SqliteEngine::in_memory().unwrap().columns_size(size);
     db.import_schema(json!({"classes": {"a.b/officer": {"misc_fields": true, "fields": {}}}})).unwrap();
     let buckets = (0..3000).map(|number| json!({"rank": number % 11, "name": format!("Officer {number}")}));
-    db.create_many("a.b/officer", buckets.collect()).unwrap();
+    db.create_many("a.b/officer", buckets.map(Into::into).collect()).unwrap();
     for path in [json!(["rank", 3]), json!(["name", "Officer 3"])] {
         let select = json!({"action": "select", "class": "a.b/officer", "path": path});
         (0..3).for_each(|_| drop(db.q0(select.clone()).unwrap()));

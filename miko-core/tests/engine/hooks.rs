@@ -232,7 +232,7 @@ fn a_panic_is_a_veto_and_the_engine_goes_on() {
     let before = export(&db);
     assert_rejected(db.create("a.b/x", &json!({"n": 13})), "broken", "the hook panicked: not this one");
     assert_rejected(
-        db.create_many("a.b/x", vec![json!({"n": 2}), json!({})]),
+        db.create_all("a.b/x", &[json!({"n": 2}), json!({})]),
         "broken",
         "the hook panicked: n is a number",
     );
@@ -333,7 +333,7 @@ fn calls_that_would_wait_for_the_hook_are_refused() {
     type Call = fn(&dyn Mikobase) -> Result<(), Error>;
     const WRITES: &[Call] = &[
         |db| db.create("a.b/x", &json!({})).map(drop),
-        |db| db.create_many("a.b/x", vec![json!({})]).map(drop),
+        |db| db.create_all("a.b/x", &[json!({})]).map(drop),
         |db| db.hot("x").set(["n"], 1).map(drop),
         |db| db.batch(vec![json!({"action": "delete", "pk": "x"})], true).map(drop),
         |db| db.import_schema(json!({"classes": {}})).map(drop),

@@ -31,7 +31,7 @@ const PATHS: &[Path] = &[
     },
     Path {
         name: "create_many",
-        write: |db| db.create_many("a.b/thing", vec![named("x"), named("y")]).map(drop),
+        write: |db| db.create_all("a.b/thing", &[named("x"), named("y")]).map(drop),
         seen: &["create x", "create y"],
     },
     Path { name: "update", write: |db| db.update("one", &json!({"name": "ONE"})), seen: &["update one ONE"] },

@@ -274,7 +274,7 @@ impl Run {
     fn create_many(&mut self) {
         let class = self.class();
         let buckets: Vec<Value> = (0..self.random.below(5)).map(|_| self.bucket()).collect();
-        let created = self.tested.create_many(class, buckets.clone());
+        let created = self.tested.create_many(class, buckets.iter().cloned().map(Into::into).collect());
         let mut pks = created.clone().unwrap_or_default().into_iter();
         let requests = buckets.iter().map(|bucket| {
             let mut create = json!({"action": "create", "class": class, "bucket": bucket});

@@ -5,6 +5,7 @@
 mod agreement;
 mod append_only;
 mod batch;
+mod bucket_text;
 mod change_limits;
 mod changes;
 mod chosen_pks;

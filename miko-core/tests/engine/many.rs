@@ -35,8 +35,7 @@ fn a_bucket_becomes_a_record_as_by_create() {
     let fields =
         json!({"name": {"class": "string", "unique": true}, "crew": {"class": "number", "default": 1}});
     db.import_schema(json!({"classes": {"a.b/ship": {"fields": fields}}})).unwrap();
-    let pks =
-        db.create_many("https://a.b/ship", vec![json!({"name": "Defiant"}), json!({"name": "Voyager"})]);
+    let pks = db.create_all("https://a.b/ship", &[json!({"name": "Defiant"}), json!({"name": "Voyager"})]);
     let pks = pks.unwrap();
     let records = db.records_by_pks(pks.clone()).unwrap();
     let texts: Vec<String> =
@@ -51,9 +50,9 @@ fn a_bucket_becomes_a_record_as_by_create() {
 fn a_definition_is_in_force_for_the_buckets_after_it() {
     let db = db();
     let class = |name: &str| json!({"name": name, "fields": {"n": {"class": "number", "required": true}}});
-    db.create_many("puck.uno/class", vec![class("a.b/c"), class("a.b/d")]).unwrap();
+    db.create_all("puck.uno/class", &[class("a.b/c"), class("a.b/d")]).unwrap();
     assert!(db.create("a.b/d", &json!({})).unwrap_err().is(ErrorId::VALIDATION_FAILED));
-    let error = db.create_many("puck.uno/class", vec![class("a.b/e"), class("a.b/c")]).unwrap_err();
+    let error = db.create_all("puck.uno/class", &[class("a.b/e"), class("a.b/c")]).unwrap_err();
     assert!(error.is(ErrorId::DUPLICATE_CLASS), "{error}");
     db.create("a.b/e", &json!({})).unwrap();
 }
@@ -83,7 +82,7 @@ fn what_is_refused_is_refused_as_in_an_atomic_batch_and_changes_nothing() {
     for (class, buckets) in refused() {
         let request = |bucket: &Value| json!({"action": "create", "class": class, "bucket": bucket});
         let expected = db.batch(buckets.iter().map(request).collect(), true).unwrap_err();
-        let error = db.create_many(class, buckets).unwrap_err();
+        let error = db.create_many(class, buckets.into_iter().map(Into::into).collect()).unwrap_err();
         let items = |error: &Error| {
             let without_message = |item: &ErrorItem| {
                 let mut details = item.details.clone();
@@ -105,9 +104,9 @@ fn a_bucket_nests_as_deep_as_one_of_a_request() {
     let nested = |levels: usize| (1..levels).fold(json!({}), |inner, _| json!({"a": inner}));
     let create = |levels: usize| json!({"action": "create", "bucket": nested(levels)});
     let deepest = (1..).find(|levels| db.q0(create(levels + 1)).is_err()).unwrap();
-    let pks = db.create_many("a.b/c", vec![nested(deepest)]).unwrap();
+    let pks = db.create_many("a.b/c", vec![nested(deepest).into()]).unwrap();
     assert_eq!(read(&db, &pks[0]).bucket.to_map().unwrap(), *nested(deepest).as_object().unwrap());
-    let error = db.create_many("a.b/c", vec![json!({}), nested(deepest + 1)]).unwrap_err();
+    let error = db.create_many("a.b/c", vec![json!({}).into(), nested(deepest + 1).into()]).unwrap_err();
     assert!(error.is(ErrorId::INVALID_REQUEST), "{error}");
     assert_eq!(error.items()[0].details["request"], 1);
 }
@@ -117,7 +116,7 @@ fn more_than_a_batch_may_have_are_refused() {
     let db = db();
     let error = db.records_by_pks(vec![String::new(); MAX_BATCH_REQUESTS + 1]).unwrap_err();
     assert!(error.is(ErrorId::REQUEST_TOO_LARGE));
-    let error = db.create_many("a.b/c", vec![json!({}); MAX_BATCH_REQUESTS + 1]).unwrap_err();
+    let error = db.create_many("a.b/c", vec![json!({}).into(); MAX_BATCH_REQUESTS + 1]).unwrap_err();
     assert!(error.is(ErrorId::REQUEST_TOO_LARGE));
     assert_eq!(db.count(json!({})).unwrap(), 0);
 }

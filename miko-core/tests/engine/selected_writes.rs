@@ -131,7 +131,7 @@ fn each_changed_record_has_one_new_version() {
 #[test]
 fn the_answer_has_the_first_pks_and_the_number_of_all() {
     let (db, _) = numbers(0);
-    let buckets: Vec<Value> = (0..MAX_CHANGED_PKS + 10).map(|n| json!({"n": n})).collect();
+    let buckets = (0..MAX_CHANGED_PKS + 10).map(|n| json!({"n": n}).into()).collect();
     let pks = db.create_many("a.b/number", buckets).unwrap();
     let patch = json!({"action": "patch", "where": {"class": "a.b/number"}, "bucket": {"tag": "x"}});
     let expected = Results::Changed { count: pks.len() as u64, pks: pks[..MAX_CHANGED_PKS].to_vec() };

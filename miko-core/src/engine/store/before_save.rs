@@ -301,7 +301,7 @@ mod tests {
                     // As SQLite does on some errors of a read.
                     store.storage.roll_back();
                 }
-                let request = CreateRequest::many("a.b/x", vec![json!({})]).remove(0)?;
+                let request = CreateRequest::of_class("a.b/x", Some("a.b/x"), json!({}))?;
                 store.create(request).map(drop)
             })
         };

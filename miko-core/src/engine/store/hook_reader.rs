@@ -4,13 +4,13 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use miko_rpc::{Bytes, Error, ErrorId, Remote, Result, Stream};
 
+use crate::bucket::Bucket;
 use crate::change::{Change, ChangeOptions};
 use crate::engine::store::Store;
 use crate::files::FileInfo;
 use crate::json;
 use crate::mikobase::{
-    Bucket, Delta, Edit, Edited, Merged, Mikobase, Properties, Query, Schema, SchemaChanges, Transaction,
-    Validation,
+    Delta, Edit, Edited, Merged, Mikobase, Properties, Query, Schema, SchemaChanges, Transaction, Validation,
 };
 use crate::objects::{Import, Upload};
 use crate::query::{self, Request};
@@ -83,6 +83,10 @@ impl<T: Storage> Mikobase for HookReader<'_, T> {
     }
 
     fn create_many(&self, _: &str, _: Vec<Bucket>) -> Result<Vec<String>> {
+        Err(only_reads())
+    }
+
+    fn create_one(&self, _: &str, _: Bucket) -> Result<String> {
         Err(only_reads())
     }
 

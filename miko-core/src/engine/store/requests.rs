@@ -1,14 +1,13 @@
 //! Runs requests: a single one, or a batch that takes effect as a whole or not at all.
 
 use miko_rpc::{Result, Warning, memory};
-use serde_json::{Map, Value};
 
 use crate::engine::store::Store;
 use crate::engine::store::pending::DeferredConstraints;
 use crate::engine::store::stored_json::map;
 use crate::engine::store::transaction::CommitSharing;
 use crate::json;
-use crate::query::{CreateRequest, Request, StackInput, WriteTarget};
+use crate::query::{Request, StackInput, WriteTarget};
 use crate::response::{Answers, Response, Results};
 use crate::stack;
 use crate::storage::Storage;
@@ -55,36 +54,11 @@ impl<T: Storage> Store<T> {
         answers
     }
 
-    /// Creates records, all or none. Returns their pks.
-    pub(in crate::engine) fn create_many(
-        &mut self,
-        requests: Vec<Result<CreateRequest>>,
-    ) -> Result<Vec<String>> {
-        let defines = |request: &CreateRequest| request.stack.defines_a_class();
-        // All are of one class.
-        let are_definitions = requests.first().is_some_and(|first| first.as_ref().is_ok_and(defines));
-        // Many records may reach a memory limit; see `commit_sharing_of`.
-        let is_deferrable = !are_definitions && memory::current_limit().is_none();
-        let sharing = match is_deferrable {
-            true => CommitSharing::Deferrable,
-            false => self.commit_sharing(|_| are_definitions),
-        };
-        let records = requests.len();
-        self.write(sharing, |store| {
-            store.transaction.count_records(records);
-            store.run_each(requests, |store, request| {
-                let pk = Response::from(store.create(request)?).into_pk()?;
-                store.answer.charge(pk.len())?;
-                Ok(pk)
-            })
-        })
-    }
-
     /// Runs requests in order, up to the first error, which gets the index of its request.
-    fn run_each<R, A>(
+    pub(super) fn run_each<R, A>(
         &mut self,
-        requests: Vec<Result<R>>,
-        run: impl Fn(&mut Self, R) -> Result<A>,
+        requests: impl IntoIterator<Item = Result<R>>,
+        mut run: impl FnMut(&mut Self, R) -> Result<A>,
     ) -> Result<Vec<A>> {
         let answers = requests.into_iter().enumerate().map(|(index, request)| {
             self.deferred.begin_request(index);
@@ -99,11 +73,21 @@ impl<T: Storage> Store<T> {
             // Near the memory limit, SQLite may roll back a transaction. It must then contain no answered
             // writes.
             Request::Create(create)
-                if !create.stack.defines_a_class() && stays_below_memory_limit(&create.bucket) =>
+                if !create.stack.defines_a_class()
+                    && stays_below_memory_limit(|max| json::is_text_within(&create.bucket, max)) =>
             {
                 CommitSharing::Deferrable
             }
             _ => self.commit_sharing_of_all([request].into_iter()),
+        }
+    }
+
+    /// As [`commit_sharing_of`](Self::commit_sharing_of), for the create of a record with a text of this
+    /// length, which is no class definition.
+    pub(super) fn sharing_of_one(&self, length: usize) -> CommitSharing {
+        match stays_below_memory_limit(|max| length <= max) {
+            true => CommitSharing::Deferrable,
+            false => self.commit_sharing(|_| false),
         }
     }
 
@@ -114,7 +98,7 @@ impl<T: Storage> Store<T> {
     }
 
     /// A write of a group that may change a definition is separate.
-    fn commit_sharing(&self, may_change_definition: impl FnOnce(&Self) -> bool) -> CommitSharing {
+    pub(super) fn commit_sharing(&self, may_change_definition: impl FnOnce(&Self) -> bool) -> CommitSharing {
         let is_separate = self.transaction.is_in_group() && may_change_definition(self);
         if is_separate { CommitSharing::Separate } else { CommitSharing::Groupable }
     }
@@ -171,11 +155,11 @@ impl<T: Storage> Store<T> {
     }
 }
 
-/// Whether creating a record with this bucket surely stays below the memory limit, even if every value is
-/// indexed.
-fn stays_below_memory_limit(bucket: &Map<String, Value>) -> bool {
+/// Whether creating a record surely stays below the memory limit, even if every value is indexed.
+/// `is_text_within` says whether the text of its bucket has at most so many bytes.
+fn stays_below_memory_limit(is_text_within: impl FnOnce(usize) -> bool) -> bool {
     /// The text of the bucket may take at most this fraction of the limit (1/256).
     const LIMIT_DIVISOR: usize = 256;
     let Some(limit) = memory::current_limit() else { return true };
-    memory::is_below_half() && json::is_text_within(bucket, limit / LIMIT_DIVISOR)
+    memory::is_below_half() && is_text_within(limit / LIMIT_DIVISOR)
 }

@@ -43,8 +43,8 @@ impl<T: Storage> Store<T> {
                     let stack = Stack::of_class(uns::CLASS.to_owned()).into_map(None);
                     self.advance_time_to_name_release(&name);
                     let (mut write, mut members) = (WriteSet::default(), Vec::new());
-                    let stack_text = json::text_of(&stack);
-                    let (id, ..) = self.stage_insert(None, &bucket, stack_text, &Map::new(), &mut write)?;
+                    let state = State { bucket: text, stack: json::text_of(&stack), extras: None };
+                    let (id, ..) = self.stage_insert(None, state, &mut write)?;
                     self.derive_members(id, &stack, &mut members, &mut write)?;
                     write.change_entries(Vec::new(), members);
                     self.apply(write)?;

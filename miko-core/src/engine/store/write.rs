@@ -64,7 +64,8 @@ impl<T: Storage> Store<T> {
         }
         let mut write = self.transaction.empty_set();
         let stack_text = stack_text(&stack, class.as_deref());
-        let (id, pk, now) = self.stage_insert(pk, &bucket, stack_text, &extras, &mut write)?;
+        let state = State { bucket: text(&bucket), stack: stack_text, extras: extras_text(&extras) };
+        let (id, pk, now) = self.stage_insert(pk, state, &mut write)?;
         let Derived { entries, references } = self.derive(id, (&stack, &bucket), &mut write)?;
         write.change_entries(Vec::new(), entries);
         self.defer_reference_checks(id, references);
@@ -108,9 +109,7 @@ impl<T: Storage> Store<T> {
     pub(super) fn stage_insert(
         &mut self,
         pk: Option<String>,
-        bucket: &Map<String, Value>,
-        stack: String,
-        extras: &Map<String, Value>,
+        state: State,
         write: &mut WriteSet,
     ) -> Result<(RowId, String, Timestamp)> {
         let now = self.transaction_time.for_write()?;
@@ -123,7 +122,7 @@ impl<T: Storage> Store<T> {
         };
         let row = Row {
             pk: pk.clone(),
-            state: Some(State { bucket: text(bucket), stack, extras: extras_text(extras) }),
+            state: Some(state),
             created_at: now,
             updated_at: now,
             commit: self.next_commit(),

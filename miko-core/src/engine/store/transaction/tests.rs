@@ -6,17 +6,18 @@ use std::time::Duration;
 
 use miko_rpc::{Error, ErrorId, Gate, GateMode};
 use proptest::prelude::*;
-use serde_json::{Map, Value, json};
+use serde_json::{Value, json};
 
 use super::*;
 use crate::commit::Commit;
 use crate::engine::store::Store;
 use crate::mode::Mode;
-use crate::query::{self, CreateRequest};
+use crate::query;
 use crate::record::Record;
 use crate::response::Results;
 use crate::storage::ids::{CommitSeq, RowId};
 use crate::storage::naive::{InjectedFailure, NaiveStorage};
+use crate::storage::row::State;
 use crate::storage::sqlite::Sqlite;
 
 /// A call: it inserts rows, updates rows that are there, and ends.
@@ -283,7 +284,8 @@ fn update<T: Storage>(store: &mut Store<T>, pk: &str, number: usize) -> Result<(
 /// Inserts a row with this pk as a part of the running write.
 fn insert<T: Storage>(store: &mut Store<T>, pk: &str) -> Result<()> {
     let mut write = WriteSet::default();
-    store.stage_insert(None, &Map::new(), "{}".to_owned(), &Map::new(), &mut write)?;
+    let state = State { bucket: "{}".to_owned(), stack: "{}".to_owned(), extras: None };
+    store.stage_insert(None, state, &mut write)?;
     if let Some(row) = &mut write.rows[0].after {
         pk.clone_into(&mut row.pk);
     }
@@ -383,7 +385,7 @@ fn a_create_with_a_deferred_commit_that_fails_leaves_nothing_and_those_before_it
 }
 
 fn create_many(store: &mut Store<Sqlite>, buckets: Vec<Value>) -> Result<Vec<String>> {
-    store.create_many(CreateRequest::many("a.b/ship", buckets))
+    store.create_many("a.b/ship", buckets.into_iter().map(Into::into).collect())
 }
 
 #[test]

@@ -1,0 +1,200 @@
+//! A bucket on its way into a database, as JSON text.
+
+use std::fmt;
+
+use miko_rpc::{Error, ErrorId, Result, memory};
+use serde::de::value::{MapAccessDeserializer, SeqAccessDeserializer};
+use serde::de::{Deserialize, Deserializer, MapAccess, SeqAccess, Visitor};
+use serde::{Serialize, Serializer};
+use serde_json::value::RawValue;
+use serde_json::{Map, Value};
+
+use crate::diagnostics::Place;
+use crate::json::reader::PlainValue;
+use crate::json::{self, TextChecker, type_name};
+
+/// The data of a new record, as JSON text: the argument of [`create_many`](crate::Mikobase::create_many).
+///
+/// It travels and is stored as this text. [`of`](Self::of) makes one of your own types,
+/// `Bucket::from(json!({…}))` of a value.
+///
+/// It serializes as a string in binary formats, and as the value itself in JSON.
+///
+/// ```
+/// use miko_core::{Bucket, Mikobase, SqliteEngine};
+/// use serde::Serialize;
+/// use serde_json::json;
+///
+/// #[derive(Serialize)]
+/// struct Officer {
+///     name: &'static str,
+/// }
+///
+/// let db = SqliteEngine::in_memory()?;
+/// let buckets = vec![Bucket::of(&Officer { name: "Kirk" })?, json!({"name": "Spock"}).into()];
+/// assert_eq!(buckets[0].as_str(), r#"{"name":"Kirk"}"#);
+/// assert_eq!(db.create_many("starfleet.com/officer", buckets)?.len(), 2);
+/// # Ok::<(), miko_core::Error>(())
+/// ```
+#[derive(Clone, PartialEq, Eq, Hash)]
+pub struct Bucket(String);
+
+impl Bucket {
+    /// The bucket that a value serializes as.
+    ///
+    /// # Errors
+    /// `invalid_request`, if the value does not serialize as a JSON object, or has a number without a JSON
+    /// form.
+    pub fn of(bucket: &(impl Serialize + ?Sized)) -> Result<Self> {
+        Self::checked(bucket, &mut TextChecker::default())
+    }
+
+    /// As [`of`](Self::of), for many buckets one after the other.
+    pub(crate) fn checked(bucket: &(impl Serialize + ?Sized), checker: &mut TextChecker) -> Result<Self> {
+        let text = text_of(bucket)?;
+        if checker.check(&text).is_some() {
+            return Ok(Self(text));
+        }
+        object_of(&text).map(Self::from)
+    }
+
+    /// The JSON text.
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+
+    /// The value of the text.
+    ///
+    /// # Errors
+    /// `invalid_request`, if the text, which another process has sent, is not JSON, or would not be kept
+    /// exactly.
+    pub fn to_value(&self) -> Result<Value> {
+        let place = Place::Key(&Place::Root, "bucket");
+        json::parse(&self.0).map_err(|error| {
+            Error::of(error.into_items().into_iter().map(|item| place.with_pointer(item)).collect())
+        })
+    }
+}
+
+/// The object that a value serializes as.
+///
+/// # Errors
+/// As [`Bucket::of`].
+pub(crate) fn bucket_object(bucket: &(impl Serialize + ?Sized)) -> Result<Map<String, Value>> {
+    object_of(&text_of(bucket)?)
+}
+
+fn text_of(bucket: &(impl Serialize + ?Sized)) -> Result<String> {
+    json::to_text(bucket)
+        .map_err(|fault| invalid_request(format!("this cannot be represented in JSON: {fault}")))
+}
+
+/// Parses what a value has serialized as, which detects duplicate keys and numbers that would lose digits.
+fn object_of(text: &str) -> Result<Map<String, Value>> {
+    match json::parse(text)? {
+        Value::Object(bucket) => Ok(bucket),
+        other => Err(invalid_request("a bucket must serialize as a JSON object".to_owned())
+            .with("expected", "object")
+            .with("found", type_name(&other))),
+    }
+}
+
+fn invalid_request(message: String) -> Error {
+    Error::new(ErrorId::INVALID_REQUEST, message)
+}
+
+impl From<Map<String, Value>> for Bucket {
+    fn from(bucket: Map<String, Value>) -> Self {
+        Value::Object(bucket).into()
+    }
+}
+
+impl From<Value> for Bucket {
+    /// A value that is no object, or nests too deep, is refused by the call that gets it.
+    fn from(bucket: Value) -> Self {
+        if json::too_deep(&bucket) {
+            json::drop_iteratively(bucket);
+            return Self(json::too_deep_value().to_string());
+        }
+        match &bucket {
+            Value::Object(object) => Self(json::text_of(object)),
+            other => Self(other.to_string()),
+        }
+    }
+}
+
+impl fmt::Debug for Bucket {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+impl fmt::Display for Bucket {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+impl Serialize for Bucket {
+    fn serialize<S: Serializer>(&self, serializer: S) -> std::result::Result<S::Ok, S::Error> {
+        if serializer.is_human_readable() {
+            let raw: &RawValue = serde_json::from_str(&self.0).map_err(serde::ser::Error::custom)?;
+            json::serialize_raw(&Some(raw), serializer)
+        } else {
+            serializer.serialize_str(&self.0)
+        }
+    }
+}
+
+impl<'de> Deserialize<'de> for Bucket {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> std::result::Result<Self, D::Error> {
+        if deserializer.is_human_readable() {
+            return PlainValue::deserialize(deserializer).map(|PlainValue(value)| value.into());
+        }
+        deserializer.deserialize_any(BucketVisitor)
+    }
+}
+
+/// Reads the text, which the engine checks, or a value, as other clients send it.
+struct BucketVisitor;
+
+impl<'de> Visitor<'de> for BucketVisitor {
+    type Value = Bucket;
+
+    fn expecting(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.write_str("the text of a JSON object")
+    }
+
+    fn visit_str<E: serde::de::Error>(self, text: &str) -> std::result::Result<Bucket, E> {
+        memory::charge_deserialized(text.len())?;
+        Ok(Bucket(text.to_owned()))
+    }
+
+    fn visit_map<A: MapAccess<'de>>(self, members: A) -> std::result::Result<Bucket, A::Error> {
+        PlainValue::deserialize(MapAccessDeserializer::new(members)).map(|PlainValue(value)| value.into())
+    }
+
+    fn visit_seq<A: SeqAccess<'de>>(self, items: A) -> std::result::Result<Bucket, A::Error> {
+        PlainValue::deserialize(SeqAccessDeserializer::new(items)).map(|PlainValue(value)| value.into())
+    }
+
+    fn visit_unit<E>(self) -> std::result::Result<Bucket, E> {
+        Ok(Value::Null.into())
+    }
+
+    fn visit_bool<E>(self, value: bool) -> std::result::Result<Bucket, E> {
+        Ok(Value::from(value).into())
+    }
+
+    fn visit_i64<E>(self, value: i64) -> std::result::Result<Bucket, E> {
+        Ok(Value::from(value).into())
+    }
+
+    fn visit_u64<E>(self, value: u64) -> std::result::Result<Bucket, E> {
+        Ok(Value::from(value).into())
+    }
+
+    fn visit_f64<E>(self, value: f64) -> std::result::Result<Bucket, E> {
+        Ok(Value::from(value).into())
+    }
+}

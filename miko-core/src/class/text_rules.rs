@@ -1,0 +1,56 @@
+//! What is known of a class for buckets that are checked as text.
+
+use serde_json::Value;
+
+use super::field::{Field, FieldType};
+use crate::json;
+
+/// What is known of a class for buckets that are text.
+#[derive(Debug, Default)]
+pub(super) struct TextRules {
+    /// Whether buckets of the class can be checked as text. They cannot, if the class has references, or
+    /// defaults inside of arrays and objects.
+    pub(super) is_checkable: bool,
+    /// The fields with a default, by position, and the member that it makes.
+    pub(super) defaults: Vec<(usize, String)>,
+}
+
+impl TextRules {
+    pub(super) fn of(fields: &[(String, Field)], is_abstract: bool, holds_references: bool) -> Self {
+        let defaults = fields.iter().enumerate().filter_map(|(at, (name, field))| {
+            Some((at, format!("{}:{}", Value::from(name.as_str()), field.default.as_ref()?)))
+        });
+        let is_checkable = !is_abstract
+            && !holds_references
+            && fields.iter().all(|(name, field)| !json::needs_escapes(name) && field.is_simple_in_text());
+        Self { is_checkable, defaults: defaults.collect() }
+    }
+}
+
+impl Field {
+    /// Whether normalization does nothing but add a scalar default, or collapse white space in a string.
+    fn is_simple_in_text(&self) -> bool {
+        let default_is_stored_as_it_is = match &self.default {
+            None => true,
+            Some(Value::Array(_) | Value::Object(_)) => false,
+            Some(Value::String(text)) => !self.collapses() || is_collapsed(text),
+            Some(_) => true,
+        };
+        let is_scalar =
+            !matches!(self.field_type, FieldType::Hash(_) | FieldType::Array(_) | FieldType::Class(_));
+        default_is_stored_as_it_is && (is_scalar || !self.normalizes())
+    }
+
+    pub(super) fn collapses(&self) -> bool {
+        matches!(&self.field_type, FieldType::String(rules) if rules.collapse)
+    }
+}
+
+/// Whether collapsing white space surely leaves the text unchanged.
+pub(super) fn is_collapsed(text: &str) -> bool {
+    text.is_ascii()
+        && !text.bytes().any(|byte| byte.is_ascii_whitespace() && byte != b' ' || byte == 0x0b)
+        && !text.starts_with(' ')
+        && !text.ends_with(' ')
+        && !text.contains("  ")
+}

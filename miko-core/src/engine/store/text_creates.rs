@@ -1,0 +1,198 @@
+//! Creates records from buckets that are JSON text, as they were sent.
+//!
+//! Text that surely needs no change and has no fault is stored as it is: it is read once, and no value is
+//! made of it ([decision 0034](../../../../docs/decisions/0034-buckets-as-text.md)). Any other text is read
+//! as a value, and takes the path of every `create`.
+
+use std::sync::Arc;
+
+use miko_rpc::{Error, Result, memory};
+
+use crate::bucket::Bucket;
+use crate::class::{AcceptedText, Class, ConstraintKind, WriteKind};
+use crate::diagnostics::FaultList;
+use crate::engine::store::Store;
+use crate::engine::store::refusal::RejectedWrite;
+use crate::engine::store::stored_json::{map, text};
+use crate::engine::store::transaction::CommitSharing;
+use crate::json::TextChecker;
+use crate::query::CreateRequest;
+use crate::response::Response;
+use crate::stack::Stack;
+use crate::storage::ids::RowId;
+use crate::storage::row::State;
+use crate::storage::write_set::{IndexEntry, WriteSet};
+use crate::storage::{Storage, corruption};
+use crate::uns;
+
+/// What the records of a call have in common.
+pub(in crate::engine) struct NewRecords<'c> {
+    /// The class as it was given.
+    class: &'c str,
+    /// The class without its protocol, if it is a UNS.
+    valid_class: Option<&'c str>,
+    /// `None`, if all buckets are to be read as values.
+    text_path: Option<TextPath>,
+}
+
+/// How buckets of a class are stored as text.
+struct TextPath {
+    class: String,
+    /// `None`, if the class is not defined.
+    definition: Option<Arc<Class>>,
+    stack: String,
+    checker: TextChecker,
+}
+
+/// A bucket that is ready to be stored, and the keys of its constraints, by their positions.
+struct AcceptedBucket {
+    text: String,
+    keys: Vec<(usize, String)>,
+}
+
+impl TextPath {
+    /// Checks a bucket. `None` if it is to be read as a value.
+    fn accept<T: Storage>(&mut self, store: &Store<T>, bucket: &str) -> Option<AcceptedBucket> {
+        match &self.definition {
+            Some(class) => {
+                let AcceptedText { text, keys } =
+                    class.accept_text(&store.catalog, bucket, WriteKind::Create, &mut self.checker)?;
+                Some(AcceptedBucket { text: text.into_owned(), keys })
+            }
+            None => {
+                self.checker.check(bucket)?;
+                Some(AcceptedBucket { text: bucket.to_owned(), keys: Vec::new() })
+            }
+        }
+    }
+}
+
+impl<T: Storage> Store<T> {
+    /// Prepares to create records of a class.
+    fn new_records<'c>(&self, class: &'c str) -> NewRecords<'c> {
+        let valid_class = uns::parse(class).ok();
+        NewRecords { class, valid_class, text_path: valid_class.and_then(|class| self.text_path(class)) }
+    }
+
+    /// `None`, if buckets of the class are to be read as values.
+    fn text_path(&self, class: &str) -> Option<TextPath> {
+        let definition = self.catalog.class(class).cloned();
+        let is_known = definition.is_some() || !self.strict || uns::is_built_in(class);
+        if class == uns::CLASS || !is_known || !self.hooks.is_empty() {
+            return None;
+        }
+        let stack = match &definition {
+            Some(definition) => definition.stack_text.clone(),
+            None => text(&Stack::of_class(class.to_owned()).into_map(None)),
+        };
+        Some(TextPath { class: class.to_owned(), definition, stack, checker: TextChecker::default() })
+    }
+
+    /// Creates a record. Returns its pk, or `None` if the bucket is to be read as a value.
+    pub(in crate::engine) fn create_from_text(
+        &mut self,
+        class: &str,
+        bucket: &Bucket,
+    ) -> Result<Option<String>> {
+        let mut new = self.new_records(class);
+        let Some(path) = &mut new.text_path else { return Ok(None) };
+        let Some(accepted) = path.accept(self, bucket.as_str()) else { return Ok(None) };
+        let sharing = self.sharing_of_one(accepted.text.len());
+        self.write(sharing, |store| store.store_accepted(path, accepted)).map(Some)
+    }
+
+    /// Creates records, all or none. Returns their pks.
+    pub(in crate::engine) fn create_many(
+        &mut self,
+        class: &str,
+        buckets: Vec<Bucket>,
+    ) -> Result<Vec<String>> {
+        let mut new = self.new_records(class);
+        let are_definitions = new.valid_class == Some(uns::CLASS) && !buckets.is_empty();
+        // Many records may reach a memory limit; see `commit_sharing_of`.
+        let is_deferrable = !are_definitions && memory::current_limit().is_none();
+        let sharing = match is_deferrable {
+            true => CommitSharing::Deferrable,
+            false => self.commit_sharing(|_| are_definitions),
+        };
+        self.write(sharing, |store| {
+            store.transaction.count_records(buckets.len());
+            store.run_each(buckets.into_iter().map(Ok), |store, bucket| {
+                let pk = store.create_one_of_many(&mut new, bucket)?;
+                store.answer.charge(pk.len())?;
+                Ok(pk)
+            })
+        })
+    }
+
+    fn create_one_of_many(&mut self, new: &mut NewRecords<'_>, bucket: Bucket) -> Result<String> {
+        if let Some(path) = &mut new.text_path
+            && let Some(accepted) = path.accept(self, bucket.as_str())
+        {
+            return self.store_accepted(path, accepted);
+        }
+        let request = CreateRequest::of_class(new.class, new.valid_class, bucket.to_value()?)?;
+        Response::from(self.create(request)?).into_pk()
+    }
+
+    /// Stores a bucket that was accepted, as a part of the running write. Returns the pk of its record.
+    ///
+    /// # Errors
+    /// `unique-violation`.
+    fn store_accepted(&mut self, path: &TextPath, accepted: AcceptedBucket) -> Result<String> {
+        let AcceptedBucket { text, keys } = accepted;
+        // A conflict is described by the values of the bucket.
+        let bucket = path.has_unique_values().then(|| text.clone());
+        let state = State { bucket: text, stack: path.stack.clone(), extras: None };
+        let mut write = self.transaction.empty_set();
+        let (id, pk, _) = self.stage_insert(None, state, &mut write)?;
+        // Reuses the allocation.
+        let mut entries = std::mem::take(&mut write.added_entries);
+        entries.push(IndexEntry::Member { class: self.class_id(&path.class, &mut write)?, row: id });
+        if let Some(class) = &path.definition {
+            self.derive_from_keys(id, class, keys, &mut entries, &mut write)?;
+        }
+        write.change_entries(Vec::new(), entries);
+        if self.apply_after_hooks(write)?.is_empty() {
+            return Ok(pk);
+        }
+        Err(self.conflict_of(path, id, bucket.as_deref().unwrap_or("{}"))?)
+    }
+
+    /// Adds the unique and indexed values of a record, whose platter has no bucket of its own.
+    pub(super) fn derive_from_keys(
+        &self,
+        row: RowId,
+        class: &Class,
+        keys: Vec<(usize, String)>,
+        entries: &mut Vec<IndexEntry>,
+        write: &mut WriteSet,
+    ) -> Result<()> {
+        let ids = self.constraint_ids(class, write)?;
+        entries.extend(keys.into_iter().map(|(at, value)| match class.constraints[at].kind {
+            ConstraintKind::Index => IndexEntry::Indexed { constraint: ids[at], value, row },
+            _ => IndexEntry::Unique { constraint: ids[at], value, row },
+        }));
+        Ok(())
+    }
+
+    /// The error of a new record whose unique values other records have.
+    fn conflict_of(&self, path: &TextPath, row: RowId, bucket: &str) -> Result<Error> {
+        let (stack, bucket) = (map(&path.stack)?, map(bucket)?);
+        let mut faults = FaultList::default();
+        self.report_unique_violations(Some(row), (&stack, &bucket), &mut faults)?;
+        let error = match faults.check() {
+            Err(error) => error,
+            Ok(()) => corruption("a unique value belongs to a record that does not have it"),
+        };
+        let rejected = RejectedWrite::new_record(Some(row), &stack, &bucket);
+        Ok(self.with_faults_of_later_phases(error, &rejected))
+    }
+}
+
+impl TextPath {
+    fn has_unique_values(&self) -> bool {
+        let is_unique = |kind: ConstraintKind| kind != ConstraintKind::Index;
+        self.definition.as_ref().is_some_and(|class| class.constraints.iter().any(|one| is_unique(one.kind)))
+    }
+}

@@ -1,0 +1,505 @@
+//! Checks the text of a JSON object in one pass, and finds its members, without a value for each part.
+//!
+//! Only text that the [writer](super::writer) could have written passes: compact, with the shortest escapes
+//! and numbers, and without duplicate keys. Parsed and written again it is the same text. So a bucket that
+//! passes may be stored as it came, and any other one is to be read as a value.
+
+use std::ops::Range;
+
+use serde_json::{Number, Value};
+
+use super::{MAX_DEPTH, from_text};
+
+/// Above this number of keys, an object is read as a value, which finds duplicates by hashing.
+const MAX_KEYS: usize = 32;
+
+/// Any number with as many digits is an integer of 64 bits.
+const MAX_SAFE_DIGITS: usize = 18;
+
+/// Any decimal number with as many significant digits is the shortest form of its nearest float.
+const MAX_SAFE_FLOAT_DIGITS: usize = 15;
+
+/// Checks objects, one after the other. It keeps its allocations.
+#[derive(Debug, Default)]
+pub(crate) struct TextChecker {
+    members: Vec<Member>,
+    /// The keys of the objects around the value that is read, and their lengths.
+    keys: Vec<Range<usize>>,
+}
+
+/// An object whose text was checked.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct CheckedObject<'t> {
+    text: &'t str,
+    members: &'t [Member],
+}
+
+/// A member of a [`CheckedObject`]: where its key and value are in the text.
+#[derive(Debug, Clone)]
+struct Member {
+    /// Without its quotes.
+    key: Range<usize>,
+    value: Range<usize>,
+    kind: Kind,
+}
+
+/// What a value is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Kind {
+    Null,
+    Bool,
+    Integer,
+    Float,
+    /// A string without escapes.
+    Plain,
+    Escaped,
+    Composite,
+}
+
+/// A value of a [`CheckedObject`], as far as it is read.
+#[derive(Debug, Clone, PartialEq)]
+pub(crate) enum CheckedValue<'t> {
+    Null,
+    /// A string without escapes.
+    Text(&'t str),
+    /// Any other value.
+    Other(Value),
+}
+
+impl TextChecker {
+    /// Checks a text. `None` if it is no object, or one whose text may be different when it is written again:
+    /// it is to be read as a value.
+    pub(crate) fn check<'t>(&'t mut self, text: &'t str) -> Option<CheckedObject<'t>> {
+        self.check_start(text).filter(|(_, length)| *length == text.len()).map(|(object, _)| object)
+    }
+
+    /// As [`check`](Self::check), for an object at the start of a text. Returns its length as well.
+    pub(crate) fn check_start<'t>(&'t mut self, text: &'t str) -> Option<(CheckedObject<'t>, usize)> {
+        self.members.clear();
+        self.keys.clear();
+        let mut scan = Scan { text, at: 0, keys: &mut self.keys };
+        scan.expect(b'{')?;
+        let members = &mut self.members;
+        let found = &mut |key, value, kind| members.push(Member { key, value, kind });
+        scan.members(found, MAX_DEPTH - 1)?;
+        let length = scan.at;
+        Some((CheckedObject { text: &text[..length], members }, length))
+    }
+}
+
+impl<'t> CheckedObject<'t> {
+    /// The number of members.
+    pub(crate) fn len(&self) -> usize {
+        self.members.len()
+    }
+
+    /// The position of the member with a key that needs no escapes.
+    pub(crate) fn position(&self, key: &str) -> Option<usize> {
+        self.members.iter().position(|member| self.text[member.key.clone()] == *key)
+    }
+
+    /// The key at a position.
+    #[inline]
+    pub(crate) fn key(&self, at: usize) -> Option<&'t str> {
+        self.members.get(at).map(|member| &self.text[member.key.clone()])
+    }
+
+    /// The text of the member at a position, with its key.
+    pub(crate) fn member(&self, at: usize) -> &'t str {
+        let Member { key, value, .. } = &self.members[at];
+        &self.text[key.start - 1..value.end]
+    }
+
+    /// The text of the value at a position.
+    pub(crate) fn value_text(&self, at: usize) -> &'t str {
+        &self.text[self.members[at].value.clone()]
+    }
+
+    /// Whether the value at a position is null.
+    pub(crate) fn is_null(&self, at: usize) -> bool {
+        self.members[at].kind == Kind::Null
+    }
+
+    /// The value at a position.
+    pub(crate) fn value(&self, at: usize) -> Option<CheckedValue<'t>> {
+        let text = self.value_text(at);
+        Some(match self.members[at].kind {
+            Kind::Null => CheckedValue::Null,
+            Kind::Plain => CheckedValue::Text(&text[1..text.len() - 1]),
+            Kind::Bool => CheckedValue::Other(Value::Bool(text == "true")),
+            Kind::Integer => CheckedValue::Other(Value::Number(integer(text)?)),
+            Kind::Float | Kind::Escaped | Kind::Composite => CheckedValue::Other(from_text(text).ok()?),
+        })
+    }
+}
+
+fn integer(text: &str) -> Option<Number> {
+    text.parse::<u64>().map(Number::from).or_else(|_| text.parse::<i64>().map(Number::from)).ok()
+}
+
+/// A text that is being read. Each method moves on behind what it has read, or returns `None` for a text that
+/// does not pass.
+struct Scan<'t, 'k> {
+    text: &'t str,
+    at: usize,
+    keys: &'k mut Vec<Range<usize>>,
+}
+
+impl Scan<'_, '_> {
+    #[inline]
+    fn peek(&self) -> Option<u8> {
+        self.text.as_bytes().get(self.at).copied()
+    }
+
+    #[inline]
+    fn expect(&mut self, byte: u8) -> Option<()> {
+        (self.peek()? == byte).then(|| self.at += 1)
+    }
+
+    /// Reads the members of an object, after its opening brace, with the closing one. `levels` is how deep
+    /// it may nest.
+    fn members(
+        &mut self,
+        found: &mut impl FnMut(Range<usize>, Range<usize>, Kind),
+        levels: usize,
+    ) -> Option<()> {
+        let levels = levels.checked_sub(1)?;
+        if self.peek()? == b'}' {
+            self.at += 1;
+            return Some(());
+        }
+        let outer_keys = self.keys.len();
+        loop {
+            let key = self.key(outer_keys)?;
+            self.expect(b':')?;
+            let start = self.at;
+            let kind = self.value(levels)?;
+            found(key, start..self.at, kind);
+            match self.next()? {
+                b',' => {}
+                b'}' => break,
+                _ => return None,
+            }
+        }
+        self.keys.truncate(outer_keys);
+        Some(())
+    }
+
+    /// Reads a key. Those of the object so far are the ones from `outer_keys` on.
+    fn key(&mut self, outer_keys: usize) -> Option<Range<usize>> {
+        self.expect(b'"')?;
+        let start = self.at;
+        self.string()?;
+        let key = start..self.at - 1;
+        let bytes = self.text.as_bytes();
+        let others = &self.keys[outer_keys..];
+        let is_same = |other: &Range<usize>| bytes[other.clone()] == bytes[key.clone()];
+        if others.len() >= MAX_KEYS || others.iter().any(is_same) {
+            return None;
+        }
+        self.keys.push(key.clone());
+        Some(key)
+    }
+
+    #[inline]
+    fn next(&mut self) -> Option<u8> {
+        let byte = self.peek()?;
+        self.at += 1;
+        Some(byte)
+    }
+
+    /// Reads a value. `levels` is how deep it may nest.
+    fn value(&mut self, levels: usize) -> Option<Kind> {
+        match self.peek()? {
+            b'"' => {
+                self.at += 1;
+                self.string()
+            }
+            b'-' | b'0'..=b'9' => self.number(),
+            b't' => self.word("true", Kind::Bool),
+            b'f' => self.word("false", Kind::Bool),
+            b'n' => self.word("null", Kind::Null),
+            b'{' => {
+                self.at += 1;
+                self.members(&mut |_, _, _| {}, levels)?;
+                Some(Kind::Composite)
+            }
+            b'[' => {
+                self.at += 1;
+                self.elements(levels)?;
+                Some(Kind::Composite)
+            }
+            _ => None,
+        }
+    }
+
+    fn elements(&mut self, levels: usize) -> Option<()> {
+        let levels = levels.checked_sub(1)?;
+        if self.peek()? == b']' {
+            self.at += 1;
+            return Some(());
+        }
+        loop {
+            self.value(levels)?;
+            match self.next()? {
+                b',' => {}
+                b']' => return Some(()),
+                _ => return None,
+            }
+        }
+    }
+
+    fn word(&mut self, word: &str, kind: Kind) -> Option<Kind> {
+        self.text.as_bytes()[self.at..].starts_with(word.as_bytes()).then(|| {
+            self.at += word.len();
+            kind
+        })
+    }
+
+    /// Reads a string after its opening quote, with the closing one.
+    fn string(&mut self) -> Option<Kind> {
+        let bytes = self.text.as_bytes();
+        let mut kind = Kind::Plain;
+        loop {
+            self.at += plain_length(&bytes[self.at..]);
+            match self.next()? {
+                b'"' => return Some(kind),
+                b'\\' => {
+                    kind = Kind::Escaped;
+                    self.escape()?;
+                }
+                // A control character.
+                _ => return None,
+            }
+        }
+    }
+
+    /// Reads an escape after its backslash, in the form that the writer gives it.
+    fn escape(&mut self) -> Option<()> {
+        match self.next()? {
+            b'"' | b'\\' | b'b' | b'f' | b'n' | b'r' | b't' => Some(()),
+            b'u' => {
+                let digits = self.text.as_bytes().get(self.at..self.at + 4)?;
+                self.at += 4;
+                // Control characters without a short escape.
+                let is_short = |low: u8| matches!(low, b'8' | b'9' | b'a' | b'c' | b'd');
+                match digits {
+                    [b'0', b'0', b'0', low @ (b'0'..=b'9' | b'a'..=b'f')] if !is_short(*low) => Some(()),
+                    [b'0', b'0', b'1', b'0'..=b'9' | b'a'..=b'f'] => Some(()),
+                    _ => None,
+                }
+            }
+            _ => None,
+        }
+    }
+
+    /// Reads a number in the form that the writer gives it.
+    fn number(&mut self) -> Option<Kind> {
+        let start = self.at;
+        let is_negative = self.peek()? == b'-';
+        self.at += usize::from(is_negative);
+        let whole = self.digits();
+        if whole == 0 || (whole > 1 && self.text.as_bytes()[self.at - whole] == b'0') {
+            return None;
+        }
+        if !matches!(self.peek(), Some(b'.' | b'e' | b'E')) {
+            let literal = &self.text[start..self.at];
+            // The text `-0` is read as a float.
+            let is_exact = literal != "-0" && (whole <= MAX_SAFE_DIGITS || integer(literal).is_some());
+            return is_exact.then_some(Kind::Integer);
+        }
+        let is_shortest = self.fraction(whole);
+        let bytes = self.text.as_bytes();
+        while matches!(bytes.get(self.at), Some(b'+' | b'-' | b'.' | b'e' | b'E' | b'0'..=b'9')) {
+            self.at += 1;
+        }
+        let literal = &self.text[start..self.at];
+        (is_shortest || is_written_as(literal)).then_some(Kind::Float)
+    }
+
+    /// Reads a fraction, if there is one. Whether it ends a number that surely is in its shortest form, which
+    /// has `whole` digits before the point.
+    fn fraction(&mut self, whole: usize) -> bool {
+        let bytes = self.text.as_bytes();
+        if bytes[self.at] != b'.' {
+            return false;
+        }
+        self.at += 1;
+        let start = self.at;
+        let places = self.digits();
+        let is_last = !matches!(self.peek(), Some(b'e' | b'E' | b'.' | b'+' | b'-'));
+        // Small numbers have an exponent.
+        let is_small = bytes[start - 2] == b'0' && whole == 1 && bytes.get(start) == Some(&b'0');
+        let is_trimmed = places == 1 || (places > 1 && bytes[self.at - 1] != b'0');
+        is_last && is_trimmed && !is_small && whole + places <= MAX_SAFE_FLOAT_DIGITS
+    }
+
+    /// Reads digits, and returns their number.
+    fn digits(&mut self) -> usize {
+        let start = self.at;
+        let bytes = self.text.as_bytes();
+        while bytes.get(self.at).is_some_and(u8::is_ascii_digit) {
+            self.at += 1;
+        }
+        self.at - start
+    }
+}
+
+/// Whether a number is written in the same form when it is read and written again.
+fn is_written_as(literal: &str) -> bool {
+    from_text(literal).is_ok_and(|value| value.to_string() == literal)
+}
+
+/// Whether a string is not written as it is.
+pub(crate) fn needs_escapes(string: &str) -> bool {
+    plain_length(string.as_bytes()) < string.len()
+}
+
+/// The length of the part of a string before its first quote, backslash or control character.
+fn plain_length(bytes: &[u8]) -> usize {
+    const BLOCK: usize = 16;
+    let is_special = |byte: &u8| (*byte < b' ') | (*byte == b'"') | (*byte == b'\\');
+    let (blocks, _) = bytes.as_chunks::<BLOCK>();
+    // Without an early exit, the loop over a block is vectorized.
+    let plain =
+        blocks.iter().take_while(|block| !block.iter().fold(false, |any, byte| any | is_special(byte)));
+    let length = plain.count() * BLOCK;
+    length + bytes[length..].iter().position(is_special).unwrap_or(bytes.len() - length)
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+    use serde_json::{Map, json};
+
+    use super::*;
+    use crate::json::{nests_deeper_than, object_from_text, parse, text_of};
+
+    fn passes(text: &str) -> bool {
+        TextChecker::default().check(text).is_some()
+    }
+
+    fn value() -> impl Strategy<Value = Value> {
+        let string = || prop_oneof!["[a-z ]{0,40}", "[\u{0}-\u{80}\"\\\\]{0,40}", any::<String>()];
+        let scalar = prop_oneof![
+            Just(Value::Null),
+            any::<bool>().prop_map(Value::from),
+            any::<i64>().prop_map(Value::from),
+            any::<u64>().prop_map(Value::from),
+            any::<f64>().prop_map(Value::from),
+            (-100_000_i64..100_000, 0_i32..8)
+                .prop_map(|(digits, places)| Value::from(digits as f64 / 10_f64.powi(places))),
+            string().prop_map(Value::from),
+        ];
+        scalar.prop_recursive(4, 32, 5, move |inner| {
+            prop_oneof![
+                prop::collection::vec(inner.clone(), 0..5).prop_map(Value::from),
+                prop::collection::vec((string(), inner), 0..5)
+                    .prop_map(|pairs| Value::Object(pairs.into_iter().collect())),
+            ]
+        })
+    }
+
+    proptest! {
+        #[test]
+        fn what_is_written_passes_and_has_the_members_of_its_value(
+            members in prop::collection::vec(("[a-c\"\u{1}é]{0,3}", value()), 0..6)
+        ) {
+            let object: Map<String, Value> = members.into_iter().collect();
+            let text = text_of(&object);
+            let mut checker = TextChecker::default();
+            let checked = checker.check(&text).expect("what is written passes");
+            prop_assert_eq!(checked.len(), object.len());
+            for (at, (key, value)) in object.iter().enumerate() {
+                let written = format!("{}:{value}", json!(key));
+                prop_assert_eq!(checked.member(at), written);
+                let read = match checked.value(at).expect("a value is read") {
+                    CheckedValue::Null => Value::Null,
+                    CheckedValue::Text(text) => text.into(),
+                    CheckedValue::Other(value) => value,
+                };
+                prop_assert_eq!(&read, value);
+            }
+        }
+
+        #[test]
+        fn what_passes_is_the_same_when_it_is_read_and_written_again(
+            object in value().prop_map(|value| json!({"a": value, "b": 1}).to_string()),
+            edits in prop::collection::vec((any::<prop::sample::Index>(), "[\\[\\]{}\",:\\\\abeu01.n \u{1}-]"), 1..3),
+        ) {
+            let mut text: Vec<char> = object.chars().collect();
+            for (at, with) in edits {
+                let at = at.index(text.len());
+                text.splice(at..=at, with.chars());
+            }
+            let text: String = text.into_iter().collect();
+            if passes(&text) {
+                let read = parse(&text).expect("what passes is JSON without duplicates and lossy numbers");
+                prop_assert!(!nests_deeper_than(&read, MAX_DEPTH - 1));
+                prop_assert_eq!(text_of(read.as_object().unwrap()), text);
+            }
+        }
+
+        #[test]
+        fn a_number_passes_in_the_form_in_which_it_is_written(
+            literal in "-?[01]?[0-9]{0,20}(\\.[0-9]{0,8}){0,2}([eE][+-]?[0-9]{0,3})?"
+        ) {
+            let text = format!("{{\"n\":{literal}}}");
+            let is_same = parse(&text).is_ok() && object_from_text(&text).is_ok_and(|it| text_of(&it) == text);
+            prop_assert_eq!(passes(&text), is_same, "{}", text);
+        }
+    }
+
+    #[test]
+    fn a_text_that_would_be_written_in_another_form_does_not_pass() {
+        let others = [
+            "",
+            "[]",
+            "1",
+            " {}",
+            "{} ",
+            "{}{}",
+            "{",
+            r#"{"a"}"#,
+            r#"{"a":}"#,
+            r#"{"a":1,}"#,
+            r#"{,"a":1}"#,
+            r#"{"a": 1}"#,
+            r#"{"a":1 }"#,
+            r#"{"a":1,"a":2}"#,
+            r#"{"b":{"a":1,"a":2}}"#,
+            r#"{"a":[1,]}"#,
+            r#"{"a":"\/"}"#,
+            r#"{"a":"\u0041"}"#,
+            r#"{"a":"\u000A"}"#,
+            r#"{"a":"\u000a"}"#,
+            r#"{"a":"\ud83d"}"#,
+            r#"{"a":01}"#,
+            r#"{"a":-0}"#,
+            r#"{"a":1.10}"#,
+            r#"{"a":1e2}"#,
+            r#"{"a":0.00000001}"#,
+            r#"{"a":1.}"#,
+            r#"{"a":18446744073709551616}"#,
+            r#"{"a":1.2.3}"#,
+            r#"{"a":tru}"#,
+            r#"{"a":nul"#,
+            "{\"a\":\"\n\"}",
+        ];
+        for text in others {
+            assert!(!passes(text), "{text}");
+        }
+    }
+
+    #[test]
+    fn an_object_that_nests_too_deep_or_has_many_keys_is_read_as_a_value() {
+        let nested =
+            |levels: usize| (1..levels).fold("{}".to_owned(), |inner, _| format!(r#"{{"a":{inner}}}"#));
+        assert!(passes(&nested(MAX_DEPTH - 1)));
+        assert!(!passes(&nested(MAX_DEPTH)));
+        assert!(!passes(&nested(100_000)));
+        let many = |keys: usize| text_of(&(0..keys).map(|key| (key.to_string(), Value::Null)).collect());
+        assert!(passes(&many(MAX_KEYS)));
+        assert!(!passes(&many(MAX_KEYS + 1)));
+    }
+}

@@ -1,0 +1,176 @@
+//! A bucket that travels as text becomes the same record as one that is a value, or is refused alike.
+
+use miko_core::{Bucket, Error, MikobaseExt};
+use proptest::prelude::*;
+use serde_json::{Map, Value, json};
+
+use crate::support::{Local, cases, db, export, ids, naive, read};
+
+const CLASS: &str = "a.b/thing";
+
+/// Field definitions, with the rules that a text may follow or break.
+fn field() -> impl Strategy<Value = Value> {
+    prop::sample::select(vec![
+        json!({}),
+        json!({"required": true}),
+        json!({"class": "string", "min_length": 2}),
+        json!({"class": "string", "collapse": true, "default": "a b"}),
+        json!({"class": "string", "one_of": ["x", "yy", 1]}),
+        json!({"class": "string", "pattern": "^[a-z]*$", "default": "dflt"}),
+        json!({"class": "string", "unique": true}),
+        json!({"class": "number", "min": 0, "default": 1}),
+        json!({"class": "number", "integer_only": true, "required": true}),
+        json!({"class": "number", "index": true}),
+        json!({"index": true}),
+        json!({"unique": true}),
+        json!({"class": "boolean", "default": null}),
+        json!({"class": "url"}),
+        json!({"class": "timestamp"}),
+        json!({"class": "array", "of": "number", "max_elements": 2}),
+        json!({"class": "array", "of": {"default": 3, "class": "string", "collapse": true}}),
+        json!({"class": "hash", "fields": {"x": {"class": "number", "index": true}}}),
+        json!({"class": "hash", "fields": {"x": {"class": "string", "unique": true, "required": true}}}),
+        json!({"class": "hash", "instantiate": true}),
+        json!({"class": "puck.uno/reference"}),
+        json!({"class": "a.b/other"}),
+    ])
+}
+
+fn value() -> impl Strategy<Value = Value> {
+    let scalar = prop::sample::select(vec![
+        json!(null),
+        json!(true),
+        json!(0),
+        json!(-3),
+        json!(1.0),
+        json!(2.5),
+        json!(-0.0),
+        json!(1e300),
+        json!(u64::MAX),
+        json!(""),
+        json!("x"),
+        json!("yy"),
+        json!("two  words "),
+        json!("\t\"é\\"),
+        json!("https://a.b/c"),
+        json!("2026-04-21T14:32:00Z"),
+    ]);
+    prop_oneof![
+        4 => scalar.clone(),
+        1 => prop::collection::vec(scalar.clone(), 0..4).prop_map(Value::from),
+        1 => prop::collection::vec((prop::sample::select(vec!["x", "y", "\n"]), scalar), 0..3)
+            .prop_map(|members| members.into_iter().map(|(key, value)| (key.to_owned(), value)).collect()),
+    ]
+}
+
+fn members(of: impl Strategy<Value = Value>) -> impl Strategy<Value = Map<String, Value>> {
+    prop::collection::vec((prop::sample::select(vec!["a", "b", "c", "d", "é\""]), of), 0..6)
+        .prop_map(|members| members.into_iter().map(|(key, value)| (key.to_owned(), value)).collect())
+}
+
+/// A bucket with another text for the same value.
+fn spaced(bucket: &Value) -> Bucket {
+    let text = serde_json::to_string_pretty(bucket).unwrap();
+    rmp_serde::from_slice(&rmp_serde::to_vec(&text).unwrap()).unwrap()
+}
+
+/// An error without the pks in it.
+fn items(error: &Error) -> Vec<Value> {
+    let details = |item: &miko_core::ErrorItem| {
+        let mut details = item.details.clone();
+        details.shift_remove("other");
+        json!([item.id.as_str(), details])
+    };
+    error.items().iter().map(details).collect()
+}
+
+/// The record, if it was created.
+fn outcome(db: &Local, created: Result<String, Error>) -> Result<(String, String), Vec<Value>> {
+    let pk = created.map_err(|error| items(&error))?;
+    let record = read(db, &pk);
+    Ok((record.bucket.as_str().to_owned(), record.stack.as_str().to_owned()))
+}
+
+fn defined(db: Local, fields: &Map<String, Value>) -> Local {
+    let other = json!({"fields": {"n": {"class": "number", "default": 5}}});
+    let thing = json!({"fields": fields, "misc_fields": true});
+    // Not all definitions are valid. A class that is not defined is tested as well.
+    let _ = db.import_schema(json!({"classes": {CLASS: thing, "a.b/other": other}}));
+    db
+}
+
+fn count(db: &Local, field: &str, value: &Value) -> usize {
+    db.count(json!({"class": CLASS, "path": [field, {"value": value}]})).unwrap()
+}
+
+proptest! {
+    #![proptest_config(cases(300))]
+
+    #[test]
+    fn a_bucket_that_is_text_becomes_the_record_of_its_value(
+        fields in members(field()),
+        buckets in prop::collection::vec(members(value()), 1..5),
+        is_spaced in any::<bool>(),
+    ) {
+        let (tested, plain) = (defined(db(), &fields), defined(naive(), &fields));
+        for bucket in &buckets {
+            let value = Value::from(bucket.clone());
+            let text = if is_spaced { spaced(&value) } else { value.clone().into() };
+            let created = tested.create_one(CLASS, text);
+            let expected = plain.q0(json!({"action": "create", "class": CLASS, "bucket": value}));
+            let expected = expected.and_then(|response| response.into_pk());
+            prop_assert_eq!(outcome(&tested, created), outcome(&plain, expected), "{}", value);
+            for (field, value) in bucket {
+                prop_assert_eq!(count(&tested, field, value), count(&plain, field, value));
+            }
+        }
+        let many = buckets.iter().cloned().map(Bucket::from).collect();
+        let request = |bucket| json!({"action": "create", "class": CLASS, "bucket": Value::Object(bucket)});
+        let expected = plain.batch(buckets.iter().cloned().map(request).collect(), true);
+        match (tested.create_many(CLASS, many), expected) {
+            (Ok(pks), Ok(answers)) => prop_assert_eq!(pks.len(), answers.into_iter().count()),
+            (Err(error), Err(expected)) => prop_assert_eq!(items(&error), items(&expected)),
+            (created, expected) => prop_assert!(false, "{:?}, but {:?}", created, expected),
+        }
+        // An export is imported as text.
+        let (text, imported) = (export(&tested), db());
+        imported.read_worldlet(&mut text.as_bytes(), false).unwrap();
+        prop_assert_eq!(export(&imported), text);
+        for (field, value) in buckets.iter().flatten() {
+            prop_assert_eq!(count(&imported, field, value), count(&plain, field, value));
+        }
+    }
+}
+
+#[test]
+fn a_text_that_is_no_json_or_would_not_be_kept_is_refused_with_its_place() {
+    let db = db();
+    for (text, key) in [
+        (r#"{"a": 1"#, "line"),
+        (r#"{"a": 1, "a": 2}"#, "duplicate_key"),
+        (r#"{"a": 18446744073709551617}"#, "found"),
+        (r#"[1]"#, "found"),
+    ] {
+        let bucket: Bucket = rmp_serde::from_slice(&rmp_serde::to_vec(text).unwrap()).unwrap();
+        for error in [
+            db.create_one(CLASS, bucket.clone()).unwrap_err(),
+            db.create_many(CLASS, vec![json!({}).into(), bucket]).unwrap_err(),
+        ] {
+            assert_eq!(ids(&error), [miko_core::ErrorId::INVALID_REQUEST], "{text}");
+            assert!(error.items()[0].details.contains_key(key), "{text}: {error:?}");
+            assert_eq!(error.items()[0].details["pointer"], "/bucket", "{text}");
+        }
+    }
+    assert_eq!(db.count(json!({})).unwrap(), 0);
+}
+
+#[test]
+fn a_bucket_of_another_client_may_be_a_value() {
+    let value = json!({"a": [1, null, {"b": "é"}], "c": -0.5});
+    let bucket: Bucket = rmp_serde::from_slice(&rmp_serde::to_vec_named(&value).unwrap()).unwrap();
+    assert_eq!(bucket, Bucket::from(value.clone()));
+    assert_eq!(bucket.to_value().unwrap(), value);
+    let read: Bucket = serde_json::from_value(value).unwrap();
+    assert_eq!(read, bucket);
+    assert_eq!(serde_json::to_string(&read).unwrap(), bucket.as_str());
+}
