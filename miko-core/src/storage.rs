@@ -90,6 +90,13 @@ pub(crate) trait Storage: Sized + Send + 'static {
     /// The first row after `id` that was written after `commit`.
     fn next_row(&self, id: RowId, commit: CommitSeq) -> Result<Option<(RowId, Row)>>;
 
+    /// The first rows after `id` that were written after `commit`: at most `max`, and none only if there are
+    /// none.
+    fn next_rows(&self, id: RowId, commit: CommitSeq, max: usize) -> Result<Vec<(RowId, Row)>> {
+        let _ = max;
+        Ok(self.next_row(id, commit)?.into_iter().collect())
+    }
+
     /// Calls `visit` with each version of a record, in order of time, and of their pks where times are equal.
     /// The last one is its row. `visit` does not use the storage.
     fn each_version(&self, id: RowId, visit: &mut dyn FnMut(Row) -> Result<()>) -> Result<()>;

@@ -9,7 +9,9 @@ mod entry;
 mod file;
 mod record;
 mod version;
+mod window;
 
+use std::cell::RefCell;
 use std::fmt;
 use std::io::{self, Read};
 
@@ -22,12 +24,14 @@ use serde_json::{Map, Value};
 use crate::diagnostics::{FaultList, Place};
 use crate::json;
 use crate::json::reader::PlainValue;
+use crate::json::{CheckedObject, CheckedValue, TextChecker};
 use crate::record::COMMENT_KEYS;
 use crate::timestamp::Timestamp;
 
 pub(crate) use file::{Encoding, IncomingChunk, IncomingFile};
 pub(crate) use record::bare_value;
 pub(crate) use version::{IncomingState, IncomingVersion};
+use window::{Window, WindowReader};
 
 /// The format that is written. `WorldletVisitor::check_format` has the formats that are read.
 pub(crate) const FORMAT: &str = "worldlet/1.0";
@@ -66,11 +70,50 @@ pub(crate) struct IncomingRecord {
     pub(crate) updated_at: Option<Timestamp>,
 }
 
+/// A record of a worldlet in the form of an export, without extras: parts of its text, which are stored as
+/// they are.
+#[derive(Debug)]
+pub(crate) struct TextRecord<'t> {
+    pub(crate) pk: &'t str,
+    pub(crate) bucket: &'t str,
+    pub(crate) stack: &'t str,
+    pub(crate) created_at: Option<Timestamp>,
+    pub(crate) updated_at: Option<Timestamp>,
+}
+
+impl<'t> TextRecord<'t> {
+    /// `None`, if the entry has another form.
+    fn of(pk: &'t str, entry: &CheckedObject<'t>) -> Option<Self> {
+        let (mut bucket, mut stack, mut created_at, mut updated_at) = (None, None, None, None);
+        for at in 0..entry.len() {
+            let time = || match entry.value(at)? {
+                CheckedValue::Text(time) => time.parse().ok(),
+                _ => None,
+            };
+            match entry.key(at)? {
+                "bucket" => bucket = Some(entry.value_text(at)),
+                "stack" => stack = Some(entry.value_text(at)),
+                "created_at" => created_at = Some(time()?),
+                "updated_at" => updated_at = Some(time()?),
+                _ => return None,
+            }
+        }
+        let is_object = |text: &&str| text.starts_with('{');
+        let (bucket, stack) = (bucket.filter(is_object)?, stack.filter(is_object)?);
+        Some(Self { pk, bucket, stack, created_at, updated_at })
+    }
+}
+
 /// Receives the parts of a worldlet in the order of its text, except possible stubs, which come last (see
 /// [`reserve`](Self::reserve)). An error ends the reading; faults of the worldlet go to `faults`.
 pub(crate) trait Sink {
     /// Receives a record.
     fn record(&mut self, record: IncomingRecord, faults: &mut WorldletFaults) -> Result<()>;
+
+    /// Receives a record. Returns whether it was taken; if not, it comes again by [`record`](Self::record).
+    fn text_record(&mut self, _record: &TextRecord<'_>) -> Result<bool> {
+        Ok(false)
+    }
 
     /// Whether the database that receives the worldlet is temporal.
     fn is_temporal(&self) -> bool;
@@ -165,8 +208,11 @@ fn without_byte_order_mark<'r>(mut reader: &'r mut dyn Read) -> impl Read + 'r {
 /// `faults`.
 pub(crate) fn read(reader: &mut dyn Read, sink: &mut dyn Sink, faults: &mut WorldletFaults) -> Result<()> {
     let mut failure = None;
-    let mut deserializer = serde_json::Deserializer::from_reader(without_byte_order_mark(reader));
+    let mut reader = without_byte_order_mark(reader);
+    let window = RefCell::new(Window::of(&mut reader));
+    let mut deserializer = serde_json::Deserializer::from_reader(WindowReader(&window));
     let visitor = WorldletVisitor {
+        window: &window,
         sink,
         faults,
         failure: &mut failure,
@@ -181,13 +227,19 @@ pub(crate) fn read(reader: &mut dyn Read, sink: &mut dyn Sink, faults: &mut Worl
         (Some(failure), _) => Err(failure),
         (None, Ok(())) => Ok(()),
         (None, Err(fault)) => {
-            let message = format!("the worldlet cannot be read: {fault}");
-            let error = Error::new(ErrorId::INVALID_WORLDLET, message);
-            Err(if fault.line() == 0 {
-                error
-            } else {
-                error.with("line", fault.line()).with("column", fault.column())
-            })
+            let invalid = |fault: &str| {
+                Error::new(ErrorId::INVALID_WORLDLET, format!("the worldlet cannot be read: {fault}"))
+            };
+            let text = fault.to_string();
+            if fault.line() == 0 {
+                return Err(invalid(&text));
+            }
+            // serde_json has not counted the entries that were taken as a whole.
+            let place = |(line, column)| format!(" at line {line} column {column}");
+            let position = window.borrow().position_of(fault.line(), fault.column());
+            let reason = text.strip_suffix(&place((fault.line(), fault.column()))).unwrap_or(&text);
+            let error = invalid(&format!("{reason}{}", place(position)));
+            Err(error.with("line", position.0).with("column", position.1))
         }
     }
 }
@@ -246,7 +298,8 @@ impl<'de> Deserialize<'de> for History {
 }
 
 /// Visits the top-level keys of a worldlet.
-struct WorldletVisitor<'r> {
+struct WorldletVisitor<'r, 't> {
+    window: &'r RefCell<Window<'t>>,
     sink: &'r mut dyn Sink,
     faults: &'r mut WorldletFaults,
     /// The error of the sink that ended the reading. It is kept here because a serde error cannot carry it.
@@ -264,7 +317,7 @@ struct WorldletVisitor<'r> {
     possible_stubs: Vec<(String, String)>,
 }
 
-impl<'de> Visitor<'de> for WorldletVisitor<'_> {
+impl<'de> Visitor<'de> for WorldletVisitor<'_, '_> {
     type Value = ();
 
     fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -276,20 +329,26 @@ impl<'de> Visitor<'de> for WorldletVisitor<'_> {
             match key.as_str() {
                 "records" => {
                     let is_temporal = self.is_temporal();
-                    let Self { sink, faults, failure, possible_stubs, .. } = &mut self;
+                    let Self { window, sink, faults, failure, possible_stubs, .. } = &mut self;
+                    let mut checker = TextChecker::default();
                     let take = |pk: String, text: &str| {
                         match record::Stub::read(text) {
-                            Some(stub) if is_temporal => return sink.stub(pk, stub.created_at, faults),
+                            Some(stub) if is_temporal => sink.stub(pk, stub.created_at, faults)?,
                             Some(_) if sink.is_temporal() => {
                                 sink.reserve(&pk)?;
                                 possible_stubs.push((pk, text.to_owned()));
-                                return Ok(());
                             }
-                            _ => {}
+                            _ => {
+                                if let Some(record) = record::read(pk, text, faults) {
+                                    sink.record(record, faults)?;
+                                }
+                            }
                         }
-                        match record::read(pk, text, faults) {
-                            Some(record) => sink.record(record, faults),
-                            None => Ok(()),
+                        // serde_json has read no byte after an object.
+                        if text.ends_with('}') {
+                            take_text_records(window, &mut checker, *sink)
+                        } else {
+                            Ok(())
                         }
                     };
                     let found = map.next_value_seed(EntriesVisitor { of: "records", take, failure })?;
@@ -374,7 +433,30 @@ impl<'de> Visitor<'de> for WorldletVisitor<'_> {
     }
 }
 
-impl WorldletVisitor<'_> {
+/// Passes the records that follow in the text to the sink, up to the first one that it wants in another form.
+fn take_text_records(
+    window: &RefCell<Window<'_>>,
+    checker: &mut TextChecker,
+    sink: &mut dyn Sink,
+) -> Result<()> {
+    let window = &mut *window.borrow_mut();
+    loop {
+        let taken = match window.entry(checker) {
+            None => None,
+            Some(entry) => match TextRecord::of(entry.key, &entry.value) {
+                Some(record) if sink.text_record(&record)? => Some(entry.length()),
+                _ => return Ok(()),
+            },
+        };
+        match taken {
+            Some(length) => window.take(length),
+            None if window.fill() => {}
+            None => return Ok(()),
+        }
+    }
+}
+
+impl WorldletVisitor<'_, '_> {
     /// Stores an error of the sink, and returns a serde error that ends the reading.
     fn abort<E: serde::de::Error>(&mut self, error: Error) -> E {
         *self.failure = Some(error);

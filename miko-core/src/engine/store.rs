@@ -45,6 +45,7 @@ mod id_cache;
 mod ids;
 mod import;
 mod import_files;
+mod import_text;
 mod index_entries;
 pub(super) mod live_query;
 mod merge;
@@ -221,6 +222,8 @@ impl<T: Storage> Store<T> {
     fn apply(&mut self, write: WriteSet) -> Result<Vec<Conflict>> {
         self.check_appends(&write)?;
         self.note_stored_rows(&write.rows)?;
+        let rows = write.rows.iter().map(|change| change.key);
+        self.deferred.first_stored_row = self.deferred.first_stored_row.into_iter().chain(rows).min();
         self.apply_after_hooks(write)
     }
 

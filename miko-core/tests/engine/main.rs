@@ -29,6 +29,7 @@ mod hooks;
 mod hooks_on_paths;
 mod hostile;
 mod import;
+mod import_text;
 mod indexes;
 mod interleaving;
 mod live_queries;

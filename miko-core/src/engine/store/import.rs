@@ -15,6 +15,7 @@ use crate::class::{Definition, WriteKind};
 use crate::diagnostics::{FaultList, Place};
 use crate::engine::store::examine::misplaced_definition;
 use crate::engine::store::import_files::ImportedFiles;
+use crate::engine::store::import_text::TextImport;
 use crate::engine::store::merge::MergeOutcome;
 use crate::engine::store::stored_json::{defined_by, extras_text, map, text};
 use crate::engine::store::{Store, schema};
@@ -27,7 +28,8 @@ use crate::storage::write_set::{OtherChanges, RowChange, WriteSet};
 use crate::timestamp::Timestamp;
 use crate::uns;
 use crate::worldlet::{
-    self, Imported, IncomingChunk, IncomingFile, IncomingRecord, IncomingVersion, Sink, WorldletFaults,
+    self, Imported, IncomingChunk, IncomingFile, IncomingRecord, IncomingVersion, Sink, TextRecord,
+    WorldletFaults,
 };
 
 impl<T: Storage> Store<T> {
@@ -65,6 +67,7 @@ impl<'s, T: Storage> Import<'s, T> {
             class_keys: HashSet::new(),
             without_stub: HashSet::new(),
             files: ImportedFiles::default(),
+            texts: TextImport::default(),
         }
     }
 
@@ -162,36 +165,19 @@ impl<T: Storage> Store<T> {
         check: RuleCheck,
         problems: &mut WorldletFaults,
     ) -> Result<()> {
-        let mut last = RowId::default();
-        while let Some((id, row)) = self.storage.next_row(last, commit_before)? {
-            last = id;
-            let pk = row.pk;
-            let records = Place::Key(&Place::Root, "records");
-            let place = Place::Key(&records, &pk);
-            if self.is_temporal && row.instance_pk.is_none() {
-                problems.refuse(place.fault("no version of this record is in the history"));
+        /// The number of rows that are read at once.
+        const ROWS: usize = 64;
+        let first = self.deferred.first_stored_row.map_or(0, |first| first.0);
+        let mut last = RowId(first - 1);
+        let mut texts = TextImport::default();
+        loop {
+            let rows = self.storage.next_rows(last, commit_before, ROWS)?;
+            if rows.is_empty() {
+                break;
             }
-            let Some(State { bucket, stack, extras }) = row.state else { continue };
-            let mut stack = Cow::Owned(map(&stack)?);
-            let extras = extras.as_deref().map_or(Ok(Map::new()), map)?;
-            if !self.needs_examination(&stack, &extras) {
-                continue;
-            }
-            let mut bucket = map(&bucket)?;
-            if check != RuleCheck::Skip
-                && let Err(error) = self.examine(&mut stack, &mut bucket, &extras, WriteKind::Import, &place)
-            {
-                // `collect_definition` has reported the faults of definitions.
-                let of_records = error
-                    .items()
-                    .iter()
-                    .filter(|fault| fault.details.get("class") != Some(&uns::CLASS.into()));
-                of_records.for_each(|fault| report_rule_fault(fault.clone(), check, problems));
-            }
-            if self.derives_from_bucket(&stack) {
-                let (references, faults) = self.index_values(id, (&stack, &bucket))?;
-                self.defer_reference_checks(id, references);
-                problems.refuse_all(faults, |fault| place.with_pointer(fault));
+            for (id, row) in rows {
+                last = id;
+                self.check_imported_row(id, row, (check, &mut texts), problems)?;
             }
         }
         self.drain_reference_checks(|store, id, fault| {
@@ -201,6 +187,45 @@ impl<T: Storage> Store<T> {
             report_rule_fault(fault.with("pointer", pointer), check, problems);
             Ok(())
         })
+    }
+
+    fn check_imported_row(
+        &mut self,
+        id: RowId,
+        row: Row,
+        (check, texts): (RuleCheck, &mut TextImport),
+        problems: &mut WorldletFaults,
+    ) -> Result<()> {
+        let pk = row.pk;
+        let records = Place::Key(&Place::Root, "records");
+        let place = Place::Key(&records, &pk);
+        if self.is_temporal && row.instance_pk.is_none() {
+            problems.refuse(place.fault("no version of this record is in the history"));
+        }
+        let Some(State { bucket, stack, extras }) = row.state else { return Ok(()) };
+        if extras.is_none() && self.accept_imported(id, &bucket, &stack, texts)? {
+            return Ok(());
+        }
+        let mut stack = Cow::Owned(map(&stack)?);
+        let extras = extras.as_deref().map_or(Ok(Map::new()), map)?;
+        if !self.needs_examination(&stack, &extras) {
+            return Ok(());
+        }
+        let mut bucket = map(&bucket)?;
+        if check != RuleCheck::Skip
+            && let Err(error) = self.examine(&mut stack, &mut bucket, &extras, WriteKind::Import, &place)
+        {
+            // `collect_definition` has reported the faults of definitions.
+            let of_records =
+                error.items().iter().filter(|fault| fault.details.get("class") != Some(&uns::CLASS.into()));
+            of_records.for_each(|fault| report_rule_fault(fault.clone(), check, problems));
+        }
+        if self.derives_from_bucket(&stack) {
+            let (references, faults) = self.index_values(id, (&stack, &bucket))?;
+            self.defer_reference_checks(id, references);
+            problems.refuse_all(faults, |fault| place.with_pointer(fault));
+        }
+        Ok(())
     }
 }
 
@@ -233,12 +258,19 @@ pub(super) struct Import<'s, T> {
     /// `created_at` is the time of that version.
     pub(super) without_stub: HashSet<RowId>,
     pub(super) files: ImportedFiles,
+    pub(super) texts: TextImport,
 }
 
 impl<T: Storage> Sink for Import<'_, T> {
     fn record(&mut self, record: IncomingRecord, problems: &mut WorldletFaults) -> Result<()> {
         let records = Place::Key(&Place::Root, "records");
         self.write(&record, &Place::Key(&records, &record.pk), problems)
+    }
+
+    fn text_record(&mut self, record: &TextRecord<'_>) -> Result<bool> {
+        let is_inserted = self.store.insert_imported(record, self.now, &mut self.texts)?;
+        self.records += u64::from(is_inserted);
+        Ok(is_inserted)
     }
 
     fn is_temporal(&self) -> bool {

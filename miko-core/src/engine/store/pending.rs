@@ -20,6 +20,8 @@ pub(super) struct DeferredConstraints {
     pub(super) allows_taken_values: bool,
     /// The unique values that records are to get, and that others still have.
     pub(super) taken_values: HashMap<UniqueValue, Vec<TakenValue>>,
+    /// The first of the rows that were stored as they stand, as by an import.
+    pub(super) first_stored_row: Option<RowId>,
     /// The rows for which the hooks are to run. Boxed, since few writes have any.
     pub(super) stored_rows: Option<Box<StoredRows>>,
     /// The index of the running batch request; `None` outside of a batch.

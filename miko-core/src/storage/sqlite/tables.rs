@@ -132,6 +132,11 @@ impl Storage for Sqlite {
         self.connection.query_optional(SQL, params![id, commit], read_row)
     }
 
+    fn next_rows(&self, id: RowId, commit: CommitSeq, max: usize) -> Result<Vec<(RowId, Row)>> {
+        const SQL: &str = select_row!("FROM record WHERE seq > ?1 AND commit_seq > ?2 ORDER BY seq LIMIT ?3");
+        self.connection.query_all(SQL, params![id, commit, max as i64], read_row)
+    }
+
     fn each_version(&self, id: RowId, visit: &mut dyn FnMut(Row) -> Result<()>) -> Result<()> {
         const PAST: &str = select_version!("WHERE seq = ?1 ORDER BY version.updated_at, version.instance_pk");
         self.connection.for_each_row(PAST, [id], |row| Ok(read_row(row)?.1), &mut *visit)?;

@@ -1,0 +1,124 @@
+//! Imports records as text: those in the form of an export, of a single class.
+//!
+//! What is unusual about a record is left to the import of values ([`import`](super::import)): another form,
+//! a pk that is in use, a class definition, a fault.
+
+use std::collections::HashMap;
+
+use miko_rpc::Result;
+
+use crate::class::{AcceptedText, WriteKind};
+use crate::diagnostics::{Faults, Place};
+use crate::engine::store::Store;
+use crate::json::{self, TextChecker};
+use crate::stack::{self, Stack};
+use crate::storage::Storage;
+use crate::storage::ids::RowId;
+use crate::storage::row::{Row, State};
+use crate::storage::write_set::{IndexEntry, RowChange, WriteSet};
+use crate::timestamp::Timestamp;
+use crate::uns;
+use crate::worldlet::TextRecord;
+
+/// What the records that are imported as text have in common.
+#[derive(Debug, Default)]
+pub(super) struct TextImport {
+    /// The class of each stack, by the text of the stack; `None` if a stack is to be read as a value.
+    classes: HashMap<String, Option<String>>,
+    checker: TextChecker,
+}
+
+/// More stacks than most worldlets have. Others are read as values.
+const MAX_STACKS: usize = 1000;
+
+impl TextImport {
+    /// The class of a stack, if it is the only one, and all there is in the stack.
+    fn class_of(&mut self, stack: &str) -> Option<&str> {
+        if !self.classes.contains_key(stack) {
+            if self.classes.len() >= MAX_STACKS {
+                return None;
+            }
+            self.classes.insert(stack.to_owned(), sole_class(stack));
+        }
+        self.classes.get(stack)?.as_deref()
+    }
+}
+
+/// The class of a stack that is stored as it is, and has one platter without a bucket.
+fn sole_class(text: &str) -> Option<String> {
+    let mut faults = Faults::default();
+    let read = Stack::read_stack(json::from_text(text).ok()?, &Place::Root, &mut faults)?;
+    faults.into_parts().0.check().ok()?;
+    let stored = read.into_map(None);
+    let [_, (_, platter)] = stored.iter().collect::<Vec<_>>()[..] else { return None };
+    let [class] = stack::classes(&stored)[..] else { return None };
+    let is_plain = class != uns::CLASS && platter.get("bucket").is_none() && json::text_of(&stored) == text;
+    is_plain.then(|| class.to_owned())
+}
+
+impl<T: Storage> Store<T> {
+    /// Inserts a new record as a part of the running write, with its membership. Returns whether it was
+    /// inserted: if not, it is to be imported as a value. `now` is the time of a record that states none.
+    pub(super) fn insert_imported(
+        &mut self,
+        record: &TextRecord<'_>,
+        now: Timestamp,
+        texts: &mut TextImport,
+    ) -> Result<bool> {
+        let Some(class) = texts.class_of(record.stack) else { return Ok(false) };
+        if self.storage.find(record.pk)?.is_some() {
+            return Ok(false);
+        }
+        let updated_at = record.updated_at.or(record.created_at).map_or_else(|| now.for_write(), Ok)?;
+        let state = State { bucket: record.bucket.to_owned(), stack: record.stack.to_owned(), extras: None };
+        let row = Row {
+            pk: record.pk.to_owned(),
+            state: Some(state),
+            created_at: record.created_at.unwrap_or(updated_at),
+            updated_at,
+            commit: self.next_commit(),
+            instance_pk: self.next_instance_pk(updated_at),
+        };
+        let id = self.next_row_id();
+        let mut write = WriteSet::default();
+        let member = IndexEntry::Member { class: self.class_id(class, &mut write)?, row: id };
+        write.change_row(RowChange::insert(id, row));
+        write.change_entries(Vec::new(), vec![member]);
+        self.apply(write)?;
+        Ok(true)
+    }
+
+    /// Checks an imported record, and indexes its values. Returns whether it surely has no fault; if not, it
+    /// is to be checked as a value.
+    pub(super) fn accept_imported(
+        &mut self,
+        id: RowId,
+        bucket: &str,
+        stack: &str,
+        texts: &mut TextImport,
+    ) -> Result<bool> {
+        if texts.class_of(stack).is_none() {
+            return Ok(false);
+        }
+        let TextImport { classes, checker } = texts;
+        let Some(Some(name)) = classes.get(stack) else { return Ok(false) };
+        let Some(class) = self.catalog.class(name).cloned() else {
+            // Only a strict database has something to say of it.
+            return Ok(!self.strict);
+        };
+        let Some(AcceptedText { keys, .. }) =
+            class.accept_text(&self.catalog, bucket, WriteKind::Import, checker)
+        else {
+            return Ok(false);
+        };
+        if keys.is_empty() {
+            return Ok(true);
+        }
+        let (mut write, mut entries) = (WriteSet::default(), Vec::new());
+        self.derive_from_keys(id, &class, keys, &mut entries, &mut write)?;
+        write.change_entries(Vec::new(), entries);
+        // After a conflict nothing is applied. Ids that were given out are in no table then, but the write
+        // fails.
+        Ok(self.apply(write)?.is_empty())
+    }
+}
