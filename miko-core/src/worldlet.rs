@@ -85,9 +85,17 @@ impl<'t> TextRecord<'t> {
     /// `None`, if the entry has another form.
     fn of(pk: &'t str, entry: &CheckedObject<'t>) -> Option<Self> {
         let (mut bucket, mut stack, mut created_at, mut updated_at) = (None, None, None, None);
+        let mut last_time: Option<(&str, Timestamp)> = None;
         for at in 0..entry.len() {
-            let time = || match entry.value(at)? {
-                CheckedValue::Text(time) => time.parse().ok(),
+            let mut time = || match entry.value(at)? {
+                CheckedValue::Text(text) => {
+                    // Most records were not changed after they were created.
+                    let (_, time) = match last_time.filter(|(last, _)| *last == text) {
+                        Some(last) => last,
+                        None => *last_time.insert((text, text.parse().ok()?)),
+                    };
+                    Some(time)
+                }
                 _ => None,
             };
             match entry.key(at)? {

@@ -15,7 +15,7 @@ use crate::stack::{self, Stack};
 use crate::storage::Storage;
 use crate::storage::ids::RowId;
 use crate::storage::row::{Row, State};
-use crate::storage::write_set::{IndexEntry, RowChange, WriteSet};
+use crate::storage::write_set::{IndexEntry, RowChange};
 use crate::timestamp::Timestamp;
 use crate::uns;
 use crate::worldlet::TextRecord;
@@ -80,10 +80,12 @@ impl<T: Storage> Store<T> {
             instance_pk: self.next_instance_pk(updated_at),
         };
         let id = self.next_row_id();
-        let mut write = WriteSet::default();
-        let member = IndexEntry::Member { class: self.class_id(class, &mut write)?, row: id };
+        let mut write = self.transaction.empty_set();
+        // Reuses the allocation.
+        let mut entries = std::mem::take(&mut write.added_entries);
+        entries.push(IndexEntry::Member { class: self.class_id(class, &mut write)?, row: id });
         write.change_row(RowChange::insert(id, row));
-        write.change_entries(Vec::new(), vec![member]);
+        write.change_entries(Vec::new(), entries);
         self.apply(write)?;
         Ok(true)
     }
@@ -114,7 +116,8 @@ impl<T: Storage> Store<T> {
         if keys.is_empty() {
             return Ok(true);
         }
-        let (mut write, mut entries) = (WriteSet::default(), Vec::new());
+        let mut write = self.transaction.empty_set();
+        let mut entries = std::mem::take(&mut write.added_entries);
         self.derive_from_keys(id, &class, keys, &mut entries, &mut write)?;
         write.change_entries(Vec::new(), entries);
         // After a conflict nothing is applied. Ids that were given out are in no table then, but the write
