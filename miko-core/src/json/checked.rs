@@ -347,7 +347,8 @@ impl Scan<'_, '_> {
 
 /// Whether a number is written in the same form when it is read and written again.
 fn is_written_as(literal: &str) -> bool {
-    from_text(literal).is_ok_and(|value| value.to_string() == literal)
+    let written = |value: Value| serde_json::to_string(&value).ok();
+    from_text(literal).ok().and_then(written).is_some_and(|written| written == literal)
 }
 
 /// Whether a string is not written as it is.
