@@ -27,10 +27,23 @@ macro_rules! json_schemas {
     };
 }
 
+/// Any value, without a name, as `serde_json::Value` has it.
+impl JsonSchema for Bucket {
+    fn inline_schema() -> bool {
+        true
+    }
+
+    fn schema_name() -> Cow<'static, str> {
+        "Bucket".into()
+    }
+
+    fn json_schema(_: &mut SchemaGenerator) -> Schema {
+        true.into()
+    }
+}
+
 json_schemas! {
     Object(_generator) => json_schema!({"type": "object", "additionalProperties": true});
-
-    Bucket(_generator) => Schema::from(true);
 
     Timestamp(_generator) => json_schema!({
         "description": "A time in UTC with milliseconds: `2026-11-26T12:00:00.000Z`.",
