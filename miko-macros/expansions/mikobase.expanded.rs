@@ -604,12 +604,12 @@ const _: () = {
         fn watch_select(&self, query: Query) -> Result<Stream<ResultChange>> {
             crate::rpc::call(
                 self,
-                &mikobase_rpc::MIKOBASE_SURFACE.methods[22usize],
+                &mikobase_rpc::MIKOBASE_SURFACE.methods[23usize],
                 (&crate::rpc::bounded(query), ()),
             )
         }
         fn begin(&self) -> Result<Remote<dyn Transaction>> {
-            crate::rpc::call(self, &mikobase_rpc::MIKOBASE_SURFACE.methods[23usize], ())
+            crate::rpc::call(self, &mikobase_rpc::MIKOBASE_SURFACE.methods[24usize], ())
         }
     }
     #[automatically_derived]
@@ -988,13 +988,13 @@ const _: () = {
                 }
                 "watch_select" => {
                     call.run(
-                        &mikobase_rpc::MIKOBASE_SURFACE.methods[22usize],
+                        &mikobase_rpc::MIKOBASE_SURFACE.methods[23usize],
                         |(query, ()): (Query, ())| Mikobase::watch_select(self, query),
                     )
                 }
                 "begin" => {
                     call.run(
-                        &mikobase_rpc::MIKOBASE_SURFACE.methods[23usize],
+                        &mikobase_rpc::MIKOBASE_SURFACE.methods[24usize],
                         |(): ()| Mikobase::begin(self),
                     )
                 }
@@ -1953,14 +1953,14 @@ ended. It takes its turn to write at its first call.
             ) -> crate::rpc::PendingCall<Result<Stream<ResultChange>>> {
                 crate::rpc::call_async(
                     self,
-                    &super::MIKOBASE_SURFACE.methods[22usize],
+                    &super::MIKOBASE_SURFACE.methods[23usize],
                     (&crate::rpc::bounded(query), ()),
                 )
             }
             fn begin(&self) -> crate::rpc::PendingCall<Result<Remote<dyn Transaction>>> {
                 crate::rpc::call_async(
                     self,
-                    &super::MIKOBASE_SURFACE.methods[23usize],
+                    &super::MIKOBASE_SURFACE.methods[24usize],
                     (),
                 )
             }
