@@ -89,8 +89,8 @@ fn show(db: &MikobaseClient) -> Result<(), BoxError> {
             if is_terminal {
                 draw(latest.records(), open.records().len())?;
             }
-            if let Poll::Ready(Some(step)) = open.recv_timeout(Duration::from_millis(50)) {
-                step?;
+            if let Poll::Ready(step) = open.recv_timeout(Duration::from_millis(50)) {
+                step.ok_or("the share has ended")??;
             }
         }
         Ok(())

@@ -250,8 +250,9 @@ pub trait Mikobase: Send + Sync {
     /// # Errors
     /// Every fault of the select at once; `invalid_request` for a select with `history` or `cutoff`, and in a
     /// transaction; `read-only-connection`; `storage-full`, if too many subscriptions are open, or the result
-    /// is too large. The stream ends with `storage-full` if the result has become too large, and with
-    /// `stream-expired` if too much is overwritten while the first records are read.
+    /// is too large. The stream ends with `storage-full` if the result has become too large, with
+    /// `stream-expired` if too much is overwritten while the first records are read, and with `self-call` if a
+    /// hook of the database reads it.
     #[interface(read)]
     fn watch_select(&self, query: Query) -> Result<Stream<ResultChange>>;
 

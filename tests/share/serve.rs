@@ -228,7 +228,7 @@ fn append_only() {
     let db = MikobaseClient::connect(folder.path().join("s"), &token).unwrap();
     let refused = db.transaction(|tx| tx.hot("kirk").increment(["n"], 1)).unwrap_err();
     assert!(refused.is(ErrorId::ACTION_NOT_SUPPORTED), "{refused}");
-    db.create_many("a.b/c", vec![json!({}), json!({})]).unwrap();
+    db.create_many("a.b/c", vec![json!({}).into(), json!({}).into()]).unwrap();
     serving.stop();
 }
 

@@ -12,7 +12,8 @@ use crate::workload::{Client, DELIVERY_TIMEOUT, Workload};
 pub(crate) const PEER: Peer = Peer {
     name: "redis",
     terms: "GET and SET of the bucket as JSON text, by the crate `redis`; batches are pipelines of 32. \
-            Changes are published as the JSON text of ours. Nothing is kept on disk. It validates nothing, has no constraints, and the text is not parsed.",
+            Changes are published as the JSON text of ours. Nothing is kept on disk. It validates nothing, \
+            has no constraints, and the text is not parsed.",
     workloads: &[
         Workload::Empty,
         Workload::Read,

@@ -84,6 +84,9 @@ const REFUSED: &[(&str, Write)] = &[
         let record = json!({"bucket": {"name": "Sulu"}, "stack": {"a": {"class": CLASS}}});
         import(db, &json!({"records": {"sulu": record, "kirk": record}}))
     }),
+    ("an import that lets programs execute code", |db, _| {
+        import(db, &json!({"properties": {"executable": true}}))
+    }),
     ("delete_file", |db, file| db.delete_file(file)),
     ("collect_files", |db, _| db.collect_files().map(drop)),
 ];
@@ -93,7 +96,7 @@ const TAKEN: &[(&str, Write)] = &[
     ("create", |db, _| q0(db, json!({"action": "create", "class": CLASS, "bucket": {"name": "Uhura"}}))),
     ("create with a pk", |db, _| q0(db, json!({"action": "create", "pk": "new", "bucket": {}}))),
     ("create_many", |db, _| {
-        db.create_many(CLASS, vec![json!({"name": "A"}), json!({"name": "B"})]).map(drop)
+        db.create_many(CLASS, vec![json!({"name": "A"}).into(), json!({"name": "B"}).into()]).map(drop)
     }),
     ("an atomic batch", |db, _| {
         db.batch(vec![json!({"action": "create", "bucket": {}}), json!({"action": "select"})], true).map(drop)
@@ -107,7 +110,7 @@ const TAKEN: &[(&str, Write)] = &[
     ("a new class", |db, _| db.import_schema(json!({"classes": {"a.b/new": {}}})).map(drop)),
     ("an equal class", |db, _| db.import_schema(db.export_schema()?).map(drop)),
     ("a class as a record", |db, _| {
-        q0(db, json!({"action": "create", "class": "mikobase.uno/class", "bucket": {"name": "a.b/newer"}}))
+        q0(db, json!({"action": "create", "class": "puck.uno/class", "bucket": {"name": "a.b/newer"}}))
     }),
     ("an import of new pks", |db, _| {
         let record = json!({"bucket": {"name": "Sulu"}, "stack": {"a": {"class": CLASS}}});

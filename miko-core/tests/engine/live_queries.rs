@@ -116,6 +116,19 @@ fn a_redefined_class_changes_the_result() {
 }
 
 #[test]
+fn a_transaction_that_is_open_is_not_hidden_for_a_reader_with_nothing_to_read() {
+    let db = db();
+    let mut query = db.watch(largest()).unwrap();
+    let tx = db.begin().unwrap();
+    for n in 0..50 {
+        tx.create(OTHER, &json!({"n": n})).unwrap();
+        assert!(query.try_recv().is_pending());
+    }
+    tx.commit().unwrap();
+    assert!(query.try_recv().is_pending());
+}
+
+#[test]
 fn what_cannot_be_watched_is_refused() {
     let db = db();
     let refused = |select: Value| db.watch(select).unwrap_err();

@@ -1,12 +1,15 @@
 //! What live queries keep, and what they do beyond it.
 
-use miko_core::{ChangeLimits, ErrorId, Mikobase, MikobaseExt, SqliteEngine};
+use std::sync::{Arc, Mutex};
+use std::task::{Context, Wake, Waker};
+
+use miko_core::{ChangeLimits, Engine, ErrorId, Mikobase, MikobaseExt, ResultChange, SqliteEngine, Stream};
 use proptest::collection::vec;
 use proptest::prelude::*;
 use serde_json::json;
 
 use crate::live_queries::{action, largest, numbers, run_scenario};
-use crate::support::{cases, sqlite_in_memory};
+use crate::support::{cases, sqlite_in_memory, temporal_sqlite_in_memory};
 
 const CLASS: &str = "a.b/thing";
 const OTHER: &str = "a.b/other";
@@ -67,6 +70,78 @@ fn a_result_that_is_too_large_is_refused_or_ends() {
     assert!(query.recv().unwrap().unwrap_err().is(ErrorId::STORAGE_FULL));
     assert!(query.recv().is_none());
     assert!(db.watch(all).unwrap_err().is(ErrorId::STORAGE_FULL));
+}
+
+#[test]
+fn a_merge_that_changes_the_time_of_creation_moves_the_record() {
+    let db = temporal_sqlite_in_memory();
+    let [first, second, third] = ["p0", "p1", "p2"];
+    for pk in [first, second, third] {
+        db.q0(json!({"action": "create", "class": CLASS, "pk": pk, "bucket": {}})).unwrap();
+    }
+    let by_creation = json!({"class": CLASS, "sort": [{"record": "created_at"}], "limit": 2});
+    let mut query = db.watch(by_creation).unwrap();
+    let mut in_order = db.watch(json!({"class": CLASS})).unwrap();
+    let version = json!({
+        "identity": second, "timestamp": "2000-01-01T00:00:00.000Z", "active": true,
+        "bucket": {}, "stack": {"shadow": {}, "x": {"class": CLASS}},
+    });
+    let merged = db.merge(json!({"history": {"v0": version}})).unwrap();
+    assert_eq!(merged.accepted, ["v0"], "{merged:?}");
+    query.recv().unwrap().unwrap();
+    let pks = |query: &miko_core::LiveQuery| -> Vec<String> {
+        query.records().iter().map(|record| record.pk.clone()).collect()
+    };
+    assert_eq!(pks(&query), [second, first]);
+    in_order.recv().unwrap().unwrap();
+    assert_eq!(in_order.records(), db.by_class(CLASS).unwrap().into_iter().collect::<Vec<_>>());
+    db.delete(second).unwrap();
+    query.recv().unwrap().unwrap();
+    assert_eq!(pks(&query), [first, third]);
+}
+
+#[test]
+fn what_is_as_it_was_is_no_change() {
+    let db = sqlite_in_memory();
+    create_numbers(&db, 3);
+    let mut query = db.watch(largest()).unwrap();
+    let mut worldlet = Vec::new();
+    db.write_worldlet(&mut worldlet).unwrap();
+    db.read_worldlet(&mut &worldlet[..], false).unwrap();
+    db.import_schema(json!({"classes": {OTHER: {}}})).unwrap();
+    assert!(query.try_recv().is_pending());
+}
+
+#[test]
+fn a_waker_may_drop_the_stream_that_it_belongs_to() {
+    struct Task(Mutex<Option<Stream<ResultChange>>>);
+
+    impl Wake for Task {
+        fn wake(self: Arc<Self>) {
+            drop(self.0.lock().unwrap().take());
+        }
+    }
+
+    let db = sqlite_in_memory();
+    let select = json!({"action": "select", "class": CLASS});
+    let task = Arc::new(Task(Mutex::new(Some(db.watch_select(select).unwrap()))));
+    let waker = Waker::from(Arc::clone(&task));
+    let polled = {
+        let mut stream = task.0.lock().unwrap();
+        let mut synced = Box::pin(stream.as_mut().unwrap().recv_async());
+        assert!(synced.as_mut().poll(&mut Context::from_waker(&waker)).is_ready());
+        drop(synced);
+        let mut next = Box::pin(stream.as_mut().unwrap().recv_async());
+        next.as_mut().poll(&mut Context::from_waker(&waker)).is_pending()
+    };
+    assert!(polled);
+    create_numbers(&db, 1);
+    assert!(task.0.lock().unwrap().is_none());
+    assert_eq!(db.count(json!({"class": CLASS})).unwrap(), 1);
+}
+
+fn create_numbers(db: &SqliteEngine, count: i64) {
+    (0..count).for_each(|n| drop(db.create(CLASS, &json!({"n": n})).unwrap()));
 }
 
 proptest! {

@@ -681,6 +681,15 @@ fn a_write_past_the_transaction_of_its_own_thread_is_refused_at_once() {
         assert!(error.is(ErrorId::TRANSACTION_OPEN), "{error}");
         let error = db.transaction(|second| second.create(CLASS, &json!({}))).unwrap_err();
         assert!(error.is(ErrorId::TRANSACTION_OPEN), "{error}");
+        // Also while a call of another thread waits for the turn of the same transaction.
+        let second = db.begin()?;
+        thread::scope(|scope| {
+            let waiting = scope.spawn(|| second.create(CLASS, &json!({})));
+            let error = second.create(CLASS, &json!({})).unwrap_err();
+            assert!(error.is(ErrorId::TRANSACTION_OPEN), "{error}");
+            tx.roll_back().unwrap();
+            waiting.join().unwrap().unwrap();
+        });
         Ok(())
     })
     .unwrap();

@@ -102,11 +102,7 @@ impl<T> Sink<T> {
     /// # Errors
     /// The item, if the reader has dropped the stream, or it has ended by an [`Overflow::End`].
     pub fn send(&self, item: T) -> Result<(), T> {
-        let pushed = {
-            let mut state = self.0.lock();
-            let seq = state.seq + 1;
-            self.0.push(&mut state, seq, Entry::Item(Queued::Own(seq, item)))
-        };
+        let pushed = self.0.push(|last| (last + 1, Entry::Item(Queued::Own(last + 1, item))));
         match pushed {
             // What was left out is dropped without the lock.
             Ok(_left_out) => Ok(()),
@@ -118,9 +114,7 @@ impl<T> Sink<T> {
 
     /// Sends an item that other feeds get, too; whether the stream has a reader.
     pub(super) fn send_shared(&self, item: &Shared<T>) -> bool {
-        let pushed =
-            self.0.push(&mut self.0.lock(), item.seq(), Entry::Item(Queued::Shared(Arc::clone(&item.0))));
-        pushed.is_ok()
+        self.0.push(|_| (item.seq(), Entry::Item(Queued::Shared(Arc::clone(&item.0))))).is_ok()
     }
 
     /// Sends items that the reader gets together, or not at all. Never waits. `weight` is what they take of
@@ -134,18 +128,13 @@ impl<T> Sink<T> {
         } else {
             Entry::Gap(items.len() as u64)
         };
-        let pushed = self.0.push(&mut self.0.lock(), seq, entry);
-        pushed.is_ok()
+        self.0.push(|_| (seq, entry)).is_ok()
     }
 
     /// Tells the reader that this many items were left out after those that were sent. Returns whether the
     /// stream has a reader.
     pub fn skip(&self, count: u64) -> bool {
-        let mut state = self.0.lock();
-        let seq = state.seq;
-        let pushed = self.0.push(&mut state, seq, Entry::Gap(count));
-        drop(state);
-        pushed.is_ok()
+        self.0.push(|last| (last, Entry::Gap(count))).is_ok()
     }
 
     /// Whether the stream has a reader.
@@ -173,8 +162,25 @@ impl<T> fmt::Debug for Sink<T> {
 }
 
 impl<T> Feed<T> {
-    /// Adds an entry; returns those that are left out.
-    fn push(&self, state: &mut State<T>, seq: u64, entry: Entry<T>) -> Result<Vec<Entry<T>>, Entry<T>> {
+    /// Adds an entry, which is made from the last sequence number, with its own. Returns those that are left
+    /// out.
+    fn push(&self, entry: impl FnOnce(u64) -> (u64, Entry<T>)) -> Result<Vec<Entry<T>>, Entry<T>> {
+        let mut state = self.lock();
+        let (seq, entry) = entry(state.seq);
+        let pushed = self.push_locked(&mut state, seq, entry);
+        let waker = self.wake(&mut state);
+        drop(state);
+        // Without the lock: a waker may drop the stream.
+        waker.into_iter().for_each(Waker::wake);
+        pushed
+    }
+
+    fn push_locked(
+        &self,
+        state: &mut State<T>,
+        seq: u64,
+        entry: Entry<T>,
+    ) -> Result<Vec<Entry<T>>, Entry<T>> {
         if !state.is_read || state.end.is_some() {
             return Err(entry);
         }
@@ -183,7 +189,6 @@ impl<T> Feed<T> {
         if is_lag && self.overflow == Overflow::End {
             let message = format!("the stream has ended: its reader did not read {} items", state.len());
             state.end = Some(Some(Error::new(ErrorId::LAGGED, message)));
-            self.wake(state);
             return Err(entry);
         }
         let mut left_out = Vec::new();
@@ -200,23 +205,23 @@ impl<T> Feed<T> {
             (Some(Entry::Gap(before)), Entry::Gap(count)) => *before += count,
             (_, entry) => state.queue.push_back(entry),
         }
-        self.wake(state);
         Ok(left_out)
     }
 
     fn end(&self, error: Option<Error>) {
         let mut state = self.lock();
         state.end.get_or_insert(error);
-        self.wake(&mut state);
+        let waker = self.wake(&mut state);
+        drop(state);
+        waker.into_iter().for_each(Waker::wake);
     }
 
-    fn wake(&self, state: &mut State<T>) {
-        if let Some(waker) = state.waker.take() {
-            waker.wake();
-        }
+    /// Wakes threads. Returns the waker of a task, for the caller to wake without the lock.
+    fn wake(&self, state: &mut State<T>) -> Option<Waker> {
         if state.waiting > 0 {
             self.arrived.notify_all();
         }
+        state.waker.take()
     }
 
     fn lock(&self) -> MutexGuard<'_, State<T>> {

@@ -140,13 +140,11 @@ impl<T: Storage> SharedStore<T> {
     }
 
     fn wait_for_turn(&self, mode: GateMode) -> Result<Pass> {
-        let (thread, lock_timeout) = {
+        let lock_timeout = {
             let store = self.lock()?;
-            (store.transaction_thread(), store.transaction_limits().lock_timeout)
+            refuse_in_thread_of_transaction(&store)?;
+            store.transaction_limits().lock_timeout
         };
-        if thread == Some(thread::current().id()) && !serves_a_call() {
-            return Err(transaction_open());
-        }
         self.writers.enter(mode, lock_timeout)
     }
 
@@ -155,6 +153,7 @@ impl<T: Storage> SharedStore<T> {
         let mut store = self.lock()?;
         store.expire_transaction();
         if store.needs_turn(id)? {
+            refuse_in_thread_of_transaction(&store)?;
             let (opening, lock_timeout) = (store.opening(id)?, store.transaction_limits().lock_timeout);
             drop(store);
             let _opening = opening.enter(GateMode::Exclusive, lock_timeout)?;
@@ -171,4 +170,15 @@ impl<T: Storage> SharedStore<T> {
         store.resume_transaction(id)?;
         Ok(StoreGuard { store, is_in_transaction: true, _turn: None })
     }
+}
+
+/// Refuses to wait for the turn in the thread that has a transaction open: it would wait for itself.
+///
+/// # Errors
+/// `transaction-open`.
+fn refuse_in_thread_of_transaction<T: Storage>(store: &Store<T>) -> Result<()> {
+    if store.transaction_thread() == Some(thread::current().id()) && !serves_a_call() {
+        return Err(transaction_open());
+    }
+    Ok(())
 }

@@ -73,7 +73,8 @@ impl<T: Storage> WatchStream<T> {
             self.present = None;
             return Ok(Some(self.synced()));
         }
-        if self.step.is_empty() {
+        // To read what is committed hides the writes of an open transaction, so it is looked first.
+        if self.step.is_empty() && self.store.lock()?.has_unread(self.watch.id()) {
             self.step = self.store.read(Committed)?.next_step(&mut self.watch)?.into();
         }
         Ok(self.step.pop_front())

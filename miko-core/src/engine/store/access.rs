@@ -110,8 +110,11 @@ fn check_appends_after(last: RowId, write: &WriteSet) -> Result<()> {
     if let Some(file) = replaced.into_iter().find(|file| file.sha256.is_some()) {
         return Err(refused("a file with this pk is there").with("pk", file.pk.as_str()));
     }
-    let replaced =
-        others.metadata.iter().find(|change| change.before.is_some() && change.before != change.after);
+    let replaced = others.metadata.iter().find(|change| {
+        // A property that was never set counts as `false`.
+        let is_added = change.before.is_none() && change.after != Some(true.into());
+        !is_added && change.before != change.after
+    });
     match replaced {
         None => Ok(()),
         Some(property) => {

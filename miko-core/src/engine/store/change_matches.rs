@@ -2,9 +2,10 @@
 
 use std::collections::{HashMap, HashSet};
 use std::fmt;
+use std::hash::BuildHasher as _;
 use std::sync::Arc;
 
-use foldhash::fast::RandomState;
+use foldhash::fast::{FixedState, RandomState};
 use serde::Deserializer as _;
 use serde::de::{MapAccess, Visitor};
 use serde_json::value::RawValue;
@@ -72,6 +73,12 @@ pub(super) struct ChangedRecord<'r> {
 impl<'r> ChangedRecord<'r> {
     pub(super) fn of(record: RecordRef<'r>, classes: &mut StackClasses, catalog: &'r Catalog) -> Self {
         Self { record, classes: classes.of(record.stack), catalog }
+    }
+
+    /// A hash of all that a reader sees of the record, but for its pk.
+    pub(super) fn content_hash(&self) -> u64 {
+        let RecordRef { pk: _, bucket, stack, extras, created_at, updated_at } = self.record;
+        FixedState::default().hash_one((bucket, stack, extras, created_at, updated_at))
     }
 }
 

@@ -33,16 +33,17 @@ impl Hooks {
     }
 }
 
-/// The thread that runs a hook of a store, which has the lock of the store then. Clones are of one store.
+/// The thread that runs code of others while it has the lock of a store: a hook, or what wakes a reader. Clones
+/// are of one store.
 #[derive(Debug, Clone, Default)]
 pub(in crate::engine) struct HookThread(
-    /// The key of the thread; 0 while no hook runs. A thread looks for its own key only, which no other
+    /// The key of the thread; 0 while no such code runs. A thread looks for its own key only, which no other
     /// thread writes.
     Arc<AtomicUsize>,
 );
 
 impl HookThread {
-    /// Whether this thread runs a hook of the store.
+    /// Whether this thread runs such code.
     pub(in crate::engine) fn is_current(&self) -> bool {
         let key = self.0.load(Ordering::Relaxed);
         key != 0 && key == Self::own_key()
@@ -60,7 +61,7 @@ impl HookThread {
     }
 }
 
-/// While it exists, a hook runs.
+/// While it exists, such code may run.
 pub(super) struct RunningHook(HookThread);
 
 impl Drop for RunningHook {

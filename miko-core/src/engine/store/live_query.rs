@@ -92,6 +92,12 @@ impl<T: Storage> Store<T> {
         self.watches.remove(watch);
     }
 
+    /// Whether there may be something to read. It does not look at what a group has not committed: its commit
+    /// tells the reader.
+    pub(in crate::engine) fn has_unread(&self, watch: WatchId) -> bool {
+        self.watches.place(watch).is_some_and(|(_, unread)| unread != Unread::Nothing)
+    }
+
     /// The next changes of a result: those of one commit, or of all commits since the last step if the select
     /// has run again. None, if it is up to date.
     ///
@@ -140,7 +146,7 @@ impl<T: Storage> Store<T> {
             let Some(row) = self.storage.row(id)? else { continue };
             let Some(record) = row.view() else { continue };
             let record = ChangedRecord::of(record, &mut classes, &self.catalog);
-            found.push(Arc::new(Found::of(id, row.commit, &record, select)));
+            found.push(Arc::new(Found::of(id, &record, select)));
         }
         let window = Window::of(found, select);
         check_size(&window, max_size)?;
@@ -241,23 +247,23 @@ impl Watch {
         catalog: &Catalog,
     ) -> Result<bool> {
         let Self { select, window, .. } = self;
-        let mut found = |id: RowId, row: &Row, record: RecordRef<'_>| -> Result<Option<Found>> {
+        let mut found = |id: RowId, record: RecordRef<'_>| -> Result<Option<Found>> {
             let record = ChangedRecord::of(record, classes, catalog);
             let is_found = select.filter.matches(&record)?;
-            Ok(is_found.then(|| Found::of(id, row.commit, &record, select)))
+            Ok(is_found.then(|| Found::of(id, &record, select)))
         };
         for change in &commit.changes {
             let (before, after) = states(change);
             if before.zip(after).is_some_and(|(before, after)| is_equal(before, after)) {
                 continue;
             }
-            if let Some((row, record)) = change.before.as_ref().zip(before)
-                && let Some(old) = found(change.key, row, record)?
+            if let Some(record) = before
+                && let Some(old) = found(change.key, record)?
             {
                 window.remove(&old, select);
             }
-            if let Some((row, record)) = change.after.as_ref().zip(after)
-                && let Some(new) = found(change.key, row, record)?
+            if let Some(record) = after
+                && let Some(new) = found(change.key, record)?
             {
                 window.insert(new, select);
             }

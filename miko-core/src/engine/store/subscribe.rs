@@ -47,6 +47,9 @@ impl<T: Storage> Store<T> {
     pub(super) fn publish_commits(&mut self) {
         if self.transaction.commits.has_unpublished() {
             let commits = self.transaction.commits.take_unpublished();
+            // A waker that has the last reference to a task drops its streams here: their ends are left for
+            // the next call, as in a hook.
+            let _guard = self.hooks.thread().enter();
             self.watches.notify(&commits, &mut self.subscriptions.classes, &self.catalog);
             let is_watched = self.watches.len() > 0;
             if !self.subscriptions.publish(commits, &self.catalog, is_watched) {

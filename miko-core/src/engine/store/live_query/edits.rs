@@ -30,7 +30,8 @@ struct Changed {
 }
 
 /// The edits that make `new` of `old`, and the range of `new` outside of which both are equal at both ends.
-/// `key` identifies an item. Items that are equal in both lists have the same order there, and need no edit.
+/// `key` identifies an item. Items that are equal in both lists must have the same order in both: they need no
+/// edit.
 pub(super) fn edits<T: PartialEq, K: Eq + Hash>(
     old: &[T],
     new: &[T],

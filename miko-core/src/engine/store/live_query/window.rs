@@ -3,8 +3,9 @@
 use std::cmp::Ordering;
 use std::sync::Arc;
 
+use crate::engine::store::change_matches::ChangedRecord;
 use crate::query::{RecordView, SelectRequest, SortValues};
-use crate::storage::ids::{CommitSeq, RowId};
+use crate::storage::ids::RowId;
 
 /// How many records are kept behind those that an answer can depend on. When so many have left, the select
 /// runs again.
@@ -14,8 +15,9 @@ pub(super) const SPARE_RECORDS: u64 = 1000;
 #[derive(Debug)]
 pub(super) struct Found {
     pub(super) row: RowId,
-    /// The commit of its last write.
-    pub(super) commit: CommitSeq,
+    /// A hash of all that a reader sees of it. A commit number would not do: a merge changes `created_at`
+    /// without one, and an import may store what was there.
+    content: u64,
     pub(super) pk: Box<str>,
     sort_values: SortValues,
 }
@@ -33,20 +35,16 @@ pub(super) struct Window {
 /// Equal if it is the same state of the same record.
 impl PartialEq for Found {
     fn eq(&self, other: &Self) -> bool {
-        (self.row, self.commit) == (other.row, other.commit)
+        (self.row, self.content) == (other.row, other.content)
     }
 }
 
 impl Eq for Found {}
 
 impl Found {
-    pub(super) fn of(
-        row: RowId,
-        commit: CommitSeq,
-        record: &impl RecordView,
-        select: &SelectRequest,
-    ) -> Self {
-        Self { row, commit, pk: record.pk().into(), sort_values: select.sort_values(record) }
+    pub(super) fn of(row: RowId, record: &ChangedRecord<'_>, select: &SelectRequest) -> Self {
+        let (content, pk) = (record.content_hash(), record.pk().into());
+        Self { row, content, pk, sort_values: select.sort_values(record) }
     }
 
     /// The order of the select.
