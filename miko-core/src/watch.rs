@@ -102,10 +102,7 @@ impl ResultChange {
     /// it was.
     pub fn apply(self, result: &mut Vec<Record>) -> Result<()> {
         let place = |index: u64, end: usize| {
-            usize::try_from(index).ok().filter(|index| *index < end).ok_or_else(|| {
-                let message = "a change of a result that is not the one before: apply each of them, in order";
-                Error::new(ErrorId::INTERNAL, message).with("pk", self.pk.as_str()).with("index", index)
-            })
+            usize::try_from(index).ok().filter(|index| *index < end).ok_or_else(|| self.misfit())
         };
         let from = self.from.map(|from| place(from, result.len())).transpose()?;
         let rest = result.len() - usize::from(from.is_some());
@@ -117,6 +114,11 @@ impl ResultChange {
             result.insert(index, record);
         }
         Ok(())
+    }
+
+    fn misfit(&self) -> Error {
+        let message = "a change of a result that is not the one before: apply each of them, in order";
+        Error::new(ErrorId::INTERNAL, message).with("pk", self.pk.as_str())
     }
 }
 
@@ -211,11 +213,47 @@ impl LiveQuery {
 
     fn apply_step(&mut self) -> Result<Vec<ResultChange>> {
         let step = std::mem::take(&mut self.step);
-        for change in &step {
-            self.seq = change.seq;
-            change.clone().apply(&mut self.records)?;
+        self.seq = step.last().map_or(self.seq, |last| last.seq);
+        // Runs of records that leave, from the last to the first, and that enter, from the first to the last,
+        // are made at once: one by one, each would move all those behind it.
+        for run in step.chunk_by(|a, b| a.kind == b.kind) {
+            match run {
+                [ResultChange { kind: ResultChangeKind::Leave, .. }, _, ..] => self.remove_all(run)?,
+                [ResultChange { kind: ResultChangeKind::Enter, .. }, _, ..] => self.insert_all(run)?,
+                _ => run.iter().try_for_each(|change| change.clone().apply(&mut self.records))?,
+            }
         }
         Ok(step)
+    }
+
+    fn remove_all(&mut self, left: &[ResultChange]) -> Result<()> {
+        let mut left = left.iter().rev().peekable();
+        let mut place = 0;
+        self.records.retain(|_| {
+            let leaves = left.next_if(|change| change.from == Some(place)).is_some();
+            place += 1;
+            !leaves
+        });
+        left.next().map_or(Ok(()), |change| Err(change.misfit()))
+    }
+
+    fn insert_all(&mut self, entered: &[ResultChange]) -> Result<()> {
+        let mut records = Vec::with_capacity(self.records.len() + entered.len());
+        let mut stay = std::mem::take(&mut self.records).into_iter();
+        for change in entered {
+            let (Some(index), Some(record)) = (change.index, &change.record) else {
+                return Err(change.misfit());
+            };
+            let missing = index.checked_sub(records.len() as u64).ok_or_else(|| change.misfit())?;
+            records.extend(stay.by_ref().take(usize::try_from(missing).unwrap_or(usize::MAX)));
+            if records.len() as u64 != index {
+                return Err(change.misfit());
+            }
+            records.push(record.clone());
+        }
+        records.extend(stay);
+        self.records = records;
+        Ok(())
     }
 }
 

@@ -1,12 +1,12 @@
 //! What live queries keep, and what they do beyond it.
 
 use std::sync::{Arc, Mutex};
-use std::task::{Context, Wake, Waker};
+use std::task::{Context, Poll, Wake, Waker};
 
 use miko_core::{ChangeLimits, Engine, ErrorId, Mikobase, MikobaseExt, ResultChange, SqliteEngine, Stream};
 use proptest::collection::vec;
 use proptest::prelude::*;
-use serde_json::json;
+use serde_json::{Value, json};
 
 use crate::live_queries::{action, largest, numbers, run_scenario};
 use crate::support::{cases, sqlite_in_memory, temporal_sqlite_in_memory};
@@ -98,6 +98,35 @@ fn a_merge_that_changes_the_time_of_creation_moves_the_record() {
     db.delete(second).unwrap();
     query.recv().unwrap().unwrap();
     assert_eq!(pks(&query), [first, third]);
+}
+
+#[test]
+fn a_step_may_have_many_changes_of_each_kind() {
+    let db = sqlite_in_memory();
+    for window in [json!({}), json!({"offset": 40}), json!({"offset": 20, "limit": 150})] {
+        let mut select = json!({"class": CLASS, "sorts": [["n"], [{"record": "pk"}, {"reverse": true}]]});
+        select.as_object_mut().unwrap().extend(window.as_object().unwrap().clone());
+        let mut query = db.watch(select.clone()).unwrap();
+        let set = |path: Value, n: i64| json!({"action": "patch", "where": {"class": CLASS, "path": path}, "bucket": {"n": n, "set": true}});
+        let steps = [
+            set(json!(["n", {"lt": -1}]), 0),
+            set(json!(["n", {"lt": 90}]), 120),
+            set(json!(["n", {"gte": 110}]), 7),
+            json!({"action": "delete", "where": {"class": CLASS, "path": ["n", {"gte": 50}]}}),
+            json!({"action": "delete", "where": {"class": CLASS}}),
+        ];
+        db.create_all(CLASS, &(0..200).map(|n| json!({"n": n * 37 % 200})).collect::<Vec<_>>()).unwrap();
+        for step in steps {
+            while let Poll::Ready(step) = query.try_recv() {
+                step.unwrap().unwrap();
+            }
+            let found: Vec<_> = db.iter(select.clone()).unwrap().map(Result::unwrap).collect();
+            assert_eq!(query.records(), found);
+            db.q0(step).unwrap();
+        }
+        query.recv().unwrap().unwrap();
+        assert_eq!(query.records(), []);
+    }
 }
 
 #[test]

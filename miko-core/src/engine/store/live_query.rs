@@ -252,22 +252,20 @@ impl Watch {
             let is_found = select.filter.matches(&record)?;
             Ok(is_found.then(|| Found::of(id, &record, select)))
         };
+        let (mut removed, mut added) = (Vec::new(), Vec::new());
         for change in &commit.changes {
             let (before, after) = states(change);
             if before.zip(after).is_some_and(|(before, after)| is_equal(before, after)) {
                 continue;
             }
-            if let Some(record) = before
-                && let Some(old) = found(change.key, record)?
-            {
-                window.remove(&old, select);
+            if let Some(record) = before {
+                removed.extend(found(change.key, record)?);
             }
-            if let Some(record) = after
-                && let Some(new) = found(change.key, record)?
-            {
-                window.insert(new, select);
+            if let Some(record) = after {
+                added.extend(found(change.key, record)?);
             }
         }
+        window.change(removed, added, select);
         window.shrink(select);
         check_size(window, self.max_size)?;
         Ok(window.reaches(self.limit.map_or(usize::MAX, |limit| limit.saturating_add(self.offset))))

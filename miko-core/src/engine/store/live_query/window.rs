@@ -1,6 +1,7 @@
 //! The beginning of the order of what a select finds, kept up to date by the changes of its records.
 
 use std::cmp::Ordering;
+use std::collections::HashSet;
 use std::sync::Arc;
 
 use crate::engine::store::change_matches::ChangedRecord;
@@ -10,6 +11,9 @@ use crate::storage::ids::RowId;
 /// How many records are kept behind those that an answer can depend on. When so many have left, the select
 /// runs again.
 pub(super) const SPARE_RECORDS: u64 = 1000;
+
+/// The most changes that are made one by one, each of which moves those behind it.
+const MAX_SINGLE_CHANGES: usize = 64;
 
 /// A record that the select finds.
 #[derive(Debug)]
@@ -85,17 +89,31 @@ impl Window {
         self.boundary.is_none() || self.found.len() >= count
     }
 
-    /// Removes a record that does not match any more, or has moved.
-    pub(super) fn remove(&mut self, found: &Found, select: &SelectRequest) {
+    /// Removes records that do not match any more or have moved, and adds those that match.
+    pub(super) fn change(&mut self, removed: Vec<Found>, added: Vec<Found>, select: &SelectRequest) {
+        if removed.len() + added.len() <= MAX_SINGLE_CHANGES {
+            removed.iter().for_each(|found| self.remove(found, select));
+            added.into_iter().for_each(|found| self.insert(found, select));
+            return;
+        }
+        let removed: HashSet<RowId> = removed.iter().map(|found| found.row).collect();
+        let added = added.into_iter().filter(|found| !self.is_beyond(found, select)).map(Arc::new);
+        let added: Vec<_> = added.collect();
+        self.found.retain(|found| !removed.contains(&found.row));
+        self.found.extend(added);
+        // Two sorted runs, if the changes are in order.
+        self.found.sort_by(|a, b| a.compare(b, select));
+        self.size = self.found.iter().map(|found| found.size()).sum();
+    }
+
+    fn remove(&mut self, found: &Found, select: &SelectRequest) {
         if let Ok(at) = self.place(found, select) {
             self.size -= self.found.remove(at).size();
         }
     }
 
-    /// Adds a record that matches.
-    pub(super) fn insert(&mut self, found: Found, select: &SelectRequest) {
-        let is_beyond = |boundary: &Arc<Found>| found.compare(boundary, select).is_gt();
-        if self.boundary.as_ref().is_some_and(is_beyond) {
+    fn insert(&mut self, found: Found, select: &SelectRequest) {
+        if self.is_beyond(&found, select) {
             return;
         }
         self.size += found.size();
@@ -103,6 +121,11 @@ impl Window {
             Ok(at) => self.size -= std::mem::replace(&mut self.found[at], Arc::new(found)).size(),
             Err(at) => self.found.insert(at, Arc::new(found)),
         }
+    }
+
+    /// Whether a record comes after those that are known to be complete.
+    fn is_beyond(&self, found: &Found, select: &SelectRequest) -> bool {
+        self.boundary.as_ref().is_some_and(|boundary| found.compare(boundary, select).is_gt())
     }
 
     /// Drops what is beyond the limit of the select, once that is as much as the spare ones.
