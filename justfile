@@ -38,8 +38,12 @@ long *arguments:
     MIKOBASE_LONG=1 PROPTEST_CASES=5000 cargo test --workspace -- {{arguments}}
     cargo test --workspace --test engine -- --ignored {{arguments}}
 
+# Clients that are not ours against `miko serve`: generated requests, and a generated client.
+clients:
+    tests/clients/run
+
 # What needs tools that take minutes to install.
-gates: deny
+gates: deny clients
     cargo install --locked cargo-hack cargo-public-api
     cargo hack check --workspace --feature-powerset --no-dev-deps
     just package size

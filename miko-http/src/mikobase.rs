@@ -96,6 +96,10 @@ pub(crate) fn describe(paths: &mut Map<String, Value>) {
     ];
     for (path, method, summary, parameter) in routes {
         let mut described = json!({"summary": summary, "responses": answer});
+        if (path, method) == ("/files", "post") {
+            described["responses"] = json!({"201": {"description": "The file is stored: its pk."},
+                                            "default": answer["default"]});
+        }
         if let Some(name) = parameter {
             described["parameters"] = in_path(name);
         }

@@ -20,6 +20,7 @@ pub(crate) fn describe(surface: &Surface) -> Value {
         ("/objects/{handle}/{method}", "post", "Calls a method of an object of the session."),
         ("/objects/{handle}", "delete", "Drops an object of the session."),
         ("/streams/{handle}", "get", "The items of a stream of the session."),
+        ("/streams/{handle}", "delete", "Ends a stream of the session."),
     ];
     for (path, method, summary) in fixed {
         let parameters: Vec<Value> = path
@@ -32,7 +33,8 @@ pub(crate) fn describe(surface: &Surface) -> Value {
         if !parameters.is_empty() {
             described["parameters"] = parameters.into();
         }
-        paths.insert(path.to_owned(), json!({method: described}));
+        let routes = paths.entry(path).or_insert_with(|| json!({}));
+        routes[method] = described;
     }
     #[cfg(feature = "mikobase")]
     if crate::mikobase::is_served(surface) {
@@ -57,7 +59,7 @@ fn schemas(surface: &Surface) -> Map<String, Value> {
     if let Some(schemas) = &surface.schemas {
         for (direction, set) in [("sent", &schemas.sent), ("received", &schemas.received)] {
             for (name, schema) in &set.definitions {
-                all.insert(component(direction, name), relocated(schema, direction));
+                all.insert(component(direction, name), as_object(relocated(schema, direction)));
             }
         }
     }
@@ -94,7 +96,7 @@ fn operation(surface: &Surface, method: &Method) -> Value {
         // Without schemas, any value; the type as written says more to a person.
         let schema = schema.map_or_else(
             || json!({"description": format!("`{}`", param.ty)}),
-            |schema| relocated(schema, "received"),
+            |schema| as_object(relocated(schema, "received")),
         );
         properties.insert(param.name.clone().into_owned(), schema);
         if received.is_some_and(|method| !method.optional.contains(&*param.name)) {
@@ -103,7 +105,7 @@ fn operation(surface: &Surface, method: &Method) -> Value {
     }
     let returns = sent.map_or_else(
         || json!({"description": format!("`{}`", method.returns)}),
-        |method| relocated(&method.returns, "sent"),
+        |method| as_object(relocated(&method.returns, "sent")),
     );
     let mut operation = json!({
         "operationId": method.name,
@@ -177,6 +179,16 @@ fn relocated(schema: &Value, direction: &str) -> Value {
                     }
                     _ => relocated(value, direction),
                 };
+                let value = match (key.as_str(), value) {
+                    ("properties" | "patternProperties", Value::Object(schemas)) => {
+                        schemas.into_iter().map(|(name, schema)| (name, as_object(schema))).collect()
+                    }
+                    ("anyOf" | "oneOf" | "allOf" | "prefixItems", Value::Array(schemas)) => {
+                        schemas.into_iter().map(as_object).collect()
+                    }
+                    ("items", schema) => as_object(schema),
+                    (_, value) => value,
+                };
                 (key.clone(), value)
             };
             Value::Object(members.iter().map(relocate).collect())
@@ -184,4 +196,9 @@ fn relocated(schema: &Value, direction: &str) -> Value {
         Value::Array(elements) => elements.iter().map(|element| relocated(element, direction)).collect(),
         other => other.clone(),
     }
+}
+
+/// The schema of any value as an object: generators of clients know no other form of it.
+fn as_object(schema: Value) -> Value {
+    if schema == Value::Bool(true) { json!({}) } else { schema }
 }
