@@ -28,7 +28,7 @@ use crate::client::{HttpServer, HttpTransport};
 use crate::options::Http;
 use crate::progress::{Exchange, Progress};
 use crate::status::status_of;
-use crate::{gzip, refusal, reply, routes, unproven};
+use crate::{cors, gzip, refusal, reply, routes, unproven};
 
 /// The smallest buffer that hyper takes.
 const MIN_HEAD_SIZE: usize = 8 << 10;
@@ -138,6 +138,7 @@ async fn answer(
     exchange: Exchange,
 ) -> Response<ResponseBody> {
     let is_gzip_accepted = gzip::is_accepted(request.headers());
+    let page = connection.http.allowed_origins.of_page(request.headers());
     let mut response = match routes::answer(connection, request).await {
         Ok(response) => response,
         Err(error) => reply::refused(&error),
@@ -147,6 +148,9 @@ async fn answer(
     let headers = response.headers_mut();
     headers.insert(HeaderName::from_static("x-content-type-options"), HeaderValue::from_static("nosniff"));
     headers.entry(hyper::header::CACHE_CONTROL).or_insert(HeaderValue::from_static("no-store"));
+    if let Some(origin) = page {
+        cors::let_read(headers, origin);
+    }
     gzip::compress(response, is_gzip_accepted).map(|body| body.within(exchange))
 }
 

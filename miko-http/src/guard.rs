@@ -8,11 +8,14 @@ use hyper::HeaderMap;
 use hyper::header::{CONTENT_ENCODING, CONTENT_TYPE, HOST, HeaderValue, ORIGIN};
 use miko_rpc::{Error, ErrorId, Result};
 
-/// Checks `Host` and `Origin` of a request by TCP. `hosts` are the names of this server, without a port.
+use crate::cors::AllowedOrigins;
+
+/// Checks `Host` and `Origin` of a request by TCP. `hosts` are the names of this server, without a port, and
+/// `allowed` the origins of others.
 ///
 /// # Errors
 /// `foreign-origin`.
-pub(crate) fn check_origin(headers: &HeaderMap, hosts: &[String]) -> Result<()> {
+pub(crate) fn check_origin(headers: &HeaderMap, hosts: &[String], allowed: &AllowedOrigins) -> Result<()> {
     let refused = |header: &str, found: Option<&HeaderValue>| {
         let message = format!("the header `{header}` does not name this server");
         let found = found.map(|value| String::from_utf8_lossy(value.as_bytes()).into_owned());
@@ -25,7 +28,7 @@ pub(crate) fn check_origin(headers: &HeaderMap, hosts: &[String]) -> Result<()> 
         (Some(host), None) if host.to_str().is_ok_and(is_own) => {}
         (found, _) => return refused("Host", found),
     }
-    for origin in headers.get_all(ORIGIN) {
+    for origin in headers.get_all(ORIGIN).iter().filter(|origin| !allowed.contains(origin)) {
         let authority = origin.to_str().ok().and_then(|origin| origin.split_once("://"));
         if !authority.is_some_and(|(_, authority)| is_own(authority)) {
             return refused("Origin", Some(origin));
@@ -102,11 +105,15 @@ mod tests {
             let host = host.map(|host| (HOST, host));
             let origin = origin.map(|origin| (ORIGIN, origin));
             let fields: Vec<_> = host.into_iter().chain(origin).collect();
-            assert_eq!(check_origin(&headers(&fields), &hosts).is_ok(), is_allowed, "{fields:?}");
+            assert_eq!(
+                check_origin(&headers(&fields), &hosts, &AllowedOrigins::default()).is_ok(),
+                is_allowed,
+                "{fields:?}"
+            );
         }
         let mut twice = headers(&[(HOST, "localhost")]);
         twice.append(HOST, HeaderValue::from_static("localhost"));
-        assert!(check_origin(&twice, &hosts).is_err());
+        assert!(check_origin(&twice, &hosts, &AllowedOrigins::default()).is_err());
     }
 
     #[test]

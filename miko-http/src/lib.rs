@@ -13,6 +13,7 @@
 //! | the description of the routes | `openapi` |
 //! | header fields of our own | `headers` |
 //! | the transport of a proxy that calls a server over HTTP | [`HttpServer`], `client` |
+//! | pages of named origins | `cors` |
 //! | what is counted | `metrics`, `counts` |
 //! | the routes of a Mikobase | `mikobase` (feature `mikobase`) |
 //!
@@ -26,6 +27,7 @@ mod body;
 mod call;
 mod client;
 mod connection;
+mod cors;
 mod counts;
 mod guard;
 mod gzip;

@@ -3,7 +3,10 @@
 use std::fmt;
 use std::time::Duration;
 
+use miko_rpc::Result;
+
 use crate::auth::Auth;
+use crate::cors::AllowedOrigins;
 use crate::counts::Counts;
 use crate::sessions::Sessions;
 use crate::unproven::Unproven;
@@ -21,6 +24,8 @@ pub struct Http {
     pub(crate) limits: HttpLimits,
     /// The names of this server in `Host` and `Origin`, without a port.
     pub(crate) hosts: Vec<String>,
+    /// The origins whose pages may use the server.
+    pub(crate) allowed_origins: AllowedOrigins,
     pub(crate) sessions: Sessions,
     pub(crate) counts: Counts,
     pub(crate) unproven: Unproven,
@@ -62,6 +67,7 @@ impl Http {
             auth,
             limits: HttpLimits::default(),
             hosts,
+            allowed_origins: AllowedOrigins::default(),
             sessions: Sessions::default(),
             counts: Counts::default(),
             unproven: Unproven::default(),
@@ -81,6 +87,24 @@ impl Http {
     pub fn host(mut self, name: impl Into<String>) -> Self {
         self.hosts.push(name.into());
         self
+    }
+
+    /// Lets web pages of this origin, such as `https://app.example.com`, send requests and read the answers
+    /// (CORS). Without it no page of another origin can.
+    ///
+    /// ```
+    /// use miko_http::{Auth, Http};
+    ///
+    /// let http = Http::new(Auth::Open).allow_origin("http://localhost:8080")?;
+    /// assert!(http.allow_origin("*").is_err());
+    /// # Ok::<(), miko_rpc::Error>(())
+    /// ```
+    ///
+    /// # Errors
+    /// `invalid_request`, if it is no origin as browsers send it.
+    pub fn allow_origin(mut self, origin: &str) -> Result<Self> {
+        self.allowed_origins.add(origin)?;
+        Ok(self)
     }
 }
 

@@ -13,7 +13,7 @@ use crate::call::{self, Target};
 #[cfg(feature = "mikobase")]
 use crate::mikobase;
 use crate::reply::{self, Answer};
-use crate::{guard, metrics, openapi, session, stream};
+use crate::{cors, guard, metrics, openapi, session, stream};
 
 /// Answers a request.
 pub(crate) async fn answer(connection: &Rc<Connection>, request: Request<Incoming>) -> Answer {
@@ -21,7 +21,12 @@ pub(crate) async fn answer(connection: &Rc<Connection>, request: Request<Incomin
     let segments = segments(head.uri.path())?;
     let segments: Vec<&str> = segments.iter().map(String::as_str).collect();
     if connection.is_tcp {
-        guard::check_origin(&head.headers, &connection.http.hosts)?;
+        guard::check_origin(&head.headers, &connection.http.hosts, &connection.http.allowed_origins)?;
+    }
+    let page = connection.http.allowed_origins.of_page(&head.headers);
+    // A browser that asks first sends no token.
+    if page.is_some() && cors::asks_first(&head.method, &head.headers) {
+        return Ok(cors::consent());
     }
     if segments == ["health"] {
         return only(&head.method, &[Method::GET], || Ok(reply::json(r#"{"status":"ok"}"#)));

@@ -25,6 +25,7 @@ pub const CASES: &[Case] = &[
     ("the_end_of_input_ends_it", until_eof),
     ("a_socket_that_was_left_is_replaced_and_a_live_one_is_not", left_socket),
     ("by_tcp_foreign_names_and_requests_without_the_token_are_refused", tcp),
+    ("pages_of_a_named_origin_may_use_it_and_no_others", pages),
     ("a_read_only_server_refuses_writes", read_only),
     ("an_append_only_server_takes_what_is_new_on_both_sockets", append_only),
     ("commands_find_the_server_that_has_a_file_open", named),
@@ -172,6 +173,40 @@ fn tcp() {
     for foreign in ["host: evil.example\r\n", "origin: http://evil.example\r\n", "origin: null\r\n"] {
         let refused = ask(&format!("{foreign}{bearer}"));
         assert_eq!((refused.status, &*refused.error_id()), (403, "foreign-origin"), "{foreign}");
+    }
+    drop(client);
+    serving.stop();
+}
+
+fn pages() {
+    let folder = tempfile::tempdir().unwrap();
+    let token = Token::random().unwrap();
+    let options = ["--tcp", "127.0.0.1:0", "--auth", "token", "--allow-origin", "https://app.example"];
+    let serving = Serving::start(folder.path(), &token, &options);
+    let mut client = Client::connect_tcp(serving.ready["tcp"].as_str().unwrap());
+    let own = "origin: https://app.example\r\n";
+    // A browser asks first, without the token.
+    let asks = "access-control-request-method: POST\r\naccess-control-request-headers: authorization\r\n";
+    let consent = client.request("OPTIONS", "/call/properties", &format!("{own}{asks}"), b"");
+    assert_eq!((consent.status, &*consent.body), (204, &b""[..]));
+    assert!(consent.headers["access-control-allow-headers"].contains("Authorization"), "{consent:?}");
+    assert!(consent.headers["access-control-allow-methods"].contains("POST"), "{consent:?}");
+    let bearer = format!("authorization: Bearer {}\r\n", token.to_hex());
+    for (headers, status) in [(format!("{own}{bearer}"), 200), (own.to_owned(), 401)] {
+        let answer = client.request("POST", "/call/properties", &headers, b"");
+        assert_eq!(answer.status, status);
+        assert_eq!(answer.headers["access-control-allow-origin"], "https://app.example");
+    }
+    // The page of the server itself needs no consent; a foreign one gets none.
+    let plain = client.request("POST", "/call/properties", &bearer, b"");
+    assert!(plain.status == 200 && !plain.headers.contains_key("access-control-allow-origin"), "{plain:?}");
+    for foreign in
+        ["https://app.example.evil", "http://app.example", "https://app.example, https://app.example"]
+    {
+        let refused =
+            client.request("OPTIONS", "/call/properties", &format!("origin: {foreign}\r\n{asks}"), b"");
+        assert_eq!(refused.status, 403, "{foreign}");
+        assert!(!refused.headers.contains_key("access-control-allow-origin"), "{foreign}");
     }
     drop(client);
     serving.stop();

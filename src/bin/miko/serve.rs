@@ -42,6 +42,10 @@ pub(crate) struct Args {
     /// A name of this server, beside `localhost` and the address; requests by TCP name one of them.
     #[arg(long, value_name = "NAME", conflicts_with = "socket")]
     host: Vec<String>,
+    /// Let web pages of this origin, such as https://app.example.com, send requests by TCP and read the
+    /// answers.
+    #[arg(long, value_name = "ORIGIN", conflicts_with = "socket")]
+    allow_origin: Vec<String>,
     /// Who may send requests over HTTP; by default `peer`.
     #[arg(long)]
     auth: Option<AuthKind>,
@@ -151,6 +155,8 @@ fn listen(
                 let address = listener.local_addr()?;
                 let http = Http::new(auth(args, token, Some(address))?).host(host_of(address));
                 let http = args.host.iter().fold(http, Http::host);
+                let http =
+                    args.allow_origin.iter().try_fold(http, |http, origin| http.allow_origin(origin))?;
                 server = server.protocol(ProtocolSocket::tcp(listener, Rc::new(http)));
                 ("tcp", json!(address))
             }
