@@ -55,7 +55,8 @@ class Page(http.server.BaseHTTPRequestHandler):
 
 pages = http.server.ThreadingHTTPServer(("127.0.0.1", port), Page)
 threading.Thread(target=pages.serve_forever, daemon=True).start()
-with tempfile.TemporaryDirectory() as profile:
+# The processes of a browser that is killed may write for a moment.
+with tempfile.TemporaryDirectory(ignore_cleanup_errors=True) as profile:
     shown = subprocess.Popen([browser, "--headless", "--no-sandbox", "--disable-gpu", f"--user-data-dir={profile}",
                               f"http://127.0.0.1:{port}/"], stderr=subprocess.DEVNULL)
     try:
