@@ -63,7 +63,8 @@ impl HttpServer {
     /// `invalid_request` for any other URL. `https` is not spoken: a program in front of the server, on the
     /// side of the client, has to end TLS.
     pub fn at(url: &str) -> Result<Self> {
-        let refused = |message: &str| Error::new(ErrorId::INVALID_REQUEST, message).with("found", url);
+        let refused =
+            |message: &str| Error::new(ErrorId::INVALID_REQUEST, message).with("found", without_user(url));
         let form = "the URL of a server has the form `http://HOST:PORT`";
         let parsed: Uri = url.parse().map_err(|_| refused(form))?;
         if parsed.scheme_str() == Some("https") {
@@ -77,7 +78,11 @@ impl HttpServer {
             return Err(refused(form));
         }
         let host = HeaderValue::from_str(authority.as_str()).map_err(|_| refused(form))?;
-        let address = format!("{}:{}", authority.host(), authority.port_u16().unwrap_or(DEFAULT_PORT));
+        let port = match &authority.as_str()[authority.host().len()..] {
+            "" => DEFAULT_PORT,
+            port => port.strip_prefix(':').and_then(|port| port.parse().ok()).ok_or_else(|| refused(form))?,
+        };
+        let address = format!("{}:{port}", authority.host());
         let identity = PathBuf::from(format!("http://{address}"));
         Ok(Self::new(Place::Tcp(address), identity, host))
     }
@@ -138,6 +143,17 @@ impl HttpServer {
     }
 }
 
+/// A URL without what stands before the last `@`, which may be a password, to be printed.
+fn without_user(url: &str) -> String {
+    match url.rsplit_once('@') {
+        Some((before, rest)) => {
+            let scheme = ["http://", "https://"].into_iter().find(|scheme| before.starts_with(scheme));
+            format!("{}{rest}", scheme.unwrap_or_default())
+        }
+        None => url.to_owned(),
+    }
+}
+
 fn open_tcp(address: &str, timeout: Duration) -> io::Result<TcpStream> {
     // A timeout of 0 is refused.
     let timeout = timeout.max(Duration::from_millis(1));
@@ -177,6 +193,12 @@ mod tests {
             ("http://localhost/path", false),
             ("http://localhost/?query", false),
             ("http://user@localhost", false),
+            ("http://localhost:", false),
+            ("http://localhost:0x50", false),
+            ("http://localhost:99999", false),
+            ("http://[::1]:99999", false),
+            ("http://[::1]:", false),
+            ("http://:80", false),
             ("localhost:8080", false),
             ("/run/socket", false),
             ("", false),
@@ -189,6 +211,23 @@ mod tests {
         }
         let server = HttpServer::at("http://localhost").unwrap();
         assert_eq!(server.identity(), Path::new("http://localhost:80"));
+    }
+
+    #[test]
+    fn a_password_in_a_url_is_not_printed() {
+        for url in [
+            "http://picard:secret@ship:8080",
+            "http://picard:sec@secret@ship",
+            "https://picard:secret@ship",
+            "http://picard:secret@ship/@path",
+            "picard:secret@ship",
+            "picard:secret://secret@ship",
+            "http://picard:secret/secret@ship x",
+        ] {
+            let error = HttpServer::at(url).unwrap_err();
+            let printed = format!("{error} {error:?}");
+            assert!(!printed.contains("secret"), "{printed}");
+        }
     }
 
     #[test]
