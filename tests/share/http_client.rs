@@ -100,12 +100,17 @@ impl<S: Read + Write> Client<S> {
     pub fn head(&mut self) -> Head {
         let line = self.line().unwrap();
         let status = line.strip_prefix("HTTP/1.1 ").unwrap()[..3].parse().unwrap();
+        Head { status, headers: self.fields() }
+    }
+
+    /// The header fields that come next.
+    pub fn fields(&mut self) -> BTreeMap<String, String> {
         let mut headers = BTreeMap::new();
         while let Some(line) = self.line().filter(|line| !line.is_empty()) {
             let (name, value) = line.split_once(": ").unwrap();
             headers.insert(name.to_ascii_lowercase(), value.to_owned());
         }
-        Head { status, headers }
+        headers
     }
 
     /// The next chunk of a body; `None` at its end.

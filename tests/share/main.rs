@@ -30,6 +30,7 @@ mod http_metrics;
 mod http_mikobase;
 mod http_page;
 mod http_proxy;
+mod http_strange_server;
 mod ledger;
 mod lifecycle;
 mod limits;
@@ -97,6 +98,7 @@ fn main() -> std::process::ExitCode {
         ("http_metrics", http_metrics::CASES),
         ("http_mikobase", http_mikobase::CASES),
         ("http_proxy", http_proxy::CASES),
+        ("http_strange_server", http_strange_server::CASES),
         ("serve", serve::CASES),
         ("operations_page", operations_page::CASES),
         ("http_page", http_page::CASES),

@@ -30,6 +30,10 @@ const READ_AHEAD: usize = 64 << 10;
 pub(super) type PendingResponse =
     Pin<Box<dyn Future<Output = Result<Response<Incoming>, TrySendError<Request<String>>>> + Send>>;
 
+/// How many rounds of work are done before the thread looks at its deadline. What has arrived already takes
+/// fewer.
+const MAX_ROUNDS: usize = 16;
+
 /// A connection, and what hyper knows of it.
 pub(super) struct Connection {
     sender: SendRequest<String>,
@@ -73,7 +77,7 @@ impl Connection {
 
     /// Whether it can take a request. A connection that the server has closed cannot.
     pub(super) fn is_ready(&mut self) -> bool {
-        let _: Poll<()> = self.advance(&mut |_| Poll::Pending);
+        let _: Poll<()> = self.advance(Some(Instant::now()), &mut |_| Poll::Pending);
         !self.has_ended && self.sender.is_ready() && self.socket.look() == Arrived::Nothing
     }
 
@@ -82,13 +86,20 @@ impl Connection {
         Box::pin(self.sender.try_send_request(request))
     }
 
-    /// Lets hyper work until it waits for the socket, or `attempt` is ready.
-    pub(super) fn advance<T>(&mut self, attempt: &mut dyn FnMut(&mut Context<'_>) -> Poll<T>) -> Poll<T> {
+    /// Lets hyper work until it waits for the socket, or `attempt` is ready; or `until` has passed, though
+    /// bytes keep coming.
+    pub(super) fn advance<T>(
+        &mut self,
+        until: Option<Instant>,
+        attempt: &mut dyn FnMut(&mut Context<'_>) -> Poll<T>,
+    ) -> Poll<T> {
         let waker = self.waker.clone();
         // hyper uses channels of tokio. Inside a task they would count on its budget, and do nothing once
         // that is used up.
+        let mut rounds: usize = 0;
         let work = unconstrained(poll_fn(|context| {
             loop {
+                rounds += 1;
                 self.wake.0.store(false, Ordering::Relaxed);
                 self.socket.clear();
                 if !self.has_ended {
@@ -98,7 +109,9 @@ impl Connection {
                 if let Poll::Ready(output) = attempt(context) {
                     return Poll::Ready(output);
                 }
-                if !self.wake.0.load(Ordering::Relaxed) {
+                if !self.wake.0.load(Ordering::Relaxed)
+                    || rounds.is_multiple_of(MAX_ROUNDS) && has_passed(until)
+                {
                     return Poll::Pending;
                 }
             }
@@ -121,14 +134,14 @@ impl Connection {
         attempt: &mut dyn FnMut(&mut Context<'_>) -> Poll<T>,
     ) -> Result<Poll<T>> {
         loop {
-            if let Poll::Ready(output) = self.advance(attempt) {
+            if let Poll::Ready(output) = self.advance(until, attempt) {
                 return Ok(Poll::Ready(output));
             }
             if self.has_ended {
                 return Err(fault::closed());
             }
             let in_time = self.socket.wait(until).map_err(fault::lost)?;
-            if !in_time || until.is_some_and(|until| Instant::now() >= until) {
+            if !in_time || has_passed(until) {
                 // What has come meanwhile is too late. A server that gives up at the same deadline may say
                 // it in other words.
                 return Ok(Poll::Pending);
@@ -139,4 +152,9 @@ impl Connection {
     pub(super) fn socket(&self) -> &Socket {
         &self.socket
     }
+}
+
+/// Whether the time until which a thread waits is over.
+pub(super) fn has_passed(until: Option<Instant>) -> bool {
+    until.is_some_and(|until| Instant::now() >= until)
 }

@@ -9,7 +9,7 @@ use hyper::body::{Body, Bytes, Incoming};
 use hyper::http::response::Parts;
 use miko_rpc::{Error, ErrorId};
 
-use super::connection::{Connection, PendingResponse};
+use super::connection::{Connection, PendingResponse, has_passed};
 use super::fault::{Fault, lost};
 use super::socket::Arrived;
 
@@ -53,7 +53,7 @@ impl Exchange {
     ) -> Result<Self, SendFault> {
         let mut pending = connection.send(request);
         loop {
-            match connection.advance(&mut |context| pending.as_mut().poll(context)) {
+            match connection.advance(until, &mut |context| pending.as_mut().poll(context)) {
                 Poll::Ready(Ok(response)) => {
                     let (head, body) = response.into_parts();
                     let response = Response::Receiving(body);
@@ -69,8 +69,7 @@ impl Exchange {
                 }
                 Poll::Pending => {}
             }
-            let is_late = || until.is_some_and(|until| Instant::now() >= until);
-            if connection.is_flushed() || is_late() {
+            if connection.is_flushed() || has_passed(until) {
                 let response = Response::Pending(pending);
                 return Ok(Self { connection, response, head: None, collected: Vec::new() });
             }

@@ -9,6 +9,7 @@ use miko_rpc::{Error, ErrorId, ItemSource, Result, StreamMessage};
 use miko_shared::client::refuse_where_it_cannot_wait;
 
 use super::answer;
+use super::connection::has_passed;
 use super::events::{Event, EventReader};
 use super::exchange::Exchange;
 use super::fault::{closed, not_in_time, session_gone};
@@ -16,6 +17,10 @@ use super::session::{Session, into_error};
 
 /// How long the server may take to answer with the head of a stream.
 const OPEN_TIMEOUT: Duration = Duration::from_secs(300);
+
+/// How many pieces may have no event in them before the reader looks at its deadline: comments, or parts of a
+/// large item.
+const MAX_PIECES: usize = 64;
 
 /// Receives the items of one stream. Dropping it releases the stream.
 ///
@@ -57,6 +62,7 @@ impl HttpItems {
     fn next_event(&mut self, until: Option<Instant>) -> Result<Poll<Event>> {
         refuse_where_it_cannot_wait(self.session.server().identity())?;
         self.session.check_process()?;
+        let mut pieces: usize = 0;
         loop {
             let mut bytes = &*self.arrived;
             let before = bytes.len();
@@ -69,6 +75,10 @@ impl HttpItems {
             if let Some(event) = event {
                 return Ok(Poll::Ready(event));
             }
+            if pieces > 0 && pieces.is_multiple_of(MAX_PIECES) && has_passed(until) {
+                return Ok(Poll::Pending);
+            }
+            pieces += 1;
             match self.next_piece(until)? {
                 Poll::Ready(piece) => self.arrived = piece,
                 Poll::Pending => return Ok(Poll::Pending),
@@ -108,9 +118,11 @@ impl HttpItems {
         };
         let until = Instant::now().checked_add(OPEN_TIMEOUT);
         match exchange.answer(self.session.max_answer(), until) {
-            Ok(Poll::Ready(refused)) => {
-                answer::of_success(&refused).err().unwrap_or_else(|| session_gone(closed()))
-            }
+            Ok(Poll::Ready(refused)) => match answer::of_success(&refused) {
+                Err(error) if self.session.ends_by(&error) => session_gone(error),
+                Err(error) => error,
+                Ok(_) => session_gone(closed()),
+            },
             Ok(Poll::Pending) => not_in_time(),
             Err(fault) => session_gone(into_error(fault)),
         }

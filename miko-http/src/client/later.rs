@@ -68,8 +68,7 @@ impl PendingAnswer for LaterAnswer {
 impl Drop for LaterAnswer {
     fn drop(&mut self) {
         if let Some(exchange) = self.exchange.take() {
-            let until = self.session.until_settled();
-            self.session.give_up(exchange, self.method, self.discard, until);
+            self.session.give_up(exchange, self.method, self.discard, false);
         }
     }
 }

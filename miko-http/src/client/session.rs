@@ -35,7 +35,8 @@ const MAX_IDLE: usize = 8;
 /// closes the connection is lost.
 const MAX_IDLE_TIME: Duration = Duration::from_secs(30);
 
-/// How long dropping an object, or a later answer, waits for the server to take note.
+/// How long dropping an object, or a later answer, waits for the server to take note: at most this long, or
+/// the deadline of a call if that is shorter.
 const SETTLE_TIMEOUT: Duration = Duration::from_secs(10);
 
 /// The largest surface of a server that is read, in bytes.
@@ -53,6 +54,8 @@ pub(super) struct Session {
     /// The response that keeps the session open.
     open: Mutex<Exchange>,
     has_ended: AtomicBool,
+    /// Whether the server did not take note of a release in time, and has answered nothing since.
+    is_suspect: AtomicBool,
     idle: Mutex<Vec<Idle>>,
     late: Mutex<Vec<Late>>,
 }
@@ -112,6 +115,7 @@ impl Session {
             frame_size: frame_size.min(server.limits.frame_size),
             open: Mutex::new(exchange),
             has_ended: AtomicBool::new(false),
+            is_suspect: AtomicBool::new(false),
             idle: Mutex::default(),
             late: Mutex::default(),
         };
@@ -182,7 +186,7 @@ impl Session {
                 self.pass_on(&answer, read)
             }
             Poll::Pending => {
-                self.give_up(exchange, call.method, call.discard, until);
+                self.give_up(exchange, call.method, call.discard, true);
                 Err(fault::not_in_time().into())
             }
         }
@@ -218,7 +222,11 @@ impl Session {
         exchange: &mut Exchange,
         until: Option<Instant>,
     ) -> Result<Poll<Answer>, Fault> {
-        exchange.answer(self.max_answer(), until)
+        let answer = exchange.answer(self.max_answer(), until)?;
+        if answer.is_ready() {
+            self.is_suspect.store(false, Ordering::Relaxed);
+        }
+        Ok(answer)
     }
 
     /// Passes the answer to a call to its proxy.
@@ -229,26 +237,39 @@ impl Session {
     ) -> Result<(), Fault> {
         match answer::of_method(answer) {
             Ok(bytes) => Ok(receive(Arc::clone(self) as _, || read(&bytes))?),
-            // The server does not know the session, or it ended while the call waited.
-            Err(error) if error.is(ErrorId::SESSION_GONE) && !self.is_alive() => {
-                Err(Fault::Unanswered(error))
-            }
+            Err(error) if self.ends_by(&error) => Err(Fault::Unanswered(error)),
             Err(error) => Err(error.into()),
         }
     }
 
+    /// Whether the refusal of a request says that the session has ended: the server does not know it, or it
+    /// ended while the request waited. Then it has ended here, too, though its connection may seem open
+    /// beyond a proxy. A refusal that names a handle is about that alone.
+    pub(super) fn ends_by(&self, refusal: &Error) -> bool {
+        let has_ended = refusal.is(ErrorId::SESSION_GONE)
+            && refusal.items().iter().all(|item| !item.details.contains_key("handle"));
+        self.has_ended.fetch_or(has_ended, Ordering::Relaxed);
+        has_ended
+    }
+
     /// Gives up a call. The server is told; an answer that has left it already is discarded when it comes, so
-    /// that what it carries is released. Waits until `until` for the server to have taken note.
+    /// that what it carries is released. Waits for the server to have taken note, unless `is_late`.
     pub(super) fn give_up(
         self: &Arc<Self>,
         exchange: Exchange,
         method: &'static miko_rpc::Method,
         discard: Discard,
-        until: Option<Instant>,
+        is_late: bool,
     ) {
-        if self.is_own() {
-            exchange.give_up();
-            self.settle(Late { exchange, discard: Some((method, discard)) }, until);
+        if !self.is_own() {
+            return;
+        }
+        exchange.give_up();
+        let late = Late { exchange, discard: Some((method, discard)) };
+        if is_late {
+            self.settle(late, Some(Instant::now()));
+        } else {
+            self.settle_or_suspect(late, self.until_settled());
         }
     }
 
@@ -294,18 +315,27 @@ impl Session {
         let until = self.until_settled();
         let asked = Asked { method: Method::DELETE, path, accept: None, body: String::new() };
         match self.send(asked, until) {
-            Ok(exchange) => self.settle(Late { exchange, discard: None }, until),
+            Ok(exchange) => self.settle_or_suspect(Late { exchange, discard: None }, until),
             Err(fault) => debug!(error = %into_error(fault), "not released"),
         }
     }
 
     /// Until when this thread waits for the server to take note of the end of something; now, if it may not
-    /// wait. A server that works on something else does it later.
-    pub(super) fn until_settled(&self) -> Option<Instant> {
+    /// wait, or the last wait was in vain. A server that works on something else does it later.
+    fn until_settled(&self) -> Option<Instant> {
         let now = Instant::now();
-        match refuse_where_it_cannot_wait(self.server.identity()) {
-            Ok(()) => now.checked_add(SETTLE_TIMEOUT),
-            Err(_) => Some(now),
+        if self.is_suspect.load(Ordering::Relaxed)
+            || refuse_where_it_cannot_wait(self.server.identity()).is_err()
+        {
+            return Some(now);
+        }
+        now.checked_add(SETTLE_TIMEOUT.min(self.server.limits.call_deadline))
+    }
+
+    /// As [`settle`](Self::settle). If the answer does not come, later releases do not wait for theirs.
+    fn settle_or_suspect(self: &Arc<Self>, late: Late, until: Option<Instant>) {
+        if !self.settle(late, until) {
+            self.is_suspect.store(true, Ordering::Relaxed);
         }
     }
 
@@ -318,10 +348,13 @@ impl Session {
     }
 
     /// Waits until `until` for an answer that no one needs, and drops what it carries. One that comes later
-    /// is taken by a later call.
-    fn settle(self: &Arc<Self>, mut late: Late, until: Option<Instant>) {
+    /// is taken by a later call, and then the result is `false`.
+    fn settle(self: &Arc<Self>, mut late: Late, until: Option<Instant>) -> bool {
         match self.finish(&mut late.exchange, until) {
-            Ok(Poll::Pending) => lock(&self.late).push(late),
+            Ok(Poll::Pending) => {
+                lock(&self.late).push(late);
+                return false;
+            }
             Ok(Poll::Ready(answer)) => {
                 if let Some((method, discard)) = late.discard
                     && let Ok(bytes) = answer::of_method(&answer)
@@ -333,6 +366,7 @@ impl Session {
             // The server has closed the connection.
             Err(_) => {}
         }
+        true
     }
 
     /// Sends a request and waits for the whole response.

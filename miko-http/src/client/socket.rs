@@ -5,7 +5,7 @@ use std::io;
 use std::os::fd::{AsFd, AsRawFd, OwnedFd};
 use std::pin::Pin;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::task::{Context, Poll};
 use std::time::Instant;
 
@@ -17,12 +17,17 @@ use nix::sys::socket::{MsgFlags, Shutdown, recv, send, shutdown};
 /// How many bytes are read at a time.
 const READ_SIZE: usize = 16 << 10;
 
+/// How many times bytes are read before the thread looks at its deadline. hyper reads as long as they come.
+const MAX_READS: usize = 16;
+
 /// The socket of a connection. Its clones are the same socket.
 #[derive(Clone)]
 pub(super) struct Socket(Arc<Shared>);
 
 struct Shared {
     descriptor: OwnedFd,
+    /// How many reads are left until the deadline is looked at.
+    reads_left: AtomicUsize,
     /// Whether bytes are waited for.
     wants_read: AtomicBool,
     /// Whether room to write is waited for.
@@ -41,11 +46,13 @@ pub(super) enum Arrived {
 impl Socket {
     pub(super) fn new(descriptor: OwnedFd) -> Self {
         let (wants_read, wants_write) = Default::default();
-        Self(Arc::new(Shared { descriptor, wants_read, wants_write }))
+        let reads_left = AtomicUsize::new(MAX_READS);
+        Self(Arc::new(Shared { descriptor, reads_left, wants_read, wants_write }))
     }
 
     /// Forgets what was waited for, before the next attempt.
     pub(super) fn clear(&self) {
+        self.0.reads_left.store(MAX_READS, Ordering::Relaxed);
         self.0.wants_read.store(false, Ordering::Relaxed);
         self.0.wants_write.store(false, Ordering::Relaxed);
     }
@@ -93,9 +100,15 @@ impl Socket {
 impl Read for Socket {
     fn poll_read(
         self: Pin<&mut Self>,
-        _: &mut Context<'_>,
+        context: &mut Context<'_>,
         mut buffer: ReadBufCursor<'_>,
     ) -> Poll<io::Result<()>> {
+        let reads_left = self.0.reads_left.load(Ordering::Relaxed);
+        if reads_left == 0 {
+            context.waker().wake_by_ref();
+            return Poll::Pending;
+        }
+        self.0.reads_left.store(reads_left - 1, Ordering::Relaxed);
         let mut bytes = [0; READ_SIZE];
         let room = buffer.remaining().min(READ_SIZE);
         match recv(self.0.descriptor.as_raw_fd(), &mut bytes[..room], MsgFlags::MSG_DONTWAIT) {

@@ -1,5 +1,7 @@
 //! The transport of a blocking proxy: a session that is opened again after it is lost.
 
+use std::error::Error as _;
+use std::io::{self, ErrorKind};
 use std::path::Path;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::thread;
@@ -127,9 +129,13 @@ fn as_of_server(error: Error) -> Error {
     Error::caused_by(ErrorId::SERVER_GONE, message, error)
 }
 
-/// Whether connecting failed because the server does not listen yet.
+/// Whether connecting failed because the server does not listen yet. One that answers, or ends a connection,
+/// does not do better a moment later.
 fn is_not_listening(error: &Error) -> bool {
+    let fault = error.source().and_then(|source| source.downcast_ref::<io::Error>());
     error.is(ErrorId::SERVER_GONE)
+        && fault
+            .is_some_and(|fault| matches!(fault.kind(), ErrorKind::ConnectionRefused | ErrorKind::NotFound))
 }
 
 impl CallTransport for HttpTransport {
