@@ -384,23 +384,24 @@ fn run_setup(setup: Setup, server: &Server<'_>) -> Result<()> {
 
 impl StandaloneServer {
     /// Serves a Mikobase until the server is told to stop, then writes its final state to `file`, if one is
-    /// named. `database` is the file that the engine has open, if there is one: beside it the
-    /// [name](crate::ServerName) of the server is written.
+    /// named. `database` is the file that the engine has open, if there is one, and how: beside it the
+    /// [name](crate::ServerName) of the server is written. If it cannot be, `ready` gets the reason.
     ///
     /// # Errors
     /// Those of [`run`](Self::run); `not-writable` or `storage-full`, if the state cannot be written.
     pub fn run_mikobase(
         mut self,
         engine: Box<dyn Engine>,
-        database: Option<&Path>,
+        database: Option<(&Path, Mode)>,
         file: Option<&Path>,
-        ready: impl FnOnce() -> Result<()>,
+        ready: impl FnOnce(Option<Error>) -> Result<()>,
     ) -> Result<()> {
         engine.limit_answers(self.frame_size());
         let returning = file.map_or(Returning::Nothing, |path| Returning::File(path.to_owned()));
         let engine = SharedEngine { engine, returning, listeners: RefCell::default() };
-        let name = database.map(|database| self.write_name(database)).transpose()?;
-        let served = self.run::<dyn Mikobase, _>(engine, ready)?;
+        let name = database.map_or(Ok(None), |(database, mode)| self.write_name(database, mode));
+        let (name, unnamed) = name.map_or_else(|error| (None, Some(error)), |name| (name, None));
+        let served = self.run::<dyn Mikobase, _>(engine, || ready(unnamed))?;
         let delivered = served.deliver(&mut std::io::sink());
         // Before the engine, which has the lock.
         drop(name);

@@ -4,7 +4,7 @@
 //! A name may be stale, since a server that is killed leaves it. That does no harm: it is looked at only when
 //! the database is locked, and its secret is known to no other server.
 
-use std::fs::{self, File, OpenOptions};
+use std::fs::{self, Metadata, OpenOptions};
 use std::io::{self, Read, Write};
 use std::os::unix::fs::{MetadataExt, OpenOptionsExt};
 use std::os::unix::net::UnixStream;
@@ -48,15 +48,10 @@ impl ServerName {
     /// The server that says to have this database open. `None` if none does, or if another user could have
     /// written what it says.
     pub fn of(database: &Path) -> Option<Self> {
-        let path = path_beside(database).ok()?;
-        let file = OpenOptions::new().read(true).custom_flags(OFlag::O_NOFOLLOW.bits()).open(path).ok()?;
-        let metadata = file.metadata().ok()?;
-        let is_private = metadata.uid() == Uid::effective().as_raw() && metadata.mode() & 0o077 == 0;
-        if !metadata.is_file() || !is_private {
+        let (metadata, text) = read(&path_beside(database).ok()?)?;
+        if metadata.uid() != Uid::effective().as_raw() || metadata.mode() & 0o077 != 0 {
             return None;
         }
-        let mut text = Vec::new();
-        file.take(MAX_SIZE).read_to_end(&mut text).ok()?;
         let Content { socket, token } = serde_json::from_slice(&text).ok()?;
         Some(Self { socket, token: token.parse().ok()? })
     }
@@ -67,11 +62,20 @@ impl ServerName {
     /// `server-gone` or `unauthorized`, if the name is stale; those of [`Connect::connect`].
     pub fn connect<P: Proxy>(&self) -> Result<P> {
         // A connect that waits for a server to come up would wait for one that was killed.
-        UnixStream::connect(&self.socket).map_err(|fault| {
+        self.reach().map_err(|fault| {
             Error::caused_by(ErrorId::SERVER_GONE, "no server can be reached", fault)
                 .with("path", self.socket.display().to_string())
         })?;
         P::connect(&self.socket, &self.token)
+    }
+
+    /// Whether a server listens where the name says. It may be another one.
+    pub(crate) fn is_answered(&self) -> bool {
+        self.reach().is_ok()
+    }
+
+    fn reach(&self) -> io::Result<UnixStream> {
+        UnixStream::connect(&self.socket)
     }
 }
 
@@ -83,31 +87,49 @@ pub(crate) struct WrittenName {
 }
 
 impl WrittenName {
-    /// Says that the server on `socket` has the database open. No other process may write at the same time:
-    /// the caller has the lock of the database.
+    /// Says that the server on `socket` has the database open, in place of any other name. The caller has the
+    /// lock of the database.
     pub(crate) fn write(database: &Path, socket: &Path, token: &Token) -> io::Result<Self> {
         let path = path_beside(database)?;
         let content = Content { socket: std::path::absolute(socket)?, token: token.to_hex() };
         let text = serde_json::to_vec(&content)?;
         let mut new = path.clone().into_os_string();
-        new.push(".new");
+        // Servers that only read have the lock together.
+        new.push(format!(".{}.new", std::process::id()));
         // Left by a process that was killed here.
         let _ = fs::remove_file(&new);
         let options = OpenOptions::new().write(true).create_new(true).mode(0o600).open(&new);
-        options.and_then(|mut file| file.write_all(&text))?;
-        fs::rename(&new, &path)?;
+        let written = options.and_then(|mut file| file.write_all(&text));
+        written.and_then(|()| fs::rename(&new, &path)).inspect_err(|_| drop(fs::remove_file(&new)))?;
         Ok(Self { path, text })
     }
 }
 
 impl Drop for WrittenName {
     fn drop(&mut self) {
-        let mut text = Vec::new();
-        let read = File::open(&self.path).and_then(|file| file.take(MAX_SIZE).read_to_end(&mut text));
-        if read.is_ok() && text == self.text {
+        if read(&self.path).is_some_and(|(_, text)| text == self.text) {
             let _ = fs::remove_file(&self.path);
         }
     }
+}
+
+/// Removes the name that a killed server has left. The caller has the lock of the database.
+pub(crate) fn remove_stale(database: &Path) {
+    if let Ok(path) = path_beside(database)
+        && read(&path).is_some()
+    {
+        let _ = fs::remove_file(path);
+    }
+}
+
+/// Reads a name, without waiting for anything: what is no regular file is no name.
+fn read(path: &Path) -> Option<(Metadata, Vec<u8>)> {
+    let flags = OFlag::O_NOFOLLOW | OFlag::O_NONBLOCK;
+    let file = OpenOptions::new().read(true).custom_flags(flags.bits()).open(path).ok()?;
+    let metadata = file.metadata().ok().filter(Metadata::is_file)?;
+    let mut text = Vec::new();
+    file.take(MAX_SIZE).read_to_end(&mut text).ok()?;
+    Some((metadata, text))
 }
 
 /// The path of the name. Links to a database lead to the same one.
@@ -155,6 +177,24 @@ mod tests {
         let (first, _second) = (write(), write());
         drop(first);
         assert!(ServerName::of(&database).is_some());
+    }
+
+    #[test]
+    fn a_file_that_is_waited_for_is_no_name() {
+        let folder = tempfile::tempdir().unwrap();
+        let database = database(folder.path());
+        let path = folder.path().join("crew.db-server");
+        let written = WrittenName::write(&database, Path::new("s"), &Token::random().unwrap()).unwrap();
+        fs::remove_file(&path).unwrap();
+        nix::unistd::mkfifo(&path, nix::sys::stat::Mode::S_IRWXU).unwrap();
+        assert!(ServerName::of(&database).is_none());
+        remove_stale(&database);
+        drop(written);
+        assert!(path.exists());
+        let _next = WrittenName::write(&database, Path::new("s"), &Token::random().unwrap()).unwrap();
+        assert!(ServerName::of(&database).is_some());
+        remove_stale(&database);
+        assert!(ServerName::of(&database).is_none());
     }
 
     #[test]

@@ -9,6 +9,8 @@ use std::rc::Rc;
 use std::sync::Arc;
 use std::thread;
 
+#[cfg(feature = "mikobase")]
+use miko_core::backend::Mode;
 use miko_rpc::{Error, ErrorId, Interface, Result};
 use nix::sys::signal::{SigSet, SigmaskHow, Signal, sigprocmask};
 use nix::sys::signalfd::{SfdFlags, SignalFd};
@@ -16,13 +18,11 @@ use tokio::io::Interest;
 use tokio::io::unix::AsyncFd;
 use tokio::sync::oneshot;
 use tracing::info;
-#[cfg(feature = "mikobase")]
-use tracing::warn;
 
 use crate::limits::Limits;
 use crate::server::{self, Activity, ProtocolSocket, ServeOptions, Service};
 #[cfg(feature = "mikobase")]
-use crate::server_name::WrittenName;
+use crate::server_name::{self, ServerName, WrittenName};
 use crate::token::Token;
 
 /// A server in this process. It stops at SIGTERM, SIGINT and SIGHUP, of which it takes note from the time at
@@ -88,26 +88,37 @@ impl StandaloneServer {
     }
 
     /// Writes beside a database which server has it open, for other commands: see
-    /// [`ServerName`](crate::ServerName). The caller has the lock of the database. Without a socket, or if
-    /// the folder cannot be written, there is no name.
+    /// [`ServerName`](crate::ServerName). The caller has the lock of the database, in this mode. Without a
+    /// socket there is no name.
+    ///
+    /// # Errors
+    /// `conflict`, if both this server and the one that has its name there only read; `not-writable`, if the
+    /// folder cannot be written.
     #[cfg(feature = "mikobase")]
-    pub(crate) fn write_name(&mut self, database: &Path) -> Result<Option<WrittenName>> {
+    pub(crate) fn write_name(&mut self, database: &Path, mode: Mode) -> Result<Option<WrittenName>> {
         let address = self.socket.as_ref().and_then(|socket| socket.local_addr().ok());
-        let Some(socket) = address.as_ref().and_then(|address| address.as_pathname()) else {
+        let socket = address.as_ref().and_then(|address| address.as_pathname());
+        // Only servers that read have a file open together.
+        let is_taken = mode == Mode::Read && ServerName::of(database).is_some_and(|name| name.is_answered());
+        let Some(socket) = socket else {
+            if !is_taken {
+                server_name::remove_stale(database);
+            }
             return Ok(None);
         };
+        if is_taken {
+            let message = "another server that reads the file has its name beside it";
+            return Err(Error::new(ErrorId::CONFLICT, message).with("path", database.display().to_string()));
+        }
         // It ends with this server, unlike one that its starter has chosen.
         let token = Token::random()?;
-        match WrittenName::write(database, socket, &token) {
-            Ok(written) => {
-                self.tokens.push(token);
-                Ok(Some(written))
-            }
-            Err(fault) => {
-                warn!(%fault, database = %database.display(), "other commands do not find this server");
-                Ok(None)
-            }
-        }
+        let written = WrittenName::write(database, socket, &token).map_err(|fault| {
+            let message = "the name of the server cannot be written beside its file";
+            Error::caused_by(ErrorId::NOT_WRITABLE, message, fault)
+                .with("path", database.display().to_string())
+        })?;
+        self.tokens.push(token);
+        Ok(Some(written))
     }
 
     #[cfg(feature = "mikobase")]

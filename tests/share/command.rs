@@ -18,6 +18,7 @@ pub const CASES: &[Case] = &[
     ("a_record_is_edited_and_patched", edit),
     ("call_reaches_every_method_by_its_name", call),
     ("a_running_server_is_reached_by_socket_or_environment", running_server),
+    ("an_import_does_not_take_a_worldlet_for_the_database_beside_a_server", ambiguous_import),
     ("exit_codes_are_as_documented", exit_codes),
     ("a_command_that_only_reads_creates_no_file", reads_create_nothing),
     ("the_first_valid_write_creates_the_file", writes_create),
@@ -145,6 +146,32 @@ fn running_server() {
     let mut by_environment = miko(&["q0", r#"{"action": "select", "class": "test.org/item"}"#]);
     by_environment.env("MIKOBASE_SOCKET", socket);
     assert_eq!(with_token(by_environment)["count"], 1);
+    share.join().unwrap();
+}
+
+fn ambiguous_import() {
+    let folder = tempfile::tempdir().unwrap();
+    let uds = Uds::new().unwrap();
+    let share: Running<'_, ()> = uds.spawn(0, |_, _| Ok(())).unwrap();
+    let path = |name: &str| folder.path().join(name).display().to_string();
+    let (one, other) = (path("one.json"), path("other.json"));
+    let text = |pk: &str| format!(r#"{{"records": {{"{pk}": {{"bucket": {{}}}}}}}}"#);
+    std::fs::write(&one, text("one")).unwrap();
+    std::fs::write(&other, text("other")).unwrap();
+    let import = |words: &[&str]| {
+        let mut command = miko(&[&["import"], words].concat());
+        command.env("MIKOBASE_SOCKET", share.path()).env("MIKOBASE_TOKEN", share.token().to_hex());
+        command.output().unwrap()
+    };
+    let refused = import(&[&one, &other]);
+    let said = String::from_utf8_lossy(&refused.stderr).into_owned();
+    assert!(refused.status.code() == Some(2) && said.contains("--socket"), "{said}");
+    assert_eq!(std::fs::read_to_string(&one).unwrap(), text("one"));
+    let socket = share.path().to_str().unwrap();
+    assert!(import(&["--socket", socket, &one, &other]).status.success());
+    assert!(share.db().unwrap().record_by_pk("other").unwrap().is_some());
+    assert!(import(&[&format!("mikobase.uno/worldlet?path={one}"), &other]).status.success());
+    assert!(std::fs::read_to_string(&one).unwrap().contains("other"));
     share.join().unwrap();
 }
 

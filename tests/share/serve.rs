@@ -30,6 +30,8 @@ pub const CASES: &[Case] = &[
     ("an_append_only_server_takes_what_is_new_on_both_sockets", append_only),
     ("commands_find_the_server_that_has_a_file_open", named),
     ("the_name_of_a_killed_server_does_no_harm", stale_name),
+    ("of_two_servers_that_read_a_file_the_first_has_its_name_there", two_readers),
+    ("a_server_that_cannot_bind_creates_no_file", nothing_created),
     ("the_sockets_that_systemd_has_opened_are_served", activated),
     ("what_systemd_has_not_opened_is_refused", not_activated),
     ("arguments_that_would_let_too_many_in_are_refused", usage),
@@ -345,10 +347,49 @@ fn stale_name() {
     other.stop();
     in_use(miko(folder, &["get", "crew.db", "kirk"]));
     drop(locked);
+    killed();
+    // A server without a socket has no name, and leaves none of another one.
+    let without = Serving::start(folder, &token, &["crew.db", "--tcp", "127.0.0.1:0", "--auth", "open"]);
+    assert!(!folder.join("crew.db-server").exists());
+    without.stop();
     // The next server writes its own name.
     let serving = Serving::start(folder, &token, &["crew.db", "--socket", "new"]);
     assert_eq!(printed(folder, &["get", "crew.db", "kirk"])["pk"], "kirk");
     serving.stop();
+}
+
+fn two_readers() {
+    let folder = tempfile::tempdir().unwrap();
+    let folder = folder.path();
+    let token = Token::random().unwrap();
+    Serving::start(folder, &token, &["crew.db", "--socket", "s"]).stop();
+    let first = Serving::start(folder, &token, &["crew.db", "--socket", "first", "--read-only"]);
+    let name = || std::fs::read_to_string(folder.join("crew.db-server")).unwrap();
+    let of_first = name();
+    for arguments in [&["--socket", "second"][..], &["--tcp", "127.0.0.1:0", "--auth", "open"]] {
+        let arguments = [&["crew.db", "--read-only"], arguments].concat();
+        let second = Serving::start(folder, &token, &arguments);
+        assert_eq!(name(), of_first);
+        second.stop();
+        assert_eq!(name(), of_first);
+    }
+    first.stop();
+    assert!(!folder.join("crew.db-server").exists());
+}
+
+fn nothing_created() {
+    let folder = tempfile::tempdir().unwrap();
+    let folder = folder.path();
+    std::fs::write(folder.join("s.http"), "").unwrap();
+    let mut command = Command::new(env!("CARGO_BIN_EXE_miko"));
+    command.args(["serve", "crew.db", "--socket", "s"]).current_dir(folder);
+    let output = command.env("MIKOBASE_TOKEN", "0".repeat(64)).output().unwrap();
+    let said = String::from_utf8_lossy(&output.stderr).into_owned();
+    assert!(!output.status.success() && said.contains("is no socket"), "{said}");
+    assert!(!folder.join("crew.db").exists() && !folder.join("s").exists());
+    let output = command.env("MIKOBASE_TOKEN", "0").output().unwrap();
+    let said = String::from_utf8_lossy(&output.stderr).into_owned();
+    assert!(said.contains("MIKOBASE_TOKEN"), "{said}");
 }
 
 /// Starts `miko serve --listen-fds` with two sockets as descriptors 3 and 4, as systemd does.
@@ -412,6 +453,15 @@ fn not_activated() {
     refused("LISTEN_FDS", script("LISTEN_FDS=0", ""));
     refused("descriptor 3 of LISTEN_FDS", script("LISTEN_FDS=1", "3<&-"));
     refused("descriptor 3 of LISTEN_FDS", script("LISTEN_FDS=1", "3</dev/null"));
+    let socket = UnixListener::bind(folder.path().join("crew")).unwrap();
+    let output = Command::new("sh")
+        .args(["-c", "export LISTEN_PID=$$ LISTEN_FDS=1; exec \"$@\" 3<&0", "sh", env!("CARGO_BIN_EXE_miko")])
+        .args(["serve", "--listen-fds", "--ready-fd", "3"])
+        .env("MIKOBASE_TOKEN", token.to_hex())
+        .stdin(Stdio::from(OwnedFd::from(socket)))
+        .output()
+        .unwrap();
+    refused("descriptor 3 is one of LISTEN_FDS", output);
     let two = ["a", "b"].map(|name| UnixListener::bind(folder.path().join(name)).unwrap());
     let mut server = start_activated(folder.path(), &token, two, &[]);
     assert_eq!(server.wait().unwrap().code(), Some(2));

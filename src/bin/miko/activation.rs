@@ -31,6 +31,15 @@ pub(crate) enum Passed {
     Tcp(TcpListener),
 }
 
+impl AsRawFd for Passed {
+    fn as_raw_fd(&self) -> RawFd {
+        match self {
+            Self::Wire(listener) | Self::Http(listener) => listener.as_raw_fd(),
+            Self::Tcp(listener) => listener.as_raw_fd(),
+        }
+    }
+}
+
 /// The sockets that this process was started with, as `LISTEN_FDS` says. The standard descriptors are none.
 ///
 /// It must be called once, before the process opens other descriptors.

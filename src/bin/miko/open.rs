@@ -7,8 +7,8 @@ use std::path::{Path, PathBuf};
 
 use mikobase::backend::Backend;
 use mikobase::{
-    Connect, Engine, Error, ErrorId, Imported, Mikobase, MikobaseClient, MikobaseExt, ServerName, backend,
-    json,
+    Connect, Engine, Error, ErrorId, Imported, Mikobase, MikobaseClient, MikobaseExt, ServerName, Token,
+    backend, json,
 };
 use serde_json::Value;
 
@@ -54,10 +54,9 @@ impl ServerAddress {
 
     fn connect(&self) -> Result<MikobaseClient, Failure> {
         let socket = self.socket().ok_or_else(not_named)?;
-        let token = env::var(TOKEN).map_err(|_| {
+        let token = token()?.ok_or_else(|| {
             Failure::Usage(format!("a server asks for its token: set {TOKEN} in the environment"))
         })?;
-        let token = token.trim().parse().map_err(Failure::Open)?;
         MikobaseClient::connect(socket, &token).map_err(Failure::Open)
     }
 
@@ -71,9 +70,21 @@ impl ServerAddress {
         self.socket.is_some()
     }
 
+    /// Whether the environment names a server, and no option does.
+    pub(crate) fn is_named_by_environment(&self) -> bool {
+        self.socket.is_none() && self.socket().is_some()
+    }
+
     fn socket(&self) -> Option<PathBuf> {
         self.socket.clone().or_else(|| env::var_os(SOCKET).map(PathBuf::from))
     }
+}
+
+/// The token in the environment.
+pub(crate) fn token() -> Result<Option<Token>, Failure> {
+    let Some(text) = env::var_os(TOKEN) else { return Ok(None) };
+    let token = text.to_string_lossy().trim().parse();
+    token.map(Some).map_err(|error: Error| Failure::Open(error.with("variable", TOKEN)))
 }
 
 /// What a command works on.

@@ -1,10 +1,9 @@
 //! `miko serve`: serves a Mikobase to other programs.
 
-use std::env;
 use std::fs::{self, File, Permissions};
 use std::io::{self, Write};
 use std::net::{SocketAddr, TcpListener};
-use std::os::fd::{FromRawFd, OwnedFd, RawFd};
+use std::os::fd::{AsRawFd, FromRawFd, OwnedFd, RawFd};
 use std::os::unix::fs::{FileTypeExt, PermissionsExt};
 use std::os::unix::net::{UnixListener, UnixStream};
 use std::path::{Path, PathBuf};
@@ -17,7 +16,7 @@ use serde_json::{Map, Value, json};
 
 use crate::activation::{self, Passed};
 use crate::exit::{Exit, Failure, print_stderr};
-use crate::open::TOKEN;
+use crate::open::{self, TOKEN};
 
 /// The backend that is served if none is named.
 const IN_MEMORY: &str = "mikobase.uno/sqlite/memory";
@@ -91,13 +90,13 @@ wire always needs it; HTTP needs it with `--auth token`. The server stops at SIG
 pub(crate) fn run(args: &Args) -> Result<Exit, Failure> {
     // Before any other descriptor is opened.
     let passed = if args.listen_fds { activation::take()? } else { Vec::new() };
-    let ready = args.ready_fd.map(ready_file).transpose()?;
+    let ready = args.ready_fd.map(|descriptor| ready_file(descriptor, &passed)).transpose()?;
     let server = StandaloneServer::new()?.stop_at_end_of_input(args.until_eof);
-    let token = token()?;
+    let token = open::token()?;
     check_auth(args, token.as_ref())?;
     // Relative to the folder in which the command was started.
     let out = args.out.as_ref().map(std::path::absolute).transpose()?;
-    let (engine, database) = open(args)?;
+    // Before the file, which is created if it is missing.
     let mut sockets = Sockets::default();
     let passed = match (&args.socket, args.tcp) {
         (Some(path), _) => {
@@ -110,8 +109,12 @@ pub(crate) fn run(args: &Args) -> Result<Exit, Failure> {
         (None, None) => passed,
     };
     let (server, addresses) = listen(server, passed, args, token.as_ref())?;
-    print_stderr(format_args!("miko: serving {addresses}"));
-    let announce = || {
+    let (engine, backend, mode) = open(args)?;
+    let announce = |unnamed: Option<Error>| {
+        print_stderr(format_args!("miko: serving {addresses}"));
+        if let Some(error) = unnamed {
+            print_stderr(format_args!("miko: other commands do not find this server by its file: {error}"));
+        }
         let failed = |what: &str, fault| Error::caused_by(ErrorId::INTERNAL, what, fault);
         activation::notify_ready().map_err(|fault| failed("NOTIFY_SOCKET cannot be told", fault))?;
         match ready {
@@ -121,7 +124,8 @@ pub(crate) fn run(args: &Args) -> Result<Exit, Failure> {
             None => Ok(()),
         }
     };
-    server.run_mikobase(engine, database.as_deref(), out.as_deref(), announce)?;
+    let database = backend.path().map(|path| (path, mode));
+    server.run_mikobase(engine, database, out.as_deref(), announce)?;
     drop(sockets);
     Ok(Exit::Success)
 }
@@ -174,8 +178,8 @@ fn check_auth(args: &Args, token: Option<&Token>) -> Result<(), Failure> {
     if args.socket.is_some() && token.is_none() { Err(no_token()) } else { Ok(()) }
 }
 
-/// The engine, and its file if it has one.
-fn open(args: &Args) -> Result<(Box<dyn Engine>, Option<PathBuf>), Failure> {
+/// The engine, of which backend it is, and how that is open.
+fn open(args: &Args) -> Result<(Box<dyn Engine>, Backend, Mode), Failure> {
     let url = args.backend.as_deref().unwrap_or(IN_MEMORY);
     let mode = if args.read_only { Mode::Read } else { Mode::ReadWrite };
     let backend: Backend = url.parse().map_err(Failure::Open)?;
@@ -183,14 +187,7 @@ fn open(args: &Args) -> Result<(Box<dyn Engine>, Option<PathBuf>), Failure> {
     if args.append_only {
         engine.restrict(Access::AppendOnly)?;
     }
-    Ok((engine, backend.path().map(Path::to_owned)))
-}
-
-fn token() -> Result<Option<Token>, Failure> {
-    match env::var(TOKEN) {
-        Ok(token) => token.trim().parse().map(Some).map_err(Failure::Open),
-        Err(_) => Ok(None),
-    }
+    Ok((engine, backend, mode))
 }
 
 fn no_token() -> Failure {
@@ -214,13 +211,16 @@ fn auth(args: &Args, token: Option<&Token>, tcp: Option<SocketAddr>) -> Result<A
     }
 }
 
-/// The descriptor at which the caller waits.
-fn ready_file(descriptor: RawFd) -> Result<File, Failure> {
+/// The descriptor at which the caller waits. It is none of those that were `passed` to listen on.
+fn ready_file(descriptor: RawFd, passed: &[Passed]) -> Result<File, Failure> {
+    if passed.iter().any(|socket| socket.as_raw_fd() == descriptor) {
+        return Err(Failure::Usage(format!("--ready-fd: descriptor {descriptor} is one of LISTEN_FDS")));
+    }
     if descriptor <= 2 || fs::metadata(format!("/proc/self/fd/{descriptor}")).is_err() {
         return Err(Failure::Usage(format!("--ready-fd {descriptor} is not an open descriptor above 2")));
     }
-    // SAFETY: it is open, and not one of the standard ones. The caller of the command has opened it for this
-    // purpose, and nothing in this process has, since no other descriptor was opened before.
+    // SAFETY: it is open, and neither a standard one nor one of those that `passed` owns. The caller of the
+    // command has opened it for this purpose: nothing else in this process has opened a descriptor before.
     let owned = unsafe { OwnedFd::from_raw_fd(descriptor) };
     Ok(owned.into())
 }
@@ -232,12 +232,15 @@ struct Sockets(Vec<PathBuf>);
 impl Sockets {
     /// Binds a socket for this user alone. A socket that a killed server has left is replaced.
     fn bind(&mut self, path: &Path) -> Result<UnixListener, Failure> {
-        // A connect to a file that is no socket is refused, too. That file stays.
-        let is_socket = fs::symlink_metadata(path).is_ok_and(|found| found.file_type().is_socket());
-        let is_refused =
-            || UnixStream::connect(path).is_err_and(|fault| fault.kind() == io::ErrorKind::ConnectionRefused);
-        if is_socket && is_refused() {
-            fs::remove_file(path).map_err(Failure::file(path))?;
+        if let Ok(found) = fs::symlink_metadata(path) {
+            // A connect to such a file is refused, too.
+            if !found.file_type().is_socket() {
+                return Err(Failure::file(path)(io::Error::other("it is there, and is no socket")));
+            }
+            let connected = UnixStream::connect(path);
+            if connected.is_err_and(|fault| fault.kind() == io::ErrorKind::ConnectionRefused) {
+                fs::remove_file(path).map_err(Failure::file(path))?;
+            }
         }
         let listener = UnixListener::bind(path).map_err(Failure::file(path))?;
         self.0.push(path.to_owned());

@@ -35,7 +35,7 @@ pub(crate) struct Args {
     exec: Option<String>,
     /// A class, a pk, or a condition as JSON, after the backend if there is one. A request with the action
     /// `select` prints its result, and then what enters, leaves, moves and changes in it. A file that is named
-    /// as the backend is opened by this command alone, so only a running server has changes to tell of.
+    /// as the backend has changes to tell of if a server has it open; else this command opens it alone.
     #[arg(value_name = "[BACKEND] TARGET", num_args = 1..=2, required = true)]
     words: Vec<String>,
 }
