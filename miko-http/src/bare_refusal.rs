@@ -14,6 +14,7 @@ use miko_rpc::Error;
 use miko_shared::server::Metrics;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 
+use crate::counts::Counts;
 use crate::progress::Progress;
 use crate::refusal;
 use crate::status::id_of;
@@ -24,6 +25,8 @@ pub(crate) struct RefusingStream<S> {
     progress: Rc<Progress>,
     /// Counts the bytes.
     metrics: Rc<Metrics>,
+    /// Counts the refusals.
+    counts: Counts,
     /// Whether hyper has ended, so that all that is written is ours.
     is_ours: bool,
     /// A refusal that is being written, and how much of it was.
@@ -31,11 +34,12 @@ pub(crate) struct RefusingStream<S> {
 }
 
 impl<S> RefusingStream<S> {
-    pub(crate) fn new(stream: S, progress: &Rc<Progress>, metrics: &Rc<Metrics>) -> Self {
+    pub(crate) fn new(stream: S, progress: &Rc<Progress>, metrics: &Rc<Metrics>, counts: &Counts) -> Self {
         Self {
             stream,
             progress: Rc::clone(progress),
             metrics: Rc::clone(metrics),
+            counts: counts.clone(),
             is_ours: false,
             refusal: None,
         }
@@ -62,12 +66,12 @@ impl<S: AsyncWrite + Unpin> RefusingStream<S> {
     }
 }
 
-/// The response in the place of a bare one.
-fn in_place_of(bare: &[u8]) -> Option<Vec<u8>> {
+/// The response in the place of a bare one, with its status.
+fn in_place_of(bare: &[u8]) -> Option<(StatusCode, Vec<u8>)> {
     let status = bare.strip_prefix(b"HTTP/1.1 ").or_else(|| bare.strip_prefix(b"HTTP/1.0 "))?.get(..3)?;
     let status = StatusCode::from_bytes(status).ok()?;
     let message = "the head of the request cannot be read, or is larger than the server takes";
-    Some(refusal::last(status, &Error::new(id_of(status), message)))
+    Some((status, refusal::last(status, &Error::new(id_of(status), message))))
 }
 
 impl<S: AsyncRead + Unpin> AsyncRead for RefusingStream<S> {
@@ -96,8 +100,9 @@ impl<S: AsyncWrite + Unpin> AsyncWrite for RefusingStream<S> {
         ready!(self.poll_refusal(context))?;
         if !self.is_ours
             && self.progress.is_idle()
-            && let Some(refusal) = in_place_of(bytes)
+            && let Some((status, refusal)) = in_place_of(bytes)
         {
+            self.counts.record_response(status);
             self.refusal = Some((refusal, 0));
             return Poll::Ready(Ok(bytes.len()));
         }

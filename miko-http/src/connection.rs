@@ -25,6 +25,7 @@ use crate::auth::Auth;
 use crate::bare_refusal::RefusingStream;
 use crate::body::ResponseBody;
 use crate::client::{HttpServer, HttpTransport};
+use crate::counts::Counts;
 use crate::options::Http;
 use crate::progress::{Exchange, Progress};
 use crate::status::status_of;
@@ -76,8 +77,9 @@ async fn serve_on(
     connection: Rc<Connection>,
     refusal: Option<Error>,
 ) {
+    let counts = connection.http.counts.clone();
     if let Some(error) = refusal {
-        return refuse(&mut stream, &error).await;
+        return refuse(&mut stream, &counts, &error).await;
     }
     let progress = Rc::<Progress>::default();
     let limits = connection.http.limits.clone();
@@ -94,7 +96,7 @@ async fn serve_on(
         .header_read_timeout(limits.head_timeout)
         .max_buf_size(limits.head_size.max(MIN_HEAD_SIZE))
         .max_headers(limits.fields)
-        .serve_connection(TokioIo::new(RefusingStream::new(stream, &progress, &metrics)), service);
+        .serve_connection(TokioIo::new(RefusingStream::new(stream, &progress, &metrics, &counts)), service);
     let mut evicted = pin!(evicted);
     let ended = poll_fn(|context| match serving.poll_without_shutdown(context) {
         Poll::Pending => evicted.as_mut().poll(context).map(|()| None),
@@ -104,13 +106,13 @@ async fn serve_on(
     let mut stream = serving.into_parts().io.into_inner();
     stream.end_replacing();
     if ended.is_none() && progress.is_idle() {
-        refuse(&mut stream, &unproven::too_many()).await;
+        refuse(&mut stream, &counts, &unproven::too_many()).await;
     }
     if let Some(Err(fault)) = &ended {
         debug!(%fault, "the connection has failed");
         if fault.is_timeout() && progress.is_inside_head() {
             let message = "the head of the request did not arrive in time";
-            refuse(&mut stream, &Error::new(ErrorId::CLIENT_TOO_SLOW, message)).await;
+            refuse(&mut stream, &counts, &Error::new(ErrorId::CLIENT_TOO_SLOW, message)).await;
         }
     }
     // A failure means that the client has gone.
@@ -151,12 +153,14 @@ async fn answer(
     if let Some(origin) = page {
         cors::let_read(headers, origin);
     }
-    gzip::compress(response, is_gzip_accepted).map(|body| body.within(exchange))
+    let response = reply::without_known_content(gzip::compress(response, is_gzip_accepted));
+    response.map(|body| body.within(exchange))
 }
 
 /// Sends a refusal, after which the connection is closed. It is not waited for a client that does not read.
-async fn refuse(stream: &mut (impl AsyncWrite + Unpin), error: &Error) {
+async fn refuse(stream: &mut (impl AsyncWrite + Unpin), counts: &Counts, error: &Error) {
     let status: StatusCode = status_of(error.id());
+    counts.record_response(status);
     // The refusal fits into the buffer of a new socket, or the client has gone.
     let bytes = refusal::last(status, error);
     let _ = poll_fn(|context| Pin::new(&mut *stream).poll_write(context, &bytes)).await;

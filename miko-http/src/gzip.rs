@@ -29,8 +29,10 @@ pub(crate) fn is_accepted(headers: &HeaderMap) -> bool {
     let mut of_any = false;
     for coding in values.flat_map(|value| value.split(',')) {
         let (name, parameters) = coding.split_once(';').unwrap_or((coding, ""));
-        let weight = parameters.trim().strip_prefix("q=").map(|weight| weight.trim().parse::<f32>());
-        let is_allowed = weight.is_none_or(|weight| weight.is_ok_and(|weight| weight > 0.0));
+        let mut parameters = parameters.split(';').filter_map(|parameter| parameter.split_once('='));
+        let weight = parameters.find(|(name, _)| name.trim().eq_ignore_ascii_case("q"));
+        let is_allowed =
+            weight.is_none_or(|(_, weight)| weight.trim().parse().is_ok_and(|weight: f32| weight > 0.0));
         match name.trim() {
             name if name.eq_ignore_ascii_case("gzip") => return is_allowed,
             "*" => of_any = is_allowed,
@@ -127,6 +129,9 @@ mod tests {
             (Some("gzip;q=0"), false),
             (Some("gzip;q=0.0, *"), false),
             (Some("gzip; q=x"), false),
+            (Some("gzip;Q=0"), false),
+            (Some("gzip;foo=1;q=0"), false),
+            (Some("gzip;foo;q=1"), true),
             (Some("*"), true),
             (Some("*;q=0"), false),
             (Some("identity, deflate"), false),

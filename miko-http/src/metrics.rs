@@ -51,7 +51,7 @@ fn text(asked: &Asked) -> String {
             out.sample(name, &[("protocol", protocol)], value(index));
         }
     };
-    of_traffic("mikobase_connections", "gauge", "Open connections.", &|index| traffic[index].1.open());
+    of_traffic("mikobase_open_connections", "gauge", "Open connections.", &|index| traffic[index].1.open());
     of_traffic("mikobase_connections_total", "counter", "Connections that were accepted.", &|index| {
         traffic[index].1.accepted()
     });

@@ -1,6 +1,6 @@
 //! Responses.
 
-use hyper::header::{CONTENT_TYPE, HeaderValue, WWW_AUTHENTICATE};
+use hyper::header::{CONTENT_ENCODING, CONTENT_TYPE, HeaderValue, WWW_AUTHENTICATE};
 use hyper::{Response, StatusCode};
 use miko_rpc::{DispatchError, Error, ErrorId};
 use serde::Serialize;
@@ -24,6 +24,17 @@ pub(crate) fn respond(
     let mut response = Response::new(body);
     *response.status_mut() = status;
     response.headers_mut().insert(CONTENT_TYPE, content_type);
+    response
+}
+
+/// A response of 304 without its content. It has the tag and `Vary` of the response with it.
+pub(crate) fn without_known_content(mut response: Response<ResponseBody>) -> Response<ResponseBody> {
+    if response.status() == StatusCode::NOT_MODIFIED {
+        *response.body_mut() = ResponseBody::whole("");
+        for field in [CONTENT_TYPE, CONTENT_ENCODING] {
+            response.headers_mut().remove(field);
+        }
+    }
     response
 }
 

@@ -20,6 +20,7 @@ pub(crate) async fn answer(connection: &Rc<Connection>, request: Request<Incomin
     let (head, body) = request.into_parts();
     let segments = segments(head.uri.path())?;
     let segments: Vec<&str> = segments.iter().map(String::as_str).collect();
+    let method = as_get(head.method, &segments);
     if connection.is_tcp {
         guard::check_origin(&head.headers, &connection.http.hosts, &connection.http.allowed_origins)?;
     }
@@ -29,14 +30,14 @@ pub(crate) async fn answer(connection: &Rc<Connection>, request: Request<Incomin
         return Ok(cors::consent());
     }
     if segments == ["health"] {
-        return only(&head.method, &[Method::GET], || Ok(reply::json(r#"{"status":"ok"}"#)));
+        return only(&method, &[Method::GET], || Ok(reply::json(r#"{"status":"ok"}"#)));
     }
     connection.http.auth.check(connection.is_own_user, &head.headers)?;
     connection.proof.give();
     guard::check_coding(&head.headers)?;
     let asked = Asked {
         connection: Rc::clone(connection),
-        method: head.method,
+        method,
         #[cfg(feature = "mikobase")]
         query: head.uri.query().map(str::to_owned),
         headers: head.headers,
@@ -85,6 +86,11 @@ async fn route(asked: Asked, segments: &[&str]) -> Answer {
             Err(unknown_route().into())
         }
     }
+}
+
+/// `HEAD` is answered as `GET`, and hyper leaves out the body. Of a stream it would take what can be read once.
+fn as_get(method: Method, segments: &[&str]) -> Method {
+    if method == Method::HEAD && segments.first() != Some(&"streams") { Method::GET } else { method }
 }
 
 fn only(method: &Method, allowed: &[Method], answer: impl FnOnce() -> Answer) -> Answer {

@@ -134,8 +134,10 @@ fn idle() {
     let open = || {
         let mut client = Client::connect(&path);
         let response = client.get("/metrics");
-        let line =
-            response.text().lines().find(|line| line.starts_with("mikobase_connections{protocol=\"http\"}"));
+        let line = response
+            .text()
+            .lines()
+            .find(|line| line.starts_with("mikobase_open_connections{protocol=\"http\"}"));
         line.unwrap().rsplit_once(' ').unwrap().1.parse::<usize>().unwrap()
     };
     assert_eq!(open(), COUNT + 2);

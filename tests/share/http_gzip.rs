@@ -49,7 +49,13 @@ fn bodies() {
         for tag in [&plain.headers["etag"], &small.headers["etag"]] {
             for accepted in ["", GZIP] {
                 let headers = format!("if-none-match: {tag}\r\n{accepted}");
-                assert_eq!(client.request("GET", "/records/log", &headers, b"").status, 304);
+                let known = client.request("GET", "/records/log", &headers, b"");
+                let whole = if accepted.is_empty() { &plain } else { &small };
+                assert_eq!((known.status, known.body.len()), (304, 0));
+                for field in ["etag", "vary", "cache-control"] {
+                    assert_eq!(known.headers[field], whole.headers[field], "{field}");
+                }
+                assert_eq!(known.headers.get("content-encoding"), None);
             }
         }
         let select = br#"{"action": "select", "class": "a.b/log"}"#;

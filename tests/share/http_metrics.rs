@@ -51,8 +51,8 @@ fn metrics() {
             (r#"mikobase_calls_total{interface="Office",method="echo",outcome="invalid_request"}"#, 1.0),
             (r#"mikobase_calls_total{interface="Office",method="desk",outcome="ok"}"#, 1.0),
             (r#"mikobase_calls_total{interface="Desk",method="note",outcome="ok"}"#, 1.0),
-            (r#"mikobase_connections{protocol="wire"}"#, 1.0),
-            (r#"mikobase_connections{protocol="http"}"#, 3.0),
+            (r#"mikobase_open_connections{protocol="wire"}"#, 1.0),
+            (r#"mikobase_open_connections{protocol="http"}"#, 3.0),
             (r#"mikobase_connections_total{protocol="http"}"#, 3.0),
             (r#"mikobase_http_responses_total{status="404"}"#, 1.0),
             (r#"mikobase_http_responses_total{status="400"}"#, 1.0),
@@ -72,6 +72,19 @@ fn metrics() {
         ] {
             assert!(samples.get(sample).is_some_and(|value| *value > 0.0), "{sample}");
         }
+        // A refusal before any route is counted, too.
+        let mut broken = Client::connect(path);
+        broken.send("GET\r\n\r\n");
+        assert_eq!(broken.response().status, 400);
+        let refusals = |text: &str| self::samples(text)[r#"mikobase_http_responses_total{status="400"}"#];
+        assert_eq!(refusals(client.get("/metrics").text()), 2.0);
+        // A connection is used on after a HEAD, whose response has no body.
+        for path in ["/metrics", "/health", "/surface"] {
+            client.send_request("HEAD", path, "", b"");
+            assert_eq!(client.head().status, 200, "{path}");
+        }
+        client.send_request("HEAD", "/call/echo", "", b"");
+        assert_eq!(client.head().status, 405);
         let refused = client.post("/metrics", &json!({}));
         assert_eq!((refused.status, &*refused.error_id()), (405, "method-not-allowed"));
     });

@@ -16,19 +16,17 @@ pub(super) fn quoted(tag: &str) -> String {
     format!("\"{tag}\"")
 }
 
-/// The response with its tag, or 304 without content if the client has it.
+/// The response with its tag. It is 304 if the client has it, and then its content is left out when all its
+/// header fields are known: [`without_known_content`](crate::reply::without_known_content).
 pub(super) fn respond(
     headers: &HeaderMap,
     tag: &str,
     content: impl FnOnce() -> Response<ResponseBody>,
 ) -> Response<ResponseBody> {
-    let mut response = if has(headers, tag) {
-        let mut response = Response::new(ResponseBody::whole(""));
+    let mut response = content();
+    if has(headers, tag) {
         *response.status_mut() = StatusCode::NOT_MODIFIED;
-        response
-    } else {
-        content()
-    };
+    }
     if let Ok(tag) = HeaderValue::from_str(tag) {
         response.headers_mut().insert(ETAG, tag);
         // It may be kept, and is asked for again each time.
