@@ -74,7 +74,7 @@ impl HttpServer {
         let (Some("http"), Some(authority), true) = (parsed.scheme_str(), parsed.authority(), is_bare) else {
             return Err(refused(form));
         };
-        if authority.as_str().contains('@') {
+        if authority.as_str().contains('@') || authority.host().is_empty() {
             return Err(refused(form));
         }
         let host = HeaderValue::from_str(authority.as_str()).map_err(|_| refused(form))?;
