@@ -54,7 +54,8 @@ pub(super) struct Session {
     /// The response that keeps the session open.
     open: Mutex<Exchange>,
     has_ended: AtomicBool,
-    /// Whether the server did not take note of a release in time, and has answered nothing since.
+    /// Whether a release has failed, or the server did not take note of it in time; and nothing was answered
+    /// since.
     is_suspect: AtomicBool,
     idle: Mutex<Vec<Idle>>,
     late: Mutex<Vec<Late>>,
@@ -316,7 +317,10 @@ impl Session {
         let asked = Asked { method: Method::DELETE, path, accept: None, body: String::new() };
         match self.send(asked, until) {
             Ok(exchange) => self.settle_or_suspect(Late { exchange, discard: None }, until),
-            Err(fault) => debug!(error = %into_error(fault), "not released"),
+            Err(fault) => {
+                self.is_suspect.store(true, Ordering::Relaxed);
+                debug!(error = %into_error(fault), "not released");
+            }
         }
     }
 
@@ -356,10 +360,12 @@ impl Session {
                 return false;
             }
             Ok(Poll::Ready(answer)) => {
-                if let Some((method, discard)) = late.discard
-                    && let Ok(bytes) = answer::of_method(&answer)
-                {
-                    receive(Arc::clone(self) as _, || discard(method, &bytes));
+                match (answer::of_method(&answer), late.discard) {
+                    (Ok(bytes), Some((method, discard))) => {
+                        receive(Arc::clone(self) as _, || discard(method, &bytes));
+                    }
+                    (Err(error), _) if self.ends_by(&error) => debug!(%error, "the session has ended"),
+                    _ => {}
                 }
                 self.keep(late.exchange);
             }
