@@ -26,7 +26,7 @@ pub(crate) async fn answer(connection: &Rc<Connection>, request: Request<Incomin
     }
     let page = connection.http.allowed_origins.of_page(&head.headers);
     // A browser that asks first sends no token.
-    if page.is_some() && cors::asks_first(&head.method, &head.headers) {
+    if page.is_some() && cors::asks_first(&method, &head.headers) {
         return Ok(cors::consent());
     }
     if segments == ["health"] {

@@ -311,6 +311,9 @@ impl Generator {
             7 => ("records_by_pks", json!({ "pks": [pk, self.name_of(|known| &known.pks), pk] })),
             8 => {
                 let bucket = if self.random().one_in(4) { self.requests.value() } else { json!({"n": 1}) };
+                if self.random().one_in(2) {
+                    return ("create_one", json!({"class": self.requests.class(), "bucket": bucket}));
+                }
                 let buckets = [json!({}), bucket];
                 ("create_many", json!({"class": self.requests.class(), "buckets": buckets}))
             }
