@@ -229,7 +229,8 @@ fn undeclared() -> Result<(), BoxError> {
     Err("this peer does not have this workload".into())
 }
 
-/// Makes one call of `workload`. Returns whether it counts: a subscriber may get nothing at the end of a slice.
+/// Makes one call of `workload`. Returns whether it counts: a subscriber may get nothing at the end of a
+/// slice.
 pub(crate) fn call(
     client: &mut dyn Client,
     workload: Workload,

@@ -16,7 +16,8 @@ type Task<T> = Box<dyn FnOnce(&mut Store<T>) + Send>;
 /// A store, shared by threads and by what its engine has returned.
 pub(super) struct SharedStore<T> {
     store: Mutex<Store<T>>,
-    /// The thread that runs a hook of the store, or wakes readers: it has the lock, and would wait for itself.
+    /// The thread that runs a hook of the store, or wakes readers: it has the lock, and would wait for
+    /// itself.
     hook_thread: HookThread,
     /// What such a thread has left to be done under the next lock; see [`do_when_free`](Self::do_when_free).
     postponed: Mutex<Vec<Task<T>>>,
@@ -54,9 +55,9 @@ impl<T: Storage> SharedStore<T> {
     /// `self-call` in a hook of this store, whose thread has the lock.
     pub(super) fn lock(&self) -> Result<MutexGuard<'_, Store<T>>> {
         if self.hook_thread.is_current() {
-            let message = "a hook, or what a commit has woken, has called the database inside of whose call it \
-                           runs, which would wait for itself: a hook reads by `db` of the save that it is \
-                           given";
+            let message = "a hook, or what a commit has woken, has called the database inside of whose call \
+                           it runs, which would wait for itself: a hook reads by `db` of the save that it \
+                           is given";
             return Err(Error::new(ErrorId::SELF_CALL, message));
         }
         Ok(self.lock_outside_of_hooks())

@@ -81,7 +81,8 @@ impl<T: Storage> Store<T> {
         }
     }
 
-    /// Lets the running write change what is there: it is a merge, which keeps the old versions.
+    /// Lets the running write change what is there: it is a merge, whose later versions take effect. Those
+    /// before them stay in the history.
     pub(super) fn allow_changes(&mut self) {
         self.last_record_before = None;
     }
