@@ -41,7 +41,7 @@ pub(crate) struct Args {
     /// A name of this server, beside `localhost` and the address; requests by TCP name one of them.
     #[arg(long, value_name = "NAME", conflicts_with = "socket")]
     host: Vec<String>,
-    /// Let web pages of this origin, such as https://app.example.com, send requests by TCP and read the
+    /// Let web pages of this origin, such as `https://app.example.com`, send requests by TCP and read the
     /// answers.
     #[arg(long, value_name = "ORIGIN", conflicts_with = "socket")]
     allow_origin: Vec<String>,
