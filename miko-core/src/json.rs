@@ -3,6 +3,8 @@
 //! Objects that are only passed on (buckets and stacks between the store and a client) stay text, as
 //! [`Object`].
 
+#[cfg(test)]
+mod arbitrary;
 mod checked;
 mod equality;
 mod key;

@@ -158,8 +158,8 @@ impl LiveQuery {
     /// watch.
     ///
     /// # Errors
-    /// The end of the watch, as of [`watch_select`](crate::Mikobase::watch_select). The records stay as they
-    /// were.
+    /// The end of the watch, as of [`watch_select`](crate::Mikobase::watch_select): the records stay as they
+    /// were. `internal`, if a step does not fit them, as no server sends one: they are of no use then.
     pub fn recv(&mut self) -> Option<Result<Vec<ResultChange>>> {
         match self.wait(|changes| Poll::Ready(changes.recv())) {
             Poll::Ready(step) => step,

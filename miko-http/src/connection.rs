@@ -141,7 +141,7 @@ async fn answer(
 ) -> Response<ResponseBody> {
     let is_gzip_accepted = gzip::is_accepted(request.headers());
     let page = connection.http.allowed_origins.of_page(request.headers());
-    let mut response = match routes::answer(connection, request).await {
+    let mut response = match routes::answer(connection, request, page.is_some()).await {
         Ok(response) => response,
         Err(error) => reply::refused(&error),
     };

@@ -15,8 +15,12 @@ use crate::mikobase;
 use crate::reply::{self, Answer};
 use crate::{cors, guard, metrics, openapi, session, stream};
 
-/// Answers a request.
-pub(crate) async fn answer(connection: &Rc<Connection>, request: Request<Incoming>) -> Answer {
+/// Answers a request. `is_of_page` says whether a page of an allowed origin sends it.
+pub(crate) async fn answer(
+    connection: &Rc<Connection>,
+    request: Request<Incoming>,
+    is_of_page: bool,
+) -> Answer {
     let (head, body) = request.into_parts();
     let segments = segments(head.uri.path())?;
     let segments: Vec<&str> = segments.iter().map(String::as_str).collect();
@@ -24,9 +28,8 @@ pub(crate) async fn answer(connection: &Rc<Connection>, request: Request<Incomin
     if connection.is_tcp {
         guard::check_origin(&head.headers, &connection.http.hosts, &connection.http.allowed_origins)?;
     }
-    let page = connection.http.allowed_origins.of_page(&head.headers);
     // A browser that asks first sends no token.
-    if page.is_some() && cors::asks_first(&method, &head.headers) {
+    if is_of_page && cors::asks_first(&method, &head.headers) {
         return Ok(cors::consent());
     }
     if segments == ["health"] {

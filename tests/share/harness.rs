@@ -56,7 +56,7 @@ type Modules<'m> = &'m [(&'m str, &'m [Case])];
 
 /// Runs the cases that the arguments select; those of `over_http` again, with proxies that speak HTTP. A
 /// process that was started for one case or program runs only that.
-pub fn main(cases: Modules<'_>, over_http: Modules<'_>, programs: Modules<'_>) -> ExitCode {
+pub fn main(cases: Modules<'_>, over_http: &[&str], programs: Modules<'_>) -> ExitCode {
     if let Ok(mut wanted) = env::var(CASE) {
         if let Some(case) = wanted.strip_prefix(OVER_HTTP) {
             // SAFETY: the process has one thread.
@@ -76,7 +76,8 @@ pub fn main(cases: Modules<'_>, over_http: Modules<'_>, programs: Modules<'_>) -
     set_child_subreaper(true).unwrap();
     let trial = |name: String| Trial::test(name.clone(), move || Ok(run(&name)?));
     let mut sample = Random::quiet(given_seed().unwrap_or(HTTP_SEED));
-    let again = named(over_http).map(|(name, _)| {
+    let over_http: Vec<_> = cases.iter().filter(|(module, _)| over_http.contains(module)).copied().collect();
+    let again = named(&over_http).map(|(name, _)| {
         let is_skipped = !sample.one_in(HTTP_SAMPLE) && !is_long();
         trial(format!("{OVER_HTTP}{name}")).with_ignored_flag(is_skipped)
     });

@@ -108,24 +108,24 @@ fn main() -> std::process::ExitCode {
         ("histories", histories::RUNS),
     ];
     // Each with workers or other clients that call a server.
-    let over_http: &[(&str, &[harness::Case])] = &[
-        ("deaths", deaths::CASES),
-        ("chaos", chaos::CASES),
-        ("around", around::CASES),
-        ("sessions", sessions::CASES),
-        ("gates", gates::CASES),
-        ("files", files::CASES),
-        ("streams", streams::CASES),
-        ("equality", equality::CASES),
-        ("edits", edits::CASES),
-        ("transactions", transactions::CASES),
-        ("changes", changes::CASES),
-        ("claims", claims::CASES),
-        ("hooks", hooks::CASES),
+    let over_http = [
+        "deaths",
+        "chaos",
+        "around",
+        "sessions",
+        "gates",
+        "files",
+        "streams",
+        "equality",
+        "edits",
+        "transactions",
+        "changes",
+        "claims",
+        "hooks",
     ];
     harness::main(
         cases,
-        over_http,
+        &over_http,
         &[
             ("programs", deaths::PROGRAMS),
             ("signal_programs", signals::PROGRAMS),

@@ -7,7 +7,7 @@ use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError, Weak};
 use miko_rpc::{Error, ErrorId, Gate, Result};
 
 use crate::engine::store::Store;
-use crate::engine::store::hooks::HookThread;
+use crate::engine::store::hooks::CallbackThread;
 use crate::storage::Storage;
 
 /// Something to be done with the store.
@@ -16,9 +16,8 @@ type Task<T> = Box<dyn FnOnce(&mut Store<T>) + Send>;
 /// A store, shared by threads and by what its engine has returned.
 pub(super) struct SharedStore<T> {
     store: Mutex<Store<T>>,
-    /// The thread that runs a hook of the store, or wakes readers: it has the lock, and would wait for
-    /// itself.
-    hook_thread: HookThread,
+    /// The thread that runs a callback: it has the lock, and would wait for itself.
+    callback_thread: CallbackThread,
     /// What such a thread has left to be done under the next lock; see [`do_when_free`](Self::do_when_free).
     postponed: Mutex<Vec<Task<T>>>,
     /// Whether there may be any. Set and read under the lock of the store.
@@ -37,7 +36,7 @@ impl<T: Storage> SharedStore<T> {
             let shared = Weak::clone(shared);
             let expire = move || shared.upgrade()?.lock().ok()?.expire_transaction();
             Self {
-                hook_thread: store.hooks.thread().clone(),
+                callback_thread: store.hooks.thread().clone(),
                 postponed: Mutex::default(),
                 has_postponed: AtomicBool::new(false),
                 store: Mutex::new(store),
@@ -54,7 +53,7 @@ impl<T: Storage> SharedStore<T> {
     /// # Errors
     /// `self-call` in a hook of this store, whose thread has the lock.
     pub(super) fn lock(&self) -> Result<MutexGuard<'_, Store<T>>> {
-        if self.hook_thread.is_current() {
+        if self.callback_thread.is_current() {
             let message = "a hook, or what a commit has woken, has called the database inside of whose call \
                            it runs, which would wait for itself: a hook reads by `db` of the save that it \
                            is given";

@@ -136,7 +136,7 @@ pub(super) fn states(change: &RowChange<RowId, Row>) -> (Option<RecordRef<'_>>, 
 }
 
 /// Whether a write has left a record as it was. An update that changes nothing still has a new time.
-pub(super) fn is_equal(before: RecordRef<'_>, after: RecordRef<'_>) -> bool {
+fn is_equal(before: RecordRef<'_>, after: RecordRef<'_>) -> bool {
     before.updated_at == after.updated_at
         && before.created_at == after.created_at
         && (before.bucket, before.stack, before.extras) == (after.bucket, after.stack, after.extras)

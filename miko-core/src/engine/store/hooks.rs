@@ -12,7 +12,7 @@ use crate::storage::row::Row;
 #[derive(Debug, Default)]
 pub(in crate::engine) struct Hooks {
     list: Arc<Vec<Hook>>,
-    thread: HookThread,
+    thread: CallbackThread,
 }
 
 impl Hooks {
@@ -28,30 +28,30 @@ impl Hooks {
         Arc::make_mut(&mut self.list).push(hook);
     }
 
-    pub(in crate::engine) fn thread(&self) -> &HookThread {
+    pub(in crate::engine) fn thread(&self) -> &CallbackThread {
         &self.thread
     }
 }
 
-/// The thread that runs code of others while it has the lock of a store: a hook, or what wakes a reader. Clones
+/// The thread that runs a callback while it has the lock of a store: a hook, or the waker of a reader. Clones
 /// are of one store.
 #[derive(Debug, Clone, Default)]
-pub(in crate::engine) struct HookThread(
-    /// The key of the thread; 0 while no such code runs. A thread looks for its own key only, which no other
+pub(in crate::engine) struct CallbackThread(
+    /// The key of the thread; 0 while no callback runs. A thread looks for its own key only, which no other
     /// thread writes.
     Arc<AtomicUsize>,
 );
 
-impl HookThread {
-    /// Whether this thread runs such code.
+impl CallbackThread {
+    /// Whether this thread runs a callback.
     pub(in crate::engine) fn is_current(&self) -> bool {
         let key = self.0.load(Ordering::Relaxed);
         key != 0 && key == Self::own_key()
     }
 
-    pub(super) fn enter(&self) -> RunningHook {
+    pub(super) fn enter(&self) -> RunningCallback {
         self.0.store(Self::own_key(), Ordering::Relaxed);
-        RunningHook(self.clone())
+        RunningCallback(self.clone())
     }
 
     /// The address of a variable of the thread, which no other thread has while this one lives.
@@ -61,10 +61,10 @@ impl HookThread {
     }
 }
 
-/// While it exists, such code may run.
-pub(super) struct RunningHook(HookThread);
+/// While it exists, a callback may run.
+pub(super) struct RunningCallback(CallbackThread);
 
-impl Drop for RunningHook {
+impl Drop for RunningCallback {
     fn drop(&mut self) {
         self.0.0.store(0, Ordering::Relaxed);
     }

@@ -13,7 +13,7 @@ use miko_rpc::{Error, ErrorId, Result, Signal, memory};
 
 use crate::class::Catalog;
 use crate::engine::store::Store;
-use crate::engine::store::change_matches::{ChangedRecord, StackClasses, is_equal, states};
+use crate::engine::store::change_matches::{ChangedRecord, StackClasses, states};
 use crate::engine::store::changes::LoggedCommit;
 use crate::engine::store::open_streams::StreamId;
 use crate::engine::store::streams::FoundRecords;
@@ -99,7 +99,7 @@ impl<T: Storage> Store<T> {
     }
 
     /// The next changes of a result: those of one commit, or of all commits since the last step if the select
-    /// has run again. None, if it is up to date.
+    /// has run again. Empty, if it is up to date.
     ///
     /// # Errors
     /// Those of the select; `storage-full`, if the result is too large.
@@ -255,9 +255,6 @@ impl Watch {
         let (mut removed, mut added) = (Vec::new(), Vec::new());
         for change in &commit.changes {
             let (before, after) = states(change);
-            if before.zip(after).is_some_and(|(before, after)| is_equal(before, after)) {
-                continue;
-            }
             if let Some(record) = before {
                 removed.extend(found(change.key, record)?);
             }

@@ -27,7 +27,7 @@ pub(super) struct Found {
 }
 
 /// What the select finds: all of it, or those that come first in its order.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(super) struct Window {
     found: Vec<Arc<Found>>,
     /// The last one of those that are known to be complete; `None` if all are known.
