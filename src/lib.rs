@@ -36,8 +36,8 @@ pub use miko_core::{
     Target, Timestamp, Transaction, TransactionLimits, Upload, Validation, Version, WorldletEngine, backend,
     json, q0, uns,
 };
-/// A Mikobase over HTTP: the proxy that [`ConnectHttp::connect_http`] connects. It is [`MikobaseClient`], which
-/// speaks what it was connected by.
+/// A Mikobase over HTTP: the proxy that [`ConnectHttp::connect_http`] connects. It is [`MikobaseClient`],
+/// which speaks what it was connected by.
 #[cfg(all(feature = "store", feature = "http"))]
 pub type HttpMikobase = MikobaseClient;
 #[cfg(feature = "http")]

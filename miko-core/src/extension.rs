@@ -435,7 +435,9 @@ pub trait MikobaseExt: Mikobase {
     /// use serde_json::json;
     ///
     /// let db = SqliteEngine::in_memory()?;
-    /// let score = |player: &str, points| db.create("game.com/score", &json!({"player": player, "points": points}));
+    /// let score = |player: &str, points: i64| {
+    ///     db.create("game.com/score", &json!({"player": player, "points": points}))
+    /// };
     /// let (sulu, chekov) = (score("Sulu", 70)?, score("Chekov", 50)?);
     /// let mut best = db.watch(json!({
     ///     "class": "game.com/score", "sort": ["points", {"reverse": true}], "limit": 2,

@@ -244,15 +244,15 @@ pub trait Mikobase: Send + Sync {
     /// that changes the result makes a step: the changes by which the result becomes that of the select at
     /// `seq`. The last one of a step is `last`.
     ///
-    /// Steps are made when they are read, so a reader that is slow delays nobody, and nothing waits for it.
+    /// Steps are made when they are read, so a slow reader delays no write and no other reader.
     /// Where the server does not have the single commits any more, one step has the changes of several.
     ///
     /// # Errors
     /// Every fault of the select at once; `invalid_request` for a select with `history` or `cutoff`, and in a
     /// transaction; `read-only-connection`; `storage-full`, if too many subscriptions are open, or the result
     /// is too large. The stream ends with `storage-full` if the result has become too large, with
-    /// `stream-expired` if too much is overwritten while the first records are read, and with `self-call` if a
-    /// hook of the database reads it.
+    /// `stream-expired` if too much is overwritten while the first records are read, and with `self-call` if
+    /// a hook of the database reads it.
     #[interface(read)]
     fn watch_select(&self, query: Query) -> Result<Stream<ResultChange>>;
 

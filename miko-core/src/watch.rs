@@ -46,7 +46,8 @@ pub struct ResultChange {
     pub pk: String,
     /// Where the record was in the result; `None` if it was not there.
     pub from: Option<u64>,
-    /// Where the record is in the result, once it was taken out of `from`; `None` if it is not there any more.
+    /// Where the record is in the result, once it was taken out of `from`; `None` if it is not there any
+    /// more.
     pub index: Option<u64>,
     /// The record as it is now; `None` if it is not in the result any more.
     pub record: Option<Record>,

@@ -47,7 +47,7 @@ impl<S> RefusingStream<S> {
 }
 
 impl<S: AsyncWrite + Unpin> RefusingStream<S> {
-    /// Takes what is written from now on as it is: hyper has ended.
+    /// Writes unchanged what comes from now on: hyper has ended, and this server writes.
     pub(crate) fn end_replacing(&mut self) {
         self.is_ours = true;
     }

@@ -91,7 +91,8 @@ async fn route(asked: Asked, segments: &[&str]) -> Answer {
     }
 }
 
-/// `HEAD` is answered as `GET`, and hyper leaves out the body. Of a stream it would take what can be read once.
+/// `HEAD` is answered as `GET`, and hyper leaves out the body. Of a stream it would take what can be read
+/// once.
 fn as_get(method: Method, segments: &[&str]) -> Method {
     if method == Method::HEAD && segments.first() != Some(&"streams") { Method::GET } else { method }
 }

@@ -181,15 +181,15 @@ pub trait Mikobase: Send + Sync {
     /// that changes the result makes a step: the changes by which the result becomes that of the select at
     /// `seq`. The last one of a step is `last`.
     ///
-    /// Steps are made when they are read, so a reader that is slow delays nobody, and nothing waits for it.
+    /// Steps are made when they are read, so a slow reader delays no write and no other reader.
     /// Where the server does not have the single commits any more, one step has the changes of several.
     ///
     /// # Errors
     /// Every fault of the select at once; `invalid_request` for a select with `history` or `cutoff`, and in a
     /// transaction; `read-only-connection`; `storage-full`, if too many subscriptions are open, or the result
     /// is too large. The stream ends with `storage-full` if the result has become too large, with
-    /// `stream-expired` if too much is overwritten while the first records are read, and with `self-call` if a
-    /// hook of the database reads it.
+    /// `stream-expired` if too much is overwritten while the first records are read, and with `self-call` if
+    /// a hook of the database reads it.
     fn watch_select(&self, query: Query) -> Result<Stream<ResultChange>>;
     /// A transaction, or one nested in this transaction, which then writes nothing until the nested one has
     /// ended. It takes its turn to write at its first call.
@@ -1440,7 +1440,7 @@ pub mod mikobase_rpc {
                         "Result<Stream<ResultChange>>",
                     ),
                     doc: ::std::borrow::Cow::Borrowed(
-                        "The result of a select, and what changes in it from now on.\n[`watch`](crate::MikobaseExt::watch) keeps the result, and says what a step is.\n\nIt begins with the records of the result in their order (`present`), and `synced`. Then each commit\nthat changes the result makes a step: the changes by which the result becomes that of the select at\n`seq`. The last one of a step is `last`.\n\nSteps are made when they are read, so a reader that is slow delays nobody, and nothing waits for it.\nWhere the server does not have the single commits any more, one step has the changes of several.\n\n# Errors\nEvery fault of the select at once; `invalid_request` for a select with `history` or `cutoff`, and in a\ntransaction; `read-only-connection`; `storage-full`, if too many subscriptions are open, or the result\nis too large. The stream ends with `storage-full` if the result has become too large, with\n`stream-expired` if too much is overwritten while the first records are read, and with `self-call` if a\nhook of the database reads it.",
+                        "The result of a select, and what changes in it from now on.\n[`watch`](crate::MikobaseExt::watch) keeps the result, and says what a step is.\n\nIt begins with the records of the result in their order (`present`), and `synced`. Then each commit\nthat changes the result makes a step: the changes by which the result becomes that of the select at\n`seq`. The last one of a step is `last`.\n\nSteps are made when they are read, so a slow reader delays no write and no other reader.\nWhere the server does not have the single commits any more, one step has the changes of several.\n\n# Errors\nEvery fault of the select at once; `invalid_request` for a select with `history` or `cutoff`, and in a\ntransaction; `read-only-connection`; `storage-full`, if too many subscriptions are open, or the result\nis too large. The stream ends with `storage-full` if the result has become too large, with\n`stream-expired` if too much is overwritten while the first records are read, and with `self-call` if\na hook of the database reads it.",
                     ),
                     read: ::core::option::Option::Some(true),
                     idempotent: false,
@@ -1716,15 +1716,15 @@ It begins with the records of the result in their order (`present`), and `synced
 that changes the result makes a step: the changes by which the result becomes that of the select at
 `seq`. The last one of a step is `last`.
 
-Steps are made when they are read, so a reader that is slow delays nobody, and nothing waits for it.
+Steps are made when they are read, so a slow reader delays no write and no other reader.
 Where the server does not have the single commits any more, one step has the changes of several.
 
 # Errors
 Every fault of the select at once; `invalid_request` for a select with `history` or `cutoff`, and in a
 transaction; `read-only-connection`; `storage-full`, if too many subscriptions are open, or the result
 is too large. The stream ends with `storage-full` if the result has become too large, with
-`stream-expired` if too much is overwritten while the first records are read, and with `self-call` if a
-hook of the database reads it.*/
+`stream-expired` if too much is overwritten while the first records are read, and with `self-call` if
+a hook of the database reads it.*/
             fn watch_select(
                 &self,
                 query: Query,

@@ -2,8 +2,8 @@
 //! what callers and servers of any interface need.
 //!
 //! Servers, fork runners and commands use an interface only through [`Interface`] and [`Proxy`]; neither
-//! names a method. This package has no sockets: a [`CallTransport`] carries the calls, and `miko-shared` provides
-//! it. It knows no records.
+//! names a method. This package has no sockets: a [`CallTransport`] carries the calls, and `miko-shared`
+//! provides it. It knows no records.
 //!
 //! | subject | where |
 //! | --- | --- |

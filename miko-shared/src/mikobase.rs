@@ -223,9 +223,9 @@ impl Uds {
         self
     }
 
-    /// The size of what a live query knows of its result, in bytes: the pks and sort values of its records, and
-    /// of a thousand more behind its limit. 16 MiB at first. Beyond it the query is refused, or ends, with
-    /// `storage-full`.
+    /// The size of what a live query knows of its result, in bytes: the pks and sort values of its records,
+    /// and of a thousand more behind its limit. 16 MiB at first. Beyond it the query is refused, or ends,
+    /// with `storage-full`.
     #[must_use]
     pub fn live_query_size(mut self, bytes: usize) -> Self {
         self.mikobase_options().changes.live_query = bytes;

@@ -1,6 +1,7 @@
 """A page in a browser follows changes by `EventSource`, and creates a record: `tests/clients/run`.
 
-browser.py PORT_OF_PAGE URL_OF_SERVER BROWSER: serves the page, opens it in the browser, and waits for what it tells.
+browser.py PORT_OF_PAGE URL_OF_SERVER BROWSER: serves the page, opens it in the browser, and waits for what it
+tells.
 """
 
 import http.server
@@ -57,8 +58,8 @@ pages = http.server.ThreadingHTTPServer(("127.0.0.1", port), Page)
 threading.Thread(target=pages.serve_forever, daemon=True).start()
 # The processes of a browser that is killed may write for a moment.
 with tempfile.TemporaryDirectory(ignore_cleanup_errors=True) as profile:
-    shown = subprocess.Popen([browser, "--headless", "--no-sandbox", "--disable-gpu", f"--user-data-dir={profile}",
-                              f"http://127.0.0.1:{port}/"], stderr=subprocess.DEVNULL)
+    options = ["--headless", "--no-sandbox", "--disable-gpu", f"--user-data-dir={profile}"]
+    shown = subprocess.Popen([browser, *options, f"http://127.0.0.1:{port}/"], stderr=subprocess.DEVNULL)
     try:
         assert was_told.wait(60), "the page has told nothing"
     finally:

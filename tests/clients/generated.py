@@ -9,11 +9,12 @@ from mikobase_client.models import ByClassBody, CreateOneBody, Failure, RecordBy
 client = Client(base_url=sys.argv[1])
 assert properties.sync(client=client).temporal is False
 
-pk = create_one.sync(client=client, body=CreateOneBody(class_="starfleet.com/officer", bucket={"name": "Kirk"}))
+OFFICER = "starfleet.com/officer"
+pk = create_one.sync(client=client, body=CreateOneBody(class_=OFFICER, bucket={"name": "Kirk"}))
 assert isinstance(pk, str), pk
 record = record_by_pk.sync(client=client, body=RecordByPkBody(pk=pk))
 assert isinstance(record, SentRecord) and record.bucket["name"] == "Kirk", record
-assert pk in [record.pk for record in by_class.sync(client=client, body=ByClassBody(class_="starfleet.com/officer"))]
+assert pk in [record.pk for record in by_class.sync(client=client, body=ByClassBody(class_=OFFICER))]
 
 refused = create_one.sync(client=client, body=CreateOneBody(class_="officer", bucket={}))
 assert isinstance(refused, Failure) and refused.errors[0].id == "invalid_request", refused

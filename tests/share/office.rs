@@ -345,8 +345,8 @@ pub fn office(uds: &Uds) -> Share<'_, dyn Office, ()> {
     uds.spawn_share::<dyn Office, ()>(0, || Ok(Box::new(Building::default())), |_, _| Ok(())).unwrap()
 }
 
-/// Kills a worker that has opened something of an office by `open` while a child of it holds its sockets. Then
-/// waits until the desk `a`, which it has opened, is closed, and calls `check`.
+/// Kills a worker that has opened something of an office by `open` while a child of it holds its sockets.
+/// Then waits until the desk `a`, which it has opened, is closed, and calls `check`.
 pub fn kill_worker_with_child<T>(
     uds: &Uds,
     open: impl Fn(&OfficeClient) -> std::result::Result<T, BoxError>,

@@ -1,7 +1,7 @@
 //! Checks a bucket of a class by its text, without reading it as a value.
 //!
 //! A bucket is accepted only if it surely has no fault, and is stored as a value would be. Any other one is
-//! read as a value, which finds out what is wrong with it. So a fault is described in one place.
+//! read as a value, and the check of values reports its faults: they are described in one place.
 
 use std::borrow::Cow;
 

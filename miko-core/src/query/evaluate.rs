@@ -80,8 +80,8 @@ impl SelectRequest {
         self.sorts.iter().map(|sort| sort.by.sort_key(record)).collect()
     }
 
-    /// The order of two records by their sort values. Those that are equal are in the order of their creation,
-    /// which the caller compares.
+    /// The order of two records by their sort values. Those that are equal are in the order of their
+    /// creation, which the caller compares.
     pub(crate) fn compare(&self, a: &SortValues, b: &SortValues) -> Ordering {
         let pairs = self.sorts.iter().zip(a.iter().zip(b));
         pairs

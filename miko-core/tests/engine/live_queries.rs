@@ -202,7 +202,9 @@ fn selects() -> [Value; 7] {
         json!({"class": CLASS, "sort": ["n"], "limit": 3}),
         json!({"class": CLASS, "sort": ["n", {"reverse": true}], "offset": 1, "limit": 2}),
         json!({"class": CLASS, "sorts": [["n"], [{"record": "updated_at"}, {"reverse": true}]]}),
-        json!({"path": ["n", {"gte": 4}], "sort": [{"record": "updated_at"}, {"reverse": true}], "offset": 1}),
+        json!({
+            "path": ["n", {"gte": 4}], "sort": [{"record": "updated_at"}, {"reverse": true}], "offset": 1,
+        }),
         json!({"class": OTHER}),
         json!({"class": CLASS, "limit": 2}),
         json!({"any": [{"class": OTHER}, {"path": ["n", {"lt": 3}]}], "sort": ["n"], "limit": 0}),
@@ -305,8 +307,8 @@ fn write(db: &(impl Mikobase + ?Sized), writes: &[Write], mut written: impl FnMu
     }
 }
 
-/// Runs a scenario, and checks each step of each reader. `may_coalesce` says whether a step may have the changes
-/// of several commits.
+/// Runs a scenario, and checks each step of each reader. `may_coalesce` says whether a step may have the
+/// changes of several commits.
 pub(crate) fn run_scenario(db: &(impl Mikobase + ?Sized), actions: &[Action], may_coalesce: bool) {
     let mut history = History(vec![Vec::new(); selects().len()]);
     let mut readers: [Option<Reader>; READERS] = Default::default();

@@ -107,7 +107,10 @@ fn a_step_may_have_many_changes_of_each_kind() {
         let mut select = json!({"class": CLASS, "sorts": [["n"], [{"record": "pk"}, {"reverse": true}]]});
         select.as_object_mut().unwrap().extend(window.as_object().unwrap().clone());
         let mut query = db.watch(select.clone()).unwrap();
-        let set = |path: Value, n: i64| json!({"action": "patch", "where": {"class": CLASS, "path": path}, "bucket": {"n": n, "set": true}});
+        let set = |path: Value, n: i64| {
+            let bucket = json!({"n": n, "set": true});
+            json!({"action": "patch", "where": {"class": CLASS, "path": path}, "bucket": bucket})
+        };
         let steps = [
             set(json!(["n", {"lt": -1}]), 0),
             set(json!(["n", {"lt": 90}]), 120),

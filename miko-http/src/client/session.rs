@@ -325,7 +325,7 @@ impl Session {
     }
 
     /// Until when this thread waits for the server to take note of the end of something; now, if it may not
-    /// wait, or the last wait was in vain. A server that works on something else does it later.
+    /// wait, or the last wait got no answer. A server that works on something else does it later.
     fn until_settled(&self) -> Option<Instant> {
         let now = Instant::now();
         if self.is_suspect.load(Ordering::Relaxed)

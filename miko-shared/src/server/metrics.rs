@@ -1,5 +1,5 @@
-//! What a server has counted since it started. Only a server that speaks another protocol counts, since nobody
-//! asks the others.
+//! What a server has counted since it started. Only a server that speaks another protocol counts: there is no
+//! way to ask the others.
 
 use std::cell::{Cell, RefCell};
 use std::collections::BTreeMap;

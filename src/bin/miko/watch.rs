@@ -34,8 +34,9 @@ pub(crate) struct Args {
     #[arg(long, value_name = "CMD")]
     exec: Option<String>,
     /// A class, a pk, or a condition as JSON, after the backend if there is one. A request with the action
-    /// `select` prints its result, and then what enters, leaves, moves and changes in it. A file that is named
-    /// as the backend has changes to tell of if a server has it open; else this command opens it alone.
+    /// `select` prints its result, and then what enters, leaves, moves and changes in it. A file that is
+    /// named as the backend has changes to tell of if a server has it open; else this command opens it
+    /// alone.
     #[arg(value_name = "[BACKEND] TARGET", num_args = 1..=2, required = true)]
     words: Vec<String>,
 }
@@ -64,8 +65,8 @@ pub(crate) fn run(args: &Args) -> Result<Exit, Failure> {
             args.follow(db.changes(target, options)?)
         }
         Watched::Result(_) if args.snapshot || args.from.is_some() || args.leaving => {
-            let message = "--snapshot, --from and --leaving are for a target: a select has its result at first, \
-                           and tells what leaves it";
+            let message = "--snapshot, --from and --leaving are for a target: a select has its result at \
+                           first, and tells what leaves it";
             Err(Failure::Usage(message.to_owned()))
         }
         Watched::Result(select) => args.follow(db.watch_select(select)?),

@@ -157,7 +157,8 @@ impl<T: Storage> SharedStore<T> {
             let (opening, lock_timeout) = (store.opening(id)?, store.transaction_limits().lock_timeout);
             drop(store);
             let _opening = opening.enter(GateMode::Exclusive, lock_timeout)?;
-            // Meanwhile another call of it may have opened the transaction; it may even have been invalidated.
+            // Meanwhile another call of it may have opened the transaction; it may even have been
+            // invalidated.
             if self.lock()?.needs_turn(id)? {
                 let turn = self.wait_for_turn(GateMode::Exclusive)?;
                 let mut store = self.lock()?;

@@ -81,7 +81,7 @@ impl<T: Storage> Store<T> {
         }
     }
 
-    /// Lets the running write change what is there: it is a merge, whose later versions take effect. Those
+    /// Lets the running write change existing records, for a merge: its later versions take effect, and those
     /// before them stay in the history.
     pub(super) fn allow_changes(&mut self) {
         self.last_record_before = None;

@@ -30,8 +30,8 @@ struct Changed {
 }
 
 /// The edits that make `new` of `old`, and the range of `new` outside of which both are equal at both ends.
-/// `key` identifies an item. Items that are equal in both lists must have the same order in both: they need no
-/// edit.
+/// `key` identifies an item. Items that are equal in both lists must have the same order in both: they need
+/// no edit.
 pub(super) fn edits<T: PartialEq, K: Eq + Hash>(
     old: &[T],
     new: &[T],
@@ -95,8 +95,8 @@ fn changed_items<T: PartialEq>(
     changed
 }
 
-/// Those that keep their places among the unchanged ones and among each other, and the others. Both are in the
-/// order of the new list.
+/// Those that keep their places among the unchanged ones and among each other, and the others. Both are in
+/// the order of the new list.
 fn without_those_in_place(changed: Vec<Changed>) -> (Vec<Changed>, Vec<Changed>) {
     let mut in_place: Vec<Changed> = Vec::new();
     let mut moved = Vec::new();
