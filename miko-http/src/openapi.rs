@@ -8,8 +8,10 @@ use crate::status::status_of;
 /// Describes the routes of a server of this interface.
 pub(crate) fn describe(surface: &Surface) -> Value {
     let mut paths = Map::new();
+    let mut schemas = schemas(surface);
     for method in surface.methods.iter() {
-        paths.insert(format!("/call/{}", method.name), json!({"post": operation(surface, method)}));
+        let operation = operation(surface, method, &mut schemas);
+        paths.insert(format!("/call/{}", method.name), json!({ "post": operation }));
     }
     let fixed = [
         ("/health", "get", "Whether the server answers. Needs no authentication."),
@@ -46,7 +48,7 @@ pub(crate) fn describe(surface: &Surface) -> Value {
         "info": {"title": surface.interface, "version": version},
         "paths": paths,
         "components": {
-            "schemas": schemas(surface),
+            "schemas": schemas,
             "responses": {"Failure": failure_response()},
             "securitySchemes": {"token": {"type": "http", "scheme": "bearer"}},
         },
@@ -85,7 +87,9 @@ fn schemas(surface: &Surface) -> Map<String, Value> {
     all
 }
 
-fn operation(surface: &Surface, method: &Method) -> Value {
+/// Describes the call of a method. The schema of its params by name is added to `components`, so that
+/// generators of clients name the type by the method.
+fn operation(surface: &Surface, method: &Method, components: &mut Map<String, Value>) -> Value {
     let schemas = surface.schemas.as_ref();
     let sent = schemas.and_then(|schemas| schemas.sent.methods.get(&*method.name));
     let received = schemas.and_then(|schemas| schemas.received.methods.get(&*method.name));
@@ -117,14 +121,26 @@ fn operation(surface: &Surface, method: &Method) -> Value {
         },
     });
     if !method.params.is_empty() {
+        let in_order: Vec<&Value> = properties.values().collect();
+        let in_order = json!({
+            "type": "array",
+            "description": "The params in order.",
+            "prefixItems": in_order,
+            "minItems": required.len(),
+            "maxItems": in_order.len(),
+        });
+        let name = component("params", &method.name);
+        let by_name = json!({ "$ref": format!("#/components/schemas/{name}") });
+        let params = json!({
+            "type": "object",
+            "properties": properties,
+            "required": required,
+            "additionalProperties": false,
+        });
+        components.insert(name, params);
         operation["requestBody"] = json!({
             "required": !required.is_empty(),
-            "content": {"application/json": {"schema": {
-                "type": "object",
-                "properties": properties,
-                "required": required,
-                "additionalProperties": false,
-            }}},
+            "content": {"application/json": {"schema": {"anyOf": [by_name, in_order]}}},
         });
     }
     if method.returns_object() {
@@ -163,8 +179,9 @@ fn failure_response() -> Value {
     })
 }
 
-fn component(direction: &str, name: &str) -> String {
-    format!("{direction}.{name}")
+/// The name of a schema of this group: a direction, or `params`.
+fn component(group: &str, name: &str) -> String {
+    format!("{group}.{name}")
 }
 
 /// The schema with its references to `#/$defs/Name` led to the components of a direction.

@@ -4,18 +4,18 @@ import sys
 
 from mikobase_client import Client
 from mikobase_client.api.default import by_class, create_one, properties, record_by_pk
-from mikobase_client.models import ByClassBody, CreateOneBody, Failure, RecordByPkBody, SentRecord
+from mikobase_client.models import Failure, ParamsByClass, ParamsCreateOne, ParamsRecordByPk, SentRecord
 
 client = Client(base_url=sys.argv[1])
 assert properties.sync(client=client).temporal is False
 
 OFFICER = "starfleet.com/officer"
-pk = create_one.sync(client=client, body=CreateOneBody(class_=OFFICER, bucket={"name": "Kirk"}))
+pk = create_one.sync(client=client, body=ParamsCreateOne(class_=OFFICER, bucket={"name": "Kirk"}))
 assert isinstance(pk, str), pk
-record = record_by_pk.sync(client=client, body=RecordByPkBody(pk=pk))
+record = record_by_pk.sync(client=client, body=ParamsRecordByPk(pk=pk))
 assert isinstance(record, SentRecord) and record.bucket["name"] == "Kirk", record
-assert pk in [record.pk for record in by_class.sync(client=client, body=ByClassBody(class_=OFFICER))]
+assert pk in [record.pk for record in by_class.sync(client=client, body=ParamsByClass(class_=OFFICER))]
 
-refused = create_one.sync(client=client, body=CreateOneBody(class_="officer", bucket={}))
+refused = create_one.sync(client=client, body=ParamsCreateOne(class_="officer", bucket={}))
 assert isinstance(refused, Failure) and refused.errors[0].id == "invalid_request", refused
 print("the generated client creates, reads and is refused")

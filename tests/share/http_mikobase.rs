@@ -102,7 +102,10 @@ fn description() {
         let lines = described.pointer("/paths/~1call~1select_stream/post/responses/200/content");
         assert!(lines.unwrap().get("application/x-ndjson").is_some());
         let params = &described["paths"]["/call/edit"]["post"]["requestBody"]["content"]["application/json"];
-        assert_eq!(params["schema"]["required"], json!(["pk", "edits"]));
+        let [by_name, in_order] = [0, 1].map(|form| &params["schema"]["anyOf"][form]);
+        assert_eq!(by_name["$ref"], "#/components/schemas/params.edit");
+        assert_eq!(described["components"]["schemas"]["params.edit"]["required"], json!(["pk", "edits"]));
+        assert_eq!((&in_order["minItems"], &in_order["maxItems"]), (&json!(2), &json!(2)));
         for route in ["/q0", "/records/{pk}", "/worldlet", "/files/{pk}"] {
             assert!(described["paths"][route].is_object(), "{route}");
         }
