@@ -48,7 +48,6 @@ pub(crate) use claim::{ClaimRequest, FinishEffect, FinishRequest, ReleaseRequest
 pub(crate) use edit::Edit;
 pub use edit::MAX_EDITS;
 pub(crate) use edit::apply as apply_edits;
-pub(crate) use edit::request as edit_request;
 pub(crate) use evaluate::{MatchCollector, RecordView, SortValues};
 pub(crate) use filter::{DeferredResult, Filter};
 pub(crate) use path::PathTest;
@@ -111,11 +110,28 @@ pub(crate) fn parse(query: Query) -> Result<(Request, Vec<Warning>)> {
     let request = read(query, &mut faults);
     let (errors, warnings) = faults.into_parts();
     errors.check()?;
-    // Unreachable: every path of `read` that returns `None` reports a fault. An error is returned instead of
-    // a panic.
-    let request =
-        request.ok_or_else(|| Error::new(ErrorId::INTERNAL, "a query was refused without a reason"))?;
+    let request = request.ok_or_else(refused_without_reason)?;
     Ok((request, warnings.into_items()))
+}
+
+/// Unreachable: what refuses a query reports a fault. An error is returned instead of a panic.
+fn refused_without_reason() -> Error {
+    Error::new(ErrorId::INTERNAL, "a query was refused without a reason")
+}
+
+/// Parses a list of edits into the request to edit a record. It accepts what [`parse`] does, with the same
+/// errors.
+pub(crate) fn parse_edits(pk: &str, edits: Vec<Value>) -> Result<EditRequest> {
+    let mut faults = Faults::default();
+    let edits = Value::Array(edits);
+    let edits = if json::nests_deeper_than(&edits, json::MAX_DEPTH - 1) {
+        refuse_depth(edits, &mut faults)
+    } else {
+        edit::read_edits(edits, &Place::Key(&Place::Root, "edits"), &mut faults)
+    };
+    faults.into_parts().0.check()?;
+    let edits = edits.ok_or_else(refused_without_reason)?;
+    Ok(EditRequest { target: WriteTarget::One { pk: pk.to_owned(), if_updated_at: None }, edits })
 }
 
 /// Whether a query may change something, before it is parsed.
@@ -150,10 +166,7 @@ pub(crate) fn read_until_error<T>(values: Vec<Value>, read: impl Fn(Value) -> Re
 
 fn read(query: Query, faults: &mut Faults) -> Option<Request> {
     if json::too_deep(&query) {
-        json::drop_iteratively(query);
-        let message = format!("arrays and objects may nest {} deep, the request included", json::MAX_DEPTH);
-        faults.refuse(Place::Root.fault(message));
-        return None;
+        return refuse_depth(query, faults);
     }
     let Value::Object(map) = query else {
         faults.refuse(Place::Root.wrong_type("an object", &query));
@@ -184,6 +197,14 @@ fn read(query: Query, faults: &mut Faults) -> Option<Request> {
     };
     fields.finish();
     request
+}
+
+/// Refuses a request that nests too deep, and drops it.
+fn refuse_depth<T>(request: Value, faults: &mut Faults) -> Option<T> {
+    json::drop_iteratively(request);
+    let message = format!("arrays and objects may nest {} deep, the request included", json::MAX_DEPTH);
+    faults.refuse(Place::Root.fault(message));
+    None
 }
 
 fn unknown_action(action: &Value) -> ErrorItem {

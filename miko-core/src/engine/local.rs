@@ -378,7 +378,7 @@ impl<T: Storage, V: View> Mikobase for LocalEngine<T, V> {
     }
 
     fn edit(&self, pk: &str, edits: Vec<Edit>) -> Result<Edited> {
-        match self.q0(query::edit_request(pk, edits))?.results {
+        match self.run(Request::Edit(query::parse_edits(pk, edits)?))? {
             Results::Edited { updated_at, values, .. } => Ok(Edited { updated_at, values }),
             _ => Err(Error::new(ErrorId::INTERNAL, "the results of an edit are those of another action")),
         }

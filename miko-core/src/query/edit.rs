@@ -70,13 +70,6 @@ const OPERATIONS: [&str; 12] = [
     "test",
 ];
 
-/// The request to edit a record, as JSON.
-pub(crate) fn request(pk: &str, edits: Vec<Value>) -> Value {
-    // The edits are moved: they may nest to any depth, to which they cannot be copied.
-    let members = [("action", "edit".into()), ("pk", pk.into()), ("edits", Value::Array(edits))];
-    Value::Object(members.into_iter().map(|(key, value)| (key.to_owned(), value)).collect())
-}
-
 /// Reads a list of edits.
 pub(super) fn read_edits(value: Value, place: &Place<'_>, faults: &mut Faults) -> Option<Vec<Edit>> {
     let list = match value {
