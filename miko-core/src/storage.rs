@@ -179,8 +179,8 @@ pub(crate) struct Capabilities {
     pub(crate) has_slow_commit: bool,
     /// Whether finding a record costs so much that those that were read last are cached.
     pub(crate) has_slow_reads: bool,
-    /// Whether creates may be answered before their transaction is committed: a crash loses the committed
-    /// ones as well, and a commit costs much.
+    /// Whether writes may be answered before their transaction is committed: a crash loses the committed ones
+    /// as well, and a commit costs much.
     pub(crate) may_defer_commit: bool,
     /// Whether the numbers of rows and commits stay when the storage is closed.
     pub(crate) keeps_numbers: bool,

@@ -18,7 +18,7 @@ use super::plan::{AccessPath, Classes, IndexLookup, Plan, Predicate};
 use super::row::{ClaimRow, FileRow, Row, State};
 use super::sqlite::Sqlite;
 use super::write_set::{Conflict, IndexEntry, OtherChanges, RowChange, WriteSet};
-use super::{Storage, each_file, versions};
+use super::{Storage, Visitor, each_file, versions};
 use crate::class::{Catalog, Constraint, Definition};
 use crate::diagnostics::{FaultList, Place};
 use crate::query::SelectRequest;
@@ -37,6 +37,7 @@ macro_rules! conforms {
                 a_conflict_names_the_holder_and_applies_nothing
                 a_value_may_be_added_again_by_its_holder
                 a_transaction_that_is_rolled_back_leaves_nothing
+                of_several_updates_of_a_row_every_read_finds_the_last
                 of_two_declarations_of_a_reference_the_stricter_is_stored
                 a_chunk_is_read_in_parts
                 records_are_selected_once_each_in_order_of_creation
@@ -137,6 +138,80 @@ fn a_transaction_that_is_rolled_back_leaves_nothing<S: Storage>(create: Create<S
     assert_eq!(state(&storage), before);
     storage.roll_back();
     assert_eq!(state(&storage), before, "there was nothing to roll back");
+}
+
+fn of_several_updates_of_a_row_every_read_finds_the_last<S: Storage>(create: Create<S>) {
+    type Read<S> = fn(&mut S) -> CommitSeq;
+    let reads: [Read<S>; 9] = [
+        |storage| storage.row(RowId(1)).unwrap().unwrap().commit,
+        |storage| storage.find("p1").unwrap().unwrap().1.commit,
+        |storage| storage.record("p1").unwrap().unwrap().commit,
+        |storage| storage.next_row(RowId(0), CommitSeq(2)).unwrap().unwrap().1.commit,
+        |storage| storage.next_rows(RowId(0), CommitSeq(2), 1).unwrap()[0].1.commit,
+        |storage| storage.last_numbers().unwrap().commit,
+        |storage| select_first(storage, |storage, plan, visit| storage.select(plan, visit)),
+        |storage| {
+            select_first(storage, |storage, plan, visit| {
+                storage.select_with_ids(plan, &mut |_, record| visit(record))
+            })
+        },
+        |storage| {
+            // A rollback changes nothing that was committed before.
+            storage.commit().unwrap();
+            storage.begin().unwrap();
+            storage.roll_back();
+            storage.begin().unwrap();
+            storage.row(RowId(1)).unwrap().unwrap().commit
+        },
+    ];
+    for read in reads {
+        let mut storage = with_rows(create, 2);
+        storage.begin().unwrap();
+        let mut stored = row(1);
+        for round in 1..4 {
+            for step in 0..round {
+                stored = update(&mut storage, stored, 10 * round + step);
+            }
+            assert_eq!(read(&mut storage), stored.commit);
+        }
+        storage.commit().unwrap();
+        // Nothing of the updates is left after a rollback, whatever other rows were written.
+        storage.begin().unwrap();
+        let updated = (50..53).fold(stored.clone(), |row, number| update(&mut storage, row, number));
+        let insert = WriteSet { rows: vec![RowChange::insert(RowId(3), row(3))], ..WriteSet::default() };
+        assert_eq!(storage.apply(&insert).unwrap(), []);
+        update(&mut storage, updated, 53);
+        storage.roll_back();
+        assert_eq!(storage.row(RowId(1)).unwrap(), Some(stored));
+        assert_eq!(storage.row(RowId(3)).unwrap(), None);
+    }
+}
+
+/// Updates row 1, and returns it. Its commit number is also its time of creation.
+fn update(storage: &mut impl Storage, before: Row, number: i64) -> Row {
+    let created_at = Timestamp::from_millis(number);
+    let after = Row { commit: CommitSeq(number), created_at, ..before.clone() };
+    let change = RowChange::replace(RowId(1), before, after.clone());
+    assert_eq!(storage.apply(&WriteSet { rows: vec![change], ..WriteSet::default() }).unwrap(), []);
+    after
+}
+
+/// The time of creation of the first record that a select finds, as a commit number.
+fn select_first<S: Storage>(
+    storage: &S,
+    run: fn(&S, &Plan<'_>, Visitor<'_>) -> miko_rpc::Result<()>,
+) -> CommitSeq {
+    let select = SelectRequest::default();
+    let residual_filter_reason = storage.capabilities().residual_filter_reason;
+    let plan =
+        Plan { select: &select, source: AccessPath::Everything, filter: Vec::new(), residual_filter_reason };
+    let mut found = None;
+    run(storage, &plan, &mut |record| {
+        found = Some(record.created_at);
+        Ok(ControlFlow::Break(()))
+    })
+    .unwrap();
+    CommitSeq(found.unwrap().as_millis())
 }
 
 fn of_two_declarations_of_a_reference_the_stricter_is_stored<S: Storage>(create: Create<S>) {

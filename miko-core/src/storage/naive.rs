@@ -22,7 +22,7 @@ pub struct NaiveStorage {
     tables: Tables,
     before: Option<Tables>,
     is_temporal: bool,
-    /// Whether creates may be answered before their transaction is committed.
+    /// Whether writes may be answered before their transaction is committed.
     pub(crate) may_defer_commit: bool,
     /// How the next calls of `apply` fail, if they do.
     pub(crate) apply_failures: VecDeque<Option<InjectedFailure>>,

@@ -6,6 +6,7 @@
 //! | subject | where |
 //! | --- | --- |
 //! | the connection with its prepared statements; a database file | [`statement_cache`]; [`file`] |
+//! | an update that is postponed until the next statement | [`statements`] |
 //! | reading tables; applying write sets | [`tables`]; [`apply`] |
 //! | index entries in memory, as maps | [`entry_maps`], [`row_set`] |
 //! | the same as virtual tables, which selects read | [`entry_tables`] |
@@ -27,12 +28,13 @@ mod schema;
 mod select;
 mod sql_builder;
 mod statement_cache;
+mod statements;
 mod tables;
 mod values;
 
 use std::path::Path;
 
-use miko_rpc::{ErrorId, Result};
+use miko_rpc::{Error, ErrorId, Result};
 use rusqlite::config::DbConfig;
 use rusqlite::{Connection, Params};
 
@@ -41,6 +43,7 @@ use entry_maps::SharedEntryMaps;
 use faults::sqlite_error;
 use file::FileLease;
 use statement_cache::StatementCache;
+use statements::Statements;
 
 /// A database in memory has no file to protect: no rollback journal on disk, nothing to flush.
 const IN_MEMORY: &str = "PRAGMA journal_mode = memory; PRAGMA synchronous = off;";
@@ -55,7 +58,7 @@ const CACHED_STATEMENTS: usize = 256;
 /// The tables in a SQLite database.
 #[derive(Debug)]
 pub struct Sqlite {
-    connection: StatementCache,
+    statements: Statements,
     /// The index entries of a database in memory; `None` if they are in tables.
     entry_maps: Option<SharedEntryMaps>,
     /// The registration of the file, if there is one. It is dropped after the connection.
@@ -97,23 +100,32 @@ impl Sqlite {
         rusqlite::vtab::array::load_module(&connection).map_err(sqlite_error)?;
         functions::register(&connection).map_err(sqlite_error)?;
         let is_temporal = connection.table_exists(None, "version").map_err(sqlite_error)?;
-        Ok(Self { connection: StatementCache::new(connection), entry_maps: None, lease, is_temporal })
+        let may_postpone = lease.is_none() && !is_temporal;
+        let statements = Statements::new(StatementCache::new(connection), may_postpone);
+        Ok(Self { statements, entry_maps: None, lease, is_temporal })
     }
 
     /// Runs a statement that returns no rows.
     fn run(&self, sql: &'static str, values: impl Params) -> Result<()> {
-        self.connection.execute(sql, values).map(drop).map_err(|error| match self.connection.path() {
+        let executed = self.statements.on_records()?.execute(sql, values);
+        executed.map(drop).map_err(|error| self.with_path(error))
+    }
+
+    /// The error, with the path of the file if that cannot be written.
+    fn with_path(&self, error: Error) -> Error {
+        match self.statements.beside_records().path() {
             Some(path) if error.is(ErrorId::NOT_WRITABLE) => error.with("path", path),
             _ => error,
-        })
+        }
     }
 
     /// The number of rows of each table that a create writes to, in a database in memory.
     #[cfg(test)]
     pub(crate) fn counts(&self) -> Vec<i64> {
         let count = |table| format!("SELECT count(*) FROM {table}");
+        let connection = self.statements.on_records().unwrap();
         let mut counts = ["record", "reference"]
-            .map(|table| self.connection.query_row(&count(table), [], |row| row.get(0)).unwrap())
+            .map(|table| connection.query_row(&count(table), [], |row| row.get(0)).unwrap())
             .to_vec();
         counts.extend(self.entry_maps.as_ref().unwrap().lock().counts());
         counts
@@ -122,7 +134,8 @@ impl Sqlite {
     /// Limits the database to its present size and some pages, so that tests can fill it.
     #[cfg(test)]
     pub(crate) fn limit_pages(&self, more: i64) {
-        let pages: i64 = self.connection.pragma_query_value(None, "page_count", |row| row.get(0)).unwrap();
-        self.connection.pragma_update(None, "max_page_count", pages + more).unwrap();
+        let connection = self.statements.on_records().unwrap();
+        let pages: i64 = connection.pragma_query_value(None, "page_count", |row| row.get(0)).unwrap();
+        connection.pragma_update(None, "max_page_count", pages + more).unwrap();
     }
 }

@@ -7,10 +7,11 @@ use serde_json::Value;
 use super::Sqlite;
 use super::entry_maps::EntryMaps;
 use super::tables::fields_text;
+use super::values::content_columns;
 use crate::class::Constraint;
 use crate::storage::corruption;
 use crate::storage::ids::{ClassId, ConstraintId, FileId, RowId};
-use crate::storage::row::{ClaimRow, FileRow, Row, State};
+use crate::storage::row::{ClaimRow, FileRow, Row};
 use crate::storage::write_set::{Conflict, IndexEntry, OtherChanges, RowChange, WriteSet};
 use crate::timestamp::Timestamp;
 
@@ -67,12 +68,15 @@ impl Sqlite {
         let is_unique = |entry: &&IndexEntry| matches!(entry, IndexEntry::Unique { .. });
         for entry in entries {
             let IndexEntry::Unique { constraint, value, row } = entry else { continue };
-            if self.connection.execute(ADD, params![*constraint, value, *row])? == 1 {
+            if self.statements.beside_records().execute(ADD, params![*constraint, value, *row])? == 1 {
                 continue;
             }
             not_added.push(entry);
-            let holder =
-                self.connection.query_optional(HOLDER, params![*constraint, value], |row| row.get(0))?;
+            let holder = self.statements.beside_records().query_optional(
+                HOLDER,
+                params![*constraint, value],
+                |row| row.get(0),
+            )?;
             let holder = holder.ok_or_else(|| corruption("a unique value without a record"))?;
             if holder != *row {
                 conflicts.push(Conflict { constraint: *constraint, value: value.clone(), holder });
@@ -134,8 +138,6 @@ impl Sqlite {
         const APPEND: &str = "INSERT INTO record \
              (pk, bucket, stack, extras, created_at, updated_at, commit_seq, instance_pk) \
              VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8)";
-        const REPLACE: &str = "UPDATE record SET bucket = ?2, stack = ?3, extras = ?4, created_at = ?5, \
-                               updated_at = ?6, commit_seq = ?7, instance_pk = ?8 WHERE seq = ?1";
         let id = change.key;
         let Some(row) = &change.after else {
             // By its pk: an insert that failed in part may have left the row under another number.
@@ -143,16 +145,15 @@ impl Sqlite {
             return self.run("DELETE FROM record WHERE pk = ?1", [pk]);
         };
         memory::charge(row.size())?;
+        if change.before.is_some() {
+            return self.statements.update(id, row).map_err(|error| self.with_path(error));
+        }
         let [bucket, stack, extras] = content_columns(row);
         let [created_at, updated_at] = [row.created_at, row.updated_at].map(Timestamp::as_millis);
         let (commit, instance_pk) = (row.commit, &row.instance_pk);
-        if change.before.is_some() {
-            let values = params![id, bucket, stack, extras, created_at, updated_at, commit, instance_pk];
-            return self.run(REPLACE, values);
-        }
         let values = params![row.pk, bucket, stack, extras, created_at, updated_at, commit, instance_pk];
         self.run(APPEND, values)?;
-        let given = self.connection.last_insert_rowid();
+        let given = self.statements.beside_records().last_insert_rowid();
         if given == id.0 {
             return Ok(());
         }
@@ -242,13 +243,5 @@ impl Sqlite {
             Some(value) => self.run(WRITE, params![change.key, value.to_string()]),
             None => self.run("DELETE FROM worldlet_key WHERE key = ?1", [&change.key]),
         }
-    }
-}
-
-/// Returns bucket, stack and extras; a tombstone has none of them.
-fn content_columns(row: &Row) -> [Option<&str>; 3] {
-    match &row.state {
-        Some(State { bucket, stack, extras }) => [Some(bucket), Some(stack), extras.as_deref()],
-        None => [None; 3],
     }
 }

@@ -20,13 +20,12 @@ impl Sqlite {
     pub(super) fn limit_heap(&self, process_limit: usize) -> Result<()> {
         let in_memory = self.lease.is_none();
         if in_memory {
-            let page_size: u32 = self
-                .connection
-                .pragma_query_value(None, "page_size", |row| row.get(0))
-                .map_err(sqlite_error)?;
+            let connection = self.statements.on_records()?;
+            let page_size: u32 =
+                connection.pragma_query_value(None, "page_size", |row| row.get(0)).map_err(sqlite_error)?;
             let pages = u32::try_from(memory::store_threshold(process_limit) / page_size as usize)
                 .unwrap_or(u32::MAX);
-            self.connection.pragma_update(None, "max_page_count", pages).map_err(sqlite_error)?;
+            connection.pragma_update(None, "max_page_count", pages).map_err(sqlite_error)?;
         }
         // The pages, five eighths of the limit, and an eighth for everything else.
         HeapLimit::set(process_limit / 4 * 3);

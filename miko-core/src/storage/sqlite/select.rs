@@ -24,7 +24,8 @@ impl Sqlite {
         mut visit: impl FnMut(&Row<'_>) -> Result<ControlFlow<()>>,
     ) -> Result<()> {
         let statement = compile::select(plan);
-        let mut cached = self.connection.prepare_cached(statement.sql()).map_err(sqlite_error)?;
+        let connection = self.statements.on_records()?;
+        let mut cached = connection.prepare_cached(statement.sql()).map_err(sqlite_error)?;
         let mut rows = cached.query(params_from_iter(statement.values())).map_err(sqlite_error)?;
         while let Some(row) = rows.next().map_err(sqlite_error)? {
             if let ControlFlow::Break(()) = visit(row)? {
@@ -36,7 +37,8 @@ impl Sqlite {
 
     pub(super) fn run_select_rows(&self, plan: &Plan<'_>) -> Result<Vec<RowId>> {
         let statement = compile::select_row_ids(plan);
-        let mut cached = self.connection.prepare_cached(statement.sql()).map_err(sqlite_error)?;
+        let connection = self.statements.on_records()?;
+        let mut cached = connection.prepare_cached(statement.sql()).map_err(sqlite_error)?;
         let rows =
             cached.query_map(params_from_iter(statement.values()), |row| row.get(0)).map_err(sqlite_error)?;
         rows.collect::<rusqlite::Result<_>>().map_err(sqlite_error)
@@ -44,10 +46,8 @@ impl Sqlite {
 
     pub(super) fn explain_select(&self, plan: &Plan<'_>) -> Result<Explanation> {
         let statement = compile::select(plan);
-        let mut explain = self
-            .connection
-            .prepare(&format!("EXPLAIN QUERY PLAN {}", statement.sql()))
-            .map_err(sqlite_error)?;
+        let sql = format!("EXPLAIN QUERY PLAN {}", statement.sql());
+        let mut explain = self.statements.on_records()?.prepare(&sql).map_err(sqlite_error)?;
         let steps = explain
             .query_map(params_from_iter(statement.values()), |row| row.get("detail"))
             .map_err(sqlite_error)?;

@@ -75,6 +75,7 @@ impl Storage for Sqlite {
     }
 
     fn roll_back(&mut self) {
+        self.statements.forget_postponed();
         // Also where SQLite has rolled back by itself.
         self.entry_maps.iter().for_each(|maps| maps.lock().roll_back());
         // SQLite rolls back by itself after some errors; no transaction is open then.
@@ -87,7 +88,7 @@ impl Storage for Sqlite {
     }
 
     fn in_transaction(&self) -> bool {
-        !self.connection.is_autocommit()
+        !self.statements.beside_records().is_autocommit()
     }
 
     fn apply(&mut self, write: &WriteSet) -> Result<Vec<Conflict>> {
@@ -100,46 +101,46 @@ impl Storage for Sqlite {
         const OTHERS: &str = "SELECT (SELECT coalesce(max(id), 0) FROM class), \
                               (SELECT coalesce(max(id), 0) FROM class_constraint), \
                               (SELECT coalesce(max(id), 0) FROM file)";
+        let connection = self.statements.on_records()?;
         let nothing = || corruption("an aggregate without a row");
-        let records = self.connection.query_optional(RECORDS, [], |row| Ok((row.get(0)?, row.get(1)?)))?;
+        let records = connection.query_optional(RECORDS, [], |row| Ok((row.get(0)?, row.get(1)?)))?;
         let (row, commit): (RowId, CommitSeq) = records.ok_or_else(nothing)?;
         let past: Option<CommitSeq> = match self.is_temporal {
-            true => self.connection.query_optional(VERSIONS, [], |row| row.get(0))?,
+            true => connection.query_optional(VERSIONS, [], |row| row.get(0))?,
             false => None,
         };
         let read = |row: &SqlRow<'_>| Ok((row.get(0)?, row.get(1)?, row.get(2)?));
-        let (class, constraint, file) =
-            self.connection.query_optional(OTHERS, [], read)?.ok_or_else(nothing)?;
+        let (class, constraint, file) = connection.query_optional(OTHERS, [], read)?.ok_or_else(nothing)?;
         Ok(LastNumbers { row, commit: commit.max(past.unwrap_or_default()), class, constraint, file })
     }
 
     fn find(&self, pk: &str) -> Result<Option<(RowId, Row)>> {
-        self.connection.query_optional(select_row!("FROM record WHERE pk = ?1"), [pk], read_row)
+        self.statements.on_records()?.query_optional(select_row!("FROM record WHERE pk = ?1"), [pk], read_row)
     }
 
     fn record(&self, pk: &str) -> Result<Option<StoredRecord>> {
         const SQL: &str = select_row!("FROM record WHERE pk = ?1 AND bucket IS NOT NULL");
-        self.connection.query_optional(SQL, [pk], read_stored_record)
+        self.statements.on_records()?.query_optional(SQL, [pk], read_stored_record)
     }
 
     fn row(&self, id: RowId) -> Result<Option<Row>> {
         const SQL: &str = select_row!("FROM record WHERE seq = ?1");
-        Ok(self.connection.query_optional(SQL, [id], read_row)?.map(|(_, row)| row))
+        Ok(self.statements.on_records()?.query_optional(SQL, [id], read_row)?.map(|(_, row)| row))
     }
 
     fn next_row(&self, id: RowId, commit: CommitSeq) -> Result<Option<(RowId, Row)>> {
         const SQL: &str = select_row!("FROM record WHERE seq > ?1 AND commit_seq > ?2 ORDER BY seq LIMIT 1");
-        self.connection.query_optional(SQL, params![id, commit], read_row)
+        self.statements.on_records()?.query_optional(SQL, params![id, commit], read_row)
     }
 
     fn next_rows(&self, id: RowId, commit: CommitSeq, max: usize) -> Result<Vec<(RowId, Row)>> {
         const SQL: &str = select_row!("FROM record WHERE seq > ?1 AND commit_seq > ?2 ORDER BY seq LIMIT ?3");
-        self.connection.query_all(SQL, params![id, commit, max as i64], read_row)
+        self.statements.on_records()?.query_all(SQL, params![id, commit, max as i64], read_row)
     }
 
     fn each_version(&self, id: RowId, visit: &mut dyn FnMut(Row) -> Result<()>) -> Result<()> {
         const PAST: &str = select_version!("WHERE seq = ?1 ORDER BY version.updated_at, version.instance_pk");
-        self.connection.for_each_row(PAST, [id], |row| Ok(read_row(row)?.1), &mut *visit)?;
+        self.statements.on_records()?.for_each_row(PAST, [id], |row| Ok(read_row(row)?.1), &mut *visit)?;
         self.row(id)?.map_or(Ok(()), visit)
     }
 
@@ -152,21 +153,26 @@ impl Storage for Sqlite {
         if last.as_ref().is_none_or(|last| last.updated_at <= time) {
             return Ok(last);
         }
-        let past = self.connection.query_optional(PAST, params![id, time.as_millis()], read_row)?;
+        let past =
+            self.statements.on_records()?.query_optional(PAST, params![id, time.as_millis()], read_row)?;
         Ok(past.map(|(_, version)| version))
     }
 
     fn find_version(&self, instance_pk: &str) -> Result<Option<(RowId, Row)>> {
         const LAST: &str = select_row!("FROM record WHERE instance_pk = ?1");
         const PAST: &str = select_version!("WHERE version.instance_pk = ?1");
-        match self.connection.query_optional(LAST, [instance_pk], read_row)? {
+        match self.statements.on_records()?.query_optional(LAST, [instance_pk], read_row)? {
             Some(last) => Ok(Some(last)),
-            None => self.connection.query_optional(PAST, [instance_pk], read_row),
+            None => self.statements.on_records()?.query_optional(PAST, [instance_pk], read_row),
         }
     }
 
     fn definitions(&self) -> Result<Vec<RowId>> {
-        self.connection.query_all("SELECT seq FROM ever_definition ORDER BY seq", [], |row| row.get(0))
+        self.statements.beside_records().query_all(
+            "SELECT seq FROM ever_definition ORDER BY seq",
+            [],
+            |row| row.get(0),
+        )
     }
 
     fn select(&self, plan: &Plan<'_>, visit: Visitor<'_>) -> Result<()> {
@@ -188,7 +194,11 @@ impl Storage for Sqlite {
     }
 
     fn class_id(&self, class: &str) -> Result<Option<ClassId>> {
-        self.connection.query_optional("SELECT id FROM class WHERE uns = ?1", [class], |row| row.get(0))
+        self.statements.beside_records().query_optional(
+            "SELECT id FROM class WHERE uns = ?1",
+            [class],
+            |row| row.get(0),
+        )
     }
 
     fn members(&self, class: ClassId) -> Result<Vec<RowId>> {
@@ -201,13 +211,13 @@ impl Storage for Sqlite {
             });
             return Ok(members);
         }
-        self.connection.query_all(SQL, [class], |row| row.get(0))
+        self.statements.beside_records().query_all(SQL, [class], |row| row.get(0))
     }
 
     fn constraint_id(&self, constraint: &Constraint) -> Result<Option<ConstraintId>> {
         const SQL: &str = "SELECT id FROM class_constraint WHERE class = ?1 AND kind = ?2 AND fields = ?3";
         let values = params![constraint.class, constraint.kind.as_str(), fields_text(constraint)];
-        self.connection.query_optional(SQL, values, |row| row.get(0))
+        self.statements.beside_records().query_optional(SQL, values, |row| row.get(0))
     }
 
     fn find_unique(&self, constraint: ConstraintId, value: &str) -> Result<Option<RowId>> {
@@ -215,23 +225,29 @@ impl Storage for Sqlite {
         if let Some(maps) = &self.entry_maps {
             return Ok(maps.lock().find_unique(constraint, value));
         }
-        self.connection.query_optional(SQL, params![constraint, value], |row| row.get(0))
+        self.statements.beside_records().query_optional(SQL, params![constraint, value], |row| row.get(0))
     }
 
     fn refers(&self, target: &str, row: RowId, pointer: &str) -> Result<bool> {
         const SQL: &str = "SELECT 1 FROM reference WHERE target = ?1 AND seq = ?2 AND pointer = ?3";
-        Ok(self.connection.query_optional(SQL, params![target, row, pointer], |_| Ok(()))?.is_some())
+        Ok(self
+            .statements
+            .beside_records()
+            .query_optional(SQL, params![target, row, pointer], |_| Ok(()))?
+            .is_some())
     }
 
     fn restricting(&self, target: &str, limit: usize) -> Result<Vec<(RowId, String)>> {
         const SQL: &str = "SELECT seq, pointer FROM reference WHERE target = ?1 AND restricts \
                            ORDER BY seq, pointer LIMIT ?2";
-        self.connection.query_all(SQL, params![target, limit as i64], |row| Ok((row.get(0)?, row.get(1)?)))
+        self.statements
+            .beside_records()
+            .query_all(SQL, params![target, limit as i64], |row| Ok((row.get(0)?, row.get(1)?)))
     }
 
     fn claims(&self) -> Result<Vec<(RowId, ClaimRow)>> {
         const SQL: &str = "SELECT seq, id, attempts, lease_end, lasting FROM claim ORDER BY seq";
-        self.connection.query_all(SQL, [], |row| {
+        self.statements.beside_records().query_all(SQL, [], |row| {
             let claim = ClaimRow {
                 id: row.get(1)?,
                 attempts: row.get::<_, i64>(2)? as u64,
@@ -243,16 +259,20 @@ impl Storage for Sqlite {
     }
 
     fn find_file(&self, pk: &str) -> Result<Option<(FileId, FileRow)>> {
-        self.connection.query_optional(select_file!("WHERE pk = ?1"), [pk], read_file)
+        self.statements.beside_records().query_optional(select_file!("WHERE pk = ?1"), [pk], read_file)
     }
 
     fn file_with(&self, sha256: &str) -> Result<Option<(FileId, FileRow)>> {
         const SQL: &str = select_file!("WHERE sha256 = ?1 ORDER BY id LIMIT 1");
-        self.connection.query_optional(SQL, [sha256], read_file)
+        self.statements.beside_records().query_optional(SQL, [sha256], read_file)
     }
 
     fn next_file(&self, id: FileId) -> Result<Option<(FileId, FileRow)>> {
-        self.connection.query_optional(select_file!("WHERE id > ?1 ORDER BY id LIMIT 1"), [id], read_file)
+        self.statements.beside_records().query_optional(
+            select_file!("WHERE id > ?1 ORDER BY id LIMIT 1"),
+            [id],
+            read_file,
+        )
     }
 
     fn chunk(&self, file: FileId, index: u64, offset: u64, max: usize) -> Result<Option<(Vec<u8>, u64)>> {
@@ -261,12 +281,13 @@ impl Storage for Sqlite {
         // The statement adds 1 to the offset.
         let [index, offset] = [index, offset].map(|value| i64::try_from(value).unwrap_or(i64::MAX - 1));
         let read = |row: &SqlRow<'_>| Ok((row.get(0)?, row.get::<_, i64>(1)? as u64));
-        self.connection.query_optional(SQL, params![file, index, offset, max as i64], read)
+        self.statements.beside_records().query_optional(SQL, params![file, index, offset, max as i64], read)
     }
 
     fn metadata(&self, key: &str) -> Result<Option<Value>> {
         const SQL: &str = "SELECT value FROM worldlet_key WHERE key = ?1";
-        let text: Option<String> = self.connection.query_optional(SQL, [key], |row| row.get(0))?;
+        let text: Option<String> =
+            self.statements.beside_records().query_optional(SQL, [key], |row| row.get(0))?;
         text.map(|text| json::from_text(&text).map_err(corruption)).transpose()
     }
 }

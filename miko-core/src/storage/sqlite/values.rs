@@ -1,9 +1,10 @@
-//! Row numbers as values of SQLite.
+//! Row numbers and the content of records as values of SQLite.
 
 use rusqlite::types::{FromSql, FromSqlResult, ToSqlOutput, ValueRef};
 use rusqlite::{Result, ToSql};
 
 use crate::storage::ids::{ClassId, CommitSeq, ConstraintId, FileId, RowId};
+use crate::storage::row::{Row, State};
 
 macro_rules! integers {
     ($($name:ident),*) => {
@@ -24,3 +25,11 @@ macro_rules! integers {
 }
 
 integers!(ClassId, CommitSeq, ConstraintId, FileId, RowId);
+
+/// Returns bucket, stack and extras; a tombstone has none of them.
+pub(super) fn content_columns(row: &Row) -> [Option<&str>; 3] {
+    match &row.state {
+        Some(State { bucket, stack, extras }) => [Some(bucket), Some(stack), extras.as_deref()],
+        None => [None; 3],
+    }
+}

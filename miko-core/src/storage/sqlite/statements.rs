@@ -1,0 +1,80 @@
+//! The statements of a database, and an update of a record that is still to be written.
+//!
+//! A counter that many callers increment is one row, which changes with each of their calls. In memory, where
+//! commits are deferred, only its last state needs to reach SQLite. So if the row that was updated last is
+//! updated again, its new state is kept here. It is written before the next statement on records, and before
+//! a commit.
+
+use std::cell::{Cell, RefCell};
+
+use miko_rpc::{Result, memory};
+use rusqlite::params;
+
+use super::statement_cache::StatementCache;
+use super::values::content_columns;
+use crate::storage::ids::RowId;
+use crate::storage::row::Row;
+use crate::timestamp::Timestamp;
+
+/// A larger row, in bytes, is written at once.
+const MAX_POSTPONED: usize = 64 << 10;
+
+/// The statements, and the update that is postponed.
+#[derive(Debug)]
+pub(super) struct Statements {
+    cache: StatementCache,
+    may_postpone: bool,
+    last_updated: Cell<Option<RowId>>,
+    /// A row of the open transaction, with its new state.
+    postponed: RefCell<Option<(RowId, Row)>>,
+}
+
+impl Statements {
+    /// The statements of a database. Updates may be postponed where writing them cannot fail: a failure would
+    /// be that of another call.
+    pub(super) fn new(cache: StatementCache, may_postpone: bool) -> Self {
+        Self { cache, may_postpone, last_updated: Cell::default(), postponed: RefCell::default() }
+    }
+
+    /// For statements on any table. What was postponed is written first.
+    pub(super) fn on_records(&self) -> Result<&StatementCache> {
+        let mut postponed = self.postponed.borrow_mut();
+        if let Some((id, row)) = &*postponed {
+            self.write(*id, row)?;
+            *postponed = None;
+        }
+        Ok(&self.cache)
+    }
+
+    /// For statements that neither read nor write rows of records.
+    pub(super) fn beside_records(&self) -> &StatementCache {
+        &self.cache
+    }
+
+    /// Updates a row, at once or before the next statement on records.
+    pub(super) fn update(&self, id: RowId, row: &Row) -> Result<()> {
+        let is_last = self.last_updated.replace(Some(id)) == Some(id);
+        // With a memory limit, writing may fail.
+        if is_last && self.may_postpone && row.size() <= MAX_POSTPONED && memory::current_limit().is_none() {
+            self.postponed.replace(Some((id, row.clone())));
+            return Ok(());
+        }
+        self.on_records()?;
+        self.write(id, row)
+    }
+
+    /// Forgets what was postponed, whose transaction is rolled back.
+    pub(super) fn forget_postponed(&self) {
+        self.postponed.take();
+    }
+
+    fn write(&self, id: RowId, row: &Row) -> Result<()> {
+        const UPDATE: &str = "UPDATE record SET bucket = ?2, stack = ?3, extras = ?4, created_at = ?5, \
+                              updated_at = ?6, commit_seq = ?7, instance_pk = ?8 WHERE seq = ?1";
+        let [bucket, stack, extras] = content_columns(row);
+        let [created_at, updated_at] = [row.created_at, row.updated_at].map(Timestamp::as_millis);
+        let (commit, instance_pk) = (row.commit, &row.instance_pk);
+        let values = params![id, bucket, stack, extras, created_at, updated_at, commit, instance_pk];
+        self.cache.execute(UPDATE, values).map(drop)
+    }
+}
