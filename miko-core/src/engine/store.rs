@@ -22,7 +22,8 @@
 //! | unique values that change hands within a write | [`taken_values`] |
 //! | references that must have targets | [`pending`], [`pending_checks`] |
 //! | files; results and exports as of one moment | [`files`]; [`streams`], [`open_streams`], [`snapshot`] |
-//! | records by their pks; those that were read last | [`records`]; [`record_cache`] |
+//! | records by their pks; those that were read or changed last | [`records`]; [`record_cache`] |
+//! | stacks that were parsed last | [`parsed_stacks`] |
 //! | values at the paths that are scanned | [`columns`]; [`column_scans`] |
 //! | pks of new records; ids of classes and constraints | [`pks`]; [`ids`], [`id_cache`] |
 
@@ -50,6 +51,7 @@ mod index_entries;
 pub(super) mod live_query;
 mod merge;
 pub(super) mod open_streams;
+mod parsed_stacks;
 mod past;
 mod pending;
 mod pending_checks;
@@ -99,6 +101,7 @@ use columns::Columns;
 use hooks::Hooks;
 use id_cache::IdCache;
 use open_streams::Streams;
+use parsed_stacks::ParsedStacks;
 use pending::DeferredConstraints;
 use pks::Pks;
 use record_cache::RecordCache;
@@ -136,6 +139,7 @@ pub(crate) struct Store<T> {
     subscriptions: Subscriptions,
     watches: Watches,
     record_cache: RecordCache,
+    parsed_stacks: ParsedStacks,
     columns: Columns,
     /// The pks of files whose writers have gone, while they could not be discarded.
     abandoned_files: Vec<String>,
@@ -173,6 +177,7 @@ impl<T: Storage> Store<T> {
             subscriptions: Subscriptions::of(keeps_numbers),
             watches: Watches::default(),
             record_cache: RecordCache::of_size(0),
+            parsed_stacks: ParsedStacks::default(),
             columns: Columns::of_size(0),
             abandoned_files: Vec::new(),
             strict: false,
@@ -230,15 +235,16 @@ impl<T: Storage> Store<T> {
     /// As [`apply`](Self::apply), for a record for which the hooks have run.
     fn apply_after_hooks(&mut self, write: WriteSet) -> Result<Vec<Conflict>> {
         self.streams.save_pre_images(&write.rows);
-        write
-            .rows
-            .iter()
-            .filter_map(|change| change.before.as_ref())
-            .for_each(|row| self.record_cache.remove(&row.pk));
         self.columns.note(&write, self.last.get().row);
         match self.transaction.user_mut() {
-            Some(user) => user.save_pre_images(&write.rows),
-            None => self.offer_rows(&write.rows),
+            Some(user) => {
+                self.record_cache.remove(&write.rows);
+                user.save_pre_images(&write.rows);
+            }
+            None => {
+                self.record_cache.stage(&write.rows);
+                self.offer_rows(&write.rows);
+            }
         }
         self.transaction.apply(write, &mut self.storage)
     }
@@ -383,6 +389,7 @@ impl<T: Storage> RunningWrite<'_, T> {
             user.time = self.store.transaction_time;
         }
         self.has_ended = true;
+        self.store.record_cache.publish();
         self.store.publish_commits();
         Ok(done)
     }
@@ -395,6 +402,7 @@ impl<T: Storage> Drop for RunningWrite<'_, T> {
         if self.has_ended {
             return;
         }
+        store.record_cache.discard_staged();
         store.transaction.undo(&mut store.storage);
         store.ids.get_mut().forget_since(&self.before.last, &store.last.get());
         store.forget_begun_claims(self.begun_claims);

@@ -163,7 +163,7 @@ impl<T: Storage> Store<T> {
     }
 
     fn claimed_record(&self, id: RowId) -> Result<Row> {
-        self.storage.row(id)?.ok_or_else(|| corruption("a claimed record that is not there"))
+        self.row(id)?.ok_or_else(|| corruption("a claimed record that is not there"))
     }
 
     /// Refuses to end a claim whose select still finds the record: another caller would do its work again.
@@ -188,9 +188,9 @@ impl<T: Storage> Store<T> {
 
     /// Whether the record of a claim is a class definition.
     pub(super) fn claims_definition(&self, claim: &str) -> bool {
-        let record = self.claim_rows.find(claim).map(|(record, _)| record);
-        let row = record.and_then(|record| self.storage.row(record).ok().flatten());
-        row.is_some_and(|row| self.is_definition(&row.pk))
+        let Some((record, _)) = self.claim_rows.find(claim) else { return false };
+        let found = self.with_record_of_row(record, |_, record| self.defines_a_class(record));
+        found.is_ok_and(|found| found == Some(true))
     }
 
     fn change_claim(&mut self, record: RowId, after: Option<ClaimRow>) -> Result<()> {
@@ -328,7 +328,7 @@ impl<T: Storage> Store<T> {
             return;
         }
         // An open transaction may have changed the record, and may be rolled back.
-        let row = if self.has_open_transaction() { None } else { self.storage.row(record).ok().flatten() };
+        let row = if self.has_open_transaction() { None } else { self.row(record).ok().flatten() };
         match row {
             Some(row) => self.offer_rows(&[RowChange::insert(record, row)]),
             None => self.claims.waiting.wake_each(),

@@ -1,8 +1,9 @@
 //! The record cache: the records that were read last, in the form of answers.
 //!
 //! Storage is the truth. For each record, the cache has the same state as storage, or nothing. So a write
-//! removes the records that it changes, before it is known whether it succeeds. What a running write reads is
-//! not added: it may be undone.
+//! removes the records that it changes, before it is known whether it succeeds. It stages their new states,
+//! which are added when it has succeeded: a record that is written often is read before each write. What a
+//! running write reads is not added: it may be undone.
 
 use std::cell::RefCell;
 use std::collections::{HashMap, HashSet};
@@ -14,7 +15,8 @@ use quick_cache::{Lifecycle, Weighter};
 
 use crate::json::Object;
 use crate::storage::ids::RowId;
-use crate::storage::row::StoredRecord;
+use crate::storage::row::{Row, State, StoredRecord};
+use crate::storage::write_set::RowChange;
 
 /// What a record takes besides its texts, in bytes.
 const OVERHEAD: usize = size_of::<StoredRecord>() + 256;
@@ -24,6 +26,10 @@ const MAX_SHARED_STACK: usize = 256;
 
 /// The most distinct stacks that are shared.
 const MAX_SHARED_STACKS: usize = 1024;
+
+/// The most records of one write whose new states are added. Writes of more records are rare, and what they
+/// write is more than is read soon.
+const MAX_STAGED: usize = 64;
 
 /// Records by pk and by row. Those that were not read lately are evicted when all together exceed the size.
 #[derive(Debug)]
@@ -36,8 +42,18 @@ struct Content {
     pks: HashMap<RowId, Arc<str>, RandomState>,
     /// Distinct stacks, each kept once: most records of a class have equal ones.
     stacks: HashSet<Object, RandomState>,
+    /// The new states of records that the running write has changed, in the order of the changes.
+    staged: Staged,
     /// In bytes; 0 if nothing is kept.
     size: usize,
+}
+
+#[derive(Debug, Default)]
+struct Staged {
+    /// A record that was deleted has no state.
+    records: Vec<(Arc<str>, Option<StoredRecord>)>,
+    /// Whether the write has changed more records than are staged.
+    is_too_large: bool,
 }
 
 #[derive(Debug, Clone)]
@@ -73,8 +89,8 @@ impl RecordCache {
     pub(super) fn of_size(size: usize) -> Self {
         let items = size / (2 * OVERHEAD);
         let records = Cache::with(items, size as u64, SizeWeighter, RandomState::default(), EvictedRows);
-        let (pks, stacks) = (HashMap::default(), HashSet::default());
-        Self(RefCell::new(Content { records, pks, stacks, size }))
+        let (pks, stacks, staged) = (HashMap::default(), HashSet::default(), Staged::default());
+        Self(RefCell::new(Content { records, pks, stacks, staged, size }))
     }
 
     /// The size in bytes; 0 if nothing is kept.
@@ -104,22 +120,47 @@ impl RecordCache {
         let mut content = self.0.borrow_mut();
         let stack = content.shared_stack(record.stack);
         let record = StoredRecord { stack, ..record };
-        let pk: Arc<str> = pk.into();
-        let mut evicted = Vec::new();
-        content.records.insert_with_lifecycle(Arc::clone(&pk), record.clone(), &mut evicted);
-        evicted.iter().for_each(|id| drop(content.pks.remove(id)));
-        if !evicted.contains(&record.id) {
-            content.pks.insert(record.id, pk);
-        }
+        content.insert(pk.into(), record.clone());
         record
     }
 
-    /// Removes a record.
-    pub(super) fn remove(&self, pk: &str) {
+    /// Removes the records that a write changes.
+    pub(super) fn remove(&self, changes: &[RowChange<RowId, Row>]) {
         let mut content = self.0.borrow_mut();
-        if let Some((_, record)) = content.records.remove(pk) {
-            content.pks.remove(&record.id);
+        changes.iter().filter_map(|change| change.before.as_ref()).for_each(|row| content.remove(&row.pk));
+    }
+
+    /// Removes the records that a write changes, and stages their new states. New records are not staged.
+    pub(super) fn stage(&self, changes: &[RowChange<RowId, Row>]) {
+        let mut content = self.0.borrow_mut();
+        for RowChange { key, before, after } in changes {
+            let Some(before) = before else { continue };
+            content.remove(&before.pk);
+            if content.size > 0 {
+                content.stage(*key, &before.pk, after.as_ref());
+            }
         }
+    }
+
+    /// Adds what is staged: the write has succeeded.
+    pub(super) fn publish(&self) {
+        let mut content = self.0.borrow_mut();
+        let mut staged = std::mem::take(&mut content.staged);
+        if !staged.is_too_large {
+            for (pk, record) in staged.records.drain(..) {
+                match record {
+                    Some(record) => content.insert(pk, record),
+                    None => content.remove(&pk),
+                }
+            }
+            // Keeps the allocation.
+            content.staged = staged;
+        }
+    }
+
+    /// Forgets what is staged: the write is undone.
+    pub(super) fn discard_staged(&self) {
+        self.0.borrow_mut().staged = Staged::default();
     }
 
     /// Removes all records.
@@ -128,10 +169,54 @@ impl RecordCache {
         content.records.clear();
         content.pks.clear();
         content.stacks.clear();
+        content.staged = Staged::default();
     }
 }
 
 impl Content {
+    fn insert(&mut self, pk: Arc<str>, record: StoredRecord) {
+        let (id, mut evicted) = (record.id, Vec::new());
+        self.records.insert_with_lifecycle(Arc::clone(&pk), record, &mut evicted);
+        evicted.iter().for_each(|id| drop(self.pks.remove(id)));
+        if !evicted.contains(&id) {
+            self.pks.insert(id, pk);
+        }
+    }
+
+    fn remove(&mut self, pk: &str) {
+        if let Some((_, record)) = self.records.remove(pk) {
+            self.pks.remove(&record.id);
+        }
+    }
+
+    fn stage(&mut self, id: RowId, pk: &str, after: Option<&Row>) {
+        if self.staged.records.len() == MAX_STAGED {
+            self.staged = Staged { records: Vec::new(), is_too_large: true };
+        }
+        if !self.staged.is_too_large {
+            let record = after.and_then(|row| Some(self.stored_record(id, row, row.state.as_ref()?)));
+            self.staged.records.push((pk.into(), record));
+        }
+    }
+
+    /// The record of a row, with a shared stack.
+    fn stored_record(&mut self, id: RowId, row: &Row, state: &State) -> StoredRecord {
+        let stack = match self.stacks.get(state.stack.as_str()) {
+            Some(shared) => shared.clone(),
+            None => self.shared_stack(Object::from_text_unchecked(state.stack.as_str())),
+        };
+        StoredRecord {
+            id,
+            bucket: Object::from_text_unchecked(state.bucket.as_str()),
+            stack,
+            extras: state.extras.as_deref().map(Object::from_text_unchecked),
+            created_at: row.created_at,
+            updated_at: row.updated_at,
+            commit: row.commit,
+            instance_pk: row.instance_pk.as_deref().map(Into::into),
+        }
+    }
+
     /// The stack, or one with the same text that other records share.
     fn shared_stack(&mut self, stack: Object) -> Object {
         let text = stack.as_str();

@@ -56,11 +56,16 @@ impl<T: Storage> Store<T> {
         {
             return Ok(committed.map(numbered));
         }
-        if let Some(found) = self.record_cache.get(pk, numbered) {
+        self.with_record(pk, numbered)
+    }
+
+    /// Calls `read` with the record of a pk, if it is active, as storage has it.
+    pub(super) fn with_record<R>(&self, pk: &str, read: impl Fn(&StoredRecord) -> R) -> Result<Option<R>> {
+        if let Some(found) = self.record_cache.get(pk, &read) {
             return Ok(Some(found));
         }
         let Some(record) = self.storage.record(pk)? else { return Ok(None) };
-        Ok(Some(numbered(&self.cached(pk, record))))
+        Ok(Some(read(&self.cached(pk, record))))
     }
 
     /// The records of rows that have one, in their order. Fails if they exceed the size limit of the answer.
@@ -74,14 +79,26 @@ impl<T: Storage> Store<T> {
     }
 
     fn record_of_row(&self, id: RowId) -> Result<Record> {
-        if let Some(found) = self.record_cache.get_row(id, |pk, record| record.to_record(pk)) {
-            return Ok(found);
+        let record = self.with_record_of_row(id, |pk, record| record.to_record(pk))?;
+        record.ok_or_else(|| corruption("a select has found a tombstone"))
+    }
+
+    /// Calls `read` with the pk and the record of a row, as storage has it; `None` for a tombstone.
+    ///
+    /// # Errors
+    /// `internal`, if there is no such row.
+    pub(super) fn with_record_of_row<R>(
+        &self,
+        id: RowId,
+        read: impl Fn(&str, &StoredRecord) -> R,
+    ) -> Result<Option<R>> {
+        if let Some(found) = self.record_cache.get_row(id, &read) {
+            return Ok(Some(found));
         }
-        let row =
-            self.storage.row(id)?.ok_or_else(|| corruption("a select has found a row that is not there"))?;
+        let row = self.storage.row(id)?.ok_or_else(|| corruption("a row that is not there"))?;
         let pk = row.pk.clone();
-        let record = StoredRecord::of(id, row).ok_or_else(|| corruption("a select has found a tombstone"))?;
-        Ok(self.cached(&pk, record).to_record(&pk))
+        let Some(record) = StoredRecord::of(id, row) else { return Ok(None) };
+        Ok(Some(read(&pk, &self.cached(&pk, record))))
     }
 
     /// Caches a record that was read from storage, if it may be cached.
@@ -97,5 +114,13 @@ impl<T: Storage> Store<T> {
             return Ok(Some(found));
         }
         self.storage.find(pk)
+    }
+
+    /// A row, which may be a tombstone.
+    pub(super) fn row(&self, id: RowId) -> Result<Option<Row>> {
+        if let Some(found) = self.record_cache.get_row(id, |pk, record| record.to_row(pk)) {
+            return Ok(Some(found));
+        }
+        self.storage.row(id)
     }
 }

@@ -4,14 +4,13 @@ use miko_rpc::{Result, Warning, memory};
 
 use crate::engine::store::Store;
 use crate::engine::store::pending::DeferredConstraints;
-use crate::engine::store::stored_json::map;
 use crate::engine::store::transaction::CommitSharing;
 use crate::json;
 use crate::query::{Request, StackInput, WriteTarget};
 use crate::response::{Answers, Response, Results};
 use crate::stack;
 use crate::storage::Storage;
-use crate::storage::row::Row;
+use crate::storage::row::StoredRecord;
 use crate::uns;
 
 impl<T: Storage> Store<T> {
@@ -78,8 +77,28 @@ impl<T: Storage> Store<T> {
             {
                 CommitSharing::Deferrable
             }
+            // As above: an update may make a record of any size, so with a memory limit it is not deferred.
+            Request::Update(_)
+            | Request::Patch(_)
+            | Request::Edit(_)
+            | Request::Delete(_)
+            | Request::Claim(_)
+            | Request::Finish(_)
+            | Request::Release(_)
+                if self.may_defer_updates() && !self.may_change_definition(request) =>
+            {
+                CommitSharing::Deferrable
+            }
             _ => self.commit_sharing_of_all([request].into_iter()),
         }
+    }
+
+    /// Whether commits of updates may be deferred. Whether one changes a definition is known from the record
+    /// cache, without reading the record from storage twice.
+    fn may_defer_updates(&self) -> bool {
+        self.storage.capabilities().may_defer_commit
+            && memory::current_limit().is_none()
+            && self.record_cache.is_enabled()
     }
 
     /// As [`commit_sharing_of`](Self::commit_sharing_of), for the create of a record with a text of this
@@ -133,8 +152,13 @@ impl<T: Storage> Store<T> {
     /// Whether a stored record is a class definition. `false` on an error: the request itself then reports
     /// it.
     pub(super) fn is_definition(&self, pk: &str) -> bool {
-        let Ok(Some((_, Row { state: Some(state), .. }))) = self.find(pk) else { return false };
-        map(&state.stack).is_ok_and(|stack| stack::classes(&stack).contains(&uns::CLASS))
+        self.with_record(pk, |record| self.defines_a_class(record)).is_ok_and(|found| found == Some(true))
+    }
+
+    /// Whether a record is a class definition. `false` for a stack that cannot be read.
+    pub(super) fn defines_a_class(&self, record: &StoredRecord) -> bool {
+        let stack = self.parsed_stacks.parse(record.stack.as_str());
+        stack.is_ok_and(|stack| stack::classes(&stack).contains(&uns::CLASS))
     }
 
     /// Runs a request inside the running write. If it fails, the caller must undo the write.

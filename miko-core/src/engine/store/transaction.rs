@@ -74,6 +74,10 @@ use user_transaction::UserTransaction;
 /// it changes it: with keys in random order some 4 KiB per index and write.
 const MIN_DEFERRED_LIMIT: i64 = 4096;
 
+/// The size of a page in bytes. A deferred write counts once more for each page that its records fill, since
+/// an update of such a record copies that page.
+const PAGE_SIZE: usize = 4096;
+
 /// In a large database the limit is the number of records divided by this, since the cost of a commit may
 /// grow with the number of pages (decision 0013). With two indexes in random order of keys, the journal has
 /// at most a quarter of all pages.
@@ -82,7 +86,8 @@ const RECORDS_PER_DEFERRED: i64 = 8;
 /// Whether a write may share its transaction and its commit with others.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(in crate::engine) enum CommitSharing {
-    /// Its commit may be deferred: it only adds rows, and is too small to reach the memory limit.
+    /// Its commit may be deferred: it writes few records, changes no definition, and does not reach a memory
+    /// limit.
     Deferrable,
     /// It may be part of a group.
     Groupable,
@@ -261,6 +266,9 @@ impl Transaction {
                 group.log.push(LoggedWrite { call, earlier, last, sets });
                 return Ok(());
             }
+        }
+        if let OpenScope::Deferred { writes, .. } = &mut self.scope {
+            *writes = writes.saturating_add(filled_pages(&sets));
         }
         // A deferred write counts as committed: it is answered now, and never rolled back afterwards.
         if shares_transaction {
@@ -523,6 +531,14 @@ impl CallGroup {
             let _ = self.commit_one_by_one(storage, commits);
         }
     }
+}
+
+/// How many pages the rows of these write sets fill, before and after.
+fn filled_pages(sets: &[WriteSet]) -> i64 {
+    let rows = sets.iter().flat_map(|set| set.rows.iter().chain(&set.versions));
+    let states = rows.flat_map(|change| change.before.iter().chain(&change.after));
+    let pages: usize = states.map(|row| row.size() / PAGE_SIZE).sum();
+    i64::try_from(pages).unwrap_or(i64::MAX)
 }
 
 /// Ends the process, as Rust does where memory is exhausted: storage has lost writes that were answered.

@@ -249,9 +249,14 @@ impl<T: Storage> Store<T> {
         let last = self.last.get();
         for set in user.log() {
             self.columns.note(set, last.row);
+            self.record_cache.stage(&set.rows);
             self.claims.offer_rows(&set.rows, &self.catalog);
         }
         let committed = self.transaction.commit_user(last.commit, &mut self.storage);
+        match &committed {
+            Ok(()) => self.record_cache.publish(),
+            Err(_) => self.record_cache.discard_staged(),
+        }
         self.streams.close_of_transaction();
         self.transactions.set(ended, || ObjectState::Idle);
         if committed.is_err() {

@@ -11,7 +11,7 @@ use serde_json::{Map, Value};
 use crate::class::WriteKind;
 use crate::diagnostics::{FaultList, Place};
 use crate::engine::store::Store;
-use crate::engine::store::index_entries::Derived;
+use crate::engine::store::index_entries::{Derived, StackAndBucket};
 use crate::engine::store::refusal::RejectedWrite;
 use crate::engine::store::stored_json::{defined_by, extras_text, map, text};
 use crate::json;
@@ -125,15 +125,17 @@ impl<T: Storage> Store<T> {
     fn change_record(&mut self, id: RowId, before: Row, change: ContentChange) -> Result<Timestamp> {
         let ContentChange { mut bucket, stack, extras } = change;
         let old = before.state.as_ref().ok_or_else(|| corruption("an active record without a state"))?;
-        let old_stack = map(&old.stack)?;
-        let mut stack = Cow::Owned(match stack {
-            None => old_stack.clone(),
-            Some(StackInput::Primary(class)) => stack::replace_primary(old_stack.clone(), class),
-            Some(StackInput::Whole(stack)) => {
-                let old_shadow = stack::take_shadow(&mut old_stack.clone());
-                stack.into_map(old_shadow)
+        let old_stack = self.parsed_stacks.parse(&old.stack)?;
+        let mut stack = match stack {
+            None => Cow::Borrowed(&*old_stack),
+            Some(StackInput::Primary(class)) => {
+                Cow::Owned(stack::replace_primary((*old_stack).clone(), class))
             }
-        });
+            Some(StackInput::Whole(stack)) => {
+                let old_shadow = stack::take_shadow(&mut (*old_stack).clone());
+                Cow::Owned(stack.into_map(old_shadow))
+            }
+        };
         let extras = merge_extras(old.extras.as_deref(), extras)?;
         self.before_update(&before, &mut stack, &mut bucket, &extras)?;
         let pk = before.pk.clone();
@@ -141,17 +143,19 @@ impl<T: Storage> Store<T> {
         // Fast path: without class rules, only memberships are derived from the record.
         if !self.needs_examination(&old_stack, &extras) && !self.needs_examination(&stack, &extras) {
             let bucket = bucket.as_ref().map_or_else(|| old.bucket.clone(), text);
-            let state = State { bucket, stack: text(&stack), extras: extras_text(&extras) };
+            let state = State { bucket, stack: new_stack_text(old, &stack), extras: extras_text(&extras) };
             let updated_at = self.stage_state(id, before, Some(state), &mut write)?;
-            if old_stack != *stack {
+            if *old_stack != *stack {
                 self.stage_membership_change(id, &pk, &old_stack, &stack, &mut write)?;
             }
             self.apply_record(write, id, (&stack, &Map::new()))?;
             return Ok(updated_at);
         }
-        let old_bucket = map(&old.bucket)?;
+        // The old bucket is parsed only if it is kept, or if index entries are derived from it.
+        let needs_old_bucket = bucket.is_none() || self.derives_from_bucket(&old_stack);
+        let old_bucket = if needs_old_bucket { map(&old.bucket)? } else { Map::new() };
         let mut bucket = bucket.unwrap_or_else(|| old_bucket.clone());
-        let before_update = (&old_stack, &old_bucket);
+        let before_update = (&*old_stack, &old_bucket);
         let definition = self
             .examine(&mut stack, &mut bucket, &extras, WriteKind::Update, &Place::Root)
             .and_then(|definition| {
@@ -168,12 +172,10 @@ impl<T: Storage> Store<T> {
         if let Some(definition) = &definition {
             self.advance_time_to_name_release(&definition.name);
         }
-        let state = State { bucket: text(&bucket), stack: text(&stack), extras: extras_text(&extras) };
+        let stack_text = new_stack_text(old, &stack);
+        let state = State { bucket: text(&bucket), stack: stack_text, extras: extras_text(&extras) };
         let updated_at = self.stage_state(id, before, Some(state), &mut write)?;
-        let old_entries = self.derive(id, before_update, &mut write)?.entries;
-        let Derived { entries, references } = self.derive(id, (&stack, &bucket), &mut write)?;
-        write.change_entries(old_entries, entries);
-        self.defer_reference_checks(id, references);
+        self.stage_entry_changes(id, before_update, (&stack, &bucket), &mut write)?;
         self.defer_reclass_check_of_left_classes(&pk, &old_stack, &stack);
         self.apply_record(write, id, (&stack, &bucket))
             .and_then(|()| self.change_definition(id, defined_by(&old_stack, &old_bucket), definition))
@@ -184,6 +186,25 @@ impl<T: Storage> Store<T> {
                 )
             })?;
         Ok(updated_at)
+    }
+
+    /// Adds the changes of the index entries of a record to a write set, and defers the check of its
+    /// references.
+    fn stage_entry_changes(
+        &mut self,
+        id: RowId,
+        before: StackAndBucket<'_>,
+        after: StackAndBucket<'_>,
+        write: &mut WriteSet,
+    ) -> Result<()> {
+        if std::ptr::eq(before.0, after.0) && !self.derives_from_bucket(before.0) {
+            return Ok(());
+        }
+        let old_entries = self.derive(id, before, write)?.entries;
+        let Derived { entries, references } = self.derive(id, after, write)?;
+        write.change_entries(old_entries, entries);
+        self.defer_reference_checks(id, references);
+        Ok(())
     }
 
     /// Adds the membership entries of the new stack to a write set, in place of those of the old stack.
@@ -212,6 +233,9 @@ impl<T: Storage> Store<T> {
         old: &Map<String, Value>,
         new: &Map<String, Value>,
     ) {
+        if std::ptr::eq(old, new) {
+            return;
+        }
         let (old, new) = (stack::classes(old), stack::classes(new));
         if old.iter().any(|class| !new.contains(class)) {
             self.defer_reclass_check(pk);
@@ -231,6 +255,14 @@ impl<T: Storage> Store<T> {
     }
 }
 
+/// The text of the new stack of a record. An unchanged stack is not serialized again.
+fn new_stack_text(old: &State, new: &Cow<'_, Map<String, Value>>) -> String {
+    match new {
+        Cow::Borrowed(_) => old.stack.clone(),
+        Cow::Owned(stack) => text(stack),
+    }
+}
+
 /// The stored bucket of an active record.
 fn stored_bucket(row: &Row) -> Result<Map<String, Value>> {
     let state = row.state.as_ref().ok_or_else(|| corruption("an active record without a state"))?;
@@ -247,6 +279,9 @@ fn stale_write(pk: &str, expected: Timestamp, found: Timestamp) -> Error {
 
 /// Merges the stored extras of a record with those of an update, which take precedence.
 fn merge_extras(before: Option<&str>, mut extras: Map<String, Value>) -> Result<Map<String, Value>> {
+    if before.is_none() && extras.is_empty() {
+        return Ok(extras);
+    }
     let mut before = before.map_or(Ok(Map::new()), map)?;
     let value = |key: &str| Some((key.to_owned(), extras.remove(key).or_else(|| before.remove(key))?));
     Ok(EXTRA_KEYS.into_iter().filter_map(value).collect())

@@ -201,7 +201,7 @@ impl<T: Storage> Store<T> {
     pub(super) fn delete_record(&mut self, id: RowId, before: Row) -> Result<()> {
         self.before_delete(&before)?;
         let old = before.state.as_ref().ok_or_else(|| corruption("an active record without a state"))?;
-        let stack = map(&old.stack)?;
+        let stack = self.parsed_stacks.parse(&old.stack)?;
         // The bucket is parsed only if index entries are derived from it.
         let bucket = if self.derives_from_bucket(&stack) { map(&old.bucket)? } else { Map::new() };
         let mut write = self.transaction.empty_set();

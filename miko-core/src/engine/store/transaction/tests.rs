@@ -25,7 +25,7 @@ use crate::storage::sqlite::Sqlite;
 struct Call {
     sharing: CommitSharing,
     rows: usize,
-    /// Each chooses one of the rows. A deferrable call has none.
+    /// Each chooses one of the rows.
     updates: Vec<usize>,
     end: CallEnd,
 }
@@ -67,11 +67,11 @@ fn call() -> impl Strategy<Value = Call> {
     ];
     let end = prop_oneof![4 => Just(CallEnd::Answer), 1 => Just(CallEnd::Error), 1 => Just(CallEnd::Panic)];
     let updates = prop::collection::vec(any::<usize>(), 0..3);
-    (sharing, 0..3_usize, updates, end).prop_map(|(sharing, rows, mut updates, end)| {
-        if sharing == CommitSharing::Deferrable {
-            updates.clear();
-        }
-        Call { sharing, rows, updates, end }
+    (sharing, 0..3_usize, updates, end).prop_map(|(sharing, rows, updates, end)| Call {
+        sharing,
+        rows,
+        updates,
+        end,
     })
 }
 

@@ -1,0 +1,63 @@
+//! Parsed stacks by their text: most records of a class have equal ones.
+
+use std::cell::RefCell;
+use std::collections::HashMap;
+use std::sync::Arc;
+
+use foldhash::fast::RandomState;
+use miko_rpc::Result;
+use serde_json::{Map, Value};
+
+use crate::engine::store::stored_json::map;
+
+/// Stacks with longer texts, in bytes, are not kept. They are rare: they have data of the record.
+const MAX_LENGTH: usize = 256;
+
+/// The most stacks that are kept.
+const MAX_STACKS: usize = 256;
+
+/// The stacks that were parsed last. A stack depends on its text alone, so none is ever out of date.
+#[derive(Debug, Default)]
+pub(super) struct ParsedStacks(RefCell<HashMap<Box<str>, Arc<Map<String, Value>>, RandomState>>);
+
+impl ParsedStacks {
+    /// The stack with a stored text.
+    ///
+    /// # Errors
+    /// `internal`, if the text is not a JSON object.
+    pub(super) fn parse(&self, text: &str) -> Result<Arc<Map<String, Value>>> {
+        let mut stacks = self.0.borrow_mut();
+        if let Some(stack) = stacks.get(text) {
+            return Ok(Arc::clone(stack));
+        }
+        let stack = Arc::new(map(text)?);
+        if text.len() <= MAX_LENGTH {
+            if stacks.len() == MAX_STACKS {
+                stacks.clear();
+            }
+            stacks.insert(text.into(), Arc::clone(&stack));
+        }
+        Ok(stack)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn short_stacks_are_parsed_once_and_their_number_is_bounded() {
+        let stacks = ParsedStacks::default();
+        for number in 0..3 * MAX_STACKS {
+            let text = format!("{{\"x\":{{\"class\":\"a.b/x{number}\"}}}}");
+            let parsed = [(); 2].map(|()| stacks.parse(&text).unwrap());
+            assert!(Arc::ptr_eq(&parsed[0], &parsed[1]));
+            assert_eq!(parsed[0]["x"]["class"], format!("a.b/x{number}"));
+            assert!(stacks.0.borrow().len() <= MAX_STACKS);
+        }
+        let long = format!("{{\"x\":{{\"class\":\"{}\"}}}}", "x".repeat(MAX_LENGTH));
+        let parsed = [(); 2].map(|()| stacks.parse(&long).unwrap());
+        assert!(parsed[0] == parsed[1] && !Arc::ptr_eq(&parsed[0], &parsed[1]));
+        assert!(stacks.parse("[]").is_err());
+    }
+}
