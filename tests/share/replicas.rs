@@ -15,8 +15,18 @@ use crate::harness::Case;
 use crate::random::Random;
 use crate::support::Event;
 
-pub const CASES: &[Case] =
-    &[("what_subscribers_have_read_was_the_state_of_the_database_at_every_seq", at_every_seq)];
+pub const CASES: &[Case] = &[
+    ("what_subscribers_have_read_was_the_state_at_every_seq_in_memory", || {
+        at_every_seq("mikobase.uno/sqlite/memory")
+    }),
+    ("what_subscribers_have_read_was_the_state_at_every_seq_with_history", || {
+        at_every_seq("mikobase.uno/sqlite/memory?temporal=true")
+    }),
+    ("what_subscribers_have_read_was_the_state_at_every_seq_in_a_file", || at_every_seq("counters.db")),
+    ("what_subscribers_have_read_was_the_state_at_every_seq_in_a_worldlet_file", || {
+        at_every_seq("counters.json")
+    }),
+];
 
 const CLASS: &str = "a.b/counter";
 /// A record of this class for each writer that is done.
@@ -217,63 +227,63 @@ fn be_killed(db: &MikobaseClient, run: usize) -> mikobase::Result<Observed> {
     Ok(Observed::new())
 }
 
-fn at_every_seq() {
+/// `backend` is a URL, or the name of a file.
+fn at_every_seq(backend: &str) {
     let seed = crate::random::given_seed().unwrap_or_else(crate::random::fresh_seed);
     let seeds = Random::new(seed);
     let folder = tempfile::tempdir().unwrap();
-    let file = folder.path().join("counters.db");
-    for uds in [Uds::new().unwrap(), Uds::new().unwrap().backend(file.to_str().unwrap()).unwrap()] {
-        let begin = Event::new();
-        // A queue that is small enough to be too small at times.
-        let uds = uds.change_queue(20_000).restart(KILLED);
-        let share = uds
-            .spawn(WORKERS, |db, worker| {
-                let mut random = Random::quiet(seeds.clone().next().wrapping_add(worker.index() as u64));
-                let index = worker.index();
-                if index < WRITERS {
-                    begin.wait();
-                    let written = write(db, &mut random);
-                    // The others end also if it has failed.
-                    db.create(DONE, &json!({}))?;
-                    return Ok(written.map(|()| Observed::new())?);
-                }
-                Ok(match index - WRITERS {
-                    replica if replica < REPLICAS => follow(db, &mut random)?,
-                    _ if index < WORKERS - KILLED => watch(db, &mut random)?,
-                    _ => be_killed(db, worker.run())?,
-                })
-            })
-            .unwrap();
-        let db = share.db().unwrap();
-        let mut replica = Replica::begin(db).unwrap();
-        let mut states = BTreeMap::new();
-        (0..WRITERS).for_each(|_| begin.notify());
-        loop {
-            let is_end = all_writers_are_done(db).unwrap();
-            replica.read(db, |seq, state| drop(states.insert(seq, state.clone()))).unwrap();
-            if is_end {
-                break;
+    let file = folder.path().join(backend);
+    let backend = if backend.contains('/') { backend } else { file.to_str().unwrap() };
+    let uds = Uds::new().unwrap().backend(backend).unwrap();
+    let begin = Event::new();
+    // A queue that is small enough to be too small at times.
+    let uds = uds.change_queue(20_000).restart(KILLED);
+    let share = uds
+        .spawn(WORKERS, |db, worker| {
+            let mut random = Random::quiet(seeds.clone().next().wrapping_add(worker.index() as u64));
+            let index = worker.index();
+            if index < WRITERS {
+                begin.wait();
+                let written = write(db, &mut random);
+                // The others end also if it has failed.
+                db.create(DONE, &json!({}))?;
+                return Ok(written.map(|()| Observed::new())?);
             }
+            Ok(match index - WRITERS {
+                replica if replica < REPLICAS => follow(db, &mut random)?,
+                _ if index < WORKERS - KILLED => watch(db, &mut random)?,
+                _ => be_killed(db, worker.run())?,
+            })
+        })
+        .unwrap();
+    let db = share.db().unwrap();
+    let mut replica = Replica::begin(db).unwrap();
+    let mut states = BTreeMap::new();
+    (0..WRITERS).for_each(|_| begin.notify());
+    loop {
+        let is_end = all_writers_are_done(db).unwrap();
+        replica.read(db, |seq, state| drop(states.insert(seq, state.clone()))).unwrap();
+        if is_end {
+            break;
         }
-        let present =
-            db.by_class(CLASS).unwrap().into_iter().map(|record| (record.pk.clone(), number(&record)));
-        assert_eq!(replica.state, present.collect::<State>());
-        drop(replica);
-        let report = share.join().unwrap();
-        let failed: Vec<_> = report.last_runs().filter_map(|run| run.outcome.fault()).collect();
-        assert!(failed.is_empty(), "{failed:?}");
-        assert_eq!(report.workers().len(), WORKERS + KILLED, "each of those was killed once");
-        let observed: Observed =
-            report.last_runs().flat_map(|run| run.returned().unwrap_or(&Vec::new()).clone()).collect();
-        assert!(observed.len() > 100, "{}", observed.len());
-        for (seq, observer, hashed) in observed {
-            // What was read before the first transaction has the number of an earlier one.
-            let state = states.range(..=seq).next_back().map_or_else(State::new, |(_, state)| state.clone());
-            let expected = match observer {
-                Observer::Replica => hash(&state),
-                Observer::Select(select) => hash(&selected(&state, select)),
-            };
-            assert_eq!(hashed, expected, "{observer:?} at {seq}");
-        }
+    }
+    let present = db.by_class(CLASS).unwrap().into_iter().map(|record| (record.pk.clone(), number(&record)));
+    assert_eq!(replica.state, present.collect::<State>());
+    drop(replica);
+    let report = share.join().unwrap();
+    let failed: Vec<_> = report.last_runs().filter_map(|run| run.outcome.fault()).collect();
+    assert!(failed.is_empty(), "{failed:?}");
+    assert_eq!(report.workers().len(), WORKERS + KILLED, "each of those was killed once");
+    let observed: Observed =
+        report.last_runs().flat_map(|run| run.returned().unwrap_or(&Vec::new()).clone()).collect();
+    assert!(observed.len() > 100, "{}", observed.len());
+    for (seq, observer, hashed) in observed {
+        // What was read before the first transaction has the number of an earlier one.
+        let state = states.range(..=seq).next_back().map_or_else(State::new, |(_, state)| state.clone());
+        let expected = match observer {
+            Observer::Replica => hash(&state),
+            Observer::Select(select) => hash(&selected(&state, select)),
+        };
+        assert_eq!(hashed, expected, "{observer:?} at {seq}");
     }
 }
