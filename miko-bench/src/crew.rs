@@ -1,6 +1,6 @@
 //! A crew: the workers of one peer, each with a socket for its orders.
 
-use std::io::{BufRead, BufReader, Write};
+use std::io::{self, BufRead, BufReader, Write};
 use std::net::Shutdown;
 use std::os::unix::net::UnixStream;
 use std::time::Duration;
@@ -16,7 +16,12 @@ use crate::workload::{Client, Workload};
 /// The time between an order and the start that it names. Every worker has read its order by then and sleeps.
 const START_DELAY: Duration = Duration::from_millis(8);
 
-/// How long a worker may take to connect or to run an order.
+/// How long a worker may take until it is connected, since records are loaded before: a million takes half a
+/// minute beside other load.
+const CONNECT_TIMEOUT: Duration = Duration::from_secs(600);
+
+/// How long a worker may take to run an order, of which the last call may be queued behind those of all
+/// others.
 const RESPONSE_TIMEOUT: Duration = Duration::from_secs(120);
 
 /// Workers that wait for orders. Dropping the crew ends them.
@@ -57,11 +62,17 @@ impl Crew {
     }
 
     /// A crew of running processes; waits until every worker has connected.
-    fn connected(mut sockets: Vec<UnixStream>, processes: Vec<Forked>) -> Result<Self, BoxError> {
-        sockets.iter_mut().try_for_each(|socket| socket.set_read_timeout(Some(RESPONSE_TIMEOUT)))?;
+    fn connected(sockets: Vec<UnixStream>, processes: Vec<Forked>) -> Result<Self, BoxError> {
         let mut crew = Self { sockets: sockets.into_iter().map(BufReader::new).collect(), processes };
+        crew.wait_at_most(CONNECT_TIMEOUT)?;
         crew.read_outcomes()?;
+        crew.wait_at_most(RESPONSE_TIMEOUT)?;
         Ok(crew)
+    }
+
+    /// Sets how long an outcome may take.
+    fn wait_at_most(&self, timeout: Duration) -> io::Result<()> {
+        self.sockets.iter().try_for_each(|socket| socket.get_ref().set_read_timeout(Some(timeout)))
     }
 
     /// Has every worker make calls for `slice`, and compute for `compute` after each call.

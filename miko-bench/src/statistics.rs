@@ -61,7 +61,7 @@ impl Round {
     pub(crate) fn of(workload: Workload, outcomes: &[SliceOutcome]) -> Self {
         let rates = outcomes.iter().map(|outcome| rate(workload, outcome));
         let (slowest, fastest) = rates.clone().fold((f64::MAX, 0.0_f64), |(l, h), v| (l.min(v), h.max(v)));
-        let mut latencies: Vec<u32> =
+        let mut latencies: Vec<u64> =
             outcomes.iter().flat_map(|outcome| &outcome.latencies).copied().collect();
         latencies.sort_unstable();
         let percentile = |part| percentile(&latencies, part) / 1e3;
@@ -81,9 +81,9 @@ fn rate(workload: Workload, outcome: &SliceOutcome) -> f64 {
 }
 
 /// The smallest value such that at least this fraction of all values is at most it.
-fn percentile(sorted: &[u32], part: f64) -> f64 {
+fn percentile(sorted: &[u64], part: f64) -> f64 {
     let rank = (sorted.len() as f64 * part).ceil() as usize;
-    sorted.get(rank.max(1) - 1).map_or(f64::NAN, |&value| f64::from(value))
+    sorted.get(rank.max(1) - 1).map_or(f64::NAN, |&value| value as f64)
 }
 
 #[cfg(test)]
@@ -107,7 +107,7 @@ mod tests {
 
     #[test]
     fn a_percentile_is_a_value_that_occurred() {
-        let sorted: Vec<u32> = (1..=1000).collect();
+        let sorted: Vec<u64> = (1..=1000).collect();
         assert_eq!([0.5, 0.99, 0.999].map(|part| percentile(&sorted, part)), [500.0, 990.0, 999.0]);
         assert_eq!(percentile(&[7], 0.999), 7.0);
     }

@@ -24,7 +24,7 @@ pub(crate) struct Order {
 /// The outcome of an order: the latency of each call and the whole time, in nanoseconds.
 #[derive(Debug, Default, Serialize, Deserialize)]
 pub(crate) struct SliceOutcome {
-    pub(crate) latencies: Vec<u32>,
+    pub(crate) latencies: Vec<u64>,
     /// The time from the start to the end of the last call, which may be later than the end of the order.
     pub(crate) elapsed: u64,
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -78,7 +78,7 @@ fn run_order(order: &Order, client: &mut dyn Client, choice: &mut Choice) -> Sli
         };
         let after = now();
         if counts {
-            outcome.latencies.push(u32::try_from(after - before).unwrap_or(u32::MAX));
+            outcome.latencies.push(after - before);
         }
         before = spin_until_after(after, order.compute);
     }

@@ -1,6 +1,7 @@
 //! Mikobase: a share as a user starts it.
 
-use std::fs;
+mod share;
+
 use std::path::Path;
 use std::task::Poll;
 use std::time::Duration;
@@ -11,15 +12,15 @@ use miko_core::{
     Change, Error, ErrorId, Mikobase, MikobaseExt, Records, Remote, SqliteEngine, Stream, Target, Transaction,
 };
 use miko_macros::mikobase_interface;
-use miko_shared::{BoxError, Returning, Uds};
+use miko_shared::{BoxError, Uds};
 use serde_json::{Value, json};
-use tempfile::TempDir;
 
+use self::share::{Pks, Seat};
 use super::{Peer, Running, Size};
-use crate::crew::{Crew, OrderSockets};
+use crate::crew::Crew;
 use crate::sample::{self, ACCOUNT, Choice, ITEM, MADE};
 use crate::worker::serve_orders;
-use crate::workload::{ACCOUNTS, Client, DELIVERY_TIMEOUT, FOUND, Workload};
+use crate::workload::{Client, DELIVERY_TIMEOUT, FOUND, Workload};
 
 pub(crate) const PEER: Peer = Peer {
     name: "mikobase",
@@ -83,79 +84,28 @@ impl Ping for NoOp {
     }
 }
 
-/// Configures the share of a peer, given a directory on a disk.
-type Configure = fn(Uds, &Path) -> miko_core::Result<Uds>;
-
 fn start(size: Size) -> Result<Option<Running>, BoxError> {
-    share(size, |uds, _| Ok(uds))
+    share::start(size, |uds, _| Ok(uds), connect)
 }
 
 fn start_blocking(size: Size) -> Result<Option<Running>, BoxError> {
-    share(size, |uds, _| Ok(uds.polling(false)))
+    share::start(size, |uds, _| Ok(uds.polling(false)), connect)
 }
 
 fn start_on_file(size: Size) -> Result<Option<Running>, BoxError> {
-    share(size, |uds, directory| uds.backend(&directory.join("records.db").display().to_string()))
+    let in_file =
+        |uds: Uds, directory: &Path| uds.backend(&directory.join("records.db").display().to_string());
+    share::start(size, in_file, connect)
 }
 
-fn share(size: Size, configure: Configure) -> Result<Option<Running>, BoxError> {
-    let crew = Crew::hosted(size.workers, |orders| host_share(configure, size, &orders))?;
-    Ok(Some(Running::alone(crew)))
-}
-
-/// Runs the share, in the host process of the crew. The directory is in /var/tmp, since /tmp may be in
-/// memory.
-fn host_share(
-    configure: Configure,
-    Size { workers, records }: Size,
-    orders: &OrderSockets,
-) -> Result<(), BoxError> {
-    let directory = TempDir::new_in("/var/tmp")?;
-    let pks = directory.path().join("pks");
-    let written = pks.clone();
-    let uds = configure(Uds::new()?, directory.path())?
-        .schema(sample::schema())
-        .returning(Returning::Nothing)
-        .setup(move |server| Ok(fs::write(written, preload(server.db(), records)?.join("\n"))?));
-    let report = uds.mikobase(workers, |db, worker| {
-        let is_first = worker.index() == 0;
-        let mut client = SharedStore { db, pks: read_pks(&pks)?, is_first, open: None, changes: None };
-        let mut choice = Choice::new(worker.index(), workers, records);
-        serve_orders(orders[worker.index()].try_clone()?, &mut client, &mut choice)
-    });
-    report.map_err(Error::from)?.into_returned()?;
-    Ok(())
-}
-
-fn preload(db: &dyn Mikobase, records: usize) -> Result<Vec<String>, BoxError> {
-    let mut pks = Vec::with_capacity(records);
-    for first in (0..records).step_by(1000) {
-        let creations = (first..records.min(first + 1000)).map(|serial| creation(ITEM, serial)).collect();
-        for answer in db.batch(creations, true)? {
-            pks.push(answer?.into_pk()?);
-        }
-    }
-    let account = |number| {
-        json!({"action": "create", "class": ACCOUNT, "pk": sample::account_key(number),
-               "bucket": {"balance": 0}})
-    };
-    for answer in db.batch((0..ACCOUNTS).map(account).collect(), true)? {
-        answer?;
-    }
-    Ok(pks)
-}
-
-fn read_pks(path: &Path) -> Result<Vec<String>, BoxError> {
-    Ok(fs::read_to_string(path)?.lines().map(str::to_owned).collect())
-}
-
-fn creation(class: &str, serial: usize) -> Value {
-    json!({"action": "create", "class": class, "bucket": sample::bucket(serial)})
+fn connect(seat: Seat<'_>) -> Result<Box<dyn Client + '_>, BoxError> {
+    let Seat { db, pks, is_first } = seat;
+    Ok(Box::new(SharedStore { db, pks, is_first, open: None, changes: None }))
 }
 
 struct SharedStore<'d> {
     db: &'d MikobaseClient,
-    pks: Vec<String>,
+    pks: Pks,
     /// Whether this is the first worker, which has transactions open beside the reads of all.
     is_first: bool,
     /// The open transaction, and the reads that it is still to be beside.
@@ -190,17 +140,18 @@ impl SharedStore<'_> {
 
 impl Client for SharedStore<'_> {
     fn read(&mut self, record: usize) -> Result<(), BoxError> {
-        let found = self.db.record_by_pk(&self.pks[record])?.ok_or("a record is gone")?;
+        let found = self.db.record_by_pk(self.pks.get(record)?)?.ok_or("a record is gone")?;
         sample::check(found.bucket.as_str(), record)
     }
 
     fn create(&mut self, serial: usize) -> Result<(), BoxError> {
-        self.db.q0(creation(MADE, serial))?;
+        self.db.q0(json!({"action": "create", "class": MADE, "bucket": sample::bucket(serial)}))?;
         Ok(())
     }
 
     fn read_batch(&mut self, records: &[usize]) -> Result<(), BoxError> {
-        let pks = records.iter().map(|&record| self.pks[record].clone()).collect();
+        let pks = records.iter().map(|&record| Ok(self.pks.get(record)?.to_owned()));
+        let pks = pks.collect::<Result<_, BoxError>>()?;
         for (found, &record) in self.db.records_by_pks(pks)?.into_iter().zip(records) {
             sample::check(found.ok_or("a record is gone")?.bucket.as_str(), record)?;
         }
@@ -208,8 +159,8 @@ impl Client for SharedStore<'_> {
     }
 
     fn query_batch(&mut self, records: &[usize]) -> Result<(), BoxError> {
-        let selects =
-            records.iter().map(|&record| json!({"action": "select", "pk": self.pks[record]})).collect();
+        let select = |&record| Ok(json!({"action": "select", "pk": self.pks.get(record)?}));
+        let selects = records.iter().map(select).collect::<Result<_, BoxError>>()?;
         for (answer, &record) in self.db.batch(selects, false)?.into_iter().zip(records) {
             let found = answer?.into_records()?;
             sample::check(found.first().ok_or("a record is gone")?.bucket.as_str(), record)?;

@@ -27,6 +27,9 @@ pub(crate) const PEER: Peer = Peer {
     start,
 };
 
+/// The number of records that one pipeline sets before the first round.
+const PER_PIPELINE: usize = 1000;
+
 fn start(size: Size) -> Result<Option<Running>, BoxError> {
     let Some(server) = PeerServer::script(include_str!("../../peers/redis.sh"), "socket")? else {
         return Ok(None);
@@ -34,8 +37,12 @@ fn start(size: Size) -> Result<Option<Running>, BoxError> {
     let client =
         redis::Client::open(format!("redis+unix://{}", server.directory().join("socket").display()))?;
     let mut connection = client.get_connection()?;
-    for record in 0..size.records {
-        let () = connection.set(sample::key(record), sample::text(record))?;
+    for first in (0..size.records).step_by(PER_PIPELINE) {
+        let mut pipeline = redis::pipe();
+        for record in first..size.records.min(first + PER_PIPELINE) {
+            pipeline.set(sample::key(record), sample::text(record)).ignore();
+        }
+        pipeline.exec(&mut connection)?;
     }
     let change = super::mikobase::delivered_change()?;
     let crew = Crew::fork(size, |index| {
