@@ -60,6 +60,7 @@ const GOALS: &[Goal] = &[
     goal("Redis GET", TWENTY_WORKERS, Workload::Read, "redis", Bound::Rate(1.0)),
     goal("PostgreSQL", TWENTY_WORKERS, Workload::Read, "postgresql", Bound::Rate(1.3)),
     goal("Manager", TWENTY_WORKERS, Workload::Read, "manager", Bound::Rate(4.0)),
+    goal("a bare `hyper`", TWENTY_WORKERS, Workload::HttpRead, "hyper", Bound::Rate(0.6)),
     goal("Redis SET", TWENTY_WORKERS, Workload::Create, "redis", Bound::Rate(1.0)),
     goal("PostgreSQL", TWENTY_WORKERS, Workload::Create, "postgresql", Bound::Rate(2.5)),
     goal("the SQLite file", TWENTY_WORKERS, Workload::Create, "sqlite-file", Bound::Rate(1.3)),

@@ -18,6 +18,7 @@
 //! | what is measured, how often, how long | [`plan`], [`workload`] |
 //! | the records that all peers store | `sample` |
 //! | the processes: crews, servers, their CPUs | `crew`, `worker`, `process` |
+//! | HTTP, from the side of a worker | `http_client` |
 //! | the time of an empty share; the memory of its server | `lifetime`, `memory` |
 //! | the peers, one file each | `peer/` and `peers/` |
 //! | the results | [`report`], [`statistics`], [`goal`], [`markdown`], [`chart`] |
@@ -27,6 +28,7 @@
 pub mod chart;
 mod crew;
 pub mod goal;
+mod http_client;
 mod lifetime;
 pub mod markdown;
 mod memory;

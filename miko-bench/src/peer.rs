@@ -1,5 +1,6 @@
 //! The peers: the servers that are measured, and the terms of the comparison.
 
+mod hyper;
 mod manager;
 mod mikobase;
 mod postgresql;
@@ -52,6 +53,7 @@ impl Running {
 pub(crate) const ALL: &[Peer] = &[
     mikobase::PEER,
     mikobase::EMPTY,
+    mikobase::HTTP,
     mikobase::BLOCKING,
     mikobase::FILE,
     raw::BLOCKING,
@@ -59,6 +61,7 @@ pub(crate) const ALL: &[Peer] = &[
     tarpc::BOTH,
     tarpc::CLIENT,
     tarpc::SERVER,
+    hyper::PEER,
     redis::PEER,
     postgresql::PEER,
     sqlite_file::PEER,
@@ -66,7 +69,7 @@ pub(crate) const ALL: &[Peer] = &[
 ];
 
 /// How many of [`ALL`] are Mikobase itself.
-const OWN: usize = 2;
+const OWN: usize = 3;
 
 /// Mikobase itself, which is always measured and to which each ratio refers.
 pub(crate) fn ours() -> &'static [Peer] {

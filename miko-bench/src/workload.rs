@@ -32,6 +32,8 @@ pub enum Workload {
     Empty,
     /// One record by its key, any of those that exist before the first round.
     Read,
+    /// [`Read`](Self::Read) by HTTP.
+    HttpRead,
     /// One new record, validated, with one unique and one indexed field.
     Create,
     /// [`BATCH`] reads in one call.
@@ -67,6 +69,7 @@ impl Workload {
     pub const ALL: &[Self] = &[
         Self::Empty,
         Self::Read,
+        Self::HttpRead,
         Self::Create,
         Self::ReadBatch,
         Self::QueryBatch,
@@ -87,6 +90,7 @@ impl Workload {
         match self {
             Self::Empty => "empty",
             Self::Read => "read",
+            Self::HttpRead => "http-read",
             Self::Create => "create",
             Self::ReadBatch => "read-batch",
             Self::QueryBatch => "query-batch",
@@ -108,6 +112,7 @@ impl Workload {
         match self {
             Self::Empty => "an empty call",
             Self::Read => "`record_by_pk`",
+            Self::HttpRead => "`GET /records/{pk}`",
             Self::Create => "`create`",
             Self::ReadBatch => "`records_by_pks` of 32",
             Self::QueryBatch => "`batch` of 32 selects by pk",
@@ -160,6 +165,11 @@ pub(crate) trait Client {
     }
 
     fn read(&mut self, _record: usize) -> Result<(), BoxError> {
+        undeclared()
+    }
+
+    /// Reads a record by HTTP. A peer without records sends what it has.
+    fn http_read(&mut self, _record: usize) -> Result<(), BoxError> {
         undeclared()
     }
 
@@ -240,6 +250,7 @@ pub(crate) fn call(
     let called = match workload {
         Workload::Empty => client.empty(),
         Workload::Read => client.read(choice.record()),
+        Workload::HttpRead => client.http_read(choice.record()),
         Workload::Create => client.create(choice.serial()),
         Workload::ReadBatch => client.read_batch(&std::array::from_fn::<_, BATCH, _>(|_| choice.record())),
         Workload::QueryBatch => client.query_batch(&std::array::from_fn::<_, BATCH, _>(|_| choice.record())),

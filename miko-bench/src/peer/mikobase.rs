@@ -1,5 +1,6 @@
 //! Mikobase: a share as a user starts it.
 
+mod http;
 mod share;
 
 use std::path::Path;
@@ -15,6 +16,7 @@ use miko_macros::mikobase_interface;
 use miko_shared::{BoxError, Uds};
 use serde_json::{Value, json};
 
+pub(super) use self::http::PEER as HTTP;
 use self::share::{Pks, Seat};
 use super::{Peer, Running, Size};
 use crate::crew::Crew;
@@ -99,7 +101,7 @@ fn start_on_file(size: Size) -> Result<Option<Running>, BoxError> {
 }
 
 fn connect(seat: Seat<'_>) -> Result<Box<dyn Client + '_>, BoxError> {
-    let Seat { db, pks, is_first } = seat;
+    let Seat { db, pks, is_first, .. } = seat;
     Ok(Box::new(SharedStore { db, pks, is_first, open: None, changes: None }))
 }
 

@@ -58,6 +58,7 @@ Examples:
   miko bench
   miko bench --workers 1,20 --peers redis --workloads read,create --rounds 7
   miko bench --peers none --svg chart.svg
+  miko bench --peers hyper --workloads http-read --rounds 9
   miko bench --peers postgresql --workloads find,scan --records 1000000
 
 The tables are Markdown. In each round all peers run in turn, so that noise of the machine affects

@@ -31,6 +31,7 @@ pub(super) struct Seat<'d> {
     pub(super) pks: Pks,
     /// Whether this is the first worker, which has transactions open beside the reads of all.
     pub(super) is_first: bool,
+    pub(super) uds: &'d Uds,
 }
 
 /// Starts a share and its workers.
@@ -55,7 +56,7 @@ fn host(
         .returning(Returning::Nothing)
         .setup(move |server| preload(server.db(), records, &written));
     let report = uds.mikobase(workers, |db, worker| {
-        let seat = Seat { db, pks: Pks::read(&pks)?, is_first: worker.index() == 0 };
+        let seat = Seat { db, pks: Pks::read(&pks)?, is_first: worker.index() == 0, uds: &uds };
         let mut client = connect(seat)?;
         let mut choice = Choice::new(worker.index(), workers, records);
         serve_orders(orders[worker.index()].try_clone()?, &mut *client, &mut choice)
