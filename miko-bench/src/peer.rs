@@ -1,6 +1,7 @@
 //! The peers: the servers that are measured, and the terms of the comparison.
 
 mod hyper;
+mod lmdb;
 mod manager;
 mod mikobase;
 mod postgresql;
@@ -65,6 +66,7 @@ pub(crate) const ALL: &[Peer] = &[
     redis::PEER,
     postgresql::PEER,
     sqlite_file::PEER,
+    lmdb::PEER,
     manager::PEER,
 ];
 
