@@ -147,7 +147,7 @@ impl Client for SharedStore<'_> {
     }
 
     fn create(&mut self, serial: usize) -> Result<(), BoxError> {
-        self.db.q0(json!({"action": "create", "class": MADE, "bucket": sample::bucket(serial)}))?;
+        self.db.create(MADE, &sample::bucket(serial))?;
         Ok(())
     }
 

@@ -5,6 +5,7 @@ use std::time::Duration;
 use serde_json::Value;
 
 use crate::diagnostics::{Faults, Place, readers};
+use crate::json;
 use crate::query::edit::{Edit, read_edits};
 use crate::query::request_keys::RequestKeys;
 use crate::query::select::SelectRequest;
@@ -56,13 +57,13 @@ impl ClaimRequest {
         let is_lasting = fields.read("hold", hold).unwrap_or(false);
         let conditions = select?;
         let select = SelectRequest::read_claimed(&conditions, fields.faults);
-        let select_text = Value::Object(conditions).to_string();
+        let select_text = json::text_of(&conditions);
         Some(Self { select, select_text, lease: lease?, wait: wait.unwrap_or_default(), is_lasting })
     }
 
     /// Reads the text of a select again.
     pub(crate) fn select_of_text(text: &str) -> Option<SelectRequest> {
-        let Ok(Value::Object(conditions)) = crate::json::from_text(text) else { return None };
+        let Ok(Value::Object(conditions)) = json::from_text(text) else { return None };
         Some(SelectRequest::read_claimed(&conditions, &mut Faults::default()))
     }
 }
