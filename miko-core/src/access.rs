@@ -5,8 +5,8 @@
 pub enum Access {
     /// None: each is refused with `read-only-connection`.
     ReadOnly,
-    /// Those that add: creates, new classes and files, imports of new pks, and merges. Any other write is
-    /// refused with `action-not-supported`, claims included.
+    /// Writes that only add: creates, new classes and files, imports of new pks, and merges. Any other write
+    /// is refused with `action-not-supported`, claims included.
     AppendOnly,
     /// All.
     #[default]

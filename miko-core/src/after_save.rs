@@ -49,8 +49,8 @@ impl AfterSave {
         self.thread.as_ref().is_none_or(JoinHandle::is_finished)
     }
 
-    /// Calls the listener for the changes that have arrived, and then stops it. Of an engine in this process
-    /// all that is committed has arrived.
+    /// Calls the listener for the changes that have arrived, and then stops it. The changes of an engine in
+    /// this process arrive with their commit; those of a server may still be on their way.
     pub fn finish(mut self) {
         self.end(FINISH);
     }

@@ -13,7 +13,7 @@ use tracing::info;
 /// pipe or a device at `path` is written to directly.
 ///
 /// # Errors
-/// Those of `write`; `storage-full` or `not-writable` with the path, if the file system fails.
+/// The errors of `write`; `storage-full` or `not-writable` with the path, if the file system fails.
 pub fn write(path: &Path, write: impl FnOnce(&mut BufWriter<&File>) -> Result<()>) -> Result<()> {
     let is_special = fs::metadata(path).is_ok_and(|metadata| !metadata.is_file());
     if is_special { write_through(path, write) } else { replace(&resolve_links(path), write).map(drop) }

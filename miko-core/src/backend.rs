@@ -100,8 +100,8 @@ impl Backend {
     /// Opens the engine.
     ///
     /// # Errors
-    /// Those of [`SqliteEngine::open`] and [`WorldletEngine::open`]; also `invalid-backend` for a database in
-    /// memory in mode `r`, and for a worldlet with the size of a cache, which it does not have.
+    /// The errors of [`SqliteEngine::open`] and [`WorldletEngine::open`]; also `invalid-backend` for a
+    /// database in memory in mode `r`, and for a worldlet with the size of a cache, which it does not have.
     pub fn open(&self, mode: Mode) -> Result<Box<dyn Engine>> {
         if matches!(self.location, Location::SqliteMemory | Location::Worldlet(None)) && mode == Mode::Read {
             let message = "a database in memory is empty when it is opened: there is nothing to read";

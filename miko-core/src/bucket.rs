@@ -15,8 +15,8 @@ use crate::json::{self, TextChecker, type_name};
 
 /// The data of a new record, as JSON text: the argument of [`create_many`](crate::Mikobase::create_many).
 ///
-/// It travels and is stored as this text. [`of`](Self::of) makes one of your own types,
-/// `Bucket::from(json!({…}))` of a value.
+/// It travels and is stored as this text. [`of`](Self::of) serializes a value of your own type;
+/// `Bucket::from(json!({…}))` converts a [`Value`].
 ///
 /// It serializes as a string in binary formats, and as the value itself in JSON.
 ///
@@ -49,12 +49,13 @@ impl Bucket {
         Self::checked(bucket, &mut TextChecker::default())
     }
 
-    /// As [`of`](Self::of), for many buckets one after the other.
+    /// As [`of`](Self::of), with a checker that the caller reuses for many buckets.
     pub(crate) fn checked(bucket: &(impl Serialize + ?Sized), checker: &mut TextChecker) -> Result<Self> {
         let text = text_of(bucket)?;
         if checker.check(&text).is_some() {
             return Ok(Self(text));
         }
+        // Parses it, which finds the fault, or writes the text in the form that the checker accepts.
         object_of(&text).map(Self::from)
     }
 
@@ -66,8 +67,8 @@ impl Bucket {
     /// The value of the text.
     ///
     /// # Errors
-    /// `invalid_request`, if the text, which another process has sent, is not JSON, or would not be kept
-    /// exactly.
+    /// `invalid_request`, if the text is not JSON, repeats a key, or has a number that would lose digits.
+    /// Only a text that was received from another process can be so: it is not checked when it is received.
     pub fn to_value(&self) -> Result<Value> {
         let place = Place::Key(&Place::Root, "bucket");
         json::parse(&self.0).map_err(|error| {
@@ -110,9 +111,12 @@ impl From<Map<String, Value>> for Bucket {
 }
 
 impl From<Value> for Bucket {
-    /// A value that is no object, or nests too deep, is refused by the call that gets it.
+    /// A value that is no object, or nests too deep, is refused by the call that gets it: this conversion
+    /// cannot fail.
     fn from(bucket: Value) -> Self {
         if json::too_deep(&bucket) {
+            // To write or drop it recursively could overflow the stack. A smaller value, which also nests too
+            // deep, takes its place and is refused in the same way.
             json::drop_iteratively(bucket);
             return Self(json::too_deep_value().to_string());
         }
@@ -155,7 +159,8 @@ impl<'de> Deserialize<'de> for Bucket {
     }
 }
 
-/// Reads the text, which the engine checks, or a value, as other clients send it.
+/// Reads the text of a bucket, as this library sends it, or the bucket as a value, as clients in other
+/// languages may. The engine checks it later.
 struct BucketVisitor;
 
 impl<'de> Visitor<'de> for BucketVisitor {

@@ -8,7 +8,7 @@ use serde::{Deserialize, Serialize};
 use crate::json::Object;
 use crate::record::Record;
 
-/// What a subscriber is told: that a record has changed, or what [`ChangeOptions`] have asked for.
+/// An item of a subscription: a change of a record, or another event that [`ChangeOptions`] ask for.
 ///
 /// ```
 /// use miko_core::{ChangeKind, Mikobase, MikobaseExt, SqliteEngine};
@@ -32,7 +32,7 @@ pub struct Change {
     /// The number of the transaction that made the change. Numbers grow from one transaction to the next,
     /// with gaps; all changes of a transaction have the same. [`ChangeOptions::after`] resumes after it.
     pub seq: i64,
-    /// What has happened.
+    /// The kind of the change.
     pub kind: ChangeKind,
     /// The pk of the record; empty for [`Synced`](ChangeKind::Synced).
     pub pk: String,
@@ -50,7 +50,7 @@ pub struct Change {
     pub last: bool,
 }
 
-/// What has happened to a record.
+/// The kind of a [`Change`].
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
@@ -91,7 +91,7 @@ impl fmt::Display for ChangeKind {
     }
 }
 
-/// What a subscription is to tell besides the changes of records from now on.
+/// The options of a subscription: its items besides the changes of records from now on.
 ///
 /// ```
 /// use miko_core::{ChangeKind, ChangeOptions, Mikobase, MikobaseExt, SqliteEngine};
@@ -136,7 +136,7 @@ impl ChangeOptions {
     }
 }
 
-/// What the changes of a database may take in memory.
+/// Limits of the memory that a database uses for changes and live queries.
 ///
 /// ```
 /// use miko_core::{ChangeLimits, SqliteEngine};
@@ -150,16 +150,16 @@ pub struct ChangeLimits {
     /// The approximate size in bytes of the last changes, which are kept for those who resume: 16 MiB at
     /// first. With a memory limit of the process it is at most a sixteenth of that.
     pub ring: usize,
-    /// The approximate size in bytes of the changes that a subscriber has not read yet: 4 MiB at first, and
+    /// The approximate size in bytes of the changes that a subscriber has not read yet: 4 MiB by default, and
     /// at most half of the largest answer. Beyond it the oldest are left out, and the subscriber gets the
     /// error `lagged` in their place. With a memory limit of the process it is at most a sixteenth of that.
     pub queue: usize,
     /// The approximate size in bytes of what a [live query](crate::LiveQuery) knows of its result: the pks
-    /// and the sort values of the records, and of a thousand more behind the limit. It is 16 MiB at first.
+    /// and the sort values of the records, and of a thousand more behind the limit. It is 16 MiB by default.
     /// Beyond it the query is refused with `storage-full`, or ends with it. With a memory limit of the
     /// process it is at most a sixteenth of that.
     pub live_query: usize,
-    /// For how long the last changes are kept after the last subscription has ended: 60 s at first.
+    /// For how long the last changes are kept after the last subscription has ended: 60 s by default.
     pub keep: Duration,
 }
 

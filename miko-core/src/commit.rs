@@ -1,8 +1,8 @@
-//! What a commit has changed.
+//! The records that a commit has changed.
 
 use crate::record::Record;
 
-/// What one write has changed. A batch that is atomic is one write, and so is an import.
+/// The changes of one write. A batch that is atomic is one write, and so is an import.
 #[derive(Debug, Clone, PartialEq)]
 #[non_exhaustive]
 pub struct Commit {

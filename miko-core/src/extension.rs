@@ -310,7 +310,7 @@ pub trait MikobaseExt: Mikobase {
     /// ```
     ///
     /// # Errors
-    /// Those of the block; as [`begin`](Mikobase::begin).
+    /// The errors of the block; as [`begin`](Mikobase::begin).
     fn transaction<T>(&self, block: impl FnOnce(&Remote<dyn Transaction>) -> Result<T>) -> Result<T> {
         block(&TransactionBlock::of(self.begin()?).transaction)
     }
@@ -335,7 +335,7 @@ pub trait MikobaseExt: Mikobase {
     /// ```
     ///
     /// # Errors
-    /// Those of the block and of [`commit`](Transaction::commit); as [`begin`](Mikobase::begin).
+    /// The errors of the block and of [`commit`](Transaction::commit); as [`begin`](Mikobase::begin).
     fn transact<T>(&self, mut block: impl FnMut(&Remote<dyn Transaction>) -> Result<T>) -> Result<T> {
         let mut attempts = 1;
         loop {
@@ -488,7 +488,7 @@ pub trait MikobaseExt: Mikobase {
     /// be omitted.
     ///
     /// # Errors
-    /// Those of the select.
+    /// The errors of the select.
     fn count(&self, query: impl Into<Query>) -> Result<usize> {
         Ok(self.select(query)?.count())
     }

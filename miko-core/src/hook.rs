@@ -18,13 +18,13 @@ use crate::save_kind::SaveKind;
 use crate::target::Target;
 use crate::uns;
 
-/// What a hook returns: an error of any type is a veto.
+/// The result of a hook: an error of any type is a veto.
 pub type HookResult = std::result::Result<(), Box<dyn StdError + Send + Sync>>;
 
 /// A hook that runs before a record is saved, for the records of a [`Target`].
 ///
 /// [`LocalEngine::before_save`](crate::LocalEngine::before_save) makes one and adds it to an engine. Clones
-/// are the same hook.
+/// share the closure.
 ///
 /// ```
 /// use miko_core::{Engine, ErrorId, Hook, MikobaseExt, PendingSave, SqliteEngine};
@@ -95,7 +95,8 @@ impl Hook {
         let rejected = |message: String| {
             Error::new(ErrorId::SAVE_REJECTED, message).with("hook", self.name()).with("pk", pk)
         };
-        // The store has changed nothing yet. What a panic leaves of the state of the hook is its own affair.
+        // The store has changed nothing yet. A hook with state of its own has to keep it consistent in a
+        // panic.
         match catch_unwind(AssertUnwindSafe(|| (self.0.run)(save))) {
             Ok(Ok(())) if save.is_too_deep() => {
                 let message = format!("arrays and objects may nest {} deep in a bucket", json::MAX_DEPTH - 1);
@@ -144,14 +145,14 @@ pub struct PendingSave<'s> {
 /// The bucket that is about to be saved.
 pub(crate) enum PendingBucket<'s> {
     Amendable(&'s mut Map<String, Value>),
-    /// Of an import or a merge.
+    /// The record is imported or merged, and may not be amended.
     Fixed(&'s Map<String, Value>),
     /// The record is deleted.
     None,
 }
 
 impl PendingSave<'_> {
-    /// What happens to the record.
+    /// Whether the record is created, updated or deleted.
     pub fn kind(&self) -> SaveKind {
         match (&self.bucket, self.before) {
             (PendingBucket::None, _) => SaveKind::Delete,
@@ -167,6 +168,7 @@ impl PendingSave<'_> {
 
     /// The primary class of the record: the class of the first platter.
     pub fn class(&self) -> &str {
+        // The first member is the shadow.
         let class = self.stack.values().skip(1).find_map(|platter| platter.get("class")?.as_str());
         class.unwrap_or(uns::RECORD)
     }
@@ -200,7 +202,7 @@ impl PendingSave<'_> {
     /// # Errors
     /// `invalid_request`, which names the field that does not fit, or says that the record is deleted.
     pub fn bucket_as<T: DeserializeOwned>(&self) -> Result<T> {
-        Object::from(self.bucket().ok_or_else(has_no_bucket)?).parse()
+        Object::from(self.bucket().ok_or_else(no_bucket_error)?).parse()
     }
 
     /// Whether the bucket may be amended: not if the record is deleted, imported or merged.
@@ -223,7 +225,7 @@ impl PendingSave<'_> {
                                not amended";
                 Err(Error::new(ErrorId::INVALID_REQUEST, message).with("pk", self.pk))
             }
-            PendingBucket::None => Err(has_no_bucket()),
+            PendingBucket::None => Err(no_bucket_error()),
         }
     }
 
@@ -265,6 +267,6 @@ impl fmt::Debug for PendingSave<'_> {
     }
 }
 
-fn has_no_bucket() -> Error {
+fn no_bucket_error() -> Error {
     Error::new(ErrorId::INVALID_REQUEST, "the record is deleted: it has no new bucket")
 }

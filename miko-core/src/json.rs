@@ -1,4 +1,4 @@
-//! JSON: what `miko-rpc` reads without loss, and what Q0 and the store make of it.
+//! JSON: equality, index keys, sums, patches and checks of text, beside the lossless reader of `miko-rpc`.
 //!
 //! Objects that are only passed on (buckets and stacks between the store and a client) stay text, as
 //! [`Object`].
@@ -66,8 +66,8 @@ pub(crate) fn text_length(value: &Value) -> usize {
     counter.0
 }
 
-/// Whether the text of an object surely has at most `max` bytes. Counts an upper bound without writing the
-/// text.
+/// Whether an upper bound of the length of an object's text, which is counted without writing the text, is at
+/// most `max` bytes.
 pub(crate) fn is_text_within(object: &Map<String, Value>, max: usize) -> bool {
     /// The bytes of an escaped byte of a string, as in `\u001f`.
     const ESCAPED: usize = 6;

@@ -79,7 +79,7 @@ pub trait Mikobase: Send + Sync {
     /// types.
     ///
     /// # Errors
-    /// Those of Q0's `create`.
+    /// The errors of Q0's `create`.
     fn create_one(&self, class: &str, bucket: Bucket) -> Result<String>;
 
     /// Edits the bucket of a record: all edits, or none. Each is an object with a `path` and one operation,

@@ -1,10 +1,10 @@
-//! What a write does to a record.
+//! The three ways in which a write saves a record.
 
 use std::fmt;
 
 use serde::{Deserialize, Serialize};
 
-/// What a write does to a record.
+/// Whether a write creates, updates or deletes a record.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(rename_all = "lowercase")]

@@ -168,7 +168,7 @@ pub(crate) type Visitor<'v> = &'v mut dyn FnMut(RecordRef<'_>) -> Result<Control
 /// Receives the records of a select, each with the id of its row.
 pub(crate) type IdVisitor<'v> = &'v mut dyn FnMut(RowId, RecordRef<'_>) -> Result<ControlFlow<()>>;
 
-/// What distinguishes one storage from another.
+/// The properties in which storages differ.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Capabilities {
     /// The URL of the backend without protocol and parameters.
@@ -200,7 +200,7 @@ pub(crate) fn versions(storage: &impl Storage, id: RowId) -> Result<Vec<Row>> {
     Ok(versions)
 }
 
-/// What [`Storage::chunk`] returns, for a chunk that is in memory.
+/// The result of [`Storage::chunk`] for a chunk that is in memory.
 fn chunk_part(chunk: &[u8], offset: u64, max: usize) -> (Vec<u8>, u64) {
     let from = usize::try_from(offset).unwrap_or(usize::MAX).min(chunk.len());
     let to = from.saturating_add(max).min(chunk.len());

@@ -159,7 +159,7 @@ mod tests {
     }
 
     #[test]
-    fn it_reads_what_it_writes() {
+    fn a_target_survives_a_round_trip_through_json() {
         let targets = [Target::all(), Target::pk("a.b/x"), Target::class("a.b/x"), Target::from("x")];
         for target in targets {
             let text = serde_json::to_string(&target).unwrap();

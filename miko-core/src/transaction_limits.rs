@@ -2,8 +2,8 @@
 
 use std::time::Duration;
 
-/// What transactions of a database may take. Beyond a limit of time or memory the transaction is rolled back,
-/// and its next call fails with `transaction-invalidated`.
+/// Limits of the time and memory of transactions. Beyond a limit of time or memory the transaction is rolled
+/// back, and its next call fails with `transaction-invalidated`.
 ///
 /// ```
 /// use std::time::Duration;
@@ -16,16 +16,16 @@ use std::time::Duration;
 /// ```
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct TransactionLimits {
-    /// How long a write waits for its turn while a transaction is open: 90 s at first. Then it fails with
+    /// How long a write waits for its turn while a transaction is open: 90 s by default. Then it fails with
     /// `lock-timeout`.
     pub lock_timeout: Duration,
-    /// How long a transaction may be idle between two calls: 5 s at first. It is rolled back as soon as
+    /// How long a transaction may be idle between two calls: 5 s by default. It is rolled back as soon as
     /// another write waits, or at its next call.
     pub idle: Duration,
-    /// How long a transaction may last: 60 s at first.
+    /// How long a transaction may last: 60 s by default.
     pub total: Duration,
     /// The approximate size of its writes in bytes, with the earlier states of the records that it has
-    /// changed: 64 MiB at first.
+    /// changed: 64 MiB by default.
     pub memory: usize,
 }
 

@@ -9,7 +9,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::record::Record;
 
-/// What has changed in the result of a select that is watched.
+/// A change of the result of a live query.
 ///
 /// Each one is applied to the result that those before it have left: a record that has a `from` is taken
 /// out there, and then the `record` is put in at `index`. [`apply`](Self::apply) does so.
@@ -40,7 +40,7 @@ pub struct ResultChange {
     /// The number of the transaction after which the result is as it is told, as of
     /// [`Change::seq`](crate::Change::seq).
     pub seq: i64,
-    /// What has happened.
+    /// The kind of the change.
     pub kind: ResultChangeKind,
     /// The pk of the record; empty for [`Synced`](ResultChangeKind::Synced).
     pub pk: String,
@@ -55,7 +55,7 @@ pub struct ResultChange {
     pub last: bool,
 }
 
-/// What has happened to a record of a result.
+/// The kind of a [`ResultChange`].
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]

@@ -86,10 +86,10 @@ impl<'t> TextRecord<'t> {
     fn of(pk: &'t str, entry: &CheckedObject<'t>) -> Option<Self> {
         let (mut bucket, mut stack, mut created_at, mut updated_at) = (None, None, None, None);
         let mut last_time: Option<(&str, Timestamp)> = None;
-        for at in 0..entry.len() {
-            let mut time = || match entry.value(at)? {
+        for index in 0..entry.len() {
+            let mut time = || match entry.value(index)? {
                 CheckedValue::Text(text) => {
-                    // Most records were not changed after they were created.
+                    // In most records both times are equal. The text is then parsed only once.
                     let (_, time) = match last_time.filter(|(last, _)| *last == text) {
                         Some(last) => last,
                         None => *last_time.insert((text, text.parse().ok()?)),
@@ -98,9 +98,9 @@ impl<'t> TextRecord<'t> {
                 }
                 _ => None,
             };
-            match entry.key(at)? {
-                "bucket" => bucket = Some(entry.value_text(at)),
-                "stack" => stack = Some(entry.value_text(at)),
+            match entry.key(index)? {
+                "bucket" => bucket = Some(entry.value_text(index)),
+                "stack" => stack = Some(entry.value_text(index)),
                 "created_at" => created_at = Some(time()?),
                 "updated_at" => updated_at = Some(time()?),
                 _ => return None,
@@ -242,7 +242,8 @@ pub(crate) fn read(reader: &mut dyn Read, sink: &mut dyn Sink, faults: &mut Worl
             if fault.line() == 0 {
                 return Err(invalid(&text));
             }
-            // serde_json has not counted the entries that were taken as a whole.
+            // serde_json has not seen the entries that `take_text_records` has read, so its line and column
+            // do not count them.
             let place = |(line, column)| format!(" at line {line} column {column}");
             let position = window.borrow().position_of(fault.line(), fault.column());
             let reason = text.strip_suffix(&place((fault.line(), fault.column()))).unwrap_or(&text);
@@ -352,7 +353,8 @@ impl<'de> Visitor<'de> for WorldletVisitor<'_, '_> {
                                 }
                             }
                         }
-                        // serde_json has read no byte after an object.
+                        // After an object serde_json has read no further byte, so that the next entry starts
+                        // at the window. After a number, for example, it has read one.
                         if text.ends_with('}') {
                             take_text_records(window, &mut checker, *sink)
                         } else {

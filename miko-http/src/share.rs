@@ -51,11 +51,11 @@ pub enum Transport {
 
 impl HttpUds for Uds {
     fn http(self, offered: bool) -> Self {
-        if offered { self.http_with(Http::new(Auth::Peer)) } else { self.beside(None) }
+        if offered { self.http_with(Http::new(Auth::Peer)) } else { self.second_protocol(None) }
     }
 
     fn http_with(self, http: Http) -> Self {
-        self.beside(Some(Rc::new(http)))
+        self.second_protocol(Some(Rc::new(http)))
     }
 
     fn http_path(&self) -> PathBuf {
@@ -64,9 +64,9 @@ impl HttpUds for Uds {
 
     fn transport(self, transport: Transport) -> Self {
         match transport {
-            Transport::Tarpc => self.workers_beside(false),
-            Transport::Http if self.has_protocol_beside() => self.workers_beside(true),
-            Transport::Http => self.http(true).workers_beside(true),
+            Transport::Tarpc => self.workers_use_second_protocol(false),
+            Transport::Http if self.has_second_protocol() => self.workers_use_second_protocol(true),
+            Transport::Http => self.http(true).workers_use_second_protocol(true),
         }
     }
 }

@@ -133,7 +133,8 @@ impl Uds {
     /// `invalid-backend`, listing the known backends.
     pub fn backend(mut self, url: &str) -> Result<Self> {
         let options = self.mikobase_options();
-        // What the options or an earlier URL have switched on or forbidden remains so.
+        // Options and earlier URLs remain in force: `temporal` and `strict` stay switched on, client pks
+        // forbidden, and sizes set, unless this URL has a size of its own.
         let Backend { temporal, strict, client_pks, record_cache_size, columns_size, .. } = options.backend;
         let named: Backend = url.parse()?;
         let (temporal, strict) = (named.temporal || temporal, named.strict || strict);
@@ -166,7 +167,8 @@ impl Uds {
         self
     }
 
-    /// Which writes are taken, once schemas and worldlets are loaded and `setup` has run. At first all are.
+    /// Which writes are accepted, once schemas and worldlets are loaded and `setup` has run. By default all
+    /// are.
     ///
     /// `Access::AppendOnly` takes creates, imports of new pks and merges. Any other write is refused with
     /// `action-not-supported`.
@@ -176,15 +178,15 @@ impl Uds {
         self
     }
 
-    /// How long a write waits for its turn while a transaction of another worker is open: 90 s at first, and
-    /// not beyond the deadline of the call. Then it fails with `lock-timeout`.
+    /// How long a write waits for its turn while a transaction of another worker is open: 90 s by default,
+    /// and not beyond the deadline of the call. Then it fails with `lock-timeout`.
     #[must_use]
     pub fn lock_timeout(mut self, limit: Duration) -> Self {
         self.mikobase_options().transactions.lock_timeout = limit;
         self
     }
 
-    /// How long a transaction may last: 60 s at first. Then it is rolled back, and its next call fails with
+    /// How long a transaction may last: 60 s by default. Then it is rolled back, and its next call fails with
     /// `transaction-invalidated`.
     #[must_use]
     pub fn transaction_limit(mut self, limit: Duration) -> Self {
@@ -192,8 +194,8 @@ impl Uds {
         self
     }
 
-    /// How long a transaction may be idle between two calls: 5 s at first. Then it is rolled back as soon as
-    /// another write waits, and its next call fails with `transaction-invalidated`.
+    /// How long a transaction may be idle between two calls: 5 s by default. Then it is rolled back as soon
+    /// as another write waits, and its next call fails with `transaction-invalidated`.
     #[must_use]
     pub fn transaction_idle(mut self, limit: Duration) -> Self {
         self.mikobase_options().transactions.idle = limit;
@@ -201,22 +203,22 @@ impl Uds {
     }
 
     /// The size of the writes of a transaction in bytes, with the earlier states of the records that it has
-    /// changed: 64 MiB at first. Beyond it the transaction is rolled back, with `transaction-invalidated`.
+    /// changed: 64 MiB by default. Beyond it the transaction is rolled back, with `transaction-invalidated`.
     #[must_use]
     pub fn transaction_memory(mut self, bytes: usize) -> Self {
         self.mikobase_options().transactions.memory = bytes;
         self
     }
 
-    /// The size of the changes that wait for a subscriber, in bytes: 4 MiB at first. Beyond it the oldest are
-    /// left out, and the subscriber gets the error `lagged` in their place.
+    /// The size of the changes that wait for a subscriber, in bytes: 4 MiB by default. Beyond it the oldest
+    /// are left out, and the subscriber gets the error `lagged` in their place.
     #[must_use]
     pub fn change_queue(mut self, bytes: usize) -> Self {
         self.mikobase_options().changes.queue = bytes;
         self
     }
 
-    /// The size of the last changes in bytes, which are kept for subscribers that resume: 16 MiB at first.
+    /// The size of the last changes in bytes, which are kept for subscribers that resume: 16 MiB by default.
     #[must_use]
     pub fn change_ring(mut self, bytes: usize) -> Self {
         self.mikobase_options().changes.ring = bytes;
@@ -224,7 +226,7 @@ impl Uds {
     }
 
     /// The size of what a live query knows of its result, in bytes: the pks and sort values of its records,
-    /// and of a thousand more behind its limit. 16 MiB at first. Beyond it the query is refused, or ends,
+    /// and of a thousand more behind its limit. 16 MiB by default. Beyond it the query is refused, or ends,
     /// with `storage-full`.
     #[must_use]
     pub fn live_query_size(mut self, bytes: usize) -> Self {
@@ -300,9 +302,9 @@ impl Uds {
         self
     }
 
-    /// Runs `setup` once in the server process, before the first worker starts. Its handle has the store, and
-    /// adds [hooks](Server::before_save). It applies to the next share
-    /// on this `Uds` only.
+    /// Runs `setup` once in the server process, before the first worker starts. The handle that it gets reads
+    /// and writes the store, and adds [hooks](Server::before_save). `setup` applies to the next share of this
+    /// `Uds` only.
     #[must_use]
     pub fn setup(mut self, setup: impl FnOnce(&Server<'_>) -> Result<(), BoxError> + 'static) -> Self {
         self.mikobase_options().setup.replace(Some(Box::new(setup)));
@@ -311,7 +313,7 @@ impl Uds {
 
     /// Shares a Mikobase with `n` forked workers and waits until all processes have ended.
     ///
-    /// Each worker runs `block` with a proxy `db` that implements [`Mikobase`]: each call goes to the server
+    /// Each worker runs `work` with a proxy `db` that implements [`Mikobase`]: each call goes to the server
     /// process.
     ///
     /// # Errors
@@ -320,11 +322,11 @@ impl Uds {
     pub fn mikobase<R: Serialize + DeserializeOwned>(
         &self,
         n: usize,
-        block: impl Fn(&MikobaseClient, &Worker) -> Result<R, BoxError>,
+        work: impl Fn(&MikobaseClient, &Worker) -> Result<R, BoxError>,
     ) -> Result<Report<R, Worldlet>, ShareError<R, Worldlet>> {
         // Ctrl-C is noticed from here on, also before the workers run.
         let _interrupt = Interrupt::listen()?;
-        self.spawn(n, block)?.join()
+        self.spawn(n, work)?.join()
     }
 
     /// As [`mikobase`](Self::mikobase), but returns as soon as the workers are started.
@@ -334,7 +336,7 @@ impl Uds {
     pub fn spawn<'b, R: Serialize + DeserializeOwned>(
         &self,
         n: usize,
-        block: impl Fn(&MikobaseClient, &Worker) -> Result<R, BoxError> + 'b,
+        work: impl Fn(&MikobaseClient, &Worker) -> Result<R, BoxError> + 'b,
     ) -> Result<Share<'b, dyn Mikobase, R, Worldlet>> {
         let defaults = MikobaseOptions::default();
         let options = self.interface_options.get().unwrap_or(&defaults);
@@ -357,7 +359,7 @@ impl Uds {
             }
             Ok(SharedEngine { engine, returning: options.returning.clone(), listeners })
         };
-        self.launch(n, open, |bytes| Worldlet(text_of(bytes)), block)
+        self.launch(n, open, |bytes| Worldlet(text_of(bytes)), work)
     }
 }
 
@@ -383,12 +385,13 @@ fn run_setup(setup: Setup, server: &Server<'_>) -> Result<()> {
 }
 
 impl StandaloneServer {
-    /// Serves a Mikobase until the server is told to stop, then writes its final state to `file`, if one is
-    /// named. `database` is the file that the engine has open, if there is one, and how: beside it the
-    /// [name](crate::ServerName) of the server is written. If it cannot be, `ready` gets the reason.
+    /// Serves a Mikobase until the server is told to stop, then writes its final state to `file`, if there is
+    /// one. `database` is the file that the engine has open, if any, with its mode. The
+    /// [name](crate::ServerName) of the server is written beside that file. If that fails, `ready` gets the
+    /// reason, and the server runs without a name.
     ///
     /// # Errors
-    /// Those of [`run`](Self::run); `not-writable` or `storage-full`, if the state cannot be written.
+    /// The errors of [`run`](Self::run); `not-writable` or `storage-full`, if the state cannot be written.
     pub fn run_mikobase(
         mut self,
         engine: Box<dyn Engine>,
@@ -403,7 +406,7 @@ impl StandaloneServer {
         let (name, unnamed) = name.map_or_else(|error| (None, Some(error)), |name| (name, None));
         let served = self.run::<dyn Mikobase, _>(engine, || ready(unnamed))?;
         let delivered = served.deliver(&mut std::io::sink());
-        // Before the engine, which has the lock.
+        // The name is removed before the engine is dropped, which unlocks the database for another server.
         drop(name);
         delivered
     }
@@ -413,7 +416,7 @@ impl StandaloneServer {
 struct SharedEngine {
     engine: Box<dyn Engine>,
     returning: Returning,
-    /// Those that `setup` has registered.
+    /// The listeners that `setup` has registered.
     listeners: RefCell<Vec<AfterSave>>,
 }
 

@@ -63,7 +63,7 @@ use crate::token::Token;
 
 /// The options of a server.
 pub(crate) struct ServeOptions {
-    /// Those with which a process may connect.
+    /// The tokens with which a process may connect.
     pub(crate) tokens: Vec<Token>,
     pub(crate) limits: Limits,
     /// The status that the server publishes to its workers; `None` if polling is disabled.
@@ -76,8 +76,8 @@ pub(crate) struct ServeOptions {
     pub(crate) protocols: Vec<ProtocolSocket>,
 }
 
-/// Serves `service` on `listener`, if there is one, and by other protocols, until `stop` completes and all
-/// input of dead peers has been read.
+/// Serves `service` on `listener`, if there is one, and by other protocols, until `stop` completes. Then
+/// serves all calls that ended processes have sent before their end.
 ///
 /// The listening sockets are closed when `stop` completes, so later connects are refused.
 ///

@@ -18,7 +18,7 @@ use serde::{Deserialize, Serialize};
 use crate::client::Connect;
 use crate::token::Token;
 
-/// What is added to the path of the database.
+/// Appended to the path of the database.
 const SUFFIX: &str = "-server";
 
 /// The most bytes that are read of a name.
@@ -152,7 +152,7 @@ mod tests {
     }
 
     #[test]
-    fn a_name_is_read_by_each_path_of_the_database_until_it_is_dropped() {
+    fn a_server_name_is_found_by_each_path_of_the_database_until_it_is_dropped() {
         let folder = tempfile::tempdir().unwrap();
         let database = database(folder.path());
         let link = folder.path().join("link.db");
@@ -170,7 +170,7 @@ mod tests {
     }
 
     #[test]
-    fn the_name_of_a_later_server_stays() {
+    fn dropping_a_server_name_keeps_that_of_a_later_server() {
         let folder = tempfile::tempdir().unwrap();
         let database = database(folder.path());
         let write = || WrittenName::write(&database, Path::new("s"), &Token::random().unwrap()).unwrap();
@@ -180,7 +180,7 @@ mod tests {
     }
 
     #[test]
-    fn a_file_that_is_waited_for_is_no_name() {
+    fn a_fifo_in_place_of_the_file_is_no_server_name() {
         let folder = tempfile::tempdir().unwrap();
         let database = database(folder.path());
         let path = folder.path().join("crew.db-server");
@@ -198,7 +198,7 @@ mod tests {
     }
 
     #[test]
-    fn what_others_could_have_written_is_no_name() {
+    fn a_file_that_other_users_could_have_written_is_no_server_name() {
         let folder = tempfile::tempdir().unwrap();
         let database = database(folder.path());
         let path = folder.path().join("crew.db-server");

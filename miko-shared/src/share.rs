@@ -6,7 +6,7 @@
 //! | --- | --- | --- |
 //! | parent | `uds`, `running`, `supervisor` | the directory, the children and the reports. Blocking code only: it never starts a runtime |
 //! | server | `server_process` | the shared object and the listening socket |
-//! | worker | `worker_process` | one connection and the block |
+//! | worker | `worker_process` | one connection and the closure |
 //!
 //! # The races
 //!
@@ -43,5 +43,5 @@ pub(crate) use supervisor::Interrupt;
 pub use uds::Uds;
 pub use worker_process::Worker;
 
-/// The error of a worker's block; any error converts into it by `?`.
+/// The error of a worker's closure; any error converts into it by `?`.
 pub type BoxError = Box<dyn std::error::Error + Send + Sync>;

@@ -38,7 +38,7 @@ use crate::token::Token;
 pub struct StandaloneServer {
     signals: SignalFd,
     socket: Option<UnixListener>,
-    /// Those with which a process may connect to the socket.
+    /// The tokens with which a process may connect to the socket.
     tokens: Vec<Token>,
     protocols: Vec<ProtocolSocket>,
     limits: Limits,
@@ -137,7 +137,7 @@ impl StandaloneServer {
     /// accepted.
     ///
     /// # Errors
-    /// Those of `ready`; `internal`, if the system refuses what a server needs.
+    /// The errors of `ready`; `internal`, if the system refuses what a server needs.
     pub fn run<I: Interface + ?Sized, S: Service<I> + 'static>(
         self,
         service: S,

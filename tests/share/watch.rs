@@ -15,7 +15,7 @@ pub const CASES: &[Case] = &[
     ("changes_are_printed_one_per_line_and_resumed", lines),
     ("a_command_is_run_for_each_change", exec),
     ("the_changes_of_a_result_are_printed_one_per_line", result),
-    ("what_cannot_be_watched_is_refused", refused),
+    ("live_queries_of_invalid_selects_are_refused", refused),
 ];
 
 const CLASS: &str = "a.b/thing";

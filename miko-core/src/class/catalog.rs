@@ -69,7 +69,7 @@ impl Catalog {
     /// A copy of the catalog in which definitions are added or replaced, and names are removed.
     ///
     /// # Errors
-    /// Those of [`of`](Self::of).
+    /// The errors of [`of`](Self::of).
     pub(crate) fn with(&self, added: Vec<Definition>, removed: &[String]) -> Result<Self> {
         let changed = ChangedDefinitions {
             catalog: self,

@@ -12,7 +12,7 @@ pub(crate) struct Constraint {
     pub(crate) fields: Vec<FieldPath>,
 }
 
-/// What a constraint requires of the tuple of its fields.
+/// The rule of a constraint for the tuple of its fields.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub(crate) enum ConstraintKind {
     /// No two active records have the same tuple. Tuples with a null are exempt.

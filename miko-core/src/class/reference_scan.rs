@@ -61,6 +61,7 @@ fn collect_from(
             is_file: true,
             pointer,
         })),
+        // A field of a class has an embedded object, or the pk of a record of the class.
         (FieldType::Class(class), Value::String(pk)) => found.push(Reference {
             target: pk.clone(),
             classes: vec![class.clone()],

@@ -54,9 +54,10 @@ impl Class {
     fn field_positions(&self, object: &CheckedObject<'_>) -> Vec<Option<usize>> {
         let mut expected = 0;
         let position = |(name, _): &(String, Field)| {
-            let at = if object.key(expected) == Some(name) { Some(expected) } else { object.position(name) };
-            expected = at.map_or(expected, |at| at + 1);
-            at
+            let index =
+                if object.key(expected) == Some(name) { Some(expected) } else { object.position(name) };
+            expected = index.map_or(expected, |index| index + 1);
+            index
         };
         self.fields.iter().map(position).collect()
     }
@@ -77,17 +78,18 @@ impl Class {
             _ => &[],
         };
         let lacks_default = defaults.iter().any(|(field, _)| positions[*field].is_none());
-        let in_order = positions.iter().flatten().enumerate().all(|(expected, at)| expected == *at);
+        let in_order = positions.iter().flatten().enumerate().all(|(expected, index)| expected == *index);
         if in_order && !lacks_default {
             return None;
         }
         let default_of =
             |field| defaults.iter().find(|(of, _)| *of == field).map(|(_, member)| member.as_str());
         let fields = positions.iter().enumerate();
-        let declared = fields
-            .filter_map(|(field, at)| at.map_or_else(|| default_of(field), |at| Some(object.member(at))));
-        let others = (0..object.len()).filter(|at| !positions.contains(&Some(*at)));
-        let members: Vec<&str> = declared.chain(others.map(|at| object.member(at))).collect();
+        let declared = fields.filter_map(|(field, index)| {
+            index.map_or_else(|| default_of(field), |index| Some(object.member(index)))
+        });
+        let others = (0..object.len()).filter(|index| !positions.contains(&Some(*index)));
+        let members: Vec<&str> = declared.chain(others.map(|index| object.member(index))).collect();
         Some(format!("{{{}}}", members.join(",")))
     }
 
@@ -99,19 +101,19 @@ impl Class {
         positions: &[Option<usize>],
         kind: WriteKind,
     ) -> Option<Vec<(usize, String)>> {
-        for ((_, field), at) in self.fields.iter().zip(positions) {
-            let is_accepted = match at {
+        for ((_, field), index) in self.fields.iter().zip(positions) {
+            let is_accepted = match index {
                 None => !field.required,
-                Some(at) => self.accepts(catalog, field, object, *at, kind)?,
+                Some(index) => self.accepts(catalog, field, object, *index, kind)?,
             };
             if !is_accepted {
                 return None;
             }
         }
         let mut keys = Vec::with_capacity(self.constraints.len());
-        for (at, constraint) in self.constraints.iter().enumerate() {
+        for (index, constraint) in self.constraints.iter().enumerate() {
             match key_in_text(constraint, object)? {
-                Some(key) => keys.push((at, key)),
+                Some(key) => keys.push((index, key)),
                 // Validation refuses it.
                 None if constraint.kind == ConstraintKind::Join => return None,
                 None => {}
@@ -126,12 +128,12 @@ impl Class {
         catalog: &Catalog,
         field: &Field,
         object: &CheckedObject<'_>,
-        at: usize,
+        index: usize,
         kind: WriteKind,
     ) -> Option<bool> {
         let mut faults = FaultList::default();
         let class = &self.definition.name;
-        match object.value(at)? {
+        match object.value(index)? {
             CheckedValue::Null => return Some(!field.required),
             CheckedValue::Text(text) => {
                 if field.collapses() && kind != WriteKind::Import && !is_collapsed(text) {
@@ -173,9 +175,11 @@ fn key_in_text(constraint: &Constraint, object: &CheckedObject<'_>) -> Option<Op
     let mut key = IndexKey::new();
     for path in &constraint.fields {
         let (first, rest) = path.split_first()?;
-        let Some(at) = object.position(first).filter(|at| !object.is_null(*at)) else { return Some(None) };
-        match object.value(at)? {
-            CheckedValue::Text(_) if rest.is_empty() => key.push_string_text(object.value_text(at)),
+        let Some(index) = object.position(first).filter(|index| !object.is_null(*index)) else {
+            return Some(None);
+        };
+        match object.value(index)? {
+            CheckedValue::Text(_) if rest.is_empty() => key.push_string_text(object.value_text(index)),
             CheckedValue::Text(_) | CheckedValue::Null => return Some(None),
             CheckedValue::Other(value) => {
                 let inner = rest.iter().try_fold(&value, |value, name| value.as_object()?.get(name));

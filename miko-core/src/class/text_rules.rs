@@ -1,11 +1,11 @@
-//! What is known of a class for buckets that are checked as text.
+//! Facts about a class that are precomputed for the check of buckets as text.
 
 use serde_json::Value;
 
 use super::field::{Field, FieldType};
 use crate::json;
 
-/// What is known of a class for buckets that are text.
+/// Facts about a class for the check of buckets as text.
 #[derive(Debug, Default)]
 pub(super) struct TextRules {
     /// Whether buckets of the class can be checked as text. They cannot, if the class has references, or
@@ -17,8 +17,8 @@ pub(super) struct TextRules {
 
 impl TextRules {
     pub(super) fn of(fields: &[(String, Field)], is_abstract: bool, holds_references: bool) -> Self {
-        let defaults = fields.iter().enumerate().filter_map(|(at, (name, field))| {
-            Some((at, format!("{}:{}", Value::from(name.as_str()), field.default.as_ref()?)))
+        let defaults = fields.iter().enumerate().filter_map(|(index, (name, field))| {
+            Some((index, format!("{}:{}", Value::from(name.as_str()), field.default.as_ref()?)))
         });
         let is_checkable = !is_abstract
             && !holds_references

@@ -73,9 +73,9 @@ pub struct LocalEngine<T: Storage, V = Committed> {
     /// The size limit of an answer in bytes.
     answer_limit: AtomicUsize,
     view: V,
-    /// Those that callers in this process begin by Q0, and name by ids.
+    /// The transactions that callers in this process begin by Q0, and name by ids.
     transactions: Q0Transactions,
-    /// Those of callers in this process.
+    /// The claims of callers in this process.
     claims: ConnectionClaims<T>,
     /// The transaction whose view it has.
     _transaction: Option<TransactionObject<T>>,
@@ -114,7 +114,7 @@ impl<T: Storage> LocalEngine<T> {
         self
     }
 
-    /// Sets whether a `create` may choose the `pk` of its record, which is so at first. Otherwise it is
+    /// Sets whether a `create` may choose the `pk` of its record, which is so by default. Otherwise it is
     /// refused with `invalid_request`.
     ///
     /// ```

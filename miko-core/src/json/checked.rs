@@ -43,7 +43,7 @@ struct Member {
     kind: Kind,
 }
 
-/// What a value is.
+/// The kind of a value.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Kind {
     Null,
@@ -388,7 +388,7 @@ mod tests {
 
     proptest! {
         #[test]
-        fn what_is_written_passes_and_has_the_members_of_its_value(
+        fn a_text_that_the_writer_wrote_passes_and_has_the_members_of_its_value(
             members in prop::collection::vec(("[a-c\"\u{1}é]{0,3}", value()), 0..6)
         ) {
             let object: Map<String, Value> = members.into_iter().collect();
@@ -409,7 +409,7 @@ mod tests {
         }
 
         #[test]
-        fn what_passes_is_the_same_when_it_is_read_and_written_again(
+        fn a_text_that_passes_is_equal_after_parsing_and_writing(
             object in value().prop_map(|value| json!({"a": value, "b": 1}).to_string()),
             edits in edits(),
         ) {

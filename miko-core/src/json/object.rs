@@ -123,8 +123,9 @@ impl Serialize for Object {
     }
 }
 
-/// Serializes JSON text. `serde_json::to_value` parses a `RawValue` with the reader that reserves some keys.
-/// Text with such a key is therefore parsed by [`reader`] and serialized as a value.
+/// Serializes JSON text; an option, since fields with `serialize_with` may be optional.
+/// `serde_json::to_value` parses a `RawValue` with the reader that reserves some keys. Text with such a key
+/// is therefore parsed by [`reader`] and serialized as a value.
 pub(crate) fn serialize_raw<S: Serializer>(
     raw: &Option<impl Deref<Target = RawValue>>,
     serializer: S,

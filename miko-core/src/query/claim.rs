@@ -33,7 +33,7 @@ pub(crate) struct FinishRequest {
     pub(crate) effect: FinishEffect,
 }
 
-/// What finishing a claim does to its record.
+/// The write to its record that finishes a claim.
 #[derive(Debug)]
 pub(crate) enum FinishEffect {
     /// Nothing: the record was changed before, so that the select of the claim does not find it any more.

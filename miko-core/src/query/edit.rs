@@ -26,7 +26,7 @@ pub(crate) struct Edit {
     pub(crate) operation: Operation,
 }
 
-/// What an edit does at its place.
+/// The operation of an edit on the value at its path.
 #[derive(Debug, Clone, PartialEq)]
 pub(crate) enum Operation {
     /// Replaces the value.

@@ -141,7 +141,7 @@ impl<'s, S: RecordView, F: Fn(&S) -> Result<()>> MatchCollector<'s, S, F> {
     /// Adds a record. Records must be added in order of creation, which breaks ties of the sort.
     ///
     /// # Errors
-    /// Those of `charge`; `storage-full` if the memory limit is reached.
+    /// The errors of `charge`; `storage-full` if the memory limit is reached.
     pub(crate) fn push(&mut self, record: S) -> Result<()> {
         if self.may_discard() {
             memory::charge(record.bucket().len() + size_of::<S>())?;
@@ -160,7 +160,7 @@ impl<'s, S: RecordView, F: Fn(&S) -> Result<()>> MatchCollector<'s, S, F> {
     /// Sorts the records and applies the offset and the limit.
     ///
     /// # Errors
-    /// Those of `charge`.
+    /// The errors of `charge`.
     pub(crate) fn finish(self) -> Result<Vec<S>> {
         let may_discard = self.may_discard();
         let Self { select, matches, limit_plus_offset, charge } = self;

@@ -61,7 +61,7 @@ pub(super) struct FilterReader<'f> {
     pub(super) faults: &'f mut Faults,
     /// All deferred errors: evaluation raises one only if it reaches the faulty part.
     pub(super) deferred: FaultList,
-    /// The number of filters and parts parsed so far.
+    /// The number of filters and parts parsed so far. Storage does not take a select of very many.
     pub(super) size: usize,
     resolver: Resolver,
     /// The nesting of the filter that is being parsed.
@@ -73,7 +73,7 @@ impl<'f> FilterReader<'f> {
         Self { faults, deferred: FaultList::default(), size: 0, resolver: Resolver::default(), depth: 0 }
     }
 
-    /// Parses a filter from its keys. The caller reports unknown keys.
+    /// Parses a filter from its keys. Unknown keys are ignored here; the caller reports them.
     pub(super) fn read<'q>(&mut self, map: &'q Map<String, Value>, context: &ReadContext<'q, '_>) -> Filter {
         self.size += 1;
         let mut filter = Filter {
@@ -259,7 +259,7 @@ impl<'f> FilterReader<'f> {
         let part = read(self);
         let mut inner = std::mem::replace(self.faults, outer);
         self.faults.patterns = std::mem::take(&mut inner.patterns);
-        // Its own list of deferred errors is empty: this reader collects them in `self.deferred`.
+        // Only `hints` can be filled: this reader collects deferred errors in its own list `self.deferred`.
         let (_, hints) = inner.take_deferred();
         let (errors, warnings) = inner.into_parts();
         self.faults.warn_all(warnings);

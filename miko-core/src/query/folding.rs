@@ -37,7 +37,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn texts_are_made_alike() {
+    fn case_and_white_space_are_folded() {
         let cases = [
             (false, false, " A  b\n", " A  b\n"),
             (true, false, " A  ÉΣ\n", " a  éς\n"),

@@ -228,7 +228,7 @@ mod tests {
 
     proptest! {
         #[test]
-        fn each_value_is_found_and_nothing_behind_it(value in value(), other in value()) {
+        fn a_path_finds_each_value_and_nothing_below_a_scalar(value in value(), other in value()) {
             let bucket = json!({"before": other, "a": value, "after": other});
             for text in [bucket.to_string(), serde_json::to_string_pretty(&bucket).unwrap()] {
                 for mut path in paths(&bucket) {
@@ -243,7 +243,7 @@ mod tests {
         }
 
         #[test]
-        fn no_text_makes_it_panic(text in "[\\[\\]{}\",:\\\\a1n ]{0,20}") {
+        fn no_text_makes_the_lookup_panic(text in "[\\[\\]{}\",:\\\\a1n ]{0,20}") {
             for path in [vec![], vec![PathStep::Key("a".to_owned())], vec![PathStep::Index(1)]] {
                 with_value_at(&text, &path, |_| ());
             }

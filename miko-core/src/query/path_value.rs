@@ -58,7 +58,7 @@ impl PathValue {
     }
 }
 
-/// What an allocation takes in addition to its content, in bytes.
+/// The bytes that an allocation takes in addition to its content.
 const ALLOCATION_OVERHEAD: usize = 32;
 
 /// The approximate size of a value in memory. Recursive: values nest at most [`MAX_DEPTH`] deep.

@@ -23,9 +23,9 @@ impl<'f> RequestKeys<'f> {
     }
 
     pub(crate) fn take(&mut self, key: &str) -> Option<Value> {
-        let at = self.remaining.iter().position(|(name, _)| name == key)?;
+        let index = self.remaining.iter().position(|(name, _)| name == key)?;
         // `remove` keeps the order of the other keys, in which they are reported.
-        Some(self.remaining.remove(at).1)
+        Some(self.remaining.remove(index).1)
     }
 
     /// Takes `key` and reports it if it is missing.

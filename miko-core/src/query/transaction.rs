@@ -1,4 +1,4 @@
-//! What a request says of transactions: it begins or ends one, or runs in one.
+//! The keys of a request about transactions: it begins or ends one, or runs in one.
 
 use serde_json::Value;
 
@@ -11,7 +11,7 @@ use crate::query::request_keys::RequestKeys;
 /// The actions on transactions.
 pub(super) const ACTIONS: [&str; 3] = ["transaction", "commit", "rollback"];
 
-/// What a request says of transactions, by their ids.
+/// The request about transactions, which are named by their ids.
 #[derive(Debug, PartialEq)]
 pub(crate) enum TransactionRequest {
     /// Begins one, nested in another one if there is one around it.

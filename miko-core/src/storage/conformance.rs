@@ -203,8 +203,12 @@ fn select_first<S: Storage>(
 ) -> CommitSeq {
     let select = SelectRequest::default();
     let residual_filter_reason = storage.capabilities().residual_filter_reason;
-    let plan =
-        Plan { select: &select, source: AccessPath::Everything, filter: Vec::new(), residual_filter_reason };
+    let plan = Plan {
+        select: &select,
+        access_path: AccessPath::Everything,
+        filter: Vec::new(),
+        residual_filter_reason,
+    };
     let mut found = None;
     run(storage, &plan, &mut |record| {
         found = Some(record.created_at);
@@ -273,9 +277,9 @@ fn records_are_selected_once_each_in_order_of_creation<S: Storage>(create: Creat
         (members(&[7]), vec![]),
         (members(&[]), vec![]),
     ];
-    for (source, expected) in cases {
-        let found = format!("{source:?}");
-        assert_eq!(selected(&storage, source, Vec::new()), expected, "{found}");
+    for (access_path, expected) in cases {
+        let found = format!("{access_path:?}");
+        assert_eq!(selected(&storage, access_path, Vec::new()), expected, "{found}");
     }
     if storage.capabilities().residual_filter_reason.is_none() {
         let names = pks(&["a.b/class-1"]);
@@ -289,7 +293,7 @@ fn a_visitor_may_end_a_select<S: Storage>(create: Create<S>) {
     let select = SelectRequest::default();
     let plan = Plan {
         select: &select,
-        source: AccessPath::Everything,
+        access_path: AccessPath::Everything,
         filter: Vec::new(),
         residual_filter_reason: Some("this is a test"),
     };
@@ -680,11 +684,11 @@ fn constraints() -> Vec<Constraint> {
 }
 
 /// The pks that a select finds.
-fn selected(storage: &impl Storage, source: AccessPath<'_>, filter: Vec<Predicate<'_>>) -> Vec<String> {
+fn selected(storage: &impl Storage, access_path: AccessPath<'_>, filter: Vec<Predicate<'_>>) -> Vec<String> {
     let select = SelectRequest::default();
     let residual_filter_reason = storage.capabilities().residual_filter_reason;
     let mut found = Vec::new();
-    let plan = Plan { select: &select, source, filter, residual_filter_reason };
+    let plan = Plan { select: &select, access_path, filter, residual_filter_reason };
     storage
         .select(&plan, &mut |record| {
             found.push(record.pk.to_owned());

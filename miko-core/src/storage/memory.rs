@@ -132,9 +132,9 @@ impl MemoryTables {
         self.membership.range(first..(class.next(), RowId::default())).map(|((_, row), ())| *row)
     }
 
-    /// The rows of a source, in order of creation, without duplicates.
-    fn rows_of<'s>(&'s self, source: &AccessPath<'_>) -> Box<dyn Iterator<Item = RowId> + 's> {
-        match source {
+    /// The rows of an access path, in order of creation, without duplicates.
+    fn rows_of<'s>(&'s self, access_path: &AccessPath<'_>) -> Box<dyn Iterator<Item = RowId> + 's> {
+        match access_path {
             AccessPath::Everything => Box::new(self.record.range(..).map(|(id, _)| *id)),
             AccessPath::Pks(pks) => {
                 let found: BTreeSet<RowId> =
@@ -278,7 +278,7 @@ impl Storage for MemoryTables {
     }
 
     fn select_with_ids(&self, plan: &Plan<'_>, visit: IdVisitor<'_>) -> Result<()> {
-        for id in self.rows_of(&plan.source) {
+        for id in self.rows_of(&plan.access_path) {
             if let Some(record) = self.record.get(&id).and_then(Row::view)
                 && let ControlFlow::Break(()) = visit(id, record)?
             {
@@ -294,7 +294,7 @@ impl Storage for MemoryTables {
     }
 
     fn explain(&self, plan: &Plan<'_>) -> Result<Explanation> {
-        let scanned = match &plan.source {
+        let scanned = match &plan.access_path {
             AccessPath::Everything => "every record",
             AccessPath::Pks(_) => "the records of some pks",
             AccessPath::Members(_) => "the records of some classes",
@@ -305,7 +305,7 @@ impl Storage for MemoryTables {
             values: Vec::new(),
             plan: vec![format!("SCAN {scanned}")],
             columns: Vec::new(),
-            index: plan.source.index_name(),
+            index: plan.access_path.index_name(),
             residual_filter_reason: plan.residual_filter_reason.map(str::to_owned),
         })
     }

@@ -1,4 +1,4 @@
-//! The simplest storage that is right, for tests: it scans for everything, and a transaction begins with a
+//! The simplest correct storage, for tests: it scans for everything, and a transaction begins with a
 //! copy of all tables.
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
@@ -24,9 +24,9 @@ pub struct NaiveStorage {
     is_temporal: bool,
     /// Whether writes may be answered before their transaction is committed.
     pub(crate) may_defer_commit: bool,
-    /// How the next calls of `apply` fail, if they do.
+    /// For each of the next calls of `apply`: how it fails, if it does.
     pub(crate) apply_failures: VecDeque<Option<InjectedFailure>>,
-    /// Whether the next calls of `commit` fail.
+    /// For each of the next calls of `commit`: whether it fails.
     pub(crate) commit_failures: VecDeque<bool>,
 }
 
@@ -62,7 +62,7 @@ impl NaiveStorage {
     }
 }
 
-fn injected() -> Error {
+fn injected_error() -> Error {
     Error::new(ErrorId::STORAGE_FULL, "this fault is injected by a test")
 }
 
@@ -107,8 +107,8 @@ impl Tables {
 
     fn find_unique(&self, constraint: ConstraintId, value: &str) -> Option<RowId> {
         self.entries.iter().find_map(|entry| match entry {
-            IndexEntry::Unique { constraint: of, value: held, row } => {
-                (*of == constraint && held == value).then_some(*row)
+            IndexEntry::Unique { constraint: entry_constraint, value: entry_value, row } => {
+                (*entry_constraint == constraint && entry_value == value).then_some(*row)
             }
             _ => None,
         })
@@ -122,14 +122,14 @@ impl Tables {
 
     fn members(&self, class: ClassId) -> impl Iterator<Item = RowId> {
         self.entries.iter().filter_map(move |entry| match entry {
-            IndexEntry::Member { class: of, row } if *of == class => Some(*row),
+            IndexEntry::Member { class: entry_class, row } if *entry_class == class => Some(*row),
             _ => None,
         })
     }
 
-    /// The rows that a source has, in order of creation.
-    fn source(&self, source: &AccessPath<'_>) -> BTreeSet<RowId> {
-        match source {
+    /// The rows of an access path, in order of creation.
+    fn rows_of(&self, access_path: &AccessPath<'_>) -> BTreeSet<RowId> {
+        match access_path {
             AccessPath::Everything => self.rows.keys().copied().collect(),
             AccessPath::Pks(pks) => {
                 let named = self.rows.iter().filter(|(_, row)| pks.contains(&row.pk));
@@ -138,11 +138,11 @@ impl Tables {
             AccessPath::Members(classes) => {
                 classes.ids.iter().flat_map(|class| self.members(*class)).collect()
             }
-            AccessPath::Index(lookup) => self.looked_up(lookup),
+            AccessPath::Index(lookup) => self.rows_in_index(lookup),
         }
     }
 
-    fn looked_up(&self, lookup: &IndexLookup) -> BTreeSet<RowId> {
+    fn rows_in_index(&self, lookup: &IndexLookup) -> BTreeSet<RowId> {
         let found = self.entries.iter().filter_map(|entry| match entry {
             IndexEntry::Unique { constraint, value, row }
             | IndexEntry::Indexed { constraint, value, row } => {
@@ -182,8 +182,10 @@ impl Storage for NaiveStorage {
     }
 
     fn commit(&mut self) -> Result<()> {
-        if self.commit_failures.pop_front() == Some(true) || self.before.is_none() {
-            return Err(injected());
+        let is_injected = self.commit_failures.pop_front() == Some(true);
+        // An injected failure may have rolled the transaction back before.
+        if is_injected || self.before.is_none() {
+            return Err(injected_error());
         }
         self.before = None;
         Ok(())
@@ -204,11 +206,11 @@ impl Storage for NaiveStorage {
             None => {}
             Some(InjectedFailure::Incomplete) => {
                 change(&mut self.tables.rows, &write.rows);
-                return Err(injected());
+                return Err(injected_error());
             }
             Some(InjectedFailure::RolledBack) => {
                 self.roll_back();
-                return Err(injected());
+                return Err(injected_error());
             }
         }
         let conflicts: Vec<_> =
@@ -258,9 +260,11 @@ impl Storage for NaiveStorage {
 
     fn find_version(&self, instance_pk: &str) -> Result<Option<(RowId, Row)>> {
         let of = |id: &RowId| Some((*id, self.tables.versions(*id)));
-        let is_it = |version: &Row| version.instance_pk.as_deref() == Some(instance_pk);
+        let is_wanted = |version: &Row| version.instance_pk.as_deref() == Some(instance_pk);
         let found = self.tables.rows.keys().filter_map(of);
-        Ok(found.flat_map(|(id, all)| all.into_iter().map(move |one| (id, one))).find(|(_, row)| is_it(row)))
+        Ok(found
+            .flat_map(|(id, all)| all.into_iter().map(move |one| (id, one)))
+            .find(|(_, row)| is_wanted(row)))
     }
 
     fn definitions(&self) -> Result<Vec<RowId>> {
@@ -268,7 +272,7 @@ impl Storage for NaiveStorage {
     }
 
     fn select_with_ids(&self, plan: &Plan<'_>, visit: IdVisitor<'_>) -> Result<()> {
-        for id in self.tables.source(&plan.source) {
+        for id in self.tables.rows_of(&plan.access_path) {
             if let Some(record) = self.tables.rows.get(&id).and_then(Row::view)
                 && let ControlFlow::Break(()) = visit(id, record)?
             {
@@ -288,7 +292,7 @@ impl Storage for NaiveStorage {
             values: Vec::new(),
             plan: vec!["SCAN everything".to_owned()],
             columns: Vec::new(),
-            index: plan.source.index_name(),
+            index: plan.access_path.index_name(),
             residual_filter_reason: plan.residual_filter_reason.map(str::to_owned),
         })
     }

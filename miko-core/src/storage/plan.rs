@@ -12,15 +12,15 @@ use crate::query::{PathTest, SelectRequest};
 #[derive(Debug)]
 pub(crate) struct Plan<'q> {
     pub(crate) select: &'q SelectRequest,
-    pub(crate) source: AccessPath<'q>,
-    /// What each record of the source must fulfil: all of these.
+    pub(crate) access_path: AccessPath<'q>,
+    /// The predicates that each record of the access path must satisfy.
     pub(crate) filter: Vec<Predicate<'q>>,
     /// Why storage cannot filter alone; `None` if it can. Otherwise it returns candidates, which the
     /// evaluator filters, sorts and limits.
     pub(crate) residual_filter_reason: Option<&'static str>,
 }
 
-/// The source of the records of a select.
+/// How storage finds the records that a select may return.
 #[derive(Debug)]
 pub(crate) enum AccessPath<'q> {
     Everything,
@@ -63,9 +63,10 @@ pub(crate) struct IndexLookup {
 }
 
 impl<'q> Plan<'q> {
-    /// Finds all records of a source. `everything` is an empty request, which has no order and no limit.
-    pub(crate) fn of_source(everything: &'q SelectRequest, source: AccessPath<'q>) -> Self {
-        Self { select: everything, source, filter: Vec::new(), residual_filter_reason: None }
+    /// A plan for all records of an access path. `everything` is an empty request, which has no order and no
+    /// limit.
+    pub(crate) fn of_access_path(everything: &'q SelectRequest, access_path: AccessPath<'q>) -> Self {
+        Self { select: everything, access_path, filter: Vec::new(), residual_filter_reason: None }
     }
 }
 

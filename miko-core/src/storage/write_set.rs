@@ -1,4 +1,4 @@
-//! What a write does to the tables, as data.
+//! Write sets: the changes of a write to the tables, as data.
 
 use serde_json::Value;
 
@@ -6,8 +6,8 @@ use super::ids::{ClassId, ConstraintId, FileId, RowId};
 use super::row::{ClaimRow, FileRow, Row};
 use crate::class::Constraint;
 
-/// What one write does to the tables. If it has a conflict, nothing is applied. After an error a part of it
-/// may be applied.
+/// The changes of one write to the tables. If it has a conflict, nothing is applied. After an error a part of
+/// it may be applied.
 ///
 /// The engine decides what a write does, storage applies it. A write set also has what it replaces, so that
 /// its [`inverse`](Self::inverse) undoes it, or the part of it that was applied.
@@ -28,7 +28,7 @@ pub(crate) struct WriteSet {
     pub(crate) others: Option<Box<OtherChanges>>,
 }
 
-/// What few writes change.
+/// The changes to tables that few writes change.
 #[derive(Debug, Clone, Default, PartialEq)]
 pub(crate) struct OtherChanges {
     /// Only in a temporal database: records to add to those that are or ever were definitions. None is
@@ -71,7 +71,7 @@ impl<K, V> RowChange<K, V> {
     }
 }
 
-/// What the tables say of a record outside its row. All of it can be derived from the record and its classes.
+/// A row of another table that belongs to a record. It can be derived from the record and its classes.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub(crate) enum IndexEntry {
     /// The record is a member of a class.
@@ -164,7 +164,7 @@ impl OtherChanges {
         self.files.iter_mut().for_each(RowChange::invert);
         self.chunks.iter_mut().for_each(RowChange::invert);
         self.metadata.iter_mut().for_each(RowChange::invert);
-        // That a record once was a definition makes no difference if it has no version that is one.
+        // A record may remain listed as a former definition: without a version that is one it has no effect.
         self.definitions.clear();
     }
 }

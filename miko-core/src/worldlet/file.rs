@@ -146,15 +146,16 @@ fn read_mime(value: Value, place: &Place<'_>, faults: &mut Faults) -> Option<Val
     Some(value)
 }
 
-/// Reads an entry of `of`. `take_keys` removes the known keys; each remaining key is a fault.
+/// Reads an entry of the top-level key `section`. `take_keys` removes the known keys; each remaining key is a
+/// fault.
 fn read<T>(
-    of: &str,
+    section: &str,
     key: &str,
     text: &str,
     faults: &mut WorldletFaults,
     take_keys: impl FnOnce(&mut Map<String, Value>, &Place<'_>, &mut Faults) -> Option<T>,
 ) -> Option<T> {
-    entry::read((of, key), text, faults, |value, place, faults| {
+    entry::read((section, key), text, faults, |value, place, faults| {
         let Value::Object(mut parts) = value else {
             faults.refuse(place.wrong_type("an object", &value));
             return None;

@@ -31,7 +31,7 @@ const CLASS_KEYS: [&str; 3] = ["class", "classes", "stack"];
 const CUSTOM_CLASSES: &str = "custom_classes";
 
 /// The classes whose records have the compact form with `value`.
-const COMPACT: [&str; 3] = [uns::REFERENCE, uns::FILE_REFERENCE, uns::FILE];
+const CLASSES_WITH_VALUE: [&str; 3] = [uns::REFERENCE, uns::FILE_REFERENCE, uns::FILE];
 
 /// The stored stack of a record that is exported as a bare value.
 const BARE_STACK: &str = r#"{"shadow":{},"value":{"class":"puck.uno/value"}}"#;
@@ -124,16 +124,20 @@ fn class_of(parts: &Map<String, Value>) -> Option<&str> {
     uns::parse(parts.get("class")?.as_str()?).ok()
 }
 
+/// Takes `bucket`, or makes one of `value`. An empty object, which has no other key either, is a record with
+/// an empty bucket. `None` if there is a fault.
 pub(super) fn take_bucket(
     parts: &mut Map<String, Value>,
     place: &Place<'_>,
     faults: &mut Faults,
 ) -> Option<Map<String, Value>> {
     if let Some(value) = parts.shift_remove("value") {
-        if !class_of(parts).is_some_and(|class| COMPACT.contains(&class)) || parts.contains_key("bucket") {
+        if !class_of(parts).is_some_and(|class| CLASSES_WITH_VALUE.contains(&class))
+            || parts.contains_key("bucket")
+        {
             let message = format!(
                 "`value` is allowed only with one of the classes {}, and without `bucket`",
-                COMPACT.join(", ")
+                CLASSES_WITH_VALUE.join(", ")
             );
             faults.refuse(Place::Key(place, "value").fault(message));
             return None;
@@ -154,6 +158,7 @@ pub(super) fn take_bucket(
     }
 }
 
+/// Takes the classes of a record, in any of the forms. `None` if there is a fault.
 pub(super) fn take_stack(
     parts: &mut Map<String, Value>,
     place: &Place<'_>,

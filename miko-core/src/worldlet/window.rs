@@ -19,14 +19,15 @@ pub(super) struct Window<'r> {
     text: String,
     /// The number of bytes of `text` that were taken.
     taken: usize,
-    /// What follows the text: half a character, or what is not UTF-8.
+    /// The bytes after the text: an incomplete character, or bytes that are not UTF-8.
     rest: VecDeque<u8>,
     /// Whether the reader has no more bytes.
     has_ended: bool,
     /// The error of the reader, until the bytes before it are taken.
     failure: Option<io::Error>,
-    /// What was read so far, without the entries that were taken as a whole, and with them.
+    /// The position of serde_json, which has not seen the entries that were taken as a whole.
     read: Position,
+    /// The position with these entries.
     all: Position,
     /// Both after the last of those entries.
     last_entry: (Position, Position),

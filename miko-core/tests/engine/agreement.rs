@@ -673,7 +673,7 @@ proptest! {
     }
 
     #[test]
-    fn all_three_give_the_same_records_in_the_same_order(records in records(), request in request()) {
+    fn sql_evaluator_and_model_agree(records in records(), request in request()) {
         prop_assert!(SCHEMA.accepts(&request), "the schema refuses {}", request);
         let (db, model) = stored(&records);
         let pks = agreed(&db, &request)

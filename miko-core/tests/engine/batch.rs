@@ -7,7 +7,7 @@ use serde_json::{Value, json};
 use crate::support::{buckets, cases, create, db, export, sqlite_in_memory};
 
 #[test]
-fn each_for_itself_or_all_or_none() {
+fn a_batch_is_atomic_or_runs_each_request_by_itself() {
     let db = db();
     let pk = create(&db, json!({"n": 0}));
     let queries = vec![
@@ -55,7 +55,7 @@ fn a_batch_of_too_many_requests_is_refused_as_a_whole() {
     for (found, atomic) in
         [(MAX_BATCH_REQUESTS + 1, true), (MAX_BATCH_REQUESTS + 1, false), (1_000_000, false)]
     {
-        // The first requests could be run. The others cost little to send.
+        // The first requests are valid. The others are as short as possible.
         let mut requests = vec![json!({"action": "create", "bucket": {}}); 10];
         requests.resize(found, Value::Null);
         let error = db.batch(requests, atomic).unwrap_err();
@@ -68,8 +68,8 @@ fn a_batch_of_too_many_requests_is_refused_as_a_whole() {
     assert_eq!(db.batch(vec![Value::Null; MAX_BATCH_REQUESTS], false).unwrap().len(), MAX_BATCH_REQUESTS);
 }
 
-/// A limited database with 100 records of 1 kB.
-fn limited(bytes: usize) -> SqliteEngine {
+/// A database with 100 records of 1 kB, which refuses answers of more than `bytes`.
+fn with_answer_limit(bytes: usize) -> SqliteEngine {
     let db = sqlite_in_memory();
     let bucket = json!({"text": "x".repeat(1000)});
     for _ in 0..100 {
@@ -85,11 +85,12 @@ proptest! {
     /// The limit applies to the size of the whole answer, of any kind.
     #[test]
     fn an_answer_is_refused_as_soon_as_it_is_too_large(limit in 0..200_000_usize, parts in 1..4_usize) {
-        let db = limited(limit);
+        let db = with_answer_limit(limit);
         let select = json!({"action": "select", "limit": 50});
         let is_full = |result: Result<(), Error>| {
             result.is_err_and(|error| error.is(ErrorId::REQUEST_TOO_LARGE))
         };
+        // A record takes between 1,000 and 1,300 bytes of an answer.
         let fits = |records: usize| limit > records * 1_300;
         let is_beyond = |records: usize| limit < records * 1_000;
         let answers = [
@@ -100,8 +101,8 @@ proptest! {
         ];
         for (records, answer) in answers {
             prop_assert!(!fits(records) || answer.is_ok(), "{records} records fit into {limit}");
-            let is_right = !is_beyond(records) || is_full(answer);
-            prop_assert!(is_right, "{records} records are too many for {limit}");
+            let is_refused = is_full(answer);
+            prop_assert!(!is_beyond(records) || is_refused, "{records} records are too many for {limit}");
         }
         // Streams have no limit.
         prop_assert_eq!(db.iter(json!({})).unwrap().count(), 100);
@@ -109,8 +110,8 @@ proptest! {
 }
 
 #[test]
-fn failed_requests_count_for_the_limit_and_the_error_has_the_number_of_those_run() {
-    let db = limited(2_000);
+fn errors_of_failed_requests_count_for_the_answer_limit_whose_error_says_how_many_requests_ran() {
+    let db = with_answer_limit(2_000);
     let create = json!({"action": "create", "class": "foo.com/new", "bucket": {}});
     let mut queries = vec![create];
     queries.extend(vec![json!(null); 1_000]);

@@ -159,7 +159,7 @@ fn a_group_of_calls_is_delivered_after_its_commit() {
 }
 
 #[test]
-fn an_engine_that_is_opened_again_tells_what_it_does_not_have() {
+fn an_engine_that_is_opened_again_refuses_to_resume_after_earlier_changes() {
     fn check<E: Engine>(open: impl Fn() -> E) {
         let db = open();
         let mut changes = db.listen(CLASS).unwrap();

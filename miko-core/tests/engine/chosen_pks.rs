@@ -3,7 +3,7 @@
 use miko_core::{ErrorId, Mikobase, backend};
 use serde_json::{Value, json};
 
-use crate::support::{db, export, failure, ids, plain, read, run, sqlite_in_memory};
+use crate::support::{db, export, failure, ids, non_temporal, read, run, sqlite_in_memory};
 
 fn create(pk: &str, bucket: Value) -> Value {
     json!({"action": "create", "pk": pk, "bucket": bucket})
@@ -24,7 +24,7 @@ fn a_record_has_the_pk_that_its_creator_chose() {
 }
 
 #[test]
-fn a_pk_is_given_once() {
+fn a_pk_in_use_is_refused_also_after_its_record_was_deleted() {
     let db = db();
     run(&db, create("kirk", json!({})));
     let generated = run(&db, json!({"action": "create", "bucket": {}}));
@@ -56,7 +56,7 @@ fn a_batch_refers_to_its_own_records() {
 
 /// The pks that a database gives out in one millisecond count upwards, so the next one could be guessed.
 #[test]
-fn a_guess_of_the_next_pk_does_not_keep_it_from_being_given_out() {
+fn a_caller_that_takes_the_next_pks_does_not_make_creates_fail() {
     let db = db();
     for _ in 0..50 {
         let last = run(&db, json!({"action": "create", "bucket": {}}));
@@ -70,12 +70,12 @@ fn a_guess_of_the_next_pk_does_not_keep_it_from_being_given_out() {
 }
 
 #[test]
-fn such_records_are_exported_and_imported() {
-    let db = plain();
+fn records_with_chosen_pks_are_exported_and_imported() {
+    let db = non_temporal();
     run(&db, create("kirk", json!({"n": 1})));
     run(&db, create("0", json!({"to": "kirk"})));
     let text = export(&db);
-    let other = plain();
+    let other = non_temporal();
     other.read_worldlet(&mut text.as_bytes(), false).unwrap();
     assert_eq!(export(&other), text);
     assert_eq!(ids(&failure(&other, create("kirk", json!({})))), [ErrorId::PK_IN_USE]);

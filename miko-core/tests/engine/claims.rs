@@ -225,7 +225,7 @@ fn a_wait_ends_without_a_record() {
 }
 
 #[test]
-fn many_that_wait_get_a_record_each() {
+fn each_of_many_waiting_calls_gets_a_record_of_its_own() {
     let db = db();
     thread::scope(|scope| {
         let workers: Vec<_> = (0..8)
@@ -308,7 +308,7 @@ fn claims_of_a_batch_that_fails_are_undone() {
 }
 
 #[test]
-fn what_cannot_be_claimed_is_refused() {
+fn claims_of_invalid_selects_are_refused() {
     let db = db();
     let wait = json!({"action": "claim", "select": {"class": CLASS}, "lease": 1, "wait": 1});
     let error = db.batch(vec![wait.clone()], true).unwrap_err();

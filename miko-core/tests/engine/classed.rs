@@ -11,9 +11,9 @@ pub(crate) fn db() -> Db {
     Db(crate::support::db())
 }
 
-/// The same, without history.
-pub(crate) fn plain() -> Db {
-    Db(crate::support::plain())
+/// As [`db`], but never temporal.
+pub(crate) fn non_temporal() -> Db {
+    Db(crate::support::non_temporal())
 }
 
 /// Creates a record of a class and returns its pk.

@@ -76,13 +76,14 @@ fn a_definition_that_is_not_well_formed_is_refused_with_every_fault() {
 }
 
 #[test]
-fn a_definition_that_nothing_can_fulfil_is_refused_with_the_rule() {
+fn a_definition_that_no_value_satisfies_is_refused_with_the_contradictory_rule() {
     let of = |field: Value| json!({"name": "a.b/c", "fields": {"f": field}});
     let number = |rules: Value| {
         let mut field = json!({"class": "number"});
         field.as_object_mut().unwrap().extend(rules.as_object().unwrap().clone());
         field
     };
+    // `gte` and `lte` are other spellings of `min` and `max`, `enum` of `one_of`. The first one is reported.
     let refused = [
         (number(json!({"min": 2, "max": 1})), "min"),
         (number(json!({"gt": 1, "lt": 1})), "gt"),
@@ -121,7 +122,7 @@ fn a_definition_that_nothing_can_fulfil_is_refused_with_the_rule() {
         let error = db().0.import_schema(schema).unwrap_err();
         assert_eq!(rules_broken(&error), [rule], "{field}: {error}");
     }
-    let taken = [
+    let accepted = [
         number(json!({"min": 1, "max": 1.0})),
         number(json!({"gt": 1, "lt": 2})),
         number(json!({"gt": 1, "lt": 3, "integer_only": true})),
@@ -133,13 +134,13 @@ fn a_definition_that_nothing_can_fulfil_is_refused_with_the_rule() {
         json!({"default": null}),
         json!({"class": "a.b/c", "default": {"f": 1}}),
     ];
-    for field in taken {
+    for field in accepted {
         define(&db(), of(field.clone())).unwrap_or_else(|error| panic!("{field}: {error}"));
     }
 }
 
 #[test]
-fn both_spellings_of_the_classes_of_a_target_count() {
+fn a_reference_may_have_targets_of_allowed_class_and_of_allowed_classes() {
     let db = db();
     let field =
         json!({"class": "puck.uno/reference", "allowed_class": "a.b/one", "allowed_classes": ["a.b/two"]});
@@ -226,19 +227,19 @@ fn a_select_by_class_finds_its_subclasses() {
     ] {
         define(&db, definition).unwrap();
     }
-    let made: Vec<String> = ["a.b/captain", "a.b/person", "a.b/officer", "a.b/other"]
+    let created: Vec<String> = ["a.b/captain", "a.b/person", "a.b/officer", "a.b/other"]
         .map(|class| create(&db, class, json!({})).unwrap())
         .into();
     let found =
         |class: &str| -> Vec<String> { db.by_class(class).into_iter().map(|record| record.pk).collect() };
-    assert_eq!(found("a.b/person"), made[..3]);
-    assert_eq!(found("a.b/officer"), [made[0].clone(), made[2].clone()]);
-    assert_eq!(found("a.b/captain"), made[..1]);
-    assert_eq!(found("a.b/other"), made[3..]);
+    assert_eq!(found("a.b/person"), created[..3]);
+    assert_eq!(found("a.b/officer"), [created[0].clone(), created[2].clone()]);
+    assert_eq!(found("a.b/captain"), created[..1]);
+    assert_eq!(found("a.b/other"), created[3..]);
     // A change of inheritance changes the result.
     let officer = db.by_path("puck.uno/class", json!(["name", "a.b/officer"]));
     db.update(&officer[0], json!({"name": "a.b/officer"})).unwrap();
-    assert_eq!(found("a.b/person"), made[1..2]);
+    assert_eq!(found("a.b/person"), created[1..2]);
 }
 
 #[test]

@@ -9,10 +9,10 @@ use crate::support::{Local, cases, db};
 /// The number of values of the field `kind`.
 const KINDS: u64 = 12;
 
-/// The numbers choose among the records that were created.
+/// A `usize` chooses one of the existing records: see [`Run::index`].
 #[derive(Debug, Clone)]
 enum Step {
-    /// In the subclass or in the class, with a kind.
+    /// Creates a record of the subclass or of the base class, with a kind.
     Create(bool, u64),
     Update(usize, u64),
     Delete(usize),
@@ -35,8 +35,8 @@ enum Step {
     Reclass(usize),
     /// Imports a new record, and one in place of another if there is one.
     Import(usize, u64),
-    /// Gives a class another parent and back.
-    Move,
+    /// Moves the subclass below another class, or back.
+    MoveSubclass,
 }
 
 fn step() -> impl Strategy<Value = Step> {
@@ -54,7 +54,7 @@ fn step() -> impl Strategy<Value = Step> {
         3 => (any::<bool>(), kind()).prop_map(|(is_sub, kind)| Step::Last(is_sub, kind)),
         1 => record().prop_map(Step::Reclass),
         1 => (record(), kind()).prop_map(|(record, kind)| Step::Import(record, kind)),
-        1 => Just(Step::Move),
+        1 => Just(Step::MoveSubclass),
     ]
 }
 
@@ -107,15 +107,18 @@ impl Run {
         json!({"kind": format!("kind {kind}"), "shelf": kind % 2, "serial": self.serial})
     }
 
+    /// The index of the record that a number chooses; `None` if there are no records.
     fn index(&self, record: usize) -> Option<usize> {
         record.checked_rem(self.records.len())
     }
 
-    fn set(&mut self, index: usize, kind: u64) {
+    /// Expects that a record was written with the kind and the last serial.
+    fn expect_written(&mut self, index: usize, kind: u64) {
         (self.records[index].kind, self.records[index].serial) = (kind, self.serial);
     }
 
-    fn added(&mut self, pk: String, is_sub: bool, kind: u64) {
+    /// Expects a new record with the kind and the last serial.
+    fn expect_new(&mut self, pk: String, is_sub: bool, kind: u64) {
         self.records.push(Expected { pk, is_sub, kind, serial: self.serial });
     }
 
@@ -146,13 +149,13 @@ impl Run {
             Step::Create(is_sub, kind) => {
                 let bucket = self.bucket(kind);
                 let pk = self.db.create(class(is_sub), &bucket).unwrap();
-                self.added(pk, is_sub, kind);
+                self.expect_new(pk, is_sub, kind);
             }
             Step::Update(record, kind) => {
                 let Some(index) = self.index(record) else { return };
                 let bucket = self.bucket(kind);
                 self.db.update(&self.records[index].pk, &bucket).unwrap();
-                self.set(index, kind);
+                self.expect_written(index, kind);
             }
             Step::Delete(record) => {
                 let Some(index) = self.index(record) else { return };
@@ -173,14 +176,14 @@ impl Run {
             Step::Last(is_sub, kind) => self.last(is_sub, kind),
             Step::Reclass(record) => self.reclass(record),
             Step::Import(record, kind) => self.import(record, kind),
-            Step::Move => {
+            Step::MoveSubclass => {
                 self.is_moved = !self.is_moved;
                 self.define();
             }
         }
     }
 
-    /// The serial stays, which no other record may have had meanwhile in the other class.
+    /// Moves a record to the other class. Its serial, which no other record ever has, is valid there too.
     fn reclass(&mut self, record: usize) {
         let Some(index) = self.index(record) else { return };
         let record = &mut self.records[index];
@@ -192,14 +195,14 @@ impl Run {
     fn import(&mut self, replaced: usize, kind: u64) {
         let (new, bucket) = (uuid::Uuid::now_v7().to_string(), self.bucket(kind));
         let mut records = json!({ &new: {"class": class(kind.is_multiple_of(2)), "bucket": bucket} });
-        self.added(new, kind.is_multiple_of(2), kind);
+        self.expect_new(new, kind.is_multiple_of(2), kind);
         if let Some(index) = self.index(replaced) {
             let bucket = self.bucket(kind);
             let Expected { pk, is_sub, .. } = &mut self.records[index];
             if records.get(&*pk).is_none() {
                 *is_sub = kind.is_multiple_of(3);
                 records[&*pk] = json!({"class": class(*is_sub), "bucket": bucket});
-                self.set(index, kind);
+                self.expect_written(index, kind);
             }
         }
         let worldlet = json!({ "records": records }).to_string();
@@ -247,9 +250,10 @@ impl Run {
         assert_eq!(answers.is_err(), fails);
         let Ok(answers) = answers else { return };
         let created = answers[1].clone().unwrap().into_pk().unwrap();
-        self.set(updated, kind);
+        self.expect_written(updated, kind);
+        // The update had the serial before the last one, which the create has.
         self.records[updated].serial -= 1;
-        self.added(created, false, kind);
+        self.expect_new(created, false, kind);
         let found = answers[2].clone().unwrap().into_records().unwrap();
         let expected = self.of_class(Some(false)).filter(|record| record.kind == kind);
         assert!(found.iter().map(|record| &record.pk).eq(expected.map(|record| &record.pk)));
@@ -286,13 +290,14 @@ fn officers(size: usize) -> SqliteEngine {
     db
 }
 
+/// The columns that a select by the path would use.
 fn columns_of(db: &SqliteEngine, path: Value) -> Vec<String> {
     let select = json!({"action": "select", "class": "a.b/officer", "path": path});
     db.explain(select).unwrap().columns
 }
 
 #[test]
-fn explain_names_the_columns() {
+fn explain_lists_the_columns_that_a_select_uses() {
     let db = officers(1 << 20);
     assert_eq!(columns_of(&db, json!(["rank", {"gt": 3}])), [r#"["rank"]"#]);
     assert_eq!(columns_of(&db, json!(["age", 3])), [] as [&str; 0]);

@@ -1,4 +1,4 @@
-//! What commits have changed.
+//! The commits that an engine hands out: the records before and after each change.
 
 use miko_core::backend::Mode;
 use miko_core::{Commit, Engine, Mikobase, MikobaseExt, Record, WorldletEngine};
@@ -67,10 +67,11 @@ fn each_write_is_a_commit_with_the_records_before_and_after() {
 }
 
 #[test]
-fn calls_of_a_group_are_commits_of_their_own() {
+fn each_call_of_a_group_is_a_commit_of_its_own() {
     let folder = tempfile::tempdir().unwrap();
     let db = open_sqlite(folder.path().join("crew.db"), Mode::ReadWrite).unwrap();
     db.observe_commits();
+    // The closure says whether another call of the group follows: three calls.
     db.run_group(&mut |n| {
         db.create("a.b/c", &json!({"n": n})).unwrap();
         assert_eq!(db.take_commits(), [], "nothing is committed yet");

@@ -103,7 +103,7 @@ fn each_operation_changes_its_value_and_answers_what_was_there() {
 }
 
 #[test]
-fn a_list_runs_in_order_and_makes_one_version() {
+fn a_list_of_edits_runs_in_order_and_makes_one_version() {
     let db = db();
     let pk = create(&db, json!({"count": 1, "jobs": ["a", "b"]}));
     let before = read(&db, &pk);
@@ -295,7 +295,7 @@ fn a_class_definition_is_edited_as_a_record() {
 }
 
 #[test]
-fn what_a_list_would_nest_too_deep_is_refused() {
+fn edits_that_would_nest_a_bucket_too_deep_are_refused() {
     let db = db();
     let pk = create(&db, json!({}));
     let path = |steps: usize| Value::from(vec!["x"; steps]);
@@ -320,7 +320,7 @@ fn what_a_list_would_nest_too_deep_is_refused() {
 }
 
 #[test]
-fn a_list_has_a_limit() {
+fn a_list_of_edits_has_a_maximal_length() {
     let db = db();
     let pk = create(&db, json!({}));
     let increments = |count: usize| edit(&pk, vec![json!({"path": ["n"], "increment": 1}); count].into());

@@ -31,15 +31,15 @@ pub(crate) const ENGINE_INDEPENDENT: &[&str] = &[
     "worldlet_file::",
 ];
 
-/// Slow tests of what all engines have in common: the parser of requests, and the tests themselves.
-const SLOW_AND_COMMON: [&str; 3] = [
+/// Slow tests that do not depend on the engine: of the parser of requests, and of the tests themselves.
+const SLOW_AND_ENGINE_INDEPENDENT: [&str; 3] = [
     "placeholders::the_expansion_of_placeholders_is_bounded",
     "batch::a_batch_of_too_many_requests_is_refused_as_a_whole",
     "interleaving::the_steps_reach_answers_of_every_kind",
 ];
 
-/// The modules about requests, values and definitions, of which a share knows nothing. They run on one share
-/// in CI, and in the long mode on all.
+/// The modules about requests, values and definitions, which a share passes on without reading them. They run
+/// on one share in CI, and in the long mode on all.
 const DECIDED_BY_THE_ENGINE: &[&str] = &[
     "agreement::",
     "classes::",
@@ -79,10 +79,11 @@ fn all_tests_pass_without(modules: &[&str], engine: &str) {
     }
     let mut run = run_on(engine);
     run.args(["--skip", "engines::"]);
+    // The sizes of the caches also apply to the engines that tests open themselves, but not to shares.
     if !engine.ends_with("caches") || engine.contains("share") {
         run.args(ENGINE_INDEPENDENT.iter().flat_map(|module| ["--skip", module]));
     }
-    run.args(SLOW_AND_COMMON.iter().chain(modules).flat_map(|test| ["--skip", test]));
+    run.args(SLOW_AND_ENGINE_INDEPENDENT.iter().chain(modules).flat_map(|test| ["--skip", test]));
     check_passes(engine, run);
 }
 
@@ -113,7 +114,8 @@ fn a_sample_passes_on(engine: &str, one_of: u64) {
     let listed = String::from_utf8(listed.unwrap().stdout).unwrap();
     let is_skipped = |test: &str| {
         let modules = ENGINE_INDEPENDENT.iter().chain(&["engines::"]);
-        modules.into_iter().any(|module| test.starts_with(module)) || SLOW_AND_COMMON.contains(&test)
+        modules.into_iter().any(|module| test.starts_with(module))
+            || SLOW_AND_ENGINE_INDEPENDENT.contains(&test)
     };
     let tests = listed.lines().filter_map(|line| line.strip_suffix(": test"));
     let sample: Vec<&str> = tests
@@ -188,7 +190,7 @@ fn all_tests_pass_on_a_worldlet_in_a_file() {
     all_tests_pass_on("worldlet file");
 }
 
-/// The engine on the simplest storage: what the tests demand is demanded of the storage trait, not of SQLite.
+/// The engine on the simplest storage: shows that the tests depend on the trait of a storage, not on SQLite.
 #[test]
 fn all_tests_pass_on_naive_storage() {
     all_tests_pass_on("naive");

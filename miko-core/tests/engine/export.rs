@@ -5,19 +5,19 @@ use std::io::{Error, ErrorKind, Write};
 use miko_core::ErrorId;
 use serde_json::{Value, json};
 
-use crate::support::{create, db, export, plain, read, run};
+use crate::support::{create, db, export, non_temporal, read, run};
 
 #[test]
 fn an_empty_state() {
     assert_eq!(
-        export(&plain()),
+        export(&non_temporal()),
         r#"{"format":"worldlet/1.0","properties":{"temporal":false,"executable":false},"records":{}}"#
     );
 }
 
 #[test]
 fn records_in_order_of_creation_without_tombstones() {
-    let db = plain();
+    let db = non_temporal();
     let first = create(&db, json!({"b": 1.0, "a": "é\u{0}\"\\"}));
     let gone = create(&db, json!({"secret": 1}));
     let second = run(

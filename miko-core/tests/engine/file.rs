@@ -47,8 +47,9 @@ fn writes_are_durable_when_the_file_is_opened_again() {
     let before = export(&db);
     assert_eq!(db.properties().unwrap().engine, "mikobase.uno/sqlite/file");
     drop(db);
-    let left: Vec<_> = fs::read_dir(folder.path()).unwrap().map(|entry| entry.unwrap().file_name()).collect();
-    assert_eq!(left, ["crew.db"], "one file, and nothing beside it");
+    let names: Vec<_> =
+        fs::read_dir(folder.path()).unwrap().map(|entry| entry.unwrap().file_name()).collect();
+    assert_eq!(names, ["crew.db"], "one file, and nothing beside it");
 
     let db = open(&path);
     assert_eq!(export(&db), before);
@@ -63,9 +64,10 @@ fn writes_are_durable_when_the_file_is_opened_again() {
     assert_eq!(db.by_class("a.b/officer").unwrap().count(), 2);
 }
 
-/// Version 1 had two more indexes, on tables that are now read by their keys alone, and unordered numbers.
+/// Version 1 had three more indexes, on tables that are now read by their primary keys, and encoded numbers
+/// so that their texts did not sort like the numbers.
 #[test]
-fn a_file_of_an_earlier_version_is_brought_to_this_one() {
+fn a_file_of_an_earlier_version_is_migrated() {
     let (_folder, path) = folder();
     let db = open(&path);
     fill(&db);
@@ -108,7 +110,7 @@ fn a_file_of_an_earlier_version_is_brought_to_this_one() {
 }
 
 #[test]
-fn a_temporal_file_of_an_earlier_version_takes_versions_of_one_time() {
+fn a_migrated_temporal_file_accepts_two_versions_with_the_same_time() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("crew.db");
     let db = open_temporal_sqlite(&path, Mode::ReadWrite).unwrap();
@@ -136,7 +138,7 @@ fn a_temporal_file_of_an_earlier_version_takes_versions_of_one_time() {
 }
 
 #[test]
-fn a_file_has_one_maintainer_and_many_readers() {
+fn a_file_has_one_writer_or_many_readers() {
     let (_folder, path) = folder();
     let db = open(&path);
     fill(&db);
@@ -159,27 +161,30 @@ fn a_file_has_one_maintainer_and_many_readers() {
 }
 
 #[test]
-fn a_file_that_is_not_ours_is_refused_and_left_as_it_is() {
+fn a_file_of_another_program_or_a_newer_version_is_refused_and_left_as_it_is() {
     let (_folder, path) = folder();
     fill(&open(&path));
     let ours = fs::read(&path).unwrap();
-    let with = |at: usize, number: u32| {
+    // Offsets in the header of an SQLite file.
+    const USER_VERSION: usize = 60;
+    const APPLICATION_ID: usize = 68;
+    let with = |offset: usize, number: u32| {
         let mut bytes = ours.clone();
-        bytes[at..at + 4].copy_from_slice(&number.to_be_bytes());
+        bytes[offset..offset + 4].copy_from_slice(&number.to_be_bytes());
         bytes
     };
     let cases = [
         (b"a shopping list, or whatever".to_vec(), "the file is not a Mikobase"),
         (b"x".to_vec(), "the file is not a Mikobase"),
-        (with(68, 0), "the file is not a Mikobase"),
-        (with(68, 0x1234_5678), "the file is not a Mikobase"),
-        (with(60, 99), "the file was written by a newer version of Mikobase"),
+        (with(APPLICATION_ID, 0), "the file is not a Mikobase"),
+        (with(APPLICATION_ID, 0x1234_5678), "the file is not a Mikobase"),
+        (with(USER_VERSION, 99), "the file was written by a newer version of Mikobase"),
     ];
-    for (bytes, said) in cases {
+    for (bytes, message) in cases {
         fs::write(&path, &bytes).unwrap();
         for mode in [Mode::ReadWrite, Mode::Read] {
             let error = open_sqlite(&path, mode).unwrap_err();
-            assert!(error.is(ErrorId::INVALID_BACKEND) && error.to_string().contains(said), "{error}");
+            assert!(error.is(ErrorId::INVALID_BACKEND) && error.to_string().contains(message), "{error}");
         }
         assert_eq!(fs::read(&path).unwrap(), bytes);
     }
@@ -202,11 +207,11 @@ fn an_error_of_the_file_system_is_the_source_of_the_error_of_opening() {
 #[test]
 fn a_missing_or_empty_file_is_created_for_writing_only() {
     let (folder, path) = folder();
-    let said = |error: miko_core::Error| error.to_string();
-    assert!(said(open_sqlite(&path, Mode::Read).unwrap_err()).contains("there is no such file"));
+    let message_of_read = || open_sqlite(&path, Mode::Read).unwrap_err().to_string();
+    assert!(message_of_read().contains("there is no such file"));
     assert!(!path.exists());
     fs::write(&path, "").unwrap();
-    assert!(said(open_sqlite(&path, Mode::Read).unwrap_err()).contains("the file is empty"));
+    assert!(message_of_read().contains("the file is empty"));
     open(&path);
     open_sqlite(&path, Mode::Read).unwrap();
     let nowhere = folder.path().join("no/such/folder.db");

@@ -113,7 +113,7 @@ fn a_file_is_finished_once_and_never_changes() {
 }
 
 #[test]
-fn an_export_goes_on_when_a_deletion_is_refused() {
+fn a_refused_deletion_does_not_end_an_open_export() {
     let db = with_portraits();
     let portrait = put(&db, &content(10, 0));
     db.create("a.b/officer", &json!({"portrait": portrait})).unwrap();

@@ -232,7 +232,7 @@ fn all_of_rfc_3339_is_a_value_and_a_cutoff() {
 }
 
 #[test]
-fn a_time_to_compare_with_is_not_cut() {
+fn a_time_with_more_digits_than_milliseconds_is_refused_and_not_truncated() {
     let db = db();
     let pk = create(&db, json!({}));
     let updated_at = crate::support::read(&db, &pk).updated_at.to_string();

@@ -197,7 +197,7 @@ fn classes_of_the_past_are_as_they_were_defined_then() {
 }
 
 #[test]
-fn a_connection_with_a_cutoff_is_the_database_of_then() {
+fn a_connection_with_a_cutoff_shows_the_database_as_of_that_time() {
     for db in databases() {
         db.import_schema(json!({"classes": {"a.b/c": {"fields": {"n": {}}}}})).unwrap();
         let pk = db.create("a.b/c", &json!({"n": 1})).unwrap();

@@ -53,7 +53,7 @@ fn assert_rejected<R: std::fmt::Debug>(done: Result<R, Error>, hook: &str, messa
     assert!(item.message().contains(message), "{error}");
 }
 
-/// Runs `call` in a hook, as it saves a record. Returns what the call has returned.
+/// Runs `call` in a hook of a create. Returns the value that it returns.
 fn in_hook<R: Send + 'static>(
     db: &Arc<Local>,
     call: impl Fn(&Local, &PendingSave<'_>) -> R + Send + Sync + 'static,
@@ -242,7 +242,7 @@ fn a_panic_is_a_veto_and_the_engine_goes_on() {
 }
 
 #[test]
-fn writes_before_a_veto_stay_and_its_own_are_undone() {
+fn a_veto_undoes_its_own_write_and_no_earlier_one() {
     let db = engine();
     db.before_save("guard", json!({"path": ["n", {"gte": 10}]}), |_| Err("too large".into()));
     let pk = db.create("a.b/x", &json!({"n": 0})).unwrap();
@@ -259,7 +259,7 @@ fn writes_before_a_veto_stay_and_its_own_are_undone() {
     })
     .unwrap();
     assert_eq!(answers, [true, false, true]);
-    // A cached record is not the one that was refused.
+    // The record cache does not have the refused content.
     db.record_by_pk(&pk).unwrap();
     assert_rejected(db.patch(&pk, &json!({"n": 10})), "guard", "too large");
     assert_eq!(db.hot(&pk).get(["n"]).unwrap(), Some(json!(0)));
@@ -298,7 +298,7 @@ fn a_hook_reads_what_its_write_has_written_so_far() {
 }
 
 #[test]
-fn what_a_hook_reads_is_what_the_database_would_answer() {
+fn reads_in_a_hook_return_the_answers_of_the_database() {
     let db = Arc::new(starfleet());
     db.create(OFFICER, &json!({"name": "Spock", "slug": "spock"})).unwrap();
     let select = json!({"action": "select", "class": OFFICER, "path": ["rank", "Ensign"]});
@@ -370,7 +370,7 @@ fn calls_that_would_wait_for_the_hook_are_refused() {
 }
 
 #[test]
-fn a_call_in_a_hook_that_cannot_fail_is_a_veto() {
+fn a_refused_call_without_a_result_panics_and_so_is_a_veto() {
     let db = Arc::new(sqlite_in_memory());
     let (weak, group) = (Arc::downgrade(&db), Arc::downgrade(&db));
     db.before_save("a.b/x", move |_| {
@@ -386,9 +386,9 @@ fn a_call_in_a_hook_that_cannot_fail_is_a_veto() {
     for class in ["a.b/x", "a.b/y"] {
         let error = db.create(class, &json!({})).unwrap_err();
         assert!(error.is(ErrorId::SAVE_REJECTED) && error.to_string().contains("self-call"), "{error}");
-        // A closure has the name of the function that it is in.
+        // A hook that is a closure has the name of the function around it.
         let hook = error.items()[0].details["hook"].as_str().unwrap().to_owned();
-        assert_eq!(hook, "engine::hooks::a_call_in_a_hook_that_cannot_fail_is_a_veto");
+        assert_eq!(hook, "engine::hooks::a_refused_call_without_a_result_panics_and_so_is_a_veto");
     }
 }
 
@@ -407,7 +407,7 @@ fn another_engine_may_be_used_in_a_hook() {
 }
 
 #[test]
-fn what_is_dropped_in_a_hook_ends_after_it() {
+fn handles_that_are_dropped_in_a_hook_are_closed_after_it() {
     let db = engine();
     for n in 0..3 {
         db.create("a.b/x", &json!({ "n": n })).unwrap();
@@ -455,7 +455,7 @@ fn a_veto_rolls_the_whole_transaction_back() {
     assert!(ended.is(ErrorId::TRANSACTION_INVALIDATED) && ended.to_string().contains("too large"), "{ended}");
     drop(other);
     assert_eq!(export(&db), before);
-    // Its turn has passed on, and the object begins anew once it was rolled back.
+    // Others may write again. After a rollback the object can begin another transaction.
     db.create("a.b/x", &json!({"n": 4})).unwrap();
     tx.roll_back().unwrap();
     tx.create("a.b/x", &json!({"n": 5})).unwrap();
@@ -475,7 +475,7 @@ fn hooks_run_once_although_the_writes_of_a_transaction_are_hidden_and_made_again
     let tx = db.begin().unwrap();
     let pk = tx.create("a.b/x", &json!({})).unwrap();
     for n in 1..4 {
-        // It hides the writes of the transaction.
+        // This read hides the writes of the transaction.
         assert_eq!(db.count(json!({"class": "a.b/x"})).unwrap(), 0);
         tx.patch(&pk, &json!({ "n": n })).unwrap();
         assert_eq!(tx.hot(&pk).get(["run"]).unwrap(), Some(json!(n)));

@@ -5,7 +5,7 @@ use proptest::prelude::*;
 use serde::de::IgnoredAny;
 use serde_json::{Map, Value, json};
 
-use crate::support::{Local, cases, export, plain};
+use crate::support::{Local, cases, export, non_temporal};
 
 const CLASS: &str = "a.b/thing";
 
@@ -94,7 +94,7 @@ proptest! {
     ) {
         let mut records = records;
         records.insert(defined_at.min(records.len()), definition());
-        let (as_text, as_values) = (plain(), plain());
+        let (as_text, as_values) = (non_temporal(), non_temporal());
         for worldlet in [worldlet(records), worldlet(again)] {
             let tested = outcome(&as_text, &text_of(&worldlet, true), trust);
             let expected = outcome(&as_values, &text_of(&worldlet, false), trust);
@@ -113,7 +113,7 @@ proptest! {
             text.splice(at..=at, with.chars());
         }
         let text: String = text.into_iter().collect();
-        let tested = outcome(&plain(), &text, false);
+        let tested = outcome(&non_temporal(), &text, false);
         match (serde_json::from_reader::<_, IgnoredAny>(text.as_bytes()), json::parse(&text)) {
             (Err(fault), _) => {
                 let error = tested.unwrap_err();
@@ -123,7 +123,7 @@ proptest! {
                 prop_assert!(details["line"] == fault.line() && column <= 1, "{fault}: {error}\n{text}");
             }
             (Ok(_), Ok(value)) if value.is_object() => {
-                prop_assert_eq!(tested, outcome(&plain(), &text_of(&value, false), false), "{}", text);
+                prop_assert_eq!(tested, outcome(&non_temporal(), &text_of(&value, false), false), "{}", text);
             }
             // Duplicate keys, and numbers that would lose digits.
             _ => {}
@@ -138,7 +138,7 @@ fn other(bucket: Value) -> Value {
 
 #[test]
 fn a_worldlet_that_is_larger_than_what_is_read_at_once_is_imported() {
-    let db = plain();
+    let db = non_temporal();
     let mut records: Vec<Value> =
         (0..3000).map(|n| other(json!({"s": "é🖖".repeat(n % 40), "n": n}))).collect();
     records[1500]["bucket"]["s"] = "x".repeat(300 << 10).into();
@@ -159,7 +159,7 @@ fn text_that_is_not_utf_8_is_refused_with_its_line() {
     let at = text.windows(5).position(|part| part == b"\"n\":7").unwrap();
     text[at + 4] = 0xff;
     let expected = serde_json::from_reader::<_, Value>(&text[..]).unwrap_err();
-    let error = plain().read_worldlet(&mut &text[..], false).unwrap_err();
+    let error = non_temporal().read_worldlet(&mut &text[..], false).unwrap_err();
     assert_eq!(error.items()[0].details["line"], expected.line(), "{error}");
     assert_eq!(error.items()[0].details["column"], expected.column(), "{error}");
 }

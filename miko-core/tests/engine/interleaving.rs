@@ -1,5 +1,5 @@
 //! Calls in random order are answered as by an engine without caches: writes that succeed and fail,
-//! redefinitions, open streams, reads by pk, scans. The caches must never show in an answer.
+//! redefinitions, open streams, reads by pk, scans. No cache may change an answer.
 //!
 //! A failed run prints its seed, and `MIKOBASE_SEED` repeats it. In the long mode each run has a fresh seed.
 
@@ -13,27 +13,30 @@ use serde_json::{Value, json};
 
 use crate::support::{Local, cases, db, is_long, naive};
 
-/// The steps on one pair of databases.
-const STEPS_OF_A_RUN: u32 = 2000;
+/// The steps on one pair of databases, which is then replaced by an empty pair.
+const STEPS_PER_RUN: u32 = 2000;
 
-/// The steps for each case of other generated tests: on this engine 1,600 in all, on a share 200.
-const STEPS_OF_A_CASE: u32 = 25;
+/// The number of steps is this many per case that `support::cases` allows: on an engine 1,600 in all, on a
+/// share 200.
+const STEPS_PER_CASE: u32 = 25;
 
-/// As [`STEPS_OF_A_CASE`] in the long mode: with the 5,000 cases of `just long`, a million in all.
-const STEPS_OF_A_CASE_IN_LONG_MODE: u32 = 200;
+/// The same in the long mode: with the 5,000 cases of `just long`, a million in all.
+const STEPS_PER_CASE_IN_LONG_MODE: u32 = 200;
 
+/// The environment variable with the seed of the run to repeat.
 pub(crate) const SEED: &str = "MIKOBASE_SEED";
 
 /// The number of values of the field `kind`, and that of the field `shelf`.
 const KINDS: u64 = 9;
 const SHELVES: u64 = 4;
 
-/// The records that there are at most, beside some of batches and imports.
+/// No record is created by a single write once so many pks were given out. Batches and imports still create
+/// some.
 const MAX_RECORDS: usize = 160;
 
 const CLASSES: [&str; 4] = ["a.b/base", "a.b/sub", "a.b/other", "a.b/undefined"];
 
-/// SplitMix64.
+/// A random number generator: SplitMix64.
 struct Random(u64);
 
 impl Random {
@@ -65,7 +68,7 @@ type Streams = [Stream<Record>; 2];
 struct Run {
     random: Random,
     tested: Local,
-    plain: Local,
+    uncached: Local,
     /// The pks that were given out, those of deleted records included.
     pks: Vec<String>,
     /// The last number that was given to a record. Numbers are unique, unless a step asks for a conflict.
@@ -103,8 +106,8 @@ impl Run {
     fn new(seed: u64) -> Self {
         let (random, pks) = (Random(seed), vec!["none".to_owned()]);
         let (streams, outcomes) = (Vec::new(), BTreeMap::new());
-        let mut run = Self { random, tested: db(), plain: naive(), pks, last: 0, streams, outcomes };
-        // Definitions with equal pks, which a schema would choose.
+        let mut run = Self { random, tested: db(), uncached: naive(), pks, last: 0, streams, outcomes };
+        // An import of a schema would give the definitions of the two databases different pks.
         for class in ["a.b/base", "a.b/sub", "a.b/other"] {
             let bucket = json!({"name": class, "fields": {}});
             run.q0(&json!({"action": "create", "class": "puck.uno/class", "pk": class, "bucket": bucket}));
@@ -113,14 +116,14 @@ impl Run {
         run
     }
 
-    /// Makes a call on both databases, whose answers must be equal.
+    /// Makes a call on both databases, whose answers must be equal. `what` describes the call in a failure.
     #[track_caller]
     fn both<T: Serialize>(&mut self, what: &Value, call: impl Fn(&Local) -> Result<T, Error>) {
-        let answers = [&self.tested, &self.plain].map(&call);
+        let answers = [&self.tested, &self.uncached].map(&call);
         let outcome = answers[0].as_ref().err().map_or("ok", |error| error.id().as_str());
         *self.outcomes.entry(outcome.to_owned()).or_default() += 1;
-        let [tested, plain] = answers.map(comparable_result);
-        assert_eq!(tested, plain, "{what}");
+        let [tested, uncached] = answers.map(comparable_result);
+        assert_eq!(tested, uncached, "{what}");
     }
 
     #[track_caller]
@@ -213,8 +216,8 @@ impl Run {
         condition
     }
 
-    /// A condition that no definition meets.
-    fn condition_of_class(&mut self) -> Value {
+    /// A condition that selects no class definitions: a write by it would change them.
+    fn condition_with_class(&mut self) -> Value {
         let mut condition = self.condition();
         condition["class"] = self.class().into();
         condition
@@ -251,9 +254,9 @@ impl Run {
             9 => json!({"action": "delete", "pk": pk}),
             10 => {
                 let edits = json!([{"path": ["kind"], "set": bucket["kind"]}]);
-                json!({"action": "edit", "where": self.condition_of_class(), "limit": 3, "edits": edits})
+                json!({"action": "edit", "where": self.condition_with_class(), "limit": 3, "edits": edits})
             }
-            _ => json!({"action": "delete", "where": self.condition_of_class(), "limit": 2}),
+            _ => json!({"action": "delete", "where": self.condition_with_class(), "limit": 2}),
         }
     }
 
@@ -283,7 +286,7 @@ impl Run {
             }
             create
         });
-        let expected = self.plain.batch(requests.collect(), true);
+        let expected = self.uncached.batch(requests.collect(), true);
         let ids = |error: &Error| error.items().iter().map(|item| item.id.clone()).collect::<Vec<_>>();
         match (&created, &expected) {
             (Ok(pks), Ok(_)) => self.pks.extend(pks.clone()),
@@ -302,7 +305,8 @@ impl Run {
         self.both(&json!(worldlet), |db| db.read_worldlet(&mut worldlet.as_bytes(), false).map(drop));
     }
 
-    /// Writes that have one commit, or are lost by a panic.
+    /// Calls that share one commit, or are undone together by a panic. A share forms groups by itself, so it
+    /// gets the calls one by one.
     fn group(&mut self) {
         let calls: Vec<Value> = (0..1 + self.random.below(4))
             .map(|_| if self.random.one_in(4) { self.select() } else { self.write() })
@@ -311,7 +315,7 @@ impl Run {
         if self.tested.is_share() {
             return calls.iter().for_each(|call| self.q0(call));
         }
-        let [tested, plain] = [&self.tested, &self.plain].map(|db| {
+        let [tested, uncached] = [&self.tested, &self.uncached].map(|db| {
             let mut answers = Vec::new();
             let run = catch_unwind(AssertUnwindSafe(|| {
                 db.run_group(&mut |_| match calls.get(answers.len()) {
@@ -326,7 +330,7 @@ impl Run {
             assert_eq!(run.is_err(), panics);
             answers
         });
-        assert_eq!(tested, plain, "{calls:?}");
+        assert_eq!(tested, uncached, "{calls:?}");
     }
 
     fn open_stream(&mut self) {
@@ -335,8 +339,9 @@ impl Run {
             drop(self.streams.swap_remove(closed));
         }
         let select = self.select();
-        let [tested, plain] = [&self.tested, &self.plain].map(|db| db.select_stream(select.clone()).unwrap());
-        self.streams.push([tested, plain]);
+        let [tested, uncached] =
+            [&self.tested, &self.uncached].map(|db| db.select_stream(select.clone()).unwrap());
+        self.streams.push([tested, uncached]);
     }
 
     /// Reads from a stream, which shows the moment at which it was opened.
@@ -345,10 +350,10 @@ impl Run {
             return;
         }
         let (index, count) = (self.random.below(self.streams.len() as u64), self.random.below(40));
-        let [tested, plain] = self.streams[index as usize]
+        let [tested, uncached] = self.streams[index as usize]
             .each_mut()
             .map(|stream| stream.take(count as usize).map(comparable_result).collect::<Vec<_>>());
-        assert_eq!(tested, plain);
+        assert_eq!(tested, uncached);
     }
 
     fn read_by_pk(&mut self) {
@@ -400,15 +405,15 @@ fn calls_in_any_order_are_answered_as_without_caches() {
     let fresh = || std::time::UNIX_EPOCH.elapsed().unwrap().as_nanos() as u64;
     let given = std::env::var(SEED).ok().map(|seed| seed.parse().unwrap());
     let first = given.unwrap_or_else(|| if is_long() { fresh() } else { 1701 });
-    let of_a_case = if is_long() { STEPS_OF_A_CASE_IN_LONG_MODE } else { STEPS_OF_A_CASE };
-    let mut steps = cases(64).cases * of_a_case;
+    let steps_per_case = if is_long() { STEPS_PER_CASE_IN_LONG_MODE } else { STEPS_PER_CASE };
+    let mut steps = cases(64).cases * steps_per_case;
     for seed in first.. {
         println!("{SEED}={seed}");
         let mut run = Run::new(seed);
-        for _ in 0..steps.min(STEPS_OF_A_RUN) {
+        for _ in 0..steps.min(STEPS_PER_RUN) {
             run.step();
         }
-        steps = steps.saturating_sub(STEPS_OF_A_RUN);
+        steps = steps.saturating_sub(STEPS_PER_RUN);
         if steps == 0 || given.is_some() {
             break;
         }

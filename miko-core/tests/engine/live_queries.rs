@@ -129,7 +129,7 @@ fn a_transaction_that_is_open_is_not_hidden_for_a_reader_with_nothing_to_read() 
 }
 
 #[test]
-fn what_cannot_be_watched_is_refused() {
+fn live_queries_of_invalid_selects_are_refused() {
     let db = db();
     let refused = |select: Value| db.watch(select).unwrap_err();
     for key in ["history", "cutoff"] {

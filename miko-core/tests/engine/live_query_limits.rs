@@ -19,7 +19,7 @@ fn limited(limits: ChangeLimits) -> SqliteEngine {
 }
 
 #[test]
-fn records_that_leave_the_spare_ones_are_found_again() {
+fn the_select_runs_again_when_the_spare_records_are_used_up() {
     let db = sqlite_in_memory();
     db.create_all(CLASS, &(0..2000).map(|n| json!({"n": n})).collect::<Vec<_>>()).unwrap();
     let mut query = db.watch(largest()).unwrap();
@@ -46,7 +46,7 @@ fn records_that_leave_the_spare_ones_are_found_again() {
 }
 
 #[test]
-fn a_reader_that_sleeps_gets_one_step_for_what_is_not_kept_any_more() {
+fn a_slow_reader_gets_one_step_for_all_commits_that_are_no_longer_kept() {
     let db = limited(ChangeLimits { ring: 2000, ..ChangeLimits::default() });
     let mut query = db.watch(largest()).unwrap();
     (0..200).for_each(|n| drop(db.create(CLASS, &json!({"n": n})).unwrap()));
@@ -133,7 +133,7 @@ fn a_step_may_have_many_changes_of_each_kind() {
 }
 
 #[test]
-fn what_is_as_it_was_is_no_change() {
+fn a_write_that_leaves_the_result_unchanged_is_not_delivered() {
     let db = sqlite_in_memory();
     create_numbers(&db, 3);
     let mut query = db.watch(largest()).unwrap();

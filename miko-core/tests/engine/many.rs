@@ -72,7 +72,7 @@ fn refused() -> Vec<(&'static str, Vec<Value>)> {
 }
 
 #[test]
-fn what_is_refused_is_refused_as_in_an_atomic_batch_and_changes_nothing() {
+fn a_refused_create_many_has_the_faults_of_an_atomic_batch_and_changes_nothing() {
     let db = db();
     let fields = json!({"name": {"class": "string", "unique": true, "required": true},
                         "home": {"class": "puck.uno/reference"}});
@@ -112,7 +112,7 @@ fn a_bucket_nests_as_deep_as_one_of_a_request() {
 }
 
 #[test]
-fn more_than_a_batch_may_have_are_refused() {
+fn more_pks_or_buckets_than_the_maximum_of_a_batch_are_refused() {
     let db = db();
     let error = db.records_by_pks(vec![String::new(); MAX_BATCH_REQUESTS + 1]).unwrap_err();
     assert!(error.is(ErrorId::REQUEST_TOO_LARGE));

@@ -48,7 +48,7 @@ fn delta(instance: &str, pk: &str, time: &str, bucket: Option<Value>) -> Value {
 }
 
 #[test]
-fn a_class_that_became_stricter_on_one_side_keeps_nothing_from_being_merged() {
+fn a_merge_accepts_records_that_break_a_rule_that_the_other_side_has_added() {
     let seed = WorldletEngine::temporal_in_memory().unwrap();
     seed.import_schema(json!({"classes": {"a.b/c": {"fields": {"n": {}}}}})).unwrap();
     let [strict, lax] = diverging(&exported(&seed));

@@ -6,7 +6,7 @@ use miko_core::json::Object;
 use miko_core::{Error, ErrorItem, Response, Results, Timestamp};
 use serde_json::Value;
 
-use crate::support::{Local, plain, temporal};
+use crate::support::{Local, non_temporal, temporal};
 
 const DOCS: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../docs");
 
@@ -61,7 +61,7 @@ fn check(name: &str, db: &Local, least: usize) {
 
 #[test]
 fn records_and_classes() {
-    check("classes.md", &plain(), 20);
+    check("classes.md", &non_temporal(), 20);
 }
 
 #[test]

@@ -25,13 +25,13 @@ fn the_patterns_of_a_request_have_a_limit_each_and_one_together() {
         refusal((1..=20).map(|more| matches(&format!(r"\w{{200}}{}", "x".repeat(more)))).collect());
     assert!(message.starts_with("the regular expressions are too large together"), "{message}");
     assert_eq!(limit, json!(128 << 20));
-    // Also through placeholders.
+    // The same limit holds for the values of placeholders: here `\w{200}` to `\w{2019}`.
     let placed = |index: usize| json!({"path": ["a", {"matches": {"placeholder": format!("p{index}")}}]});
-    let stands_for = (0..20).map(|index| (format!("p{index}"), format!(r"\w{{20{index}}}").into()));
+    let definitions = (0..20).map(|index| (format!("p{index}"), format!(r"\w{{20{index}}}").into()));
     let select = json!({
         "action": "select",
         "all": (0..20).map(placed).collect::<Vec<_>>(),
-        "placeholders": Value::Object(stands_for.collect()),
+        "placeholders": Value::Object(definitions.collect()),
     });
     let validation = db.0.validate(select).unwrap();
     assert!(validation.errors.iter().any(|item| item.details.get("limit") == Some(&json!(128 << 20))));

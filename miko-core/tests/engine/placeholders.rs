@@ -44,6 +44,7 @@ fn fault(rest: Value) -> (String, String) {
     (detail("placeholder"), detail("reason"))
 }
 
+/// A placeholder with this name.
 fn p(name: &str) -> Value {
     json!({ "placeholder": name })
 }
@@ -87,7 +88,7 @@ fn a_placeholder_may_replace_a_value_at_any_place() {
 }
 
 #[test]
-fn names_are_looked_up_from_where_they_are_used() {
+fn a_name_is_looked_up_in_the_scope_of_its_use() {
     // An inner condition may shadow a name within itself.
     let shadowed = json!({
         "placeholders": {"rank": "Captain"},
@@ -186,14 +187,14 @@ fn the_value_of_a_placeholder_must_fit_its_place() {
 
 #[test]
 fn a_placeholder_that_is_not_evaluated_may_be_undefined() {
-    let nowhere = json!({"path": ["rank", p("x")]});
+    let undefined_part = json!({"path": ["rank", p("x")]});
     assert_eq!(names(json!({"class": "a.b/nobody", "path": ["rank", p("x")]})), [""; 0]);
-    assert_eq!(names(json!({"pk": "nobody", "all": [nowhere], "then": p("y")})), [""; 0]);
-    assert_eq!(names(json!({"path": ["name", "Kirk"], "any": [{}, nowhere]})), ["Kirk"]);
-    assert_eq!(names(json!({"all": [{"any": []}, nowhere]})), [""; 0]);
+    assert_eq!(names(json!({"pk": "nobody", "all": [undefined_part], "then": p("y")})), [""; 0]);
+    assert_eq!(names(json!({"path": ["name", "Kirk"], "any": [{}, undefined_part]})), ["Kirk"]);
+    assert_eq!(names(json!({"all": [{"any": []}, undefined_part]})), [""; 0]);
     assert_eq!(names(json!({"all": [{"path": ["name", "nobody"], "then": p("x")}]})), [""; 0]);
     assert_eq!(
-        names(json!({"class": "a.b/officer", "any": [{"path": ["rank", {"exists": true}]}, nowhere]})),
+        names(json!({"class": "a.b/officer", "any": [{"path": ["rank", {"exists": true}]}, undefined_part]})),
         ["Kirk", "Spock", "Pike"]
     );
     let unused = json!({"placeholders": {"x": p("nobody"), "y": p("y")}, "path": ["name", "Kirk"]});
@@ -245,8 +246,8 @@ fn the_expansion_of_placeholders_is_bounded() {
         json!({"placeholders": chain(100, |name| json!([[name]])), "path": ["rank", {"in": p("x100")}]});
     let error = agreed(&crew(), &select(nested)).unwrap_err();
     assert!(error.to_string().contains("arrays and objects may nest 120 deep"), "{error}");
-    let bearable = json!({"placeholders": chain(100, |name| name), "path": ["rank", p("x100")]});
-    assert_eq!(names(bearable), ["Kirk", "Pike"]);
+    let within_limits = json!({"placeholders": chain(100, |name| name), "path": ["rank", p("x100")]});
+    assert_eq!(names(within_limits), ["Kirk", "Pike"]);
     let mut many: Vec<Value> = (0..150_000).map(Value::from).collect();
     many.push("Captain".into());
     let long = json!({
@@ -260,7 +261,7 @@ fn validate_reports_unresolved_and_unused_placeholders() {
     let db = db();
     let request = select(json!({
         "placeholders": {"used": "Captain", "unused": 1, "loop": p("loop")},
-        "any": [{}, {"path": ["rank", p("nowhere")]}, {"path": ["rank", {"contains": p("loop")}]}],
+        "any": [{}, {"path": ["rank", p("undefined_part")]}, {"path": ["rank", {"contains": p("loop")}]}],
         "path": ["rank", p("used")],
     }));
     let validation = db.validate(request.clone()).unwrap();
@@ -287,7 +288,7 @@ fn each_aspect_may_be_checked_alone() {
     use miko_core::Check;
     let request = select(json!({
         "placeholders": {"text": "text", "x": 1}, "class": "officer", "limit": -1, "sort": ["a"], "sorts": [],
-        "any": [{"path": ["rank", p("nowhere")]}, {"all": p("text")}],
+        "any": [{"path": ["rank", p("undefined_part")]}, {"all": p("text")}],
     }));
     let found = |check: Check, request: &Value| {
         let validation = check.run(request.clone());

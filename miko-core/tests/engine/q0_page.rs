@@ -6,13 +6,13 @@ use std::fs;
 use miko_core::{Error, ErrorItem, Record, Response, Results};
 use serde_json::{Value, json};
 
-use crate::support::{Local, plain, run};
+use crate::support::{Local, non_temporal, run};
 
 const PAGE: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../docs/q0.md");
 
 /// The records of the page: a line of JSON each. Returns their names with their pks, too.
 fn crew(page: &str) -> (Local, Vec<(String, String)>) {
-    let db = plain();
+    let db = non_temporal();
     let classes = json!({
         "starfleet.com/officer": {"fields": {}, "misc_fields": true},
         "starfleet.com/doctor": {"fields": {}, "misc_fields": true, "inherits": ["starfleet.com/officer"]},

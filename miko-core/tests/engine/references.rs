@@ -45,7 +45,7 @@ fn a_reference_points_at_an_active_record_of_an_allowed_class() {
 }
 
 #[test]
-fn a_target_that_is_held_cannot_be_deleted() {
+fn the_target_of_a_restricting_reference_cannot_be_deleted() {
     let db = fleet();
     let ship = create(&db, "a.b/starship", json!({})).unwrap();
     let captain = create(&db, "a.b/officer", json!({"ship": {"pk": ship}})).unwrap();
@@ -84,7 +84,7 @@ fn in_a_batch_references_are_looked_at_when_it_is_done() {
 }
 
 #[test]
-fn a_target_that_is_held_keeps_its_class() {
+fn the_target_of_a_restricting_reference_keeps_its_class() {
     let db = fleet();
     let ship = create(&db, "a.b/starship", json!({})).unwrap();
     let captain = create(&db, "a.b/officer", json!({"ship": ship})).unwrap();

@@ -110,7 +110,7 @@ fn a_definition_that_no_value_can_satisfy_is_refused_in_each_form_of_a_worldlet(
         ),
     ];
     for (worldlet, pointer) in forms {
-        let db = crate::classed::plain();
+        let db = crate::classed::non_temporal();
         let import = |trust| db.0.read_worldlet(&mut worldlet.as_bytes(), trust);
         let error = import(false).unwrap_err();
         assert_eq!(error.items()[0].details["pointer"], pointer, "{worldlet}: {error}");
@@ -122,7 +122,7 @@ fn a_definition_that_no_value_can_satisfy_is_refused_in_each_form_of_a_worldlet(
 }
 
 #[test]
-fn a_batch_that_only_reads_leaves_nothing_to_the_create_that_follows() {
+fn a_create_after_a_batch_of_reads_is_not_reported_as_part_of_the_batch() {
     let db = postings();
     db.batch(vec![json!({"action": "select", "class": "a.b/posting"})]).unwrap();
     let wrong = json!({"badge": 2, "rank": 5, "ship": "s", "officer": "gone"});
@@ -144,7 +144,7 @@ fn renaming_a_class_that_others_inherit_from_has_one_fault() {
 }
 
 #[test]
-fn values_that_are_taken_are_counted_once() {
+fn unique_violations_beyond_the_listed_faults_are_counted_once() {
     let db = db();
     let names: Vec<String> = (0..150).map(|n| format!("f{n}")).collect();
     let fields: Value = names

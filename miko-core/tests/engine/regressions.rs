@@ -210,7 +210,7 @@ fn a_definition_that_is_exported_is_equal_to_itself() {
 }
 
 #[test]
-fn elements_are_counted_when_the_defaults_are_there() {
+fn elements_are_counted_after_defaults_are_filled_in() {
     let db = db();
     let sub_fields = json!({"a": {"default": 1}, "b": {"default": 2}});
     let hash = |bounds: Value| {

@@ -76,7 +76,7 @@ proptest! {
     #![proptest_config(cases(64))]
 
     #[test]
-    fn they_are_stored_and_read_as_they_are(bucket in any_object(any_value()), misc in any_value()) {
+    fn reserved_keys_are_stored_and_read_unchanged(bucket in any_object(any_value()), misc in any_value()) {
         let db = db();
         let bucket = Value::Object(bucket);
         let as_value = json!({"action": "create", "bucket": bucket, "misc": misc});
@@ -150,7 +150,7 @@ proptest! {
 }
 
 #[test]
-fn a_line_with_one_is_no_request() {
+fn a_request_inside_a_reserved_key_is_not_run() {
     let line = json!({RAW_VALUE: json!({"action": "create", "bucket": {}}).to_string()}).to_string();
     let db = db();
     assert!(db.q0(json::parse(&line).unwrap()).is_err());
@@ -158,7 +158,7 @@ fn a_line_with_one_is_no_request() {
 }
 
 #[test]
-fn one_that_serde_would_copy_is_refused_by_name() {
+fn a_reserved_key_that_serde_would_copy_is_refused_by_name() {
     #[derive(Debug, Deserialize)]
     struct Flattened {
         #[serde(flatten)]

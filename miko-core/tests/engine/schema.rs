@@ -71,10 +71,10 @@ fn a_schema_is_imported_whole_or_not_at_all() {
         (json!({"classes": {"a.b/good": {}, "a.b/bad": {"inherits": "a.b/nobody"}}}), "which is not defined"),
         (json!({"classes": {"a.b/good": {}, "puck.uno/class": {}}}), "is built in"),
     ];
-    for (schema, said) in cases {
+    for (schema, message) in cases {
         let db = db();
         let error = db.0.import_schema(schema.clone()).unwrap_err();
-        assert!(error.to_string().contains(said), "{schema}: {error}");
+        assert!(error.to_string().contains(message), "{schema}: {error}");
         assert_eq!(db.0.export_schema().unwrap(), json!({"classes": {}}));
     }
     let faults =

@@ -171,6 +171,7 @@ fn body() -> impl Strategy<Value = Map<String, Value>> {
         ("description", json!(5)),
         ("uniques", json!([["x"], [["x", "y"], "z"]])),
         ("uniques", json!([[]])),
+        // A misspelling in existing definitions, which is accepted.
         ("unqiues", json!(["x"])),
         ("unqiues", json!([["x"]])),
         ("join", json!(["x", ["y", "z"]])),
@@ -190,12 +191,12 @@ fn body() -> impl Strategy<Value = Map<String, Value>> {
     })
 }
 
-fn assert_agreement(takes: bool, engine: Result<(), Error>, what: &Value) -> Result<(), TestCaseError> {
+fn assert_agreement(accepts: bool, engine: Result<(), Error>, what: &Value) -> Result<(), TestCaseError> {
     match engine {
-        Ok(()) => prop_assert!(takes, "the engine takes what the schema refuses: {what}"),
+        Ok(()) => prop_assert!(accepts, "the engine accepts what the schema refuses: {what}"),
         Err(error) => prop_assert!(
-            !takes || is_beyond_schemas(&error),
-            "the schema takes what the engine refuses: {what}\n{error}"
+            !accepts || is_beyond_schemas(&error),
+            "the schema accepts what the engine refuses: {what}\n{error}"
         ),
     }
     Ok(())
@@ -205,28 +206,34 @@ proptest! {
     #![proptest_config(cases(256))]
 
     #[test]
-    fn definitions(name in proptest::option::weighted(0.9, name()), body in body()) {
+    fn schema_and_engine_agree_on_definitions(
+        name in proptest::option::weighted(0.9, name()),
+        body in body(),
+    ) {
         let mut definition = body;
         definition.extend(name.map(|name| ("name".to_owned(), name)));
         let definition = Value::Object(definition);
         thread_local! { static SCHEMA: JsonSchema = JsonSchema::of("class-definition.schema.json"); }
-        let takes = SCHEMA.with(|schema| schema.accepts(&definition));
-        assert_agreement(takes, define(&db(), definition.clone()).map(drop), &definition)?;
+        let accepts = SCHEMA.with(|schema| schema.accepts(&definition));
+        assert_agreement(accepts, define(&db(), definition.clone()).map(drop), &definition)?;
     }
 
     #[test]
-    fn schemas(key in name().prop_filter_map("a key is a string", |key| key.as_str().map(str::to_owned)),
-               name in proptest::option::weighted(0.3, name()), body in body()) {
+    fn schema_and_engine_agree_on_imported_schemas(
+        key in name().prop_filter_map("a key is a string", |key| key.as_str().map(str::to_owned)),
+        name in proptest::option::weighted(0.3, name()),
+        body in body(),
+    ) {
         let mut definition = body;
         definition.extend(name.map(|name| ("name".to_owned(), name)));
         let schema = json!({"classes": {key: definition}});
         thread_local! { static SCHEMA: JsonSchema = JsonSchema::of("classes.schema.json"); }
-        let takes = SCHEMA.with(|validator| validator.accepts(&schema));
-        assert_agreement(takes, db().0.import_schema(schema.clone()).map(drop), &schema)?;
+        let accepts = SCHEMA.with(|validator| validator.accepts(&schema));
+        assert_agreement(accepts, db().0.import_schema(schema.clone()).map(drop), &schema)?;
     }
 
     #[test]
-    fn requests(
+    fn schema_and_engine_agree_on_requests(
         action in select(vec![
             "select", "create", "update", "patch", "edit", "upsert", "delete", "claim", "finish",
             "release", "transaction", "commit", "rollback",
@@ -255,10 +262,10 @@ proptest! {
         }
         let request = Value::Object(request);
         thread_local! { static SCHEMA: JsonSchema = JsonSchema::of("q0-request.schema.json"); }
-        let takes = SCHEMA.with(|schema| schema.accepts(&request));
+        let accepts = SCHEMA.with(|schema| schema.accepts(&request));
         let errors = db().0.validate(request.clone()).unwrap().errors;
         let engine = if errors.is_empty() { Ok(()) } else { Err(Error::from(errors[0].clone())) };
-        assert_agreement(takes, engine, &request)?;
+        assert_agreement(accepts, engine, &request)?;
     }
 }
 

@@ -7,7 +7,7 @@ use boon::{Compiler, SchemaIndex, Schemas};
 use miko_core::MikobaseExt;
 use serde_json::{Value, json};
 
-use crate::support::{Local, db, export, plain, temporal};
+use crate::support::{Local, db, export, non_temporal, temporal};
 
 const WORKSPACE: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/..");
 
@@ -126,7 +126,7 @@ fn every_json_file_is_valid_by_its_schema() {
 
 #[test]
 fn every_export_is_valid_by_its_schema() {
-    for db in [plain(), temporal()] {
+    for db in [non_temporal(), temporal()] {
         db.import_schema(schema("starfleet.json")).unwrap();
         let pk = db.create("a.b/c", &json!({"n": [1.5, null]})).unwrap();
         db.update(&pk, &json!({})).unwrap();
@@ -145,7 +145,7 @@ fn the_sample_domain_is_imported_and_given_back_byte_by_byte() {
     db.import_schema(schema("starfleet.json")).unwrap();
     assert_eq!(db.import_schema(schema("starfleet.json")).unwrap().unchanged.len(), 8);
     let worldlet = fs::read_to_string(Path::new(WORKSPACE).join("schema/starfleet.worldlet.json")).unwrap();
-    let copy = plain();
+    let copy = non_temporal();
     copy.read_worldlet(&mut worldlet.as_bytes(), false).unwrap();
     assert_eq!(export(&copy), worldlet);
     // The worldlet has the classes of the schema.

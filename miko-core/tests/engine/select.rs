@@ -48,7 +48,7 @@ fn check(request: Value, sql: &str, values: Value, numbers: &[u64]) {
 }
 
 #[test]
-fn nothing_given_is_all_records_by_creation() {
+fn a_select_without_conditions_returns_all_records_in_order_of_creation() {
     check(
         json!({"action": "select"}),
         "FROM record WHERE bucket IS NOT NULL ORDER BY seq",
@@ -58,7 +58,7 @@ fn nothing_given_is_all_records_by_creation() {
 }
 
 #[test]
-fn one_class_comes_out_of_the_membership_index() {
+fn a_select_by_one_class_uses_the_membership_index() {
     check(
         json!({"action": "select", "class": "https://starfleet.com/officer"}),
         "FROM membership CROSS JOIN record USING (seq) WHERE bucket IS NOT NULL \
@@ -104,7 +104,7 @@ fn a_condition_that_never_holds_selects_nothing_from_any_source() {
 }
 
 #[test]
-fn several_classes_are_their_union_and_each_record_comes_once() {
+fn a_select_by_several_classes_returns_each_record_of_their_union_once() {
     const SQL: &str = "FROM record WHERE bucket IS NOT NULL AND seq IN (SELECT seq FROM membership \
                        WHERE class_id IN rarray(?1)) ORDER BY seq";
     let classes = ["starfleet.com/doctor", "starfleet.com/ship", "starfleet.com/officer"];
@@ -238,7 +238,7 @@ fn conditions_that_can_fail_are_left_to_the_evaluator() {
 }
 
 #[test]
-fn by_pk_the_order_is_still_that_of_creation() {
+fn a_select_by_pks_returns_records_in_order_of_creation() {
     let db = db();
     let [a, b, c] = [1, 2, 3].map(|n| create(&db, json!({ "n": n })));
     run(&db, json!({"action": "delete", "pk": b}));

@@ -96,7 +96,7 @@ fn sorts_follow_each_other_and_creation_comes_last() {
 }
 
 #[test]
-fn what_a_record_itself_has_may_be_sorted_by() {
+fn a_sort_may_use_the_pk_and_the_times_of_a_record() {
     let db = db();
     let pks: Vec<String> = (0..4).map(|n| create(&db, json!({ "v": n }))).collect();
     run(&db, json!({"action": "update", "pk": pks[1], "bucket": {"v": 1}}));

@@ -209,7 +209,7 @@ pub(crate) fn db() -> Local {
 }
 
 /// An empty database without history, for tests of the form of a worldlet, which is shorter then.
-pub(crate) fn plain() -> Local {
+pub(crate) fn non_temporal() -> Local {
     db_on(engine_of_this_run().as_deref().map(|engine| engine.trim_start_matches("temporal ")))
 }
 

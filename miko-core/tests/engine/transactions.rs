@@ -278,7 +278,7 @@ fn of_class(db: &(impl Mikobase + ?Sized)) -> usize {
 }
 
 #[test]
-fn a_block_without_a_commit_leaves_nothing() {
+fn a_block_that_does_not_commit_is_rolled_back() {
     let db = db();
     let create = |tx: &Remote<dyn Transaction>| tx.create(CLASS, &json!({}));
     let before = export(&db);

@@ -112,7 +112,7 @@ fn a_field_can_become_unique_only_if_its_values_are() {
 }
 
 #[test]
-fn a_class_that_comes_to_inherit_a_unique_field_is_indexed_then() {
+fn a_class_is_indexed_when_it_begins_to_inherit_a_unique_field() {
     let db = officers();
     let definition = define(&db, json!({"name": "a.b/cadet"})).unwrap();
     create(&db, "a.b/cadet", json!({"serial": 7})).unwrap();
@@ -127,7 +127,7 @@ fn a_class_that_comes_to_inherit_a_unique_field_is_indexed_then() {
 
 #[test]
 fn a_violated_unique_value_is_reported_with_the_other_faults() {
-    for db in [db(), crate::classed::plain()] {
+    for db in [db(), crate::classed::non_temporal()] {
         let fields = json!({"n": {"class": "number"}, "serial": {"unique": true}});
         define(&db, json!({"name": "a.b/c", "fields": fields})).unwrap();
         create(&db, "a.b/c", json!({"serial": 1})).unwrap();

@@ -5,7 +5,7 @@ use serde_json::{Value, json};
 
 use crate::support::{Local, db, failure, ids, read, run};
 
-fn words() -> Local {
+fn word_database() -> Local {
     let db = db();
     let word = json!({"word": {"class": "string", "unique": true, "collapse": true},
                       "count": {"class": "number", "default": 10}, "note": {}});
@@ -28,8 +28,8 @@ fn upsert(class: &str, key: Value, rest: Value) -> Value {
     request
 }
 
-/// Runs an upsert. Returns the pk, whether it created the record, and the bucket after it.
-fn changed(db: &Local, request: Value) -> (String, bool, String) {
+/// Runs an upsert that succeeds. Returns the pk, whether it created the record, and the bucket after it.
+fn upserted(db: &Local, request: Value) -> (String, bool, String) {
     let Results::Upserted { pk, updated_at, created, .. } = db.q0(request).unwrap().results else {
         panic!("the results of an upsert")
     };
@@ -40,80 +40,80 @@ fn changed(db: &Local, request: Value) -> (String, bool, String) {
 }
 
 #[test]
-fn the_first_creates_the_record_and_the_next_patch_it() {
-    let db = words();
+fn the_first_upsert_creates_the_record_and_later_ones_patch_it() {
+    let db = word_database();
     let request = |bucket: Value| upsert("a.b/word", json!({"word": " g  pl "}), json!({ "bucket": bucket }));
-    let (pk, created, bucket) = changed(&db, request(json!({"note": {"a": 1}})));
+    let (pk, created, bucket) = upserted(&db, request(json!({"note": {"a": 1}})));
     assert_eq!((created, bucket.as_str()), (true, r#"{"word":"g pl","count":10,"note":{"a":1}}"#));
-    let (same, created, bucket) = changed(&db, request(json!({"count": null, "note": {"b": 2}})));
+    let (same, created, bucket) = upserted(&db, request(json!({"count": null, "note": {"b": 2}})));
     assert_eq!((same, created), (pk.clone(), false));
     assert_eq!(bucket, r#"{"word":"g pl","note":{"a":1,"b":2}}"#);
-    let (same, created, _) = changed(&db, upsert("a.b/word", json!({"word": "g pl"}), json!({})));
+    let (same, created, _) = upserted(&db, upsert("a.b/word", json!({"word": "g pl"}), json!({})));
     assert_eq!((same, created), (pk, false));
     assert_eq!(db.by_class("a.b/word").unwrap().count(), 1);
 }
 
 #[test]
-fn edits_see_a_new_record_as_an_old_one() {
-    let db = words();
+fn edits_of_an_upsert_apply_to_a_new_record_as_to_an_existing_one() {
+    let db = word_database();
     let edits = json!([{"path": ["count"], "increment": 1}, {"path": ["seen"], "increment": 1}]);
     let request = upsert("a.b/word", json!({"word": "gpl"}), json!({"bucket": {"note": 1}, "edits": edits}));
-    let (pk, created, bucket) = changed(&db, request.clone());
+    let (pk, created, bucket) = upserted(&db, request.clone());
     assert_eq!((created, bucket.as_str()), (true, r#"{"word":"gpl","count":11,"note":1,"seen":1}"#));
     let values = db.q0(request.clone()).unwrap().into_values().unwrap();
     assert_eq!(values, [json!(12), json!(2)]);
-    // The bucket is of a new record only.
+    // Beside edits, the bucket is that of a new record only: it does not patch an existing one.
     run(&db, json!({"action": "patch", "pk": pk, "bucket": {"note": null}}));
-    let (same, created, bucket) = changed(&db, request);
+    let (same, created, bucket) = upserted(&db, request);
     assert_eq!((same, created), (pk, false));
     assert_eq!(bucket, r#"{"word":"gpl","count":13,"seen":3}"#);
     // A default that the edits remove stays away.
     let remove = json!({"edits": [{"path": ["count"], "remove": true}]});
-    let (_, created, bucket) = changed(&db, upsert("a.b/word", json!({"word": "mit"}), remove));
+    let (_, created, bucket) = upserted(&db, upsert("a.b/word", json!({"word": "mit"}), remove));
     assert_eq!((created, bucket.as_str()), (true, r#"{"word":"mit"}"#));
 }
 
 #[test]
 fn a_key_may_be_a_combination_of_nested_fields() {
-    let db = words();
+    let db = word_database();
     let named = json!({"bucket": {"name": "n"}});
     let at = |x: u64, y: u64| upsert("a.b/place", json!({"at": {"x": x, "y": y}}), named.clone());
-    let (first, created, bucket) = changed(&db, at(1, 2));
+    let (first, created, bucket) = upserted(&db, at(1, 2));
     assert_eq!((created, bucket.as_str()), (true, r#"{"at":{"x":1,"y":2},"name":"n"}"#));
-    assert!(changed(&db, at(2, 1)).1);
-    assert_eq!(changed(&db, at(1, 2)).0, first);
+    assert!(upserted(&db, at(2, 1)).1);
+    assert_eq!(upserted(&db, at(1, 2)).0, first);
     // Members of the bucket beside the fields of the key are no contradiction.
     let key = json!({"at": {"x": 1, "y": 2}});
-    let (_, _, bucket) = changed(&db, upsert("a.b/place", key, json!({"bucket": {"at": {"x": 1.0}}})));
+    let (_, _, bucket) = upserted(&db, upsert("a.b/place", key, json!({"bucket": {"at": {"x": 1.0}}})));
     assert_eq!(bucket, r#"{"at":{"x":1.0,"y":2},"name":"n"}"#);
 }
 
 #[test]
-fn a_deleted_record_has_no_key() {
-    let db = words();
+fn an_upsert_does_not_find_a_deleted_record() {
+    let db = word_database();
     let request = || upsert("a.b/word", json!({"word": "gpl"}), json!({}));
-    let (pk, ..) = changed(&db, request());
+    let (pk, ..) = upserted(&db, request());
     run(&db, json!({"action": "delete", "pk": pk}));
-    let (other, created, _) = changed(&db, request());
+    let (other, created, _) = upserted(&db, request());
     assert!(created && other != pk);
 }
 
 #[test]
-fn a_key_of_an_ancestor_is_that_of_all_its_subclasses() {
-    let db = words();
+fn an_upsert_by_a_key_of_an_ancestor_finds_records_of_all_subclasses() {
+    let db = word_database();
     let of = |class: &str| upsert(class, json!({"word": "run"}), json!({}));
-    let (pk, created, _) = changed(&db, of("a.b/verb"));
+    let (pk, created, _) = upserted(&db, of("a.b/verb"));
     assert!(created);
     assert_eq!(read(&db, &pk).class().unwrap(), "a.b/verb");
-    assert_eq!(changed(&db, of("a.b/word")).0, pk);
+    assert_eq!(upserted(&db, of("a.b/word")).0, pk);
     let error = failure(&db, of("a.b/noun"));
     assert_eq!(ids(&error), [ErrorId::UNIQUE_VIOLATION]);
     assert_eq!(error.items()[0].details["other"], pk);
 }
 
 #[test]
-fn what_is_no_key_is_refused() {
-    let db = words();
+fn an_upsert_with_an_invalid_key_is_refused() {
+    let db = word_database();
     let word = || json!({"word": "gpl"});
     let refused = [
         (upsert("a.b/nothing", word(), json!({})), ErrorId::CLASS_NOT_FOUND, "/class"),
@@ -131,12 +131,12 @@ fn what_is_no_key_is_refused() {
         assert_eq!(error.items()[0].details["pointer"], pointer, "{request}");
     }
     // The same value in another spelling does not contradict.
-    assert!(changed(&db, upsert("a.b/word", word(), json!({"bucket": {"word": " gpl"}}))).1);
+    assert!(upserted(&db, upsert("a.b/word", word(), json!({"bucket": {"word": " gpl"}}))).1);
 }
 
 #[test]
 fn a_refused_upsert_changes_nothing() {
-    let db = words();
+    let db = word_database();
     for exists in [false, true] {
         let request = |rest: Value| upsert("a.b/word", json!({"word": "gpl"}), rest);
         if exists {
@@ -151,7 +151,7 @@ fn a_refused_upsert_changes_nothing() {
 
 #[test]
 fn threads_that_upsert_one_key_create_one_record() {
-    let db = words();
+    let db = word_database();
     std::thread::scope(|scope| {
         for _ in 0..4 {
             scope.spawn(|| {

@@ -192,7 +192,7 @@ fn cases() -> Vec<Case> {
 }
 
 #[test]
-fn every_rule_takes_what_keeps_it_and_refuses_what_does_not() {
+fn every_rule_accepts_values_that_satisfy_it_and_refuses_others() {
     for case in cases() {
         let db = db();
         define(&db, json!({"name": "a.b/c", "fields": {"f": case.field}})).unwrap();

@@ -138,7 +138,7 @@ fn errors_properties_and_validations() {
 }
 
 #[test]
-fn a_response_that_is_none_is_refused() {
+fn a_malformed_response_is_refused() {
     for text in [
         "{}",
         "null",

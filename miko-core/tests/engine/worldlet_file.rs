@@ -1,4 +1,4 @@
-//! A worldlet in a file: its maintainer, its commits, and changes by other programs.
+//! A worldlet in a file: one writer at a time, commits, and changes by other programs.
 
 use std::fs;
 use std::os::unix::fs::PermissionsExt;
@@ -49,7 +49,7 @@ fn a_commit_is_in_the_file_and_read_when_it_is_opened_again() {
 }
 
 #[test]
-fn a_file_has_one_maintainer_also_after_a_save() {
+fn a_file_has_one_writer_also_after_a_save_has_replaced_it() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("crew.json");
     let db = open(&path);
@@ -113,7 +113,7 @@ fn a_file_that_is_no_worldlet_is_refused_and_left_unchanged() {
 }
 
 #[test]
-fn a_link_to_it_stays_a_link_and_its_permissions_stay() {
+fn a_save_keeps_a_symlink_to_the_file_and_the_permissions_of_the_file() {
     let folder = tempfile::tempdir().unwrap();
     let [path, link] = ["crew.json", "link.json"].map(|name| folder.path().join(name));
     drop(open(&path));
@@ -136,7 +136,7 @@ fn only_temporary_files_of_killed_writers_are_removed() {
 }
 
 #[test]
-fn definitions_may_have_changed_after_its_records_were_written() {
+fn a_file_opens_although_a_later_definition_forbids_a_stored_record() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("crew.json");
     let db = open(&path);
@@ -164,7 +164,7 @@ fn edit_in_place(path: &Path) {
 }
 
 /// Waits until a new file gets a later `ctime` than this file.
-fn until_the_clock_of_files_has_moved_on(path: &Path) {
+fn wait_for_a_later_ctime(path: &Path) {
     use std::os::unix::fs::MetadataExt;
 
     let changed = |path: &Path| {
@@ -190,7 +190,7 @@ fn an_edit_in_place_that_restores_the_time_is_not_overwritten() {
             drop(db);
             db = open(&path);
         }
-        until_the_clock_of_files_has_moved_on(&path);
+        wait_for_a_later_ctime(&path);
         edit_in_place(&path);
         let found = fs::read(&path).unwrap();
         let error = db.create("a.b/c", &json!({"n": 2})).unwrap_err();
@@ -200,7 +200,7 @@ fn an_edit_in_place_that_restores_the_time_is_not_overwritten() {
 }
 
 #[test]
-fn a_change_of_its_permissions_or_times_is_no_change_of_its_content() {
+fn a_write_succeeds_after_another_program_changed_only_permissions_or_times() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("crew.json");
     let db = open(&path);

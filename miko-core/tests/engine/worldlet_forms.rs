@@ -9,7 +9,7 @@ fn temporal() -> [Box<dyn Engine>; 2] {
     [Box::new(temporal_sqlite_in_memory()), Box::new(WorldletEngine::temporal_in_memory().unwrap())]
 }
 
-fn plain() -> [Box<dyn Engine>; 2] {
+fn non_temporal() -> [Box<dyn Engine>; 2] {
     [Box::new(sqlite_in_memory()), Box::new(WorldletEngine::in_memory().unwrap())]
 }
 
@@ -56,7 +56,7 @@ fn a_history_alone_says_that_a_worldlet_is_temporal_wherever_it_stands() {
             let created = db.record_by_pk("b").unwrap().unwrap().created_at.to_string();
             assert_eq!(created, "2026-05-28T07:00:00.000Z", "{worldlet}");
         }
-        for db in plain() {
+        for db in non_temporal() {
             let found = faults(&*db, &worldlet).join(" ");
             assert!(found.contains("goes into a temporal database only"), "{found}");
         }
@@ -106,7 +106,7 @@ fn two_definitions_of_a_name_are_a_fault() {
         ),
     ];
     for (worldlet, place, message) in cases {
-        for db in temporal().into_iter().chain(plain()) {
+        for db in temporal().into_iter().chain(non_temporal()) {
             assert_eq!(faults(&*db, &worldlet), [format!("{place}: `s.x/v` {message}")], "{worldlet}");
         }
     }
@@ -133,7 +133,7 @@ fn a_file_may_stand_as_text() {
     };
     let file = json!({"sha256": sha, "mime": {"type": "text/plain", "encoding": "utf-8"}});
     let chunk = json!({"file": "f", "index": 0, "last": true, "data": "Tea. Earl Grey. Hot. ☕"});
-    for db in temporal().into_iter().chain(plain()) {
+    for db in temporal().into_iter().chain(non_temporal()) {
         for files_first in [true, false] {
             assert_eq!(faults(&*db, &with_file(&file, &chunk, files_first)), [] as [&str; 0]);
             assert!(exported(&*db).contains(r#""data":"Tea. Earl Grey. Hot. ☕""#), "as text again");
@@ -165,7 +165,7 @@ fn a_fault_of_a_file_is_reported_once() {
     ];
     for (file, chunk, fault) in cases {
         for files_first in [true, false] {
-            for db in plain() {
+            for db in non_temporal() {
                 let found = faults(&*db, &with_file(&file, &chunk, files_first));
                 assert!(found.len() == 1 && found[0].starts_with(fault), "{file} {chunk}: {found:?}");
             }

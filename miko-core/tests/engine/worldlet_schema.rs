@@ -393,7 +393,7 @@ proptest! {
     #![proptest_config(config(1))]
 
     #[test]
-    fn both_accept_a_valid_worldlet_in_any_form(worldlet in worldlet()) {
+    fn reader_and_schema_accept_a_valid_worldlet_in_any_form(worldlet in worldlet()) {
         assert_agreement(&worldlet)?;
         let db = temporal();
         prop_assert_eq!(faults(|text| db.read_worldlet(text, false), &worldlet), [], "{}", worldlet);
@@ -404,7 +404,7 @@ proptest! {
     #![proptest_config(config(5))]
 
     #[test]
-    fn both_agree_on_a_mutated_worldlet(
+    fn reader_and_schema_agree_on_a_mutated_worldlet(
         mut worldlet in worldlet(),
         mutations in prop::collection::vec(mutation(), 1..3),
     ) {
@@ -417,7 +417,7 @@ proptest! {
 
 /// Combinations that mutations seldom produce.
 #[test]
-fn both_refuse_what_contradicts_itself() {
+fn reader_and_schema_refuse_contradictory_entries() {
     let definition = json!({"name": "a.b/x"});
     let platter = json!({"class": "https://puck.uno/class", "bucket": {}});
     let records = [

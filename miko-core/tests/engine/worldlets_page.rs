@@ -2,7 +2,7 @@
 
 use std::fs;
 
-use crate::support::{export, plain};
+use crate::support::{export, non_temporal};
 
 const PAGE: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../docs/worldlets.md");
 
@@ -15,7 +15,7 @@ fn every_example_gives_what_the_page_says() {
         let (worldlet, rest) =
             example.split_once("\n```\n> ").expect("an outcome stands under each worldlet");
         let (outcome, _) = rest.split_once("\n\n").unwrap();
-        let db = plain();
+        let db = non_temporal();
         let result = match db.read_worldlet(&mut worldlet.as_bytes(), false) {
             Ok(imported) if imported.records == 1 => "1 record".to_owned(),
             Ok(imported) => format!("{} records", imported.records),
@@ -28,7 +28,7 @@ fn every_example_gives_what_the_page_says() {
         };
         assert_eq!(result, outcome, "{worldlet}");
         let exported = export(&db);
-        let copy = plain();
+        let copy = non_temporal();
         copy.read_worldlet(&mut exported.as_bytes(), false).unwrap();
         assert_eq!(export(&copy), exported);
     }

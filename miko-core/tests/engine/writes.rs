@@ -14,7 +14,7 @@ fn members(db: &Local, class: &str) -> usize {
 }
 
 #[test]
-fn what_was_created_is_read_back_as_it_was() {
+fn a_created_record_is_read_back_unchanged() {
     let db = db();
     let bucket = json!({"z": 1, "a": [1.0, {"é": null}], "": "", "class": "no key is reserved", "pk": true});
     let pk = create(&db, bucket.clone());
@@ -160,7 +160,7 @@ fn a_conditional_update_fails_after_another_update() {
 }
 
 #[test]
-fn a_deleted_record_is_gone_and_known_to_be() {
+fn a_write_to_a_deleted_record_says_that_the_record_is_deleted() {
     let db = db();
     let pk = run(&db, json!({"action": "create", "class": "foo.com/a", "bucket": {}, "comment": "secret"}));
     let delete = json!({"action": "delete", "pk": pk});

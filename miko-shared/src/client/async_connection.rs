@@ -2,7 +2,7 @@
 //! items of streams.
 //!
 //! A task that calls writes to the socket itself. One more task per connection, the driver, reads, writes the
-//! bytes that there was no room for, and ends calls at their deadlines.
+//! bytes that did not fit into the buffer of the socket, and ends calls at their deadlines.
 
 use std::collections::HashMap;
 use std::future::poll_fn;
@@ -19,7 +19,7 @@ use tokio::task::AbortHandle;
 use tokio::time::{Sleep, sleep_until};
 
 use super::Address;
-use super::fault::{ConnectionFault, closed, lost, not_in_time};
+use super::fault::{ConnectionFault, call_timed_out, closed, connection_lost};
 use super::handshake::ClientHandshake;
 use super::inbox::{Topic, append_frame, discard_answer, unexpected};
 use crate::async_socket;
@@ -36,8 +36,8 @@ const NO_DEADLINE: Duration = Duration::from_secs(3600);
 pub(super) struct AsyncConnection {
     stream: Arc<UnixStream>,
     address: Address,
-    /// The process that opened it. A fork has inherited the socket, and must not use it: the bytes of both
-    /// would mix.
+    /// The process that opened it. A forked process inherits the socket, but must not use it: the bytes of
+    /// the two processes would mix.
     pid: u32,
     /// The smaller of the two sides' frame limits, in bytes.
     frame_limit: usize,
@@ -51,12 +51,12 @@ pub(super) struct AsyncConnection {
 #[derive(Default)]
 struct State {
     last_id: u64,
-    /// Bytes to send: new ones, and those that there was no room for.
+    /// Bytes to send: new ones, and those that did not fit into the buffer of the socket.
     unsent: Vec<u8>,
     /// How many of the bytes of `unsent` were sent.
     sent: usize,
     /// By id.
-    calls: HashMap<u64, Expected>,
+    calls: HashMap<u64, CallState>,
     /// By handle.
     streams: HashMap<u64, Items>,
     /// When the driver next looks for calls whose deadline has passed: at the first deadline, or earlier.
@@ -67,8 +67,9 @@ struct State {
     fault: Option<Error>,
 }
 
-/// A call that was sent and not answered, or whose answer was not taken.
-enum Expected {
+/// The state of a call that was sent and whose answer was not taken yet.
+enum CallState {
+    /// A task waits for the answer, until the deadline `until`.
     Awaited {
         until: Instant,
         waker: Option<Waker>,
@@ -80,7 +81,7 @@ enum Expected {
     GivenUp(&'static Method, Discard),
 }
 
-/// What has arrived of a stream: frames with their headers.
+/// The frames of a stream that have arrived, with their headers.
 #[derive(Default)]
 struct Items {
     frames: Vec<u8>,
@@ -152,6 +153,7 @@ impl AsyncConnection {
         let id = self.send(call, until)?;
         let mut sent = SentCall { connection: self, id, call, is_pending: true };
         let answered = poll_fn(|context| self.poll_answer(id, context)).await;
+        // `poll_answer` returns this fault only for a call that has timed out.
         if let Err(ConnectionFault::OfCall(_)) = &answered {
             return Err(sent.time_out());
         }
@@ -161,7 +163,8 @@ impl AsyncConnection {
         Ok(ReceivedAnswer { bytes, link: Arc::clone(self) as _ })
     }
 
-    /// Sends a call, as far as there is room, and expects its answer.
+    /// Sends a call, as far as the buffer of the socket has room, and registers it as awaited. The driver
+    /// sends the rest. Returns the id of the call.
     fn send(&self, call: &EncodedCall, until: Instant) -> Result<u64, ConnectionFault> {
         let deadline = until.saturating_duration_since(Instant::now());
         if !self.is_own() {
@@ -181,7 +184,7 @@ impl AsyncConnection {
         }
         .map_err(ConnectionFault::OfCall)?;
         state.last_id = id;
-        state.calls.insert(id, Expected::Awaited { until, waker: None });
+        state.calls.insert(id, CallState::Awaited { until, waker: None });
         if state.next_check.is_none_or(|check| until < check) {
             state.next_check = Some(until);
             state.wake_driver();
@@ -190,9 +193,10 @@ impl AsyncConnection {
         Ok(id)
     }
 
+    /// Takes the answer of a call that has arrived, or registers the waker for it.
     fn poll_answer(&self, id: u64, context: &Context<'_>) -> Poll<Result<Vec<u8>, ConnectionFault>> {
         let mut state = self.state();
-        if let Some(Expected::Awaited { waker, .. }) = state.calls.get_mut(&id) {
+        if let Some(CallState::Awaited { waker, .. }) = state.calls.get_mut(&id) {
             if !waker.as_ref().is_some_and(|waker| waker.will_wake(context.waker())) {
                 *waker = Some(context.waker().clone());
             }
@@ -201,18 +205,18 @@ impl AsyncConnection {
                 Some(fault) => Poll::Ready(Err(ConnectionFault::Unanswered(fault.clone()))),
             };
         }
-        if !matches!(state.calls.get(&id), Some(Expected::Arrived(_))) {
+        if !matches!(state.calls.get(&id), Some(CallState::Arrived(_))) {
             // It has timed out. The entry stays until the call is given up, since its answer may arrive.
-            return Poll::Ready(Err(ConnectionFault::OfCall(not_in_time())));
+            return Poll::Ready(Err(ConnectionFault::OfCall(call_timed_out())));
         }
         match state.calls.remove(&id) {
-            Some(Expected::Arrived(answer)) => Poll::Ready(Ok(answer)),
-            _ => Poll::Ready(Err(ConnectionFault::OfCall(not_in_time()))),
+            Some(CallState::Arrived(answer)) => Poll::Ready(Ok(answer)),
+            _ => Poll::Ready(Err(ConnectionFault::OfCall(call_timed_out()))),
         }
     }
 
-    /// Appends frames that tell the server something, and sends them if there is room.
-    pub(super) fn control(&self, put: impl FnOnce(&mut Vec<u8>)) {
+    /// Appends the control frames that `put` writes, such as cancellations, and sends them.
+    pub(super) fn send_control(&self, put: impl FnOnce(&mut Vec<u8>)) {
         if !self.is_own() {
             return;
         }
@@ -221,7 +225,7 @@ impl AsyncConnection {
         state.flush(&self.stream);
     }
 
-    /// Keeps the frames of a stream that was received.
+    /// From now on keeps the frames of a stream, whose handle an answer carried.
     pub(super) fn open_stream(&self, stream: u64) {
         self.state().streams.entry(stream).or_default();
     }
@@ -232,7 +236,7 @@ impl AsyncConnection {
             return;
         }
         self.state().streams.remove(&stream);
-        self.control(|out| extension::put_release(stream, out));
+        self.send_control(|out| extension::put_release(stream, out));
     }
 
     /// Takes the frames of a stream that have arrived, or registers the waker for them.
@@ -267,15 +271,15 @@ impl AsyncConnection {
             }
         };
         match state.calls.get_mut(&id) {
-            Some(Expected::GivenUp(method, discard)) => {
+            Some(CallState::GivenUp(method, discard)) => {
                 let (method, discard) = (*method, *discard);
                 state.calls.remove(&id);
                 drop(state);
                 discard_answer(Arc::clone(self) as _, frame, method, discard);
             }
             Some(expected) => {
-                let awaited = std::mem::replace(expected, Expected::Arrived(frame.to_vec()));
-                if let Expected::Awaited { mut waker, .. } = awaited {
+                let awaited = std::mem::replace(expected, CallState::Arrived(frame.to_vec()));
+                if let CallState::Awaited { mut waker, .. } = awaited {
                     wake(&mut waker);
                 }
             }
@@ -290,7 +294,7 @@ impl AsyncConnection {
         state.fault.get_or_insert(fault);
         let State { calls, streams, .. } = &mut *state;
         for expected in calls.values_mut() {
-            if let Expected::Awaited { waker, .. } = expected {
+            if let CallState::Awaited { waker, .. } = expected {
                 wake(waker);
             }
         }
@@ -324,23 +328,23 @@ impl SentCall<'_> {
     /// Cancels the call; its answer is discarded when it arrives.
     fn time_out(mut self) -> ConnectionFault {
         self.give_up();
-        ConnectionFault::OfCall(not_in_time())
+        ConnectionFault::OfCall(call_timed_out())
     }
 
     fn give_up(&mut self) {
         self.is_pending = false;
         let (method, discard) = (self.call.method, self.call.discard);
-        let given_up = Expected::GivenUp(method, discard);
+        let given_up = CallState::GivenUp(method, discard);
         let mut state = self.connection.state();
         match state.calls.insert(self.id, given_up) {
-            Some(Expected::Arrived(answer)) => {
+            Some(CallState::Arrived(answer)) => {
                 state.calls.remove(&self.id);
                 drop(state);
                 discard_answer(Arc::clone(self.connection) as _, &answer, method, discard);
             }
             _ => {
                 drop(state);
-                self.connection.control(|out| extension::put_cancel(self.id, out));
+                self.connection.send_control(|out| extension::put_cancel(self.id, out));
             }
         }
     }
@@ -355,7 +359,7 @@ impl Drop for SentCall<'_> {
 }
 
 impl State {
-    /// Sends what there is room for, and lets the driver send the rest.
+    /// Sends what the buffer of the socket has room for, and wakes the driver to send the rest.
     fn flush(&mut self, stream: &UnixStream) {
         while self.sent < self.unsent.len() {
             match stream.try_write(&self.unsent[self.sent..]) {
@@ -385,10 +389,10 @@ impl State {
     fn expire(&mut self, now: Instant) {
         let mut next_check = None;
         for expected in self.calls.values_mut() {
-            let Expected::Awaited { until, waker } = expected else { continue };
+            let CallState::Awaited { until, waker } = expected else { continue };
             if *until <= now {
                 wake(waker);
-                *expected = Expected::TimedOut;
+                *expected = CallState::TimedOut;
             } else {
                 next_check = Some(next_check.map_or(*until, |next: Instant| next.min(*until)));
             }
@@ -446,10 +450,10 @@ impl Driver {
         while connection.state().has_unsent() {
             match self.stream.poll_write_ready(context) {
                 Poll::Pending => break,
-                Poll::Ready(Err(fault)) => return Poll::Ready(lost(fault)),
+                Poll::Ready(Err(fault)) => return Poll::Ready(connection_lost(fault)),
                 Poll::Ready(Ok(())) => {
                     let mut state = connection.state();
-                    // `flush` would wake this task, which asks for room itself.
+                    // Without the waker: `flush` would wake this task, though the loop polls again itself.
                     let driver = state.driver.take();
                     state.flush(&self.stream);
                     state.driver = driver;
@@ -464,13 +468,13 @@ impl Driver {
     fn read(&mut self, connection: &Arc<AsyncConnection>, context: &mut Context<'_>) -> Poll<Error> {
         loop {
             if let Err(fault) = ready!(self.stream.poll_read_ready(context)) {
-                return Poll::Ready(lost(fault));
+                return Poll::Ready(connection_lost(fault));
             }
             match self.stream.try_read(self.incoming.room()) {
                 Ok(0) => return Poll::Ready(closed()),
                 Ok(count) => self.incoming.filled(count),
                 Err(fault) if fault.kind() == io::ErrorKind::WouldBlock => continue,
-                Err(fault) => return Poll::Ready(lost(fault)),
+                Err(fault) => return Poll::Ready(connection_lost(fault)),
             }
             loop {
                 match self.incoming.next_frame(connection.answer_limit) {
@@ -523,7 +527,7 @@ async fn shake_hands(stream: &mut UnixStream, address: &Address, surface: &Surfa
         outgoing.clear();
         let reply = match receive_reply(stream, &mut incoming).await {
             Ok(reply) => reply,
-            Err(no_reply) => return Err(sent.map_or_else(lost, |()| no_reply)),
+            Err(no_reply) => return Err(sent.map_or_else(connection_lost, |()| no_reply)),
         };
         if let Some(server_limit) = handshake.receive(reply, &mut outgoing)? {
             return Ok(server_limit);
@@ -540,7 +544,7 @@ async fn receive_reply<T: DeserializeOwned>(
         if let Some(frame) = incoming.next_frame(frame::MAX_FRAME_SIZE)? {
             return frame::decode(frame);
         }
-        match async_socket::read(stream, incoming.room()).await.map_err(lost)? {
+        match async_socket::read(stream, incoming.room()).await.map_err(connection_lost)? {
             0 => return Err(closed()),
             count => incoming.filled(count),
         }

@@ -1,5 +1,5 @@
-//! What an answer of an async connection may hold: objects and streams. Both can also be used from threads
-//! that may block.
+//! The objects and streams that an answer of an async connection may carry. Both can also be used from
+//! threads that may block.
 
 use std::future::poll_fn;
 use std::sync::Arc;
@@ -13,7 +13,7 @@ use miko_rpc::{
 
 use super::async_connection::AsyncConnection;
 use super::async_transport::{deadline_of, encode, refuse_outside_runtime};
-use super::fault::{not_in_time, session_gone};
+use super::fault::{call_timed_out, session_gone};
 use super::items::ItemFrames;
 use super::runtime::{block_until, refuse_where_it_cannot_wait};
 use crate::wire::extension;
@@ -51,7 +51,7 @@ impl AsyncTransport for AsyncObject {
 
 impl Drop for AsyncObject {
     fn drop(&mut self) {
-        self.connection.control(|out| extension::put_release(self.handle, out));
+        self.connection.send_control(|out| extension::put_release(self.handle, out));
     }
 }
 
@@ -67,7 +67,7 @@ impl CallTransport for BlockingObject {
         // `block_until` keeps the deadline. The timer of the runtime may not run: perhaps no thread drives
         // the runtime, or this thread runs a method of a server.
         let answered = block_until(Some(until), self.0.connection.call(&call, until));
-        let answered = answered.ok_or_else(not_in_time)?;
+        let answered = answered.ok_or_else(call_timed_out)?;
         answered.map_err(|fault| fault.into_error(session_gone))?.read(read)
     }
 }
@@ -83,7 +83,7 @@ impl AsyncItems {
     /// Whether a frame has arrived, or registers the waker for it.
     fn poll_frames(&mut self, context: &Context<'_>) -> Poll<Result<()>> {
         if let Some(credit) = self.frames.credit() {
-            self.connection.control(|out| extension::put_credit(self.handle, credit, out));
+            self.connection.send_control(|out| extension::put_credit(self.handle, credit, out));
         }
         if !self.frames.is_empty() {
             return Poll::Ready(Ok(()));

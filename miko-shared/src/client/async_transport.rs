@@ -15,7 +15,7 @@ use tokio::time::{sleep, timeout, timeout_at};
 use super::Address;
 use super::address::{CONNECT_RETRY, CONNECT_TIMEOUT, is_not_listening};
 use super::async_connection::{AsyncConnection, EncodedCall};
-use super::fault::not_opened;
+use super::fault::accept_timed_out;
 
 /// Longer deadlines are cut to this, because an `Instant` may not represent them.
 const MAX_DEADLINE: Duration = Duration::from_secs(365 * 24 * 60 * 60);
@@ -90,7 +90,7 @@ impl AsyncSocketTransport {
                 Some(connection) => connection,
                 None => {
                     let opened = timeout_at(until.into(), self.connection()).await;
-                    opened.unwrap_or_else(|_| Err(not_opened()))?
+                    opened.unwrap_or_else(|_| Err(accept_timed_out()))?
                 }
             };
             match connection.call(&call, until).await {
@@ -126,7 +126,7 @@ pub(super) fn deadline_of(method: &Method, address: &Address) -> Duration {
 /// Opens a connection on `stream`, within the call deadline.
 async fn open(stream: UnixStream, address: &Address, surface: &Surface) -> Result<Arc<AsyncConnection>> {
     let opened = timeout(address.limits.call_deadline, AsyncConnection::open(stream, address, surface)).await;
-    opened.unwrap_or_else(|_| Err(not_opened()))
+    opened.unwrap_or_else(|_| Err(accept_timed_out()))
 }
 
 /// Refuses to run outside a tokio runtime, which sockets and timers need.

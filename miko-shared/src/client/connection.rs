@@ -16,7 +16,7 @@ use miko_rpc::{Discard, Error, ErrorId, Link, Method, OutgoingCall, Result, Surf
 use nix::sys::eventfd::{EfdFlags, EventFd};
 
 use super::Address;
-use super::fault::{ConnectionFault, not_in_time};
+use super::fault::{ConnectionFault, call_timed_out};
 use super::handshake::ClientHandshake;
 use super::inbox::{Delivery, Inbox, Step, Topic, append_frame, discard_answer, unexpected};
 use super::runtime::{park_until, refuse_where_it_cannot_wait};
@@ -228,7 +228,7 @@ impl Connection {
         let arrived = self.inbox().give_up(id, method, discard);
         match arrived {
             Some(answer) => discard_answer(Arc::clone(self) as _, &answer, method, discard),
-            None => self.control(|out| extension::put_cancel(id, out)),
+            None => self.send_control(|out| extension::put_cancel(id, out)),
         }
     }
 
@@ -291,13 +291,13 @@ impl Connection {
         if let Some(answer) = answer {
             return self.read_answer(&answer, read);
         }
-        self.control(|out| extension::put_cancel(id, out));
-        Err(ConnectionFault::OfCall(not_in_time()))
+        self.send_control(|out| extension::put_cancel(id, out));
+        Err(ConnectionFault::OfCall(call_timed_out()))
     }
 
     /// Appends frames that tell the server something, and sends them if there is room. Never blocks: it runs
     /// also while a frame is decoded, when no thread reads.
-    pub(super) fn control(&self, put: impl FnOnce(&mut Vec<u8>)) {
+    pub(super) fn send_control(&self, put: impl FnOnce(&mut Vec<u8>)) {
         if !self.is_own() {
             return;
         }
@@ -550,7 +550,7 @@ impl Connection {
     pub(super) fn close_stream(&self, stream: u64) {
         if self.is_own() {
             self.inbox().close(stream);
-            self.control(|out| extension::put_release(stream, out));
+            self.send_control(|out| extension::put_release(stream, out));
         }
     }
 
@@ -667,7 +667,8 @@ impl Connection {
             window.yield_cpu();
             match self.socket.receive(&mut reader.incoming) {
                 Ok(true) => break true,
-                // That the call waits for others says nothing about the next one.
+                // The call is parked until other clients have made theirs. Its wait is no measure for the
+                // next.
                 Ok(false) if reader.spin.is_parked() => return false,
                 Ok(false) if window.is_open() => {}
                 _ => break false,
@@ -739,7 +740,7 @@ fn send_all(socket: &Socket, bytes: &[u8], until: Option<Instant>) -> Result<()>
     let mut sent = 0;
     while sent < bytes.len() {
         match socket.send(&bytes[sent..])? {
-            0 if !socket.wait(Event::Writable, until)? => return Err(not_in_time()),
+            0 if !socket.wait(Event::Writable, until)? => return Err(call_timed_out()),
             count => sent += count,
         }
     }
@@ -757,7 +758,7 @@ fn receive_reply(
             return frame::decode(frame);
         }
         if !socket.wait(Event::Readable, until)? {
-            return Err(not_in_time());
+            return Err(call_timed_out());
         }
         socket.receive(&mut reader.incoming)?;
     }

@@ -86,7 +86,7 @@ mod tests {
     const LONG: Duration = Duration::MAX;
 
     #[test]
-    fn one_thread_at_a_time_has_it() {
+    fn one_thread_at_a_time_has_the_value() {
         let exclusive = Exclusive::new(Some(0));
         thread::scope(|scope| {
             for _ in 0..8 {
@@ -111,7 +111,7 @@ mod tests {
     }
 
     #[test]
-    fn a_panic_loses_the_value_and_not_the_place() {
+    fn a_panic_drops_the_value_and_lets_the_next_thread_enter() {
         let exclusive = Exclusive::new(Some(1));
         let panicked = catch_unwind(AssertUnwindSafe(|| {
             let _used = exclusive.wait(LONG);

@@ -53,17 +53,17 @@ impl ConnectionFault {
 }
 
 /// The error of a call that the server did not answer in time.
-pub(super) fn not_in_time() -> Error {
+pub(super) fn call_timed_out() -> Error {
     Error::new(ErrorId::DEADLINE_EXCEEDED, "the server did not answer in time")
 }
 
 /// The error of a connection that the server did not accept in time.
-pub(super) fn not_opened() -> Error {
+pub(super) fn accept_timed_out() -> Error {
     Error::new(ErrorId::DEADLINE_EXCEEDED, "the server did not take up the connection in time")
 }
 
 /// The error of a connection whose socket has failed.
-pub(super) fn lost(fault: io::Error) -> Error {
+pub(super) fn connection_lost(fault: io::Error) -> Error {
     Error::caused_by(ErrorId::SERVER_GONE, "the connection to the server was lost", fault)
 }
 

@@ -15,7 +15,7 @@ use crate::wire::extension::{FromServer, is_extension};
 use crate::wire::frame::HEADER_SIZE;
 use crate::wire::message::Answer;
 
-/// What a thread waits for.
+/// The answer or the items for which a thread waits.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub(super) enum Topic {
     /// The answer to the call with this id.
@@ -78,7 +78,7 @@ enum Expected {
     GivenUp(&'static Method, Discard),
 }
 
-/// What a thread that waits does next.
+/// The next step of a thread that waits.
 #[derive(Debug)]
 pub(super) enum Step<R> {
     /// It has what it waits for: a frame, or for a stream any number of frames with their headers.
@@ -91,7 +91,7 @@ pub(super) enum Step<R> {
     Fault(Error),
 }
 
-/// What became of a frame that was read.
+/// How a frame that was read was delivered.
 #[derive(Debug)]
 pub(super) enum Delivery {
     /// It was kept, or belongs to a stream that was released.
@@ -356,7 +356,7 @@ mod tests {
             }
         }
 
-        /// What can happen next, other than the end of a timeout.
+        /// The possible next actions, other than the end of a timeout.
         fn progress(&self) -> Vec<Action> {
             let can_continue = |(state, woken): &(State, Woken)| match state {
                 State::Runs => true,
@@ -369,7 +369,7 @@ mod tests {
             threads.map(Action::Continue).chain(arrival).collect()
         }
 
-        /// What can happen next, if the threads before `first_patient` may time out.
+        /// The possible next actions, if the threads before `first_patient` may time out.
         fn actions(&self, first_patient: usize) -> Vec<Action> {
             let waits = |thread: &usize| matches!(self.threads[*thread].0, State::Reads | State::Sleeps);
             let timeouts = (0..first_patient).filter(waits).map(Action::TimeOut);

@@ -46,7 +46,7 @@ impl SocketItems {
     /// Waits until a frame has arrived; `false` if none has at `until`.
     fn wait_for_frames(&mut self, until: Option<Instant>) -> Result<bool> {
         if let Some(credit) = self.frames.credit() {
-            self.connection.control(|out| extension::put_credit(self.handle, credit, out));
+            self.connection.send_control(|out| extension::put_credit(self.handle, credit, out));
         }
         if !self.frames.is_empty() {
             return Ok(true);
@@ -113,7 +113,8 @@ impl ItemFrames {
             }
             Err(error) => {
                 self.has_ended = true;
-                // These refuse this thread or process. All others mean that the connection was lost.
+                // These errors refuse the calling thread or process. All others mean that the connection was
+                // lost.
                 let not_of_connection = [ErrorId::INSIDE_RUNTIME, ErrorId::SELF_CALL, ErrorId::SESSION_GONE];
                 let was_lost = !not_of_connection.into_iter().any(|id| error.is(id));
                 StreamMessage::End(Some(if was_lost { session_gone(error) } else { error }))

@@ -6,7 +6,7 @@ use std::time::Instant;
 use miko_rpc::{Discard, Error, Method, OutgoingCall, PendingAnswer, Result};
 
 use super::connection::Connection;
-use super::fault::not_in_time;
+use super::fault::call_timed_out;
 use super::runtime::refuse_where_it_cannot_wait;
 
 /// Waits for the answer to a call that was begun. Dropping it cancels the call.
@@ -47,7 +47,7 @@ impl PendingAnswer for LaterAnswer {
                 self.is_pending = false;
                 Ok(true)
             }
-            Ok(false) if self.until.is_some_and(|until| Instant::now() >= until) => Err(not_in_time()),
+            Ok(false) if self.until.is_some_and(|until| Instant::now() >= until) => Err(call_timed_out()),
             Ok(false) => Ok(false),
             Err(fault) => {
                 self.is_pending = false;

@@ -1,4 +1,4 @@
-//! What an answer of a blocking connection may hold: objects and streams.
+//! The objects and streams that an answer of a blocking connection may carry.
 
 use std::sync::Arc;
 

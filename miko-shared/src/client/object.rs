@@ -66,6 +66,6 @@ impl ObjectTransport {
 
 impl Drop for ObjectTransport {
     fn drop(&mut self) {
-        self.connection.control(|out| extension::put_release(self.handle, out));
+        self.connection.send_control(|out| extension::put_release(self.handle, out));
     }
 }

@@ -11,13 +11,13 @@ use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 use nix::sys::eventfd::EventFd;
 use nix::sys::socket::{MsgFlags, recv, send};
 
-use super::fault::{closed, lost, not_in_time};
+use super::fault::{call_timed_out, closed, connection_lost};
 use crate::wire::frame::FrameBuffer;
 
 /// The socket of a connection. Any thread may use it.
 pub(super) struct Socket(UnixStream);
 
-/// What a thread waits for.
+/// The readiness of a socket for which a thread waits.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub(super) enum Event {
     /// Bytes have arrived.
@@ -104,7 +104,7 @@ fn poll_until(descriptors: &mut [PollFd<'_>], until: Option<Instant>) -> Result<
 /// The error of a failed read, write or poll: `deadline-exceeded` for a timeout, otherwise `server-gone`.
 fn connection_error(fault: std::io::Error) -> Error {
     match fault.kind() {
-        ErrorKind::WouldBlock | ErrorKind::TimedOut => not_in_time(),
-        _ => lost(fault),
+        ErrorKind::WouldBlock | ErrorKind::TimedOut => call_timed_out(),
+        _ => connection_lost(fault),
     }
 }

@@ -15,7 +15,7 @@ use super::address::{CONNECT_RETRY, is_not_listening};
 use super::calls::CallCounter;
 use super::connection::Connection;
 use super::exclusive::Exclusive;
-use super::fault::{ConnectionFault, not_opened};
+use super::fault::{ConnectionFault, accept_timed_out};
 use super::later::LaterAnswer;
 use super::runtime::refuse_where_it_cannot_wait;
 
@@ -73,7 +73,7 @@ impl SocketTransport {
             return Ok((Arc::clone(connection), false));
         }
         let _opening =
-            self.opening.wait(deadline.saturating_sub(started.elapsed())).ok_or_else(not_opened)?;
+            self.opening.wait(deadline.saturating_sub(started.elapsed())).ok_or_else(accept_timed_out)?;
         if let Some(connection) = self.current().as_ref().filter(usable) {
             return Ok((Arc::clone(connection), true));
         }

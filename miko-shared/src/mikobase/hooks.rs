@@ -23,7 +23,8 @@ impl Uds {
     /// that is written together with the record is rolled back. A panic refuses as well.
     ///
     /// Several hooks run in the order in which they were added. They are in force once schema and worldlet
-    /// are loaded; those that `setup` adds come after these, and what `setup` writes passes them.
+    /// are loaded; those that `setup` adds run after these. The hooks also run for the records that `setup`
+    /// writes.
     ///
     /// A target is a pk, the name of a class, or a condition of Q0. A target that is invalid fails the share.
     ///

@@ -22,7 +22,7 @@ impl Initial {
     /// Loads the source into a new engine.
     ///
     /// # Errors
-    /// Those of the import, with the path of the file as detail `path`.
+    /// The errors of the import, with the path of the file as detail `path`.
     pub(super) fn load(&self, engine: &dyn Engine) -> Result<()> {
         match self {
             Self::Schema(schema) => engine.import_schema(schema.clone()).map(drop),

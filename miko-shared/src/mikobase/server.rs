@@ -1,4 +1,4 @@
-//! What `setup` can do in the server process.
+//! The handle of `setup` in the server process.
 
 use std::cell::RefCell;
 
@@ -40,7 +40,7 @@ impl Server<'_> {
     /// of them.
     ///
     /// # Errors
-    /// Those of [`Mikobase::changes`].
+    /// The errors of [`Mikobase::changes`].
     pub fn after_save(
         &self,
         target: impl Into<Target>,

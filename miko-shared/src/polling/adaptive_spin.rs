@@ -58,7 +58,7 @@ impl AdaptiveSpin {
         if (busy || shared_status.has_cpu_for_server()) && shared_status.is_on_this_cpu() {
             self.collisions = (self.collisions + 1) % MIGRATE_EVERY;
             // A client that has its turn was woken on the core of the server, and has the others for itself.
-            let moves = self.collisions == 1 || shared_status.takes_turns();
+            let moves = self.collisions == 1 || shared_status.clients_take_turns();
             // A system that forbids changing the affinity leaves the client where it is.
             let moved = moves && migrate().is_ok();
             if !moved || shared_status.is_on_this_cpu() {

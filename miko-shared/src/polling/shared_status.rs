@@ -14,8 +14,8 @@ use crate::shared_memory::{Shareable, SharedMemory};
 /// Stands for an unknown CPU; no CPU has this number.
 const NO_CPU: usize = usize::MAX;
 
-/// The number of workers of which it is published whether they wait.
-const KNOWN_WORKERS: usize = 1024;
+/// Only of so many workers, those with the lowest numbers, it is published whether they wait.
+const TRACKED_WORKERS: usize = 1024;
 
 /// The status that a server publishes to its workers.
 pub(crate) struct SharedStatus {
@@ -37,16 +37,16 @@ struct StatusPage {
     crowded: AtomicU32,
     /// The number of workers that wait with a parked call.
     parked: AtomicUsize,
-    /// Which they are: a bit for each of the first [`KNOWN_WORKERS`].
-    parked_workers: [AtomicU64; KNOWN_WORKERS / 64],
+    /// Which they are: a bit for each of the first [`TRACKED_WORKERS`].
+    parked_workers: [AtomicU64; TRACKED_WORKERS / 64],
 }
 
 // SAFETY: all fields are atomic integers.
 unsafe impl Shareable for StatusPage {}
 
 impl SharedStatus {
-    /// A status shared with all processes that this process forks from now on. Of these, `clients` read it at
-    /// a time, on `cpus` CPUs.
+    /// A status shared with all processes that this process forks from now on. `clients` of them run at a
+    /// time, on `cpus` CPUs.
     ///
     /// # Errors
     /// If the memory cannot be allocated.
@@ -71,15 +71,18 @@ impl SharedStatus {
         self.clients.saturating_sub(self.parked()) <= self.cpus
     }
 
-    /// Whether there is one more for the server. Where clients take turns, one more of them may run for a
-    /// moment, between its turn and its next parked call.
+    /// Whether there is a CPU for the server beside one for each client that does not wait with a parked
+    /// call.
+    ///
+    /// If calls are parked, the clients may need all CPUs: one of them is then a client between the answer of
+    /// its parked call and its next call, which runs only for a moment.
     pub(crate) fn has_cpu_for_server(&self) -> bool {
         let parked = self.parked();
         self.clients.saturating_sub(parked) < self.cpus + usize::from(parked > 0 && self.cpus > 1)
     }
 
     /// Whether clients take turns: most of them wait with a parked call.
-    pub(crate) fn takes_turns(&self) -> bool {
+    pub(crate) fn clients_take_turns(&self) -> bool {
         self.clients > self.cpus && self.has_cpu_per_client()
     }
 
@@ -95,7 +98,7 @@ impl SharedStatus {
     }
 
     /// Whether a worker waits with a parked call. `false` for other clients, and for workers beyond
-    /// [`KNOWN_WORKERS`].
+    /// [`TRACKED_WORKERS`].
     pub(crate) fn is_parked(&self, worker: Option<usize>) -> bool {
         worker.is_some_and(|worker| {
             let bits = self.page.parked_workers.get(worker / 64);

@@ -168,7 +168,7 @@ mod tests {
     }
 
     #[test]
-    fn a_time_that_no_clock_reaches_is_none() {
+    fn a_deadline_beyond_the_range_of_the_clock_is_none() {
         let activity = activity();
         activity.begin(activity.surface, "q0", Instant::now());
         assert_eq!(activity.method_kill_deadline(Duration::MAX), None);

@@ -1,4 +1,4 @@
-//! What runs around each call of a server: a function of the user.
+//! The hook of a user that runs around each call of a server.
 
 use std::fmt;
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -60,7 +60,7 @@ impl fmt::Debug for Next<'_> {
 /// Runs `call` with `around` around it.
 ///
 /// # Errors
-/// Those of the call, or the one that `around` returned in its place. `internal`, if `around` panics, or
+/// The errors of the call, or the one that `around` returned in its place. `internal`, if `around` panics, or
 /// returns without running the call and without an error.
 pub(super) fn run(
     around: &Around,

@@ -1,7 +1,7 @@
 //! One call: its frame is read, the method is run, and its answer is appended.
 //!
 //! A method may have to wait at a gate (`miko_rpc::Gate`). Then its call is parked: its frame is kept, and it
-//! is made again when the gate lets it enter, or its wait has timed out. A pass is its place at a gate.
+//! is made again when the gate lets it enter, or its wait has timed out. While it is inside, it has a pass.
 
 use std::rc::Rc;
 use std::sync::Arc;
@@ -32,7 +32,7 @@ const SLOW_CALL: Duration = Duration::from_secs(1);
 /// Stands for a deadline that an `Instant` cannot represent.
 pub(super) const FAR_FUTURE: Duration = Duration::from_secs(365 * 24 * 60 * 60);
 
-/// What the calls of all connections need of the server.
+/// The parts of the server that calls of all connections use.
 pub(super) struct CallContext<I: ?Sized> {
     pub(super) service: Rc<dyn Service<I>>,
     pub(super) limits: Limits,
@@ -44,8 +44,8 @@ pub(super) struct CallContext<I: ?Sized> {
     pub(super) metrics: Option<Rc<Metrics>>,
 }
 
-/// What a call needs of its connection.
-pub(super) struct Answering<'s> {
+/// The parts of a connection that its calls use, and the state of the call that runs.
+pub(super) struct ConnectionContext<'s> {
     pub(super) peer: &'s Peer,
     /// When the call arrived.
     pub(super) arrived: Instant,
@@ -54,7 +54,7 @@ pub(super) struct Answering<'s> {
     pub(super) handles: &'s mut Handles,
     /// The gates that the call has entered.
     pub(super) passes: Vec<Pass>,
-    /// What is kept for the connection.
+    /// The values that interfaces keep for the connection.
     pub(super) locals: ConnectionLocals,
     /// The deadline of the call, once it was read.
     pub(super) deadline: Instant,
@@ -67,21 +67,21 @@ pub(super) struct Answering<'s> {
 pub(super) fn serve_frame<I: Interface + ?Sized>(
     frame: &[u8],
     context: &CallContext<I>,
-    answering: &mut Answering<'_>,
+    connection: &mut ConnectionContext<'_>,
     session: &mut Option<Box<Session>>,
 ) -> Result<Option<u64>, Error> {
     if is_extension(frame) {
-        return serve_extension(frame, context, answering, session);
+        return serve_extension(frame, context, connection, session);
     }
     let read = memory::read_frame(frame.len(), context.limits.frame_size, || Incoming::read(frame));
     let call = match read {
         Ok(Incoming::Call(call)) => call,
-        Ok(Incoming::Cancel(id)) => return Ok(cancel(id, session, answering)),
+        Ok(Incoming::Cancel(id)) => return Ok(cancel(id, session, connection)),
         Err(fault) => return Err(unreadable(&fault.to_string())),
     };
     let IncomingCall { id, deadline, .. } = call;
     let call = ReceivedCall { id, deadline, call: call.method(), frame };
-    serve_call(&call, I::surface(), context, answering, session, |call| {
+    serve_call(&call, I::surface(), context, connection, session, |call| {
         context.service.interface().serve(call)
     });
     Ok(Some(id))
@@ -91,7 +91,7 @@ pub(super) fn serve_frame<I: Interface + ?Sized>(
 fn serve_extension<I: Interface + ?Sized>(
     frame: &[u8],
     context: &CallContext<I>,
-    answering: &mut Answering<'_>,
+    connection: &mut ConnectionContext<'_>,
     session: &mut Option<Box<Session>>,
 ) -> Result<Option<u64>, Error> {
     match FromClient::read(frame)? {
@@ -99,11 +99,11 @@ fn serve_extension<I: Interface + ?Sized>(
             match session.as_ref().map_or_else(|| Err(no_object(object)), |session| session.object(object)) {
                 Ok(object) => {
                     let call = ReceivedCall { id, deadline, call: split_variant(call), frame };
-                    serve_call(&call, object.surface(), context, answering, session, |call| {
+                    serve_call(&call, object.surface(), context, connection, session, |call| {
                         object.serve(call)
                     });
                 }
-                Err(error) => message::encode_refusal(id, &error, answering.outgoing),
+                Err(error) => message::encode_refusal(id, &error, connection.outgoing),
             }
             return Ok(Some(id));
         }
@@ -117,18 +117,22 @@ fn serve_extension<I: Interface + ?Sized>(
                 serving::run(|| session.release(handle));
             }
         }
-        FromClient::Cancel { id } => return Ok(cancel(id, session, answering)),
+        FromClient::Cancel { id } => return Ok(cancel(id, session, connection)),
     }
     Ok(None)
 }
 
 /// Answers the call `id` as cancelled, if its answer is still to come. Otherwise it has been answered
 /// already, since calls run in order. Returns the id if it was cancelled.
-fn cancel(id: u64, session: &mut Option<Box<Session>>, answering: &mut Answering<'_>) -> Option<u64> {
+fn cancel(
+    id: u64,
+    session: &mut Option<Box<Session>>,
+    connection: &mut ConnectionContext<'_>,
+) -> Option<u64> {
     let session = session.as_mut()?;
     serving::run(|| session.cancel(id)).then(|| {
         let error = Error::new(ErrorId::CANCELLED, "the caller gave the call up");
-        message::encode_refusal(id, &error, answering.outgoing);
+        message::encode_refusal(id, &error, connection.outgoing);
         id
     })
 }
@@ -149,17 +153,17 @@ fn serve_call<I: Interface + ?Sized>(
     call: &ReceivedCall<'_>,
     surface: &'static Surface,
     context: &CallContext<I>,
-    answering: &mut Answering<'_>,
+    connection: &mut ConnectionContext<'_>,
     session: &mut Option<Box<Session>>,
     target: impl Fn(Call<'_>) -> Result<Served, Error>,
 ) {
-    let served = try_serve_call(call, surface, context, answering, target);
+    let served = try_serve_call(call, surface, context, connection, target);
     let parked = served.and_then(|parked| match parked {
-        Some(parked) => park(call, parked, context, answering, session),
+        Some(parked) => park(call, parked, context, connection, session),
         None => Ok(()),
     });
     if let Err(error) = parked {
-        message::encode_refusal(call.id, &error, answering.outgoing);
+        message::encode_refusal(call.id, &error, connection.outgoing);
     }
 }
 
@@ -168,15 +172,15 @@ fn park<I: ?Sized>(
     call: &ReceivedCall<'_>,
     gate: ParkedCall,
     context: &CallContext<I>,
-    answering: &mut Answering<'_>,
+    connection: &mut ConnectionContext<'_>,
     session: &mut Option<Box<Session>>,
 ) -> Result<(), Error> {
-    let worker = answering.peer.worker;
+    let worker = connection.peer.worker;
     let count = context.parked_calls.add(call.frame.len(), worker, context.limits.frame_size)?;
-    let passes = std::mem::take(&mut answering.passes);
+    let passes = std::mem::take(&mut connection.passes);
     let frame = call.frame.to_vec();
-    let parked = Parked { id: call.id, frame, arrived: answering.arrived, passes, gate };
-    session.get_or_insert_default().park(answering.handles.reserve(), parked, count);
+    let parked = Parked { id: call.id, frame, arrived: connection.arrived, passes, gate };
+    session.get_or_insert_default().park(connection.handles.reserve(), parked, count);
     Ok(())
 }
 
@@ -186,11 +190,11 @@ fn try_serve_call<I: Interface + ?Sized>(
     call: &ReceivedCall<'_>,
     surface: &'static Surface,
     context: &CallContext<I>,
-    answering: &mut Answering<'_>,
+    connection: &mut ConnectionContext<'_>,
     target: impl Fn(Call<'_>) -> Result<Served, Error>,
 ) -> Result<Option<ParkedCall>, Error> {
     let now = Instant::now();
-    if now.saturating_duration_since(answering.arrived) >= call.deadline {
+    if now.saturating_duration_since(connection.arrived) >= call.deadline {
         return Err(Error::new(
             ErrorId::DEADLINE_EXCEEDED,
             "the call was not taken up before its deadline, and not run",
@@ -199,8 +203,16 @@ fn try_serve_call<I: Interface + ?Sized>(
     let (name, arguments) =
         call.call.ok_or_else(|| unreadable("it is not a map from a method to its arguments"))?;
     let method = context.activity.begin(surface, name, now);
-    let Answering { peer, outgoing, handles, passes, locals, arrived, deadline: answers_by, is_retry } =
-        answering;
+    let ConnectionContext {
+        peer,
+        outgoing,
+        handles,
+        passes,
+        locals,
+        arrived,
+        deadline: answers_by,
+        is_retry,
+    } = connection;
     let begin = outgoing.len();
     let call_deadline = arrived.checked_add(call.deadline);
     *answers_by = call_deadline.unwrap_or(now + FAR_FUTURE);
@@ -251,21 +263,21 @@ pub(super) struct Attempt<'a> {
     pub(super) is_retry: bool,
     /// The gates that the call has entered.
     pub(super) passes: &'a mut Vec<Pass>,
-    /// What is kept for the connection.
+    /// The values that interfaces keep for the connection.
     pub(super) locals: &'a mut ConnectionLocals,
     /// Where the call is counted when it has ended.
     pub(super) count: Option<CallCount<'a>>,
     pub(super) outcome: AttemptOutcome,
 }
 
-/// What is needed to count a call.
+/// Counts a call in the metrics when it has ended.
 pub(super) struct CallCount<'m> {
     pub(super) metrics: &'m Metrics,
     pub(super) surface: &'static Surface,
     pub(super) began: Instant,
 }
 
-/// What is known of an attempt from the call itself, whatever the hook returns.
+/// The outcome of the call itself, whatever the hook around it returns.
 #[derive(Default)]
 pub(super) struct AttemptOutcome {
     /// Whether the answer comes later, also that of a parked call.
@@ -278,7 +290,7 @@ impl Attempt<'_> {
     /// Runs the call with its gates, and with the hook around it.
     ///
     /// # Errors
-    /// Those of the call and of the hook.
+    /// The errors of the call and of the hook.
     pub(super) fn run(
         &mut self,
         method: Option<&'static Method>,

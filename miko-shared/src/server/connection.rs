@@ -10,7 +10,7 @@ use tracing::warn;
 
 use super::around::Peer;
 use super::connection_state::{ConnectionState, NO_ID};
-use super::peer_process::{Exchanged, PeerProcess};
+use super::peer_process::{ConnectionEvent, PeerProcess};
 use super::shared::Shared;
 use crate::async_socket;
 use crate::wire::frame::FrameBuffer;
@@ -105,7 +105,8 @@ async fn exchange_with_session(
             return true;
         }
     }
-    // What was read is served first, so that a client that does not read cannot fill the memory.
+    // Complete frames are served before more is read, so that a client that does not read its answers cannot
+    // fill the memory.
     let may_read = !state.incoming.is_ready(frame_size);
     if may_read && state.outgoing.is_empty() {
         state.incoming.shrink();
@@ -118,16 +119,16 @@ async fn exchange_with_session(
         Some(session) if may_pump => session.poll_ready(context),
         _ => Poll::Pending,
     };
-    match peer_process.exchange(stream, &outgoing[*sent..], room, is_ready).await {
-        Ok(Exchanged::Sent(count)) => {
+    match peer_process.next_event(stream, &outgoing[*sent..], room, is_ready).await {
+        Ok(ConnectionEvent::Sent(count)) => {
             state.record_sent(count);
             if state.has_ready() {
                 // Other connections, and calls of this one, have their turn between items.
                 yield_now().await;
             }
         }
-        Ok(Exchanged::Read(count)) if count > 0 => state.receive(count, frame_size),
-        Ok(Exchanged::Ready) => {}
+        Ok(ConnectionEvent::Read(count)) if count > 0 => state.receive(count, frame_size),
+        Ok(ConnectionEvent::Ready) => {}
         _ => return false,
     }
     true

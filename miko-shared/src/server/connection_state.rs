@@ -8,7 +8,7 @@ use miko_rpc::memory::LARGE_FRAME;
 use miko_rpc::{ConnectionLocals, Error, ErrorId, Handles, Interface, Pass, memory};
 
 use super::around::Peer;
-use super::calls::{Answering, CallContext, serve_frame};
+use super::calls::{CallContext, ConnectionContext, serve_frame};
 use super::metrics::Metrics;
 use super::session::{Outgoing, Retry, Session};
 use crate::serving;
@@ -77,7 +77,7 @@ impl ConnectionState {
         let answer_begin = self.outgoing.len();
         let last_handle = self.handles.last();
         let due = self.session.as_mut().and_then(|session| session.next_due());
-        let mut answering = Answering {
+        let mut answering = ConnectionContext {
             peer: &self.peer,
             arrived: self.arrived,
             outgoing: &mut self.outgoing,
@@ -90,7 +90,7 @@ impl ConnectionState {
         let served = match due {
             Some(Retry { frame, arrived, passes }) => {
                 let locals = take_locals(&mut self.session);
-                answering = Answering { arrived, passes, locals, is_retry: true, ..answering };
+                answering = ConnectionContext { arrived, passes, locals, is_retry: true, ..answering };
                 serve_frame(&frame, context, &mut answering, &mut self.session)
             }
             None => match self.incoming.next_frame(context.limits.frame_size) {
@@ -102,7 +102,7 @@ impl ConnectionState {
                 Err(too_large) => Err(too_large),
             },
         };
-        let Answering { passes, locals, deadline, .. } = answering;
+        let ConnectionContext { passes, locals, deadline, .. } = answering;
         if !locals.is_empty() {
             self.session.get_or_insert_default().put_locals(locals);
         }

@@ -30,7 +30,7 @@ use super::session::{charge_answer_memory, drop_guarded};
 use crate::limits::Limits;
 use crate::serving;
 
-/// What a server serves, for calls with JSON params.
+/// Makes calls with JSON params on the interface that a server serves.
 pub struct JsonCalls {
     serve: Box<dyn Fn(Call<'_>) -> Result<Served>>,
     surface: &'static Surface,
@@ -102,7 +102,7 @@ impl JsonCalls {
         self.surface
     }
 
-    /// What the server has counted.
+    /// The counters of the server.
     pub fn metrics(&self) -> &Rc<Metrics> {
         &self.metrics
     }
@@ -355,7 +355,7 @@ impl Drop for JsonConnection {
     }
 }
 
-/// What a call is made on, and for how long.
+/// The object on which a call is made, and the deadline of the call.
 struct Target<'t> {
     object: Option<&'t dyn ServedObject>,
     surface: &'static Surface,
@@ -364,7 +364,7 @@ struct Target<'t> {
     is_retry: bool,
 }
 
-/// What became of an attempt.
+/// The outcome of an attempt.
 enum Attempted {
     Answered(Result<JsonReply, DispatchError>),
     Later(Box<dyn LaterAnswer>),

@@ -108,7 +108,7 @@ struct LoadMeter {
     backoff: Backoff,
 }
 
-/// What [`SharedStatus`] publishes of the load.
+/// The load, as [`SharedStatus`] publishes it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 struct Load {
     busy: bool,
@@ -210,7 +210,7 @@ mod tests {
     }
 
     #[test]
-    fn each_period_is_measured_alone() {
+    fn each_period_is_measured_independently() {
         assert_eq!(samples(&[(4_000, 0), (10, 100_000), (4_000, 0)]), [true, false, true]);
     }
 

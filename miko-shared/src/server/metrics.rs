@@ -1,4 +1,4 @@
-//! What a server has counted since it started. Only a server that speaks another protocol counts: there is no
+//! The counters of a server since its start. Only a server that speaks another protocol counts: there is no
 //! way to ask the others.
 
 use std::cell::{Cell, RefCell};
@@ -12,13 +12,13 @@ use miko_rpc::{Error, ErrorId, Method, Result, Served, Surface};
 /// from what a client sends.
 const MAX_OUTCOMES: usize = 64;
 
-/// What a server has counted since it started.
+/// The counters of a server since its start.
 #[derive(Debug, Default)]
 pub struct Metrics {
     calls: RefCell<BTreeMap<MethodKey, MethodCount>>,
-    /// That of the server's own socket.
+    /// The traffic of the server's own socket.
     pub wire: Traffic,
-    /// That of the other protocols.
+    /// The traffic of the other protocols.
     pub protocols: Traffic,
 }
 
@@ -163,7 +163,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn outcomes_are_told_apart_up_to_a_bound() {
+    fn a_bounded_number_of_outcomes_is_counted_separately() {
         let metrics = Metrics::default();
         let surface = <dyn Mikobase as Interface>::surface();
         let record =

@@ -1,5 +1,5 @@
-//! The process of a peer. Its end is the end of the connection, though a process that it forked may keep the
-//! socket open.
+//! The process of a peer. The connection ends when that process ends, even if a process that it has forked
+//! keeps the socket open.
 
 use std::cell::{Cell, RefCell};
 use std::future::poll_fn;
@@ -26,7 +26,7 @@ pub(super) enum PeerProcess {
     /// A kernel before Linux 6.5 has no descriptor of the process of a peer. Then its death is seen when the
     /// last process that has the socket closes it.
     Watched(Option<Watch>),
-    /// It has ended. What it has sent is served; it gets no answers.
+    /// It has ended. The calls that it has sent are run, and their answers are discarded.
     Ended,
 }
 
@@ -40,13 +40,13 @@ pub(super) struct Watch {
 /// Whether a process has ended.
 #[derive(Default)]
 struct ProcessEnd {
-    has_come: Cell<bool>,
+    has_ended: Cell<bool>,
     /// The task of the connection, while it waits.
     connection: RefCell<Option<Waker>>,
 }
 
-/// What has happened on a connection.
-pub(super) enum Exchanged {
+/// An event on a connection.
+pub(super) enum ConnectionEvent {
     /// This many bytes were sent.
     Sent(usize),
     /// This many bytes were read; none at the end.
@@ -64,12 +64,13 @@ impl PeerProcess {
         }
     }
 
-    /// Whether the process has ended: it gets nothing any more.
+    /// Whether the process has ended, so that nothing is sent to it any more.
     pub(super) fn has_ended(&self) -> bool {
         matches!(self, Self::Ended)
     }
 
-    /// Sends as much of `unsent` as the socket takes at once. Returns the number of bytes.
+    /// Sends as much of `unsent` as the socket takes at once. Returns the number of bytes that are done with:
+    /// all of them after the process has ended.
     pub(super) fn try_send(&self, stream: &UnixStream, unsent: &[u8]) -> io::Result<usize> {
         if self.has_ended() {
             return Ok(unsent.len());
@@ -80,39 +81,41 @@ impl PeerProcess {
         }
     }
 
-    /// Sends `unsent`, reads into `room`, if there is one, or waits until `is_ready`; what comes first.
-    pub(super) async fn exchange(
+    /// Sends a part of `unsent`, reads into `free`, if there is one, or waits until `is_ready`, whichever is
+    /// possible first.
+    pub(super) async fn next_event(
         &mut self,
         stream: &mut UnixStream,
         unsent: &[u8],
-        room: Option<&mut [u8]>,
+        free: Option<&mut [u8]>,
         mut is_ready: impl FnMut(&mut Context<'_>) -> Poll<()>,
-    ) -> io::Result<Exchanged> {
+    ) -> io::Result<ConnectionEvent> {
         if self.has_ended() && !unsent.is_empty() {
-            return Ok(Exchanged::Sent(unsent.len()));
+            return Ok(ConnectionEvent::Sent(unsent.len()));
         }
-        let mut buffer = room.map(ReadBuf::new);
-        let exchanged = poll_fn(|context| {
-            // Read first: credit, releases and calls go before more items.
+        let mut buffer = free.map(ReadBuf::new);
+        let event = poll_fn(|context| {
+            // Reading has priority: the credit, releases and calls that have arrived are handled before more
+            // items of streams are sent.
             if let Some(buffer) = &mut buffer
                 && let Poll::Ready(read) = Pin::new(&mut *stream).poll_read(context, buffer)
             {
-                return Poll::Ready(Some(read.map(|()| Exchanged::Read(buffer.filled().len()))));
+                return Poll::Ready(Some(read.map(|()| ConnectionEvent::Read(buffer.filled().len()))));
             }
             if !unsent.is_empty()
                 && let Poll::Ready(sent) = Pin::new(&mut *stream).poll_write(context, unsent)
             {
-                return Poll::Ready(Some(sent.map(Exchanged::Sent)));
+                return Poll::Ready(Some(sent.map(ConnectionEvent::Sent)));
             }
             if is_ready(context).is_ready() {
-                return Poll::Ready(Some(Ok(Exchanged::Ready)));
+                return Poll::Ready(Some(Ok(ConnectionEvent::Ready)));
             }
             self.poll_end(context).map(|()| None)
         })
         .await;
-        exchanged.unwrap_or_else(|| {
+        event.unwrap_or_else(|| {
             self.end(stream);
-            Ok(Exchanged::Ready)
+            Ok(ConnectionEvent::Ready)
         })
     }
 
@@ -156,7 +159,7 @@ impl Drop for Watch {
 
 impl ProcessEnd {
     fn report(&self) {
-        self.has_come.set(true);
+        self.has_ended.set(true);
         if let Some(connection) = self.connection.take() {
             connection.wake();
         }
@@ -164,7 +167,7 @@ impl ProcessEnd {
 
     /// Whether the process has ended, or registers the task to be woken.
     fn poll(&self, context: &Context<'_>) -> Poll<()> {
-        if self.has_come.get() {
+        if self.has_ended.get() {
             return Poll::Ready(());
         }
         let mut connection = self.connection.borrow_mut();

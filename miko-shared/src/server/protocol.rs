@@ -40,7 +40,7 @@ pub trait Protocol {
     }
 }
 
-/// What a worker needs in order to connect by a [`Protocol`].
+/// The address and secrets with which a worker connects by a [`Protocol`].
 #[derive(Debug, Clone)]
 #[non_exhaustive]
 pub struct WorkerAddress {

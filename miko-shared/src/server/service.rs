@@ -4,7 +4,7 @@ use std::io::Write;
 
 use miko_rpc::{GroupFailure, Interface, Result};
 
-/// What a server serves: an implementation of an interface, and the state that it delivers at the end.
+/// An implementation of an interface that a server serves, with the state that it delivers at the end.
 pub trait Service<I: Interface + ?Sized> {
     /// The implementation that runs the calls.
     fn interface(&self) -> &I;

@@ -41,7 +41,7 @@ pub(super) struct Session {
     /// Parked calls that are to be made again.
     due: VecDeque<Retry>,
     ready: Arc<ReadyList>,
-    /// What implementations keep for the connection.
+    /// The values that implementations keep for the connection.
     locals: ConnectionLocals,
     /// A buffer for the item that is being encoded.
     item: Vec<u8>,
@@ -268,8 +268,8 @@ impl Session {
                 Some(Open::Object(_)) | None => {}
             }
         }
-        // They go behind the streams that had no turn. Otherwise one that always has items would starve
-        // these.
+        // These go behind the streams that had no turn: a stream that always has items must not starve
+        // others.
         for handle in had_turn {
             if let Some(Open::Stream(stream)) = self.open.get(&handle) {
                 stream.waker.make_ready();
@@ -317,7 +317,7 @@ impl Drop for Session {
     }
 }
 
-/// What became of the turn of a stream.
+/// How the turn of a stream ended.
 enum Pumped {
     /// It has sent what it has, has no credit, or had no turn and is ready again.
     Waits,

@@ -11,7 +11,7 @@ use crate::token::Token;
 /// The state that the tasks of a server share.
 pub(super) struct Shared<I: ?Sized> {
     pub(super) calls: CallContext<I>,
-    /// Those with which a process may connect.
+    /// The tokens with which a process may connect.
     pub(super) tokens: Vec<Token>,
     pub(super) busy_poll: BusyPoll,
     pub(super) peers: Peers,

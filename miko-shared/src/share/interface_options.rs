@@ -4,10 +4,16 @@ use std::any::Any;
 
 /// The options of one interface.
 #[derive(Default)]
-#[cfg_attr(not(feature = "mikobase"), allow(dead_code, reason = "the interfaces of this package use it"))]
+#[cfg_attr(
+    not(feature = "mikobase"),
+    allow(dead_code, reason = "only shares of a Mikobase have options of their own")
+)]
 pub(crate) struct InterfaceOptions(Option<Box<dyn Any>>);
 
-#[cfg_attr(not(feature = "mikobase"), allow(dead_code, reason = "the interfaces of this package use it"))]
+#[cfg_attr(
+    not(feature = "mikobase"),
+    allow(dead_code, reason = "only shares of a Mikobase have options of their own")
+)]
 impl InterfaceOptions {
     /// The options of type `T`, if they were set.
     pub(crate) fn get<T: 'static>(&self) -> Option<&T> {

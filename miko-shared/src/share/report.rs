@@ -214,16 +214,17 @@ impl fmt::Display for ExitStatus {
 ///
 /// It converts into an [`Error`] by `?`. A share does not fail because its *workers* failed: see
 /// [`Report::all_succeeded`].
-pub struct ShareError<R, S = ()>(Box<Failed<R, S>>);
+pub struct ShareError<R, S = ()>(Box<Inner<R, S>>);
 
-struct Failed<R, S> {
+/// Boxed, so that a `Result` with the error stays small.
+struct Inner<R, S> {
     error: Error,
     report: Option<Report<R, S>>,
 }
 
 impl<R, S> ShareError<R, S> {
     pub(crate) fn new(error: Error, report: Option<Report<R, S>>) -> Self {
-        Self(Box::new(Failed { error, report }))
+        Self(Box::new(Inner { error, report }))
     }
 
     /// The reason of the failure.

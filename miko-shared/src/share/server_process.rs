@@ -37,10 +37,10 @@ pub(super) struct ServerSetup<'d> {
     pub(super) shared_status: Option<Arc<SharedStatus>>,
     /// Publishes to the parent which method runs.
     pub(super) activity: Arc<Activity>,
-    /// What runs around each call.
+    /// The hook that runs around each call.
     pub(super) around: Option<Rc<Around>>,
-    /// Another protocol, and the socket on which it is spoken.
-    pub(super) beside: Option<(UnixListener, Rc<dyn Protocol>)>,
+    /// A second protocol, with its socket.
+    pub(super) second_protocol: Option<(UnixListener, Rc<dyn Protocol>)>,
 }
 
 /// Opens the shared object, serves it until the parent sends [`FINISH`], and delivers the final state.
@@ -107,7 +107,7 @@ async fn serve_until_finish<I: Interface + ?Sized>(
         {}
     };
     let mut protocols = Vec::new();
-    if let Some((listener, protocol)) = &setup.beside {
+    if let Some((listener, protocol)) = &setup.second_protocol {
         protocols.push(ProtocolSocket::unix(listener.try_clone().map_err(failed)?, Rc::clone(protocol)));
     }
     let options = ServeOptions {

@@ -320,7 +320,7 @@ impl Supervisor {
     }
 
     /// Blocks until Ctrl-C, output or the end of a worker, the next kill deadline, or the end of the server.
-    /// That is not watched once the share has failed: an ended server would end each wait at once.
+    /// The end of the server is not watched once the share has failed: it would end each wait at once.
     fn wait_for_event(&self, interrupt: &Interrupt) -> Result<()> {
         let mut fds = vec![PollFd::new(interrupt.as_fd(), PollFlags::POLLIN)];
         if let (None, Some(server)) = (&self.failure, &self.server) {

@@ -46,7 +46,7 @@ const FRAME_SIZE_DIVISOR: usize = 8;
 /// A Unix domain socket for one share at a time: its path, its secret and the options of the share.
 ///
 /// Creating one binds no socket and starts no process. It belongs to the process that created it: in a fork,
-/// to start a share fails as `server-used-in-fork`.
+/// starting a share fails as `server-used-in-fork`.
 pub struct Uds {
     owner: Pid,
     /// The socket path of the current share; between shares, of the last one; before the first, of the first.
@@ -68,8 +68,8 @@ pub struct Uds {
     grace_period: Duration,
     on_exit: Option<OnExit>,
     around: Option<Rc<Around>>,
-    beside: Option<Rc<dyn Protocol>>,
-    workers_beside: bool,
+    second_protocol: Option<Rc<dyn Protocol>>,
+    workers_use_second_protocol: bool,
     #[cfg_attr(not(feature = "mikobase"), allow(dead_code, reason = "shares of a Mikobase use it"))]
     pub(crate) interface_options: InterfaceOptions,
 }
@@ -100,8 +100,8 @@ impl Uds {
             grace_period: Duration::from_secs(2),
             on_exit: None,
             around: None,
-            beside: None,
-            workers_beside: false,
+            second_protocol: None,
+            workers_use_second_protocol: false,
             interface_options: InterfaceOptions::default(),
         })
     }
@@ -112,7 +112,7 @@ impl Uds {
     }
 
     /// The path of the socket of another protocol, which is that of [`path`](Self::path) with `.http` at its
-    /// end. It exists while a share runs for which [`beside`](Self::beside) was asked.
+    /// end. It exists while a share with a [second protocol](Self::second_protocol) runs.
     pub fn second_path(&self) -> PathBuf {
         self.path().with_extension("http")
     }
@@ -183,8 +183,8 @@ impl Uds {
         self
     }
 
-    /// Calls `f` in the parent for each worker that was reaped. The report does not contain the value of its
-    /// block.
+    /// Calls `f` in the parent for each worker that was reaped. The report does not contain the value that
+    /// its closure returned.
     #[must_use]
     pub fn on_exit(mut self, f: impl FnMut(&WorkerReport<()>) + 'static) -> Self {
         self.on_exit = Some(Rc::new(RefCell::new(f)));
@@ -224,8 +224,8 @@ impl Uds {
     /// Speaks another protocol on a second socket in the directory of the first. `None` speaks none, as by
     /// default. `miko-http` uses it.
     #[must_use]
-    pub fn beside(mut self, protocol: Option<Rc<dyn Protocol>>) -> Self {
-        self.beside = protocol;
+    pub fn second_protocol(mut self, protocol: Option<Rc<dyn Protocol>>) -> Self {
+        self.second_protocol = protocol;
         self
     }
 
@@ -234,14 +234,14 @@ impl Uds {
     ///
     /// A share without such a protocol fails as `invalid_request`.
     #[must_use]
-    pub fn workers_beside(mut self, beside: bool) -> Self {
-        self.workers_beside = beside;
+    pub fn workers_use_second_protocol(mut self, use_it: bool) -> Self {
+        self.workers_use_second_protocol = use_it;
         self
     }
 
-    /// Whether [`beside`](Self::beside) was asked for another protocol.
-    pub fn has_protocol_beside(&self) -> bool {
-        self.beside.is_some()
+    /// Whether a [second protocol](Self::second_protocol) is set.
+    pub fn has_second_protocol(&self) -> bool {
+        self.second_protocol.is_some()
     }
 
     /// Allows shares in a process with several threads. The thread that starts a share must outlive it.
@@ -314,7 +314,7 @@ impl Uds {
         I: Interface + ?Sized,
         R: Serialize + DeserializeOwned,
     {
-        // Keeps Ctrl-C handled from here until the workers have ended.
+        // From here until the workers have ended, Ctrl-C ends the share instead of this process.
         let _interrupt = Interrupt::listen()?;
         self.spawn_share::<I, R>(n, open, work)?.join()
     }
@@ -383,12 +383,12 @@ impl Uds {
 
     /// The protocol of the second socket, if the workers speak it.
     fn protocol_of_workers(&self) -> Result<Option<Rc<dyn Protocol>>> {
-        if self.workers_beside && self.beside.is_none() {
+        if self.workers_use_second_protocol && self.second_protocol.is_none() {
             let message = "the workers were to speak the protocol of the second socket, and there is none: \
                            offer it, or let them speak the wire";
             return Err(Error::new(ErrorId::INVALID_REQUEST, message));
         }
-        Ok(self.beside.clone().filter(|_| self.workers_beside))
+        Ok(self.second_protocol.clone().filter(|_| self.workers_use_second_protocol))
     }
 
     /// The limits, with the frame size reduced to what fits into the memory of the server.
@@ -461,11 +461,11 @@ impl Uds {
         I::surface().fingerprint();
         let activity = Arc::new(Activity::new(I::surface(), self.limits.call_deadline)?);
         let listener = bind(&self.path())?;
-        let beside = match &self.beside {
+        let second_protocol = match &self.second_protocol {
             Some(protocol) => Some((bind(&directory.second_socket())?, Rc::clone(protocol))),
             None => None,
         };
-        let (parent_end, control) = UnixStream::pair().map_err(not_made(&self.path()))?;
+        let (parent_end, control) = UnixStream::pair().map_err(cannot_bind(&self.path()))?;
         // The child takes it out and closes it; in the parent it stays.
         let mut inherited_end = Some(parent_end);
         let options = WorkerOptions {
@@ -498,7 +498,7 @@ impl Uds {
                     shared_status,
                     activity: for_server,
                     around,
-                    beside,
+                    second_protocol,
                 };
                 server_process::run::<I, S>(setup, open)
             },
@@ -511,12 +511,12 @@ impl Uds {
 
 /// Binds a socket for this user alone.
 fn bind(path: &Path) -> Result<UnixListener> {
-    let listener = UnixListener::bind(path).map_err(not_made(path))?;
-    fs::set_permissions(path, fs::Permissions::from_mode(0o600)).map_err(not_made(path))?;
+    let listener = UnixListener::bind(path).map_err(cannot_bind(path))?;
+    fs::set_permissions(path, fs::Permissions::from_mode(0o600)).map_err(cannot_bind(path))?;
     Ok(listener)
 }
 
-fn not_made(path: &Path) -> impl Fn(io::Error) -> Error {
+fn cannot_bind(path: &Path) -> impl Fn(io::Error) -> Error {
     let path = path.display().to_string();
     move |fault| {
         Error::caused_by(ErrorId::INTERNAL, "the socket cannot be made", fault).with("path", path.clone())

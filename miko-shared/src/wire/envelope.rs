@@ -76,7 +76,7 @@ impl Envelope {
 /// the size of the largest one.
 ///
 /// # Errors
-/// Those of `serve`; `request-too-large` for a frame beyond `limit`. After an error `out` is unchanged.
+/// The errors of `serve`; `request-too-large` for a frame beyond `limit`. After an error `out` is unchanged.
 pub fn enclose_response(
     id: u64,
     limit: usize,

@@ -269,7 +269,7 @@ mod tests {
     }
 
     #[test]
-    fn what_a_client_sends_is_read_as_it_was_written() {
+    fn frames_from_a_client_survive_encoding_and_decoding() {
         for (one, other) in NUMBERS.into_iter().zip(NUMBERS.into_iter().rev()) {
             let cases = [
                 (
@@ -292,7 +292,7 @@ mod tests {
     }
 
     #[test]
-    fn what_a_server_sends_is_read_as_it_was_written() {
+    fn frames_from_a_server_survive_encoding_and_decoding() {
         for number in NUMBERS {
             let frame = encoded(|out| put_item(number, number, b"\x07", 1 << 10, out).unwrap());
             assert_eq!(FromServer::stream_of(&frame), Some(number));

@@ -44,8 +44,8 @@ pub(super) fn encode_after(
 /// and refuses what would exceed it.
 ///
 /// # Errors
-/// Those of `write`; `request-too-large` if the header cannot express the length. After an error `out` is
-/// unchanged.
+/// The errors of `write`; `request-too-large` if the header cannot express the length. After an error `out`
+/// is unchanged.
 pub(super) fn append(
     limit: usize,
     out: &mut Vec<u8>,

@@ -30,7 +30,7 @@ impl<T: Storage, V: View> LocalEngine<T, V> {
     /// Subscribes to changes.
     pub(super) fn open_changes(&self, target: &Target, options: ChangeOptions) -> Result<Stream<Change>> {
         let mut store = self.read()?;
-        // Each group of changes fits into a frame, since all of a queue does.
+        // The queue is no larger than a frame, so each group of changes in it fits into one, too.
         let (subscription, first) = store.begin_subscription(target, options, self.piece_size(usize::MAX))?;
         let (size, overflow) = (subscription.queue_size, Overflow::DropOldest);
         let (sink, changes) = match first {
@@ -47,7 +47,8 @@ impl<T: Storage, V: View> LocalEngine<T, V> {
     }
 }
 
-/// A record that was in the set when the subscription began.
+/// A record that was in the set when the subscription began, with the commit number, by which the stream is
+/// ordered.
 fn present(seq: i64, record: Record) -> Result<(u64, Change)> {
     let change = Change {
         seq,

@@ -20,7 +20,7 @@ pub(super) struct ConnectionClaims<T: Storage>(Arc<Mutex<Claims<T>>>);
 struct Claims<T: Storage> {
     by_id: HashMap<String, ConnectedClaim<T>>,
     cleanup_at: usize,
-    /// Those that were over at the last cleanup.
+    /// The claims that had ended at the last cleanup.
     over: HashSet<String>,
 }
 
@@ -55,7 +55,7 @@ impl<T: Storage> Default for ConnectionClaims<T> {
 }
 
 impl<T: Storage> ConnectionClaims<T> {
-    /// Those of the connection whose call runs; outside of a call on a server, these.
+    /// The claims of the connection whose call runs; outside of a call on a server, `self`.
     pub(super) fn of_caller(&self) -> Self {
         connection_local().unwrap_or_else(|| self.clone())
     }
@@ -78,7 +78,8 @@ impl<T: Storage> ConnectionClaims<T> {
                 own.cleanup_at = own.by_id.len() + FIRST_CLEANUP;
                 return;
             };
-            // Those that were over at the last cleanup already: what a group of calls has done may be undone.
+            // Only claims that had already ended at the last cleanup: the end of one may be undone with the
+            // group of calls that has ended it.
             let (ended, may_be_undone) = over.into_iter().partition::<Vec<_>, _>(|id| own.over.contains(id));
             own.over = may_be_undone.into_iter().collect();
             let ended = ended.iter().filter_map(|id| own.by_id.remove(id)).collect();

@@ -71,9 +71,10 @@ enum UploadState {
 /// The pieces of a file so far.
 #[derive(Default)]
 struct Pieces {
-    /// The file, and those that are in the store; `None` if there is nothing of it yet.
+    /// The unfinished file with the bytes that are in the store; `None` if no byte has arrived yet.
     stored: Option<UnfinishedFile>,
-    /// Those that come after, and how many bytes of them are in the store, too.
+    /// The bytes that come after those in the store, and how many of the spooled bytes have reached the store
+    /// since.
     spooled: Option<(Spool, u64)>,
 }
 

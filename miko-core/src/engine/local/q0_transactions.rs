@@ -30,7 +30,7 @@ struct Named {
 }
 
 impl Q0Transactions {
-    /// Those of the connection whose call runs; outside of a call on a server, these.
+    /// The transactions of the connection whose call runs; outside of a call on a server, `self`.
     pub(super) fn of_caller(&self) -> Self {
         connection_local().unwrap_or_else(|| self.clone())
     }
@@ -92,7 +92,7 @@ impl Q0Transactions {
     fn add(&self, transaction: Remote<dyn Transaction>, parent: Option<String>) -> Result<String> {
         let mut ids = self.lock();
         if ids.len() >= MAX_IDS {
-            // That of a transaction that was invalidated is known no more.
+            // The id of an invalidated transaction is forgotten to make room.
             let oldest = ids.iter().find(|(_, named)| named.transaction.is_none()).map(|(id, _)| id.clone());
             let Some(oldest) = oldest else {
                 let message = format!("{MAX_IDS} transactions of this connection are open: end some of them");

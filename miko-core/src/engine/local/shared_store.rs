@@ -18,7 +18,7 @@ pub(super) struct SharedStore<T> {
     store: Mutex<Store<T>>,
     /// The thread that runs a callback: it has the lock, and would wait for itself.
     callback_thread: CallbackThread,
-    /// What such a thread has left to be done under the next lock; see [`do_when_free`](Self::do_when_free).
+    /// The tasks of such a thread, which run under the next lock; see [`do_when_free`](Self::do_when_free).
     postponed: Mutex<Vec<Task<T>>>,
     /// Whether there may be any. Set and read under the lock of the store.
     has_postponed: AtomicBool,

@@ -17,7 +17,7 @@ use crate::record::Record;
 use crate::storage::Storage;
 use crate::watch::{ResultChange, ResultChangeKind};
 
-/// What the stream of a live query has yet to return. Dropping it ends the watch.
+/// The items of a live query that its stream has yet to return. Dropping it ends the watch.
 struct WatchStream<T: Storage> {
     store: Arc<SharedStore<T>>,
     watch: Watch,
@@ -25,9 +25,9 @@ struct WatchStream<T: Storage> {
     present: Option<StoreStream<T, FoundRecords>>,
     /// How many of them were returned.
     returned: u64,
-    /// The number of the commit as of which they are.
+    /// The number of the last commit that the records of `present` include.
     seq: i64,
-    /// The rest of a step.
+    /// The changes of the current step that were not returned yet.
     step: VecDeque<ResultChange>,
 }
 
@@ -53,7 +53,7 @@ impl<T: Storage, V: View> LocalEngine<T, V> {
 }
 
 impl<T: Storage> WatchStream<T> {
-    /// The next item; `Pending` while the result is up to date.
+    /// The next item, with the number of its commit; `Pending` while the result is up to date.
     fn next(&mut self) -> Poll<Option<Result<(u64, ResultChange)>>> {
         let change = match self.next_change() {
             Ok(Some(change)) => change,
@@ -73,7 +73,8 @@ impl<T: Storage> WatchStream<T> {
             self.present = None;
             return Ok(Some(self.synced()));
         }
-        // To read what is committed hides the writes of an open transaction, so it is looked first.
+        // Reading the committed state hides the writes of an open transaction, which costs time. So that is
+        // done only if there is something to read.
         if self.step.is_empty() && self.store.lock()?.has_unread(self.watch.id()) {
             self.step = self.store.read(Committed)?.next_step(&mut self.watch)?.into();
         }

@@ -174,7 +174,7 @@ impl<T: Storage> Store<T> {
                 before = save.before.and_then(Row::view).map(Record::from);
             }
             let answer = self.answer.remaining();
-            // What a hook reads is no part of the answer.
+            // The size limit of the answer does not apply to the reads of a hook.
             self.answer.begin(usize::MAX);
             let done = {
                 let _running = self.hooks.thread().enter();

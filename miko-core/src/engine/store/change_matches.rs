@@ -27,7 +27,7 @@ use crate::uns;
 /// The most distinct stacks whose classes are kept.
 const MAX_STACKS: usize = 1024;
 
-/// What a subscriber is told of.
+/// The records whose changes a subscription delivers.
 #[derive(Debug)]
 pub(super) struct Interest {
     pub(super) filter: Filter,
@@ -113,7 +113,7 @@ pub(super) fn matches_of(
 ) -> Vec<Match> {
     let mut is_in =
         |record: RecordRef<'_>| is_in_set(&interest.filter, &ChangedRecord::of(record, classes, catalog));
-    let mut kind_of = |change: &RowChange<RowId, Row>| match states(change) {
+    let mut kind_of = |change: &RowChange<RowId, Row>| match before_and_after(change) {
         (None, None) => None,
         (None, Some(after)) => is_in(after).then_some(ChangeKind::Create),
         (Some(before), None) => is_in(before).then_some(ChangeKind::Delete),
@@ -131,7 +131,9 @@ fn is_in_set(filter: &Filter, record: &ChangedRecord<'_>) -> bool {
 }
 
 /// The record before and after a change.
-pub(super) fn states(change: &RowChange<RowId, Row>) -> (Option<RecordRef<'_>>, Option<RecordRef<'_>>) {
+pub(super) fn before_and_after(
+    change: &RowChange<RowId, Row>,
+) -> (Option<RecordRef<'_>>, Option<RecordRef<'_>>) {
     (change.before.as_ref().and_then(Row::view), change.after.as_ref().and_then(Row::view))
 }
 
@@ -150,7 +152,7 @@ pub(super) fn change_of(
     last: bool,
     classes: &mut StackClasses,
 ) -> Change {
-    let (before, after) = states(change);
+    let (before, after) = before_and_after(change);
     let (pk, stack) = after.or(before).map_or(("", "{}"), |record| (record.pk, record.stack));
     Change {
         seq,

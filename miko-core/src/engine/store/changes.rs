@@ -8,8 +8,8 @@ use crate::storage::ids::{CommitSeq, RowId};
 use crate::storage::row::Row;
 use crate::storage::write_set::{RowChange, WriteSet};
 
-/// What commits have changed since it was taken. Nothing is kept unless a program observes commits, or there
-/// are subscribers.
+/// The changes of the commits since they were taken last. Nothing is kept unless a program observes commits,
+/// or there are subscribers.
 #[derive(Debug, Default)]
 pub(super) struct CommitLog {
     /// Whether a program takes commits.
@@ -17,7 +17,7 @@ pub(super) struct CommitLog {
     commits: Vec<Commit>,
     /// The largest size in bytes of a commit that subscribers may get; `None` without subscribers.
     max_published_size: Option<usize>,
-    /// What subscribers are to get.
+    /// The commits that subscribers have not got yet.
     unpublished: Vec<LoggedCommit>,
 }
 
@@ -129,7 +129,7 @@ fn change_size(change: &RowChange<RowId, Row>) -> usize {
     size_of::<RowChange<RowId, Row>>() + states.map(Row::memory_size).sum::<usize>()
 }
 
-/// What a write has changed; `None` if it has changed no record.
+/// The commit of a write; `None` if it has changed no record.
 fn commit_of(last: CommitSeq, changes: &[RowChange<RowId, Row>]) -> Option<Commit> {
     let changes: Vec<_> = changes.iter().filter_map(record_change).collect();
     (!changes.is_empty()).then_some(Commit { seq: last.0, changes })

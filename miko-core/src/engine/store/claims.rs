@@ -37,8 +37,8 @@ impl<T: Storage> Store<T> {
     /// Claims the first record that the select of a request finds and that is free; `None` if there is none.
     ///
     /// # Errors
-    /// Those of the select; `session-required`, if the connection that would hold the claim ends with the
-    /// call.
+    /// The errors of the select; `session-required`, if the connection that would hold the claim ends with
+    /// the call.
     pub(in crate::engine) fn claim(&mut self, request: &mut ClaimRequest) -> Result<Option<Claimed>> {
         self.check_may_change("claim")?;
         if !request.is_lasting {
@@ -256,7 +256,7 @@ impl<T: Storage> Store<T> {
         }
     }
 
-    /// Those of these claims that are not in force; `None` while a transaction is open, which may have ended
+    /// Which of these claims are not in force; `None` while a transaction is open, which may have ended
     /// some and be rolled back.
     pub(in crate::engine) fn claims_that_are_over(&self, claims: Vec<String>) -> Option<Vec<String>> {
         let is_over = |claim: &String| self.record_of_claim(claim).is_err();

@@ -29,7 +29,7 @@ pub(super) enum Scanned {
     BySql(Option<Needs>),
 }
 
-/// What a caller needs of the rows that a select finds.
+/// Which rows of a select a caller needs.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Wanted {
     /// The records, at once. If they are many, SQL reads them faster than one by one.
@@ -46,7 +46,7 @@ impl<T: Storage> Store<T> {
             return Ok(Scanned::BySql(None));
         }
         let Some(needs) = Needs::of(plan) else { return Ok(Scanned::BySql(None)) };
-        let is_of_index = matches!(plan.source, AccessPath::Index(_));
+        let is_of_index = matches!(plan.access_path, AccessPath::Index(_));
         let finds_all = plan.filter.is_empty() && plan.select.limit.is_none() && !is_of_index;
         if finds_all && wanted == Wanted::Records {
             return Ok(Scanned::BySql(None));
@@ -57,7 +57,7 @@ impl<T: Storage> Store<T> {
             return Ok(Scanned::BySql(Some(needs)));
         }
         let Some(mut table) = self.table(&needs, content)? else { return Ok(Scanned::BySql(None)) };
-        let candidates = match &plan.source {
+        let candidates = match &plan.access_path {
             AccessPath::Index(lookup) => match self.look_up(lookup, &mut table)? {
                 Some(positions) => Some(positions),
                 // The table lacks a record of the index: it is built anew when it is worth it.
@@ -95,8 +95,8 @@ impl<T: Storage> Store<T> {
     /// The positions of the records that an index has; `None` if the table lacks one.
     fn look_up(&self, lookup: &IndexLookup, table: &mut Table) -> Result<Option<Vec<u32>>> {
         let find = || {
-            let (everything, source) = (SelectRequest::default(), AccessPath::Index(lookup.clone()));
-            self.storage.select_rows(&Plan::of_source(&everything, source))
+            let (everything, access_path) = (SelectRequest::default(), AccessPath::Index(lookup.clone()));
+            self.storage.select_rows(&Plan::of_access_path(&everything, access_path))
         };
         table.look_up(lookup.constraint, &lookup.keys[0], find)
     }
@@ -160,11 +160,11 @@ impl<T: Storage> Store<T> {
 
     /// Builds a table in one scan; `None` if it would exceed `max_size` bytes or the memory limit.
     fn build_table(&self, scope: &Scope, paths: Vec<Path>, max_size: usize) -> Result<Option<Table>> {
-        let source = match scope {
+        let access_path = match scope {
             Some(class) => AccessPath::Members(self.classes(slice::from_ref(class))?),
             None => AccessPath::Everything,
         };
-        let ids = match &source {
+        let ids = match &access_path {
             AccessPath::Members(classes) => Some(classes.ids.clone()),
             _ => None,
         };
@@ -172,7 +172,7 @@ impl<T: Storage> Store<T> {
         let (mut size, mut charged) = (0, 0);
         let mut is_too_large = false;
         let select = SelectRequest::default();
-        self.storage.select_with_ids(&Plan::of_source(&select, source), &mut |row, record| {
+        self.storage.select_with_ids(&Plan::of_access_path(&select, access_path), &mut |row, record| {
             table.push(row, record.bucket);
             size = table.size();
             is_too_large = size > max_size;

@@ -41,7 +41,7 @@ pub(super) struct Content {
     pub(super) size: usize,
 }
 
-/// What a select needs to be answered from columns.
+/// The columns that a select needs in order to be answered from columns.
 #[derive(Debug)]
 pub(super) struct Needs {
     /// The records of the table.
@@ -58,7 +58,7 @@ impl Needs {
         if plan.residual_filter_reason.is_some() {
             return None;
         }
-        let scope = match &plan.source {
+        let scope = match &plan.access_path {
             AccessPath::Everything => None,
             AccessPath::Members(classes) => match classes.names {
                 // Without ids there are no records.
@@ -74,7 +74,7 @@ impl Needs {
             let SortBy::Bucket(path) = &sort.by else { return None };
             add_path(path.steps(), &mut paths);
         }
-        let effort = match plan.source {
+        let effort = match plan.access_path {
             AccessPath::Index(_) => Effort::Few,
             _ if plan.select.limit.is_some() && plan.select.sorts.is_empty() => Effort::UpToLimit,
             _ => Effort::All,
@@ -168,8 +168,8 @@ impl Content {
 
     /// Takes the table of this scope out, whatever its columns.
     pub(super) fn take(&mut self, scope: &Scope) -> Option<Table> {
-        let at = self.tables.iter().position(|(of, _)| of == scope)?;
-        Some(self.tables.remove(at).1)
+        let index = self.tables.iter().position(|(of, _)| of == scope)?;
+        Some(self.tables.remove(index).1)
     }
 
     /// Puts a table back, as the one that was used last. Drops this one if it is too large alone, and others

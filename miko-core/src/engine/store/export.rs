@@ -34,7 +34,7 @@ const FLUSH: usize = 1 << 16;
 /// An export in progress. It can stop after each entry and continue later.
 #[derive(Debug)]
 pub(in crate::engine) struct Export {
-    /// What is written next.
+    /// The part that is written next.
     part: Part,
     /// Whether the object that is being written has an entry so far.
     has_entry: bool,

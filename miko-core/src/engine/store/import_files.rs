@@ -30,7 +30,7 @@ pub(super) struct ImportedFiles {
     stray: bool,
 }
 
-/// What the import has read of a file.
+/// A file as far as the import has read it.
 #[derive(Debug)]
 struct ImportedFile {
     pk: String,

@@ -1,7 +1,7 @@
 //! Imports records as text: those in the form of an export, of a single class.
 //!
-//! What is unusual about a record is left to the import of values ([`import`](super::import)): another form,
-//! a pk that is in use, a class definition, a fault.
+//! Unusual records are left to the import of values ([`import`](super::import)): another form, a pk that is
+//! in use, a class definition, a fault.
 
 use std::collections::HashMap;
 
@@ -20,7 +20,7 @@ use crate::timestamp::Timestamp;
 use crate::uns;
 use crate::worldlet::TextRecord;
 
-/// What the records that are imported as text have in common.
+/// The state that the records of an import of text share.
 #[derive(Debug, Default)]
 pub(super) struct TextImport {
     /// The class of each stack, by the text of the stack; `None` if a stack is to be read as a value.

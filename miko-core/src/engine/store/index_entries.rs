@@ -1,4 +1,4 @@
-//! What is derived from a record: its memberships, its unique and indexed values, and its references.
+//! Derives the index entries of a record: its memberships, its unique and indexed values, and its references.
 
 use miko_rpc::{ErrorId, ErrorItem, Result};
 use serde_json::{Map, Value};
@@ -44,7 +44,7 @@ pub(super) fn facets<'r>(stack: &'r Map<String, Value>, shared: &'r Map<String, 
 /// The stack of a record, and the bucket that its platters share.
 pub(super) type StackAndBucket<'r> = (&'r Map<String, Value>, &'r Map<String, Value>);
 
-/// What is derived from a record.
+/// The index entries of a record.
 #[derive(Debug, Default)]
 pub(super) struct Derived {
     /// Unique and indexed values, references and, from [`Store::derive`], memberships.
@@ -64,8 +64,8 @@ impl<T: Storage> Store<T> {
         })
     }
 
-    /// What is derived from a record by the classes in force. Classes and constraints without an id get one,
-    /// and their rows are added to `write`.
+    /// Derives the index entries of a record by the classes in force. Classes and constraints without an id
+    /// get one, and their rows are added to `write`.
     pub(super) fn derive(
         &self,
         row: RowId,

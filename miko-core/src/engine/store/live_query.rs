@@ -13,7 +13,7 @@ use miko_rpc::{Error, ErrorId, Result, Signal, memory};
 
 use crate::class::Catalog;
 use crate::engine::store::Store;
-use crate::engine::store::change_matches::{ChangedRecord, StackClasses, states};
+use crate::engine::store::change_matches::{ChangedRecord, StackClasses, before_and_after};
 use crate::engine::store::changes::LoggedCommit;
 use crate::engine::store::open_streams::StreamId;
 use crate::engine::store::streams::FoundRecords;
@@ -36,15 +36,15 @@ pub(in crate::engine) struct Watch {
     offset: usize,
     limit: Option<usize>,
     window: Window,
-    /// The result that the reader has been told.
+    /// The result as of the last step that the reader has got.
     shown: Vec<Arc<Found>>,
     max_size: usize,
 }
 
-/// What a watch begins with: the records of its result.
+/// A watch that has begun, with the records of its first result.
 pub(in crate::engine) struct Beginning {
     pub(in crate::engine) watch: Watch,
-    /// The number of the last commit, as readers are told.
+    /// The number of the last commit, in the numbering that readers see.
     pub(in crate::engine) seq: i64,
     pub(in crate::engine) records: (StreamId, FoundRecords),
 }
@@ -56,11 +56,11 @@ impl<T: Storage> Store<T> {
     /// Every fault of the select; `invalid_request` for one of the past; `storage-full`;
     /// `read-only-connection`.
     pub(in crate::engine) fn begin_watch(&mut self, query: Query) -> Result<Beginning> {
-        // In mode `r` another process may commit.
+        // In mode `r` another process may commit, of which this store would not learn.
         self.check_writable()?;
         let select = read_select(query)?;
         self.check_room_for_subscription()?;
-        let (offset, limit) = (to_place(select.offset), select.limit.map(to_place));
+        let (offset, limit) = (saturating_usize(select.offset), select.limit.map(saturating_usize));
         let needed = select.limit.map(|limit| limit.saturating_add(select.offset));
         let limit_with_spare = needed.map(|needed| needed.saturating_add(SPARE_RECORDS));
         let select = Arc::new(SelectRequest { offset: 0, limit: limit_with_spare, ..select });
@@ -92,8 +92,8 @@ impl<T: Storage> Store<T> {
         self.watches.remove(watch);
     }
 
-    /// Whether there may be something to read. It does not look at what a group has not committed: its commit
-    /// tells the reader.
+    /// Whether there may be something to read. Uncommitted writes of a group are ignored: their commit wakes
+    /// the reader.
     pub(in crate::engine) fn has_unread(&self, watch: WatchId) -> bool {
         self.watches.place(watch).is_some_and(|(_, unread)| unread != Unread::Nothing)
     }
@@ -102,9 +102,9 @@ impl<T: Storage> Store<T> {
     /// has run again. Empty, if it is up to date.
     ///
     /// # Errors
-    /// Those of the select; `storage-full`, if the result is too large.
+    /// The errors of the select; `storage-full`, if the result is too large.
     pub(in crate::engine) fn next_step(&mut self, watch: &mut Watch) -> Result<Vec<ResultChange>> {
-        // What a group has written is not committed before.
+        // Commits the writes of an open group, whose changes are published only then.
         self.transaction.settle(&mut self.storage)?;
         self.publish_commits();
         while let Some((seen, unread)) = self.watches.place(watch.id) {
@@ -137,7 +137,7 @@ impl<T: Storage> Store<T> {
         Ok(Vec::new())
     }
 
-    /// What the select finds now.
+    /// Runs the select.
     fn find_window(&self, select: &SelectRequest, max_size: usize) -> Result<Window> {
         let rows = self.select_current_rows(select)?;
         let mut classes = StackClasses::default();
@@ -163,12 +163,12 @@ impl<T: Storage> Store<T> {
     ) -> Result<Vec<ResultChange>> {
         let new = watch.window.shown(watch.offset, watch.limit);
         let (edits, range) = edits(&watch.shown, new, |found| found.row);
-        let needed = edits.iter().filter_map(|edit| Some(new[edit.place()?].row)).collect();
+        let needed = edits.iter().filter_map(|edit| Some(new[edit.new_index()?].row)).collect();
         let records = self.records_as_of(&needed, commit, seen)?;
         let seq = self.subscriptions.seq_of(seen);
         let count = edits.len();
         let mut step = Vec::with_capacity(count);
-        for (at, edit) in edits.into_iter().enumerate() {
+        for (number, edit) in edits.into_iter().enumerate() {
             let (kind, from, index) = match edit {
                 Edit::Leave { from, .. } => (ResultChangeKind::Leave, Some(from), None),
                 Edit::Move { from, index, .. } => (ResultChangeKind::Move, Some(from), Some(index)),
@@ -177,16 +177,16 @@ impl<T: Storage> Store<T> {
             };
             let found = match edit {
                 Edit::Leave { old, .. } => &watch.shown[old],
-                _ => &new[edit.place().unwrap_or_default()],
+                _ => &new[edit.new_index().unwrap_or_default()],
             };
             let record = match edit {
                 Edit::Leave { .. } => None,
                 _ => records.get(&found.row).cloned(),
             };
-            let place = |place: usize| place as u64;
-            let (from, index) = (from.map(place), index.map(place));
+            let as_u64 = |index: usize| index as u64;
+            let (from, index) = (from.map(as_u64), index.map(as_u64));
             let pk = found.pk.to_string();
-            step.push(ResultChange { seq, kind, pk, from, index, record, last: at + 1 == count });
+            step.push(ResultChange { seq, kind, pk, from, index, record, last: number + 1 == count });
         }
         let old_end = watch.shown.len() - (new.len() - range.end);
         watch.shown.splice(range.start..old_end, new[range].iter().cloned());
@@ -204,7 +204,7 @@ impl<T: Storage> Store<T> {
         let is_needed = |id: &RowId| rows.contains(id);
         for change in commit.iter().flat_map(|commit| &commit.changes).filter(|change| is_needed(&change.key))
         {
-            if let (_, Some(after)) = states(change) {
+            if let (_, Some(after)) = before_and_after(change) {
                 records.insert(change.key, after.into());
             }
         }
@@ -254,7 +254,7 @@ impl Watch {
         };
         let (mut removed, mut added) = (Vec::new(), Vec::new());
         for change in &commit.changes {
-            let (before, after) = states(change);
+            let (before, after) = before_and_after(change);
             if let Some(record) = before {
                 removed.extend(found(change.key, record)?);
             }
@@ -270,8 +270,8 @@ impl Watch {
 }
 
 impl Edit {
-    /// The place in the new list of what it puts in.
-    fn place(self) -> Option<usize> {
+    /// The index in the new list of the item that it moves, inserts or changes.
+    fn new_index(self) -> Option<usize> {
         match self {
             Self::Leave { .. } => None,
             Self::Move { new, .. } => Some(new),
@@ -305,6 +305,6 @@ fn check_size(window: &Window, allowed: usize) -> Result<()> {
     Err(Error::new(ErrorId::STORAGE_FULL, message).with("allowed", allowed))
 }
 
-fn to_place(number: u64) -> usize {
+fn saturating_usize(number: u64) -> usize {
     usize::try_from(number).unwrap_or(usize::MAX)
 }

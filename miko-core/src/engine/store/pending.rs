@@ -1,5 +1,5 @@
-//! What a write defers to its end: constraint checks, which [`pending_checks`](super::pending_checks) runs,
-//! and hooks, which [`before_save`](super::before_save) runs.
+//! Work that a write defers to its end: constraint checks, which [`pending_checks`](super::pending_checks)
+//! runs, and hooks, which [`before_save`](super::before_save) runs.
 
 use std::collections::HashMap;
 

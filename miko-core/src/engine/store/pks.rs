@@ -1,8 +1,8 @@
 //! Pks that the engine gives to new records: UUIDs of version 7, each larger than the one before it.
 //!
-//! Those of one millisecond count upwards from a random one (RFC 9562, section 6.2), so that a busy engine
-//! asks the kernel for random numbers once in a millisecond and not for each record. Two stores draw
-//! independently: equal pks are as likely as equal random numbers of more than 60 bits.
+//! The first pk of a millisecond is random, each further one is larger by one (RFC 9562, section 6.2). So a
+//! busy engine asks the kernel for random numbers once in a millisecond and not for each record. Two stores
+//! draw independent random numbers of more than 60 bits, so equal pks are as unlikely as equal draws.
 
 use uuid::{NoContext, Uuid};
 
@@ -19,21 +19,21 @@ impl Pks {
     /// The pk of a record that is created now.
     pub(super) fn next(&mut self, now: Timestamp) -> String {
         // `last` is 0 before the first pk, and would then read as the millisecond 0.
-        let counts_on = self.last != 0 && now.as_millis() <= self.millis();
-        let drawn = if counts_on { 0 } else { draw(now).as_u128() };
-        // A clock that goes back changes nothing: pks ascend.
+        let is_drawn = self.last == 0 || now.as_millis() > self.millis();
+        let drawn = if is_drawn { random_pk(now).as_u128() } else { 0 };
+        // Pks ascend also when the clock goes back.
         self.last = drawn.max(self.last + 1);
         Uuid::from_u128(self.last).to_string()
     }
 
-    /// Skips a pk that a caller has chosen, so that it is not given out. Only counting on from the last one
-    /// could reach it: a drawn one is random.
+    /// Skips a pk that a caller has chosen, so that it is not given out. Only one shortly after the last pk
+    /// has to be skipped, since only counting could reach it.
     pub(super) fn skip(&mut self, chosen: &str) {
         /// More pks than can be given out in a millisecond.
-        const REACH: u128 = 1 << 32;
+        const MAX_DISTANCE: u128 = 1 << 32;
         let Ok(chosen) = Uuid::try_parse(chosen) else { return };
         let chosen = chosen.as_u128();
-        if chosen > self.last && chosen - self.last <= REACH {
+        if chosen > self.last && chosen - self.last <= MAX_DISTANCE {
             self.last = chosen;
         }
     }
@@ -44,8 +44,9 @@ impl Pks {
     }
 }
 
-/// A random pk of this millisecond. A clock before 1970 counts as 1970: the version has no earlier time.
-fn draw(now: Timestamp) -> Uuid {
+/// A random pk of this millisecond. A time before 1970 counts as 1970: UUIDs of version 7 have no earlier
+/// one.
+fn random_pk(now: Timestamp) -> Uuid {
     let millis = now.as_millis().max(0) as u64;
     let nanos = (millis % 1_000 * 1_000_000) as u32;
     Uuid::new_v7(uuid::Timestamp::from_unix(NoContext, millis / 1_000, nanos))
@@ -58,7 +59,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn they_ascend_and_are_of_version_7_with_the_time_in_them() {
+    fn pks_ascend_and_are_uuids_of_version_7_that_contain_the_time() {
         let mut pks = Pks::default();
         let mut last = String::new();
         let begun = Timestamp::now().as_millis();
@@ -73,7 +74,7 @@ mod tests {
     }
 
     #[test]
-    fn one_that_a_caller_has_chosen_is_not_given_out() {
+    fn a_pk_that_a_caller_has_chosen_is_not_given_out() {
         let mut pks = Pks::default();
         let now = Timestamp::now();
         let last = Uuid::try_parse(&pks.next(now)).unwrap().as_u128();
@@ -87,14 +88,14 @@ mod tests {
     }
 
     #[test]
-    fn a_clock_that_goes_back_does_not_bring_them_back() {
+    fn pks_ascend_when_the_clock_goes_back() {
         let mut pks = Pks::default();
         let before = pks.next(Timestamp::now());
         assert!(pks.next(Timestamp::from_millis(0)) > before);
     }
 
     #[test]
-    fn a_clock_before_1970_gives_pks_of_version_7_all_the_same() {
+    fn pks_ascend_and_are_of_version_7_with_a_clock_before_1970() {
         let mut pks = Pks::default();
         let mut last = String::new();
         for millis in [i64::MIN, -1, 0, 1, 1, 0, 253_402_300_799_999] {
@@ -106,7 +107,7 @@ mod tests {
     }
 
     #[test]
-    fn two_stores_give_different_ones_in_the_same_millisecond() {
+    fn two_stores_give_different_pks_in_the_same_millisecond() {
         let (mut one, mut other) = (Pks::default(), Pks::default());
         let now = Timestamp::now();
         let given: HashSet<String> = (0..1000).flat_map(|_| [one.next(now), other.next(now)]).collect();

@@ -1,4 +1,4 @@
-//! Plans selects: where the records come from, and what each of them must fulfil.
+//! Plans selects: the access path to the records, and the predicates that each of them must satisfy.
 
 use std::sync::Arc;
 
@@ -18,7 +18,7 @@ const MAX_PARTS: usize = 250;
 impl<T: Storage> Store<T> {
     /// Plans a select with the classes that are in force.
     pub(super) fn plan<'q>(&self, select: &'q SelectRequest) -> Result<Plan<'q>> {
-        // With such a reason storage finds candidates, and the evaluator filters, sorts and limits them.
+        // If there is a reason, storage only finds candidates. The evaluator filters, sorts and limits them.
         let residual_filter_reason = self.storage.capabilities().residual_filter_reason;
         let (mut filter, residual_filter_reason) = if select.may_fail {
             let why = "its evaluation may reach a placeholder that cannot be resolved";
@@ -31,8 +31,8 @@ impl<T: Storage> Store<T> {
         } else {
             (self.predicates(&select.filter)?, residual_filter_reason)
         };
-        let source = self.source(&mut filter)?;
-        Ok(Plan { select, source, filter, residual_filter_reason })
+        let access_path = self.take_access_path(&mut filter)?;
+        Ok(Plan { select, access_path, filter, residual_filter_reason })
     }
 
     /// The classes, pks and path of the condition itself, up to the first of them that may fail. Storage may
@@ -53,28 +53,28 @@ impl<T: Storage> Store<T> {
 
     /// A condition as predicates that must all hold. The caller ensures that no part of it is an error.
     fn predicates<'q>(&self, condition: &'q Filter) -> Result<Vec<Predicate<'q>>> {
-        let mut own = Vec::new();
+        let mut predicates = Vec::new();
         if let Some(names) = part_or_error(condition.classes.as_ref())? {
-            own.push(Predicate::Classes(self.classes(names)?));
+            predicates.push(Predicate::Classes(self.classes(names)?));
         }
-        own.extend(part_or_error(condition.pks.as_ref())?.map(|pks| Predicate::Pks(pks)));
-        own.extend(part_or_error(condition.path.as_ref())?.map(Predicate::Path));
+        predicates.extend(part_or_error(condition.pks.as_ref())?.map(|pks| Predicate::Pks(pks)));
+        predicates.extend(part_or_error(condition.path.as_ref())?.map(Predicate::Path));
         for member in part_or_error(condition.all.as_ref())?.into_iter().flatten() {
-            own.extend(self.predicates(member.as_ref().map_err(Clone::clone)?)?);
+            predicates.extend(self.predicates(member.as_ref().map_err(Clone::clone)?)?);
         }
         if let Some(members) = part_or_error(condition.any.as_ref())? {
             let one_of = members
                 .iter()
                 .map(|member| Ok(Predicate::All(self.predicates(member.as_ref().map_err(Clone::clone)?)?)));
-            own.push(Predicate::Any(one_of.collect::<Result<_>>()?));
+            predicates.push(Predicate::Any(one_of.collect::<Result<_>>()?));
         }
         if part_or_error(condition.negated.as_ref())?.is_some_and(|negated| *negated) {
-            own = vec![Predicate::Not(Box::new(Predicate::All(own)))];
+            predicates = vec![Predicate::Not(Box::new(Predicate::All(predicates)))];
         }
         if let Some(then) = part_or_error(condition.then.as_deref())? {
-            own.extend(self.predicates(then)?);
+            predicates.extend(self.predicates(then)?);
         }
-        Ok(own)
+        Ok(predicates)
     }
 
     /// The classes with these names.
@@ -90,18 +90,19 @@ impl<T: Storage> Store<T> {
         Ok(Classes { names, ids })
     }
 
-    /// Takes the narrowest source out of the predicates that must all hold.
-    fn source<'q>(&self, filter: &mut Vec<Predicate<'q>>) -> Result<AccessPath<'q>> {
-        // Few records, presumably: each is looked up.
-        if let Some(at) = filter.iter().position(|predicate| matches!(predicate, Predicate::Pks(_))) {
-            let Predicate::Pks(pks) = filter.remove(at) else { return Ok(AccessPath::Everything) };
+    /// Chooses the access path that presumably finds the fewest records, and removes the predicate that it
+    /// implies.
+    fn take_access_path<'q>(&self, filter: &mut Vec<Predicate<'q>>) -> Result<AccessPath<'q>> {
+        // Pks are looked up one by one: presumably they are few.
+        if let Some(index) = filter.iter().position(|predicate| matches!(predicate, Predicate::Pks(_))) {
+            let Predicate::Pks(pks) = filter.remove(index) else { return Ok(AccessPath::Everything) };
             return Ok(AccessPath::Pks(pks));
         }
         if let Some(lookup) = self.take_lookup(filter)? {
             return Ok(AccessPath::Index(lookup));
         }
         let is_classes = |predicate: &Predicate<'_>| matches!(predicate, Predicate::Classes(_));
-        match filter.iter().position(is_classes).map(|at| filter.remove(at)) {
+        match filter.iter().position(is_classes).map(|index| filter.remove(index)) {
             Some(Predicate::Classes(classes)) => Ok(AccessPath::Members(classes)),
             _ => Ok(AccessPath::Everything),
         }
@@ -110,18 +111,18 @@ impl<T: Storage> Store<T> {
     /// Finds an index of one of the classes for one of the paths. Removes the predicates that hold for all
     /// records that the lookup finds.
     fn take_lookup(&self, filter: &mut Vec<Predicate<'_>>) -> Result<Option<IndexLookup>> {
-        for (of_class, predicate) in filter.iter().enumerate() {
+        for (class_index, predicate) in filter.iter().enumerate() {
             let Predicate::Classes(Classes { names: [class], .. }) = predicate else { continue };
             let Some(class) = self.catalog.class(class) else { continue };
-            for (of_path, predicate) in filter.iter().enumerate() {
+            for (path_index, predicate) in filter.iter().enumerate() {
                 let Predicate::Path(path) = predicate else { continue };
                 let Some(UsableIndex { lookup, is_exact, is_of_class }) = self.lookup(class, path)? else {
                     continue;
                 };
-                let mut at = 0;
+                let mut index = 0;
                 filter.retain(|_| {
-                    let answered = (at == of_class && is_of_class) || (at == of_path && is_exact);
-                    at += 1;
+                    let answered = (index == class_index && is_of_class) || (index == path_index && is_exact);
+                    index += 1;
                     !answered
                 });
                 return Ok(Some(lookup));

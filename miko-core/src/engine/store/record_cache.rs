@@ -18,7 +18,7 @@ use crate::storage::ids::RowId;
 use crate::storage::row::{Row, State, StoredRecord};
 use crate::storage::write_set::RowChange;
 
-/// What a record takes besides its texts, in bytes.
+/// The bytes that a record takes besides its texts.
 const OVERHEAD: usize = size_of::<StoredRecord>() + 256;
 
 /// Stacks of at most this many bytes are shared. Longer ones are rare: they have data of the record.
@@ -257,7 +257,7 @@ mod tests {
     }
 
     #[test]
-    fn it_stays_within_its_size_also_with_data_in_stacks() {
+    fn a_cache_stays_within_its_size_also_with_data_in_stacks() {
         let cache = RecordCache::of_size(64 << 10);
         for (length, is_kept) in [(10, true), (10_000, true), (100_000, false)] {
             for number in 0..1000 {
@@ -288,7 +288,7 @@ mod tests {
     }
 
     #[test]
-    fn a_database_that_is_only_read_has_none_as_another_process_may_write() {
+    fn a_read_only_database_has_no_record_cache_since_another_process_may_write() {
         for (mode, is_enabled) in [(Mode::ReadWrite, true), (Mode::Read, false)] {
             let store = Store::on(Sqlite::in_memory(false).unwrap(), mode).unwrap();
             assert_eq!(store.record_cache.is_enabled(), is_enabled);

@@ -103,7 +103,7 @@ impl<T: Storage> Store<T> {
 
     /// Caches a record that was read from storage, if it may be cached.
     fn cached(&self, pk: &str, record: StoredRecord) -> StoredRecord {
-        // What a running write or an open transaction has changed may be undone.
+        // A change by a running write or an open transaction may be undone, so it is not cached.
         let may_cache = self.record_cache.is_enabled() && !self.transaction.may_undo(pk);
         if may_cache { self.record_cache.insert(pk, record) } else { record }
     }

@@ -3,7 +3,7 @@
 //! A write is checked in phases: the record alone, then against other records (unique values, names of
 //! classes), and at the end of the write its references. The first phase that finds a fault ends the write.
 //! This module then runs the later phases without writing, so that one error lists the faults of all phases.
-//! Two checks are left out: whether a restricting reference requires a class that the record leaves, and
+//! Two checks are left out: whether the record loses a class that a restricting reference to it requires, and
 //! whether stored records violate a changed definition.
 
 use miko_rpc::{Error, ErrorId, Result};
@@ -80,6 +80,7 @@ impl<T: Storage> Store<T> {
         if let Some(before) = rejected.before {
             self.report_changed_joins(before, after, faults);
         }
+        // A write that lets unique values change hands checks them only at its end.
         if !has_unique_violations && !self.deferred.allows_taken_values {
             self.report_unique_violations(rejected.row, after, faults)?;
         }

@@ -14,8 +14,8 @@ impl<T: Storage> Store<T> {
     /// the changes.
     ///
     /// # Errors
-    /// Those of the select; the first of `change`, with the pk of its record. The caller must undo the write
-    /// then.
+    /// The errors of the select; the first of `change`, with the pk of its record. The caller must undo the
+    /// write then.
     pub(super) fn change_selected(
         &mut self,
         select: &SelectRequest,

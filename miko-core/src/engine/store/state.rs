@@ -1,4 +1,5 @@
-//! What a store keeps of its storage: the classes in force, the claims, and the numbers given out.
+//! The part of a store that is derived from its storage: the classes in force, the claims, and the numbers
+//! given out.
 
 use rpds::HashTrieMapSync;
 

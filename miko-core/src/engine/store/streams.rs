@@ -18,7 +18,7 @@ use crate::timestamp::Timestamp;
 
 /// The position of a stream: what it has yet to return.
 pub(in crate::engine) trait Cursor: Send + 'static {
-    /// What the stream returns.
+    /// The items of the stream.
     type Item: 'static;
 
     /// The next item; `None` at the end.

@@ -30,7 +30,7 @@ pub(in crate::engine) struct Subscription {
     pub(in crate::engine) queue_size: usize,
 }
 
-/// What a subscription begins with.
+/// The items with which a subscription begins.
 pub(in crate::engine) enum First {
     Nothing,
     /// The changes since the one that the subscriber has seen last.

@@ -31,7 +31,7 @@ pub(super) struct Subscriptions {
     /// The last commits, from the first subscription on.
     ring: Option<Ring>,
     pub(super) classes: StackClasses,
-    /// What is added to a commit number to make the number of a change.
+    /// Added to a commit number to make the number of a change.
     seq_offset: i64,
 }
 
@@ -58,7 +58,8 @@ struct Ring {
 }
 
 impl Subscriptions {
-    /// Those of a storage, which may keep its commit numbers when it is closed.
+    /// The subscriptions of a storage. `keeps_numbers`: whether its commit numbers continue when it is opened
+    /// again.
     pub(super) fn of(keeps_numbers: bool) -> Self {
         // Where numbers begin anew, a number from before names no commit of this storage: those of this one
         // are larger, unless more than a million commits a second were made.

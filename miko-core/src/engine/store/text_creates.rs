@@ -25,7 +25,7 @@ use crate::storage::write_set::{IndexEntry, WriteSet};
 use crate::storage::{Storage, corruption};
 use crate::uns;
 
-/// What the records of a call have in common.
+/// The facts that the new records of a call share.
 pub(in crate::engine) struct NewRecords<'c> {
     /// The class as it was given.
     class: &'c str,

@@ -96,7 +96,7 @@ pub(in crate::engine) enum CommitSharing {
     Separate,
 }
 
-/// What is open in storage between two writes.
+/// The scope of the transaction that is open in storage between two writes.
 #[derive(Debug, Default)]
 enum OpenScope {
     #[default]
@@ -140,10 +140,10 @@ struct Write {
     /// Whether it shares its transaction with other writes: then it does not commit, and its inverse undoes
     /// it.
     shares_transaction: bool,
-    /// What it has done so far, the last of it perhaps in part. Kept for its inverse, for a group, and for
-    /// the commit log. A write with an own transaction keeps nothing here.
+    /// Its write sets so far; the last may be applied in part. Kept for its inverse, for a group, and for the
+    /// commit log. A write with a transaction of its own keeps nothing here.
     sets: Vec<WriteSet>,
-    /// What a write with an own transaction keeps for the commit log.
+    /// The rows that a write with a transaction of its own has changed, for the commit log.
     changed: ChangedRows,
 }
 
@@ -156,7 +156,7 @@ pub(super) struct Transaction {
     spare_sets: Vec<WriteSet>,
     /// Empty, with the capacity of a small one that was applied.
     spare_set: WriteSet,
-    /// What committed writes have changed.
+    /// The changes of committed writes.
     pub(super) commits: CommitLog,
 }
 
@@ -164,7 +164,7 @@ impl Transaction {
     /// Begins a write. `records` is the number of records of the database.
     ///
     /// # Errors
-    /// Those of storage; in a group that has failed, the error of that. No write has begun then.
+    /// The errors of storage; in a group that has failed, the error of that. No write has begun then.
     pub(super) fn begin(
         &mut self,
         sharing: CommitSharing,
@@ -249,7 +249,7 @@ impl Transaction {
     /// number of the last record that it wrote.
     ///
     /// # Errors
-    /// Those of storage. The write is still running then, and is to be undone.
+    /// The errors of storage. The write is still running then, and is to be undone.
     pub(super) fn end(&mut self, last: CommitSeq, storage: &mut impl Storage) -> Result<()> {
         if self.write.as_ref().is_some_and(|write| !write.shares_transaction) {
             storage.commit()?;

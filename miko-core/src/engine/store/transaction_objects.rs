@@ -84,7 +84,7 @@ impl TransactionObjects {
     /// The gate inside of which a call waits for the turn of the object at the root of `id`.
     ///
     /// # Errors
-    /// Those of [`get`](Self::get).
+    /// The errors of [`get`](Self::get).
     pub(super) fn opening(&self, id: TransactionId) -> Result<Gate> {
         let root = self.path_to(id)?[0];
         Ok(self.get(root)?.opening.clone())

@@ -230,7 +230,7 @@ impl<T: Storage> Store<T> {
     /// writes become those of the transaction around it. Its next call begins another one.
     ///
     /// # Errors
-    /// Those of storage; the transaction is rolled back then.
+    /// The errors of storage; the transaction is rolled back then.
     pub(in crate::engine) fn commit_transaction(&mut self, id: TransactionId) -> Result<()> {
         let Some(level) = self.transaction.user().and_then(|user| user.level_of(id)) else { return Ok(()) };
         if level > 0 {
@@ -291,7 +291,7 @@ impl<T: Storage> Store<T> {
             self.transaction.roll_back_user(&mut self.storage);
             self.streams.close_of_transaction();
         } else {
-            // Those that were opened before the level began show nothing of it.
+            // Streams that were opened before the level began show none of its writes, and stay open.
             self.streams.close_of_transaction_after(state.last.commit);
         }
         let undone = self.claim_rows.clone();

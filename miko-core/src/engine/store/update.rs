@@ -25,7 +25,7 @@ use crate::storage::write_set::WriteSet;
 use crate::storage::{Storage, corruption};
 use crate::timestamp::Timestamp;
 
-/// What a write changes in a record. A part that is `None` keeps its stored value.
+/// The new content of a record. A part that is `None` keeps its stored value.
 struct ContentChange {
     bucket: Option<Map<String, Value>>,
     stack: Option<StackInput>,

@@ -9,7 +9,7 @@ use std::sync::Arc;
 use miko_rpc::Signal;
 
 use crate::class::Catalog;
-use crate::engine::store::change_matches::{ChangedRecord, StackClasses, states};
+use crate::engine::store::change_matches::{ChangedRecord, StackClasses, before_and_after};
 use crate::engine::store::changes::LoggedCommit;
 use crate::query::SelectRequest;
 use crate::storage::ids::CommitSeq;
@@ -26,7 +26,7 @@ pub(super) struct Watches {
 #[derive(Debug, Default, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub(in crate::engine) struct WatchId(u64);
 
-/// What the store knows of a watch.
+/// The store's side of a watch.
 #[derive(Debug)]
 struct Watcher {
     select: Arc<SelectRequest>,
@@ -36,7 +36,7 @@ struct Watcher {
     unread: Unread,
 }
 
-/// What a reader has not read yet.
+/// How much a reader has not read yet.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) enum Unread {
     Nothing,
@@ -113,7 +113,7 @@ impl Watcher {
     /// Whether the select finds, or has found, a record that a commit has changed.
     fn is_concerned(&self, commit: &LoggedCommit, classes: &mut StackClasses, catalog: &Catalog) -> bool {
         let mut states = commit.changes.iter().flat_map(|change| {
-            let (before, after) = states(change);
+            let (before, after) = before_and_after(change);
             before.into_iter().chain(after)
         });
         commit.left_out > 0
@@ -129,7 +129,7 @@ fn redefines_classes(commit: &LoggedCommit, classes: &mut StackClasses) -> bool 
     let mut is_definition =
         |record: RecordRef<'_>| classes.of(record.stack).iter().any(|class| class == uns::CLASS);
     commit.changes.iter().any(|change| {
-        let (before, after) = states(change);
+        let (before, after) = before_and_after(change);
         before.is_some_and(&mut is_definition) || after.is_some_and(&mut is_definition)
     })
 }

@@ -25,7 +25,8 @@ type Charge<'c> = &'c dyn Fn(&Value) -> Result<()>;
 ///
 /// # Errors
 /// `conflict` for a `test` that fails, `edit-refused` for an edit that does not fit the bucket, both with the
-/// place of the edit; that of `charge`. The first one ends the list, since the edits after it build on it.
+/// place of the edit; any error that `charge` returns. No edit after a failed one is applied or checked,
+/// since it builds on the failed one.
 pub(crate) fn apply(
     bucket: Map<String, Value>,
     edits: Vec<Edit>,
@@ -36,38 +37,38 @@ pub(crate) fn apply(
     for (index, Edit { path, operation }) in edits.into_iter().enumerate() {
         match operation.run(&mut root, &path, charge) {
             Ok(value) => values.push(value),
-            Err(Stop::Failed(error)) => return Err(error),
-            Err(Stop::Refused(fault)) => return Err(placed(fault, index, &path).into()),
+            Err(EditError::Failed(error)) => return Err(error),
+            Err(EditError::Refused(fault)) => return Err(with_place_of_edit(fault, index, &path).into()),
         }
     }
     match root {
         Value::Object(bucket) => Ok((bucket, values)),
-        _ => Err(Error::new(ErrorId::INTERNAL, "an edit has made a bucket something else than an object")),
+        _ => Err(Error::new(ErrorId::INTERNAL, "an edit has replaced a bucket by a value that is no object")),
     }
 }
 
 /// Adds the place of the edit in the request, and the path of its value in the bucket.
-fn placed(fault: ErrorItem, index: usize, path: &[PathStep]) -> ErrorItem {
+fn with_place_of_edit(fault: ErrorItem, index: usize, path: &[PathStep]) -> ErrorItem {
     let list = Place::Key(&Place::Root, "edits");
     let path: Value = path.iter().map(PathStep::to_json).collect();
     Place::Index(&list, index).with_pointer(fault).with("path", path)
 }
 
 /// Why an edit was not applied.
-enum Stop {
+enum EditError {
     /// The edit does not fit the bucket, or is a `test` that fails. The place is still to be added.
     Refused(ErrorItem),
     /// Charging a value failed.
     Failed(Error),
 }
 
-impl From<ErrorItem> for Stop {
+impl From<ErrorItem> for EditError {
     fn from(fault: ErrorItem) -> Self {
         Self::Refused(fault)
     }
 }
 
-impl From<Error> for Stop {
+impl From<Error> for EditError {
     fn from(error: Error) -> Self {
         Self::Failed(error)
     }
@@ -75,15 +76,15 @@ impl From<Error> for Stop {
 
 impl Operation {
     /// Applies the operation to the value at `path`. Returns the value for the answer.
-    fn run(self, root: &mut Value, path: &[PathStep], charge: Charge<'_>) -> Result<Value, Stop> {
+    fn run(self, root: &mut Value, path: &[PathStep], charge: Charge<'_>) -> Result<Value, EditError> {
         match self {
             Self::Set(value) => {
-                let slot = reach(root, path)?;
+                let slot = find_or_insert(root, path)?;
                 charge(slot.value)?;
                 Ok(std::mem::replace(slot.value, value))
             }
             Self::Default(value) => {
-                let slot = reach(root, path)?;
+                let slot = find_or_insert(root, path)?;
                 if slot.is_new {
                     *slot.value = value;
                     return Ok(Value::Null);
@@ -96,22 +97,24 @@ impl Operation {
                 Ok(removed)
             }
             Self::Increment(by) => {
-                let slot = reach(root, path)?;
+                let slot = find_or_insert(root, path)?;
                 if slot.is_new {
                     *slot.value = 0.into();
                 }
-                let Value::Number(number) = &*slot.value else { return Err(misfit("a number", slot.value)) };
+                let Value::Number(number) = &*slot.value else {
+                    return Err(wrong_type("a number", slot.value));
+                };
                 *slot.value =
                     json::sum(number, &by).map_err(|no_sum| no_sum_fault(no_sum, number, &by))?.into();
                 answer(slot.value, charge)
             }
             Self::Push(element) => {
-                let items = array_or_new(reach(root, path)?)?;
+                let items = array_or_new(find_or_insert(root, path)?)?;
                 items.push(element);
                 Ok(items.len().into())
             }
             Self::Unshift(element) => {
-                let items = array_or_new(reach(root, path)?)?;
+                let items = array_or_new(find_or_insert(root, path)?)?;
                 items.insert(0, element);
                 Ok(items.len().into())
             }
@@ -121,7 +124,7 @@ impl Operation {
                 take_element(root, path, first, charge)
             }
             Self::Add(element) => {
-                let items = array_or_new(reach(root, path)?)?;
+                let items = array_or_new(find_or_insert(root, path)?)?;
                 let is_new = !items.iter().any(|item| json::equal(item, &element));
                 if is_new {
                     items.push(element);
@@ -129,23 +132,27 @@ impl Operation {
                 Ok(is_new.into())
             }
             Self::Discard(element) => {
-                let Some(items) = find(root, path).map(array).transpose()? else { return Ok(false.into()) };
+                let Some(items) = find_mut(root, path).map(array).transpose()? else {
+                    return Ok(false.into());
+                };
                 let before = items.len();
                 items.retain(|item| !json::equal(item, &element));
                 Ok((items.len() < before).into())
             }
             Self::Merge(patch) => {
-                let slot = reach(root, path)?;
+                let slot = find_or_insert(root, path)?;
                 let before = answer(slot.value, charge)?;
                 if slot.is_new {
                     *slot.value = Value::Object(Map::new());
                 }
-                let Value::Object(object) = slot.value else { return Err(misfit("an object", slot.value)) };
+                let Value::Object(object) = slot.value else {
+                    return Err(wrong_type("an object", slot.value));
+                };
                 json::merge(object, patch);
                 Ok(before)
             }
             Self::Test(expected) => {
-                let found = find(root, path).map_or(&Value::Null, |found| found);
+                let found = find_mut(root, path).map_or(&Value::Null, |found| found);
                 if json::equal(found, &expected) {
                     answer(found, charge)
                 } else {
@@ -157,7 +164,7 @@ impl Operation {
 }
 
 /// A copy of a value for the answer.
-fn answer(value: &Value, charge: Charge<'_>) -> Result<Value, Stop> {
+fn answer(value: &Value, charge: Charge<'_>) -> Result<Value, EditError> {
     charge(value)?;
     Ok(value.clone())
 }
@@ -168,20 +175,21 @@ struct Slot<'v> {
     is_new: bool,
 }
 
-/// The value at `path`. Missing parents become objects.
-fn reach<'v>(root: &'v mut Value, path: &[PathStep]) -> Result<Slot<'v>, Stop> {
+/// The value at `path`, which is inserted if it is missing. Missing parents become objects.
+fn find_or_insert<'v>(root: &'v mut Value, path: &[PathStep]) -> Result<Slot<'v>, EditError> {
     let mut slot = Slot { value: root, is_new: false };
     for step in path {
         if slot.is_new {
             *slot.value = Value::Object(Map::new());
         }
-        slot = child(slot.value, step)?;
+        slot = child_or_insert(slot.value, step)?;
     }
     Ok(slot)
 }
 
-/// The value one step down. The key of an object, and the index after the last of an array, may be new.
-fn child<'v>(parent: &'v mut Value, step: &PathStep) -> Result<Slot<'v>, Stop> {
+/// The value one step down, which is inserted if it is missing: at a new key of an object, or at the index
+/// after the last of an array.
+fn child_or_insert<'v>(parent: &'v mut Value, step: &PathStep) -> Result<Slot<'v>, EditError> {
     match (parent, step) {
         (Value::Object(members), PathStep::Key(key)) => Ok(match members.entry(key.as_str()) {
             Entry::Occupied(member) => Slot { value: member.into_mut(), is_new: false },
@@ -198,15 +206,17 @@ fn child<'v>(parent: &'v mut Value, step: &PathStep) -> Result<Slot<'v>, Stop> {
                 None => Err(beyond_end(*index, length).into()),
             }
         }
-        (parent, PathStep::Key(key)) => Err(no_step(&format!("the key {key:?}"), "an object", parent).into()),
+        (parent, PathStep::Key(key)) => {
+            Err(wrong_parent_type(&format!("the key {key:?}"), "an object", parent).into())
+        }
         (parent, PathStep::Index(index)) => {
-            Err(no_step(&format!("the index {index}"), "an array", parent).into())
+            Err(wrong_parent_type(&format!("the index {index}"), "an array", parent).into())
         }
     }
 }
 
 /// The value at `path`, if it is present.
-fn find<'v>(root: &'v mut Value, path: &[PathStep]) -> Option<&'v mut Value> {
+fn find_mut<'v>(root: &'v mut Value, path: &[PathStep]) -> Option<&'v mut Value> {
     path.iter().try_fold(root, |value, step| match (value, step) {
         (Value::Object(members), PathStep::Key(key)) => members.get_mut(key),
         (Value::Array(items), PathStep::Index(index)) => items.get_mut(usize::try_from(*index).ok()?),
@@ -217,7 +227,7 @@ fn find<'v>(root: &'v mut Value, path: &[PathStep]) -> Option<&'v mut Value> {
 /// Removes the value at `path`, if it is present.
 fn remove(root: &mut Value, path: &[PathStep]) -> Option<Value> {
     let (last, parents) = path.split_last()?;
-    match (find(root, parents)?, last) {
+    match (find_mut(root, parents)?, last) {
         (Value::Object(members), PathStep::Key(key)) => members.shift_remove(key),
         (Value::Array(items), PathStep::Index(index)) => {
             let index = usize::try_from(*index).ok().filter(|index| *index < items.len())?;
@@ -233,21 +243,21 @@ fn take_element(
     path: &[PathStep],
     take: impl FnOnce(&mut Vec<Value>) -> Option<Value>,
     charge: Charge<'_>,
-) -> Result<Value, Stop> {
-    let Some(items) = find(root, path).map(array).transpose()? else { return Ok(Value::Null) };
+) -> Result<Value, EditError> {
+    let Some(items) = find_mut(root, path).map(array).transpose()? else { return Ok(Value::Null) };
     let element = take(items).unwrap_or_default();
     charge(&element)?;
     Ok(element)
 }
 
-fn array(value: &mut Value) -> Result<&mut Vec<Value>, Stop> {
+fn array(value: &mut Value) -> Result<&mut Vec<Value>, EditError> {
     match value {
         Value::Array(items) => Ok(items),
-        other => Err(misfit("an array", other)),
+        other => Err(wrong_type("an array", other)),
     }
 }
 
-fn array_or_new(slot: Slot<'_>) -> Result<&mut Vec<Value>, Stop> {
+fn array_or_new(slot: Slot<'_>) -> Result<&mut Vec<Value>, EditError> {
     if slot.is_new {
         *slot.value = Value::Array(Vec::new());
     }
@@ -259,7 +269,7 @@ fn refused(message: impl Into<String>) -> ErrorItem {
 }
 
 /// The fault of a value whose type does not fit the operation.
-fn misfit(expected: &str, found: &Value) -> Stop {
+fn wrong_type(expected: &str, found: &Value) -> EditError {
     let found = type_name(found);
     refused(format!("the value at the path is not {expected}"))
         .with("expected", expected)
@@ -268,7 +278,7 @@ fn misfit(expected: &str, found: &Value) -> Stop {
 }
 
 /// The fault of a path that leads into a value of another type.
-fn no_step(step: &str, expected: &str, found: &Value) -> ErrorItem {
+fn wrong_parent_type(step: &str, expected: &str, found: &Value) -> ErrorItem {
     let message =
         format!("the path has {step} where the bucket does not have {expected}; set the parent first");
     refused(message).with("expected", expected).with("found", type_name(found))
@@ -289,7 +299,7 @@ fn no_sum_fault(no_sum: NoSum, number: &Number, by: &Number) -> ErrorItem {
 }
 
 /// The fault of a `test` that fails.
-fn conflict(expected: &Value, found: &Value) -> Stop {
+fn conflict(expected: &Value, found: &Value) -> EditError {
     let message = "the value is not the expected one: read the record and try again";
     let item = ErrorItem::new(ErrorId::CONFLICT, message).with("expected", abbreviate(expected));
     item.with("found", abbreviate(found)).with("retryable", true).into()

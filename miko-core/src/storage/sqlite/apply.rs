@@ -33,7 +33,7 @@ impl Sqlite {
         if let Some(maps) = &self.entry_maps {
             maps.lock().apply(&write.removed_entries, &write.added_entries)?;
         }
-        let is_in_a_table = |entry: &&IndexEntry| self.entry_maps.is_none() || !EntryMaps::have(entry);
+        let is_in_a_table = |entry: &&IndexEntry| self.entry_maps.is_none() || !EntryMaps::holds(entry);
         for entry in write.removed_entries.iter().filter(is_in_a_table) {
             self.remove_entry(entry)?;
         }
@@ -153,12 +153,12 @@ impl Sqlite {
         let (commit, instance_pk) = (row.commit, &row.instance_pk);
         let values = params![row.pk, bucket, stack, extras, created_at, updated_at, commit, instance_pk];
         self.run(APPEND, values)?;
-        let given = self.statements.beside_records().last_insert_rowid();
-        if given == id.0 {
+        let assigned = self.statements.beside_records().last_insert_rowid();
+        if assigned == id.0 {
             return Ok(());
         }
         // The engine has chosen another number.
-        self.run("UPDATE record SET seq = ?1 WHERE seq = ?2", [id, RowId(given)])
+        self.run("UPDATE record SET seq = ?1 WHERE seq = ?2", [id, RowId(assigned)])
     }
 
     fn change_version(&self, change: &RowChange<RowId, Row>) -> Result<()> {

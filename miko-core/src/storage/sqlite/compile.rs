@@ -34,7 +34,7 @@ pub(super) fn select(plan: &Plan<'_>) -> SqlBuilder {
 /// filter.
 pub(super) fn select_row_ids(plan: &Plan<'_>) -> SqlBuilder {
     let mut statement = SqlBuilder::new();
-    match &plan.source {
+    match &plan.access_path {
         // Only active records have entries, so `record` need not be read.
         AccessPath::Members(Classes { ids, .. })
             if ids.len() == 1 && plan.filter.is_empty() && plan.select.sorts.is_empty() =>
@@ -67,7 +67,7 @@ fn push_order_and_limit(statement: &mut SqlBuilder, select: &SelectRequest) {
 /// Appends the tables after `FROM`, and the `WHERE` clause: the conditions of the access path and the
 /// predicates.
 fn push_from_and_where(statement: &mut SqlBuilder, plan: &Plan<'_>) {
-    push_access_path(statement, &plan.source);
+    push_access_path(statement, &plan.access_path);
     for part in &plan.filter {
         push_predicate(statement.push(" AND "), part);
     }
@@ -99,8 +99,8 @@ fn push_top_n(statement: &mut SqlBuilder, plan: &Plan<'_>) {
 /// Appends the tables of an access path and the `WHERE` clause that restricts them to it.
 /// `bucket IS NOT NULL` excludes tombstones. `CROSS JOIN` fixes the join order: SQLite does not reorder its
 /// tables.
-fn push_access_path(statement: &mut SqlBuilder, source: &AccessPath<'_>) {
-    match source {
+fn push_access_path(statement: &mut SqlBuilder, access_path: &AccessPath<'_>) {
+    match access_path {
         AccessPath::Everything => {
             statement.push("record WHERE bucket IS NOT NULL");
         }

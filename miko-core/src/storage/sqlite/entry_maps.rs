@@ -59,7 +59,7 @@ enum Change {
 
 impl EntryMaps {
     /// Whether the maps have entries of this kind. References are always in a table.
-    pub(super) const fn have(entry: &IndexEntry) -> bool {
+    pub(super) const fn holds(entry: &IndexEntry) -> bool {
         !matches!(entry, IndexEntry::Reference { .. })
     }
 
@@ -78,12 +78,12 @@ impl EntryMaps {
     /// # Errors
     /// `storage-full`, if the process has reached its memory limit. A part of the entries is added then.
     pub(super) fn apply(&mut self, removed: &[IndexEntry], added: &[IndexEntry]) -> Result<()> {
-        for entry in removed.iter().filter(|entry| Self::have(entry)) {
+        for entry in removed.iter().filter(|entry| Self::holds(entry)) {
             if self.remove(entry) {
                 self.undo.push(Change::Removed(entry.clone()));
             }
         }
-        for entry in added.iter().filter(|entry| Self::have(entry)) {
+        for entry in added.iter().filter(|entry| Self::holds(entry)) {
             memory::charge_stored(size(entry))?;
             if self.add(entry) {
                 self.undo.push(Change::Added(entry.clone()));

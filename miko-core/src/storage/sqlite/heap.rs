@@ -18,8 +18,9 @@ impl Sqlite {
     /// # Errors
     /// `internal`, if SQLite refuses the setting.
     pub(super) fn limit_heap(&self, process_limit: usize) -> Result<()> {
-        let in_memory = self.lease.is_none();
-        if in_memory {
+        // Only a database in a file has a lease.
+        let is_in_memory = self.lease.is_none();
+        if is_in_memory {
             let connection = self.statements.on_records()?;
             let page_size: u32 =
                 connection.pragma_query_value(None, "page_size", |row| row.get(0)).map_err(sqlite_error)?;
@@ -39,6 +40,7 @@ pub(super) struct HeapLimit(i64);
 
 impl HeapLimit {
     fn set(bytes: usize) {
+        // 0, no limit, for more bytes than the function takes.
         hard_heap_limit(i64::try_from(bytes).unwrap_or(0));
     }
 

@@ -75,7 +75,7 @@ mod tests {
 
     proptest! {
         #[test]
-        fn it_has_what_a_sorted_set_has(
+        fn a_row_set_equals_a_sorted_set(
             first in 1..9_i64,
             changes in prop::collection::vec((any::<bool>(), 1..9_i64), 0..40),
             max in 1..5_usize,

@@ -56,7 +56,7 @@ impl Sqlite {
             values: statement.values().iter().map(Value::from).collect(),
             plan: steps.collect::<rusqlite::Result<_>>().map_err(sqlite_error)?,
             columns: Vec::new(),
-            index: plan.source.index_name(),
+            index: plan.access_path.index_name(),
             residual_filter_reason: plan.residual_filter_reason.map(str::to_owned),
         })
     }

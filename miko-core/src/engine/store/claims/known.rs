@@ -1,4 +1,4 @@
-//! What is known of claims beside their table, while the process runs.
+//! Facts about claims that are kept in this process only, not in their table.
 
 use std::collections::HashMap;
 
@@ -11,7 +11,7 @@ use crate::storage::row::Row;
 use crate::storage::write_set::RowChange;
 use crate::timestamp::Timestamp;
 
-/// What is known of claims beside their table.
+/// Facts about claims that are kept in this process only.
 #[derive(Debug)]
 pub(crate) struct KnownClaims {
     /// The claims whose connections are there, with their selects.

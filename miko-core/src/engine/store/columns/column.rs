@@ -9,14 +9,14 @@ use crate::query::PathValue;
 /// records may have more than the others.
 const MIN_DICTIONARY: usize = 4096;
 
-/// What a value of a dictionary takes: itself, its hash and its place in the hash table, in bytes.
+/// The bytes that a value of a dictionary takes: itself, its hash and its slot in the hash table.
 const ENTRY_SIZE: usize = size_of::<PathValue>() + 20;
 
 /// A value for each record of a table.
 #[derive(Debug)]
 pub(crate) struct Column {
     values: Values,
-    /// What the values take outside of themselves, in bytes.
+    /// The bytes that the values take on the heap.
     heap_size: usize,
 }
 
@@ -149,7 +149,7 @@ mod tests {
     }
 
     #[test]
-    fn values_that_are_replaced_again_and_again_do_not_accumulate() {
+    fn repeatedly_replaced_values_do_not_accumulate() {
         let mut column = Column::default();
         let text = |round: usize| PathValue::Text("x".repeat(round % 50).into());
         (0..100).for_each(|position| column.insert(position, number(0)));

@@ -161,7 +161,7 @@ fn positions_of(codes: &[u32], code: u32) -> impl Iterator<Item = u32> {
     })
 }
 
-/// Those of `candidates` for which the predicates hold; up to the limit, if the order is that of creation.
+/// The `candidates` for which the predicates hold, up to the limit, if the order is that of creation.
 fn filter_some(table: &Table, plan: &Plan<'_>, candidates: &[u32]) -> Option<Vec<u32>> {
     let tests = tests(table, plan, candidates.len())?;
     let is_match =

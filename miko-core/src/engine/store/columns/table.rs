@@ -24,10 +24,10 @@ const MAX_INSERTED: usize = 64;
 /// The longest value of an index whose records are kept, in bytes.
 const MAX_LOOKUP_KEY: usize = 256;
 
-/// What a table takes besides its rows and columns, and a column besides its values, in bytes.
+/// The bytes that a table takes besides its rows and columns, and a column besides its values.
 const OVERHEAD: usize = 256;
 
-/// What a value of an index takes besides its text and the positions of its records, in bytes.
+/// The bytes that a value of an index takes besides its text and the positions of its records.
 const LOOKUP_OVERHEAD: usize = size_of::<LookupKey>() + size_of::<Vec<u32>>() + 64;
 
 /// The records of a class and its subclasses, or all, in order of creation, and columns of their values.
@@ -189,7 +189,7 @@ impl Table {
     /// added between others, or it would exceed `max_size` bytes.
     ///
     /// # Errors
-    /// Those of `read`. The table is not to be used then.
+    /// The errors of `read`. The table is not to be used then.
     pub(crate) fn refresh(&mut self, max_size: usize, read: ReadRow<'_>) -> Result<bool> {
         let mut stale = std::mem::take(&mut self.stale);
         stale.sort_unstable();
@@ -235,7 +235,7 @@ impl Table {
     /// `find` reads their rows, which ascend.
     ///
     /// # Errors
-    /// Those of `find`.
+    /// The errors of `find`.
     pub(crate) fn look_up(
         &mut self,
         constraint: ConstraintId,

@@ -34,9 +34,9 @@ const MAX_PATHS: usize = 1024;
 pub(crate) enum Effort {
     /// All of its class, or of the database.
     All,
-    /// Those of its class up to its limit: few, as far as is known before.
+    /// The records of the class until the limit of the select is reached: presumably few.
     UpToLimit,
-    /// Those of a value of an index.
+    /// The records that an index has for one value.
     Few,
 }
 

@@ -95,8 +95,8 @@ fn changed_items<T: PartialEq>(
     changed
 }
 
-/// Those that keep their places among the unchanged ones and among each other, and the others. Both are in
-/// the order of the new list.
+/// Splits changed items into those that need no move and the others. The first keep their order among each
+/// other and among the unchanged items. Both are in the order of the new list.
 fn without_those_in_place(changed: Vec<Changed>) -> (Vec<Changed>, Vec<Changed>) {
     let mut in_place: Vec<Changed> = Vec::new();
     let mut moved = Vec::new();
@@ -130,7 +130,7 @@ fn moves(moved: &[Changed], start: usize) -> Vec<Edit> {
         // One that was moved to the same gap between the others was put in behind the one before it.
         let arrived_before = others_before_new[..at].partition_point(|before| *before <= others);
         let from = others + arrived_before + waiting.count_before(rank);
-        // Those that wait are at their old places among the others.
+        // The items that were not moved yet are still at their old places among the others.
         let waiting_before = others_before_old.partition_point(|before| *before < others_before_new[at]);
         let index = item.new + waiting.count_before(waiting_before);
         edits.push(Edit::Move { from: start + from, index: start + index, new: start + item.index });
@@ -245,7 +245,7 @@ mod tests {
     }
 
     #[test]
-    fn what_keeps_its_place_is_not_moved() {
+    fn an_item_that_keeps_its_index_is_not_moved() {
         let old = [(1, 0), (2, 0), (3, 0), (4, 0)];
         let edits = |new: &[Item]| edits(&old, new, |item| item.0).0;
         assert_eq!(edits(&old), []);

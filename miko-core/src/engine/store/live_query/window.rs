@@ -26,7 +26,7 @@ pub(super) struct Found {
     sort_values: SortValues,
 }
 
-/// What the select finds: all of it, or those that come first in its order.
+/// The first records of the result of a select, in its order, or all of them.
 #[derive(Debug)]
 pub(super) struct Window {
     found: Vec<Arc<Found>>,
@@ -65,7 +65,8 @@ impl Found {
 }
 
 impl Window {
-    /// What a select has found, in its order. There may be more if it has reached its limit.
+    /// The window of the records that a select has found, in its order. If the select has reached its limit,
+    /// there may be more records.
     pub(super) fn of(found: Vec<Arc<Found>>, select: &SelectRequest) -> Self {
         let is_complete = select.limit.is_none_or(|limit| (found.len() as u64) < limit);
         let boundary = if is_complete { None } else { found.last().cloned() };
@@ -107,8 +108,8 @@ impl Window {
     }
 
     fn remove(&mut self, found: &Found, select: &SelectRequest) {
-        if let Ok(at) = self.place(found, select) {
-            self.size -= self.found.remove(at).size();
+        if let Ok(index) = self.place(found, select) {
+            self.size -= self.found.remove(index).size();
         }
     }
 
@@ -118,8 +119,8 @@ impl Window {
         }
         self.size += found.size();
         match self.place(&found, select) {
-            Ok(at) => self.size -= std::mem::replace(&mut self.found[at], Arc::new(found)).size(),
-            Err(at) => self.found.insert(at, Arc::new(found)),
+            Ok(index) => self.size -= std::mem::replace(&mut self.found[index], Arc::new(found)).size(),
+            Err(index) => self.found.insert(index, Arc::new(found)),
         }
     }
 

@@ -104,7 +104,7 @@ fn scenario() -> impl Strategy<Value = Scenario> {
                 apply_failures.truncate(1);
                 commit_failures.clear();
             }
-            // What a panic undoes is known only without failures.
+            // Only without injected failures is it known which writes a panic undoes.
             if let Step::Group { panics: true, calls } = step {
                 apply_failures.clear();
                 commit_failures.clear();
@@ -115,7 +115,7 @@ fn scenario() -> impl Strategy<Value = Scenario> {
     })
 }
 
-/// What a call has written of one row.
+/// A write of one row by a call.
 #[derive(Debug, Clone)]
 enum Written {
     Inserted(String),
@@ -125,7 +125,7 @@ enum Written {
 /// The store, and what it must have.
 struct Run {
     store: Store<NaiveStorage>,
-    /// What each call has written that was answered.
+    /// The writes of each call that was answered.
     answered: Vec<Vec<Written>>,
     /// All pks that calls have inserted, answered or not.
     inserted: Vec<String>,

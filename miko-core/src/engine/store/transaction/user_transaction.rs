@@ -34,19 +34,19 @@ pub(crate) struct UserTransaction {
     /// The approximate sizes of the log and of the pre-images in bytes.
     log_size: usize,
     pre_image_size: usize,
-    /// The largest size in bytes.
+    /// The largest allowed sum of both sizes, in bytes.
     max_size: usize,
     /// The committed states of the records that the log may change; `None` for a record that is new.
     pre_images: HashMap<String, Option<StoredRecord>, RandomState>,
     /// Whether storage has all writes of the log, in its open transaction.
     is_applied: bool,
-    /// While the writes are hidden from other callers: the catalog and the numbers that belong to them.
+    /// While the writes are hidden from other callers: the state of the store with these writes.
     hidden: Option<StoreState>,
     /// Whether the call that runs, or has run last, is one of the transaction. Each call sets it as it
     /// begins.
     pub(crate) is_serving: bool,
-    /// Why the log could not be applied again after a failed write. The end of that write then invalidates
-    /// the transaction.
+    /// Why the log could not be applied again after a failed write was undone. When that write ends, the
+    /// transaction is rolled back.
     pub(crate) lost: Option<Error>,
     /// The time of its next write: that at which it was opened, unless a write has advanced it.
     pub(crate) time: Timestamp,
@@ -145,8 +145,9 @@ impl UserTransaction {
         self.log
     }
 
-    /// Begins the transaction of storage before the first write. For later ones it is open: each call applies
-    /// the log when it begins. An error may have ended one in which nothing was written.
+    /// Begins the transaction of storage, unless it is open with all writes of the log. It is so before all
+    /// writes but the first, since each call applies the log when it begins. If nothing was written yet, an
+    /// error of storage may have ended it.
     pub(crate) fn begin_in(&mut self, storage: &mut impl Storage) -> Result<()> {
         if !(self.is_applied && storage.in_transaction()) {
             storage.begin()?;
@@ -180,8 +181,8 @@ impl UserTransaction {
         self.log_size + self.pre_image_size > self.max_size
     }
 
-    /// Rolls storage back to what is committed, and puts `state`, the catalog and the numbers, aside. Returns
-    /// those of before the transaction.
+    /// Rolls storage back to what is committed, and keeps `state`, that of the store with the writes. Returns
+    /// the state of the store before the transaction.
     pub(crate) fn hide(&mut self, state: StoreState, storage: &mut impl Storage) -> StoreState {
         self.is_applied = false;
         storage.roll_back();

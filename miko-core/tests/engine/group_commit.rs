@@ -23,8 +23,8 @@ fn launch(name: &str) -> Value {
     json!({"action": "create", "class": "a.b/ship", "bucket": {"name": name}})
 }
 
-/// Makes calls as a server does: in a group.
-fn make(db: &Local, calls: &[Value]) -> Vec<Result<(), Error>> {
+/// Makes calls as a server does: in one group. Returns the result of each.
+fn call_in_group(db: &Local, calls: &[Value]) -> Vec<Result<(), Error>> {
     let mut results = Vec::new();
     in_group(db, || match calls.get(results.len()) {
         Some(call) => {
@@ -41,7 +41,7 @@ fn in_group(db: &Local, mut call: impl FnMut() -> bool) {
     db.run_group(&mut |_| call()).unwrap();
 }
 
-/// Runs a group of one call.
+/// Runs a group of one call, as which the group counts all that `call` does to the database.
 fn in_group_of_one(db: &Local, call: impl FnOnce()) {
     let mut call = Some(call);
     in_group(db, || call.take().map(|call| call()).is_some());
@@ -53,7 +53,7 @@ fn names(db: &Local) -> Vec<Value> {
 }
 
 #[test]
-fn each_has_its_own_result() {
+fn each_call_of_a_group_has_its_own_result() {
     let cases: [(&[&str], &[bool]); 4] = [
         (&["Enterprise", "Defiant"], &[true, true]),
         // Refused before anything is written.
@@ -65,7 +65,7 @@ fn each_has_its_own_result() {
     for (launched, succeed) in cases {
         let db = fleet();
         let calls: Vec<Value> = launched.iter().map(|name| launch(name)).collect();
-        let results = make(&db, &calls);
+        let results = call_in_group(&db, &calls);
         assert_eq!(results.iter().map(Result::is_ok).collect::<Vec<_>>(), succeed, "{launched:?}");
         let expected: Vec<&&str> =
             launched.iter().zip(succeed).filter_map(|(name, is_ok)| is_ok.then_some(name)).collect();
@@ -74,7 +74,7 @@ fn each_has_its_own_result() {
 }
 
 #[test]
-fn a_call_that_fails_costs_the_others_nothing() {
+fn a_failed_call_of_a_group_does_not_affect_the_others() {
     let db = fleet();
     in_group_of_one(&db, || {
         db.q0(launch("Enterprise")).unwrap();
@@ -96,7 +96,7 @@ fn a_call_that_fails_costs_the_others_nothing() {
 }
 
 #[test]
-fn a_panic_between_calls_leaves_nothing_and_the_store_goes_on() {
+fn a_panic_between_calls_undoes_the_group_and_the_store_stays_usable() {
     let db = fleet();
     let panicked = catch_unwind(AssertUnwindSafe(|| {
         db.run_group(&mut |_| {
@@ -118,9 +118,9 @@ fn a_group_may_have_no_calls_or_only_reads_or_another_group() {
     assert_eq!(names(&db), ["Enterprise"]);
 }
 
-/// Otherwise a rollback of the group would undo writes of other threads that were answered.
+/// Otherwise a rollback of the group would undo writes of other threads, which have returned successfully.
 #[test]
-fn other_threads_wait() {
+fn other_threads_wait_for_the_end_of_a_group() {
     let db = fleet();
     let begun = Barrier::new(2);
     std::thread::scope(|scope| {
@@ -156,20 +156,20 @@ proptest! {
     fn results_in_a_group_and_alone_are_the_same(
         groups in prop::collection::vec(prop::collection::vec(call(), 1..6), 1..6),
     ) {
-        let (together, alone) = (fleet(), fleet());
+        let (grouped, alone) = (fleet(), fleet());
         for calls in groups {
             let failures = |results: Vec<Result<(), Error>>| -> Vec<Result<(), ErrorId>> {
                 results.into_iter().map(|result| result.map_err(|error| error.id().clone())).collect()
             };
             let expected = calls.iter().map(|call| alone.q0(call.clone()).map(drop)).collect();
-            prop_assert_eq!(failures(make(&together, &calls)), failures(expected));
-            prop_assert_eq!(names(&together), names(&alone));
+            prop_assert_eq!(failures(call_in_group(&grouped, &calls)), failures(expected));
+            prop_assert_eq!(names(&grouped), names(&alone));
         }
     }
 
-    /// In memory, creates share a transaction that stays open; a batch has its own.
+    /// In memory, single creates share a transaction that stays open; a batch has a transaction of its own.
     #[test]
-    fn results_in_an_own_and_in_a_shared_transaction_are_the_same(
+    fn results_are_the_same_in_a_transaction_of_one_call_and_in_one_that_creates_share(
         calls in prop::collection::vec(call(), 1..12),
     ) {
         let (alone, shared) = (fleet(), fleet());
