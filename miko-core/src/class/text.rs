@@ -1,7 +1,8 @@
 //! Checks a bucket of a class by its text, without reading it as a value.
 //!
-//! A bucket is accepted only if it surely has no fault, and is stored as a value would be. Any other one is
-//! read as a value, and the check of values reports its faults: they are described in one place.
+//! A bucket is accepted only if it has no fault, and if the check of values would store the same text. Any
+//! other bucket, also one that this check cannot judge, is read as a value and checked again. So only the
+//! check of values has to describe faults.
 
 use std::borrow::Cow;
 
@@ -82,8 +83,10 @@ impl Class {
         if in_order && !lacks_default {
             return None;
         }
-        let default_of =
-            |field| defaults.iter().find(|(of, _)| *of == field).map(|(_, member)| member.as_str());
+        let default_of = |field| {
+            let default = defaults.iter().find(|(index, _)| *index == field);
+            default.map(|(_, member)| member.as_str())
+        };
         let fields = positions.iter().enumerate();
         let declared = fields.filter_map(|(field, index)| {
             index.map_or_else(|| default_of(field), |index| Some(object.member(index)))
@@ -93,7 +96,8 @@ impl Class {
         Some(format!("{{{}}}", members.join(",")))
     }
 
-    /// Checks a normalized bucket. Returns the keys of its constraints.
+    /// Checks a normalized bucket. Returns the keys of its constraints; `None` if it is to be read as a
+    /// value.
     fn accept(
         &self,
         catalog: &Catalog,
@@ -122,7 +126,8 @@ impl Class {
         Some(keys)
     }
 
-    /// Whether the value at a position surely has no fault, and needs no normalization.
+    /// Whether the value at an index has no fault and needs no normalization. `None` if that can only be
+    /// judged of a value.
     fn accepts(
         &self,
         catalog: &Catalog,
@@ -169,8 +174,9 @@ impl Class {
     }
 }
 
-/// The key of a bucket without references under a constraint, as [`Class::key`] gives it to its value; the
-/// inner `None` if one of the values is null or absent.
+/// The key of a bucket without references under a constraint, equal to that of [`Class::key`] for the parsed
+/// bucket. The outer `None` if the bucket is to be read as a value; the inner one if a value of the key is
+/// null or absent.
 fn key_in_text(constraint: &Constraint, object: &CheckedObject<'_>) -> Option<Option<String>> {
     let mut key = IndexKey::new();
     for path in &constraint.fields {

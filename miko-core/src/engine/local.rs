@@ -66,7 +66,7 @@ const EXPORT_PIECE_SIZE: usize = 64 << 10;
 #[derive(Debug)]
 #[expect(private_bounds, reason = "storage backends are private to the crate")]
 pub struct LocalEngine<T: Storage, V = Committed> {
-    /// Its streams, uploads, imports and transactions have it as well: they keep the database open.
+    /// Shared with its streams, uploads, imports and transactions, which keep the database open.
     store: Arc<SharedStore<T>>,
     /// Whether commits are worth grouping, because each waits for a disk.
     prefers_group_commit: bool,
@@ -77,7 +77,7 @@ pub struct LocalEngine<T: Storage, V = Committed> {
     transactions: Q0Transactions,
     /// The claims of callers in this process.
     claims: ConnectionClaims<T>,
-    /// The transaction whose view it has.
+    /// Keeps the transaction of the view open. `None` for the committed view.
     _transaction: Option<TransactionObject<T>>,
 }
 
@@ -114,8 +114,8 @@ impl<T: Storage> LocalEngine<T> {
         self
     }
 
-    /// Sets whether a `create` may choose the `pk` of its record, which is so by default. Otherwise it is
-    /// refused with `invalid_request`.
+    /// Sets whether a `create` may choose the `pk` of its record. By default it may; otherwise it is refused
+    /// with `invalid_request`.
     ///
     /// ```
     /// use miko_core::{Mikobase, SqliteEngine};
@@ -248,6 +248,7 @@ impl<T: Storage, V: View> LocalEngine<T, V> {
         self.store.write(self.view).map(|store| self.for_answer(store))
     }
 
+    /// Resets the size limit for a new answer.
     fn for_answer<'s>(&self, store: StoreGuard<'s, T>) -> StoreGuard<'s, T> {
         store.answer.begin(self.answer_limit.load(Ordering::Relaxed));
         store
@@ -300,7 +301,8 @@ impl<T: Storage, V: View> LocalEngine<T, V> {
     fn run_each(&self, queries: Vec<Query>, begun_claims: &mut Vec<String>) -> Result<Answers> {
         let mut remaining = self.answer_limit.load(Ordering::Relaxed);
         let mut answers = Vec::with_capacity(queries.len());
-        // One turn for all: a call must not wait after it has changed something.
+        // All writes share one turn, since a call must not wait after its first change. They lock by `read`:
+        // see `turn_to_write`.
         let may_write = queries.iter().any(query::may_write);
         let _turn = if may_write { self.store.turn_to_write(self.view)? } else { None };
         let writes_inside = may_write && self.view.transaction().is_some();
@@ -373,6 +375,7 @@ impl<T: Storage, V: View> Mikobase for LocalEngine<T, V> {
         if let Some(pk) = self.write()?.create_from_text(class, &bucket)? {
             return Ok(pk);
         }
+        // This class or bucket cannot be checked as text.
         self.q0(serde_json::json!({"action": "create", "class": class, "bucket": bucket.to_value()?}))?
             .into_pk()
     }
@@ -404,14 +407,14 @@ impl<T: Storage, V: View> Mikobase for LocalEngine<T, V> {
 
     fn merge(&self, worldlet: Delta) -> Result<Merged> {
         let worldlet = check_depth(worldlet)?;
-        self.check_outside("a merge")?;
+        self.refuse_in_transaction("a merge")?;
         let mut store = self.write()?;
         store.check_temporal()?;
         store.merge(&worldlet)
     }
 
     fn write_file(&self, mime: &str) -> Result<Remote<dyn Upload>> {
-        self.check_outside("an upload")?;
+        self.refuse_in_transaction("an upload")?;
         Ok(Remote::local(Box::new(FileUpload::begin(&self.store, mime)?)))
     }
 
@@ -425,12 +428,12 @@ impl<T: Storage, V: View> Mikobase for LocalEngine<T, V> {
     }
 
     fn delete_file(&self, pk: &str) -> Result<()> {
-        self.check_outside("the deletion of a file")?;
+        self.refuse_in_transaction("the deletion of a file")?;
         self.write()?.delete_file(pk)
     }
 
     fn collect_files(&self) -> Result<Vec<String>> {
-        self.check_outside("the deletion of files")?;
+        self.refuse_in_transaction("the deletion of files")?;
         self.write()?.collect_files()
     }
 
@@ -446,7 +449,7 @@ impl<T: Storage, V: View> Mikobase for LocalEngine<T, V> {
     }
 
     fn import(&self, trust: bool) -> Result<Remote<dyn Import>> {
-        self.check_outside("an import")?;
+        self.refuse_in_transaction("an import")?;
         Ok(Remote::local(Box::new(WorldletImport::begin(&self.store, trust)?)))
     }
 
@@ -455,12 +458,12 @@ impl<T: Storage, V: View> Mikobase for LocalEngine<T, V> {
     }
 
     fn changes(&self, target: Target, options: ChangeOptions) -> Result<Stream<Change>> {
-        self.check_outside("a subscription")?;
+        self.refuse_in_transaction("a subscription")?;
         self.open_changes(&target, options)
     }
 
     fn watch_select(&self, query: Query) -> Result<Stream<ResultChange>> {
-        self.check_outside("a live query")?;
+        self.refuse_in_transaction("a live query")?;
         self.open_watch(query)
     }
 

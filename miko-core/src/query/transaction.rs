@@ -25,8 +25,9 @@ pub(crate) enum TransactionRequest {
 }
 
 impl TransactionRequest {
-    /// Takes it out of a query; `None` if the query says nothing of transactions, or what it says is reported
-    /// as a fault. Also `None` for a query that nests too deep, which is left as it is.
+    /// Takes it out of a query. `None` if the query has neither such an action nor the key `transaction`, or
+    /// if these have a fault, which is reported. Also `None` for a query that nests too deep, which is left
+    /// as it is.
     pub(crate) fn take(query: &mut Query, faults: &mut Faults) -> Option<Self> {
         let Value::Object(map) = query else { return None };
         let action = members::get(map, "action").and_then(Value::as_str).unwrap_or_default();

@@ -79,7 +79,7 @@ pub(crate) fn validate(query: Query) -> Validation {
 fn check(mut query: Query, is_selected: impl Fn(Check) -> bool) -> Validation {
     let mut faults = Faults::default();
     match TransactionRequest::take(&mut query, &mut faults) {
-        // The rest of the request has nothing more.
+        // `take` has read all keys of such a request.
         Some(
             TransactionRequest::Begin { .. }
             | TransactionRequest::Commit(_)

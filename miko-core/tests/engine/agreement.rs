@@ -22,7 +22,7 @@ mod model {
 
     /// The error of an evaluated placeholder that is undefined or does not fit its place.
     #[derive(Debug)]
-    pub(super) struct Reached;
+    pub(super) struct EvaluationError;
 
     pub(super) struct Record {
         pub(super) pk: String,
@@ -31,7 +31,7 @@ mod model {
         pub(super) bucket: Value,
     }
 
-    type Answer<T> = Result<T, Reached>;
+    type Outcome<T> = Result<T, EvaluationError>;
 
     /// The scopes around a place, the innermost last.
     type Scopes<'q> = Vec<&'q Map<String, Value>>;
@@ -44,43 +44,46 @@ mod model {
         map.get("placeholder")?.as_str()
     }
 
-    fn head(value: &Value, scopes: &Scopes<'_>) -> Answer<Value> {
+    /// Resolves a value that is a placeholder, but no placeholders inside of it.
+    fn resolve_outer(value: &Value, scopes: &Scopes<'_>) -> Outcome<Value> {
         let mut value = value.clone();
         for _ in 0..ENDLESS {
             let Some(name) = placeholder(&value) else { return Ok(value) };
-            value = scopes.iter().rev().find_map(|scope| scope.get(name)).ok_or(Reached)?.clone();
+            value = scopes.iter().rev().find_map(|scope| scope.get(name)).ok_or(EvaluationError)?.clone();
         }
-        Err(Reached)
+        Err(EvaluationError)
     }
 
-    fn whole(value: &Value, scopes: &Scopes<'_>, depth: usize) -> Answer<Value> {
+    /// Resolves all placeholders in a value.
+    fn resolve_all(value: &Value, scopes: &Scopes<'_>, depth: usize) -> Outcome<Value> {
         if depth == ENDLESS {
-            return Err(Reached);
+            return Err(EvaluationError);
         }
-        match head(value, scopes)? {
-            Value::Array(items) => items.iter().map(|item| whole(item, scopes, depth + 1)).collect(),
+        match resolve_outer(value, scopes)? {
+            Value::Array(items) => items.iter().map(|item| resolve_all(item, scopes, depth + 1)).collect(),
             Value::Object(map) => {
-                let resolve = |(key, item): (String, Value)| Ok((key, whole(&item, scopes, depth + 1)?));
-                map.into_iter().map(resolve).collect::<Answer<Map<_, _>>>().map(Value::Object)
+                let resolve =
+                    |(key, item): (String, Value)| Ok((key, resolve_all(&item, scopes, depth + 1)?));
+                map.into_iter().map(resolve).collect::<Outcome<Map<_, _>>>().map(Value::Object)
             }
             scalar => Ok(scalar),
         }
     }
 
-    pub(super) fn select(records: Vec<Record>, request: &Value) -> Answer<Vec<String>> {
+    pub(super) fn select(records: Vec<Record>, request: &Value) -> Outcome<Vec<String>> {
         let mut scopes = Scopes::new();
         scopes.extend(request.get("placeholders").and_then(Value::as_object));
         let mut sorts = Vec::new();
         if let Some(sort) = request.get("sort") {
-            sorts.push(whole(sort, &scopes, 0)?);
+            sorts.push(resolve_all(sort, &scopes, 0)?);
         }
         if let Some(others) = request.get("sorts") {
-            sorts.extend(whole(others, &scopes, 0)?.as_array().ok_or(Reached)?.clone());
+            sorts.extend(resolve_all(others, &scopes, 0)?.as_array().ok_or(EvaluationError)?.clone());
         }
         sorts.iter().try_for_each(check_sort)?;
         let count = |key: &str| match request.get(key) {
             None => Ok(None),
-            Some(value) => count_of(&whole(value, &scopes, 0)?).map(Some).ok_or(Reached),
+            Some(value) => count_of(&resolve_all(value, &scopes, 0)?).map(Some).ok_or(EvaluationError),
         };
         let (limit, offset) = (count("limit")?, count("offset")?.unwrap_or(0) as usize);
         let mut selected = Vec::new();
@@ -106,49 +109,50 @@ mod model {
         value.as_u64().or_else(|| value.as_f64().filter(whole).map(|float| float as u64))
     }
 
-    fn holds(condition: &Value, record: &Record, scopes: &Scopes<'_>, depth: usize) -> Answer<bool> {
+    fn holds(condition: &Value, record: &Record, scopes: &Scopes<'_>, depth: usize) -> Outcome<bool> {
         if depth == ENDLESS {
-            return Err(Reached);
+            return Err(EvaluationError);
         }
-        let condition = head(condition, scopes)?;
-        let map = condition.as_object().ok_or(Reached)?;
+        let condition = resolve_outer(condition, scopes)?;
+        let map = condition.as_object().ok_or(EvaluationError)?;
         let known = ["class", "classes", "pk", "path", "all", "any", "then", "not", "placeholders"];
         let outer = ["action", "sort", "sorts", "limit", "offset"];
         if map
             .keys()
             .any(|key| !known.contains(&key.as_str()) && (depth > 0 || !outer.contains(&key.as_str())))
         {
-            return Err(Reached);
+            return Err(EvaluationError);
         }
         let mut scopes = scopes.clone();
         match map.get("placeholders") {
             None => {}
             Some(Value::Object(definitions)) => scopes.push(definitions),
-            Some(_) => return Err(Reached),
+            Some(_) => return Err(EvaluationError),
         }
-        let own = own_parts(map, record, &scopes, depth)?;
+        let holds_before_not = parts_hold(map, record, &scopes, depth)?;
         let negated = match map.get("not") {
             None => false,
-            Some(not) => whole(not, &scopes, 0)?.as_bool().ok_or(Reached)?,
+            Some(not) => resolve_all(not, &scopes, 0)?.as_bool().ok_or(EvaluationError)?,
         };
-        if own == negated {
+        if holds_before_not == negated {
             return Ok(false);
         }
         map.get("then").map_or(Ok(true), |then| holds(then, record, &scopes, depth + 1))
     }
 
-    fn own_parts(
+    /// Whether the parts of a condition hold, without `not` and `then`.
+    fn parts_hold(
         map: &Map<String, Value>,
         record: &Record,
         scopes: &Scopes<'_>,
         depth: usize,
-    ) -> Answer<bool> {
+    ) -> Outcome<bool> {
         let mut classes = None::<Vec<String>>;
         for key in ["class", "classes"] {
             if let Some(value) = map.get(key) {
-                let names = strings(&whole(value, scopes, 0)?)?;
+                let names = strings(&resolve_all(value, scopes, 0)?)?;
                 if names.iter().any(|name| miko_core::uns::parse(name).is_err()) {
-                    return Err(Reached);
+                    return Err(EvaluationError);
                 }
                 classes.get_or_insert_default().extend(names);
             }
@@ -157,24 +161,24 @@ mod model {
             return Ok(false);
         }
         if let Some(pk) = map.get("pk")
-            && !strings(&whole(pk, scopes, 0)?)?.contains(&record.pk)
+            && !strings(&resolve_all(pk, scopes, 0)?)?.contains(&record.pk)
         {
             return Ok(false);
         }
         if let Some(path) = map.get("path")
-            && !path_holds(&whole(path, scopes, 0)?, &record.bucket)?
+            && !path_holds(&resolve_all(path, scopes, 0)?, &record.bucket)?
         {
             return Ok(false);
         }
         if let Some(all) = map.get("all") {
-            for member in head(all, scopes)?.as_array().ok_or(Reached)? {
+            for member in resolve_outer(all, scopes)?.as_array().ok_or(EvaluationError)? {
                 if !holds(member, record, scopes, depth + 1)? {
                     return Ok(false);
                 }
             }
         }
         let Some(any) = map.get("any") else { return Ok(true) };
-        for member in head(any, scopes)?.as_array().ok_or(Reached)? {
+        for member in resolve_outer(any, scopes)?.as_array().ok_or(EvaluationError)? {
             if holds(member, record, scopes, depth + 1)? {
                 return Ok(true);
             }
@@ -182,22 +186,22 @@ mod model {
         Ok(false)
     }
 
-    fn strings(value: &Value) -> Answer<Vec<String>> {
-        let string = |value: &Value| value.as_str().map(str::to_owned).ok_or(Reached);
+    fn strings(value: &Value) -> Outcome<Vec<String>> {
+        let string = |value: &Value| value.as_str().map(str::to_owned).ok_or(EvaluationError);
         value
             .as_array()
             .map_or_else(|| Ok(vec![string(value)?]), |values| values.iter().map(string).collect())
     }
 
-    fn steps(steps: &[Value]) -> Answer<()> {
+    fn steps(steps: &[Value]) -> Outcome<()> {
         if steps.iter().all(|step| step.is_string() || count_of(step).is_some()) {
             Ok(())
         } else {
-            Err(Reached)
+            Err(EvaluationError)
         }
     }
 
-    fn at<'v>(bucket: &'v Value, steps: &[Value]) -> Option<&'v Value> {
+    fn value_at<'v>(bucket: &'v Value, steps: &[Value]) -> Option<&'v Value> {
         steps.iter().try_fold(bucket, |value, step| match (value, step) {
             (Value::Object(map), Value::String(key)) => map.get(key),
             (Value::Array(items), Value::Number(_)) => items.get(usize::try_from(count_of(step)?).ok()?),
@@ -205,14 +209,14 @@ mod model {
         })
     }
 
-    fn path_holds(path: &Value, bucket: &Value) -> Answer<bool> {
-        let path = path.as_array().filter(|path| path.len() >= 2).ok_or(Reached)?;
-        let (last, before) = path.split_last().ok_or(Reached)?;
+    fn path_holds(path: &Value, bucket: &Value) -> Outcome<bool> {
+        let path = path.as_array().filter(|path| path.len() >= 2).ok_or(EvaluationError)?;
+        let (last, before) = path.split_last().ok_or(EvaluationError)?;
         steps(before)?;
-        let value = at(bucket, before);
-        let Value::Object(operators) = last else { return Ok(is(value, last)) };
+        let value = value_at(bucket, before);
+        let Value::Object(operators) = last else { return Ok(equals(value, last)) };
         let flag = |key: &str, default: bool| {
-            operators.get(key).map_or(Ok(default), |flag| flag.as_bool().ok_or(Reached))
+            operators.get(key).map_or(Ok(default), |flag| flag.as_bool().ok_or(EvaluationError))
         };
         let (sensitive, collapse) = (flag("case-sensitive", true)?, flag("collapse", false)?);
         let fold = |text: &str| {
@@ -221,14 +225,14 @@ mod model {
         };
         let folded = |value: Option<&Value>, operand: &Value| match (value, operand) {
             (Some(Value::String(a)), Value::String(b)) => fold(a) == fold(b),
-            _ => is(value, operand),
+            _ => equals(value, operand),
         };
         let mut outcome = Ok(true);
         let mut count = 0;
         for (key, operand) in operators {
             count += 1;
-            let text = || operand.as_str().ok_or(Reached);
-            let list = || operand.as_array().ok_or(Reached);
+            let text = || operand.as_str().ok_or(EvaluationError);
+            let list = || operand.as_array().ok_or(EvaluationError);
             let texts = |test: fn(&str, &str) -> bool| {
                 let operand = text()?;
                 Ok(value.and_then(Value::as_str).is_some_and(|text| test(&fold(text), &fold(operand))))
@@ -237,7 +241,7 @@ mod model {
                 Value::Number(_) | Value::String(_) => Ok(value
                     .and_then(|value| order(value, operand))
                     .is_some_and(|found| allowed.contains(&found))),
-                _ => Err(Reached),
+                _ => Err(EvaluationError),
             };
             let items = value.and_then(Value::as_array);
             let has = |value: &Value| items.is_some_and(|items| items.iter().any(|item| equal(item, value)));
@@ -259,38 +263,39 @@ mod model {
                 "includes" => Ok(has(operand)),
                 "includes_all" => list().map(|list| items.is_some() && list.iter().all(has)),
                 "includes_any" => list().map(|list| list.iter().any(has)),
-                "exists" => operand.as_bool().map(|expected| expected != missing).ok_or(Reached),
+                "exists" => operand.as_bool().map(|expected| expected != missing).ok_or(EvaluationError),
                 "truthy" => operand
                     .as_bool()
                     .map(|expected| expected != (missing || value == Some(&Value::Bool(false))))
-                    .ok_or(Reached),
+                    .ok_or(EvaluationError),
                 "any" if *operand == Value::Bool(true) => Ok(value.is_some()),
                 "matches" => {
-                    let pattern = regex::Regex::new(text()?).map_err(|_| Reached)?;
+                    let pattern = regex::Regex::new(text()?).map_err(|_| EvaluationError)?;
                     Ok(value.and_then(Value::as_str).is_some_and(|text| pattern.is_match(text)))
                 }
-                _ => Err(Reached),
+                _ => Err(EvaluationError),
             };
             outcome = outcome.and_then(|before| Ok(holds? && before));
         }
-        if count == 0 { Err(Reached) } else { outcome }
+        if count == 0 { Err(EvaluationError) } else { outcome }
     }
 
-    fn is(value: Option<&Value>, literal: &Value) -> bool {
+    fn equals(value: Option<&Value>, literal: &Value) -> bool {
         equal(value.unwrap_or(&Value::Null), literal)
     }
 
-    /// Compares real numbers exactly: integers as `i128`, floats by their decimal expansion.
+    /// Compares numbers exactly, and texts by code point.
     fn order(a: &Value, b: &Value) -> Option<Ordering> {
         match (a, b) {
             (Value::String(a), Value::String(b)) => Some(a.chars().cmp(b.chars())),
-            (Value::Number(a), Value::Number(b)) => Some(decimal(a).cmp(&decimal(b))),
+            (Value::Number(a), Value::Number(b)) => Some(scaled(a).cmp(&scaled(b))),
             _ => None,
         }
     }
 
-    /// The number times 2^1074, which is an integer, as its sign and words, the most significant first.
-    fn decimal(number: &serde_json::Number) -> (i8, Vec<i64>) {
+    /// The number times 2^1074, which is an integer, in words of 32 bits, the most significant first. All
+    /// words of a negative number are negative.
+    fn scaled(number: &serde_json::Number) -> Vec<i64> {
         const WORDS: usize = 70;
         let (negative, mantissa, shift) = match (number.as_u64(), number.as_i64(), number.as_f64()) {
             (Some(natural), ..) => (false, natural, 1074),
@@ -310,23 +315,23 @@ mod model {
         }
         let sign = if negative { -1 } else { 1 };
         words.iter_mut().for_each(|word| *word *= i64::from(sign));
-        (0, words)
+        words
     }
 
-    fn check_sort(sort: &Value) -> Answer<()> {
-        let sort = sort.as_array().ok_or(Reached)?;
+    fn check_sort(sort: &Value) -> Outcome<()> {
+        let sort = sort.as_array().ok_or(EvaluationError)?;
         let keys = match sort.split_last() {
             Some((Value::Object(qualifier), keys)) if !qualifier.contains_key("record") => {
                 let flags = ["reverse", "case-sensitive", "collapse"];
                 if qualifier.iter().any(|(key, flag)| !flags.contains(&key.as_str()) || !flag.is_boolean()) {
-                    return Err(Reached);
+                    return Err(EvaluationError);
                 }
                 keys
             }
             _ => sort,
         };
         match keys {
-            [] => Err(Reached),
+            [] => Err(EvaluationError),
             [Value::Object(own)] if own.get("record").is_some() => Ok(()),
             keys => steps(keys),
         }
@@ -343,18 +348,20 @@ mod model {
         let flag = |key: &str| qualifier.get(key).and_then(Value::as_bool);
         let value = |record: &Record| match keys {
             [Value::Object(_)] => Some(Value::from(record.pk.clone())),
-            keys => at(&record.bucket, keys).filter(|value| !value.is_null()).map(|value| match value {
-                Value::String(text) => {
-                    let text = if flag("case-sensitive") == Some(false) {
-                        text.to_lowercase()
-                    } else {
-                        text.clone()
-                    };
-                    let words = || text.split_whitespace().collect::<Vec<_>>().join(" ");
-                    if flag("collapse") == Some(true) { words() } else { text }.into()
-                }
-                other => other.clone(),
-            }),
+            keys => {
+                value_at(&record.bucket, keys).filter(|value| !value.is_null()).map(|value| match value {
+                    Value::String(text) => {
+                        let text = if flag("case-sensitive") == Some(false) {
+                            text.to_lowercase()
+                        } else {
+                            text.clone()
+                        };
+                        let words = || text.split_whitespace().collect::<Vec<_>>().join(" ");
+                        if flag("collapse") == Some(true) { words() } else { text }.into()
+                    }
+                    other => other.clone(),
+                })
+            }
         };
         let rank = |value: &Value| match value {
             Value::Null => 9,
@@ -504,7 +511,7 @@ fn class() -> impl Strategy<Value = Value> {
 
 /// The values of placeholders: anything, mostly values that fit.
 fn definitions(condition: BoxedStrategy<Value>) -> impl Strategy<Value = Value> {
-    let meaning = prop_oneof![
+    let definition = prop_oneof![
         4 => value(),
         2 => path(),
         2 => operators(),
@@ -514,7 +521,7 @@ fn definitions(condition: BoxedStrategy<Value>) -> impl Strategy<Value = Value> 
         1 => Just(json!({"placeholder": "p"})),
     ];
     let name = prop::sample::select(vec!["p", "q", "r"]).prop_map(str::to_owned);
-    prop::collection::vec((name, meaning), 1..4).prop_map(|named| named.into_iter().collect())
+    prop::collection::vec((name, definition), 1..4).prop_map(|named| named.into_iter().collect())
 }
 
 fn object(parts: Vec<(&str, Option<Value>)>) -> Value {
@@ -631,7 +638,7 @@ fn stored(records: &[(&'static str, Value)]) -> (Local, Vec<model::Record>) {
 /// The published JSON Schema of requests.
 static SCHEMA: LazyLock<JsonSchema> = LazyLock::new(|| JsonSchema::of("q0-request.schema.json"));
 
-/// The select as a write of what it selects; `None` if it selects everything.
+/// A write to the records of the select; `None` if it selects all records, which no write may.
 fn as_write(select: &Value) -> Option<Value> {
     let mut conditions = select.as_object().unwrap().clone();
     let mut write = json!({"action": "edit", "edits": [{"path": ["edited"], "increment": 1}]});

@@ -9,7 +9,7 @@ use super::streams::StoreStream;
 use super::view::View;
 use crate::change::{Change, ChangeKind, ChangeLimits, ChangeOptions};
 use crate::engine::Engine;
-use crate::engine::store::subscribe::First;
+use crate::engine::store::subscribe::InitialItems;
 use crate::json::Object;
 use crate::record::Record;
 use crate::storage::Storage;
@@ -31,12 +31,13 @@ impl<T: Storage, V: View> LocalEngine<T, V> {
     pub(super) fn open_changes(&self, target: &Target, options: ChangeOptions) -> Result<Stream<Change>> {
         let mut store = self.read()?;
         // The queue is no larger than a frame, so each group of changes in it fits into one, too.
-        let (subscription, first) = store.begin_subscription(target, options, self.piece_size(usize::MAX))?;
+        let (subscription, initial) =
+            store.begin_subscription(target, options, self.piece_size(usize::MAX))?;
         let (size, overflow) = (subscription.queue_size, Overflow::DropOldest);
-        let (sink, changes) = match first {
-            First::Nothing => Stream::feed(size, overflow),
-            First::Missed(missed) => Stream::feed_after(missed, size, overflow),
-            First::Snapshot { seq, records } => {
+        let (sink, changes) = match initial {
+            InitialItems::Nothing => Stream::feed(size, overflow),
+            InitialItems::Missed(missed) => Stream::feed_after(missed, size, overflow),
+            InitialItems::Snapshot { seq, records } => {
                 let records = StoreStream::of(&self.store, records);
                 let present = records.map(move |record| present(seq, record?));
                 Stream::feed_after(present.chain(iter::once(Ok(synced(seq)))), size, overflow)

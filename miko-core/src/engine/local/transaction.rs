@@ -19,8 +19,8 @@ impl<T: Storage, V: View> LocalEngine<T, V> {
         Ok(Remote::local(Box::new(self.with_view(OfTransaction(id), Some(object)))))
     }
 
-    /// Refuses a call that no transaction has.
-    pub(super) fn check_outside(&self, what: &str) -> Result<()> {
+    /// Refuses a call in a transaction. `what` names the call.
+    pub(super) fn refuse_in_transaction(&self, what: &str) -> Result<()> {
         if self.view.transaction().is_none() {
             return Ok(());
         }

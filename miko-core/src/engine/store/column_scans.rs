@@ -73,7 +73,7 @@ impl<T: Storage> Store<T> {
             _ => usize::MAX,
         };
         let rows = columns::scan(&table, plan, candidates.as_deref(), max_found);
-        table.use_for(paths, effort.records(last_row));
+        table.record_use(paths, effort.records(last_row));
         content.put(needs.scope, table, last_row);
         Ok(rows.map_or(Scanned::BySql(None), Scanned::Rows))
     }

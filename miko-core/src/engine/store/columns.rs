@@ -139,7 +139,7 @@ impl Columns {
             content.tables.clear();
         }
         content.tables.retain_mut(|(scope, table)| {
-            let is_worth_keeping = table.note(write);
+            let is_worth_keeping = table.mark_stale(write);
             if !is_worth_keeping {
                 content.uses.restart(scope, table.paths(), table.saved(), last_row);
             }

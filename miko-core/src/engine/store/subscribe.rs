@@ -18,8 +18,8 @@ use crate::target::Target;
 /// With a memory limit, the ring, each queue and each live query may take this part of it (1/16).
 const LIMIT_DIVISOR: usize = 16;
 
-/// A size, or its part of the memory limit.
-fn bounded(size: usize) -> usize {
+/// The size, but no more than the [part](LIMIT_DIVISOR) of the memory limit.
+fn within_memory_limit(size: usize) -> usize {
     memory::current_limit().map_or(size, |limit| size.min(limit / LIMIT_DIVISOR))
 }
 
@@ -31,7 +31,7 @@ pub(in crate::engine) struct Subscription {
 }
 
 /// The items with which a subscription begins.
-pub(in crate::engine) enum First {
+pub(in crate::engine) enum InitialItems {
     Nothing,
     /// The changes since the one that the subscriber has seen last.
     Missed(MissedChanges),
@@ -47,8 +47,8 @@ impl<T: Storage> Store<T> {
     pub(super) fn publish_commits(&mut self) {
         if self.transaction.commits.has_unpublished() {
             let commits = self.transaction.commits.take_unpublished();
-            // A waker that has the last reference to a task drops its streams here: their ends are left for
-            // the next call, as in a hook.
+            // A waker that is woken here may drop streams of this store. As in a hook, they cannot lock the
+            // store then, and are closed under the next lock.
             let _guard = self.hooks.thread().enter();
             self.watches.notify(&commits, &mut self.subscriptions.classes, &self.catalog);
             let is_watched = self.watches.len() > 0;
@@ -62,7 +62,8 @@ impl<T: Storage> Store<T> {
         self.subscriptions.limits = limits;
     }
 
-    /// Prepares a subscription. Returns what comes before the changes from now on: call
+    /// Prepares a subscription. Returns the items that precede the changes from now on. The caller has to
+    /// call
     /// [`subscribe`](Self::subscribe) before any other write.
     ///
     /// # Errors
@@ -72,30 +73,32 @@ impl<T: Storage> Store<T> {
         target: &Target,
         options: ChangeOptions,
         max_queue_size: usize,
-    ) -> Result<(Subscription, First)> {
+    ) -> Result<(Subscription, InitialItems)> {
         self.check_subscribable(options)?;
         let interest = Arc::new(Interest { filter: target.filter()?, leaving: options.leaving });
         self.check_room_for_subscription()?;
         self.transaction.settle(&mut self.storage)?;
         self.publish_commits();
         let last = self.last.get().commit;
-        let first = match options.after {
-            Some(after) => First::Missed(self.subscriptions.missed(after, last, &interest, &self.catalog)?),
-            None if options.snapshot => First::Snapshot {
+        let initial = match options.after {
+            Some(after) => {
+                InitialItems::Missed(self.subscriptions.missed(after, last, &interest, &self.catalog)?)
+            }
+            None if options.snapshot => InitialItems::Snapshot {
                 records: self.open_select_of(&SelectRequest::of_filter(target.filter()?))?,
                 seq: self.subscriptions.seq_of(last),
             },
-            None => First::Nothing,
+            None => InitialItems::Nothing,
         };
         self.keep_commits_from(last);
-        let queue_size = bounded(self.subscriptions.limits.queue).min(max_queue_size);
+        let queue_size = within_memory_limit(self.subscriptions.limits.queue).min(max_queue_size);
         self.transaction.commits.begin_publishing(queue_size);
-        Ok((Subscription { interest, queue_size }, first))
+        Ok((Subscription { interest, queue_size }, initial))
     }
 
     /// Keeps the commits after `last` in the ring.
     pub(super) fn keep_commits_from(&mut self, last: CommitSeq) {
-        let ring_size = bounded(self.subscriptions.limits.ring);
+        let ring_size = within_memory_limit(self.subscriptions.limits.ring);
         self.subscriptions.keep_commits(last, ring_size);
         self.transaction.commits.begin_publishing(ring_size);
     }
@@ -107,7 +110,7 @@ impl<T: Storage> Store<T> {
 
     /// The most bytes that a live query may hold.
     pub(super) fn live_query_size(&self) -> usize {
-        bounded(self.subscriptions.limits.live_query)
+        within_memory_limit(self.subscriptions.limits.live_query)
     }
 
     /// Adds the subscriber of a subscription that has begun.
@@ -117,7 +120,7 @@ impl<T: Storage> Store<T> {
     }
 
     fn check_subscribable(&self, options: ChangeOptions) -> Result<()> {
-        // In mode `r` another process may commit.
+        // In mode `r` another process may commit, of which this store would not learn.
         self.check_writable()?;
         if options.snapshot && options.after.is_some() {
             let message = "a subscription begins with a `snapshot`, or resumes `after` a change";

@@ -112,11 +112,11 @@ impl Table {
         }
     }
 
-    /// Notes that a select has used the columns of `paths`. Without them it would have examined `saved`
+    /// Records that a select has used the columns of `paths`. Without them it would have examined `saved`
     /// records.
-    pub(crate) fn use_for(&mut self, paths: &[Path], saved: u64) {
+    pub(crate) fn record_use(&mut self, paths: &[Path], saved: u64) {
         self.saved = self.saved.saturating_add(saved);
-        // Stable: those that were used move behind the others.
+        // The sort is stable: the columns that were used move behind the others.
         self.columns.sort_by_key(|(path, _)| paths.contains(path));
     }
 
@@ -130,8 +130,8 @@ impl Table {
         });
     }
 
-    /// Takes over the columns of a table that was built of the same records. Returns `false` if its records
-    /// are others.
+    /// Takes over the columns of a table that was built later. Returns `false` if that table has other
+    /// records.
     pub(crate) fn adopt(&mut self, built: Self) -> bool {
         if self.removed > 0 {
             self.compact();
@@ -143,7 +143,7 @@ impl Table {
         true
     }
 
-    /// Forgets the rows that are records no longer.
+    /// Drops the rows that are no longer records of the class.
     fn compact(&mut self) {
         for (_, column) in &mut self.columns {
             column.retain(&self.is_present);
@@ -158,8 +158,8 @@ impl Table {
 
 /// Keeping it up to date.
 impl Table {
-    /// Notes the rows that a write changes. Returns `false` if the table is not worth keeping.
-    pub(crate) fn note(&mut self, write: &WriteSet) -> bool {
+    /// Marks the rows that a write changes as stale. Returns `false` if the table is not worth keeping.
+    pub(crate) fn mark_stale(&mut self, write: &WriteSet) -> bool {
         self.forget_lookups(write);
         match &self.classes {
             None => self.stale.extend(write.rows.iter().map(|change| change.key)),

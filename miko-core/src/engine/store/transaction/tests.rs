@@ -1,5 +1,5 @@
 //! Sequences of writes and groups, with calls that fail or panic and storage that fails, against a model: the
-//! store has what was answered, and nothing else.
+//! store has exactly the writes of the calls that were answered.
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::time::Duration;
@@ -295,7 +295,7 @@ fn insert<T: Storage>(store: &mut Store<T>, pk: &str) -> Result<()> {
 proptest! {
     #![proptest_config(ProptestConfig::with_cases(512))]
     #[test]
-    fn the_store_has_what_was_answered(scenario in scenario()) {
+    fn the_store_has_the_writes_of_answered_calls(scenario in scenario()) {
         let mut run = Run::new(scenario.may_defer_commit);
         let mut observed: Vec<Vec<String>> = Vec::new();
         for (step, apply_failures, commit_failures) in &scenario.steps {
