@@ -90,7 +90,8 @@ fn text_of(bucket: &(impl Serialize + ?Sized)) -> Result<String> {
         .map_err(|fault| invalid_request(format!("this cannot be represented in JSON: {fault}")))
 }
 
-/// Parses what a value has serialized as, which detects duplicate keys and numbers that would lose digits.
+/// Parses the text as which a value was serialized. Detects duplicate keys and numbers that would lose
+/// digits.
 fn object_of(text: &str) -> Result<Map<String, Value>> {
     match json::parse(text)? {
         Value::Object(bucket) => Ok(bucket),

@@ -154,7 +154,7 @@ pub struct ChangeLimits {
     /// at most half of the largest answer. Beyond it the oldest are left out, and the subscriber gets the
     /// error `lagged` in their place. With a memory limit of the process it is at most a sixteenth of that.
     pub queue: usize,
-    /// The approximate size in bytes of what a [live query](crate::LiveQuery) knows of its result: the pks
+    /// The approximate size in bytes of the state of a [live query](crate::LiveQuery): the pks
     /// and the sort values of the records, and of a thousand more behind the limit. It is 16 MiB by default.
     /// Beyond it the query is refused with `storage-full`, or ends with it. With a memory limit of the
     /// process it is at most a sixteenth of that.

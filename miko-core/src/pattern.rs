@@ -145,8 +145,8 @@ pub(crate) struct PatternBudget {
 }
 
 impl PatternBudget {
-    /// Reads a pattern within the total size. If the length of its text alone exceeds what is left of it, the
-    /// pattern is not parsed.
+    /// Reads a pattern within the total size. If the length of its text alone exceeds the rest of that size,
+    /// the pattern is not parsed.
     pub(crate) fn read(&mut self, text: &str) -> Result<Pattern, PatternFault> {
         if let Some(pattern) = self.read.get(text) {
             return Ok(pattern.clone());

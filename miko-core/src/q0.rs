@@ -166,7 +166,7 @@ impl Condition {
         self
     }
 
-    /// Negates the condition, except what [`then`](Self::then) adds.
+    /// Negates the condition, but not the part that [`then`](Self::then) adds.
     #[must_use]
     #[allow(
         clippy::should_implement_trait,

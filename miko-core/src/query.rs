@@ -5,13 +5,13 @@
 //! | takes the keys of a request and reports those that are missing or unknown | [`request_keys`] |
 //! | the typed requests; the records that a write changes | [`select`], [`mod@write`]; [`write_target`] |
 //! | claims of records | [`claim`] |
-//! | edits of a bucket: their parser, and what they do | [`edit`] |
+//! | edits of a bucket: their parser and their effects | [`edit`] |
 //! | the parts of a select | [`filter`], [`path`], [`step`], [`operator`], [`folding`], [`sort`] |
 //! | resolves placeholders | [`placeholder`] |
 //! | finds the value at the end of a path in the text of a bucket | [`lookup`], [`value_ref`] |
 //! | that value, apart from its bucket | [`path_value`] |
 //! | validates a request without running it | [`validation`] |
-//! | what a request says of transactions | [`transaction`] |
+//! | the keys of a request about transactions | [`transaction`] |
 //! | evaluates a select record by record | [`evaluate`] |
 //!
 //! A [`Request`] is valid by construction, so engines do not validate it again. No module here knows SQL: the
@@ -139,10 +139,10 @@ pub(crate) fn may_write(query: &Query) -> bool {
     query.get("action").is_none_or(|action| action != "select")
 }
 
-/// Takes what a query says of transactions out of it.
+/// Takes the keys about transactions out of a query.
 ///
 /// # Errors
-/// All faults of what it says. The query is to be dropped without recursion then.
+/// All faults of these keys. The caller must then drop the query without recursion.
 pub(crate) fn take_transaction(query: &mut Query) -> Result<Option<TransactionRequest>> {
     let mut faults = Faults::default();
     let request = TransactionRequest::take(query, &mut faults);
@@ -150,7 +150,7 @@ pub(crate) fn take_transaction(query: &mut Query) -> Result<Option<TransactionRe
     Ok(request)
 }
 
-/// Reads values one by one. The first error is the last element: what comes after it is not read.
+/// Reads values one by one. The first error is the last element: the values after it are not read.
 ///
 /// The rest is dropped without recursion, because it may nest to any depth.
 pub(crate) fn read_until_error<T>(values: Vec<Value>, read: impl Fn(Value) -> Result<T>) -> Vec<Result<T>> {

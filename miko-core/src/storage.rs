@@ -1,15 +1,15 @@
 //! Storage: the tables in which an engine keeps a Mikobase.
 //!
-//! The tables are those of `schema/sqlite.sql` and `schema/entries.sql`, which say what each of them is for.
-//! The engine decides what a write does and describes it as a [`WriteSet`]; storage applies it. So
+//! The tables are those of `schema/sqlite.sql` and `schema/entries.sql`, which document each of them. The
+//! engine decides which changes a write makes and describes them as a [`WriteSet`]; storage applies it. So
 //! validation, definitions, imports and merges are written once, and a storage knows nothing of them.
 //!
 //! | subject | where |
 //! | --- | --- |
 //! | row numbers, rows, the operations of a write | [`ids`], [`row`], [`write_set`] |
-//! | how a select finds its records; what `explain` tells | [`plan`], [`explain`] |
+//! | how a select finds its records; the result of `explain` | [`plan`], [`explain`] |
 //! | tables in SQLite; tables as sorted maps | [`sqlite`], [`memory`] |
-//! | what every implementation must do, as tests | `conformance` |
+//! | the requirements on every implementation, as tests | `conformance` |
 
 #[cfg(test)]
 mod conformance;

@@ -126,7 +126,7 @@ impl ResultChange {
 /// The result of a select that is kept up to date: [`MikobaseExt::watch`](crate::MikobaseExt::watch).
 ///
 /// It has the [`records`](Self::records) as they were after the last step that was received.
-/// [`recv`](Self::recv) waits for the next step: what one transaction has changed, or several of them if they
+/// [`recv`](Self::recv) waits for the next step: the changes of one transaction, or of several if they
 /// are told together. Dropping it ends the watch.
 pub struct LiveQuery {
     changes: Stream<ResultChange>,

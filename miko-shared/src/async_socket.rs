@@ -8,7 +8,7 @@ use std::pin::Pin;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::UnixStream;
 
-/// Reads what has arrived, at least a byte; returns 0 at the end.
+/// Reads the bytes that have arrived, and waits for at least one; returns 0 at the end.
 pub(crate) async fn read(stream: &mut UnixStream, room: &mut [u8]) -> Result<usize> {
     let mut buffer = ReadBuf::new(room);
     poll_fn(|context| Pin::new(&mut *stream).poll_read(context, &mut buffer)).await?;

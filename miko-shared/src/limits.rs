@@ -1,4 +1,4 @@
-//! Limits on the size, number and duration of what a peer sends.
+//! Limits on the size, number and duration of frames, calls and connections.
 
 use std::time::Duration;
 

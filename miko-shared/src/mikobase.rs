@@ -225,7 +225,7 @@ impl Uds {
         self
     }
 
-    /// The size of what a live query knows of its result, in bytes: the pks and sort values of its records,
+    /// The size of the state of a live query, in bytes: the pks and sort values of its records,
     /// and of a thousand more behind its limit. 16 MiB by default. Beyond it the query is refused, or ends,
     /// with `storage-full`.
     #[must_use]

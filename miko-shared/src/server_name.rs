@@ -122,7 +122,7 @@ pub(crate) fn remove_stale(database: &Path) {
     }
 }
 
-/// Reads a name, without waiting for anything: what is no regular file is no name.
+/// Reads a name. Anything but a regular file is no name, since reading a FIFO, for example, could block.
 fn read(path: &Path) -> Option<(Metadata, Vec<u8>)> {
     let flags = OFlag::O_NOFOLLOW | OFlag::O_NONBLOCK;
     let file = OpenOptions::new().read(true).custom_flags(flags.bits()).open(path).ok()?;

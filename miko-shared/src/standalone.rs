@@ -133,7 +133,7 @@ impl StandaloneServer {
         self
     }
 
-    /// Serves until it is told to stop, and returns what was served. `ready` is called when connections are
+    /// Serves until it is told to stop, and returns the service. `ready` is called when connections are
     /// accepted.
     ///
     /// # Errors

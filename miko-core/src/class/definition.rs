@@ -6,7 +6,7 @@ use super::field::Field;
 use super::settings::{DefinitionFaults, SettingsReader, fault};
 use crate::diagnostics::{FaultList, Place};
 
-/// A class definition, without what it inherits.
+/// A class definition, without inherited fields and constraints.
 #[derive(Debug, Clone)]
 pub(crate) struct Definition {
     pub(crate) name: String,

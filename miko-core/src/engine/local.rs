@@ -62,7 +62,7 @@ const EXPORT_PIECE_SIZE: usize = 64 << 10;
 /// The streams, uploads, imports and transactions that it has returned keep the database open, also after it
 /// was dropped.
 ///
-/// The parameter `V` is what its calls see: what is committed, or the writes of a transaction as well.
+/// The parameter `V` is the view of its calls: the committed state, or the state inside a transaction.
 #[derive(Debug)]
 #[expect(private_bounds, reason = "storage backends are private to the crate")]
 pub struct LocalEngine<T: Storage, V = Committed> {
@@ -175,13 +175,13 @@ impl<T: Storage> LocalEngine<T> {
         self
     }
 
-    /// Keeps what commits change from now on, in memory, until [`take_commits`](Self::take_commits) takes it.
-    /// Nothing is kept before the first call.
+    /// Keeps the changes of all commits from now on in memory, until [`take_commits`](Self::take_commits)
+    /// takes them. Nothing is kept before the first call.
     pub fn observe_commits(&self) {
         self.store().observe_commits();
     }
 
-    /// Takes what was committed since the last call, in the order of the commits.
+    /// Takes the commits since the last call, in their order.
     ///
     /// ```
     /// use miko_core::{MikobaseExt, SqliteEngine};

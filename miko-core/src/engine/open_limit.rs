@@ -1,4 +1,4 @@
-//! The bounds of what callers have open.
+//! The error of too many open streams, transfers or subscriptions.
 
 use miko_rpc::{Error, ErrorId};
 

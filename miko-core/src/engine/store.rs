@@ -1,4 +1,4 @@
-//! The store: what a Mikobase does, on any storage.
+//! The store: the operations of a Mikobase, on any storage.
 //!
 //! Every engine is a [`Store`] on its own storage, so a write is validated and indexed, a class defined and a
 //! worldlet imported in one place.
@@ -6,15 +6,15 @@
 //! | subject | where |
 //! | --- | --- |
 //! | the writes that are refused | [`access`] |
-//! | the transaction state; what commits have changed | [`transaction`]; [`changes`] |
-//! | subscriptions of changes, and what matches them | [`subscribe`], [`subscriptions`]; [`change_matches`] |
+//! | the transaction state; the changes of commits | [`transaction`]; [`changes`] |
+//! | subscriptions of changes, and their matches | [`subscribe`], [`subscriptions`]; [`change_matches`] |
 //! | live queries: their results, and the watches that wake their readers | [`live_query`]; [`watches`] |
 //! | transactions of callers, and their objects | [`transactions`], [`transaction_objects`] |
-//! | what goes back with a write that is undone | [`state`] |
+//! | the state that is restored when a write is undone | [`state`] |
 //! | requests; writing one record | [`requests`]; [`mod@write`], [`update`], [`upsert`] |
 //! | writing the records of a select | [`selected`] |
 //! | claims of records, and the calls that wait for one | [`claims`] |
-//! | hooks; running them, and what they read | [`hooks`]; [`before_save`], [`hook_reader`] |
+//! | hooks; running them, and their reads | [`hooks`]; [`before_save`], [`hook_reader`] |
 //! | exporting, importing | [`export`], [`import`] |
 //! | planning and running a select; the past | [`planner`], [`select`], [`candidate`]; [`past`] |
 //! | classes: validating a record, definitions, the whole schema | [`examine`], [`definitions`], [`schema`] |
@@ -249,12 +249,12 @@ impl<T: Storage> Store<T> {
         self.transaction.apply(write, &mut self.storage)
     }
 
-    /// Keeps what commits change from now on, for [`take_commits`](Self::take_commits).
+    /// Keeps the changes of commits from now on, for [`take_commits`](Self::take_commits).
     pub(super) fn observe_commits(&mut self) {
         self.transaction.commits.observe();
     }
 
-    /// Takes what commits have changed since the last call.
+    /// Takes the commits since the last call.
     pub(super) fn take_commits(&mut self) -> Vec<Commit> {
         self.transaction.commits.take()
     }
@@ -296,7 +296,7 @@ impl<T: Storage> Store<T> {
         self.publish_commits();
     }
 
-    /// Brings what is kept of storage up to date after storage has lost writes.
+    /// Restores the state that is derived from storage after storage has lost writes.
     fn reload(&mut self) {
         self.ids = RefCell::default();
         self.record_cache.clear();
@@ -331,7 +331,7 @@ impl<T: Storage> Store<T> {
         memory::current_limit().map_or(bytes, |limit| bytes.min(limit / CACHE_DIVISOR))
     }
 
-    /// Limits what the store takes to its part of a memory limit of the process.
+    /// Limits the memory of the store to its part of the memory limit of the process.
     pub(super) fn limit_memory(&mut self, limit: usize) -> Result<()> {
         // Built anew: their sizes have a new bound.
         self.set_record_cache_size(self.record_cache.size());
@@ -377,7 +377,7 @@ struct RunningWrite<'s, T: Storage> {
 }
 
 impl<T: Storage> RunningWrite<'_, T> {
-    /// Does the work, checks what it has deferred, and ends the write.
+    /// Does the work, runs the checks that it has deferred, and ends the write.
     fn run<R>(mut self, work: impl FnOnce(&mut Store<T>) -> Result<R>) -> Result<R> {
         let done = work(self.store)?;
         self.store.check_deferred_constraints()?;

@@ -137,8 +137,8 @@ fn integer(text: &str) -> Option<Number> {
     text.parse::<u64>().map(Number::from).or_else(|_| text.parse::<i64>().map(Number::from)).ok()
 }
 
-/// A text that is being read. Each method moves on behind what it has read, or returns `None` for a text that
-/// does not pass.
+/// A text that is being read. Each method advances past the part that it has read, or returns `None` for a
+/// text that does not pass.
 struct Scan<'t, 'k> {
     text: &'t str,
     at: usize,

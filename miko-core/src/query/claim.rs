@@ -114,7 +114,7 @@ fn seconds(value: Value, place: &Place<'_>, faults: &mut Faults) -> Option<Durat
     readers::refuse(faults, place.wrong_value(EXPECTED, value))
 }
 
-/// Reads what a claim is held by. Returns whether it is its lease alone.
+/// Reads the key `hold`. Returns whether the lease alone holds the claim, so that it outlives its connection.
 fn hold(value: Value, place: &Place<'_>, faults: &mut Faults) -> Option<bool> {
     match readers::string(value, place, faults)?.as_str() {
         "connection" => Some(false),

@@ -91,7 +91,7 @@ impl MemoryTables {
         tables
     }
 
-    /// From now on, calls `save` at each commit that changes what a worldlet contains.
+    /// From now on, calls `save` at each commit that changes the worldlet of the database.
     pub(crate) fn save_with(&mut self, save: Save) {
         self.save = Some(RefCell::new(save));
     }

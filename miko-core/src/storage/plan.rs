@@ -1,4 +1,4 @@
-//! The plan of a select: where its records come from, and what each of them must fulfil.
+//! The plan of a select: the access path to its records, and the predicates that each of them must satisfy.
 
 use std::sync::Arc;
 

@@ -9,7 +9,8 @@ use crate::class::Constraint;
 /// The changes of one write to the tables. If it has a conflict, nothing is applied. After an error a part of
 /// it may be applied.
 ///
-/// The engine decides what a write does, storage applies it. A write set also has what it replaces, so that
+/// The engine decides which changes a write makes, storage applies them. A write set also has the replaced
+/// values, so that
 /// its [`inverse`](Self::inverse) undoes it, or the part of it that was applied.
 ///
 /// A write set changes each row, version, file and so on at most once. It has each unique value at most once.

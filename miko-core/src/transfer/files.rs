@@ -33,7 +33,7 @@ pub struct FileReader {
     piece: Bytes,
     /// How many bytes of `piece` the caller has read.
     consumed: usize,
-    /// The hash of what has arrived; `None` after the end.
+    /// The hash of the bytes that have arrived; `None` after the end.
     hasher: Option<Sha256>,
 }
 

@@ -1,4 +1,5 @@
-//! Streams: results, exports and imports of any size. What is read shows the state of one moment.
+//! Streams: results, exports and imports of any size. A stream shows the state at the time when it was
+//! opened.
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Barrier;
@@ -147,7 +148,7 @@ fn a_piece_of_an_export_has_a_bound_whatever_the_size_of_a_record() {
 fn a_stream_shows_no_write_that_follows_a_group_that_was_lost() {
     let db = temporal_sqlite_in_memory();
     let pk = db.create("a.b/n", &json!({"n": 0})).unwrap();
-    // An import that takes a number of commits which no row has.
+    // An import that uses a commit number which no row gets.
     let stub = json!({"properties": {"temporal": true},
                       "records": {pk.as_str(): {"created_at": "2020-01-01T00:00:00.000Z"}}, "history": {}});
     db.read_worldlet(&mut stub.to_string().as_bytes(), false).unwrap();
@@ -177,7 +178,7 @@ fn streams_and_uploads_may_be_used_inside_a_group_and_beside_it() {
     upload.put(b"one".to_vec().into()).unwrap();
     let begun = Barrier::new(2);
     thread::scope(|scope| {
-        // It waits for the group, and may have locked what the group needs.
+        // This thread waits for the group. If it locked the upload first, the group would wait for it.
         scope.spawn(|| {
             begun.wait();
             upload.put(b"two".to_vec().into())

@@ -51,7 +51,7 @@ pub(super) struct Connection {
     inbox: Mutex<Inbox<Box<Reader>, Thread>>,
 }
 
-/// The read half: what the one thread that reads uses.
+/// The read half: the state that only the reading thread uses.
 struct Reader {
     incoming: FrameBuffer,
     /// A buffer for the call that the thread sends before it reads. It is kept, so a call allocates nothing.
@@ -150,7 +150,7 @@ impl Connection {
         &self.address
     }
 
-    /// Checks that this process may use what lives with the connection.
+    /// Checks that this process may use the objects and streams of the connection.
     ///
     /// # Errors
     /// `session-gone` in a fork.
@@ -359,7 +359,7 @@ impl Connection {
                     let mut unsent = self.unsent();
                     let flushed = self.flush(&mut unsent);
                     if unsent.sent() >= end {
-                        // All of it was sent, whatever has happened to what came after it.
+                        // The whole call was sent, even if a later frame could not be sent.
                         return Ok(());
                     }
                     drop(unsent);
@@ -714,7 +714,8 @@ impl Unsent {
     }
 }
 
-/// Sends the hello, and what else the server asks for, until it admits the client. Returns its frame limit.
+/// Sends the hello, and the surface if the server asks for it, until the server admits the client. Returns
+/// the server's frame limit.
 fn perform_handshake(
     socket: &Socket,
     reader: &mut Reader,

@@ -1,5 +1,5 @@
-//! Decides which thread reads from a connection, and keeps what it reads for others. A state machine without
-//! I/O and without threads.
+//! Decides which thread reads from a connection, and keeps the frames that it reads for others. A state
+//! machine without I/O and without threads.
 //!
 //! Several threads wait for answers and items on one connection. One of them at a time has the read half: it
 //! reads frames and puts those of others into the inbox. When it has its own, it returns the read half and
@@ -81,7 +81,7 @@ enum Expected {
 /// The next step of a thread that waits.
 #[derive(Debug)]
 pub(super) enum Step<R> {
-    /// It has what it waits for: a frame, or for a stream any number of frames with their headers.
+    /// The awaited frame has arrived, or for a stream any number of frames with their headers.
     Arrived(Vec<u8>),
     /// It reads, and returns the read half.
     Read(R),
@@ -207,8 +207,8 @@ impl<R, W: Wake> Inbox<R, W> {
         Delivery::Done
     }
 
-    /// Says what a thread that waits for `topic` does next. After [`Step::Sleep`] it is woken by `waker`, and
-    /// then polls again or calls [`leave`](Self::leave).
+    /// Decides the next step of a thread that waits for `topic`. After [`Step::Sleep`] it is woken by
+    /// `waker`, and then polls again or calls [`leave`](Self::leave).
     pub(super) fn poll(&mut self, topic: Topic, waker: impl FnOnce() -> W) -> Step<R> {
         let step = match (self.take_arrived(topic), &self.fault) {
             (Some(arrived), _) => Step::Arrived(arrived),

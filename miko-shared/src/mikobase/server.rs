@@ -23,8 +23,8 @@ impl Server<'_> {
         self.engine
     }
 
-    /// As [`Uds::before_save`](crate::Uds::before_save), from now on: what `setup` has written before is not
-    /// affected.
+    /// As [`Uds::before_save`](crate::Uds::before_save), from now on: a record that `setup` has written
+    /// before is not affected.
     ///
     /// # Errors
     /// Every fault of the target.

@@ -58,7 +58,7 @@ pub(super) async fn serve_calls<I: Interface + ?Sized>(
     }
 }
 
-/// Sends the answers and reads what comes next; `false` at the end of the connection.
+/// Sends answers and reads further bytes; `false` at the end of the connection.
 async fn exchange(stream: &mut UnixStream, state: &mut ConnectionState, frame_size: usize) -> bool {
     if !state.outgoing.is_empty() {
         if async_socket::write_all(stream, &state.outgoing[state.sent..]).await.is_err() {

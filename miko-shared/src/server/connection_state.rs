@@ -1,5 +1,5 @@
 //! The state of one connection after its handshake: the bytes that have arrived, the bytes that are to be
-//! sent, and what lives with it.
+//! sent, and the objects and streams that live with it.
 
 use std::rc::Rc;
 use std::time::Instant;
@@ -26,7 +26,7 @@ pub(super) const MAX_OPEN: usize = 1 << 17;
 /// The id of an answer to a message without a readable id.
 pub(super) const NO_ID: u64 = 0;
 
-/// The unserved input and the unsent answers of a connection, and what lives with it.
+/// The unserved input and the unsent answers of a connection, and its session.
 pub(super) struct ConnectionState {
     peer: Peer,
     pub(super) incoming: FrameBuffer,
@@ -225,7 +225,7 @@ impl ConnectionState {
     }
 }
 
-/// Takes what is kept for the connection, for a call.
+/// Takes the values that are kept for the connection, for a call.
 fn take_locals(session: &mut Option<Box<Session>>) -> ConnectionLocals {
     session.as_mut().map(|session| session.take_locals()).unwrap_or_default()
 }

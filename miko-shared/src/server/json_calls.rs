@@ -114,7 +114,8 @@ impl JsonCalls {
 }
 
 impl JsonConnection {
-    /// A caller who has a session: what results carry lives until it is released, or the caller is dropped.
+    /// A caller who has a session: the objects and streams that results carry live until they are released,
+    /// or the caller is dropped.
     pub fn new(calls: &Rc<JsonCalls>, peer: Peer) -> Self {
         let (state, read, has_ended, end) = Default::default();
         Self { calls: Rc::clone(calls), peer, state, read, has_ended, end }
@@ -137,7 +138,7 @@ impl JsonConnection {
         self.call_for_reply(call).await.map(|reply| reply.result)
     }
 
-    /// As [`call`](Self::call), with what JSON cannot say of the result.
+    /// As [`call`](Self::call), with the parts of the result that JSON cannot express.
     ///
     /// # Errors
     /// As [`call`](Self::call).
@@ -306,7 +307,7 @@ impl JsonConnection {
         }
     }
 
-    /// Takes in what an answer has carried.
+    /// Adopts the objects and streams that an answer has carried.
     fn adopt(&self, handles: &mut JsonHandles) -> Result<Option<Box<dyn LaterAnswer>>> {
         if handles.len() >= MAX_OPEN && handles.scope().has_carried() {
             serving::run(|| handles.scope().discard());

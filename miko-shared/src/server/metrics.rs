@@ -76,7 +76,7 @@ impl Metrics {
         served: &Result<Served>,
         time: Duration,
     ) {
-        // Any text may be called; what is no method is counted together.
+        // A client may send any name. Names of no method are counted together.
         let method = method.map_or("", |method| &*method.name);
         let mut calls = self.calls.borrow_mut();
         let count = calls.entry((&*surface.interface, method)).or_default();

@@ -126,7 +126,8 @@ impl PeerProcess {
         }
     }
 
-    /// Lets what has arrived be read, followed by end of file, also if another process has the socket.
+    /// Shuts receiving down: the bytes that have arrived can still be read, followed by end of file, also if
+    /// another process has the socket.
     fn end(&mut self, stream: &UnixStream) {
         *self = Self::Ended;
         // An error means that the peer has closed the connection already.

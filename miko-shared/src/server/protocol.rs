@@ -20,8 +20,8 @@ use super::json_calls::JsonCalls;
 use crate::client::CallCounter;
 use crate::limits::Limits;
 
-/// A protocol by which other programs call what a server serves, as HTTP. Its connections run in the thread
-/// and runtime of the server, one task each.
+/// A protocol, such as HTTP, by which other programs call the interface that a server serves. Its connections
+/// run in the thread and runtime of the server, one task each.
 pub trait Protocol {
     /// Serves one connection until it ends. It ends with the server, too: then the future is dropped.
     ///

@@ -110,7 +110,8 @@ pub(super) struct Outgoing<'s> {
 }
 
 impl Session {
-    /// Takes in what the answer to the call `id` has carried. `deadline` is that of the call.
+    /// Adopts the objects and streams that the answer to the call `id` has carried. `deadline` is that of the
+    /// call.
     pub(super) fn adopt(
         &mut self,
         id: u64,
@@ -138,12 +139,12 @@ impl Session {
         }
     }
 
-    /// Takes what is kept for the connection, for a call.
+    /// Takes the values that are kept for the connection, for a call.
     pub(super) fn take_locals(&mut self) -> ConnectionLocals {
         std::mem::take(&mut self.locals)
     }
 
-    /// Puts back what is kept for the connection, after a call.
+    /// Puts back the values that are kept for the connection, after a call.
     pub(super) fn put_locals(&mut self, locals: ConnectionLocals) {
         self.locals = locals;
     }
@@ -319,7 +320,7 @@ impl Drop for Session {
 
 /// How the turn of a stream ended.
 enum Pumped {
-    /// It has sent what it has, has no credit, or had no turn and is ready again.
+    /// It has sent all its items, has no credit, or had no turn and is ready again.
     Waits,
     /// It has sent items, and may have more.
     HadTurn,

@@ -391,7 +391,7 @@ impl Uds {
         Ok(self.second_protocol.clone().filter(|_| self.workers_use_second_protocol))
     }
 
-    /// The limits, with the frame size reduced to what fits into the memory of the server.
+    /// The limits, with the frame size reduced so that frames fit into the memory of the server.
     pub(crate) fn effective_limits(&self) -> Limits {
         let mut limits = self.limits.clone();
         if let Some(bytes) = self.memory_limit {

@@ -91,7 +91,7 @@ pub fn enclose_response(
     })
 }
 
-/// Splits what [`enclose_response`] wrote into the id of the call and the response. Returns `None` for
+/// Splits the output of [`enclose_response`] into the id of the call and the response. Returns `None` for
 /// another form, such as a refusal.
 pub fn open_response(frame: &[u8]) -> Option<(u64, &[u8])> {
     let mut rest = frame;

@@ -1,4 +1,4 @@
-//! Frames in addition to tarpc's messages: calls on objects, items of streams, and what controls both.
+//! Frames in addition to tarpc's messages: calls on objects, items of streams, and control frames for both.
 //!
 //! Each is a MessagePack array, whose first element is a tag. The messages of tarpc are maps, so the first
 //! byte of a frame tells one from the other.

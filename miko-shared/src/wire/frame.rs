@@ -41,7 +41,7 @@ pub(super) fn encode_after(
 }
 
 /// Appends one frame with the content that `write` appends. It gets the length up to which `out` may grow,
-/// and refuses what would exceed it.
+/// and refuses a value that would exceed it.
 ///
 /// # Errors
 /// The errors of `write`; `request-too-large` if the header cannot express the length. After an error `out`

@@ -92,7 +92,7 @@ impl<T: Storage, V: View> LocalEngine<T, V> {
         wait: &mut Wait<'_, T>,
         until: Instant,
     ) -> Result<Attempt> {
-        // Looked at before the attempt: what comes free after it is not missed.
+        // Read before the attempt, so that a record that becomes free after it is not missed.
         let is_last = Instant::now() >= until;
         let mut store = self.write()?;
         let done = store.write(CommitSharing::Groupable, |store| store.claim(request));
@@ -134,7 +134,8 @@ struct Wait<'s, T: Storage> {
     /// The gate at which it waits, or has waited last.
     gate: Option<Gate>,
     is_parked: bool,
-    /// Whether the call has ended with an error. Then another call may get what this one was woken for.
+    /// Whether the call has ended with an error. Then another call may get the record for which this one was
+    /// woken.
     has_failed: bool,
 }
 

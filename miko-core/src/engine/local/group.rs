@@ -38,7 +38,7 @@ impl<T: Storage> SharedStore<T> {
     }
 }
 
-/// A group that has begun. Dropping it undoes what was not committed, as after a panic of the calls.
+/// A group that has begun. Dropping it undoes its uncommitted writes, as after a panic of the calls.
 struct OpenGroup<'e, T: Storage>(&'e SharedStore<T>);
 
 impl<T: Storage> OpenGroup<'_, T> {

@@ -79,18 +79,18 @@ struct Pieces {
 }
 
 impl Pieces {
-    /// Writes to the store what is not there yet, at most so many pieces of it. Returns the file, and whether
-    /// all is there.
-    fn store<T: Storage>(
+    /// Moves up to `max_pieces` spooled pieces to the store. Returns the file, and whether all its bytes are
+    /// in the store.
+    fn move_to_store<T: Storage>(
         &mut self,
         mime: &str,
         store: &mut Store<T>,
         max_pieces: usize,
     ) -> Result<(&mut UnfinishedFile, bool)> {
-        if self.stored.is_none() {
-            self.stored = Some(store.begin_file(mime)?);
-        }
-        let Some(file) = &mut self.stored else { return Err(was_finished()) };
+        let file = match &mut self.stored {
+            Some(file) => file,
+            none => none.insert(store.begin_file(mime)?),
+        };
         if let Some((spool, done)) = &mut self.spooled {
             for _ in 0..max_pieces {
                 let piece = spool.read_at(*done, MAX_PIECE_SIZE)?;
@@ -108,15 +108,14 @@ impl Pieces {
         Ok((file, true))
     }
 
+    /// Appends to the temporary file.
     fn spool(&mut self, data: &[u8]) -> Result<()> {
         check_piece(data)?;
-        if self.spooled.is_none() {
-            self.spooled = Some((Spool::new()?, 0));
-        }
-        match &mut self.spooled {
-            Some((spool, _)) => spool.append(data),
-            None => Err(was_finished()),
-        }
+        let (spool, _) = match &mut self.spooled {
+            Some(spooled) => spooled,
+            none => none.insert((Spool::new()?, 0)),
+        };
+        spool.append(data)
     }
 }
 
@@ -125,8 +124,8 @@ impl<T: Storage> FileUpload<T> {
         let store = TransferStore::of(store)?;
         store.lock()?.check_writable()?;
         let mut pieces = Pieces::default();
-        if let Some(mut store) = store.write_at_once()? {
-            pieces.store(mime, &mut store, 0)?;
+        if let Some(mut store) = store.try_write()? {
+            pieces.move_to_store(mime, &mut store, 0)?;
         }
         Ok(Self { store, mime: mime.to_owned(), state: Mutex::new(UploadState::Unfinished(pieces)) })
     }
@@ -134,10 +133,10 @@ impl<T: Storage> FileUpload<T> {
 
 impl<T: Storage> Upload for FileUpload<T> {
     fn put(&self, data: Bytes) -> Result<()> {
-        let store = self.store.write_at_once()?;
+        let store = self.store.try_write()?;
         match (&mut *locked(&self.state), store) {
             (UploadState::Unfinished(pieces), Some(mut store)) => {
-                match pieces.store(&self.mime, &mut store, PIECES_AT_ONCE)? {
+                match pieces.move_to_store(&self.mime, &mut store, PIECES_AT_ONCE)? {
                     (file, true) => store.append_to_file(file, &data),
                     (_, false) => pieces.spool(&data),
                 }
@@ -155,7 +154,7 @@ impl<T: Storage> Upload for FileUpload<T> {
         let mut state = locked(&self.state);
         let pk = match &mut *state {
             UploadState::Unfinished(pieces) => {
-                let (file, _) = pieces.store(&self.mime, &mut store, usize::MAX)?;
+                let (file, _) = pieces.move_to_store(&self.mime, &mut store, usize::MAX)?;
                 store.end_file(file)?
             }
             UploadState::Finished(pk) => pk.clone(),

@@ -13,7 +13,8 @@ use crate::storage::Storage;
 /// Something to be done with the store.
 type Task<T> = Box<dyn FnOnce(&mut Store<T>) + Send>;
 
-/// A store, shared by threads and by what its engine has returned.
+/// A store, shared by threads and by the streams, uploads, imports and transactions that its engine has
+/// returned.
 pub(super) struct SharedStore<T> {
     store: Mutex<Store<T>>,
     /// The thread that runs a callback: it has the lock, and would wait for itself.

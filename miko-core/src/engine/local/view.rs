@@ -1,4 +1,4 @@
-//! The two views of a store: what is committed, and what an open transaction has written.
+//! The two views of a store: the committed state, and the state inside an open transaction.
 //!
 //! A call locks the store in its view. One that is not inside the open transaction waits for its turn before
 //! it writes, and never before it reads.
@@ -17,16 +17,16 @@ use crate::transaction_block::transaction_open;
 
 /// A view of a store.
 pub trait View: Copy + Send + Sync + 'static {
-    /// The transaction whose writes it shows; `None` if it shows what is committed.
+    /// The transaction whose writes it shows; `None` for the committed state.
     #[doc(hidden)]
     fn transaction(&self) -> Option<TransactionId>;
 }
 
-/// Shows what is committed.
+/// Shows the committed state.
 #[derive(Debug, Clone, Copy)]
 pub struct Committed;
 
-/// Shows what a transaction has written, and what was committed before it began.
+/// Shows the writes of a transaction, over the state that was committed before it began.
 #[derive(Debug, Clone, Copy)]
 pub struct OfTransaction(pub(super) TransactionId);
 
@@ -111,7 +111,7 @@ impl<T: Storage> SharedStore<T> {
             store.check_innermost(id)?;
             return Ok(store);
         }
-        if let Some(store) = self.write_at_once()? {
+        if let Some(store) = self.try_write()? {
             return Ok(store);
         }
         let turn = self.turn_to_write(view)?;
@@ -122,7 +122,7 @@ impl<T: Storage> SharedStore<T> {
     ///
     /// # Errors
     /// `self-call` in a hook of this store.
-    pub(super) fn write_at_once(&self) -> Result<Option<StoreGuard<'_, T>>> {
+    pub(super) fn try_write(&self) -> Result<Option<StoreGuard<'_, T>>> {
         let store = self.lock()?;
         // No transaction is open, and none waits. The lock suffices, since one opens under it.
         let is_free = !store.has_open_transaction() && self.writers.is_open();

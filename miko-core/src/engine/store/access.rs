@@ -1,7 +1,7 @@
 //! Refuses the writes that a store does not take.
 //!
 //! A store that only appends refuses in two places. A request whose action changes or claims records is
-//! refused before it runs. Any other write is refused by what it would do: it may not touch a row or a
+//! refused before it runs. Any other write is refused by its changes: it may not touch a row or a
 //! version of a record that was there when it began. So an import can add records and cannot replace any, and
 //! neither depends on who calls.
 
@@ -42,7 +42,7 @@ impl<T: Storage> Store<T> {
         Err(Error::new(ErrorId::READ_ONLY_CONNECTION, message))
     }
 
-    /// Checks a write that changes or claims what is there.
+    /// Checks a write that changes or claims existing records.
     ///
     /// # Errors
     /// `action-not-supported`, if the store only appends.
@@ -87,10 +87,10 @@ impl<T: Storage> Store<T> {
         self.last_record_before = None;
     }
 
-    /// Checks what a write other than that of a request does.
+    /// Checks the changes of a write that no request makes.
     ///
     /// # Errors
-    /// `action-not-supported`, if it changes what was there before it.
+    /// `action-not-supported`, if it changes anything that existed before it.
     #[inline]
     pub(super) fn check_appends(&self, write: &WriteSet) -> Result<()> {
         match self.last_record_before {

@@ -58,7 +58,7 @@ impl AnswerBudget {
 
     /// Charges the answer to a request that failed.
     pub(in crate::engine) fn charge_error(&self, error: &Error) -> Result<()> {
-        // An error is as large as what it quotes of the request.
+        // The size of an error depends on the parts of the request that it quotes.
         self.charge(serde_json::to_string(error).map_or(0, |text| text.len()))
     }
 

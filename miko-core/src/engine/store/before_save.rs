@@ -5,8 +5,8 @@
 //! import, is noted when it is [applied](Store::apply), and the hooks run for it at the end of the write: the
 //! class definitions of an import are in force only then. So no path of writing can leave them out.
 //!
-//! Hooks run once per write. What a write has stored is applied again from its write sets where storage has
-//! lost or hidden it, without hooks ([decision 0032](../../../../docs/decisions/0032-before-save.md)).
+//! Hooks run once per write. Where storage has lost or hidden a write, its write sets are applied again,
+//! without hooks ([decision 0032](../../../../docs/decisions/0032-before-save.md)).
 
 use std::borrow::Cow;
 use std::cell::OnceCell;
@@ -195,7 +195,7 @@ impl<T: Storage> Store<T> {
     }
 
     /// After a hook, which may have ignored the error of a read: on some of those SQLite rolls back the whole
-    /// transaction, and what the write stores would be committed by itself.
+    /// transaction, and each further change of the write would be committed by itself.
     fn check_transaction_of_write(&self) -> Result<()> {
         if self.storage.in_transaction() {
             return Ok(());
@@ -204,8 +204,8 @@ impl<T: Storage> Store<T> {
         Err(Error::new(ErrorId::STORAGE_FULL, message))
     }
 
-    /// How a write may share its transaction. The commit of one in which hooks read is not deferred with a
-    /// memory limit: a read that fails may roll back the transaction in SQLite.
+    /// How a write may share its transaction. With a memory limit, the commit of a write is not deferred if
+    /// there are hooks: a read of a hook that fails may roll back the transaction in SQLite.
     pub(super) fn sharing_with_hooks(&self, sharing: CommitSharing) -> CommitSharing {
         let may_fail = sharing == CommitSharing::Deferrable
             && !self.hooks.is_empty()
@@ -227,7 +227,7 @@ impl<T: Storage> Store<T> {
     }
 }
 
-/// Whether a record is what it was. An import stores it anew nevertheless.
+/// Whether a record is unchanged. An import stores also unchanged records.
 fn is_same_record(before: &Row, after: &Row) -> bool {
     (&before.state, before.created_at, before.updated_at)
         == (&after.state, after.created_at, after.updated_at)

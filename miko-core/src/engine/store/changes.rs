@@ -1,4 +1,4 @@
-//! The log of what commits have changed, for a program that observes them and for subscribers.
+//! The log of the changes of commits, for a program that observes them and for subscribers.
 
 use std::collections::HashMap;
 

@@ -299,7 +299,7 @@ impl<T: Storage> Store<T> {
         self.claims.waiting.remove(id, has_failed);
     }
 
-    /// Wakes calls for what has become free by itself. Returns when the next lease ends.
+    /// Wakes calls for records whose leases have ended. Returns when the next lease ends.
     pub(in crate::engine) fn check_waiting_claims(&mut self) -> Option<Instant> {
         self.claims.waiting.forget_abandoned();
         let now = Timestamp::now();

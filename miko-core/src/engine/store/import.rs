@@ -462,7 +462,7 @@ impl<T: Storage> Import<'_, T> {
         Ok(Some(id))
     }
 
-    /// Removes what is derived from the overwritten state of a record: memberships, index entries,
+    /// Removes the rows that were derived from the overwritten state of a record: memberships, index entries,
     /// references, and its class definition.
     pub(super) fn remove_derived_entries(
         &mut self,

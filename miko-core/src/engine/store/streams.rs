@@ -16,7 +16,7 @@ use crate::storage::ids::RowId;
 use crate::storage::row::Row;
 use crate::timestamp::Timestamp;
 
-/// The position of a stream: what it has yet to return.
+/// The position of a stream: the items that it has yet to return.
 pub(in crate::engine) trait Cursor: Send + 'static {
     /// The items of the stream.
     type Item: 'static;
@@ -114,8 +114,8 @@ impl<T: Storage> Store<T> {
         })
     }
 
-    /// Opens a stream of what `find` finds. The writes of an open group are committed before, so that no
-    /// stream shows a write that may be lost.
+    /// Opens a stream of the items that `find` finds. The writes of an open group are committed before, so
+    /// that no stream shows a write that may be lost.
     pub(super) fn open_stream<C>(
         &mut self,
         is_export: bool,

@@ -169,7 +169,7 @@ impl Subscriptions {
 }
 
 impl Subscriber {
-    /// Sends what matches of a commit. Returns whether the subscriber still reads.
+    /// Sends the changes of a commit that match. Returns whether the subscriber still reads.
     fn deliver(&self, built: &mut BuiltChanges<'_>, classes: &mut StackClasses, catalog: &Catalog) -> bool {
         let commit = built.commit;
         if commit.left_out > 0 {

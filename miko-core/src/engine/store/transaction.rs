@@ -12,7 +12,7 @@
 //! | none | other write begins | `begin` | none | own |
 //! | deferred | other write begins | `commit`, `begin` | none | own |
 //! | deferred, with a memory limit | select runs | `commit` | none | |
-//! | none, deferred | group begins | `commit` of what is deferred | group | |
+//! | none, deferred | group begins | `commit` of the deferred writes | group | |
 //! | group | first write begins | `begin` | group | shared |
 //! | group | later write begins | – | group | shared |
 //! | group, transaction lost by storage | write begins | `begin`, writes applied again | group | shared |
@@ -43,7 +43,7 @@
 //!
 //! | scope | event | storage | next scope | the write |
 //! | --- | --- | --- | --- | --- |
-//! | none, deferred, group | transaction is opened | `commit` of what is open | user | |
+//! | none, deferred, group | transaction is opened | `commit` of the open transaction | user | |
 //! | user, nothing written | write begins | `begin` | user | shared |
 //! | user | write begins | – | user | shared |
 //! | user | another caller reads, but not by pk | `roll_back` | user, hidden | |
@@ -329,7 +329,7 @@ impl Transaction {
     }
 
     /// Prepares for a select. With a memory limit it may fail in SQLite, which then rolls back the
-    /// transaction. So what was answered is committed first.
+    /// transaction. So writes that were answered are committed first.
     pub(super) fn before_select(&mut self, storage: &mut impl Storage) -> Result<()> {
         if memory::current_limit().is_some() { self.commit_deferred(storage) } else { Ok(()) }
     }
@@ -428,7 +428,7 @@ impl Transaction {
         }
     }
 
-    /// Commits what is open, and opens a transaction of a caller.
+    /// Commits the open transaction, if any, and opens a transaction of a caller.
     pub(super) fn open_user(&mut self, user: UserTransaction, storage: &mut impl Storage) -> Result<()> {
         self.settle(storage)?;
         self.commit_deferred(storage)?;
@@ -466,7 +466,7 @@ impl Transaction {
         }
     }
 
-    /// Whether what storage has of a record may be undone.
+    /// Whether the last change of a record in storage may still be undone.
     pub(super) fn may_undo(&self, pk: &str) -> bool {
         self.write.is_some() || self.user().is_some_and(|user| user.pre_image(pk).is_some())
     }

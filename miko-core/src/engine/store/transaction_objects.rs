@@ -1,4 +1,4 @@
-//! The transaction objects of a store, and what became of their transactions.
+//! The transaction objects of a store, and how their transactions ended.
 
 use std::collections::BTreeMap;
 

@@ -215,7 +215,7 @@ impl<T: Storage> Store<T> {
         Err(self.invalidate(reason))
     }
 
-    /// Forgets what depends on the classes and constraints that the open transaction has added.
+    /// Drops cached facts that depend on classes and constraints which the open transaction has added.
     fn forget_derived_ids(&mut self) {
         if self.transaction.user().is_some_and(UserTransaction::changes_ids) {
             self.ids.take();

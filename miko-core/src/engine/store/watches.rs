@@ -66,7 +66,7 @@ impl Watches {
         self.open.remove(&id);
     }
 
-    /// The last commit that the result of a watch has, and what its reader has not read.
+    /// The last commit that the result of a watch includes, and how much its reader has not read.
     pub(super) fn place(&self, id: WatchId) -> Option<(CommitSeq, Unread)> {
         self.open.get(&id).map(|watcher| (watcher.seen, watcher.unread))
     }
@@ -99,7 +99,8 @@ impl Watches {
 }
 
 impl Watcher {
-    /// Notes a commit, and what the reader has not read after it. Returns whether the watch has a reader.
+    /// Records a commit, and how much the reader has not read after it. Returns whether the watch has a
+    /// reader.
     fn note(&mut self, commit: CommitSeq, unread: Unread) -> bool {
         if unread == Unread::Nothing {
             self.seen = commit;

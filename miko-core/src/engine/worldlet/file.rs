@@ -144,7 +144,7 @@ impl WorldletFile {
         }
     }
 
-    /// Replaces the content of the file by what `write` writes.
+    /// Replaces the content of the file by the bytes that `write` writes.
     ///
     /// # Errors
     /// `conflict`, if another program has changed or removed the file since; errors of `write` and of the

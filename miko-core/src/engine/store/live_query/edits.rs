@@ -173,7 +173,7 @@ mod tests {
 
     use super::*;
 
-    /// An item: what identifies it, and its content.
+    /// An item: its key, and its content.
     type Item = (u8, u8);
 
     /// Makes the edits on `old`.

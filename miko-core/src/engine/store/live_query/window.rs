@@ -1,4 +1,4 @@
-//! The beginning of the order of what a select finds, kept up to date by the changes of its records.
+//! The first records of the result of a select, kept up to date by the changes of records.
 
 use std::cmp::Ordering;
 use std::collections::HashSet;
@@ -129,7 +129,7 @@ impl Window {
         self.boundary.as_ref().is_some_and(|boundary| found.compare(boundary, select).is_gt())
     }
 
-    /// Drops what is beyond the limit of the select, once that is as much as the spare ones.
+    /// Drops the records beyond the limit of the select, once they are as many as the spare ones.
     pub(super) fn shrink(&mut self, select: &SelectRequest) {
         let Some(limit) = select.limit else { return };
         if self.found.len() as u64 > limit.saturating_add(SPARE_RECORDS) {

@@ -15,7 +15,7 @@ pub(super) fn apply_again(sets: &[WriteSet], storage: &mut impl Storage) -> Resu
     Ok(())
 }
 
-/// Undoes write sets, the last one first. It may have been applied in part.
+/// Undoes write sets, the last one first. The last one may have been applied only in part.
 pub(super) fn revert(sets: Vec<WriteSet>, storage: &mut impl Storage) -> Result<()> {
     for set in sets.into_iter().rev() {
         let inverse = set.inverse().ok_or_else(|| corruption("a shared write without an inverse"))?;

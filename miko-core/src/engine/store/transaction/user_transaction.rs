@@ -181,8 +181,8 @@ impl UserTransaction {
         self.log_size + self.pre_image_size > self.max_size
     }
 
-    /// Rolls storage back to what is committed, and keeps `state`, that of the store with the writes. Returns
-    /// the state of the store before the transaction.
+    /// Rolls storage back to the committed state, and keeps `state`, that of the store with the writes.
+    /// Returns the state of the store before the transaction.
     pub(crate) fn hide(&mut self, state: StoreState, storage: &mut impl Storage) -> StoreState {
         self.is_applied = false;
         storage.roll_back();
