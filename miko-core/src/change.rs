@@ -45,7 +45,7 @@ pub struct Change {
     /// if there was no such field before, and `new` if there is none any more. A `create` has all fields of
     /// the record, and a `delete` those that it had.
     pub fields: Object,
-    /// Whether it is the last change of its transaction that the subscriber is told of. The state that a
+    /// Whether it is the last change of its transaction that the subscriber gets. The state that a
     /// subscriber has built of all changes so far is that of the database at `seq` then.
     pub last: bool,
 }
@@ -66,7 +66,7 @@ pub enum ChangeKind {
     Leave,
     /// It was in the set when the subscription began. With [`ChangeOptions::snapshot`] only.
     Present,
-    /// All records that were in the set when the subscription began have been told. With
+    /// All records that were in the set when the subscription began have been delivered. With
     /// [`ChangeOptions::snapshot`] only.
     Synced,
 }

@@ -371,8 +371,8 @@ pub trait MikobaseExt: Mikobase {
     }
 
     /// The changes of records from now on: of a class with its subclasses, of the record with a pk, or of the
-    /// records that fulfil a condition of Q0. [`changes`](Mikobase::changes) has options, and says what is
-    /// guaranteed.
+    /// records that fulfil a condition of Q0. [`changes`](Mikobase::changes) has options, and documents what
+    /// is guaranteed.
     ///
     /// ```
     /// use miko_core::{MikobaseExt, SqliteEngine};

@@ -11,8 +11,8 @@ use crate::record::Record;
 
 /// A change of the result of a live query.
 ///
-/// Each one is applied to the result that those before it have left: a record that has a `from` is taken
-/// out there, and then the `record` is put in at `index`. [`apply`](Self::apply) does so.
+/// Each one is applied to the result after the changes before it: first the record at `from` is removed, if
+/// there is a `from`; then `record` is inserted at `index`, if there is one. [`apply`](Self::apply) does so.
 ///
 /// ```
 /// use miko_core::{Mikobase, MikobaseExt, Record, SqliteEngine};
@@ -37,8 +37,7 @@ use crate::record::Record;
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct ResultChange {
-    /// The number of the transaction after which the result is as it is told, as of
-    /// [`Change::seq`](crate::Change::seq).
+    /// The number of the transaction that made the change, as in [`Change::seq`](crate::Change::seq).
     pub seq: i64,
     /// The kind of the change.
     pub kind: ResultChangeKind,
@@ -46,12 +45,11 @@ pub struct ResultChange {
     pub pk: String,
     /// Where the record was in the result; `None` if it was not there.
     pub from: Option<u64>,
-    /// Where the record is in the result, once it was taken out of `from`; `None` if it is not there any
-    /// more.
+    /// Where the record is inserted, after it was removed from `from`; `None` if it has left the result.
     pub index: Option<u64>,
     /// The record as it is now; `None` if it is not in the result any more.
     pub record: Option<Record>,
-    /// Whether it is the last one of its step. The result is that of the select at `seq` then.
+    /// Whether it is the last change of its step. After it the result equals that of the select at `seq`.
     pub last: bool,
 }
 
@@ -63,15 +61,15 @@ pub struct ResultChange {
 pub enum ResultChangeKind {
     /// It was in the result when the watch began.
     Present,
-    /// All records that were in the result when the watch began have been told.
+    /// All records that were in the result when the watch began have been delivered.
     Synced,
     /// It is in the result now.
     Enter,
     /// It is not in the result any more.
     Leave,
-    /// It has changed, and has another place among the others.
+    /// It has changed, and so has its index among the others.
     Move,
-    /// It has changed, and has its place among the others.
+    /// It has changed, and keeps its index among the others.
     Change,
 }
 
@@ -99,15 +97,15 @@ impl ResultChange {
     /// Applies it to the result so far.
     ///
     /// # Errors
-    /// `internal`, if it does not fit the result: changes before it were not applied. The result is left as
-    /// it was.
+    /// `internal`, if it does not fit the result, since a change before it was not applied. The result is
+    /// then unchanged.
     pub fn apply(self, result: &mut Vec<Record>) -> Result<()> {
-        let place = |index: u64, end: usize| {
-            usize::try_from(index).ok().filter(|index| *index < end).ok_or_else(|| self.misfit())
+        let checked = |index: u64, end: usize| {
+            usize::try_from(index).ok().filter(|index| *index < end).ok_or_else(|| self.does_not_fit())
         };
-        let from = self.from.map(|from| place(from, result.len())).transpose()?;
+        let from = self.from.map(|from| checked(from, result.len())).transpose()?;
         let rest = result.len() - usize::from(from.is_some());
-        let index = self.index.map(|index| place(index, rest + 1)).transpose()?;
+        let index = self.index.map(|index| checked(index, rest + 1)).transpose()?;
         if let Some(from) = from {
             result.remove(from);
         }
@@ -117,8 +115,8 @@ impl ResultChange {
         Ok(())
     }
 
-    fn misfit(&self) -> Error {
-        let message = "a change of a result that is not the one before: apply each of them, in order";
+    fn does_not_fit(&self) -> Error {
+        let message = "the change does not fit the result: apply all changes of a result in order";
         Error::new(ErrorId::INTERNAL, message).with("pk", self.pk.as_str())
     }
 }
@@ -127,12 +125,12 @@ impl ResultChange {
 ///
 /// It has the [`records`](Self::records) as they were after the last step that was received.
 /// [`recv`](Self::recv) waits for the next step: the changes of one transaction, or of several if they
-/// are told together. Dropping it ends the watch.
+/// are delivered together. Dropping it ends the watch.
 pub struct LiveQuery {
     changes: Stream<ResultChange>,
     records: Vec<Record>,
     seq: i64,
-    /// The changes of a step whose last one has not come yet.
+    /// The received changes of a step whose last change has not arrived yet.
     step: Vec<ResultChange>,
     has_failed: bool,
 }
@@ -159,12 +157,13 @@ impl LiveQuery {
     /// watch.
     ///
     /// # Errors
-    /// The end of the watch, as of [`watch_select`](crate::Mikobase::watch_select): the records stay as they
-    /// were. `internal`, if a step does not fit them, as no server sends one: they are of no use then.
+    /// The errors that end the stream of [`watch_select`](crate::Mikobase::watch_select): the records are
+    /// then those of the last step. `internal`, if a step does not fit the records, which only a faulty
+    /// server sends: they are then invalid.
     pub fn recv(&mut self) -> Option<Result<Vec<ResultChange>>> {
         match self.wait(|changes| Poll::Ready(changes.recv())) {
             Poll::Ready(step) => step,
-            // There is no limit to wait for.
+            // Unreachable: the closure waits without a limit.
             Poll::Pending => None,
         }
     }
@@ -215,8 +214,8 @@ impl LiveQuery {
     fn apply_step(&mut self) -> Result<Vec<ResultChange>> {
         let step = std::mem::take(&mut self.step);
         self.seq = step.last().map_or(self.seq, |last| last.seq);
-        // Runs of records that leave, from the last to the first, and that enter, from the first to the last,
-        // are made at once: one by one, each would move all those behind it.
+        // A run of records that leave (from the last to the first) or that enter (from the first to the last)
+        // is applied in one pass: one by one, each would move all records behind it.
         for run in step.chunk_by(|a, b| a.kind == b.kind) {
             match run {
                 [ResultChange { kind: ResultChangeKind::Leave, .. }, _, ..] => self.remove_all(run)?,
@@ -227,15 +226,15 @@ impl LiveQuery {
         Ok(step)
     }
 
-    fn remove_all(&mut self, left: &[ResultChange]) -> Result<()> {
-        let mut left = left.iter().rev().peekable();
-        let mut place = 0;
+    fn remove_all(&mut self, leaving: &[ResultChange]) -> Result<()> {
+        let mut leaving = leaving.iter().rev().peekable();
+        let mut index = 0;
         self.records.retain(|_| {
-            let leaves = left.next_if(|change| change.from == Some(place)).is_some();
-            place += 1;
+            let leaves = leaving.next_if(|change| change.from == Some(index)).is_some();
+            index += 1;
             !leaves
         });
-        left.next().map_or(Ok(()), |change| Err(change.misfit()))
+        leaving.next().map_or(Ok(()), |change| Err(change.does_not_fit()))
     }
 
     fn insert_all(&mut self, entered: &[ResultChange]) -> Result<()> {
@@ -243,12 +242,12 @@ impl LiveQuery {
         let mut stay = std::mem::take(&mut self.records).into_iter();
         for change in entered {
             let (Some(index), Some(record)) = (change.index, &change.record) else {
-                return Err(change.misfit());
+                return Err(change.does_not_fit());
             };
-            let missing = index.checked_sub(records.len() as u64).ok_or_else(|| change.misfit())?;
+            let missing = index.checked_sub(records.len() as u64).ok_or_else(|| change.does_not_fit())?;
             records.extend(stay.by_ref().take(usize::try_from(missing).unwrap_or(usize::MAX)));
             if records.len() as u64 != index {
-                return Err(change.misfit());
+                return Err(change.does_not_fit());
             }
             records.push(record.clone());
         }
@@ -292,9 +291,9 @@ mod tests {
         for (kind, from, index) in
             [("leave", Some(0), None), ("enter", None, Some(1)), ("move", Some(0), Some(0))]
         {
-            let misfit = json!({"seq": 1, "kind": kind, "pk": "x", "from": from, "index": index,
+            let does_not_fit = json!({"seq": 1, "kind": kind, "pk": "x", "from": from, "index": index,
                                 "record": null, "last": true});
-            assert!(change(misfit).apply(&mut result).unwrap_err().is(ErrorId::INTERNAL), "{kind}");
+            assert!(change(does_not_fit).apply(&mut result).unwrap_err().is(ErrorId::INTERNAL), "{kind}");
         }
         assert!(result.is_empty());
     }

@@ -45,8 +45,8 @@ struct Content {
 }
 
 impl ServerName {
-    /// The server that says to have this database open. `None` if none does, or if another user could have
-    /// written what it says.
+    /// The server whose name file says that it has this database open. `None` if none does, or if another
+    /// user could have written what it says.
     pub fn of(database: &Path) -> Option<Self> {
         let (metadata, text) = read(&path_beside(database).ok()?)?;
         if metadata.uid() != Uid::effective().as_raw() || metadata.mode() & 0o077 != 0 {

@@ -301,7 +301,7 @@ impl<T: Storage> Store<T> {
         self.ids = RefCell::default();
         self.record_cache.clear();
         self.columns.clear();
-        // Claims that are lost here are claimed again, which their callers are told.
+        // The callers of claims that are lost here get `claim-lost`, and can claim the records again.
         let _ = self.load_claims();
         // Numbers that are too large leave gaps, and nothing else. Those of commits do not go back behind the
         // snapshots of open streams, which tell by them which rows are later.

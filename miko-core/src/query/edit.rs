@@ -18,10 +18,10 @@ pub const MAX_EDITS: usize = 10_000;
 /// The number of levels to which arrays and objects may nest in a bucket, the bucket included.
 const BUCKET_DEPTH: usize = json::MAX_DEPTH - 1;
 
-/// One edit: an operation at a place of a bucket.
+/// One edit: an operation on the value at a path of a bucket.
 #[derive(Debug, Clone, PartialEq)]
 pub(crate) struct Edit {
-    /// The steps down from the bucket. Without a step, the place is the bucket itself.
+    /// The steps down from the bucket. Without a step, the value is the bucket itself.
     pub(crate) path: Vec<PathStep>,
     pub(crate) operation: Operation,
 }

@@ -17,7 +17,7 @@ pub(crate) enum WriteTarget {
     Selected(Box<SelectRequest>),
 }
 
-/// The keys that say more about a `where`.
+/// The keys that are allowed only with `where`.
 const ORDER_KEYS: [&str; 3] = ["sort", "sorts", "limit"];
 
 impl WriteTarget {

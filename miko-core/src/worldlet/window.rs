@@ -33,7 +33,7 @@ pub(super) struct Window<'r> {
     last_entry: (Position, Position),
 }
 
-/// A place in a text, as serde_json counts it.
+/// A position in a text, as serde_json counts it.
 #[derive(Debug, Clone, Copy)]
 struct Position {
     line: usize,

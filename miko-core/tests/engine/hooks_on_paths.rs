@@ -1,4 +1,4 @@
-//! No path of writing leaves out the hooks, and a veto on any of them changes nothing.
+//! Every way to write runs the hooks, and a veto undoes the write in each of them.
 
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex};
@@ -10,73 +10,81 @@ use serde_json::{Value, json};
 
 use crate::support::{Local, engine, export, temporal};
 
-/// A path of writing.
-struct Path {
+/// A way to write.
+struct WritePath {
     name: &'static str,
     write: fn(&Local) -> Result<(), Error>,
-    /// What the hooks see: the kind, and the name before or after.
+    /// The saves that the hooks see, as [`describe`] writes them.
     seen: &'static [&'static str],
 }
 
-const PATHS: &[Path] = &[
-    Path {
+const PATHS: &[WritePath] = &[
+    WritePath {
         name: "create",
         write: |db| db.create("a.b/sub", &json!({"name": "new"})).map(drop),
         seen: &["create new"],
     },
-    Path {
+    WritePath {
         name: "create with a pk",
         write: |db| q0(db, json!({"action": "create", "pk": "new", "bucket": {"name": "new"}})),
         seen: &["create new"],
     },
-    Path {
+    WritePath {
         name: "create_many",
         write: |db| db.create_all("a.b/thing", &[named("x"), named("y")]).map(drop),
         seen: &["create x", "create y"],
     },
-    Path { name: "update", write: |db| db.update("one", &json!({"name": "ONE"})), seen: &["update one ONE"] },
-    Path {
+    WritePath {
+        name: "update",
+        write: |db| db.update("one", &json!({"name": "ONE"})),
+        seen: &["update one ONE"],
+    },
+    WritePath {
         name: "update of the class alone",
         write: |db| q0(db, json!({"action": "update", "pk": "one", "class": "a.b/sub"})),
         seen: &["update one one"],
     },
-    Path {
+    WritePath {
         name: "update of a record without a defined class",
         write: |db| db.update("plain", &json!({"name": "PLAIN"})),
         seen: &["update plain PLAIN"],
     },
-    Path { name: "patch", write: |db| db.patch("one", &json!({"name": "ONE"})), seen: &["update one ONE"] },
-    Path {
+    WritePath {
+        name: "patch",
+        write: |db| db.patch("one", &json!({"name": "ONE"})),
+        seen: &["update one ONE"],
+    },
+    WritePath {
         name: "edit",
         write: |db| db.hot("one").set(["name"], "ONE").map(drop),
         seen: &["update one ONE"],
     },
-    Path {
+    WritePath {
         name: "upsert of a new record",
         write: |db| db.upsert("a.b/thing", &named("new"), &json!({})).map(drop),
         seen: &["create new"],
     },
-    Path {
+    WritePath {
         name: "upsert of a new record with edits",
         write: |db| upsert_with_edits(db, "new"),
         seen: &["create new!"],
     },
-    Path {
+    WritePath {
         name: "upsert of a record",
         write: |db| db.upsert("a.b/thing", &named("one"), &json!({"n": 1})).map(drop),
         seen: &["update one one"],
     },
-    Path {
+    WritePath {
         name: "upsert of a record with edits",
         write: |db| upsert_with_edits(db, "one"),
         seen: &["update one one!"],
     },
-    Path {
+    WritePath {
         name: "patch of selected records",
         write: |db| q0(db, json!({"action": "patch", "where": {"class": "a.b/thing"}, "bucket": {"n": 1}})),
         seen: &["update one one", "update two two"],
     },
-    Path {
+    WritePath {
         name: "edit of selected records",
         write: |db| {
             let edit = json!({"path": ["n"], "increment": 1});
@@ -84,13 +92,13 @@ const PATHS: &[Path] = &[
         },
         seen: &["update one one", "update two two"],
     },
-    Path {
+    WritePath {
         name: "delete of selected records",
         write: |db| q0(db, json!({"action": "delete", "where": {"class": "a.b/thing"}})),
         seen: &["delete one", "delete two"],
     },
-    Path { name: "delete", write: |db| db.delete("two"), seen: &["delete two"] },
-    Path {
+    WritePath { name: "delete", write: |db| db.delete("two"), seen: &["delete two"] },
+    WritePath {
         name: "the end of a claim, with edits",
         write: |db| {
             let lease = Duration::from_secs(3600);
@@ -99,7 +107,7 @@ const PATHS: &[Path] = &[
         },
         seen: &["update one ONE"],
     },
-    Path {
+    WritePath {
         name: "the end of a claim, by deleting",
         write: |db| {
             let lease = Duration::from_secs(3600);
@@ -107,12 +115,12 @@ const PATHS: &[Path] = &[
         },
         seen: &["delete two"],
     },
-    Path {
+    WritePath {
         name: "atomic batch",
         write: |db| db.batch(requests(), true).map(drop),
         seen: &["update one ONE", "delete two", "create new"],
     },
-    Path {
+    WritePath {
         name: "batch",
         write: |db| {
             let answers = db.batch(requests(), false)?;
@@ -120,7 +128,7 @@ const PATHS: &[Path] = &[
         },
         seen: &["update one ONE", "delete two", "create new"],
     },
-    Path {
+    WritePath {
         name: "transaction",
         write: |db| {
             db.transaction(|tx| {
@@ -131,7 +139,7 @@ const PATHS: &[Path] = &[
         },
         seen: &["update one ONE", "delete two"],
     },
-    Path {
+    WritePath {
         name: "nested transaction",
         write: |db| {
             db.transaction(|tx| {
@@ -144,7 +152,7 @@ const PATHS: &[Path] = &[
         },
         seen: &["update one ONE"],
     },
-    Path {
+    WritePath {
         name: "import",
         write: |db| {
             let records = json!({
@@ -155,12 +163,12 @@ const PATHS: &[Path] = &[
         },
         seen: &["update one ONE", "create new"],
     },
-    Path {
+    WritePath {
         name: "import of a worldlet with classes",
         write: |db| import(db, &json!({"classes": {"a.b/other": {"inherits": "a.b/thing"}}, "records": {}})),
         seen: &["create a.b/other"],
     },
-    Path {
+    WritePath {
         name: "import by pieces",
         write: |db| {
             let text = json!({"records": {"new": {"bucket": {"name": "new"}}}}).to_string();
@@ -168,7 +176,7 @@ const PATHS: &[Path] = &[
         },
         seen: &["create new"],
     },
-    Path {
+    WritePath {
         name: "import_schema",
         write: |db| {
             let thing = json!({"fields": {"name": {"class": "string"}}, "misc_fields": true});
@@ -176,7 +184,7 @@ const PATHS: &[Path] = &[
         },
         seen: &["update a.b/thing a.b/thing", "create a.b/other"],
     },
-    Path {
+    WritePath {
         name: "definition of a class",
         write: |db| db.create("puck.uno/class", &json!({"name": "a.b/other"})).map(drop),
         seen: &["create a.b/other"],
@@ -223,19 +231,19 @@ fn things() -> Local {
     db
 }
 
-/// What a save does, in a line.
-fn line(save: &PendingSave<'_>) -> String {
+/// Describes a save: its kind, and the name of the record before and after it.
+fn describe(save: &PendingSave<'_>) -> String {
     let before = save.before().map(|before| before.bucket.get("name").unwrap().unwrap());
     let names = before.into_iter().chain(save.get("name").cloned());
     names.fold(save.kind().to_string(), |line, name| line + " " + name.as_str().unwrap())
 }
 
-/// Adds a hook that keeps what it sees.
-fn watch(db: &Local) -> Arc<Mutex<Vec<String>>> {
+/// Adds a hook that records the saves that it sees.
+fn record_saves(db: &Local) -> Arc<Mutex<Vec<String>>> {
     let seen = Arc::new(Mutex::new(Vec::new()));
     let list = Arc::clone(&seen);
     db.before_save("watcher", Target::all(), move |save| {
-        list.lock().unwrap().push(line(save));
+        list.lock().unwrap().push(describe(save));
         Ok(())
     });
     seen
@@ -243,9 +251,9 @@ fn watch(db: &Local) -> Arc<Mutex<Vec<String>>> {
 
 #[test]
 fn every_path_runs_the_hooks_once_for_each_record() {
-    for Path { name, write, seen: expected } in PATHS {
+    for WritePath { name, write, seen: expected } in PATHS {
         let db = things();
-        let seen = watch(&db);
+        let seen = record_saves(&db);
         write(&db).unwrap_or_else(|error| panic!("{name}: {error}"));
         assert_eq!(*seen.lock().unwrap(), *expected, "{name}");
     }
@@ -253,12 +261,12 @@ fn every_path_runs_the_hooks_once_for_each_record() {
 
 #[test]
 fn a_veto_on_any_path_changes_nothing() {
-    for Path { name, write, seen } in PATHS {
+    for WritePath { name, write, seen } in PATHS {
         let db = things();
         let (last, refuses) = (seen[seen.len() - 1], Arc::new(AtomicBool::new(true)));
         let is_on = Arc::clone(&refuses);
         db.before_save("guard", Target::all(), move |save| {
-            if is_on.load(Ordering::Relaxed) && line(save) == last {
+            if is_on.load(Ordering::Relaxed) && describe(save) == last {
                 return Err(format!("no {}", save.kind()).into());
             }
             Ok(())
@@ -268,7 +276,7 @@ fn a_veto_on_any_path_changes_nothing() {
         let item = &error.items()[0];
         assert_eq!((&item.id, &item.details["hook"]), (&ErrorId::SAVE_REJECTED, &"guard".into()), "{name}");
         assert_eq!(item.message(), format!("no {}", last.split(' ').next().unwrap()), "{name}");
-        // Each request of a plain batch is a write of its own.
+        // Each request of a batch that is not atomic is a write of its own: those before the veto remain.
         if *name != "batch" {
             assert_eq!(export(&db), before, "{name}");
         }
@@ -294,11 +302,11 @@ fn a_merge_is_refused_as_a_whole() {
     if db.is_share() {
         return;
     }
-    let seen = watch(&db);
+    let seen = record_saves(&db);
     let merged = db.merge(delta.clone()).unwrap();
     assert_eq!(merged.accepted.len(), 4);
-    // Of its versions only the last one is the record. One that was created and deleted elsewhere was never
-    // here.
+    // A save is a change of the current state. A record that the merge both creates and deletes is never
+    // saved.
     assert_eq!(*seen.lock().unwrap(), ["create ONE"]);
     assert_eq!(db.merge(delta.clone()).unwrap().skipped.len(), 4);
     assert_eq!(seen.lock().unwrap().len(), 1, "a merge that changes nothing saves nothing");
@@ -333,6 +341,6 @@ fn an_import_is_refused_and_not_amended() {
     assert_eq!(db.hot("one").get(["checked"]).unwrap(), Some(true.into()));
     let error = import(&db, &json!({"records": {"new": {"bucket": {}}}})).unwrap_err();
     assert!(error.is(ErrorId::SAVE_REJECTED), "{error}");
-    // What is as it was is not saved.
+    // An import of unchanged records saves nothing.
     import(&db, &serde_json::from_str(&export(&db)).unwrap()).unwrap();
 }

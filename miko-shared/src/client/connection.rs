@@ -295,7 +295,7 @@ impl Connection {
         Err(ConnectionFault::OfCall(call_timed_out()))
     }
 
-    /// Appends frames that tell the server something, and sends them if there is room. Never blocks: it runs
+    /// Appends control frames, and sends them if the buffer of the socket has room. Never blocks: it runs
     /// also while a frame is decoded, when no thread reads.
     pub(super) fn send_control(&self, put: impl FnOnce(&mut Vec<u8>)) {
         if !self.is_own() {

@@ -23,12 +23,12 @@ struct State<T> {
 /// The value while a thread uses it. Dropping it returns the value.
 pub struct InUse<'e, T> {
     exclusive: &'e Exclusive<T>,
-    /// The value, or the place for another one.
+    /// The value; `None` if it was lost, so that the user may put another one here.
     pub value: Option<T>,
 }
 
 impl<T> Exclusive<T> {
-    /// Lends this value, or a place for one.
+    /// Lends this value; with `None`, the first user may put one in.
     pub fn new(value: Option<T>) -> Self {
         let state = State { value, in_use: false, waiting: 0, pid: process::id() };
         Self { state: Mutex::new(state), returned: Condvar::new() }

@@ -8,8 +8,8 @@ use std::time::Duration;
 
 use miko_rpc::{Error, ErrorId, Method, Result, Served, Surface};
 
-/// The most outcomes that are told apart of a method: an interface makes its own ids, and some may be made
-/// from what a client sends.
+/// The most outcomes of a method that are counted separately: an interface makes its own ids, and some may be
+/// made from what a client sends.
 const MAX_OUTCOMES: usize = 64;
 
 /// The counters of a server since its start.

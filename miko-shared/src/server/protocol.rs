@@ -1,4 +1,4 @@
-//! Protocols that a server speaks beside its own, each on a socket of its own.
+//! Protocols besides the server's own, each on a socket of its own.
 
 use std::fmt;
 use std::future::Future;
@@ -28,8 +28,8 @@ pub trait Protocol {
     /// The stream must live as long as the future: the server knows it by its descriptor.
     fn serve(self: Rc<Self>, accepted: Accepted, calls: Rc<JsonCalls>) -> Pin<Box<dyn Future<Output = ()>>>;
 
-    /// Connects a worker whose proxy speaks this protocol: see [`Uds::workers_beside`](crate::Uds). It runs
-    /// in the process of the worker.
+    /// Connects a worker whose proxy speaks this protocol: see
+    /// [`Uds::workers_use_second_protocol`](crate::Uds). It runs in the process of the worker.
     ///
     /// # Errors
     /// `invalid_request`, if the protocol has no client; those of connecting.
@@ -75,9 +75,9 @@ pub struct Accepted {
 /// The stream of a connection.
 #[derive(Debug)]
 pub enum AcceptedStream {
-    /// Of a Unix socket.
+    /// A connection of a Unix socket.
     Unix(UnixStream),
-    /// Of a TCP socket.
+    /// A connection of a TCP socket.
     Tcp(TcpStream),
 }
 

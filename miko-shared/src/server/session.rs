@@ -61,7 +61,7 @@ pub(super) struct Parked {
     pub(super) arrived: Instant,
     /// The passes of the gates that it has entered.
     pub(super) passes: Vec<Pass>,
-    /// Its place at the gate where it waits.
+    /// Its position in the queue of the gate where it waits.
     pub(super) gate: ParkedCall,
 }
 

@@ -67,7 +67,7 @@ impl<I: Interface + ?Sized, R: DeserializeOwned, S> Share<'_, I, R, S> {
         &self.address.path
     }
 
-    /// The path of the socket of another protocol, if [`Uds::beside`](crate::Uds::beside) asked for one.
+    /// The path of the socket of the [second protocol](crate::Uds::second_protocol), if there is one.
     pub fn second_path(&self) -> PathBuf {
         self.address.path.with_extension("http")
     }

@@ -57,7 +57,8 @@ pub(super) struct WorkerResult<R> {
     pub(super) calls: u64,
 }
 
-/// The result of a closure. JSON in a returned value is read by the reader that has no reserved keys.
+/// The result of a closure. JSON values in a returned value are read without the keys that `serde_json`
+/// reserves.
 #[derive(Serialize, Deserialize)]
 #[serde(bound(deserialize = "R: Deserialize<'de>"))]
 pub(super) enum ClosureResult<R> {
@@ -68,15 +69,16 @@ pub(super) enum ClosureResult<R> {
 
 /// How the proxy of a worker connects.
 pub(super) struct WorkerConnection {
-    /// The socket on which the wire is spoken.
+    /// The server's own socket.
     pub(super) address: Address,
-    /// The protocol that the workers speak in its place, and its socket.
+    /// The second protocol, if the workers use it instead.
     pub(super) protocol: Option<Rc<dyn Protocol>>,
+    /// The socket of the second protocol.
     pub(super) path: PathBuf,
 }
 
 impl WorkerConnection {
-    /// Connects, and returns the counter of the calls, too.
+    /// Connects. Returns the transport and the counter of its calls.
     fn open(
         &self,
         worker: usize,
@@ -144,7 +146,7 @@ fn run_closure<R>(work: impl FnOnce() -> Result<R, BoxError>) -> ClosureResult<R
 
 /// Redirects standard output and error of this process to these pipes.
 pub(super) fn redirect_output(stdout: &OwnedFd, stderr: &OwnedFd) {
-    // After a failure the output goes to that of the parent, which does not justify ending the worker.
+    // If this fails, the output goes where that of the parent goes. That is no reason to end the worker.
     let _ = nix::unistd::dup2_stdout(stdout);
     let _ = nix::unistd::dup2_stderr(stderr);
 }

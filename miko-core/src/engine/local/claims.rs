@@ -126,8 +126,8 @@ enum Attempt {
     Waits(Gate),
 }
 
-/// The place of a call among those that wait. Dropping it gives the place up, unless the call is parked and
-/// will be made again.
+/// The position of a call in the queue of waiting calls. Dropping it leaves the queue, unless the call is
+/// parked and will be made again.
 struct Wait<'s, T: Storage> {
     store: &'s SharedStore<T>,
     id: Option<WaitId>,

@@ -1,4 +1,4 @@
-//! Which changes of a commit a subscriber gets, and how they are told.
+//! Which changes of a commit a subscriber gets, and in which form.
 
 use std::collections::{HashMap, HashSet};
 use std::fmt;
@@ -37,7 +37,7 @@ pub(super) struct Interest {
 /// A change of a commit that a subscriber gets.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Match {
-    /// Its place in the commit.
+    /// Its index in the commit.
     pub(super) index: usize,
     pub(super) kind: ChangeKind,
 }

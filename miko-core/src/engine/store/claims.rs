@@ -246,7 +246,7 @@ impl<T: Storage> Store<T> {
         std::mem::take(&mut self.claims.begun)
     }
 
-    /// Ends a claim of a connection, which is gone or has ended it before.
+    /// Ends a claim of a connection that has ended. It may have been ended before.
     pub(in crate::engine) fn end_connected_claim(&mut self, claim: &str) {
         if self.claims.connected.remove(claim).is_none() {
             return;
@@ -294,7 +294,7 @@ impl<T: Storage> Store<T> {
         self.claims.waiting.wait_again(id, gate);
     }
 
-    /// Ends the wait of a call. One that has failed passes its turn on.
+    /// Ends the wait of a call. If the call has failed, the next waiting call is woken in its place.
     pub(in crate::engine) fn end_wait(&mut self, id: WaitId, has_failed: bool) {
         self.claims.waiting.remove(id, has_failed);
     }

@@ -17,7 +17,7 @@ use crate::storage::plan::{AccessPath, IndexLookup, Plan};
 /// While a table is built, the memory limit is checked each time that it has grown by this many bytes.
 const CHARGED_AT_ONCE: usize = 64 << 10;
 
-/// SQL reads a record among those that it scans in an eighth of the time in which one is found by its row.
+/// SQL scans this many records in the time in which one record is read by its row id.
 const SCANNED_PER_FETCHED: usize = 8;
 
 /// The result of a scan of columns.
@@ -32,7 +32,7 @@ pub(super) enum Scanned {
 /// Which rows of a select a caller needs.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Wanted {
-    /// The records, at once. If they are many, SQL reads them faster than one by one.
+    /// The records. If they are many, SQL reads them faster than one by one.
     Records,
     /// The ids alone.
     Rows,
@@ -81,10 +81,12 @@ impl<T: Storage> Store<T> {
     /// Counts a select that SQL has answered with `found` records, because there were no columns.
     pub(super) fn count_scan(&self, needs: &Needs, select: &SelectRequest, found: usize) {
         let last_row = self.last.get().row;
+        // So many that SQL is faster than reading them by their row ids.
         let is_most = found as u64 > last_row.0.unsigned_abs().div_ceil(SCANNED_PER_FETCHED as u64);
+        // The limit has ended the scan early.
         let is_cut = select.limit.is_some_and(|limit| found as u64 >= limit);
         let effort = match needs.effort {
-            // SQL would answer it also if there were columns.
+            // SQL would answer this select even if there were columns.
             Effort::All if is_most && select.limit.is_none() => return,
             Effort::UpToLimit if !is_cut => Effort::All,
             effort => effort,

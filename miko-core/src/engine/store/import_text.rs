@@ -105,7 +105,7 @@ impl<T: Storage> Store<T> {
         let TextImport { classes, checker } = texts;
         let Some(Some(name)) = classes.get(stack) else { return Ok(false) };
         let Some(class) = self.catalog.class(name).cloned() else {
-            // Only a strict database has something to say of it.
+            // Only a strict database refuses a class without a definition.
             return Ok(!self.strict);
         };
         let Some(AcceptedText { keys, .. }) =

@@ -25,7 +25,7 @@ use crate::storage::ids::{CommitSeq, RowId};
 use crate::storage::row::{RecordRef, Row};
 use crate::watch::{ResultChange, ResultChangeKind};
 
-use edits::{Edit, edits};
+use edits::{ListEdit, list_edits};
 use window::{Found, SPARE_RECORDS, Window};
 
 /// A watch, as its reader has it.
@@ -78,7 +78,7 @@ impl<T: Storage> Store<T> {
         Ok(Beginning { watch, seq: self.subscriptions.seq_of(last), records: (stream, found) })
     }
 
-    /// Adds the watcher of a watch that has begun, which tells its reader of commits.
+    /// Adds the watcher of a watch that has begun, which wakes its reader after commits.
     pub(in crate::engine) fn add_watcher(
         &mut self,
         watch: WatchId,
@@ -162,7 +162,7 @@ impl<T: Storage> Store<T> {
         seen: CommitSeq,
     ) -> Result<Vec<ResultChange>> {
         let new = watch.window.shown(watch.offset, watch.limit);
-        let (edits, range) = edits(&watch.shown, new, |found| found.row);
+        let (edits, range) = list_edits(&watch.shown, new, |found| found.row);
         let needed = edits.iter().filter_map(|edit| Some(new[edit.new_index()?].row)).collect();
         let records = self.records_as_of(&needed, commit, seen)?;
         let seq = self.subscriptions.seq_of(seen);
@@ -170,17 +170,17 @@ impl<T: Storage> Store<T> {
         let mut step = Vec::with_capacity(count);
         for (number, edit) in edits.into_iter().enumerate() {
             let (kind, from, index) = match edit {
-                Edit::Leave { from, .. } => (ResultChangeKind::Leave, Some(from), None),
-                Edit::Move { from, index, .. } => (ResultChangeKind::Move, Some(from), Some(index)),
-                Edit::Enter { index } => (ResultChangeKind::Enter, None, Some(index)),
-                Edit::Change { index } => (ResultChangeKind::Change, Some(index), Some(index)),
+                ListEdit::Leave { from, .. } => (ResultChangeKind::Leave, Some(from), None),
+                ListEdit::Move { from, index, .. } => (ResultChangeKind::Move, Some(from), Some(index)),
+                ListEdit::Enter { index } => (ResultChangeKind::Enter, None, Some(index)),
+                ListEdit::Change { index } => (ResultChangeKind::Change, Some(index), Some(index)),
             };
             let found = match edit {
-                Edit::Leave { old, .. } => &watch.shown[old],
+                ListEdit::Leave { old, .. } => &watch.shown[old],
                 _ => &new[edit.new_index().unwrap_or_default()],
             };
             let record = match edit {
-                Edit::Leave { .. } => None,
+                ListEdit::Leave { .. } => None,
                 _ => records.get(&found.row).cloned(),
             };
             let as_u64 = |index: usize| index as u64;
@@ -269,7 +269,7 @@ impl Watch {
     }
 }
 
-impl Edit {
+impl ListEdit {
     /// The index in the new list of the item that it moves, inserts or changes.
     fn new_index(self) -> Option<usize> {
         match self {

@@ -44,7 +44,7 @@ struct Content {
     stacks: HashSet<Object, RandomState>,
     /// The new states of records that the running write has changed, in the order of the changes.
     staged: Staged,
-    /// In bytes; 0 if nothing is kept.
+    /// The largest size in bytes; 0 if nothing is kept.
     size: usize,
 }
 

@@ -17,12 +17,12 @@ use crate::storage::Storage;
 use crate::timestamp::Timestamp;
 use crate::transaction_limits::TransactionLimits;
 
-/// Objects.
+/// Adds, removes and limits transaction objects.
 impl<T: Storage> Store<T> {
     /// Adds a transaction object, which nests its transactions inside those of `parent` if there is one.
     ///
     /// # Errors
-    /// `storage-full`, if too many are there.
+    /// `storage-full`, if there are too many.
     pub(in crate::engine) fn add_transaction(
         &mut self,
         parent: Option<TransactionId>,
@@ -31,7 +31,7 @@ impl<T: Storage> Store<T> {
         self.transactions.add(parent)
     }
 
-    /// Removes an object. What it has not committed is rolled back.
+    /// Removes an object, and rolls back its uncommitted writes.
     pub(in crate::engine) fn remove_transaction(&mut self, id: TransactionId) {
         self.roll_back_transaction(id);
         self.transactions.remove(id);
@@ -47,7 +47,7 @@ impl<T: Storage> Store<T> {
     }
 }
 
-/// Calls.
+/// Shows each call the state of its own transaction, or the committed one.
 impl<T: Storage> Store<T> {
     /// Whether a transaction is open.
     pub(in crate::engine) fn has_open_transaction(&self) -> bool {
@@ -73,8 +73,9 @@ impl<T: Storage> Store<T> {
         Ok(self.transaction.user().is_none_or(|user| user.levels[0].id != path[0]))
     }
 
-    /// The gate inside of which a call of an object waits for its turn. Its other calls wait there: at the
-    /// gate of all writers they would wait for the end of their own transaction.
+    /// The gate inside of which one call of an object waits for its turn to write. The other calls of the
+    /// object wait at this gate. At the gate of all writers they would wait for the end of their own
+    /// transaction.
     ///
     /// # Errors
     /// `transaction-invalidated`, if an object around it was dropped.
@@ -135,7 +136,7 @@ impl<T: Storage> Store<T> {
         }
     }
 
-    /// Prepares for reading a stream. One of the open transaction needs the writes of that.
+    /// Prepares for reading a stream. A stream of the open transaction needs the writes of the transaction.
     pub(in crate::engine) fn resume_stream(&mut self, id: StreamId) -> Result<()> {
         if !self.streams.is_of_transaction(id) {
             return Ok(());
@@ -183,8 +184,8 @@ impl<T: Storage> Store<T> {
         self.forget_derived_ids();
     }
 
-    /// Prepares for a read of records by their pks by a caller that is not inside the open transaction. What
-    /// that has written may stay: its pre-images are read instead.
+    /// Prepares for a read of records by their pks by a caller that is not inside the open transaction. The
+    /// writes of the transaction need not be hidden: the read uses its pre-images.
     pub(in crate::engine) fn begin_committed_read(&mut self) {
         if let Some(user) = self.transaction.user_mut() {
             user.is_serving = false;
@@ -224,7 +225,7 @@ impl<T: Storage> Store<T> {
     }
 }
 
-/// Ends.
+/// Commits and rolls back transactions.
 impl<T: Storage> Store<T> {
     /// Commits the transaction of an object, with those nested inside of it. If it is nested itself, its
     /// writes become those of the transaction around it. Its next call begins another one.
@@ -301,8 +302,8 @@ impl<T: Storage> Store<T> {
         ended.first().copied()
     }
 
-    /// Rolls the open transaction back for a reason from outside, which its objects are told at their next
-    /// calls. Returns the reason.
+    /// Rolls the open transaction back for a reason that is not a call of its objects. Their next calls fail
+    /// with that reason. Returns the reason.
     pub(super) fn invalidate(&mut self, reason: Error) -> Error {
         let own = self.roll_back_level(0, || reason.clone());
         self.transactions.set(own, || ObjectState::Invalidated(reason.clone()));

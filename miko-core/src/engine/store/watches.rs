@@ -1,6 +1,6 @@
-//! The watches of live queries: says to their readers that there is something to read.
+//! The watches of live queries: wakes their readers when there is something to read.
 //!
-//! A commit only says that. What it has changed in a result is found out when the reader asks for it, in
+//! A commit only wakes the readers. Its changes of a result are computed when a reader asks for them, in
 //! [`live_query`](super::live_query).
 
 use std::collections::BTreeMap;
@@ -119,7 +119,7 @@ impl Watcher {
         });
         commit.left_out > 0
             || states.any(|record| {
-                // The reader is told of an error.
+                // The reader gets the error when it reads.
                 self.select.filter.matches(&ChangedRecord::of(record, classes, catalog)).unwrap_or(true)
             })
     }

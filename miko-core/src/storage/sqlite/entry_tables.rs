@@ -174,7 +174,7 @@ struct EntryCursor<'vtab> {
     /// The class or constraint, and the value, whose rows are visited.
     key: i64,
     value: String,
-    /// The current block of rows, and the place in it.
+    /// The current block of rows, and the position in it.
     rows: Vec<RowId>,
     position: usize,
     /// The size of the block to read next; 0 if the current one is the last.

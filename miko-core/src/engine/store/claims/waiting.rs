@@ -2,7 +2,7 @@
 //!
 //! Each waits at a gate of its own, which is closed. When a record may have become free, the gate of the
 //! first call of each select that finds it is opened, and that call tries again. If another call
-//! took the record, it waits at another gate, and keeps its place.
+//! took the record, it waits at another gate, and keeps its position in the queue.
 
 use std::time::Instant;
 

@@ -214,7 +214,7 @@ impl<'t> SortKeys<'t> {
     }
 }
 
-/// Sorts the positions of matches; keeps those that the limit of the select leaves.
+/// Sorts the positions of matches. Keeps only those up to the limit of the select.
 fn sorted(table: &Table, select: &SelectRequest, matches: &[u32]) -> Option<Vec<u32>> {
     let keys = select
         .sorts

@@ -108,7 +108,7 @@ impl Window {
     }
 
     fn remove(&mut self, found: &Found, select: &SelectRequest) {
-        if let Ok(index) = self.place(found, select) {
+        if let Ok(index) = self.position(found, select) {
             self.size -= self.found.remove(index).size();
         }
     }
@@ -118,7 +118,7 @@ impl Window {
             return;
         }
         self.size += found.size();
-        match self.place(&found, select) {
+        match self.position(&found, select) {
             Ok(index) => self.size -= std::mem::replace(&mut self.found[index], Arc::new(found)).size(),
             Err(index) => self.found.insert(index, Arc::new(found)),
         }
@@ -139,8 +139,8 @@ impl Window {
         }
     }
 
-    /// Where a record is, or would be.
-    fn place(&self, found: &Found, select: &SelectRequest) -> Result<usize, usize> {
+    /// The index of a record; `Err` with the index at which it would be inserted.
+    fn position(&self, found: &Found, select: &SelectRequest) -> Result<usize, usize> {
         self.found.binary_search_by(|other| other.compare(found, select))
     }
 }
