@@ -3,7 +3,7 @@
 
 use serde_json::{Map, Value};
 
-/// More than most buckets have.
+/// More bytes than the text of most buckets has.
 const CAPACITY: usize = 256;
 
 /// The compact JSON text of an object.

@@ -123,7 +123,7 @@ fn all_faults_of_a_request_are_reported_together() {
 }
 
 #[test]
-fn the_pk_of_a_new_record_is_a_string_of_some_length() {
+fn the_pk_of_a_new_record_is_a_string_of_1_to_255_bytes() {
     let create = |pk: Value| json!({"action": "create", "pk": pk, "bucket": {}});
     check(create(json!(5)), json!([wrong("/pk", "a string", "number")]));
     for length in [0, 256] {
@@ -428,16 +428,16 @@ fn nesting_is_bounded_without_costing_stack() {
         })
     };
     let db = db();
-    let at = |depth| json!({"action": "create", "bucket": {"deep": nested(depth)}});
+    let create = |depth| json!({"action": "create", "bucket": {"deep": nested(depth)}});
     let deepest = miko_core::json::MAX_DEPTH - 2;
-    let pk = db.q0(at(deepest)).unwrap().into_pk().unwrap();
+    let pk = db.q0(create(deepest)).unwrap().into_pk().unwrap();
     assert_eq!(db.record_by_pk(&pk).unwrap().unwrap().bucket.get("deep").unwrap(), Some(nested(deepest)));
     assert_eq!(
         db.q0(json!({"action": "select", "path": ["deep", null]})).unwrap().into_records().unwrap().count(),
         0
     );
 
-    assert!(db.q0(at(deepest + 1)).unwrap_err().is(ErrorId::INVALID_REQUEST));
+    assert!(db.q0(create(deepest + 1)).unwrap_err().is(ErrorId::INVALID_REQUEST));
     // Tests only the drop by the engine: clones and drops by the caller are recursive. A test has a stack of
     // 2 MiB, which is too small for a frame per level.
     for request in [nested(100_000), Value::Array(vec![nested(100_000)])] {
@@ -461,7 +461,7 @@ fn more_faults_than_are_listed_are_counted() {
     let classes = (0..COUNT).map(|n| (format!("foo.com/c{n}"), json!({"fields": 1})));
     let records = (0..COUNT).map(|n| (n.to_string(), json!({"bucket": 1, "stack": {}})));
     let worldlet = json!({"records": records.collect::<Map<_, _>>()}).to_string();
-    let unnamed =
+    let undefined =
         json!({"action": "select", "any": vec![json!({"path": ["a", {"placeholder": "b"}]}); COUNT]});
     let reports = [
         ("a condition", failure(&db, json!({"action": "select", "class": vec![1; COUNT]}))),
@@ -478,7 +478,7 @@ fn more_faults_than_are_listed_are_counted() {
         "a validation",
         db.validate(json!({"action": "select", "class": vec![1; COUNT]})).unwrap().errors,
     ));
-    listed.push(("placeholders", db.validate(unnamed).unwrap().errors));
+    listed.push(("placeholders", db.validate(undefined).unwrap().errors));
     for (what, items) in listed {
         let omitted = items.last().unwrap().details.get("omitted").and_then(Value::as_u64);
         assert_eq!(items.len(), MAX_REPORTED_FAULTS + 1, "{what}");

@@ -69,8 +69,8 @@ pub(super) struct Parked {
 pub(super) struct Retry {
     pub(super) frame: Vec<u8>,
     pub(super) arrived: Instant,
-    /// The passes of the gates that it has entered, and its place at the gate where it has waited: after a
-    /// time-out, entering that gate fails by it.
+    /// The passes of the gates that it has entered, and that of the gate where it has waited. If the wait has
+    /// timed out, the last pass makes the call fail when it enters that gate.
     pub(super) passes: Vec<Pass>,
 }
 
@@ -155,7 +155,7 @@ impl Session {
         // The gate registers the waker when it is polled for the first time.
         waker.make_ready();
         self.pending.insert(call.id, handle);
-        // Without a next time its own is over already, and the first pump makes it again.
+        // Without a next check its wait has timed out already. The first pump then makes the call again.
         let next_check = call.gate.check_time().unwrap_or_else(Instant::now);
         let timer = Box::pin(sleep_until(next_check.into()));
         self.open.insert(handle, Open::Parked(OpenParked { call, timer, waker, _count: count }));
@@ -278,7 +278,7 @@ impl Session {
         }
     }
 
-    /// Lets a parked call be made again, with its place at the gate as a pass.
+    /// Lets a parked call be made again. Its position in the queue of the gate becomes a pass.
     fn make_due(&mut self, handle: u64) {
         let Some(Open::Parked(OpenParked { call, .. })) = self.open.remove(&handle) else { return };
         let Parked { id, frame, arrived, mut passes, gate } = call;
@@ -304,7 +304,8 @@ impl Session {
             handles.discard();
             message::encode_refusal(id, &error, bytes);
         }
-        // The deadline is not used: it is that of a later answer, and a later answer carries no other.
+        // The deadline is that of later answers among `handles`. There is none: a later answer carries only
+        // objects and streams.
         self.adopt(id, Instant::now(), handles.take());
     }
 }

@@ -18,7 +18,7 @@ const MAX_IDS: usize = 256;
 #[derive(Debug, Clone, Default)]
 pub(super) struct Q0Transactions(Arc<Mutex<Ids>>);
 
-/// In the order in which they began.
+/// Transactions by their ids, which are in the order in which the transactions began.
 type Ids = BTreeMap<String, Named>;
 
 #[derive(Debug)]

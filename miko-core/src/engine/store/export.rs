@@ -20,7 +20,7 @@ pub(in crate::engine) fn write(storage: &impl Storage, writer: &mut dyn Write) -
     let (mut export, snapshot) = (Export::of(storage)?, Snapshot::current(storage));
     let mut text = Vec::new();
     while export.write_next(&snapshot, &mut text)? {
-        if text.len() >= FLUSH {
+        if text.len() >= FLUSH_SIZE {
             writer.write_all(&text).map_err(not_written)?;
             text.clear();
         }
@@ -28,8 +28,8 @@ pub(in crate::engine) fn write(storage: &impl Storage, writer: &mut dyn Write) -
     writer.write_all(&text).map_err(not_written)
 }
 
-/// The number of bytes at which the text is written out.
-const FLUSH: usize = 1 << 16;
+/// The text is written to the writer whenever it has this many bytes.
+const FLUSH_SIZE: usize = 1 << 16;
 
 /// An export in progress. It can stop after each entry and continue later.
 #[derive(Debug)]
@@ -42,8 +42,7 @@ pub(in crate::engine) struct Export {
     head: Box<str>,
     /// The files that were complete when the export began.
     files: Box<[FileId]>,
-    /// In a temporal database: the records that there were when the export began, by the times of their
-    /// creation.
+    /// In a temporal database: the records that existed when the export began, by the time of their creation.
     ordered: Option<Box<[RowId]>>,
 }
 
@@ -63,8 +62,8 @@ enum Part {
     Chunks(usize, u64),
     /// The closing bracket.
     End,
-    /// All is written.
-    Nothing,
+    /// The export is complete.
+    Done,
 }
 
 impl Export {
@@ -98,49 +97,49 @@ impl Export {
             }
             Part::Records(last) => match snapshot.row_after(last)? {
                 Some((number, row)) => {
-                    row.view().iter().for_each(|shown| entries.record(shown));
+                    row.view().iter().for_each(|record| entries.record(record));
                     Part::Records(number)
                 }
                 None => self.after_records(&mut entries),
             },
-            Part::Stubs(at) => match self.ordered.as_deref().unwrap_or_default().get(at) {
+            Part::Stubs(index) => match self.ordered.as_deref().unwrap_or_default().get(index) {
                 Some(&number) => {
                     snapshot.row(number)?.iter().for_each(|row| entries.stub(row));
-                    Part::Stubs(at + 1)
+                    Part::Stubs(index + 1)
                 }
                 None => {
                     entries.next_object(r#","history":{"#);
                     Part::History(0)
                 }
             },
-            Part::History(at) => match self.ordered.as_deref().unwrap_or_default().get(at) {
+            Part::History(index) => match self.ordered.as_deref().unwrap_or_default().get(index) {
                 Some(&number) => {
                     snapshot.versions(number)?.iter().for_each(|version| entries.version(version));
-                    Part::History(at + 1)
+                    Part::History(index + 1)
                 }
                 None => self.after_records(&mut entries),
             },
-            Part::Files(at) => match self.files.get(at) {
+            Part::Files(index) => match self.files.get(index) {
                 Some(&number) => {
                     // `next_file` finds the first file after a number.
                     let file = snapshot.storage.next_file(FileId(number.0 - 1))?;
                     file.iter().for_each(|(_, file)| entries.file(file));
-                    Part::Files(at + 1)
+                    Part::Files(index + 1)
                 }
                 None => {
                     entries.next_object(r#","file_chunks":{"#);
                     Part::Chunks(0, 0)
                 }
             },
-            Part::Chunks(at, index) => match self.files.get(at) {
+            Part::Chunks(file_index, index) => match self.files.get(file_index) {
                 Some(&number) => match snapshot.storage.chunk(number, index, 0, WHOLE)? {
                     Some((data, _)) => {
                         let is_last = snapshot.storage.chunk(number, index + 1, 0, 0)?.is_none();
                         let file = snapshot.storage.next_file(FileId(number.0 - 1))?;
                         file.iter().for_each(|(_, file)| entries.chunk(file, index, is_last, &data));
-                        Part::Chunks(at, index + 1)
+                        Part::Chunks(file_index, index + 1)
                     }
-                    None => Part::Chunks(at + 1, 0),
+                    None => Part::Chunks(file_index + 1, 0),
                 },
                 None => {
                     entries.end_object();
@@ -149,12 +148,12 @@ impl Export {
             },
             Part::End => {
                 entries.text.push(b'}');
-                Part::Nothing
+                Part::Done
             }
-            Part::Nothing => Part::Nothing,
+            Part::Done => Part::Done,
         };
         self.has_entry = entries.has_entry;
-        Ok(!matches!(self.part, Part::Nothing))
+        Ok(!matches!(self.part, Part::Done))
     }
 }
 
@@ -205,7 +204,7 @@ struct EntryWriter<'t> {
 
 impl EntryWriter<'_> {
     fn record(&mut self, record: &RecordRef<'_>) {
-        self.key(record.pk);
+        self.begin_entry(record.pk);
         if let Some(value) = bare_value(record.bucket, record.stack).filter(|_| record.extras.is_none()) {
             return self.add(value);
         }
@@ -215,12 +214,12 @@ impl EntryWriter<'_> {
 
     /// Writes the stub of a record, whose versions are in the history.
     fn stub(&mut self, row: &Row) {
-        self.key(&row.pk);
+        self.begin_entry(&row.pk);
         self.add(&format!(r#"{{"created_at":"{}"}}"#, row.created_at));
     }
 
     fn version(&mut self, version: &Row) {
-        self.key(version.instance_pk.as_deref().unwrap_or_default());
+        self.begin_entry(version.instance_pk.as_deref().unwrap_or_default());
         let identity = Value::from(version.pk.as_str());
         let (time, active) = (version.updated_at, version.state.is_some());
         self.add(&format!(r#"{{"identity":{identity},"timestamp":"{time}","active":{active}"#));
@@ -231,13 +230,13 @@ impl EntryWriter<'_> {
     }
 
     fn file(&mut self, file: &FileRow) {
-        self.key(&file.pk);
+        self.begin_entry(&file.pk);
         let (sha256, mime, time) = (file.sha256.as_deref().unwrap_or_default(), &file.mime, file.created_at);
         self.add(&format!(r#"{{"sha256":"{sha256}","mime":{mime},"created_at":"{time}"}}"#));
     }
 
     fn chunk(&mut self, file: &FileRow, index: u64, is_last: bool, data: &[u8]) {
-        self.key(&format!("{}/{index}", file.pk));
+        self.begin_entry(&format!("{}/{index}", file.pk));
         let pk = Value::from(file.pk.as_str());
         self.add(&format!(r#"{{"file":{pk},"index":{index},"last":{is_last},"data":"#));
         // A file that was imported as text, as its `mime` records, is written as text again.
@@ -247,9 +246,9 @@ impl EntryWriter<'_> {
         self.add("}");
     }
 
-    /// Writes `key`, which is the text up to the bucket, then the bucket, the stack and the extras.
-    fn state(&mut self, key: &str, bucket: &str, stack: &str, extras: Option<&str>) {
-        for part in [key, bucket, r#","stack":"#, stack] {
+    /// Writes `head`, which is the text up to the bucket, then the bucket, the stack and the extras.
+    fn state(&mut self, head: &str, bucket: &str, stack: &str, extras: Option<&str>) {
+        for part in [head, bucket, r#","stack":"#, stack] {
             self.add(part);
         }
         // Extras are an object, whose members stand beside the bucket.
@@ -260,7 +259,7 @@ impl EntryWriter<'_> {
     }
 
     /// Begins the next entry, with this key.
-    fn key(&mut self, key: &str) {
+    fn begin_entry(&mut self, key: &str) {
         self.add(if self.has_entry { ",\n" } else { "\n" });
         self.add(&Value::from(key).to_string());
         self.add(":");

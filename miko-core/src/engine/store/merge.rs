@@ -51,7 +51,7 @@ impl<T: Storage> Import<'_, T> {
             instance_pk: Some(version.instance_pk.clone()),
         };
         if let Some((_, found)) = self.store.storage.find_version(&version.instance_pk)? {
-            // The two are those of this database, not of the version.
+            // Each database has its own `created_at` and `commit` for a version: they are not compared.
             let is_same = found == row(found.created_at, found.commit);
             let rejected =
                 MergeOutcome::Rejected("there is a version with this pk, and it says something else");
@@ -138,12 +138,12 @@ impl<T: Storage> Store<T> {
             if merged.rejected.is_empty() {
                 return Ok(());
             }
-            // It rolls the write back; the caller gets the list of rejected versions instead.
+            // This error rolls the write back. The caller gets the list of rejected versions instead of it.
             Err(Error::new(ErrorId::CONFLICT, "some version says something else than the one that is there"))
         });
         match result {
             Err(error) if merged.rejected.is_empty() => Err(error),
-            // Nothing was written, for whatever other reason as well.
+            // Nothing was written. The list of rejected versions takes precedence over any other error.
             Err(_) => Ok(Merged { accepted: Vec::new(), ..merged }),
             Ok(()) => Ok(merged),
         }

@@ -1,5 +1,5 @@
 //! Deferred constraint checks, run at the end of a write: every reference has an allowed target, no two
-//! records have a unique value ([`taken_values`](crate::engine::store::taken_values)), and no
+//! records have the same unique value ([`taken_values`](crate::engine::store::taken_values)), and no
 //! restricting reference points at a deleted record or at one that has left a required class. Requests of a
 //! batch may therefore refer to records that later requests create.
 //!
@@ -177,7 +177,8 @@ impl<T: Storage> Store<T> {
     fn check_reclassed(&self, pk: &str) -> Result<Option<ErrorItem>> {
         let Some(classes) = self.classes_of(pk)? else { return Ok(None) };
         let mut restricting_references = Vec::new();
-        // All of them: which classes a reference allows is known only from its record.
+        // Practically no limit, in a form that SQL takes: which classes a reference allows is known only from
+        // its record.
         for (id, pointer) in self.storage.restricting(pk, i32::MAX as usize)? {
             let Some(row) = self.storage.row(id)? else { continue };
             let Some(allowed) = self.allowed_classes_at(&row, pk, &pointer)? else { continue };
