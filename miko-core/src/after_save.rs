@@ -18,13 +18,13 @@ const STOP_INTERVAL: Duration = Duration::from_millis(100);
 /// stops the listener.
 #[must_use = "dropping it stops the listener"]
 pub struct AfterSave {
-    /// When the listener ends: [`GO_ON`], [`FINISH`] or [`STOP`].
+    /// When the listener ends: [`CONTINUE`], [`FINISH`] or [`STOP`].
     end: Arc<AtomicU8>,
     thread: Option<JoinHandle<()>>,
 }
 
-/// The listener goes on.
-const GO_ON: u8 = 0;
+/// The listener continues.
+const CONTINUE: u8 = 0;
 /// It ends after the changes that have arrived.
 const FINISH: u8 = 1;
 /// It ends at once.
@@ -35,7 +35,7 @@ impl AfterSave {
         changes: Stream<Change>,
         listener: impl FnMut(Result<Change>) + Send + 'static,
     ) -> Result<Self> {
-        let end = Arc::new(AtomicU8::new(GO_ON));
+        let end = Arc::new(AtomicU8::new(CONTINUE));
         let ends = Arc::clone(&end);
         let thread = thread::Builder::new()
             .name("after-save".to_owned())
@@ -50,7 +50,7 @@ impl AfterSave {
     }
 
     /// Calls the listener for the changes that have arrived, and then stops it. The changes of an engine in
-    /// this process arrive with their commit; those of a server may still be on their way.
+    /// this process arrive with their commit; changes of a server may still be on their way.
     pub fn finish(mut self) {
         self.end(FINISH);
     }
@@ -89,7 +89,7 @@ fn run(mut changes: Stream<Change>, mut listener: impl FnMut(Result<Change>), en
         let interval = if how == FINISH { Duration::ZERO } else { STOP_INTERVAL };
         match changes.recv_timeout(interval) {
             Poll::Ready(Some(change)) => listener(change),
-            Poll::Pending if how == GO_ON => {}
+            Poll::Pending if how == CONTINUE => {}
             Poll::Ready(None) | Poll::Pending => return,
         }
     }

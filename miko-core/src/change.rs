@@ -46,7 +46,7 @@ pub struct Change {
     /// the record, and a `delete` those that it had.
     pub fields: Object,
     /// Whether it is the last change of its transaction that the subscriber gets. The state that a
-    /// subscriber has built of all changes so far is that of the database at `seq` then.
+    /// subscriber has built of all changes so far then equals the state of the database at `seq`.
     pub last: bool,
 }
 

@@ -78,7 +78,7 @@ impl<'m, M: Mikobase + ?Sized> Claim<'m, M> {
     /// values of the edits.
     ///
     /// # Errors
-    /// `claim-lost`: nothing is changed then. Those of an edit: the claim is released then.
+    /// `claim-lost`: nothing is changed then. The errors of an edit: the claim is released then.
     pub fn finish_with(self, edits: impl Into<Vec<Edit>>) -> Result<Vec<Value>> {
         self.finish_by(json!({"edits": edits.into()}))?.into_values()
     }
@@ -87,7 +87,7 @@ impl<'m, M: Mikobase + ?Sized> Claim<'m, M> {
     /// committed. If it is rolled back, the claim stays until its lease is over or the connection ends.
     ///
     /// # Errors
-    /// `claim-lost`; those of an edit. The claim stays then, too.
+    /// `claim-lost`; the errors of an edit. The claim stays then, too.
     pub fn finish_in(
         mut self,
         tx: &(impl Mikobase + ?Sized),
@@ -101,7 +101,7 @@ impl<'m, M: Mikobase + ?Sized> Claim<'m, M> {
     /// Deletes the record and ends the claim in the same commit.
     ///
     /// # Errors
-    /// `claim-lost`; those of a delete.
+    /// `claim-lost`; the errors of a delete.
     pub fn finish_by_deleting(self) -> Result<()> {
         self.finish_by(json!({"delete": true})).map(drop)
     }

@@ -161,7 +161,7 @@ impl PendingSave<'_> {
         }
     }
 
-    /// The pk of the record; that of a new record is known as well.
+    /// The pk of the record, also of a new one.
     pub fn pk(&self) -> &str {
         self.pk
     }

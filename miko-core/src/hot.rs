@@ -186,7 +186,8 @@ fn not_null(value: Value) -> Option<Value> {
     (!value.is_null()).then_some(value)
 }
 
-/// Whether the `test` of a list has failed. Another conflict, such as that of a file, cannot be tried again.
+/// Whether the error is that of a failed `test` of an edit. Other conflicts, such as that of a worldlet file,
+/// must not be retried.
 fn is_failed_test(error: &Error) -> bool {
     error.is(ErrorId::CONFLICT) && error.is_retryable()
 }

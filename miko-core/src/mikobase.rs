@@ -225,8 +225,8 @@ pub trait Mikobase: Send + Sync {
     /// [`after_save`](crate::MikobaseExt::after_save) do the same without options.
     ///
     /// A reader that is too slow gets the error `lagged` in place of the oldest changes, with their number,
-    /// and goes on. A transaction that is larger than what may wait for a reader comes as one such error,
-    /// whose number may count changes that do not match.
+    /// and the stream continues. A transaction that exceeds the queue of a reader is replaced by one such
+    /// error, whose number may count changes that do not match.
     ///
     /// # Errors
     /// Every fault of the target; `changes-expired`, if the server does not have all changes since
@@ -261,7 +261,7 @@ pub trait Mikobase: Send + Sync {
     /// [`transaction`](crate::MikobaseExt::transaction) runs a block in one.
     ///
     /// # Errors
-    /// `read-only-connection`; `storage-full`, if too many transactions are there.
+    /// `read-only-connection`; `storage-full`, if there are too many transactions.
     fn begin(&self) -> Result<Remote<dyn Transaction>>;
 }
 

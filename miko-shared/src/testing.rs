@@ -36,7 +36,7 @@ pub fn run_in_own_process(test: &str) {
     }
 }
 
-/// Runs the process; the inner result is that of the body, with the message of a failure.
+/// Runs the process. The inner result is the outcome of the body; its error is the message of a failure.
 fn start(test: &str) -> io::Result<Result<(), String>> {
     let (_, result) = temporary_file()?;
     let run = run(test, &result);

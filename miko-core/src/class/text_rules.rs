@@ -46,7 +46,7 @@ impl Field {
     }
 }
 
-/// Whether collapsing white space surely leaves the text unchanged.
+/// Whether collapsing white space leaves the text unchanged. May be `false` for such a text, too.
 pub(super) fn is_collapsed(text: &str) -> bool {
     text.is_ascii()
         && !text.bytes().any(|byte| byte.is_ascii_whitespace() && byte != b' ' || byte == 0x0b)

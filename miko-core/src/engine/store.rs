@@ -151,7 +151,7 @@ pub(crate) struct Store<T> {
     pub(super) hooks: Hooks,
     mode: Mode,
     access: Access,
-    /// The last record that was there before the running write, which may only append.
+    /// The last record that existed before the running write, which may only append.
     last_record_before: Option<RowId>,
 }
 
@@ -304,7 +304,7 @@ impl<T: Storage> Store<T> {
         // The callers of claims that are lost here get `claim-lost`, and can claim the records again.
         let _ = self.load_claims();
         // Numbers that are too large leave gaps, and nothing else. Those of commits do not go back behind the
-        // snapshots of open streams, which tell by them which rows are later.
+        // snapshots of open streams, which recognize later rows by them.
         if let Ok(last) = self.storage.last_numbers() {
             let commit = last.commit.max(self.streams.latest_snapshot());
             self.last.set(LastNumbers { commit, ..last });

@@ -185,7 +185,7 @@ impl Scan<'_, '_> {
         Some(())
     }
 
-    /// Reads a key. Those of the object so far are the ones from `outer_keys` on.
+    /// Reads a key. The earlier keys of its object are in `keys`, from index `outer_keys` on.
     fn key(&mut self, outer_keys: usize) -> Option<Range<usize>> {
         self.expect(b'"')?;
         let start = self.at;
@@ -317,8 +317,8 @@ impl Scan<'_, '_> {
         (is_shortest || is_written_as(literal)).then_some(Kind::Float)
     }
 
-    /// Reads a fraction, if there is one. Whether it ends a number that surely is in its shortest form, which
-    /// has `whole` digits before the point.
+    /// Reads a fraction, if there is one. Whether it ends a number that is known to be in its shortest form,
+    /// which has `whole` digits before the point.
     fn fraction(&mut self, whole: usize) -> bool {
         let bytes = self.text.as_bytes();
         if bytes[self.at] != b'.' {

@@ -128,7 +128,7 @@ impl Edit {
         let (operand, levels_above) = match &self.operation {
             Set(value) | Default(value) => (value, self.path.len()),
             Push(value) | Unshift(value) | Add(value) => (value, self.path.len() + 1),
-            // Its levels are those of the request, which are fewer with a path.
+            // The value nests as deep in the request as here, and in the bucket deeper by the path.
             Operation::Merge(patch) => return check_members(patch, self.path.len() + 1, place, faults),
             _ => return Some(()),
         };

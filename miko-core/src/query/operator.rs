@@ -37,7 +37,7 @@ enum Operator {
     Exists(bool),
     /// Whether the value is neither null, absent nor `false`. Zero and an empty text are truthy.
     Truthy(bool),
-    /// `any`: the key is there, also with null.
+    /// `any`: the key is present, even if its value is null.
     Present,
 }
 

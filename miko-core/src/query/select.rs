@@ -127,8 +127,8 @@ impl SelectRequest {
         Self { limit: None, ..select }
     }
 
-    /// Reads conditions, and from `order` the keys `sort`, `sorts` and `limit`, each of them at its place.
-    /// `read_rest` reads the other keys, which may use the same placeholders.
+    /// Reads conditions, and from `order` the keys `sort`, `sorts` and `limit`, whose faults get the place of
+    /// each. `read_rest` reads the other keys, which may use the same placeholders.
     fn read_part(
         conditions: &Map<String, Value>,
         place: &Place<'_>,

@@ -77,7 +77,7 @@ impl Sqlite {
         Ok(Self { entry_maps: Some(entry_maps), ..Self::with_connection(connection, None)? })
     }
 
-    /// Creates empty tables in memory that are those of a file.
+    /// Creates empty tables in memory, with the index entries in tables as in a file.
     #[cfg(test)]
     pub(crate) fn as_in_a_file(is_temporal: bool) -> Result<Self> {
         let connection = Connection::open_in_memory().map_err(sqlite_error)?;

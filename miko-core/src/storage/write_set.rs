@@ -14,7 +14,7 @@ use crate::class::Constraint;
 /// its [`inverse`](Self::inverse) undoes it, or the part of it that was applied.
 ///
 /// A write set changes each row, version, file and so on at most once. It has each unique value at most once.
-/// Adding an entry that is there, and removing one that is not, changes nothing.
+/// Adding an entry that exists, and removing one that does not, changes nothing.
 #[derive(Debug, Clone, Default, PartialEq)]
 pub(crate) struct WriteSet {
     /// Rows of records: inserted, rewritten, or made tombstones.

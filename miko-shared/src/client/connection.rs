@@ -343,7 +343,8 @@ impl Connection {
     }
 
     /// Sends the frame of a call whose answer is expected. Reads while there is no room and no other thread
-    /// reads: else a server that waits for its answers to be read would wait for ever.
+    /// reads: otherwise this thread and a server that waits for its answers to be read would wait for each
+    /// other.
     fn send_expected(
         self: &Arc<Self>,
         id: u64,
@@ -407,7 +408,7 @@ impl Connection {
         Ok(until.is_none_or(|until| Instant::now() < until))
     }
 
-    /// Sends the bytes that there was no room for. Returns whether all of them were sent.
+    /// Sends the bytes that did not fit into the buffer of the socket before. Returns whether all were sent.
     fn flush(&self, unsent: &mut Unsent) -> Result<bool> {
         let result = loop {
             if unsent.is_empty() {

@@ -62,7 +62,7 @@ pub(super) struct Inbox<R, W> {
     /// The streams by handle, each with the frames that its reader has not taken, as they are on the wire.
     streams: HashMap<u64, Vec<u8>>,
     /// The threads that sleep, at most one for each topic: a call has one caller, and a stream one reader.
-    /// The first of them is woken to read when the read half comes back.
+    /// The first of them is woken to read when the read half is returned.
     waiting: Vec<(Topic, W)>,
     /// Why the connection was lost.
     fault: Option<Error>,

@@ -30,7 +30,8 @@ pub(crate) struct SocketTransport {
     /// The surface of the interface, for the handshake.
     surface: &'static Surface,
     calls: CallCounter,
-    /// The connection, unless it was lost or is not opened yet. After a fork it is that of the parent.
+    /// The connection, unless it was lost or is not opened yet. After a fork it is the connection of the
+    /// parent.
     current: Mutex<Option<Arc<Connection>>>,
     /// Held while a connection is opened.
     opening: Exclusive<()>,

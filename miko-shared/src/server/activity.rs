@@ -19,7 +19,7 @@ pub(crate) struct Activity {
     page: SharedMemory<Page>,
     /// The origin of the times in shared memory. The clock of an `Instant` is the same in all processes.
     epoch: Instant,
-    /// The surface of the served interface, with those of its objects.
+    /// The surface of the served interface, with the surfaces of its objects.
     surface: &'static Surface,
     call_deadline: Duration,
 }

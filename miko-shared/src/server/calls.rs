@@ -280,7 +280,7 @@ pub(super) struct CallCount<'m> {
 /// The outcome of the call itself, whatever the hook around it returns.
 #[derive(Default)]
 pub(super) struct AttemptOutcome {
-    /// Whether the answer comes later, also that of a parked call.
+    /// Whether the answer comes later. It does so also for a parked call.
     pub(super) is_pending: bool,
     /// The gate at which the call waits.
     pub(super) parked: Option<ParkedCall>,

@@ -1,5 +1,5 @@
-//! Calls with JSON params, as other protocols make them. They take the same path as those of the socket:
-//! gates, deadlines, the hook of `Uds::around`, and the method that runs is published.
+//! Calls with JSON params, as other protocols make them. They are served like calls of the server's own
+//! socket: gates, deadlines, the hook of `Uds::around`, and the method that runs is published.
 //!
 //! A call waits at a gate, or for an answer that comes later, as a future: other calls run meanwhile.
 
@@ -372,7 +372,8 @@ enum Attempted {
     Parked(ParkedCall),
 }
 
-/// Waits until it is the turn of a parked call, or its time is over: then entering the gate fails by it.
+/// Waits until it is the turn of a parked call, or until its wait has timed out: then entering the gate with
+/// the returned pass fails.
 async fn wait_at_gate(gate: &ParkedCall) {
     let mut timer = pin!(sleep_until(gate.check_time().unwrap_or_else(Instant::now).into()));
     poll_fn(|context| {

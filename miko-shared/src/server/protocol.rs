@@ -169,7 +169,7 @@ impl Listener {
             }
             Self::Tcp(listener) => {
                 let (stream, _) = listener.accept().await?;
-                // Small answers are not held back. A failure makes them slower only.
+                // Sends small answers at once. If this fails, they are only slower.
                 let _ = stream.set_nodelay(true);
                 // The kernel notices a client whose machine is gone, after the time set for the system.
                 let _ = setsockopt(&stream, sockopt::KeepAlive, &true);

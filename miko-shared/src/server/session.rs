@@ -65,7 +65,7 @@ pub(super) struct Parked {
     pub(super) gate: ParkedCall,
 }
 
-/// A parked call whose turn has come, or whose time is over: it is made again.
+/// A parked call whose turn has come, or whose wait has timed out: it is made again.
 pub(super) struct Retry {
     pub(super) frame: Vec<u8>,
     pub(super) arrived: Instant,
@@ -287,7 +287,7 @@ impl Session {
         self.due.push_back(Retry { frame, arrived, passes });
     }
 
-    /// Appends an answer that is there, or refuses the call after its deadline.
+    /// Appends an answer that has arrived, or refuses the call after its deadline.
     fn send_answer(&mut self, handle: u64, answered: Result<()>, outgoing: &mut Outgoing<'_>) {
         let Some(Open::Answer(OpenAnswer { id, answer, .. })) = self.open.remove(&handle) else { return };
         self.pending.remove(&id);
@@ -419,7 +419,7 @@ pub(super) fn no_object(handle: u64) -> Error {
     Error::new(ErrorId::SESSION_GONE, message).with("handle", handle)
 }
 
-/// Drops a value whose `Drop` may be that of an implementation. A panic is logged, and the server goes on.
+/// Drops a value whose `Drop` may be user code. A panic is logged, and the server continues.
 pub(super) fn drop_guarded<T>(value: T) {
     if let Err(panic) = catch_unwind(AssertUnwindSafe(|| drop(value))) {
         warn!(panic = panic_message(&*panic), "dropping an object or a stream panicked");

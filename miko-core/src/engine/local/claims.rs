@@ -69,7 +69,8 @@ impl<T: Storage, V: View> LocalEngine<T, V> {
             let gate = match self.try_claim(&mut request, &mut wait, until) {
                 Ok(Attempt::Done(claimed)) => return Ok(Results::Claimed(claimed)),
                 Ok(Attempt::Waits(gate)) => gate,
-                // The turn to write did not come within its own limit. That of the call is not over.
+                // The wait for the turn to write has timed out, but the wait of the call for a record has
+                // not.
                 Err(error) if error.is(ErrorId::LOCK_TIMEOUT) && Instant::now() < until => {
                     self.store.writers.leave_in_call();
                     continue;

@@ -12,7 +12,7 @@ use crate::target::Target;
 impl<T: Storage> LocalEngine<T> {
     /// Runs `hook` before each record of the target is saved, by whatever way: inside the running write, in
     /// which it reads the database, and may amend or refuse the record. Several hooks run in the order in
-    /// which they were added, from now on. Records that are there already are not affected.
+    /// which they were added, from now on. Existing records are not affected.
     ///
     /// The hook has the name of the function that it is, or in which the closure was written.
     /// [`Hook::named`] gives it another.

@@ -64,7 +64,7 @@ impl Q0Transactions {
         Ok(Results::Transaction { transaction: id }.into())
     }
 
-    /// Calls the transaction without the lock: its calls may come back here.
+    /// Calls the transaction without holding the lock: its calls may need the lock again.
     fn in_transaction<R>(
         &self,
         id: &str,

@@ -77,8 +77,8 @@ impl<T: Storage> SharedStore<T> {
         store
     }
 
-    /// Locks the store for an end, as that of a stream, which cannot fail. In a hook of this store, the end
-    /// is left for the next call.
+    /// Runs a task that must not fail, such as closing a stream, with the store locked. In a hook of this
+    /// store, where locking is refused, the task is left for the next call.
     pub(super) fn do_when_free(&self, task: impl FnOnce(&mut Store<T>) + Send + 'static) {
         match self.lock() {
             Ok(mut store) => task(&mut store),

@@ -2,7 +2,7 @@
 //!
 //! A store that only appends refuses in two places. A request whose action changes or claims records is
 //! refused before it runs. Any other write is refused by its changes: it may not touch a row or a
-//! version of a record that was there when it began. So an import can add records and cannot replace any, and
+//! version of a record that existed when it began. So an import can add records and cannot replace any, and
 //! neither depends on who calls.
 
 use miko_rpc::{Error, ErrorId, Result};
@@ -73,7 +73,7 @@ impl<T: Storage> Store<T> {
         }
     }
 
-    /// Notes which records are there, before a write begins.
+    /// Notes which records exist, before a write begins.
     #[inline]
     pub(super) fn note_last_record(&mut self) {
         if self.access == Access::AppendOnly {

@@ -1,8 +1,8 @@
 //! Claims: a caller has a record to itself, as far as other claims are concerned, until it finishes.
 //!
 //! The table of claims says which claim of a record is the last one, when its lease ends, and how often the
-//! record was claimed. It is stored, and goes back with a write that is undone. A claim is in force until
-//! its lease ends, unless it belongs to a connection that is gone: which connections are there is known only
+//! record was claimed. It is stored, and restored when a write is undone. A claim is in force until
+//! its lease ends, unless it belongs to a connection that has ended: which connections are open is known only
 //! here.
 
 pub(super) mod known;
@@ -78,7 +78,7 @@ impl<T: Storage> Store<T> {
     ///
     /// # Errors
     /// `claim-lost`; `invalid_request`, if the record does not change and its claim would find it again;
-    /// those of an edit and of a delete.
+    /// the errors of an edit and of a delete.
     pub(super) fn finish(&mut self, request: FinishRequest) -> Result<Results> {
         let FinishRequest { claim, effect } = request;
         let id = self.record_of_claim(&claim)?;

@@ -147,7 +147,7 @@ impl Columns {
         });
     }
 
-    /// The paths of the columns that are there for a plan, as JSON; none if one is missing.
+    /// The paths of the columns that a plan would use, as JSON; none if one of the columns does not exist.
     pub(super) fn explain(&self, plan: &Plan<'_>) -> Vec<String> {
         let content = self.0.borrow();
         match Needs::of(plan) {

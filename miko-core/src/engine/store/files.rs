@@ -32,7 +32,7 @@ pub(in crate::engine) struct UnfinishedFile {
     size: u64,
 }
 
-/// A position in a file, from which a reader goes on.
+/// A position in a file, from which a reader continues.
 #[derive(Debug, Clone, Copy, Default)]
 pub(in crate::engine) struct Position {
     /// The index of the stored chunk, from 0.

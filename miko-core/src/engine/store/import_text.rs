@@ -90,8 +90,8 @@ impl<T: Storage> Store<T> {
         Ok(true)
     }
 
-    /// Checks an imported record, and indexes its values. Returns whether it surely has no fault; if not, it
-    /// is to be checked as a value.
+    /// Checks an imported record, and indexes its values. Returns whether it has no fault; if not, or if that
+    /// cannot be judged of the text, it is to be checked as a value.
     pub(super) fn accept_imported(
         &mut self,
         id: RowId,

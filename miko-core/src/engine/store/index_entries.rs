@@ -13,7 +13,7 @@ use crate::storage::ids::{ConstraintId, RowId};
 use crate::storage::write_set::{IndexEntry, WriteSet};
 use crate::uns;
 
-/// A class of a record, and the bucket that it describes: that of its platter, or the shared one.
+/// A class of a record, and the bucket that it describes: the own bucket of its platter, or the shared one.
 pub(super) struct Facet<'r> {
     pub(super) class: &'r str,
     pub(super) bucket: &'r Map<String, Value>,

@@ -154,7 +154,8 @@ impl<T: Storage> Store<T> {
         Ok(window)
     }
 
-    /// The changes from the result that the reader knows to that of the window, as of the commit `seen`.
+    /// The changes from the result that the reader has got to the result in the window, as of the commit
+    /// `seen`.
     fn step_to_window(
         &self,
         watch: &mut Watch,

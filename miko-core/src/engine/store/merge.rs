@@ -93,7 +93,7 @@ impl<T: Storage> Import<'_, T> {
             let after = Row { created_at: version.time, ..last.clone() };
             write.change_row(RowChange::replace(id, last.clone(), after));
         }
-        // The creation of a past version is not stored: it is that of its record.
+        // A past version has no creation time of its own: the record has it.
         write.versions.push(RowChange::insert(id, row(version.time, commit)));
         let definition_state =
             version.state.as_ref().filter(|state| stack::classes(&state.stack).contains(&uns::CLASS));

@@ -188,12 +188,12 @@ fn keys(steps: &[PathStep]) -> Option<Vec<&str>> {
     Some(keys)
 }
 
-/// A part of a condition, if it is there; `None` if it is an error.
+/// A part of a condition, if the condition has it. The outer `None` if the part is an error.
 fn part_if_certain<T>(part: Option<&DeferredResult<T>>) -> Option<Option<&T>> {
     part_or_error(part).ok()
 }
 
-/// A part of a condition, if it is there, or its error.
+/// A part of a condition, if the condition has it, or the error of the part.
 fn part_or_error<T>(part: Option<&DeferredResult<T>>) -> Result<Option<&T>> {
     part.map(|part| part.as_ref().map_err(Clone::clone)).transpose()
 }

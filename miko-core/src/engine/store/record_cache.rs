@@ -63,7 +63,7 @@ impl Weighter<Arc<str>, StoredRecord> for SizeWeighter {
     fn weight(&self, pk: &Arc<str>, record: &StoredRecord) -> u64 {
         let extras = record.extras.as_ref().map_or(0, |extras| extras.as_str().len());
         let instance_pk = record.instance_pk.as_ref().map_or(0, |pk| pk.len());
-        // A shared stack counts with each record, since any of them may be the last to keep it.
+        // A shared stack counts for each record, since any of the records may be the last one that uses it.
         let texts = record.bucket.as_str().len() + record.stack.as_str().len() + extras + instance_pk;
         (OVERHEAD + pk.len() + texts) as u64
     }

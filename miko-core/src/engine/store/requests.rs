@@ -179,7 +179,8 @@ impl<T: Storage> Store<T> {
     }
 }
 
-/// Whether creating a record surely stays below the memory limit, even if every value is indexed.
+/// Whether an upper bound of the size of a new record stays below the memory limit, even if every value is
+/// indexed.
 /// `is_text_within` says whether the text of its bucket has at most so many bytes.
 fn stays_below_memory_limit(is_text_within: impl FnOnce(usize) -> bool) -> bool {
     /// The text of the bucket may take at most this fraction of the limit (1/256).

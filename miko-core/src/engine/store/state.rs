@@ -8,7 +8,7 @@ use crate::engine::store::claims::table::ClaimTable;
 use crate::storage::ids::LastNumbers;
 use crate::timestamp::Timestamp;
 
-/// The state of a store that goes back with a write that is undone. Cloning it is cheap.
+/// The state of a store that is restored when a write is undone. Cloning it is cheap.
 #[derive(Debug, Clone)]
 pub(crate) struct StoreState {
     pub(crate) catalog: Catalog,

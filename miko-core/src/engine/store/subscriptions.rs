@@ -51,7 +51,7 @@ struct Ring {
     /// The sum of their sizes, and the most that it may be, in bytes.
     size: usize,
     max_size: usize,
-    /// All commits after this one are there.
+    /// The ring has all commits after this one.
     floor: CommitSeq,
     /// When it was noticed that there are no subscribers.
     unused_since: Option<Instant>,
@@ -140,7 +140,7 @@ impl Subscriptions {
     /// The changes after a number, of which `last` is the last.
     ///
     /// # Errors
-    /// `changes-expired`, if not all of them are there.
+    /// `changes-expired`, if the ring does not have all of them.
     pub(super) fn missed(
         &self,
         after: i64,

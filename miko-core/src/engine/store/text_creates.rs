@@ -1,8 +1,8 @@
 //! Creates records from buckets that are JSON text, as they were sent.
 //!
-//! Text that surely needs no change and has no fault is stored as it is: it is read once, and no value is
-//! made of it ([decision 0034](../../../../docs/decisions/0034-buckets-as-text.md)). Any other text is read
-//! as a value, and takes the path of every `create`.
+//! Text that is known to need no change and to have no fault is stored as it is: it is read once, and no
+//! value is made of it ([decision 0034](../../../../docs/decisions/0034-buckets-as-text.md)). Any other text
+//! is read as a value, and takes the path of every `create`.
 
 use std::sync::Arc;
 

@@ -42,7 +42,7 @@ impl TransactionObjects {
     /// Adds an idle object.
     ///
     /// # Errors
-    /// `storage-full`, if too many are there.
+    /// `storage-full`, if there are too many.
     pub(super) fn add(&mut self, parent: Option<TransactionId>) -> Result<TransactionId> {
         if self.objects.len() >= MAX_OBJECTS {
             return Err(too_many_open("transactions", MAX_OBJECTS));

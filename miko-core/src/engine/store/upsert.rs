@@ -37,7 +37,8 @@ impl<T: Storage> Store<T> {
     ///
     /// # Errors
     /// `class-not-found`; `invalid_request` for a key that fits no constraint, or a bucket that contradicts
-    /// it; `unique-violation`, if a record of another class has the key; those of a create and of an edit.
+    /// it; `unique-violation`, if a record of another class has the key; the errors of a create and of an
+    /// edit.
     pub(super) fn upsert(&mut self, upsert: UpsertRequest) -> Result<Results> {
         let UpsertRequest { class, key, bucket, edits } = upsert;
         let key = self.read_key(&class, key)?;

@@ -14,7 +14,7 @@ use crate::timestamp::Timestamp;
 /// Facts about claims that are kept in this process only.
 #[derive(Debug)]
 pub(crate) struct KnownClaims {
-    /// The claims whose connections are there, with their selects.
+    /// The claims whose connections are open, with their selects.
     pub(super) connected: HashMap<String, SelectRequest>,
     /// The claims that belong to connections and have begun since they were taken last.
     pub(super) begun: Vec<String>,

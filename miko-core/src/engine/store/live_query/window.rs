@@ -20,7 +20,7 @@ const MAX_SINGLE_CHANGES: usize = 64;
 pub(super) struct Found {
     pub(super) row: RowId,
     /// A hash of all that a reader sees of it. A commit number would not do: a merge changes `created_at`
-    /// without one, and an import may store what was there.
+    /// without one, and an import may store an unchanged record.
     content: u64,
     pub(super) pk: Box<str>,
     sort_values: SortValues,

@@ -316,8 +316,8 @@ proptest! {
 #[test]
 fn a_call_that_is_lost_in_part_says_how_many_of_its_writes_are_committed() {
     // The writes of each call; whether its first is committed early, as by a stream; which commits fail at
-    // the end: that of the group, then those of the writes one by one. Then what is expected: the first call
-    // that has failed, and how many of its writes are committed.
+    // the end: the commit of the group, then the commits of the writes one by one. Then what is expected: the
+    // first call that has failed, and how many of its writes are committed.
     type Case = (&'static [usize], bool, &'static [bool], usize, Option<usize>);
     let cases: [Case; 3] = [
         (&[1, 3], false, &[true, false, false, false, true], 1, Some(2)),
