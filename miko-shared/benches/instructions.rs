@@ -21,13 +21,13 @@ use miko_shared::wire::message::{Answer, Incoming};
 use serde::Serialize;
 use serde_json::{Value, json};
 
-/// Records that are there from the start.
+/// The number of records before the first call.
 const RECORDS: usize = 2000;
 
-/// A path, as it is called for the `i`th time.
+/// Makes the `i`th call of a path.
 type Path = fn(&mut Store, usize) -> Result<(), BoxError>;
 
-/// What is called, by its name.
+/// The measured paths by their names.
 const PATHS: &[(&str, Path)] = &[
     ("record_by_pk", |store, i| done(store.engine.record_by_pk(&store.pks[i % RECORDS])?)),
     ("record_by_pk without a record cache", |store, i| {
@@ -45,7 +45,7 @@ const PATHS: &[(&str, Path)] = &[
         done(store.engine.q0(creation(RECORDS + i))?)
     }),
     ("find", |store, i| done(store.engine.q0(find(i))?)),
-    // From its tenth call on, this and the next take their values from columns.
+    // From the tenth call on, this path and the next one read values from columns.
     ("find, the last 10 by another field", |store, i| {
         let mut select = find(i);
         select["sort"] = json!(["serial", {"reverse": true}]);
@@ -114,7 +114,7 @@ const PATHS: &[(&str, Path)] = &[
     }),
 ];
 
-/// Nobody looks at the answer, and the compiler must not know.
+/// Discards an answer, and keeps the compiler from optimizing the call away.
 fn done<T>(answer: T) -> Result<(), BoxError> {
     black_box(answer);
     Ok(())
@@ -125,7 +125,7 @@ struct Store {
     /// A proxy whose calls the engine serves.
     proxy: MikobaseClient,
     pks: Vec<String>,
-    /// A subscription that does not match.
+    /// A subscription that matches no record.
     changes: Option<Stream<Change>>,
     /// Texts to import, each of other records.
     worldlets: Vec<String>,
@@ -155,7 +155,7 @@ impl Item {
     }
 }
 
-/// What client and server do for a call, but for the socket.
+/// The work of client and server for a call, without a socket.
 struct InProcess {
     engine: Arc<dyn Engine>,
     buffers: Mutex<Buffers>,
@@ -184,7 +184,8 @@ fn main() -> Result<(), BoxError> {
     Ok(())
 }
 
-/// Callgrind writes its counts and begins anew where this is called.
+/// `benches/instructions.py` tells callgrind to write its counts and reset them at each call of this
+/// function.
 #[inline(never)]
 fn end_part() {
     black_box(());
@@ -217,7 +218,7 @@ impl Store {
         })
     }
 
-    /// Writes a worldlet for each import. This is no part of what is counted.
+    /// Writes a worldlet for each import, in the first, uncounted call.
     fn write_worldlets(&mut self) {
         const IMPORTS: usize = 50;
         if self.worldlets.is_empty() {
@@ -233,7 +234,7 @@ impl CallTransport for InProcess {
         read: &mut dyn FnMut(&[u8]) -> Result<(), Error>,
     ) -> Result<(), Error> {
         const LIMIT: usize = 8 << 20;
-        let broken = || Error::new(ErrorId::INTERNAL, "half a frame came");
+        let broken = || Error::new(ErrorId::INTERNAL, "a frame is incomplete or malformed");
         let mut buffers = self.buffers.lock().map_err(|_| broken())?;
         let Buffers { request: sent, answer, received } = &mut *buffers;
         sent.clear();
@@ -253,7 +254,7 @@ impl CallTransport for InProcess {
     }
 }
 
-/// In place of a socket.
+/// Moves bytes into a buffer, in place of a socket.
 fn carry(bytes: &[u8], buffer: &mut FrameBuffer) {
     let mut sent = 0;
     while sent < bytes.len() {

@@ -3,7 +3,7 @@
 use miko_core::ErrorId;
 use serde_json::{Value, json};
 
-use crate::classed::{create, db, define, rules_broken};
+use crate::class_support::{create, db, define, rules_broken};
 
 #[test]
 fn a_definition_that_is_not_well_formed_is_refused_with_every_fault() {

@@ -175,25 +175,25 @@ fn large_texts_survive() {
 /// Names of fields are data too: in definitions, indexes, references and pointers.
 #[test]
 fn any_string_is_the_name_of_a_field() {
-    use crate::classed;
+    use crate::class_support;
     let names =
         ["", "a.b", "a/b~c", "\"", "'; DROP TABLE record; --", "$.x[0]", "\u{0}", "🖖", " ", "null", "class"];
     for name in names.into_iter().chain(STRINGS) {
-        let db = classed::db();
+        let db = class_support::db();
         let fields = json!({
             name: {"class": "hash", "fields": {name: {"unique": true}}},
             format!("{name}2"): {"index": true},
             format!("{name}3"): {"class": "puck.uno/reference", "on_delete": "restrict"},
         });
-        classed::define(
+        class_support::define(
             &db,
             json!({"name": "a.b/c", "fields": fields, "uniques": [[[name, name], format!("{name}2")]]}),
         )
         .unwrap();
-        let target = classed::create(&db, "a.b/d", json!({})).unwrap();
+        let target = class_support::create(&db, "a.b/d", json!({})).unwrap();
         let bucket = json!({name: {name: name}, format!("{name}2"): name, format!("{name}3"): target});
-        let pk = classed::create(&db, "a.b/c", bucket.clone()).unwrap();
-        assert_eq!(classed::create(&db, "a.b/c", bucket).unwrap_err().items().len(), 2, "{name:?}");
+        let pk = class_support::create(&db, "a.b/c", bucket.clone()).unwrap();
+        assert_eq!(class_support::create(&db, "a.b/c", bucket).unwrap_err().items().len(), 2, "{name:?}");
         assert_eq!(db.by_path("a.b/c", json!([name, name, name])), [pk.as_str()]);
         assert_eq!(db.by_path("a.b/c", json!([format!("{name}2"), name])), [pk.as_str()]);
         let error = db.delete(&target).unwrap_err();
@@ -208,19 +208,19 @@ fn any_string_is_the_name_of_a_field() {
 
 #[test]
 fn large_values_and_many_keys_are_indexed_and_validated_like_others() {
-    use crate::classed;
-    let db = classed::db();
+    use crate::class_support;
+    let db = class_support::db();
     let fields =
         json!({"text": {"class": "string", "unique": true, "min_length": 1 << 20}, "many": {"index": true}});
-    classed::define(&db, json!({"name": "a.b/c", "fields": fields})).unwrap();
+    class_support::define(&db, json!({"name": "a.b/c", "fields": fields})).unwrap();
     let text = "ä".repeat(1 << 20);
     let many: Vec<u32> = (0..10_000).collect();
     let keys: serde_json::Map<String, Value> = (0..10_000).map(|n| (format!("key {n}"), json!(n))).collect();
-    let pk = classed::create(&db, "a.b/c", json!({"text": text, "many": many, "keys": keys})).unwrap();
-    assert!(classed::create(&db, "a.b/c", json!({"text": text})).is_err());
+    let pk = class_support::create(&db, "a.b/c", json!({"text": text, "many": many, "keys": keys})).unwrap();
+    assert!(class_support::create(&db, "a.b/c", json!({"text": text})).is_err());
     assert_eq!(db.by_path("a.b/c", json!(["text", text])), [pk.as_str()]);
     assert_eq!(db.by_path("a.b/c", json!(["many", many])), [pk.as_str()]);
-    let error = classed::create(&db, "a.b/c", json!({"text": "x".repeat(1000)})).unwrap_err();
+    let error = class_support::create(&db, "a.b/c", json!({"text": "x".repeat(1000)})).unwrap_err();
     assert!(error.to_string().len() < 1000, "an error does not repeat what it refuses: {error}");
 }
 

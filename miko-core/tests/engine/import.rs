@@ -4,7 +4,7 @@ use miko_core::{Error, Imported, Result};
 use proptest::prelude::*;
 use serde_json::{Value, json};
 
-use crate::classed::{Db, create, db, define, non_temporal};
+use crate::class_support::{Db, create, db, define, non_temporal};
 use crate::support::{cases, export};
 
 fn import(db: &Db, worldlet: &str) -> Result<Imported> {
@@ -377,7 +377,7 @@ proptest! {
             create(&original, "x.y/z", Value::Object(members.into_iter().collect())).unwrap();
         }
         let worldlet = export(&original.0);
-        let copy = crate::classed::db();
+        let copy = crate::class_support::db();
         import(&copy, &worldlet).unwrap();
         prop_assert_eq!(export(&copy.0), worldlet);
     }

@@ -4,7 +4,7 @@ use serde_json::{Value, json};
 
 use crate::support::{Local, sqlite};
 
-use crate::classed::{Db, create, db, define};
+use crate::class_support::{Db, create, db, define};
 
 fn officers() -> Db {
     officers_in(db())

@@ -10,7 +10,7 @@ mod change_limits;
 mod changes;
 mod chosen_pks;
 mod claims;
-mod classed;
+mod class_support;
 mod classes;
 mod columns;
 mod commits;

@@ -3,7 +3,7 @@
 use miko_core::{Engine, ErrorId, MikobaseExt, WorldletEngine};
 use serde_json::{Value, json};
 
-use crate::classed::{Db, db, define, rules_broken};
+use crate::class_support::{Db, db, define, rules_broken};
 use crate::support::{ids, sqlite_in_memory};
 
 /// A database with addresses, which have a zip, and stations, which are addresses with a dock.

@@ -55,7 +55,7 @@ fn write(db: &dyn Engine, request: Value) {
 
 /// Checks that the state is equal after export, import, merge and reopening.
 #[track_caller]
-fn travels(db: Box<dyn Engine>, path: Option<String>, temporal: bool) {
+fn check_round_trips(db: Box<dyn Engine>, path: Option<String>, temporal: bool) {
     let text = exported(&*db);
     let schema = db.export_schema().unwrap();
     drop(db);
@@ -72,12 +72,12 @@ fn travels(db: Box<dyn Engine>, path: Option<String>, temporal: bool) {
         }
     }
     let Some(path) = path else { return };
-    let again: Box<dyn Engine> = match path.ends_with(".db") {
+    let reopened: Box<dyn Engine> = match path.ends_with(".db") {
         true => Box::new(open_sqlite(&path, Mode::ReadWrite).unwrap()),
         false => Box::new(WorldletEngine::open(&path, Mode::ReadWrite).unwrap()),
     };
-    assert_eq!(exported(&*again), text);
-    assert_eq!(again.export_schema().unwrap(), schema);
+    assert_eq!(exported(&*reopened), text);
+    assert_eq!(reopened.export_schema().unwrap(), schema);
 }
 
 #[test]
@@ -96,7 +96,7 @@ fn a_name_that_was_given_up_can_be_taken_by_another_definition() {
                     db.delete(&q).unwrap();
                 }
                 db.update(&p, &json!({"name": "a.b/q"})).unwrap();
-                travels(db, path, temporal);
+                check_round_trips(db, path, temporal);
             }
         }
     }
@@ -134,9 +134,9 @@ enum NameStep {
 fn step() -> impl Strategy<Value = NameStep> {
     prop_oneof![
         (0..3_u8).prop_map(NameStep::Define),
-        (0..4_usize, 0..3_u8).prop_map(|(of, name)| NameStep::Rename(of, name)),
+        (0..4_usize, 0..3_u8).prop_map(|(definition, name)| NameStep::Rename(definition, name)),
         (0..4_usize).prop_map(NameStep::Delete),
-        (0..4_usize, 0..3_u8).prop_map(|(of, name)| NameStep::Swap(of, name)),
+        (0..4_usize, 0..3_u8).prop_map(|(definition, name)| NameStep::Swap(definition, name)),
     ]
 }
 
@@ -158,19 +158,19 @@ proptest! {
                     NameStep::Define(name) => {
                         pks.extend(db.q0(create(name)).and_then(miko_core::Response::into_pk));
                     }
-                    NameStep::Rename(of, name) => {
-                        let Some(pk) = pks.get(*of) else { continue };
+                    NameStep::Rename(definition, name) => {
+                        let Some(pk) = pks.get(*definition) else { continue };
                         write(&*db, json!({"action": "update", "pk": pk, "bucket": named(name)}));
                     }
-                    NameStep::Delete(of) => drop(pks.get(*of).map(|pk| write(&*db, delete(pk)))),
-                    // In one transaction, and so with one time.
-                    NameStep::Swap(of, name) => {
-                        let Some(pk) = pks.get(*of) else { continue };
+                    NameStep::Delete(definition) => drop(pks.get(*definition).map(|pk| write(&*db, delete(pk)))),
+                    // Both in one transaction, and so with the same time.
+                    NameStep::Swap(definition, name) => {
+                        let Some(pk) = pks.get(*definition) else { continue };
                         let _ = db.batch(vec![delete(pk), create(name)], true);
                     }
                 }
             }
-            travels(db, path, temporal);
+            check_round_trips(db, path, temporal);
         }
     }
 }
@@ -196,7 +196,7 @@ fn two_definitions_of_a_name_that_overlap_in_time_are_refused() {
     ];
     for (versions, fault) in cases {
         let entries = versions.iter().enumerate();
-        let entries = entries.map(|(at, (pk, year, name))| (at.to_string(), version(pk, *year, *name)));
+        let entries = entries.map(|(index, (pk, year, name))| (index.to_string(), version(pk, *year, *name)));
         let worldlet = json!({"history": entries.collect::<serde_json::Map<_, _>>()});
         for db in empty(true) {
             let before = exported(&*db);

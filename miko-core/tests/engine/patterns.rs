@@ -3,7 +3,7 @@
 use miko_core::ErrorId;
 use serde_json::{Value, json};
 
-use crate::classed::{create, db, define, rules_broken};
+use crate::class_support::{create, db, define, rules_broken};
 
 fn matches(pattern: &str) -> Value {
     json!({"path": ["a", {"matches": pattern}]})

@@ -3,7 +3,7 @@
 use proptest::prelude::*;
 use serde_json::{Map, Value, json};
 
-use crate::classed::{Db, db, define, rules_broken};
+use crate::class_support::{Db, db, define, rules_broken};
 use crate::support::cases;
 
 /// A database with classes that set defaults, collapse, set defaults in defaults of others, and check.

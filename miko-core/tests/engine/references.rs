@@ -3,7 +3,7 @@
 use miko_core::ErrorId;
 use serde_json::{Value, json};
 
-use crate::classed::{Db, create, db, define};
+use crate::class_support::{Db, create, db, define};
 
 fn fleet() -> Db {
     let db = db();

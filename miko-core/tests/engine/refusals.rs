@@ -4,7 +4,7 @@
 use miko_core::{Error, ErrorId};
 use serde_json::{Value, json};
 
-use crate::classed::{Db, create, db, define};
+use crate::class_support::{Db, create, db, define};
 
 /// The ids of all faults, each once, in alphabetical order.
 fn kinds(error: &Error) -> Vec<&str> {
@@ -110,7 +110,7 @@ fn a_definition_that_no_value_can_satisfy_is_refused_in_each_form_of_a_worldlet(
         ),
     ];
     for (worldlet, pointer) in forms {
-        let db = crate::classed::non_temporal();
+        let db = crate::class_support::non_temporal();
         let import = |trust| db.0.read_worldlet(&mut worldlet.as_bytes(), trust);
         let error = import(false).unwrap_err();
         assert_eq!(error.items()[0].details["pointer"], pointer, "{worldlet}: {error}");

@@ -6,7 +6,7 @@ use miko_core::backend::Mode;
 use miko_core::{Engine, ErrorId, Mikobase, MikobaseExt};
 use serde_json::{Value, json};
 
-use crate::classed::{create, db, define, rules_broken};
+use crate::class_support::{create, db, define, rules_broken};
 use crate::support::{export, open_sqlite, sqlite_in_memory};
 
 #[test]

@@ -3,7 +3,7 @@
 use miko_core::{ErrorId, SchemaChanges};
 use serde_json::{Value, json};
 
-use crate::classed::{create, db, define, rules_broken};
+use crate::class_support::{create, db, define, rules_broken};
 
 fn changes(created: &[&str], updated: &[&str], unchanged: &[&str]) -> SchemaChanges {
     let owned = |names: &[&str]| names.iter().map(ToString::to_string).collect();
@@ -23,7 +23,7 @@ fn missing_classes_are_created_different_ones_updated_and_others_stay() {
     assert_eq!(rules_broken(&create(&db, "a.b/child", json!({"n": "x"})).unwrap_err()), ["class"]);
 
     let before = db.0.export_schema().unwrap();
-    let times = |db: &crate::classed::Db| -> Vec<String> {
+    let times = |db: &crate::class_support::Db| -> Vec<String> {
         db.by_class("puck.uno/class").iter().map(|record| record.updated_at.to_string()).collect()
     };
     let written = times(&db);
@@ -50,7 +50,7 @@ fn an_export_imports_to_the_same_schema() {
             r#""a.b/child":{"name":"a.b/child","inherits":["a.b/parent"]}}}"#
         )
     );
-    let other = crate::classed::db();
+    let other = crate::class_support::db();
     other.0.import_schema(schema.clone()).unwrap();
     assert_eq!(other.0.export_schema().unwrap(), schema);
 }

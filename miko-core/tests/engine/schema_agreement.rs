@@ -5,7 +5,7 @@ use proptest::prelude::*;
 use proptest::sample::select;
 use serde_json::{Map, Value, json};
 
-use crate::classed::{db, define};
+use crate::class_support::{db, define};
 use crate::schemas::JsonSchema;
 use crate::support::cases;
 

@@ -3,7 +3,7 @@
 use miko_core::ErrorId;
 use serde_json::{Value, json};
 
-use crate::classed::{Db, create, db, define, rules_broken};
+use crate::class_support::{Db, create, db, define, rules_broken};
 
 fn officers() -> Db {
     let db = db();
@@ -127,7 +127,7 @@ fn a_class_is_indexed_when_it_begins_to_inherit_a_unique_field() {
 
 #[test]
 fn a_violated_unique_value_is_reported_with_the_other_faults() {
-    for db in [db(), crate::classed::non_temporal()] {
+    for db in [db(), crate::class_support::non_temporal()] {
         let fields = json!({"n": {"class": "number"}, "serial": {"unique": true}});
         define(&db, json!({"name": "a.b/c", "fields": fields})).unwrap();
         create(&db, "a.b/c", json!({"serial": 1})).unwrap();

@@ -2,7 +2,7 @@
 
 use serde_json::{Value, json};
 
-use crate::classed::{create, db, define, rules_broken};
+use crate::class_support::{create, db, define, rules_broken};
 
 /// A field definition with valid values, and invalid values with the violated rules.
 struct Case {

@@ -29,9 +29,9 @@ type MethodKey = (&'static str, &'static str);
 #[derive(Debug, Clone, Default)]
 #[non_exhaustive]
 pub struct MethodCount {
-    /// How often each outcome has come about.
+    /// How often each outcome has occurred.
     pub outcomes: Vec<(CallOutcome, u64)>,
-    /// How long the thread of the server has run them.
+    /// For how long the thread of the server has run these calls.
     pub time: Duration,
 }
 
@@ -63,9 +63,10 @@ pub struct Traffic {
 pub(super) struct OpenConnection(Rc<Metrics>, fn(&Metrics) -> &Traffic);
 
 impl Metrics {
-    /// Calls `see` with each method that was called: the names of its interface and of itself, and the count.
-    pub fn each_method(&self, mut see: impl FnMut(&str, &str, &MethodCount)) {
-        self.calls.borrow().iter().for_each(|((interface, method), count)| see(interface, method, count));
+    /// Calls `visit` for each method that was called, with the name of the interface, that of the method, and
+    /// the count.
+    pub fn each_method(&self, mut visit: impl FnMut(&str, &str, &MethodCount)) {
+        self.calls.borrow().iter().for_each(|((interface, method), count)| visit(interface, method, count));
     }
 
     /// Counts a call that has ended.

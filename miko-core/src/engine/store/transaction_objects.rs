@@ -34,7 +34,7 @@ pub(super) enum ObjectState {
     /// Its next call begins a transaction.
     Idle,
     Open,
-    /// Its transaction was rolled back from outside.
+    /// Its transaction was rolled back by something else than its own calls, for this reason.
     Invalidated(Error),
 }
 
@@ -57,7 +57,7 @@ impl TransactionObjects {
         self.objects.remove(&id);
     }
 
-    /// Sets the state of objects, of those that are still there.
+    /// Sets the state of objects. Ids of removed objects are ignored.
     pub(super) fn set(
         &mut self,
         ids: impl IntoIterator<Item = TransactionId>,
@@ -73,7 +73,8 @@ impl TransactionObjects {
     /// The object with an id.
     ///
     /// # Errors
-    /// `transaction-invalidated`, if it is a dropped one, which was around another.
+    /// `transaction-invalidated`, if the object was dropped: only objects that are nested in it still name
+    /// it.
     pub(super) fn get(&self, id: TransactionId) -> Result<&TransactionObject> {
         self.objects.get(&id).ok_or_else(|| {
             let message = "the transaction around this one has been dropped";
@@ -90,7 +91,7 @@ impl TransactionObjects {
         Ok(self.get(root)?.opening.clone())
     }
 
-    /// The object at the root, and those down to `id`.
+    /// The objects from the root down to `id`.
     pub(super) fn path_to(&self, id: TransactionId) -> Result<Vec<TransactionId>> {
         let mut path = vec![id];
         while let Some(parent) = self.get(path[path.len() - 1])?.parent {
