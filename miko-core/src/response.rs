@@ -41,10 +41,10 @@ pub enum Results {
         pk: String,
         /// Its new `updated_at`.
         updated_at: Timestamp,
-        /// What the edits have read, replaced or made, in their order: the value before for `set`, `default`,
-        /// `remove`, `merge` and `test`; the sum for `increment`; the new number of elements for `push` and
-        /// `unshift`; the element for `pop` and `shift`; whether the array has changed for `add` and
-        /// `discard`. An absent value is null.
+        /// The value that each edit has read, replaced or made, in their order: the value before for `set`,
+        /// `default`, `remove`, `merge` and `test`; the sum for `increment`; the new number of elements for
+        /// `push` and `unshift`; the element for `pop` and `shift`; whether the array has changed for `add`
+        /// and `discard`. An absent value is null.
         #[serde(deserialize_with = "json::reader::values")]
         values: Vec<Value>,
     },
@@ -131,7 +131,7 @@ impl Response {
         }
     }
 
-    /// The values of an `edit` or `upsert`: what each edit has read, replaced or made.
+    /// The values of an `edit` or `upsert`, one for each edit: see [`Results::Edited`].
     ///
     /// # Errors
     /// `invalid_request` for every other request.

@@ -26,7 +26,7 @@ enum Call {
         n: Option<Value>,
         to: Option<Nth>,
     },
-    /// Names `n` and `to`, and leaves the one that is `None`.
+    /// Changes `n` and `to`; `None` leaves the field unchanged.
     Patch {
         record: Nth,
         n: Option<Value>,
@@ -198,7 +198,8 @@ struct Model {
 struct ModelRecord {
     class: &'static str,
     n: Option<Value>,
-    /// The referenced record. A reference to a record that did not exist yet is dangling for ever.
+    /// The referenced record. `Err` if it did not exist yet: the reference has the pk of no record, also
+    /// later.
     to: Option<Result<Nth, Nth>>,
     active: bool,
     versions: usize,
@@ -213,8 +214,8 @@ impl ModelRecord {
 type Outcome = Result<(), ErrorId>;
 
 impl Model {
-    /// Makes a call. A failed call changes nothing.
-    fn make(&mut self, call: &Call) -> Outcome {
+    /// Runs a call on the model. A failed call changes nothing.
+    fn run(&mut self, call: &Call) -> Outcome {
         let before = self.clone();
         let calls = match call {
             Call::Batch(calls) => &calls[..],
@@ -223,18 +224,18 @@ impl Model {
         // In a batch that may free values, they are compared at its end.
         let is_batch = matches!(call, Call::Batch(_));
         self.compares_at_end = is_batch && calls.iter().any(|call| !matches!(call, Call::Create { .. }));
-        let made = calls
+        let outcome = calls
             .iter()
-            .try_for_each(|call| self.make_one(call, before.records.len()))
+            .try_for_each(|call| self.run_one(call, before.records.len()))
             .and_then(|()| self.check_at_end(&before));
-        if made.is_err() {
+        if outcome.is_err() {
             *self = before;
         }
-        made
+        outcome
     }
 
-    /// Makes a call in which the first `known` records can be referenced.
-    fn make_one(&mut self, call: &Call, known: usize) -> Outcome {
+    /// Runs a call that is no batch. Only the first `known` records can be referenced in it.
+    fn run_one(&mut self, call: &Call, known: usize) -> Outcome {
         let name = |nth: Nth| if nth < known { Ok(nth) } else { Err(nth) };
         match call {
             Call::Create { class, n, to } => {
@@ -369,8 +370,8 @@ impl Pair {
         }
     }
 
-    /// Makes a call of the database and keeps the pks of created records.
-    fn make(&mut self, call: &Call) -> Outcome {
+    /// Runs a call on the database, and keeps the pks of created records.
+    fn run(&mut self, call: &Call) -> Outcome {
         let id = |error: &miko_core::Error| error.items()[0].id.clone();
         let calls = match call {
             Call::Define(rule) => {
@@ -435,7 +436,7 @@ impl Pair {
             let to = record.to.map(|to| ("to".to_owned(), pk(to).into()));
             Value::Object(n.chain(to).collect())
         };
-        active.map(|(record, own)| json!([own, bucket(record)])).collect()
+        active.map(|(record, pk)| json!([pk, bucket(record)])).collect()
     }
 }
 
@@ -444,8 +445,8 @@ proptest! {
     fn a_script_has_the_same_outcome_as_the_model(script in prop::collection::vec(call(), 1..25)) {
         let mut pair = Pair::new();
         for call in &script {
-            let expected = pair.model.make(call);
-            let found = pair.make(call);
+            let expected = pair.model.run(call);
+            let found = pair.run(call);
             prop_assert_eq!(found, expected, "{:?}", call);
             pair.check();
         }

@@ -13,7 +13,7 @@ use crate::storage::{Storage, corruption};
 impl<T: Storage> Store<T> {
     /// The record with a pk, if it is active.
     pub(in crate::engine) fn record(&self, pk: &str) -> Result<Option<Record>> {
-        Ok(self.numbered_record(pk)?.map(|(_, record)| record))
+        Ok(self.record_with_row_id(pk)?.map(|(_, record)| record))
     }
 
     /// The records with these pks, in their order. Fails if they exceed the size limit of the answer.
@@ -38,7 +38,7 @@ impl<T: Storage> Store<T> {
             if is_repeated {
                 continue;
             }
-            if let Some((id, record)) = self.numbered_record(pk)? {
+            if let Some((id, record)) = self.record_with_row_id(pk)? {
                 self.answer.charge_record(&record)?;
                 records.push((id, record));
             }
@@ -48,15 +48,16 @@ impl<T: Storage> Store<T> {
     }
 
     /// As [`record`](Self::record), with the id of its row.
-    fn numbered_record(&self, pk: &str) -> Result<Option<(RowId, Record)>> {
-        let numbered = |record: &StoredRecord| (record.id, record.to_record(pk));
+    fn record_with_row_id(&self, pk: &str) -> Result<Option<(RowId, Record)>> {
+        let with_row_id = |record: &StoredRecord| (record.id, record.to_record(pk));
+        // A caller outside the open transaction reads the committed state: the pre-images of changed records.
         if let Some(user) = self.transaction.user()
             && !user.is_serving
             && let Some(committed) = user.pre_image(pk)
         {
-            return Ok(committed.map(numbered));
+            return Ok(committed.map(with_row_id));
         }
-        self.with_record(pk, numbered)
+        self.with_record(pk, with_row_id)
     }
 
     /// Calls `read` with the record of a pk, if it is active, as storage has it.
@@ -95,7 +96,7 @@ impl<T: Storage> Store<T> {
         if let Some(found) = self.record_cache.get_row(id, &read) {
             return Ok(Some(found));
         }
-        let row = self.storage.row(id)?.ok_or_else(|| corruption("a row that is not there"))?;
+        let row = self.storage.row(id)?.ok_or_else(|| corruption("there is no such row"))?;
         let pk = row.pk.clone();
         let Some(record) = StoredRecord::of(id, row) else { return Ok(None) };
         Ok(Some(read(&pk, &self.cached(&pk, record))))
