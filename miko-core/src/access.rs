@@ -1,6 +1,6 @@
-//! Which writes a database takes from its callers.
+//! Which writes a database accepts from its callers.
 
-/// Which writes a database takes from its callers: see [`Engine::restrict`](crate::Engine::restrict).
+/// Which writes a database accepts from its callers: see [`Engine::restrict`](crate::Engine::restrict).
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Access {
     /// None: each is refused with `read-only-connection`.

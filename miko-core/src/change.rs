@@ -111,14 +111,14 @@ pub struct ChangeOptions {
     /// Resumes after the transaction with this number ([`Change::seq`]), if the server still has all changes
     /// since.
     pub after: Option<i64>,
-    /// Tells of records that leave the set.
+    /// Reports records that leave the set, too.
     pub leaving: bool,
     /// Begins with the records that are in the set now. It excludes `after`.
     pub snapshot: bool,
 }
 
 impl ChangeOptions {
-    /// Begins with the records that are in the set now, and tells of those that leave it: what a replica
+    /// Begins with the records that are in the set now, and reports those that leave it: what a replica
     /// needs.
     pub fn snapshot() -> Self {
         Self { snapshot: true, leaving: true, ..Self::default() }
@@ -129,7 +129,7 @@ impl ChangeOptions {
         Self { after: Some(seq), ..Self::default() }
     }
 
-    /// Tells of records that leave the set.
+    /// Reports records that leave the set, too.
     #[must_use]
     pub fn leaving(self) -> Self {
         Self { leaving: true, ..self }
@@ -147,8 +147,8 @@ impl ChangeOptions {
 /// ```
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct ChangeLimits {
-    /// The approximate size in bytes of the last changes, which are kept for those who resume: 16 MiB at
-    /// first. With a memory limit of the process it is at most a sixteenth of that.
+    /// The approximate size in bytes of the last changes, which are kept for subscribers that resume: 16 MiB
+    /// by default. With a memory limit of the process it is at most a sixteenth of that.
     pub ring: usize,
     /// The approximate size in bytes of the changes that a subscriber has not read yet: 4 MiB by default, and
     /// at most half of the largest answer. Beyond it the oldest are left out, and the subscriber gets the

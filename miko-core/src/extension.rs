@@ -276,13 +276,12 @@ pub trait MikobaseExt: Mikobase {
         self.select_stream(as_select(query.into()))
     }
 
-    /// Runs a block in a transaction: what it writes through `tx` takes effect together when it calls
+    /// Runs a block in a transaction: its writes through `tx` take effect together when it calls
     /// `tx.commit()`. A block that ends without that is rolled back, whether it returns, fails or panics.
     ///
     /// `tx` is a Mikobase as well, so `tx.transaction(…)` nests: what the inner block has committed becomes a
     /// part of the outer transaction. [`exit`](Transaction::exit) leaves all blocks. A write of this thread
-    /// past
-    /// `tx` is refused, with `transaction-open`.
+    /// that is not made through `tx` is refused, with `transaction-open`.
     ///
     /// ```
     /// use miko_core::{ErrorId, MikobaseExt, SqliteEngine, Transaction};

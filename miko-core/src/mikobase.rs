@@ -58,7 +58,8 @@ pub trait Mikobase: Send + Sync {
     fn by_class(&self, class: &str) -> Result<Records>;
 
     /// Returns the records with these pks, in the same order: `None` for one that does not exist or was
-    /// deleted. It answers what as many calls of [`record_by_pk`](Self::record_by_pk) would, at one time.
+    /// deleted. It returns the same as one call of [`record_by_pk`](Self::record_by_pk) for each, all at the
+    /// same time.
     ///
     /// # Errors
     /// `request-too-large` for more than [`MAX_BATCH_REQUESTS`](crate::MAX_BATCH_REQUESTS) pks, or if the
@@ -238,7 +239,7 @@ pub trait Mikobase: Send + Sync {
     fn changes(&self, target: Target, options: ChangeOptions) -> Result<Stream<Change>>;
 
     /// The result of a select, and what changes in it from now on.
-    /// [`watch`](crate::MikobaseExt::watch) keeps the result, and says what a step is.
+    /// [`watch`](crate::MikobaseExt::watch) keeps the result, and explains what a step is.
     ///
     /// It begins with the records of the result in their order (`present`), and `synced`. Then each commit
     /// that changes the result makes a step: the changes by which the result becomes that of the select at
@@ -290,9 +291,9 @@ pub trait Mikobase: Send + Sync {
 /// ```
 ///
 /// # Errors
-/// Any call fails with `transaction-invalidated` if the transaction was rolled back from outside, as when it
-/// was idle for too long ([`TransactionLimits`](crate::TransactionLimits)), and with `lock-timeout` if its
-/// turn did not come in time.
+/// Any call fails with `transaction-invalidated` if the transaction was rolled back, but not by its owner, as
+/// when it was idle for too long ([`TransactionLimits`](crate::TransactionLimits)), and with `lock-timeout`
+/// if its turn did not come in time.
 #[mikobase_interface(crate = crate, schema(feature = "schema"))]
 pub trait Transaction: Mikobase {
     /// Commits what was written, with the nested transactions that are open. The next call begins another

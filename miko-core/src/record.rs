@@ -10,7 +10,7 @@ use crate::json::{self, Object, serialize_raw};
 use crate::timestamp::Timestamp;
 
 /// The keys that are allowed in every object with fixed keys. They are stored with records, with versions and
-/// with the worldlet itself, and ignored elsewhere.
+/// with the worldlet itself, and ignored in all other objects.
 pub(crate) const COMMENT_KEYS: [&str; 4] = ["comment", "vibecode", "misc", "corporate"];
 
 /// The keys beside bucket and stack that are stored with a record and returned unchanged. Only

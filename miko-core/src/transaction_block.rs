@@ -9,8 +9,8 @@ use serde::de::IgnoredAny;
 
 use crate::mikobase::Transaction;
 
-/// A transaction of a block of this thread. While it has its turn, a write of this thread past it is refused,
-/// since it would wait for the end of the block.
+/// The transaction of a block that this thread runs. While the transaction has its turn to write, a write of
+/// this thread that is not made through it is refused: it would wait for the end of the block.
 pub(crate) struct TransactionBlock {
     pub(crate) transaction: Remote<dyn Transaction>,
     _checked: CheckedCalls,
@@ -23,21 +23,21 @@ impl TransactionBlock {
     }
 }
 
-/// Whether the transaction of a proxy has its turn: from its first call on, until it is committed or rolled
-/// back.
+/// Whether the transaction of a proxy has its turn to write: from its first call on, until it is committed or
+/// rolled back.
 #[derive(Default)]
 struct Turn(Cell<bool>);
 
 impl CallChecker for Turn {
     /// Refuses a call that may write, with `transaction-open`.
     fn check(&self, method: &Method, arguments: &[u8]) -> Result<()> {
-        // Of a file and of an import only the end writes.
+        // A file or an import waits for its turn only when it is finished.
         let begins = matches!(&*method.name, "write_file" | "import");
         let waits = !begins && method.read != Some(true) && !is_select(arguments);
         if waits && self.0.get() { Err(transaction_open()) } else { Ok(()) }
     }
 
-    /// The end of a file or of an import waits; a transaction does not.
+    /// The end of a file or of an import would wait for the turn; the calls of a transaction do not.
     fn check_object_call(&self, method: &Method) -> Result<()> {
         if self.0.get() && &*method.name == "finish" { Err(transaction_open()) } else { Ok(()) }
     }
@@ -45,14 +45,14 @@ impl CallChecker for Turn {
     fn observe_object_call(&self, method: &Method) {
         match &*method.name {
             "commit" | "roll_back" => self.0.set(false),
-            // Of a file or an import.
+            // A piece or the end of a file or an import: it does not give the transaction its turn.
             "put" | "finish" => {}
             _ => self.0.set(true),
         }
     }
 }
 
-/// The error of a write past the transaction of its own thread.
+/// The error of a write that is not made through the transaction that its own thread has open.
 pub(crate) fn transaction_open() -> Error {
     let message = "this thread has a transaction open, for whose end the write would wait: write through \
                    that transaction";

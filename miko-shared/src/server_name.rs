@@ -94,9 +94,9 @@ impl WrittenName {
         let content = Content { socket: std::path::absolute(socket)?, token: token.to_hex() };
         let text = serde_json::to_vec(&content)?;
         let mut new = path.clone().into_os_string();
-        // Servers that only read have the lock together.
+        // Several servers that only read can hold the lock at once, so each writes a file of its own first.
         new.push(format!(".{}.new", std::process::id()));
-        // Left by a process that was killed here.
+        // It may have been left by a process of the same id, which was killed before the rename.
         let _ = fs::remove_file(&new);
         let options = OpenOptions::new().write(true).create_new(true).mode(0o600).open(&new);
         let written = options.and_then(|mut file| file.write_all(&text));

@@ -110,7 +110,8 @@ impl StandaloneServer {
             let message = "another server that reads the file has its name beside it";
             return Err(Error::new(ErrorId::CONFLICT, message).with("path", database.display().to_string()));
         }
-        // It ends with this server, unlike one that its starter has chosen.
+        // A token of its own, which is not valid after this server has ended. One that was passed to the
+        // server may be.
         let token = Token::random()?;
         let written = WrittenName::write(database, socket, &token).map_err(|fault| {
             let message = "the name of the server cannot be written beside its file";
@@ -126,8 +127,8 @@ impl StandaloneServer {
         self.limits.frame_size
     }
 
-    /// Whether it stops at the end of standard input, too. A program that holds the other end of a pipe is so
-    /// never survived by its server.
+    /// Whether it stops at the end of standard input, too. So the server of a program that holds the
+    /// other end of a pipe never outlives that program.
     pub fn stop_at_end_of_input(mut self, stops: bool) -> Self {
         self.stops_at_end_of_input = stops;
         self

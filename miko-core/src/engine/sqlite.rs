@@ -73,9 +73,9 @@ impl LocalEngine<Sqlite> {
     /// ```
     ///
     /// # Errors
-    /// `backend-in-use`, if the file is open elsewhere, unless both only read; `invalid-backend`, if it is
-    /// not a Mikobase, was written by a newer version, or is missing and `mode` is `r`. The file is then
-    /// unchanged.
+    /// `backend-in-use`, if the file is already open, in this process or another, unless both only read;
+    /// `invalid-backend`, if it is not a Mikobase, was written by a newer version, or is missing and `mode`
+    /// is `r`. The file is then unchanged.
     pub fn open(path: impl AsRef<Path>, mode: Mode) -> Result<Self> {
         Ok(Self::of(Store::on(Sqlite::open(path.as_ref(), mode, false)?, mode)?))
     }

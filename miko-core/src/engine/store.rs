@@ -208,7 +208,8 @@ impl<T: Storage> Store<T> {
         let sharing = self.sharing_with_hooks(sharing);
         self.note_last_record();
         self.transaction.begin(sharing, self.last.get().row.0, &mut self.storage)?;
-        // It may have committed calls before it: their changes are tested with the classes of before.
+        // `begin` may have committed earlier calls. Their changes are published now, while the classes are
+        // still those with which they were made.
         self.publish_commits();
         self.deferred = DeferredConstraints::default();
         self.transaction_time = self.transaction.user().map_or_else(Timestamp::now, |user| user.time);
@@ -269,7 +270,7 @@ impl<T: Storage> Store<T> {
         self.transaction.begin_group(&mut self.storage)
     }
 
-    /// Says which call of the group runs from now on.
+    /// Sets which call of the group runs from now on.
     pub(super) fn begin_call(&mut self, index: usize) {
         self.transaction.begin_call(index);
     }

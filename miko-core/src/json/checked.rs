@@ -100,30 +100,30 @@ impl<'t> CheckedObject<'t> {
 
     /// The key at a position.
     #[inline]
-    pub(crate) fn key(&self, at: usize) -> Option<&'t str> {
-        self.members.get(at).map(|member| &self.text[member.key.clone()])
+    pub(crate) fn key(&self, position: usize) -> Option<&'t str> {
+        self.members.get(position).map(|member| &self.text[member.key.clone()])
     }
 
     /// The text of the member at a position, with its key.
-    pub(crate) fn member(&self, at: usize) -> &'t str {
-        let Member { key, value, .. } = &self.members[at];
+    pub(crate) fn member(&self, position: usize) -> &'t str {
+        let Member { key, value, .. } = &self.members[position];
         &self.text[key.start - 1..value.end]
     }
 
     /// The text of the value at a position.
-    pub(crate) fn value_text(&self, at: usize) -> &'t str {
-        &self.text[self.members[at].value.clone()]
+    pub(crate) fn value_text(&self, position: usize) -> &'t str {
+        &self.text[self.members[position].value.clone()]
     }
 
     /// Whether the value at a position is null.
-    pub(crate) fn is_null(&self, at: usize) -> bool {
-        self.members[at].kind == Kind::Null
+    pub(crate) fn is_null(&self, position: usize) -> bool {
+        self.members[position].kind == Kind::Null
     }
 
     /// The value at a position.
-    pub(crate) fn value(&self, at: usize) -> Option<CheckedValue<'t>> {
-        let text = self.value_text(at);
-        Some(match self.members[at].kind {
+    pub(crate) fn value(&self, position: usize) -> Option<CheckedValue<'t>> {
+        let text = self.value_text(position);
+        Some(match self.members[position].kind {
             Kind::Null => CheckedValue::Null,
             Kind::Plain => CheckedValue::Text(&text[1..text.len() - 1]),
             Kind::Bool => CheckedValue::Other(Value::Bool(text == "true")),

@@ -82,7 +82,7 @@ fn a_row_has_the_number_that_it_is_given<S: Storage>(create: Create<S>) {
         let present = |storage: &S| {
             (1..=10).filter(|number| storage.row(RowId(*number)).unwrap().is_some()).collect::<Vec<_>>()
         };
-        // With gaps, and not in order.
+        // The row ids have gaps, and do not come in order.
         for numbers in [&[1][..], &[5], &[9, 7]] {
             apply(&mut storage, &insert(numbers));
         }

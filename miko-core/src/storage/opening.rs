@@ -7,7 +7,7 @@ use miko_rpc::{Error, ErrorId, Result};
 
 use crate::atomic_file::folder_of;
 
-/// The error of a file that is open elsewhere.
+/// The error of a file that is open already, in this process or another.
 pub(crate) fn backend_in_use(path: &Path) -> Error {
     let message = "another process, or another part of this one, has this file open: use its connection, \
                    or open the file after it has been closed";

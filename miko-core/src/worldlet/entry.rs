@@ -6,24 +6,24 @@ use super::WorldletFaults;
 use crate::diagnostics::{Faults, Place};
 use crate::json;
 
-/// Parses the entry `key` of the top-level object `of`. Faults of its text go to `worldlet_faults`.
+/// Parses the entry `key` of the top-level object `section`. Faults of its text go to `worldlet_faults`.
 pub(super) fn read_text(
-    (of, key): (&str, &str),
+    (section, key): (&str, &str),
     text: &str,
     worldlet_faults: &mut WorldletFaults,
 ) -> Option<Value> {
-    read((of, key), text, worldlet_faults, |value, _, _| Some(value))
+    read((section, key), text, worldlet_faults, |value, _, _| Some(value))
 }
 
-/// Parses the entry `key` of the top-level object `of` and reads its value with `read`. `None` if it has a
-/// fault; faults go to `worldlet_faults`.
+/// Parses the entry `key` of the top-level object `section` and reads its value with `read`. `None` if it has
+/// a fault; faults go to `worldlet_faults`.
 pub(super) fn read<T>(
-    (of, key): (&str, &str),
+    (section, key): (&str, &str),
     text: &str,
     worldlet_faults: &mut WorldletFaults,
     read: impl FnOnce(Value, &Place<'_>, &mut Faults) -> Option<T>,
 ) -> Option<T> {
-    let object = Place::Key(&Place::Root, of);
+    let object = Place::Key(&Place::Root, section);
     let place = Place::Key(&object, key);
     let mut faults = Faults::default();
     let entry = match json::parse(text) {

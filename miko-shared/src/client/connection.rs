@@ -199,7 +199,7 @@ impl Connection {
         deadline: Duration,
         until: Option<Instant>,
     ) -> Result<u64, ConnectionFault> {
-        // The connection may have been lost before.
+        // Checked first, so that a call on a lost connection fails now and not when its answer is awaited.
         self.inbox().check().map_err(ConnectionFault::Unsent)?;
         let id = self.next_id.fetch_add(1, Ordering::Relaxed);
         self.send(id, |out| self.enclose(id, call, object, deadline, out), until)?;
@@ -308,7 +308,7 @@ impl Connection {
         self.leave_to_reader(&unsent);
     }
 
-    // Sending.
+    // Sends frames.
 
     /// Sends a call whose answer any thread may read: this thread does not have the read half.
     fn send(
@@ -447,7 +447,7 @@ impl Connection {
         ConnectionFault::before_sent(error)
     }
 
-    // Waiting.
+    // Waits for answers and for the items of streams.
 
     /// Waits for the answer to the call `id`, which is expected.
     fn wait_for_answer(self: &Arc<Self>, id: u64, until: Option<Instant>, read: ReadAnswer<'_>) -> Waited {

@@ -107,7 +107,7 @@ impl ConnectionState {
             self.session.get_or_insert_default().put_locals(locals);
         }
         if self.handles.has_carried() {
-            // Only the answer to a request carries something.
+            // Only an answer to a call carries objects and streams, so there is an id.
             let id = served.as_ref().ok().copied().flatten().unwrap_or(NO_ID);
             let session = self.session.get_or_insert_default();
             session.adopt(id, deadline, self.handles.take());

@@ -144,7 +144,7 @@ impl JsonConnection {
     /// As [`call`](Self::call).
     pub async fn call_for_reply(&self, call: JsonCall<'_>) -> Result<JsonReply, DispatchError> {
         let mut ended = pin!(self.end.notified());
-        // Registers it before the call runs.
+        // Registered before the call runs, so that an end during the call is noticed.
         ended.as_mut().enable();
         self.check_open()?;
         let mut running = pin!(self.run(call));

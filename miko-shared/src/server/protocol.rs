@@ -32,7 +32,7 @@ pub trait Protocol {
     /// [`Uds::workers_use_second_protocol`](crate::Uds). It runs in the process of the worker.
     ///
     /// # Errors
-    /// `invalid_request`, if the protocol has no client; those of connecting.
+    /// `invalid_request`, if the protocol has no client; otherwise the errors of connecting.
     fn connect(&self, worker: WorkerAddress) -> Result<Box<dyn CallTransport>> {
         let _ = worker;
         let message = "the protocol on the second socket of the share has no client for workers";

@@ -78,7 +78,7 @@ impl<T: Storage, V: View> LocalEngine<T, V> {
                 Err(error) => return Err(wait.note_parked(error)),
             };
             match gate.enter(GateMode::Exclusive, until.saturating_duration_since(Instant::now())) {
-                // Tries again; for the last time, if the time is over.
+                // Tries again: for the last time, if the wait has timed out.
                 Ok(_) => {}
                 Err(error) if error.is(ErrorId::LOCK_TIMEOUT) => {}
                 Err(error) => return Err(wait.note_parked(error)),

@@ -8,7 +8,8 @@ use miko_rpc::connection_local;
 use super::shared_store::SharedStore;
 use crate::storage::Storage;
 
-/// The number of claims of a connection at which those that have ended elsewhere are forgotten.
+/// The number of claims of a connection at which those that have ended without this connection,
+/// as by a time-out or a release by id, are first removed.
 const FIRST_CLEANUP: usize = 128;
 
 /// The claims of a connection by their ids, or those of an engine in its own process. Clones have the same
@@ -19,6 +20,7 @@ pub(super) struct ConnectionClaims<T: Storage>(Arc<Mutex<Claims<T>>>);
 #[derive(Debug)]
 struct Claims<T: Storage> {
     by_id: HashMap<String, ConnectedClaim<T>>,
+    /// The number of claims at which the next cleanup runs.
     cleanup_at: usize,
     /// The claims that had ended at the last cleanup.
     over: HashSet<String>,
@@ -69,8 +71,9 @@ impl<T: Storage> ConnectionClaims<T> {
             }
             own.by_id.keys().cloned().collect()
         };
-        // Never both locks: a group of calls of another thread holds the store, and may add claims here.
-        // Not in a hook: a hook claims nothing.
+        // The lock of the store is never taken while this one is held: another thread, whose group of calls
+        // holds the store, may add claims here.
+        // No hook runs here: hooks cannot claim.
         let over = store.lock_outside_of_hooks().claims_that_are_over(ids);
         let ended: Vec<_> = {
             let mut own = self.lock();

@@ -36,7 +36,7 @@ impl Q0Transactions {
     }
 
     /// Runs a request that begins or ends a transaction of `db`, or runs in one. `rest` is the request
-    /// without what it says of that.
+    /// without the keys that say so.
     pub(super) fn run(
         &self,
         request: TransactionRequest,

@@ -17,7 +17,7 @@ type Task<T> = Box<dyn FnOnce(&mut Store<T>) + Send>;
 /// returned.
 pub(super) struct SharedStore<T> {
     store: Mutex<Store<T>>,
-    /// The thread that runs a callback: it has the lock, and would wait for itself.
+    /// The thread that runs a callback: it has the lock of the store, so locking it again would wait forever.
     callback_thread: CallbackThread,
     /// The tasks of such a thread, which run under the next lock; see [`do_when_free`](Self::do_when_free).
     postponed: Mutex<Vec<Task<T>>>,
@@ -25,7 +25,7 @@ pub(super) struct SharedStore<T> {
     has_postponed: AtomicBool,
     /// Signalled when a group of calls has ended.
     pub(super) group_ended: Condvar,
-    /// Where writes wait for their turn: a transaction is inside alone.
+    /// The gate at which writes wait for their turn. A transaction enters it exclusively.
     pub(super) writers: Gate,
     /// How many uploads and imports are open.
     pub(super) transfers: AtomicUsize,

@@ -32,7 +32,7 @@ use waiting::WaitId;
 /// How many records a claim looks at first. Those before the first free one are claimed.
 const FIRST_CANDIDATES: u64 = 32;
 
-/// Requests.
+/// The requests that claim records and that end claims.
 impl<T: Storage> Store<T> {
     /// Claims the first record that the select of a request finds and that is free; `None` if there is none.
     ///
@@ -269,7 +269,7 @@ impl<T: Storage> Store<T> {
     }
 }
 
-/// Waiting.
+/// The calls that wait for a claim to end.
 impl<T: Storage> Store<T> {
     /// The wait of the call that this thread serves, if it has waited before, and when it ends.
     pub(in crate::engine) fn wait_of_served_call(&self) -> Option<(WaitId, Instant)> {

@@ -3,9 +3,9 @@
 //! SQL evaluates a condition on a path, or a sort key, for each record anew. With a column, the same
 //! evaluator does so once per distinct value. A column is built when its path is scanned for the second time.
 //!
-//! Storage is the truth. A write notes the rows that it changes, before it is known whether it succeeds, and
-//! the next scan reads these rows anew. So a write that is undone needs no care. A running write, which may
-//! be undone, does not read from columns.
+//! Storage is authoritative. A write marks the rows that it changes as stale, before it is known whether it
+//! succeeds, and the next scan reads these rows anew. So nothing has to be done for a write that is undone. A
+//! running write, which may be undone, does not read from columns.
 
 mod column;
 mod scan;
@@ -61,7 +61,7 @@ impl Needs {
         let scope = match &plan.access_path {
             AccessPath::Everything => None,
             AccessPath::Members(classes) => match classes.names {
-                // Without ids there are no records.
+                // A class without an id has no records.
                 [class] if !classes.ids.is_empty() => Some(class.clone()),
                 _ => return None,
             },

@@ -112,7 +112,7 @@ impl<T: Storage> Store<T> {
 
     fn discard_abandoned_files(&mut self) {
         if self.has_open_transaction() {
-            // It is not their turn to write.
+            // The transaction has the turn to write; they are discarded later.
             return;
         }
         while let Some(pk) = self.abandoned_files.pop() {
@@ -276,12 +276,12 @@ impl<T: Storage> Store<T> {
 /// The size limit with which a whole chunk is read: more bytes than any chunk has, and in the range of `i64`.
 pub(super) const WHOLE: usize = usize::MAX >> 1;
 
-/// Calls `see` with each string in a value, at any depth.
-fn each_string(value: &Value, see: &mut impl FnMut(&str)) {
+/// Calls `visit` with each string in a value, at any depth.
+fn each_string(value: &Value, visit: &mut impl FnMut(&str)) {
     match value {
-        Value::String(string) => see(string),
-        Value::Array(items) => items.iter().for_each(|item| each_string(item, see)),
-        Value::Object(members) => members.values().for_each(|member| each_string(member, see)),
+        Value::String(string) => visit(string),
+        Value::Array(items) => items.iter().for_each(|item| each_string(item, visit)),
+        Value::Object(members) => members.values().for_each(|member| each_string(member, visit)),
         _ => {}
     }
 }

@@ -1,6 +1,6 @@
 //! The record cache: the records that were read last, in the form of answers.
 //!
-//! Storage is the truth. For each record, the cache has the same state as storage, or nothing. So a write
+//! Storage is authoritative: for each record, the cache has the same state as storage, or nothing. So a write
 //! removes the records that it changes, before it is known whether it succeeds. It stages their new states,
 //! which are added when it has succeeded: a record that is written often is read before each write. What a
 //! running write reads is not added: it may be undone.

@@ -58,18 +58,18 @@ impl<T: Storage> Store<T> {
         freed.into_iter().try_for_each(|unique| self.hand_over(unique))
     }
 
-    /// Whether another record has a unique value.
+    /// Whether a record other than `row` has this unique value.
     fn is_taken(&self, constraint: ConstraintId, value: &str, row: RowId) -> Result<bool> {
         Ok(self.storage.find_unique(constraint, value)?.is_some_and(|holder| holder != row))
     }
 
-    /// Whether several records are to have a unique value at this moment of the write.
+    /// Whether several records are to have this unique value at this moment of the write.
     pub(super) fn is_contested(&self, constraint: ConstraintId, value: &str) -> bool {
         let taken = &self.deferred.taken_values;
         !taken.is_empty() && taken.contains_key(&(constraint, value.to_owned()))
     }
 
-    /// Forgets that a record is to get a value. Returns whether it was to get it.
+    /// Forgets that the record at `row` is to get a value. Returns whether it was to get it.
     fn give_up_taken(&mut self, unique: &UniqueValue, row: RowId) -> bool {
         let Some(waiting) = self.deferred.taken_values.get_mut(unique) else { return false };
         let Some(at) = waiting.iter().position(|taken| taken.row == row) else { return false };
@@ -91,7 +91,8 @@ impl<T: Storage> Store<T> {
         self.apply(WriteSet { added_entries: vec![entry], ..WriteSet::default() }).map(drop)
     }
 
-    /// Checks that no two records have a unique value, before anything that needs all entries.
+    /// Checks that no two records have the same unique value, before anything that needs all entries of the
+    /// unique indexes.
     ///
     /// # Errors
     /// `unique-violation`, with the pk of each record that was to get the value of another one.

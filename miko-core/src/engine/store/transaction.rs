@@ -345,7 +345,7 @@ impl Transaction {
     }
 }
 
-/// Groups.
+/// Groups of calls whose changes are committed together.
 impl Transaction {
     /// Begins calls of this thread whose changes are committed together. Returns `false` if a group or a
     /// transaction is open: the calls then run as they would without a group.
@@ -365,7 +365,7 @@ impl Transaction {
         Ok(true)
     }
 
-    /// Says which call of the group runs from now on.
+    /// Sets which call of the group runs from now on.
     pub(super) fn begin_call(&mut self, index: usize) {
         if let OpenScope::Group(group) = &mut self.scope {
             (group.call, group.writes) = (index, 0);
@@ -411,7 +411,7 @@ impl Transaction {
     }
 }
 
-/// Transactions of callers.
+/// Transactions that callers have begun.
 impl Transaction {
     /// The transaction that is open.
     pub(super) fn user(&self) -> Option<&UserTransaction> {

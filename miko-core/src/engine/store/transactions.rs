@@ -62,7 +62,7 @@ impl<T: Storage> Store<T> {
     /// Whether an object has to wait for its turn to write before its next call.
     ///
     /// # Errors
-    /// `transaction-invalidated`, if its transaction was rolled back from outside.
+    /// `transaction-invalidated`, if its transaction was rolled back, but not by its owner.
     pub(in crate::engine) fn needs_turn(&self, id: TransactionId) -> Result<bool> {
         let path = self.transactions.path_to(id)?;
         for id in &path {

@@ -41,7 +41,7 @@ pub(super) fn select_row_ids(plan: &Plan<'_>) -> SqlBuilder {
         {
             statement.push("SELECT seq FROM membership WHERE class_id = ").push_bind(ids[0].0);
         }
-        // Not of a unique index, which has entries of its own kind.
+        // A unique index is not meant: its entries are in another table.
         AccessPath::Index(lookup)
             if lookup.is_of_one_key() && plan.filter.is_empty() && plan.select.sorts.is_empty() =>
         {

@@ -27,7 +27,7 @@ type Map<K, V> = HashMap<K, V, RandomState>;
 #[derive(Clone, Default)]
 pub(super) struct SharedEntryMaps(Arc<Mutex<EntryMaps>>);
 
-/// Without the values of records.
+/// Prints no entries, since they contain values of records.
 impl fmt::Debug for SharedEntryMaps {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("SharedEntryMaps").finish_non_exhaustive()

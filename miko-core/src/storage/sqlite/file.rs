@@ -142,7 +142,7 @@ pub(super) fn open(path: &Path, mode: Mode, temporal: bool) -> Result<(Connectio
         File::options().append(true).open(path).map_err(|error| cannot_open(path, error))?;
         check_folder(path)?;
     }
-    // Looked at before SQLite reads the log and empties it.
+    // Checked first: SQLite empties the log when it opens the file.
     let has_log = fs::metadata(write_ahead_log(path)).is_ok_and(|log| log.len() > 0);
     let connection = Connection::open_with_flags(path, flags | OpenFlags::SQLITE_OPEN_NO_MUTEX)
         .map_err(|error| sqlite_cannot_open(path, error))?;

@@ -242,8 +242,8 @@ impl WorkerChild {
 }
 
 impl ReapedWorker {
-    /// Whether the worker has returned a value, or has exited with code 0 without doing so, as another
-    /// program does that it has executed.
+    /// Whether the worker has returned a value, or has exited with code 0 without doing so: it may have
+    /// executed another program.
     pub(super) fn has_succeeded(&self) -> bool {
         match rmp_serde::from_slice::<WorkerResult<IgnoredAny>>(&self.result) {
             Ok(WorkerResult { result, .. }) => matches!(result, ClosureResult::Returned(_)),

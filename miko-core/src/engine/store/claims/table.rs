@@ -12,7 +12,7 @@ use crate::timestamp::Timestamp;
 /// Comes after all records.
 const LAST: RowId = RowId(i64::MAX);
 
-/// The rows of the table of claims, which go back with a write that is undone. Cloning it is cheap.
+/// The rows of the table of claims, which are restored when a write is undone. Cloning it is cheap.
 #[derive(Debug, Clone, Default)]
 pub(crate) struct ClaimTable(Arc<Rows>);
 
