@@ -66,8 +66,9 @@ pub trait Engine: Mikobase {
         let _ = bytes;
     }
 
-    /// Limits the data of this engine to five eighths of `bytes`: a write beyond them fails with
-    /// `storage-full`. Set the [limit of the process](miko_rpc::memory::limit) first.
+    /// Limits the data of this engine to five eighths of `bytes`, the rest of which is left for the calls
+    /// that run: a write beyond that fails with `storage-full`. Set the [limit of the
+    /// process](miko_rpc::memory::limit) first.
     ///
     /// # Errors
     /// `internal`, if the engine cannot be limited.
@@ -76,7 +77,8 @@ pub trait Engine: Mikobase {
         Ok(())
     }
 
-    /// Adds a hook, which runs before each record of its target is saved, after the hooks before it.
+    /// Adds a hook, which runs before each record of its target is saved, after the hooks that were added
+    /// earlier.
     ///
     /// # Errors
     /// `self-call` in a hook of this engine; `action-not-supported` from an engine that has no hooks.
@@ -85,7 +87,7 @@ pub trait Engine: Mikobase {
         Err(Error::new(ErrorId::ACTION_NOT_SUPPORTED, message))
     }
 
-    /// Restricts the writes that this engine takes from now on, by whatever method they come. A restriction
+    /// Restricts the writes that this engine accepts from now on, by whatever method they come. A restriction
     /// is never lifted.
     ///
     /// ```
@@ -100,7 +102,7 @@ pub trait Engine: Mikobase {
     /// ```
     ///
     /// # Errors
-    /// `self-call` in a hook of this engine; `action-not-supported` from an engine that takes all writes.
+    /// `self-call` in a hook of this engine; `action-not-supported` from an engine that accepts all writes.
     fn restrict(&self, access: Access) -> Result<()> {
         let message = format!("this engine cannot be restricted to {access:?}");
         Err(Error::new(ErrorId::ACTION_NOT_SUPPORTED, message))

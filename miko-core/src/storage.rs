@@ -50,8 +50,8 @@ use write_set::{Conflict, WriteSet};
 pub(crate) trait Storage: Sized + Send + 'static {
     fn capabilities(&self) -> Capabilities;
 
-    /// Limits the memory of the tables to their part of a limit of the process. Storage that reports each
-    /// allocation to [`memory`](miko_rpc::memory) has nothing to do.
+    /// Limits the memory of the tables to their part of `limit`, the memory limit of the process in bytes.
+    /// Storage that reports each allocation to [`memory`](miko_rpc::memory) has nothing to do.
     fn limit_memory(&mut self, limit: usize) -> Result<()> {
         let _ = limit;
         Ok(())
@@ -171,8 +171,8 @@ pub(crate) type IdVisitor<'v> = &'v mut dyn FnMut(RowId, RecordRef<'_>) -> Resul
 /// The properties in which storages differ.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Capabilities {
-    /// The URL of the backend without protocol and parameters.
-    pub(crate) name: &'static str,
+    /// The kind of backend, such as `mikobase.uno/worldlet`: its URL without protocol and parameters.
+    pub(crate) backend: &'static str,
     /// Whether past versions of records are kept.
     pub(crate) is_temporal: bool,
     /// Whether a commit waits for a disk, so that it pays to commit several calls at once.
@@ -182,7 +182,7 @@ pub(crate) struct Capabilities {
     /// Whether writes may be answered before their transaction is committed: a crash loses the committed ones
     /// as well, and a commit costs much.
     pub(crate) may_defer_commit: bool,
-    /// Whether the numbers of rows and commits stay when the storage is closed.
+    /// Whether the numbers of rows and commits are still the same when the storage is opened again.
     pub(crate) keeps_numbers: bool,
     /// The reason why the evaluator filters, sorts and limits the records of every select; `None` if the
     /// storage can do so.

@@ -184,7 +184,7 @@ impl Field {
                 let map = Map::from_iter([("class".to_owned(), value.clone())]);
                 Self::of_settings(&mut SettingsReader { map: &map, place, faults })
             }
-            whole => Self::read(whole, None, place, faults),
+            definition => Self::read(definition, None, place, faults),
         }
     }
 }
@@ -282,7 +282,7 @@ impl HashRules {
 /// stands for a definition, overridden by those in `default`.
 fn inherited_settings(settings: &mut SettingsReader<'_>) -> Map<String, Value> {
     let mut inherited = match settings.get(&["of", "items"]) {
-        Some((_, Value::Object(whole))) => whole.clone(),
+        Some((_, Value::Object(definition))) => definition.clone(),
         Some((_, name @ Value::String(_))) => Map::from_iter([("class".to_owned(), name.clone())]),
         _ => Map::new(),
     };

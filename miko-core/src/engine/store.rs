@@ -345,7 +345,7 @@ impl<T: Storage> Store<T> {
         Ok(Properties {
             temporal: capabilities.is_temporal,
             executable: self.storage.metadata("executable")? == Some(true.into()),
-            engine: capabilities.name.to_owned(),
+            engine: capabilities.backend.to_owned(),
             version: env!("CARGO_PKG_VERSION").to_owned(),
         })
     }

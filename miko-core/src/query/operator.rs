@@ -212,6 +212,7 @@ fn read_ordered(
 
 fn read_pattern(operand: &Value, place: &Place<'_>, faults: &mut Faults) -> Option<Pattern> {
     let text = readers::string(operand.clone(), place, faults)?;
+    // The patterns of all of the input share one budget, which comes with its faults.
     let item = match faults.patterns.read(&text) {
         Ok(pattern) => return Some(pattern),
         Err(PatternFault::Malformed(reason)) => {

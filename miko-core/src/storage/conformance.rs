@@ -24,7 +24,7 @@ use crate::diagnostics::{FaultList, Place};
 use crate::query::SelectRequest;
 use crate::timestamp::Timestamp;
 
-/// Creates a storage without records, temporal or not.
+/// Creates a storage without records; the argument is whether it is temporal.
 type Create<S> = fn(bool) -> S;
 
 macro_rules! conforms {
@@ -385,15 +385,18 @@ fn op() -> impl Strategy<Value = Op> {
     ]
 }
 
-/// A storage, the naive storage with the same content, and the state that the trait does not return.
+/// A storage and the naive storage with the same content, and what the steps need to know of it that the
+/// trait does not return.
 struct Pair<S> {
     storage: S,
     naive: NaiveStorage,
     is_temporal: bool,
+    /// The number of the last commit.
     commit: CommitSeq,
-    present: BTreeSet<IndexEntry>,
-    /// The entries before the open transaction.
-    before: BTreeSet<IndexEntry>,
+    /// The index entries that exist now.
+    entries: BTreeSet<IndexEntry>,
+    /// The index entries that existed before the open transaction.
+    entries_before: BTreeSet<IndexEntry>,
     /// The write sets of the open transaction.
     applied: Vec<WriteSet>,
 }
@@ -405,8 +408,8 @@ impl<S: Storage> Pair<S> {
             naive: NaiveStorage::new(is_temporal),
             is_temporal,
             commit: CommitSeq::default(),
-            present: BTreeSet::new(),
-            before: BTreeSet::new(),
+            entries: BTreeSet::new(),
+            entries_before: BTreeSet::new(),
             applied: Vec::new(),
         }
     }
@@ -418,13 +421,13 @@ impl<S: Storage> Pair<S> {
             Step::RollBack => {
                 self.storage.roll_back();
                 self.naive.roll_back();
-                self.present = self.before.clone();
+                self.entries = self.entries_before.clone();
                 self.applied.clear();
             }
             Step::Write(ops) => {
                 self.begin();
                 let write = self.write_set(ops);
-                self.undo_nothing(&write);
+                self.check_that_an_inverse_alone_changes_nothing(&write);
                 if self.apply(&write) {
                     self.applied.push(write);
                 }
@@ -433,7 +436,7 @@ impl<S: Storage> Pair<S> {
                 // A write set without an inverse stays, and so do those before it.
                 if let Some(inverse) = self.applied.last().cloned().and_then(WriteSet::inverse) {
                     self.applied.pop();
-                    assert!(self.apply(&inverse), "what was there fits in again");
+                    assert!(self.apply(&inverse), "an inverse has no conflict");
                 }
             }
         }
@@ -443,7 +446,7 @@ impl<S: Storage> Pair<S> {
         if !self.storage.in_transaction() {
             self.storage.begin().unwrap();
             self.naive.begin().unwrap();
-            self.before = self.present.clone();
+            self.entries_before = self.entries.clone();
         }
     }
 
@@ -451,14 +454,17 @@ impl<S: Storage> Pair<S> {
         if self.storage.in_transaction() {
             self.storage.commit().unwrap();
             self.naive.commit().unwrap();
-            self.before = self.present.clone();
+            self.entries_before = self.entries.clone();
             self.applied.clear();
         }
     }
 
-    /// Applies the inverse of a write set that was not applied: nothing changes. Removing what is absent has
-    /// no effect, so an inverse also undoes a write set of which only a part was applied.
-    fn undo_nothing(&mut self, write: &WriteSet) {
+    /// Checks that the inverse of a write set that was not applied changes nothing. Removing what is absent
+    /// has no effect, so an inverse also undoes a write set of which only a part was applied.
+    ///
+    /// Write sets with `others` are left out: those may remove rows, so the inverse would insert rows that
+    /// are still there.
+    fn check_that_an_inverse_alone_changes_nothing(&mut self, write: &WriteSet) {
         let before = state(&self.storage);
         if let Some(inverse) = write.clone().inverse().filter(|inverse| inverse.others.is_none()) {
             assert_eq!(self.storage.apply(&inverse).unwrap(), []);
@@ -471,8 +477,8 @@ impl<S: Storage> Pair<S> {
         let conflicts = self.storage.apply(write).unwrap();
         assert_eq!(self.naive.apply(write).unwrap(), conflicts);
         if conflicts.is_empty() {
-            self.present.retain(|entry| !write.removed_entries.contains(entry));
-            self.present.extend(write.added_entries.iter().cloned());
+            self.entries.retain(|entry| !write.removed_entries.contains(entry));
+            self.entries.extend(write.added_entries.iter().cloned());
         }
         conflicts.is_empty()
     }
@@ -499,11 +505,11 @@ impl<S: Storage> Pair<S> {
                 Some(State { bucket: json!({"n": commit}).to_string(), stack: "{}".to_owned(), extras: None })
             }),
             Op::Delete(id) => self.replace(RowId(*id), write, |_| None),
-            Op::Toggle(entry) if !is_changed(write, entry) => match self.present.contains(entry) {
+            Op::Toggle(entry) if !is_changed(write, entry) => match self.entries.contains(entry) {
                 true => write.removed_entries.push(entry.clone()),
                 false => {
                     // A record has one reference at a pointer: this one replaces it.
-                    let other = self.present.iter().find(|other| key_of(other) == key_of(entry));
+                    let other = self.entries.iter().find(|other| key_of(other) == key_of(entry));
                     let replaced = other.filter(|_| matches!(entry, IndexEntry::Reference { .. }));
                     write.removed_entries.extend(replaced.cloned());
                     write.added_entries.push(entry.clone());

@@ -179,7 +179,7 @@ fn with_creation_time(last: &Row, version: &Row) -> Row {
 impl Storage for MemoryTables {
     fn capabilities(&self) -> Capabilities {
         Capabilities {
-            name: "mikobase.uno/worldlet",
+            backend: "mikobase.uno/worldlet",
             is_temporal: self.is_temporal,
             has_slow_commit: self.save.is_some(),
             has_slow_reads: false,

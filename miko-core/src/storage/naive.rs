@@ -166,7 +166,7 @@ impl Tables {
 impl Storage for NaiveStorage {
     fn capabilities(&self) -> Capabilities {
         Capabilities {
-            name: "mikobase.uno/naive",
+            backend: "mikobase.uno/naive",
             is_temporal: self.is_temporal,
             has_slow_commit: false,
             has_slow_reads: true,

@@ -8,7 +8,7 @@ use serde_json::{Value, json};
 
 use crate::support::{Local, cases, db};
 
-/// The numbers choose among the records that were created.
+/// A step of the test. The numbers choose among the records that were created.
 #[derive(Debug, Clone)]
 enum Step {
     Create,
@@ -18,7 +18,7 @@ enum Step {
     Read(usize),
     ReadMany(Vec<usize>),
     Select(Vec<usize>),
-    /// Updates, reads and deletes in one atomic batch, whose last request fails if asked to.
+    /// Updates, reads and deletes in one atomic batch. If `fails`, it has one more request, which fails.
     Batch {
         updated: usize,
         read: usize,
@@ -70,6 +70,7 @@ impl Run {
         run
     }
 
+    /// Defines the class. The bound of `step` differs each time, so that the definition is another one.
     fn define(&self) {
         let step = json!({"class": "number", "max": self.steps + 1_000_000});
         let fields = json!({"n": {"class": "number", "unique": true}, "step": step});

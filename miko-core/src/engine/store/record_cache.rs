@@ -1,4 +1,4 @@
-//! The record cache: the records that were read last, in the form of answers.
+//! The record cache: the records that were read last, with the JSON texts that answers contain.
 //!
 //! Storage is authoritative: for each record, the cache has the same state as storage, or nothing. So a write
 //! removes the records that it changes, before it is known whether it succeeds. It stages their new states,
@@ -21,8 +21,9 @@ use crate::storage::write_set::RowChange;
 /// The bytes that a record takes besides its texts.
 const OVERHEAD: usize = size_of::<StoredRecord>() + 256;
 
-/// Stacks of at most this many bytes are shared. Longer ones are rare: they have data of the record.
-const MAX_SHARED_STACK: usize = 256;
+/// Stacks of at most this many bytes are shared. A longer one has data of its record, such as a
+/// bucket, so hardly any other record has an equal one.
+const MAX_SHARED_STACK_SIZE: usize = 256;
 
 /// The most distinct stacks that are shared.
 const MAX_SHARED_STACKS: usize = 1024;
@@ -82,13 +83,16 @@ impl Lifecycle<Arc<str>, StoredRecord> for EvictedRows {
 }
 
 impl RecordCache {
-    /// In bytes.
+    /// The default size in bytes.
     pub(super) const DEFAULT_SIZE: usize = 64 << 20;
 
     /// An empty cache of at most this many bytes; 0 keeps nothing.
     pub(super) fn of_size(size: usize) -> Self {
-        let items = size / (2 * OVERHEAD);
-        let records = Cache::with(items, size as u64, SizeWeighter, RandomState::default(), EvictedRows);
+        // An estimate, for which the cache allocates its tables: a record takes about as much again for its
+        // texts.
+        let expected_records = size / (2 * OVERHEAD);
+        let records =
+            Cache::with(expected_records, size as u64, SizeWeighter, RandomState::default(), EvictedRows);
         let (pks, stacks, staged) = (HashMap::default(), HashSet::default(), Staged::default());
         Self(RefCell::new(Content { records, pks, stacks, staged, size }))
     }
@@ -220,7 +224,7 @@ impl Content {
     /// The stack, or one with the same text that other records share.
     fn shared_stack(&mut self, stack: Object) -> Object {
         let text = stack.as_str();
-        if text.len() > MAX_SHARED_STACK {
+        if text.len() > MAX_SHARED_STACK_SIZE {
             return stack;
         }
         if let Some(shared) = self.stacks.get(text) {

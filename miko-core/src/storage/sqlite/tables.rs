@@ -50,7 +50,7 @@ impl Storage for Sqlite {
     fn capabilities(&self) -> Capabilities {
         let is_in_file = self.lease.is_some();
         Capabilities {
-            name: if is_in_file { "mikobase.uno/sqlite/file" } else { "mikobase.uno/sqlite/memory" },
+            backend: if is_in_file { "mikobase.uno/sqlite/file" } else { "mikobase.uno/sqlite/memory" },
             is_temporal: self.is_temporal,
             has_slow_commit: is_in_file,
             has_slow_reads: true,
