@@ -1,5 +1,5 @@
 //! Files: they are read as they were stored, equal content is stored once, and a file is stored as a whole or
-//! not.
+//! not at all.
 
 use std::io::{Error as IoError, Read};
 use std::path::Path;
@@ -43,7 +43,7 @@ fn with_portraits() -> Local {
 }
 
 #[test]
-fn a_file_of_any_size_comes_out_as_it_went_in() {
+fn a_file_of_any_size_is_read_back_unchanged() {
     let db = db();
     for length in [0, 1, MAX_PIECE_SIZE - 1, MAX_PIECE_SIZE, MAX_PIECE_SIZE + 1, 2 * MAX_PIECE_SIZE + 7] {
         let content = content(length, 0);
@@ -101,7 +101,7 @@ fn a_file_is_finished_once_and_never_changes() {
     assert_eq!(ids(&too_large), [ErrorId::INVALID_REQUEST]);
     upload.put(b"cc".to_vec().into()).unwrap();
     let pk = upload.finish().unwrap();
-    assert_eq!(upload.finish().unwrap(), pk, "its end may be said again");
+    assert_eq!(upload.finish().unwrap(), pk, "`finish` may be repeated");
     assert_eq!(ids(&upload.put(b"dd".to_vec().into()).unwrap_err()), [ErrorId::INVALID_REQUEST]);
     drop(upload);
     assert_eq!(read(&db, &pk), b"aabbcc");
@@ -132,13 +132,13 @@ fn a_file_that_is_deleted_while_it_is_read_ends_its_stream() {
     let mut pieces = db.read_file(&pk).unwrap();
     assert_eq!(pieces.next().unwrap().unwrap().len(), MAX_PIECE_SIZE);
     db.delete_file(&pk).unwrap();
-    // Pieces may be on their way.
+    // Pieces that were sent before the deletion may still arrive.
     assert_eq!(ids(&pieces.find_map(Result::err).unwrap()), [ErrorId::FILE_NOT_FOUND]);
     assert!(pieces.next().is_none());
 }
 
 #[test]
-fn a_record_names_files_that_exist_and_keeps_them() {
+fn a_record_refers_to_existing_files_only_and_protects_them_from_deletion() {
     let db = with_portraits();
     let error = db.create("a.b/officer", &json!({"portrait": "nobody"})).unwrap_err();
     assert_eq!(ids(&error), [ErrorId::FILE_NOT_FOUND]);
@@ -177,7 +177,7 @@ fn files_without_a_reference_are_collected() {
 }
 
 #[test]
-fn a_worldlet_carries_files() {
+fn a_worldlet_contains_the_files() {
     let original = with_portraits();
     let [photo, empty] =
         [content(2 * MAX_PIECE_SIZE + 1, 1), vec![]].map(|content| (put(&original, &content), content));
@@ -338,14 +338,10 @@ fn unfinished_files_are_removed_when_the_database_is_opened_again() {
         let saved = std::fs::read(&worldlet).unwrap();
         let upload = db.write_file("image/png").unwrap();
         upload.put(vec![1; 100].into()).unwrap();
-        assert_eq!(
-            std::fs::read(&worldlet).unwrap(),
-            saved,
-            "a file on its way changes nothing that is seen"
-        );
+        assert_eq!(std::fs::read(&worldlet).unwrap(), saved, "an unfinished upload is not saved");
         uploads.push(upload);
     }
-    // What a process leaves that ends now.
+    // A copy of the files as they are if the process is killed now.
     for file in std::fs::read_dir(folder.path()).unwrap() {
         let file = file.unwrap();
         std::fs::copy(file.path(), copy.path().join(file.file_name())).unwrap();

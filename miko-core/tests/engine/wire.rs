@@ -10,6 +10,7 @@ use serde_json::json;
 
 use crate::support::{Local, create, db, read, run};
 
+/// Checks that a value is equal after serialization and deserialization.
 #[track_caller]
 fn check<T: Serialize + DeserializeOwned + PartialEq + Debug>(value: &T) {
     let text = serde_json::to_string(value).unwrap();
@@ -54,6 +55,7 @@ fn a_record_in_json_is_the_one_of_the_specification() {
                 r#""corporate":{{}},"created_at":"{}","updated_at":"{}"}}"#
             ),
             record.pk,
+            // `serde_json` writes a positive exponent with its sign.
             BUCKET.replace("1e308", "1e+308"),
             record.created_at,
             record.updated_at
@@ -66,13 +68,17 @@ fn responses_and_answers() {
     let db = db();
     let pk = full_record(&db).pk;
     db.import_schema(json!({"classes": {"a.b/c": {"fields": {"k": {"unique": true}, "n": {}}}}})).unwrap();
+    // `serde_json` gives a meaning to objects with this key, which those of a caller must not get.
     let values = json!([{"$serde_json::private::RawValue": "5"}, u64::MAX, -0.0, null]);
     let edits = json!([{"path": ["values"], "set": values}, {"path": ["values"], "test": values},
                {"path": ["n"], "increment": 1}]);
     let upsert = json!({"action": "upsert", "class": "a.b/c", "key": {"k": 1}});
-    let count = json!({"action": "upsert", "class": "a.b/c", "key": {"k": 1},
+    let upsert_with_edits = json!({"action": "upsert", "class": "a.b/c", "key": {"k": 1},
                        "edits": [{"path": ["n"], "set": values}, {"path": ["n"], "test": values}]});
     let claim = json!({"action": "claim", "select": {"class": "a.b/c"}, "lease": 60});
+    // All kinds of results, and from the eleventh request on an answer with warnings and errors. Of the
+    // claims the first finds no record, the second one claims the only one, and the third finds none that is
+    // free.
     let queries = vec![
         claim.clone(),
         json!({"action": "edit", "pk": pk, "edits": edits}),
@@ -81,7 +87,7 @@ fn responses_and_answers() {
         json!({"action": "patch", "where": {"pk": "nobody"}, "bucket": {}}),
         upsert.clone(),
         upsert,
-        count,
+        upsert_with_edits,
         claim.clone(),
         claim,
         json!({"action": "select", "class": "foo.com/a", "classes": "foo.com/b"}),
@@ -134,7 +140,7 @@ fn errors_properties_and_validations() {
         &db.validate(json!({"action": "select", "class": "foo.com/a", "classes": [], "limit": -1})).unwrap(),
     );
     check(&db.validate(json!({"action": "select"})).unwrap());
-    assert!(serde_json::from_value::<Error>(json!([])).is_err(), "an error says something");
+    assert!(serde_json::from_value::<Error>(json!([])).is_err(), "an error has at least one item");
 }
 
 #[test]

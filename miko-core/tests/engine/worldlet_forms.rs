@@ -1,4 +1,5 @@
-//! Worldlets of other writers: temporal ones with any order of keys, files as text, duplicate definitions.
+//! Worldlets as other programs may write them: with another order of keys, with files as text, with duplicate
+//! definitions.
 
 use miko_core::{Engine, Mikobase, MikobaseExt, WorldletEngine};
 use serde_json::{Value, json};
@@ -29,7 +30,7 @@ fn faults(db: &dyn Engine, worldlet: &str) -> Vec<String> {
 }
 
 #[test]
-fn a_history_alone_says_that_a_worldlet_is_temporal_wherever_it_stands() {
+fn a_worldlet_with_a_history_is_temporal_in_any_order_of_its_keys() {
     let records = r#""records": {"a": {}, "b": {"created_at": "2026-05-28T07:00:00Z"}}"#;
     let history = r#""history": {
         "123": {
@@ -69,14 +70,14 @@ fn a_history_alone_says_that_a_worldlet_is_temporal_wherever_it_stands() {
 }
 
 #[test]
-fn without_a_history_an_entry_without_content_is_an_empty_record() {
+fn a_record_without_versions_in_the_history_is_imported_as_an_empty_record() {
     for db in temporal() {
         assert_eq!(faults(&*db, r#"{"records": {"a": {}, "b": 5}, "history": {}}"#), [] as [&str; 0]);
         assert_eq!(db.record_by_pk("a").unwrap().unwrap().bucket.to_string(), "{}");
         assert_eq!(db.history("a").unwrap().len(), 1);
         let twice = r#"{"records": {"c": {}, "c": {}}}"#;
         assert_eq!(faults(&*db, twice), ["/records/c: two records of the worldlet have this pk"]);
-        assert_eq!(faults(&*db, r#"{"records": {"a": {}}}"#), [] as [&str; 0], "again");
+        assert_eq!(faults(&*db, r#"{"records": {"a": {}}}"#), [] as [&str; 0], "a second import");
     }
 }
 
@@ -123,7 +124,7 @@ fn with_file(file: &Value, chunk: &Value, files_first: bool) -> String {
 const SHA: &str = "a1ba49bcb4ef49e0f24c7ab8ca9dc9cd5dc7ceea2b31a3dbfb83c0b7ec91ac0f";
 
 #[test]
-fn a_file_may_stand_as_text() {
+fn the_data_of_a_chunk_may_be_text() {
     let sha = {
         let db = sqlite_in_memory();
         let pk =
@@ -136,7 +137,7 @@ fn a_file_may_stand_as_text() {
     for db in temporal().into_iter().chain(non_temporal()) {
         for files_first in [true, false] {
             assert_eq!(faults(&*db, &with_file(&file, &chunk, files_first)), [] as [&str; 0]);
-            assert!(exported(&*db).contains(r#""data":"Tea. Earl Grey. Hot. ☕""#), "as text again");
+            assert!(exported(&*db).contains(r#""data":"Tea. Earl Grey. Hot. ☕""#), "it is exported as text");
         }
         if !db.properties().unwrap().temporal {
             let copy = WorldletEngine::in_memory().unwrap();
@@ -174,19 +175,20 @@ fn a_fault_of_a_file_is_reported_once() {
 }
 
 #[test]
-fn a_definition_may_stand_as_a_whole_in_the_history() {
-    let whole = |time: &str, fields: Value| {
+fn a_version_of_a_definition_may_have_its_settings_outside_of_a_bucket() {
+    let version = |time: &str, fields: Value| {
         json!({"identity": "class", "timestamp": time, "class": "https://puck.uno/class",
-               "name": "s.x/ship", "fields": fields, "comment": "as a whole"})
+               "name": "s.x/ship", "fields": fields, "comment": "no bucket"})
     };
     let ship = |pk: &str, time: &str, bucket: Value| {
         let class = "s.x/ship";
         json!({"identity": pk, "timestamp": time, "class": class, "bucket": bucket})
     };
+    let (crew, required) = (json!({"class": "number"}), json!({"required": true}));
     let history = json!({
-        "v1": whole("2364-01-01T00:00:00Z", json!({"crew": {"class": "number"}})),
+        "v1": version("2364-01-01T00:00:00Z", json!({"crew": crew})),
         "v2": ship("a", "2364-02-01T00:00:00Z", json!({"crew": 5})),
-        "v3": whole("2365-01-01T00:00:00Z", json!({"crew": {"class": "number"}, "name": {"required": true}})),
+        "v3": version("2365-01-01T00:00:00Z", json!({"crew": crew, "name": required})),
         "v4": ship("b", "2365-02-01T00:00:00Z", json!({"crew": 1014, "name": "Enterprise"})),
     });
     let records = json!({"class": {}, "b": {}, "a": {}});
@@ -202,9 +204,9 @@ fn a_definition_may_stand_as_a_whole_in_the_history() {
             assert_eq!(
                 definition.bucket.to_map().unwrap().keys().collect::<Vec<_>>(),
                 ["name", "fields"],
-                "the bucket is the definition"
+                "the settings are in the bucket now"
             );
-            assert_eq!(definition.extras.unwrap().to_string(), r#"{"comment":"as a whole"}"#);
+            assert_eq!(definition.extras.unwrap().to_string(), r#"{"comment":"no bucket"}"#);
             assert_eq!(db.by_class("s.x/ship").unwrap().count(), 2, "{worldlet}");
             assert!(db.create("s.x/ship", &json!({"crew": 1})).is_err(), "the last definition is in force");
             let then = json!({"class": "s.x/ship", "cutoff": "2364-06-01T00:00:00Z"});
@@ -214,7 +216,7 @@ fn a_definition_may_stand_as_a_whole_in_the_history() {
             assert_eq!(exported(&copy), exported(&*db));
         }
     }
-    let bad = json!({"history": {"v1": whole("2364-01-01T00:00:00Z", json!({"crew": 5}))}});
+    let bad = json!({"history": {"v1": version("2364-01-01T00:00:00Z", json!({"crew": 5}))}});
     for db in temporal() {
         let found = faults(&*db, &bad.to_string());
         assert!(found.len() == 1 && found[0].starts_with("/history/v1/"), "{found:?}");

@@ -117,8 +117,8 @@ fn classes_change_with_the_stack() {
         request.as_object_mut().unwrap().extend(change.as_object().unwrap().clone());
         run(&db, request);
         let stack = stack(&db, &pk);
-        let of = ["a", "b", "c"].map(|name| members(&db, &format!("foo.com/{name}")));
-        (stack, of)
+        let member_counts = ["a", "b", "c"].map(|name| members(&db, &format!("foo.com/{name}")));
+        (stack, member_counts)
     };
     assert_eq!(
         after(json!({"class": "foo.com/c"})),
