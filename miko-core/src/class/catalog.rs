@@ -290,7 +290,10 @@ mod tests {
         assert_eq!(ship.lineage, ["a.b/ship", "a.b/moving", "a.b/thing", "a.b/owned"]);
         let names: Vec<&str> = ship.fields.iter().map(|(name, _)| name.as_str()).collect();
         assert_eq!(names, ["id", "label", "speed", "owner", "crew"]);
-        assert!(ship.fields.iter().any(|(name, field)| name == "speed" && field.required), "its own wins");
+        assert!(
+            ship.fields.iter().any(|(name, field)| name == "speed" && field.required),
+            "its own definition of a field takes precedence"
+        );
         assert_eq!(
             catalog.with_subclasses("a.b/thing").collect::<Vec<_>>(),
             ["a.b/thing", "a.b/moving", "a.b/owned", "a.b/ship"]
@@ -343,7 +346,7 @@ mod tests {
                 definition(json!({"name": format!("a.b/c{number}"), "inherits": parent, "fields": fields}));
             let new = catalog.with(vec![added], &[]).unwrap();
             for (name, class) in &catalog.classes {
-                assert!(Arc::ptr_eq(class, &new.classes[name]), "`{name}` is not made again");
+                assert!(Arc::ptr_eq(class, &new.classes[name]), "`{name}` is shared, not rebuilt");
             }
             catalog = new;
         }

@@ -20,7 +20,7 @@ fn a_batch_is_atomic_or_runs_each_request_by_itself() {
     let before = export(&db);
     let error = db.batch(queries.clone(), true).unwrap_err();
     assert!(error.is(ErrorId::RECORD_NOT_FOUND));
-    assert_eq!(error.items()[0].details["request"], 3, "the first that failed: {error}");
+    assert_eq!(error.items()[0].details["request"], 3, "the index of the first request that fails: {error}");
     assert_eq!(export(&db), before);
 
     let answers = db.batch(queries.clone(), false).unwrap();
@@ -119,5 +119,9 @@ fn errors_of_failed_requests_count_for_the_answer_limit_whose_error_says_how_man
     assert!(error.is(ErrorId::REQUEST_TOO_LARGE), "{error}");
     let run = error.items()[0].details["run"].as_u64().unwrap();
     assert!((2..50).contains(&run), "{error}");
-    assert_eq!(db.count(json!({"class": "foo.com/new"})).unwrap(), 1, "what was run is done");
+    assert_eq!(
+        db.count(json!({"class": "foo.com/new"})).unwrap(),
+        1,
+        "the requests that ran have taken effect"
+    );
 }

@@ -219,7 +219,7 @@ fn a_listener_is_called_until_it_is_dropped() {
     assert!(!listener.has_ended());
     drop(listener);
     db.create(CLASS, &json!({})).unwrap();
-    assert!(received.recv().is_err(), "its sender is gone");
+    assert!(received.recv().is_err(), "the listener, which has the sender, was dropped");
 }
 
 /// A step of the scenario of [`replicas_equal_the_database_at_every_seq`].

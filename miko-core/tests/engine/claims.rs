@@ -109,9 +109,9 @@ fn finishing_changes_the_record_or_says_why_not() {
     let pks = jobs(&*db, 0..4);
 
     let error = claim(&*db).unwrap().finish().unwrap_err();
-    assert!(error.is(ErrorId::INVALID_REQUEST), "its select still finds it: {error}");
+    assert!(error.is(ErrorId::INVALID_REQUEST), "the select of the claim still finds the record: {error}");
     let first = claim(&*db).unwrap();
-    assert_eq!(first.pk, pks[0], "it was released");
+    assert_eq!(first.pk, pks[0], "the claim was released when it was dropped");
     db.patch(&pks[0], &json!({"state": "done"})).unwrap();
     first.finish().unwrap();
 
@@ -252,7 +252,7 @@ fn each_of_many_waiting_calls_gets_a_record_of_its_own() {
         jobs(&*db, [-1; 8]);
         let mut done: Vec<_> = workers.into_iter().flat_map(|worker| worker.join().unwrap()).collect();
         done.sort_unstable();
-        assert_eq!(done, (0..100).collect::<Vec<_>>(), "each was done once");
+        assert_eq!(done, (0..100).collect::<Vec<_>>(), "each job was done once");
     });
     assert_eq!(db.count(waiting()).unwrap(), 0);
 }
@@ -296,7 +296,7 @@ fn claims_of_a_batch_that_fails_are_undone() {
     let take = json!({"action": "claim", "select": {"class": CLASS}, "lease": 60});
     let batch = vec![take.clone(), json!({"action": "delete", "pk": "nobody"})];
     assert!(db.batch(batch.clone(), true).unwrap_err().is(ErrorId::RECORD_NOT_FOUND));
-    assert_eq!(claim(&*db).unwrap().attempts(), 1, "it was free, and is released again");
+    assert_eq!(claim(&*db).unwrap().attempts(), 1, "the claim of the failed batch was undone");
 
     let answers = db.batch([batch, vec![take]].concat(), false).unwrap();
     let attempts = |index: usize| match &answers[index].as_ref().unwrap().results {
@@ -357,7 +357,11 @@ fn a_lasting_claim_outlives_its_engine() {
 
     let second = open();
     let again = take(&second, "connection");
-    assert_eq!((&again.record.pk, again.attempts), (&other.record.pk, 2), "the other claim is gone");
+    assert_eq!(
+        (&again.record.pk, again.attempts),
+        (&other.record.pk, 2),
+        "the claim of the connection ended with it"
+    );
     assert!(claim(&second).is_none());
     let finish = |claim: &str| json!({"action": "finish", "claim": claim});
     let message = fails(&second, finish(&lasting.claim), ErrorId::INVALID_REQUEST);

@@ -192,7 +192,7 @@ fn a_redefinition_holds_from_the_next_write_on() {
     let definition = define(&db, json!({"name": "a.b/c", "fields": {"n": {"class": "number"}}})).unwrap();
     let record = create(&db, "a.b/c", json!({"n": 1})).unwrap();
     db.update(&definition, json!({"name": "a.b/c", "fields": {"n": {"class": "string"}}})).unwrap();
-    assert_eq!(db.bucket(&record), r#"{"n":1}"#, "what is stored stays");
+    assert_eq!(db.bucket(&record), r#"{"n":1}"#, "a stored record does not change");
     assert_eq!(rules_broken(&db.update(&record, json!({"n": 2})).unwrap_err()), ["class"]);
     create(&db, "a.b/c", json!({"n": "2"})).unwrap();
     db.delete(&definition).unwrap();

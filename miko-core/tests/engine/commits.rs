@@ -60,7 +60,7 @@ fn each_write_is_a_commit_with_the_records_before_and_after() {
                 [[{"n": 5}, null]],
             ]);
             assert_eq!(json!(changes(commits)), expected);
-            assert_eq!(db.take_commits(), [], "they are taken once");
+            assert_eq!(db.take_commits(), [], "each commit is taken once");
         }};
     }
     on_engines!(test);

@@ -49,7 +49,7 @@ fn writes_are_durable_when_the_file_is_opened_again() {
     drop(db);
     let names: Vec<_> =
         fs::read_dir(folder.path()).unwrap().map(|entry| entry.unwrap().file_name()).collect();
-    assert_eq!(names, ["crew.db"], "one file, and nothing beside it");
+    assert_eq!(names, ["crew.db"], "SQLite's files are removed when the database is closed");
 
     let db = open(&path);
     assert_eq!(export(&db), before);

@@ -186,7 +186,10 @@ fn a_worldlet_contains_the_files() {
     let copy = db();
     for _ in 0..2 {
         import(&copy, &worldlet).unwrap();
-        assert!(export(&copy) == worldlet, "the same bytes, whether they were there or not");
+        assert!(
+            export(&copy) == worldlet,
+            "the first import adds the files, and the second one changes nothing"
+        );
     }
     for (pk, content) in [photo, empty] {
         assert_eq!(read(&copy, &pk), content);

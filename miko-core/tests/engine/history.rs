@@ -148,11 +148,11 @@ fn a_cutoff_shows_the_state_of_that_time() {
         assert_eq!(db.merge(history(&entries)).unwrap().accepted.len(), 4);
         let at = |cutoff: &str| select(&*db, json!({"class": "a.b/c", "cutoff": cutoff}));
         assert_eq!(at("2363-12-31T23:59:59.999Z"), [] as [Value; 0]);
-        assert_eq!(at(T1), [json!({"n": 1})], "the time of a version is its own");
+        assert_eq!(at(T1), [json!({"n": 1})], "a version is current from its own time on");
         assert_eq!(at(T2), [json!({"n": 1}), json!({"n": 10})]);
         assert_eq!(at("2366-01-01T02:00:00.000+02:00"), [json!({"n": 2}), json!({"n": 10})]);
         assert_eq!(at(T4), [json!({"n": 2})]);
-        assert_eq!(select(&*db, json!({"class": "a.b/c"})), [json!({"n": 2})], "and now");
+        assert_eq!(select(&*db, json!({"class": "a.b/c"})), [json!({"n": 2})], "without a cutoff");
         let sorted =
             json!({"cutoff": T2, "sort": ["n", {"reverse": true}], "limit": 1, "path": ["n", {"gt": 0}]});
         assert_eq!(select(&*db, sorted), [json!({"n": 10})]);
@@ -303,7 +303,7 @@ fn records_that_are_not_temporal_become_first_versions() {
         };
         db.read_worldlet(&mut worldlet(1).as_bytes(), false).unwrap();
         db.read_worldlet(&mut worldlet(1).as_bytes(), false).unwrap();
-        assert_eq!(db.history("a").unwrap().len(), 1, "a record that is there as it is makes no version");
+        assert_eq!(db.history("a").unwrap().len(), 1, "importing an unchanged record adds no version");
         db.read_worldlet(&mut worldlet(2).as_bytes(), false).unwrap();
         let history = db.history("a").unwrap();
         assert_eq!(history.iter().map(summary).collect::<Vec<_>>(), [json!({"n": 1}), json!({"n": 2})]);

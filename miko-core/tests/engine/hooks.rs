@@ -225,12 +225,12 @@ fn a_panic_is_a_veto_and_the_engine_goes_on() {
     let db = engine();
     db.before_save("broken", "a.b/x", |save| {
         let n = save.get("n").and_then(Value::as_i64).expect("n is a number");
-        assert!(n != 13, "not this one");
+        assert!(n != 13, "n is 13");
         Ok(())
     });
     db.create("a.b/x", &json!({"n": 1})).unwrap();
     let before = export(&db);
-    assert_rejected(db.create("a.b/x", &json!({"n": 13})), "broken", "the hook panicked: not this one");
+    assert_rejected(db.create("a.b/x", &json!({"n": 13})), "broken", "the hook panicked: n is 13");
     assert_rejected(
         db.create_all("a.b/x", &[json!({"n": 2}), json!({})]),
         "broken",
@@ -276,7 +276,7 @@ fn a_hook_reads_what_its_write_has_written_so_far() {
     db.before_save("stock", "a.b/order", |save| {
         let left = save.db().hot("stock").get(["left"])?.and_then(|left| left.as_i64()).unwrap_or(0);
         let ordered = save.db().by_class("a.b/order")?.count();
-        assert_eq!(save.db().record_by_pk(save.pk())?, None, "the order is not there yet");
+        assert_eq!(save.db().record_by_pk(save.pk())?, None, "the order is not stored yet");
         if left < 0 { Err(format!("{} missing, {ordered} ordered", -left).into()) } else { Ok(()) }
     });
     let take = |count: i64| {
@@ -464,7 +464,7 @@ fn a_veto_rolls_the_whole_transaction_back() {
 }
 
 #[test]
-fn hooks_run_once_although_the_writes_of_a_transaction_are_hidden_and_made_again() {
+fn hooks_run_once_although_the_writes_of_a_transaction_are_hidden_and_replayed() {
     let db = engine();
     let runs = Arc::new(AtomicUsize::new(0));
     let count = Arc::clone(&runs);

@@ -103,7 +103,7 @@ proptest! {
     }
 
     #[test]
-    fn a_text_with_an_edit_is_read_or_refused_as_in_any_other_form(
+    fn a_mutated_text_is_read_or_refused_as_serde_json_does(
         records in prop::collection::vec(record(), 2..6),
         edits in edits(),
     ) {

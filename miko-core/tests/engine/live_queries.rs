@@ -274,7 +274,7 @@ impl Reader {
         let result = shown(self.query.records());
         let steps = later.iter().position(|later| *later == result);
         let steps = steps.unwrap_or_else(|| panic!("no later result is {result:?}: {later:?}"));
-        assert!(steps == 0 || is_coalesced, "a result was left out");
+        assert!(steps == 0 || is_coalesced, "the step skipped a result");
         self.position += 1 + steps;
     }
 }

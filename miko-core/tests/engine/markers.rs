@@ -67,7 +67,11 @@ fn a_marker_narrows_the_class_of_a_field_and_never_contradicts_it() {
         rules_broken(&officer(json!({"$station": 1, "zip": "1", "dock": "four"})).unwrap_err()),
         ["class"]
     );
-    assert_eq!(rules_broken(&officer(json!({"$station": 1})).unwrap_err()), ["required"], "and that once");
+    assert_eq!(
+        rules_broken(&officer(json!({"$station": 1})).unwrap_err()),
+        ["required"],
+        "one fault, not one per class"
+    );
     for contradiction in [json!({"$ship": 1, "zip": "1"}), json!({"$free": 1, "zip": "1"})] {
         let error = officer(contradiction).unwrap_err();
         assert_eq!(rules_broken(&error), ["custom_classes"]);
@@ -79,7 +83,7 @@ fn a_marker_narrows_the_class_of_a_field_and_never_contradicts_it() {
 }
 
 #[test]
-fn markers_come_with_worldlets_too() {
+fn markers_in_worldlets_are_checked_too() {
     let db = starfleet();
     let worldlet = json!({"records": {"a": {
         "bucket": {"deep": {"$address": 1}}, "custom_classes": {"$address": "a.b/address"},

@@ -90,7 +90,11 @@ fn versions_of_one_time_are_in_the_order_of_their_pks() {
             assert_eq!(found, ["v1", "v2", "v3"], "{order:?}");
             assert_eq!(db.record_by_pk("a").unwrap().unwrap().bucket.to_string(), r#"{"of":"v3"}"#);
             let as_of = db.select(json!({"cutoff": time})).unwrap();
-            assert_eq!(as_of[0].bucket.to_string(), r#"{"of":"v3"}"#, "and so it was then");
+            assert_eq!(
+                as_of[0].bucket.to_string(),
+                r#"{"of":"v3"}"#,
+                "a select with the cutoff finds the same version"
+            );
             for copy in databases() {
                 copy.read_worldlet(&mut exported(&*db).as_bytes(), false).unwrap();
                 assert_eq!(exported(&*copy), exported(&*db));

@@ -89,7 +89,7 @@ fn defaults_with_markers_do_not_recurse_for_ever() {
 proptest! {
     #![proptest_config(cases(64))]
     #[test]
-    fn the_order_of_platters_decides_nothing(
+    fn the_order_of_platters_has_no_effect(
         (classes, shuffled) in proptest::sample::subsequence(CLASSES.to_vec(), 1..=5)
             .prop_flat_map(|classes| (Just(classes.clone()), Just(classes).prop_shuffle())),
         bucket in proptest::sample::select(vec![

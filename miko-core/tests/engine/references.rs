@@ -65,7 +65,7 @@ fn the_target_of_a_restricting_reference_cannot_be_deleted() {
 }
 
 #[test]
-fn in_a_batch_references_are_looked_at_when_it_is_done() {
+fn references_are_checked_at_the_end_of_a_batch() {
     let db = fleet();
     let ship = create(&db, "a.b/starship", json!({})).unwrap();
     let captain = create(&db, "a.b/officer", json!({"ship": ship})).unwrap();
@@ -80,7 +80,7 @@ fn in_a_batch_references_are_looked_at_when_it_is_done() {
     let error =
         db.batch(vec![update(json!({"friends": []})), update(json!({"ship": "nowhere"}))]).unwrap_err();
     assert!(error.is(ErrorId::REFERENCE_NOT_FOUND), "{error}");
-    assert!(db.bucket(&officer).contains(&ship), "and all of it was undone");
+    assert!(db.bucket(&officer).contains(&ship), "the batch was undone as a whole");
 }
 
 #[test]

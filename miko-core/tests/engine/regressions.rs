@@ -36,7 +36,7 @@ fn defaults_of_defaults_do_not_recurse_for_ever() {
 }
 
 #[test]
-fn a_definition_stands_in_the_bucket_of_its_record_and_nowhere_else() {
+fn a_definition_is_in_the_bucket_of_its_record_only() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("crew.db");
     let db = open_sqlite(&path, Mode::ReadWrite).unwrap();
@@ -118,7 +118,7 @@ fn numbers_of_a_worldlet_are_kept_exactly_or_refused() {
 }
 
 #[test]
-fn many_platters_and_classes_take_no_more_than_their_share() {
+fn many_platters_and_many_selected_classes_are_accepted() {
     let db = db();
     let classes = vec!["a.b/c"; 20_000];
     let pk = db.run(json!({"action": "create", "classes": classes, "bucket": {}})).unwrap();
@@ -202,7 +202,7 @@ fn a_write_whose_time_could_not_be_read_again_is_refused() {
 }
 
 #[test]
-fn a_definition_that_is_exported_is_equal_to_itself() {
+fn an_exported_definition_is_unchanged_when_it_is_imported_again() {
     let db = db();
     define(&db, json!({"fields": {}, "name": "a.b/c"})).unwrap();
     let schema = db.0.export_schema().unwrap();
@@ -225,7 +225,7 @@ fn elements_are_counted_after_defaults_are_filled_in() {
 }
 
 #[test]
-fn a_class_that_is_embedded_takes_its_references_along_when_it_changes() {
+fn a_redefined_embedded_class_changes_the_references_of_the_records_that_embed_it() {
     let db = db();
     let maker = json!({"maker": {"class": "puck.uno/reference", "on_delete": "restrict"}});
     let engine = define(&db, json!({"name": "a.b/engine", "fields": maker})).unwrap();

@@ -113,7 +113,10 @@ proptest! {
     }
 
     #[test]
-    fn a_type_with_values_gets_them_as_they_are(value in any_value(), named in any_object(any_value())) {
+    fn values_are_deserialized_unchanged_into_types_of_the_caller(
+        value in any_value(),
+        named in any_object(any_value()),
+    ) {
         let db = db();
         let bucket = json!({"a": value, "list": [value, 1], "named": named, "variant": {"Newtype": value}});
         let held: Held = read(&db, &create(&db, bucket)).bucket_as().unwrap();
@@ -132,7 +135,7 @@ proptest! {
     #![proptest_config(cases(16))]
 
     #[test]
-    fn a_worldlet_file_that_holds_them_opens_again(bucket in any_object(any_value())) {
+    fn a_worldlet_file_with_reserved_keys_can_be_opened_again(bucket in any_object(any_value())) {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("test.json");
         let bucket = Value::Object(bucket);
@@ -158,7 +161,7 @@ fn a_request_inside_a_reserved_key_is_not_run() {
 }
 
 #[test]
-fn a_reserved_key_that_serde_would_copy_is_refused_by_name() {
+fn a_reserved_key_that_serde_would_copy_is_refused_with_its_name() {
     #[derive(Debug, Deserialize)]
     struct Flattened {
         #[serde(flatten)]
@@ -190,7 +193,7 @@ fn a_reserved_key_that_serde_would_copy_is_refused_by_name() {
 }
 
 #[test]
-fn a_key_that_stands_twice_is_refused_by_name() {
+fn a_duplicate_key_is_refused_with_its_name() {
     for text in [
         r#"{"action": "create", "bucket": {"a": 1, "b": {"twice": 1, "twice": 1}}}"#,
         r#"{"action": "create", "bucket": [{"twice": 1, "tw\u0069ce": 2}]}"#,

@@ -28,7 +28,7 @@ fn missing_classes_are_created_different_ones_updated_and_others_stay() {
     };
     let written = times(&db);
     assert_eq!(db.0.import_schema(schema.clone()).unwrap(), changes(&[], &[], &["a.b/child", "a.b/parent"]));
-    assert_eq!(times(&db), written, "what is equal is not written");
+    assert_eq!(times(&db), written, "an equal definition is not written");
 
     let mut changed = schema;
     changed["classes"]["a.b/child"]["fields"] = json!({"n": {"class": "string"}});

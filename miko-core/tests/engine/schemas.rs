@@ -140,7 +140,7 @@ fn every_export_is_valid_by_its_schema() {
 }
 
 #[test]
-fn the_sample_domain_is_imported_and_given_back_byte_by_byte() {
+fn the_sample_domain_is_exported_byte_by_byte_as_it_was_imported() {
     let db = db();
     db.import_schema(schema("starfleet.json")).unwrap();
     assert_eq!(db.import_schema(schema("starfleet.json")).unwrap().unchanged.len(), 8);
@@ -238,7 +238,7 @@ fn the_engine_refuses_requests_that_the_schema_refuses() {
             "action": "delete", "pk": "x", "if_exists": true, "if_updated_at": "2026-04-21T14:32:00.123Z",
         }),
     ] {
-        assert!(requests.accepts(&fine), "the schema takes {fine}");
+        assert!(requests.accepts(&fine), "the schema accepts {fine}");
         db().q0(fine.clone()).unwrap_or_else(|error| panic!("{fine}: {error}"));
     }
     for broken in [

@@ -73,12 +73,12 @@ fn a_select_by_one_class_uses_the_membership_index() {
     let select = json!({"action": "select", "class": "starfleet.com/ship", "limit": 1});
     let plan = crew_in(sqlite()).explain(select).unwrap().plan;
     assert_eq!(plan[0], "SCAN membership VIRTUAL TABLE INDEX 0:class_id=?", "{plan:?}");
-    assert!(!plan.iter().any(|step| step.contains("TEMP B-TREE")), "nothing is sorted: {plan:?}");
+    assert!(!plan.iter().any(|step| step.contains("TEMP B-TREE")), "no step sorts: {plan:?}");
 }
 
 /// SQLite drops all other conditions where one is constantly false.
 #[test]
-fn a_condition_that_never_holds_selects_nothing_from_any_source() {
+fn a_condition_that_never_holds_selects_nothing_by_any_access_path() {
     let db = crew();
     db.import_schema(json!({"classes": {"a.b/c": {"fields": {
         "code": {"class": "string", "unique": true}, "type": {"class": "string", "index": true},
@@ -120,7 +120,7 @@ fn a_select_by_several_classes_returns_each_record_of_their_union_once() {
 }
 
 #[test]
-fn a_path_is_one_call_with_the_path_as_a_value() {
+fn a_path_compiles_to_one_function_call_with_the_path_as_a_bound_value() {
     const SQL: &str = "FROM record WHERE bucket IS NOT NULL AND q0_path(bucket, ?1) ORDER BY seq";
     let cases = [
         (json!(["name", "family", "Kirk"]), &[1][..]),
@@ -162,7 +162,7 @@ fn limit_and_offset_cut_the_result() {
 }
 
 #[test]
-fn all_parts_must_hold_together() {
+fn a_record_must_satisfy_all_parts_of_a_select() {
     check(
         json!({"action": "select", "class": "starfleet.com/officer", "path": ["name", "family", null],
                "limit": 5, "misc": "ignored", "comment": "ignored"}),
@@ -174,7 +174,7 @@ fn all_parts_must_hold_together() {
 }
 
 #[test]
-fn conditions_are_sql_with_a_call_for_each_path() {
+fn conditions_compile_to_sql_with_a_function_call_per_path() {
     check(
         json!({"action": "select", "class": "starfleet.com/officer", "any": [
             {"path": ["n", {"lt": 2}]},
@@ -196,7 +196,7 @@ fn conditions_are_sql_with_a_call_for_each_path() {
 }
 
 #[test]
-fn a_sort_is_a_key_for_each_record() {
+fn a_sort_compiles_to_one_function_call_per_record() {
     const BY: &str = r#"["name","family",{"case-sensitive":false}]"#;
     let sorted = json!({
         "action": "select", "sort": ["name", "family", {"case-sensitive": false, "reverse": true}],

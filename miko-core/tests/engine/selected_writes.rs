@@ -159,7 +159,7 @@ fn a_batch_writes_what_it_has_just_created() {
 }
 
 #[test]
-fn a_select_that_is_built_says_what_is_written() {
+fn a_write_takes_a_select_that_was_built_as_its_conditions() {
     let (db, pks) = numbers(4);
     let select = || Select::class("a.b/number").sort(Sort::by(["n"]).reverse()).limit(2);
     let edits = Edits::new().increment(["seen"], 1);

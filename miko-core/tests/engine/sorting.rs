@@ -19,7 +19,7 @@ fn with_values(values: &[Value]) -> Local {
 }
 
 #[test]
-fn types_have_an_order_and_nothing_is_last() {
+fn types_have_an_order_and_absent_values_come_last() {
     let ascending = [
         json!(i64::MIN),
         json!(-1.5),

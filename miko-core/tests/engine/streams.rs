@@ -240,7 +240,7 @@ fn a_write_that_is_rolled_back_changes_no_stream() {
 }
 
 #[test]
-fn an_import_comes_in_pieces_and_is_made_whole_or_not_at_all() {
+fn an_import_is_sent_in_pieces_and_takes_effect_as_a_whole_or_not_at_all() {
     let (original, _) = numbered_with(MANY, &"x".repeat(500));
     let worldlet = export(&original);
     assert!(worldlet.len() > 2 * miko_core::MAX_PIECE_SIZE);

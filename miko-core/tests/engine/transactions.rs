@@ -259,7 +259,7 @@ impl Run {
 proptest! {
     #![proptest_config(cases(32))]
     #[test]
-    fn transactions_and_the_callers_beside_them_see_their_own_states(steps in vec(step(), 1..30)) {
+    fn a_transaction_and_other_callers_each_see_their_own_state(steps in vec(step(), 1..30)) {
         let mut run = Run::new();
         for step in steps {
             run.step(step);
@@ -326,7 +326,7 @@ fn after_a_commit_the_block_goes_on_with_another_transaction() {
         tx.create(CLASS, &json!({})).map(drop)
     })
     .unwrap();
-    assert_eq!(of_class(&*db), 2, "what follows the commit is lost without another one");
+    assert_eq!(of_class(&*db), 2, "a write after the commit is rolled back without another commit");
 }
 
 #[test]
@@ -368,7 +368,7 @@ fn a_write_by_an_outer_transaction_is_refused_while_a_nested_one_is_open() {
     for error in refused.map(Result::unwrap_err) {
         assert!(error.is(ErrorId::TRANSACTION_OPEN), "{error}");
     }
-    assert_eq!(of_class(&*tx), 1, "it may read");
+    assert_eq!(of_class(&*tx), 1, "reads are allowed");
     inner.commit().unwrap();
     sibling.create(CLASS, &json!({})).unwrap();
     tx.commit().unwrap();
@@ -673,7 +673,7 @@ fn a_write_of_another_thread_waits_for_its_turn_and_a_read_does_not() {
 }
 
 #[test]
-fn a_write_past_the_transaction_of_its_own_thread_is_refused_at_once() {
+fn a_write_outside_of_the_open_transaction_of_its_thread_is_refused_at_once() {
     let db = limited(TransactionLimits::default());
     db.transaction(|tx| {
         tx.create(CLASS, &json!({}))?;

@@ -69,5 +69,5 @@ fn a_file_whose_writing_fails_halfway_keeps_its_content() {
     });
     assert!(error.unwrap_err().is(ErrorId::INTERNAL));
     assert_eq!(fs::read_to_string(&path).unwrap(), "before");
-    assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 1, "nothing is left beside it");
+    assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 1, "no temporary file is left");
 }

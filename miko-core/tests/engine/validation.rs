@@ -258,7 +258,11 @@ fn buckets_are_normalized_when_they_are_written() {
     db.update(&pk, json!({"pet": "Spot", "name": "  Data"})).unwrap();
     assert_eq!(db.bucket(&pk), r#"{"name":"Data","pet":"Spot"}"#, "an update has no defaults");
     let error = db.update(&pk, json!({"name": " \t "})).unwrap_err();
-    assert_eq!(rules_broken(&error), ["min_length"], "collapsed before it is validated");
+    assert_eq!(
+        rules_broken(&error),
+        ["min_length"],
+        "white space is collapsed before the value is validated"
+    );
 }
 
 #[test]

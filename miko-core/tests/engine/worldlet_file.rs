@@ -31,7 +31,7 @@ fn a_commit_is_in_the_file_and_read_when_it_is_opened_again() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("crew.json");
     let db = open(&path);
-    assert_eq!(fs::read_to_string(&path).unwrap(), exported(&db), "a new file is a worldlet");
+    assert_eq!(fs::read_to_string(&path).unwrap(), exported(&db), "an empty worldlet is written at once");
     db.import_schema(json!({"classes": {"a.b/officer": {"fields": {"serial": {"unique": true}}}}})).unwrap();
     let spock = db.create("a.b/officer", &json!({"serial": 1})).unwrap();
     db.update(&spock, &json!({"serial": 1, "z": [1.0, u64::MAX], "a": null})).unwrap();
@@ -98,7 +98,7 @@ fn a_file_that_is_no_worldlet_is_refused_and_left_unchanged() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("crew.json");
     assert!(WorldletEngine::open(&path, Mode::Read).unwrap_err().is(ErrorId::INVALID_BACKEND));
-    assert_eq!(names(folder.path()), [] as [&str; 0], "reading makes no file");
+    assert_eq!(names(folder.path()), [] as [&str; 0], "mode `r` creates no file");
     for text in ["nothing", r#"{"records": {"a": {"bucket": 5}}}"#, r#"{"format": "other"}"#] {
         fs::write(&path, text).unwrap();
         for mode in [Mode::Read, Mode::ReadWrite] {

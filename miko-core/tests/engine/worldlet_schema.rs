@@ -368,11 +368,11 @@ fn assert_agreement(worldlet: &Value) -> Result<(), TestCaseError> {
     for faults in faults_of_each(worldlet) {
         prop_assert!(
             !faults.is_empty() || refused.is_empty(),
-            "the engine takes what the schema refuses: {worldlet}\n{refused}"
+            "the engine accepts what the schema refuses: {worldlet}\n{refused}"
         );
         prop_assert!(
             !refused.is_empty() || faults.iter().all(is_beyond_schemas),
-            "the schema takes what the engine refuses: {worldlet}\n{faults:#?}"
+            "the schema accepts what the engine refuses: {worldlet}\n{faults:#?}"
         );
     }
     Ok(())

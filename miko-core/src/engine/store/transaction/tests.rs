@@ -448,7 +448,7 @@ fn the_first_write_of_a_transaction_begins_one_in_storage_also_after_a_loss() {
     let written = store.storage.counts();
     store.storage.roll_back();
     store.resume_transaction(id).unwrap();
-    assert_eq!(store.storage.counts(), written, "it is made again");
+    assert_eq!(store.storage.counts(), written, "the writes of the transaction were replayed");
     let before = store.last.get();
     store.roll_back_transaction(id);
     assert_ne!(store.storage.counts(), written);
