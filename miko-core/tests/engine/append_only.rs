@@ -1,4 +1,4 @@
-//! A database that only appends: all ways to write, and what becomes of each.
+//! Append-only databases: each way to write, and whether it is allowed.
 
 use miko_core::{Access, Bytes, ErrorId, Mikobase, MikobaseExt, Result};
 use serde_json::{Value, json};
@@ -7,7 +7,7 @@ use crate::support::{Local, create, engine, export, run, temporal};
 
 const CLASS: &str = "a.b/entry";
 
-/// An append-only database with a class, of which `kirk` is a record, a file in it, and the pk of that.
+/// An append-only database with a class, its record `kirk` and a file; and the pk of the file.
 fn append_only(db: Local) -> (Local, String) {
     let class = json!({"fields": {"name": {"class": "string", "unique": true}}});
     db.import_schema(json!({"classes": {CLASS: class}})).unwrap();
@@ -170,7 +170,7 @@ fn a_merge_adds_versions_of_records_that_are_there_and_an_import_does_not() {
     let merged = db.merge(json!({"history": both["history"]})).unwrap();
     assert_eq!((merged.accepted.len(), merged.skipped.len()), (1, 1));
     assert_eq!(db.record_by_pk(&pk).unwrap().unwrap().bucket.as_str(), r#"{"n":2}"#);
-    // What a merge may do, the next write may not.
+    // A merge may add a version to an existing record; other writes to it are still refused.
     let error = db.q0(json!({"action": "delete", "pk": pk})).unwrap_err();
     assert!(error.is(ErrorId::ACTION_NOT_SUPPORTED), "{error}");
 }

@@ -1,4 +1,5 @@
-//! A bucket that travels as text becomes the same record as one that is a value, or is refused alike.
+//! A bucket that is sent as text becomes the same record as one that is sent as a value, or is refused with
+//! the same error.
 
 use miko_core::{Bucket, Error, MikobaseExt};
 use proptest::prelude::*;

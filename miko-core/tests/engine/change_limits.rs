@@ -45,7 +45,7 @@ fn a_subscriber_that_sleeps_loses_the_oldest_changes_and_is_told() {
     assert_eq!(next(&mut changes, rest.len()), rest);
     assert!(changes.try_recv().is_pending());
 
-    // A transaction is lost as a whole, or not at all.
+    // The changes of a transaction are left out as a whole, or not at all.
     let create = |n: i64| json!({"action": "create", "class": CLASS, "bucket": {"n": n}});
     for round in 0..100 {
         db.batch((0..5).map(|n| create(5 * round + n)).collect(), true).unwrap();
@@ -54,7 +54,7 @@ fn a_subscriber_that_sleeps_loses_the_oldest_changes_and_is_told() {
     assert_eq!(lost.as_i64().unwrap() % 5, 0);
     let first = changes.recv().unwrap().unwrap();
     assert_eq!(first.record.unwrap().bucket.get("n").unwrap(), Some(lost.clone()));
-    // The rest of a transaction that is being read is not lost.
+    // The rest of a transaction is not left out if a part of it was read.
     for round in 0..100 {
         db.batch((0..5).map(|n| create(-5 * round - n)).collect(), true).unwrap();
     }
@@ -79,7 +79,7 @@ fn a_transaction_that_is_too_large_comes_as_one_error() {
     let expired = db.changes(CLASS.into(), ChangeOptions::after(seq)).unwrap_err();
     assert!(expired.is(ErrorId::CHANGES_EXPIRED), "{expired}");
 
-    // One of a transaction of a caller.
+    // The same in a transaction that a caller has begun.
     db.transaction(|tx| {
         tx.create_all(CLASS, &buckets(20))?;
         tx.commit()
@@ -88,7 +88,7 @@ fn a_transaction_that_is_too_large_comes_as_one_error() {
     create(&db, 3);
     assert_eq!(next(&mut changes, 2), [Err(json!(20)), Ok(json!(3))]);
 
-    // One that is not kept at all, so that no subscriber knows whether it matches.
+    // A transaction whose changes are not kept at all, so it is not known which subscribers it concerns.
     let other = WorldletEngine::in_memory().unwrap();
     other.create_all(CLASS, &buckets(30)).unwrap();
     let mut worldlet = Vec::new();
@@ -163,7 +163,7 @@ fn an_engine_that_is_opened_again_refuses_to_resume_after_earlier_changes() {
     fn check<E: Engine>(open: impl Fn() -> E) {
         let db = open();
         let mut changes = db.listen(CLASS).unwrap();
-        // Records that are not there any more have numbers that a new engine may give again.
+        // The row ids of the deleted records may be assigned again by a new engine.
         let pks: Vec<String> = (0..10).map(|n| create(&db, n)).collect();
         pks.iter().skip(1).for_each(|pk| db.delete(pk).unwrap());
         let seqs: Vec<i64> = (0..19).map(|_| changes.recv().unwrap().unwrap().seq).collect();

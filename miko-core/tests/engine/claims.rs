@@ -1,4 +1,4 @@
-//! Claims: of all that claim records, one has each, until it finishes or is gone.
+//! Claims: a record has one claimant at a time, until that finishes, or its lease or its connection ends.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::thread;
@@ -96,7 +96,7 @@ fn a_claim_changes_neither_the_record_nor_its_history() {
     let claimed = claim(&*db).unwrap();
     assert_eq!(Some(&*claimed), before.as_ref());
     assert_eq!(db.record_by_pk(&pks[0]).unwrap(), before);
-    // Others read and write it.
+    // A claim does not prevent other callers from writing the record.
     db.patch(&pks[0], &json!({"note": "seen"})).unwrap();
     claimed.finish_with(done()).unwrap();
     let after = db.record_by_pk(&pks[0]).unwrap().unwrap();
@@ -124,7 +124,7 @@ fn finishing_changes_the_record_or_says_why_not() {
     let third = claim(&*db).unwrap();
     assert_eq!((third.pk.as_str(), third.attempts()), (&*pks[2], 2));
 
-    // Finished, the record is counted anew, also if it still waits.
+    // After a claim is finished, its attempts are counted from one again, also if the select still finds it.
     third.finish_with(Edits::new().set(["n"], 7)).unwrap();
     assert_eq!(claim(&*db).unwrap().attempts(), 1);
 }
@@ -204,7 +204,7 @@ fn a_call_waits_until_a_record_is_free() {
         });
         assert!(number.is_number(), "{way}");
     }
-    // A release frees it, too.
+    // A release makes the record free, too, which ends the wait.
     jobs(&*db, [9]);
     let first = wait();
     thread::scope(|scope| {
@@ -219,7 +219,7 @@ fn a_wait_ends_without_a_record() {
     let db = db();
     let claim = db.claim_or_wait(waiting(), LONG, Duration::from_millis(2)).unwrap();
     assert!(claim.is_none());
-    // It left nothing behind that takes a record from others.
+    // The call that has stopped waiting does not get a record that becomes free later.
     jobs(&*db, [1]);
     assert!(db.claim_or_wait(waiting(), LONG, LONG).unwrap().is_some());
 }
@@ -261,7 +261,7 @@ fn each_of_many_waiting_calls_gets_a_record_of_its_own() {
 fn a_claim_and_its_end_belong_to_their_transaction() {
     let db = db();
     jobs(&*db, [1]);
-    // A claim that is rolled back was never there.
+    // A claim that is rolled back has no effect: the record is free, and nothing has its id.
     let rolled_back = db.transaction(|tx| {
         let claimed = tx.claim(waiting(), LONG)?.unwrap();
         let id = claimed.id().to_owned();
@@ -338,7 +338,7 @@ fn claims_of_invalid_selects_are_refused() {
     fails(&*db, both, ErrorId::INVALID_REQUEST);
 }
 
-/// A claim that is held by its lease alone, and how often a record was claimed, are in the database.
+/// A lasting claim, which ends only with its lease, is stored in the database, as is the number of attempts.
 #[test]
 fn a_lasting_claim_outlives_its_engine() {
     let folder = tempfile::tempdir().unwrap();
@@ -501,7 +501,7 @@ fn claims_survive_a_group_of_calls() {
     assert!(claimed.len() >= 2);
 }
 
-/// A merge deletes a record without asking its claim.
+/// A merge deletes a record although it is claimed.
 #[test]
 fn a_claim_is_lost_when_a_merge_deletes_its_record() {
     let db = db();
@@ -561,7 +561,7 @@ fn a_call_waits_for_the_end_of_a_claim_however_it_ends() {
 #[test]
 fn no_claim_is_forgotten_while_its_end_may_be_undone() {
     let db = db();
-    // Those that are over are forgotten at 128.
+    // A connection first removes its ended claims when it has 128.
     jobs(&*db, 0..130);
     let claims: Vec<_> = (0..127).map(|_| claim(&*db).unwrap()).collect();
     let first = claims[0].id().to_owned();
@@ -573,6 +573,6 @@ fn no_claim_is_forgotten_while_its_end_may_be_undone() {
     })
     .unwrap();
     results(&*db, json!({"action": "finish", "claim": first, "edits": Value::from(done())}));
-    // Most would release their records one by one.
+    // Dropping them would release each record in a call of its own, which takes long.
     claims.into_iter().for_each(std::mem::forget);
 }

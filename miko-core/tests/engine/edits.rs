@@ -423,7 +423,7 @@ fn rebuild(
         }
         (Some(_), _) if makes_place => Err(ErrorId::EDIT_REFUSED),
         (parent, _) => {
-            // Not there: the operation sees an absent value and leaves it absent.
+            // There is no such place: the operation gets an absent value, and its result is dropped.
             change(None)?;
             Ok(parent.cloned())
         }

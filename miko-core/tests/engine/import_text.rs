@@ -59,7 +59,7 @@ fn record() -> impl Strategy<Value = Value> {
     })
 }
 
-/// What an import has done: the worldlet, without the times that it has given, or the error.
+/// The outcome of an import: the exported worldlet without the times that the import has set, or the error.
 fn outcome(db: &Local, text: &str, trust: bool) -> Result<(Value, Value), Value> {
     let imported = db.read_worldlet(&mut text.as_bytes(), trust).map_err(|error| json!(error))?;
     let mut worldlet: Value = serde_json::from_str(&export(db)).unwrap();
@@ -118,14 +118,14 @@ proptest! {
             (Err(fault), _) => {
                 let error = tested.unwrap_err();
                 let details = &error[0]["details"];
-                // A string that is read ends a column after one that is ignored.
+                // `serde_json` reports a fault one column later if it reads the string than if it ignores it.
                 let column = details["column"].as_u64().unwrap().abs_diff(fault.column() as u64);
                 prop_assert!(details["line"] == fault.line() && column <= 1, "{fault}: {error}\n{text}");
             }
             (Ok(_), Ok(value)) if value.is_object() => {
                 prop_assert_eq!(tested, outcome(&non_temporal(), &text_of(&value, false), false), "{}", text);
             }
-            // Duplicate keys, and numbers that would lose digits.
+            // Only this crate refuses duplicate keys and numbers that would lose digits.
             _ => {}
         }
     }

@@ -59,7 +59,7 @@ fn a_step_says_what_enters_leaves_moves_and_changes() {
     db.delete(&five).unwrap();
     assert_eq!(step(&mut query), [(Leave, five, Some(1), None), (Enter, one.clone(), None, Some(2))]);
 
-    // What the limit cuts off is not told.
+    // A record beyond the limit is not reported.
     create(&db, 0);
     db.patch(&one, &json!({"n": 7})).unwrap();
     assert_eq!(step(&mut query), [(Move, one, Some(2), Some(0))]);
@@ -167,13 +167,13 @@ fn an_open_transaction_is_not_seen() {
     }
 }
 
-/// A step of a scenario.
+/// A step of a scenario: a write, or something that a reader does.
 #[derive(Debug, Clone)]
 pub(crate) enum Action {
     Write(Vec<Write>, How),
     /// Whether the records of the one class are those of the other, too.
     Redefine(bool),
-    /// A reader begins anew, or reads so many steps.
+    /// A reader subscribes anew, or reads this many steps.
     Begin(usize, usize),
     Read(usize, usize),
 }
@@ -190,7 +190,7 @@ pub(crate) enum Write {
     Create(i64, bool),
     Set(Index, i64),
     Delete(Index),
-    /// Sets all that are below.
+    /// Sets `n` of all records whose `n` is below the first number to the second one.
     SetAll(i64, i64),
 }
 
@@ -233,7 +233,7 @@ pub(crate) fn action() -> impl Strategy<Value = Action> {
     ]
 }
 
-/// What a result is compared by.
+/// The parts of a result that are compared.
 type Shown = Vec<(String, String, String)>;
 
 fn shown(records: &[Record]) -> Shown {
@@ -336,7 +336,8 @@ pub(crate) fn run_scenario(db: &(impl Mikobase + ?Sized), actions: &[Action], ma
             Action::Write(writes, How::Batch) => {
                 let pks = present_pks(db);
                 let mut batch: Vec<Value> = Vec::new();
-                // A batch that deletes a record has no other request for it.
+                // Deletes are left out: a later request of the batch could be for a record that an earlier
+                // one has deleted.
                 for write in writes.iter().filter(|write| !matches!(write, Write::Delete(_))) {
                     batch.extend(request(write, &pks));
                 }

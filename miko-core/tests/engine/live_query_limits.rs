@@ -30,7 +30,7 @@ fn the_select_runs_again_when_the_spare_records_are_used_up() {
         let expected: Vec<i64> = (0..below).rev().take(3).collect();
         assert_eq!(numbers(query.records()), expected);
     }
-    // More than the spare ones enter, and leave again.
+    // More records than are kept in reserve enter the result, and leave it again.
     for n in (0..3).rev() {
         db.create_all(CLASS, &(0..1500).map(|m| json!({"n": 10_000 * (3 - n) + m})).collect::<Vec<_>>())
             .unwrap();
@@ -53,7 +53,7 @@ fn a_slow_reader_gets_one_step_for_all_commits_that_are_no_longer_kept() {
     query.recv().unwrap().unwrap();
     assert_eq!(numbers(query.records()), [199, 198, 197]);
     assert!(query.try_recv().is_pending());
-    // Commits that do not concern it are not missed.
+    // Commits that are not kept any more do no harm if they do not concern the query.
     (0..200).for_each(|n| drop(db.create(OTHER, &json!({"n": n})).unwrap()));
     db.create(CLASS, &json!({"n": 200})).unwrap();
     query.recv().unwrap().unwrap();

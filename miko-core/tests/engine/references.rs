@@ -98,7 +98,7 @@ fn the_target_of_a_restricting_reference_keeps_its_class() {
     reclass("a.b/vessel").unwrap();
     let both = json!({"action": "update", "pk": ship, "classes": ["a.b/planet", "a.b/starship"]});
     db.run(both).unwrap();
-    // In one transaction with the update that removes the reference.
+    // It is allowed in the same transaction as the update that removes the reference.
     let released = json!({"action": "update", "pk": captain, "bucket": {"home": {"base": ship}}});
     db.batch(vec![json!({"action": "update", "pk": ship, "class": "a.b/base"}), released]).unwrap();
     // A reference without `restrict` protects nothing.

@@ -32,7 +32,7 @@ fn postings() -> Db {
 fn a_create_lists_the_faults_of_every_phase() {
     let db = postings();
     let cases = [
-        // The record itself, and values of other records.
+        // Faults of the record itself, of its references, and of values that other records have.
         (
             json!({"badge": 1, "rank": 5, "ship": "s", "officer": "gone"}),
             &["reference-not-found", "unique-violation", "validation-failed"][..],

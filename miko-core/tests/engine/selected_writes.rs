@@ -82,21 +82,22 @@ fn a_write_changes_the_records_that_its_conditions_select() {
 #[test]
 fn one_record_that_is_refused_refuses_all() {
     let (db, pks) = numbers(4);
-    // Whether a unique value is taken is known after all have been changed: then all faults are reported.
+    // Unique values are checked after all records were changed, so all of their faults are reported; of other
+    // faults only the first.
     let taken = vec![ErrorId::UNIQUE_VIOLATION; 3];
     let refused = [
         (json!({"edits": [{"path": ["n"], "test": 0}]}), vec![ErrorId::CONFLICT], 1),
         (json!({"edits": [{"path": ["n"], "set": "x"}]}), vec![ErrorId::VALIDATION_FAILED], 0),
         (json!({"edits": [{"path": ["n"], "set": 7}]}), taken, 1),
     ];
-    for (rest, expected, at) in refused {
+    for (rest, expected, index) in refused {
         let mut request = json!({"action": "edit", "where": {"class": "a.b/number"}});
         request.as_object_mut().unwrap().extend(rest.as_object().unwrap().clone());
         let error = failure(&db, request);
         assert_eq!(ids(&error), expected);
-        assert_eq!(error.items()[0].details["pk"], pks[at]);
+        assert_eq!(error.items()[0].details["pk"], pks[index]);
     }
-    // The conditions may fail only when they are evaluated.
+    // A condition that fails only when it is evaluated for a record fails the write, too.
     let broken = json!({"class": "a.b/number", "path": ["n", {"placeholder": "nowhere"}]});
     let error = failure(&db, json!({"action": "delete", "where": broken}));
     assert_eq!(ids(&error), [ErrorId::INVALID_REQUEST]);

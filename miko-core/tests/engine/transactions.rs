@@ -21,10 +21,10 @@ const RECORDS: u8 = 6;
 
 const CLASS: &str = "a.b/thing";
 
-/// A step of a scenario: in the innermost open transaction, or beside it.
+/// A step of a scenario: in the innermost open transaction, or by another caller.
 #[derive(Debug, Clone, Copy)]
 enum Step {
-    /// Gives the record a value. It is created if it is not there.
+    /// Sets the value of the record, which is created if it does not exist.
     Put(u8, i64),
     Add(u8, i64),
     Delete(u8),
@@ -35,9 +35,9 @@ enum Step {
     Begin,
     Commit,
     RollBack,
-    /// Reads by each way there is in the innermost transaction.
+    /// Reads in each possible way in the innermost transaction.
     ReadInside,
-    /// Reads so beside the transaction, where the committed state is seen.
+    /// Reads in each possible way as another caller, who gets the committed state.
     ReadBeside,
     /// Opens a stream of the committed state, or reads the rest of one.
     Stream,
@@ -65,7 +65,7 @@ fn step() -> impl Strategy<Value = Step> {
 #[derive(Debug, Clone, Default, PartialEq)]
 struct Model {
     values: BTreeMap<u8, i64>,
-    /// The records that there were, the last one last.
+    /// All records that were created, in order of creation.
     order: Vec<u8>,
 }
 
@@ -108,7 +108,7 @@ fn pairs<'r>(records: impl IntoIterator<Item = &'r Record>) -> Shown {
     records.into_iter().map(|record| (record.pk.clone(), n_of(record))).collect()
 }
 
-/// Reads by each way there is, and compares with the model.
+/// Reads in each possible way, and compares with the model.
 fn check(db: &(impl Mikobase + ?Sized), model: &Model) {
     let in_order: Shown =
         model.order.iter().filter_map(|record| Some((pk(*record), *model.values.get(record)?))).collect();
@@ -151,7 +151,7 @@ struct Run {
     has_index: bool,
     /// The open transactions, each with its state and that of the class.
     open: Vec<(Remote<dyn Transaction>, Model, bool)>,
-    /// A stream, with what it shows, and how much of it was read.
+    /// The open stream, with the records that it has yet to return.
     stream: Option<(miko_core::Stream<Record>, Shown)>,
 }
 
@@ -305,7 +305,7 @@ fn a_block_that_does_not_commit_is_rolled_back() {
     });
     assert!(left.unwrap_err().is(ErrorId::TRANSACTION_EXITED));
     assert_eq!(export(&db), before);
-    // None of them holds up the next writer.
+    // None of these blocks has left its transaction open: the next write does not wait.
     db.create(CLASS, &json!({})).unwrap();
     assert_eq!(of_class(&*db), 1);
 }
@@ -681,7 +681,7 @@ fn a_write_outside_of_the_open_transaction_of_its_thread_is_refused_at_once() {
         assert!(error.is(ErrorId::TRANSACTION_OPEN), "{error}");
         let error = db.transaction(|second| second.create(CLASS, &json!({}))).unwrap_err();
         assert!(error.is(ErrorId::TRANSACTION_OPEN), "{error}");
-        // Also while a call of another thread waits for the turn of the same transaction.
+        // The same error, while a call of another thread waits for the turn of the same transaction.
         let second = db.begin()?;
         thread::scope(|scope| {
             let waiting = scope.spawn(|| second.create(CLASS, &json!({})));
@@ -722,7 +722,7 @@ fn a_transaction_beyond_its_limits_is_rolled_back() {
         assert!(error.is(ErrorId::TRANSACTION_INVALIDATED), "{name}: {error}");
         assert_eq!(of_class(&db), 0, "{name}");
         db.create(CLASS, &json!({})).unwrap();
-        // It can be used again once the loss was noticed.
+        // After `roll_back` the transaction can be used again.
         tx.roll_back().unwrap();
     }
 }
@@ -754,7 +754,7 @@ fn the_pieces_of_a_file_and_of_an_import_need_no_turn() {
         import.put(worldlet.clone().into_bytes().into())?;
         pieces.iter().try_for_each(|piece| beside.put(piece.clone()))?;
         pieces[1..4].iter().try_for_each(|piece| before.put(piece.clone()))?;
-        // Their ends would wait for this thread.
+        // `finish` would wait for the transaction, which this thread has open.
         for error in [beside.finish().unwrap_err(), import.finish().unwrap_err()] {
             assert!(error.is(ErrorId::TRANSACTION_OPEN), "{error}");
         }
@@ -762,7 +762,7 @@ fn the_pieces_of_a_file_and_of_an_import_need_no_turn() {
         Ok((beside, import))
     });
     let (beside, import) = ends.unwrap();
-    // The next piece brings those before it into the store.
+    // The pieces that were put during the transaction were kept in memory; the next one stores them, too.
     pieces[4..].iter().try_for_each(|piece| before.put(piece.clone())).unwrap();
     let pks = [before.finish().unwrap(), beside.finish().unwrap()];
     assert_eq!(pks[0], pks[1], "their contents are equal");

@@ -88,7 +88,7 @@ fn a_join_is_required_unique_and_never_changes() {
     db.update(&pk, json!({"officer": {"pk": o}, "ship": "s", "since": 2364})).unwrap();
     let error = db.update(&pk, json!({"officer": o, "ship": "other"})).unwrap_err();
     assert!(error.is(ErrorId::IMMUTABLE_FIELD), "{error}");
-    // A record of another class is not a posting.
+    // The rules of the class do not apply to a record that gets another class.
     db.run(json!({"action": "update", "pk": pk, "class": "x.y/z", "bucket": {"ship": "other"}})).unwrap();
 }
 
@@ -154,7 +154,7 @@ fn set(pk: &str, n: Value) -> Value {
     json!({"action": "update", "pk": pk, "bucket": {"n": n}})
 }
 
-/// The numbers of these records, and the records by their numbers as the index finds them.
+/// The numbers of these records. Checks that the index finds each record by its number.
 fn numbers(db: &Db, pks: &[String]) -> Vec<Value> {
     let number = |pk: &String| serde_json::from_str::<Value>(&db.bucket(pk)).unwrap()["n"].clone();
     let numbers: Vec<Value> = pks.iter().map(number).collect();
@@ -174,7 +174,7 @@ fn records_swap_their_values_in_an_atomic_batch() {
     let (db, pks) = numbered(3);
     db.batch(vec![set(&pks[0], json!(1)), set(&pks[1], json!(0))]).unwrap();
     assert_eq!(numbers(&db, &pks), [1, 0, 2]);
-    // A ring, and a record that has two values in turn.
+    // Three records exchange their values in a ring, and one of them changes twice.
     let ring =
         [set(&pks[0], json!(0)), set(&pks[1], json!(2)), set(&pks[2], json!(0)), set(&pks[0], json!(1))];
     db.batch(ring.to_vec()).unwrap();
@@ -218,7 +218,8 @@ fn a_value_that_two_records_have_at_the_end_is_refused() {
     );
     assert_eq!(numbers(&db, &pks), [0, 1, 2]);
 
-    // Meanwhile a select finds both, and an upsert does not know which one is meant.
+    // Before the second update a select finds both records, and an upsert by that value is refused as
+    // ambiguous.
     let select = json!({"action": "select", "class": "a.b/place", "path": ["n", 1]});
     let answers = db.batch(vec![set(&pks[0], json!(1)), select, set(&pks[1], json!(9))]).unwrap();
     assert_eq!(answers[1].clone().unwrap().into_records().unwrap().count(), 2);
@@ -237,7 +238,7 @@ fn a_batch_in_a_transaction_may_swap_and_single_calls_may_not() {
     db.0.transaction(|tx| {
         assert!(tx.q0(set(&pks[0], json!(1))).unwrap_err().is(ErrorId::UNIQUE_VIOLATION));
         tx.batch(vec![set(&pks[0], json!(1)), set(&pks[1], json!(0))], true)?;
-        // It is hidden, and applied again.
+        // This read of another caller hides the writes of the transaction, which are applied again later.
         assert_eq!([&pks[0], &pks[1]].map(|pk| db.bucket(pk)), [r#"{"n":0}"#, r#"{"n":1}"#]);
         assert_eq!(db.0.count(json!({"class": "a.b/place", "path": ["n", 1]}))?, 1);
         assert_eq!(tx.count(json!({"class": "a.b/place", "path": ["n", 1]}))?, 1);

@@ -61,7 +61,7 @@ impl CallbackThread {
     }
 }
 
-/// While it exists, a callback may run.
+/// Exists while a callback runs.
 pub(super) struct RunningCallback(CallbackThread);
 
 impl Drop for RunningCallback {

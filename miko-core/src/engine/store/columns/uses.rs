@@ -135,7 +135,7 @@ mod tests {
 
     const LAST: RowId = RowId(10_000);
 
-    /// The selects before one that makes a column worth it.
+    /// How many selects run before the one for which a column is built.
     fn selects_until_due(uses: &mut PathUses, effort: Effort) -> usize {
         let paths = [vec![PathStep::Key("a".to_owned())]];
         let mut selects = 0;
