@@ -376,25 +376,25 @@ mod tests {
                         let parents: Vec<String> = parents.into_iter().map(name).collect();
                         let fields = json!({name(number): {"class": name(embeds)}, "x": {"class": "number"}});
                         let bucket = json!({"name": name(number), "inherits": parents, "fields": fields});
-                        let one = definition(bucket);
-                        changed.insert(number, one.clone());
-                        added.push(one);
+                        let new_definition = definition(bucket);
+                        changed.insert(number, new_definition.clone());
+                        added.push(new_definition);
                     }
                 }
-                let (new, whole) = (catalog.with(added, &removed), Catalog::of(changed.values().cloned()));
-                prop_assert_eq!(new.is_ok(), whole.is_ok());
-                let (Ok(new), Ok(whole)) = (new, whole) else { continue };
-                (catalog, definitions) = (new, changed);
+                let (updated, rebuilt) = (catalog.with(added, &removed), Catalog::of(changed.values().cloned()));
+                prop_assert_eq!(updated.is_ok(), rebuilt.is_ok());
+                let (Ok(updated), Ok(rebuilt)) = (updated, rebuilt) else { continue };
+                (catalog, definitions) = (updated, changed);
                 for name in (0..6).map(name) {
-                    prop_assert!(catalog.subclasses(&name).eq(whole.subclasses(&name)));
-                    let (one, other) = (catalog.class(&name), whole.class(&name));
+                    prop_assert!(catalog.subclasses(&name).eq(rebuilt.subclasses(&name)));
+                    let (one, other) = (catalog.class(&name), rebuilt.class(&name));
                     prop_assert_eq!(one.map(|class| &class.lineage), other.map(|class| &class.lineage));
                     let embedding = |catalog: &Catalog| {
                         let mut names = BTreeSet::from([name.clone()]);
                         catalog.add_embedding_classes(&mut names);
                         names
                     };
-                    prop_assert_eq!(embedding(&catalog), embedding(&whole));
+                    prop_assert_eq!(embedding(&catalog), embedding(&rebuilt));
                 }
             }
         }

@@ -61,11 +61,11 @@ pub(super) fn declared_constraints(definition: &Definition) -> Vec<Constraint> {
 
 /// Collects the constraints that a field and its sub-fields declare.
 fn collect(class: &str, field: &Field, path: FieldPath, constraints: &mut Vec<Constraint>) {
-    let of = |kind| Constraint { kind, class: class.to_owned(), fields: vec![path.clone()] };
+    let constraint = |kind| Constraint { kind, class: class.to_owned(), fields: vec![path.clone()] };
     if field.unique {
-        constraints.push(of(ConstraintKind::Unique));
+        constraints.push(constraint(ConstraintKind::Unique));
     } else if field.index {
-        constraints.push(of(ConstraintKind::Index));
+        constraints.push(constraint(ConstraintKind::Index));
     }
     if let FieldType::Hash(hash) = &field.field_type {
         for (name, sub_field) in &hash.fields {

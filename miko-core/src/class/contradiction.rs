@@ -157,14 +157,14 @@ impl NumberRules {
 
 /// The least integer that is at least the number; greater than it if `is_strict`.
 fn least_integer(number: &Number, is_strict: bool) -> i128 {
-    let whole = to_integer(number, f64::ceil);
-    if is_strict && is_integer(number) { whole.saturating_add(1) } else { whole }
+    let rounded = to_integer(number, f64::ceil);
+    if is_strict && is_integer(number) { rounded.saturating_add(1) } else { rounded }
 }
 
 /// The greatest integer that is at most the number; less than it if `is_strict`.
 fn greatest_integer(number: &Number, is_strict: bool) -> i128 {
-    let whole = to_integer(number, f64::floor);
-    if is_strict && is_integer(number) { whole.saturating_sub(1) } else { whole }
+    let rounded = to_integer(number, f64::floor);
+    if is_strict && is_integer(number) { rounded.saturating_sub(1) } else { rounded }
 }
 
 fn to_integer(number: &Number, round: fn(f64) -> f64) -> i128 {

@@ -141,6 +141,7 @@ fn integer(text: &str) -> Option<Number> {
 /// text that does not pass.
 struct Scan<'t, 'k> {
     text: &'t str,
+    /// The position of the next byte.
     at: usize,
     keys: &'k mut Vec<Range<usize>>,
 }
@@ -298,17 +299,17 @@ impl Scan<'_, '_> {
         let start = self.at;
         let is_negative = self.peek()? == b'-';
         self.at += usize::from(is_negative);
-        let whole = self.digits();
-        if whole == 0 || (whole > 1 && self.text.as_bytes()[self.at - whole] == b'0') {
+        let whole_digits = self.digits();
+        if whole_digits == 0 || (whole_digits > 1 && self.text.as_bytes()[self.at - whole_digits] == b'0') {
             return None;
         }
         if !matches!(self.peek(), Some(b'.' | b'e' | b'E')) {
             let literal = &self.text[start..self.at];
             // The text `-0` is read as a float.
-            let is_exact = literal != "-0" && (whole <= MAX_SAFE_DIGITS || integer(literal).is_some());
+            let is_exact = literal != "-0" && (whole_digits <= MAX_SAFE_DIGITS || integer(literal).is_some());
             return is_exact.then_some(Kind::Integer);
         }
-        let is_shortest = self.fraction(whole);
+        let is_shortest = self.fraction(whole_digits);
         let bytes = self.text.as_bytes();
         while matches!(bytes.get(self.at), Some(b'+' | b'-' | b'.' | b'e' | b'E' | b'0'..=b'9')) {
             self.at += 1;
@@ -318,20 +319,20 @@ impl Scan<'_, '_> {
     }
 
     /// Reads a fraction, if there is one. Whether it ends a number that is known to be in its shortest form,
-    /// which has `whole` digits before the point.
-    fn fraction(&mut self, whole: usize) -> bool {
+    /// which has `whole_digits` digits before the point.
+    fn fraction(&mut self, whole_digits: usize) -> bool {
         let bytes = self.text.as_bytes();
         if bytes[self.at] != b'.' {
             return false;
         }
         self.at += 1;
         let start = self.at;
-        let places = self.digits();
+        let decimals = self.digits();
         let is_last = !matches!(self.peek(), Some(b'e' | b'E' | b'.' | b'+' | b'-'));
         // Small numbers have an exponent.
-        let is_small = bytes[start - 2] == b'0' && whole == 1 && bytes.get(start) == Some(&b'0');
-        let is_trimmed = places == 1 || (places > 1 && bytes[self.at - 1] != b'0');
-        is_last && is_trimmed && !is_small && whole + places <= MAX_SAFE_FLOAT_DIGITS
+        let is_small = bytes[start - 2] == b'0' && whole_digits == 1 && bytes.get(start) == Some(&b'0');
+        let is_trimmed = decimals == 1 || (decimals > 1 && bytes[self.at - 1] != b'0');
+        is_last && is_trimmed && !is_small && whole_digits + decimals <= MAX_SAFE_FLOAT_DIGITS
     }
 
     /// Reads digits, and returns their number.
@@ -382,7 +383,7 @@ mod tests {
     }
 
     /// Parts of a text that are replaced.
-    fn edits() -> impl Strategy<Value = Vec<(prop::sample::Index, String)>> {
+    fn replacements() -> impl Strategy<Value = Vec<(prop::sample::Index, String)>> {
         prop::collection::vec((any::<prop::sample::Index>(), "[\\[\\]{}\",:\\\\abeu01.n \u{1}-]"), 1..3)
     }
 
@@ -411,12 +412,12 @@ mod tests {
         #[test]
         fn a_text_that_passes_is_equal_after_parsing_and_writing(
             object in value().prop_map(|value| json!({"a": value, "b": 1}).to_string()),
-            edits in edits(),
+            replacements in replacements(),
         ) {
             let mut text: Vec<char> = object.chars().collect();
-            for (at, with) in edits {
-                let at = at.index(text.len());
-                text.splice(at..=at, with.chars());
+            for (index, replacement) in replacements {
+                let index = index.index(text.len());
+                text.splice(index..=index, replacement.chars());
             }
             let text: String = text.into_iter().collect();
             if passes(&text) {

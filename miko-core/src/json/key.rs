@@ -89,7 +89,7 @@ fn length_prefix(number: &str) -> &'static str {
     // One letter for each length up to that of `u64::MAX`.
     const LETTERS: &str = "ABCDEFGHIJKLMNOPQRST";
     let natural = number.bytes().all(|byte| byte.is_ascii_digit());
-    let letter = number.len().checked_sub(1).filter(|_| natural).and_then(|at| LETTERS.get(at..=at));
+    let letter = number.len().checked_sub(1).filter(|_| natural).and_then(|index| LETTERS.get(index..=index));
     letter.unwrap_or_default()
 }
 

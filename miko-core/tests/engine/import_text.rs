@@ -73,7 +73,7 @@ fn outcome(db: &Local, text: &str, trust: bool) -> Result<(Value, Value), Value>
 }
 
 /// Parts of a text that are replaced.
-fn edits() -> impl Strategy<Value = Vec<(prop::sample::Index, String)>> {
+fn replacements() -> impl Strategy<Value = Vec<(prop::sample::Index, String)>> {
     prop::collection::vec((any::<prop::sample::Index>(), "[\\[\\]{}\",:\\\\0a.\n -]{0,2}"), 1..3)
 }
 
@@ -105,12 +105,12 @@ proptest! {
     #[test]
     fn a_mutated_text_is_read_or_refused_as_serde_json_does(
         records in prop::collection::vec(record(), 2..6),
-        edits in edits(),
+        replacements in replacements(),
     ) {
         let mut text: Vec<char> = text_of(&worldlet(records), true).chars().collect();
-        for (at, with) in edits {
-            let at = at.index(text.len());
-            text.splice(at..=at, with.chars());
+        for (index, replacement) in replacements {
+            let index = index.index(text.len());
+            text.splice(index..=index, replacement.chars());
         }
         let text: String = text.into_iter().collect();
         let tested = outcome(&non_temporal(), &text, false);
