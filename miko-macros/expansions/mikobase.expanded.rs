@@ -25,7 +25,8 @@ pub trait Mikobase: Send + Sync {
     /// `invalid_request`, if `class` is not a UNS.
     fn by_class(&self, class: &str) -> Result<Records>;
     /// Returns the records with these pks, in the same order: `None` for one that does not exist or was
-    /// deleted. It answers what as many calls of [`record_by_pk`](Self::record_by_pk) would, at one time.
+    /// deleted. It returns the same as one call of [`record_by_pk`](Self::record_by_pk) for each, all at the
+    /// same time.
     ///
     /// # Errors
     /// `request-too-large` for more than [`MAX_BATCH_REQUESTS`](crate::MAX_BATCH_REQUESTS) pks, or if the
@@ -43,7 +44,7 @@ pub trait Mikobase: Send + Sync {
     /// types.
     ///
     /// # Errors
-    /// Those of Q0's `create`.
+    /// The errors of Q0's `create`.
     fn create_one(&self, class: &str, bucket: Bucket) -> Result<String>;
     /// Edits the bucket of a record: all edits, or none. Each is an object with a `path` and one operation,
     /// as in the action `edit` of Q0. [`hot`](crate::MikobaseExt::hot) makes single edits;
@@ -164,8 +165,8 @@ pub trait Mikobase: Send + Sync {
     /// [`after_save`](crate::MikobaseExt::after_save) do the same without options.
     ///
     /// A reader that is too slow gets the error `lagged` in place of the oldest changes, with their number,
-    /// and goes on. A transaction that is larger than what may wait for a reader comes as one such error,
-    /// whose number may count changes that do not match.
+    /// and the stream continues. A transaction that exceeds the queue of a reader is replaced by one such
+    /// error, whose number may count changes that do not match.
     ///
     /// # Errors
     /// Every fault of the target; `changes-expired`, if the server does not have all changes since
@@ -175,7 +176,7 @@ pub trait Mikobase: Send + Sync {
     /// overwritten while the snapshot is read.
     fn changes(&self, target: Target, options: ChangeOptions) -> Result<Stream<Change>>;
     /// The result of a select, and what changes in it from now on.
-    /// [`watch`](crate::MikobaseExt::watch) keeps the result, and says what a step is.
+    /// [`watch`](crate::MikobaseExt::watch) keeps the result, and explains what a step is.
     ///
     /// It begins with the records of the result in their order (`present`), and `synced`. Then each commit
     /// that changes the result makes a step: the changes by which the result becomes that of the select at
@@ -196,7 +197,7 @@ pub trait Mikobase: Send + Sync {
     /// [`transaction`](crate::MikobaseExt::transaction) runs a block in one.
     ///
     /// # Errors
-    /// `read-only-connection`; `storage-full`, if too many transactions are there.
+    /// `read-only-connection`; `storage-full`, if there are too many transactions.
     fn begin(&self) -> Result<Remote<dyn Transaction>>;
 }
 const _: () = {
@@ -1104,7 +1105,7 @@ pub mod mikobase_rpc {
                     ),
                     returns: ::std::borrow::Cow::Borrowed("Result<Vec<Option<Record>>>"),
                     doc: ::std::borrow::Cow::Borrowed(
-                        "Returns the records with these pks, in the same order: `None` for one that does not exist or was\ndeleted. It answers what as many calls of [`record_by_pk`](Self::record_by_pk) would, at one time.\n\n# Errors\n`request-too-large` for more than [`MAX_BATCH_REQUESTS`](crate::MAX_BATCH_REQUESTS) pks, or if the\nanswer exceeds the frame limit of the server.",
+                        "Returns the records with these pks, in the same order: `None` for one that does not exist or was\ndeleted. It returns the same as one call of [`record_by_pk`](Self::record_by_pk) for each, all at the\nsame time.\n\n# Errors\n`request-too-large` for more than [`MAX_BATCH_REQUESTS`](crate::MAX_BATCH_REQUESTS) pks, or if the\nanswer exceeds the frame limit of the server.",
                     ),
                     read: ::core::option::Option::Some(true),
                     idempotent: false,
@@ -1148,7 +1149,7 @@ pub mod mikobase_rpc {
                     ),
                     returns: ::std::borrow::Cow::Borrowed("Result<String>"),
                     doc: ::std::borrow::Cow::Borrowed(
-                        "Creates a record of the class, and returns its pk. It does what Q0's `create` does with a `class` and\na `bucket`, and takes less time. [`create`](crate::MikobaseExt::create) does the same with your own\ntypes.\n\n# Errors\nThose of Q0's `create`.",
+                        "Creates a record of the class, and returns its pk. It does what Q0's `create` does with a `class` and\na `bucket`, and takes less time. [`create`](crate::MikobaseExt::create) does the same with your own\ntypes.\n\n# Errors\nThe errors of Q0's `create`.",
                     ),
                     read: ::core::option::Option::None,
                     idempotent: false,
@@ -1420,7 +1421,7 @@ pub mod mikobase_rpc {
                     ),
                     returns: ::std::borrow::Cow::Borrowed("Result<Stream<Change>>"),
                     doc: ::std::borrow::Cow::Borrowed(
-                        "The changes of records from now on, of each transaction after its commit, in the order of the commits.\nAll changes of a transaction come together; what is rolled back never comes. The caller's own changes\nare among them. [`listen`](crate::MikobaseExt::listen) and\n[`after_save`](crate::MikobaseExt::after_save) do the same without options.\n\nA reader that is too slow gets the error `lagged` in place of the oldest changes, with their number,\nand goes on. A transaction that is larger than what may wait for a reader comes as one such error,\nwhose number may count changes that do not match.\n\n# Errors\nEvery fault of the target; `changes-expired`, if the server does not have all changes since\n[`after`](ChangeOptions::after); `invalid_request` in a transaction; `read-only-connection`;\n`storage-full`, if too many subscriptions are open. With a\n[`snapshot`](ChangeOptions::snapshot) the stream ends with `stream-expired`, if too much is\noverwritten while the snapshot is read.",
+                        "The changes of records from now on, of each transaction after its commit, in the order of the commits.\nAll changes of a transaction come together; what is rolled back never comes. The caller's own changes\nare among them. [`listen`](crate::MikobaseExt::listen) and\n[`after_save`](crate::MikobaseExt::after_save) do the same without options.\n\nA reader that is too slow gets the error `lagged` in place of the oldest changes, with their number,\nand the stream continues. A transaction that exceeds the queue of a reader is replaced by one such\nerror, whose number may count changes that do not match.\n\n# Errors\nEvery fault of the target; `changes-expired`, if the server does not have all changes since\n[`after`](ChangeOptions::after); `invalid_request` in a transaction; `read-only-connection`;\n`storage-full`, if too many subscriptions are open. With a\n[`snapshot`](ChangeOptions::snapshot) the stream ends with `stream-expired`, if too much is\noverwritten while the snapshot is read.",
                     ),
                     read: ::core::option::Option::Some(true),
                     idempotent: false,
@@ -1440,7 +1441,7 @@ pub mod mikobase_rpc {
                         "Result<Stream<ResultChange>>",
                     ),
                     doc: ::std::borrow::Cow::Borrowed(
-                        "The result of a select, and what changes in it from now on.\n[`watch`](crate::MikobaseExt::watch) keeps the result, and says what a step is.\n\nIt begins with the records of the result in their order (`present`), and `synced`. Then each commit\nthat changes the result makes a step: the changes by which the result becomes that of the select at\n`seq`. The last one of a step is `last`.\n\nSteps are made when they are read, so a slow reader delays no write and no other reader.\nWhere the server does not have the single commits any more, one step has the changes of several.\n\n# Errors\nEvery fault of the select at once; `invalid_request` for a select with `history` or `cutoff`, and in a\ntransaction; `read-only-connection`; `storage-full`, if too many subscriptions are open, or the result\nis too large. The stream ends with `storage-full` if the result has become too large, with\n`stream-expired` if too much is overwritten while the first records are read, and with `self-call` if\na hook of the database reads it.",
+                        "The result of a select, and what changes in it from now on.\n[`watch`](crate::MikobaseExt::watch) keeps the result, and explains what a step is.\n\nIt begins with the records of the result in their order (`present`), and `synced`. Then each commit\nthat changes the result makes a step: the changes by which the result becomes that of the select at\n`seq`. The last one of a step is `last`.\n\nSteps are made when they are read, so a slow reader delays no write and no other reader.\nWhere the server does not have the single commits any more, one step has the changes of several.\n\n# Errors\nEvery fault of the select at once; `invalid_request` for a select with `history` or `cutoff`, and in a\ntransaction; `read-only-connection`; `storage-full`, if too many subscriptions are open, or the result\nis too large. The stream ends with `storage-full` if the result has become too large, with\n`stream-expired` if too much is overwritten while the first records are read, and with `self-call` if\na hook of the database reads it.",
                     ),
                     read: ::core::option::Option::Some(true),
                     idempotent: false,
@@ -1453,7 +1454,7 @@ pub mod mikobase_rpc {
                         "Result<Remote<dyn Transaction>>",
                     ),
                     doc: ::std::borrow::Cow::Borrowed(
-                        "A transaction, or one nested in this transaction, which then writes nothing until the nested one has\nended. It takes its turn to write at its first call.\n[`transaction`](crate::MikobaseExt::transaction) runs a block in one.\n\n# Errors\n`read-only-connection`; `storage-full`, if too many transactions are there.",
+                        "A transaction, or one nested in this transaction, which then writes nothing until the nested one has\nended. It takes its turn to write at its first call.\n[`transaction`](crate::MikobaseExt::transaction) runs a block in one.\n\n# Errors\n`read-only-connection`; `storage-full`, if there are too many transactions.",
                     ),
                     read: ::core::option::Option::None,
                     idempotent: false,
@@ -1522,7 +1523,8 @@ Only if the store could not be read.*/
 `invalid_request`, if `class` is not a UNS.*/
             fn by_class(&self, class: &str) -> crate::rpc::PendingCall<Result<Records>>;
             /**Returns the records with these pks, in the same order: `None` for one that does not exist or was
-deleted. It answers what as many calls of [`record_by_pk`](Self::record_by_pk) would, at one time.
+deleted. It returns the same as one call of [`record_by_pk`](Self::record_by_pk) for each, all at the
+same time.
 
 # Errors
 `request-too-large` for more than [`MAX_BATCH_REQUESTS`](crate::MAX_BATCH_REQUESTS) pks, or if the
@@ -1547,7 +1549,7 @@ a `bucket`, and takes less time. [`create`](crate::MikobaseExt::create) does the
 types.
 
 # Errors
-Those of Q0's `create`.*/
+The errors of Q0's `create`.*/
             fn create_one(
                 &self,
                 class: &str,
@@ -1695,8 +1697,8 @@ are among them. [`listen`](crate::MikobaseExt::listen) and
 [`after_save`](crate::MikobaseExt::after_save) do the same without options.
 
 A reader that is too slow gets the error `lagged` in place of the oldest changes, with their number,
-and goes on. A transaction that is larger than what may wait for a reader comes as one such error,
-whose number may count changes that do not match.
+and the stream continues. A transaction that exceeds the queue of a reader is replaced by one such
+error, whose number may count changes that do not match.
 
 # Errors
 Every fault of the target; `changes-expired`, if the server does not have all changes since
@@ -1710,7 +1712,7 @@ overwritten while the snapshot is read.*/
                 options: ChangeOptions,
             ) -> crate::rpc::PendingCall<Result<Stream<Change>>>;
             /**The result of a select, and what changes in it from now on.
-[`watch`](crate::MikobaseExt::watch) keeps the result, and says what a step is.
+[`watch`](crate::MikobaseExt::watch) keeps the result, and explains what a step is.
 
 It begins with the records of the result in their order (`present`), and `synced`. Then each commit
 that changes the result makes a step: the changes by which the result becomes that of the select at
@@ -1734,7 +1736,7 @@ ended. It takes its turn to write at its first call.
 [`transaction`](crate::MikobaseExt::transaction) runs a block in one.
 
 # Errors
-`read-only-connection`; `storage-full`, if too many transactions are there.*/
+`read-only-connection`; `storage-full`, if there are too many transactions.*/
             fn begin(&self) -> crate::rpc::PendingCall<Result<Remote<dyn Transaction>>>;
         }
         #[automatically_derived]

@@ -381,7 +381,8 @@ mod tests {
                         added.push(new_definition);
                     }
                 }
-                let (updated, rebuilt) = (catalog.with(added, &removed), Catalog::of(changed.values().cloned()));
+                let rebuilt = Catalog::of(changed.values().cloned());
+                let updated = catalog.with(added, &removed);
                 prop_assert_eq!(updated.is_ok(), rebuilt.is_ok());
                 let (Ok(updated), Ok(rebuilt)) = (updated, rebuilt) else { continue };
                 (catalog, definitions) = (updated, changed);

@@ -162,7 +162,10 @@ proptest! {
                         let Some(pk) = pks.get(*definition) else { continue };
                         write(&*db, json!({"action": "update", "pk": pk, "bucket": named(name)}));
                     }
-                    NameStep::Delete(definition) => drop(pks.get(*definition).map(|pk| write(&*db, delete(pk)))),
+                    NameStep::Delete(definition) => {
+                        let Some(pk) = pks.get(*definition) else { continue };
+                        write(&*db, delete(pk));
+                    }
                     // Both in one transaction, and so with the same time.
                     NameStep::Swap(definition, name) => {
                         let Some(pk) = pks.get(*definition) else { continue };
