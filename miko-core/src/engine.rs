@@ -66,8 +66,8 @@ pub trait Engine: Mikobase {
         let _ = bytes;
     }
 
-    /// Limits the data of this engine to five eighths of `bytes`, the rest of which is left for the calls
-    /// that run: a write beyond that fails with `storage-full`. Set the [limit of the
+    /// Limits the data of this engine to five eighths of `bytes`: a write beyond that fails with
+    /// `storage-full`. The rest is for the calls that run. Set the [limit of the
     /// process](miko_rpc::memory::limit) first.
     ///
     /// # Errors

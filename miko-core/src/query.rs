@@ -114,7 +114,7 @@ pub(crate) fn parse(query: Query) -> Result<(Request, Vec<Warning>)> {
     Ok((request, warnings.into_items()))
 }
 
-/// Unreachable: what refuses a query reports a fault. An error is returned instead of a panic.
+/// The error of a query that was refused without a fault. Unreachable: each refusal reports one.
 fn refused_without_reason() -> Error {
     Error::new(ErrorId::INTERNAL, "a query was refused without a reason")
 }

@@ -10,7 +10,8 @@ use serde_json::{Map, Value};
 
 use crate::engine::store::stored_json::map;
 
-/// Stacks with longer texts, in bytes, are not kept. They are rare: they have data of the record.
+/// Stacks with longer texts, in bytes, are not kept. They have data of the record, such as a bucket,
+/// so hardly any other record has an equal one.
 const MAX_LENGTH: usize = 256;
 
 /// The most stacks that are kept.

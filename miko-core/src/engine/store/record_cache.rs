@@ -28,8 +28,8 @@ const MAX_SHARED_STACK_SIZE: usize = 256;
 /// The most distinct stacks that are shared.
 const MAX_SHARED_STACKS: usize = 1024;
 
-/// The most records of one write whose new states are added. Writes of more records are rare, and what they
-/// write is more than is read soon.
+/// The most records of one write whose new states are added. Writes of more records are rare, and only few
+/// of those records are read soon.
 const MAX_STAGED: usize = 64;
 
 /// Records by pk and by row. Those that were not read lately are evicted when all together exceed the size.
@@ -146,7 +146,7 @@ impl RecordCache {
         }
     }
 
-    /// Adds what is staged: the write has succeeded.
+    /// Adds the staged states to the cache: the write has succeeded.
     pub(super) fn publish(&self) {
         let mut content = self.0.borrow_mut();
         let mut staged = std::mem::take(&mut content.staged);
@@ -162,7 +162,7 @@ impl RecordCache {
         }
     }
 
-    /// Forgets what is staged: the write is undone.
+    /// Drops the staged states: the write is undone.
     pub(super) fn discard_staged(&self) {
         self.0.borrow_mut().staged = Staged::default();
     }

@@ -36,7 +36,7 @@ impl Statements {
         Self { cache, may_postpone, last_updated: Cell::default(), postponed: RefCell::default() }
     }
 
-    /// For statements on any table. What was postponed is written first.
+    /// For statements on any table. A postponed update is written first.
     pub(super) fn on_records(&self) -> Result<&StatementCache> {
         let mut postponed = self.postponed.borrow_mut();
         if let Some((id, row)) = &*postponed {
@@ -63,7 +63,7 @@ impl Statements {
         self.write(id, row)
     }
 
-    /// Forgets what was postponed, whose transaction is rolled back.
+    /// Drops a postponed update: its transaction is rolled back.
     pub(super) fn forget_postponed(&self) {
         self.postponed.take();
     }
