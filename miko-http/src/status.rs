@@ -83,6 +83,7 @@ const STATUSES: &[(u16, &[ErrorId])] = &[
             ErrorId::OUTSIDE_RUNTIME,
             ErrorId::WORKER_FAILED,
             ErrorId::NOT_WRITABLE,
+            ErrorId::TLS_FAILED,
         ],
     ),
     (

@@ -187,6 +187,11 @@ error_ids! {
     SERVER_GONE = "server-gone",
         "The server process ended, or could not be reached.",
         "any call after the server was killed";
+    TLS_FAILED = "tls-failed",
+        "A client and its server could not agree on TLS, so nothing was sent; the message says why. The \
+         certificate of the server has expired, is for other names, or is signed by an authority that the \
+         client does not know; or the server does not speak TLS.",
+        "`HttpServer::at(\"https://127.0.0.1:8080\")`, where the certificate is for `ship.example` alone";
     SESSION_GONE = "session-gone",
         "The object or stream is gone: it lived with a connection that was lost, or it was used in a fork. \
          Ask the server for another one.",
