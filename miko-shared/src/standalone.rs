@@ -26,7 +26,7 @@ use crate::server_name::{self, ServerName, WrittenName};
 use crate::token::Token;
 
 /// A server in this process. It stops at SIGTERM, SIGINT and SIGHUP, of which it takes note from the time at
-/// which it is created.
+/// which it is created. What else SIGHUP may do is said by [`at_hangup`](Self::at_hangup).
 ///
 /// ```
 /// use miko_shared::StandaloneServer;
@@ -43,6 +43,7 @@ pub struct StandaloneServer {
     protocols: Vec<ProtocolSocket>,
     limits: Limits,
     stops_at_end_of_input: bool,
+    at_hangup: Option<Box<dyn FnMut()>>,
 }
 
 impl StandaloneServer {
@@ -65,6 +66,7 @@ impl StandaloneServer {
             protocols: Vec::new(),
             limits: Limits::default(),
             stops_at_end_of_input: false,
+            at_hangup: None,
         })
     }
 
@@ -134,6 +136,13 @@ impl StandaloneServer {
         self
     }
 
+    /// Calls this at SIGHUP, instead of stopping: it reads files again that may have changed, as the
+    /// certificate of a server. It runs between the calls of clients, which wait for it.
+    pub fn at_hangup(mut self, reload: impl FnMut() + 'static) -> Self {
+        self.at_hangup = Some(Box::new(reload));
+        self
+    }
+
     /// Serves until it is told to stop, and returns the service. `ready` is called when connections are
     /// accepted.
     ///
@@ -166,18 +175,29 @@ impl StandaloneServer {
             let signals = unsafe { AsyncFd::register_with_interest(self.signals, Interest::READABLE) };
             let signals = signals.map_err(|fault| failed(fault.into()))?;
             let stop = async {
-                let signal = signals.readable();
+                let signal = signal_to_stop(signals, self.at_hangup);
                 match end_of_input {
-                    Some(end) => {
-                        server::first_of(async { drop(signal.await) }, async { drop(end.await) }).await
-                    }
-                    None => drop(signal.await),
+                    Some(end) => server::first_of(signal, async { drop(end.await) }).await,
+                    None => signal.await,
                 }
             };
             server::serve(self.socket, served, options, stop).await
         })?;
         info!("stopped");
         Ok(service)
+    }
+}
+
+/// Completes at a signal to stop.
+async fn signal_to_stop(signals: AsyncFd<SignalFd>, mut at_hangup: Option<Box<dyn FnMut()>>) {
+    // The runtime ends before it fails.
+    while let Ok(mut readable) = signals.readable().await {
+        let signal = signals.get_ref().read_signal();
+        match (signal, &mut at_hangup) {
+            (Ok(None), _) => readable.clear_ready(),
+            (Ok(Some(signal)), Some(reload)) if signal.ssi_signo == Signal::SIGHUP as u32 => reload(),
+            _ => return,
+        }
     }
 }
 
