@@ -7,7 +7,7 @@
 //! | subject | where |
 //! | --- | --- |
 //! | where a server is, and the credentials for it | `server` |
-//! | a socket as hyper uses it, without a runtime | `socket`, `connection` |
+//! | a socket as hyper uses it, without a runtime; TLS over it | `socket`, `tls`, `channel`, `connection` |
 //! | a request and its response, piece by piece | `exchange` |
 //! | what a response says | `answer`, `fault` |
 //! | the session, and its connections | `session` |
@@ -18,6 +18,7 @@
 //! session of its own.
 
 mod answer;
+mod channel;
 mod connection;
 mod events;
 mod exchange;
@@ -28,6 +29,8 @@ mod object;
 mod server;
 mod session;
 mod socket;
+#[cfg(feature = "tls")]
+mod tls;
 mod transport;
 
 use std::time::Duration;
@@ -59,7 +62,7 @@ pub trait ConnectHttp: Proxy {
     ///
     /// # Errors
     /// `server-gone` if there is no server, `unauthorized` if it does not let the caller in,
-    /// `surface-mismatch` if it serves another interface.
+    /// `surface-mismatch` if it serves another interface, `tls-failed` if TLS is asked for and cannot be.
     fn connect_http(server: &HttpServer) -> Result<Self> {
         let transport = HttpTransport::connect(server.clone(), Self::Interface::surface(), CONNECT_TIMEOUT)?;
         Ok(Self::new(Box::new(transport)))

@@ -17,6 +17,8 @@ use hyper_util::rt::{TokioIo, TokioTimer};
 use miko_rpc::{CallTransport, Error, ErrorId, Result};
 use miko_shared::server::{Accepted, AcceptedStream, JsonCalls, Protocol, WorkerAddress};
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+#[cfg(feature = "tls")]
+use tokio::net::TcpStream;
 use tokio::time::timeout;
 use tracing::debug;
 
@@ -29,6 +31,8 @@ use crate::counts::Counts;
 use crate::options::Http;
 use crate::progress::{Exchange, Progress};
 use crate::status::status_of;
+#[cfg(feature = "tls")]
+use crate::tls;
 use crate::{cors, gzip, refusal, reply, routes, unproven};
 
 /// The smallest buffer that hyper takes.
@@ -68,7 +72,32 @@ async fn serve(http: Rc<Http>, accepted: Accepted, calls: Rc<JsonCalls>) {
     let connection = Rc::new(Connection { http, calls, peer, is_own_user, is_tcp, descriptor, proof });
     match stream {
         AcceptedStream::Unix(stream) => serve_on(stream, connection, refusal).await,
+        #[cfg(feature = "tls")]
+        AcceptedStream::Tcp(stream) if connection.http.tls.is_some() => {
+            // Apart, so that connections without TLS take no room for it.
+            Box::pin(serve_over_tls(stream, connection, refusal)).await;
+        }
         AcceptedStream::Tcp(stream) => serve_on(stream, connection, refusal).await,
+    }
+}
+
+/// Serves a connection over TLS, after its handshake.
+#[cfg(feature = "tls")]
+async fn serve_over_tls(stream: TcpStream, connection: Rc<Connection>, refusal: Option<Error>) {
+    let Some(certificate) = &connection.http.tls else { return };
+    if let Some(error) = refusal {
+        // To say so would take a handshake, which costs more than the connections that there are too many of.
+        debug!(%error, "closed before the TLS handshake");
+        return;
+    }
+    let limit = connection.calls.limits().handshake;
+    match tls::accept(stream, certificate.config(), &connection.proof, limit).await {
+        tls::Opening::Tls(stream) => serve_on(stream, connection, None).await,
+        tls::Opening::Plain(mut stream) => {
+            refuse(&mut stream, &connection.http.counts, &tls::expected()).await;
+            close(&mut stream).await;
+        }
+        tls::Opening::Failed => {}
     }
 }
 
@@ -115,9 +144,16 @@ async fn serve_on(
             refuse(&mut stream, &counts, &Error::new(ErrorId::CLIENT_TOO_SLOW, message)).await;
         }
     }
-    // A failure means that the client has gone.
-    let _ = poll_fn(|context| Pin::new(&mut stream).poll_shutdown(context)).await;
-    let _ = timeout(MAX_DRAIN_TIME, drain(&mut stream)).await;
+    close(&mut stream).await;
+}
+
+/// Ends a connection on which nothing more is written. A failure means that the client has gone.
+async fn close(stream: &mut (impl AsyncRead + AsyncWrite + Unpin)) {
+    let ending = async {
+        let _ = poll_fn(|context| Pin::new(&mut *stream).poll_shutdown(context)).await;
+        drain(stream).await;
+    };
+    let _ = timeout(MAX_DRAIN_TIME, ending).await;
 }
 
 /// Reads what a client still sends, within a bound, and forgets it. A socket that is closed before may take

@@ -14,6 +14,7 @@
 //! | header fields of our own | `headers` |
 //! | the transport of a proxy that calls a server over HTTP | [`HttpServer`], `client` |
 //! | pages of named origins | `cors` |
+//! | TLS by TCP | `tls`, `client/tls.rs` (feature `tls`) |
 //! | what is counted | `metrics`, `counts` |
 //! | the routes of a Mikobase | `mikobase` (feature `mikobase`) |
 //!
@@ -48,6 +49,8 @@ mod sessions;
 mod share;
 mod status;
 mod stream;
+#[cfg(feature = "tls")]
+mod tls;
 mod unproven;
 
 pub use auth::Auth;
@@ -55,3 +58,5 @@ pub use client::{ConnectHttp, HttpServer};
 pub use options::{Http, HttpLimits};
 pub use share::{HttpShare, HttpUds, Transport};
 pub use status::status_of;
+#[cfg(feature = "tls")]
+pub use tls::TlsCertificate;

@@ -9,6 +9,8 @@ use crate::auth::Auth;
 use crate::cors::AllowedOrigins;
 use crate::counts::Counts;
 use crate::sessions::Sessions;
+#[cfg(feature = "tls")]
+use crate::tls::TlsCertificate;
 use crate::unproven::Unproven;
 
 /// HTTP, as a protocol that a server speaks beside its own.
@@ -29,6 +31,9 @@ pub struct Http {
     pub(crate) sessions: Sessions,
     pub(crate) counts: Counts,
     pub(crate) unproven: Unproven,
+    /// That of a server that speaks TLS by TCP.
+    #[cfg(feature = "tls")]
+    pub(crate) tls: Option<TlsCertificate>,
 }
 
 /// Bounds on what a client sends. The size of a body is bounded by the limit `frame_size` of the server, the
@@ -71,6 +76,8 @@ impl Http {
             sessions: Sessions::default(),
             counts: Counts::default(),
             unproven: Unproven::default(),
+            #[cfg(feature = "tls")]
+            tls: None,
         }
     }
 
@@ -105,6 +112,19 @@ impl Http {
     pub fn allow_origin(mut self, origin: &str) -> Result<Self> {
         self.allowed_origins.add(origin)?;
         Ok(self)
+    }
+
+    /// Speaks TLS by TCP, and nothing else there, with this certificate. The names for which it is valid are
+    /// names of the server: add them by [`host`](Self::host). On a Unix socket nothing is encrypted: what is
+    /// sent there does not leave the machine.
+    ///
+    /// A handshake takes at most the limit `handshake` of the server, and until the client has shown that it
+    /// may call, its connection is one of those that make room for others.
+    #[cfg(feature = "tls")]
+    #[must_use]
+    pub fn tls(mut self, certificate: &TlsCertificate) -> Self {
+        self.tls = Some(certificate.clone());
+        self
     }
 }
 

@@ -5,7 +5,6 @@
 //! another one, and whose epoll instance a fork would share.
 
 use std::future::{Future, poll_fn};
-use std::os::fd::OwnedFd;
 use std::pin::{Pin, pin};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -19,8 +18,9 @@ use hyper::{Request, Response};
 use miko_rpc::{Error, ErrorId, Result};
 use tokio::task::unconstrained;
 
+use super::channel::Channel;
 use super::fault;
-use super::socket::{Arrived, Socket};
+use super::socket::{Arrived, Socket, has_passed};
 
 /// The most bytes of a response that are read ahead, which bounds the memory of a stream. It is also the size
 /// of the largest head of a response.
@@ -37,7 +37,7 @@ const MAX_ROUNDS: usize = 16;
 /// A connection, and what hyper knows of it.
 pub(super) struct Connection {
     sender: SendRequest<String>,
-    driver: http1::Connection<Socket, String>,
+    driver: http1::Connection<Channel, String>,
     /// Whether the driver has ended, after which it is not polled.
     has_ended: bool,
     socket: Socket,
@@ -56,17 +56,16 @@ impl Wake for Wakeful {
 }
 
 impl Connection {
-    /// A connection over this socket.
+    /// A connection that reads and writes this channel, which is one over `socket`.
     ///
     /// # Errors
     /// `internal`, if hyper refuses it.
-    pub(super) fn new(descriptor: OwnedFd) -> Result<Self> {
-        let socket = Socket::new(descriptor);
+    pub(super) fn new(socket: Socket, channel: Channel) -> Result<Self> {
         let wake = Arc::<Wakeful>::default();
         let waker = Waker::from(Arc::clone(&wake));
         let mut builder = http1::Builder::new();
         builder.max_buf_size(READ_AHEAD);
-        let mut handshake = pin!(builder.handshake(socket.clone()));
+        let mut handshake = pin!(builder.handshake(channel));
         // It does no I/O.
         let Poll::Ready(Ok((sender, driver))) = handshake.as_mut().poll(&mut Context::from_waker(&waker))
         else {
@@ -152,9 +151,4 @@ impl Connection {
     pub(super) fn socket(&self) -> &Socket {
         &self.socket
     }
-}
-
-/// Whether the time until which a thread waits is over.
-pub(super) fn has_passed(until: Option<Instant>) -> bool {
-    until.is_some_and(|until| Instant::now() >= until)
 }

@@ -9,9 +9,9 @@ use hyper::body::{Body, Bytes, Incoming};
 use hyper::http::response::Parts;
 use miko_rpc::{Error, ErrorId};
 
-use super::connection::{Connection, PendingResponse, has_passed};
+use super::connection::{Connection, PendingResponse};
 use super::fault::{Fault, lost};
-use super::socket::Arrived;
+use super::socket::{Arrived, has_passed};
 
 /// A request that was sent on a connection, and the part of its response that has arrived.
 pub(super) struct Exchange {

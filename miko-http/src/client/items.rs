@@ -9,11 +9,11 @@ use miko_rpc::{Error, ErrorId, ItemSource, Result, StreamMessage};
 use miko_shared::client::refuse_where_it_cannot_wait;
 
 use super::answer;
-use super::connection::has_passed;
 use super::events::{Event, EventReader};
 use super::exchange::Exchange;
 use super::fault::{closed, not_in_time, session_gone};
 use super::session::{Session, into_error};
+use super::socket::has_passed;
 
 /// How long the server may take to answer with the head of a stream.
 const OPEN_TIMEOUT: Duration = Duration::from_secs(300);

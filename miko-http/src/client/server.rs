@@ -6,7 +6,7 @@ use std::net::{TcpStream, ToSocketAddrs};
 use std::os::fd::OwnedFd;
 use std::os::unix::net::UnixStream;
 use std::path::{Path, PathBuf};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use hyper::Uri;
 use hyper::header::HeaderValue;
@@ -14,7 +14,11 @@ use miko_rpc::{Error, ErrorId, Result};
 use miko_shared::{Limits, Token};
 use nix::sys::socket::{setsockopt, sockopt};
 
+use super::channel::Channel;
 use super::fault;
+use super::socket::Socket;
+#[cfg(feature = "tls")]
+use super::tls::Tls;
 
 /// A server that speaks HTTP: its address, the credentials for it, and the limits of the client.
 ///
@@ -24,7 +28,7 @@ use super::fault;
 /// let server = HttpServer::unix("/run/mikobase/socket.http");
 /// assert_eq!(format!("{server:?}"), r#"HttpServer { address: "/run/mikobase/socket.http", .. }"#);
 /// assert!(HttpServer::at("http://127.0.0.1:8080").is_ok());
-/// assert!(HttpServer::at("https://127.0.0.1:8080").is_err());
+/// assert!(HttpServer::at("http://127.0.0.1:8080/path").is_err());
 /// # Ok::<(), miko_rpc::Error>(())
 /// ```
 #[derive(Clone)]
@@ -38,6 +42,9 @@ pub struct HttpServer {
     pub(super) limits: Limits,
     /// The index of the worker that connects.
     pub(super) worker: Option<usize>,
+    /// For a URL with `https`.
+    #[cfg(feature = "tls")]
+    tls: Option<Tls>,
 }
 
 #[derive(Clone)]
@@ -47,8 +54,15 @@ enum Place {
     Tcp(String),
 }
 
-/// The port of a URL without one.
-const DEFAULT_PORT: u16 = 80;
+/// What the scheme of a URL says.
+struct Scheme {
+    name: &'static str,
+    /// The port of a URL without one.
+    default_port: u16,
+}
+
+const SCHEMES: [Scheme; 2] =
+    [Scheme { name: "http", default_port: 80 }, Scheme { name: "https", default_port: 443 }];
 
 impl HttpServer {
     /// The server that listens on a Unix socket, such as that of `uds.http_path()`.
@@ -57,21 +71,21 @@ impl HttpServer {
         Self::new(Place::Unix(path.clone()), path, HeaderValue::from_static("localhost"))
     }
 
-    /// The server at a URL, `http://HOST:PORT`, by TCP.
+    /// The server at a URL, `http://HOST:PORT` or `https://HOST:PORT`, by TCP. With `https` (feature `tls`)
+    /// its certificate must be for HOST, and be signed by an authority that the system knows, or one of
+    #[cfg_attr(feature = "tls", doc = "[`ca_file`](Self::ca_file).")]
+    #[cfg_attr(not(feature = "tls"), doc = "`ca_file`.")]
     ///
     /// # Errors
-    /// `invalid_request` for any other URL. `https` is not spoken: a program in front of the server, on the
-    /// side of the client, has to end TLS.
+    /// `invalid_request` for any other URL, and for `https` without the feature `tls`.
     pub fn at(url: &str) -> Result<Self> {
         let refused =
             |message: &str| Error::new(ErrorId::INVALID_REQUEST, message).with("found", without_user(url));
-        let form = "the URL of a server has the form `http://HOST:PORT`";
+        let form = "the URL of a server has the form `http://HOST:PORT` or `https://HOST:PORT`";
         let parsed: Uri = url.parse().map_err(|_| refused(form))?;
-        if parsed.scheme_str() == Some("https") {
-            return Err(refused("the client does not speak TLS: name an `http` URL"));
-        }
+        let scheme = SCHEMES.iter().find(|scheme| parsed.scheme_str() == Some(scheme.name));
         let is_bare = matches!(parsed.path_and_query().map(|path| path.as_str()), None | Some("/"));
-        let (Some("http"), Some(authority), true) = (parsed.scheme_str(), parsed.authority(), is_bare) else {
+        let (Some(scheme), Some(authority), true) = (scheme, parsed.authority(), is_bare) else {
             return Err(refused(form));
         };
         if authority.as_str().contains('@') || authority.host().is_empty() {
@@ -79,16 +93,58 @@ impl HttpServer {
         }
         let host = HeaderValue::from_str(authority.as_str()).map_err(|_| refused(form))?;
         let port = match &authority.as_str()[authority.host().len()..] {
-            "" => DEFAULT_PORT,
+            "" => scheme.default_port,
             port => port.strip_prefix(':').and_then(|port| port.parse().ok()).ok_or_else(|| refused(form))?,
         };
         let address = format!("{}:{port}", authority.host());
-        let identity = PathBuf::from(format!("http://{address}"));
-        Ok(Self::new(Place::Tcp(address), identity, host))
+        let identity = PathBuf::from(format!("{}://{address}", scheme.name));
+        let server = Self::new(Place::Tcp(address), identity, host);
+        if scheme.name == "http" {
+            return Ok(server);
+        }
+        #[cfg(feature = "tls")]
+        {
+            let tls = Tls::with(authority.host()).ok_or_else(|| refused(form))?;
+            Ok(Self { tls: Some(tls), ..server })
+        }
+        #[cfg(not(feature = "tls"))]
+        Err(refused("this program was built without TLS: build it with the feature `tls`"))
     }
 
     fn new(place: Place, identity: PathBuf, host: HeaderValue) -> Self {
-        Self { place, identity, host, token: None, limits: Limits::default(), worker: None }
+        Self {
+            place,
+            identity,
+            host,
+            token: None,
+            limits: Limits::default(),
+            worker: None,
+            #[cfg(feature = "tls")]
+            tls: None,
+        }
+    }
+
+    /// Trusts the authorities whose certificates are in this file of PEM, and none of the system. It is how a
+    /// client knows the server of a private authority.
+    ///
+    /// ```no_run
+    /// use miko_http::HttpServer;
+    ///
+    /// let server = HttpServer::at("https://ship.example:8443")?.ca_file("ca.pem")?;
+    /// # Ok::<(), miko_rpc::Error>(())
+    /// ```
+    ///
+    /// # Errors
+    /// `invalid_request`, if the file cannot be read or has no certificates, or the URL is one with `http`.
+    #[cfg(feature = "tls")]
+    pub fn ca_file(mut self, path: impl AsRef<Path>) -> Result<Self> {
+        let Some(tls) = self.tls.take() else {
+            let message = "a server without TLS shows no certificate: name an `https` URL";
+            return Err(Error::new(ErrorId::INVALID_REQUEST, message)
+                .with("found", self.identity.display().to_string()));
+        };
+        self.tls = Some(tls.trusting(path.as_ref())?);
+        Ok(self)
     }
 
     /// Sends this token with each request, for a server with [`Auth::Token`](crate::Auth::Token).
@@ -137,9 +193,28 @@ impl HttpServer {
         }
     }
 
+    /// What HTTP is spoken over on a connection: TLS after its handshake, which ends at `until`; or the socket.
+    ///
+    /// # Errors
+    /// Those of the handshake.
+    pub(super) fn channel(&self, socket: &Socket, until: Option<Instant>) -> Result<Channel> {
+        #[cfg(feature = "tls")]
+        if let Some(tls) = &self.tls {
+            let secured = tls.open(socket, until).map_err(|error| self.at_place(error))?;
+            return Ok(Channel::Tls(Box::new(secured)));
+        }
+        let _ = until;
+        Ok(Channel::Plain(socket.clone()))
+    }
+
     /// The error for a failed connect.
     pub(super) fn unreachable(&self, fault: io::Error) -> Error {
-        fault::unreachable(fault).with("path", self.identity.display().to_string())
+        self.at_place(fault::unreachable(fault))
+    }
+
+    /// Names the server in an error.
+    fn at_place(&self, error: Error) -> Error {
+        error.with("path", self.identity.display().to_string())
     }
 }
 
@@ -189,7 +264,10 @@ mod tests {
             ("http://127.0.0.1:8080", true),
             ("http://[::1]:8080/", true),
             ("http://localhost", true),
-            ("https://localhost", false),
+            ("https://localhost", cfg!(feature = "tls")),
+            ("https://[::1]:8443", cfg!(feature = "tls")),
+            ("https://-", false),
+            ("ftp://localhost", false),
             ("http://localhost/path", false),
             ("http://localhost/?query", false),
             ("http://user@localhost", false),

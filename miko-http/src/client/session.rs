@@ -24,7 +24,7 @@ use super::connection::Connection;
 use super::exchange::{Answer, Exchange, SendFault};
 use super::fault::{self, Fault};
 use super::server::HttpServer;
-use super::socket::Arrived;
+use super::socket::{Arrived, Socket};
 use crate::headers;
 use crate::reply::JSON;
 
@@ -443,7 +443,9 @@ fn request(
 
 fn connect(server: &HttpServer, until: Option<Instant>) -> Result<Connection> {
     let left = until.map_or(Duration::MAX, |until| until.saturating_duration_since(Instant::now()));
-    Connection::new(server.open(left).map_err(|fault| server.unreachable(fault))?)
+    let socket = Socket::new(server.open(left).map_err(|fault| server.unreachable(fault))?);
+    let channel = server.channel(&socket, until)?;
+    Connection::new(socket, channel)
 }
 
 /// Sends a request on a new connection.

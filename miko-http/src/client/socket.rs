@@ -62,6 +62,12 @@ impl Socket {
         self.0.wants_write.load(Ordering::Relaxed)
     }
 
+    /// Whether anything is waited for.
+    #[cfg(feature = "tls")]
+    pub(super) fn is_blocked(&self) -> bool {
+        self.0.wants_read.load(Ordering::Relaxed) || self.wants_write()
+    }
+
     /// Blocks until what was waited for can go on, or a signal arrives. Returns `false` if `until` has
     /// passed.
     pub(super) fn wait(&self, until: Option<Instant>) -> io::Result<bool> {
@@ -147,4 +153,9 @@ impl Write for Socket {
     fn poll_shutdown(self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<io::Result<()>> {
         Poll::Ready(Ok(()))
     }
+}
+
+/// Whether the time until which a thread waits is over.
+pub(super) fn has_passed(until: Option<Instant>) -> bool {
+    until.is_some_and(|until| Instant::now() >= until)
 }
