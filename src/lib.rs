@@ -15,6 +15,7 @@
 //! | `share` | sharing any interface. No SQLite is compiled |
 //! | `store` | the Mikobase, and sharing it |
 //! | `http` | HTTP for shares, on a second socket, and proxies that speak it |
+//! | `tls` | TLS for HTTP by TCP: servers with a certificate, and `https` URLs |
 //! | `tarpc` | serving an interface with tarpc; on by default |
 //! | `command`, `bench` | the program `miko`, and its benchmarks; on by default |
 
@@ -40,6 +41,8 @@ pub use miko_core::{
 /// which speaks what it was connected by.
 #[cfg(all(feature = "store", feature = "http"))]
 pub type HttpMikobase = MikobaseClient;
+#[cfg(feature = "tls")]
+pub use miko_http::TlsCertificate;
 #[cfg(feature = "http")]
 pub use miko_http::{Auth, ConnectHttp, Http, HttpLimits, HttpServer, HttpShare, HttpUds, Transport};
 pub use miko_macros::mikobase_interface;

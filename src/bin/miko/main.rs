@@ -22,6 +22,7 @@ mod schema;
 mod serve;
 mod share;
 mod surface;
+mod tls;
 mod validate;
 mod watch;
 

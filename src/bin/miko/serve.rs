@@ -17,6 +17,7 @@ use serde_json::{Map, Value, json};
 use crate::activation::{self, Passed};
 use crate::exit::{Exit, Failure, print_stderr};
 use crate::open::{self, TOKEN};
+use crate::tls;
 
 /// The backend that is served if none is named.
 const IN_MEMORY: &str = "mikobase.uno/sqlite/memory";
@@ -45,6 +46,8 @@ pub(crate) struct Args {
     /// answers.
     #[arg(long, value_name = "ORIGIN", conflicts_with = "socket")]
     allow_origin: Vec<String>,
+    #[command(flatten)]
+    tls: tls::TlsArgs,
     /// Who may send requests over HTTP; by default `peer`.
     #[arg(long)]
     auth: Option<AuthKind>,
@@ -83,9 +86,13 @@ const EXAMPLES: &str = r#"Examples:
   export MIKOBASE_TOKEN=$(openssl rand -hex 32)
   miko serve crew.db --socket /run/user/1000/crew
   miko serve crew.db --tcp 127.0.0.1:8080 --auth token
+  miko serve crew.db --tcp 0.0.0.0:8443 --auth token --host ship.example \
+      --tls-cert server.pem --tls-key server.key
 
 The token is taken from MIKOBASE_TOKEN, never from the command line: 64 hexadecimal digits. The
-wire always needs it; HTTP needs it with `--auth token`. The server stops at SIGTERM and Ctrl-C."#;
+wire always needs it; HTTP needs it with `--auth token`. The server stops at SIGTERM and Ctrl-C.
+With --tls-cert, SIGHUP reads the certificate again. The program has TLS if it was built with it:
+cargo install --path . --features tls."#;
 
 pub(crate) fn run(args: &Args) -> Result<Exit, Failure> {
     // Before any other descriptor is opened.
@@ -94,6 +101,7 @@ pub(crate) fn run(args: &Args) -> Result<Exit, Failure> {
     let server = StandaloneServer::new()?.stop_at_end_of_input(args.until_eof);
     let token = open::token()?;
     check_auth(args, token.as_ref())?;
+    let certificate = tls::Certificate::read(&args.tls)?;
     // Relative to the folder in which the command was started.
     let out = args.out.as_ref().map(std::path::absolute).transpose()?;
     // Before the file, which is created if it is missing.
@@ -108,7 +116,8 @@ pub(crate) fn run(args: &Args) -> Result<Exit, Failure> {
         }
         (None, None) => passed,
     };
-    let (server, addresses) = listen(server, passed, args, token.as_ref())?;
+    let (server, addresses) = listen(server, passed, args, token.as_ref(), &certificate)?;
+    let server = certificate.reload_at_hangup(server);
     let (engine, backend, mode) = open(args)?;
     let announce = |unnamed: Option<Error>| {
         print_stderr(format_args!("miko: serving {addresses}"));
@@ -136,6 +145,7 @@ fn listen(
     listeners: Vec<Passed>,
     args: &Args,
     token: Option<&Token>,
+    certificate: &tls::Certificate,
 ) -> Result<(StandaloneServer, Value), Failure> {
     let mut addresses = Map::new();
     let path_of = |listener: &UnixListener| -> Result<Value, Failure> {
@@ -161,6 +171,7 @@ fn listen(
                 let http = args.host.iter().fold(http, Http::host);
                 let http =
                     args.allow_origin.iter().try_fold(http, |http, origin| http.allow_origin(origin))?;
+                let http = certificate.secure(http);
                 server = server.protocol(ProtocolSocket::tcp(listener, Rc::new(http)));
                 ("tcp", json!(address))
             }
@@ -168,6 +179,10 @@ fn listen(
         if addresses.insert(key.to_owned(), address).is_some() {
             return Err(Failure::Usage(format!("systemd has passed two sockets of the kind `{key}`")));
         }
+    }
+    if certificate.is_named() && !addresses.contains_key("tcp") {
+        let message = "--tls-cert: TLS is spoken by TCP, and systemd has passed no such socket";
+        return Err(Failure::Usage(message.to_owned()));
     }
     Ok((server, Value::Object(addresses)))
 }
