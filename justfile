@@ -8,6 +8,10 @@ default:
 test *arguments:
     cargo test --workspace -- {{arguments}}
 
+# The tests of TLS, which `just test` leaves out.
+test-tls *arguments:
+    cargo test --workspace --features mikobase/tls --test tls -- {{arguments}}
+
 # Format and lints.
 lint:
     cargo fmt --all --check
@@ -16,7 +20,7 @@ lint:
 
 # The documentation of the workspace.
 doc *arguments:
-    RUSTDOCFLAGS="-D warnings" cargo doc --workspace --no-deps {{arguments}}
+    RUSTDOCFLAGS="-D warnings" cargo doc --workspace --features mikobase/tls --no-deps {{arguments}}
 
 # The instructions of the core paths, beside those recorded.
 bench *arguments:

@@ -119,3 +119,8 @@ struct Files;
 #[cfg(all(doctest, feature = "store", feature = "http"))]
 #[doc = include_str!("../docs/http.md")]
 struct HttpPage;
+
+/// Compiles the programs in `docs/tls.md`.
+#[cfg(all(doctest, feature = "store", feature = "tls"))]
+#[doc = include_str!("../docs/tls.md")]
+struct TlsPage;

@@ -40,6 +40,7 @@ mod misuse;
 mod nested;
 mod office;
 mod operations_page;
+mod page;
 mod peak;
 mod protocol;
 mod random;

@@ -12,7 +12,8 @@ use nix::unistd::Pid;
 
 use crate::harness::Case;
 use crate::http_client::Client;
-use crate::http_page::{Curl, Example, examples, matches};
+use crate::http_page::Curl;
+use crate::page::{Example, examples, matches};
 use crate::serve::start_activated;
 
 pub const CASES: &[Case] =

@@ -480,6 +480,9 @@ fn usage() {
         &["--socket", "s"],
         &["--socket", "s", "--ready-fd", "77"],
         &["--socket", "s", "--read-only", "--append-only"],
+        // The tests of TLS are in `tests/tls`; here the program has none.
+        #[cfg(not(feature = "tls"))]
+        &["--tcp", "127.0.0.1:0", "--auth", "open", "--tls-cert", "server.pem", "--tls-key", "server.key"],
         &[],
     ] {
         let refused = Command::new(env!("CARGO_BIN_EXE_miko"))
