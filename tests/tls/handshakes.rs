@@ -108,8 +108,7 @@ fn a_handshake_has_a_limit_of_time() {
     }
 }
 
-/// A server of the library, in a thread that lives as long as this process. A client that keeps the handshake
-/// longer than `limit` waits in vain.
+/// A server of the library, in a thread that lives as long as this process. It bounds a handshake by `limit`.
 fn serve_in_a_thread(limit: Duration) -> u16 {
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     let port = listener.local_addr().unwrap().port();

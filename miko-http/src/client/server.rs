@@ -193,7 +193,8 @@ impl HttpServer {
         }
     }
 
-    /// What HTTP is spoken over on a connection: TLS after its handshake, which ends at `until`; or the socket.
+    /// What HTTP is spoken over on a connection: TLS after its handshake, which ends at `until`, or the
+    /// socket.
     ///
     /// # Errors
     /// Those of the handshake.

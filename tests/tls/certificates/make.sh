@@ -34,7 +34,19 @@ openssl ecparam -name prime256v1 -genkey -noout -out expired.key
 openssl req -new -key expired.key -subj /CN=expired -out "$work/expired.csr"
 printf 'subjectAltName=DNS:localhost\nbasicConstraints=critical,CA:FALSE\n' >"$work/expired.ext"
 touch "$work/index"
-printf '[ca]\ndefault_ca=d\n[d]\ndatabase=%s/index\nnew_certs_dir=%s\npolicy=p\ndefault_md=sha256\nrand_serial=yes\nunique_subject=no\n[p]\ncommonName=supplied\n' \
-    "$work" "$work" >"$work/config"
-openssl ca -batch -notext -config "$work/config" -in "$work/expired.csr" -cert ca.pem -keyfile "$work/ca.key" \
-    -startdate 20200101000000Z -enddate 20200201000000Z -extfile "$work/expired.ext" -out expired.pem
+cat >"$work/config" <<END
+[ca]
+default_ca=d
+[d]
+database=$work/index
+new_certs_dir=$work
+policy=p
+default_md=sha256
+rand_serial=yes
+unique_subject=no
+[p]
+commonName=supplied
+END
+openssl ca -batch -notext -config "$work/config" -in "$work/expired.csr" -cert ca.pem \
+    -keyfile "$work/ca.key" -startdate 20200101000000Z -enddate 20200201000000Z \
+    -extfile "$work/expired.ext" -out expired.pem
