@@ -12,8 +12,11 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use miko_core::mikobase_rpc::MikobaseClient;
+use miko_core::q0::Edits;
 use miko_core::rpc::{Call, CallTransport, Interface, OutgoingCall, Proxy};
-use miko_core::{Change, Engine, Error, ErrorId, Mikobase, MikobaseExt, SqliteEngine, Stream};
+use miko_core::{
+    Change, Engine, Error, ErrorId, Mikobase, MikobaseExt, Remote, SqliteEngine, Stream, Transaction,
+};
 use miko_shared::BoxError;
 use miko_shared::wire::envelope::{Envelope, enclose_response};
 use miko_shared::wire::frame::FrameBuffer;
@@ -23,6 +26,9 @@ use serde_json::{Value, json};
 
 /// The number of records before the first call.
 const RECORDS: usize = 2000;
+
+/// The pks of the accounts.
+const ACCOUNTS: [&str; 2] = ["account-0", "account-1"];
 
 /// Makes the `i`th call of a path.
 type Path = fn(&mut Store, usize) -> Result<(), BoxError>;
@@ -93,6 +99,24 @@ const PATHS: &[(&str, Path)] = &[
     ("serde_json of the worldlet of 320", |store, i| {
         store.write_worldlets();
         done(serde_json::from_str::<Value>(&store.worldlets[i])?)
+    }),
+    ("increment", |store, _| done(store.engine.increment(ACCOUNTS[0], ["balance"], 1)?)),
+    ("increment there and back", |store, _| done(store.proxy.increment(ACCOUNTS[0], ["balance"], 1)?)),
+    ("transfer in a transaction", |store, _| {
+        let balance = |tx: &Remote<dyn Transaction>, pk| -> Result<i64, BoxError> {
+            let account = tx.record_by_pk(pk)?.ok_or("an account is gone")?;
+            Ok(account.bucket.get("balance")?.and_then(|value| value.as_i64()).ok_or("no balance")?)
+        };
+        let tx = store.engine.begin()?;
+        let balances = (balance(&tx, ACCOUNTS[0])?, balance(&tx, ACCOUNTS[1])?);
+        tx.update(ACCOUNTS[0], &json!({"balance": balances.0 - 1}))?;
+        tx.update(ACCOUNTS[1], &json!({"balance": balances.1 + 1}))?;
+        done(tx.commit()?)
+    }),
+    ("claim and finish", |store, _| {
+        let claim = store.engine.claim(json!({"class": "bench.org/account"}), Duration::from_secs(60))?;
+        let edits = Edits::new().increment(["balance"], 1);
+        done(claim.ok_or("no account is free")?.finish_with(edits)?)
     }),
     ("create_all of 32 there and back", |store, i| {
         let items: Vec<Item> = (0..32).map(|j| Item::of(RECORDS + 32 * i + j)).collect();
@@ -203,7 +227,12 @@ impl Store {
             "name": {"class": "string", "required": true, "max_length": 80},
             "rank": {"class": "string", "one_of": ["Ensign", "Lieutenant", "Captain"]},
             "active": {"class": "boolean"},
-        }}}}))?;
+        }}, "bench.org/account": {"fields": {"balance": {"class": "number", "required": true}}}}}))?;
+        for pk in ACCOUNTS {
+            engine.q0(
+                json!({"action": "create", "class": "bench.org/account", "pk": pk, "bucket": {"balance": 0}}),
+            )?;
+        }
         let answers = engine.batch((0..RECORDS).map(creation).collect(), true)?;
         let pks: Vec<String> =
             answers.into_iter().map(|answer| answer?.into_pk()).collect::<Result<_, Error>>()?;

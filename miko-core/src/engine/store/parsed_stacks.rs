@@ -19,7 +19,10 @@ const MAX_STACKS: usize = 256;
 
 /// The stacks that were parsed last. A stack depends on its text alone, so none is ever out of date.
 #[derive(Debug, Default)]
-pub(super) struct ParsedStacks(RefCell<HashMap<Box<str>, Arc<Map<String, Value>>, RandomState>>);
+pub(super) struct ParsedStacks(RefCell<Stacks>);
+
+/// Stacks by their text.
+type Stacks = HashMap<Box<str>, Arc<Map<String, Value>>, RandomState>;
 
 impl ParsedStacks {
     /// The stack with a stored text.

@@ -143,7 +143,11 @@ impl<T: Storage> Store<T> {
         // Fast path: without class rules, only memberships are derived from the record.
         if !self.needs_examination(&old_stack, &extras) && !self.needs_examination(&stack, &extras) {
             let bucket = bucket.as_ref().map_or_else(|| old.bucket.clone(), text);
-            let state = State { bucket, stack: new_stack_text(old, &stack), extras: extras_text(&extras) };
+            let state = State {
+                bucket,
+                stack: new_stack_text(old, &old_stack, &stack),
+                extras: extras_text(&extras),
+            };
             let updated_at = self.stage_state(id, before, Some(state), &mut write)?;
             if *old_stack != *stack {
                 self.stage_membership_change(id, &pk, &old_stack, &stack, &mut write)?;
@@ -172,7 +176,7 @@ impl<T: Storage> Store<T> {
         if let Some(definition) = &definition {
             self.advance_time_to_name_release(&definition.name);
         }
-        let stack_text = new_stack_text(old, &stack);
+        let stack_text = new_stack_text(old, &old_stack, &stack);
         let state = State { bucket: text(&bucket), stack: stack_text, extras: extras_text(&extras) };
         let updated_at = self.stage_state(id, before, Some(state), &mut write)?;
         self.stage_entry_changes(id, before_update, (&stack, &bucket), &mut write)?;
@@ -255,12 +259,9 @@ impl<T: Storage> Store<T> {
     }
 }
 
-/// The text of the new stack of a record. An unchanged stack is not serialized again.
-fn new_stack_text(old: &State, new: &Cow<'_, Map<String, Value>>) -> String {
-    match new {
-        Cow::Borrowed(_) => old.stack.clone(),
-        Cow::Owned(stack) => text(stack),
-    }
+/// The text of the new stack of a record. One that is the old one is not serialized again.
+fn new_stack_text(old: &State, old_stack: &Map<String, Value>, new: &Map<String, Value>) -> String {
+    if std::ptr::eq(old_stack, new) { old.stack.clone() } else { text(new) }
 }
 
 /// The stored bucket of an active record.
