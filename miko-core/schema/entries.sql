@@ -1,5 +1,6 @@
--- The index entries of a Mikobase in a file. One in memory has virtual tables with these names and columns, which read
--- maps (storage/sqlite/entry_tables.rs).
+-- The index entries and the claims of a Mikobase in a file. One in memory has maps in place of these tables
+-- (storage/sqlite/entry_maps.rs), and virtual tables of index entries with these names and columns, which read them
+-- (entry_tables.rs).
 
 -- Which active records have a platter of a class. Its key is the index for a select by class: it yields the records of
 -- a class in order of creation, and no stack is parsed.
@@ -25,3 +26,14 @@ CREATE TABLE indexed_value (
     seq           INTEGER NOT NULL REFERENCES record,
     PRIMARY KEY (constraint_id, value, seq)
 ) STRICT, WITHOUT ROWID;
+
+-- The last claim of a record, until that is finished, and how often the record was claimed until then.
+CREATE TABLE claim (
+    seq       INTEGER PRIMARY KEY REFERENCES record,
+    id        TEXT    NOT NULL,
+    attempts  INTEGER NOT NULL,
+    -- When its lease ends: milliseconds since 1970, UTC.
+    lease_end INTEGER NOT NULL,
+    -- The select of a claim that outlives its connection, as JSON. Any other claim ends with the process, too.
+    lasting   TEXT
+) STRICT;

@@ -54,17 +54,6 @@ CREATE TABLE reference (
     PRIMARY KEY (target, seq, pointer)
 ) STRICT, WITHOUT ROWID;
 
--- The last claim of a record, until that is finished, and how often the record was claimed until then.
-CREATE TABLE claim (
-    seq       INTEGER PRIMARY KEY REFERENCES record,
-    id        TEXT    NOT NULL,
-    attempts  INTEGER NOT NULL,
-    -- When its lease ends: milliseconds since 1970, UTC.
-    lease_end INTEGER NOT NULL,
-    -- The select of a claim that outlives its connection, as JSON. Any other claim ends with the process, too.
-    lasting   TEXT
-) STRICT;
-
 -- What a worldlet says of itself as a whole, and is exported again: `executable`, `meta` and the pass-through keys.
 CREATE TABLE worldlet_key (
     key   TEXT PRIMARY KEY,

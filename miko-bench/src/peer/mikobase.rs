@@ -51,7 +51,7 @@ pub(crate) const PEER: Peer = Peer {
 pub(crate) const BLOCKING: Peer = Peer {
     name: "mikobase-blocking",
     terms: "The same without polling: a client or server that waits blocks at once.",
-    workloads: &[Workload::Read, Workload::Create],
+    workloads: &[Workload::Read, Workload::Create, Workload::Increment, Workload::Deliver],
     start: start_blocking,
 };
 

@@ -8,7 +8,7 @@
 //! | the connection with its prepared statements; a database file | [`statement_cache`]; [`file`] |
 //! | an update that is postponed until the next statement | [`statements`] |
 //! | reading tables; applying write sets | [`tables`]; [`apply`] |
-//! | index entries in memory, as maps | [`entry_maps`], [`row_set`] |
+//! | index entries and claims in memory, as maps | [`entry_maps`], [`row_set`] |
 //! | the same as virtual tables, which selects read | [`entry_tables`] |
 //! | the SQL text and bound values of a select; running it | [`compile`], [`sql_builder`]; [`select`] |
 //! | SQL functions for the paths of Q0; numbers as values | [`functions`]; [`values`] |
@@ -59,7 +59,7 @@ const CACHED_STATEMENTS: usize = 256;
 #[derive(Debug)]
 pub struct Sqlite {
     statements: Statements,
-    /// The index entries of a database in memory; `None` if they are in tables.
+    /// The index entries and claims of a database in memory; `None` if they are in tables.
     entry_maps: Option<SharedEntryMaps>,
     /// The registration of the file, if there is one. It is dropped after the connection.
     lease: Option<FileLease>,

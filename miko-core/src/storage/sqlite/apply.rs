@@ -202,6 +202,9 @@ impl Sqlite {
     fn change_claim(&self, change: &RowChange<RowId, ClaimRow>) -> Result<()> {
         const WRITE: &str = "INSERT OR REPLACE INTO claim (seq, id, attempts, lease_end, lasting) \
                              VALUES (?1, ?2, ?3, ?4, ?5)";
+        if let Some(maps) = &self.entry_maps {
+            return maps.lock().change_claim(change);
+        }
         let Some(claim) = &change.after else {
             return self.run("DELETE FROM claim WHERE seq = ?1", [change.key]);
         };

@@ -1,14 +1,15 @@
-//! The index entries of a database in memory, as maps: memberships, unique and indexed values.
+//! The index entries of a database in memory, as maps: memberships, unique and indexed values. So are its
+//! claims.
 //!
 //! In a file they are tables. In memory nothing has to be durable, and an entry costs a map a fraction of
-//! what it costs a table (`docs/decisions/0027`). Selects read the maps by SQL: see [`entry_tables`]. A
+//! what it costs a table (`docs/decisions/0027`). Selects read the entries by SQL: see [`entry_tables`]. A
 //! transaction of the maps begins with the first change after a commit or a rollback, and ends when that of
 //! SQLite does.
 //!
 //! [`entry_tables`]: super::entry_tables
 
 use std::borrow::Borrow;
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 use std::fmt;
 use std::hash::Hash;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -18,7 +19,8 @@ use miko_rpc::{Result, memory};
 
 use super::row_set::RowSet;
 use crate::storage::ids::{ClassId, ConstraintId, RowId};
-use crate::storage::write_set::{Conflict, IndexEntry};
+use crate::storage::row::ClaimRow;
+use crate::storage::write_set::{Conflict, IndexEntry, RowChange};
 
 type Map<K, V> = HashMap<K, V, RandomState>;
 
@@ -41,12 +43,13 @@ impl SharedEntryMaps {
     }
 }
 
-/// Memberships, unique and indexed values.
+/// Memberships, unique and indexed values, and claims.
 #[derive(Default)]
 pub(super) struct EntryMaps {
     members: Map<ClassId, RowSet>,
     unique: Map<ConstraintId, Map<Box<str>, RowId>>,
     indexed: Map<ConstraintId, Map<Box<str>, RowSet>>,
+    claims: BTreeMap<RowId, ClaimRow>,
     /// The changes of the open transaction, in their order.
     undo: Vec<Change>,
 }
@@ -55,6 +58,8 @@ pub(super) struct EntryMaps {
 enum Change {
     Added(IndexEntry),
     Removed(IndexEntry),
+    /// The claim of a record, with what it was before.
+    Claim(RowId, Option<ClaimRow>),
 }
 
 impl EntryMaps {
@@ -92,6 +97,28 @@ impl EntryMaps {
         Ok(())
     }
 
+    /// Replaces or removes the claim of a record.
+    ///
+    /// # Errors
+    /// `storage-full`, if the process has reached its memory limit.
+    pub(super) fn change_claim(&mut self, change: &RowChange<RowId, ClaimRow>) -> Result<()> {
+        let before = match &change.after {
+            Some(claim) => {
+                let texts = claim.id.len() + claim.lasting.as_ref().map_or(0, String::len);
+                memory::charge_stored(size_of::<ClaimRow>() + texts)?;
+                self.claims.insert(change.key, claim.clone())
+            }
+            None => self.claims.remove(&change.key),
+        };
+        self.undo.push(Change::Claim(change.key, before));
+        Ok(())
+    }
+
+    /// The claims of records.
+    pub(super) fn claims(&self) -> Vec<(RowId, ClaimRow)> {
+        self.claims.iter().map(|(record, claim)| (*record, claim.clone())).collect()
+    }
+
     /// Makes the changes permanent.
     pub(super) fn commit(&mut self) {
         // The capacity that a large import needed is released.
@@ -104,9 +131,11 @@ impl EntryMaps {
     pub(super) fn roll_back(&mut self) {
         while let Some(change) = self.undo.pop() {
             match change {
-                Change::Added(entry) => self.remove(&entry),
-                Change::Removed(entry) => self.add(&entry),
-            };
+                Change::Added(entry) => drop(self.remove(&entry)),
+                Change::Removed(entry) => drop(self.add(&entry)),
+                Change::Claim(record, Some(before)) => drop(self.claims.insert(record, before)),
+                Change::Claim(record, None) => drop(self.claims.remove(&record)),
+            }
         }
     }
 

@@ -2,7 +2,7 @@
 
 const TABLES: &str = include_str!("../../../schema/sqlite.sql");
 
-/// The tables of index entries, which a database in memory has as maps.
+/// The tables of index entries and claims, which a database in memory has as maps.
 const ENTRIES: &str = include_str!("../../../schema/entries.sql");
 
 /// The additional tables of a temporal database.
@@ -13,7 +13,7 @@ pub(super) fn tables(is_temporal: bool) -> String {
     format!("{}{ENTRIES}", tables_without_entries(is_temporal))
 }
 
-/// As [`tables`], without those of index entries.
+/// As [`tables`], without those that a database in memory has as maps.
 pub(super) fn tables_without_entries(is_temporal: bool) -> String {
     format!("{TABLES}{}", if is_temporal { TEMPORAL } else { "" })
 }

@@ -247,6 +247,9 @@ impl Storage for Sqlite {
 
     fn claims(&self) -> Result<Vec<(RowId, ClaimRow)>> {
         const SQL: &str = "SELECT seq, id, attempts, lease_end, lasting FROM claim ORDER BY seq";
+        if let Some(maps) = &self.entry_maps {
+            return Ok(maps.lock().claims());
+        }
         self.statements.beside_records().query_all(SQL, [], |row| {
             let claim = ClaimRow {
                 id: row.get(1)?,
