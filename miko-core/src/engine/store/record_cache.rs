@@ -182,7 +182,8 @@ impl Content {
         let (id, mut evicted) = (record.id, Vec::new());
         self.records.insert_with_lifecycle(Arc::clone(&pk), record, &mut evicted);
         evicted.iter().for_each(|id| drop(self.pks.remove(id)));
-        if !evicted.contains(&id) {
+        // An earlier state of the record, which this one replaces, counts as evicted.
+        if !evicted.contains(&id) || self.records.contains_key(&*pk) {
             self.pks.insert(id, pk);
         }
     }
@@ -282,6 +283,29 @@ mod tests {
         }
         cache.clear();
         assert!(cache.0.borrow().records.is_empty() && cache.0.borrow().stacks.is_empty());
+    }
+
+    /// The change of record `number` to a bucket with this text.
+    fn change(number: i64, text: &str) -> RowChange<RowId, Row> {
+        let mut before = record(number, "{}".to_owned()).to_row(&number.to_string());
+        let mut after = before.clone();
+        before.state.as_mut().unwrap().bucket = "{}".to_owned();
+        after.state.as_mut().unwrap().bucket = format!("{{\"a\":\"{text}\"}}");
+        RowChange::replace(RowId(number), before, after)
+    }
+
+    #[test]
+    fn a_record_that_a_write_has_changed_twice_is_found_by_pk_and_by_row() {
+        let cache = RecordCache::of_size(64 << 10);
+        for texts in [["first", "last"], ["other", "end"]] {
+            texts.iter().for_each(|text| cache.stage(&[change(1, text)]));
+            cache.publish();
+            let expected = Some(format!("{{\"a\":\"{}\"}}", texts[1]));
+            assert_eq!(cache.get("1", |record| record.bucket.as_str().to_owned()), expected);
+            assert_eq!(cache.get_row(RowId(1), |_, record| record.bucket.as_str().to_owned()), expected);
+        }
+        let content = cache.0.borrow();
+        assert_eq!((content.pks.len(), content.records.len()), (1, 1));
     }
 
     #[test]
