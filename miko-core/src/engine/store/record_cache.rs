@@ -29,7 +29,7 @@ const MAX_SHARED_STACK_SIZE: usize = 256;
 const MAX_SHARED_STACKS: usize = 1024;
 
 /// The most records of one write whose new states are added. Writes of more records are rare, and only few
-/// of those records are read soon.
+/// of those records are read soon. Together they are at most as large as the cache.
 const MAX_STAGED: usize = 64;
 
 /// Records by pk and by row. Those that were not read lately are evicted when all together exceed the size.
@@ -53,7 +53,9 @@ struct Content {
 struct Staged {
     /// A record that was deleted has no state.
     records: Vec<(Arc<str>, Option<StoredRecord>)>,
-    /// Whether the write has changed more records than are staged.
+    /// The approximate size of these records in bytes.
+    size: usize,
+    /// Whether the write has changed more than is staged.
     is_too_large: bool,
 }
 
@@ -158,6 +160,7 @@ impl RecordCache {
                 }
             }
             // Keeps the allocation.
+            staged.size = 0;
             content.staged = staged;
         }
     }
@@ -194,11 +197,14 @@ impl Content {
         }
     }
 
+    /// Stages a state, unless that would take more memory than the cache itself may.
     fn stage(&mut self, id: RowId, pk: &str, after: Option<&Row>) {
-        if self.staged.records.len() == MAX_STAGED {
-            self.staged = Staged { records: Vec::new(), is_too_large: true };
+        let size = self.staged.size + OVERHEAD + after.map_or(0, Row::memory_size);
+        if self.staged.records.len() == MAX_STAGED || size > self.size {
+            self.staged = Staged { is_too_large: true, ..Staged::default() };
         }
         if !self.staged.is_too_large {
+            self.staged.size = size;
             let record = after.and_then(|row| Some(self.stored_record(id, row, row.state.as_ref()?)));
             self.staged.records.push((pk.into(), record));
         }
@@ -306,6 +312,23 @@ mod tests {
         }
         let content = cache.0.borrow();
         assert_eq!((content.pks.len(), content.records.len()), (1, 1));
+    }
+
+    #[test]
+    fn the_staged_records_of_a_write_are_at_most_as_large_as_the_cache() {
+        let cache = RecordCache::of_size(64 << 10);
+        let large = "x".repeat(20 << 10);
+        for (count, is_kept) in [(1, true), (3, true), (4, false), (50, false), (2, true)] {
+            (0..count).for_each(|number| cache.stage(&[change(number, &large)]));
+            let texts = |staged: &Staged| {
+                let sizes =
+                    staged.records.iter().map(|(_, record)| record.as_ref().unwrap().bucket.as_str().len());
+                sizes.sum::<usize>()
+            };
+            assert!(texts(&cache.0.borrow().staged) <= 64 << 10);
+            cache.publish();
+            assert_eq!(cache.get("0", |_| ()).is_some(), is_kept, "{count} records");
+        }
     }
 
     #[test]
