@@ -221,3 +221,86 @@ fn unknown_action(action: &Value) -> ErrorItem {
         None => place.wrong_type("a string", action),
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+    use serde_json::json;
+
+    use super::*;
+
+    /// An edit, or something that resembles one.
+    fn edit() -> impl Strategy<Value = Value> {
+        let scalar = prop_oneof![
+            Just(json!(null)),
+            Just(json!(true)),
+            Just(json!(false)),
+            Just(json!(-1)),
+            Just(json!("a"))
+        ];
+        let deep = prop_oneof![Just(0_usize), 110..130_usize].prop_flat_map(|depth| {
+            any::<bool>().prop_map(move |in_objects| {
+                (0..depth).fold(
+                    json!(1),
+                    |inner, _| if in_objects { json!({ "a": inner }) } else { json!([inner]) },
+                )
+            })
+        });
+        let operand =
+            prop_oneof![scalar.clone(), deep.clone(), Just(json!({})), Just(json!([1, {"a": null}]))];
+        let step = prop_oneof![
+            4 => Just(json!("a")), 2 => Just(json!(0)), 1 => Just(json!(-1)), 1 => Just(json!(0.5)),
+            1 => Just(json!({"placeholder": "x"}))
+        ];
+        let path = prop_oneof![
+            6 => prop::collection::vec(step, 0..4).prop_map(Value::from),
+            1 => (115..123_usize).prop_map(|steps| vec!["a"; steps].into()),
+            1 => scalar.clone(),
+        ];
+        let name = prop::sample::select(vec![
+            "set",
+            "default",
+            "remove",
+            "increment",
+            "push",
+            "pop",
+            "shift",
+            "unshift",
+            "add",
+            "discard",
+            "merge",
+            "test",
+            "other",
+        ]);
+        let members = prop::collection::vec((name, operand), 0..3);
+        let edit = (prop::option::weighted(0.9, path), members).prop_map(|(path, members)| {
+            let path = path.map(|path| ("path", path));
+            let members = path.into_iter().chain(members);
+            Value::Object(members.map(|(key, value)| (key.to_owned(), value)).collect())
+        });
+        prop_oneof![8 => edit, 1 => scalar, 1 => deep]
+    }
+
+    fn assert_read_as_a_request(edits: Vec<Value>) {
+        let request = json!({"action": "edit", "pk": "p", "edits": edits});
+        let expected = match parse(request) {
+            Ok((Request::Edit(edit), _)) => Ok(edit.edits),
+            Ok((other, _)) => panic!("{other:?}"),
+            Err(error) => Err(serde_json::to_value(error).unwrap()),
+        };
+        let read = parse_edits("p", edits).map(|edit| edit.edits);
+        assert_eq!(read.map_err(|error| serde_json::to_value(error).unwrap()), expected);
+    }
+
+    proptest! {
+        #[test]
+        fn a_list_of_edits_is_read_as_in_a_request(edits in prop::collection::vec(edit(), 0..4)) {
+            assert_read_as_a_request(edits);
+        }
+    }
+
+    #[test]
+    fn a_list_of_too_many_edits_is_refused_as_in_a_request() {
+        assert_read_as_a_request(vec![json!({"path": ["n"], "increment": 1}); MAX_EDITS + 1]);
+    }
+}
