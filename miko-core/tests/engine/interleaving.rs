@@ -1,5 +1,5 @@
 //! Calls in random order are answered as by an engine without caches: writes that succeed and fail,
-//! redefinitions, open streams, reads by pk, scans. No cache may change an answer.
+//! redefinitions, claims, open streams, reads by pk, scans. No cache may change an answer.
 //!
 //! A failed run prints its seed, and `MIKOBASE_SEED` repeats it. In the long mode each run has a fresh seed.
 
@@ -7,7 +7,7 @@ use std::collections::BTreeMap;
 use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
 
 use miko_core::rpc::Stream;
-use miko_core::{Error, ErrorId, Record};
+use miko_core::{Error, ErrorId, Record, Results};
 use serde::Serialize;
 use serde_json::{Value, json};
 
@@ -74,6 +74,8 @@ struct Run {
     /// The last number that was given to a record. Numbers are unique, unless a step asks for a conflict.
     last: u64,
     streams: Vec<Streams>,
+    /// The ids of each claim in the two databases, also of claims that have ended.
+    claims: Vec<[String; 2]>,
     /// How many calls were answered with which error, or without one.
     outcomes: BTreeMap<String, u32>,
 }
@@ -105,8 +107,9 @@ fn comparable_result(answer: Result<impl Serialize, Error>) -> Value {
 impl Run {
     fn new(seed: u64) -> Self {
         let (random, pks) = (Random(seed), vec!["none".to_owned()]);
-        let (streams, outcomes) = (Vec::new(), BTreeMap::new());
-        let mut run = Self { random, tested: db(), uncached: naive(), pks, last: 0, streams, outcomes };
+        let (streams, claims, outcomes) = (Vec::new(), Vec::new(), BTreeMap::new());
+        let mut run =
+            Self { random, tested: db(), uncached: naive(), pks, last: 0, streams, claims, outcomes };
         // An import of a schema would give the definitions of the two databases different pks.
         for class in ["a.b/base", "a.b/sub", "a.b/other"] {
             let bucket = json!({"name": class, "fields": {}});
@@ -120,6 +123,11 @@ impl Run {
     #[track_caller]
     fn both<T: Serialize>(&mut self, what: &Value, call: impl Fn(&Local) -> Result<T, Error>) {
         let answers = [&self.tested, &self.uncached].map(&call);
+        self.compare(what, answers);
+    }
+
+    #[track_caller]
+    fn compare<T: Serialize>(&mut self, what: &Value, answers: [Result<T, Error>; 2]) {
         let outcome = answers[0].as_ref().err().map_or("ok", |error| error.id().as_str());
         *self.outcomes.entry(outcome.to_owned()).or_default() += 1;
         let [tested, uncached] = answers.map(comparable_result);
@@ -265,6 +273,12 @@ impl Run {
         let mut requests: Vec<Value> = (0..self.random.below(6))
             .map(|_| if self.random.one_in(3) { self.select() } else { self.write() })
             .collect();
+        // Several edits of one record.
+        let edited = self.pk();
+        for _ in 0..self.random.below(4) {
+            let edits = json!([{"path": ["serial"], "increment": 1000}]);
+            requests.push(json!({"action": "edit", "pk": edited, "edits": edits}));
+        }
         if self.random.one_in(3) {
             requests.push(json!({"action": "update", "pk": "none", "bucket": {}}));
         }
@@ -333,6 +347,48 @@ impl Run {
         assert_eq!(tested, uncached, "{calls:?}");
     }
 
+    fn claim(&mut self) {
+        let hold = *self.random.choose(&["connection", "lease"]);
+        let select = json!({"class": self.class(), "path": ["shelf", self.random.below(SHELVES)]});
+        let request = json!({"action": "claim", "select": select, "lease": 3600, "hold": hold});
+        let mut ids = Vec::new();
+        let answers = [&self.tested, &self.uncached].map(|db| {
+            let results = db.q0(request.clone())?.results;
+            let Results::Claimed(claimed) = results else { panic!("{results:?}") };
+            Ok(claimed.map(|claimed| {
+                ids.push(claimed.claim);
+                (claimed.record, claimed.attempts)
+            }))
+        });
+        self.compare(&request, answers);
+        self.claims.extend(<[String; 2]>::try_from(ids));
+    }
+
+    /// Ends a claim, which may have ended before.
+    fn end_claim(&mut self) {
+        if self.claims.is_empty() {
+            return;
+        }
+        let mut request = match self.random.below(6) {
+            0 => json!({"action": "release"}),
+            1 => json!({"action": "finish"}),
+            2 => json!({"action": "finish", "delete": true}),
+            // Of these some take a unique value, or break a rule.
+            3 => json!({"action": "finish", "edits": [{"path": ["serial"], "set": self.bucket()["serial"]}]}),
+            4 => json!({"action": "finish", "edits": [{"path": ["shelf"], "set": self.bucket()["shelf"]}]}),
+            _ => json!({"action": "finish", "edits": [{"path": ["note"], "merge": {"done": true}}]}),
+        };
+        let claims = self.random.choose(&self.claims).clone();
+        let [tested, uncached] =
+            [(&self.tested, &claims[0]), (&self.uncached, &claims[1])].map(|(db, id)| {
+                request["claim"] = id.as_str().into();
+                let answer = comparable_result(db.q0(request.clone()));
+                // Errors name the claim.
+                answer.to_string().replace(id.as_str(), "the claim")
+            });
+        assert_eq!(tested, uncached, "{request}");
+    }
+
     fn open_stream(&mut self) {
         if self.streams.len() == 5 {
             let closed = self.random.below(5) as usize;
@@ -379,10 +435,12 @@ impl Run {
 
     fn step(&mut self) {
         match self.random.below(100) {
-            0..30 => {
+            0..26 => {
                 let write = self.write();
                 self.q0(&write);
             }
+            26..28 => self.claim(),
+            28..30 => self.end_claim(),
             30..50 => self.read_by_pk(),
             50..70 => self.scan(),
             70..77 => self.batch(),
@@ -433,4 +491,5 @@ fn the_steps_reach_answers_of_every_kind() {
     }
     let of_base = run.tested.by_class("a.b/base").unwrap();
     assert!(of_base.count() > 10 && !run.streams.is_empty(), "{} records", of_base.count());
+    assert!(run.claims.len() > 5, "{} claims", run.claims.len());
 }
