@@ -679,7 +679,7 @@ mod tests {
             .offset(3)
             .placeholder("x", 1)
             .placeholder("y", "z");
-        let written = json!({
+        let expected = json!({
             "action": "select",
             "path": ["a", 1],
             "all": [{"path": ["b", 0, 2]}, {"any": [{"class": "a.b/c"}]}],
@@ -692,18 +692,18 @@ mod tests {
             "offset": 3,
             "placeholders": {"x": 1, "y": "z"},
         });
-        assert_eq!(Value::from(built), written);
+        assert_eq!(Value::from(built), expected);
     }
 
     #[test]
     fn conditions_nest() {
         let built = Condition::all([Condition::path(["a"], exists(true)).and_path(["b"], eq(1)).not()])
             .then(Condition::any([]).placeholder("x", 1));
-        let written = json!({
+        let expected = json!({
             "all": [{"path": ["a", {"exists": true}], "all": [{"path": ["b", 1]}], "not": true}],
             "then": {"any": [], "placeholders": {"x": 1}},
         });
-        assert_eq!(Value::from(built), written);
+        assert_eq!(Value::from(built), expected);
     }
 
     #[test]

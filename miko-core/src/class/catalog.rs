@@ -276,7 +276,7 @@ mod tests {
     }
 
     #[test]
-    fn fields_come_in_post_order_and_the_first_of_the_lineage_defines_them() {
+    fn fields_are_in_post_order_and_defined_by_the_first_class_of_the_lineage() {
         let catalog = catalog(json!([
             {"name": "a.b/thing", "fields": {"id": {"class": "number"}, "label": {"class": "string"}}},
             {"name": "a.b/moving", "inherits": "a.b/thing", "fields": {"speed": {"class": "number"}}},
@@ -325,7 +325,7 @@ mod tests {
     }
 
     #[test]
-    fn a_hundred_levels_are_fine() {
+    fn a_hundred_levels_of_inheritance_are_accepted() {
         let definitions = (0..100).map(|level| {
             let parents = if level == 0 { json!([]) } else { json!([format!("a.b/c{}", level - 1)]) };
             let fields = json!({format!("f{level}"): {}});
@@ -355,7 +355,8 @@ mod tests {
 
     proptest! {
         #[test]
-        fn a_changed_catalog_is_the_one_of_its_definitions(
+        fn a_changed_catalog_equals_one_that_is_built_from_its_definitions(
+            // A class, its parents or `None` to delete it, and the class of its field.
             changes in proptest::collection::vec(
                 (0_usize..6, proptest::option::of(proptest::collection::vec(0_usize..6, 0..3)), 0_usize..6),
                 1..20,
@@ -388,8 +389,8 @@ mod tests {
                 (catalog, definitions) = (updated, changed);
                 for name in (0..6).map(name) {
                     prop_assert!(catalog.subclasses(&name).eq(rebuilt.subclasses(&name)));
-                    let (one, other) = (catalog.class(&name), rebuilt.class(&name));
-                    prop_assert_eq!(one.map(|class| &class.lineage), other.map(|class| &class.lineage));
+                    let (class, expected) = (catalog.class(&name), rebuilt.class(&name));
+                    prop_assert_eq!(class.map(|class| &class.lineage), expected.map(|class| &class.lineage));
                     let embedding = |catalog: &Catalog| {
                         let mut names = BTreeSet::from([name.clone()]);
                         catalog.add_embedding_classes(&mut names);

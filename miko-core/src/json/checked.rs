@@ -397,10 +397,10 @@ mod tests {
             let mut checker = TextChecker::default();
             let checked = checker.check(&text).expect("what is written passes");
             prop_assert_eq!(checked.len(), object.len());
-            for (at, (key, value)) in object.iter().enumerate() {
+            for (index, (key, value)) in object.iter().enumerate() {
                 let written = format!("{}:{value}", json!(key));
-                prop_assert_eq!(checked.member(at), written);
-                let read = match checked.value(at).expect("a value is read") {
+                prop_assert_eq!(checked.member(index), written);
+                let read = match checked.value(index).expect("a value is read") {
                     CheckedValue::Null => Value::Null,
                     CheckedValue::Text(text) => text.into(),
                     CheckedValue::Other(value) => value,
@@ -440,7 +440,7 @@ mod tests {
 
     #[test]
     fn a_text_that_would_be_written_in_another_form_does_not_pass() {
-        let others = [
+        let not_canonical = [
             "",
             "[]",
             "1",
@@ -474,7 +474,7 @@ mod tests {
             r#"{"a":nul"#,
             "{\"a\":\"\n\"}",
         ];
-        for text in others {
+        for text in not_canonical {
             assert!(!passes(text), "{text}");
         }
     }

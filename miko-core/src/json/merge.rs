@@ -43,9 +43,9 @@ mod tests {
             (json!({"a": 1, "b": 2, "c": 3}), json!({"a": null, "b": 4}), json!({"b": 4, "c": 3})),
         ];
         for (mut target, patch, expected) in cases {
-            let given = format!("{target} and {patch}");
+            let inputs = format!("{target} and {patch}");
             merge(target.as_object_mut().unwrap(), patch.as_object().unwrap().clone());
-            assert_eq!(target.to_string(), expected.to_string(), "{given}");
+            assert_eq!(target.to_string(), expected.to_string(), "{inputs}");
         }
     }
 }

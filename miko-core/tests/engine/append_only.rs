@@ -29,10 +29,10 @@ fn import(db: &dyn Mikobase, worldlet: &Value) -> Result<()> {
     import.finish().map(drop)
 }
 
-/// Ways to write that change what is there.
+/// Calls that are refused, as their kind could change or delete existing data.
 const REFUSED: &[(&str, Write)] = &[
     ("update", |db, _| q0(db, json!({"action": "update", "pk": "kirk", "bucket": {}}))),
-    ("update of what is not there", |db, _| q0(db, json!({"action": "update", "pk": "no", "bucket": {}}))),
+    ("update of an unknown pk", |db, _| q0(db, json!({"action": "update", "pk": "no", "bucket": {}}))),
     ("patch", |db, _| q0(db, json!({"action": "patch", "pk": "kirk", "bucket": {"rank": 1}}))),
     ("patch of a select", |db, _| {
         q0(db, json!({"action": "patch", "where": {"class": CLASS}, "bucket": {"rank": 1}}))
@@ -47,7 +47,7 @@ const REFUSED: &[(&str, Write)] = &[
     ("upsert", |db, _| {
         q0(db, json!({"action": "upsert", "class": CLASS, "key": {"name": "Kirk"}, "bucket": {"rank": 1}}))
     }),
-    ("upsert of what is not there", |db, _| {
+    ("upsert of a new key", |db, _| {
         q0(db, json!({"action": "upsert", "class": CLASS, "key": {"name": "Uhura"}, "bucket": {}}))
     }),
     ("claim", |db, _| q0(db, json!({"action": "claim", "select": {"class": CLASS}, "lease": 9}))),
@@ -66,14 +66,14 @@ const REFUSED: &[(&str, Write)] = &[
         answers.into_iter().try_for_each(|answer| answer.map(drop))
     }),
     ("a transaction", |db, _| db.transaction(|tx| q0(tx, json!({"action": "delete", "pk": "kirk"})))),
-    ("an edit in a transaction of what it has created", |db, _| {
+    ("an edit of a record that the same transaction has created", |db, _| {
         db.transaction(|tx| {
             let pk = tx.q0(json!({"action": "create", "bucket": {}}))?.into_pk()?;
             tx.edit(&pk, vec![json!({"path": ["n"], "increment": 1})]).map(drop)
         })
     }),
     ("a changed class", |db, _| db.import_schema(json!({"classes": {CLASS: {}}})).map(drop)),
-    ("an import of a record that is there", |db, _| {
+    ("an import of an existing record", |db, _| {
         import(
             db,
             &json!({"records": {"kirk": {"bucket": {"name": "James"}, "stack": {"a": {"class": CLASS}}}}}),
@@ -91,8 +91,8 @@ const REFUSED: &[(&str, Write)] = &[
     ("collect_files", |db, _| db.collect_files().map(drop)),
 ];
 
-/// Ways to write that add.
-const TAKEN: &[(&str, Write)] = &[
+/// Calls that are accepted, as they only add data.
+const ACCEPTED: &[(&str, Write)] = &[
     ("create", |db, _| q0(db, json!({"action": "create", "class": CLASS, "bucket": {"name": "Uhura"}}))),
     ("create with a pk", |db, _| q0(db, json!({"action": "create", "pk": "new", "bucket": {}}))),
     ("create_many", |db, _| {
@@ -121,7 +121,7 @@ const TAKEN: &[(&str, Write)] = &[
 ];
 
 #[test]
-fn each_way_to_write_adds_or_is_refused() {
+fn each_call_that_writes_only_adds_or_is_refused() {
     let (db, file) = append_only(engine());
     let mut wrong = Vec::new();
     for (way, write) in REFUSED {
@@ -131,7 +131,7 @@ fn each_way_to_write_adds_or_is_refused() {
             done => wrong.push(format!("{way}: {done:?}")),
         }
     }
-    for (way, write) in TAKEN {
+    for (way, write) in ACCEPTED {
         if let Err(error) = write(&*db, &file) {
             wrong.push(format!("{way}: {error}"));
         }
@@ -150,24 +150,25 @@ fn a_batch_that_is_not_atomic_goes_on_after_a_refusal() {
 }
 
 #[test]
-fn a_merge_adds_versions_of_records_that_are_there_and_an_import_does_not() {
+fn a_merge_adds_versions_to_existing_records_and_an_import_does_not() {
     let source = temporal();
     let pk = create(&source, json!({"n": 1}));
-    let first: Value = serde_json::from_str(&export(&source)).unwrap();
+    let one_version: Value = serde_json::from_str(&export(&source)).unwrap();
     source.q0(json!({"action": "update", "pk": pk, "bucket": {"n": 2}})).unwrap();
-    let both: Value = serde_json::from_str(&export(&source)).unwrap();
+    let two_versions: Value = serde_json::from_str(&export(&source)).unwrap();
     let db = temporal();
+    // A share is restricted by its builder, and this test has none.
     if db.is_share() {
         return;
     }
     db.restrict(Access::AppendOnly);
-    import(&*db, &first).unwrap();
+    import(&*db, &one_version).unwrap();
     // Equal versions are skipped.
-    import(&*db, &first).unwrap();
-    let error = import(&*db, &both).unwrap_err();
+    import(&*db, &one_version).unwrap();
+    let error = import(&*db, &two_versions).unwrap_err();
     assert!(error.is(ErrorId::ACTION_NOT_SUPPORTED), "{error}");
     assert_eq!(db.history(&pk).unwrap().len(), 1);
-    let merged = db.merge(json!({"history": both["history"]})).unwrap();
+    let merged = db.merge(json!({"history": two_versions["history"]})).unwrap();
     assert_eq!((merged.accepted.len(), merged.skipped.len()), (1, 1));
     assert_eq!(db.record_by_pk(&pk).unwrap().unwrap().bucket.as_str(), r#"{"n":2}"#);
     // A merge may add a version to an existing record; other writes to it are still refused.

@@ -64,12 +64,13 @@ fn value() -> impl Strategy<Value = Value> {
     ]
 }
 
+/// Members of an object, with values of `of`.
 fn members(of: impl Strategy<Value = Value>) -> impl Strategy<Value = Map<String, Value>> {
     prop::collection::vec((prop::sample::select(vec!["a", "b", "c", "d", "é\""]), of), 0..6)
         .prop_map(|members| members.into_iter().map(|(key, value)| (key.to_owned(), value)).collect())
 }
 
-/// A bucket with another text for the same value.
+/// The bucket as a text with white space, which the wire carries as it is.
 fn spaced(bucket: &Value) -> Bucket {
     let text = serde_json::to_string_pretty(bucket).unwrap();
     rmp_serde::from_slice(&rmp_serde::to_vec(&text).unwrap()).unwrap()
@@ -85,13 +86,14 @@ fn items(error: &Error) -> Vec<Value> {
     error.items().iter().map(details).collect()
 }
 
-/// The record, if it was created.
+/// The bucket and the stack of the created record, or the items of the error.
 fn outcome(db: &Local, created: Result<String, Error>) -> Result<(String, String), Vec<Value>> {
     let pk = created.map_err(|error| items(&error))?;
     let record = read(db, &pk);
     Ok((record.bucket.as_str().to_owned(), record.stack.as_str().to_owned()))
 }
 
+/// The database, with a class of these fields.
 fn defined(db: Local, fields: &Map<String, Value>) -> Local {
     let other = json!({"fields": {"n": {"class": "number", "default": 5}}});
     let thing = json!({"fields": fields, "misc_fields": true});
@@ -131,7 +133,7 @@ proptest! {
         match (tested.create_many(CLASS, many), expected) {
             (Ok(pks), Ok(answers)) => prop_assert_eq!(pks.len(), answers.into_iter().count()),
             (Err(error), Err(expected)) => prop_assert_eq!(items(&error), items(&expected)),
-            (created, expected) => prop_assert!(false, "{:?}, but {:?}", created, expected),
+            (created, expected) => prop_assert!(false, "{:?} instead of {:?}", created, expected),
         }
         // An export is imported as text.
         let (text, imported) = (export(&tested), db());
@@ -146,6 +148,7 @@ proptest! {
 #[test]
 fn a_bucket_text_that_is_no_json_or_has_lossy_numbers_is_refused_with_its_place() {
     let db = db();
+    // Each text with a key that the details of its error have.
     for (text, key) in [
         (r#"{"a": 1"#, "line"),
         (r#"{"a": 1, "a": 2}"#, "duplicate_key"),

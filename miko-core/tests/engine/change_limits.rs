@@ -1,4 +1,4 @@
-//! The bounds of what is kept of changes, and what engines forget when they are closed.
+//! The limits of the changes that an engine keeps for subscribers. A closed engine forgets them.
 
 use std::time::Duration;
 
@@ -34,12 +34,13 @@ fn create(db: &impl Mikobase, n: i64) -> String {
 }
 
 #[test]
-fn a_subscriber_that_sleeps_loses_the_oldest_changes_and_is_told() {
+fn a_slow_subscriber_loses_the_oldest_changes_and_gets_their_number() {
     let db = limited(ChangeLimits { queue: 10_000, ..ChangeLimits::default() });
     let mut changes = db.listen(CLASS).unwrap();
     (0..1000).for_each(|n| drop(create(&db, n)));
     let [Err(lost)] = &next(&mut changes, 1)[..] else { panic!("it has lost nothing") };
     let lost = lost.as_i64().unwrap();
+    // A queue of 10,000 bytes holds at most 100 changes, of 100 bytes or more.
     assert!((900..1000).contains(&lost), "{lost}");
     let rest: Vec<_> = (lost..1000).map(|n| Ok(json!(n))).collect();
     assert_eq!(next(&mut changes, rest.len()), rest);
@@ -65,9 +66,10 @@ fn a_subscriber_that_sleeps_loses_the_oldest_changes_and_is_told() {
 }
 
 #[test]
-fn a_transaction_that_is_too_large_comes_as_one_error() {
+fn a_transaction_that_is_too_large_is_delivered_as_one_error() {
     let large = "x".repeat(8 << 10);
     let buckets = |count: usize| (0..count).map(|n| json!({"n": n, "large": large})).collect::<Vec<_>>();
+    // 20 such buckets exceed both limits, and one bucket does not.
     let db = limited(ChangeLimits { queue: 60_000, ring: 60_000, ..ChangeLimits::default() });
     let mut changes = db.listen(CLASS).unwrap();
     let mut others = db.listen("a.b/other").unwrap();
@@ -88,7 +90,7 @@ fn a_transaction_that_is_too_large_comes_as_one_error() {
     create(&db, 3);
     assert_eq!(next(&mut changes, 2), [Err(json!(20)), Ok(json!(3))]);
 
-    // A transaction whose changes are not kept at all, so it is not known which subscribers it concerns.
+    // Of a large import only the number of changes is kept, so every subscriber gets the error.
     let other = WorldletEngine::in_memory().unwrap();
     other.create_all(CLASS, &buckets(30)).unwrap();
     let mut worldlet = Vec::new();
@@ -114,12 +116,13 @@ fn the_last_changes_are_kept_within_a_bound() {
         }
     };
     let kept = seqs.iter().filter(|seq| resumes(**seq)).count();
+    // The ring of 10,000 bytes holds changes of 100 to 2,000 bytes.
     assert!((5..100).contains(&kept), "{kept}");
     assert!(!resumes(seqs[999 - kept]) && resumes(seqs[1000 - kept]));
 }
 
 #[test]
-fn nothing_is_kept_after_a_time_without_subscriptions() {
+fn changes_are_kept_for_a_time_after_the_last_subscription_ends() {
     for (keep, is_kept) in [(Duration::from_secs(3600), true), (Duration::ZERO, false)] {
         let db = limited(ChangeLimits { keep, ..ChangeLimits::default() });
         let mut changes = db.listen(CLASS).unwrap();
@@ -140,22 +143,22 @@ fn a_group_of_calls_is_delivered_after_its_commit() {
     let folder = tempfile::tempdir().unwrap();
     let db = open_sqlite(folder.path().join("crew.db"), Mode::ReadWrite).unwrap();
     let mut changes = db.listen(CLASS).unwrap();
-    let mut inside = None;
+    let mut begun_in_group = None;
     db.run_group(&mut |n| {
         create(&db, i64::try_from(n).unwrap());
         assert!(n == 2 || changes.try_recv().is_pending(), "nothing is committed yet");
         if n == 1 {
-            // A subscription that begins inside of the group does not show what was there before.
-            inside = Some(db.changes(CLASS.into(), ChangeOptions::snapshot()).unwrap());
+            // The snapshot has the records that the group has created so far.
+            begun_in_group = Some(db.changes(CLASS.into(), ChangeOptions::snapshot()).unwrap());
         }
         n < 2
     })
     .unwrap();
     assert_eq!(next(&mut changes, 3), [0, 1, 2].map(|n| Ok(json!(n))));
-    let mut inside = inside.unwrap();
-    assert_eq!(next(&mut inside, 2), [0, 1].map(|n| Ok(json!(n))));
-    assert_eq!(inside.recv().unwrap().unwrap().kind, ChangeKind::Synced);
-    assert_eq!(next(&mut inside, 1), [Ok(json!(2))]);
+    let mut begun_in_group = begun_in_group.unwrap();
+    assert_eq!(next(&mut begun_in_group, 2), [0, 1].map(|n| Ok(json!(n))));
+    assert_eq!(begun_in_group.recv().unwrap().unwrap().kind, ChangeKind::Synced);
+    assert_eq!(next(&mut begun_in_group, 1), [Ok(json!(2))]);
 }
 
 #[test]

@@ -33,7 +33,7 @@ fn define(db: &Local) {
 }
 
 #[test]
-fn changes_have_their_fields() {
+fn a_change_has_the_old_and_new_values_of_the_fields_that_differ() {
     let db = db();
     let mut changes = db.listen(CLASS).unwrap();
     let pk = db.create(CLASS, &json!({"n": 1, "s": "x"})).unwrap();
@@ -73,21 +73,21 @@ fn a_target_is_a_pk_a_class_or_a_condition() {
     db.delete(&one).unwrap();
     db.delete(&special).unwrap();
 
-    let told = |changes: &mut Stream<Change>, count| {
+    let received = |changes: &mut Stream<Change>, count| {
         next(changes, count).into_iter().map(|(kind, pk, _)| (kind, pk)).collect::<Vec<_>>()
     };
-    let of = |kind, pk: &String| (kind, pk.clone());
+    let event = |kind, pk: &String| (kind, pk.clone());
     use ChangeKind::{Delete, Leave, Update};
-    let updates = [of(Update, &one), of(Update, &one), of(Update, &one), of(Delete, &one)];
-    assert_eq!(told(&mut of_pk, 4), updates);
-    let all = [of(Update, &one), of(Update, &special), of(Update, &one), of(Update, &one)];
-    assert_eq!(told(&mut of_class, 4), all);
-    assert_eq!(told(&mut of_class, 2), [of(Delete, &one), of(Delete, &special)]);
-    assert_eq!(told(&mut of_subclass, 2), [of(Update, &special), of(Delete, &special)]);
-    let inside = [of(Update, &one), of(Update, &special), of(Delete, &special)];
-    assert_eq!(told(&mut of_condition, 3), inside);
-    let inside = [of(Update, &one), of(Update, &special), of(Leave, &one), of(Delete, &special)];
-    assert_eq!(told(&mut leaving, 4), inside);
+    let updates = [event(Update, &one), event(Update, &one), event(Update, &one), event(Delete, &one)];
+    assert_eq!(received(&mut of_pk, 4), updates);
+    let all = [event(Update, &one), event(Update, &special), event(Update, &one), event(Update, &one)];
+    assert_eq!(received(&mut of_class, 4), all);
+    assert_eq!(received(&mut of_class, 2), [event(Delete, &one), event(Delete, &special)]);
+    assert_eq!(received(&mut of_subclass, 2), [event(Update, &special), event(Delete, &special)]);
+    let inside = [event(Update, &one), event(Update, &special), event(Delete, &special)];
+    assert_eq!(received(&mut of_condition, 3), inside);
+    let inside = [event(Update, &one), event(Update, &special), event(Leave, &one), event(Delete, &special)];
+    assert_eq!(received(&mut leaving, 4), inside);
     expect_nothing(&db, &mut of_condition);
 }
 
@@ -104,7 +104,7 @@ fn a_record_that_gets_another_class_leaves_the_old_one() {
 }
 
 #[test]
-fn transactions_arrive_whole_after_their_commit() {
+fn the_changes_of_a_transaction_arrive_together_after_its_commit() {
     let db = db();
     let pk = db.create(CLASS, &json!({"n": 0})).unwrap();
     let mut changes = db.listen(CLASS).unwrap();
@@ -113,21 +113,21 @@ fn transactions_arrive_whole_after_their_commit() {
     tx.update(&pk, &json!({"n": 1})).unwrap();
     let created = tx.create(CLASS, &json!({"n": 2})).unwrap();
     tx.transaction(|inner| inner.delete(&pk)).unwrap();
-    // This read hides the writes, which are applied again.
+    // This read rolls the writes of the open transaction back in storage; the next call applies them again.
     assert_eq!(db.by_class(CLASS).unwrap().count(), 1);
     tx.update(&pk, &json!({"n": 3})).unwrap();
-    let gone = tx.create(CLASS, &json!({"n": 4})).unwrap();
-    tx.delete(&gone).unwrap();
+    let created_and_deleted = tx.create(CLASS, &json!({"n": 4})).unwrap();
+    tx.delete(&created_and_deleted).unwrap();
     assert!(matches!(changes.try_recv(), Poll::Pending), "nothing is committed");
     tx.commit().unwrap();
     tx.update(&pk, &json!({"n": 5})).unwrap();
     tx.roll_back().unwrap();
     drop(tx);
 
-    let both: Vec<Change> = (0..2).map(|_| changes.recv().unwrap().unwrap()).collect();
-    assert_eq!(both[0].seq, both[1].seq);
-    assert_eq!([both[0].last, both[1].last], [false, true]);
-    let fields = both.iter().map(|change| (change.pk.clone(), change.fields.as_str().to_owned()));
+    let committed: Vec<Change> = (0..2).map(|_| changes.recv().unwrap().unwrap()).collect();
+    assert_eq!(committed[0].seq, committed[1].seq);
+    assert_eq!([committed[0].last, committed[1].last], [false, true]);
+    let fields = committed.iter().map(|change| (change.pk.clone(), change.fields.as_str().to_owned()));
     let expected = [(pk.clone(), r#"{"n":{"old":0,"new":3}}"#), (created, r#"{"n":{"new":2}}"#)];
     assert_eq!(fields.collect::<Vec<_>>(), expected.map(|(pk, fields)| (pk, fields.to_owned())));
 
@@ -142,7 +142,7 @@ fn transactions_arrive_whole_after_their_commit() {
 }
 
 #[test]
-fn refusals_name_their_reasons() {
+fn invalid_subscriptions_are_refused() {
     let db = db();
     let tx = db.begin().unwrap();
     assert!(tx.listen(CLASS).unwrap_err().is(ErrorId::INVALID_REQUEST));
@@ -160,8 +160,8 @@ fn refusals_name_their_reasons() {
 #[test]
 fn a_snapshot_comes_before_the_changes() {
     let db = db();
-    let mut of_none = db.changes(CLASS.into(), ChangeOptions::snapshot()).unwrap();
-    assert_eq!(next(&mut of_none, 1)[0].0, ChangeKind::Synced);
+    let mut of_empty_set = db.changes(CLASS.into(), ChangeOptions::snapshot()).unwrap();
+    assert_eq!(next(&mut of_empty_set, 1)[0].0, ChangeKind::Synced);
     let pks: Vec<String> = (0..3).map(|n| db.create(CLASS, &json!({"n": n})).unwrap()).collect();
     let not_first = Target::from(json!({"class": CLASS, "path": ["n", 0], "not": true}));
     let mut negated = db.changes(not_first, ChangeOptions::snapshot()).unwrap();
@@ -199,6 +199,7 @@ fn a_subscription_resumes_after_a_change() {
             next(&mut resumed, missed + 1).into_iter().map(|(_, _, fields)| fields).collect();
         let expected: Vec<Value> = (5 - missed..=5).map(|n| json!({"n": {"new": n}})).collect();
         assert_eq!(values, expected);
+        // The check creates a record of the class, so it ends the loop.
         if missed == 2 {
             let created = db.create("a.b/other", &json!({})).unwrap();
             db.delete(&created).unwrap();
@@ -229,9 +230,11 @@ enum Step {
     Transaction(Vec<Write>, bool),
     Batch(Vec<Write>),
     Write(Write),
-    /// The subscriber begins anew, resumes, or reads some.
+    /// This subscriber begins anew, with a snapshot.
     Begin(usize),
+    /// This subscriber resumes after the last complete transaction that it has read.
     Resume(usize),
+    /// This subscriber reads at most so many changes.
     Read(usize, usize),
 }
 
@@ -266,35 +269,34 @@ fn step() -> impl Strategy<Value = Step> {
     ]
 }
 
-/// Buckets and times of change by pk.
+/// The bucket and the time of the last change of each record, by pk.
 type State = BTreeMap<String, (String, String)>;
 
-/// The requests of a write, given the records that are there.
-fn request(write: Write, is_there: bool) -> Option<Value> {
+/// The request of a write; `None` for the deletion of a record that does not exist.
+fn request(write: Write, exists: bool) -> Option<Value> {
     let pk = format!("record-{}", write.record);
     let class = if write.is_special { SUBCLASS } else { "a.b/other" };
     match write.value {
-        None => is_there.then(|| json!({"action": "delete", "pk": pk})),
-        Some(n) if is_there => {
-            Some(json!({"action": "update", "pk": pk, "class": class, "bucket": {"n": n}}))
-        }
-        // A pk is never used again.
+        None => exists.then(|| json!({"action": "delete", "pk": pk})),
+        Some(n) if exists => Some(json!({"action": "update", "pk": pk, "class": class, "bucket": {"n": n}})),
+        // The database chooses the pk, since that of a deleted record is never used again.
         Some(n) => Some(json!({"action": "create", "class": class, "bucket": {"n": n}})),
     }
 }
 
-/// A replica of a set, built of a snapshot and changes.
+/// A replica of the set of records that the target selects, built from a snapshot and changes.
 #[derive(Default)]
 struct Replica {
     changes: Option<Stream<Change>>,
     state: State,
-    /// The state at the end of the last whole transaction, with its number.
-    whole: Option<(i64, State)>,
-    /// Where that state is among the states of the database.
+    /// The last complete transaction that was read: its number and the state after it.
+    complete: Option<(i64, State)>,
+    /// The index of that state in the history of the database.
     position: usize,
 }
 
 impl Replica {
+    /// Applies a change and returns its pk. Checks the state if it was the last change of a transaction.
     fn apply(&mut self, change: Change, history: &[State]) -> String {
         match (change.kind, change.record) {
             (ChangeKind::Leave | ChangeKind::Delete, _) => drop(self.state.remove(&change.pk)),
@@ -307,7 +309,7 @@ impl Replica {
         if change.last {
             self.position += usize::from(change.kind != ChangeKind::Synced);
             assert_eq!(self.state, history[self.position], "at {}", change.seq);
-            self.whole = Some((change.seq, self.state.clone()));
+            self.complete = Some((change.seq, self.state.clone()));
         }
         change.pk
     }
@@ -328,7 +330,7 @@ proptest! {
                 |r: miko_core::Record| (r.pk, (r.bucket.as_str().to_owned(), r.updated_at.to_string()));
             records.into_iter().map(content).collect()
         };
-        // The states of the set, without those that equal the one before.
+        // The states of the set of selected records, one after each write that changed it.
         let mut history = vec![current(&db)];
         let mut replicas: Vec<Replica> = (0..SUBSCRIBERS).map(|_| Replica::default()).collect();
         // The pks of the records, by their numbers.
@@ -369,21 +371,21 @@ proptest! {
                     }
                 }
                 Step::Write(write) => run(&*db, write, &mut pks),
-                Step::Begin(at) => {
+                Step::Begin(subscriber) => {
                     let changes = db.changes(target(), ChangeOptions::snapshot()).unwrap();
                     let position = history.len() - 1;
-                    replicas[at] = Replica { changes: Some(changes), position, ..Replica::default() };
+                    replicas[subscriber] = Replica { changes: Some(changes), position, ..Replica::default() };
                 }
-                Step::Resume(at) => {
-                    let replica = &mut replicas[at];
-                    if let Some((seq, whole)) = replica.whole.clone() {
-                        replica.state = whole;
+                Step::Resume(subscriber) => {
+                    let replica = &mut replicas[subscriber];
+                    if let Some((seq, state)) = replica.complete.clone() {
+                        replica.state = state;
                         let options = ChangeOptions::after(seq).leaving();
                         replica.changes = Some(db.changes(target(), options).unwrap());
                     }
                 }
-                Step::Read(at, count) => {
-                    let replica = &mut replicas[at];
+                Step::Read(subscriber, count) => {
+                    let replica = &mut replicas[subscriber];
                     for _ in 0..count {
                         let Some(changes) = &mut replica.changes else { break };
                         let Poll::Ready(change) = changes.try_recv() else { break };

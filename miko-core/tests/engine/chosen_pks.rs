@@ -12,6 +12,7 @@ fn create(pk: &str, bucket: Value) -> Value {
 #[test]
 fn a_record_has_the_pk_that_its_creator_chose() {
     let db = db();
+    // A pk has 1 to 255 bytes; the last one has 254.
     for pk in ["kirk", "", "a/b ~c", "0198c5f2-6b1a-7c7e-9f55-2f8b7d1c3a4e", &"ü".repeat(127)] {
         let request = create(pk, json!({"n": 1}));
         if pk.is_empty() {
@@ -60,6 +61,7 @@ fn a_caller_that_takes_the_next_pks_does_not_make_creates_fail() {
     let db = db();
     for _ in 0..50 {
         let last = run(&db, json!({"action": "create", "bucket": {}}));
+        // The last group of a UUID has 12 hex digits.
         let (head, digits) = last.split_at(24);
         let digits = u64::from_str_radix(digits, 16).unwrap();
         for n in 1..4 {
@@ -82,7 +84,7 @@ fn records_with_chosen_pks_are_exported_and_imported() {
 }
 
 #[test]
-fn a_database_may_choose_all_pks_itself() {
+fn a_database_may_refuse_pks_that_callers_choose() {
     let databases: [Box<dyn Mikobase>; 2] = [
         Box::new(sqlite_in_memory().client_pks(false)),
         backend::open("mikobase.uno/worldlet?client_pks=false").unwrap(),

@@ -38,6 +38,7 @@ fn all_but(excluded: &[&str]) -> Vec<&'static str> {
     values().into_iter().map(|(name, _)| name).filter(|name| !excluded.contains(name)).collect()
 }
 
+/// A database with a record for each of [`values`].
 fn stored() -> Local {
     let db = db();
     for (name, value) in values() {
@@ -48,6 +49,7 @@ fn stored() -> Local {
     db
 }
 
+/// The names of the records that a select finds.
 fn names(db: &Local, select: &Value) -> Vec<String> {
     let name = |record: &miko_core::Record| record.bucket.get("name").unwrap().unwrap();
     agreed(db, select).unwrap().iter().map(|record| name(record).as_str().unwrap().to_owned()).collect()
@@ -56,14 +58,15 @@ fn names(db: &Local, select: &Value) -> Vec<String> {
 #[test]
 fn each_operator_selects_the_values_for_which_it_holds() {
     let db = stored();
-    let insensitive = |mut last: Value| {
-        last["case-sensitive"] = false.into();
-        last
+    let insensitive = |mut step: Value| {
+        step["case-sensitive"] = false.into();
+        step
     };
-    let collapsed = |mut last: Value| {
-        last["collapse"] = true.into();
-        last
+    let collapsed = |mut step: Value| {
+        step["collapse"] = true.into();
+        step
     };
+    // The last step of the path, and the names of the values for which it holds.
     let cases: Vec<(Value, Vec<&str>)> = vec![
         (json!(null), NOTHING.to_vec()),
         (json!(1), vec!["1", "1.0"]),
@@ -141,10 +144,10 @@ fn each_operator_selects_the_values_for_which_it_holds() {
         (json!({"matches": ""}), STRINGS.to_vec()),
         (json!({"exists": true, "value": null}), vec![]),
     ];
-    for (last, holds) in cases {
-        assert_eq!(names(&db, &json!({"action": "select", "path": ["v", last]})), holds, "{last}");
-        let others = names(&db, &json!({"action": "select", "all": [{"not": true, "path": ["v", last]}]}));
-        assert_eq!(others, all_but(&holds), "not {last}");
+    for (step, expected) in cases {
+        assert_eq!(names(&db, &json!({"action": "select", "path": ["v", step]})), expected, "{step}");
+        let others = names(&db, &json!({"action": "select", "all": [{"not": true, "path": ["v", step]}]}));
+        assert_eq!(others, all_but(&expected), "not {step}");
     }
 }
 
@@ -243,6 +246,7 @@ fn more_conditions_than_sql_takes_are_evaluated() {
     let sorts = vec![json!(["name"]); 5000];
     let select = json!({"action": "select", "sorts": sorts});
     assert_eq!(names(&db, &select), ["Enterprise", "Kirk", "M'Benga", "McCoy"]);
+    // About as deep as a request may nest, which is 120 levels: each round adds two.
     let deep =
         (0..58).fold(json!({"path": ["name", "Kirk"]}), |inner, _| json!({"not": true, "any": [inner]}));
     let select = json!({"action": "select", "all": [deep]});

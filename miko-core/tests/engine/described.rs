@@ -1,4 +1,4 @@
-//! The JSON Schemas of the trait describe what calls by name return.
+//! The results and errors of calls that name their method are valid by the JSON Schemas of the trait.
 
 use std::cell::RefCell;
 use std::task::Poll;
@@ -25,7 +25,7 @@ fn check(surface: &Surface, method: &str, result: &Result<Value, Value>) {
 }
 
 #[test]
-fn results_and_errors_are_as_described() {
+fn results_and_errors_are_valid_by_the_schemas_of_their_methods() {
     let db = temporal();
     let checked = |surface: &Surface, method: &str, result: Result<Box<RawValue>, DispatchError>| {
         let result = match result {
@@ -81,6 +81,7 @@ fn results_and_errors_are_as_described() {
     call("batch", json!([[{"action": "select"}, {"action": "oops"}], false])).unwrap();
     call("validate", json!([{"action": "select", "limit": -1}])).unwrap();
     call("validate", json!([{"action": "select"}])).unwrap();
+    // The data are `hello` in base64.
     let upload = call("write_file", json!(["text/plain"])).unwrap();
     call_on(<dyn Upload>::surface(), &upload, "put", json!(["aGVsbG8="])).unwrap();
     let file = call_on(<dyn Upload>::surface(), &upload, "finish", json!([])).unwrap();

@@ -26,7 +26,8 @@ fn check(bucket: Value, edits: Value, after: Value, expected: Value) {
 }
 
 #[test]
-fn each_operation_changes_its_value_and_answers_what_was_there() {
+fn each_operation_changes_its_value_and_returns_its_result() {
+    // The bucket, the edit, the bucket after it, and the value that it returns.
     let cases = [
         (json!({"a": 1}), json!({"path": ["a"], "set": {"b": 2}}), json!({"a": {"b": 2}}), json!(1)),
         (json!({}), json!({"path": ["a"], "set": null}), json!({"a": null}), json!(null)),
@@ -165,7 +166,7 @@ fn an_edit_that_does_not_fit_undoes_the_whole_list() {
 }
 
 #[test]
-fn a_test_that_fails_is_a_conflict_that_can_be_tried_again() {
+fn a_failed_test_is_a_retryable_conflict() {
     let db = db();
     let pk = create(&db, json!({"state": "open"}));
     let request = edit(&pk, json!([{"path": ["n"], "set": 1}, {"path": ["state"], "test": "done"}]));
@@ -205,7 +206,7 @@ fn a_conditional_write_fails_after_another_write() {
 }
 
 #[test]
-fn a_patch_leaves_what_it_does_not_name() {
+fn a_patch_keeps_the_fields_that_it_does_not_name() {
     let db = db();
     let bucket = json!({"name": "Kirk", "ship": {"name": "Enterprise", "decks": [1, 2]}, "rank": "Captain"});
     let pk = run(&db, json!({"action": "create", "class": "a.b/c", "comment": "kept", "bucket": bucket}));
@@ -299,7 +300,7 @@ fn edits_that_would_nest_a_bucket_too_deep_are_refused() {
     let db = db();
     let pk = create(&db, json!({}));
     let path = |steps: usize| Value::from(vec!["x"; steps]);
-    // A bucket nests 119 deep.
+    // A bucket may nest 119 levels deep.
     values(&db, edit(&pk, json!([{"path": path(119), "set": 1}, {"path": path(119), "remove": true}])));
     values(&db, edit(&pk, json!([{"path": path(118), "set": []}])));
     values(&db, edit(&pk, json!([{"path": path(117), "merge": {"y": []}}])));
@@ -368,18 +369,18 @@ fn a_list_of_edits_that_nests_to_any_depth_is_refused() {
     assert_eq!(ids(&error), [ErrorId::INVALID_REQUEST]);
 }
 
-/// A bucket after edits and their values, by the specification; or the error.
+/// The bucket after edits and the values that they return; or the error.
 type Edited = Result<(Value, Vec<Value>), ErrorId>;
 
-/// Runs edits one by one, each of which rebuilds the bucket from copies.
+/// The result of edits by the specification. Each edit rebuilds the bucket from copies.
 fn model(bucket: &Value, edits: &[Value]) -> Edited {
     let mut values = Vec::new();
     let bucket = edits.iter().try_fold(bucket.clone(), |bucket, edit| {
         let mut value = Value::Null;
         let (name, operand) = edit.as_object().unwrap().iter().find(|(key, _)| *key != "path").unwrap();
-        let makes_place = !["remove", "pop", "shift", "discard", "test"].contains(&name.as_str());
+        let inserts_missing = !["remove", "pop", "shift", "discard", "test"].contains(&name.as_str());
         let path = edit["path"].as_array().unwrap();
-        let changed = rebuild(Some(&bucket), path, makes_place, &mut |found| {
+        let changed = rebuild(Some(&bucket), path, inserts_missing, &mut |found| {
             let after = operate(name, operand, found)?;
             value = after.1;
             Ok(after.0)
@@ -392,19 +393,20 @@ fn model(bucket: &Value, edits: &[Value]) -> Edited {
 
 type Change<'c> = dyn FnMut(Option<&Value>) -> Result<Option<Value>, ErrorId> + 'c;
 
-/// The value with a change of the value at a path. `None` is an absent value.
+/// A copy of `value`, with the value at `path` changed. `None` is an absent value. If `inserts_missing`,
+/// missing parents become objects, and parents of another type are refused.
 fn rebuild(
     value: Option<&Value>,
     path: &[Value],
-    makes_place: bool,
+    inserts_missing: bool,
     change: &mut Change<'_>,
 ) -> Result<Option<Value>, ErrorId> {
     let Some((step, rest)) = path.split_first() else { return change(value) };
     let new = json!({});
-    let parent = if makes_place { Some(value.unwrap_or(&new)) } else { value };
+    let parent = if inserts_missing { Some(value.unwrap_or(&new)) } else { value };
     match (parent, step) {
         (Some(Value::Object(members)), Value::String(key)) => {
-            let member = rebuild(members.get(key), rest, makes_place, change)?;
+            let member = rebuild(members.get(key), rest, inserts_missing, change)?;
             let mut members = members.clone();
             match member {
                 Some(member) => drop(members.insert(key.clone(), member)),
@@ -414,14 +416,14 @@ fn rebuild(
         }
         (Some(Value::Array(items)), Value::Number(index)) => {
             let index = index.as_u64().unwrap() as usize;
-            if index > items.len() && makes_place {
+            if index > items.len() && inserts_missing {
                 return Err(ErrorId::EDIT_REFUSED);
             }
-            let item = rebuild(items.get(index), rest, makes_place, change)?;
+            let item = rebuild(items.get(index), rest, inserts_missing, change)?;
             let before = items.iter().take(index).cloned();
             Ok(Some(before.chain(item).chain(items.iter().skip(index + 1).cloned()).collect()))
         }
-        (Some(_), _) if makes_place => Err(ErrorId::EDIT_REFUSED),
+        (Some(_), _) if inserts_missing => Err(ErrorId::EDIT_REFUSED),
         (parent, _) => {
             // There is no such place: the operation gets an absent value, and its result is dropped.
             change(None)?;
@@ -430,7 +432,7 @@ fn rebuild(
     }
 }
 
-/// What an operation makes of a value, and its answer.
+/// The value after an operation (`None` removes it), and the value that the edit returns.
 fn operate(name: &str, operand: &Value, found: Option<&Value>) -> Result<(Option<Value>, Value), ErrorId> {
     let refused = Err(ErrorId::EDIT_REFUSED);
     let before = found.cloned().unwrap_or_default();
@@ -443,7 +445,7 @@ fn operate(name: &str, operand: &Value, found: Option<&Value>) -> Result<(Option
         _ if found.is_some() => refused.clone(),
         _ => Ok((None, Value::Null)),
     };
-    let or_new = |change: &dyn Fn(&mut Vec<Value>) -> Value| match found {
+    let with_items_or_new = |change: &dyn Fn(&mut Vec<Value>) -> Value| match found {
         None => {
             let mut items = Vec::new();
             let value = change(&mut items);
@@ -465,13 +467,13 @@ fn operate(name: &str, operand: &Value, found: Option<&Value>) -> Result<(Option
             let sum = if is_integer { json!(sum as i64) } else { json!(sum) };
             Ok((Some(sum.clone()), sum))
         }
-        "push" | "unshift" => or_new(&|items| {
+        "push" | "unshift" => with_items_or_new(&|items| {
             items.insert(if name == "push" { items.len() } else { 0 }, operand.clone());
             items.len().into()
         }),
         "pop" => with_items(&|items| items.pop().unwrap_or_default()),
         "shift" => with_items(&|items| if items.is_empty() { Value::Null } else { items.remove(0) }),
-        "add" => or_new(&|items| {
+        "add" => with_items_or_new(&|items| {
             let is_new = !items.iter().any(|item| miko_core::json::equal(item, operand));
             items.extend(is_new.then(|| operand.clone()));
             is_new.into()
@@ -486,6 +488,7 @@ fn operate(name: &str, operand: &Value, found: Option<&Value>) -> Result<(Option
             Some(Value::Object(_)) | None => Ok((Some(merged(found, operand)), before)),
             Some(_) => refused,
         },
+        // `test`.
         _ if miko_core::json::equal(&before, operand) => Ok((found.cloned(), before)),
         _ => Err(ErrorId::CONFLICT),
     }

@@ -8,7 +8,7 @@ use serde_json::{Value, json};
 use crate::support::{create, db, export, non_temporal, read, run};
 
 #[test]
-fn an_empty_state() {
+fn an_empty_database_is_exported_without_records() {
     assert_eq!(
         export(&non_temporal()),
         r#"{"format":"worldlet/1.0","properties":{"temporal":false,"executable":false},"records":{}}"#
@@ -16,15 +16,15 @@ fn an_empty_state() {
 }
 
 #[test]
-fn records_in_order_of_creation_without_tombstones() {
+fn an_export_has_the_records_in_order_of_creation_and_no_tombstones() {
     let db = non_temporal();
     let first = create(&db, json!({"b": 1.0, "a": "é\u{0}\"\\"}));
-    let gone = create(&db, json!({"secret": 1}));
+    let deleted = create(&db, json!({"secret": 1}));
     let second = run(
         &db,
         json!({"action": "create", "class": "foo.com/x", "bucket": {}, "misc": [1], "comment": "c"}),
     );
-    run(&db, json!({"action": "delete", "pk": gone}));
+    run(&db, json!({"action": "delete", "pk": deleted}));
     run(&db, json!({"action": "update", "pk": first, "bucket": {"b": 1.0, "a": "é\u{0}\"\\"}}));
     let (one, two) = (read(&db, &first), read(&db, &second));
     let expected = format!(
@@ -48,7 +48,8 @@ fn records_in_order_of_creation_without_tombstones() {
 }
 
 #[test]
-fn a_writer_that_fails_is_an_error() {
+fn an_export_to_a_full_disk_fails() {
+    /// A disk with room for this many bytes.
     struct Full(usize);
     impl Write for Full {
         fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {

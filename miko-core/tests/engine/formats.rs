@@ -1,4 +1,5 @@
-//! Timestamps, email addresses and URLs: generated from a grammar, and checked by independent code.
+//! Timestamps, email addresses and URLs, generated from a grammar and checked by independent code; and the
+//! forms in which times, sort paths and numbers are accepted.
 
 use std::fmt::Write;
 
@@ -7,6 +8,8 @@ use proptest::prelude::*;
 use serde_json::{Value, json};
 
 use crate::support::{Local, create, db, run};
+
+const MINUTES_PER_DAY: i64 = 24 * 60;
 
 /// The parts of a timestamp, within and beyond their ranges.
 #[derive(Debug, Clone)]
@@ -41,26 +44,28 @@ fn any_written() -> impl Strategy<Value = Written> {
     })
 }
 
-/// Valid and invalid leap seconds, with any offset.
+/// Leap seconds with any offset from UTC in minutes. One of three is a minute early, so it is invalid.
 fn any_leap_second() -> impl Strategy<Value = Written> {
-    (1u32..9999, 1u32..13, -1439i64..1440, 0i64..3).prop_map(|(year, month, offset, off_by)| {
-        // 23:59 UTC of the last day of the month, in local time of this offset.
-        let end = days_before(year, month) * 1440 + i64::from(days_in(year, month)) * 1440 - 1 + offset
-            - off_by % 2;
-        let (mut year, mut month, mut day) =
-            (year, month, end.div_euclid(1440) - days_before(year, month) + 1);
-        if day > i64::from(days_in(year, month)) {
-            (year, month, day) = if month == 12 { (year + 1, 1, 1) } else { (year, month + 1, 1) };
-        }
-        let minute = end.rem_euclid(1440) as u32;
-        let size = offset.unsigned_abs() as u32;
-        let sign = if offset < 0 { '-' } else { '+' };
-        Written {
-            parts: [year, month, day as u32, minute / 60, minute % 60, 60],
-            fraction: None,
-            offset: Some((sign, size / 60, size % 60)),
-        }
-    })
+    (1u32..9999, 1u32..13, 1 - MINUTES_PER_DAY..MINUTES_PER_DAY, 0i64..3).prop_map(
+        |(year, month, offset, off_by)| {
+            // 23:59 UTC of the last day of the month, in local time of this offset.
+            let days = days_before(year, month) + i64::from(days_in(year, month));
+            let end = days * MINUTES_PER_DAY - 1 + offset - off_by % 2;
+            let (mut year, mut month, mut day) =
+                (year, month, end.div_euclid(MINUTES_PER_DAY) - days_before(year, month) + 1);
+            if day > i64::from(days_in(year, month)) {
+                (year, month, day) = if month == 12 { (year + 1, 1, 1) } else { (year, month + 1, 1) };
+            }
+            let minute = end.rem_euclid(MINUTES_PER_DAY) as u32;
+            let size = offset.unsigned_abs() as u32;
+            let sign = if offset < 0 { '-' } else { '+' };
+            Written {
+                parts: [year, month, day as u32, minute / 60, minute % 60, 60],
+                fraction: None,
+                offset: Some((sign, size / 60, size % 60)),
+            }
+        },
+    )
 }
 
 fn is_leap(year: u32) -> bool {
@@ -111,11 +116,12 @@ impl Written {
             return None;
         }
         let offset = i64::from(hours * 60 + minutes) * if sign == '-' { -1 } else { 1 };
-        let minute_in_utc =
-            (days_before(year, month) + i64::from(day) - 1) * 1440 + i64::from(hour * 60 + minute) - offset;
+        let minute_in_utc = (days_before(year, month) + i64::from(day) - 1) * MINUTES_PER_DAY
+            + i64::from(hour * 60 + minute)
+            - offset;
         if second == 60 {
             let ends_a_month = (year.saturating_sub(1)..=year + 1)
-                .flat_map(|year| (1..=12).map(move |month| days_before(year, month) * 1440))
+                .flat_map(|year| (1..=12).map(move |month| days_before(year, month) * MINUTES_PER_DAY))
                 .any(|first_of_month| minute_in_utc + 1 == first_of_month);
             if !ends_a_month {
                 return None;
@@ -123,7 +129,7 @@ impl Written {
         }
         let padded = format!("{:0<3}", self.fraction.as_deref().unwrap_or(""));
         let fraction: i64 = padded[..3].parse().unwrap();
-        let since_1970 = minute_in_utc - days_before(1970, 1) * 1440;
+        let since_1970 = minute_in_utc - days_before(1970, 1) * MINUTES_PER_DAY;
         Some((since_1970 * 60 + i64::from(second)) * 1000 + fraction)
     }
 }
@@ -168,7 +174,7 @@ proptest! {
         let db = with_field(&json!({"class": "string", "format": "email"}));
         let address = format!("{local}@{domain}");
         prop_assert!(accepts(&db, &address), "{}", address);
-        let others = [
+        let invalid = [
             format!("{name} <{address}>"),
             format!("\"{name}\" <{address}>"),
             format!("<{address}>"),
@@ -182,13 +188,13 @@ proptest! {
             format!("{local} {local}@{domain}"),
             local,
         ];
-        for other in others {
-            prop_assert!(!accepts(&db, &other), "{}", other);
+        for text in invalid {
+            prop_assert!(!accepts(&db, &text), "{}", text);
         }
     }
 
     #[test]
-    fn a_url_of_a_scheme_that_has_a_host_has_one(
+    fn a_url_needs_a_host_if_its_scheme_requires_one(
         scheme in "https?|HTTPS|wss?|s?ftp",
         user in "([a-z]{1,4}(:[a-z]{1,4})?@)?",
         host in "([a-z0-9]{1,8}(\\.[a-z]{2,5}){0,2}|127\\.0\\.0\\.1|\\[::1\\])",
@@ -215,7 +221,7 @@ proptest! {
 }
 
 #[test]
-fn all_of_rfc_3339_is_a_value_and_a_cutoff() {
+fn every_time_of_rfc_3339_is_accepted_as_a_value_and_as_a_cutoff() {
     let db = with_field(&json!({"class": "timestamp"}));
     for time in [
         "0000-01-01T00:00:00Z",
@@ -227,6 +233,7 @@ fn all_of_rfc_3339_is_a_value_and_a_cutoff() {
         let temporal = crate::support::temporal();
         create(&temporal, json!({}));
         let found = temporal.q0(json!({"action": "select", "cutoff": time})).unwrap().into_records().unwrap();
+        // The record was created after the year 0 and before the year 9999.
         assert_eq!(found.count(), usize::from(time.starts_with('9')), "{time}");
     }
 }
@@ -245,7 +252,7 @@ fn a_time_with_more_digits_than_milliseconds_is_refused_and_not_truncated() {
 }
 
 #[test]
-fn a_direction_in_a_sort_path_is_a_key_and_a_warning() {
+fn a_direction_in_a_sort_path_is_read_as_a_key_with_a_warning() {
     let db = db();
     for (n, desc) in [(2, 1), (1, 2)] {
         create(&db, json!({"n": {"desc": desc}, "m": n}));

@@ -167,20 +167,20 @@ proptest! {
         }
     }
 
-    /// In memory, single creates share a transaction that stays open; a batch has a transaction of its own.
+    /// In memory, single creates share a transaction that stays open; a batch has one of its own.
     #[test]
     fn results_are_the_same_in_a_transaction_of_one_call_and_in_one_that_creates_share(
         calls in prop::collection::vec(call(), 1..12),
     ) {
         let (alone, shared) = (fleet(), fleet());
         for call in calls {
-            let [own] = <[_; 1]>::try_from(alone.batch(vec![call.clone()], true).map_or_else(
+            let [in_own_transaction] = <[_; 1]>::try_from(alone.batch(vec![call.clone()], true).map_or_else(
                 |error| vec![Err(error)],
                 |answers| answers.into_iter().collect(),
             ))
             .expect("a batch of one has one answer");
             let id = |result: Result<(), Error>| result.map_err(|error| error.id().clone());
-            prop_assert_eq!(id(own.map(drop)), id(shared.q0(call).map(drop)));
+            prop_assert_eq!(id(in_own_transaction.map(drop)), id(shared.q0(call).map(drop)));
             prop_assert_eq!(names(&alone), names(&shared));
         }
     }

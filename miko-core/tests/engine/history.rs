@@ -25,7 +25,7 @@ fn versions(db: &dyn Engine, query: Value) -> Vec<Version> {
     db.q0(query).unwrap().into_versions().unwrap()
 }
 
-/// The content of a version in short form.
+/// The bucket of a version; null for a tombstone.
 fn summary(version: &Version) -> Value {
     version.bucket.as_ref().map_or(Value::Null, |bucket| bucket.to_map().unwrap().into())
 }
@@ -118,6 +118,7 @@ fn a_database_without_history_refuses_requests_for_versions() {
 fn a_stream_with_a_cutoff_shows_the_state_in_which_it_was_opened() {
     for db in databases() {
         let pk = db.create("a.b/c", &json!({"n": 1})).unwrap();
+        // A cutoff in the future, and the present.
         for cutoff in ["9000-01-01T00:00:00Z", &Timestamp::now().to_string()] {
             let select = json!({"action": "select", "class": "a.b/c", "cutoff": cutoff});
             let before = select_one(&*db, &select);
@@ -146,12 +147,12 @@ fn a_cutoff_shows_the_state_of_that_time() {
             ("v4", "b", T4, None),
         ];
         assert_eq!(db.merge(history(&entries)).unwrap().accepted.len(), 4);
-        let at = |cutoff: &str| select(&*db, json!({"class": "a.b/c", "cutoff": cutoff}));
-        assert_eq!(at("2363-12-31T23:59:59.999Z"), [] as [Value; 0]);
-        assert_eq!(at(T1), [json!({"n": 1})], "a version is current from its own time on");
-        assert_eq!(at(T2), [json!({"n": 1}), json!({"n": 10})]);
-        assert_eq!(at("2366-01-01T02:00:00.000+02:00"), [json!({"n": 2}), json!({"n": 10})]);
-        assert_eq!(at(T4), [json!({"n": 2})]);
+        let select_at = |cutoff: &str| select(&*db, json!({"class": "a.b/c", "cutoff": cutoff}));
+        assert_eq!(select_at("2363-12-31T23:59:59.999Z"), [] as [Value; 0]);
+        assert_eq!(select_at(T1), [json!({"n": 1})], "a version is current from its own time on");
+        assert_eq!(select_at(T2), [json!({"n": 1}), json!({"n": 10})]);
+        assert_eq!(select_at("2366-01-01T02:00:00.000+02:00"), [json!({"n": 2}), json!({"n": 10})]);
+        assert_eq!(select_at(T4), [json!({"n": 2})]);
         assert_eq!(select(&*db, json!({"class": "a.b/c"})), [json!({"n": 2})], "without a cutoff");
         let sorted =
             json!({"cutoff": T2, "sort": ["n", {"reverse": true}], "limit": 1, "path": ["n", {"gt": 0}]});
@@ -163,6 +164,7 @@ fn a_cutoff_shows_the_state_of_that_time() {
 #[test]
 fn all_writes_of_a_transaction_have_one_time() {
     for db in databases() {
+        // So many that they take longer than a millisecond, the resolution of times.
         let create = json!({"action": "create", "class": "a.b/c", "bucket": {}});
         let answers = db.batch(vec![create; 500], true).unwrap();
         assert_eq!(answers.len(), 500);
@@ -172,7 +174,7 @@ fn all_writes_of_a_transaction_have_one_time() {
 }
 
 #[test]
-fn classes_of_the_past_are_as_they_were_defined_then() {
+fn a_select_with_a_cutoff_uses_the_class_definitions_of_that_time() {
     for db in databases() {
         let define = |parents: Value| {
             let sub = json!({ "inherits": parents });
@@ -180,9 +182,9 @@ fn classes_of_the_past_are_as_they_were_defined_then() {
         };
         db.import_schema(define(json!(["a.b/base"]))).unwrap();
         let pk = db.create("a.b/sub", &json!({})).unwrap();
-        let then = db.history(&pk).unwrap()[0].updated_at;
-        // The definition is changed later than the record.
-        while Timestamp::now() <= then {}
+        let time_of_creation = db.history(&pk).unwrap()[0].updated_at;
+        // The definition is changed in a later millisecond than the record.
+        while Timestamp::now() <= time_of_creation {}
         db.import_schema(define(json!(["a.b/other"]))).unwrap();
         let count = |class: &str, cutoff: Option<Timestamp>| {
             let mut query = json!({"class": class});
@@ -192,7 +194,10 @@ fn classes_of_the_past_are_as_they_were_defined_then() {
             db.count(query).unwrap()
         };
         assert_eq!((count("a.b/base", None), count("a.b/other", None)), (0, 1));
-        assert_eq!((count("a.b/base", Some(then)), count("a.b/other", Some(then))), (1, 0));
+        assert_eq!(
+            (count("a.b/base", Some(time_of_creation)), count("a.b/other", Some(time_of_creation))),
+            (1, 0)
+        );
     }
 }
 
@@ -201,28 +206,32 @@ fn a_connection_with_a_cutoff_shows_the_database_as_of_that_time() {
     for db in databases() {
         db.import_schema(json!({"classes": {"a.b/c": {"fields": {"n": {}}}}})).unwrap();
         let pk = db.create("a.b/c", &json!({"n": 1})).unwrap();
-        let gone = db.create("a.b/c", &json!({"n": 2})).unwrap();
-        let then = db.record_by_pk(&gone).unwrap().unwrap().updated_at;
-        while Timestamp::now() <= then {}
+        let deleted = db.create("a.b/c", &json!({"n": 2})).unwrap();
+        let time_of_creation = db.record_by_pk(&deleted).unwrap().unwrap().updated_at;
+        while Timestamp::now() <= time_of_creation {}
         db.update(&pk, &json!({"n": 3})).unwrap();
-        db.delete(&gone).unwrap();
+        db.delete(&deleted).unwrap();
         db.import_schema(json!({"classes": {"a.b/c": {"fields": {"m": {}}}, "x.y/z": {}}})).unwrap();
-        let late = db.create("a.b/c", &json!({"n": 4})).unwrap();
+        let created_later = db.create("a.b/c", &json!({"n": 4})).unwrap();
 
-        let past = db.as_of(then);
+        let past = db.as_of(time_of_creation);
         let bucket = |pk: &str| past.record_by_pk(pk).unwrap().map(|record| record.bucket.to_string());
         assert_eq!(bucket(&pk).as_deref(), Some(r#"{"n":1}"#));
-        assert_eq!(bucket(&gone).as_deref(), Some(r#"{"n":2}"#));
-        assert_eq!(bucket(&late), None);
+        assert_eq!(bucket(&deleted).as_deref(), Some(r#"{"n":2}"#));
+        assert_eq!(bucket(&created_later), None);
         assert_eq!(past.by_class("a.b/c").unwrap().count(), 2);
-        assert_eq!(past.count(json!({"cutoff": T1})).unwrap(), 3, "the earlier cutoff counts");
+        assert_eq!(
+            past.count(json!({"cutoff": T1})).unwrap(),
+            3,
+            "two records and a definition: the earlier cutoff counts"
+        );
         assert_eq!(past.count(json!({"cutoff": "1999-01-01T00:00:00Z"})).unwrap(), 0);
         assert_eq!(
             past.export_schema().unwrap()["classes"],
             json!({"a.b/c": {"name": "a.b/c", "fields": {"n": {}}}})
         );
         assert_eq!(past.history(&pk).unwrap().len(), 1);
-        assert_eq!(ids(&past.history(&late).unwrap_err()), [ErrorId::RECORD_NOT_FOUND]);
+        assert_eq!(ids(&past.history(&created_later).unwrap_err()), [ErrorId::RECORD_NOT_FOUND]);
         let select = || json!({"action": "select", "class": "a.b/c"});
         let create = || json!({"action": "create", "bucket": {}});
         assert_eq!(past.batch(vec![select(), select()], true).unwrap().len(), 2);
@@ -241,7 +250,7 @@ fn a_connection_with_a_cutoff_shows_the_database_as_of_that_time() {
 }
 
 #[test]
-fn a_select_with_history_gives_every_version_and_a_tombstone_with_what_it_ended() {
+fn a_select_with_history_returns_matching_versions_and_the_tombstones_after_them() {
     for db in databases() {
         let entries = [
             ("v1", "a", T1, Some(json!({"n": 1}))),
@@ -296,7 +305,7 @@ fn a_temporal_worldlet_is_exported_imported_and_exported_to_the_same_bytes() {
 }
 
 #[test]
-fn records_that_are_not_temporal_become_first_versions() {
+fn records_without_history_are_imported_as_versions() {
     for db in databases() {
         let worldlet = |n| {
             json!({"records": {"a": {"bucket": {"n": n}, "class": "a.b/c", "updated_at": T1}}}).to_string()
@@ -313,7 +322,7 @@ fn records_that_are_not_temporal_become_first_versions() {
 }
 
 #[test]
-fn versions_are_merged_in_any_order_and_those_that_are_there_are_skipped() {
+fn versions_are_merged_in_any_order_and_existing_ones_are_skipped() {
     let entries = [
         ("v1", "a", T1, Some(json!({"n": 1}))),
         ("v2", "a", T2, Some(json!({"n": 2}))),
@@ -323,9 +332,9 @@ fn versions_are_merged_in_any_order_and_those_that_are_there_are_skipped() {
     let orders: [[usize; 4]; 4] = [[0, 1, 2, 3], [3, 2, 1, 0], [1, 3, 0, 2], [2, 0, 3, 1]];
     for order in orders {
         for db in databases() {
-            for at in order {
-                let merged = db.merge(history(&entries[at..=at])).unwrap();
-                assert_eq!(merged.accepted, [entries[at].0]);
+            for index in order {
+                let merged = db.merge(history(&entries[index..=index])).unwrap();
+                assert_eq!(merged.accepted, [entries[index].0]);
             }
             let found = db.history("a").unwrap();
             assert_eq!(
@@ -341,7 +350,7 @@ fn versions_are_merged_in_any_order_and_those_that_are_there_are_skipped() {
 }
 
 #[test]
-fn a_version_that_contradicts_one_that_is_there_rejects_the_whole_merge() {
+fn a_version_that_contradicts_an_existing_one_rejects_the_whole_merge() {
     for db in databases() {
         let first = [("v1", "a", T1, Some(json!({"n": 1})))];
         assert_eq!(db.merge(history(&first)).unwrap().accepted, ["v1"]);

@@ -89,7 +89,7 @@ fn any_string_is_a_platter_key_and_no_class() {
 }
 
 #[test]
-fn numbers_come_back_exactly() {
+fn numbers_are_read_back_exactly() {
     let numbers = [
         "0",
         "-0.0",
@@ -116,9 +116,9 @@ fn numbers_come_back_exactly() {
         let stored = read(&db, &pk).bucket;
         let text = value.to_string();
         assert_eq!(stored.as_str(), format!(r#"{{"n":{text},"in":[{text},{{"n":{text}}}]}}"#));
-        let back = stored.get("n").unwrap().unwrap();
-        assert_eq!(back.to_string(), text, "{literal}");
-        assert_eq!(back.as_f64().map(f64::to_bits), literal.parse().ok().map(f64::to_bits), "{literal}");
+        let read_back = stored.get("n").unwrap().unwrap();
+        assert_eq!(read_back.to_string(), text, "{literal}");
+        assert_eq!(read_back.as_f64().map(f64::to_bits), literal.parse().ok().map(f64::to_bits), "{literal}");
     }
 }
 
@@ -164,7 +164,7 @@ fn numbers_are_equal_only_if_they_are_the_same_number() {
 }
 
 #[test]
-fn large_texts_survive() {
+fn large_texts_are_stored_and_found() {
     let db = db();
     let text = "🖖\0\"".repeat(200_000);
     let pk = create(&db, json!({ "text": text }));
@@ -193,7 +193,8 @@ fn any_string_is_the_name_of_a_field() {
         let target = class_support::create(&db, "a.b/d", json!({})).unwrap();
         let bucket = json!({name: {name: name}, format!("{name}2"): name, format!("{name}3"): target});
         let pk = class_support::create(&db, "a.b/c", bucket.clone()).unwrap();
-        assert_eq!(class_support::create(&db, "a.b/c", bucket).unwrap_err().items().len(), 2, "{name:?}");
+        let error = class_support::create(&db, "a.b/c", bucket).unwrap_err();
+        assert_eq!(error.items().len(), 2, "{name:?} is taken by `unique` and by `uniques`: {error}");
         assert_eq!(db.by_path("a.b/c", json!([name, name, name])), [pk.as_str()]);
         assert_eq!(db.by_path("a.b/c", json!([format!("{name}2"), name])), [pk.as_str()]);
         let error = db.delete(&target).unwrap_err();

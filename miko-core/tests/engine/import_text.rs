@@ -9,7 +9,8 @@ use crate::support::{Local, cases, export, non_temporal};
 
 const CLASS: &str = "a.b/thing";
 
-/// The text of a worldlet, compact as an export, or with white space, which is read entry by entry.
+/// The text of a worldlet: compact and with a line per entry, as an export, whose entries are imported as
+/// text; or with white space, so that its entries are parsed. The pks begin with `0`.
 fn text_of(worldlet: &Value, is_compact: bool) -> String {
     if !is_compact {
         return serde_json::to_string_pretty(worldlet).unwrap();
@@ -88,14 +89,14 @@ proptest! {
     #[test]
     fn an_entry_in_the_form_of_an_export_is_imported_as_in_any_other(
         records in prop::collection::vec(record(), 1..8),
-        again in prop::collection::vec(record(), 0..4),
+        second_import in prop::collection::vec(record(), 0..4),
         defined_at in 0_usize..4,
         trust in any::<bool>(),
     ) {
         let mut records = records;
         records.insert(defined_at.min(records.len()), definition());
         let (as_text, as_values) = (non_temporal(), non_temporal());
-        for worldlet in [worldlet(records), worldlet(again)] {
+        for worldlet in [worldlet(records), worldlet(second_import)] {
             let tested = outcome(&as_text, &text_of(&worldlet, true), trust);
             let expected = outcome(&as_values, &text_of(&worldlet, false), trust);
             prop_assert_eq!(tested, expected);
@@ -137,7 +138,7 @@ fn other(bucket: Value) -> Value {
 }
 
 #[test]
-fn a_worldlet_that_is_larger_than_what_is_read_at_once_is_imported() {
+fn a_worldlet_that_is_larger_than_the_read_buffer_is_imported() {
     let db = non_temporal();
     let mut records: Vec<Value> =
         (0..3000).map(|n| other(json!({"s": "é🖖".repeat(n % 40), "n": n}))).collect();
@@ -156,8 +157,9 @@ fn text_that_is_not_utf_8_is_refused_with_its_line() {
     let records = (0..10)
         .map(|n| json!({"bucket": {"n": n}, "stack": {"shadow": {}, "other": {"class": "a.b/other"}}}));
     let mut text = text_of(&worldlet(records.collect()), true).into_bytes();
-    let at = text.windows(5).position(|part| part == b"\"n\":7").unwrap();
-    text[at + 4] = 0xff;
+    let start = text.windows(5).position(|part| part == b"\"n\":7").unwrap();
+    // In place of the digit 7.
+    text[start + 4] = 0xff;
     let expected = serde_json::from_reader::<_, Value>(&text[..]).unwrap_err();
     let error = non_temporal().read_worldlet(&mut &text[..], false).unwrap_err();
     assert_eq!(error.items()[0].details["line"], expected.line(), "{error}");

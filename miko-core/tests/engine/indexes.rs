@@ -23,6 +23,7 @@ fn officers_in(db: Db) -> Db {
     db
 }
 
+/// The steps of the query plan of SQLite.
 fn plan(db: &Local, class: &str, path: Value) -> Vec<String> {
     db.explain(json!({"action": "select", "class": class, "path": path})).unwrap().plan
 }
@@ -91,14 +92,14 @@ fn an_index_and_a_scan_have_equal_results() {
     for (n, value) in values.iter().chain(&values).enumerate() {
         let class = if n % 3 == 0 { "a.b/person" } else { "a.b/officer" };
         let bucket = json!({"rank": value, "name": {"last": value}});
-        let made =
+        let pks_in_both =
             (create(&indexed, class, bucket.clone()).unwrap(), create(&scanned, class, bucket).unwrap());
-        pks.push(made);
+        pks.push(pks_in_both);
     }
-    // Some records are deleted, some changed, and one gets a bucket for its class.
-    for (one, other) in [&pks[3], &pks[10]] {
-        indexed.delete(one).unwrap();
-        scanned.delete(other).unwrap();
+    // Some records are deleted, some changed, and one gets a bucket of its own for its class.
+    for (in_indexed, in_scanned) in [&pks[3], &pks[10]] {
+        indexed.delete(in_indexed).unwrap();
+        scanned.delete(in_scanned).unwrap();
     }
     for (db, pk) in [(&indexed, &pks[5].0), (&scanned, &pks[5].1)] {
         db.update(pk, json!({"rank": 1, "name": {"last": [5]}})).unwrap();
@@ -107,7 +108,7 @@ fn an_index_and_a_scan_have_equal_results() {
         let stack = json!({"p": {"class": "a.b/officer", "bucket": {"rank": "private"}}});
         db.run(json!({"action": "update", "pk": pk, "stack": stack, "bucket": {"rank": 1}})).unwrap();
     }
-    let place_in = |pks: Vec<&String>, found: Vec<String>| -> Vec<usize> {
+    let positions = |pks: Vec<&String>, found: Vec<String>| -> Vec<usize> {
         found.iter().map(|pk| pks.iter().position(|other| *other == pk).unwrap()).collect()
     };
     for value in values.iter().chain([&json!("private"), &json!("nobody")]).filter(|value| !value.is_object())
@@ -120,8 +121,8 @@ fn an_index_and_a_scan_have_equal_results() {
                 let select = json!({"action": "select", "classes": scanned_classes, "path": path});
                 let by_scan = scanned.0.q0(select).unwrap().into_records().unwrap();
                 assert_eq!(
-                    place_in(pks.iter().map(|(one, _)| one).collect(), by_index),
-                    place_in(
+                    positions(pks.iter().map(|(one, _)| one).collect(), by_index),
+                    positions(
                         pks.iter().map(|(_, other)| other).collect(),
                         by_scan.into_iter().map(|record| record.pk).collect()
                     ),

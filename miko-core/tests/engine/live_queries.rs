@@ -38,7 +38,7 @@ fn step(query: &mut LiveQuery) -> Vec<(ResultChangeKind, String, Option<u64>, Op
 }
 
 #[test]
-fn a_step_says_what_enters_leaves_moves_and_changes() {
+fn a_step_lists_the_records_that_enter_leave_move_and_change() {
     use ResultChangeKind::{Change, Enter, Leave, Move};
     let db = db();
     let [five, three, one] = [5, 3, 1].map(|n| create(&db, n));
@@ -68,7 +68,7 @@ fn a_step_says_what_enters_leaves_moves_and_changes() {
 }
 
 #[test]
-fn a_transaction_is_one_step_and_what_is_rolled_back_is_none() {
+fn a_committed_transaction_is_one_step_and_a_rolled_back_one_is_none() {
     let db = db();
     let mut query = db.watch(largest()).unwrap();
     db.transaction(|tx| {
@@ -85,7 +85,7 @@ fn a_transaction_is_one_step_and_what_is_rolled_back_is_none() {
 }
 
 #[test]
-fn a_live_query_begins_with_its_result_and_says_when_it_is_complete() {
+fn a_live_query_begins_with_its_result_and_marks_its_end() {
     let db = db();
     let kinds = |select: Value, count| -> Vec<_> {
         let changes = db.watch_select(select).unwrap();
@@ -115,8 +115,10 @@ fn a_redefined_class_changes_the_result() {
     assert_eq!(step(&mut query), [(ResultChangeKind::Leave, other, Some(0), None)]);
 }
 
+/// Such a poll leaves the writes of the transaction in storage. Other reads of another caller roll them back
+/// there, which would take quadratic time here.
 #[test]
-fn a_transaction_that_is_open_is_not_hidden_for_a_reader_with_nothing_to_read() {
+fn a_live_query_without_news_may_be_polled_beside_an_open_transaction() {
     let db = db();
     let mut query = db.watch(largest()).unwrap();
     let tx = db.begin().unwrap();
@@ -148,7 +150,7 @@ fn live_queries_of_invalid_selects_are_refused() {
 }
 
 #[test]
-fn an_open_transaction_is_not_seen() {
+fn a_live_query_shows_no_write_of_an_open_transaction() {
     let db = db();
     create(&db, 1);
     let mut early = db.watch(largest()).unwrap();
@@ -171,10 +173,11 @@ fn an_open_transaction_is_not_seen() {
 #[derive(Debug, Clone)]
 pub(crate) enum Action {
     Write(Vec<Write>, How),
-    /// Whether the records of the one class are those of the other, too.
+    /// Defines the class `OTHER` with the parent `CLASS`, or without a parent.
     Redefine(bool),
-    /// A reader subscribes anew, or reads this many steps.
+    /// This reader begins to watch this select.
     Begin(usize, usize),
+    /// This reader reads at most so many steps.
     Read(usize, usize),
 }
 
@@ -187,7 +190,9 @@ pub(crate) enum How {
 
 #[derive(Debug, Clone)]
 pub(crate) enum Write {
+    /// Creates a record with this `n`, of the class `OTHER` or `CLASS`.
     Create(i64, bool),
+    /// Sets `n` of a record.
     Set(Index, i64),
     Delete(Index),
     /// Sets `n` of all records whose `n` is below the first number to the second one.
@@ -215,7 +220,7 @@ pub(crate) fn action() -> impl Strategy<Value = Action> {
     let write = || {
         prop_oneof![
             3 => (0..8_i64, any::<bool>()).prop_map(|(n, other)| Write::Create(n, other)),
-            4 => (any::<Index>(), 0..8_i64).prop_map(|(at, n)| Write::Set(at, n)),
+            4 => (any::<Index>(), 0..8_i64).prop_map(|(record, n)| Write::Set(record, n)),
             2 => any::<Index>().prop_map(Write::Delete),
             1 => (0..8_i64, 0..8_i64).prop_map(|(below, n)| Write::SetAll(below, n)),
         ]
@@ -243,10 +248,12 @@ fn shown(records: &[Record]) -> Shown {
     records.iter().map(shown).collect()
 }
 
-/// A reader, and where its result is among those that its select has had.
+/// A reader of a live query.
 struct Reader {
     query: LiveQuery,
+    /// The index of its select in [`selects`].
     select: usize,
+    /// The index of its result among those in the [`History`] of its select.
     position: usize,
 }
 
@@ -254,7 +261,8 @@ struct Reader {
 struct History(Vec<Vec<Shown>>);
 
 impl History {
-    fn note(&mut self, db: &(impl Mikobase + ?Sized)) {
+    /// Adds the current result of each select, if it has changed.
+    fn add_results(&mut self, db: &(impl Mikobase + ?Sized)) {
         for (select, results) in selects().into_iter().zip(&mut self.0) {
             let records: Vec<Record> = db.iter(select).unwrap().map(Result::unwrap).collect();
             let result = shown(&records);
@@ -272,32 +280,34 @@ impl Reader {
         let results = &history.0[self.select];
         let later = &results[self.position + 1..];
         let result = shown(self.query.records());
-        let steps = later.iter().position(|later| *later == result);
-        let steps = steps.unwrap_or_else(|| panic!("no later result is {result:?}: {later:?}"));
-        assert!(steps == 0 || is_coalesced, "the step skipped a result");
-        self.position += 1 + steps;
+        let skipped = later.iter().position(|later| *later == result);
+        let skipped = skipped.unwrap_or_else(|| panic!("no later result is {result:?}: {later:?}"));
+        assert!(skipped == 0 || is_coalesced, "the step skipped a result");
+        self.position += 1 + skipped;
     }
 }
 
+/// The request of a write; `None` if it needs a record and there is none.
 fn request(write: &Write, pks: &[String]) -> Option<Value> {
-    let pk = |at: &Index| (!pks.is_empty()).then(|| pks[at.index(pks.len())].clone());
+    let pk = |record: &Index| (!pks.is_empty()).then(|| pks[record.index(pks.len())].clone());
     Some(match write {
         Write::Create(n, other) => {
             json!({"action": "create", "class": if *other { OTHER } else { CLASS }, "bucket": {"n": n}})
         }
-        Write::Set(at, n) => json!({"action": "patch", "pk": pk(at)?, "bucket": {"n": n}}),
-        Write::Delete(at) => json!({"action": "delete", "pk": pk(at)?}),
+        Write::Set(record, n) => json!({"action": "patch", "pk": pk(record)?, "bucket": {"n": n}}),
+        Write::Delete(record) => json!({"action": "delete", "pk": pk(record)?}),
         Write::SetAll(below, n) => {
             json!({"action": "patch", "where": {"path": ["n", {"lt": below}]}, "bucket": {"n": n}})
         }
     })
 }
 
-/// The pks of all records that are there.
+/// The pks of all existing records.
 fn present_pks(db: &(impl Mikobase + ?Sized)) -> Vec<String> {
     db.iter(json!({"path": ["n", {"gte": 0}]})).unwrap().map(|record| record.unwrap().pk).collect()
 }
 
+/// Runs writes one by one, and calls `written` after each.
 fn write(db: &(impl Mikobase + ?Sized), writes: &[Write], mut written: impl FnMut()) {
     for write in writes {
         if let Some(request) = request(write, &present_pks(db)) {
@@ -319,11 +329,12 @@ pub(crate) fn run_scenario(db: &(impl Mikobase + ?Sized), actions: &[Action], ma
         db.import_schema(json!({ "classes": classes })).unwrap();
     };
     define(false);
-    history.note(db);
+    history.add_results(db);
+    // After a redefinition the select runs again, and its result has all commits since the last step.
     let is_coalesced = may_coalesce || actions.iter().any(|action| matches!(action, Action::Redefine(_)));
-    let read = |readers: &mut [Option<Reader>; READERS], at: usize, most: usize, history: &History| {
-        let Some(reader) = &mut readers[at] else { return };
-        for _ in 0..most {
+    let read = |readers: &mut [Option<Reader>; READERS], reader: usize, max: usize, history: &History| {
+        let Some(reader) = &mut readers[reader] else { return };
+        for _ in 0..max {
             let Poll::Ready(step) = reader.query.try_recv() else { return };
             let step: Vec<ResultChange> = step.unwrap().unwrap();
             assert!(!step.is_empty());
@@ -332,7 +343,7 @@ pub(crate) fn run_scenario(db: &(impl Mikobase + ?Sized), actions: &[Action], ma
     };
     for action in actions {
         match action {
-            Action::Write(writes, How::Alone) => write(db, writes, || history.note(db)),
+            Action::Write(writes, How::Alone) => write(db, writes, || history.add_results(db)),
             Action::Write(writes, How::Batch) => {
                 let pks = present_pks(db);
                 let mut batch: Vec<Value> = Vec::new();
@@ -342,7 +353,7 @@ pub(crate) fn run_scenario(db: &(impl Mikobase + ?Sized), actions: &[Action], ma
                     batch.extend(request(write, &pks));
                 }
                 db.batch(batch, true).unwrap();
-                history.note(db);
+                history.add_results(db);
             }
             Action::Write(writes, How::Transaction { commits }) => {
                 let tx = db.begin().unwrap();
@@ -351,24 +362,24 @@ pub(crate) fn run_scenario(db: &(impl Mikobase + ?Sized), actions: &[Action], ma
                     tx.commit().unwrap();
                 }
                 drop(tx);
-                history.note(db);
+                history.add_results(db);
             }
             Action::Redefine(is_subclass) => {
                 define(*is_subclass);
-                history.note(db);
+                history.add_results(db);
             }
-            Action::Begin(at, select) => {
+            Action::Begin(reader, select) => {
                 let query = db.watch(selects()[*select].clone()).unwrap();
                 let position = history.0[*select].len() - 1;
                 assert_eq!(shown(query.records()), history.0[*select][position]);
-                readers[*at] = Some(Reader { query, select: *select, position });
+                readers[*reader] = Some(Reader { query, select: *select, position });
             }
-            Action::Read(at, count) => read(&mut readers, *at, *count, &history),
+            Action::Read(reader, count) => read(&mut readers, *reader, *count, &history),
         }
     }
-    for at in 0..READERS {
-        read(&mut readers, at, usize::MAX, &history);
-        if let Some(reader) = &readers[at] {
+    for index in 0..READERS {
+        read(&mut readers, index, usize::MAX, &history);
+        if let Some(reader) = &readers[index] {
             let last = history.0[reader.select].last();
             assert_eq!(Some(&shown(reader.query.records())), last, "the reader is not up to date");
         }

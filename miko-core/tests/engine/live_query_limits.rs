@@ -1,4 +1,4 @@
-//! What live queries keep, and what they do beyond it.
+//! The limits of the records and commits that live queries keep, and their behaviour beyond the limits.
 
 use std::sync::{Arc, Mutex};
 use std::task::{Context, Poll, Wake, Waker};
@@ -24,23 +24,25 @@ fn the_select_runs_again_when_the_spare_records_are_used_up() {
     db.create_all(CLASS, &(0..2000).map(|n| json!({"n": n})).collect::<Vec<_>>()).unwrap();
     let mut query = db.watch(largest()).unwrap();
     for below in [1990, 500, 2] {
-        let gone = json!({"class": CLASS, "path": ["n", {"gte": below}]});
-        db.q0(json!({"action": "delete", "where": gone})).unwrap();
+        let deleted = json!({"class": CLASS, "path": ["n", {"gte": below}]});
+        db.q0(json!({"action": "delete", "where": deleted})).unwrap();
         query.recv().unwrap().unwrap();
         let expected: Vec<i64> = (0..below).rev().take(3).collect();
         assert_eq!(numbers(query.records()), expected);
     }
-    // More records than are kept in reserve enter the result, and leave it again.
+    // More records than the 1,000 spare ones enter the result, and leave it again: 1,500 each from 10,000,
+    // from 20,000 and from 30,000 on.
     for n in (0..3).rev() {
         db.create_all(CLASS, &(0..1500).map(|m| json!({"n": 10_000 * (3 - n) + m})).collect::<Vec<_>>())
             .unwrap();
         query.recv().unwrap().unwrap();
     }
-    for left in [30_000, 20_000, 10_000] {
-        let gone = json!({"class": CLASS, "path": ["n", {"gte": left}]});
-        db.q0(json!({"action": "delete", "where": gone})).unwrap();
+    for below in [30_000, 20_000, 10_000] {
+        let deleted = json!({"class": CLASS, "path": ["n", {"gte": below}]});
+        db.q0(json!({"action": "delete", "where": deleted})).unwrap();
         query.recv().unwrap().unwrap();
-        let expected = if left > 10_000 { vec![left - 8501, left - 8502, left - 8503] } else { vec![1, 0] };
+        let largest = below - 10_000 + 1499;
+        let expected = if below > 10_000 { vec![largest, largest - 1, largest - 2] } else { vec![1, 0] };
         assert_eq!(numbers(query.records()), expected);
     }
 }
@@ -53,7 +55,7 @@ fn a_slow_reader_gets_one_step_for_all_commits_that_are_no_longer_kept() {
     query.recv().unwrap().unwrap();
     assert_eq!(numbers(query.records()), [199, 198, 197]);
     assert!(query.try_recv().is_pending());
-    // Commits that are not kept any more do no harm if they do not concern the query.
+    // Commits that are no longer kept add nothing to the step if they do not concern the query.
     (0..200).for_each(|n| drop(db.create(OTHER, &json!({"n": n})).unwrap()));
     db.create(CLASS, &json!({"n": 200})).unwrap();
     query.recv().unwrap().unwrap();
@@ -118,6 +120,7 @@ fn a_step_may_have_many_changes_of_each_kind() {
             json!({"action": "delete", "where": {"class": CLASS, "path": ["n", {"gte": 50}]}}),
             json!({"action": "delete", "where": {"class": CLASS}}),
         ];
+        // The numbers from 0 to 199, shuffled.
         db.create_all(CLASS, &(0..200).map(|n| json!({"n": n * 37 % 200})).collect::<Vec<_>>()).unwrap();
         for step in steps {
             while let Poll::Ready(step) = query.try_recv() {

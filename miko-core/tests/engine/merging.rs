@@ -28,7 +28,7 @@ fn merge_both_ways(one: &dyn Engine, other: &dyn Engine) {
     assert_eq!(exported(one), exported(other));
 }
 
-/// Two databases with the same state.
+/// Two databases with the same state, which may diverge from then on.
 fn diverging(common: &str) -> [Box<dyn Engine>; 2] {
     let databases = databases();
     for db in &databases {
@@ -37,7 +37,7 @@ fn diverging(common: &str) -> [Box<dyn Engine>; 2] {
     databases
 }
 
-/// A version of a record, or a tombstone.
+/// A worldlet with one version of a record, or with a tombstone.
 fn delta(instance: &str, pk: &str, time: &str, bucket: Option<Value>) -> Value {
     let mut entry = json!({"identity": pk, "timestamp": time, "active": bucket.is_some()});
     if let Some(bucket) = bucket {
@@ -60,7 +60,7 @@ fn a_merge_accepts_records_that_break_a_rule_that_the_other_side_has_added() {
 }
 
 #[test]
-fn a_select_has_the_order_of_arrival_and_an_export_that_of_creation() {
+fn a_select_returns_records_in_order_of_arrival_and_an_export_in_order_of_creation() {
     for db in databases() {
         for (pk, time) in [("z", "2364"), ("a", "2363"), ("b", "2364")] {
             let time = format!("{time}-01-01T00:00:00.000Z");
@@ -107,32 +107,39 @@ fn versions_of_one_time_are_in_the_order_of_their_pks() {
 #[derive(Debug, Clone)]
 enum Write {
     Create,
+    /// Updates the record at this position to this number.
     Update(usize, i32),
     Delete(usize),
+    /// Merges a version: the numbers of its pk, of its time and of its instance pk.
     Version(u8, u8, u8),
+    /// Stores a file of this byte.
     File(u8),
 }
 
 fn any_write() -> impl Strategy<Value = Write> {
     prop_oneof![
         Just(Write::Create),
-        (0..6_usize, any::<i32>()).prop_map(|(of, n)| Write::Update(of, n)),
+        (0..6_usize, any::<i32>()).prop_map(|(position, n)| Write::Update(position, n)),
         (0..6_usize).prop_map(Write::Delete),
         (0..3_u8, 0..3_u8, 0..12_u8).prop_map(|(pk, time, instance)| Write::Version(pk, time, instance)),
         (0..3_u8).prop_map(Write::File),
     ]
 }
 
+/// Runs writes. `side` makes the instance pks of each database different.
 fn run(db: &dyn Engine, side: usize, writes: &[Write]) {
     for step in writes {
         let pks: Vec<String> = db.select(json!({})).unwrap().iter().map(|record| record.pk.clone()).collect();
-        let of = |of: &usize| pks.get(*of);
+        let pk_at = |position: &usize| pks.get(*position);
         match step {
             Write::Create => drop(db.create("a.b/c", &json!({})).unwrap()),
-            Write::Update(at, n) => drop(of(at).map(|pk| db.update(pk, &json!({"n": n})).unwrap())),
-            Write::Delete(at) => drop(of(at).map(|pk| db.delete(pk).unwrap())),
+            Write::Update(position, n) => {
+                drop(pk_at(position).map(|pk| db.update(pk, &json!({"n": n})).unwrap()))
+            }
+            Write::Delete(position) => drop(pk_at(position).map(|pk| db.delete(pk).unwrap())),
             Write::Version(pk, time, instance) => {
                 let time = format!("2364-01-0{}T00:00:00.000Z", time + 1);
+                // One in four is a tombstone.
                 let bucket = (instance % 4 > 0).then(|| json!({"v": instance}));
                 let delta = delta(&format!("{side}-{instance}"), &format!("p{pk}"), &time, bucket);
                 let _ = db.merge(delta).unwrap();

@@ -34,16 +34,19 @@ fn fault(item: &ErrorItem) -> String {
     format!("{}{}: {}", item.id, place.unwrap_or_default(), item.message())
 }
 
-fn check(name: &str, db: &Local, least: usize) {
+/// Runs the examples of a page, of which there must be at least `min`.
+fn check(name: &str, db: &Local, min: usize) {
     let page = fs::read_to_string(format!("{DOCS}/{name}")).unwrap();
     let examples: Vec<&str> = page.split("```json\n").skip(1).collect();
-    assert!(examples.len() >= least, "{} examples", examples.len());
+    assert!(examples.len() >= min, "{} examples", examples.len());
     let mut pks: Vec<String> = Vec::new();
     for example in examples {
-        let (request, rest) = example.split_once("\n```\n> ").expect("an answer stands under each request");
+        let (request, rest) =
+            example.split_once("\n```\n> ").expect("each request is followed by its answer");
         let (expected, _) = rest.split_once("\n\n").unwrap_or((rest.trim_end(), ""));
-        let named = pks.iter().enumerate().fold(request.to_owned(), |request, (at, pk)| {
-            request.replace(&format!("\"${}\"", at + 1), &format!("\"{pk}\""))
+        // `$1` is the pk of the first record that the page has created.
+        let named = pks.iter().enumerate().fold(request.to_owned(), |request, (index, pk)| {
+            request.replace(&format!("\"${}\"", index + 1), &format!("\"{pk}\""))
         });
         // Writes in quick succession get times in the future.
         let now = Timestamp::from_millis(Timestamp::now().as_millis() + 1000);
@@ -60,11 +63,11 @@ fn check(name: &str, db: &Local, least: usize) {
 }
 
 #[test]
-fn records_and_classes() {
+fn examples_about_classes_have_the_documented_results() {
     check("classes.md", &non_temporal(), 20);
 }
 
 #[test]
-fn history() {
+fn examples_about_history_have_the_documented_results() {
     check("history.md", &temporal(), 8);
 }

@@ -10,7 +10,7 @@ use crate::support::{Local, non_temporal, run};
 
 const PAGE: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../docs/q0.md");
 
-/// The records of the page: a line of JSON each. Returns their names with their pks, too.
+/// A database with the records of the page, each a line of JSON; and their names with their pks.
 fn crew(page: &str) -> (Local, Vec<(String, String)>) {
     let db = non_temporal();
     let classes = json!({
@@ -78,13 +78,14 @@ fn names<'r>(records: impl Iterator<Item = &'r Record>) -> String {
 }
 
 #[test]
-fn every_example_gives_what_the_page_says() {
+fn every_example_has_the_documented_result() {
     let page = fs::read_to_string(PAGE).unwrap();
     let (db, pks) = crew(&page);
     let examples: Vec<&str> = page.split("```json\n").skip(1).collect();
     assert!(examples.len() > 30);
     for example in examples {
-        let (request, rest) = example.split_once("\n```\n> ").expect("an answer stands under each request");
+        let (request, rest) =
+            example.split_once("\n```\n> ").expect("each request is followed by its answer");
         let (answer, _) = rest.split_once("\n\n").unwrap_or((rest.trim_end(), ""));
         let named = pks
             .iter()

@@ -96,11 +96,12 @@ fn the_target_of_a_restricting_reference_keeps_its_class() {
         json!([{"pk": captain, "pointer": "/bucket/ship", "allowed": ["a.b/vessel"]}])
     );
     reclass("a.b/vessel").unwrap();
-    let both = json!({"action": "update", "pk": ship, "classes": ["a.b/planet", "a.b/starship"]});
-    db.run(both).unwrap();
+    let with_allowed_class =
+        json!({"action": "update", "pk": ship, "classes": ["a.b/planet", "a.b/starship"]});
+    db.run(with_allowed_class).unwrap();
     // It is allowed in the same transaction as the update that removes the reference.
-    let released = json!({"action": "update", "pk": captain, "bucket": {"home": {"base": ship}}});
-    db.batch(vec![json!({"action": "update", "pk": ship, "class": "a.b/base"}), released]).unwrap();
+    let without_reference = json!({"action": "update", "pk": captain, "bucket": {"home": {"base": ship}}});
+    db.batch(vec![json!({"action": "update", "pk": ship, "class": "a.b/base"}), without_reference]).unwrap();
     // A reference without `restrict` protects nothing.
     reclass("a.b/planet").unwrap();
 }

@@ -66,7 +66,7 @@ fn an_update_lists_the_faults_of_every_phase_each_once() {
 }
 
 #[test]
-fn a_definition_lists_a_taken_name_unknown_parents_and_what_is_wrong_with_its_fields() {
+fn a_definition_lists_a_taken_name_unknown_parents_and_contradictory_rules() {
     let db = postings();
     let wrong = json!({"name": "a.b/posting", "inherits": ["a.b/unknown", "a.b/other"],
                        "fields": {"n": {"class": "number", "min": 2, "max": 1}}});
@@ -97,15 +97,15 @@ fn in_a_batch_a_reference_may_lead_to_a_record_of_a_later_request() {
 #[test]
 fn a_definition_that_no_value_can_satisfy_is_refused_in_each_form_of_a_worldlet() {
     let definition = json!({"name": "a.b/c", "fields": {"n": {"class": "number", "min": 2, "max": 1}}});
-    let of = |content: Value| {
+    let worldlet_with = |content: Value| {
         let mut worldlet = json!({"format": "worldlet/1.0", "properties": {"temporal": false}});
         worldlet.as_object_mut().unwrap().extend(content.as_object().unwrap().clone());
         worldlet.to_string()
     };
     let forms = [
-        (of(json!({"classes": {"a.b/c": definition}})), "/classes/a.b~1c/fields/n"),
+        (worldlet_with(json!({"classes": {"a.b/c": definition}})), "/classes/a.b~1c/fields/n"),
         (
-            of(json!({"records": {"d": {"class": "puck.uno/class", "bucket": definition}}})),
+            worldlet_with(json!({"records": {"d": {"class": "puck.uno/class", "bucket": definition}}})),
             "/records/d/bucket/fields/n",
         ),
     ];
@@ -157,11 +157,12 @@ fn unique_violations_beyond_the_listed_faults_are_counted_once() {
         names.iter().map(|name| (name.clone(), json!(1))).collect::<serde_json::Map<_, _>>().into();
     create(&db, "a.b/many", bucket.clone()).unwrap();
     let error = create(&db, "a.b/many", bucket).unwrap_err();
+    // An error lists 100 faults and counts the others.
     assert_eq!(error.items().last().unwrap().details["omitted"], 50, "{error}");
 }
 
 #[test]
-fn a_refused_update_does_not_blame_a_reference_to_the_record_itself() {
+fn a_refused_update_reports_no_fault_of_a_reference_to_the_record_itself() {
     let db = db();
     let to_b = json!({"self": {"class": "puck.uno/reference", "allowed_class": "a.b/b"},
                       "n": {"class": "number"}});

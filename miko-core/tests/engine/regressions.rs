@@ -17,6 +17,7 @@ fn defaults_of_defaults_do_not_recurse_for_ever() {
     let error = create(&endless, "a.b/c", json!({})).unwrap_err();
     assert_eq!(rules_broken(&error), ["depth"]);
 
+    // A chain of 150 defaults nests deeper than the 120 levels of a bucket; its last 90 do not.
     let deep = db();
     let class = |n: usize| format!("a.b/c{n}");
     for n in (0..150).rev() {
@@ -27,6 +28,7 @@ fn defaults_of_defaults_do_not_recurse_for_ever() {
     let pk = create(&deep, &class(60), json!({})).unwrap();
     deep.update(&pk, json!({})).unwrap();
 
+    // Each level doubles the number of defaults, which exceeds its limit.
     let wide = db();
     for n in (0..20).rev() {
         let field = if n == 19 { json!({}) } else { json!({"class": class(n + 1), "default": {}}) };
@@ -123,8 +125,9 @@ fn many_platters_and_many_selected_classes_are_accepted() {
     let classes = vec!["a.b/c"; 20_000];
     let pk = db.run(json!({"action": "create", "classes": classes, "bucket": {}})).unwrap();
     assert_eq!(db.by_class("a.b/c")[0].pk, pk);
-    let many: Vec<String> = (0..20_000).map(|n| format!("a.b/c{n}")).collect();
-    let found = db.0.q0(json!({"action": "select", "classes": many})).unwrap().into_records().unwrap();
+    let unknown_classes: Vec<String> = (0..20_000).map(|n| format!("a.b/c{n}")).collect();
+    let found =
+        db.0.q0(json!({"action": "select", "classes": unknown_classes})).unwrap().into_records().unwrap();
     assert!(found.is_empty());
 }
 
@@ -160,7 +163,7 @@ fn a_batch_may_have_too_deep_a_request_after_an_invalid_one() {
 }
 
 #[test]
-fn every_accepted_time_is_returned_unchanged() {
+fn every_accepted_time_is_exported_and_imported_again() {
     let worldlet = |time: &str| {
         json!({"records": {"a": {"bucket": {}, "stack": {"c": {"class": "a.b/c"}}, "updated_at": time}}})
             .to_string()
@@ -171,11 +174,11 @@ fn every_accepted_time_is_returned_unchanged() {
         ("0000-01-01T00:00:00+23:59", "0000-01-01T00:00:00.000+23:59"),
         ("9999-12-31T23:59:59.999-23:59", "9999-12-31T23:59:59.999-23:59"),
     ];
-    for (time, given_back) in times {
+    for (time, exported_time) in times {
         let db = db();
         db.0.read_worldlet(&mut worldlet(time).as_bytes(), false).unwrap();
         let exported = export(&db.0);
-        assert!(exported.contains(given_back), "{exported}");
+        assert!(exported.contains(exported_time), "{exported}");
         let copy = crate::support::db();
         copy.read_worldlet(&mut exported.as_bytes(), false).unwrap();
         assert_eq!(copy.record_by_pk("a").unwrap(), db.0.record_by_pk("a").unwrap());

@@ -46,8 +46,9 @@ fn text(value: &impl serde::Serialize) -> String {
     serde_json::to_string(value).unwrap()
 }
 
+/// A type of a caller, with arbitrary values in each kind of container.
 #[derive(Debug, Deserialize)]
-struct Held {
+struct Fields {
     a: Value,
     list: Vec<Value>,
     #[serde(default)]
@@ -60,6 +61,7 @@ enum Variant {
     Newtype(Value),
 }
 
+/// Checks that a record has this bucket in each form in which it can be read or sent.
 fn check_record(record: &Record, bucket: &Value) {
     assert_eq!(record.bucket.as_str(), text(bucket));
     assert_eq!(text(&record.bucket.to_map().unwrap()), text(bucket));
@@ -84,8 +86,8 @@ proptest! {
         prop_assert_eq!(text(&as_text), text(&as_value));
         let pk = run(&db, as_value.clone());
         let answer = db.batch(vec![as_text], true).unwrap().into_iter().next().unwrap();
-        let other = answer.unwrap().into_pk().unwrap();
-        for pk in [&pk, &other] {
+        let from_text = answer.unwrap().into_pk().unwrap();
+        for pk in [&pk, &from_text] {
             check_record(&read(&db, pk), &bucket);
             prop_assert_eq!(text(&serde_json::to_value(read(&db, pk)).unwrap()["misc"]), text(&misc));
         }
@@ -108,7 +110,7 @@ proptest! {
         let copy = crate::support::db();
         copy.read_worldlet(&mut exported.as_bytes(), false).unwrap();
         check_record(&read(&copy, &pk), &nested);
-        check_record(&read(&copy, &other), &bucket);
+        check_record(&read(&copy, &from_text), &bucket);
         prop_assert_eq!(export(&copy), exported);
     }
 
@@ -119,15 +121,15 @@ proptest! {
     ) {
         let db = db();
         let bucket = json!({"a": value, "list": [value, 1], "named": named, "variant": {"Newtype": value}});
-        let held: Held = read(&db, &create(&db, bucket)).bucket_as().unwrap();
-        let Variant::Newtype(variant) = held.variant;
-        for found in [&held.a, &held.list[0], &variant] {
+        let fields: Fields = read(&db, &create(&db, bucket)).bucket_as().unwrap();
+        let Variant::Newtype(variant) = fields.variant;
+        for found in [&fields.a, &fields.list[0], &variant] {
             prop_assert_eq!(text(found), text(&value));
         }
         let non_null = |value: Value| Some(value).filter(|value| !value.is_null());
         let named: HashMap<String, Option<Value>> =
             named.into_iter().map(|(key, value)| (key, non_null(value))).collect();
-        prop_assert_eq!(held.named, named);
+        prop_assert_eq!(fields.named, named);
     }
 }
 

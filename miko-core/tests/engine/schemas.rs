@@ -143,7 +143,11 @@ fn every_export_is_valid_by_its_schema() {
 fn the_sample_domain_is_exported_byte_by_byte_as_it_was_imported() {
     let db = db();
     db.import_schema(schema("starfleet.json")).unwrap();
-    assert_eq!(db.import_schema(schema("starfleet.json")).unwrap().unchanged.len(), 8);
+    assert_eq!(
+        db.import_schema(schema("starfleet.json")).unwrap().unchanged.len(),
+        8,
+        "the classes of the domain"
+    );
     let worldlet = fs::read_to_string(Path::new(WORKSPACE).join("schema/starfleet.worldlet.json")).unwrap();
     let copy = non_temporal();
     copy.read_worldlet(&mut worldlet.as_bytes(), false).unwrap();
@@ -215,7 +219,7 @@ fn the_engine_refuses_requests_that_the_schema_refuses() {
     let requests = JsonSchema::of("q0-request.schema.json");
     let path = |path: Value| json!({"action": "select", "path": path});
     let sort = |sort: Value| json!({"action": "select", "sort": sort});
-    for fine in [
+    for valid in [
         json!({
             "action": "select", "placeholders": {"x": 1}, "then": {"not": true, "any": [{}]},
             "limit": 0, "misc": 1,
@@ -238,8 +242,8 @@ fn the_engine_refuses_requests_that_the_schema_refuses() {
             "action": "delete", "pk": "x", "if_exists": true, "if_updated_at": "2026-04-21T14:32:00.123Z",
         }),
     ] {
-        assert!(requests.accepts(&fine), "the schema accepts {fine}");
-        db().q0(fine.clone()).unwrap_or_else(|error| panic!("{fine}: {error}"));
+        assert!(requests.accepts(&valid), "the schema accepts {valid}");
+        db().q0(valid.clone()).unwrap_or_else(|error| panic!("{valid}: {error}"));
     }
     for broken in [
         json!([]),

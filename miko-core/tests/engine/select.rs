@@ -85,16 +85,16 @@ fn a_condition_that_never_holds_selects_nothing_by_any_access_path() {
     }}}}))
     .unwrap();
     run(&db, json!({"action": "create", "class": "a.b/c", "bucket": {"code": "x", "type": "y"}}));
-    let sources = [
+    let access_paths = [
         json!({"class": "starfleet.com/officer"}),
         json!({"class": ["starfleet.com/officer", "foo.com/ship"]}),
         json!({"class": "a.b/c", "path": ["code", "x"]}),
         json!({"class": "a.b/c", "path": ["type", "y"]}),
         json!({"class": "a.b/c", "path": ["type", {"in": ["x", "y"]}]}),
     ];
-    for source in sources {
+    for access_path in access_paths {
         for order in [json!([]), json!([["n"], ["name"]])] {
-            let mut select = source.clone();
+            let mut select = access_path.clone();
             (select["action"], select["sorts"]) = (json!("select"), order);
             select["all"] = json!([{"class": "starfleet.com/officer"}, {"any": []}]);
             select["limit"] = json!(2);
@@ -143,19 +143,19 @@ fn a_path_compiles_to_one_function_call_with_the_path_as_a_bound_value() {
 #[test]
 fn limit_and_offset_cut_the_result() {
     const SQL: &str = "FROM record WHERE bucket IS NOT NULL ORDER BY seq";
-    let cut = |sql: &str| format!("{SQL} {sql}");
-    check(json!({"action": "select", "limit": 2}), &cut("LIMIT ?1"), json!([2]), &[1, 2]);
-    check(json!({"action": "select", "limit": 0}), &cut("LIMIT ?1"), json!([0]), &[]);
-    check(json!({"action": "select", "offset": 3}), &cut("LIMIT -1 OFFSET ?1"), json!([3]), &[4, 5]);
+    let sql_with = |sql: &str| format!("{SQL} {sql}");
+    check(json!({"action": "select", "limit": 2}), &sql_with("LIMIT ?1"), json!([2]), &[1, 2]);
+    check(json!({"action": "select", "limit": 0}), &sql_with("LIMIT ?1"), json!([0]), &[]);
+    check(json!({"action": "select", "offset": 3}), &sql_with("LIMIT -1 OFFSET ?1"), json!([3]), &[4, 5]);
     check(
         json!({"action": "select", "limit": 2, "offset": 1}),
-        &cut("LIMIT ?1 OFFSET ?2"),
+        &sql_with("LIMIT ?1 OFFSET ?2"),
         json!([2, 1]),
         &[2, 3],
     );
     check(
         json!({"action": "select", "limit": u64::MAX, "offset": u64::MAX}),
-        &cut("LIMIT ?1 OFFSET ?2"),
+        &sql_with("LIMIT ?1 OFFSET ?2"),
         json!([i64::MAX, i64::MAX]),
         &[],
     );
@@ -263,7 +263,7 @@ fn a_pk_list_may_be_longer_than_sqlite_has_parameters() {
 }
 
 #[test]
-fn by_class_is_the_select_without_a_request() {
+fn by_class_returns_the_records_of_a_select_by_class() {
     let db = crew();
     let request = json!({"action": "select", "class": "starfleet.com/officer"});
     let selected = db.q0(request).unwrap().into_records().unwrap();

@@ -74,21 +74,21 @@ fn a_write_changes_the_records_that_its_conditions_select() {
         assert_eq!(changed(&db, &pks, request("patch", patch)), expected, "{conditions}");
         assert_eq!(found(&db, json!(["tag", "patched"])), sorted);
         assert_eq!(changed(&db, &pks, request("delete", json!({}))), expected, "{conditions}");
-        let left: Vec<u64> = (0..5).filter(|n| !sorted.contains(n)).collect();
-        assert_eq!(found(&db, json!(["n", {"exists": true}])), left);
+        let remaining: Vec<u64> = (0..5).filter(|n| !sorted.contains(n)).collect();
+        assert_eq!(found(&db, json!(["n", {"exists": true}])), remaining);
     }
 }
 
 #[test]
-fn one_record_that_is_refused_refuses_all() {
+fn a_refused_record_refuses_the_whole_write() {
     let (db, pks) = numbers(4);
     // Unique values are checked after all records were changed, so all of their faults are reported; of other
     // faults only the first.
-    let taken = vec![ErrorId::UNIQUE_VIOLATION; 3];
+    let taken_values = vec![ErrorId::UNIQUE_VIOLATION; 3];
     let refused = [
         (json!({"edits": [{"path": ["n"], "test": 0}]}), vec![ErrorId::CONFLICT], 1),
         (json!({"edits": [{"path": ["n"], "set": "x"}]}), vec![ErrorId::VALIDATION_FAILED], 0),
-        (json!({"edits": [{"path": ["n"], "set": 7}]}), taken, 1),
+        (json!({"edits": [{"path": ["n"], "set": 7}]}), taken_values, 1),
     ];
     for (rest, expected, index) in refused {
         let mut request = json!({"action": "edit", "where": {"class": "a.b/number"}});

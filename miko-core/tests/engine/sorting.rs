@@ -19,7 +19,7 @@ fn with_values(values: &[Value]) -> Local {
 }
 
 #[test]
-fn types_have_an_order_and_absent_values_come_last() {
+fn values_sort_by_type_and_then_by_value_and_absent_ones_last() {
     let ascending = [
         json!(i64::MIN),
         json!(-1.5),
@@ -42,19 +42,20 @@ fn types_have_an_order_and_absent_values_come_last() {
         json!({"z": 1}),
         json!({}),
     ];
+    // Arrays are equal to each other in the order, and so are objects: they keep the order of creation.
+    let (scalars, composites) = ascending.split_at(16);
     let mut shuffled: Vec<Value> = vec![json!(null)];
-    // The last arrays and objects tie, so that they keep the order of creation.
-    shuffled.extend(ascending[..16].iter().rev().cloned());
-    shuffled.extend(ascending[16..].iter().cloned());
+    shuffled.extend(scalars.iter().rev().cloned());
+    shuffled.extend(composites.iter().cloned());
     let db = with_values(&shuffled);
     create(&db, json!({}));
     let nothing = [json!(null), json!("absent")];
     let expected = [&ascending[..], &nothing].concat();
     assert_eq!(sorted(&db, json!({"sort": ["v"]})), expected);
     assert_eq!(sorted(&db, json!({"sort": ["v"], "offset": 2, "limit": 3})), expected[2..5]);
-    let mut descending: Vec<Value> = ascending[..16].iter().rev().cloned().collect();
+    let scalars: Vec<Value> = scalars.iter().rev().cloned().collect();
     let composites = [json!({"z": 1}), json!({}), json!([2]), json!([1])];
-    descending = [&composites[..], &descending, &nothing].concat();
+    let descending = [&composites[..], &scalars, &nothing].concat();
     assert_eq!(sorted(&db, json!({"sort": ["v", {"reverse": true}]})), descending);
 }
 
@@ -77,15 +78,15 @@ fn qualifiers_change_how_texts_compare() {
 }
 
 #[test]
-fn sorts_follow_each_other_and_creation_comes_last() {
+fn later_sorts_break_ties_and_the_order_of_creation_breaks_the_rest() {
     let db = db();
     for (a, b) in [(2, 1), (1, 2), (2, 0), (1, 1), (1, 2)] {
         create(&db, json!({"v": [a, b], "a": a, "k": {"b": [b]}}));
     }
     let pairs = |select: Value| -> Vec<Value> { sorted(&db, select) };
-    let both = [json!([1, 2]), json!([1, 2]), json!([1, 1]), json!([2, 1]), json!([2, 0])];
-    assert_eq!(pairs(json!({"sorts": [["a"], ["k", "b", 0, {"reverse": true}]]})), both);
-    assert_eq!(pairs(json!({"sort": ["a"], "sorts": [["k", "b", 0, {"reverse": true}]]})), both);
+    let expected = [json!([1, 2]), json!([1, 2]), json!([1, 1]), json!([2, 1]), json!([2, 0])];
+    assert_eq!(pairs(json!({"sorts": [["a"], ["k", "b", 0, {"reverse": true}]]})), expected);
+    assert_eq!(pairs(json!({"sort": ["a"], "sorts": [["k", "b", 0, {"reverse": true}]]})), expected);
     assert_eq!(pairs(json!({"sorts": []})), pairs(json!({})));
     assert_eq!(
         pairs(json!({"sort": ["a"]})),
@@ -100,7 +101,7 @@ fn a_sort_may_use_the_pk_and_the_times_of_a_record() {
     let db = db();
     let pks: Vec<String> = (0..4).map(|n| create(&db, json!({ "v": n }))).collect();
     run(&db, json!({"action": "update", "pk": pks[1], "bucket": {"v": 1}}));
-    let by = |own: &str, reverse: bool| sorted(&db, json!({"sort": [{"record": own}, {"reverse": reverse}]}));
+    let by = |key: &str, reverse: bool| sorted(&db, json!({"sort": [{"record": key}, {"reverse": reverse}]}));
     assert_eq!(by("pk", false), [0, 1, 2, 3]);
     assert_eq!(by("pk", true), [3, 2, 1, 0]);
     // Records of one millisecond are in order of creation in both directions.

@@ -84,7 +84,8 @@ impl Local {
         }
     }
 
-    /// A share cannot explain. An engine with the same classes does instead, except for the ids of classes.
+    /// A share has no `explain`: an engine in memory with the same classes explains instead. Its SQL is
+    /// left out, since it contains ids of classes, which may differ.
     pub(crate) fn explain(&self, query: Value) -> Result<Explanation, Error> {
         match &self.database {
             Database::Engine(engine) => engine.explain(query),
@@ -135,6 +136,7 @@ pub(crate) fn engine() -> Local {
     if db.is_share() { sqlite() } else { db }
 }
 
+/// A temporary folder, in memory if the system has such a file system.
 fn folder() -> tempfile::TempDir {
     match tempfile::tempdir_in("/dev/shm") {
         Ok(folder) => folder,
@@ -180,16 +182,16 @@ fn engine_of_this_run() -> Option<String> {
     let test = thread.name().unwrap_or_default();
     assert!(
         !ENGINE_INDEPENDENT.iter().any(|module| test.starts_with(module)),
-        "{test} runs on the engine of the run: take its module from the list in engines.rs"
+        "{test} runs on the engine of the run: remove its module from the list in engines.rs"
     );
     std::env::var(ENGINE).ok()
 }
 
 /// At most this number of generated cases, fewer in runs for other engines. In the long mode `PROPTEST_CASES`
 /// sets the number.
-pub(crate) fn cases(most: u32) -> ProptestConfig {
+pub(crate) fn cases(max: u32) -> ProptestConfig {
     let cases = ProptestConfig::default().cases;
-    ProptestConfig::with_cases(if is_long() { cases } else { cases.min(most) })
+    ProptestConfig::with_cases(if is_long() { cases } else { cases.min(max) })
 }
 
 pub(crate) fn is_long() -> bool {
@@ -204,6 +206,7 @@ pub(crate) const TEMPORAL_SQLITE_WITH_TINY_CACHES: &str = "temporal sqlite with 
 /// The size of a record cache, and of columns, for a few records, in bytes.
 pub(crate) const TINY_CACHE: usize = 2 << 10;
 
+/// An empty database on the tested engine.
 pub(crate) fn db() -> Local {
     db_on(engine_of_this_run().as_deref())
 }
@@ -327,14 +330,15 @@ pub(crate) fn buckets(db: &Local, request: Value) -> Vec<Value> {
     records.iter().map(|record| record.bucket.to_map().unwrap().into()).collect()
 }
 
-/// An equivalent select that the evaluator must run: it has an undefined placeholder that is never evaluated.
+/// An equivalent select that the evaluator must run: it has an undefined placeholder, which may fail, but is
+/// never evaluated, since the first alternative always holds.
 pub(crate) fn with_residual_filter(select: &Value) -> Value {
     let mut select = select.clone();
-    let silent = json!({"any": [{"all": []}, {"path": [{"placeholder": "nobody gives this"}, 1]}]});
+    let never_evaluated = json!({"any": [{"all": []}, {"path": [{"placeholder": "nobody gives this"}, 1]}]});
     match select.get_mut("all") {
-        Some(Value::Array(all)) => all.push(silent),
-        Some(placeholder) => *placeholder = json!([{"all": placeholder}, silent]),
-        None => select["all"] = json!([silent]),
+        Some(Value::Array(all)) => all.push(never_evaluated),
+        Some(placeholder) => *placeholder = json!([{"all": placeholder}, never_evaluated]),
+        None => select["all"] = json!([never_evaluated]),
     }
     select
 }
@@ -362,7 +366,7 @@ pub(crate) fn agreed(db: &Local, select: &Value) -> Result<Vec<Record>, Error> {
         without_place(&answer),
         "paste into `miko q0`:\n{select}\n{evaluated}"
     );
-    // Columns are built at the second scan. A stream takes them whatever part of the records it finds.
+    // Columns are built at the second scan. A stream uses them whatever part of the records it finds.
     for _ in 0..2 {
         assert_eq!(run(select), answer, "scanned again: {select}");
     }

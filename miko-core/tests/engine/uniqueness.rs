@@ -79,14 +79,14 @@ fn a_join_is_required_unique_and_never_changes() {
                        "fields": {"officer": {"class": "puck.uno/reference"}, "ship": {}, "since": {}}}),
     )
     .unwrap();
-    let o = create(&db, "a.b/officer", json!({})).unwrap();
-    let error = create(&db, "a.b/posting", json!({"officer": o})).unwrap_err();
+    let officer = create(&db, "a.b/officer", json!({})).unwrap();
+    let error = create(&db, "a.b/posting", json!({"officer": officer})).unwrap_err();
     assert_eq!(rules_broken(&error), ["join"]);
-    let pk = create(&db, "a.b/posting", json!({"officer": o, "ship": "s"})).unwrap();
-    let error = create(&db, "a.b/posting", json!({"officer": {"pk": o}, "ship": "s"})).unwrap_err();
+    let pk = create(&db, "a.b/posting", json!({"officer": officer, "ship": "s"})).unwrap();
+    let error = create(&db, "a.b/posting", json!({"officer": {"pk": officer}, "ship": "s"})).unwrap_err();
     assert!(error.is(ErrorId::UNIQUE_VIOLATION), "both spellings of a reference are one value: {error}");
-    db.update(&pk, json!({"officer": {"pk": o}, "ship": "s", "since": 2364})).unwrap();
-    let error = db.update(&pk, json!({"officer": o, "ship": "other"})).unwrap_err();
+    db.update(&pk, json!({"officer": {"pk": officer}, "ship": "s", "since": 2364})).unwrap();
+    let error = db.update(&pk, json!({"officer": officer, "ship": "other"})).unwrap_err();
     assert!(error.is(ErrorId::IMMUTABLE_FIELD), "{error}");
     // The rules of the class do not apply to a record that gets another class.
     db.run(json!({"action": "update", "pk": pk, "class": "x.y/z", "bucket": {"ship": "other"}})).unwrap();
@@ -132,13 +132,13 @@ fn a_violated_unique_value_is_reported_with_the_other_faults() {
         define(&db, json!({"name": "a.b/c", "fields": fields})).unwrap();
         create(&db, "a.b/c", json!({"serial": 1})).unwrap();
         let pk = create(&db, "a.b/c", json!({"serial": 2})).unwrap();
-        let messages = |error: miko_core::Error| -> Vec<String> {
+        let error_ids = |error: miko_core::Error| -> Vec<String> {
             error.items().iter().map(|item| item.id.to_string()).collect()
         };
-        let both = ["validation-failed", "unique-violation"];
-        assert_eq!(messages(create(&db, "a.b/c", json!({"n": "x", "serial": 1})).unwrap_err()), both);
-        assert_eq!(messages(db.update(&pk, json!({"n": "x", "serial": 1})).unwrap_err()), both);
-        assert_eq!(messages(db.update(&pk, json!({"n": "x", "serial": 2})).unwrap_err()), both[..1]);
+        let expected = ["validation-failed", "unique-violation"];
+        assert_eq!(error_ids(create(&db, "a.b/c", json!({"n": "x", "serial": 1})).unwrap_err()), expected);
+        assert_eq!(error_ids(db.update(&pk, json!({"n": "x", "serial": 1})).unwrap_err()), expected);
+        assert_eq!(error_ids(db.update(&pk, json!({"n": "x", "serial": 2})).unwrap_err()), expected[..1]);
     }
 }
 
@@ -163,8 +163,8 @@ fn numbers(db: &Db, pks: &[String]) -> Vec<Value> {
         let found: Vec<String> =
             found.into_records().unwrap().iter().map(|record| record.pk.clone()).collect();
         assert_eq!(found, std::slice::from_ref(pk));
-        let again = create(db, "a.b/place", json!({"n": n})).unwrap_err();
-        assert!(again.is(ErrorId::UNIQUE_VIOLATION), "{again}");
+        let duplicate = create(db, "a.b/place", json!({"n": n})).unwrap_err();
+        assert!(duplicate.is(ErrorId::UNIQUE_VIOLATION), "{duplicate}");
     }
     numbers
 }
@@ -195,8 +195,8 @@ fn a_write_with_where_shifts_unique_values() {
     db.0.q0(json!({"action": "edit", "where": all, "edits": shift(-1)})).unwrap();
     assert_eq!(numbers(&db, &pks), [0, 1, 2, 3, 4]);
     let before = numbers(&db, &pks);
-    let same = json!({"action": "patch", "where": all, "bucket": {"n": 7}});
-    let error = db.0.q0(same).unwrap_err();
+    let set_equal = json!({"action": "patch", "where": all, "bucket": {"n": 7}});
+    let error = db.0.q0(set_equal).unwrap_err();
     assert!(error.is(ErrorId::UNIQUE_VIOLATION), "{error}");
     assert_eq!(numbers(&db, &pks), before);
 }
@@ -251,7 +251,7 @@ fn a_batch_in_a_transaction_may_swap_and_single_calls_may_not() {
 proptest::proptest! {
     #![proptest_config(crate::support::cases(48))]
 
-    /// The model lets a batch through if all numbers are different at its end.
+    /// The model accepts a batch if all numbers are different at its end.
     #[test]
     fn a_batch_is_refused_if_two_records_have_a_value_at_its_end(
         steps in proptest::collection::vec((0..5_usize, 0..7_i64, proptest::prelude::any::<bool>()), 1..12),
@@ -264,15 +264,16 @@ proptest::proptest! {
             if model[record].is_none() {
                 continue;
             }
+            // Few steps delete, so that most records are left.
             model[record] = (!deletes || n > 1).then_some(n);
             batch.push(match model[record] {
                 Some(n) => set(&pks[record], json!(n)),
                 None => json!({"action": "delete", "pk": pks[record]}),
             });
         }
-        let mut held: Vec<i64> = model.iter().copied().flatten().collect();
-        held.sort_unstable();
-        let is_unique = held.windows(2).all(|pair| pair[0] != pair[1]);
+        let mut numbers_at_end: Vec<i64> = model.iter().copied().flatten().collect();
+        numbers_at_end.sort_unstable();
+        let is_unique = numbers_at_end.windows(2).all(|pair| pair[0] != pair[1]);
         let before = crate::support::export(&db.0);
         let mut result = Ok(());
         if in_group && !db.0.is_share() {
@@ -291,10 +292,10 @@ proptest::proptest! {
         match result {
             Ok(()) => {
                 proptest::prop_assert!(is_unique);
-                let left = (0..5).filter(|record| model[*record].is_some());
-                let left: Vec<String> = left.map(|record| pks[record].clone()).collect();
+                let remaining = (0..5).filter(|record| model[*record].is_some());
+                let remaining: Vec<String> = remaining.map(|record| pks[record].clone()).collect();
                 let expected: Vec<Value> = model.iter().flatten().map(|n| json!(n)).collect();
-                proptest::prop_assert_eq!(numbers(&db, &left), expected);
+                proptest::prop_assert_eq!(numbers(&db, &remaining), expected);
             }
             Err(error) => {
                 proptest::prop_assert!(!is_unique && error.is(ErrorId::UNIQUE_VIOLATION), "{}", error);

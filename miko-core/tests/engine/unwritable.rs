@@ -19,15 +19,16 @@ fn places(folder: &Path) -> Vec<(PathBuf, &'static str)> {
     ]
 }
 
+/// Checks the id of an error, and that it names this path and this reason.
 #[track_caller]
-fn names(error: &Error, id: &ErrorId, path: &Path, reason: &str) {
+fn assert_names(error: &Error, id: &ErrorId, path: &Path, reason: &str) {
     assert_eq!(error.id(), id, "{error}");
     assert_eq!(error.items()[0].details["path"], path.to_str().unwrap());
     assert!(error.items()[0].message().contains(reason), "{error}");
 }
 
 #[test]
-fn a_database_that_cannot_be_made_names_its_path_and_the_reason() {
+fn a_database_that_cannot_be_created_is_reported_with_its_path_and_the_reason() {
     let folder = tempfile::tempdir().unwrap();
     for (path, reason) in places(folder.path()) {
         let errors = [
@@ -35,22 +36,22 @@ fn a_database_that_cannot_be_made_names_its_path_and_the_reason() {
             WorldletEngine::open(&path, Mode::ReadWrite).unwrap_err(),
         ];
         for error in errors {
-            names(&error, &ErrorId::INVALID_BACKEND, &path, reason);
+            assert_names(&error, &ErrorId::INVALID_BACKEND, &path, reason);
         }
     }
 }
 
 #[test]
-fn a_file_that_cannot_be_written_names_its_path_and_the_reason() {
+fn a_file_that_cannot_be_written_is_reported_with_its_path_and_the_reason() {
     let folder = tempfile::tempdir().unwrap();
     for path in [folder.path().join("missing/out.json"), PathBuf::from("/proc/out.json")] {
         let error = atomic_file::write(&path, |_| Ok(())).unwrap_err();
-        names(&error, &ErrorId::NOT_WRITABLE, &path, "No such file or directory");
+        assert_names(&error, &ErrorId::NOT_WRITABLE, &path, "No such file or directory");
     }
 }
 
 #[test]
-fn a_folder_that_takes_no_file_beside_the_database_is_named() {
+fn a_database_beside_which_no_file_can_be_created_is_reported_with_its_path() {
     // Files in /proc can be opened for writing, but no file can be created beside them.
     let path = Path::new("/proc/self/comm");
     let error = SqliteEngine::open(path, Mode::ReadWrite).unwrap_err();

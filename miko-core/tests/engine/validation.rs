@@ -198,7 +198,7 @@ fn every_rule_accepts_values_that_satisfy_it_and_refuses_others() {
         define(&db, json!({"name": "a.b/c", "fields": {"f": case.field}})).unwrap();
         for value in case.good {
             let created = create(&db, "a.b/c", json!({"f": value}));
-            assert!(created.is_ok(), "{} takes {value}: {created:?}", case.field);
+            assert!(created.is_ok(), "{} accepts {value}: {created:?}", case.field);
         }
         for (value, rule) in case.bad {
             let error = create(&db, "a.b/c", json!({"f": value})).unwrap_err();

@@ -49,7 +49,7 @@ fn is_beyond_schemas(fault: &ErrorItem) -> bool {
         || BEYOND_MESSAGES.iter().any(|part| fault.message().contains(part))
 }
 
-/// A random subset of these members.
+/// At most two of these members.
 fn some(entries: Value) -> impl Strategy<Value = Map<String, Value>> {
     let entries: Vec<_> = entries.as_object().unwrap().clone().into_iter().collect();
     let count = entries.len();
@@ -102,9 +102,9 @@ fn stubs(history: &Map<String, Value>) -> Map<String, Value> {
 }
 
 fn files() -> Value {
-    let empty = "e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855";
+    let hash_of_nothing = "e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855";
     json!({
-        "files": {"f": {"sha256": empty.to_uppercase(),
+        "files": {"f": {"sha256": hash_of_nothing.to_uppercase(),
                         "mime": {"type": "x/y", "encoding": "UTF-8", "hue": 1},
                         "created_at": "2364-01-01T00:00:00Z", "comment": 1}},
         "file_chunks": {"c": {"file": "f", "index": 0.0, "last": true, "data": "", "misc": {}}},
@@ -145,14 +145,12 @@ fn worldlet() -> impl Strategy<Value = Value> {
     let of_versions = some(versions()).prop_map(|history| {
         vec![("records", Value::Object(stubs(&history))), ("history", Value::Object(history))]
     });
-    let with_files = Just(()).prop_map(|()| {
-        let files = files();
-        vec![("files", files["files"].clone()), ("file_chunks", files["file_chunks"].clone())]
-    });
-    let content = prop_oneof![4 => of_records, 3 => of_versions, 1 => with_files];
-    (head(), content, any::<bool>()).prop_map(|(mut head, content, files_too)| {
+    let files_only =
+        Just(vec![("files", files()["files"].clone()), ("file_chunks", files()["file_chunks"].clone())]);
+    let content = prop_oneof![4 => of_records, 3 => of_versions, 1 => files_only];
+    (head(), content, any::<bool>()).prop_map(|(mut head, content, with_files)| {
         head.extend(content.into_iter().map(|(key, value)| (key.to_owned(), value)));
-        if files_too {
+        if with_files {
             head.extend(files().as_object().unwrap().clone());
         }
         Value::Object(head)
@@ -314,7 +312,7 @@ fn places(value: &Value, pointer: &str, found: &mut Vec<String>) {
     }
 }
 
-fn mutate(worldlet: &mut Value, at: Index, mutation: Mutation) {
+fn mutate(worldlet: &mut Value, place: Index, mutation: Mutation) {
     let mut found = Vec::new();
     places(worldlet, "", &mut found);
     if let Mutation::Set(key, _) = mutation {
@@ -323,12 +321,12 @@ fn mutate(worldlet: &mut Value, at: Index, mutation: Mutation) {
         let has_it = |pointer: &&String| worldlet.pointer(&format!("{pointer}/{key}")).is_some();
         let objects: Vec<String> = found.iter().filter(|pointer| is_object(pointer)).cloned().collect();
         let having: Vec<String> = objects.iter().filter(has_it).cloned().collect();
-        found = if having.is_empty() || at.index(3) == 0 { objects } else { having };
+        found = if having.is_empty() || place.index(3) == 0 { objects } else { having };
     }
     if found.is_empty() {
         return;
     }
-    let pointer = &found[at.index(found.len())];
+    let pointer = &found[place.index(found.len())];
     match mutation {
         Mutation::Replace(value) => *worldlet.pointer_mut(pointer).unwrap() = value,
         Mutation::Remove => {
@@ -378,7 +376,7 @@ fn assert_agreement(worldlet: &Value) -> Result<(), TestCaseError> {
     Ok(())
 }
 
-/// The same cases in each run, fewer in runs for other engines.
+/// The same cases in each run: `times` as many as usual.
 fn config(times: u32) -> ProptestConfig {
     let cases = ProptestConfig::default().cases * times;
     ProptestConfig {
@@ -408,8 +406,8 @@ proptest! {
         mut worldlet in worldlet(),
         mutations in prop::collection::vec(mutation(), 1..3),
     ) {
-        for (at, mutation) in mutations {
-            mutate(&mut worldlet, at, mutation);
+        for (place, mutation) in mutations {
+            mutate(&mut worldlet, place, mutation);
         }
         assert_agreement(&worldlet)?;
     }

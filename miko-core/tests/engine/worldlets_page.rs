@@ -7,13 +7,13 @@ use crate::support::{export, non_temporal};
 const PAGE: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../docs/worldlets.md");
 
 #[test]
-fn every_example_gives_what_the_page_says() {
+fn every_example_has_the_documented_result() {
     let page = fs::read_to_string(PAGE).unwrap();
     let examples: Vec<&str> = page.split("```json\n").skip(1).collect();
     assert!(examples.len() >= 4);
     for example in examples {
         let (worldlet, rest) =
-            example.split_once("\n```\n> ").expect("an outcome stands under each worldlet");
+            example.split_once("\n```\n> ").expect("each worldlet is followed by its outcome");
         let (outcome, _) = rest.split_once("\n\n").unwrap();
         let db = non_temporal();
         let result = match db.read_worldlet(&mut worldlet.as_bytes(), false) {

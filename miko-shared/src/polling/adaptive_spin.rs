@@ -158,6 +158,7 @@ mod tests {
     fn clients_whose_calls_are_parked_leave_their_cpus_to_the_others() {
         let shared_status = Arc::new(SharedStatus::new(20, 2).unwrap());
         let mut adaptive_spin = AdaptiveSpin::new(Some(Arc::clone(&shared_status)), Some(7));
+        // 20 clients and 2 CPUs. The workers 8 to 25 are parked one after the other; this client is worker 7.
         for parked in 1..=18 {
             assert_eq!(count_spins(&mut adaptive_spin, 1, true), 0, "more run than there are CPUs");
             shared_status.publish_parked(parked + 7, true, parked);
@@ -183,6 +184,7 @@ mod tests {
     fn spinning_continues_while_it_succeeds_and_backs_off_when_it_fails() {
         let mut adaptive_spin = AdaptiveSpin::new(shared_status(), None);
         assert_eq!(count_spins(&mut adaptive_spin, 100, true), 100);
+        // After the four failures 1, 4, 16 and 64 waits do not spin; the last 64 are not over yet.
         assert_eq!(count_spins(&mut adaptive_spin, 86, false), 4);
     }
 

@@ -220,7 +220,8 @@ mod tests {
 
     const LONG: Duration = Duration::from_secs(60);
 
-    /// Two gates, and the number of calls that have written, which a failed group sets back.
+    /// A shared gate, an exclusive gate, and the number of calls that have written, which a failed group sets
+    /// back.
     #[derive(Clone, Default)]
     struct Lists(Gate, Gate, Arc<Mutex<State>>);
 
@@ -228,9 +229,9 @@ mod tests {
     struct State {
         attempts: usize,
         written: usize,
-        /// The call with which the next group of several fails.
+        /// The index of the call with which the next group of several calls fails.
         fails_at: Option<usize>,
-        /// What closes the first gate.
+        /// The pass that closes the first gate, until it is dropped.
         closed: Option<Pass>,
     }
 
@@ -391,10 +392,10 @@ mod tests {
         let token = Token::random().unwrap();
         let (stop, stopped) = tokio::sync::oneshot::channel::<()>();
         let (ended, has_ended) = mpsc::channel();
-        let (served, known) = (lists.clone(), token.clone());
+        let (served, server_token) = (lists.clone(), token.clone());
         thread::spawn(move || {
             let options = ServeOptions {
-                tokens: vec![known],
+                tokens: vec![server_token],
                 limits: Limits::default(),
                 shared_status: None,
                 activity: Arc::new(Activity::new(Lists::surface(), LONG).unwrap()),

@@ -156,7 +156,8 @@ impl LoadMeter {
 mod tests {
     use super::*;
 
-    /// Works and sleeps for the given numbers of microseconds in turn, and returns the samples.
+    /// Works and sleeps for the given numbers of microseconds in turn. Returns whether the server was busy,
+    /// for each period that has ended.
     fn samples(turns: &[(u64, u64)]) -> Vec<bool> {
         let mut now = Instant::now();
         let mut times = Times { used: Duration::from_secs(1), waited: Duration::ZERO };
@@ -199,6 +200,7 @@ mod tests {
 
     #[test]
     fn there_is_no_sample_before_a_period_ends() {
+        // A period has 4 ms.
         assert!(samples(&[(100, 0); 39]).is_empty());
         assert_eq!(samples(&[(100, 0); 40]), [true]);
     }
@@ -217,6 +219,7 @@ mod tests {
     #[test]
     fn clients_that_crowd_the_server_out_stop_spinning_and_try_again_ever_less_often() {
         assert_eq!(spinning_periods(100, &[0.05]), (0..100).collect::<Vec<_>>());
+        // Between two periods the clients pause for 1, 4, 16 and then 64 periods.
         assert_eq!(spinning_periods(250, &[0.5]), [0, 2, 7, 24, 89, 154, 219]);
         // Single calm periods in between change little.
         assert_eq!(spinning_periods(100, &[0.0, 0.9]), [0, 1, 3, 4, 9, 10, 27, 28, 93, 94]);

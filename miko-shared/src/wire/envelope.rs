@@ -181,7 +181,7 @@ mod tests {
     fn an_envelope_in_another_form_is_left_to_serde() {
         let traced = sent_by_tarpc(7, 1, "Engage!");
         assert_eq!(Envelope::open(&traced), None);
-        assert_eq!(Envelope::open(&traced), None);
+        assert!(matches!(Incoming::read(&traced), Ok(Incoming::Call(call)) if call.id == 1));
         let plain = sent_by_tarpc(0, 1, "Engage!");
         for end in 0..plain.len() - b"\xa7Engage!".len() {
             assert_eq!(Envelope::open(&plain[..end]), None, "the first {end} bytes");

@@ -312,19 +312,24 @@ mod tests {
     #[test]
     fn every_other_frame_is_refused() {
         let frames: [&[u8]; 9] = [
+            // Without a tag, and with an unknown one.
             b"",
             b"\x90",
             b"\x91",
             b"\x91\x09",
+            // A cancel without its id, and one with another element.
             b"\x92\x03",
             b"\x93\x03\x01\x02",
+            // A credit of two elements.
             b"\x92\x01\x01",
+            // A map, and an array whose tag is a string.
             b"\x81",
             b"\x92\xa0\x01",
         ];
         for frame in frames {
             assert!(FromClient::read(frame).is_err(), "{frame:?}");
         }
+        // An empty frame, one with an unknown tag, and ones that end early.
         for frame in [&b""[..], b"\x93\x09\x01\x02", b"\x93\x00", b"\x93\x02\x01", b"\x93\x01\x01"] {
             assert!(FromServer::read(frame).is_err(), "{frame:?}");
         }

@@ -157,6 +157,7 @@ mod tests {
             column.set(round % 100, if round % 2 == 0 { number(round) } else { text(round) });
         }
         assert!(matches!(column.values(), Values::Plain(_)), "{}", column.size());
+        // 100 values, each a text of at most 50 bytes beside its own size.
         assert!(column.size() < 100 * 200, "{}", column.size());
         assert_eq!(value(&column, 99), text(99_999));
         (0..100).for_each(|position| column.set(position, PathValue::Null));

@@ -147,8 +147,9 @@ mod tests {
     }
 
     #[test]
-    fn a_column_is_built_at_the_second_scan_or_after_as_many_records_in_small_parts() {
+    fn a_column_is_built_at_the_second_scan_or_after_small_reads_of_as_many_records() {
         assert_eq!(selects_until_due(&mut PathUses::default(), Effort::All), 1);
+        // The 79th select reaches 2 × 10,000 records, of which each of them is assumed to examine 256.
         assert_eq!(selects_until_due(&mut PathUses::default(), Effort::Few), 78);
     }
 
@@ -156,6 +157,7 @@ mod tests {
     fn a_column_that_is_dropped_unused_is_built_ever_later() {
         let mut uses = PathUses::default();
         let paths = [vec![PathStep::Key("a".to_owned())]];
+        // Due at the 2nd scan, then at the 4th, the 8th and the 16th.
         for expected in [1, 3, 7, 15] {
             assert_eq!(selects_until_due(&mut uses, Effort::All), expected);
             uses.restart(&None, &paths, 0, LAST);
