@@ -133,7 +133,7 @@ fn normalize_field(field: &mut Value) {
     }
     for key in ["of", "items"] {
         match settings.get_mut(key) {
-            Some(whole @ Value::Object(_)) => normalize_field(whole),
+            Some(definition @ Value::Object(_)) => normalize_field(definition),
             name => strip_protocol(name),
         }
     }

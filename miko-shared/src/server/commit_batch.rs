@@ -220,23 +220,29 @@ mod tests {
 
     const LONG: Duration = Duration::from_secs(60);
 
-    /// A shared gate, an exclusive gate, and the number of calls that have written, which a failed group sets
-    /// back.
+    /// Calls enter the first gate together with others. Calls of `both` also enter the second one, alone.
     #[derive(Clone, Default)]
-    struct Lists(Gate, Gate, Arc<Mutex<State>>);
+    struct TwoGates {
+        shared: Gate,
+        exclusive: Gate,
+        state: Arc<Mutex<State>>,
+    }
 
     #[derive(Default)]
     struct State {
+        /// How many calls have run, those included that were parked.
         attempts: usize,
+        /// How many calls have written. A failed group sets it back.
         written: usize,
         /// The index of the call with which the next group of several calls fails.
         fails_at: Option<usize>,
-        /// The pass that closes the first gate, until it is dropped.
+        /// The pass that closes the shared gate, until it is dropped.
         closed: Option<Pass>,
     }
 
-    impl Interface for Lists {
-        const NAMES: &'static MethodNames = &MethodNames { interface: "Lists", own: &[], supertraits: &[] };
+    impl Interface for TwoGates {
+        const NAMES: &'static MethodNames =
+            &MethodNames { interface: "TwoGates", own: &[], supertraits: &[] };
 
         fn own_surface() -> &'static Surface {
             const METHOD: Method = Method {
@@ -249,7 +255,7 @@ mod tests {
                 deadline_ms: None,
             };
             static SURFACE: Surface = Surface {
-                interface: Cow::Borrowed("Lists"),
+                interface: Cow::Borrowed("TwoGates"),
                 version: Cow::Borrowed(""),
                 methods: Cow::Borrowed(&[
                     METHOD,
@@ -269,8 +275,8 @@ mod tests {
                 "one" => call.run(one, |()| self.write(false)),
                 "both" => call.run(both, |()| self.write(true)),
                 _ => call.run(open, |()| {
-                    // In the thread of the server, so that all who wait are woken before one of them runs.
-                    let closed = self.2.lock().unwrap().closed.take();
+                    // In the thread of the server, so that all waiting calls are woken before one of them runs.
+                    let closed = self.state.lock().unwrap().closed.take();
                     drop(closed);
                     Ok::<(), Error>(())
                 }),
@@ -282,19 +288,19 @@ mod tests {
         }
     }
 
-    impl Lists {
-        /// Enters the first gate together with others, and the second one alone.
+    impl TwoGates {
+        /// Enters the shared gate; with `both`, the exclusive one as well.
         fn write(&self, both: bool) -> Result<()> {
-            self.2.lock().unwrap().attempts += 1;
-            let _pass = self.0.enter(GateMode::Shared, LONG)?;
-            let _alone = both.then(|| self.1.enter(GateMode::Exclusive, LONG)).transpose()?;
-            self.2.lock().unwrap().written += 1;
+            self.state.lock().unwrap().attempts += 1;
+            let _pass = self.shared.enter(GateMode::Shared, LONG)?;
+            let _alone = both.then(|| self.exclusive.enter(GateMode::Exclusive, LONG)).transpose()?;
+            self.state.lock().unwrap().written += 1;
             Ok(())
         }
     }
 
-    impl Service<Lists> for Lists {
-        fn interface(&self) -> &Lists {
+    impl Service<TwoGates> for TwoGates {
+        fn interface(&self) -> &TwoGates {
             self
         }
 
@@ -307,9 +313,9 @@ mod tests {
         }
 
         fn run_group(&self, call: &mut dyn FnMut(usize) -> bool) -> Result<(), GroupFailure> {
-            let before = self.2.lock().unwrap().written;
+            let before = self.state.lock().unwrap().written;
             let count = (0..).take_while(|index| call(*index)).count();
-            let mut state = self.2.lock().unwrap();
+            let mut state = self.state.lock().unwrap();
             match state.fails_at.take().filter(|_| count > 1) {
                 Some(call) => {
                     state.written = before + call;
@@ -325,9 +331,9 @@ mod tests {
 
     impl Caller {
         fn connect(path: &std::path::Path, token: &Token) -> Self {
-            let surface = Lists::surface();
+            let surface = TwoGates::surface();
             let hello = Hello {
-                interface: "Lists".to_owned(),
+                interface: "TwoGates".to_owned(),
                 fingerprint: surface.fingerprint(),
                 token: token.clone(),
                 worker: None,
@@ -366,15 +372,15 @@ mod tests {
         }
     }
 
-    /// Lets `callers` call `method` while the first gate is closed, lets the last one open it, and returns
+    /// Lets `callers` call `method` while the shared gate is closed, lets the last one open it, and returns
     /// which of the others succeeded.
-    fn called_as_group(lists: &Lists, callers: &mut [Caller], method: &str) -> Vec<bool> {
+    fn called_as_group(gates: &TwoGates, callers: &mut [Caller], method: &str) -> Vec<bool> {
         let (opener, callers) = callers.split_last_mut().unwrap();
-        let closed = lists.0.enter(GateMode::Exclusive, LONG).unwrap();
-        lists.2.lock().unwrap().closed = Some(closed);
+        let closed = gates.shared.enter(GateMode::Exclusive, LONG).unwrap();
+        gates.state.lock().unwrap().closed = Some(closed);
         for (number, caller) in callers.iter_mut().enumerate() {
             caller.call(method);
-            while lists.0.waiting() <= number {
+            while gates.shared.waiting() <= number {
                 thread::yield_now();
             }
         }
@@ -385,20 +391,20 @@ mod tests {
 
     #[test]
     fn a_failed_group_runs_nothing_twice_and_leaves_all_gates() {
-        let lists = Lists::default();
+        let gates = TwoGates::default();
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("socket");
         let listener = UnixListener::bind(&path).unwrap();
         let token = Token::random().unwrap();
         let (stop, stopped) = tokio::sync::oneshot::channel::<()>();
         let (ended, has_ended) = mpsc::channel();
-        let (served, server_token) = (lists.clone(), token.clone());
+        let (served, server_token) = (gates.clone(), token.clone());
         thread::spawn(move || {
             let options = ServeOptions {
                 tokens: vec![server_token],
                 limits: Limits::default(),
                 shared_status: None,
-                activity: Arc::new(Activity::new(Lists::surface(), LONG).unwrap()),
+                activity: Arc::new(Activity::new(TwoGates::surface(), LONG).unwrap()),
                 around: None,
                 protocols: Vec::new(),
             };
@@ -407,17 +413,17 @@ mod tests {
             ended.send(()).unwrap();
         });
         let mut callers: Vec<Caller> = (0..6).map(|_| Caller::connect(&path, &token)).collect();
-        let fails_at = |call| lists.2.lock().unwrap().fails_at = call;
+        let fails_at = |call| gates.state.lock().unwrap().fails_at = call;
         let state = || {
-            let state = lists.2.lock().unwrap();
-            (state.attempts, state.written, lists.0.waiting() + lists.1.waiting())
+            let state = gates.state.lock().unwrap();
+            (state.attempts, state.written, gates.shared.waiting() + gates.exclusive.waiting())
         };
 
-        assert_eq!(called_as_group(&lists, &mut callers, "one"), [true; 5]);
+        assert_eq!(called_as_group(&gates, &mut callers, "one"), [true; 5]);
         assert_eq!(state(), (10, 5, 0), "each call was parked once, and then ran again");
 
         fails_at(Some(2));
-        assert_eq!(called_as_group(&lists, &mut callers, "one"), [true, true, false, false, false]);
+        assert_eq!(called_as_group(&gates, &mut callers, "one"), [true, true, false, false, false]);
         assert_eq!(state(), (20, 7, 0));
 
         // The calls are served alone for a while after a failure.
@@ -426,12 +432,12 @@ mod tests {
             assert!(callers[0].succeeds());
         }
         let (attempts, written, _) = state();
-        // The second and the third one are left at the second gate within the group that fails.
+        // In the group that fails, the second and the third call wait at the exclusive gate.
         fails_at(Some(0));
-        assert_eq!(called_as_group(&lists, &mut callers[2..], "both"), [false; 3]);
-        assert_eq!(state(), (attempts + 6, written, 0), "the calls at the second gate have left it");
-        assert!(lists.0.enter(GateMode::Exclusive, Duration::ZERO).is_ok());
-        assert!(lists.1.enter(GateMode::Exclusive, Duration::ZERO).is_ok());
+        assert_eq!(called_as_group(&gates, &mut callers[2..], "both"), [false; 3]);
+        assert_eq!(state(), (attempts + 6, written, 0), "the calls at the exclusive gate have left it");
+        assert!(gates.shared.enter(GateMode::Exclusive, Duration::ZERO).is_ok());
+        assert!(gates.exclusive.enter(GateMode::Exclusive, Duration::ZERO).is_ok());
         // Each was answered once.
         for caller in &mut callers {
             caller.call("one");

@@ -114,7 +114,7 @@ impl<'f> FromClient<'f> {
     /// `invalid_request` if it is no such frame.
     pub fn read(frame: &'f [u8]) -> Result<Self> {
         Self::decode(frame)
-            .ok_or_else(|| Error::new(ErrorId::INVALID_REQUEST, "a frame is none that a client sends"))
+            .ok_or_else(|| Error::new(ErrorId::INVALID_REQUEST, "the frame is not one that a client sends"))
     }
 
     fn decode(frame: &'f [u8]) -> Option<Self> {
@@ -140,7 +140,7 @@ impl<'f> FromServer<'f> {
     /// # Errors
     /// `internal` if it is no such frame.
     pub fn read(frame: &'f [u8]) -> Result<Self> {
-        let unknown = || Error::new(ErrorId::INTERNAL, "a frame is none that a server sends");
+        let unknown = || Error::new(ErrorId::INTERNAL, "the frame is not one that a server sends");
         let (tag, stream, mut rest) = Self::begin(frame).ok_or_else(unknown)?;
         match tag {
             ITEM => {

@@ -67,7 +67,7 @@ impl<T: Storage> Store<T> {
         Ok(UnfinishedFile { pk, chunks: 0, hasher: Sha256::new(), size: 0 })
     }
 
-    /// Appends a chunk to a file, or nothing if it fails.
+    /// Appends a piece to a file, as a chunk of its own; nothing, if it fails.
     pub(in crate::engine) fn append_to_file(&mut self, file: &mut UnfinishedFile, data: &[u8]) -> Result<()> {
         check_piece(data)?;
         if data.is_empty() {
@@ -159,7 +159,7 @@ impl<T: Storage> Store<T> {
         }
     }
 
-    /// At most `max` bytes of a file from a position, and the position behind them; `None` at the end.
+    /// At most `max` bytes of a file from a position, and the position after them; `None` at the end.
     pub(in crate::engine) fn file_piece(
         &self,
         pk: &str,

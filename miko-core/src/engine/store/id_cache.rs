@@ -1,4 +1,4 @@
-//! The ids of classes and constraints that are known.
+//! A cache of the ids of classes and constraints.
 //!
 //! Looking an id up costs as much as a small operation that needs it.
 
@@ -18,7 +18,8 @@ pub(super) struct IdCache {
 }
 
 impl IdCache {
-    /// Forgets the ids that were given out after `before`.
+    /// Forgets the ids that were given out between `before` and `now`, and those of all constraints: the
+    /// constraints of a class may have changed as well.
     pub(super) fn forget_since(&mut self, before: &LastNumbers, now: &LastNumbers) {
         if before.class != now.class {
             self.classes.clear();

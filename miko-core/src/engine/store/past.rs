@@ -135,7 +135,7 @@ impl<T: Storage> Store<T> {
     }
 
     /// Visits the rows that may match, in order of creation: those whose pks the select names, or all. The
-    /// filter of a select itself is never negated.
+    /// first is sound since a select has no `not` of its own: its outermost filter is never negated.
     fn for_each_candidate_row(
         &self,
         select: &SelectRequest,

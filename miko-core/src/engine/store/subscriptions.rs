@@ -28,7 +28,7 @@ const MAX_SUBSCRIPTIONS: usize = 1024;
 pub(super) struct Subscriptions {
     pub(super) limits: ChangeLimits,
     subscribers: Vec<Subscriber>,
-    /// The last commits, from the first subscription on.
+    /// The last commits; `None` before the first subscription, and some time after the last one.
     ring: Option<Ring>,
     pub(super) classes: StackClasses,
     /// Added to a commit number to make the number of a change.
@@ -61,8 +61,8 @@ impl Subscriptions {
     /// The subscriptions of a storage. `keeps_numbers`: whether its commit numbers continue when it is opened
     /// again.
     pub(super) fn of(keeps_numbers: bool) -> Self {
-        // Where numbers begin anew, a number from before names no commit of this storage: those of this one
-        // are larger, unless more than a million commits a second were made.
+        // Where numbers begin anew, the numbers of this storage are larger than all from before it was opened,
+        // so none of those names a commit of it. This fails only beyond a million commits a second.
         let seq_offset = if keeps_numbers { 0 } else { Timestamp::now().as_millis() << 10 };
         Self {
             limits: ChangeLimits::default(),
@@ -100,7 +100,7 @@ impl Subscriptions {
         is_kept
     }
 
-    /// The number of the changes of a commit.
+    /// The number that the changes of a commit carry ([`Change::seq`]).
     pub(super) fn seq_of(&self, commit: CommitSeq) -> i64 {
         commit.0 + self.seq_offset
     }
@@ -137,7 +137,7 @@ impl Subscriptions {
         Err(too_many_open("subscriptions", MAX_SUBSCRIPTIONS))
     }
 
-    /// The changes after a number, of which `last` is the last.
+    /// The changes of the commits after the one with the number `after`. `last` is the last commit.
     ///
     /// # Errors
     /// `changes-expired`, if the ring does not have all of them.
@@ -190,13 +190,14 @@ impl Subscriber {
     }
 }
 
-/// The changes of a commit that were built for a subscriber, for the others.
+/// The changes of a commit that were built for one subscriber, to be sent to the others as well.
 struct BuiltChanges<'c> {
     commit: &'c LoggedCommit,
-    /// The number of its changes.
+    /// The number that its changes carry.
     seq: i64,
-    /// For each change: as it is, and as one that leaves the set; in the middle of a transaction, and as its
-    /// last one. Empty before one is built.
+    /// The four variants of each change, for subscribers that differ in two respects: whether the record stays
+    /// in their set or leaves it, and whether the change is the last one of the commit that they get. Empty
+    /// before the first one is built.
     variants: Vec<[Option<BuiltChange>; 4]>,
 }
 
@@ -260,12 +261,13 @@ impl Ring {
         self.commits.range(self.commits.partition_point(|commit| commit.seq <= seen)..)
     }
 
-    /// Adds a commit. The oldest are dropped to make room for it.
+    /// Adds a commit. The oldest are dropped to make room for it; all are dropped if it lacks changes, since
+    /// none of them can be resumed from then.
     fn push(&mut self, commit: LoggedCommit) {
         self.size += commit.size;
-        let is_whole = commit.left_out == 0;
+        let is_complete = commit.left_out == 0;
         self.commits.push_back(Arc::new(commit));
-        while (self.size > self.max_size || !is_whole)
+        while (self.size > self.max_size || !is_complete)
             && let Some(oldest) = self.commits.pop_front()
         {
             self.size -= oldest.size;
