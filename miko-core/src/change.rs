@@ -36,7 +36,7 @@ pub struct Change {
     pub kind: ChangeKind,
     /// The pk of the record; empty for [`Synced`](ChangeKind::Synced).
     pub pk: String,
-    /// The primary class of the record, as in `record`; of a deleted one the last; empty for
+    /// The primary class of the record, as in `record`; the last one of a deleted record; empty for
     /// [`Synced`](ChangeKind::Synced).
     pub class: String,
     /// The record after the change; `None` if it was deleted, and for [`Synced`](ChangeKind::Synced).
@@ -58,7 +58,8 @@ pub struct Change {
 pub enum ChangeKind {
     /// It was created.
     Create,
-    /// It has changed, and is in the set that the subscription is about. It may not have been before.
+    /// It has changed, and is in the set that the subscription is about. It may have entered the set by this
+    /// change.
     Update,
     /// It was deleted, and was in the set before.
     Delete,

@@ -1,4 +1,4 @@
-//! A transaction that a block of a thread has open.
+//! The transaction of a block (`db.transaction(|tx| …)`), beside which other writes of its thread are refused.
 
 use std::cell::Cell;
 use std::rc::Rc;
@@ -79,7 +79,7 @@ fn is_select(arguments: &[u8]) -> bool {
     }
     let Ok(Arguments { query, queries }) = codec::decode::<Arguments>(arguments) else { return false };
     let is_select = |request: &Request| {
-        // In another transaction it would wait as well.
+        // A select in another transaction waits for the turn of that one.
         request.transaction.is_none()
             && matches!(&request.action, Some(Action::Named(action)) if action == "select")
     };

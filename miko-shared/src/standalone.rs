@@ -25,8 +25,8 @@ use crate::server::{self, Activity, ProtocolSocket, ServeOptions, Service};
 use crate::server_name::{self, ServerName, WrittenName};
 use crate::token::Token;
 
-/// A server in this process. It stops at SIGTERM, SIGINT and SIGHUP, of which it takes note from the time at
-/// which it is created. What else SIGHUP may do is said by [`at_hangup`](Self::at_hangup).
+/// A server in this process. It stops at SIGTERM, SIGINT and SIGHUP; a signal that arrives between its creation
+/// and [`run`](Self::run) counts as well. See [`at_hangup`](Self::at_hangup) for another effect of SIGHUP.
 ///
 /// ```
 /// use miko_shared::StandaloneServer;
@@ -70,14 +70,14 @@ impl StandaloneServer {
         })
     }
 
-    /// Speaks the wire on a socket, with processes of the same user that know the token.
+    /// Serves the wire protocol on a socket, to processes of the same user that know the token.
     pub fn socket(mut self, listener: UnixListener, token: Token) -> Self {
         self.socket = Some(listener);
         self.tokens.push(token);
         self
     }
 
-    /// Speaks another protocol.
+    /// Serves another protocol on its socket.
     pub fn protocol(mut self, protocol: ProtocolSocket) -> Self {
         self.protocols.push(protocol);
         self
@@ -89,18 +89,18 @@ impl StandaloneServer {
         self
     }
 
-    /// Writes beside a database which server has it open, for other commands: see
-    /// [`ServerName`](crate::ServerName). The caller has the lock of the database, in this mode. Without a
-    /// socket there is no name.
+    /// Writes the address of this server to a file beside its database, by which other commands find it: see
+    /// [`ServerName`](crate::ServerName). The caller has the lock of the database, in this mode. Returns `None`
+    /// if the server has no socket.
     ///
     /// # Errors
-    /// `conflict`, if both this server and the one that has its name there only read; `not-writable`, if the
-    /// folder cannot be written.
+    /// `conflict`, if the file names a running server already, which is possible only if both servers only
+    /// read; `not-writable`, if the folder cannot be written.
     #[cfg(feature = "mikobase")]
     pub(crate) fn write_name(&mut self, database: &Path, mode: Mode) -> Result<Option<WrittenName>> {
         let address = self.socket.as_ref().and_then(|socket| socket.local_addr().ok());
         let socket = address.as_ref().and_then(|address| address.as_pathname());
-        // Only servers that read have a file open together.
+        // A database can be open in two servers only if both only read.
         let is_taken = mode == Mode::Read && ServerName::of(database).is_some_and(|name| name.is_answered());
         let Some(socket) = socket else {
             if !is_taken {
@@ -112,8 +112,8 @@ impl StandaloneServer {
             let message = "another server that reads the file has its name beside it";
             return Err(Error::new(ErrorId::CONFLICT, message).with("path", database.display().to_string()));
         }
-        // A token of its own, which is not valid after this server has ended. One that was passed to the
-        // server may be.
+        // The file gets a token of its own, which becomes invalid when this server ends. The token that was
+        // passed to the server may be valid longer.
         let token = Token::random()?;
         let written = WrittenName::write(database, socket, &token).map_err(|fault| {
             let message = "the name of the server cannot be written beside its file";
@@ -129,14 +129,14 @@ impl StandaloneServer {
         self.limits.frame_size
     }
 
-    /// Whether it stops at the end of standard input, too. So the server of a program that holds the
-    /// other end of a pipe never outlives that program.
+    /// Whether it also stops at the end of standard input. A program that holds the other end of a pipe to it
+    /// is then not outlived by its server.
     pub fn stop_at_end_of_input(mut self, stops: bool) -> Self {
         self.stops_at_end_of_input = stops;
         self
     }
 
-    /// Calls this at SIGHUP, instead of stopping: it reads files again that may have changed, as the
+    /// Calls `reload` at SIGHUP, instead of stopping, to read files again that may have changed, such as the
     /// certificate of a server. It runs between the calls of clients, which wait for it.
     pub fn at_hangup(mut self, reload: impl FnMut() + 'static) -> Self {
         self.at_hangup = Some(Box::new(reload));
@@ -190,7 +190,7 @@ impl StandaloneServer {
 
 /// Completes at a signal to stop.
 async fn signal_to_stop(signals: AsyncFd<SignalFd>, mut at_hangup: Option<Box<dyn FnMut()>>) {
-    // The runtime ends before it fails.
+    // Waiting fails only after the runtime has ended, with which this future ends, too.
     while let Ok(mut readable) = signals.readable().await {
         let signal = signals.get_ref().read_signal();
         match (signal, &mut at_hangup) {

@@ -10,8 +10,7 @@ use crate::class::Constraint;
 /// it may be applied.
 ///
 /// The engine decides which changes a write makes, storage applies them. A write set also has the replaced
-/// values, so that
-/// its [`inverse`](Self::inverse) undoes it, or the part of it that was applied.
+/// values, so that its [`inverse`](Self::inverse) undoes it, or the part of it that was applied.
 ///
 /// A write set changes each row, version, file and so on at most once. It has each unique value at most once.
 /// Adding an entry that exists, and removing one that does not, changes nothing.
@@ -19,8 +18,8 @@ use crate::class::Constraint;
 pub(crate) struct WriteSet {
     /// Rows of records: inserted, rewritten, or made tombstones.
     pub(crate) rows: Vec<RowChange<RowId, Row>>,
-    /// Past versions of records, in a temporal database. The key is the row of the record; which of its
-    /// versions it is, the instance pk says.
+    /// Past versions of records, in a temporal database. The key is the row of the record; the instance pk
+    /// identifies the version.
     pub(crate) versions: Vec<RowChange<RowId, Row>>,
     pub(crate) removed_entries: Vec<IndexEntry>,
     /// No entry is in `removed_entries` as well.
@@ -108,8 +107,9 @@ impl WriteSet {
         Some(self)
     }
 
-    /// Whether its vectors take so little memory that they may be kept for another one.
+    /// Whether its vectors take so little memory that another write set may reuse them.
     pub(crate) fn is_small(&self) -> bool {
+        // In elements, of each vector.
         const MAX_KEPT: usize = 64;
         let Self { rows, versions, removed_entries, added_entries, .. } = self;
         let capacities =
@@ -127,8 +127,9 @@ impl WriteSet {
         *others = None;
     }
 
-    /// Adds the change of a row. Most write sets have one.
+    /// Adds the change of a row.
     pub(crate) fn change_row(&mut self, change: RowChange<RowId, Row>) {
+        // Most write sets have no other one.
         self.rows.reserve_exact(1);
         self.rows.push(change);
     }
@@ -138,7 +139,7 @@ impl WriteSet {
         self.others.get_or_insert_default()
     }
 
-    /// Records that the entries of a record change from `before` to `after`. An entry may be given twice.
+    /// Records that the entries of a record change from `before` to `after`. Both may have duplicates.
     pub(crate) fn change_entries(&mut self, mut before: Vec<IndexEntry>, mut after: Vec<IndexEntry>) {
         normalize(&mut before);
         normalize(&mut after);

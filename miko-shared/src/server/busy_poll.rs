@@ -27,7 +27,7 @@ impl BusyPoll {
         Self { shared_status, arrivals: Cell::new(0), arrived: Notify::new() }
     }
 
-    /// Whether the server may poll at any time.
+    /// Whether the server ever polls: if it publishes a status.
     pub(super) fn may_be_enabled(&self) -> bool {
         self.shared_status.is_some()
     }
