@@ -68,7 +68,7 @@ fn run(test: &str, result: &Path) -> io::Result<ExitStatus> {
     Ok(status)
 }
 
-/// Creates a file for this user alone, with a name that no one can foresee.
+/// Creates a file for this user alone, with an unpredictable name.
 fn temporary_file() -> io::Result<(File, PathBuf)> {
     let path = env::temp_dir().join(format!("miko-test-{:016x}", getrandom::u64()?));
     let file = File::options().read(true).write(true).create_new(true).mode(0o600).open(&path)?;

@@ -129,11 +129,13 @@ pub(crate) struct Store<T> {
     pks: Pks,
     /// The classes in force, inside the running write if there is one.
     catalog: Catalog,
-    /// When the last definition of each class name has ended, in a temporal database.
+    /// The end of the last definition of each class name that is free now, in a temporal database.
     released: HashTrieMapSync<String, Timestamp>,
     /// The constraint checks that the running write has deferred to its end.
     deferred: DeferredConstraints,
+    /// The stored claims.
     claim_rows: ClaimTable,
+    /// The facts about claims that only this process has.
     claims: KnownClaims,
     streams: Streams,
     subscriptions: Subscriptions,
@@ -151,7 +153,7 @@ pub(crate) struct Store<T> {
     pub(super) hooks: Hooks,
     mode: Mode,
     access: Access,
-    /// The last record that existed before the running write, which may only append.
+    /// In an append-only database: the last row before the running write, which may change only later rows.
     last_record_before: Option<RowId>,
 }
 
@@ -304,8 +306,8 @@ impl<T: Storage> Store<T> {
         self.columns.clear();
         // The callers of claims that are lost here get `claim-lost`, and can claim the records again.
         let _ = self.load_claims();
-        // Numbers that are too large leave gaps, and nothing else. Those of commits do not go back behind the
-        // snapshots of open streams, which recognize later rows by them.
+        // If they cannot be read, the numbers stay: too large ones only leave gaps. The number of the last
+        // commit does not fall below the snapshots of open streams, which recognize later rows by it.
         if let Ok(last) = self.storage.last_numbers() {
             let commit = last.commit.max(self.streams.latest_snapshot());
             self.last.set(LastNumbers { commit, ..last });
@@ -358,7 +360,7 @@ impl<T: Storage> Store<T> {
         self.next_numbers(|last| last.commit = last.commit.next()).commit
     }
 
-    /// Gives out a number.
+    /// Gives out a number: `give_out` advances one of the last numbers.
     fn next_numbers(&self, give_out: impl FnOnce(&mut LastNumbers)) -> LastNumbers {
         let mut last = self.last.get();
         give_out(&mut last);
@@ -378,7 +380,7 @@ struct RunningWrite<'s, T: Storage> {
 }
 
 impl<T: Storage> RunningWrite<'_, T> {
-    /// Does the work, runs the checks that it has deferred, and ends the write.
+    /// Does the work, runs the checks and hooks that it has deferred, and ends the write.
     fn run<R>(mut self, work: impl FnOnce(&mut Store<T>) -> Result<R>) -> Result<R> {
         let done = work(self.store)?;
         self.store.check_deferred_constraints()?;
@@ -386,7 +388,7 @@ impl<T: Storage> RunningWrite<'_, T> {
         let last_commit = self.store.last.get().commit;
         self.store.transaction.end(last_commit, &mut self.store.storage)?;
         if let Some(user) = self.store.transaction.user_mut() {
-            // A write may have advanced it.
+            // A write may have advanced the time.
             user.time = self.store.transaction_time;
         }
         self.has_ended = true;
@@ -409,6 +411,7 @@ impl<T: Storage> Drop for RunningWrite<'_, T> {
         store.forget_begun_claims(self.begun_claims);
         let undone = store.claim_rows.clone();
         store.set_state(self.before.clone());
+        // Wakes the calls that wait for records whose claims are as before again.
         store.offer_undone(&undone);
     }
 }

@@ -22,7 +22,7 @@ use crate::uns;
 use crate::version::Version;
 use crate::watch::ResultChange;
 
-/// A Mikobase that reads through the store which a running write has for itself.
+/// A read-only Mikobase on the store that a running write has locked.
 pub(super) struct HookReader<'s, T: Storage>(
     /// The lock is free whenever a call begins: calls do not nest. It makes the reader `Sync`.
     Mutex<&'s mut Store<T>>,

@@ -83,9 +83,9 @@ impl Interrupt {
             Some(descriptor) => Arc::clone(descriptor),
             None => {
                 let flags = EfdFlags::EFD_NONBLOCK | EfdFlags::EFD_CLOEXEC;
-                let made = Arc::new(EventFd::from_value_and_flags(0, flags).map_err(failed)?);
-                listeners.descriptor = Some(Arc::clone(&made));
-                made
+                let descriptor = Arc::new(EventFd::from_value_and_flags(0, flags).map_err(failed)?);
+                listeners.descriptor = Some(Arc::clone(&descriptor));
+                descriptor
             }
         };
         if listeners.count == 0 && linux::handler_of(Signal::SIGINT) != Some(libc::SIG_IGN) {
