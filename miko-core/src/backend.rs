@@ -233,18 +233,18 @@ struct UrlParameters {
 
 impl UrlParameters {
     fn parse(text: &str) -> Result<Self, String> {
-        let mut given = Self { path: None, options: Location::SqliteMemory.into() };
+        let mut parameters = Self { path: None, options: Location::SqliteMemory.into() };
         let mut seen = Vec::new();
         for parameter in text.split('&').filter(|parameter| !parameter.is_empty()) {
             let (name, value) = parameter.split_once('=').unwrap_or((parameter, ""));
             if seen.contains(&name) {
-                return Err(format!("`{name}` is given twice"));
+                return Err(format!("`{name}` is parameters twice"));
             }
             seen.push(name);
-            let options = &mut given.options;
+            let options = &mut parameters.options;
             match name {
                 "path" if value.is_empty() => return Err("`path` is empty".to_owned()),
-                "path" => given.path = Some(percent_decoded(value)?.into()),
+                "path" => parameters.path = Some(percent_decoded(value)?.into()),
                 "temporal" => options.temporal = boolean(name, value)?,
                 "strict" => options.strict = boolean(name, value)?,
                 "client_pks" => options.client_pks = boolean(name, value)?,
@@ -253,7 +253,7 @@ impl UrlParameters {
                 unknown => return Err(format!("a backend URL has no parameter `{unknown}`")),
             }
         }
-        Ok(given)
+        Ok(parameters)
     }
 
     fn backend(&self, location: Location) -> Backend {
@@ -277,7 +277,7 @@ fn boolean(name: &str, value: &str) -> Result<bool, String> {
 }
 
 fn bytes(name: &str, value: &str) -> Result<usize, String> {
-    // `parse` would also take a sign.
+    // `parse` would also accept a sign.
     let is_number = value.bytes().all(|byte| byte.is_ascii_digit());
     let bytes = value.parse().ok().filter(|_| is_number);
     bytes.ok_or_else(|| format!("`{name}` must be a number of bytes, such as {name}=16777216"))

@@ -279,7 +279,7 @@ impl HashRules {
 }
 
 /// The settings that a hash with `fields` gives to all of them: those in `of`, where the name of a type
-/// stands for a definition, overridden by those in `default`.
+/// is short for a definition, overridden by those in `default`.
 fn inherited_settings(settings: &mut SettingsReader<'_>) -> Map<String, Value> {
     let mut inherited = match settings.get(&["of", "items"]) {
         Some((_, Value::Object(definition))) => definition.clone(),

@@ -27,7 +27,7 @@ pub(crate) struct Filter {
 }
 
 impl Filter {
-    /// The filter of a condition that stands alone.
+    /// The filter of a condition outside of a select, as of a target.
     ///
     /// # Errors
     /// All faults, also those that evaluation would raise.

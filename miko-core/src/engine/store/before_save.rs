@@ -123,7 +123,7 @@ impl<T: Storage> Store<T> {
         self.run_hooks(SavedRecord { pk: &before.pk, before: Some(before), stack: &stack, bucket })
     }
 
-    /// Notes rows that are stored as they stand, for [`before_end`](Self::before_end).
+    /// Notes rows that are stored before their hooks run, for [`before_end`](Self::before_end).
     pub(super) fn note_stored_rows(&mut self, changes: &[RowChange<RowId, Row>]) -> Result<()> {
         if self.hooks.is_empty() {
             return Ok(());
@@ -137,7 +137,7 @@ impl<T: Storage> Store<T> {
         Ok(())
     }
 
-    /// Runs the hooks for the records that the write has stored as they stand, in order of creation.
+    /// Runs the hooks for the records that the write has stored already, in order of creation.
     ///
     /// # Errors
     /// `save-rejected`.

@@ -70,5 +70,5 @@ impl Drop for RunningCallback {
     }
 }
 
-/// The rows that a write has stored as they stand, with their states before it.
+/// The rows that a write has stored before their hooks have run, with their states before the write.
 pub(super) type StoredRows = BTreeMap<RowId, Option<Box<Row>>>;

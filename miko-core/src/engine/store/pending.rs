@@ -16,11 +16,12 @@ pub(super) struct DeferredConstraints {
     pub(super) deleted: Vec<(String, Option<usize>)>,
     /// The pks of records that left a class, each with the index of the batch request that changed it.
     pub(super) reclassed: Vec<(String, Option<usize>)>,
-    /// Whether records may have the unique values of others until the end of the write.
+    /// Whether a record may get a unique value that another one has until the end of the write.
     pub(super) allows_taken_values: bool,
     /// The unique values that records are to get, and that others still have.
     pub(super) taken_values: HashMap<UniqueValue, Vec<TakenValue>>,
-    /// The first of the rows that were stored as they stand, as by an import.
+    /// The first row that was stored before its hooks have run, as by an import: they may refuse it, but not
+    /// amend it.
     pub(super) first_stored_row: Option<RowId>,
     /// The rows for which the hooks are to run. Boxed, since few writes have any.
     pub(super) stored_rows: Option<Box<StoredRows>>,
