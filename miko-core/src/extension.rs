@@ -139,8 +139,8 @@ pub trait MikobaseExt: Mikobase {
     /// db.import_schema(json!({"classes": {"a.b/word": word}}))?;
     /// let key = json!({"word": "engage"});
     /// let first = db.upsert("a.b/word", &key, &json!({"language": "fr"}))?;
-    /// let again = db.upsert("a.b/word", &key, &json!({"language": "en"}))?;
-    /// assert!(first.created && !again.created && first.pk == again.pk);
+    /// let second = db.upsert("a.b/word", &key, &json!({"language": "en"}))?;
+    /// assert!(first.created && !second.created && first.pk == second.pk);
     /// # Ok::<(), miko_core::Error>(())
     /// ```
     ///
@@ -299,11 +299,11 @@ pub trait MikobaseExt: Mikobase {
     /// })?;
     /// assert_eq!(db.hot(&pk).get(["items"])?, Some(json!(1)));
     ///
-    /// let left = db.transaction(|tx| {
+    /// let exited = db.transaction(|tx| {
     ///     tx.delete(&pk)?;
     ///     tx.exit()
     /// });
-    /// assert!(left.unwrap_err().is(ErrorId::TRANSACTION_EXITED));
+    /// assert!(exited.unwrap_err().is(ErrorId::TRANSACTION_EXITED));
     /// assert_eq!(db.count(json!({}))?, 1);
     /// # Ok::<(), miko_core::Error>(())
     /// ```
@@ -347,7 +347,7 @@ pub trait MikobaseExt: Mikobase {
     }
 
     /// Claims the first record that a select finds and that no claim has, for at most `lease`; `None`, if
-    /// there is none. So the workers of a queue take its jobs: see [`Claim`].
+    /// there is none. The workers of a queue get its jobs by this method: see [`Claim`].
     ///
     /// # Errors
     /// Every fault of the select at once.
@@ -473,7 +473,7 @@ pub trait MikobaseExt: Mikobase {
     /// Class definitions apply to all records, wherever they occur in the worldlet. Records are checked and
     /// stored unchanged: no defaults are filled in, no white space is collapsed, no fields are reordered.
     ///
-    /// With `trust`, validation faults become warnings. So an export of a Mikobase can always be imported,
+    /// With `trust`, validation faults become warnings. An export of a Mikobase can then always be imported,
     /// even if definitions changed after its records were written.
     ///
     /// # Errors

@@ -140,7 +140,7 @@ impl SocketTransport {
         let mut retried = false;
         loop {
             let (connection, was_opened) = self.connection(started, deadline)?;
-            // The full deadline, if nothing was waited for.
+            // If nothing was waited for, the full deadline: most calls so read the clock once.
             let remaining =
                 if was_opened || retried { deadline.saturating_sub(started.elapsed()) } else { deadline };
             if remaining.is_zero() {

@@ -1,6 +1,8 @@
-//! Measures the load of the server and publishes whether it is busy, and whether clients must not spin: for a
-//! while after a period in which they crowded it out. Clients that are more than the CPUs spin only while it
-//! is busy.
+//! Measures the load of the server, and publishes two facts for its clients: whether the server is busy, and
+//! whether it is crowded out.
+//!
+//! Where there are more clients than CPUs, they spin only while the server is busy. After a period in which
+//! spinning clients kept the server from its core, no client spins for a while.
 
 use std::fs::File;
 use std::io;
@@ -94,7 +96,7 @@ struct Times {
 
 /// Measures the load in periods of [`PERIOD`].
 struct LoadMeter {
-    /// The begin of the current period.
+    /// The start of the current period.
     begin: Instant,
     /// The times of the thread at `begin`.
     at_begin: Times,
@@ -127,22 +129,22 @@ impl LoadMeter {
             return None;
         }
         let times = times();
-        let fraction = |of: fn(&Times) -> Duration| {
-            of(&times).saturating_sub(of(&self.at_begin)).div_duration_f32(period)
+        let fraction = |time: fn(&Times) -> Duration| {
+            time(&times).saturating_sub(time(&self.at_begin)).div_duration_f32(period)
         };
         let (used, waited) = (fraction(|times| times.used), fraction(|times| times.waited));
         if !self.crowded {
-            self.judge(waited <= MAX_WAITING);
+            self.record_spinning_period(waited <= MAX_WAITING);
         }
         self.busy = used > if self.busy { STAYS_BUSY } else { BECOMES_BUSY };
-        // Counts this period, if it is one without spinning.
+        // The attempts of the backoff are periods: in a skipped one clients must not spin.
         self.crowded = !self.backoff.should_try();
         (self.begin, self.at_begin) = (now, times);
         Some(Load { busy: self.busy, crowded: self.crowded })
     }
 
     /// Records whether a period in which clients could spin was calm.
-    fn judge(&mut self, is_calm: bool) {
+    fn record_spinning_period(&mut self, is_calm: bool) {
         self.calm = if is_calm { self.calm + 1 } else { 0 };
         if !is_calm {
             self.backoff.record(false);
@@ -171,8 +173,9 @@ mod tests {
         samples
     }
 
-    /// The numbers of periods after which clients may spin, of a server that works or waits for a core all
-    /// the time. Of the periods in which they spin, it waits for these fractions in turn.
+    /// Simulates a server that is never idle: it works or waits for a core. In the periods in which clients may
+    /// spin it waits for the fractions `waits` of the period, one after the other; otherwise for a tenth.
+    /// Returns the numbers of the periods after which clients may spin.
     fn spinning_periods(periods: u32, waits: &[f32]) -> Vec<u32> {
         let mut waits = waits.iter().cycle();
         let mut now = Instant::now();

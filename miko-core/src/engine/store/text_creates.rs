@@ -169,9 +169,9 @@ impl<T: Storage> Store<T> {
         write: &mut WriteSet,
     ) -> Result<()> {
         let ids = self.constraint_ids(class, write)?;
-        entries.extend(keys.into_iter().map(|(at, value)| match class.constraints[at].kind {
-            ConstraintKind::Index => IndexEntry::Indexed { constraint: ids[at], value, row },
-            _ => IndexEntry::Unique { constraint: ids[at], value, row },
+        entries.extend(keys.into_iter().map(|(position, value)| match class.constraints[position].kind {
+            ConstraintKind::Index => IndexEntry::Indexed { constraint: ids[position], value, row },
+            _ => IndexEntry::Unique { constraint: ids[position], value, row },
         }));
         Ok(())
     }
@@ -193,6 +193,8 @@ impl<T: Storage> Store<T> {
 impl TextPath {
     fn has_unique_values(&self) -> bool {
         let is_unique = |kind: ConstraintKind| kind != ConstraintKind::Index;
-        self.definition.as_ref().is_some_and(|class| class.constraints.iter().any(|one| is_unique(one.kind)))
+        self.definition
+            .as_ref()
+            .is_some_and(|class| class.constraints.iter().any(|rule| is_unique(rule.kind)))
     }
 }
