@@ -75,7 +75,7 @@ pub(crate) fn remove_unfinished(path: &Path) {
     let prefix = unfinished_prefix(path);
     for entry in fs::read_dir(folder_of(path)).into_iter().flatten().flatten() {
         if entry.file_name().to_string_lossy().starts_with(&prefix) {
-            info!(file = %entry.path().display(), "removed what a killed writer has left");
+            info!(file = %entry.path().display(), "removed a temporary file of a killed writer");
             // A leftover file is harmless, so a failure to remove it is ignored.
             let _ = fs::remove_file(entry.path());
         }

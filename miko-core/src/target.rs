@@ -11,8 +11,8 @@ use crate::q0::Condition;
 use crate::query::Filter;
 use crate::uns;
 
-/// The records whose changes a hook or a subscription is about: a condition of Q0, for which a pk or the name
-/// of a class stands as well.
+/// The records whose changes a hook or a subscription is about: a condition of Q0, or in short a pk or the name
+/// of a class.
 ///
 /// ```
 /// use miko_core::Target;
@@ -152,8 +152,8 @@ mod tests {
 
     #[test]
     fn a_condition_that_may_fail_when_it_is_evaluated_is_refused() {
-        let silent = json!({"any": [{"all": []}, {"path": [{"placeholder": "undefined"}, 1]}]});
-        assert_eq!(refused(silent).items()[0].details["placeholder"], "undefined");
+        let undefined = json!({"any": [{"all": []}, {"path": [{"placeholder": "undefined"}, 1]}]});
+        assert_eq!(refused(undefined).items()[0].details["placeholder"], "undefined");
         let defined = json!({"path": ["n", {"placeholder": "n"}], "placeholders": {"n": 1}});
         assert!(Target::from(defined).filter().is_ok());
     }

@@ -21,21 +21,21 @@ pub(crate) enum WriteTarget {
 const ORDER_KEYS: [&str; 3] = ["sort", "sorts", "limit"];
 
 impl WriteTarget {
-    /// Reads `pk` and `if_updated_at`, or `where` and what belongs to it. `of_one` are further keys that are
-    /// about one record.
-    pub(super) fn read(fields: &mut RequestKeys<'_>, of_one: &[&'static str]) -> Option<Self> {
+    /// Reads `pk` and `if_updated_at`, or `where` and the keys that are allowed with it. `single_record_keys`
+    /// are further keys of the action that `where` excludes.
+    pub(super) fn read(fields: &mut RequestKeys<'_>, single_record_keys: &[&'static str]) -> Option<Self> {
         let Some(conditions) = fields.take("where") else {
             let pk = fields.read_required("pk", readers::string);
             let if_updated_at = fields.read("if_updated_at", readers::exact_timestamp);
             return Some(Self::One { pk: pk?, if_updated_at });
         };
-        let of_one: Vec<&str> =
-            fields.present(&["pk", "if_updated_at"]).chain(fields.present(of_one)).collect();
-        if !of_one.is_empty() {
-            let message = format!("`{}` is about one record, and `where` about many", of_one.join("`, `"));
-            let present: Vec<&str> = of_one.iter().copied().chain(["where"]).collect();
+        let excluded: Vec<&str> =
+            fields.present(&["pk", "if_updated_at"]).chain(fields.present(single_record_keys)).collect();
+        if !excluded.is_empty() {
+            let message = format!("`{}` is about one record, and `where` about many", excluded.join("`, `"));
+            let present: Vec<&str> = excluded.iter().copied().chain(["where"]).collect();
             fields.faults.refuse(Place::Root.fault(message).with("fields", present));
-            for key in of_one {
+            for key in excluded {
                 fields.take(key);
             }
         }

@@ -18,11 +18,11 @@ struct Calls {
     bytes: Cell<usize>,
     /// The number of parked calls of each worker that has some.
     by_worker: RefCell<HashMap<usize, usize>>,
-    /// Where it is published which workers wait.
+    /// The status in which the server publishes which workers wait.
     shared_status: Option<Arc<SharedStatus>>,
 }
 
-/// The share of one parked call, until it is dropped.
+/// One parked call, as it is counted. Dropping it ends the count.
 pub(super) struct ParkedCount {
     calls: ParkedCalls,
     bytes: usize,

@@ -10,7 +10,7 @@ use crate::engine::store::Store;
 use crate::engine::store::hooks::CallbackThread;
 use crate::storage::Storage;
 
-/// Something to be done with the store.
+/// Work that needs the store.
 type Task<T> = Box<dyn FnOnce(&mut Store<T>) + Send>;
 
 /// A store, shared by threads and by the streams, uploads, imports and transactions that its engine has
@@ -55,15 +55,14 @@ impl<T: Storage> SharedStore<T> {
     /// `self-call` in a hook of this store, whose thread has the lock.
     pub(super) fn lock(&self) -> Result<MutexGuard<'_, Store<T>>> {
         if self.callback_thread.is_current() {
-            let message = "a hook, or what a commit has woken, has called the database inside of whose call \
-                           it runs, which would wait for itself: a hook reads by `db` of the save that it \
-                           is given";
+            let message = "a hook or a waker has called the database from inside a call on it, which would \
+                           wait for itself: a hook reads through the `db` of its save";
             return Err(Error::new(ErrorId::SELF_CALL, message));
         }
         Ok(self.lock_outside_of_hooks())
     }
 
-    /// As [`lock`](Self::lock), where no hook of this store runs in the thread. Otherwise it never returns.
+    /// As [`lock`](Self::lock), for threads that run no hook of this store. In one that does it never returns.
     pub(super) fn lock_outside_of_hooks(&self) -> MutexGuard<'_, Store<T>> {
         let store = self.store.lock().unwrap_or_else(|poisoned| {
             self.store.clear_poison();

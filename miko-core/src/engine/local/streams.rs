@@ -48,13 +48,13 @@ pub(super) struct FilePieces<T> {
     pk: String,
     next: Position,
     /// The largest piece, in bytes.
-    most: usize,
+    max: usize,
 }
 
 impl<T: Storage> FilePieces<T> {
-    /// Pieces of at most `most` bytes.
-    pub(super) fn of(store: &Arc<SharedStore<T>>, pk: String, most: usize) -> Self {
-        Self { store: Arc::clone(store), pk, next: Position::default(), most }
+    /// Pieces of at max `max` bytes.
+    pub(super) fn of(store: &Arc<SharedStore<T>>, pk: String, max: usize) -> Self {
+        Self { store: Arc::clone(store), pk, next: Position::default(), max }
     }
 }
 
@@ -65,7 +65,7 @@ impl<T: Storage> Iterator for FilePieces<T> {
         let piece = self
             .store
             .lock()
-            .and_then(|store| store.file_piece(&self.pk, self.next, self.most))
+            .and_then(|store| store.file_piece(&self.pk, self.next, self.max))
             .transpose()?;
         Some(piece.map(|(data, next)| {
             self.next = next;

@@ -34,7 +34,7 @@ impl Hooks {
 }
 
 /// The thread that runs a callback while it has the lock of a store: a hook, or the waker of a reader. Clones
-/// are of one store.
+/// belong to the same store.
 #[derive(Debug, Clone, Default)]
 pub(in crate::engine) struct CallbackThread(
     /// The key of the thread; 0 while no callback runs. A thread looks for its own key only, which no other
