@@ -238,7 +238,7 @@ impl UrlParameters {
         for parameter in text.split('&').filter(|parameter| !parameter.is_empty()) {
             let (name, value) = parameter.split_once('=').unwrap_or((parameter, ""));
             if seen.contains(&name) {
-                return Err(format!("`{name}` is parameters twice"));
+                return Err(format!("`{name}` is given twice"));
             }
             seen.push(name);
             let options = &mut parameters.options;

@@ -1,4 +1,4 @@
-//! The transaction of a block (`db.transaction(|tx| …)`), beside which other writes of its thread are refused.
+//! The transaction of a block (`db.transaction(|tx| …)`): other writes of its thread are refused.
 
 use std::cell::Cell;
 use std::rc::Rc;

@@ -220,7 +220,7 @@ mod tests {
 
     const LONG: Duration = Duration::from_secs(60);
 
-    /// Calls enter the first gate together with others. Calls of `both` also enter the second one, alone.
+    /// All calls enter the shared gate. Calls of `both` also enter the exclusive gate.
     #[derive(Clone, Default)]
     struct TwoGates {
         shared: Gate,
