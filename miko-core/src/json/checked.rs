@@ -23,7 +23,7 @@ const MAX_SAFE_FLOAT_DIGITS: usize = 15;
 #[derive(Debug, Default)]
 pub(crate) struct TextChecker {
     members: Vec<Member>,
-    /// The keys of the objects around the value that is read, and their lengths.
+    /// Where the keys of the open objects are in the text: those of an outer object first.
     keys: Vec<Range<usize>>,
 }
 
@@ -318,8 +318,8 @@ impl Scan<'_, '_> {
         (is_shortest || is_written_as(literal)).then_some(Kind::Float)
     }
 
-    /// Reads a fraction, if there is one. Whether it ends a number that is known to be in its shortest form,
-    /// which has `whole_digits` digits before the point.
+    /// Reads the fraction of a number with `whole_digits` digits before the point, if it has one. Returns whether
+    /// the number ends with it and is known to be in its shortest form.
     fn fraction(&mut self, whole_digits: usize) -> bool {
         let bytes = self.text.as_bytes();
         if bytes[self.at] != b'.' {
@@ -352,7 +352,7 @@ fn is_written_as(literal: &str) -> bool {
     from_text(literal).ok().and_then(written).is_some_and(|written| written == literal)
 }
 
-/// Whether a string is not written as it is.
+/// Whether the JSON text of a string has escapes.
 pub(crate) fn needs_escapes(string: &str) -> bool {
     plain_length(string.as_bytes()) < string.len()
 }

@@ -1,7 +1,7 @@
 //! Calls with JSON params, as other protocols make them. They are served like calls of the server's own
 //! socket: gates, deadlines, the hook of `Uds::around`, and the method that runs is published.
 //!
-//! A call waits at a gate, or for an answer that comes later, as a future: other calls run meanwhile.
+//! A call that waits, at a gate or for a later answer, is a pending future: other calls run meanwhile.
 
 use std::cell::{Cell, RefCell};
 use std::collections::HashSet;
@@ -78,8 +78,8 @@ pub struct JsonCall<'c> {
 pub struct JsonReply {
     /// The result as JSON text.
     pub result: Box<RawValue>,
-    /// How many options are around the nil that the result is, such as 1 for `Some(None)`: JSON has one
-    /// `null`. 0 for all that is not a nil.
+    /// For a result that is nil: how many `Some` are around it, such as 1 for `Some(None)`, since JSON writes all
+    /// of them as `null`. 0 for any other result.
     pub nil_level: u32,
 }
 
@@ -167,7 +167,7 @@ impl JsonConnection {
         }
     }
 
-    /// Begins to read a stream, which one caller may do, and once.
+    /// Begins to read a stream. Only one caller may, and only once.
     ///
     /// # Errors
     /// `session-gone` if there is no such stream; `conflict` if it is being read.
@@ -233,7 +233,7 @@ impl JsonConnection {
         let mut passes = Vec::new();
         let mut is_retry = false;
         let result = loop {
-            let attempt = Target { object: object.as_deref(), surface, limit, ends, is_retry };
+            let attempt = CallTarget { object: object.as_deref(), surface, limit, ends, is_retry };
             match self.attempt(&call, &attempt, &mut passes)? {
                 Attempted::Answered(result) => break result,
                 Attempted::Later(answer) => break self.wait_for_answer(answer, ends).await,
@@ -256,7 +256,7 @@ impl JsonConnection {
     fn attempt(
         &self,
         call: &JsonCall<'_>,
-        target: &Target<'_>,
+        target: &CallTarget<'_>,
         passes: &mut Vec<Pass>,
     ) -> Result<Attempted, DispatchError> {
         let calls = &*self.calls;
@@ -322,8 +322,8 @@ impl JsonConnection {
         mut answer: Box<dyn LaterAnswer>,
         ends: Instant,
     ) -> Result<JsonReply, DispatchError> {
-        let comes = poll_fn(|context| serving::run(|| answer.poll(context)));
-        if timeout_at(ends.into(), comes).await.is_err() {
+        let arrival = poll_fn(|context| serving::run(|| answer.poll(context)));
+        if timeout_at(ends.into(), arrival).await.is_err() {
             let message = "the answer did not come before the deadline of the call";
             return Err(Error::new(ErrorId::DEADLINE_EXCEEDED, message).into());
         }
@@ -357,7 +357,7 @@ impl Drop for JsonConnection {
 }
 
 /// The object on which a call is made, and the deadline of the call.
-struct Target<'t> {
+struct CallTarget<'t> {
     object: Option<&'t dyn ServedObject>,
     surface: &'static Surface,
     limit: Duration,

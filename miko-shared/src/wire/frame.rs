@@ -11,7 +11,7 @@ pub const HEADER_SIZE: usize = 4;
 /// The largest frame that the header can express, in bytes, without the header.
 pub const MAX_FRAME_SIZE: usize = u32::MAX as usize;
 
-/// The capacity that a buffer of frames to send keeps, in bytes.
+/// The capacity that a buffer of frames to send keeps after a larger one, in bytes.
 pub(crate) const KEPT_BUFFER: usize = 1 << 20;
 
 /// The minimum size of the buffer, in bytes. It grows beyond that only as bytes arrive, regardless of the

@@ -48,13 +48,13 @@ impl Column {
 
     /// The approximate number of bytes that it takes.
     pub(crate) fn size(&self) -> usize {
-        let own = match &self.values {
+        let values_size = match &self.values {
             Values::Coded(Dictionary { codes, distinct }) => {
                 codes.len() * size_of::<u32>() + distinct.len() * ENTRY_SIZE
             }
             Values::Plain(values) => values.len() * size_of::<PathValue>(),
         };
-        own + self.heap_size
+        values_size + self.heap_size
     }
 
     /// Adds the value of a record.
