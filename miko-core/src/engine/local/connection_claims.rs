@@ -23,7 +23,7 @@ struct Claims<T: Storage> {
     /// The number of claims at which the next cleanup runs.
     cleanup_at: usize,
     /// The claims that had ended at the last cleanup.
-    over: HashSet<String>,
+    ended_before: HashSet<String>,
 }
 
 /// A claim that is in force until it is dropped.
@@ -51,7 +51,7 @@ impl<T: Storage> Default for ConnectionClaims<T> {
         Self(Arc::new(Mutex::new(Claims {
             by_id: HashMap::new(),
             cleanup_at: FIRST_CLEANUP,
-            over: HashSet::new(),
+            ended_before: HashSet::new(),
         })))
     }
 }
@@ -64,31 +64,33 @@ impl<T: Storage> ConnectionClaims<T> {
 
     pub(super) fn add(&self, claims: Vec<ConnectedClaim<T>>, store: &SharedStore<T>) {
         let ids: Vec<String> = {
-            let mut own = self.lock();
-            own.by_id.extend(claims.into_iter().map(|claim| (claim.id.clone(), claim)));
-            if own.by_id.len() < own.cleanup_at {
+            let mut held = self.lock();
+            held.by_id.extend(claims.into_iter().map(|claim| (claim.id.clone(), claim)));
+            if held.by_id.len() < held.cleanup_at {
                 return;
             }
-            own.by_id.keys().cloned().collect()
+            held.by_id.keys().cloned().collect()
         };
         // The lock of the store is never taken while this one is held: another thread, whose group of calls
         // holds the store, may add claims here.
         // No hook runs here: hooks cannot claim.
         let over = store.lock_outside_of_hooks().claims_that_are_over(ids);
         let ended: Vec<_> = {
-            let mut own = self.lock();
+            let mut held = self.lock();
             let Some(over) = over else {
-                own.cleanup_at = own.by_id.len() + FIRST_CLEANUP;
+                held.cleanup_at = held.by_id.len() + FIRST_CLEANUP;
                 return;
             };
             // Only claims that had already ended at the last cleanup: the end of one may be undone with the
             // group of calls that has ended it.
-            let (ended, may_be_undone) = over.into_iter().partition::<Vec<_>, _>(|id| own.over.contains(id));
-            own.over = may_be_undone.into_iter().collect();
-            let ended = ended.iter().filter_map(|id| own.by_id.remove(id)).collect();
-            own.cleanup_at = FIRST_CLEANUP.max(2 * own.by_id.len());
+            let (ended, may_be_undone) =
+                over.into_iter().partition::<Vec<_>, _>(|id| held.ended_before.contains(id));
+            held.ended_before = may_be_undone.into_iter().collect();
+            let ended = ended.iter().filter_map(|id| held.by_id.remove(id)).collect();
+            held.cleanup_at = FIRST_CLEANUP.max(2 * held.by_id.len());
             ended
         };
+        // Dropped without the lock: each locks the store.
         drop(ended);
     }
 

@@ -28,11 +28,12 @@ pub(super) struct TextImport {
     checker: TextChecker,
 }
 
-/// More stacks than most worldlets have. Others are read as values.
+/// The most stacks that are remembered: more than most worldlets have. Records with further ones are imported
+/// as values.
 const MAX_STACKS: usize = 1000;
 
 impl TextImport {
-    /// The class of a stack, if it is the only one, and all there is in the stack.
+    /// The class of a stack that consists of one class, without other data.
     fn class_of(&mut self, stack: &str) -> Option<&str> {
         if !self.classes.contains_key(stack) {
             if self.classes.len() >= MAX_STACKS {
