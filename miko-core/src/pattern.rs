@@ -139,7 +139,7 @@ impl fmt::Display for Pattern {
 /// The patterns read so far in a request or a definition. Equal patterns count once.
 #[derive(Debug, Default)]
 pub(crate) struct PatternBudget {
-    /// The total estimated size in bytes, of refused patterns that of their texts.
+    /// The total estimated size in bytes. A refused pattern counts with the size of its text.
     total: u64,
     read: HashMap<String, Pattern>,
 }

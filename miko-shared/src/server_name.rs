@@ -93,14 +93,16 @@ impl WrittenName {
         let path = path_beside(database)?;
         let content = Content { socket: std::path::absolute(socket)?, token: token.to_hex() };
         let text = serde_json::to_vec(&content)?;
-        let mut new = path.clone().into_os_string();
+        let mut unfinished = path.clone().into_os_string();
         // Several servers that only read can hold the lock at once, so each writes a file of its own first.
-        new.push(format!(".{}.new", std::process::id()));
+        unfinished.push(format!(".{}.new", std::process::id()));
         // It may have been left by a process of the same id, which was killed before the rename.
-        let _ = fs::remove_file(&new);
-        let options = OpenOptions::new().write(true).create_new(true).mode(0o600).open(&new);
+        let _ = fs::remove_file(&unfinished);
+        let options = OpenOptions::new().write(true).create_new(true).mode(0o600).open(&unfinished);
         let written = options.and_then(|mut file| file.write_all(&text));
-        written.and_then(|()| fs::rename(&new, &path)).inspect_err(|_| drop(fs::remove_file(&new)))?;
+        written
+            .and_then(|()| fs::rename(&unfinished, &path))
+            .inspect_err(|_| drop(fs::remove_file(&unfinished)))?;
         Ok(Self { path, text })
     }
 }

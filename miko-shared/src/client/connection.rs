@@ -72,13 +72,13 @@ struct Unsent {
 
 /// The right to read, which one thread has at a time. Dropping it returns the read half to the inbox, also
 /// when a result type of the caller panics while it is deserialized.
-struct Leading<'c> {
+struct ReaderGuard<'c> {
     connection: &'c Connection,
     /// `None` only inside `drop`.
     reader: Option<Box<Reader>>,
 }
 
-impl Drop for Leading<'_> {
+impl Drop for ReaderGuard<'_> {
     fn drop(&mut self) {
         if let Some(reader) = self.reader.take() {
             self.connection.inbox().return_reader(reader);
@@ -178,8 +178,8 @@ impl Connection {
     ) -> Result<(), ConnectionFault> {
         let id = self.next_id.fetch_add(1, Ordering::Relaxed);
         let enclose = |out: &mut Vec<u8>| self.enclose(id, call, object, deadline, out);
-        let waited = match self.lead().map_err(ConnectionFault::Unsent)? {
-            Some(leading) => self.call_as_reader(leading, id, enclose, until, read)?,
+        let waited = match self.become_reader().map_err(ConnectionFault::Unsent)? {
+            Some(guard) => self.call_as_reader(guard, id, enclose, until, read)?,
             None => {
                 self.send(id, enclose, until)?;
                 self.wait_for_answer(id, until, read)
@@ -235,14 +235,14 @@ impl Connection {
     /// Does the work of [`call`](Self::call) in a thread that has the read half.
     fn call_as_reader(
         self: &Arc<Self>,
-        mut leading: Leading<'_>,
+        mut guard: ReaderGuard<'_>,
         id: u64,
         enclose: impl FnOnce(&mut Vec<u8>) -> Result<(), ConnectionFault>,
         until: Option<Instant>,
         read: ReadAnswer<'_>,
     ) -> Result<Waited, ConnectionFault> {
         // It is always there: see the field.
-        let Some(reader) = &mut leading.reader else { return Ok(Waited::TimedOut) };
+        let Some(reader) = &mut guard.reader else { return Ok(Waited::TimedOut) };
         reader.outgoing.clear();
         enclose(&mut reader.outgoing)?;
         let sending = self.try_send(&reader.outgoing).map_err(|error| self.lost_unsent(id, error))?;
@@ -250,14 +250,14 @@ impl Connection {
             // While this thread waits for room, another may become the reader and read the answer.
             let frame = std::mem::take(&mut reader.outgoing);
             self.inbox().expect(id);
-            drop(leading);
+            drop(guard);
             self.send_expected(id, &frame, sending, until)?;
             return Ok(self.wait_for_answer(id, until, read));
         }
         reader.outgoing.shrink_to(frame::KEPT_BUFFER);
-        let waited = self.read_until_answered(&mut leading, id, until, read);
+        let waited = self.read_until_answered(&mut guard, id, until, read);
         if matches!(waited, Waited::TimedOut) {
-            // The next reader may read the answer, and must then find it expected. `leading` is dropped
+            // The next reader may read the answer, and must then find it expected. `guard` is dropped
             // later.
             self.inbox().expect(id);
         }
@@ -393,10 +393,10 @@ impl Connection {
     fn wait_for_room(self: &Arc<Self>, until: Option<Instant>) -> Result<bool> {
         let soon = Instant::now() + ROOM_CHECK;
         let check = Some(until.map_or(soon, |until| until.min(soon)));
-        match self.lead()? {
-            Some(mut leading) => {
+        match self.become_reader()? {
+            Some(mut guard) => {
                 self.socket.wait(Event::Any, check)?;
-                if let Some(reader) = &mut leading.reader {
+                if let Some(reader) = &mut guard.reader {
                     let received = self.socket.receive(&mut reader.incoming);
                     self.deliver_all(reader).and(received)?;
                 }
@@ -457,8 +457,8 @@ impl Connection {
                 Step::Arrived(answer) => return Waited::Arrived(self.read_answer(&answer, read)),
                 Step::Fault(error) => return Waited::Arrived(Err(ConnectionFault::after_sent(error))),
                 Step::Read(reader) => {
-                    let mut leading = Leading { connection: self, reader: Some(reader) };
-                    let waited = self.read_until_answered(&mut leading, id, until, read);
+                    let mut guard = ReaderGuard { connection: self, reader: Some(reader) };
+                    let waited = self.read_until_answered(&mut guard, id, until, read);
                     if matches!(waited, Waited::Arrived(_)) {
                         self.inbox().forget(id);
                     }
@@ -495,9 +495,9 @@ impl Connection {
                 }
                 Step::Fault(error) => return Err(error),
                 Step::Read(reader) => {
-                    let mut leading = Leading { connection: self, reader: Some(reader) };
+                    let mut guard = ReaderGuard { connection: self, reader: Some(reader) };
                     refuse_where_it_cannot_wait(&self.address.path)?;
-                    return self.read_items(&mut leading, stream, until, frames).inspect_err(|error| {
+                    return self.read_items(&mut guard, stream, until, frames).inspect_err(|error| {
                         self.inbox().fail(error.clone());
                     });
                 }
@@ -518,24 +518,24 @@ impl Connection {
     /// have arrived by then in `frames`.
     fn read_items(
         self: &Arc<Self>,
-        leading: &mut Leading<'_>,
+        guard: &mut ReaderGuard<'_>,
         stream: u64,
         until: Option<Instant>,
         frames: &mut Vec<u8>,
     ) -> Result<bool> {
-        let mut own = |frame: &[u8]| {
+        let mut accept = |frame: &[u8]| {
             let is_own = is_extension(frame) && FromServer::stream_of(frame) == Some(stream);
             if is_own {
                 append_frame(frame, frames);
             }
             is_own
         };
-        if !self.read_until(leading, until, &mut own)? {
+        if !self.read_until(guard, until, &mut accept)? {
             return Ok(false);
         }
-        let Some(reader) = &mut leading.reader else { return Ok(true) };
+        let Some(reader) = &mut guard.reader else { return Ok(true) };
         while let Some(frame) = reader.incoming.next_frame(self.frame_limit)? {
-            if !own(frame) {
+            if !accept(frame) {
                 self.deliver(frame)?;
             }
         }
@@ -558,13 +558,13 @@ impl Connection {
     /// Reads, as the reader, until the answer to the call `id` has arrived.
     fn read_until_answered(
         self: &Arc<Self>,
-        leading: &mut Leading<'_>,
+        guard: &mut ReaderGuard<'_>,
         id: u64,
         until: Option<Instant>,
         read: ReadAnswer<'_>,
     ) -> Waited {
         let mut answered = None;
-        let mut own = |frame: &[u8]| match open_response(frame) {
+        let mut accept = |frame: &[u8]| match open_response(frame) {
             Some((answers, response)) if answers == id => {
                 answered = Some(self.receive(|| read(response)));
                 true
@@ -579,7 +579,7 @@ impl Connection {
                 _ => false,
             },
         };
-        match self.read_until(leading, until, &mut own) {
+        match self.read_until(guard, until, &mut accept) {
             Ok(false) => Waited::TimedOut,
             Ok(true) => Waited::Arrived(answered.unwrap_or(Ok(())).map_err(ConnectionFault::OfCall)),
             Err(error) => {
@@ -589,19 +589,19 @@ impl Connection {
         }
     }
 
-    /// Reads frames until `own` returns `true` for one, which it has then taken. Delivers the frames before
+    /// Reads frames until `accept` returns `true` for one, which it has then used. Delivers the frames before
     /// it to their threads; those after it stay in the buffer of the reader. Returns `false` if `until` has
     /// passed.
     fn read_until(
         self: &Arc<Self>,
-        leading: &mut Leading<'_>,
+        guard: &mut ReaderGuard<'_>,
         until: Option<Instant>,
-        own: &mut dyn FnMut(&[u8]) -> bool,
+        accept: &mut dyn FnMut(&[u8]) -> bool,
     ) -> Result<bool> {
-        let Some(reader) = &mut leading.reader else { return Ok(false) };
+        let Some(reader) = &mut guard.reader else { return Ok(false) };
         loop {
             while let Some(frame) = reader.incoming.next_frame(self.frame_limit)? {
-                if own(frame) {
+                if accept(frame) {
                     reader.incoming.shrink();
                     return Ok(true);
                 }
@@ -668,8 +668,8 @@ impl Connection {
             window.yield_cpu();
             match self.socket.receive(&mut reader.incoming) {
                 Ok(true) => break true,
-                // The call is parked until other clients have made theirs. Its wait is no measure for the
-                // next.
+                // The call is parked until other clients have made theirs, so its wait tells nothing about the
+                // next one.
                 Ok(false) if reader.spin.is_parked() => return false,
                 Ok(false) if window.is_open() => {}
                 _ => break false,
@@ -683,9 +683,9 @@ impl Connection {
     ///
     /// # Errors
     /// If the connection was lost.
-    fn lead(&self) -> Result<Option<Leading<'_>>> {
+    fn become_reader(&self) -> Result<Option<ReaderGuard<'_>>> {
         let reader = self.inbox().take_reader()?;
-        Ok(reader.map(|reader| Leading { connection: self, reader: Some(reader) }))
+        Ok(reader.map(|reader| ReaderGuard { connection: self, reader: Some(reader) }))
     }
 
     fn inbox(&self) -> MutexGuard<'_, Inbox<Box<Reader>, Thread>> {

@@ -77,7 +77,7 @@ impl ConnectionState {
         let answer_begin = self.outgoing.len();
         let last_handle = self.handles.last();
         let due = self.session.as_mut().and_then(|session| session.next_due());
-        let mut answering = ConnectionContext {
+        let mut connection = ConnectionContext {
             peer: &self.peer,
             arrived: self.arrived,
             outgoing: &mut self.outgoing,
@@ -97,12 +97,12 @@ impl ConnectionState {
                 Ok(None) => return None,
                 Ok(Some(frame)) => {
                     answering.locals = take_locals(&mut self.session);
-                    serve_frame(frame, context, &mut answering, &mut self.session)
+                    serve_frame(frame, context, &mut connection, &mut self.session)
                 }
                 Err(too_large) => Err(too_large),
             },
         };
-        let ConnectionContext { passes, locals, deadline, .. } = answering;
+        let ConnectionContext { passes, locals, deadline, .. } = connection;
         if !locals.is_empty() {
             self.session.get_or_insert_default().put_locals(locals);
         }

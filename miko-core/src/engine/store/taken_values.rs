@@ -31,7 +31,7 @@ impl<T: Storage> Store<T> {
             match entry {
                 IndexEntry::Unique { constraint, value, row } => {
                     let unique = (constraint, value);
-                    // It has no entry to remove if another record had the value all the time.
+                    // A record that was still waiting for the value has no entry to remove.
                     if !self.give_up_taken(&unique, row) {
                         kept.push(IndexEntry::Unique { constraint, value: unique.1.clone(), row });
                         freed.push(unique);
@@ -72,8 +72,8 @@ impl<T: Storage> Store<T> {
     /// Forgets that the record at `row` is to get a value. Returns whether it was to get it.
     fn give_up_taken(&mut self, unique: &UniqueValue, row: RowId) -> bool {
         let Some(waiting) = self.deferred.taken_values.get_mut(unique) else { return false };
-        let Some(at) = waiting.iter().position(|taken| taken.row == row) else { return false };
-        waiting.remove(at);
+        let Some(index) = waiting.iter().position(|taken| taken.row == row) else { return false };
+        waiting.remove(index);
         if waiting.is_empty() {
             self.deferred.taken_values.remove(unique);
         }
@@ -106,13 +106,13 @@ impl<T: Storage> Store<T> {
         for (id, request) in rows {
             let Some(row) = self.storage.row(id)? else { continue };
             let Some(state) = &row.state else { continue };
-            let mut of_record = FaultList::default();
+            let mut record_faults = FaultList::default();
             self.report_unique_violations(
                 Some(id),
                 (&map(&state.stack)?, &map(&state.bucket)?),
-                &mut of_record,
+                &mut record_faults,
             )?;
-            faults.append_with(of_record, |fault| {
+            faults.append_with(record_faults, |fault| {
                 with_request_index(fault.with("pk", row.pk.as_str()), request)
             });
         }

@@ -9,7 +9,7 @@ use foldhash::fast::RandomState;
 use crate::query::PathStep;
 use crate::storage::ids::RowId;
 
-/// Which records a table has: the records of this class and its subclasses; all records for `None`.
+/// The records that a table has: the records of this class and its subclasses; all records for `None`.
 pub(crate) type Scope = Option<String>;
 
 /// The steps down from the bucket.
