@@ -195,7 +195,7 @@ fn remove_if_stale(directory: &Path) {
     match File::open(&path) {
         // The lock is held until the directory is removed.
         Ok(lock) if lock.try_lock().is_ok() && is_at(&lock, &path) => {
-            info!(directory = %directory.display(), "removed what a killed share has left");
+            info!(directory = %directory.display(), "removed the directory of a killed share");
             remove(directory);
         }
         Ok(_) => {}

@@ -95,7 +95,7 @@ impl<T: Storage> Store<T> {
     /// Whether there may be something to read. Uncommitted writes of a group are ignored: their commit wakes
     /// the reader.
     pub(in crate::engine) fn has_unread(&self, watch: WatchId) -> bool {
-        self.watches.place(watch).is_some_and(|(_, unread)| unread != Unread::Nothing)
+        self.watches.progress(watch).is_some_and(|(_, unread)| unread != Unread::Nothing)
     }
 
     /// The next changes of a result: those of one commit, or of all commits since the last step if the select
@@ -107,7 +107,7 @@ impl<T: Storage> Store<T> {
         // Commits the writes of an open group, whose changes are published only then.
         self.transaction.settle(&mut self.storage)?;
         self.publish_commits();
-        while let Some((seen, unread)) = self.watches.place(watch.id) {
+        while let Some((seen, unread)) = self.watches.progress(watch.id) {
             let next = match unread {
                 Unread::Nothing => break,
                 Unread::Commits => self.subscriptions.commit_after(seen),

@@ -67,7 +67,7 @@ impl Watches {
     }
 
     /// The last commit that the result of a watch includes, and how much its reader has not read.
-    pub(super) fn place(&self, id: WatchId) -> Option<(CommitSeq, Unread)> {
+    pub(super) fn progress(&self, id: WatchId) -> Option<(CommitSeq, Unread)> {
         self.open.get(&id).map(|watcher| (watcher.seen, watcher.unread))
     }
 
@@ -106,9 +106,9 @@ impl Watcher {
             self.seen = commit;
             return self.signal.is_read();
         }
-        let is_told = self.unread != Unread::Nothing;
+        let was_notified = self.unread != Unread::Nothing;
         self.unread = self.unread.max(unread);
-        if is_told { self.signal.is_read() } else { self.signal.notify() }
+        if was_notified { self.signal.is_read() } else { self.signal.notify() }
     }
 
     /// Whether the select finds, or has found, a record that a commit has changed.

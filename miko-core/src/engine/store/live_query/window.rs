@@ -30,7 +30,7 @@ pub(super) struct Found {
 #[derive(Debug)]
 pub(super) struct Window {
     found: Vec<Arc<Found>>,
-    /// The last one of those that are known to be complete; `None` if all are known.
+    /// The record beyond which the window lacks records of the result; `None` if it has all of them.
     boundary: Option<Arc<Found>>,
     /// The approximate size in bytes.
     size: usize,
@@ -124,7 +124,7 @@ impl Window {
         }
     }
 
-    /// Whether a record comes after those that are known to be complete.
+    /// Whether a record is beyond the boundary.
     fn is_beyond(&self, found: &Found, select: &SelectRequest) -> bool {
         self.boundary.as_ref().is_some_and(|boundary| found.compare(boundary, select).is_gt())
     }
