@@ -41,7 +41,7 @@ impl<T: Storage> Store<T> {
         let mut records = Vec::new();
         let Some(class) = self.find_class_id(uns::CLASS)? else { return Ok(records) };
         for id in self.storage.members(class)? {
-            if let Some(StoredRecord { pk, bucket, .. }) = self.stored_record(id, self.last.get().commit)? {
+            if let Some(ParsedRecord { pk, bucket, .. }) = self.stored_record(id, self.last.get().commit)? {
                 records.push((pk, bucket));
             }
         }
@@ -126,14 +126,14 @@ impl<T: Storage> Store<T> {
             periods.retain(|period| period.until.is_none_or(|until| period.from < until));
             periods.sort_unstable();
             for pair in periods.windows(2) {
-                let [one, other] = pair else { continue };
+                let [earlier, later] = pair else { continue };
                 // `claim_name` reports two current definitions.
-                let both_are_current = one.until.is_none() && other.until.is_none();
-                if !both_are_current && one.until.is_none_or(|until| until > other.from) {
+                let both_are_current = earlier.until.is_none() && later.until.is_none();
+                if !both_are_current && earlier.until.is_none_or(|until| until > later.from) {
                     let message = format!("`{name}` has two definitions at the same time");
                     let item = ErrorItem::new(ErrorId::DUPLICATE_CLASS, message).with("class", name.as_str());
-                    let place = format!("/history{}", PointerToken(&other.instance_pk));
-                    faults.push(item.with("other", one.instance_pk.as_str()).with("pointer", place));
+                    let place = format!("/history{}", PointerToken(&later.instance_pk));
+                    faults.push(item.with("other", earlier.instance_pk.as_str()).with("pointer", place));
                 }
             }
         }
@@ -217,7 +217,7 @@ impl<T: Storage> Store<T> {
         catalog: &Catalog,
     ) -> Result<()> {
         for &id in members {
-            if let Some(StoredRecord { bucket, stack, .. }) = self.stored_record(id, up_to)? {
+            if let Some(ParsedRecord { bucket, stack, .. }) = self.stored_record(id, up_to)? {
                 let (mut derived, mut write) = (Derived::default(), WriteSet::default());
                 self.derive_values(id, (&stack, &bucket), catalog, &mut derived, &mut write)?;
                 write.change_entries(derived.entries, Vec::new());
@@ -231,7 +231,7 @@ impl<T: Storage> Store<T> {
     fn index_members(&mut self, members: &BTreeSet<RowId>, up_to: CommitSeq) -> Result<()> {
         let mut offenders = FaultList::default();
         for &id in members {
-            let Some(StoredRecord { pk, bucket, stack }) = self.stored_record(id, up_to)? else { continue };
+            let Some(ParsedRecord { pk, bucket, stack }) = self.stored_record(id, up_to)? else { continue };
             // The references of a stored record are checked only when it is written again.
             let (_, faults) = self.index_values(id, (&stack, &bucket))?;
             offenders.append_with(faults, |fault| fault.with("pk", pk.as_str()));
@@ -243,10 +243,10 @@ impl<T: Storage> Store<T> {
     }
 
     /// The record of a row, unless it was deleted, or written after the commit `up_to`.
-    fn stored_record(&self, id: RowId, up_to: CommitSeq) -> Result<Option<StoredRecord>> {
+    fn stored_record(&self, id: RowId, up_to: CommitSeq) -> Result<Option<ParsedRecord>> {
         let Some(row) = self.storage.row(id)?.filter(|row| row.commit <= up_to) else { return Ok(None) };
         let Some(State { bucket, stack, .. }) = row.state else { return Ok(None) };
-        Ok(Some(StoredRecord { pk: row.pk, bucket: map(&bucket)?, stack: map(&stack)? }))
+        Ok(Some(ParsedRecord { pk: row.pk, bucket: map(&bucket)?, stack: map(&stack)? }))
     }
 }
 
@@ -290,7 +290,7 @@ pub(super) fn catalog_of(buckets: &[Map<String, Value>]) -> Result<Catalog> {
 }
 
 /// A stored record, parsed.
-struct StoredRecord {
+struct ParsedRecord {
     pk: String,
     bucket: Map<String, Value>,
     stack: Map<String, Value>,

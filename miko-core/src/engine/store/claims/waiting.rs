@@ -31,7 +31,7 @@ struct WaitingClaim {
     select_text: String,
     until: Instant,
     gate: Gate,
-    /// `None` if the call was woken.
+    /// The pass that closes the gate; `None` if the call was woken.
     closed: Option<Pass>,
 }
 
@@ -75,12 +75,13 @@ impl WaitingClaims {
         }
     }
 
-    /// Removes a call. If it was woken and passes that on, wakes the next one with its select.
-    pub(super) fn remove(&mut self, id: WaitId, passes_on: bool) {
-        if let Some(at) = self.calls.iter().position(|call| call.id == id) {
-            let removed = self.calls.remove(at);
+    /// Removes a call. With `wakes_next`, a call that was woken and leaves without a record wakes the next one
+    /// with its select.
+    pub(super) fn remove(&mut self, id: WaitId, wakes_next: bool) {
+        if let Some(index) = self.calls.iter().position(|call| call.id == id) {
+            let removed = self.calls.remove(index);
             removed.gate.leave_in_call();
-            if passes_on && removed.closed.is_none() {
+            if wakes_next && removed.closed.is_none() {
                 self.wake_next(&removed.select_text);
             }
         }
