@@ -42,7 +42,7 @@ impl Peer {
 pub struct Next<'n>(&'n mut dyn FnMut() -> Result<Served>);
 
 impl Next<'_> {
-    /// Runs the call, and returns how it went.
+    /// Runs the call, and returns its outcome.
     ///
     /// # Errors
     /// If the method was not run, because its arguments cannot be read; or its answer cannot be sent.

@@ -344,9 +344,9 @@ impl<T: Storage> Sink for Import<'_, T> {
         let place = Place::Key(&classes, name);
         let mut faults = FaultList::default();
         let read = schema::read_one(name, definition, place, &mut faults);
-        let is_whole = faults.is_empty();
+        let has_no_fault = faults.is_empty();
         problems.refuse_all(faults, |fault| fault);
-        let Some((definition, bucket)) = read.filter(|_| is_whole) else { return Ok(()) };
+        let Some((definition, bucket)) = read.filter(|_| has_no_fault) else { return Ok(()) };
         if !self.class_keys.insert(definition.name.clone()) {
             problems.refuse(schema::defined_twice(&definition.name, &place));
             return Ok(());
@@ -500,7 +500,9 @@ impl<T: Storage> Import<'_, T> {
             faults.extend(misplaced_definition(platter.get("bucket").is_some(), nth > 0, &place));
         }
         let definition = Definition::read(bucket, Place::Key(place, "bucket"), &mut faults);
-        if let Some(Definition { name, .. }) = definition.as_ref().filter(|it| uns::is_built_in(&it.name)) {
+        if let Some(Definition { name, .. }) =
+            definition.as_ref().filter(|definition| uns::is_built_in(&definition.name))
+        {
             let message = format!("`{name}` is built in, and needs no definition");
             faults.push(place.with_pointer(
                 ErrorItem::new(ErrorId::DUPLICATE_CLASS, message).with("class", name.as_str()),
