@@ -33,7 +33,7 @@ pub(super) struct LoggedCommit {
     pub(super) size: usize,
 }
 
-/// The rows that a write with an own transaction has changed so far, for the log.
+/// The rows that a write in a transaction of its own has changed so far, for the log.
 #[derive(Debug, Default)]
 pub(super) struct ChangedRows {
     sets: Vec<WriteSet>,
@@ -141,7 +141,7 @@ fn merged(changes: Vec<RowChange<RowId, Row>>) -> Vec<RowChange<RowId, Row>> {
     let mut position: HashMap<RowId, usize> = HashMap::with_capacity(changes.len());
     for change in changes {
         match position.get(&change.key) {
-            Some(&at) => merged[at].after = change.after,
+            Some(&index) => merged[index].after = change.after,
             None => {
                 position.insert(change.key, merged.len());
                 merged.push(change);
