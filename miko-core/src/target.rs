@@ -11,8 +11,8 @@ use crate::q0::Condition;
 use crate::query::Filter;
 use crate::uns;
 
-/// The records whose changes a hook or a subscription is about: a condition of Q0, or in short a pk or the name
-/// of a class.
+/// The records whose changes a hook or a subscription is about: a condition of Q0, or in short a pk or the
+/// name of a class.
 ///
 /// ```
 /// use miko_core::Target;

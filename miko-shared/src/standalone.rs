@@ -25,8 +25,9 @@ use crate::server::{self, Activity, ProtocolSocket, ServeOptions, Service};
 use crate::server_name::{self, ServerName, WrittenName};
 use crate::token::Token;
 
-/// A server in this process. It stops at SIGTERM, SIGINT and SIGHUP; a signal that arrives between its creation
-/// and [`run`](Self::run) counts as well. See [`at_hangup`](Self::at_hangup) for another effect of SIGHUP.
+/// A server in this process. It stops at SIGTERM, SIGINT and SIGHUP; a signal that arrives between its
+/// creation and [`run`](Self::run) counts as well. See [`at_hangup`](Self::at_hangup) for another effect of
+/// SIGHUP.
 ///
 /// ```
 /// use miko_shared::StandaloneServer;
@@ -90,8 +91,8 @@ impl StandaloneServer {
     }
 
     /// Writes the address of this server to a file beside its database, by which other commands find it: see
-    /// [`ServerName`](crate::ServerName). The caller has the lock of the database, in this mode. Returns `None`
-    /// if the server has no socket.
+    /// [`ServerName`](crate::ServerName). The caller has the lock of the database, in this mode. Returns
+    /// `None` if the server has no socket.
     ///
     /// # Errors
     /// `conflict`, if the file names a running server already, which is possible only if both servers only

@@ -318,8 +318,8 @@ impl Scan<'_, '_> {
         (is_shortest || is_written_as(literal)).then_some(Kind::Float)
     }
 
-    /// Reads the fraction of a number with `whole_digits` digits before the point, if it has one. Returns whether
-    /// the number ends with it and is known to be in its shortest form.
+    /// Reads the fraction of a number with `whole_digits` digits before the point, if it has one. Returns
+    /// whether the number ends with it and is known to be in its shortest form.
     fn fraction(&mut self, whole_digits: usize) -> bool {
         let bytes = self.text.as_bytes();
         if bytes[self.at] != b'.' {

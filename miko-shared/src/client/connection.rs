@@ -668,8 +668,8 @@ impl Connection {
             window.yield_cpu();
             match self.socket.receive(&mut reader.incoming) {
                 Ok(true) => break true,
-                // The call is parked until other clients have made theirs, so its wait tells nothing about the
-                // next one.
+                // The call is parked until other clients have made theirs, so its wait tells nothing about
+                // the next one.
                 Ok(false) if reader.spin.is_parked() => return false,
                 Ok(false) if window.is_open() => {}
                 _ => break false,

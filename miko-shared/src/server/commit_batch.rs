@@ -275,7 +275,8 @@ mod tests {
                 "one" => call.run(one, |()| self.write(false)),
                 "both" => call.run(both, |()| self.write(true)),
                 _ => call.run(open, |()| {
-                    // In the thread of the server, so that all waiting calls are woken before one of them runs.
+                    // In the thread of the server, so that all waiting calls are woken before one of them
+                    // runs.
                     let closed = self.state.lock().unwrap().closed.take();
                     drop(closed);
                     Ok::<(), Error>(())

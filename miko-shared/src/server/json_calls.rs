@@ -78,8 +78,8 @@ pub struct JsonCall<'c> {
 pub struct JsonReply {
     /// The result as JSON text.
     pub result: Box<RawValue>,
-    /// For a result that is nil: how many `Some` are around it, such as 1 for `Some(None)`, since JSON writes all
-    /// of them as `null`. 0 for any other result.
+    /// For a result that is nil: how many `Some` are around it, such as 1 for `Some(None)`, since JSON writes
+    /// all of them as `null`. 0 for any other result.
     pub nil_level: u32,
 }
 

@@ -173,8 +173,8 @@ mod tests {
         samples
     }
 
-    /// Simulates a server that is never idle: it works or waits for a core. In the periods in which clients may
-    /// spin it waits for the fractions `waits` of the period, one after the other; otherwise for a tenth.
+    /// Simulates a server that is never idle: it works or waits for a core. In the periods in which clients
+    /// may spin it waits for the fractions `waits` of the period, one after the other; otherwise for a tenth.
     /// Returns the numbers of the periods after which clients may spin.
     fn spinning_periods(periods: u32, waits: &[f32]) -> Vec<u32> {
         let mut waits = waits.iter().cycle();

@@ -62,7 +62,8 @@ impl<T: Storage> SharedStore<T> {
         Ok(self.lock_outside_of_hooks())
     }
 
-    /// As [`lock`](Self::lock), for threads that run no hook of this store. In one that does it never returns.
+    /// As [`lock`](Self::lock), for threads that run no hook of this store. In one that does it never
+    /// returns.
     pub(super) fn lock_outside_of_hooks(&self) -> MutexGuard<'_, Store<T>> {
         let store = self.store.lock().unwrap_or_else(|poisoned| {
             self.store.clear_poison();

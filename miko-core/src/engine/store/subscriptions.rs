@@ -61,8 +61,8 @@ impl Subscriptions {
     /// The subscriptions of a storage. `keeps_numbers`: whether its commit numbers continue when it is opened
     /// again.
     pub(super) fn of(keeps_numbers: bool) -> Self {
-        // Where numbers begin anew, the numbers of this storage are larger than all from before it was opened,
-        // so none of those names a commit of it. This fails only beyond a million commits a second.
+        // Where numbers begin anew, the numbers of this storage are larger than all from before it was
+        // opened, so none of those names a commit of it. This fails only beyond a million commits a second.
         let seq_offset = if keeps_numbers { 0 } else { Timestamp::now().as_millis() << 10 };
         Self {
             limits: ChangeLimits::default(),
@@ -195,9 +195,9 @@ struct BuiltChanges<'c> {
     commit: &'c LoggedCommit,
     /// The number that its changes carry.
     seq: i64,
-    /// The four variants of each change, for subscribers that differ in two respects: whether the record stays
-    /// in their set or leaves it, and whether the change is the last one of the commit that they get. Empty
-    /// before the first one is built.
+    /// The four variants of each change, for subscribers that differ in two respects: whether the record
+    /// stays in their set or leaves it, and whether the change is the last one of the commit that they get.
+    /// Empty before the first one is built.
     variants: Vec<[Option<BuiltChange>; 4]>,
 }
 

@@ -1,7 +1,7 @@
 //! Reading the tables of `schema/sqlite.sql`, and the transactions: each operation is a prepared statement.
 //!
-//! Statements on the tables of records run through `on_records`, which first writes a postponed update; others
-//! run through `beside_records`.
+//! Statements on the tables of records run through `on_records`, which first writes a postponed update;
+//! others run through `beside_records`.
 
 use miko_rpc::Result;
 use rusqlite::{Row as SqlRow, params};

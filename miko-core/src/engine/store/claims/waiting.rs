@@ -75,8 +75,8 @@ impl WaitingClaims {
         }
     }
 
-    /// Removes a call. With `wakes_next`, a call that was woken and leaves without a record wakes the next one
-    /// with its select.
+    /// Removes a call. With `wakes_next`, a call that was woken and leaves without a record wakes the next
+    /// one with its select.
     pub(super) fn remove(&mut self, id: WaitId, wakes_next: bool) {
         if let Some(index) = self.calls.iter().position(|call| call.id == id) {
             let removed = self.calls.remove(index);
