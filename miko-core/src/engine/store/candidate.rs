@@ -11,7 +11,8 @@ use crate::storage::ids::RowId;
 use crate::storage::row::Row;
 use crate::timestamp::Timestamp;
 
-/// A record, and the classes as the select sees them.
+/// A record, its classes, and the class definitions with which the select evaluates it: those of the cutoff,
+/// if the select has one.
 pub(in crate::engine) struct Candidate<'c> {
     pub(in crate::engine) record: Record,
     /// The version, in a select of versions.

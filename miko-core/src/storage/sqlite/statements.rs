@@ -31,7 +31,7 @@ pub(super) struct Statements {
 
 impl Statements {
     /// The statements of a database. Updates may be postponed where writing them cannot fail: a failure would
-    /// be that of another call.
+    /// be reported to another call.
     pub(super) fn new(cache: StatementCache, may_postpone: bool) -> Self {
         Self { cache, may_postpone, last_updated: Cell::default(), postponed: RefCell::default() }
     }

@@ -150,7 +150,8 @@ impl Run {
             self.inserted.iter().filter(|pk| self.store.record(pk).unwrap().is_some()).cloned().collect();
         let pks = (0..call.rows).map(|row| format!("call {} row {row}", self.calls));
         let mut writes: Vec<Written> = pks.map(Written::Inserted).collect();
-        let updated = call.updates.iter().filter_map(|at| known.get(at.checked_rem(known.len())?).cloned());
+        let updated =
+            call.updates.iter().filter_map(|choice| known.get(choice.checked_rem(known.len())?).cloned());
         writes.extend(updated.map(Written::Updated));
         let number = self.calls;
         let done = catch_unwind(AssertUnwindSafe(|| {
@@ -406,11 +407,12 @@ fn creates_of_one_call_with_a_deferred_commit_that_fail_leave_nothing() {
     }
     create_many(&mut store, vec![voyager, json!({"name": "Sao Paulo"})]).unwrap();
     assert!(store.storage.in_transaction(), "the commit is deferred");
+    // The first create, and five calls of two creates each: calls that have failed count, too.
     assert!(matches!(store.transaction.scope, OpenScope::Deferred { writes: 11, .. }));
 }
 
 #[test]
-fn deferred_writes_are_committed_after_so_many() {
+fn deferred_writes_are_committed_when_they_reach_the_limit() {
     let mut store = fleet();
     for number in 0..=MIN_DEFERRED_LIMIT {
         create(&mut store, json!({"name": number.to_string()})).unwrap();
