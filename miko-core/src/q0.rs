@@ -589,7 +589,8 @@ fn action_on(name: &str, pk: impl Into<String>) -> Map<String, Value> {
     request
 }
 
-/// An action on the records that a select finds, with its order and limit.
+/// An action on the records that a select finds, with its order and limit. These actions have no offset: one
+/// of the select stays in `where`, in which the database refuses it.
 fn action_on_selected(name: &str, select: Select) -> Map<String, Value> {
     let mut request = action(name);
     let mut conditions = select.request;

@@ -77,7 +77,7 @@ fn a_definition_that_is_not_well_formed_is_refused_with_every_fault() {
 
 #[test]
 fn a_definition_that_no_value_satisfies_is_refused_with_the_contradictory_rule() {
-    let of = |field: Value| json!({"name": "a.b/c", "fields": {"f": field}});
+    let definition_of = |field: Value| json!({"name": "a.b/c", "fields": {"f": field}});
     let number = |rules: Value| {
         let mut field = json!({"class": "number"});
         field.as_object_mut().unwrap().extend(rules.as_object().unwrap().clone());
@@ -116,9 +116,9 @@ fn a_definition_that_no_value_satisfies_is_refused_with_the_contradictory_rule()
         ),
     ];
     for (field, rule) in refused {
-        let error = define(&db(), of(field.clone())).unwrap_err();
+        let error = define(&db(), definition_of(field.clone())).unwrap_err();
         assert_eq!(rules_broken(&error), [rule], "{field}: {error}");
-        let schema = json!({"classes": {"a.b/c": of(field.clone())}});
+        let schema = json!({"classes": {"a.b/c": definition_of(field.clone())}});
         let error = db().0.import_schema(schema).unwrap_err();
         assert_eq!(rules_broken(&error), [rule], "{field}: {error}");
     }
@@ -135,7 +135,7 @@ fn a_definition_that_no_value_satisfies_is_refused_with_the_contradictory_rule()
         json!({"class": "a.b/c", "default": {"f": 1}}),
     ];
     for field in accepted {
-        define(&db(), of(field.clone())).unwrap_or_else(|error| panic!("{field}: {error}"));
+        define(&db(), definition_of(field.clone())).unwrap_or_else(|error| panic!("{field}: {error}"));
     }
 }
 

@@ -16,7 +16,8 @@ pub(super) struct DeferredConstraints {
     pub(super) deleted: Vec<(String, Option<usize>)>,
     /// The pks of records that left a class, each with the index of the batch request that changed it.
     pub(super) reclassed: Vec<(String, Option<usize>)>,
-    /// Whether a record may get a unique value that another one has until the end of the write.
+    /// Whether a record may be written with a unique value that another one still has: whether the other one
+    /// has given it up is checked at the end of the write.
     pub(super) allows_taken_values: bool,
     /// The unique values that records are to get, and that others still have.
     pub(super) taken_values: HashMap<UniqueValue, Vec<TakenValue>>,
