@@ -283,16 +283,16 @@ fn a_select_with_history_returns_matching_versions_and_the_tombstones_after_them
 fn a_temporal_worldlet_is_exported_imported_and_exported_to_the_same_bytes() {
     for db in databases() {
         db.import_schema(json!({"classes": {"a.b/c": {"fields": {"n": {"unique": true}}}}})).unwrap();
-        let [one, two] = [1, 2].map(|n| db.create("a.b/c", &json!({"z": 0, "n": n})).unwrap());
-        db.update(&one, &json!({"n": 1, "f": 1.0, "more": u64::MAX})).unwrap();
-        db.q0(json!({"action": "update", "pk": one, "class": "x.y/z", "comment": [1]})).unwrap();
-        db.delete(&two).unwrap();
+        let [updated, deleted] = [1, 2].map(|n| db.create("a.b/c", &json!({"z": 0, "n": n})).unwrap());
+        db.update(&updated, &json!({"n": 1, "f": 1.0, "more": u64::MAX})).unwrap();
+        db.q0(json!({"action": "update", "pk": updated, "class": "x.y/z", "comment": [1]})).unwrap();
+        db.delete(&deleted).unwrap();
         let worldlet = exported(&*db);
         for copy in databases() {
             copy.read_worldlet(&mut worldlet.as_bytes(), false).unwrap();
             assert_eq!(exported(&*copy), worldlet);
-            assert_eq!(copy.history(&one).unwrap(), db.history(&one).unwrap());
-            assert_eq!(ids(&copy.update(&two, &json!({})).unwrap_err()), [ErrorId::RECORD_DELETED]);
+            assert_eq!(copy.history(&updated).unwrap(), db.history(&updated).unwrap());
+            assert_eq!(ids(&copy.update(&deleted, &json!({})).unwrap_err()), [ErrorId::RECORD_DELETED]);
             copy.create("a.b/c", &json!({"n": 2})).unwrap();
             assert_eq!(
                 ids(&copy.create("a.b/c", &json!({"n": 2})).unwrap_err()),

@@ -116,12 +116,12 @@ fn check(db: &(impl Mikobase + ?Sized), model: &Model) {
     let mut sorted = in_order.clone();
     sorted.sort_by_key(|(_, n)| *n);
     let of_value = |value: i64| in_order.iter().filter(|(_, n)| *n == value).cloned().collect::<Vec<_>>();
-    let (by_one, many): (Vec<_>, Vec<String>) = (0..RECORDS)
+    let (one_by_one, pks): (Vec<_>, Vec<String>) = (0..RECORDS)
         .map(|record| (db.record_by_pk(&pk(record)).unwrap().as_ref().map(n_of), pk(record)))
         .unzip();
     let expected: Vec<Option<i64>> = (0..RECORDS).map(|record| model.values.get(&record).copied()).collect();
-    assert_eq!(by_one, expected);
-    let at_once = db.records_by_pks(many).unwrap();
+    assert_eq!(one_by_one, expected);
+    let at_once = db.records_by_pks(pks).unwrap();
     assert_eq!(at_once.iter().map(|record| record.as_ref().map(n_of)).collect::<Vec<_>>(), expected);
     assert_eq!(pairs(&db.by_class(CLASS).unwrap()), in_order);
     let selects = [
