@@ -126,7 +126,7 @@ impl Q0Transactions {
                 around.extend(inside);
             }
         }
-        // Without the lock: they lock the store.
+        // Without the lock: dropping a transaction locks the store.
         drop(ended);
     }
 

@@ -98,6 +98,7 @@ mod tests {
     fn pks_ascend_and_are_of_version_7_with_a_clock_before_1970() {
         let mut pks = Pks::default();
         let mut last = String::new();
+        // The last one is the end of the year 9999.
         for millis in [i64::MIN, -1, 0, 1, 1, 0, 253_402_300_799_999] {
             let pk = pks.next(Timestamp::from_millis(millis));
             assert!(pk > last, "{pk} after {last}");
@@ -108,9 +109,9 @@ mod tests {
 
     #[test]
     fn two_stores_give_different_pks_in_the_same_millisecond() {
-        let (mut one, mut other) = (Pks::default(), Pks::default());
+        let (mut first, mut second) = (Pks::default(), Pks::default());
         let now = Timestamp::now();
-        let given: HashSet<String> = (0..1000).flat_map(|_| [one.next(now), other.next(now)]).collect();
+        let given: HashSet<String> = (0..1000).flat_map(|_| [first.next(now), second.next(now)]).collect();
         assert_eq!(given.len(), 2000);
     }
 }

@@ -80,7 +80,7 @@ impl<T: Storage> Store<T> {
         if let Some(before) = rejected.before {
             self.report_changed_joins(before, after, faults);
         }
-        // A write that lets unique values change hands checks them only at its end.
+        // A write in which unique values may move between records checks them only at its end.
         if !has_unique_violations && !self.deferred.allows_taken_values {
             self.report_unique_violations(rejected.row, after, faults)?;
         }
