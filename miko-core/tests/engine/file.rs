@@ -106,7 +106,11 @@ fn a_file_of_an_earlier_version_is_migrated() {
     let file = rusqlite::Connection::open(&path).unwrap();
     let indexes = "SELECT count(*) FROM sqlite_schema WHERE name GLOB '*_by_record'";
     assert_eq!(file.query_row(indexes, [], |row| row.get::<_, i64>(0)), Ok(0));
-    assert_eq!(file.pragma_query_value(None, "user_version", |row| row.get::<_, i64>(0)), Ok(6));
+    assert_eq!(
+        file.pragma_query_value(None, "user_version", |row| row.get::<_, i64>(0)),
+        Ok(6),
+        "the current one"
+    );
 }
 
 #[test]

@@ -75,7 +75,7 @@ impl JsonSchema {
         self.schemas.validate(document, self.index).is_ok()
     }
 
-    /// Says by line what is wrong, or nothing.
+    /// The faults of a document, over several lines; empty if it has none.
     pub(crate) fn faults(&self, document: &Value) -> String {
         self.schemas
             .validate(document, self.index)

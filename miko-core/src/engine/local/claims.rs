@@ -58,12 +58,13 @@ impl<T: Storage, V: View> LocalEngine<T, V> {
 
     /// Claims a record. If there is none, waits for one, as long as the request says.
     pub(super) fn claim_or_wait(&self, mut request: ClaimRequest) -> Result<Results> {
-        let waits_since_before = self.store.lock()?.wait_of_served_call();
-        let until = match waits_since_before {
+        let earlier_wait = self.store.lock()?.wait_of_served_call();
+        // A call that was parked and is made again goes on with its earlier wait.
+        let until = match earlier_wait {
             Some((_, until)) => until,
             None => Instant::now().checked_add(request.wait).unwrap_or_else(Instant::now),
         };
-        let id = waits_since_before.map(|(id, _)| id);
+        let id = earlier_wait.map(|(id, _)| id);
         let mut wait = Wait { store: &self.store, id, gate: None, is_parked: false, has_failed: false };
         loop {
             let gate = match self.try_claim(&mut request, &mut wait, until) {
@@ -107,7 +108,7 @@ impl<T: Storage, V: View> LocalEngine<T, V> {
             Some(id) => store.wait_again(id, (gate.clone(), closed)),
             None => wait.id = Some(store.wait_for_claim(request, until, (gate.clone(), closed))),
         }
-        // Under the lock: a call without one counts as abandoned.
+        // Before the store is unlocked: a waiting call whose gate nobody else holds counts as abandoned.
         wait.gate = Some(gate.clone());
         drop(store);
         // Nothing was changed, and transactions must not wait for this call.
