@@ -175,8 +175,8 @@ impl Class {
 }
 
 /// The key of a bucket under a constraint, equal to that of [`Class::key`] for the parsed bucket: the
-/// class has no references. The outer `None` if the bucket is to be read as a value; the inner one if a value of the key is
-/// null or absent.
+/// class has no references. The outer `None` if the bucket is to be read as a value; the inner one if a value
+/// of the key is null or absent.
 fn key_in_text(constraint: &Constraint, object: &CheckedObject<'_>) -> Option<Option<String>> {
     let mut key = IndexKey::new();
     for path in &constraint.fields {

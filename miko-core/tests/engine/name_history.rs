@@ -105,7 +105,7 @@ fn a_name_that_was_given_up_can_be_taken_by_another_definition() {
 #[test]
 fn an_import_that_fails_releases_no_name() {
     for db in empty(true) {
-        let version = |updated_at: &str, bucket: Value| json!({"identity": "p", "timestamp": updated_at, "bucket": bucket, "class": "puck.uno/class"});
+        let version = |time: &str, bucket: Value| json!({"identity": "p", "timestamp": time, "bucket": bucket, "class": "puck.uno/class"});
         let worldlet = json!({
             "properties": {"temporal": true}, "records": {"p": {}, "q": {}},
             "history": {
@@ -114,7 +114,8 @@ fn an_import_that_fails_releases_no_name() {
             },
         });
         let error = db.read_worldlet(&mut worldlet.to_string().as_bytes(), false).unwrap_err();
-        // The only fault: there is no version of `q`. Until it is found, the name `a.b/c` is released in 9000.
+        // The only fault: there is no version of `q`. The import has released the name `a.b/c`, in the year
+        // 9000, before it finds that.
         let pointers: Vec<&Value> = error.items().iter().map(|item| &item.details["pointer"]).collect();
         assert_eq!(pointers, ["/records/q"], "{error}");
         let pk = db.create("puck.uno/class", &json!({"name": "a.b/c"})).unwrap();

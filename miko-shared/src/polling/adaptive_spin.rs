@@ -57,8 +57,8 @@ impl AdaptiveSpin {
         // If the server is idle and there is no spare core, sharing its core is acceptable.
         if (busy || shared_status.has_cpu_for_server()) && shared_status.is_on_this_cpu() {
             self.collisions = (self.collisions + 1) % MIGRATE_EVERY;
-            // A client whose turn it is was woken on the core of the server, and no other client uses the other
-            // cores.
+            // A client whose turn it is was woken on the core of the server, and no other client uses the
+            // other cores.
             let moves = self.collisions == 1 || shared_status.clients_take_turns();
             // A system that forbids changing the affinity leaves the client where it is.
             let moved = moves && migrate().is_ok();
