@@ -134,7 +134,9 @@ fn run(db: &dyn Engine, side: usize, writes: &[Write]) {
         match step {
             Write::Create => drop(db.create("a.b/c", &json!({})).unwrap()),
             Write::Update(position, n) => {
-                drop(pk_at(position).map(|pk| db.update(pk, &json!({"n": n})).unwrap()))
+                if let Some(pk) = pk_at(position) {
+                    db.update(pk, &json!({"n": n})).unwrap();
+                }
             }
             Write::Delete(position) => drop(pk_at(position).map(|pk| db.delete(pk).unwrap())),
             Write::Version(pk, time, instance) => {
