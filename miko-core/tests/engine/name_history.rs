@@ -105,12 +105,15 @@ fn a_name_that_was_given_up_can_be_taken_by_another_definition() {
 #[test]
 fn an_import_that_fails_releases_no_name() {
     for db in empty(true) {
-        let version = |time: &str, bucket: Value| json!({"identity": "p", "timestamp": time, "bucket": bucket, "class": "puck.uno/class"});
+        let version = |time: &str, name: &str| {
+            let bucket = json!({"name": name});
+            json!({"identity": "p", "timestamp": time, "bucket": bucket, "class": "puck.uno/class"})
+        };
         let worldlet = json!({
             "properties": {"temporal": true}, "records": {"p": {}, "q": {}},
             "history": {
-                "v1": version("8000-01-01T00:00:00.000Z", json!({"name": "a.b/c"})),
-                "v2": version("9000-01-01T00:00:00.000Z", json!({"name": "a.b/d"})),
+                "v1": version("8000-01-01T00:00:00.000Z", "a.b/c"),
+                "v2": version("9000-01-01T00:00:00.000Z", "a.b/d"),
             },
         });
         let error = db.read_worldlet(&mut worldlet.to_string().as_bytes(), false).unwrap_err();

@@ -90,13 +90,13 @@ impl ConnectionState {
         let served = match due {
             Some(Retry { frame, arrived, passes }) => {
                 let locals = take_locals(&mut self.session);
-                answering = ConnectionContext { arrived, passes, locals, is_retry: true, ..answering };
-                serve_frame(&frame, context, &mut answering, &mut self.session)
+                connection = ConnectionContext { arrived, passes, locals, is_retry: true, ..connection };
+                serve_frame(&frame, context, &mut connection, &mut self.session)
             }
             None => match self.incoming.next_frame(context.limits.frame_size) {
                 Ok(None) => return None,
                 Ok(Some(frame)) => {
-                    answering.locals = take_locals(&mut self.session);
+                    connection.locals = take_locals(&mut self.session);
                     serve_frame(frame, context, &mut connection, &mut self.session)
                 }
                 Err(too_large) => Err(too_large),
