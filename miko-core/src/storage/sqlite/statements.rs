@@ -78,3 +78,49 @@ impl Statements {
         self.cache.execute(UPDATE, values).map(drop)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::storage::Storage;
+    use crate::storage::ids::CommitSeq;
+    use crate::storage::row::State;
+    use crate::storage::sqlite::Sqlite;
+    use crate::storage::write_set::{RowChange, WriteSet};
+
+    fn row(number: i64) -> Row {
+        let state = State { bucket: format!("{{\"n\":{number}}}"), stack: "{}".to_owned(), extras: None };
+        Row {
+            pk: "p".to_owned(),
+            state: Some(state),
+            created_at: Timestamp::FIRST,
+            updated_at: Timestamp::FIRST,
+            commit: CommitSeq(number),
+            instance_pk: None,
+        }
+    }
+
+    fn apply(storage: &mut Sqlite, change: RowChange<RowId, Row>) {
+        storage.apply(&WriteSet { rows: vec![change], ..WriteSet::default() }).unwrap();
+    }
+
+    #[test]
+    fn a_postponed_update_is_lost_with_its_transaction_also_if_sqlite_ends_that_by_itself() {
+        for ends_by_itself in [false, true] {
+            let mut storage = Sqlite::in_memory(false).unwrap();
+            storage.begin().unwrap();
+            apply(&mut storage, RowChange::insert(RowId(1), row(0)));
+            storage.commit().unwrap();
+            storage.begin().unwrap();
+            (0..3).for_each(|n| apply(&mut storage, RowChange::replace(RowId(1), row(n), row(n + 1))));
+            assert!(storage.statements.postponed.borrow().is_some());
+            if ends_by_itself {
+                storage.statements.beside_records().execute_batch("ROLLBACK").unwrap();
+            }
+            storage.roll_back();
+            storage.begin().unwrap();
+            storage.commit().unwrap();
+            assert_eq!(storage.row(RowId(1)).unwrap(), Some(row(0)));
+        }
+    }
+}

@@ -14,7 +14,7 @@ use crate::engine::store::Store;
 use crate::mode::Mode;
 use crate::query;
 use crate::record::Record;
-use crate::response::Results;
+use crate::response::{Response, Results};
 use crate::storage::ids::{CommitSeq, RowId};
 use crate::storage::naive::{InjectedFailure, NaiveStorage};
 use crate::storage::row::State;
@@ -421,6 +421,25 @@ fn deferred_writes_are_committed_when_they_reach_the_limit() {
 }
 
 #[test]
+fn a_deferred_write_counts_once_more_for_each_page_of_its_records() {
+    let mut store = fleet();
+    let pk = Response::from(create(&mut store, json!({"name": "x".repeat(3 * PAGE_SIZE)})).unwrap());
+    let pk = pk.into_pk().unwrap();
+    let mut counted = || match store.transaction.scope {
+        OpenScope::Deferred { writes, .. } => {
+            let edits = json!([{"path": ["type"], "set": writes.to_string()}]);
+            let edit = json!({"action": "edit", "pk": pk, "edits": edits});
+            store.run(query::parse(edit).unwrap().0).unwrap();
+            writes
+        }
+        _ => panic!("the writes of one record are deferred"),
+    };
+    let counts = [(); 3].map(|()| counted());
+    // The pages of a record before and after an edit of it.
+    assert_eq!([counts[1] - counts[0], counts[2] - counts[1]], [1 + 2 * 3; 2]);
+}
+
+#[test]
 fn a_write_to_a_full_store_fails_and_changes_nothing() {
     let mut store = fleet();
     store.storage.limit_pages(2);
@@ -456,4 +475,28 @@ fn the_first_write_of_a_transaction_begins_one_in_storage_also_after_a_loss() {
     assert_ne!(store.storage.counts(), written);
     assert_ne!(store.last.get(), before);
     create(&mut store, json!({"name": "Defiant"})).unwrap();
+}
+
+#[test]
+fn records_that_a_transaction_has_changed_are_cached_if_it_is_committed_and_not_if_its_commit_fails() {
+    let mut run = Run::new(false);
+    let written =
+        Call { sharing: CommitSharing::Groupable, rows: 1, updates: Vec::new(), end: CallEnd::Answer };
+    run.call(&written).unwrap();
+    let pk = run.inserted[0].clone();
+    let id = run.store.add_transaction(None).unwrap();
+    for (number, fails) in [(1, false), (2, true), (3, false)] {
+        let before = run.store.record(&pk).unwrap();
+        let turn = Gate::new().enter(GateMode::Exclusive, Duration::ZERO).unwrap();
+        run.store.open_transaction(id, turn).unwrap();
+        for step in 0..2 {
+            let sharing = CommitSharing::Groupable;
+            run.store.write(sharing, |store| update(store, &pk, 10 * number + step)).unwrap();
+        }
+        run.store.storage.commit_failures = [fails].into();
+        assert_eq!(run.store.commit_transaction(id).is_err(), fails);
+        assert_eq!(run.store.record_cache.get(&pk, |_| ()).is_some(), !fails);
+        run.check_reads();
+        assert_eq!(run.store.record(&pk).unwrap() == before, fails);
+    }
 }
