@@ -267,9 +267,7 @@ impl Transaction {
                 return Ok(());
             }
         }
-        if let OpenScope::Deferred { writes, .. } = &mut self.scope {
-            *writes = writes.saturating_add(filled_pages(&sets));
-        }
+        self.count_pages(&sets);
         // A deferred write counts as committed: it is answered now, and never rolled back afterwards.
         if shares_transaction {
             self.commits.push(last, &mut sets, 0);
@@ -294,12 +292,21 @@ impl Transaction {
         }
     }
 
+    /// Counts a write once more for each page that its records fill, if its commit is deferred.
+    fn count_pages(&mut self, sets: &[WriteSet]) {
+        if let OpenScope::Deferred { writes, .. } = &mut self.scope {
+            *writes = writes.saturating_add(filled_pages(sets));
+        }
+    }
+
     /// Undoes the running write, which has failed or panicked.
     pub(super) fn undo(&mut self, storage: &mut impl Storage) {
         let Some(Write { shares_transaction, sets, .. }) = self.write.take() else { return };
         if !shares_transaction {
             return storage.roll_back();
         }
+        // Until the commit, storage keeps what undoes the write and its inverse.
+        self.count_pages(&sets);
         if storage.in_transaction() && revert(sets, storage).is_ok() {
             return;
         }

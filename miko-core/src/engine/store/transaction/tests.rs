@@ -421,22 +421,24 @@ fn deferred_writes_are_committed_when_they_reach_the_limit() {
 }
 
 #[test]
-fn a_deferred_write_counts_once_more_for_each_page_of_its_records() {
+fn a_deferred_write_counts_once_more_for_each_page_of_its_records_also_if_it_fails() {
     let mut store = fleet();
-    let pk = Response::from(create(&mut store, json!({"name": "x".repeat(3 * PAGE_SIZE)})).unwrap());
-    let pk = pk.into_pk().unwrap();
-    let mut counted = || match store.transaction.scope {
-        OpenScope::Deferred { writes, .. } => {
-            let edits = json!([{"path": ["type"], "set": writes.to_string()}]);
-            let edit = json!({"action": "edit", "pk": pk, "edits": edits});
-            store.run(query::parse(edit).unwrap().0).unwrap();
-            writes
-        }
+    let created = create(&mut store, json!({"name": "x".repeat(3 * PAGE_SIZE)})).unwrap();
+    let pk = Response::from(created).into_pk().unwrap();
+    let counted = |store: &Store<Sqlite>| match store.transaction.scope {
+        OpenScope::Deferred { writes, .. } => writes,
         _ => panic!("the writes of one record are deferred"),
     };
-    let counts = [(); 3].map(|()| counted());
-    // The pages of a record before and after an edit of it.
-    assert_eq!([counts[1] - counts[0], counts[2] - counts[1]], [1 + 2 * 3; 2]);
+    for (field, value, is_valid) in
+        [("type", "a", true), ("home", "no record has this pk", false), ("type", "b", true)]
+    {
+        let before = counted(&store);
+        let edits = json!([{"path": [field], "set": value}]);
+        let edit = query::parse(json!({"action": "edit", "pk": pk, "edits": edits})).unwrap().0;
+        assert_eq!(store.run(edit).is_ok(), is_valid);
+        // The pages of the record before and after the edit.
+        assert_eq!(counted(&store) - before, 1 + 2 * 3, "{field}");
+    }
 }
 
 #[test]
