@@ -250,9 +250,10 @@ impl<T: Storage> Store<T> {
         let last = self.last.get();
         for set in user.log() {
             self.columns.note(set, last.row);
-            self.record_cache.stage(&set.rows);
             self.claims.offer_rows(&set.rows, &self.catalog);
         }
+        // Nothing between here and the commit can panic and leave them staged.
+        user.log().iter().for_each(|set| self.record_cache.stage(&set.rows));
         let committed = self.transaction.commit_user(last.commit, &mut self.storage);
         match &committed {
             Ok(()) => self.record_cache.publish(),
