@@ -28,7 +28,7 @@ pub use miko_rpc::json::{
     BYTE_ORDER_MARK, MAX_DEPTH, from_text, nests_deeper_than, parse, too_deep, type_name,
 };
 pub(crate) use miko_rpc::json::{
-    drop_iteratively, is_multiple, object_from_text, plain, reader, to_text, too_deep_value,
+    drop_iteratively, is_multiple, object_from_text, plain, reader, serialize_text, to_text, too_deep_value,
 };
 pub use object::Object;
 pub(crate) use object::serialize_raw;

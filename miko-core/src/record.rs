@@ -70,10 +70,10 @@ impl Record {
 
 /// The JSON form of a record: the extras are members beside the bucket.
 #[derive(Serialize, Deserialize)]
-struct RecordJson {
-    pk: String,
-    bucket: Object,
-    stack: Object,
+struct RecordJson<Pk, Text> {
+    pk: Pk,
+    bucket: Text,
+    stack: Text,
     #[serde(
         default,
         deserialize_with = "null_as_present",
@@ -118,10 +118,8 @@ pub(crate) type Extras = [Option<Box<RawValue>>; 5];
 
 /// Splits extras into the values of [`EXTRA_KEYS`].
 pub(crate) fn split_extras(extras: Option<&Object>) -> Result<Extras> {
-    let mut values: std::collections::HashMap<String, Box<RawValue>> = match extras {
-        Some(extras) => extras.parse()?,
-        None => Default::default(),
-    };
+    let Some(extras) = extras else { return Ok(Extras::default()) };
+    let mut values: std::collections::HashMap<String, Box<RawValue>> = extras.parse()?;
     Ok(EXTRA_KEYS.map(|key| values.remove(key)))
 }
 
@@ -171,9 +169,9 @@ impl Serialize for Record {
         let [custom_classes, vibecode, comment, misc, corporate] =
             split_extras(self.extras.as_ref()).map_err(serde::ser::Error::custom)?;
         RecordJson {
-            pk: self.pk.clone(),
-            bucket: self.bucket.clone(),
-            stack: self.stack.clone(),
+            pk: self.pk.as_str(),
+            bucket: &self.bucket,
+            stack: &self.stack,
             custom_classes,
             vibecode,
             comment,
@@ -199,7 +197,7 @@ impl<'de> Deserialize<'de> for Record {
                 updated_at: Timestamp::from_millis(wire.updated_at),
             });
         }
-        let json = RecordJson::deserialize(deserializer)?;
+        let json = RecordJson::<String, Object>::deserialize(deserializer)?;
         let values = [json.custom_classes, json.vibecode, json.comment, json.misc, json.corporate];
         Ok(Self {
             pk: json.pk,

@@ -7,6 +7,7 @@ mod numbers;
 pub mod plain;
 pub mod reader;
 mod representable;
+mod writer;
 
 use std::cell::RefCell;
 
@@ -18,6 +19,7 @@ use crate::memory;
 
 pub use numbers::is_multiple;
 pub use reader::{from_text, object_from_text};
+pub use writer::serialize_text;
 
 /// The name of the newtype as which a handle is serialized. A serializer that only looks at a value stops at
 /// it: serializing the inside gives the handle away.
@@ -83,8 +85,7 @@ pub fn parse(text: &str) -> Result<Value> {
 /// # Errors
 /// Those of the type; also for NaN, infinity and integers beyond 64 bits, which JSON lacks.
 pub fn to_text(value: &(impl Serialize + ?Sized)) -> serde_json::Result<String> {
-    representable::check(value)?;
-    serde_json::to_string(value)
+    writer::to_text(value)
 }
 
 /// Whether arrays and objects in `value` nest deeper than [`MAX_DEPTH`].

@@ -2,6 +2,7 @@
 
 use std::borrow::Borrow;
 use std::fmt;
+use std::hash::{Hash, Hasher};
 use std::ops::Deref;
 use std::sync::Arc;
 
@@ -12,7 +13,7 @@ use serde_json::value::RawValue;
 use serde_json::{Map, Value};
 
 use super::writer::text_of;
-use super::{plain, reader};
+use super::{plain, reader, serialize_text};
 
 /// A JSON object stored as its text, so that passing it on requires no parsing. A clone shares the text.
 ///
@@ -27,31 +28,54 @@ use super::{plain, reader};
 /// assert_eq!(bucket.get("age")?, Some(json!(35)));
 /// # Ok::<(), miko_core::Error>(())
 /// ```
-#[derive(Clone, PartialEq, Eq, Hash)]
-pub struct Object(Arc<str>);
+#[derive(Clone)]
+pub struct Object {
+    text: Arc<str>,
+    /// Whether the text is surely that of an object: what other processes send is not.
+    is_checked: bool,
+}
+
+impl PartialEq for Object {
+    fn eq(&self, other: &Self) -> bool {
+        self.text == other.text
+    }
+}
+
+impl Eq for Object {}
+
+impl Hash for Object {
+    fn hash<H: Hasher>(&self, state: &mut H) {
+        self.text.hash(state);
+    }
+}
 
 /// As its text, so that a set of objects finds one by its text.
 impl Borrow<str> for Object {
     fn borrow(&self) -> &str {
-        &self.0
+        &self.text
     }
 }
 
 impl Object {
+    /// Wraps the text of an object that was checked when it was stored.
+    pub(crate) fn from_stored_text(text: impl Into<Arc<str>>) -> Self {
+        Self { text: text.into(), is_checked: true }
+    }
+
     /// Wraps text without checking that it is a JSON object. [`to_map`](Self::to_map) reports it if it is
     /// not.
     pub(crate) fn from_text_unchecked(text: impl Into<Arc<str>>) -> Self {
-        Self(text.into())
+        Self { text: text.into(), is_checked: false }
     }
 
     /// The JSON text, as it was stored or received.
     pub fn as_str(&self) -> &str {
-        &self.0
+        &self.text
     }
 
     /// A copy of the text.
     pub fn into_string(self) -> String {
-        self.0.as_ref().to_owned()
+        self.text.as_ref().to_owned()
     }
 
     /// Parses the object as a map with the keys in their stored order.
@@ -59,7 +83,7 @@ impl Object {
     /// # Errors
     /// `internal`, if a server sent text that is not a JSON object.
     pub fn to_map(&self) -> Result<Map<String, Value>> {
-        reader::object_from_text(&self.0).map_err(|fault| {
+        reader::object_from_text(&self.text).map_err(|fault| {
             Error::caused_by(ErrorId::INTERNAL, "the server sent an object that is not JSON", fault)
         })
     }
@@ -81,11 +105,11 @@ impl Object {
     /// # Errors
     /// `invalid_request`, if the object does not have the shape of `T`; the message names the field.
     pub fn parse<T: DeserializeOwned>(&self) -> Result<T> {
-        let parsed = if plain::may_hold_reserved_key(&self.0) {
-            let mut deserializer = serde_json::Deserializer::from_str(&self.0);
+        let parsed = if plain::may_hold_reserved_key(&self.text) {
+            let mut deserializer = serde_json::Deserializer::from_str(&self.text);
             plain::read(&mut deserializer)
         } else {
-            serde_json::from_str(&self.0)
+            serde_json::from_str(&self.text)
         };
         parsed.map_err(|fault| {
             Error::caused_by(ErrorId::INVALID_REQUEST, "the object does not fit the type asked for", fault)
@@ -96,29 +120,36 @@ impl Object {
 
 impl From<&Map<String, Value>> for Object {
     fn from(map: &Map<String, Value>) -> Self {
-        Self(text_of(map).into())
+        Self::from_stored_text(text_of(map))
     }
 }
 
 impl fmt::Debug for Object {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&self.0)
+        f.write_str(&self.text)
     }
 }
 
 impl fmt::Display for Object {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&self.0)
+        f.write_str(&self.text)
     }
 }
 
 impl Serialize for Object {
     fn serialize<S: Serializer>(&self, serializer: S) -> std::result::Result<S::Ok, S::Error> {
         if serializer.is_human_readable() {
-            let raw: &RawValue = serde_json::from_str(&self.0).map_err(serde::ser::Error::custom)?;
-            serialize_raw(&Some(raw), serializer)
+            let checked = |serializer| {
+                let raw: &RawValue = serde_json::from_str(&self.text).map_err(serde::ser::Error::custom)?;
+                serialize_raw(&Some(raw), serializer)
+            };
+            if self.is_checked {
+                serialize_text(&self.text, serializer, checked)
+            } else {
+                checked(serializer)
+            }
         } else {
-            serializer.serialize_str(&self.0)
+            serializer.serialize_str(&self.text)
         }
     }
 }
@@ -147,7 +178,8 @@ impl<'de> Deserialize<'de> for Object {
         let text = Box::<RawValue>::deserialize(deserializer)?;
         let text = text.get();
         if text.starts_with('{') {
-            Ok(Self(text.into()))
+            // Where serde buffers an object, a reserved key may have given the text unchecked.
+            Ok(Self::from_text_unchecked(text))
         } else {
             Err(D::Error::custom("expected a JSON object"))
         }
@@ -165,6 +197,35 @@ impl Visitor<'_> for TextVisitor {
     }
 
     fn visit_str<E>(self, text: &str) -> std::result::Result<Object, E> {
-        Ok(Object(text.into()))
+        Ok(Object::from_text_unchecked(text))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+    use crate::json::to_text;
+
+    #[test]
+    fn the_text_of_an_object_is_written_as_it_was_stored() {
+        let text = r#"{"n":1.50,"$serde_json::private::RawValue":"2","none":null}"#;
+        for object in [Object::from_stored_text(text), Object::from_text_unchecked(text)] {
+            let value = reader::from_text(text).unwrap();
+            assert_eq!(reader::from_text(&to_text(&object).unwrap()).unwrap(), value);
+            assert_eq!(serde_json::to_value(&object).unwrap(), value);
+        }
+        assert_eq!(to_text(&Object::from_stored_text(text)).unwrap(), text);
+        assert_eq!(to_text(&[Object::from(json!({"a": []}).as_object().unwrap())]).unwrap(), r#"[{"a":[]}]"#);
+    }
+
+    #[test]
+    fn text_of_another_process_is_not_written_unless_it_is_one_object() {
+        for text in [r#"{},"pk":{}"#, "{", "nonsense"] {
+            let bytes = rmp_serde::to_vec(text).unwrap();
+            let object: Object = rmp_serde::from_slice(&bytes).unwrap();
+            assert!(to_text(&[object]).is_err(), "{text}");
+        }
     }
 }

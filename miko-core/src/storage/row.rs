@@ -65,9 +65,9 @@ impl StoredRecord {
         let State { bucket, stack, extras } = row.state?;
         Some(Self {
             id,
-            bucket: Object::from_text_unchecked(bucket),
-            stack: Object::from_text_unchecked(stack),
-            extras: extras.map(Object::from_text_unchecked),
+            bucket: Object::from_stored_text(bucket),
+            stack: Object::from_stored_text(stack),
+            extras: extras.map(Object::from_stored_text),
             created_at: row.created_at,
             updated_at: row.updated_at,
             commit: row.commit,
@@ -142,9 +142,9 @@ impl RecordRef<'_> {
     pub(crate) fn with_stack(self, shared: Option<Object>) -> Record {
         Record {
             pk: self.pk.to_owned(),
-            bucket: Object::from_text_unchecked(self.bucket),
-            stack: shared.unwrap_or_else(|| Object::from_text_unchecked(self.stack)),
-            extras: self.extras.map(Object::from_text_unchecked),
+            bucket: Object::from_stored_text(self.bucket),
+            stack: shared.unwrap_or_else(|| Object::from_stored_text(self.stack)),
+            extras: self.extras.map(Object::from_stored_text),
             created_at: self.created_at,
             updated_at: self.updated_at,
         }

@@ -18,8 +18,9 @@ pub(super) fn check(value: &(impl Serialize + ?Sized)) -> Result<(), serde_json:
     value.serialize(RepresentableCheck)
 }
 
+/// The serializer of [`check`].
 #[derive(Clone, Copy)]
-struct RepresentableCheck;
+pub(super) struct RepresentableCheck;
 
 type CheckResult = Result<(), serde_json::Error>;
 

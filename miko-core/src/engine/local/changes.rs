@@ -71,5 +71,5 @@ fn synced(seq: i64) -> (u64, Change) {
 }
 
 fn no_fields() -> Object {
-    Object::from_text_unchecked("{}")
+    Object::from_stored_text("{}")
 }

@@ -195,7 +195,7 @@ fn changed_fields(before: Option<&str>, after: Option<&str>) -> Object {
         }
     }
     fields.0.push('}');
-    Object::from_text_unchecked(fields.0)
+    Object::from_stored_text(fields.0)
 }
 
 /// The text of an object of fields.

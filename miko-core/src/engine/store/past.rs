@@ -180,7 +180,7 @@ impl<T: Storage> Store<T> {
 
 impl From<Row> for Version {
     fn from(row: Row) -> Self {
-        let object = crate::json::Object::from_text_unchecked;
+        let object = crate::json::Object::from_stored_text;
         let (bucket, stack, extras) = match row.state {
             Some(state) => (Some(state.bucket), Some(state.stack), state.extras),
             None => (None, None, None),

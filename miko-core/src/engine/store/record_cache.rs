@@ -214,13 +214,13 @@ impl Content {
     fn stored_record(&mut self, id: RowId, row: &Row, state: &State) -> StoredRecord {
         let stack = match self.stacks.get(state.stack.as_str()) {
             Some(shared) => shared.clone(),
-            None => self.shared_stack(Object::from_text_unchecked(state.stack.as_str())),
+            None => self.shared_stack(Object::from_stored_text(state.stack.as_str())),
         };
         StoredRecord {
             id,
-            bucket: Object::from_text_unchecked(state.bucket.as_str()),
+            bucket: Object::from_stored_text(state.bucket.as_str()),
             stack,
-            extras: state.extras.as_deref().map(Object::from_text_unchecked),
+            extras: state.extras.as_deref().map(Object::from_stored_text),
             created_at: row.created_at,
             updated_at: row.updated_at,
             commit: row.commit,
@@ -257,8 +257,8 @@ mod tests {
     fn record(number: i64, stack: String) -> StoredRecord {
         StoredRecord {
             id: RowId(number),
-            bucket: Object::from_text_unchecked(format!("{{\"a\":\"{}\"}}", "b".repeat(100))),
-            stack: Object::from_text_unchecked(stack),
+            bucket: Object::from_stored_text(format!("{{\"a\":\"{}\"}}", "b".repeat(100))),
+            stack: Object::from_stored_text(stack),
             extras: None,
             created_at: Timestamp::FIRST,
             updated_at: Timestamp::FIRST,

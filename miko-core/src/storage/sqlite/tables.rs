@@ -338,9 +338,9 @@ fn read_stored_record(row: &SqlRow<'_>) -> rusqlite::Result<StoredRecord> {
     let extras = row.get_ref(4)?.as_str_or_null()?;
     Ok(StoredRecord {
         id: row.get(0)?,
-        bucket: Object::from_text_unchecked(row.get_ref(2)?.as_str()?),
-        stack: Object::from_text_unchecked(row.get_ref(3)?.as_str()?),
-        extras: extras.map(Object::from_text_unchecked),
+        bucket: Object::from_stored_text(row.get_ref(2)?.as_str()?),
+        stack: Object::from_stored_text(row.get_ref(3)?.as_str()?),
+        extras: extras.map(Object::from_stored_text),
         created_at: Timestamp::from_millis(row.get(5)?),
         updated_at: Timestamp::from_millis(row.get(6)?),
         commit: row.get(7)?,
