@@ -71,7 +71,7 @@ impl Timestamp {
 
 impl fmt::Display for Timestamp {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        rfc3339::write(self.0, f)
+        f.write_str(rfc3339::TimeText::of(self.0).as_str())
     }
 }
 
@@ -97,7 +97,7 @@ impl Timestamp {
 impl Serialize for Timestamp {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         if serializer.is_human_readable() {
-            serializer.collect_str(self)
+            serializer.serialize_str(rfc3339::TimeText::of(self.0).as_str())
         } else {
             serializer.serialize_i64(self.0)
         }

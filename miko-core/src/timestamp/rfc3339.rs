@@ -1,6 +1,5 @@
 //! Parses and writes times of RFC 3339.
 
-use std::fmt;
 use std::ops::RangeInclusive;
 
 use jiff::civil::Date;
@@ -120,30 +119,63 @@ fn date_of(days_since_epoch: i64) -> Option<Date> {
     Date::constant(1970, 1, 1).checked_add(span).ok()
 }
 
-/// Writes a time in UTC. A time outside the years 0 to 9999 in UTC is written with an offset in which it lies
-/// inside them.
-pub(super) fn write(millis: i64, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-    let (offset, suffix) = if millis < *YEARS.start() {
-        (MAX_OFFSET, "+23:59")
-    } else if millis > *YEARS.end() {
-        (-MAX_OFFSET, "-23:59")
-    } else {
-        (0, "Z")
-    };
-    let local = millis.saturating_add(offset * MINUTE);
-    let date = YEARS.contains(&local).then(|| date_of(local.div_euclid(DAY))).flatten();
-    let Some(date) = date else {
-        // Not representable in RFC 3339: only a faulty peer sends such a time.
-        return write!(f, "{millis}ms");
-    };
-    let in_day = local.rem_euclid(DAY);
-    let (hour, minute) = (in_day / (60 * MINUTE), in_day / MINUTE % 60);
-    let (second, milli) = (in_day / SECOND % 60, in_day % SECOND);
-    write!(
-        f,
-        "{:04}-{:02}-{:02}T{hour:02}:{minute:02}:{second:02}.{milli:03}{suffix}",
-        date.year(),
-        date.month(),
-        date.day()
-    )
+/// The text of a time in UTC. A time outside the years 0 to 9999 in UTC is written with an offset in which it
+/// lies inside them.
+pub(super) struct TimeText {
+    bytes: [u8; Self::CAPACITY],
+    length: usize,
+}
+
+impl TimeText {
+    /// More than any text has.
+    const CAPACITY: usize = 32;
+
+    pub(super) fn of(millis: i64) -> Self {
+        let (offset, suffix) = if millis < *YEARS.start() {
+            (MAX_OFFSET, "+23:59")
+        } else if millis > *YEARS.end() {
+            (-MAX_OFFSET, "-23:59")
+        } else {
+            (0, "Z")
+        };
+        let local = millis.saturating_add(offset * MINUTE);
+        let date = YEARS.contains(&local).then(|| date_of(local.div_euclid(DAY))).flatten();
+        let mut text = Self { bytes: [0; Self::CAPACITY], length: 0 };
+        let Some(date) = date else {
+            // Not representable in RFC 3339: only a faulty peer sends such a time.
+            text.push(&format!("{millis}ms"));
+            return text;
+        };
+        let in_day = local.rem_euclid(DAY);
+        text.push_number(date.year().into(), 4, "-");
+        text.push_number(date.month().into(), 2, "-");
+        text.push_number(date.day().into(), 2, "T");
+        text.push_number(in_day / (60 * MINUTE), 2, ":");
+        text.push_number(in_day / MINUTE % 60, 2, ":");
+        text.push_number(in_day / SECOND % 60, 2, ".");
+        text.push_number(in_day % SECOND, 3, suffix);
+        text
+    }
+
+    pub(super) fn as_str(&self) -> &str {
+        // All that is written is ASCII. The fallback is unreachable.
+        str::from_utf8(&self.bytes[..self.length]).unwrap_or_default()
+    }
+
+    fn push(&mut self, text: &str) {
+        let end = self.length + text.len();
+        self.bytes[self.length..end].copy_from_slice(text.as_bytes());
+        self.length = end;
+    }
+
+    /// Writes a number that is not negative with this many digits, and what is behind it.
+    fn push_number(&mut self, number: i64, digits: usize, behind: &str) {
+        let mut rest = number;
+        for digit in self.bytes[self.length..self.length + digits].iter_mut().rev() {
+            *digit = b'0' + (rest % 10) as u8;
+            rest /= 10;
+        }
+        self.length += digits;
+        self.push(behind);
+    }
 }
