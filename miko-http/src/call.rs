@@ -1,9 +1,8 @@
 //! Calls of methods, of the interface and of objects.
 
 use hyper::Response;
-use miko_rpc::{DispatchError, Error, ErrorId, Result};
-use miko_shared::server::{JsonCall, JsonReply};
-use serde_json::value::RawValue;
+use miko_rpc::{DispatchError, Error, ErrorId, JsonText, Result};
+use miko_shared::server::{JsonCall, JsonParams, JsonReply};
 
 use crate::asked::Asked;
 use crate::body::ResponseBody;
@@ -35,7 +34,8 @@ pub(crate) async fn call(asked: Asked, target: Target<'_>) -> Answer {
     let has_session = session.is_some();
     let caller = session.unwrap_or_else(|| asked.single_call());
     let params = asked.json_text().await?;
-    let result = caller.call_for_reply(JsonCall { object, method, params: &params }).await?;
+    let result =
+        caller.call_for_reply(JsonCall { object, method, params: JsonParams::Text(&params) }).await?;
     let JsonReply { result, nil_level, .. } = result;
     if let Some(handle) = stream_of(&result).filter(|handle| caller.has_stream(*handle))
         && (!has_session || form.is_some())
@@ -45,7 +45,7 @@ pub(crate) async fn call(asked: Asked, target: Target<'_>) -> Answer {
     if !has_session && caller.has_open() {
         return Err(sessions::required("what the result carries").into());
     }
-    Ok(answer(&result, nil_level))
+    Ok(answer(result, nil_level))
 }
 
 /// Drops an object or a stream of a session.
@@ -73,8 +73,8 @@ fn check_method(asked: &Asked, method: &str, has_session: bool) -> Result<(), Di
     Ok(())
 }
 
-fn answer(result: &RawValue, nil_level: u32) -> Response<ResponseBody> {
-    let mut response = reply::json(result.get());
+fn answer(result: JsonText, nil_level: u32) -> Response<ResponseBody> {
+    let mut response = reply::json(result);
     if nil_level > 0 {
         response.headers_mut().insert(headers::NIL, nil_level.into());
     }
@@ -82,7 +82,7 @@ fn answer(result: &RawValue, nil_level: u32) -> Response<ResponseBody> {
 }
 
 /// The handle of a result that is a stream, `{"stream": 1}`.
-fn stream_of(result: &RawValue) -> Option<u64> {
+fn stream_of(result: &JsonText) -> Option<u64> {
     #[derive(serde::Deserialize)]
     #[serde(deny_unknown_fields)]
     struct Handle {

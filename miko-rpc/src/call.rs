@@ -9,7 +9,6 @@ use std::time::Duration;
 
 use miko_surface::{Method, Surface};
 use serde_json::Value;
-use serde_json::value::RawValue;
 
 use crate::arguments::{self, Arguments};
 use crate::bounds::Wire;
@@ -18,6 +17,7 @@ use crate::dispatch::{self, DispatchError, JsonResult, Params};
 use crate::error::{Error, ErrorId, Result};
 use crate::fallible::{Fallible, Outcome};
 use crate::guard::{guard, panic_message};
+use crate::json_text::JsonText;
 use crate::later::Later;
 use crate::{memory, result, travel};
 
@@ -81,7 +81,7 @@ pub trait LaterAnswer: Send {
     ///
     /// # Errors
     /// As [`Interface::dispatch`](crate::Interface::dispatch), after the method ran.
-    fn write_json(self: Box<Self>, scope: &mut dyn AnswerScope) -> Result<Box<RawValue>, DispatchError>;
+    fn write_json(self: Box<Self>, scope: &mut dyn AnswerScope) -> Result<JsonText, DispatchError>;
 }
 
 /// The outcome of a call whose method ran, and whose answer was written or comes later.
@@ -281,7 +281,7 @@ impl<T: Wire, E: Wire + From<Error>> LaterAnswer for PendingResult<T, E> {
         guard_types(method, || Returned { method, returned, answer, limit, scope: Some(scope) }.write())
     }
 
-    fn write_json(self: Box<Self>, scope: &mut dyn AnswerScope) -> Result<Box<RawValue>, DispatchError> {
+    fn write_json(self: Box<Self>, scope: &mut dyn AnswerScope) -> Result<JsonText, DispatchError> {
         let method = self.method;
         let returned = self.returned()?;
         let mut result = None;
@@ -318,7 +318,7 @@ pub fn unreadable(fault: &str) -> Error {
 fn render_within<T: Wire, E: Wire>(
     mut scope: Option<&mut dyn AnswerScope>,
     returned: Result<T, E>,
-) -> Result<Box<RawValue>, DispatchError> {
+) -> Result<JsonText, DispatchError> {
     if let (Some(scope), Ok(value)) = (&mut scope, &returned) {
         scope.note_nil(travel::nil_level(value));
     }

@@ -3,7 +3,6 @@
 use std::fmt;
 
 use miko_surface::Method;
-use serde::Serialize;
 use serde_json::value::{RawValue, to_raw_value};
 use serde_json::{Map, Value};
 
@@ -11,7 +10,8 @@ use crate::arguments::Arguments;
 use crate::bounds::Wire;
 use crate::error::{Error, ErrorId, ErrorItem, Result};
 use crate::fault_list::FaultList;
-use crate::json::{self, type_name};
+use crate::json::type_name;
+use crate::json_text::JsonText;
 use crate::travel::{Missing, NIL_LEVEL, Nil};
 
 /// The reason why a call by name returned no result.
@@ -35,7 +35,7 @@ impl DispatchError {
 }
 
 /// Where the result of a call with JSON params is put, once there is one.
-pub type JsonResult = Option<Result<Box<RawValue>, DispatchError>>;
+pub type JsonResult = Option<Result<JsonText, DispatchError>>;
 
 impl From<Error> for DispatchError {
     fn from(error: Error) -> Self {
@@ -165,27 +165,35 @@ impl Params {
 /// # Errors
 /// [`DispatchError::Failed`] with the method's own error; `internal`, if the result cannot be represented in
 /// JSON: NaN, infinity, an integer beyond 64 bits, a map whose keys are no strings.
-pub(crate) fn render<T: Wire, E: Wire>(result: Result<T, E>) -> Result<Box<RawValue>, DispatchError> {
-    fn to_json(value: &impl Serialize) -> Result<Box<RawValue>> {
-        json::to_text(value).and_then(RawValue::from_string).map_err(|fault| {
-            Error::caused_by(ErrorId::INTERNAL, "the result cannot be represented in JSON", fault)
-        })
-    }
-    match result {
-        Ok(value) => Ok(to_json(&value)?),
-        Err(error) => Err(DispatchError::Failed(to_json(&error)?)),
-    }
+pub(crate) fn render<T: Wire, E: Wire>(result: Result<T, E>) -> Result<JsonText, DispatchError> {
+    let rendered = match result {
+        Ok(value) => return JsonText::of(&value).map_err(|fault| unrepresentable(fault).into()),
+        Err(error) => JsonText::of(&error).and_then(JsonText::into_raw),
+    };
+    Err(rendered.map_or_else(|fault| unrepresentable(fault).into(), DispatchError::Failed))
+}
+
+fn unrepresentable(fault: serde_json::Error) -> Error {
+    Error::caused_by(ErrorId::INTERNAL, "the result cannot be represented in JSON", fault)
 }
 
 /// What a served call has written as its result.
 ///
 /// # Errors
 /// Those of the call; `internal` if it has written nothing.
-pub fn written(result: JsonResult, method: &str) -> Result<Box<RawValue>, DispatchError> {
+pub fn written(result: JsonResult, method: &str) -> Result<JsonText, DispatchError> {
     result.unwrap_or_else(|| {
         let message = "the call was served without a result";
         Err(Error::new(ErrorId::INTERNAL, message).with("method", method).into())
     })
+}
+
+/// As [`written`], as `serde_json` passes it on.
+///
+/// # Errors
+/// As [`written`]; `internal` if a type has serialized other text as JSON.
+pub(crate) fn written_raw(result: JsonResult, method: &str) -> Result<Box<RawValue>, DispatchError> {
+    written(result, method)?.into_raw().map_err(|fault| unrepresentable(fault).into())
 }
 
 /// How many options are around a nil, as a client says.

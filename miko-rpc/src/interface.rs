@@ -49,7 +49,7 @@ pub trait Interface: 'static {
     fn dispatch(&self, method: &str, params: Value) -> Result<Box<RawValue>, DispatchError> {
         let mut result = None;
         self.serve(Call::json(method, params, &mut result))?;
-        dispatch::written(result, method)
+        dispatch::written_raw(result, method)
     }
 }
 

@@ -88,6 +88,6 @@ impl<'i, I: Interface + ?Sized> JsonSession<'i, I> {
         serve(Call::json(method, params, &mut result).within(self.handles.scope()))?;
         // A call by name waits for its answer, so none comes later.
         let _ = self.handles.adopt();
-        dispatch::written(result, method)
+        dispatch::written_raw(result, method)
     }
 }

@@ -57,6 +57,7 @@ mod json_arguments;
 mod json_handles;
 #[cfg(feature = "interface")]
 mod json_session;
+mod json_text;
 #[cfg(feature = "interface")]
 mod later;
 #[cfg(feature = "interface")]
@@ -108,6 +109,7 @@ pub use {
     interface::{Interface, IsInterface, ObjectInterface},
     json_handles::{JsonHandles, JsonItem},
     json_session::JsonSession,
+    json_text::JsonText,
     later::{Later, Promise},
     link::{
         AnswerFuture, AsyncTransport, ItemSource, Link, ObjectLink, ReceivedAnswer, StreamMessage, receive,

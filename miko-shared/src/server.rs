@@ -48,7 +48,7 @@ pub(crate) use self::around::Around;
 pub use self::around::{CallInfo, Next, Peer};
 use self::busy_poll::BusyPoll;
 use self::calls::CallContext;
-pub use self::json_calls::{JsonCall, JsonCalls, JsonConnection, JsonReply};
+pub use self::json_calls::{JsonCall, JsonCalls, JsonConnection, JsonParams, JsonReply};
 pub(crate) use self::load::runtime;
 pub use self::metrics::{CallOutcome, MethodCount, Metrics, Traffic};
 use self::parked_calls::ParkedCalls;

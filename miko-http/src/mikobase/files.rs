@@ -4,7 +4,7 @@ use hyper::header::{ACCEPT_RANGES, CONTENT_RANGE, CONTENT_SECURITY_POLICY, CONTE
 use hyper::header::{LOCATION, RANGE};
 use hyper::{HeaderMap, Response, StatusCode};
 use miko_rpc::{DispatchError, Error, ErrorId, to_base64};
-use miko_shared::server::{JsonCall, JsonConnection};
+use miko_shared::server::{JsonCall, JsonConnection, JsonParams};
 use serde::Deserialize;
 use serde_json::json;
 
@@ -40,10 +40,14 @@ pub(super) async fn put(asked: Asked) -> Answer {
     while let Some(arrived) = body.next().await? {
         for piece in arrived.chunks(piece_size) {
             let params = format!("[\"{}\"]", to_base64(piece));
-            caller.call(JsonCall { object: Some(object), method: "put", params: &params }).await?;
+            caller
+                .call(JsonCall { object: Some(object), method: "put", params: JsonParams::Text(&params) })
+                .await?;
         }
     }
-    let pk = caller.call(JsonCall { object: Some(object), method: "finish", params: "" }).await?;
+    let pk = caller
+        .call(JsonCall { object: Some(object), method: "finish", params: JsonParams::Text("") })
+        .await?;
     let text: String = serde_json::from_str(pk.get()).map_err(|fault| unexpected(&fault))?;
     let mut response = reply::json(format!("{{\"pk\":{}}}", pk.get()));
     *response.status_mut() = StatusCode::CREATED;
@@ -74,7 +78,7 @@ pub(super) async fn get(asked: Asked, pk: &str) -> Answer {
     let length = part.end - part.start;
     let content = Part { pieces, skip: part.start, left: length };
     let tag = tags::quoted(&sha256);
-    let mut response = tags::respond(&asked.headers, &tag, || {
+    let mut response = tags::respond(&asked.headers, tag, || {
         let body = Made::new(content, Some(length), |mut content| async move {
             Ok(content.next().await?.map(|piece| (piece, content)))
         });

@@ -1,7 +1,7 @@
 //! Calls of the methods of a Mikobase by their names.
 
-use miko_rpc::{DispatchError, Error, ErrorId, Result};
-use miko_shared::server::{JsonCall, JsonConnection};
+use miko_rpc::{DispatchError, Error, ErrorId, JsonText, Result};
+use miko_shared::server::{JsonCall, JsonConnection, JsonParams};
 use serde::Deserialize;
 use serde_json::Value;
 use serde_json::value::RawValue;
@@ -11,8 +11,8 @@ pub(super) async fn call(
     caller: &JsonConnection,
     method: &str,
     params: Value,
-) -> Result<Box<RawValue>, DispatchError> {
-    caller.call(JsonCall { object: None, method, params: &params.to_string() }).await
+) -> Result<JsonText, DispatchError> {
+    caller.call(JsonCall { object: None, method, params: JsonParams::Value(&params) }).await
 }
 
 /// A text of JSON as the only param of a method. It must be one value, or it would become several params.
@@ -23,7 +23,7 @@ pub(super) fn one_param(json: &str) -> Result<String> {
 }
 
 /// The handle of a result that is a stream.
-pub(super) fn stream_handle(result: &RawValue) -> Result<u64, DispatchError> {
+pub(super) fn stream_handle(result: &JsonText) -> Result<u64, DispatchError> {
     #[derive(Deserialize)]
     struct Handle {
         stream: u64,

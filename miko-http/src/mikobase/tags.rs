@@ -13,21 +13,21 @@ pub(super) fn of_content(content: &[u8]) -> String {
 }
 
 pub(super) fn quoted(tag: &str) -> String {
-    format!("\"{tag}\"")
+    ["\"", tag, "\""].concat()
 }
 
 /// The response with its tag. It is 304 if the client has it, and then its content is left out when all its
 /// header fields are known: [`without_known_content`](crate::reply::without_known_content).
 pub(super) fn respond(
     headers: &HeaderMap,
-    tag: &str,
+    tag: String,
     content: impl FnOnce() -> Response<ResponseBody>,
 ) -> Response<ResponseBody> {
     let mut response = content();
-    if has(headers, tag) {
+    if has(headers, &tag) {
         *response.status_mut() = StatusCode::NOT_MODIFIED;
     }
-    if let Ok(tag) = HeaderValue::from_str(tag) {
+    if let Ok(tag) = HeaderValue::try_from(tag) {
         response.headers_mut().insert(ETAG, tag);
         // It may be kept, and is asked for again each time.
         response.headers_mut().insert(CACHE_CONTROL, HeaderValue::from_static("no-cache"));

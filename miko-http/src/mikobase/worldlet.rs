@@ -1,7 +1,7 @@
 //! The whole state as a worldlet, and deltas that are merged into it.
 
 use hyper::StatusCode;
-use miko_shared::server::JsonCall;
+use miko_shared::server::{JsonCall, JsonParams};
 use serde_json::json;
 
 use super::made::Made;
@@ -25,6 +25,7 @@ pub(super) async fn merge(asked: Asked) -> Answer {
     let caller = asked.single_call();
     let delta = asked.json_text().await?;
     let params = one_param(&delta)?;
-    let merged = caller.call(JsonCall { object: None, method: "merge", params: &params }).await?;
+    let merged =
+        caller.call(JsonCall { object: None, method: "merge", params: JsonParams::Text(&params) }).await?;
     Ok(reply::json(merged.get()))
 }

@@ -13,10 +13,10 @@ use std::task::{Context, Poll};
 use std::time::{Duration, Instant};
 
 use miko_rpc::{
-    Call, ConnectionLocals, DispatchError, Error, ErrorId, JsonHandles, JsonItem, JsonResult, LaterAnswer,
-    ParkedCall, Pass, Result, Served, ServedObject, Surface, json, memory, written,
+    Call, ConnectionLocals, DispatchError, Error, ErrorId, JsonHandles, JsonItem, JsonResult, JsonText,
+    LaterAnswer, ParkedCall, Pass, Result, Served, ServedObject, Surface, json, memory, written,
 };
-use serde_json::value::RawValue;
+use serde_json::Value;
 use tokio::sync::Notify;
 use tokio::time::{sleep_until, timeout_at};
 
@@ -68,8 +68,17 @@ pub struct JsonCall<'c> {
     pub object: Option<u64>,
     /// The wire name of the method.
     pub method: &'c str,
-    /// The params as JSON text: an object by name, or an array by position. Empty text is no params.
-    pub params: &'c str,
+    /// The params: an object by name, or an array by position.
+    pub params: JsonParams<'c>,
+}
+
+/// The params of a call.
+#[derive(Debug, Clone, Copy)]
+pub enum JsonParams<'c> {
+    /// JSON text of a client. Empty text is no params.
+    Text(&'c str),
+    /// A value of the server's own, which is not checked again.
+    Value(&'c Value),
 }
 
 /// The result of a call.
@@ -77,7 +86,7 @@ pub struct JsonCall<'c> {
 #[non_exhaustive]
 pub struct JsonReply {
     /// The result as JSON text.
-    pub result: Box<RawValue>,
+    pub result: JsonText,
     /// For a result that is nil: how many `Some` are around it, such as 1 for `Some(None)`, since JSON writes
     /// all of them as `null`. 0 for any other result.
     pub nil_level: u32,
@@ -134,7 +143,7 @@ impl JsonConnection {
     /// # Errors
     /// As `Interface::dispatch`; `session-gone` if there is no such object, or the session ends meanwhile;
     /// `deadline-exceeded`; `request-too-large` if the result exceeds the limit `frame_size`.
-    pub async fn call(&self, call: JsonCall<'_>) -> Result<Box<RawValue>, DispatchError> {
+    pub async fn call(&self, call: JsonCall<'_>) -> Result<JsonText, DispatchError> {
         self.call_for_reply(call).await.map(|reply| reply.result)
     }
 
@@ -238,7 +247,7 @@ impl JsonConnection {
                 Attempted::Answered(result) => break result,
                 Attempted::Later(answer) => break self.wait_for_answer(answer, ends).await,
                 Attempted::Parked(gate) => {
-                    let bytes = call.method.len() + call.params.len();
+                    let bytes = call.method.len() + call.params.text_length();
                     let _count = calls.parked_calls.add(bytes, None, calls.limits.frame_size)?;
                     wait_at_gate(&gate).await;
                     passes.push(gate.into_pass());
@@ -262,7 +271,7 @@ impl JsonConnection {
         let calls = &*self.calls;
         self.check_open()?;
         let now = Instant::now();
-        let mut params = Some(read_params(call.params, calls.limits.frame_size)?);
+        let mut params = Some(call.params.read(calls.limits.frame_size)?);
         let mut state = self.state.borrow_mut();
         let State { handles, locals } = &mut *state;
         let method = calls.activity.begin(target.surface, call.method, now);
@@ -338,7 +347,7 @@ impl JsonConnection {
         written.map(|result| JsonReply { result, nil_level })
     }
 
-    fn check_size(&self, result: &RawValue, method: &str) -> Result<()> {
+    fn check_size(&self, result: &JsonText, method: &str) -> Result<()> {
         let allowed = self.calls.limits.frame_size;
         if result.get().len() > allowed {
             let message = "the answer is larger than the limit `frame_size`: ask for less at once";
@@ -387,11 +396,22 @@ async fn wait_at_gate(gate: &ParkedCall) {
     .await;
 }
 
-fn read_params(text: &str, frame_size: usize) -> Result<serde_json::Value> {
-    if text.trim().is_empty() {
-        return Ok(serde_json::Value::Null);
+impl JsonParams<'_> {
+    fn read(self, frame_size: usize) -> Result<Value> {
+        match self {
+            Self::Text(text) if text.trim().is_empty() => Ok(Value::Null),
+            Self::Text(text) => memory::read_frame(text.len(), frame_size, || json::parse(text)),
+            Self::Value(value) => Ok(value.clone()),
+        }
     }
-    memory::read_frame(text.len(), frame_size, || json::parse(text))
+
+    /// The bytes of the params as text.
+    fn text_length(self) -> usize {
+        match self {
+            Self::Text(text) => text.len(),
+            Self::Value(value) => value.to_string().len(),
+        }
+    }
 }
 
 fn session_ended() -> Error {
