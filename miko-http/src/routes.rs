@@ -1,5 +1,6 @@
 //! What a path means.
 
+use std::borrow::Cow;
 use std::rc::Rc;
 
 use hyper::body::Incoming;
@@ -23,7 +24,7 @@ pub(crate) async fn answer(
 ) -> Answer {
     let (head, body) = request.into_parts();
     let segments = segments(head.uri.path())?;
-    let segments: Vec<&str> = segments.iter().map(String::as_str).collect();
+    let segments: Vec<&str> = segments.iter().map(|segment| &**segment).collect();
     let method = as_get(head.method, &segments);
     if connection.is_tcp {
         guard::check_origin(&head.headers, &connection.http.hosts, &connection.http.allowed_origins)?;
@@ -121,10 +122,10 @@ fn number(handle: &str) -> Result<u64> {
 }
 
 /// The decoded segments of a path.
-fn segments(path: &str) -> Result<Vec<String>> {
-    let decode = |segment: &str| {
+fn segments(path: &str) -> Result<Vec<Cow<'_, str>>> {
+    fn decode(segment: &str) -> Result<Cow<'_, str>> {
         let text = percent_decode_str(segment).decode_utf8();
-        text.map(|text| text.into_owned()).map_err(|_| unknown_route().with("found", segment))
-    };
+        text.map_err(|_| unknown_route().with("found", segment))
+    }
     path.strip_prefix('/').unwrap_or(path).split('/').map(decode).collect()
 }
