@@ -55,25 +55,24 @@ impl Activity {
         method: &str,
         now: Instant,
     ) -> Option<&'static Method> {
-        let described = surface.method(method);
-        let index = self.index_of(surface, method);
+        let position = surface.methods.iter().position(|known| known.name == method);
+        let index = position.and_then(|position| Some(self.index_of(surface)? + position));
         let number = index.and_then(|index| u32::try_from(index + 1).ok()).unwrap_or(IDLE);
         let since = now.saturating_duration_since(self.epoch).as_nanos();
         self.page.began.store(u64::try_from(since).unwrap_or(u64::MAX), Relaxed);
         self.page.method.store(number, Relaxed);
-        described
+        position.and_then(|position| surface.methods.get(position))
     }
 
-    /// The index of a method among all methods, those of objects included.
-    fn index_of(&self, surface: &Surface, method: &str) -> Option<usize> {
-        let position = |surface: &Surface| surface.methods.iter().position(|known| known.name == method);
+    /// The index of the first method of a surface among all methods, those of objects included.
+    fn index_of(&self, surface: &Surface) -> Option<usize> {
         if surface.interface == self.surface.interface {
-            return position(surface);
+            return Some(0);
         }
         let mut before = self.surface.methods.len();
         for object in self.surface.objects.iter() {
             if object.interface == surface.interface {
-                return Some(before + position(object)?);
+                return Some(before);
             }
             before += object.methods.len();
         }
