@@ -55,7 +55,7 @@ pub(crate) enum Operation {
 }
 
 /// The names of the operations, in the order of error messages.
-const OPERATIONS: [&str; 12] = [
+pub(super) const OPERATIONS: [&str; 12] = [
     "set",
     "default",
     "remove",
