@@ -21,7 +21,7 @@ const FIRST_ROOM: usize = 4 << 10;
 pub(crate) struct HttpClient<S = UnixStream> {
     stream: S,
     request: Vec<u8>,
-    /// The response. What is behind `filled` is room.
+    /// The response, up to `filled`. The bytes after it are free.
     received: Vec<u8>,
     filled: usize,
 }

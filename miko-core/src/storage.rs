@@ -81,7 +81,7 @@ pub(crate) trait Storage: Sized + Send + 'static {
 
     /// The record with a pk, if it is active.
     fn record(&self, pk: &str) -> Result<Option<StoredRecord>> {
-        Ok(self.find(pk)?.and_then(|(id, row)| StoredRecord::of(id, row)))
+        Ok(self.find(pk)?.and_then(|(id, row)| StoredRecord::of(id, &row)))
     }
 
     /// The row with a number, which may be a tombstone.

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::io::{BufRead, BufReader};
 use std::os::unix::net::UnixListener;
 use std::path::Path;
-use std::process::{Child, Command, Stdio};
+use std::process::{Child, Stdio};
 
 use mikobase::{Connect, MikobaseClient, Token};
 use nix::sys::signal::{Signal, kill};
@@ -13,7 +13,7 @@ use nix::unistd::Pid;
 use crate::harness::Case;
 use crate::http_client::Client;
 use crate::http_page::Curl;
-use crate::page::{Example, examples, matches};
+use crate::page::{Example, examples, matches, shell};
 use crate::serve::start_activated;
 
 pub const CASES: &[Case] =
@@ -53,17 +53,6 @@ fn commands() {
         assert_eq!(server.wait().unwrap().code(), Some(0));
     }
     assert!(differences.is_empty(), "{}", differences.join("\n"));
-}
-
-/// A command line in `folder`, in which `miko` is the program under test. Without a token.
-fn shell(folder: &Path, line: &str) -> Command {
-    let programs = Path::new(env!("CARGO_BIN_EXE_miko")).parent().unwrap();
-    let path = std::env::var("PATH").unwrap_or_default();
-    let mut command = Command::new("sh");
-    command.args(["-c", line]).current_dir(folder).stdin(Stdio::null());
-    command.env("PATH", format!("{}:{path}", programs.display()));
-    command.env_remove("MIKOBASE_TOKEN").env_remove("MIKOBASE_SOCKET");
-    command
 }
 
 /// Starts a server. Returns the line that it prints when its sockets are bound.

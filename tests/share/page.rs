@@ -1,5 +1,8 @@
 //! Pages of the documentation whose commands are run, and what they print is compared.
 
+use std::path::Path;
+use std::process::{Command, Stdio};
+
 /// A command of the page, and the output that follows it.
 pub struct Example {
     pub command: String,
@@ -31,4 +34,15 @@ pub fn matches(text: &str, pattern: &str) -> bool {
         rest = after;
     }
     rest.trim_end().ends_with(last)
+}
+
+/// A command line in `folder`, in which `miko` is the program under test. Without a token.
+pub fn shell(folder: &Path, line: &str) -> Command {
+    let programs = Path::new(env!("CARGO_BIN_EXE_miko")).parent().unwrap();
+    let path = std::env::var("PATH").unwrap_or_default();
+    let mut command = Command::new("sh");
+    command.args(["-c", line]).current_dir(folder).stdin(Stdio::null());
+    command.env("PATH", format!("{}:{path}", programs.display()));
+    command.env_remove("MIKOBASE_TOKEN").env_remove("MIKOBASE_SOCKET");
+    command
 }

@@ -2,12 +2,10 @@
 //! print.
 
 use std::net::TcpListener;
-use std::path::Path;
-use std::process::{Command, Stdio};
 
 use mikobase::Token;
 
-use crate::page::{Example, examples, matches};
+use crate::page::{Example, examples, matches, shell};
 use crate::server::{Server, is_installed};
 
 /// The port that the page names.
@@ -42,14 +40,4 @@ fn the_commands_of_the_page_print_what_it_says() {
         assert!(matches(&printed, output), "{command}prints\n{printed}\ninstead of\n{output}");
     }
     server.unwrap().stop();
-}
-
-/// A command line in `folder`, in which `miko` is the program under test.
-fn shell(folder: &Path, line: &str) -> Command {
-    let programs = Path::new(env!("CARGO_BIN_EXE_miko")).parent().unwrap();
-    let path = std::env::var("PATH").unwrap_or_default();
-    let mut command = Command::new("sh");
-    command.args(["-c", line]).current_dir(folder).stdin(Stdio::null());
-    command.env("PATH", format!("{}:{path}", programs.display()));
-    command
 }

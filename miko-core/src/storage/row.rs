@@ -61,17 +61,22 @@ pub(crate) struct StoredRecord {
 
 impl StoredRecord {
     /// The record of a row; `None` for a row without content.
-    pub(crate) fn of(id: RowId, row: Row) -> Option<Self> {
-        let State { bucket, stack, extras } = row.state?;
+    pub(crate) fn of(id: RowId, row: &Row) -> Option<Self> {
+        Self::with_stack(id, row, |stack| Object::from_stored_text(stack))
+    }
+
+    /// As [`of`](Self::of), with the stack that `stack` returns for its text, such as one that is shared.
+    pub(crate) fn with_stack(id: RowId, row: &Row, stack: impl FnOnce(&str) -> Object) -> Option<Self> {
+        let State { bucket, stack: stack_text, extras } = row.state.as_ref()?;
         Some(Self {
             id,
-            bucket: Object::from_stored_text(bucket),
-            stack: Object::from_stored_text(stack),
-            extras: extras.map(Object::from_stored_text),
+            bucket: Object::from_stored_text(bucket.as_str()),
+            stack: stack(stack_text),
+            extras: extras.as_deref().map(Object::from_stored_text),
             created_at: row.created_at,
             updated_at: row.updated_at,
             commit: row.commit,
-            instance_pk: row.instance_pk.map(Into::into),
+            instance_pk: row.instance_pk.as_deref().map(Into::into),
         })
     }
 

@@ -81,8 +81,8 @@ impl PeerProcess {
         }
     }
 
-    /// Sends a part of `unsent`, reads into `free`, if there is one, or waits until `is_ready`, whichever is
-    /// possible first.
+    /// Sends a part of `unsent`, reads into `free`, if there is one, or waits until `is_ready`: the one that
+    /// is possible first.
     pub(super) async fn next_event(
         &mut self,
         stream: &mut UnixStream,

@@ -108,7 +108,7 @@ impl<T: Storage, V: View> LocalEngine<T, V> {
             Some(id) => store.wait_again(id, (gate.clone(), closed)),
             None => wait.id = Some(store.wait_for_claim(request, until, (gate.clone(), closed))),
         }
-        // Before the store is unlocked: a waiting call whose gate nobody else holds counts as abandoned.
+        // Before the store is unlocked: a waiting call counts as abandoned if it alone holds its gate.
         wait.gate = Some(gate.clone());
         drop(store);
         // Nothing was changed, and transactions must not wait for this call.

@@ -15,7 +15,7 @@ use quick_cache::{Lifecycle, Weighter};
 
 use crate::json::Object;
 use crate::storage::ids::RowId;
-use crate::storage::row::{Row, State, StoredRecord};
+use crate::storage::row::{Row, StoredRecord};
 use crate::storage::write_set::RowChange;
 
 /// The bytes that a record takes besides its texts.
@@ -205,26 +205,17 @@ impl Content {
         }
         if !self.staged.is_too_large {
             self.staged.size = size;
-            let record = after.and_then(|row| Some(self.stored_record(id, row, row.state.as_ref()?)));
+            let record =
+                after.and_then(|row| StoredRecord::with_stack(id, row, |text| self.stack_of_text(text)));
             self.staged.records.push((pk.into(), record));
         }
     }
 
-    /// The record of a row, with a shared stack.
-    fn stored_record(&mut self, id: RowId, row: &Row, state: &State) -> StoredRecord {
-        let stack = match self.stacks.get(state.stack.as_str()) {
+    /// The stack with a text: one that other records share, if there is one.
+    fn stack_of_text(&mut self, text: &str) -> Object {
+        match self.stacks.get(text) {
             Some(shared) => shared.clone(),
-            None => self.shared_stack(Object::from_stored_text(state.stack.as_str())),
-        };
-        StoredRecord {
-            id,
-            bucket: Object::from_stored_text(state.bucket.as_str()),
-            stack,
-            extras: state.extras.as_deref().map(Object::from_stored_text),
-            created_at: row.created_at,
-            updated_at: row.updated_at,
-            commit: row.commit,
-            instance_pk: row.instance_pk.as_deref().map(Into::into),
+            None => self.shared_stack(Object::from_stored_text(text)),
         }
     }
 

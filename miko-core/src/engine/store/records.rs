@@ -97,9 +97,8 @@ impl<T: Storage> Store<T> {
             return Ok(Some(found));
         }
         let row = self.storage.row(id)?.ok_or_else(|| corruption("there is no such row"))?;
-        let pk = row.pk.clone();
-        let Some(record) = StoredRecord::of(id, row) else { return Ok(None) };
-        Ok(Some(read(&pk, &self.cached(&pk, record))))
+        let Some(record) = StoredRecord::of(id, &row) else { return Ok(None) };
+        Ok(Some(read(&row.pk, &self.cached(&row.pk, record))))
     }
 
     /// Caches a record that was read from storage, if it may be cached.

@@ -164,7 +164,7 @@ impl UserTransaction {
             };
             if !self.pre_images.contains_key(pk) {
                 self.pre_image_size += pk.len() + change.before.as_ref().map_or(0, Row::memory_size);
-                let record = change.before.clone().and_then(|row| StoredRecord::of(change.key, row));
+                let record = change.before.as_ref().and_then(|row| StoredRecord::of(change.key, row));
                 self.pre_images.insert(pk.clone(), record);
             }
         }
