@@ -145,7 +145,7 @@ def called(profile, name):
 
 
 def main():
-    subprocess.run(["cargo", "build", "--release", "--bin", "miko"], cwd=ROOT, check=True)
+    subprocess.run(["cargo", "build", "--release", "--features", "bench", "--bin", "miko"], cwd=ROOT, check=True)
     program = instructions.build(release=True)
     lines = ["# The account of a call", "", "Written by `benches/account.py`.", ""]
     lines += [f"What one call takes of a server and of the worker that makes it, with {WORKERS} workers on "

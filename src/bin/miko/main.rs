@@ -1,7 +1,7 @@
 //! The command `miko`: a Mikobase from the shell.
 
 mod activation;
-#[cfg(feature = "bench")]
+#[cfg_attr(not(feature = "bench"), path = "no_bench.rs")]
 mod bench;
 mod call;
 mod check;
@@ -87,7 +87,7 @@ enum Command {
     /// Print the surface: every method of the interface, its parameters, result and docs.
     Surface(surface::Args),
     /// Benchmark a shared Mikobase on this machine against Redis, PostgreSQL and others.
-    #[cfg(feature = "bench")]
+    #[cfg_attr(not(feature = "bench"), command(disable_help_flag = true))]
     Bench(bench::Args),
     /// Print the completion script for a shell.
     Completions(docs::Completions),
@@ -118,7 +118,6 @@ fn run(command: Command) -> Result<Exit, Failure> {
         Command::Validate(args) => validate::run(&args),
         Command::Explain(args) => explain::run(&args),
         Command::Surface(args) => surface::run(&args),
-        #[cfg(feature = "bench")]
         Command::Bench(args) => bench::run(&args),
         Command::Completions(args) => docs::complete(&args),
         Command::Man(args) => docs::man(&args),
