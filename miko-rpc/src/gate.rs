@@ -326,10 +326,11 @@ impl State {
             && let Some(place) = self.waiting.pop_front()
         {
             self.let_in(place.mode);
-            if let Turn::Waits(waker) = std::mem::replace(&mut *place.turn(), Turn::IsInside) {
-                woken.extend(waker);
+            match std::mem::replace(&mut *place.turn(), Turn::IsInside) {
+                Turn::Waits(Some(waker)) => woken.push(waker),
+                // A thread may wait. To notify it takes a system call.
+                _ => place.turn_came.notify_one(),
             }
-            place.turn_came.notify_one();
         }
         woken
     }
