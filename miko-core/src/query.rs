@@ -105,7 +105,10 @@ const ACTIONS: [&str; 10] =
 ///
 /// # Errors
 /// All faults of the query.
-pub(crate) fn parse(query: Query) -> Result<(Request, Vec<Warning>)> {
+pub(crate) fn parse(mut query: Query) -> Result<(Request, Vec<Warning>)> {
+    if let Some(select) = SelectRequest::take_only_pk(&mut query) {
+        return Ok((Request::Select(select), Vec::new()));
+    }
     let mut faults = Faults::default();
     let request = read(query, &mut faults);
     let (errors, warnings) = faults.into_parts();
@@ -266,6 +269,22 @@ mod tests {
             Value::Object(members.map(|(key, value)| (key.to_owned(), value)).collect())
         });
         prop_oneof![8 => edit, 1 => scalar, 1 => deep]
+    }
+
+    proptest! {
+        #[test]
+        fn a_select_of_one_pk_is_read_as_any_other(pk: String, pk_is_first: bool) {
+            let mut keys = [("action", json!("select")), ("pk", json!(pk))];
+            if pk_is_first {
+                keys.reverse();
+            }
+            let query = Value::Object(keys.map(|(key, value)| (key.to_owned(), value)).into_iter().collect());
+            let mut faults = Faults::default();
+            let expected = read(query.clone(), &mut faults).unwrap();
+            let (parsed, warnings) = parse(query).unwrap();
+            assert_eq!(format!("{parsed:?}"), format!("{expected:?}"));
+            assert!(warnings.is_empty() && faults.into_parts().0.check().is_ok());
+        }
     }
 
     fn assert_read_as_a_request(edits: Vec<Value>) {

@@ -59,6 +59,16 @@ impl SelectRequest {
         Self { filter, size: 2, ..Self::default() }
     }
 
+    /// Takes the pk out of a request that selects the record with it, and has no other key. Batches have many
+    /// of them, which have nothing to check.
+    pub(super) fn take_only_pk(query: &mut Value) -> Option<Self> {
+        let map = query.as_object_mut().filter(|map| map.len() == 2)?;
+        get(map, "action").filter(|action| *action == "select")?;
+        let Value::String(pk) = map.get_mut("pk")? else { return None };
+        let filter = Filter { pks: Some(Ok(vec![std::mem::take(pk)])), ..Filter::default() };
+        Some(Self { filter, size: 2, ..Self::default() })
+    }
+
     /// Selects the records that pass a filter without deferred errors.
     pub(crate) fn of_filter(filter: Filter) -> Self {
         let Filter { path, all, any, negated, then, .. } = &filter;
