@@ -27,6 +27,7 @@ mod ready;
 mod service;
 mod session;
 mod shared;
+mod socket;
 
 use std::future::{Future, poll_fn};
 use std::os::fd::AsRawFd;
@@ -56,6 +57,7 @@ use self::protocol::Listener;
 pub use self::protocol::{Accepted, AcceptedStream, Protocol, ProtocolSocket, WorkerAddress};
 pub use self::service::Service;
 use self::shared::Shared;
+use self::socket::Socket;
 use crate::limits::Limits;
 use crate::polling::SharedStatus;
 use crate::serving;
@@ -207,18 +209,22 @@ async fn handle_accepted<I: Interface + ?Sized>(
 }
 
 /// Handles one connection from the handshake until it is closed.
-async fn handle_connection<I: Interface + ?Sized>(mut stream: UnixStream, pid: i32, shared: Rc<Shared<I>>) {
-    let descriptor = stream.as_raw_fd();
+async fn handle_connection<I: Interface + ?Sized>(stream: UnixStream, pid: i32, shared: Rc<Shared<I>>) {
+    let mut socket = match Socket::new(stream) {
+        Ok(socket) => socket,
+        Err(fault) => return warn!(%fault, "a connection cannot be watched"),
+    };
+    let descriptor = socket.as_raw_fd();
     let connected = shared.peers.add(pid, descriptor);
     let _open = shared.calls.metrics.as_ref().map(|metrics| metrics.connect(|metrics| &metrics.wire));
-    if let Some(admission::Admitted { peer, incoming }) = admission::admit(&mut stream, pid, &shared).await {
+    if let Some(admission::Admitted { peer, incoming }) = admission::admit(&mut socket, pid, &shared).await {
         debug!("admitted");
-        connection::serve_calls(&mut stream, peer, incoming, &shared).await;
+        connection::serve_calls(&mut socket, peer, incoming, &shared).await;
     }
     // `connected` removes the descriptor from `peers`. That comes before the descriptor is closed, whose
     // number the kernel may reuse.
     drop(connected);
-    drop(stream);
+    drop(socket);
     debug!("closed");
     shared.peers.disconnected.notify_waiters();
 }

@@ -6,12 +6,11 @@ use miko_rpc::{Error, ErrorId, Interface, Result, Surface, memory};
 use nix::unistd::Uid;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
-use tokio::net::UnixStream;
 use tracing::warn;
 
 use super::around::Peer;
 use super::shared::Shared;
-use crate::async_socket;
+use super::socket::Socket;
 use crate::wire::frame::{self, FrameBuffer};
 use crate::wire::handshake::{self, HandshakeReply, Hello, MAX_HELLO_SIZE, PREAMBLE_SIZE};
 
@@ -27,12 +26,12 @@ pub(super) struct Admitted {
 
 /// Performs the handshake with the process `pid` and sends its result. Returns `None` if the peer is refused.
 pub(super) async fn admit<I: Interface + ?Sized>(
-    stream: &mut UnixStream,
+    socket: &mut Socket,
     pid: i32,
     shared: &Shared<I>,
 ) -> Option<Admitted> {
     let mut incoming = FrameBuffer::default();
-    let (reply, admitted) = match authenticate(stream, &mut incoming, shared).await {
+    let (reply, admitted) = match authenticate(socket, &mut incoming, shared).await {
         Ok(hello) => {
             let peer = Peer::new(pid, hello.worker);
             let welcome = HandshakeReply::Welcome { frame_size: shared.calls.limits.frame_size as u64 };
@@ -44,43 +43,43 @@ pub(super) async fn admit<I: Interface + ?Sized>(
             (HandshakeReply::Refused(error), None)
         }
     };
-    with_timeout(shared, send_frame(stream, &reply)).await.ok()?;
+    with_timeout(shared, send_frame(socket, &reply)).await.ok()?;
     admitted
 }
 
 /// Checks the peer, cheapest checks first. The token is compared in constant time, so the timing does not
 /// reveal how many of its leading bytes are right.
 async fn authenticate<I: Interface + ?Sized>(
-    stream: &mut UnixStream,
+    socket: &mut Socket,
     buffer: &mut FrameBuffer,
     shared: &Shared<I>,
 ) -> Result<Hello> {
-    check_user(stream)?;
+    check_user(socket)?;
     shared.check_connections()?;
-    let opening = with_timeout(shared, read_exact::<PREAMBLE_SIZE>(stream, buffer)).await?;
+    let opening = with_timeout(shared, read_exact::<PREAMBLE_SIZE>(socket, buffer)).await?;
     handshake::check_preamble(opening)?;
-    let hello: Hello = with_timeout(shared, read_frame(stream, buffer, MAX_HELLO_SIZE)).await?;
+    let hello: Hello = with_timeout(shared, read_frame(socket, buffer, MAX_HELLO_SIZE)).await?;
     let is_known = shared.tokens.iter().fold(false, |known, token| hello.token.matches(token) | known);
     if !is_known {
         return Err(Error::new(ErrorId::UNAUTHORIZED, "the server does not know this token"));
     }
     handshake::check_interface(&hello.interface, I::surface())?;
     if hello.fingerprint != I::surface().fingerprint() {
-        with_timeout(shared, send_frame(stream, &HandshakeReply::ShowSurface)).await?;
-        let surface: Surface = with_timeout(shared, read_frame(stream, buffer, MAX_SURFACE_SIZE)).await?;
+        with_timeout(shared, send_frame(socket, &HandshakeReply::ShowSurface)).await?;
+        let surface: Surface = with_timeout(shared, read_frame(socket, buffer, MAX_SURFACE_SIZE)).await?;
         handshake::check_surface(&surface, I::surface())?;
     }
     Ok(hello)
 }
 
 /// Checks the peer's credentials, which the kernel reports: the peer must run as the server's user.
-fn check_user(stream: &UnixStream) -> Result<()> {
+fn check_user(socket: &Socket) -> Result<()> {
     let refused = |message: String| Error::new(ErrorId::UNAUTHORIZED, message);
-    let peer = stream.peer_cred().map_err(|fault| refused(format!("the peer is unknown: {fault}")))?;
-    if peer.uid() == Uid::effective().as_raw() {
+    let user = socket.peer_uid().map_err(|fault| refused(format!("the peer is unknown: {fault}")))?;
+    if user == Uid::effective().as_raw() {
         return Ok(());
     }
-    Err(refused("the server takes connections of its own user only".to_owned()).with("found", peer.uid()))
+    Err(refused("the server takes connections of its own user only".to_owned()).with("found", user))
 }
 
 /// Limits a step of the handshake to the limit `handshake`.
@@ -93,17 +92,17 @@ async fn with_timeout<I: ?Sized, T>(shared: &Shared<I>, step: impl Future<Output
     })
 }
 
-async fn read_exact<const N: usize>(stream: &mut UnixStream, buffer: &mut FrameBuffer) -> Result<[u8; N]> {
+async fn read_exact<const N: usize>(socket: &mut Socket, buffer: &mut FrameBuffer) -> Result<[u8; N]> {
     loop {
         if let Some(bytes) = buffer.take::<N>() {
             return Ok(bytes);
         }
-        read_more(stream, buffer).await?;
+        read_more(socket, buffer).await?;
     }
 }
 
 async fn read_frame<T: DeserializeOwned>(
-    stream: &mut UnixStream,
+    socket: &mut Socket,
     buffer: &mut FrameBuffer,
     limit: usize,
 ) -> Result<T> {
@@ -113,12 +112,12 @@ async fn read_frame<T: DeserializeOwned>(
                 |fault| Error::caused_by(ErrorId::INVALID_REQUEST, "the handshake cannot be read", fault),
             );
         }
-        read_more(stream, buffer).await?;
+        read_more(socket, buffer).await?;
     }
 }
 
-async fn read_more(stream: &mut UnixStream, buffer: &mut FrameBuffer) -> Result<()> {
-    match async_socket::read(stream, buffer.room()).await {
+async fn read_more(socket: &mut Socket, buffer: &mut FrameBuffer) -> Result<()> {
+    match socket.read(buffer.room()).await {
         Ok(count) if count > 0 => {
             buffer.filled(count);
             Ok(())
@@ -127,9 +126,9 @@ async fn read_more(stream: &mut UnixStream, buffer: &mut FrameBuffer) -> Result<
     }
 }
 
-async fn send_frame(stream: &mut UnixStream, reply: &impl Serialize) -> Result<()> {
+async fn send_frame(socket: &mut Socket, reply: &impl Serialize) -> Result<()> {
     let mut bytes = Vec::new();
     frame::encode(reply, usize::MAX, &mut bytes)?;
-    let written = async_socket::write_all(stream, &bytes).await;
+    let written = socket.write_all(&bytes).await;
     written.map_err(|fault| Error::caused_by(ErrorId::INTERNAL, "the peer does not listen", fault))
 }

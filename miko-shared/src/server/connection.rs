@@ -4,7 +4,6 @@ use std::rc::Rc;
 use std::task::{Context, Poll};
 
 use miko_rpc::{Error, Interface, memory};
-use tokio::net::UnixStream;
 use tokio::task::yield_now;
 use tracing::warn;
 
@@ -12,14 +11,14 @@ use super::around::Peer;
 use super::connection_state::{ConnectionState, NO_ID};
 use super::peer_process::{ConnectionEvent, PeerProcess};
 use super::shared::Shared;
-use crate::async_socket;
+use super::socket::Socket;
 use crate::wire::frame::FrameBuffer;
 use crate::wire::message;
 
 /// Serves calls until the peer disconnects or sends an invalid message. While a peer does not read its
 /// answers, none of its calls are served; other connections are not affected.
 pub(super) async fn serve_calls<I: Interface + ?Sized>(
-    stream: &mut UnixStream,
+    socket: &mut Socket,
     peer: Peer,
     incoming: FrameBuffer,
     shared: &Shared<I>,
@@ -46,11 +45,11 @@ pub(super) async fn serve_calls<I: Interface + ?Sized>(
         if let Some(end) = &state.end {
             // Quoted: it may contain text of the client, with line breaks.
             warn!(error = ?end.to_string(), "closed by the server");
-            return send_final_error(stream, end, state.outgoing.split_off(state.sent)).await;
+            return send_final_error(socket, end, state.outgoing.split_off(state.sent)).await;
         }
         let goes_on = match state.session {
-            None => exchange(stream, &mut state, frame_size).await,
-            Some(_) => exchange_with_session(stream, &mut state, &mut peer_process, frame_size).await,
+            None => exchange(socket, &mut state, frame_size).await,
+            Some(_) => exchange_with_session(socket, &mut state, &mut peer_process, frame_size).await,
         };
         if !goes_on {
             return;
@@ -59,9 +58,9 @@ pub(super) async fn serve_calls<I: Interface + ?Sized>(
 }
 
 /// Sends answers and reads further bytes; `false` at the end of the connection.
-async fn exchange(stream: &mut UnixStream, state: &mut ConnectionState, frame_size: usize) -> bool {
+async fn exchange(socket: &mut Socket, state: &mut ConnectionState, frame_size: usize) -> bool {
     if !state.outgoing.is_empty() {
-        if async_socket::write_all(stream, &state.outgoing[state.sent..]).await.is_err() {
+        if socket.write_all(&state.outgoing[state.sent..]).await.is_err() {
             return false;
         }
         state.record_sent(state.outgoing.len() - state.sent);
@@ -72,7 +71,7 @@ async fn exchange(stream: &mut UnixStream, state: &mut ConnectionState, frame_si
     }
     state.incoming.shrink();
     memory::trim_if_grown();
-    match async_socket::read(stream, state.incoming.room()).await {
+    match socket.read(state.incoming.room()).await {
         Ok(count) if count > 0 => {
             state.receive(count, frame_size);
             true
@@ -85,12 +84,12 @@ async fn exchange(stream: &mut UnixStream, state: &mut ConnectionState, frame_si
 /// read also while it does not read its answers, and the session ends with the process of the client. Waits
 /// for one event.
 async fn exchange_with_session(
-    stream: &mut UnixStream,
+    socket: &mut Socket,
     state: &mut ConnectionState,
     peer_process: &mut PeerProcess,
     frame_size: usize,
 ) -> bool {
-    peer_process.watch(stream);
+    peer_process.watch(socket);
     if state.has_calls(frame_size) {
         // The turn of a call at a gate has come.
         return true;
@@ -98,7 +97,7 @@ async fn exchange_with_session(
     if !state.outgoing.is_empty() && !state.has_ready() {
         // No stream has more to send, so pending answers are sent before the socket is read. After an error,
         // the bytes that have arrived are still read and served; sending again fails again.
-        if let Ok(count) = peer_process.try_send(stream, &state.outgoing[state.sent..]) {
+        if let Ok(count) = peer_process.try_send(socket, &state.outgoing[state.sent..]) {
             state.record_sent(count);
         }
         if state.has_calls(frame_size) {
@@ -119,7 +118,7 @@ async fn exchange_with_session(
         Some(session) if may_pump => session.poll_ready(context),
         _ => Poll::Pending,
     };
-    match peer_process.next_event(stream, &outgoing[*sent..], room, is_ready).await {
+    match peer_process.next_event(socket, &outgoing[*sent..], room, is_ready).await {
         Ok(ConnectionEvent::Sent(count)) => {
             state.record_sent(count);
             if state.has_ready() {
@@ -135,7 +134,7 @@ async fn exchange_with_session(
 }
 
 /// Sends the reason why the connection ends. Errors of sending are ignored.
-async fn send_final_error(stream: &mut UnixStream, error: &Error, mut outgoing: Vec<u8>) {
+async fn send_final_error(socket: &mut Socket, error: &Error, mut outgoing: Vec<u8>) {
     message::encode_refusal(NO_ID, error, &mut outgoing);
-    let _ = async_socket::write_all(stream, &outgoing).await;
+    let _ = socket.write_all(&outgoing).await;
 }

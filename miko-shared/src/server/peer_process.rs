@@ -5,15 +5,15 @@ use std::cell::{Cell, RefCell};
 use std::future::poll_fn;
 use std::io;
 use std::os::fd::{AsRawFd, OwnedFd};
-use std::pin::Pin;
 use std::rc::Rc;
 use std::task::{Context, Poll, Waker};
 
 use nix::sys::socket::{Shutdown, getsockopt, shutdown, sockopt};
+use tokio::io::Interest;
 use tokio::io::unix::AsyncFd;
-use tokio::io::{AsyncRead, AsyncWrite, Interest, ReadBuf};
-use tokio::net::UnixStream;
 use tokio::task::{JoinHandle, spawn_local};
+
+use super::socket::Socket;
 
 /// The process at the other end of a socket. It is watched once the connection has a session.
 #[derive(Default)]
@@ -57,9 +57,9 @@ pub(super) enum ConnectionEvent {
 
 impl PeerProcess {
     /// Begins to watch the process that connected `stream`.
-    pub(super) fn watch(&mut self, stream: &UnixStream) {
+    pub(super) fn watch(&mut self, socket: &Socket) {
         if matches!(self, Self::Unwatched) {
-            let process = getsockopt(stream, sockopt::PeerPidfd).ok();
+            let process = getsockopt(socket, sockopt::PeerPidfd).ok();
             *self = Self::Watched(process.and_then(Watch::new));
         }
     }
@@ -71,11 +71,11 @@ impl PeerProcess {
 
     /// Sends as much of `unsent` as the socket takes at once. Returns the number of bytes that are done with:
     /// all of them after the process has ended.
-    pub(super) fn try_send(&self, stream: &UnixStream, unsent: &[u8]) -> io::Result<usize> {
+    pub(super) fn try_send(&self, socket: &Socket, unsent: &[u8]) -> io::Result<usize> {
         if self.has_ended() {
             return Ok(unsent.len());
         }
-        match stream.try_write(unsent) {
+        match socket.try_write(unsent) {
             Err(fault) if fault.kind() == io::ErrorKind::WouldBlock => Ok(0),
             sent => sent,
         }
@@ -85,25 +85,24 @@ impl PeerProcess {
     /// is possible first.
     pub(super) async fn next_event(
         &mut self,
-        stream: &mut UnixStream,
+        socket: &mut Socket,
         unsent: &[u8],
-        free: Option<&mut [u8]>,
+        mut free: Option<&mut [u8]>,
         mut is_ready: impl FnMut(&mut Context<'_>) -> Poll<()>,
     ) -> io::Result<ConnectionEvent> {
         if self.has_ended() && !unsent.is_empty() {
             return Ok(ConnectionEvent::Sent(unsent.len()));
         }
-        let mut buffer = free.map(ReadBuf::new);
         let event = poll_fn(|context| {
             // Reading has priority: the credit, releases and calls that have arrived are handled before more
             // items of streams are sent.
-            if let Some(buffer) = &mut buffer
-                && let Poll::Ready(read) = Pin::new(&mut *stream).poll_read(context, buffer)
+            if let Some(free) = &mut free
+                && let Poll::Ready(read) = socket.poll_read(context, free)
             {
-                return Poll::Ready(Some(read.map(|()| ConnectionEvent::Read(buffer.filled().len()))));
+                return Poll::Ready(Some(read.map(ConnectionEvent::Read)));
             }
             if !unsent.is_empty()
-                && let Poll::Ready(sent) = Pin::new(&mut *stream).poll_write(context, unsent)
+                && let Poll::Ready(sent) = socket.poll_write(context, unsent)
             {
                 return Poll::Ready(Some(sent.map(ConnectionEvent::Sent)));
             }
@@ -114,7 +113,7 @@ impl PeerProcess {
         })
         .await;
         event.unwrap_or_else(|| {
-            self.end(stream);
+            self.end(socket);
             Ok(ConnectionEvent::Ready)
         })
     }
@@ -128,10 +127,10 @@ impl PeerProcess {
 
     /// Shuts receiving down: the bytes that have arrived can still be read, followed by end of file, also if
     /// another process has the socket.
-    fn end(&mut self, stream: &UnixStream) {
+    fn end(&mut self, socket: &Socket) {
         *self = Self::Ended;
         // An error means that the peer has closed the connection already.
-        let _ = shutdown(stream.as_raw_fd(), Shutdown::Read);
+        let _ = shutdown(socket.as_raw_fd(), Shutdown::Read);
     }
 }
 
