@@ -60,7 +60,9 @@ fn sound(backend: &'static str, shares: usize) {
     let (failed, unknown) = (count(Outcome::Failed), count(Outcome::Unknown));
     println!("{summary:?}, {failed} failed, {unknown} unknown");
     assert!(history.len() >= operations, "{} operations", history.len());
-    assert!(failed > operations / 20 && unknown > operations / 2_000, "{failed} failed, {unknown} unknown");
+    // Kills come by time, operations by the speed of the machine.
+    let killed = (operations / 2_000).min(50);
+    assert!(failed > operations / 20 && unknown > killed, "{failed} failed, {unknown} unknown");
     assert!(summary.write_read > operations / 2 && summary.read_write > operations / 2, "{summary:?}");
 }
 
