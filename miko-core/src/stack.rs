@@ -133,11 +133,26 @@ pub(crate) fn take_shadow(stack: &mut Map<String, Value>) -> Option<Value> {
     stack.shift_remove(SHADOW)
 }
 
+/// Whether a stored stack has a class.
+pub(crate) fn has_class(stack: &Map<String, Value>, class: &str) -> bool {
+    any_class(stack, |found| found == class)
+}
+
+/// Whether a class of a stored stack passes a test.
+pub(crate) fn any_class(stack: &Map<String, Value>, passes: impl FnMut(&str) -> bool) -> bool {
+    platter_classes(stack).any(passes)
+}
+
+/// The class of each platter of a stored stack.
+fn platter_classes(stack: &Map<String, Value>) -> impl Iterator<Item = &str> {
+    stack.values().filter_map(|platter| platter.get("class")?.as_str())
+}
+
 /// The distinct classes of a stored stack.
 pub(crate) fn classes(stack: &Map<String, Value>) -> Vec<&str> {
     /// Up to this number of members, a linear search is faster than hashing.
     const LINEAR_SCAN_MAX: usize = 8;
-    let classes = stack.values().filter_map(|platter| platter.get("class")?.as_str());
+    let classes = platter_classes(stack);
     let mut distinct = Vec::with_capacity(stack.len().min(LINEAR_SCAN_MAX));
     if stack.len() > LINEAR_SCAN_MAX {
         let mut seen = HashSet::with_capacity(stack.len());

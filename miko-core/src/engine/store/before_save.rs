@@ -268,7 +268,7 @@ impl RecordView for TestedRecord<'_> {
     }
 
     fn is_instance_of(&self, classes: &[String]) -> bool {
-        stack::classes(self.stack).iter().any(|class| self.catalog.is_subclass_of_any(class, classes))
+        stack::any_class(self.stack, |class| self.catalog.is_subclass_of_any(class, classes))
     }
 
     fn created_at(&self) -> Timestamp {

@@ -21,9 +21,7 @@ impl<T: Storage> Store<T> {
     pub(super) fn needs_examination(&self, stack: &Map<String, Value>, extras: &Map<String, Value>) -> bool {
         self.strict
             || extras.contains_key("custom_classes")
-            || stack::classes(stack)
-                .into_iter()
-                .any(|class| class == uns::CLASS || self.catalog.class(class).is_some())
+            || stack::any_class(stack, |class| class == uns::CLASS || self.catalog.class(class).is_some())
     }
 
     /// Normalizes the buckets of a record and validates them against all its classes. Returns the class

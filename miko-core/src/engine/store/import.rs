@@ -116,7 +116,7 @@ impl<'s, T: Storage> Import<'s, T> {
             else {
                 continue;
             };
-            if !stack::classes(&map(&stack)?).contains(&uns::CLASS) {
+            if !stack::has_class(&map(&stack)?, uns::CLASS) {
                 continue;
             }
             // `collect_definition` has reported its faults.
@@ -402,7 +402,7 @@ impl<T: Storage> Import<'_, T> {
         self.store.derive_members(id, stack, &mut members, &mut write)?;
         write.change_entries(Vec::new(), members);
         self.store.apply(write)?;
-        if stack::classes(stack).contains(&uns::CLASS) {
+        if stack::has_class(stack, uns::CLASS) {
             self.collect_definition(id, bucket, stack, place, problems);
         }
         Ok(())

@@ -57,7 +57,7 @@ impl<T: Storage> Store<T> {
     /// Whether changing the index entries of such a record needs its bucket: a class of the stack has
     /// constraints or holds references, or the record is a definition, whose name is in its bucket.
     pub(super) fn derives_from_bucket(&self, stack: &Map<String, Value>) -> bool {
-        stack::classes(stack).into_iter().any(|name| {
+        stack::any_class(stack, |name| {
             let class = self.catalog.class(name);
             name == uns::CLASS
                 || class.is_some_and(|class| !class.constraints.is_empty() || class.holds_references)

@@ -96,7 +96,7 @@ impl<T: Storage> Import<'_, T> {
         // A past version has no creation time of its own: the record has it.
         write.versions.push(RowChange::insert(id, row(version.time, commit)));
         let definition_state =
-            version.state.as_ref().filter(|state| stack::classes(&state.stack).contains(&uns::CLASS));
+            version.state.as_ref().filter(|state| stack::has_class(&state.stack, uns::CLASS));
         if definition_state.is_some() {
             write.others_mut().definitions.push(id);
         }

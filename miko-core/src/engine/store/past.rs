@@ -170,7 +170,7 @@ impl<T: Storage> Store<T> {
         for id in self.storage.definitions()? {
             let version = self.storage.version_at(id, time)?;
             let Some(state) = version.and_then(|version| version.state) else { continue };
-            if stack::classes(&map(&state.stack)?).contains(&uns::CLASS) {
+            if stack::has_class(&map(&state.stack)?, uns::CLASS) {
                 definitions.push(map(&state.bucket)?);
             }
         }

@@ -158,7 +158,7 @@ impl<T: Storage> Store<T> {
     /// Whether a record is a class definition. `false` for a stack that cannot be read.
     pub(super) fn defines_a_class(&self, record: &StoredRecord) -> bool {
         let stack = self.parsed_stacks.parse(record.stack.as_str());
-        stack.is_ok_and(|stack| stack::classes(&stack).contains(&uns::CLASS))
+        stack.is_ok_and(|stack| stack::has_class(&stack, uns::CLASS))
     }
 
     /// Runs a request inside the running write. If it fails, the caller must undo the write.

@@ -25,7 +25,7 @@ pub(super) fn map(stored: &str) -> Result<Map<String, Value>> {
 
 /// The class that a record defines, if it is a definition.
 pub(super) fn defined_by(stack: &Map<String, Value>, bucket: &Map<String, Value>) -> Option<String> {
-    if !stack::classes(stack).contains(&uns::CLASS) {
+    if !stack::has_class(stack, uns::CLASS) {
         return None;
     }
     // An imported definition is stored as it came, with a protocol if it had one.

@@ -120,9 +120,8 @@ impl<T: Storage> Store<T> {
         let row = self.storage.row(id)?.ok_or_else(|| corruption("a unique value of no record"))?;
         let state = row.state.as_ref().ok_or_else(|| corruption("a unique value of a deleted record"))?;
         let class = std::slice::from_ref(&key.class.definition.name);
-        let is_of_class = stack::classes(&map(&state.stack)?)
-            .into_iter()
-            .any(|found| self.catalog.is_subclass_of_any(found, class));
+        let is_of_class =
+            stack::any_class(&map(&state.stack)?, |found| self.catalog.is_subclass_of_any(found, class));
         if is_of_class {
             return Ok(Some((id, row)));
         }
