@@ -145,7 +145,8 @@ def called(profile, name):
 
 
 def main():
-    subprocess.run(["cargo", "build", "--release", "--features", "bench", "--bin", "miko"], cwd=ROOT, check=True)
+    build = ["cargo", "build", "--release", "--features", "bench", "--bin", "miko"]
+    subprocess.run(build, cwd=ROOT, check=True)
     program = instructions.build(release=True)
     lines = ["# The account of a call", "", "Written by `benches/account.py`.", ""]
     lines += [f"What one call takes of a server and of the worker that makes it, with {WORKERS} workers on "

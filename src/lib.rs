@@ -17,7 +17,8 @@
 //! | `http` | HTTP for shares, on a second socket, and proxies that speak it |
 //! | `tls` | TLS for HTTP by TCP: servers with a certificate, and `https` URLs |
 //! | `tarpc` | serving an interface with tarpc; on by default |
-//! | `command`, `bench` | the program `miko`, and its benchmarks; on by default |
+//! | `command` | the program `miko`; on by default |
+//! | `bench` | `miko bench`: benchmarks beside other servers, with their clients |
 
 #[cfg(feature = "store")]
 pub use miko_core::import_rpc::ImportAsync;

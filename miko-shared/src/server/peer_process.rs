@@ -56,7 +56,7 @@ pub(super) enum ConnectionEvent {
 }
 
 impl PeerProcess {
-    /// Begins to watch the process that connected `stream`.
+    /// Begins to watch the process that connected `socket`.
     pub(super) fn watch(&mut self, socket: &Socket) {
         if matches!(self, Self::Unwatched) {
             let process = getsockopt(socket, sockopt::PeerPidfd).ok();
@@ -71,7 +71,7 @@ impl PeerProcess {
 
     /// Sends as much of `unsent` as the socket takes at once. Returns the number of bytes that are done with:
     /// all of them after the process has ended.
-    pub(super) fn try_send(&self, socket: &Socket, unsent: &[u8]) -> io::Result<usize> {
+    pub(super) fn try_send(&self, socket: &mut Socket, unsent: &[u8]) -> io::Result<usize> {
         if self.has_ended() {
             return Ok(unsent.len());
         }

@@ -1,14 +1,12 @@
 //! The socket of a connection, which wakes the server only for what it waits for.
 //!
-//! A socket of tokio is always watched for room to write as well. Each time a client reads, its kernel then
-//! reports room to the server, which wakes up for nothing: half of the wake-ups of a server that delivers
-//! changes.
+//! A socket of tokio is always watched for room to write as well. A Unix socket reports room each time the
+//! other side reads. Half of the wake-ups of a server that delivers changes had no other reason.
 
 use std::future::poll_fn;
 use std::io::{self, ErrorKind, Read, Write};
-use std::os::fd::{AsFd, AsRawFd, BorrowedFd, RawFd};
+use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd, RawFd};
 use std::os::unix::net::UnixStream;
-use std::rc::Rc;
 use std::task::{Context, Poll, ready};
 
 use nix::sys::socket::{getsockopt, sockopt};
@@ -17,27 +15,26 @@ use tokio::io::unix::AsyncFd;
 
 /// The socket of a connection.
 pub(super) struct Socket {
-    stream: Rc<UnixStream>,
-    /// `None` only after the system has refused to watch the socket.
-    watched: Option<AsyncFd<Rc<UnixStream>>>,
-    /// Whether it is watched for room to write. It is from a write without room until one that has taken all
-    /// bytes.
-    awaits_room: bool,
+    /// Watched for bytes that arrive.
+    stream: AsyncFd<UnixStream>,
+    /// A second descriptor, which is watched for room to write: from a write without room until one that has
+    /// taken all bytes.
+    room: Option<AsyncFd<OwnedFd>>,
 }
 
 impl Socket {
     /// # Errors
     /// If the system cannot watch one more.
     pub(super) fn new(stream: tokio::net::UnixStream) -> io::Result<Self> {
-        let stream = Rc::new(stream.into_std()?);
-        let mut socket = Self { stream, watched: None, awaits_room: false };
-        socket.watch(false)?;
-        Ok(socket)
+        // SAFETY: a `UnixStream` names the same open descriptor until it is dropped, and the `AsyncFd` that
+        // owns it does not release it.
+        let stream = unsafe { AsyncFd::register_with_interest(stream.into_std()?, Interest::READABLE) };
+        Ok(Self { stream: stream?, room: None })
     }
 
     /// The user of the process that connected it.
     pub(super) fn peer_uid(&self) -> nix::Result<u32> {
-        getsockopt(&self.stream, sockopt::PeerCredentials).map(|peer| peer.uid())
+        getsockopt(self.stream.get_ref(), sockopt::PeerCredentials).map(|peer| peer.uid())
     }
 
     /// Reads the bytes that have arrived, and waits for at least one; returns 0 at the end.
@@ -58,10 +55,9 @@ impl Socket {
 
     /// As [`read`](Self::read).
     pub(super) fn poll_read(&self, context: &mut Context<'_>, room: &mut [u8]) -> Poll<io::Result<usize>> {
-        let watched = self.watched.as_ref().ok_or(ErrorKind::NotConnected)?;
         loop {
-            let mut ready = ready!(watched.poll_read_ready(context))?;
-            if let Ok(read) = ready.try_io(|stream| (&**stream.get_ref()).read(room)) {
+            let mut ready = ready!(self.stream.poll_read_ready(context))?;
+            if let Ok(read) = ready.try_io(|stream| stream.get_ref().read(room)) {
                 // A socket that had less than there was room for is empty.
                 if read.as_ref().is_ok_and(|&count| count < room.len()) {
                     ready.clear_ready();
@@ -73,23 +69,17 @@ impl Socket {
 
     /// Writes as much as there is room for, and waits for some.
     pub(super) fn poll_write(&mut self, context: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
-        if !self.awaits_room {
+        loop {
             match self.try_write(bytes) {
-                Err(fault) if fault.kind() == ErrorKind::WouldBlock => self.watch(true)?,
+                Err(fault) if fault.kind() == ErrorKind::WouldBlock => {}
                 written => return Poll::Ready(written),
             }
-            // Who waited for bytes has to wait again.
-            context.waker().wake_by_ref();
-        }
-        let watched = self.watched.as_ref().ok_or(ErrorKind::NotConnected)?;
-        loop {
-            let mut ready = ready!(watched.poll_write_ready(context))?;
-            if let Ok(written) = ready.try_io(|stream| (&**stream.get_ref()).write(bytes)) {
-                if written.as_ref().is_ok_and(|&count| count == bytes.len()) {
-                    self.watch(false)?;
-                }
-                return Poll::Ready(written);
-            }
+            let Some(room) = self.watch_for_room() else {
+                // Without a descriptor the write is tried again when the other tasks have run.
+                context.waker().wake_by_ref();
+                return Poll::Pending;
+            };
+            ready!(room.poll_write_ready(context))?.clear_ready();
         }
     }
 
@@ -97,22 +87,24 @@ impl Socket {
     ///
     /// # Errors
     /// `WouldBlock`, if there is none.
-    pub(super) fn try_write(&self, bytes: &[u8]) -> io::Result<usize> {
-        (&*self.stream).write(bytes)
+    pub(super) fn try_write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        let written = self.stream.get_ref().write(bytes)?;
+        if written == bytes.len() {
+            self.room = None;
+        }
+        Ok(written)
     }
 
-    /// Watches the socket for bytes that arrive, and also for room to write if this is asked for. Tasks that
-    /// wait for it are forgotten.
-    fn watch(&mut self, for_room: bool) -> io::Result<()> {
-        let interest = if for_room { Interest::READABLE | Interest::WRITABLE } else { Interest::READABLE };
-        // A descriptor can be watched once.
-        self.watched = None;
-        // SAFETY: a `UnixStream` names the same open descriptor until it is dropped, and the `AsyncFd` shares
-        // the ownership of it.
-        let watched = unsafe { AsyncFd::register_with_interest(Rc::clone(&self.stream), interest) };
-        self.watched = Some(watched.map_err(io::Error::from)?);
-        self.awaits_room = for_room;
-        Ok(())
+    /// The descriptor that is watched for room to write; `None` if the system has none to spare.
+    fn watch_for_room(&mut self) -> Option<&AsyncFd<OwnedFd>> {
+        if self.room.is_none() {
+            // The same descriptor cannot be watched twice.
+            let second = self.stream.get_ref().as_fd().try_clone_to_owned().ok()?;
+            // SAFETY: an `OwnedFd` names the same open descriptor until it is dropped, and the `AsyncFd` that
+            // owns it does not release it.
+            self.room = unsafe { AsyncFd::register_with_interest(second, Interest::WRITABLE) }.ok();
+        }
+        self.room.as_ref()
     }
 }
 
@@ -124,7 +116,7 @@ impl AsRawFd for Socket {
 
 impl AsFd for Socket {
     fn as_fd(&self) -> BorrowedFd<'_> {
-        self.stream.as_fd()
+        self.stream.get_ref().as_fd()
     }
 }
 
@@ -181,54 +173,69 @@ mod tests {
             assert!(received == sent);
             reader.join().unwrap();
             writer.join().unwrap();
-            assert!(!socket.awaits_room);
+            assert!(socket.room.is_none());
         });
     }
 
-    /// Whether an epoll of this process watches the socket for room to write, by what the kernel says.
+    /// Whether an epoll of this process watches a descriptor for room to write, by what the kernel says.
     fn is_watched_for_room(socket: &Socket) -> bool {
+        let descriptors = socket.room.iter().map(AsRawFd::as_raw_fd).chain([socket.as_raw_fd()]);
+        let descriptors: Vec<String> = descriptors.map(|descriptor| descriptor.to_string()).collect();
         let watches = |epoll: String| {
             let info = fs::read_to_string(format!("/proc/self/fdinfo/{epoll}")).unwrap_or_default();
-            let of_socket = info.lines().map(|line| line.split_whitespace().collect::<Vec<_>>());
-            let of_socket = of_socket
-                .filter(|words| words.first() == Some(&"tfd:") && words[1] == socket.as_raw_fd().to_string());
-            let events =
-                of_socket.map(|words| u32::from_str_radix(words[3], 16).unwrap()).collect::<Vec<_>>();
-            events.iter().any(|events| events & EpollFlags::EPOLLOUT.bits() as u32 != 0)
+            let watched = info.lines().map(|line| line.split_whitespace().collect::<Vec<_>>());
+            let of_socket = watched.filter(|words| {
+                words.first() == Some(&"tfd:") && descriptors.iter().any(|found| found == words[1])
+            });
+            let mut events = of_socket.map(|words| u32::from_str_radix(words[3], 16).unwrap());
+            events.any(|events| events & EpollFlags::EPOLLOUT.bits() as u32 != 0)
         };
         let open = fs::read_dir("/proc/self/fd").unwrap().map(|entry| entry.unwrap().file_name());
         open.map(|name| name.into_string().unwrap()).any(watches)
+    }
+
+    /// Writes until there is no room. Returns how many bytes there was room for.
+    fn fill(socket: &mut Socket) -> usize {
+        std::iter::from_fn(|| socket.try_write(&[7; 10_000]).ok()).sum()
+    }
+
+    /// Begins a write of one byte. Returns whether it waits.
+    async fn waits_to_write(socket: &mut Socket) -> bool {
+        poll_fn(|context| Poll::Ready(socket.poll_write(context, b"x").is_pending())).await
     }
 
     #[test]
     fn it_is_watched_for_room_only_while_a_write_waits_for_some() {
         run(async {
             let (mut socket, mut other) = pair();
+            let sent = fill(&mut socket);
             assert!(!is_watched_for_room(&socket));
-            let mut sent = 0;
-            while poll_fn(|context| Poll::Ready(socket.poll_write(context, &[7; 10_000]))).await.is_ready() {
-                assert!(!is_watched_for_room(&socket));
-                sent += 1;
-            }
-            assert!(sent > 0 && is_watched_for_room(&socket));
-            let mut received = vec![0; 10_000 * sent];
-            other.read_exact(&mut received).unwrap();
+            assert!(waits_to_write(&mut socket).await);
+            assert!(is_watched_for_room(&socket));
+            other.read_exact(&mut vec![0; sent]).unwrap();
             socket.write_all(b"x").await.unwrap();
+            assert!(!is_watched_for_room(&socket));
+
+            // A write that does not wait may come before the one that waits.
+            let sent = fill(&mut socket);
+            assert!(waits_to_write(&mut socket).await);
+            other.read_exact(&mut vec![0; 1 + sent]).unwrap();
+            socket.try_write(b"x").unwrap();
             assert!(!is_watched_for_room(&socket));
         });
     }
 
     #[test]
-    fn who_waits_for_bytes_is_woken_after_a_write_without_room() {
+    fn bytes_that_arrive_end_a_wait_beside_a_write_without_room() {
         run(async {
             let (mut socket, mut other) = pair();
-            while socket.try_write(&[7; 10_000]).is_ok() {}
-            let mut wrote_at_first = false;
+            fill(&mut socket);
+            let mut polls = 0;
             let read = poll_fn(|context| {
+                polls += 1;
                 let read = socket.poll_read(context, &mut [0; 10]);
-                if !wrote_at_first {
-                    wrote_at_first = true;
-                    assert!(socket.poll_write(context, b"x").is_pending());
+                assert!(socket.poll_write(context, b"x").is_pending());
+                if polls == 1 {
                     other.write_all(b"y").unwrap();
                 }
                 read
@@ -240,7 +247,7 @@ mod tests {
     #[test]
     fn the_end_of_the_other_side_is_read_as_no_bytes() {
         run(async {
-            let (socket, other) = pair();
+            let (mut socket, other) = pair();
             drop(other);
             assert_eq!(socket.read(&mut [0; 10]).await.unwrap(), 0);
             assert!(socket.try_write(b"x").is_err());

@@ -87,7 +87,7 @@ enum Command {
     /// Print the surface: every method of the interface, its parameters, result and docs.
     Surface(surface::Args),
     /// Benchmark a shared Mikobase on this machine against Redis, PostgreSQL and others.
-    #[cfg_attr(not(feature = "bench"), command(disable_help_flag = true))]
+    #[cfg_attr(not(feature = "bench"), command(hide = true, disable_help_flag = true))]
     Bench(bench::Args),
     /// Print the completion script for a shell.
     Completions(docs::Completions),

@@ -11,8 +11,8 @@ pub(crate) struct Args {
 
 /// Says how to get the benchmarks.
 pub(crate) fn run(_: &Args) -> Result<Exit, Failure> {
-    let message = "bench: this program was built without the benchmarks, which bring the clients of the peers. \
-                   Build it by `cargo build --release --features bench`, or install it by \
+    let message = "bench: this program was built without the benchmarks, which bring the clients of the \
+                   peers. Build it by `cargo build --release --features bench`, or install it by \
                    `cargo install --path . --features bench`";
     Err(Failure::Usage(message.to_owned()))
 }
