@@ -36,8 +36,8 @@ deny:
 ci:
     bash .ci/run
 
-# What CI leaves out: the long mode of the tests, with its counts, and a build of the benchmarks. Hours. A
-# release performs the millions of operations ten times as fast.
+# What CI leaves out: the long mode of the tests, with its counts, and a build of the benchmarks. Hours, also
+# in release.
 long *arguments:
     cargo test --workspace --features mikobase/bench --bench '*' --no-run
     MIKOBASE_LONG=1 PROPTEST_CASES=5000 cargo test --release --workspace -- {{arguments}}
