@@ -1,4 +1,5 @@
-//! Mikobase beside its peers, in depth: `cargo bench --features bench --bench peers`, some six minutes once it is built.
+//! Mikobase beside its peers, in depth: `cargo bench --features bench --bench peers`, some six minutes once
+//! it is built.
 //!
 //! It prints the tables and writes `docs/measurements/peers.{json,md,svg}`. `miko-bench/peers/install.sh`
 //! installs the peers. A look takes less: `miko bench`.
@@ -27,7 +28,8 @@ fn main() -> Result<(), BoxError> {
     fs::create_dir_all(RESULTS)?;
     let write = |name: &str, text: String| fs::write(Path::new(RESULTS).join(name), text + "\n");
     write("peers.json", serde_json::to_string(&report)?)?;
-    let head = "# Mikobase beside its peers\n\nWritten by `cargo bench --features bench --bench peers`.\n\n![](peers.svg)\n\n";
+    let head = "# Mikobase beside its peers\n\n\
+                Written by `cargo bench --features bench --bench peers`.\n\n![](peers.svg)\n\n";
     write("peers.md", head.to_owned() + tables.trim_end())?;
     write("peers.svg", chart::draw(&report, plan.settings[0]))?;
     Ok(())

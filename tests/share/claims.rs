@@ -139,7 +139,7 @@ fn work(db: &impl Mikobase) -> Result<(), BoxError> {
 }
 
 fn kills() {
-    // In the long mode a worker is killed every 100 milliseconds or so.
+    // In the long mode a worker is killed every 50 milliseconds or so.
     let (workers, jobs, lifetime) = if is_long() { (20, 100_000, 2_000) } else { (8, 200, 40) };
     for backend in BACKENDS {
         // A worldlet file is written as a whole by each commit.

@@ -10,10 +10,9 @@ use std::task::{Context, Poll, Waker};
 
 use nix::sys::socket::{Shutdown, getsockopt, shutdown, sockopt};
 use tokio::io::Interest;
-use tokio::io::unix::AsyncFd;
 use tokio::task::{JoinHandle, spawn_local};
 
-use super::socket::Socket;
+use super::socket::{Socket, watch};
 
 /// The process at the other end of a socket. It is watched once the connection has a session.
 #[derive(Default)]
@@ -137,9 +136,7 @@ impl PeerProcess {
 impl Watch {
     /// `process` becomes readable when the process ends. `None` if it cannot be waited for.
     fn new(process: OwnedFd) -> Option<Self> {
-        // SAFETY: an `OwnedFd` names the same open descriptor until it is dropped, and the `AsyncFd` that
-        // owns it does not release it.
-        let process = unsafe { AsyncFd::register_with_interest(process, Interest::READABLE) }.ok()?;
+        let process = watch(process, Interest::READABLE).ok()?;
         let end = Rc::<ProcessEnd>::default();
         let reported = Rc::clone(&end);
         let task = spawn_local(async move {

@@ -100,12 +100,17 @@ impl Socket {
         if self.room.is_none() {
             // The same descriptor cannot be watched twice.
             let second = self.stream.get_ref().as_fd().try_clone_to_owned().ok()?;
-            // SAFETY: an `OwnedFd` names the same open descriptor until it is dropped, and the `AsyncFd` that
-            // owns it does not release it.
-            self.room = unsafe { AsyncFd::register_with_interest(second, Interest::WRITABLE) }.ok();
+            self.room = watch(second, Interest::WRITABLE).ok();
         }
         self.room.as_ref()
     }
+}
+
+/// Watches a descriptor for one kind of event. It is closed with the result.
+pub(super) fn watch(descriptor: OwnedFd, interest: Interest) -> io::Result<AsyncFd<OwnedFd>> {
+    // SAFETY: an `OwnedFd` names the same open descriptor until it is dropped, and the `AsyncFd` that owns it
+    // does not release it.
+    Ok(unsafe { AsyncFd::register_with_interest(descriptor, interest) }?)
 }
 
 impl AsRawFd for Socket {
