@@ -42,8 +42,8 @@ pub struct Backend {
     /// The size of the record cache in bytes, if it is not the default: see
     /// [`LocalEngine::record_cache_size`]. Only for SQLite.
     pub record_cache_size: Option<usize>,
-    /// The size of the columns in bytes, if it is not the default: see [`LocalEngine::columns_size`]. Only
-    /// for SQLite.
+    /// The size of the cached values of fields (columns) in bytes, if it is not the default: see
+    /// [`LocalEngine::columns_size`]. Only for SQLite.
     pub columns_size: Option<usize>,
 }
 
@@ -317,7 +317,7 @@ mod tests {
     use crate::extension::MikobaseExt;
 
     #[test]
-    fn a_mode_is_one_of_three_spellings() {
+    fn a_mode_is_r_rw_or_wr_in_any_case() {
         for (mode, expected) in
             [("rw", Mode::ReadWrite), ("WR", Mode::ReadWrite), ("r", Mode::Read), ("R", Mode::Read)]
         {

@@ -4,7 +4,7 @@
 //!
 //! | process | code | owns |
 //! | --- | --- | --- |
-//! | parent | `uds`, `running`, `supervisor` | the directory, the children and the reports. Blocking code only: it never starts a runtime |
+//! | parent | `uds`, `running`, `supervisor` | the private directory of the share, the children and the reports. Blocking code only: it never starts a runtime |
 //! | server | `server_process` | the shared object and the listening socket |
 //! | worker | `worker_process` | one connection and the closure |
 //!

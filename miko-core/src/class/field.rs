@@ -48,7 +48,7 @@ pub(super) enum FieldType {
 pub(super) struct HashRules {
     pub(super) fields: Vec<(String, Field)>,
     /// Whether a new record that lacks the hash gets an empty one, in which the defaults of sub-fields apply.
-    pub(super) instantiates: bool,
+    pub(super) creates_if_absent: bool,
     pub(super) elements: ElementRules,
 }
 
@@ -152,7 +152,7 @@ impl Field {
                 FieldType::Array(elements) => in_elements(elements),
                 FieldType::Hash(hash) => {
                     let mut fields = hash.fields.iter();
-                    hash.instantiates
+                    hash.creates_if_absent
                         || in_elements(&hash.elements)
                         || fields.any(|(_, field)| field.normalizes())
                 }
@@ -274,7 +274,7 @@ impl HashRules {
                     .push((name.clone(), Field::read(definition, Some(&inherited), place, settings.faults)));
             }
         }
-        Self { fields, instantiates: settings.boolean("instantiate"), elements }
+        Self { fields, creates_if_absent: settings.boolean("instantiate"), elements }
     }
 }
 

@@ -203,7 +203,7 @@ impl Class {
 /// The initial value of an absent field.
 fn initial_value(field: &Field) -> Option<Cow<'_, Value>> {
     match &field.field_type {
-        FieldType::Hash(hash) if hash.instantiates && field.default.is_none() => {
+        FieldType::Hash(hash) if hash.creates_if_absent && field.default.is_none() => {
             Some(Cow::Owned(Value::Object(Map::new())))
         }
         _ => field.default.as_ref().map(Cow::Borrowed),
@@ -226,11 +226,11 @@ fn reorder_fields(fields: &[(String, Field)], bucket: &mut Map<String, Value>) {
 /// Whether the fields are in order already. Most buckets are.
 fn is_in_order(fields: &[(String, Field)], bucket: &Map<String, Value>) -> bool {
     let mut declared = fields.iter();
-    let others = bucket.keys().position(|key| !declared.any(|(name, _)| name == key));
-    // `any` advances `declared`, so this is the first key that is undeclared or out of order. If it and all
-    // keys after it are undeclared, the order is right.
+    let first_mismatch = bucket.keys().position(|key| !declared.any(|(name, _)| name == key));
+    // `any` advances `declared`, so this is the index of the first key that is undeclared or out of order. If
+    // it and all keys after it are undeclared, the order is right.
     let is_field = |key: &String| fields.iter().any(|(name, _)| name == key);
-    others.is_none_or(|from| !bucket.keys().skip(from).any(is_field))
+    first_mismatch.is_none_or(|index| !bucket.keys().skip(index).any(is_field))
 }
 
 /// Trims white space and replaces each run of it by one space.

@@ -24,7 +24,7 @@ use crate::json::{CheckedObject, CheckedValue, IndexKey, TextChecker};
 pub(crate) struct AcceptedText<'t> {
     /// The text as it is to be stored.
     pub(crate) text: Cow<'t, str>,
-    /// The constraints with a value in the bucket, by position, and their keys.
+    /// For each constraint that has a value in the bucket: its index in the class, and its key.
     pub(crate) keys: Vec<(usize, String)>,
 }
 
@@ -118,7 +118,7 @@ impl Class {
         for (index, constraint) in self.constraints.iter().enumerate() {
             match key_in_text(constraint, object)? {
                 Some(key) => keys.push((index, key)),
-                // Validation refuses it.
+                // Validation reports that the value is missing.
                 None if constraint.kind == ConstraintKind::Join => return None,
                 None => {}
             }
@@ -141,7 +141,7 @@ impl Class {
         match object.value(index)? {
             CheckedValue::Null => return Some(!field.required),
             CheckedValue::Text(text) => {
-                if field.collapses() && kind != WriteKind::Import && !is_collapsed(text) {
+                if field.collapses_whitespace() && kind != WriteKind::Import && !is_collapsed(text) {
                     return Some(false);
                 }
                 let one_of = field.one_of.as_deref();
@@ -159,7 +159,7 @@ impl Class {
                 }
             }
             CheckedValue::Other(value) => {
-                if field.collapses() && kind != WriteKind::Import && value.is_string() {
+                if field.collapses_whitespace() && kind != WriteKind::Import && value.is_string() {
                     return Some(false);
                 }
                 Self::check_value(class, catalog, field, &value, &mut faults);
@@ -174,9 +174,9 @@ impl Class {
     }
 }
 
-/// The key of a bucket under a constraint, equal to that of [`Class::key`] for the parsed bucket: the
-/// class has no references. The outer `None` if the bucket is to be read as a value; the inner one if a value
-/// of the key is null or absent.
+/// The key of a bucket under a constraint, equal to that of [`Class::key`] for the parsed bucket, since only a
+/// class without references is checked as text. The outer `None` if the bucket is to be read as a value; the
+/// inner one if a value of the key is null or absent.
 fn key_in_text(constraint: &Constraint, object: &CheckedObject<'_>) -> Option<Option<String>> {
     let mut key = IndexKey::new();
     for path in &constraint.fields {

@@ -33,7 +33,7 @@ impl Field {
         let default_is_stored_as_it_is = match &self.default {
             None => true,
             Some(Value::Array(_) | Value::Object(_)) => false,
-            Some(Value::String(text)) => !self.collapses() || is_collapsed(text),
+            Some(Value::String(text)) => !self.collapses_whitespace() || is_collapsed(text),
             Some(_) => true,
         };
         let is_scalar =
@@ -41,7 +41,7 @@ impl Field {
         default_is_stored_as_it_is && (is_scalar || !self.normalizes())
     }
 
-    pub(super) fn collapses(&self) -> bool {
+    pub(super) fn collapses_whitespace(&self) -> bool {
         matches!(&self.field_type, FieldType::String(rules) if rules.collapse)
     }
 }

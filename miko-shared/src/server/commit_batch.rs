@@ -111,7 +111,7 @@ impl CommitBatch {
             self.ungrouped.set(UNGROUPED_AFTER_FAILURE);
             group.refuse_from(call, &error);
         }
-        // The group has ended: dropping it refuses no call.
+        // So that dropping the group refuses no call.
         group.calls.clear();
         served
     }

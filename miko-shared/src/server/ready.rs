@@ -1,5 +1,5 @@
-//! The streams, later answers and parked calls of a connection that may have something to do. The waker of
-//! each puts its handle on a list.
+//! The streams, parked calls and later answers (those sent after their call has returned) of a connection
+//! that may have something to do. The waker of each puts its handle on a list.
 //!
 //! One that has nothing to do is not looked at, so it costs the calls of its connection nothing.
 

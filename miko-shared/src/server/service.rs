@@ -20,15 +20,15 @@ pub trait Service<I: Interface + ?Sized> {
         false
     }
 
-    /// Calls `call` with 0, 1 and so on until it returns `false`, then commits the changes of all these calls
-    /// at once.
+    /// Runs the calls of clients that share one commit: calls `run_next` with 0, 1 and so on until it returns
+    /// `false`, since no call is left, then commits the changes of all of them.
     ///
     /// The default does not group commits.
     ///
     /// # Errors
     /// The first call whose changes could not be committed; the changes of all later calls are lost as well.
-    fn run_group(&self, call: &mut dyn FnMut(usize) -> bool) -> Result<(), GroupFailure> {
-        (0..).take_while(|index| call(*index)).for_each(drop);
+    fn run_group(&self, run_next: &mut dyn FnMut(usize) -> bool) -> Result<(), GroupFailure> {
+        (0..).take_while(|index| run_next(*index)).for_each(drop);
         Ok(())
     }
 }

@@ -19,17 +19,17 @@ pub(super) struct Socket {
     stream: AsyncFd<UnixStream>,
     /// A second descriptor, which is watched for room to write: from a write without room until one that has
     /// taken all bytes.
-    room: Option<AsyncFd<OwnedFd>>,
+    write_watch: Option<AsyncFd<OwnedFd>>,
 }
 
 impl Socket {
     /// # Errors
-    /// If the system cannot watch one more.
+    /// If the system cannot watch another descriptor.
     pub(super) fn new(stream: tokio::net::UnixStream) -> io::Result<Self> {
         // SAFETY: a `UnixStream` names the same open descriptor until it is dropped, and the `AsyncFd` that
-        // owns it does not release it.
+        // owns it keeps it open while it is registered.
         let stream = unsafe { AsyncFd::register_with_interest(stream.into_std()?, Interest::READABLE) };
-        Ok(Self { stream: stream?, room: None })
+        Ok(Self { stream: stream?, write_watch: None })
     }
 
     /// The user of the process that connected it.
@@ -38,8 +38,8 @@ impl Socket {
     }
 
     /// Reads the bytes that have arrived, and waits for at least one; returns 0 at the end.
-    pub(super) async fn read(&self, room: &mut [u8]) -> io::Result<usize> {
-        poll_fn(|context| self.poll_read(context, room)).await
+    pub(super) async fn read(&self, buffer: &mut [u8]) -> io::Result<usize> {
+        poll_fn(|context| self.poll_read(context, buffer)).await
     }
 
     /// Writes all of the bytes.
@@ -54,12 +54,12 @@ impl Socket {
     }
 
     /// As [`read`](Self::read).
-    pub(super) fn poll_read(&self, context: &mut Context<'_>, room: &mut [u8]) -> Poll<io::Result<usize>> {
+    pub(super) fn poll_read(&self, context: &mut Context<'_>, buffer: &mut [u8]) -> Poll<io::Result<usize>> {
         loop {
             let mut ready = ready!(self.stream.poll_read_ready(context))?;
-            if let Ok(read) = ready.try_io(|stream| stream.get_ref().read(room)) {
-                // A socket that had less than there was room for is empty.
-                if read.as_ref().is_ok_and(|&count| count < room.len()) {
+            if let Ok(read) = ready.try_io(|stream| stream.get_ref().read(buffer)) {
+                // After a short read the socket has no more bytes.
+                if read.as_ref().is_ok_and(|&count| count < buffer.len()) {
                     ready.clear_ready();
                 }
                 return Poll::Ready(read);
@@ -67,19 +67,19 @@ impl Socket {
         }
     }
 
-    /// Writes as much as there is room for, and waits for some.
+    /// Writes as much as there is room for, and waits while there is none.
     pub(super) fn poll_write(&mut self, context: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
         loop {
             match self.try_write(bytes) {
                 Err(fault) if fault.kind() == ErrorKind::WouldBlock => {}
                 written => return Poll::Ready(written),
             }
-            let Some(room) = self.watch_for_room() else {
+            let Some(write_watch) = self.watch_for_room() else {
                 // Without a descriptor the write is tried again when the other tasks have run.
                 context.waker().wake_by_ref();
                 return Poll::Pending;
             };
-            ready!(room.poll_write_ready(context))?.clear_ready();
+            ready!(write_watch.poll_write_ready(context))?.clear_ready();
         }
     }
 
@@ -90,26 +90,26 @@ impl Socket {
     pub(super) fn try_write(&mut self, bytes: &[u8]) -> io::Result<usize> {
         let written = self.stream.get_ref().write(bytes)?;
         if written == bytes.len() {
-            self.room = None;
+            self.write_watch = None;
         }
         Ok(written)
     }
 
     /// The descriptor that is watched for room to write; `None` if the system has none to spare.
     fn watch_for_room(&mut self) -> Option<&AsyncFd<OwnedFd>> {
-        if self.room.is_none() {
+        if self.write_watch.is_none() {
             // The same descriptor cannot be watched twice.
             let second = self.stream.get_ref().as_fd().try_clone_to_owned().ok()?;
-            self.room = watch(second, Interest::WRITABLE).ok();
+            self.write_watch = watch(second, Interest::WRITABLE).ok();
         }
-        self.room.as_ref()
+        self.write_watch.as_ref()
     }
 }
 
 /// Watches a descriptor for one kind of event. It is closed with the result.
 pub(super) fn watch(descriptor: OwnedFd, interest: Interest) -> io::Result<AsyncFd<OwnedFd>> {
     // SAFETY: an `OwnedFd` names the same open descriptor until it is dropped, and the `AsyncFd` that owns it
-    // does not release it.
+    // keeps it open while it is registered.
     Ok(unsafe { AsyncFd::register_with_interest(descriptor, interest) }?)
 }
 
@@ -178,13 +178,13 @@ mod tests {
             assert!(received == sent);
             reader.join().unwrap();
             writer.join().unwrap();
-            assert!(socket.room.is_none());
+            assert!(socket.write_watch.is_none());
         });
     }
 
     /// Whether an epoll of this process watches a descriptor for room to write, by what the kernel says.
     fn is_watched_for_room(socket: &Socket) -> bool {
-        let descriptors = socket.room.iter().map(AsRawFd::as_raw_fd).chain([socket.as_raw_fd()]);
+        let descriptors = socket.write_watch.iter().map(AsRawFd::as_raw_fd).chain([socket.as_raw_fd()]);
         let descriptors: Vec<String> = descriptors.map(|descriptor| descriptor.to_string()).collect();
         let watches = |epoll: String| {
             let info = fs::read_to_string(format!("/proc/self/fdinfo/{epoll}")).unwrap_or_default();
@@ -231,7 +231,7 @@ mod tests {
     }
 
     #[test]
-    fn bytes_that_arrive_end_a_wait_beside_a_write_without_room() {
+    fn a_read_completes_while_a_write_is_blocked() {
         run(async {
             let (mut socket, mut other) = pair();
             fill(&mut socket);

@@ -8,12 +8,12 @@ use miko_rpc::connection_local;
 use super::shared_store::SharedStore;
 use crate::storage::Storage;
 
-/// The number of claims of a connection at which those that have ended without this connection,
-/// as by a time-out or a release by id, are first removed.
+/// The number of claims of a connection at which those that have ended by other means, as by a time-out or a
+/// release by id, are first removed.
 const FIRST_CLEANUP: usize = 128;
 
-/// The claims of a connection by their ids, or those of an engine in its own process. Clones have the same
-/// ones. They end with the last clone.
+/// The claims of a connection by their ids; without a server, those of the engine. All clones share one set,
+/// and dropping the last clone ends the claims.
 #[derive(Debug)]
 pub(super) struct ConnectionClaims<T: Storage>(Arc<Mutex<Claims<T>>>);
 
@@ -36,7 +36,7 @@ pub(super) struct ConnectedClaim<T: Storage> {
 impl<T: Storage> Drop for ConnectedClaim<T> {
     fn drop(&mut self) {
         let id = std::mem::take(&mut self.id);
-        self.store.do_when_free(move |store| store.end_connected_claim(&id));
+        self.store.do_outside_of_hooks(move |store| store.end_connected_claim(&id));
     }
 }
 
@@ -71,18 +71,19 @@ impl<T: Storage> ConnectionClaims<T> {
             }
             held.by_id.keys().cloned().collect()
         };
-        // The lock of the store is never taken while this one is held: another thread, whose group of calls
-        // holds the store, may add claims here.
+        // The lock of the store is never taken while this one is held: another thread, whose calls with one
+        // commit hold the store, may add claims here.
         // No hook runs here: hooks cannot claim.
         let over = store.lock_outside_of_hooks().claims_that_are_over(ids);
         let ended: Vec<_> = {
             let mut held = self.lock();
+            // It is unknown while a transaction is open.
             let Some(over) = over else {
                 held.cleanup_at = held.by_id.len() + FIRST_CLEANUP;
                 return;
             };
-            // Only claims that had already ended at the last cleanup: the end of one may be undone with the
-            // group of calls that has ended it.
+            // Only claims that had already ended at the last cleanup are removed: the end of a newer one may be
+            // undone with the commit that it shares.
             let (ended, may_be_undone) =
                 over.into_iter().partition::<Vec<_>, _>(|id| held.ended_before.contains(id));
             held.ended_before = may_be_undone.into_iter().collect();

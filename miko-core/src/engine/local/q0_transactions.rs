@@ -16,16 +16,16 @@ const MAX_IDS: usize = 256;
 /// The transactions of a connection by their ids, or those of an engine in its own process. Clones have the
 /// same ones.
 #[derive(Debug, Clone, Default)]
-pub(super) struct Q0Transactions(Arc<Mutex<Ids>>);
+pub(super) struct Q0Transactions(Arc<Mutex<TransactionsById>>);
 
-/// Transactions by their ids, which are in the order in which the transactions began.
-type Ids = BTreeMap<String, Named>;
+/// Their ids are in the order in which the transactions began.
+type TransactionsById = BTreeMap<String, Named>;
 
 #[derive(Debug)]
 struct Named {
     /// The id of the transaction around it.
     parent: Option<String>,
-    /// `None` after it was invalidated.
+    /// `None` after it was rolled back by a limit, or with the transaction around it.
     transaction: Option<Arc<Remote<dyn Transaction>>>,
 }
 
@@ -43,6 +43,7 @@ impl Q0Transactions {
         rest: Query,
         db: &impl Mikobase,
     ) -> Result<Response> {
+        // A call over HTTP may have no session.
         check_connection_lasts("a transaction")?;
         let id = match request {
             TransactionRequest::Within(id) => return self.in_transaction(&id, |tx| tx.q0(rest)),
@@ -105,14 +106,15 @@ impl Q0Transactions {
         Ok(id)
     }
 
-    /// Ends an id. Those of nested transactions end with it, or are invalidated if it was rolled back.
+    /// Removes a transaction that has ended. Nested ones are removed with it, or invalidated if it was rolled
+    /// back.
     fn end(&self, id: &str, is_committed: bool) {
         let mut ended = Vec::new();
         {
             let mut ids = self.lock();
             ended.extend(ids.remove(id));
-            let mut around = vec![id.to_owned()];
-            while let Some(parent) = around.pop() {
+            let mut parents = vec![id.to_owned()];
+            while let Some(parent) = parents.pop() {
                 let is_inside = |named: &Named| named.parent.as_ref() == Some(&parent);
                 let inside: Vec<String> =
                     ids.iter().filter(|(_, named)| is_inside(named)).map(|(id, _)| id.clone()).collect();
@@ -123,14 +125,14 @@ impl Q0Transactions {
                         ended.push(Named { parent: None, transaction: named.transaction.take() });
                     }
                 }
-                around.extend(inside);
+                parents.extend(inside);
             }
         }
         // Without the lock: dropping a transaction locks the store.
         drop(ended);
     }
 
-    fn lock(&self) -> MutexGuard<'_, Ids> {
+    fn lock(&self) -> MutexGuard<'_, TransactionsById> {
         // Nothing panics while the lock is held.
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }

@@ -19,7 +19,8 @@ pub(super) struct SharedStore<T> {
     store: Mutex<Store<T>>,
     /// The thread that runs a callback: it has the lock of the store, so locking it again would wait forever.
     callback_thread: CallbackThread,
-    /// The tasks of such a thread, which run under the next lock; see [`do_when_free`](Self::do_when_free).
+    /// The tasks of such a thread, which run under the next lock; see
+    /// [`do_outside_of_hooks`](Self::do_outside_of_hooks).
     postponed: Mutex<Vec<Task<T>>>,
     /// Whether there may be any. Set and read under the lock of the store.
     has_postponed: AtomicBool,
@@ -79,7 +80,7 @@ impl<T: Storage> SharedStore<T> {
 
     /// Runs a task that must not fail, such as closing a stream, with the store locked. In a hook of this
     /// store, where locking is refused, the task is left for the next call.
-    pub(super) fn do_when_free(&self, task: impl FnOnce(&mut Store<T>) + Send + 'static) {
+    pub(super) fn do_outside_of_hooks(&self, task: impl FnOnce(&mut Store<T>) + Send + 'static) {
         match self.lock() {
             Ok(mut store) => task(&mut store),
             Err(_) => {

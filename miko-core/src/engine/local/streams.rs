@@ -28,7 +28,7 @@ impl<T: Storage, C: Cursor> Iterator for StoreStream<T, C> {
 
     fn next(&mut self) -> Option<Self::Item> {
         let next = self.store.lock().and_then(|mut store| {
-            store.resume_stream(self.id)?;
+            store.prepare_stream_read(self.id)?;
             store.next_of(self.id, &mut self.cursor)
         });
         next.transpose()
@@ -38,7 +38,7 @@ impl<T: Storage, C: Cursor> Iterator for StoreStream<T, C> {
 impl<T: Storage, C> Drop for StoreStream<T, C> {
     fn drop(&mut self) {
         let id = self.id;
-        self.store.do_when_free(move |store| store.close_stream(id));
+        self.store.do_outside_of_hooks(move |store| store.close_stream(id));
     }
 }
 

@@ -110,6 +110,6 @@ impl<T: Storage> WatchStream<T> {
 impl<T: Storage> Drop for WatchStream<T> {
     fn drop(&mut self) {
         let watch = self.watch.id();
-        self.store.do_when_free(move |store| store.end_watch(watch));
+        self.store.do_outside_of_hooks(move |store| store.end_watch(watch));
     }
 }

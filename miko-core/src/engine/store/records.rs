@@ -51,16 +51,16 @@ impl<T: Storage> Store<T> {
     fn record_with_row_id(&self, pk: &str) -> Result<Option<(RowId, Record)>> {
         let with_row_id = |record: &StoredRecord| (record.id, record.to_record(pk));
         // A caller outside the open transaction reads the committed state: the pre-images of changed records.
-        if let Some(user) = self.transaction.user()
-            && !user.is_serving
-            && let Some(committed) = user.pre_image(pk)
+        if let Some(open_transaction) = self.transaction.user()
+            && !open_transaction.runs_own_call
+            && let Some(committed) = open_transaction.pre_image(pk)
         {
             return Ok(committed.map(with_row_id));
         }
         self.with_record(pk, with_row_id)
     }
 
-    /// Calls `read` with the record of a pk, if it is active, as storage has it.
+    /// Calls `read` with the record of a pk, if it is active, with the changes of an open transaction.
     pub(super) fn with_record<R>(&self, pk: &str, read: impl Fn(&StoredRecord) -> R) -> Result<Option<R>> {
         if let Some(found) = self.record_cache.get(pk, &read) {
             return Ok(Some(found));
@@ -69,7 +69,8 @@ impl<T: Storage> Store<T> {
         Ok(Some(read(&self.cached(pk, record))))
     }
 
-    /// The records of rows that have one, in their order. Fails if they exceed the size limit of the answer.
+    /// The records of these rows, none of which is a tombstone, in their order. Fails if they exceed the size
+    /// limit of the answer.
     pub(super) fn records_of_rows(&self, rows: &[RowId]) -> Result<Records> {
         let read = |id: &RowId| {
             let record = self.record_of_row(*id)?;
@@ -84,7 +85,8 @@ impl<T: Storage> Store<T> {
         record.ok_or_else(|| corruption("a select has found a tombstone"))
     }
 
-    /// Calls `read` with the pk and the record of a row, as storage has it; `None` for a tombstone.
+    /// Calls `read` with the pk and the record of a row, with the changes of an open transaction; `None` for a
+    /// tombstone.
     ///
     /// # Errors
     /// `internal`, if there is no such row.

@@ -480,7 +480,7 @@ impl Transaction {
 
     /// Whether reads may see writes that are not committed, in a running write or in a transaction.
     pub(super) fn reads_uncommitted(&self) -> bool {
-        self.write.is_some() || self.user().is_some_and(|user| user.is_serving && !user.is_empty())
+        self.write.is_some() || self.user().is_some_and(|user| user.runs_own_call && !user.is_empty())
     }
 }
 

@@ -137,7 +137,7 @@ impl<T: Storage> Store<T> {
     }
 
     /// Prepares for reading a stream. A stream of the open transaction needs the writes of the transaction.
-    pub(in crate::engine) fn resume_stream(&mut self, id: StreamId) -> Result<()> {
+    pub(in crate::engine) fn prepare_stream_read(&mut self, id: StreamId) -> Result<()> {
         if !self.streams.is_of_transaction(id) {
             return Ok(());
         }
@@ -149,7 +149,7 @@ impl<T: Storage> Store<T> {
     /// Shows the writes of the open transaction.
     fn show_uncommitted(&mut self) -> Result<()> {
         let Some(user) = self.transaction.user_mut() else { return Ok(()) };
-        user.is_serving = true;
+        user.runs_own_call = true;
         if let Some(state) = user.take_hidden() {
             self.set_state(state);
             self.forget_derived_ids();
@@ -173,7 +173,7 @@ impl<T: Storage> Store<T> {
     /// Shows the committed state, as any caller sees it that is not inside the open transaction.
     pub(in crate::engine) fn show_committed(&mut self) {
         let Some(user) = self.transaction.user_mut() else { return };
-        user.is_serving = false;
+        user.runs_own_call = false;
         if user.is_empty() || user.is_hidden() {
             return;
         }
@@ -188,7 +188,7 @@ impl<T: Storage> Store<T> {
     /// writes of the transaction need not be hidden: the read uses its pre-images.
     pub(in crate::engine) fn begin_committed_read(&mut self) {
         if let Some(user) = self.transaction.user_mut() {
-            user.is_serving = false;
+            user.runs_own_call = false;
         }
     }
 

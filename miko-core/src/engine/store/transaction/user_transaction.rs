@@ -44,7 +44,7 @@ pub(crate) struct UserTransaction {
     hidden: Option<StoreState>,
     /// Whether the call that runs, or has run last, is one of the transaction. Each call sets it as it
     /// begins.
-    pub(crate) is_serving: bool,
+    pub(crate) runs_own_call: bool,
     /// Why the log could not be applied again after a failed write was undone. When that write ends, the
     /// transaction is rolled back.
     pub(crate) lost: Option<Error>,
@@ -91,7 +91,7 @@ impl UserTransaction {
             pre_images: HashMap::default(),
             is_applied: false,
             hidden: None,
-            is_serving: true,
+            runs_own_call: true,
             lost: None,
             time,
             began: now,
