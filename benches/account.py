@@ -1,10 +1,12 @@
 #!/usr/bin/env python3
-"""Where the time of a call goes: writes docs/measurements/account.md. Needs strace and valgrind; takes some three minutes.
+"""Where the time of a call goes: writes docs/measurements/account.md. Needs strace and valgrind; takes some
+three minutes.
 
-For each kind of call, what the server and its workers do for one of them is counted from outside, while `miko bench` keeps
-them busy: time in their own code and in the kernel, and context switches, from /proc; system calls, by strace in a run of its
-own, which slows everything down and changes no count per call. Instructions and allocations come from callgrind, on the
-program of miko-shared/benches/instructions.rs: the difference of a run with calls and one without.
+For each kind of call, what the server and its workers do for one of them is counted from outside, while `miko
+bench` keeps them busy: time in their own code and in the kernel, and context switches, from /proc; system
+calls, by strace in a run of its own, which slows everything down and changes no count per call. Instructions
+and allocations come from callgrind, on the program of miko-shared/benches/instructions.rs: the difference of
+a run with calls and one without.
 """
 
 import os
@@ -44,8 +46,8 @@ class Crew:
     """A share at work: `miko bench` forks a process that starts it, and that one forks server and workers."""
 
     def __init__(self, workload):
-        command = [ROOT / "target/release/miko", "bench", "--peers", "none", "--workloads", workload, "--rounds", "1"]
-        command += ["--workers", str(WORKERS), "--slice", str(int(SLICE * 1000))]
+        command = [ROOT / "target/release/miko", "bench", "--peers", "none", "--workloads", workload]
+        command += ["--rounds", "1", "--workers", str(WORKERS), "--slice", str(int(SLICE * 1000))]
         self.bench = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
         told = iter(self.bench.stderr.readline, "")
         # The first round warms up, the second counts.
@@ -86,14 +88,16 @@ def system_calls(workload):
     for who in ("server", "worker"):
         crew = Crew(workload)
         pid = crew.server if who == "server" else crew.workers[0]
-        told = subprocess.run(["timeout", "2", "strace", "-c", "-f", "-p", str(pid)], stderr=subprocess.PIPE, text=True)
+        strace = ["timeout", "2", "strace", "-c", "-f", "-p", str(pid)]
+        told = subprocess.run(strace, stderr=subprocess.PIPE, text=True)
         crew.bench.communicate()
         rows = re.findall(r"^\s*[\d.]+\s+[\d.]+\s+\d+\s+(\d+)\s+(?:\d+\s+)?(\w+)$", told.stderr, re.M)
         made = {name: int(count) for count, name in rows if name != "total"}
         # Each call is sent, and answered, once.
         calls = max(made.get("sendto", 0), made.get("write", 0))
         often = {name: count / calls for name, count in made.items() if count / calls > 0.005}
-        counts.append(", ".join(f"{name} {count:.2f}" for name, count in sorted(often.items(), key=lambda one: -one[1])))
+        most_first = sorted(often.items(), key=lambda one: -one[1])
+        counts.append(", ".join(f"{name} {count:.2f}" for name, count in most_first))
     return counts
 
 
@@ -113,7 +117,8 @@ PATHS = {"read": "record_by_pk there and back", "create": "create there and back
 
 def from_callgrind(program, workload, calls=2000):
     """Instructions of a call by part, and how many allocations it makes."""
-    (before, allocated_before), (after, allocated) = (annotated(program, PATHS[workload], count) for count in (0, calls))
+    runs = (annotated(program, PATHS[workload], count) for count in (0, calls))
+    (before, allocated_before), (after, allocated) = runs
     costs = {name: (cost - before.get(name, 0)) / calls for name, cost in after.items()}
     parts = {}
     for part, pattern in PARTS.items():
@@ -151,8 +156,8 @@ def main():
     lines = ["# The account of a call", "", "Written by `benches/account.py`.", ""]
     lines += [f"What one call takes of a server and of the worker that makes it, with {WORKERS} workers on "
               f"{len(os.sched_getaffinity(0))} CPUs; µs of a core.", ""]
-    lines += ["| | calls per second | server: own code | server: kernel | worker: own code | worker: kernel | "
-              "server: gives way, is pushed off | worker: gives way, is pushed off |"]
+    lines += ["| | calls per second | server: own code | server: kernel | worker: own code | "
+              "worker: kernel | server: gives way, is pushed off | worker: gives way, is pushed off |"]
     lines += ["| --- |" + " --- |" * 7]
     calls = {}
     for workload, title in WORKLOADS.items():
@@ -164,12 +169,14 @@ def main():
     lines += ["", "System calls per call:", "", "| | server | worker |", "| --- | --- | --- |"]
     lines += [f"| {title} | {server} | {worker} |" for title, (server, worker) in calls.items()]
     accounts = {title: from_callgrind(program, workload) for workload, title in WORKLOADS.items()}
-    lines += ["", "Instructions, both sides in one process (the indexed select: the engine alone); a part may hold others:", ""]
+    lines += ["", "Instructions, both sides in one process (the indexed select: the engine alone); "
+              "a part may hold others:", ""]
     lines += ["| | " + " | ".join(accounts) + " |", "| --- |" + " --- |" * len(accounts)]
     for part in PARTS:
         cells = [f"{parts[part]:.0f}" if parts[part] >= 1 else "" for parts, _ in accounts.values()]
         lines.append(f"| {part} | " + " | ".join(cells) + " |")
-    lines.append("| calls of `malloc` | " + " | ".join(f"{count:.0f}" for _, count in accounts.values()) + " |")
+    allocations = [f"{count:.0f}" for _, count in accounts.values()]
+    lines.append("| calls of `malloc` | " + " | ".join(allocations) + " |")
     RESULT.write_text("\n".join(lines) + "\n")
     print(RESULT.read_text())
 

@@ -5,8 +5,8 @@
     benches/instructions.py --record   write what was counted
     benches/instructions.py --profile PATH   where the instructions of one path go, by function
 
-Instructions are counted by callgrind, so neither a busy machine nor a slow one changes them. Those of setting up
-and of the first calls are not counted.
+Instructions are counted by callgrind, so neither a busy machine nor a slow one changes them. Those of setting
+up and of the first calls are not counted.
 """
 
 import concurrent.futures
@@ -20,8 +20,8 @@ import tempfile
 
 HERE = pathlib.Path(__file__).parent
 RECORDED = HERE / "instructions.json"
-# The calls before those that are counted, and these. Many: the allocator tidies up from time to time, which takes a
-# hundred thousand instructions.
+# The calls before those that are counted, and these. Many: the allocator tidies up from time to time, which
+# takes a hundred thousand instructions.
 CALLS = (200, 800)
 FEW_CALLS = (10, 40)
 # Of calls with millions of instructions each.
@@ -38,9 +38,9 @@ BUILT_TOGETHER = ("miko-shared", "miko-bench", "interface-tests")
 
 def build(symbols=False, release=False):
     """The program: as CI counts it, or as in a release, which takes minutes."""
-    # Only our packages are built anew, as in a release but for optimization across crates. All else is used as the
-    # tests have built it, since the features are those of the tests: SQLite, and the dependencies that `Cargo.toml`
-    # has the tests optimize.
+    # Only our packages are built anew, as in a release but for optimization across crates. All else is used
+    # as the tests have built it, since the features are those of the tests: SQLite, and the dependencies that
+    # `Cargo.toml` has the tests optimize.
     as_in_release = {"opt-level": 2, "codegen-units": 1, "debug-assertions": False, "overflow-checks": False,
                      "debug": symbols}
     command = ["cargo", *(["bench", "--no-run"] if release else ["build"])]
@@ -104,7 +104,8 @@ def compare(counted):
         if not ratio <= 1 + TOLERANCE:
             worse.append(path)
     for path in worse:
-        print(f"{path}: takes more than recorded. If that is worth it: benches/instructions.py --record", file=sys.stderr)
+        advice = "takes more than recorded. If that is worth it: benches/instructions.py --record"
+        print(f"{path}: {advice}", file=sys.stderr)
     return 1 if worse else 0
 
 

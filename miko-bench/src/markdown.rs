@@ -7,6 +7,9 @@ use crate::plan::Setting;
 use crate::report::{Report, Row};
 use crate::statistics::{Estimate, Round};
 
+/// The width of a line of text.
+const MAX_WIDTH: usize = 110;
+
 /// Writes the tables.
 pub fn write(report: &Report) -> String {
     let mut text = String::new();
@@ -16,8 +19,7 @@ pub fn write(report: &Report) -> String {
 }
 
 fn tables(report: &Report, text: &mut String) -> fmt::Result {
-    writeln!(
-        text,
+    let setting = format!(
         "Mikobase {} on {} CPUs; {} records from the start; slices of {} ms. \
          Each cell is the median of {} interleaved rounds and half their range; times in µs.",
         report.version,
@@ -25,7 +27,8 @@ fn tables(report: &Report, text: &mut String) -> fmt::Result {
         report.records,
         report.slice,
         report.rows.first().map_or(0, |row| row.rounds.len()),
-    )?;
+    );
+    write_wrapped(&setting, "", text)?;
     if report.compute > 0 {
         writeln!(text, "A worker computes for {} µs after each call.", report.compute)?;
     }
@@ -50,6 +53,24 @@ fn tables(report: &Report, text: &mut String) -> fmt::Result {
     }
     goals(report, text)?;
     terms(report, text)
+}
+
+/// Writes a paragraph in lines of at most [`MAX_WIDTH`] characters, where its words allow that. All but the
+/// first begin with `indent`.
+fn write_wrapped(paragraph: &str, indent: &str, text: &mut String) -> fmt::Result {
+    let mut width = 0;
+    for word in paragraph.split(' ') {
+        let length = word.chars().count();
+        if width > 0 && width + 1 + length > MAX_WIDTH {
+            write!(text, "\n{indent}{word}")?;
+            width = indent.len() + length;
+        } else {
+            let space = if width > 0 { " " } else { "" };
+            write!(text, "{space}{word}")?;
+            width += space.len() + length;
+        }
+    }
+    writeln!(text)
 }
 
 fn write_row(report: &Report, row: &Row, title: &str, text: &mut String) -> fmt::Result {
@@ -135,7 +156,7 @@ fn terms(report: &Report, text: &mut String) -> fmt::Result {
     writeln!(text, "\n### Who was measured\n")?;
     for name in peer::ALL.iter().map(|peer| peer.name) {
         if report.rows.iter().any(|row| row.peer == name) {
-            writeln!(text, "- **{name}**: {}", peer::terms(name).unwrap_or_default())?;
+            write_wrapped(&format!("- **{name}**: {}", peer::terms(name).unwrap_or_default()), "  ", text)?;
         }
     }
     if !report.missing.is_empty() {
@@ -166,6 +187,15 @@ impl Display for Short {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_paragraph_is_wrapped_between_words() {
+        let mut text = String::new();
+        let words = ["a".repeat(60), "b".repeat(49), "µ".repeat(120), "c".to_owned()];
+        write_wrapped(&format!("{} {} {} {}", words[0], words[1], words[2], words[3]), "  ", &mut text)
+            .unwrap();
+        assert_eq!(text, format!("{} {}\n  {}\n  {}\n", words[0], words[1], words[2], words[3]));
+    }
 
     #[test]
     fn a_number_keeps_the_digits_that_mean_something() {
