@@ -38,10 +38,10 @@ BUILT_TOGETHER = ("miko-shared", "miko-bench", "interface-tests")
 
 def build(symbols=False, release=False):
     """The program: as CI counts it, or as in a release, which takes minutes."""
-    # Only our packages are built anew, as in a release but for optimization across crates. All else is used
-    # as the tests have built it, since the features are those of the tests: SQLite, and the dependencies that
-    # `Cargo.toml` has the tests optimize.
-    as_in_release = {"opt-level": 2, "codegen-units": 1, "debug-assertions": False, "overflow-checks": False,
+    # Only our packages are built anew, as in a release but for optimization across crates and between the two
+    # parts that the processors compile at once. All else is used as the tests have built it, since the features
+    # are those of the tests: SQLite, and the dependencies that `Cargo.toml` has the tests optimize.
+    as_in_release = {"opt-level": 2, "codegen-units": 2, "debug-assertions": False, "overflow-checks": False,
                      "debug": symbols}
     command = ["cargo", *(["bench", "--no-run"] if release else ["build"])]
     command += [part for package in BUILT_TOGETHER for part in ("--package", package)]

@@ -32,9 +32,15 @@ impl<T: Storage> Store<T> {
     /// The distinct records with these pks, in order of creation. Fails if they exceed the size limit of the
     /// answer.
     pub(super) fn records_by_creation(&self, pks: &[String]) -> Result<Records> {
+        // One record needs no order: without this a batch of selects of one pk takes an eighth more.
+        if let [pk] = pks {
+            let found = self.record_with_row_id(pk)?.map(|(_, record)| record);
+            found.iter().try_for_each(|record| self.answer.charge_record(record))?;
+            return Ok(Vec::from_iter(found).into());
+        }
         let (mut seen, mut records) = (HashSet::new(), Vec::new());
         for pk in pks {
-            let is_repeated = pks.len() > 1 && !seen.insert(pk);
+            let is_repeated = !seen.insert(pk);
             if is_repeated {
                 continue;
             }
