@@ -263,6 +263,7 @@ pub trait Mikobase: Send + Sync {
     ///
     /// # Errors
     /// `read-only-connection`; `storage-full`, if there are too many transactions.
+    #[interface(lazy)]
     fn begin(&self) -> Result<Remote<dyn Transaction>>;
 }
 
@@ -302,12 +303,14 @@ pub trait Transaction: Mikobase {
     /// # Errors
     /// If the changes could not be stored: all are rolled back, and the next call begins another transaction.
     /// `transaction-invalidated`, until [`roll_back`](Self::roll_back) was called.
+    #[interface(settles)]
     fn commit(&self) -> Result<()>;
 
     /// Rolls back what is not committed. The next call begins another transaction.
     ///
     /// # Errors
     /// None are known.
+    #[interface(settles)]
     fn roll_back(&self) -> Result<()>;
 
     /// Leaves the block of the outermost [`transaction`](crate::MikobaseExt::transaction) by `?`: all of it

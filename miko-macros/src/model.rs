@@ -37,6 +37,18 @@ pub(crate) struct MethodModel {
     pub(crate) idempotent: bool,
     /// The deadline of a call, if the trait specifies one.
     pub(crate) deadline_ms: Option<u64>,
+    /// How its blocking proxy sends a call.
+    pub(crate) sending: Sending,
+}
+
+/// How a blocking proxy sends a call.
+pub(crate) enum Sending {
+    /// At once.
+    Plain,
+    /// With the first call on the object that it returns.
+    Lazy,
+    /// At once; then the object that was called holds nothing, until its next call.
+    Settling,
 }
 
 /// A parameter of a remote method.

@@ -5,7 +5,8 @@ use syn::{Attribute, LitStr};
 
 use crate::errors::Errors;
 
-const KNOWN: &str = "`read`, `write`, `idempotent`, `deadline = \"30s\"`, `local`, `name = \"…\"`";
+const KNOWN: &str = "`read`, `write`, `idempotent`, `deadline = \"30s\"`, `lazy`, `settles`, \
+                     `local`, `name = \"…\"`";
 
 /// The options of a method.
 #[derive(Default)]
@@ -13,6 +14,8 @@ pub(crate) struct Options {
     pub(crate) read: bool,
     pub(crate) write: bool,
     pub(crate) idempotent: bool,
+    pub(crate) lazy: bool,
+    pub(crate) settles: bool,
     pub(crate) local: bool,
     pub(crate) name: Option<LitStr>,
     pub(crate) deadline_ms: Option<u64>,
@@ -36,6 +39,8 @@ impl Options {
             Some("read") => std::mem::replace(&mut self.read, true),
             Some("write") => std::mem::replace(&mut self.write, true),
             Some("idempotent") => std::mem::replace(&mut self.idempotent, true),
+            Some("lazy") => std::mem::replace(&mut self.lazy, true),
+            Some("settles") => std::mem::replace(&mut self.settles, true),
             Some("local") => std::mem::replace(&mut self.local, true),
             Some("name") => self.name.replace(wire_name(meta.value()?.parse()?)?).is_some(),
             Some("deadline") => self.deadline_ms.replace(milliseconds(&meta.value()?.parse()?)?).is_some(),
@@ -48,8 +53,14 @@ impl Options {
         if self.read && self.write {
             errors.at(attr, "a method is `read` or `write`, not both: `read` says that it changes nothing");
         }
-        let remote_only =
-            self.read || self.write || self.idempotent || self.name.is_some() || self.deadline_ms.is_some();
+        if self.lazy && self.settles {
+            errors.at(
+                attr,
+                "`lazy` is about the object that a method returns, `settles` about that of the method",
+            );
+        }
+        let flags = self.read || self.write || self.idempotent || self.lazy || self.settles;
+        let remote_only = flags || self.name.is_some() || self.deadline_ms.is_some();
         if self.local && remote_only {
             errors.at(
                 attr,

@@ -54,6 +54,19 @@ pub(crate) fn objects(ty: &Type) -> Vec<Type> {
     objects.0
 }
 
+/// Whether a return type is a `Result` of a `Remote`, in their usual names.
+pub(crate) fn is_object(ty: &Type) -> bool {
+    fn last<'t>(ty: &'t Type, name: &str) -> Option<&'t PathSegment> {
+        let Type::Path(path) = ty else { return None };
+        path.path.segments.last().filter(|segment| segment.ident == name)
+    }
+    let Some(PathSegment { arguments: PathArguments::AngleBracketed(arguments), .. }) = last(ty, "Result")
+    else {
+        return false;
+    };
+    matches!(arguments.args.first(), Some(GenericArgument::Type(value)) if last(value, "Remote").is_some())
+}
+
 #[derive(Default)]
 struct Objects(Vec<Type>);
 

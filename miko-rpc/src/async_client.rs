@@ -68,6 +68,6 @@ where
     R: Fallible<Value: Wire, Error: Wire>,
 {
     let request = Request { method, arguments };
-    let call = OutgoingCall { method, request: &request, discard: discard_of::<R>() };
+    let call = OutgoingCall { method, request: &request, discard: discard_of::<R>(), settles: false };
     PendingCall { method, answer: Arc::clone(&client.transport).call(&call), result: PhantomData }
 }

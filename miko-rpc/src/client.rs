@@ -5,11 +5,15 @@ use std::path::Path;
 
 use miko_surface::Method;
 
+use crate::answer::read_answer;
 use crate::arguments::SentArguments;
 use crate::bounds::Wire;
 use crate::call_refusal;
 use crate::codec::{Encoded, Encoder, Message};
+use crate::error::{Error, ErrorId, Result};
 use crate::fallible::{Fallible, discard_of};
+use crate::interface::Interface;
+use crate::remote::{self, Remote};
 use crate::transport::{CallTransport, OutgoingCall};
 
 /// A proxy: it implements the interface `I`, and its supertraits, by sending each call to a server.
@@ -33,12 +37,64 @@ where
     A: SentArguments,
     R: Fallible<Value: Wire, Error: Wire>,
 {
+    send(client, method, arguments, false)
+}
+
+/// As [`call`], for a method with `#[interface(settles)]`.
+pub fn call_settling<I, A, R>(client: &Client<I>, method: &'static Method, arguments: A) -> R
+where
+    I: ?Sized,
+    A: SentArguments,
+    R: Fallible<Value: Wire, Error: Wire>,
+{
+    send(client, method, arguments, true)
+}
+
+fn send<I, A, R>(client: &Client<I>, method: &'static Method, arguments: A, settles: bool) -> R
+where
+    I: ?Sized,
+    A: SentArguments,
+    R: Fallible<Value: Wire, Error: Wire>,
+{
     let request = Request { method, arguments };
-    let call = OutgoingCall { method, request: &request, discard: discard_of::<R>() };
+    let call = OutgoingCall { method, request: &request, discard: discard_of::<R>(), settles };
     match call_refusal::check(&*client.transport, &call) {
         Ok(()) => R::call(&*client.transport, &call),
         Err(refused) => R::failed(refused),
     }
+}
+
+/// As [`call`], for a method with `#[interface(lazy)]`: the call may be sent with the first call on the
+/// object that it returns, which then has its errors.
+pub fn call_lazily<I, A, J>(client: &Client<I>, method: &'static Method, arguments: A) -> Result<Remote<J>>
+where
+    I: ?Sized,
+    A: SentArguments,
+    J: Interface + Send + Sync + ?Sized + 'static,
+{
+    let request = Request { method, arguments };
+    let discard = discard_of::<Result<Remote<J>>>();
+    let call = OutgoingCall { method, request: &request, discard, settles: false };
+    call_refusal::check(&*client.transport, &call)?;
+    match client.transport.open_lazily(&call, read_opened::<J>)? {
+        Some(object) => Ok(remote::elsewhere(object)),
+        None => Fallible::call(&*client.transport, &call),
+    }
+}
+
+/// Reads the answer to a call that returns an object.
+fn read_opened<J>(method: &'static Method, answer: &[u8]) -> Result<Box<dyn CallTransport>>
+where
+    J: Interface + Send + Sync + ?Sized + 'static,
+{
+    let object = read_answer::<Remote<J>, Error>(method, answer)??;
+    remote::into_transport(object)
+        .ok_or_else(|| Error::new(ErrorId::INTERNAL, "the server answered with an object of this process"))
+}
+
+/// The transport of a proxy.
+pub(crate) fn into_transport<I: ?Sized>(client: Client<I>) -> Box<dyn CallTransport> {
+    client.transport
 }
 
 /// The socket of the server of a proxy.

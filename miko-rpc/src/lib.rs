@@ -99,7 +99,7 @@ pub use {
     bounds::Wire,
     call::{AnswerScope, Call, LaterAnswer, Served, unreadable},
     call_refusal::{CallChecker, CheckedCalls},
-    client::{Client, call},
+    client::{Client, call, call_lazily, call_settling},
     dispatch::{DispatchError, JsonResult, written},
     error::ERROR_MEANINGS,
     fallible::{Fallible, Outcome},
@@ -122,7 +122,7 @@ pub use {
         CallGates, ConnectionLocals, check_connection_lasts, connection_local, serve_call, serves_a_call,
     },
     stream::{Hub, Overflow, Shared, Signal, Sink, Stream},
-    transport::{CallTransport, Discard, OutgoingCall, PendingAnswer},
+    transport::{CallTransport, Discard, OutgoingCall, PendingAnswer, ReadOpened},
     travel::{bounded, bounded_ref},
 };
 #[cfg(feature = "json-transport")]

@@ -17,6 +17,7 @@ use crate::error::Result;
 use crate::handles::{self, Carried, Kind, ServedObject};
 use crate::interface::Interface;
 use crate::link::{self, AsyncTransport};
+use crate::transport::CallTransport;
 
 /// An object of another interface, which a method returns: `Remote<dyn Transaction>`.
 ///
@@ -69,6 +70,19 @@ impl<I: ?Sized> Remote<I> {
             }
             _ => None,
         }
+    }
+}
+
+/// An object that is called over `transport`. It has no async proxy.
+pub(crate) fn elsewhere<I: ?Sized>(transport: Box<dyn CallTransport>) -> Remote<I> {
+    Remote(Place::Elsewhere { proxy: Arc::new(client::over(transport)), asynchronous: None })
+}
+
+/// The transport to an object elsewhere, of which there is no other proxy.
+pub(crate) fn into_transport<I: ?Sized>(object: Remote<I>) -> Option<Box<dyn CallTransport>> {
+    match object.0 {
+        Place::Local(_) => None,
+        Place::Elsewhere { proxy, .. } => Arc::into_inner(proxy).map(client::into_transport),
     }
 }
 

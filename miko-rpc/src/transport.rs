@@ -32,6 +32,21 @@ pub trait CallTransport: Send + Sync {
         Ok(Box::new(Arrived(answer)))
     }
 
+    /// The transport to the object that a call returns. The call is sent with the first call on the object,
+    /// so both take one round trip; `opened` reads its answer. `None` if this transport has no such object:
+    /// the caller then makes the call at once.
+    ///
+    /// # Errors
+    /// If no call could be made now.
+    fn open_lazily(
+        &self,
+        call: &OutgoingCall<'_>,
+        opened: ReadOpened,
+    ) -> Result<Option<Box<dyn CallTransport>>> {
+        let _ = (call, opened);
+        Ok(None)
+    }
+
     /// The socket of the server, if there is one.
     fn server(&self) -> Option<&Path> {
         None
@@ -51,10 +66,17 @@ pub struct OutgoingCall<'c> {
     pub request: &'c dyn Message,
     /// What is done with an answer that comes after the caller gave up.
     pub discard: Discard,
+    /// Whether the object that is called holds nothing once the call was answered, until its next call. The
+    /// message that releases it may then wait for the next one.
+    pub settles: bool,
 }
 
 /// Decodes an answer that no caller waits for, so that the objects and streams in it are released.
 pub type Discard = fn(&'static Method, &[u8]);
+
+/// Reads the answer to a call that returns an object. Returns the transport to the object, or the error of the
+/// call.
+pub type ReadOpened = fn(&'static Method, &[u8]) -> Result<Box<dyn CallTransport>>;
 
 /// Waits for an answer that comes later. Dropping it cancels the call.
 pub trait PendingAnswer: Send {

@@ -5,7 +5,8 @@
 //! | blocking | `transport`, `connection`, `inbox`, `socket` | blocking code in the callers' threads | one per thread |
 //! | async | `async_transport`, `async_connection`, `async_link` | a task in the caller's runtime | many |
 //!
-//! A blocking proxy can also begin calls and wait for their answers afterwards (`later`).
+//! A blocking proxy can also begin calls and wait for their answers afterwards (`later`), and send a call that
+//! returns an object with the first call on the object (`lazy_object`).
 
 mod address;
 mod async_connection;
@@ -19,6 +20,7 @@ mod handshake;
 mod inbox;
 mod items;
 mod later;
+mod lazy_object;
 mod link;
 mod object;
 mod runtime;

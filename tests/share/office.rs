@@ -19,6 +19,10 @@ pub trait Office {
     /// A desk of this name.
     fn desk(&self, name: &str) -> Result<Remote<dyn Desk>>;
 
+    /// As `desk`, opened by the first call on it. Refuses an empty name.
+    #[interface(lazy)]
+    fn lazy_desk(&self, name: &str) -> Result<Remote<dyn Desk>>;
+
     /// Desks of these names, and none for an empty name.
     fn desks(&self, names: &[String]) -> Result<Vec<NamedDesk>>;
 
@@ -100,6 +104,17 @@ pub trait Desk: Send + Sync {
     /// Adds a note; returns their number.
     fn note(&self, text: &str) -> Result<usize>;
 
+    /// Removes the notes.
+    #[interface(settles)]
+    fn clear(&self) -> Result<()>;
+
+    /// Waits at the gate of the office.
+    #[interface(deadline = "100ms")]
+    fn line_up(&self) -> Result<()>;
+
+    /// The number of notes, later.
+    fn count(&self) -> Later<usize>;
+
     /// A drawer of this desk.
     fn drawer(&self) -> Result<Remote<dyn Desk>>;
 }
@@ -153,6 +168,7 @@ struct Opened {
     notes: Mutex<Vec<String>>,
     log: Arc<Mutex<Vec<String>>>,
     desks_open: Arc<AtomicI64>,
+    gate: Gate,
     _pass: Option<Pass>,
 }
 
@@ -172,7 +188,7 @@ impl Default for Building {
 
 impl Building {
     fn open(&self, name: &str) -> Remote<dyn Desk> {
-        open(name.to_owned(), &self.log, &self.desks_open, None)
+        open(name.to_owned(), &self.log, &self.desks_open, &self.gate, None)
     }
 }
 
@@ -180,12 +196,13 @@ fn open(
     name: String,
     log: &Arc<Mutex<Vec<String>>>,
     desks_open: &Arc<AtomicI64>,
+    gate: &Gate,
     _pass: Option<Pass>,
 ) -> Remote<dyn Desk> {
     log.lock().unwrap().push(format!("{name} opened"));
     desks_open.fetch_add(1, Ordering::Relaxed);
-    let (log, desks_open) = (Arc::clone(log), Arc::clone(desks_open));
-    Remote::local(Box::new(Opened { name, notes: Mutex::default(), log, desks_open, _pass }))
+    let (log, desks_open, gate) = (Arc::clone(log), Arc::clone(desks_open), gate.clone());
+    Remote::local(Box::new(Opened { name, notes: Mutex::default(), log, desks_open, gate, _pass }))
 }
 
 impl Drop for Opened {
@@ -204,13 +221,33 @@ impl Desk for Opened {
         Ok(notes.len())
     }
 
+    fn clear(&self) -> Result<()> {
+        self.notes.lock().unwrap().clear();
+        Ok(())
+    }
+
+    fn line_up(&self) -> Result<()> {
+        self.gate.enter(GateMode::Exclusive, LONG).map(drop)
+    }
+
+    fn count(&self) -> Later<usize> {
+        Ok(self.notes.lock().unwrap().len()).into()
+    }
+
     fn drawer(&self) -> Result<Remote<dyn Desk>> {
-        Ok(open(format!("drawer of {}", self.name), &self.log, &self.desks_open, None))
+        Ok(open(format!("drawer of {}", self.name), &self.log, &self.desks_open, &self.gate, None))
     }
 }
 
 impl Office for Building {
     fn desk(&self, name: &str) -> Result<Remote<dyn Desk>> {
+        Ok(self.open(name))
+    }
+
+    fn lazy_desk(&self, name: &str) -> Result<Remote<dyn Desk>> {
+        if name.is_empty() {
+            return Err(Error::new(ErrorId::CONFLICT, "a desk has a name"));
+        }
         Ok(self.open(name))
     }
 
@@ -315,7 +352,7 @@ impl Office for Building {
 
     fn closed_desk(&self) -> Result<Remote<dyn Desk>> {
         let pass = self.gate.enter(GateMode::Exclusive, LONG)?;
-        Ok(open("closed".to_owned(), &self.log, &self.desks_open, Some(pass)))
+        Ok(open("closed".to_owned(), &self.log, &self.desks_open, &self.gate, Some(pass)))
     }
 
     fn line_up(&self) -> Result<()> {

@@ -26,6 +26,12 @@ pub const CASES: &[Case] = &[
     ("an_answer_that_cannot_be_sent_leaves_no_object", broken),
     ("an_object_of_a_lost_connection_is_gone_and_its_calls_are_not_repeated", lost),
     ("an_object_used_in_a_fork_is_an_error", forked),
+    ("a_lazy_object_is_opened_by_its_first_call", lazy),
+    ("a_lazy_object_that_cannot_be_opened_says_so_at_its_first_call", lazy_refused),
+    ("a_lazy_object_is_opened_once_by_many_threads", lazy_threads),
+    ("a_lazy_object_is_open_after_a_first_call_that_timed_out", lazy_timeout),
+    ("a_lazy_object_is_opened_over_another_connection_if_the_first_is_lost", lazy_lost),
+    ("an_object_that_holds_nothing_is_released_with_the_next_call", settled),
     ("a_killed_worker_frees_its_objects_though_its_child_holds_the_socket", killed),
     ("a_stream_gives_all_items_in_order_and_then_its_end", ends),
     ("a_stream_that_is_not_read_advances_no_further_than_its_window", window),
@@ -155,6 +161,107 @@ fn forked() {
         assert_eq!(desk.note("x").unwrap(), 1);
         assert_eq!(numbers.recv().unwrap().unwrap(), 0);
     });
+}
+
+fn lazy() {
+    with_office(|office| {
+        drop(office.lazy_desk("unused").unwrap());
+        let desk = office.lazy_desk("a").unwrap();
+        let opened_before_use = if over_http() { 3 } else { 0 };
+        assert_eq!(office.log().unwrap().len(), opened_before_use);
+        assert_eq!(desk.note("one").unwrap(), 1);
+        assert_eq!(desk.note("two").unwrap(), 2);
+        let counted = office.lazy_desk("b").unwrap();
+        assert_eq!(counted.count().wait().unwrap(), 0, "a call whose answer comes later");
+        drop((desk, counted));
+        let log = office.log().unwrap();
+        assert_eq!(log[log.len() - 4..], ["a opened", "b opened", "a closed", "b closed"]);
+    });
+}
+
+fn lazy_refused() {
+    with_office(|office| {
+        let error = match office.lazy_desk("") {
+            Ok(desk) => [desk.note("x"), desk.count().wait(), desk.note("x")].map(Result::unwrap_err),
+            Err(error) => [(); 3].map(|()| error.clone()),
+        };
+        assert!(error.iter().all(|error| error.to_string() == "conflict: a desk has a name"), "{error:?}");
+        assert!(office.log().unwrap().is_empty());
+    });
+}
+
+fn lazy_threads() {
+    with_office(|office| {
+        let desk = office.lazy_desk("a").unwrap();
+        thread::scope(|scope| {
+            for _ in 0..8 {
+                scope.spawn(|| (0..10).for_each(|_| assert!(desk.note("x").unwrap() > 0)));
+            }
+        });
+        assert_eq!(desk.note("x").unwrap(), 81);
+        drop(desk);
+        assert_eq!(office.log().unwrap(), ["a opened", "a closed"]);
+    });
+}
+
+fn lazy_timeout() {
+    let uds = uds();
+    let share = office(&uds);
+    let [office, other] = [(); 2].map(|()| proxy(&share));
+    let closed = other.closed_desk().unwrap();
+    let desk = office.lazy_desk("a").unwrap();
+    let error = desk.line_up().unwrap_err();
+    assert!(error.is(ErrorId::DEADLINE_EXCEEDED) || error.is(ErrorId::LOCK_TIMEOUT), "{error}");
+    assert_eq!(desk.note("x").unwrap(), 1);
+    drop(closed);
+    desk.line_up().unwrap();
+    drop(desk);
+    eventually(|| other.open_things().unwrap(), &OpenThings::default());
+    share.join().unwrap();
+}
+
+fn lazy_lost() {
+    let uds = uds();
+    let share = office(&uds);
+    let relay = Relay::start(share.path(), &[ConnectionFate::IsLostWhileIdle, ConnectionFate::Lives]);
+    let office = OfficeClient::connect(relay.path(), share.token()).unwrap();
+    let desk = office.lazy_desk("a").unwrap();
+    relay.wait_for_loss();
+    assert_eq!(desk.note("x").unwrap(), 1);
+    assert_eq!(office.log().unwrap(), ["a opened"]);
+    share.join().unwrap();
+}
+
+fn settled() {
+    let uds = uds();
+    let share = office(&uds);
+    let [office, other] = [(); 2].map(|()| proxy(&share));
+    // The first call opens a lazy desk, and tells nothing about its release.
+    for (desk, name) in [(office.desk("a"), "a"), (office.lazy_desk("b"), "b")] {
+        let desk = desk.unwrap();
+        assert_eq!(desk.note("x").unwrap(), 1);
+        desk.clear().unwrap();
+        drop(desk);
+        if !over_http() {
+            assert_eq!(other.log().unwrap().last().unwrap(), &format!("{name} opened"));
+        }
+        // With a next call, whatever it is.
+        let log = office.log().unwrap();
+        assert_eq!(log.last().unwrap(), &format!("{name} closed"));
+    }
+    // What is called after it may hold something again.
+    let desk = office.desk("c").unwrap();
+    desk.clear().unwrap();
+    assert_eq!(desk.note("x").unwrap(), 1);
+    drop(desk);
+    eventually(|| other.log().unwrap().last().cloned(), &Some("c closed".to_owned()));
+    // Many are released without a next call.
+    for desk in (0..1000).map(|_| office.desk("d").unwrap()).collect::<Vec<_>>() {
+        desk.clear().unwrap();
+    }
+    drop(office);
+    eventually(|| other.open_things().unwrap(), &OpenThings::default());
+    share.join().unwrap();
 }
 
 fn killed() {

@@ -4,8 +4,9 @@ use syn::{Attribute, Expr, ExprLit, Lit, Meta, TraitItemFn};
 
 use super::{arguments, output, qualifiers, receiver};
 use crate::errors::Errors;
-use crate::model::MethodModel;
+use crate::model::{MethodModel, Sending};
 use crate::options::Options;
+use crate::types;
 
 /// The model of a remote method; `None` if its mistakes prevent one.
 pub(super) fn check(method: &TraitItemFn, options: &Options, errors: &mut Errors) -> Option<MethodModel> {
@@ -13,6 +14,17 @@ pub(super) fn check(method: &TraitItemFn, options: &Options, errors: &mut Errors
     receiver::check(&method.sig, errors);
     let params = arguments::check(&method.sig, errors);
     let output = output::check(&method.sig, errors)?;
+    let sending = match options {
+        Options { lazy: true, .. } => Sending::Lazy,
+        Options { settles: true, .. } => Sending::Settling,
+        _ => Sending::Plain,
+    };
+    if options.lazy && !types::is_object(&output) {
+        errors.at(
+            &output,
+            "a `lazy` method returns `Result<Remote<dyn …>>`: it is sent with the first call on it",
+        );
+    }
     let ident = method.sig.ident.clone();
     let wire_name = match &options.name {
         Some(name) => name.value(),
@@ -27,6 +39,7 @@ pub(super) fn check(method: &TraitItemFn, options: &Options, errors: &mut Errors
         read: if options.read { Some(true) } else { options.write.then_some(false) },
         idempotent: options.idempotent,
         deadline_ms: options.deadline_ms,
+        sending,
     })
 }
 

@@ -4,7 +4,7 @@
 use proc_macro2::{Span, TokenStream};
 use quote::quote;
 
-use crate::model::{InterfaceModel, MethodModel};
+use crate::model::{InterfaceModel, MethodModel, Sending};
 
 pub(super) fn render(interface: &InterfaceModel<'_>) -> TokenStream {
     let (rpc, name) = (interface.rpc(), interface.ident());
@@ -62,9 +62,14 @@ fn render_method(interface: &InterfaceModel<'_>, index: usize, method: &MethodMo
         quote!(#ident: #ty)
     });
     let sent = sent(interface, method);
+    let call = match method.sending {
+        Sending::Plain => quote!(call),
+        Sending::Lazy => quote!(call_lazily),
+        Sending::Settling => quote!(call_settling),
+    };
     quote! {
         fn #ident(&self, #(#arguments),*) -> #output {
-            #rpc::call(self, &#module::#surface.methods[#index], #sent)
+            #rpc::#call(self, &#module::#surface.methods[#index], #sent)
         }
     }
 }

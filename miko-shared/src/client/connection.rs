@@ -20,13 +20,16 @@ use super::fault::{ConnectionFault, call_timed_out};
 use super::handshake::ClientHandshake;
 use super::inbox::{Delivery, Inbox, Step, Topic, append_frame, discard_answer, unexpected};
 use super::runtime::{park_until, refuse_where_it_cannot_wait};
-use super::socket::{Event, Socket};
+use super::socket::{BLOCKING_READ, Event, Socket};
 use crate::polling::AdaptiveSpin;
 use crate::wire::envelope::{Envelope, open_response};
 use crate::wire::extension::{self, FromServer, is_extension};
 use crate::wire::frame::{self, FrameBuffer};
 use crate::wire::handshake::HandshakeReply;
 use crate::wire::message::Answer;
+
+/// Deferred frames are sent when they are more than this many bytes.
+const MAX_DEFERRED: usize = 1 << 10;
 
 /// How long a thread waits for room to write before it checks again whether another thread still reads. If
 /// not, it reads itself.
@@ -42,9 +45,9 @@ pub(super) struct Connection {
     next_id: AtomicU64,
     /// The smaller of the two sides' frame limits, in bytes.
     frame_limit: usize,
-    /// Bytes that there was no room for. They are sent before all others.
+    /// Bytes that are sent before all others.
     unsent: Mutex<Unsent>,
-    /// Whether `unsent` has bytes. Read without its lock, and changed only under it.
+    /// Whether there was no room for bytes of `unsent`. Read without its lock, and changed only under it.
     has_unsent: AtomicBool,
     /// Wakes the thread that waits for bytes to arrive, so that it sends, too.
     wake_reader: EventFd,
@@ -62,6 +65,9 @@ struct Reader {
 /// Bytes that are still to be sent.
 #[derive(Default)]
 struct Unsent {
+    /// Control frames that are sent with the next frame. They are not waited for by anybody.
+    deferred: Vec<u8>,
+    /// Bytes that there was no room for.
     bytes: Vec<u8>,
     /// The index of the first byte that was not sent.
     start: usize,
@@ -100,6 +106,15 @@ enum Sending {
 /// Decodes the response to a call, and keeps the result for the caller.
 type ReadAnswer<'r> = &'r mut dyn FnMut(&[u8]) -> Result<()>;
 
+/// What a reader waits for, which decides how it blocks.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Awaits {
+    /// The answer to a call that was just sent.
+    Answer,
+    /// Items, which the server sends unasked.
+    Items,
+}
+
 /// How the wait for an answer ended.
 enum Waited {
     /// The answer was read, or the connection was lost.
@@ -123,7 +138,7 @@ impl Connection {
             outgoing: Vec::new(),
             spin: AdaptiveSpin::new(address.shared_status.clone(), address.worker),
         };
-        let socket = Socket::new(stream);
+        let socket = Socket::new(stream)?;
         let wake_reader = EventFd::from_flags(EfdFlags::EFD_CLOEXEC | EfdFlags::EFD_NONBLOCK);
         let server_limit = perform_handshake(&socket, &mut reader, address, surface, until)?;
         Ok(Arc::new(Self {
@@ -176,8 +191,51 @@ impl Connection {
         until: Option<Instant>,
         read: ReadAnswer<'_>,
     ) -> Result<(), ConnectionFault> {
-        let id = self.next_id.fetch_add(1, Ordering::Relaxed);
+        let id = self.next_id();
         let enclose = |out: &mut Vec<u8>| self.enclose(id, call, object, deadline, out);
+        self.call_enclosed(id, call, enclose, until, read)
+    }
+
+    /// As [`call`](Self::call), for a call on the object that `opening` returns: sends both calls at once.
+    /// `began` is passed the id of `opening`, whose answer [`finish`](Self::finish) awaits, before they are
+    /// sent. When the call has been answered, that answer has arrived, too.
+    pub(super) fn call_on_opened(
+        self: &Arc<Self>,
+        opening: &OutgoingCall<'_>,
+        call: &OutgoingCall<'_>,
+        deadline: Duration,
+        until: Option<Instant>,
+        began: impl FnOnce(u64),
+        read: ReadAnswer<'_>,
+    ) -> Result<(), ConnectionFault> {
+        let (opening_id, id) = (self.next_id(), self.next_id());
+        let object = Some(extension::opened_by(opening_id));
+        let mut frames = Vec::new();
+        self.enclose(opening_id, opening, None, deadline, &mut frames)?;
+        self.enclose(id, call, object, deadline, &mut frames)?;
+        self.inbox().check().map_err(ConnectionFault::Unsent)?;
+        self.inbox().expect(opening_id);
+        began(opening_id);
+        let enclose = |out: &mut Vec<u8>| {
+            out.append(&mut frames);
+            Ok(())
+        };
+        self.call_enclosed(id, call, enclose, until, read)
+    }
+
+    fn next_id(&self) -> u64 {
+        self.next_id.fetch_add(1, Ordering::Relaxed)
+    }
+
+    /// Sends what `enclose` appends, which ends with the call `id`, and waits for the answer to that.
+    fn call_enclosed(
+        self: &Arc<Self>,
+        id: u64,
+        call: &OutgoingCall<'_>,
+        enclose: impl FnOnce(&mut Vec<u8>) -> Result<(), ConnectionFault>,
+        until: Option<Instant>,
+        read: ReadAnswer<'_>,
+    ) -> Result<(), ConnectionFault> {
         let waited = match self.become_reader().map_err(ConnectionFault::Unsent)? {
             Some(guard) => self.call_as_reader(guard, id, enclose, until, read)?,
             None => {
@@ -201,7 +259,7 @@ impl Connection {
     ) -> Result<u64, ConnectionFault> {
         // Checked first, so that a call on a lost connection fails now and not when its answer is awaited.
         self.inbox().check().map_err(ConnectionFault::Unsent)?;
-        let id = self.next_id.fetch_add(1, Ordering::Relaxed);
+        let id = self.next_id();
         self.send(id, |out| self.enclose(id, call, object, deadline, out), until)?;
         Ok(id)
     }
@@ -302,10 +360,26 @@ impl Connection {
             return;
         }
         let mut unsent = self.unsent();
+        unsent.make_due();
         put(&mut unsent.bytes);
         // If the connection is lost, the thread that reads next reports it.
         let _ = self.flush(&mut unsent);
         self.leave_to_reader(&unsent);
+    }
+
+    /// As [`send_control`](Self::send_control), for frames that may wait for the next one: they are sent with
+    /// it, in one system call.
+    pub(super) fn defer_control(&self, put: impl FnOnce(&mut Vec<u8>)) {
+        if !self.is_own() {
+            return;
+        }
+        let mut unsent = self.unsent();
+        put(&mut unsent.deferred);
+        let is_full = unsent.deferred.len() > MAX_DEFERRED;
+        drop(unsent);
+        if is_full {
+            self.send_control(|_| ());
+        }
     }
 
     // Sends frames.
@@ -330,6 +404,9 @@ impl Connection {
         if !unsent.is_empty() && !self.flush(&mut unsent)? {
             return Ok(Sending::NotBegun);
         }
+        if !unsent.deferred.is_empty() {
+            return self.try_send_with_deferred(frame, &mut unsent);
+        }
         let sent = self.socket.send(frame)?;
         if sent == frame.len() {
             return Ok(Sending::Done);
@@ -340,6 +417,30 @@ impl Connection {
         unsent.bytes.extend_from_slice(&frame[sent..]);
         self.has_unsent.store(true, Ordering::Relaxed);
         Ok(Sending::Until(unsent.end()))
+    }
+
+    /// As [`try_send`](Self::try_send), with the deferred frames before `frame`.
+    fn try_send_with_deferred(&self, frame: &[u8], unsent: &mut Unsent) -> Result<Sending> {
+        let before = unsent.deferred.len();
+        unsent.deferred.extend_from_slice(frame);
+        let sent = self.socket.send(&unsent.deferred);
+        // Only deferred frames, if no byte of `frame` was sent.
+        let kept = match &sent {
+            Ok(sent) if *sent > before => before + frame.len(),
+            _ => before,
+        };
+        unsent.deferred.truncate(kept);
+        let sent = sent?;
+        unsent.deferred.drain(..sent);
+        if sent > 0 && !unsent.deferred.is_empty() {
+            unsent.make_due();
+            self.has_unsent.store(true, Ordering::Relaxed);
+        }
+        Ok(match sent {
+            sent if sent <= before => Sending::NotBegun,
+            sent if sent == before + frame.len() => Sending::Done,
+            _ => Sending::Until(unsent.end()),
+        })
     }
 
     /// Sends the frame of a call whose answer is expected. Reads while there is no room and no other thread
@@ -530,7 +631,7 @@ impl Connection {
             }
             is_own
         };
-        if !self.read_until(guard, until, &mut accept)? {
+        if !self.read_until(guard, Awaits::Items, until, &mut accept)? {
             return Ok(false);
         }
         let Some(reader) = &mut guard.reader else { return Ok(true) };
@@ -579,7 +680,7 @@ impl Connection {
                 _ => false,
             },
         };
-        match self.read_until(guard, until, &mut accept) {
+        match self.read_until(guard, Awaits::Answer, until, &mut accept) {
             Ok(false) => Waited::TimedOut,
             Ok(true) => Waited::Arrived(answered.unwrap_or(Ok(())).map_err(ConnectionFault::OfCall)),
             Err(error) => {
@@ -595,10 +696,12 @@ impl Connection {
     fn read_until(
         self: &Arc<Self>,
         guard: &mut ReaderGuard<'_>,
+        awaits: Awaits,
         until: Option<Instant>,
         accept: &mut dyn FnMut(&[u8]) -> bool,
     ) -> Result<bool> {
         let Some(reader) = &mut guard.reader else { return Ok(false) };
+        let mut may_block_in_read = awaits == Awaits::Items;
         loop {
             while let Some(frame) = reader.incoming.next_frame(self.frame_limit)? {
                 if accept(frame) {
@@ -611,6 +714,13 @@ impl Connection {
             if self.spin_until_readable(reader) {
                 continue;
             }
+            // Once: a read that blocks is not woken by bytes that another thread leaves to this one.
+            if std::mem::take(&mut may_block_in_read)
+                && self.may_block_in_read(until)
+                && self.socket.receive_blocking(&mut reader.incoming)?
+            {
+                continue;
+            }
             let event = if self.has_unsent.load(Ordering::Relaxed) { Event::Any } else { Event::Readable };
             if !self.socket.wait_or(event, &self.wake_reader, until)? {
                 return Ok(false);
@@ -621,6 +731,13 @@ impl Connection {
             }
             self.socket.receive(&mut reader.incoming)?;
         }
+    }
+
+    /// Whether the reader may block in a read: it has nothing to send, and `until` is later than the read
+    /// would end. The kernel may let it last almost twice as long.
+    fn may_block_in_read(&self, until: Option<Instant>) -> bool {
+        !self.has_unsent.load(Ordering::Relaxed)
+            && until.is_none_or(|until| until > Instant::now() + 2 * BLOCKING_READ)
     }
 
     /// Puts all frames that have arrived into the inbox.
@@ -700,6 +817,11 @@ impl Connection {
 }
 
 impl Unsent {
+    /// Lets the deferred frames be sent as soon as there is room.
+    fn make_due(&mut self) {
+        self.bytes.append(&mut self.deferred);
+    }
+
     fn is_empty(&self) -> bool {
         self.start == self.bytes.len()
     }

@@ -1,7 +1,7 @@
 //! Calls on an object that lives in a server with a connection.
 
 use std::path::Path;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 use miko_rpc::{CallTransport, Method, OutgoingCall, PendingAnswer, Result};
@@ -18,23 +18,55 @@ use crate::wire::extension;
 pub(super) struct ObjectTransport {
     connection: Arc<Connection>,
     handle: u64,
+    calls: Mutex<Calls>,
+}
+
+/// What the calls on an object mean for its release.
+#[derive(Default)]
+struct Calls {
+    running: usize,
+    /// Whether calls have overlapped since none was running: their order in the server is unknown.
+    have_overlapped: bool,
+    /// Whether the last call settles the object ([`OutgoingCall::settles`]) and was answered.
+    is_settled: bool,
+}
+
+impl Calls {
+    fn begin(&mut self) {
+        self.have_overlapped |= self.running > 0;
+        self.running += 1;
+        self.is_settled = false;
+    }
+
+    /// Notes that a call has ended. `settles` if it was answered, and settles the object.
+    fn end(&mut self, settles: bool) {
+        self.running -= 1;
+        self.is_settled = settles && !self.have_overlapped;
+        if self.running == 0 {
+            self.have_overlapped = false;
+        }
+    }
 }
 
 impl ObjectTransport {
     pub(super) fn new(connection: Arc<Connection>, handle: u64) -> Self {
-        Self { connection, handle }
+        Self { connection, handle, calls: Mutex::default() }
     }
 }
 
 impl CallTransport for ObjectTransport {
     fn call(&self, call: &OutgoingCall<'_>, read: &mut dyn FnMut(&[u8]) -> Result<()>) -> Result<()> {
         let (deadline, until) = self.deadline(call.method)?;
+        self.calls().begin();
         let called = self.connection.call(call, Some(self.handle), deadline, until, read);
+        self.calls().end(call.settles && called.is_ok());
         called.map_err(|fault| fault.into_error(session_gone))
     }
 
     fn begin(&self, call: &OutgoingCall<'_>) -> Result<Box<dyn PendingAnswer>> {
         let (deadline, until) = self.deadline(call.method)?;
+        // It counts as a call that never ends: when it is answered is not seen here.
+        self.calls().begin();
         let begun = self.connection.begin(call, Some(self.handle), deadline, until);
         let id = begun.map_err(|fault| fault.into_error(session_gone))?;
         Ok(Box::new(LaterAnswer::new(&self.connection, id, call, until, session_gone)))
@@ -50,6 +82,11 @@ impl CallTransport for ObjectTransport {
 }
 
 impl ObjectTransport {
+    fn calls(&self) -> MutexGuard<'_, Calls> {
+        // Nothing panics while the lock is held.
+        self.calls.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
     /// How long a call of `method` may take, and until when.
     ///
     /// # Errors
@@ -66,6 +103,11 @@ impl ObjectTransport {
 
 impl Drop for ObjectTransport {
     fn drop(&mut self) {
-        self.connection.send_control(|out| extension::put_release(self.handle, out));
+        let put_release = |out: &mut Vec<u8>| extension::put_release(self.handle, out);
+        if self.calls().is_settled {
+            self.connection.defer_control(put_release);
+        } else {
+            self.connection.send_control(put_release);
+        }
     }
 }

@@ -3,7 +3,7 @@
 use std::io::ErrorKind;
 use std::os::fd::{AsFd, AsRawFd};
 use std::os::unix::net::UnixStream;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use miko_rpc::{Error, Result};
 use nix::errno::Errno;
@@ -13,6 +13,9 @@ use nix::sys::socket::{MsgFlags, recv, send};
 
 use super::fault::{call_timed_out, closed, connection_lost};
 use crate::wire::frame::FrameBuffer;
+
+/// How long a blocking read waits for bytes. A thread that leaves bytes to the reader cannot wake it meanwhile.
+pub(super) const BLOCKING_READ: Duration = Duration::from_millis(8);
 
 /// The socket of a connection. Any thread may use it.
 pub(super) struct Socket(UnixStream);
@@ -29,8 +32,9 @@ pub(super) enum Event {
 }
 
 impl Socket {
-    pub(super) fn new(stream: UnixStream) -> Self {
-        Self(stream)
+    pub(super) fn new(stream: UnixStream) -> Result<Self> {
+        stream.set_read_timeout(Some(BLOCKING_READ)).map_err(connection_error)?;
+        Ok(Self(stream))
     }
 
     /// Sends as many of the bytes as there is room for; returns their number.
@@ -44,7 +48,20 @@ impl Socket {
 
     /// Reads the bytes that have arrived. Returns `false` if there are none.
     pub(super) fn receive(&self, buffer: &mut FrameBuffer) -> Result<bool> {
-        match recv(self.0.as_raw_fd(), buffer.room(), MsgFlags::MSG_DONTWAIT) {
+        self.receive_with(buffer, MsgFlags::MSG_DONTWAIT)
+    }
+
+    /// Blocks until bytes have arrived, and reads them: one system call, where [`wait`](Self::wait) needs
+    /// another one to read. Returns `false` if there are none after [`BLOCKING_READ`], or after a signal.
+    ///
+    /// For a thread that waits for what the server sends unasked. See [`wait`](Self::wait) for one that has
+    /// just sent a call.
+    pub(super) fn receive_blocking(&self, buffer: &mut FrameBuffer) -> Result<bool> {
+        self.receive_with(buffer, MsgFlags::empty())
+    }
+
+    fn receive_with(&self, buffer: &mut FrameBuffer, flags: MsgFlags) -> Result<bool> {
+        match recv(self.0.as_raw_fd(), buffer.room(), flags) {
             Ok(0) => Err(closed()),
             Ok(count) => {
                 buffer.filled(count);

@@ -7,7 +7,9 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::thread;
 use std::time::{Duration, Instant};
 
-use miko_rpc::{CallTransport, Error, ErrorId, Method, OutgoingCall, PendingAnswer, Result, Surface};
+use miko_rpc::{
+    CallTransport, Error, ErrorId, Method, OutgoingCall, PendingAnswer, ReadOpened, Result, Surface,
+};
 use tracing::info;
 
 use super::Address;
@@ -17,6 +19,7 @@ use super::connection::Connection;
 use super::exclusive::Exclusive;
 use super::fault::{ConnectionFault, accept_timed_out};
 use super::later::LaterAnswer;
+use super::lazy_object::LazyObject;
 use super::runtime::refuse_where_it_cannot_wait;
 
 /// Carries the calls of a proxy over a Unix socket, from any number of threads.
@@ -25,7 +28,10 @@ use super::runtime::refuse_where_it_cannot_wait;
 /// not sent completely, or if it is repeatable. Otherwise it fails, because it is unknown whether it ran. A
 /// process that inherited the proxy by a fork opens its own connection: two processes on one stream would
 /// read each other's answers.
-pub(crate) struct SocketTransport {
+pub(crate) struct SocketTransport(Arc<Reconnecting>);
+
+/// The connection of a transport, and what is needed to open another one.
+pub(super) struct Reconnecting {
     address: Address,
     /// The surface of the interface, for the handshake.
     surface: &'static Surface,
@@ -41,7 +47,8 @@ impl SocketTransport {
     /// Creates a transport that connects at its first call.
     pub(crate) fn new(address: Address, surface: &'static Surface) -> Self {
         let (calls, current) = Default::default();
-        Self { address, surface, calls, current, opening: Exclusive::new(Some(())) }
+        let opening = Exclusive::new(Some(()));
+        Self(Arc::new(Reconnecting { address, surface, calls, current, opening }))
     }
 
     /// Connects at once. Retries until `timeout` while the server does not listen yet.
@@ -59,8 +66,59 @@ impl SocketTransport {
         };
         let connection = Connection::open(stream, &address, surface, address.limits.call_deadline)?;
         let transport = Self::new(address, surface);
-        *transport.current() = Some(connection);
+        *transport.0.current() = Some(connection);
         Ok(transport)
+    }
+
+    /// The counter of the calls, which can be read while calls run.
+    pub(crate) fn calls(&self) -> CallCounter {
+        self.0.calls.clone()
+    }
+}
+
+impl CallTransport for SocketTransport {
+    fn server(&self) -> Option<&Path> {
+        Some(self.0.path())
+    }
+
+    fn call(&self, call: &OutgoingCall<'_>, read: &mut dyn FnMut(&[u8]) -> Result<()>) -> Result<()> {
+        self.0.on_a_connection(call.method, |connection, remaining, until| {
+            connection.call(call, None, remaining, until, read)
+        })
+    }
+
+    fn begin(&self, call: &OutgoingCall<'_>) -> Result<Box<dyn PendingAnswer>> {
+        self.0.on_a_connection(call.method, |connection, remaining, until| {
+            let id = connection.begin(call, None, remaining, until)?;
+            Ok(Box::new(LaterAnswer::new(connection, id, call, until, identity)) as _)
+        })
+    }
+
+    fn open_lazily(
+        &self,
+        call: &OutgoingCall<'_>,
+        opened: ReadOpened,
+    ) -> Result<Option<Box<dyn CallTransport>>> {
+        refuse_where_it_cannot_wait(self.0.path())?;
+        let object = LazyObject::new(Arc::clone(&self.0), call, opened)?;
+        Ok(Some(Box::new(object)))
+    }
+}
+
+impl Reconnecting {
+    /// The socket of the server.
+    pub(super) fn path(&self) -> &Path {
+        &self.address.path
+    }
+
+    /// The largest frame that this side sends, in bytes.
+    pub(super) fn frame_limit(&self) -> usize {
+        self.address.limits.frame_size
+    }
+
+    /// The deadline of a call of `method`.
+    pub(super) fn deadline(&self, method: &Method) -> Duration {
+        method.deadline_or(self.address.limits.call_deadline)
     }
 
     /// The connection, and whether this thread had to wait for it. Opens one if there is none of this
@@ -99,42 +157,16 @@ impl SocketTransport {
         self.current.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// The counter of the calls, which can be read while calls run.
-    pub(crate) fn calls(&self) -> CallCounter {
-        self.calls.clone()
-    }
-}
-
-impl CallTransport for SocketTransport {
-    fn server(&self) -> Option<&Path> {
-        Some(&self.address.path)
-    }
-
-    fn call(&self, call: &OutgoingCall<'_>, read: &mut dyn FnMut(&[u8]) -> Result<()>) -> Result<()> {
-        self.on_a_connection(call.method, |connection, remaining, until| {
-            connection.call(call, None, remaining, until, read)
-        })
-    }
-
-    fn begin(&self, call: &OutgoingCall<'_>) -> Result<Box<dyn PendingAnswer>> {
-        self.on_a_connection(call.method, |connection, remaining, until| {
-            let id = connection.begin(call, None, remaining, until)?;
-            Ok(Box::new(LaterAnswer::new(connection, id, call, until, identity)) as _)
-        })
-    }
-}
-
-impl SocketTransport {
     /// Runs `attempt` with a connection, the time left as a duration, and the time at which it ends. If the
     /// connection is lost and the call may be repeated, runs it once more with another connection.
-    fn on_a_connection<R>(
+    pub(super) fn on_a_connection<R>(
         &self,
         method: &'static Method,
         mut attempt: impl FnMut(&Arc<Connection>, Duration, Option<Instant>) -> Result<R, ConnectionFault>,
     ) -> Result<R> {
         refuse_where_it_cannot_wait(&self.address.path)?;
         self.calls.add();
-        let deadline = method.deadline_or(self.address.limits.call_deadline);
+        let deadline = self.deadline(method);
         let started = Instant::now();
         let until = started.checked_add(deadline);
         let mut retried = false;

@@ -48,7 +48,7 @@ pub(super) struct Session {
 }
 
 enum Open {
-    Object(Arc<dyn ServedObject>),
+    Object(OpenObject),
     Stream(OpenStream),
     Answer(OpenAnswer),
     Parked(OpenParked),
@@ -72,6 +72,12 @@ pub(super) struct Retry {
     /// The passes of the gates that it has entered, and that of the gate where it has waited. If the wait has
     /// timed out, the last pass makes the call fail when it enters that gate.
     pub(super) passes: Vec<Pass>,
+}
+
+struct OpenObject {
+    object: Arc<dyn ServedObject>,
+    /// The id of the call whose answer has carried it.
+    opened_by: u64,
 }
 
 struct OpenParked {
@@ -120,7 +126,7 @@ impl Session {
     ) {
         for (handle, carried) in carried {
             let open = match carried {
-                Carried::Object(object) => Open::Object(object),
+                Carried::Object(object) => Open::Object(OpenObject { object, opened_by: id }),
                 Carried::Stream(source) => Open::Stream(OpenStream {
                     source,
                     credit: 0,
@@ -171,15 +177,17 @@ impl Session {
         self.due.pop_front()
     }
 
-    /// The object with this handle.
+    /// The object with this handle, or of the answer to [this call](extension::opened_by).
     ///
     /// # Errors
     /// `session-gone` if there is none.
-    pub(super) fn object(&self, handle: u64) -> Result<Arc<dyn ServedObject>> {
-        match self.open.get(&handle) {
-            Some(Open::Object(object)) => Ok(Arc::clone(object)),
-            _ => Err(no_object(handle)),
-        }
+    pub(super) fn object(&self, named: u64) -> Result<Arc<dyn ServedObject>> {
+        let found = match extension::opening_of(named) {
+            None => self.open.get(&named).and_then(Open::object),
+            // The first call on it is sent with the call that opens it, so it is one of the newest.
+            Some(id) => self.open.values().rev().filter_map(Open::object).find(|open| open.opened_by == id),
+        };
+        found.map(|open| Arc::clone(&open.object)).ok_or_else(|| no_object(named))
     }
 
     /// Lets more bytes of items of a stream be sent.
@@ -307,6 +315,12 @@ impl Session {
         // The deadline is that of later answers among `handles`. There is none: a later answer carries only
         // objects and streams.
         self.adopt(id, Instant::now(), handles.take());
+    }
+}
+
+impl Open {
+    fn object(&self) -> Option<&OpenObject> {
+        if let Self::Object(object) = self { Some(object) } else { None }
     }
 }
 

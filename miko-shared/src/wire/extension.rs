@@ -34,6 +34,21 @@ const ITEM: u64 = 0;
 const END: u64 = 1;
 const LAG: u64 = 2;
 
+/// Names the object in the answer to the call `id`, in place of its handle, which the client does not know
+/// before the answer has arrived.
+///
+/// Handles and ids are counted up, so none has the highest bit.
+pub const fn opened_by(id: u64) -> u64 {
+    id | OPENED_BY
+}
+
+/// The call whose answer has the object that is so named; `None` if it is named by its handle.
+pub const fn opening_of(object: u64) -> Option<u64> {
+    if object & OPENED_BY == 0 { None } else { Some(object & !OPENED_BY) }
+}
+
+const OPENED_BY: u64 = 1 << 63;
+
 /// Whether a frame is one of these, and not a message of tarpc.
 #[inline]
 pub fn is_extension(frame: &[u8]) -> bool {
@@ -53,7 +68,7 @@ pub enum FromClient<'f> {
     Call {
         /// The id that the answer must carry.
         id: u64,
-        /// The handle of the object.
+        /// The handle of the object, or the call that has [opened](opened_by) it.
         object: u64,
         /// How long the client waits, from the time it sent the call.
         deadline: Duration,
