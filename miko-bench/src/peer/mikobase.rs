@@ -102,7 +102,8 @@ fn start_on_file(size: Size) -> Result<Option<Running>, BoxError> {
 
 fn connect(seat: Seat<'_>) -> Result<Box<dyn Client + '_>, BoxError> {
     let Seat { db, pks, is_first, .. } = seat;
-    Ok(Box::new(SharedStore { db, pks, is_first, open: None, changes: None }))
+    let delivered = sample::account_key(DELIVERED);
+    Ok(Box::new(SharedStore { db, pks, is_first, open: None, changes: None, delivered }))
 }
 
 struct SharedStore<'d> {
@@ -114,6 +115,8 @@ struct SharedStore<'d> {
     open: Option<(Remote<dyn Transaction>, usize)>,
     /// The changes to which it has subscribed.
     changes: Option<Stream<Change>>,
+    /// The pk of the account whose changes are delivered.
+    delivered: String,
 }
 
 /// The account whose changes are delivered.
@@ -226,15 +229,14 @@ impl Client for SharedStore<'_> {
     }
 
     fn deliver(&mut self) -> Result<bool, BoxError> {
-        let pk = sample::account_key(DELIVERED);
         if self.changes.is_none() {
-            self.changes = Some(self.db.listen(Target::pk(pk.clone()))?);
+            self.changes = Some(self.db.listen(Target::pk(self.delivered.clone()))?);
         }
         if self.is_first {
-            self.db.increment(&pk, ["balance"], 1)?;
+            self.db.increment(&self.delivered, ["balance"], 1)?;
         }
         match self.changes.as_mut().map(|changes| changes.recv_timeout(DELIVERY_TIMEOUT)) {
-            Some(Poll::Ready(Some(change))) => Ok(change?.pk == pk),
+            Some(Poll::Ready(Some(change))) => Ok(change?.pk == self.delivered),
             Some(Poll::Ready(None)) => Err("the subscription has ended".into()),
             _ => Ok(false),
         }
