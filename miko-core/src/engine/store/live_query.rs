@@ -1,7 +1,7 @@
 //! Live queries: keeps the results of selects up to date, when their readers ask.
 //!
-//! A result is brought up to date from the commits in the ring of the subscriptions, one after another, or by
-//! the select itself if the ring does not have them any more.
+//! A result is brought up to date from the last commits, one after another. The subscriptions keep them in a
+//! buffer of bounded size, the ring. If the ring lacks a commit, the select runs again.
 
 mod edits;
 mod window;
@@ -28,29 +28,33 @@ use crate::watch::{ResultChange, ResultChangeKind};
 use edits::{ListEdit, list_edits};
 use window::{Found, SPARE_RECORDS, Window};
 
-/// A watch, as its reader has it.
+/// The reader's part of a watch. The store's part is the `Watcher` in [`watches`](super::watches).
 pub(in crate::engine) struct Watch {
     id: WatchId,
-    /// Without its offset, and with a limit that includes it and the [spare records](SPARE_RECORDS).
+    /// The select that fills the window. Its offset is 0. Its limit, if it has one, is the sum of `offset`,
+    /// `limit` and the [spare records](SPARE_RECORDS).
     select: Arc<SelectRequest>,
+    /// The offset and the limit of the select as it was requested.
     offset: usize,
     limit: Option<usize>,
     window: Window,
     /// The result as of the last step that the reader has got.
     shown: Vec<Arc<Found>>,
+    /// The most bytes that the window may take.
     max_size: usize,
 }
 
 /// A watch that has begun, with the records of its first result.
 pub(in crate::engine) struct Beginning {
     pub(in crate::engine) watch: Watch,
-    /// The number of the last commit, in the numbering that readers see.
+    /// The number of the last commit, as in [`ResultChange::seq`].
     pub(in crate::engine) seq: i64,
     pub(in crate::engine) records: (StreamId, FoundRecords),
 }
 
 impl<T: Storage> Store<T> {
-    /// Begins a watch of a select. Call [`add_watcher`](Self::add_watcher) before any other write.
+    /// Begins a watch of a select. The caller then calls [`add_watcher`](Self::add_watcher) under the same
+    /// lock of the store: that takes the last commit as the one that the result includes.
     ///
     /// # Errors
     /// Every fault of the select; `invalid_request` for one of the past; `storage-full`;
@@ -65,7 +69,8 @@ impl<T: Storage> Store<T> {
         let limit_with_spare = needed.map(|needed| needed.saturating_add(SPARE_RECORDS));
         let select = Arc::new(SelectRequest { offset: 0, limit: limit_with_spare, ..select });
         let max_size = self.live_query_size();
-        let (stream, (window, found)) = self.open_stream(false, |store| {
+        let is_export = false;
+        let (stream, (window, found)) = self.open_stream(is_export, |store| {
             let window = store.find_window(&select, max_size)?;
             let rows = window.shown(offset, limit).iter().map(|found| found.row).collect();
             Ok((window, FoundRecords::of(rows)))
@@ -107,16 +112,17 @@ impl<T: Storage> Store<T> {
         // Commits the writes of an open group, whose changes are published only then.
         self.transaction.settle(&mut self.storage)?;
         self.publish_commits();
-        while let Some((seen, unread)) = self.watches.progress(watch.id) {
+        while let Some((seen_before, unread)) = self.watches.progress(watch.id) {
             let next = match unread {
                 Unread::Nothing => break,
-                Unread::Commits => self.subscriptions.commit_after(seen),
+                Unread::Commits => self.subscriptions.commit_after(seen_before),
                 Unread::Everything => None,
             };
             let applied = match &next {
                 Some(commit) => watch.apply(commit, &mut self.subscriptions.classes, &self.catalog)?,
                 None => false,
             };
+            // Without a commit to apply, or if the window lacks records afterwards, the select runs again.
             let commit = next.filter(|_| applied);
             let seen = match &commit {
                 Some(commit) => commit.seq,
@@ -176,25 +182,26 @@ impl<T: Storage> Store<T> {
                 ListEdit::Enter { index } => (ResultChangeKind::Enter, None, Some(index)),
                 ListEdit::Change { index } => (ResultChangeKind::Change, Some(index), Some(index)),
             };
-            let found = match edit {
-                ListEdit::Leave { old, .. } => &watch.shown[old],
-                _ => &new[edit.new_index().unwrap_or_default()],
+            let (found, has_record) = match edit {
+                ListEdit::Leave { old, .. } => (&watch.shown[old], false),
+                ListEdit::Move { new: new_index, .. } => (&new[new_index], true),
+                ListEdit::Enter { index } | ListEdit::Change { index } => (&new[index], true),
             };
-            let record = match edit {
-                ListEdit::Leave { .. } => None,
-                _ => records.get(&found.row).cloned(),
-            };
+            let record = if has_record { records.get(&found.row).cloned() } else { None };
             let as_u64 = |index: usize| index as u64;
             let (from, index) = (from.map(as_u64), index.map(as_u64));
             let pk = found.pk.to_string();
             step.push(ResultChange { seq, kind, pk, from, index, record, last: number + 1 == count });
         }
+        // Behind `range` both lists are equal: the part of the old one that is replaced ends as far from the
+        // end of its list.
         let old_end = watch.shown.len() - (new.len() - range.end);
         watch.shown.splice(range.start..old_end, new[range].iter().cloned());
         Ok(step)
     }
 
-    /// The records of rows as they were after the commit `seen`. `commit` is that commit.
+    /// The records of rows as they were after the commit `seen`. `commit` is that commit; `None` if the
+    /// select has run again, so that storage has that state.
     fn records_as_of(
         &self,
         rows: &HashSet<RowId>,
@@ -209,11 +216,12 @@ impl<T: Storage> Store<T> {
                 records.insert(change.key, after.into());
             }
         }
-        let mut later: HashMap<RowId, &Row> = HashMap::new();
+        // For each row that was written later its first pre-image, which is its state after `seen`.
+        let mut pre_images: HashMap<RowId, &Row> = HashMap::new();
         for commit in self.subscriptions.commits_after(seen) {
             for change in commit.changes.iter().filter(|change| is_needed(&change.key)) {
                 if let Some(before) = &change.before {
-                    later.entry(change.key).or_insert(before);
+                    pre_images.entry(change.key).or_insert(before);
                 }
             }
         }
@@ -221,7 +229,7 @@ impl<T: Storage> Store<T> {
             if records.contains_key(id) {
                 continue;
             }
-            let record = match later.get(id) {
+            let record = match pre_images.get(id) {
                 Some(row) => row.view().map(Record::from),
                 None => self.storage.row(*id)?.as_ref().and_then(Row::view).map(Record::from),
             };

@@ -29,9 +29,9 @@ struct Changed {
     unchanged_before: usize,
 }
 
-/// The edits that make `new` of `old`, and the range of `new` outside of which both are equal at both ends.
-/// `key` identifies an item. Items that are equal in both lists must have the same order in both: they need
-/// no edit.
+/// The edits that make `new` of `old`, and the range of `new` that differs. Before and behind that range both
+/// lists have equal items. `key` identifies an item. Items that are equal in both lists must have the same
+/// order in both: they need no edit.
 pub(super) fn list_edits<T: PartialEq, K: Eq + Hash>(
     old: &[T],
     new: &[T],
@@ -114,38 +114,46 @@ fn split_off_moved(changed: Vec<Changed>) -> (Vec<Changed>, Vec<Changed>) {
     (in_place, moved)
 }
 
-/// The moves of items, in the order of the new list. Each item is inserted behind the one that precedes it in
-/// the new list, which is in its final order among the others by then. "Others" are the items that do not
-/// move; a waiting item will be moved later.
+/// The moves of items, in the order of the new list. They apply to the items that are in both lists. `start`
+/// is added to all indexes: the number of equal items at the start of both lists.
 ///
-/// `start` is added to all indexes: the number of equal items at the start of both lists.
+/// Before each move there are three kinds of items: unmoved ones, which need no move; arrived ones, which
+/// were moved already; and waiting ones, which are still to be moved. The gap of an item is the number of
+/// unmoved items before it. Within a gap the arrived items come first, in the order of the new list, then the
+/// waiting ones, in the order of the old list.
 fn moves(moved: &[Changed], start: usize) -> Vec<ListEdit> {
     let mut by_old: Vec<usize> = moved.iter().map(|item| item.old).collect();
     by_old.sort_unstable();
-    // How many items that do not move precede each one: in the old list, in its order, and in the new one.
-    let others_before_old: Vec<usize> = by_old.iter().enumerate().map(|(rank, old)| old - rank).collect();
-    let others_before_new: Vec<usize> = moved.iter().enumerate().map(|(nth, item)| item.new - nth).collect();
-    let mut waiting = Counter::full(moved.len());
+    // The gaps of the moved items in the old list, in its order; and those in the new list, in its order.
+    // Both ascend.
+    let old_gaps: Vec<usize> = by_old.iter().enumerate().map(|(rank, old)| old - rank).collect();
+    let new_gaps: Vec<usize> = moved.iter().enumerate().map(|(nth, item)| item.new - nth).collect();
+    // The ranks of the waiting items: their positions in `by_old`.
+    let mut waiting = FenwickTree::full(moved.len());
     let mut edits = Vec::with_capacity(moved.len());
     for (nth, item) in moved.iter().enumerate() {
         let rank = by_old.partition_point(|old| *old < item.old);
         waiting.remove(rank);
-        let others = others_before_old[rank];
-        // Items that were already moved into the gap where this one still waits precede it there.
-        let arrived_before = others_before_new[..nth].partition_point(|before| *before <= others);
-        let from = others + arrived_before + waiting.count_before(rank);
-        // Waiting items are still at their old positions among the others.
-        let waiting_before = others_before_old.partition_point(|before| *before < others_before_new[nth]);
-        let index = item.new + waiting.count_before(waiting_before);
+        let old_gap = old_gaps[rank];
+        // The arrived items in the gaps up to this one precede the item, also those in its own gap.
+        let arrived = new_gaps[..nth].partition_point(|gap| *gap <= old_gap);
+        // Before the item are unmoved, arrived and waiting ones.
+        let from = old_gap + arrived + waiting.count_below(rank);
+        // Waiting items precede its new position only in the gaps before.
+        let ranks_before = old_gaps.partition_point(|gap| *gap < new_gaps[nth]);
+        // `item.new` counts the unmoved and the arrived items before it: all items that precede it in the new
+        // list are one or the other by now.
+        let index = item.new + waiting.count_below(ranks_before);
         edits.push(ListEdit::Move { from: start + from, index: start + index, new: start + item.index });
     }
     edits
 }
 
-/// A set of the numbers below a bound that counts those below a number: a Fenwick tree.
-struct Counter(Vec<usize>);
+/// A set of numbers below a bound, as a Fenwick tree. It counts its members below a number in logarithmic
+/// time.
+struct FenwickTree(Vec<usize>);
 
-impl Counter {
+impl FenwickTree {
     /// All numbers below `bound`.
     fn full(bound: usize) -> Self {
         Self((1..=bound).map(|position| position & position.wrapping_neg()).collect())
@@ -160,7 +168,7 @@ impl Counter {
     }
 
     /// How many numbers of the set are below `number`.
-    fn count_before(&self, number: usize) -> usize {
+    fn count_below(&self, number: usize) -> usize {
         let (mut position, mut count) = (number, 0);
         while position > 0 {
             count += self.0[position - 1];

@@ -8,19 +8,20 @@ use crate::engine::store::change_matches::ChangedRecord;
 use crate::query::{RecordView, SelectRequest, SortValues};
 use crate::storage::ids::RowId;
 
-/// How many records are kept behind those that an answer can depend on. When so many have left, the select
-/// runs again.
+/// How many records the window has behind those of the result. They move up when records leave the result.
+/// When more than these have left, the select runs again.
 pub(super) const SPARE_RECORDS: u64 = 1000;
 
-/// The most changes that are made one by one, each of which moves those behind it.
+/// The most records that are removed and inserted one by one. Each one shifts the records behind it in the
+/// vector. More are changed in one pass over the window.
 const MAX_SINGLE_CHANGES: usize = 64;
 
 /// A record that the select finds.
 #[derive(Debug)]
 pub(super) struct Found {
     pub(super) row: RowId,
-    /// A hash of all that a reader sees of it. A commit number would not do: a merge changes `created_at`
-    /// without one, and an import may store an unchanged record.
+    /// A hash of all that a reader sees of it. The commit number of its row is not enough: a merge can change
+    /// `created_at` and keep the number, and an import can store an unchanged record with a new number.
     content: u64,
     pub(super) pk: Box<str>,
     sort_values: SortValues,
@@ -90,7 +91,8 @@ impl Window {
         self.boundary.is_none() || self.found.len() >= count
     }
 
-    /// Removes records that do not match any more or have moved, and adds those that match.
+    /// Applies the changes of a commit. `removed` has the records that matched before it, as they were;
+    /// `added` has those that match after it, as they are. A record that matches both times is in both.
     pub(super) fn change(&mut self, removed: Vec<Found>, added: Vec<Found>, select: &SelectRequest) {
         if removed.len() + added.len() <= MAX_SINGLE_CHANGES {
             removed.iter().for_each(|found| self.remove(found, select));
@@ -102,7 +104,8 @@ impl Window {
         let added: Vec<_> = added.collect();
         self.found.retain(|found| !removed.contains(&found.row));
         self.found.extend(added);
-        // Two sorted runs, if the changes are in order.
+        // Fast, since the sort detects sorted runs: the window is one, and so is `added` if the commit has
+        // changed records in the order of the select.
         self.found.sort_by(|a, b| a.compare(b, select));
         self.size = self.found.iter().map(|found| found.size()).sum();
     }
@@ -129,7 +132,8 @@ impl Window {
         self.boundary.as_ref().is_some_and(|boundary| found.compare(boundary, select).is_gt())
     }
 
-    /// Drops the records beyond the limit of the select, once they are as many as the spare ones.
+    /// Drops the records beyond the limit of the select, which includes the spare records. Does so only when
+    /// more than [`SPARE_RECORDS`] are beyond the limit, so not in each commit.
     pub(super) fn shrink(&mut self, select: &SelectRequest) {
         let Some(limit) = select.limit else { return };
         if self.found.len() as u64 > limit.saturating_add(SPARE_RECORDS) {
