@@ -229,18 +229,18 @@ fn all_faults_of_the_files_of_a_worldlet_are_reported_and_nothing_is_imported() 
     let data = "bWFrZSBpdCBzbw==";
     let chunk = |index: u64, last: bool| json!({"file": "f", "index": index, "last": last, "data": data});
     let missing = "the file has 2 chunks, and their indexes go up to 2: \
-                   one is missing, there twice, or behind the last";
+                   a chunk is missing, is there twice, or is behind the last";
     let cases = [
         (json!({"files": {"f": file}}), "/files/f", "the file has no chunk"),
         (
             json!({"files": {"f": file}, "file_chunks": {"c": chunk(0, false)}}),
             "/files/f",
-            "one chunk is the `last` of a file, and here are 0",
+            "exactly one chunk of a file is marked `last`: here 0 are",
         ),
         (
             json!({"files": {"f": file}, "file_chunks": {"c": chunk(0, true), "d": chunk(1, true)}}),
             "/files/f",
-            "one chunk is the `last` of a file, and here are 2",
+            "exactly one chunk of a file is marked `last`: here 2 are",
         ),
         (
             json!({"files": {"f": file}, "file_chunks": {"c": chunk(0, false), "d": chunk(2, true)}}),

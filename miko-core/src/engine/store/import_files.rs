@@ -52,7 +52,7 @@ struct ImportedFile {
 impl ImportedFiles {
     /// Keeps the metadata of a file until the end of the import.
     pub(super) fn file<T: Storage>(&mut self, store: &mut Store<T>, file: IncomingFile) -> Result<()> {
-        let found = self.find(store, &file.pk)?;
+        let found = self.find_or_add(store, &file.pk)?;
         found.entry = Some(file);
         Ok(())
     }
@@ -74,7 +74,7 @@ impl ImportedFiles {
         chunk: &IncomingChunk,
         problems: &mut WorldletFaults,
     ) -> Result<()> {
-        let file = self.find(store, &chunk.file)?;
+        let file = self.find_or_add(store, &chunk.file)?;
         file.chunks += 1;
         file.largest = file.largest.max(chunk.index);
         if chunk.is_last {
@@ -124,7 +124,7 @@ impl ImportedFiles {
     }
 
     /// The file with this pk. At its first mention, looks it up in storage, or adds a row for it.
-    fn find<T: Storage>(&mut self, store: &mut Store<T>, pk: &str) -> Result<&mut ImportedFile> {
+    fn find_or_add<T: Storage>(&mut self, store: &mut Store<T>, pk: &str) -> Result<&mut ImportedFile> {
         if let Some(&at) = self.places.get(pk) {
             return Ok(&mut self.files[at]);
         }
@@ -198,15 +198,16 @@ impl ImportedFile {
             return Some("there is a file with this pk and other content, and files never change".to_owned());
         }
         match self.last[..] {
+            // The worldlet may leave out the chunks of a file that is already stored.
             _ if self.chunks == 0 && self.stored_sha256.is_some() => None,
             _ if self.chunks == 0 => Some("the file has no chunk".to_owned()),
             [last] if last == self.largest && self.chunks == last + 1 => None,
             [_] => Some(format!(
-                "the file has {} chunks, and their indexes go up to {}: one is missing, there twice, or \
-                 behind the last",
+                "the file has {} chunks, and their indexes go up to {}: a chunk is missing, is there twice, or \
+                 is behind the last",
                 self.chunks, self.largest
             )),
-            _ => Some(format!("one chunk is the `last` of a file, and here are {}", self.last.len())),
+            _ => Some(format!("exactly one chunk of a file is marked `last`: here {} are", self.last.len())),
         }
     }
 }

@@ -1,7 +1,9 @@
-//! Imports records as text: those in the form of an export, of a single class.
+//! Imports simple records as text: their buckets and stacks are stored as they are in the worldlet.
 //!
-//! Unusual records are left to the import of values ([`import`](super::import)): another form, a pk that is
-//! in use, a class definition, a fault.
+//! A record is simple if its entry has the form of an export without extras ([`TextRecord`]), and its stack
+//! has one platter, which has no bucket. All others are parsed to JSON values and imported by
+//! [`import`](super::import). So are class definitions, and records whose pk is in use. A record that was
+//! inserted as text is checked as text at the end of the import, or as a value if it has a fault.
 
 use std::collections::HashMap;
 
@@ -23,7 +25,8 @@ use crate::worldlet::TextRecord;
 /// The state that the records of an import of text share.
 #[derive(Debug, Default)]
 pub(super) struct TextImport {
-    /// The class of each stack, by the text of the stack; `None` if a stack is to be read as a value.
+    /// The class of each stack, by the text of the stack; `None` if records with this stack are imported as
+    /// values.
     classes: HashMap<String, Option<String>>,
     checker: TextChecker,
 }
@@ -33,7 +36,7 @@ pub(super) struct TextImport {
 const MAX_STACKS: usize = 1000;
 
 impl TextImport {
-    /// The class of a stack that consists of one class, without other data.
+    /// The class of a stack; `None` if records with this stack are imported as values.
     fn class_of(&mut self, stack: &str) -> Option<&str> {
         if !self.classes.contains_key(stack) {
             if self.classes.len() >= MAX_STACKS {
@@ -45,13 +48,15 @@ impl TextImport {
     }
 }
 
-/// The class of a stack that is stored as it is, and has one platter without a bucket.
+/// The class of a stack that has one platter without a bucket, and whose text is already in the stored form.
+/// `None` for any other stack, and for that of a class definition.
 fn sole_class(text: &str) -> Option<String> {
     let mut faults = Faults::default();
     let read = Stack::read_stack(json::from_text(text).ok()?, &Place::Root, &mut faults)?;
     faults.into_parts().0.check().ok()?;
     let stored = read.into_map(None);
-    let [_, (_, platter)] = stored.iter().collect::<Vec<_>>()[..] else { return None };
+    // A stored stack has its shadow first, then its platters.
+    let [_shadow, (_, platter)] = stored.iter().collect::<Vec<_>>()[..] else { return None };
     let [class] = stack::classes(&stored)[..] else { return None };
     let is_plain = class != uns::CLASS && platter.get("bucket").is_none() && json::text_of(&stored) == text;
     is_plain.then(|| class.to_owned())
@@ -82,7 +87,7 @@ impl<T: Storage> Store<T> {
         };
         let id = self.next_row_id();
         let mut write = self.transaction.empty_set();
-        // Reuses the allocation.
+        // The vector of an empty set may have the capacity that an earlier write needed.
         let mut entries = std::mem::take(&mut write.added_entries);
         entries.push(IndexEntry::Member { class: self.class_id(class, &mut write)?, row: id });
         write.change_row(RowChange::insert(id, row));
@@ -91,8 +96,8 @@ impl<T: Storage> Store<T> {
         Ok(true)
     }
 
-    /// Checks an imported record, and indexes its values. Returns whether it has no fault; if not, or if that
-    /// cannot be judged of the text, it is to be checked as a value.
+    /// Checks an imported record, and indexes its values. Returns whether it was accepted. If not, it is to
+    /// be checked as a value: it has a fault, or text is not enough to judge it.
     pub(super) fn accept_imported(
         &mut self,
         id: RowId,
@@ -103,6 +108,7 @@ impl<T: Storage> Store<T> {
         if texts.class_of(stack).is_none() {
             return Ok(false);
         }
+        // Looked up again, since the name that `class_of` returns borrows the checker as well.
         let TextImport { classes, checker } = texts;
         let Some(Some(name)) = classes.get(stack) else { return Ok(false) };
         let Some(class) = self.catalog.class(name).cloned() else {
@@ -121,8 +127,9 @@ impl<T: Storage> Store<T> {
         let mut entries = std::mem::take(&mut write.added_entries);
         self.derive_from_keys(id, &class, keys, &mut entries, &mut write)?;
         write.change_entries(Vec::new(), entries);
-        // After a conflict nothing is applied. Ids that were given out are in no table then, but the write
-        // fails.
+        // After a conflict nothing is applied. It is reported when the record is checked as a value, and then
+        // the import fails. The ids of constraints that this write gave out are cached then, but not stored.
+        // The failure of the import drops them from the cache.
         Ok(self.apply(write)?.is_empty())
     }
 }
