@@ -124,8 +124,8 @@ pub trait Engine: Mikobase {
         false
     }
 
-    /// Group commit: calls `call` with 0, 1 and so on until it returns `false`. Commits in one commit all
-    /// changes that it makes by calling this engine in this thread. A call that fails does not undo the
+    /// Group commit: calls `call` with 0, 1 and so on until it returns `false`. All changes that `call` makes
+    /// through this engine, in this thread, are committed together. A call that fails does not undo the
     /// others. Other threads wait until the group has ended.
     ///
     /// The default implementation runs the calls without grouping them.

@@ -13,9 +13,11 @@ use serde_json::{Map, Value};
 use crate::diagnostics::Place;
 use crate::json;
 
-/// Bounds the work of expanding definitions again: values that are produced, nested ones included, and
-/// bindings that are compared. It is checked at each expansion, so the last one may exceed it. Without it,
-/// ten names that each stand for an array of ten others could expand to a billion values.
+/// The most values that the placeholders of one request may repeat. The first expansion of each definition is
+/// free, unless it is inside of a repeated one: all first expansions together are no larger than the request.
+/// Each later expansion costs one per value that it produces, nested values included. The check for circles
+/// costs one per binding that it compares. The limit is checked at each expansion, so the last one may exceed
+/// it. Without it, ten names that each stand for an array of ten others could expand to a billion values.
 const MAX_REPEATED_VALUES: usize = 100_000;
 
 /// The name of the placeholder, if the value is one.

@@ -1,8 +1,8 @@
 //! The open streams of a store, and the pre-images that they need.
 //!
-//! A stream of records holds the ids of its rows, not their content. While a stream is open, each write saves
-//! the pre-images of the rows that it overwrites: of all rows that are in the snapshot of the stream, also of
-//! those that the stream has already sent; once per row and stream.
+//! A stream of records holds the ids of its rows, not their content. While a stream is open, writes save
+//! pre-images for it. The first write to a row after the snapshot saves its pre-image, also if the stream has
+//! already sent the row. Rows that are not in the snapshot have no pre-image.
 
 use std::collections::BTreeMap;
 use std::collections::hash_map::Entry;
@@ -54,9 +54,10 @@ impl Streams {
         self.save(changes, |_| true);
     }
 
-    /// As [`save_pre_images`](Self::save_pre_images), for a write of the open transaction that is applied
-    /// again: its own streams have the pre-images that they need.
-    pub(super) fn save_committed_pre_images(&mut self, changes: &[RowChange<RowId, Row>]) {
+    /// As [`save_pre_images`](Self::save_pre_images), for all streams but those of the open transaction.
+    /// Called when the writes of that transaction are applied to storage again, as after they were hidden.
+    /// Its own streams saved what they need when the writes were first made.
+    pub(super) fn save_pre_images_outside_transaction(&mut self, changes: &[RowChange<RowId, Row>]) {
         self.save(changes, |stream| !stream.is_of_transaction);
     }
 
@@ -128,8 +129,8 @@ impl Streams {
         self.close_all(|stream| stream.is_of_transaction);
     }
 
-    /// Closes the streams of the open transaction that show writes after a commit number, as these are
-    /// undone.
+    /// Closes the streams of the open transaction that were opened after a write with a higher commit number.
+    /// Called when a nested transaction is rolled back, which undoes those writes.
     pub(super) fn close_of_transaction_after(&mut self, commit: CommitSeq) {
         self.close_all(|stream| stream.is_of_transaction && stream.snapshot_commit > commit);
     }

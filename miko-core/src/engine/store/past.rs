@@ -104,8 +104,8 @@ impl<T: Storage> Store<T> {
     /// version before it, and with its own time.
     fn select_versions(&self, select: &SelectRequest, cutoff: Option<Timestamp>) -> Result<Results> {
         self.check_temporal()?;
-        let catalog_then = cutoff.map(|cutoff| self.catalog_at(cutoff)).transpose()?;
-        let catalog = catalog_then.as_ref().unwrap_or(&self.catalog);
+        let past_catalog = cutoff.map(|cutoff| self.catalog_at(cutoff)).transpose()?;
+        let catalog = past_catalog.as_ref().unwrap_or(&self.catalog);
         let mut matches = MatchCollector::of(select, |candidate: &Candidate<'_>| {
             candidate.version.as_ref().map_or(Ok(()), |version| self.answer.charge_version(version))
         });
@@ -134,8 +134,9 @@ impl<T: Storage> Store<T> {
         Ok(Results::Versions(versions.map(Version::from).collect()))
     }
 
-    /// Visits the rows that may match, in order of creation: those whose pks the select names, or all. The
-    /// first is sound since a select has no `not` of its own: its outermost filter is never negated.
+    /// Visits the rows that may match, in order of creation: those of the pks that the select names, or all
+    /// if it names none. A record with another pk cannot match, since the outermost filter of a select is
+    /// never negated.
     fn for_each_candidate_row(
         &self,
         select: &SelectRequest,

@@ -115,15 +115,15 @@ impl<T: Storage> Store<T> {
         let Some(name) = defined_by(stack, bucket) else { return Ok(()) };
         faults.extend(self.check_name(rejected.row, &name)?);
         let old = rejected.before.and_then(|(stack, bucket)| defined_by(stack, bucket));
-        let old_name: Vec<String> = old.into_iter().filter(|old| *old != name).collect();
-        for class in &old_name {
+        let removed: Vec<String> = old.into_iter().filter(|old| *old != name).collect();
+        for class in &removed {
             if let Err(error) = self.refuse_if_inherited(class) {
                 faults.extend(error.into_items());
                 return Ok(());
             }
         }
         if let Some(definition) = Definition::read(bucket, Place::Root, &mut FaultList::default())
-            && let Err(error) = self.catalog.with(vec![definition], &old_name)
+            && let Err(error) = self.catalog.with(vec![definition], &removed)
         {
             faults.extend(error.into_items());
         }

@@ -159,7 +159,7 @@ impl<T: Storage> Store<T> {
             return Ok(());
         }
         for set in user.log() {
-            self.streams.save_committed_pre_images(&set.rows);
+            self.streams.save_pre_images_outside_transaction(&set.rows);
         }
         if let Err(error) = user.apply_log(&mut self.storage) {
             let message = format!("its writes were lost and cannot be made again: {error}");
