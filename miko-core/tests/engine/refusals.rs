@@ -1,10 +1,11 @@
 //! A refused write reports the faults of all phases: of the record, of its class, of unique values and of
 //! references.
 
-use miko_core::{Error, ErrorId};
+use miko_core::{Error, ErrorId, MikobaseExt};
 use serde_json::{Value, json};
 
 use crate::class_support::{Db, create, db, define};
+use crate::support::{Local, engine};
 
 /// The ids of all faults, each once, in alphabetical order.
 fn kinds(error: &Error) -> Vec<&str> {
@@ -176,4 +177,59 @@ fn a_refused_update_reports_no_fault_of_a_reference_to_the_record_itself() {
     let error = update(json!("no number")).unwrap_err();
     assert_eq!(kinds(&error), ["validation-failed"], "{error}");
     update(json!(1)).unwrap();
+}
+
+/// A class whose records may refer to themselves, with rules of every phase and one record.
+fn selves(db: &Local) {
+    let fields = json!({
+        "boss": {"class": "puck.uno/reference"},
+        "deputies": {"class": "array", "of": {"class": "puck.uno/reference", "allowed_class": "a.b/self"}},
+        "portrait": {"class": "puck.uno/dbfile"},
+        "badge": {"unique": true},
+        "rank": {"class": "string"},
+    });
+    db.import_schema(json!({"classes": {"a.b/self": {"fields": fields}}})).unwrap();
+    db.create("a.b/self", &json!({"badge": 1})).unwrap();
+}
+
+#[test]
+fn a_refused_create_reports_no_fault_of_a_reference_to_the_record_itself() {
+    let db = db();
+    selves(&db.0);
+    let cases = [
+        // A fault of the record itself, one of a value that another record has, and both.
+        (json!({"boss": "kirk", "rank": 5}), &["validation-failed"][..]),
+        (json!({"boss": "kirk", "badge": 1}), &["unique-violation"]),
+        (json!({"boss": "kirk", "rank": 5, "badge": 1}), &["unique-violation", "validation-failed"]),
+        (json!({"deputies": ["kirk", "kirk"], "rank": 5}), &["validation-failed"]),
+        (json!({"portrait": "kirk", "rank": 5}), &["validation-failed"]),
+        // References to other records are checked as before.
+        (json!({"boss": "gone", "rank": 5}), &["reference-not-found", "validation-failed"]),
+        (json!({"deputies": ["kirk", "gone"], "badge": 1}), &["reference-not-found", "unique-violation"]),
+    ];
+    let create =
+        |bucket: &Value| json!({"action": "create", "pk": "kirk", "class": "a.b/self", "bucket": bucket});
+    for (bucket, expected) in cases {
+        let error = db.run(create(&bucket)).unwrap_err();
+        assert_eq!(kinds(&error), expected, "{bucket}: {error}");
+    }
+    db.run(create(&json!({"boss": "kirk", "deputies": ["kirk"], "rank": "Captain", "badge": 2}))).unwrap();
+}
+
+#[test]
+fn a_refused_create_reports_no_fault_of_a_reference_to_itself_that_a_hook_has_added() {
+    let db = engine();
+    selves(&db);
+    db.before_save("own boss", "a.b/self", |save| {
+        let pk = save.pk().to_owned();
+        save.set("boss", pk)?;
+        Ok(())
+    });
+    for (bucket, expected) in
+        [(json!({"rank": 5}), ["validation-failed"]), (json!({"badge": 1}), ["unique-violation"])]
+    {
+        let error = db.create("a.b/self", &bucket).unwrap_err();
+        assert_eq!(kinds(&error), expected, "{bucket}: {error}");
+    }
+    db.create("a.b/self", &json!({"rank": "Captain", "badge": 2})).unwrap();
 }

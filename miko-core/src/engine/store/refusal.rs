@@ -7,7 +7,6 @@
 //! whether stored records violate a changed definition.
 
 use miko_rpc::{Error, ErrorId, Result};
-use serde_json::{Map, Value};
 
 use crate::class::Definition;
 use crate::diagnostics::{FaultList, Place};
@@ -21,24 +20,23 @@ use crate::storage::ids::RowId;
 pub(super) struct RejectedWrite<'r> {
     /// The row id; `None` for a new record that got none yet.
     row: Option<RowId>,
+    /// The pk of a new record, if its content may refer to it; `None` for an update.
+    new_pk: Option<&'r str>,
     /// The stored record; `None` for a create.
     before: Option<StackAndBucket<'r>>,
     after: StackAndBucket<'r>,
 }
 
 impl<'r> RejectedWrite<'r> {
-    /// A rejected create. `row` is the row id of the new record, if it got one already.
-    pub(super) fn new_record(
-        row: Option<RowId>,
-        stack: &'r Map<String, Value>,
-        bucket: &'r Map<String, Value>,
-    ) -> Self {
-        Self { row, before: None, after: (stack, bucket) }
+    /// A rejected create. `row` and `pk` are those of the new record, if it got them already. A pk that
+    /// neither the caller nor a hook knows may be left out.
+    pub(super) fn new_record(row: Option<RowId>, pk: Option<&'r str>, after: StackAndBucket<'r>) -> Self {
+        Self { row, new_pk: pk, before: None, after }
     }
 
     /// A rejected update.
     pub(super) fn update(row: RowId, before: StackAndBucket<'r>, after: StackAndBucket<'r>) -> Self {
-        Self { row: Some(row), before: Some(before), after }
+        Self { row: Some(row), new_pk: None, before: Some(before), after }
     }
 }
 
@@ -93,11 +91,12 @@ impl<T: Storage> Store<T> {
     }
 
     /// Adds a fault for each reference without an allowed target. References of the record to itself are not
-    /// checked, because storage has the record as it was before the write.
+    /// checked, because storage has the record as it was before the write, or lacks it.
     fn report_missing_targets(&self, rejected: &RejectedWrite<'_>, faults: &mut FaultList) -> Result<()> {
-        let own_pk = match rejected.row {
-            Some(row) => self.storage.row(row)?.map(|row| row.pk),
-            None => None,
+        let own_pk = match (rejected.new_pk, rejected.row) {
+            (Some(pk), _) => Some(pk.to_owned()),
+            (None, Some(row)) => self.storage.row(row)?.map(|row| row.pk),
+            (None, None) => None,
         };
         for facet in facets(rejected.after.0, rejected.after.1) {
             for reference in self.catalog.references(facet.class, facet.bucket, &facet.pointer()) {

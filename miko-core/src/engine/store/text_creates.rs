@@ -185,7 +185,7 @@ impl<T: Storage> Store<T> {
             Err(error) => error,
             Ok(()) => corruption("a unique value belongs to a record that does not have it"),
         };
-        let rejected = RejectedWrite::new_record(Some(row), &stack, &bucket);
+        let rejected = RejectedWrite::new_record(Some(row), None, (&stack, &bucket));
         Ok(self.with_faults_of_later_phases(error, &rejected))
     }
 }

@@ -56,7 +56,8 @@ impl<T: Storage> Store<T> {
         if class.is_some() || self.needs_examination(&stack, &extras) {
             definition =
                 self.examine(&mut stack, &mut bucket, &extras, kind, &Place::Root).map_err(|error| {
-                    self.with_faults_of_later_phases(error, &RejectedWrite::new_record(None, &stack, &bucket))
+                    let rejected = RejectedWrite::new_record(None, pk.as_deref(), (&stack, &bucket));
+                    self.with_faults_of_later_phases(error, &rejected)
                 })?;
         }
         if let Some(definition) = &definition {
@@ -72,7 +73,8 @@ impl<T: Storage> Store<T> {
         self.apply_record(write, id, (&stack, &bucket))
             .and_then(|()| self.change_definition(id, None, definition))
             .map_err(|error| {
-                self.with_faults_of_later_phases(error, &RejectedWrite::new_record(Some(id), &stack, &bucket))
+                let rejected = RejectedWrite::new_record(Some(id), Some(&pk), (&stack, &bucket));
+                self.with_faults_of_later_phases(error, &rejected)
             })?;
         Ok((pk, now))
     }
