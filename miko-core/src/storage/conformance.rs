@@ -40,6 +40,7 @@ macro_rules! conforms {
                 of_several_updates_of_a_row_every_read_finds_the_last
                 of_two_declarations_of_a_reference_the_stricter_is_stored
                 a_chunk_is_read_in_parts
+                a_chunk_of_any_index_is_read_as_it_was_written
                 records_are_selected_once_each_in_order_of_creation
                 a_visitor_may_end_a_select
                 generated_writes_have_the_effect_that_they_have_on_naive_storage
@@ -252,6 +253,20 @@ fn a_chunk_is_read_in_parts<S: Storage>(create: Create<S>) {
         assert_eq!(part, Some((expected.to_vec(), 5)), "{offset} {max}");
     }
     assert_eq!(storage.chunk(FileId(1), 1, 0, 5).unwrap(), None);
+}
+
+fn a_chunk_of_any_index_is_read_as_it_was_written<S: Storage>(create: Create<S>) {
+    let mut storage = create(false);
+    let end = 1 << 63;
+    let indexes: [u64; 7] = [0, 1, end - 2, end - 1, end, u64::MAX - 1, u64::MAX];
+    for (written, index) in indexes.into_iter().enumerate() {
+        let chunk = RowChange::insert((FileId(1), index), vec![written as u8]);
+        apply(&mut storage, &OtherChanges { chunks: vec![chunk], ..OtherChanges::default() }.into());
+        for (nth, index) in indexes.into_iter().enumerate() {
+            let expected = (nth <= written).then(|| (vec![nth as u8], 1));
+            assert_eq!(storage.chunk(FileId(1), index, 0, 5).unwrap(), expected, "{index} after {written}");
+        }
+    }
 }
 
 fn records_are_selected_once_each_in_order_of_creation<S: Storage>(create: Create<S>) {

@@ -326,6 +326,66 @@ fn all_faults_of_the_files_of_a_worldlet_are_reported_and_nothing_is_imported() 
 }
 
 #[test]
+fn a_chunk_may_claim_any_index_and_only_a_complete_file_is_imported() {
+    let db = db();
+    let sha256 = db.file_info(&put(&db, b"make it so")).unwrap().sha256;
+    let before = export(&db);
+    let file = json!({"f": {"sha256": sha256, "mime": {"type": "text/plain"}}});
+    let data = "bWFrZSBpdCBzbw==";
+    let chunks = |indexes: &[u64]| -> Value {
+        let chunk = |(nth, index): (usize, &u64)| {
+            let last = nth + 1 == indexes.len();
+            (nth.to_string(), json!({"file": "f", "index": index, "last": last, "data": data}))
+        };
+        indexes.iter().enumerate().map(chunk).collect::<serde_json::Map<_, _>>().into()
+    };
+    let misplaced = |indexes: &[u64]| {
+        let largest = indexes.iter().max().unwrap();
+        format!(
+            "the file has {} chunks, and their indexes go up to {largest}: a chunk is missing, is there \
+             twice, or is behind the last",
+            indexes.len()
+        )
+    };
+    let end = 1 << 63;
+    let cases: [&[u64]; 12] = [
+        &[1],
+        &[end - 2],
+        &[end - 1],
+        &[end],
+        &[u64::MAX - 1],
+        &[u64::MAX],
+        &[0, u64::MAX],
+        &[u64::MAX, 0],
+        &[u64::MAX, u64::MAX],
+        &[end - 1, end],
+        &[0, 0],
+        // As many chunks as a complete file with this last index has; the first chunk is the whole content.
+        &[0, 0, 2],
+    ];
+    for indexes in cases {
+        let chunks = chunks(indexes).to_string();
+        for worldlet in [
+            format!(r#"{{"files": {file}, "file_chunks": {chunks}}}"#),
+            format!(r#"{{"file_chunks": {chunks}, "files": {file}}}"#),
+        ] {
+            let error = import(&db, &worldlet).unwrap_err();
+            assert_eq!(ids(&error), [ErrorId::INVALID_WORLDLET], "{worldlet}: {error}");
+            assert_eq!(error.items()[0].message(), misplaced(indexes), "{worldlet}");
+            assert_eq!(export(&db), before, "{worldlet}");
+        }
+        // A chunk with a fault of its own is found at its index, also before the encoding is known.
+        let broken = chunks.replace(data, "????");
+        let worldlet = format!(r#"{{"file_chunks": {broken}, "files": {file}}}"#);
+        let error = import(&db, &worldlet).unwrap_err();
+        assert_eq!(error.items()[0].message(), "this is no base64: invalid symbol at 0", "{worldlet}");
+    }
+    let complete = json!({"files": file, "file_chunks": chunks(&[0])});
+    import(&db, &complete.to_string()).unwrap();
+    assert_eq!(read(&db, "f"), b"make it so");
+}
+
+#[test]
 fn unfinished_files_are_removed_when_the_database_is_opened_again() {
     let [folder, copy] = [tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap()];
     let open = |folder: &Path| -> [Box<dyn Engine>; 2] {

@@ -1,7 +1,7 @@
 //! Imports the files of a worldlet: stores chunks in any order, and checks and completes the files at the
 //! end.
 
-use std::collections::{HashMap, HashSet};
+use std::collections::{BTreeMap, HashMap, HashSet};
 
 use data_encoding::HEXLOWER;
 use miko_rpc::{ErrorId, ErrorItem, Result};
@@ -45,8 +45,9 @@ struct ImportedFile {
     largest: u64,
     /// The index of each chunk that is marked as the last.
     last: Vec<u64>,
-    /// The index and the JSON pointer of each chunk that was stored before its encoding was known.
-    undecoded: Vec<(u64, String)>,
+    /// The chunks that were stored before their encoding was known: the JSON pointer of each, by its index.
+    /// Of several with one index the last one is stored.
+    undecoded: BTreeMap<u64, String>,
 }
 
 impl ImportedFiles {
@@ -85,7 +86,7 @@ impl ImportedFiles {
             return Ok(());
         }
         let Some(entry) = &file.entry else {
-            file.undecoded.push((chunk.index, chunk.pointer.clone()));
+            file.undecoded.insert(chunk.index, chunk.pointer.clone());
             return store.write_chunk(file.number, chunk.index, chunk.data.as_bytes());
         };
         match Encoding::of(&entry.mime).decode(&chunk.data) {
@@ -147,7 +148,7 @@ impl ImportedFiles {
             chunks,
             largest,
             last,
-            undecoded: Vec::new(),
+            undecoded: BTreeMap::new(),
         });
         Ok(&mut self.files[at])
     }
@@ -174,7 +175,12 @@ impl ImportedFiles {
             if file.stored_sha256.is_some() {
                 continue;
             }
-            let (found, size) = hash_of(store, file.number)?;
+            let StoredContent { chunks, size, sha256: found } = content_of(store, file.number)?;
+            // A chunk is missing, and another one is there twice.
+            if chunks != file.chunks {
+                problems.refuse(place.fault(misplaced_chunk(file.chunks, file.largest)));
+                continue;
+            }
             if found != sha256 {
                 let message = "the chunks of the file have another content than its `sha256` says";
                 problems.refuse(place.fault(message).with("expected", sha256).with("found", found));
@@ -201,19 +207,32 @@ impl ImportedFile {
             // The worldlet may leave out the chunks of a file that is already stored.
             _ if self.chunks == 0 && self.stored_sha256.is_some() => None,
             _ if self.chunks == 0 => Some("the file has no chunk".to_owned()),
-            [last] if last == self.largest && self.chunks == last + 1 => None,
-            [_] => Some(format!(
-                "the file has {} chunks, and their indexes go up to {}: a chunk is missing, is there twice, or \
-                 is behind the last",
-                self.chunks, self.largest
-            )),
+            // `last` may be any number of 64 bits, while there is at least one chunk here.
+            [last] if last == self.largest && last == self.chunks - 1 => None,
+            [_] => Some(misplaced_chunk(self.chunks, self.largest)),
             _ => Some(format!("exactly one chunk of a file is marked `last`: here {} are", self.last.len())),
         }
     }
 }
 
-/// The hash of the chunks of a file, and their size in bytes.
-fn hash_of<T: Storage>(store: &Store<T>, file: FileId) -> Result<(String, u64)> {
+/// The fault of a file whose chunks do not have each index from 0 to that of the last chunk once.
+fn misplaced_chunk(chunks: u64, largest: u64) -> String {
+    format!(
+        "the file has {chunks} chunks, and their indexes go up to {largest}: a chunk is missing, is there \
+         twice, or is behind the last"
+    )
+}
+
+/// The content of a file: its chunks from index 0 up to the first one that is not stored.
+struct StoredContent {
+    /// How many they are.
+    chunks: u64,
+    /// Their size in bytes.
+    size: u64,
+    sha256: String,
+}
+
+fn content_of<T: Storage>(store: &Store<T>, file: FileId) -> Result<StoredContent> {
     let (mut hasher, mut size) = (Sha256::new(), 0);
     let (mut index, mut offset) = (0, 0);
     while let Some((data, length)) = store.storage.chunk(file, index, offset, MAX_PIECE_SIZE)? {
@@ -223,5 +242,5 @@ fn hash_of<T: Storage>(store: &Store<T>, file: FileId) -> Result<(String, u64)> 
             (index, offset) = (index + 1, 0);
         }
     }
-    Ok((HEXLOWER.encode(&hasher.finalize()), size))
+    Ok(StoredContent { chunks: index, size, sha256: HEXLOWER.encode(&hasher.finalize()) })
 }

@@ -228,6 +228,7 @@ impl Sqlite {
     fn change_chunk(&self, change: &RowChange<(FileId, u64), Vec<u8>>) -> Result<()> {
         const WRITE: &str = "INSERT OR REPLACE INTO file_chunk (file_id, number, data) VALUES (?1, ?2, ?3)";
         const REMOVE: &str = "DELETE FROM file_chunk WHERE file_id = ?1 AND number = ?2";
+        // An index beyond the range of `i64` is stored as the negative number with the same bits.
         let (file, index) = (change.key.0, change.key.1 as i64);
         match &change.after {
             Some(data) => self.run(WRITE, params![file, index, data]),

@@ -284,8 +284,10 @@ impl Storage for Sqlite {
     fn chunk(&self, file: FileId, index: u64, offset: u64, max: usize) -> Result<Option<(Vec<u8>, u64)>> {
         const SQL: &str = "SELECT coalesce(substr(data, ?3 + 1, ?4), x''), length(data) FROM file_chunk \
                            WHERE file_id = ?1 AND number = ?2";
+        // The same bits as those that `change_chunk` writes.
+        let index = index as i64;
         // The statement adds 1 to the offset.
-        let [index, offset] = [index, offset].map(|value| i64::try_from(value).unwrap_or(i64::MAX - 1));
+        let offset = i64::try_from(offset).unwrap_or(i64::MAX - 1);
         let read = |row: &SqlRow<'_>| Ok((row.get(0)?, row.get::<_, i64>(1)? as u64));
         self.statements.beside_records().query_optional(SQL, params![file, index, offset, max as i64], read)
     }
