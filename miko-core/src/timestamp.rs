@@ -54,12 +54,12 @@ impl Timestamp {
         Self(self.0.saturating_add(1))
     }
 
-    /// Checks that the time of a write can be written in UTC and parsed again.
+    /// The time, if it is in the years 0 to 9999 in UTC: RFC 3339 has no other years, so only such a time can
+    /// be parsed again. For the times that a write stores.
     ///
     /// # Errors
-    /// `internal` for a time outside the years 0 to 9999 in UTC: the clock is wrong, or no later time is
-    /// left.
-    pub(crate) fn for_write(self) -> Result<Self, Error> {
+    /// `internal` for any other time: the clock is wrong, or no later time is left.
+    pub(crate) fn within_rfc3339_years(self) -> Result<Self, Error> {
         if rfc3339::YEARS.contains(&self.0) {
             return Ok(self);
         }
@@ -123,12 +123,12 @@ mod tests {
         let [first, last] = ["0000-01-01T00:00:00.000Z", "9999-12-31T23:59:59.999Z"];
         for text in [first, "1969-12-31T23:59:59.999Z", last] {
             let time: Timestamp = text.parse().unwrap();
-            assert_eq!(time.for_write().unwrap().to_string(), text);
+            assert_eq!(time.within_rfc3339_years().unwrap().to_string(), text);
         }
         let (before, after) =
             (first.parse::<Timestamp>().unwrap().0 - 1, last.parse::<Timestamp>().unwrap().0 + 1);
         for millis in [before, after, i64::MIN, i64::MAX] {
-            let error = Timestamp::from_millis(millis).for_write().unwrap_err();
+            let error = Timestamp::from_millis(millis).within_rfc3339_years().unwrap_err();
             assert!(error.is(ErrorId::INTERNAL), "{millis}: {error}");
         }
     }

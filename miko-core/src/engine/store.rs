@@ -19,7 +19,7 @@
 //! | planning and running a select; the past | [`planner`], [`select`], [`candidate`]; [`past`] |
 //! | classes: validating a record, definitions, the whole schema | [`examine`], [`definitions`], [`schema`] |
 //! | index entries of a record | [`index_entries`] |
-//! | unique values that change hands within a write | [`taken_values`] |
+//! | unique values that one record takes over from another within a write | [`taken_values`] |
 //! | references that must have targets | [`pending`], [`pending_checks`] |
 //! | files; results and exports as of one moment | [`files`]; [`streams`], [`open_streams`], [`snapshot`] |
 //! | records by their pks; those that were read or changed last | [`records`]; [`record_cache`] |
@@ -129,8 +129,8 @@ pub(crate) struct Store<T> {
     pks: Pks,
     /// The classes in force, inside the running write if there is one.
     catalog: Catalog,
-    /// The end of the last definition of each class name that is free now, in a temporal database.
-    released: HashTrieMapSync<String, Timestamp>,
+    /// When the last former definition of each class name ended, in a temporal database.
+    definition_ends: HashTrieMapSync<String, Timestamp>,
     /// The constraint checks that the running write has deferred to its end.
     deferred: DeferredConstraints,
     /// The stored claims.
@@ -171,7 +171,7 @@ impl<T: Storage> Store<T> {
             transaction_time: Timestamp::FIRST,
             pks: Pks::default(),
             catalog: Catalog::default(),
-            released: HashTrieMapSync::default(),
+            definition_ends: HashTrieMapSync::default(),
             deferred: DeferredConstraints::default(),
             claim_rows: ClaimTable::default(),
             claims: KnownClaims::default(),
@@ -384,7 +384,7 @@ impl<T: Storage> RunningWrite<'_, T> {
     fn run<R>(mut self, work: impl FnOnce(&mut Store<T>) -> Result<R>) -> Result<R> {
         let done = work(self.store)?;
         self.store.check_deferred_constraints()?;
-        self.store.before_end()?;
+        self.store.run_deferred_hooks()?;
         let last_commit = self.store.last.get().commit;
         self.store.transaction.end(last_commit, &mut self.store.storage)?;
         if let Some(user) = self.store.transaction.user_mut() {

@@ -117,8 +117,8 @@ fn an_import_that_fails_releases_no_name() {
             },
         });
         let error = db.read_worldlet(&mut worldlet.to_string().as_bytes(), false).unwrap_err();
-        // The only fault: there is no version of `q`. The import has released the name `a.b/c`, in the year
-        // 9000, before it finds that.
+        // The only fault: there is no version of `q`. The import has ended the definition of `a.b/c`, in the
+        // year 9000, before it finds that.
         let pointers: Vec<&Value> = error.items().iter().map(|item| &item.details["pointer"]).collect();
         assert_eq!(pointers, ["/records/q"], "{error}");
         let pk = db.create("puck.uno/class", &json!({"name": "a.b/c"})).unwrap();

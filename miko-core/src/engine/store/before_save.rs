@@ -30,7 +30,7 @@ use crate::storage::row::{Row, State};
 use crate::storage::write_set::RowChange;
 use crate::timestamp::Timestamp;
 
-/// The record of a save, with its stack after the change, or before a delete.
+/// The record of a save, with its stack after the change. For a delete, the stack before it.
 struct SavedRecord<'r> {
     pk: &'r str,
     before: Option<&'r Row>,
@@ -41,7 +41,7 @@ struct SavedRecord<'r> {
 enum SavedBucket<'r> {
     Amendable(&'r mut Map<String, Value>),
     Fixed(&'r Map<String, Value>),
-    /// The one before the delete.
+    /// The bucket before the delete.
     Deleted(&'r Map<String, Value>),
 }
 
@@ -60,7 +60,7 @@ impl<T: Storage> Store<T> {
     ///
     /// # Errors
     /// `save-rejected`.
-    pub(super) fn before_create(
+    pub(super) fn run_hooks_before_create(
         &mut self,
         pk: Option<String>,
         (stack, bucket): (&mut Cow<'_, Map<String, Value>>, &mut Map<String, Value>),
@@ -72,7 +72,7 @@ impl<T: Storage> Store<T> {
         }
         let pk = match pk {
             Some(pk) => pk,
-            None => self.pks.next(self.transaction_time.for_write()?),
+            None => self.pks.next(self.transaction_time.within_rfc3339_years()?),
         };
         self.normalize_record(stack, bucket, extras, kind);
         let bucket = SavedBucket::Amendable(bucket);
@@ -84,7 +84,7 @@ impl<T: Storage> Store<T> {
     ///
     /// # Errors
     /// `save-rejected`.
-    pub(super) fn before_update(
+    pub(super) fn run_hooks_before_update(
         &mut self,
         before: &Row,
         stack: &mut Cow<'_, Map<String, Value>>,
@@ -110,7 +110,7 @@ impl<T: Storage> Store<T> {
     ///
     /// # Errors
     /// `save-rejected`.
-    pub(super) fn before_delete(&mut self, before: &Row) -> Result<()> {
+    pub(super) fn run_hooks_before_delete(&mut self, before: &Row) -> Result<()> {
         match &before.state {
             Some(state) if !self.hooks.is_empty() => self.run_hooks_on_delete(before, state),
             _ => Ok(()),
@@ -123,7 +123,8 @@ impl<T: Storage> Store<T> {
         self.run_hooks(SavedRecord { pk: &before.pk, before: Some(before), stack: &stack, bucket })
     }
 
-    /// Notes rows that are stored before their hooks run, for [`before_end`](Self::before_end).
+    /// Notes rows that are stored before their hooks run, for
+    /// [`run_deferred_hooks`](Self::run_deferred_hooks).
     pub(super) fn note_stored_rows(&mut self, changes: &[RowChange<RowId, Row>]) -> Result<()> {
         if self.hooks.is_empty() {
             return Ok(());
@@ -141,7 +142,7 @@ impl<T: Storage> Store<T> {
     ///
     /// # Errors
     /// `save-rejected`.
-    pub(super) fn before_end(&mut self) -> Result<()> {
+    pub(super) fn run_deferred_hooks(&mut self) -> Result<()> {
         let Some(stored_rows) = self.deferred.stored_rows.take() else { return Ok(()) };
         for (id, before) in *stored_rows {
             let Some(after) = self.storage.row(id)? else { continue };
@@ -149,7 +150,7 @@ impl<T: Storage> Store<T> {
             let before = before.as_deref().filter(|before| before.state.is_some());
             match (&before, &after.state) {
                 (None, None) => {}
-                (Some(before), None) => self.before_delete(before)?,
+                (Some(before), None) => self.run_hooks_before_delete(before)?,
                 (Some(before), Some(_)) if is_same_record(before, &after) => {}
                 (_, Some(state)) => {
                     let (stack, bucket) = (map(&state.stack)?, map(&state.bucket)?);

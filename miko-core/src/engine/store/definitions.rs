@@ -57,7 +57,7 @@ impl<T: Storage> Store<T> {
     ///
     /// # Errors
     /// `duplicate-class`, if the name is built in or has another definition.
-    pub(super) fn claim_name(&mut self, row: RowId, name: &str) -> Result<()> {
+    pub(super) fn register_class_name(&mut self, row: RowId, name: &str) -> Result<()> {
         Error::check(self.check_name(Some(row), name)?.into_iter().collect())?;
         let write = WriteSet { added_entries: vec![name_entry(row, name)], ..WriteSet::default() };
         self.apply(write).map(drop)
@@ -75,38 +75,38 @@ impl<T: Storage> Store<T> {
         Ok(Some(item.with("class", name).with("other", other.map(|(_, pk)| pk))))
     }
 
-    /// Removes `row` as the definition of `name`. In a temporal database, records when the name was released.
-    pub(super) fn release_name(&mut self, row: RowId, name: &str) -> Result<()> {
+    /// Removes `row` as the definition of `name`. In a temporal database, notes when the definition ended.
+    pub(super) fn unregister_class_name(&mut self, row: RowId, name: &str) -> Result<()> {
         if self.is_temporal
             && let Some(row) = self.storage.row(row)?
         {
             // The row has the time of this write already.
-            note_release(&mut self.released, name, row.updated_at);
+            note_definition_end(&mut self.definition_ends, name, row.updated_at);
         }
         let write = WriteSet { removed_entries: vec![name_entry(row, name)], ..WriteSet::default() };
         self.apply(write).map(drop)
     }
 
-    /// Advances the time of the running write to the time at which `name` was last released, if that is
-    /// later. Two definitions of a name are thus never valid at the same time, even if the clock was set back
-    /// or the release got a time in the future to follow an earlier write.
-    pub(super) fn advance_time_to_name_release(&mut self, name: &str) {
-        if let Some(released) = self.released(name) {
-            self.transaction_time = self.transaction_time.max(released);
+    /// Advances the time of the running write to the end of the last former definition of `name`, if that is
+    /// later. Two definitions of a name are thus never valid at the same time, even if the clock was set
+    /// back, or if the former one ended in the future because an earlier write of its record had such a time.
+    pub(super) fn advance_time_past_former_definition(&mut self, name: &str) {
+        if let Some(end) = self.former_definition_end(name) {
+            self.transaction_time = self.transaction_time.max(end);
         }
     }
 
-    /// When the most recent definition of a class name ended. Known in a temporal database only.
-    pub(super) fn released(&self, name: &str) -> Option<Timestamp> {
-        self.released.get(name).copied()
+    /// When the last former definition of a class name ended. Known in a temporal database only.
+    pub(super) fn former_definition_end(&self, name: &str) -> Option<Timestamp> {
+        self.definition_ends.get(name).copied()
     }
 
     /// Reads from the history when the definitions of each name ended. Returns a fault for each definition of
     /// a name that began before the one before it had ended. Two current definitions of a name are left to
-    /// [`claim_name`](Self::claim_name), which refuses the second.
+    /// [`register_class_name`](Self::register_class_name), which refuses the second.
     pub(super) fn load_name_history(&mut self) -> Result<FaultList> {
         let mut periods: HashMap<String, Vec<ValidityPeriod>> = HashMap::new();
-        self.released = HashTrieMapSync::default();
+        self.definition_ends = HashTrieMapSync::default();
         for id in self.storage.definitions()? {
             let mut versions = versions(&self.storage, id)?.into_iter().peekable();
             while let Some(version) = versions.next() {
@@ -114,7 +114,7 @@ impl<T: Storage> Store<T> {
                 let Some(name) = defined_by(&map(stack)?, &map(bucket)?) else { continue };
                 let until = versions.peek().map(|next| next.updated_at);
                 if let Some(until) = until {
-                    note_release(&mut self.released, &name, until);
+                    note_definition_end(&mut self.definition_ends, &name, until);
                 }
                 let instance_pk = version.instance_pk.unwrap_or_default();
                 let period = ValidityPeriod { from: version.updated_at, until, instance_pk };
@@ -127,7 +127,7 @@ impl<T: Storage> Store<T> {
             periods.sort_unstable();
             for pair in periods.windows(2) {
                 let [earlier, later] = pair else { continue };
-                // `claim_name` reports two current definitions.
+                // `register_class_name` reports two current definitions.
                 let both_are_current = earlier.until.is_none() && later.until.is_none();
                 if !both_are_current && earlier.until.is_none_or(|until| until > later.from) {
                     let message = format!("`{name}` has two definitions at the same time");
@@ -270,9 +270,9 @@ struct ValidityPeriod {
 }
 
 /// Notes that a definition of `name` ended at `time`. The latest end counts.
-fn note_release(released: &mut HashTrieMapSync<String, Timestamp>, name: &str, time: Timestamp) {
-    let last = released.get(name).map_or(time, |last| time.max(*last));
-    released.insert_mut(name.to_owned(), last);
+fn note_definition_end(ends: &mut HashTrieMapSync<String, Timestamp>, name: &str, time: Timestamp) {
+    let last = ends.get(name).map_or(time, |last| time.max(*last));
+    ends.insert_mut(name.to_owned(), last);
 }
 
 /// Builds a catalog from the buckets of stored definitions.

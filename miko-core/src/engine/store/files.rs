@@ -54,7 +54,7 @@ impl<T: Storage> Store<T> {
     /// Begins a file.
     pub(in crate::engine) fn begin_file(&mut self, mime: &str) -> Result<UnfinishedFile> {
         self.discard_abandoned_files();
-        let now = Timestamp::now().for_write()?;
+        let now = Timestamp::now().within_rfc3339_years()?;
         let pk = self.pks.next(now);
         let row = FileRow {
             pk: pk.clone(),

@@ -74,7 +74,7 @@ impl<'s, T: Storage> Import<'s, T> {
     /// Puts the definitions into force and checks the written records. Returns the number of records.
     pub(super) fn finish(mut self, check: RuleCheck, problems: &mut WorldletFaults) -> Result<u64> {
         let has_definitions = !self.definition_pointers.is_empty();
-        let added = self.claim_definition_names(check, problems)?;
+        let added = self.register_definition_names(check, problems)?;
         let Self { store, commit_before, now, records, removed_classes, files, .. } = self;
         if has_definitions && store.is_temporal {
             let faults = store.load_name_history()?;
@@ -99,13 +99,13 @@ impl<'s, T: Storage> Import<'s, T> {
         Ok(records)
     }
 
-    /// Claims the names of the imported definitions and returns those definitions. This waits until all
+    /// Registers the names of the imported definitions and returns those definitions. This waits until all
     /// versions have been read, because only current definitions must have unique names, and the order of the
     /// text does not tell which version is the current one.
     ///
     /// Also reports rules that no value can satisfy, of current definitions only: no record is checked
     /// against a past one.
-    fn claim_definition_names(
+    fn register_definition_names(
         &mut self,
         check: RuleCheck,
         problems: &mut WorldletFaults,
@@ -132,7 +132,7 @@ impl<'s, T: Storage> Import<'s, T> {
                 let located = format!("{bucket_pointer}{pointer_in_bucket}");
                 report_rule_fault(fault.with("pointer", located), check, problems);
             }
-            match self.store.claim_name(id, &definition.name) {
+            match self.store.register_class_name(id, &definition.name) {
                 Ok(()) => added.push(definition),
                 Err(error) if error.is(ErrorId::DUPLICATE_CLASS) => {
                     let located = |item: &ErrorItem| item.clone().with("pointer", pointer.as_str());
@@ -298,7 +298,7 @@ impl<T: Storage> Sink for Import<'_, T> {
             None => Row {
                 pk,
                 state: None,
-                created_at: created_at.map_or_else(|| self.now.for_write(), Ok)?,
+                created_at: created_at.map_or_else(|| self.now.within_rfc3339_years(), Ok)?,
                 updated_at: Timestamp::FIRST,
                 commit: self.store.next_commit(),
                 instance_pk: None,
@@ -357,7 +357,7 @@ impl<T: Storage> Sink for Import<'_, T> {
         {
             return Ok(());
         }
-        let now = self.now.for_write()?;
+        let now = self.now.within_rfc3339_years()?;
         let pk = before.map_or_else(|| self.store.pks.next(now), |(_, pk)| pk);
         let created_at = self.store.storage.find(&pk)?.map(|(_, row)| row.created_at);
         let stack = Stack::of_class(uns::CLASS.to_owned()).into_map(None);
@@ -411,7 +411,8 @@ impl<T: Storage> Import<'_, T> {
     /// Inserts a record, or replaces the one with the same pk. Returns `None` if this import has already
     /// written a record with that pk.
     fn insert_or_replace(&mut self, record: &IncomingRecord) -> Result<Option<RowId>> {
-        let updated_at = record.updated_at.or(record.created_at).map_or_else(|| self.now.for_write(), Ok)?;
+        let updated_at =
+            record.updated_at.or(record.created_at).map_or_else(|| self.now.within_rfc3339_years(), Ok)?;
         let state = State {
             bucket: text(&record.bucket),
             stack: text(&record.stack),
@@ -425,10 +426,10 @@ impl<T: Storage> Import<'_, T> {
             commit: self.store.next_commit(),
             instance_pk: None,
         };
-        // A definition begins after its name became free.
+        // A definition begins after the former one of its name has ended.
         let defined = defined_by(&record.stack, &record.bucket);
-        if let Some(name_released_at) = defined.and_then(|name| self.store.released(&name)) {
-            row.updated_at = row.updated_at.max(name_released_at);
+        if let Some(end) = defined.and_then(|name| self.store.former_definition_end(&name)) {
+            row.updated_at = row.updated_at.max(end);
         }
         let Some((id, found)) = self.store.storage.find(&record.pk)? else {
             row.instance_pk = self.store.next_instance_pk(row.updated_at);
@@ -450,7 +451,7 @@ impl<T: Storage> Import<'_, T> {
             self.store.apply_row(RowChange::replace(id, found, row))?;
         } else {
             // `updated_at` must grow, so that readers notice the change.
-            row.updated_at = row.updated_at.max(found.updated_at.after()).for_write()?;
+            row.updated_at = row.updated_at.max(found.updated_at.after()).within_rfc3339_years()?;
             row.instance_pk = self.store.next_instance_pk(row.updated_at);
             let mut write = WriteSet::default();
             self.store.stage_replacement(id, found, row, &mut write);
@@ -477,7 +478,7 @@ impl<T: Storage> Import<'_, T> {
         if let Some(name) = defined_by(stack, bucket)
             && self.store.definition_record(&name)?.is_some_and(|(holder, _)| holder == id)
         {
-            self.store.release_name(id, &name)?;
+            self.store.unregister_class_name(id, &name)?;
             self.removed_classes.push(name);
         }
         Ok(())

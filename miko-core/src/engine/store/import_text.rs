@@ -75,7 +75,8 @@ impl<T: Storage> Store<T> {
         if self.storage.find(record.pk)?.is_some() {
             return Ok(false);
         }
-        let updated_at = record.updated_at.or(record.created_at).map_or_else(|| now.for_write(), Ok)?;
+        let updated_at =
+            record.updated_at.or(record.created_at).map_or_else(|| now.within_rfc3339_years(), Ok)?;
         let state = State { bucket: record.bucket.to_owned(), stack: record.stack.to_owned(), extras: None };
         let row = Row {
             pk: record.pk.to_owned(),

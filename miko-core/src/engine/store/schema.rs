@@ -41,14 +41,14 @@ impl<T: Storage> Store<T> {
             match self.definition_record(&name)? {
                 None => {
                     let stack = Stack::of_class(uns::CLASS.to_owned()).into_map(None);
-                    self.advance_time_to_name_release(&name);
+                    self.advance_time_past_former_definition(&name);
                     let (mut write, mut members) = (WriteSet::default(), Vec::new());
                     let state = State { bucket: text, stack: json::text_of(&stack), extras: None };
                     let (id, ..) = self.stage_insert(None, state, &mut write)?;
                     self.derive_members(id, &stack, &mut members, &mut write)?;
                     write.change_entries(Vec::new(), members);
                     self.apply(write)?;
-                    self.claim_name(id, &name)?;
+                    self.register_class_name(id, &name)?;
                     changes.created.push(name);
                 }
                 Some((id, _)) if self.bucket_text(id)?.as_ref() == Some(&text) => {

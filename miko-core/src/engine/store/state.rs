@@ -12,8 +12,8 @@ use crate::timestamp::Timestamp;
 #[derive(Debug, Clone)]
 pub(crate) struct StoreState {
     pub(crate) catalog: Catalog,
-    /// When the last definition of each class name has ended, in a temporal database.
-    pub(crate) released: HashTrieMapSync<String, Timestamp>,
+    /// When the last former definition of each class name ended, in a temporal database.
+    pub(crate) definition_ends: HashTrieMapSync<String, Timestamp>,
     pub(crate) claim_rows: ClaimTable,
     /// The numbers given out last.
     pub(crate) last: LastNumbers,

@@ -1,4 +1,4 @@
-//! Unique values that change hands within a write: checked at its end.
+//! Unique values that one record takes over from another within a write: checked at its end.
 //!
 //! A batch may swap the unique values of two records, and a write with `where` may shift those of many. A
 //! record that is to get a value which another one still has gets its entry when that one gives it up.
@@ -18,7 +18,8 @@ use crate::storage::ids::{ConstraintId, RowId};
 use crate::storage::write_set::{IndexEntry, WriteSet};
 
 impl<T: Storage> Store<T> {
-    /// As [`apply_record`](Self::apply_record), in a write in which unique values may change hands.
+    /// As [`apply_record`](Self::apply_record), in a write in which one record may take over the unique
+    /// values of another.
     pub(super) fn apply_with_taken_values(
         &mut self,
         mut write: WriteSet,
@@ -54,7 +55,7 @@ impl<T: Storage> Store<T> {
             }
         }
         write.added_entries = added;
-        self.apply_uncontested(write, id, record)?;
+        self.apply_refusing_taken_values(write, id, record)?;
         freed.into_iter().try_for_each(|unique| self.hand_over(unique))
     }
 

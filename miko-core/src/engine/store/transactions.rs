@@ -332,15 +332,15 @@ impl<T: Storage> Store<T> {
     pub(super) fn state(&self) -> StoreState {
         StoreState {
             catalog: self.catalog.clone(),
-            released: self.released.clone(),
+            definition_ends: self.definition_ends.clone(),
             claim_rows: self.claim_rows.clone(),
             last: self.last.get(),
         }
     }
 
     pub(super) fn set_state(&mut self, state: StoreState) {
-        let StoreState { catalog, released, claim_rows, last } = state;
-        (self.catalog, self.released, self.claim_rows) = (catalog, released, claim_rows);
+        let StoreState { catalog, definition_ends, claim_rows, last } = state;
+        (self.catalog, self.definition_ends, self.claim_rows) = (catalog, definition_ends, claim_rows);
         self.last.set(last);
     }
 }

@@ -96,7 +96,7 @@ impl<T: Storage> Store<T> {
                 Ok(Results::Edited { pk, updated_at, values })
             }
             WriteTarget::Selected(select) => self.change_selected(&select, |store, id, before| {
-                // The values are not in the answer. Only their memory is charged.
+                // The values are not in the answer: their size counts towards the memory limit only.
                 let charge = |value: &Value| memory::charge(json::text_length(value));
                 let (bucket, _) = query::apply_edits(stored_bucket(&before)?, edits.clone(), &charge)?;
                 store.change_record(id, before, ContentChange::of_bucket(bucket)).map(drop)
@@ -104,8 +104,8 @@ impl<T: Storage> Store<T> {
         }
     }
 
-    /// Edits the bucket of an active record. Returns its new `updated_at` and the values of the edits, which
-    /// are charged to the answer.
+    /// Edits the bucket of an active record. Returns its new `updated_at` and the values of the edits, whose
+    /// size counts towards the size limit of the answer.
     pub(super) fn edit_record(
         &mut self,
         id: RowId,
@@ -137,10 +137,11 @@ impl<T: Storage> Store<T> {
             }
         };
         let extras = merge_extras(old.extras.as_deref(), extras)?;
-        self.before_update(&before, &mut stack, &mut bucket, &extras)?;
+        self.run_hooks_before_update(&before, &mut stack, &mut bucket, &extras)?;
         let pk = before.pk.clone();
         let mut write = self.transaction.empty_set();
-        // Fast path: without class rules, only memberships are derived from the record.
+        // Fast path: neither the old nor the new classes have rules. Then there is nothing to validate, and
+        // the record has no index entries but its memberships.
         if !self.needs_examination(&old_stack, &extras) && !self.needs_examination(&stack, &extras) {
             let bucket = bucket.as_ref().map_or_else(|| old.bucket.clone(), text);
             let state = State {
@@ -159,34 +160,34 @@ impl<T: Storage> Store<T> {
         let needs_old_bucket = bucket.is_none() || self.derives_from_bucket(&old_stack);
         let old_bucket = if needs_old_bucket { map(&old.bucket)? } else { Map::new() };
         let mut bucket = bucket.unwrap_or_else(|| old_bucket.clone());
-        let before_update = (&*old_stack, &old_bucket);
+        let old_content = (&*old_stack, &old_bucket);
         let definition = self
             .examine(&mut stack, &mut bucket, &extras, WriteKind::Update, &Place::Root)
             .and_then(|definition| {
                 let mut faults = FaultList::default();
-                self.report_changed_joins(before_update, (&stack, &bucket), &mut faults);
+                self.report_changed_joins(old_content, (&stack, &bucket), &mut faults);
                 faults.check().map(|()| definition)
             })
             .map_err(|error| {
                 self.with_faults_of_later_phases(
                     error,
-                    &RejectedWrite::update(id, before_update, (&stack, &bucket)),
+                    &RejectedWrite::update(id, old_content, (&stack, &bucket)),
                 )
             })?;
         if let Some(definition) = &definition {
-            self.advance_time_to_name_release(&definition.name);
+            self.advance_time_past_former_definition(&definition.name);
         }
         let stack_text = new_stack_text(old, &old_stack, &stack);
         let state = State { bucket: text(&bucket), stack: stack_text, extras: extras_text(&extras) };
         let updated_at = self.stage_state(id, before, Some(state), &mut write)?;
-        self.stage_entry_changes(id, before_update, (&stack, &bucket), &mut write)?;
+        self.stage_entry_changes(id, old_content, (&stack, &bucket), &mut write)?;
         self.defer_reclass_check_of_left_classes(&pk, &old_stack, &stack);
         self.apply_record(write, id, (&stack, &bucket))
             .and_then(|()| self.change_definition(id, defined_by(&old_stack, &old_bucket), definition))
             .map_err(|error| {
                 self.with_faults_of_later_phases(
                     error,
-                    &RejectedWrite::update(id, before_update, (&stack, &bucket)),
+                    &RejectedWrite::update(id, old_content, (&stack, &bucket)),
                 )
             })?;
         Ok(updated_at)
@@ -211,8 +212,8 @@ impl<T: Storage> Store<T> {
         Ok(())
     }
 
-    /// Adds the membership entries of the new stack to a write set, in place of those of the old stack.
-    /// Defers the check of classes that the record has left.
+    /// Adds the membership entries of the new stack to a write set, in place of those of the old stack. If
+    /// the record has left a class, defers the check of the references to it.
     fn stage_membership_change(
         &mut self,
         id: RowId,

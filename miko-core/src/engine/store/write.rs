@@ -5,6 +5,9 @@
 //! defers the checks that need the end state of the whole write
 //! ([`pending_checks`](crate::engine::store::pending_checks)). The `stage_*` functions only add to a write
 //! set; the `apply_*` functions write to storage.
+//!
+//! So a write is checked in phases. If one phase refuses it, its error also gets the faults that the later
+//! phases would find ([`refusal`](crate::engine::store::refusal)).
 
 use std::borrow::Cow;
 use std::sync::Arc;
@@ -51,7 +54,7 @@ impl<T: Storage> Store<T> {
         }
         let class = self.sole_defined_class(&stack);
         let mut stack = new_stack(stack, class.as_deref());
-        let pk = self.before_create(pk, (&mut stack, &mut bucket), &extras, kind)?;
+        let pk = self.run_hooks_before_create(pk, (&mut stack, &mut bucket), &extras, kind)?;
         let mut definition = None;
         if class.is_some() || self.needs_examination(&stack, &extras) {
             definition =
@@ -61,7 +64,7 @@ impl<T: Storage> Store<T> {
                 })?;
         }
         if let Some(definition) = &definition {
-            self.advance_time_to_name_release(&definition.name);
+            self.advance_time_past_former_definition(&definition.name);
         }
         let mut write = self.transaction.empty_set();
         let stack_text = stack_text(&stack, class.as_deref());
@@ -114,7 +117,7 @@ impl<T: Storage> Store<T> {
         state: State,
         write: &mut WriteSet,
     ) -> Result<(RowId, String, Timestamp)> {
-        let now = self.transaction_time.for_write()?;
+        let now = self.transaction_time.within_rfc3339_years()?;
         let pk = match pk {
             Some(pk) => {
                 self.pks.skip(&pk);
@@ -144,7 +147,8 @@ impl<T: Storage> Store<T> {
     ///
     /// # Errors
     /// `unique-violation`, if other records already have unique values of the record. Nothing is applied
-    /// then. In a write in which such values may change hands, this is checked at its end.
+    /// then. In an atomic batch and in a write with `where` one record may take over the value of another:
+    /// the end of the write checks that ([`taken_values`](crate::engine::store::taken_values)).
     pub(super) fn apply_record(
         &mut self,
         write: WriteSet,
@@ -154,11 +158,11 @@ impl<T: Storage> Store<T> {
         if self.deferred.allows_taken_values {
             return self.apply_with_taken_values(write, id, record);
         }
-        self.apply_uncontested(write, id, record)
+        self.apply_refusing_taken_values(write, id, record)
     }
 
-    /// As [`apply_record`](Self::apply_record): no unique value may belong to another record.
-    pub(super) fn apply_uncontested(
+    /// As [`apply_record`](Self::apply_record), but always refuses unique values that other records have.
+    pub(super) fn apply_refusing_taken_values(
         &mut self,
         write: WriteSet,
         id: RowId,
@@ -201,7 +205,7 @@ impl<T: Storage> Store<T> {
     /// `save-rejected`; `reference-restricted`, if the record defines a class that has subclasses. References
     /// to the record are checked at the end of the write.
     pub(super) fn delete_record(&mut self, id: RowId, before: Row) -> Result<()> {
-        self.before_delete(&before)?;
+        self.run_hooks_before_delete(&before)?;
         let old = before.state.as_ref().ok_or_else(|| corruption("an active record without a state"))?;
         let stack = self.parsed_stacks.parse(&old.stack)?;
         // The bucket is parsed only if index entries are derived from it.
@@ -225,7 +229,7 @@ impl<T: Storage> Store<T> {
         state: Option<State>,
         write: &mut WriteSet,
     ) -> Result<Timestamp> {
-        let updated_at = self.transaction_time.max(before.updated_at.after()).for_write()?;
+        let updated_at = self.transaction_time.max(before.updated_at.after()).within_rfc3339_years()?;
         let (pk, created_at) = (before.pk.clone(), before.created_at);
         let (commit, instance_pk) = (self.next_commit(), self.next_instance_pk(updated_at));
         let after = Row { pk, state, created_at, updated_at, commit, instance_pk };
@@ -262,19 +266,20 @@ impl<T: Storage> Store<T> {
         if old.is_none() && new.is_none() {
             return Ok(());
         }
+        // `redefine` indexes stored records anew, which needs complete unique indexes.
         self.check_taken_values()?;
         if let Some(name) = &old {
-            self.release_name(id, name)?;
+            self.unregister_class_name(id, name)?;
         }
         if let Some(definition) = &new {
-            self.claim_name(id, &definition.name)?;
+            self.register_class_name(id, &definition.name)?;
         }
         let name = new.as_ref().map(|definition| definition.name.clone());
         let removed: Vec<String> = old.filter(|old| name.as_ref() != Some(old)).into_iter().collect();
         for class in &removed {
             self.refuse_if_inherited(class)?;
         }
-        // The number of this write: the record itself is indexed, too.
+        // The commit number of this record. `redefine` indexes all records up to it, this one included.
         let this_commit = self.last.get().commit;
         self.redefine(new.into_iter().collect(), &removed, this_commit)
     }
