@@ -153,7 +153,7 @@ impl<T: Storage> Drop for Wait<'_, T> {
     fn drop(&mut self) {
         if let Some(id) = self.id.filter(|_| !self.is_parked) {
             // Not in a hook: its calls are refused before they wait.
-            self.store.lock_outside_of_hooks().end_wait(id, self.has_failed);
+            self.store.lock_outside_of_callbacks().end_wait(id, self.has_failed);
         }
     }
 }

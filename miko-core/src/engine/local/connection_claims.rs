@@ -36,7 +36,7 @@ pub(super) struct ConnectedClaim<T: Storage> {
 impl<T: Storage> Drop for ConnectedClaim<T> {
     fn drop(&mut self) {
         let id = std::mem::take(&mut self.id);
-        self.store.do_outside_of_hooks(move |store| store.end_connected_claim(&id));
+        self.store.do_now_or_after_callback(move |store| store.end_connected_claim(&id));
     }
 }
 
@@ -74,7 +74,7 @@ impl<T: Storage> ConnectionClaims<T> {
         // The lock of the store is never taken while this one is held: another thread, whose calls with one
         // commit hold the store, may add claims here.
         // No hook runs here: hooks cannot claim.
-        let over = store.lock_outside_of_hooks().claims_that_are_over(ids);
+        let over = store.lock_outside_of_callbacks().claims_that_are_over(ids);
         let ended: Vec<_> = {
             let mut held = self.lock();
             // It is unknown while a transaction is open.

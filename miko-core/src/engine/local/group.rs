@@ -19,7 +19,7 @@ impl<T: Storage> SharedStore<T> {
         }
         let group = OpenGroup(self);
         let mut run = |index: usize| {
-            self.lock_outside_of_hooks().begin_call(index);
+            self.lock_outside_of_callbacks().begin_call(index);
             call(index)
         };
         (0..).take_while(|index| run(*index)).for_each(drop);
@@ -43,13 +43,13 @@ struct OpenGroup<'e, T: Storage>(&'e SharedStore<T>);
 
 impl<T: Storage> OpenGroup<'_, T> {
     fn end(self) -> Result<(), GroupFailure> {
-        self.0.lock_outside_of_hooks().end_group()
+        self.0.lock_outside_of_callbacks().end_group()
     }
 }
 
 impl<T: Storage> Drop for OpenGroup<'_, T> {
     fn drop(&mut self) {
-        self.0.lock_outside_of_hooks().abandon_group();
+        self.0.lock_outside_of_callbacks().abandon_group();
         self.0.group_ended.notify_all();
     }
 }

@@ -169,7 +169,7 @@ impl<T: Storage> Drop for FileUpload<T> {
         let state = self.state.get_mut().unwrap_or_else(PoisonError::into_inner);
         let ended = std::mem::replace(state, UploadState::Finished(String::new()));
         if let UploadState::Unfinished(Pieces { stored: Some(file), .. }) = ended {
-            self.store.do_outside_of_hooks(move |store| store.discard_file(&file));
+            self.store.do_now_or_after_callback(move |store| store.discard_file(&file));
         }
     }
 }

@@ -17,10 +17,11 @@ type Task<T> = Box<dyn FnOnce(&mut Store<T>) + Send>;
 /// returned.
 pub(super) struct SharedStore<T> {
     store: Mutex<Store<T>>,
-    /// The thread that runs a callback: it has the lock of the store, so locking it again would wait forever.
+    /// The thread that runs a callback, which is a hook or a waker: it has the lock of the store, so locking
+    /// it again would wait forever.
     callback_thread: CallbackThread,
     /// The tasks of such a thread, which run under the next lock; see
-    /// [`do_outside_of_hooks`](Self::do_outside_of_hooks).
+    /// [`do_now_or_after_callback`](Self::do_now_or_after_callback).
     postponed: Mutex<Vec<Task<T>>>,
     /// Whether there may be any. Set and read under the lock of the store.
     has_postponed: AtomicBool,
@@ -53,19 +54,19 @@ impl<T: Storage> SharedStore<T> {
     /// call that panics rolls back while it unwinds, so the store is consistent.
     ///
     /// # Errors
-    /// `self-call` in a hook of this store, whose thread has the lock.
+    /// `self-call` in a callback of this store, whose thread has the lock.
     pub(super) fn lock(&self) -> Result<MutexGuard<'_, Store<T>>> {
         if self.callback_thread.is_current() {
             let message = "a hook or a waker has called the database from inside a call on it, which would \
                            wait for itself: a hook reads through the `db` of its save";
             return Err(Error::new(ErrorId::SELF_CALL, message));
         }
-        Ok(self.lock_outside_of_hooks())
+        Ok(self.lock_outside_of_callbacks())
     }
 
-    /// As [`lock`](Self::lock), for threads that run no hook of this store. In one that does it never
+    /// As [`lock`](Self::lock), for threads that run no callback of this store. In one that does it never
     /// returns.
-    pub(super) fn lock_outside_of_hooks(&self) -> MutexGuard<'_, Store<T>> {
+    pub(super) fn lock_outside_of_callbacks(&self) -> MutexGuard<'_, Store<T>> {
         let store = self.store.lock().unwrap_or_else(|poisoned| {
             self.store.clear_poison();
             poisoned.into_inner()
@@ -78,9 +79,9 @@ impl<T: Storage> SharedStore<T> {
         store
     }
 
-    /// Runs a task that must not fail, such as closing a stream, with the store locked. In a hook of this
+    /// Runs a task that must not fail, such as closing a stream, with the store locked. In a callback of this
     /// store, where locking is refused, the task is left for the next call.
-    pub(super) fn do_outside_of_hooks(&self, task: impl FnOnce(&mut Store<T>) + Send + 'static) {
+    pub(super) fn do_now_or_after_callback(&self, task: impl FnOnce(&mut Store<T>) + Send + 'static) {
         match self.lock() {
             Ok(mut store) => task(&mut store),
             Err(_) => {

@@ -38,7 +38,7 @@ impl<T: Storage, C: Cursor> Iterator for StoreStream<T, C> {
 impl<T: Storage, C> Drop for StoreStream<T, C> {
     fn drop(&mut self) {
         let id = self.id;
-        self.store.do_outside_of_hooks(move |store| store.close_stream(id));
+        self.store.do_now_or_after_callback(move |store| store.close_stream(id));
     }
 }
 

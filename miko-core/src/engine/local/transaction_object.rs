@@ -16,6 +16,6 @@ pub(super) struct TransactionObject<T: Storage> {
 impl<T: Storage> Drop for TransactionObject<T> {
     fn drop(&mut self) {
         let id = self.id;
-        self.store.do_outside_of_hooks(move |store| store.remove_transaction(id));
+        self.store.do_now_or_after_callback(move |store| store.remove_transaction(id));
     }
 }

@@ -10,7 +10,7 @@ use super::LocalEngine;
 use super::shared_store::SharedStore;
 use super::streams::StoreStream;
 use super::view::{Committed, View};
-use crate::engine::store::live_query::{Beginning, Watch};
+use crate::engine::store::live_query::{BegunWatch, Watch};
 use crate::engine::store::streams::FoundRecords;
 use crate::mikobase::Query;
 use crate::record::Record;
@@ -27,7 +27,8 @@ struct WatchStream<T: Storage> {
     returned: u64,
     /// The number of the last commit that the records of `present` include.
     seq: i64,
-    /// The changes of the current step that were not returned yet.
+    /// The changes of the current step that were not returned yet. A step has the changes of one commit, or
+    /// of all commits since the step before if the select has run again.
     step: VecDeque<ResultChange>,
 }
 
@@ -36,7 +37,7 @@ impl<T: Storage, V: View> LocalEngine<T, V> {
     /// Begins a live query.
     pub(super) fn open_watch(&self, query: Query) -> Result<Stream<ResultChange>> {
         let mut store = self.read()?;
-        let Beginning { watch, seq, records } = store.begin_watch(query)?;
+        let BegunWatch { watch, seq, records } = store.begin_watch(query)?;
         let (id, select) = (watch.id(), watch.select());
         let mut items = WatchStream {
             store: Arc::clone(&self.store),
@@ -110,6 +111,6 @@ impl<T: Storage> WatchStream<T> {
 impl<T: Storage> Drop for WatchStream<T> {
     fn drop(&mut self) {
         let watch = self.watch.id();
-        self.store.do_outside_of_hooks(move |store| store.end_watch(watch));
+        self.store.do_now_or_after_callback(move |store| store.end_watch(watch));
     }
 }

@@ -45,7 +45,7 @@ pub(in crate::engine) struct Watch {
 }
 
 /// A watch that has begun, with the records of its first result.
-pub(in crate::engine) struct Beginning {
+pub(in crate::engine) struct BegunWatch {
     pub(in crate::engine) watch: Watch,
     /// The number of the last commit, as in [`ResultChange::seq`].
     pub(in crate::engine) seq: i64,
@@ -59,7 +59,7 @@ impl<T: Storage> Store<T> {
     /// # Errors
     /// Every fault of the select; `invalid_request` for one of the past; `storage-full`;
     /// `read-only-connection`.
-    pub(in crate::engine) fn begin_watch(&mut self, query: Query) -> Result<Beginning> {
+    pub(in crate::engine) fn begin_watch(&mut self, query: Query) -> Result<BegunWatch> {
         // In mode `r` another process may commit, of which this store would not learn.
         self.check_writable()?;
         let select = read_select(query)?;
@@ -80,7 +80,7 @@ impl<T: Storage> Store<T> {
         let id = self.watches.new_id();
         let shown = window.shown(offset, limit).to_vec();
         let watch = Watch { id, select, offset, limit, window, shown, max_size };
-        Ok(Beginning { watch, seq: self.subscriptions.seq_of(last), records: (stream, found) })
+        Ok(BegunWatch { watch, seq: self.subscriptions.seq_of(last), records: (stream, found) })
     }
 
     /// Adds the watcher of a watch that has begun, which wakes its reader after commits.
