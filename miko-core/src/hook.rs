@@ -95,8 +95,8 @@ impl Hook {
         let rejected = |message: String| {
             Error::new(ErrorId::SAVE_REJECTED, message).with("hook", self.name()).with("pk", pk)
         };
-        // The store has changed nothing yet. A hook with state of its own has to keep it consistent in a
-        // panic.
+        // A panic is safe for the store: it becomes an error, and the write is undone. A hook that has state
+        // of its own must keep that consistent.
         match catch_unwind(AssertUnwindSafe(|| (self.0.run)(save))) {
             Ok(Ok(())) if save.is_too_deep() => {
                 let message = format!("arrays and objects may nest {} deep in a bucket", json::MAX_DEPTH - 1);
@@ -135,7 +135,7 @@ impl fmt::Debug for Hook {
 pub struct PendingSave<'s> {
     pub(crate) pk: &'s str,
     pub(crate) before: Option<&'s Record>,
-    /// The stack after the change; that before a delete.
+    /// The stack after the change. For a delete, the stack before it.
     pub(crate) stack: &'s Map<String, Value>,
     pub(crate) bucket: PendingBucket<'s>,
     pub(crate) is_amended: bool,
@@ -145,7 +145,7 @@ pub struct PendingSave<'s> {
 /// The bucket that is about to be saved.
 pub(crate) enum PendingBucket<'s> {
     Amendable(&'s mut Map<String, Value>),
-    /// The record is imported or merged, and may not be amended.
+    /// The record is stored by an import, a merge or a schema, and may not be amended.
     Fixed(&'s Map<String, Value>),
     /// The record is deleted.
     None,
@@ -173,7 +173,7 @@ impl PendingSave<'_> {
         class.unwrap_or(uns::RECORD)
     }
 
-    /// The stack after the change: the shadow, and a platter per class. For a delete it is that before.
+    /// The stack after the change: the shadow, and a platter per class. For a delete, the stack before it.
     pub fn stack(&self) -> &Map<String, Value> {
         self.stack
     }
@@ -205,7 +205,8 @@ impl PendingSave<'_> {
         Object::from(self.bucket().ok_or_else(no_bucket_error)?).parse()
     }
 
-    /// Whether the bucket may be amended: not if the record is deleted, imported or merged.
+    /// Whether the bucket may be amended: not if the record is deleted, or stored by an import, a merge or a
+    /// schema.
     pub fn is_amendable(&self) -> bool {
         matches!(self.bucket, PendingBucket::Amendable(_))
     }
@@ -221,8 +222,8 @@ impl PendingSave<'_> {
                 Ok(bucket)
             }
             PendingBucket::Fixed(_) => {
-                let message = "an imported or merged record is stored as it stands: it may be refused, and \
-                               not amended";
+                let message = "a record of an import, a merge or a schema is stored as it is: a hook may \
+                               refuse it, and not amend it";
                 Err(Error::new(ErrorId::INVALID_REQUEST, message).with("pk", self.pk))
             }
             PendingBucket::None => Err(no_bucket_error()),
@@ -238,17 +239,18 @@ impl PendingSave<'_> {
         Ok(())
     }
 
-    /// The database inside the running write: with what the write has changed so far, and without this
-    /// record's change. After an import or a merge it has all of their records.
+    /// The database inside the running write. It shows what the write has changed so far, without the change
+    /// of this record. The hooks of an import, a merge and a schema run when all their records are stored: it
+    /// shows these, this one included.
     ///
-    /// It only reads: calls that write, and streams, are refused with `self-call`. So is each call of another
-    /// handle to the same database, which would wait for this write.
+    /// It only reads: calls that write, and streams, are refused with `self-call`. So is each call through
+    /// another value for the same database, which would wait for this write.
     pub fn db(&self) -> &dyn Mikobase {
         self.db
     }
 
     fn is_too_deep(&self) -> bool {
-        // The values of a bucket are two levels below the request.
+        // A request nests at most `MAX_DEPTH` levels; the request and the bucket are two of them.
         let is_too_deep = |value: &Value| {
             matches!(value, Value::Array(_) | Value::Object(_))
                 && json::nests_deeper_than(value, json::MAX_DEPTH - 2)

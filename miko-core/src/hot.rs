@@ -186,8 +186,8 @@ fn not_null(value: Value) -> Option<Value> {
     (!value.is_null()).then_some(value)
 }
 
-/// Whether the error is that of a failed `test` of an edit. Other conflicts, such as that of a worldlet file,
-/// must not be retried.
+/// Whether the error is that of a failed `test`: a `conflict` that is retryable. The `conflict` of a worldlet
+/// file that another program has changed is not retryable, and remains an error.
 fn is_failed_test(error: &Error) -> bool {
     error.is(ErrorId::CONFLICT) && error.is_retryable()
 }

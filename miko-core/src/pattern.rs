@@ -22,11 +22,12 @@ pub(crate) const MAX_SIZE: u64 = 64 << 20;
 /// definition.
 pub(crate) const MAX_TOTAL: u64 = 2 * MAX_SIZE;
 
-/// The minimal size in bytes that each byte of a pattern's text counts for. It bounds the time of parsing.
+/// The estimated size of a pattern is at least this number times the length of its text. This bounds the
+/// length of a text, and so the time of parsing.
 const SIZE_PER_BYTE: u64 = 2 << 10;
 
-/// The total estimated size of the patterns in the cache of a thread, in bytes.
-const CACHED_SIZE: u64 = 2 * MAX_TOTAL;
+/// The maximal total of the estimated sizes of the patterns in the cache of a thread, in bytes.
+const MAX_CACHED_SIZE: u64 = 2 * MAX_TOTAL;
 
 /// The expected number of patterns in the cache of a thread.
 const CACHED_PATTERNS: usize = 64;
@@ -88,7 +89,7 @@ impl Pattern {
     pub(crate) fn new(text: &str) -> Result<Self, PatternFault> {
         thread_local! {
             static PATTERNS: RefCell<Cache<String, Pattern, SizeWeighter>> =
-                RefCell::new(Cache::with_weighter(CACHED_PATTERNS, CACHED_SIZE, SizeWeighter));
+                RefCell::new(Cache::with_weighter(CACHED_PATTERNS, MAX_CACHED_SIZE, SizeWeighter));
         }
         PATTERNS.with_borrow_mut(|patterns| {
             if let Some(pattern) = patterns.get(text) {

@@ -59,7 +59,8 @@ impl LocalEngine<MemoryTables> {
     /// value is dropped. An acknowledged write survives a crash of the process and of the machine. In mode
     /// `r` the file is read once; later changes of the file have no effect.
     ///
-    /// Validation faults do not prevent opening: definitions may have changed after the records were written.
+    /// Violated rules of classes do not prevent opening: definitions may have changed after the records were
+    /// written.
     ///
     /// # Errors
     /// `backend-in-use`, if another process has locked the file; `invalid-worldlet`, if the content is not a
@@ -95,8 +96,9 @@ impl LocalEngine<MemoryTables> {
         let mut store = Store::on(tables, Mode::ReadWrite)?;
         let is_new = content.is_none();
         if let Some(mut content) = content {
+            let trust = true; // Violated rules of classes do not prevent opening.
             let imported =
-                store.write(CommitSharing::Separate, |store| store.import_worldlet(&mut content, true));
+                store.write(CommitSharing::Separate, |store| store.import_worldlet(&mut content, trust));
             imported.map_err(|error| error.with_all("path", path.display().to_string()))?;
         }
         if let Some(mut file) = file {

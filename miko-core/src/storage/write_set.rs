@@ -6,14 +6,15 @@ use super::ids::{ClassId, ConstraintId, FileId, RowId};
 use super::row::{ClaimRow, FileRow, Row};
 use crate::class::Constraint;
 
-/// The changes of one write to the tables. If it has a conflict, nothing is applied. After an error a part of
-/// it may be applied.
+/// The changes of one write to the tables. If it adds a unique value that another record has, nothing is
+/// applied, and storage returns the [`Conflict`]s. After an error a part of it may be applied.
 ///
 /// The engine decides which changes a write makes, storage applies them. A write set also has the replaced
 /// values, so that its [`inverse`](Self::inverse) undoes it, or the part of it that was applied.
 ///
-/// A write set changes each row, version, file and so on at most once. It has each unique value at most once.
-/// Adding an entry that exists, and removing one that does not, changes nothing.
+/// A write set changes each row, version, file and so on at most once. It adds each unique value at most
+/// once: storage compares the added values with the stored ones, and not with each other. Adding an entry
+/// that exists, and removing one that does not, changes nothing.
 #[derive(Debug, Clone, Default, PartialEq)]
 pub(crate) struct WriteSet {
     /// Rows of records: inserted, rewritten, or made tombstones.
@@ -31,15 +32,16 @@ pub(crate) struct WriteSet {
 /// The changes to tables that few writes change.
 #[derive(Debug, Clone, Default, PartialEq)]
 pub(crate) struct OtherChanges {
-    /// Only in a temporal database: records to add to those that are or ever were definitions. None is
-    /// removed.
+    /// Only in a temporal database: rows to add to the table of records that are or were class definitions.
+    /// None is ever removed.
     pub(crate) definitions: Vec<RowId>,
     pub(crate) classes: Vec<RowChange<ClassId, String>>,
     pub(crate) constraints: Vec<RowChange<ConstraintId, Constraint>>,
     pub(crate) claims: Vec<RowChange<RowId, ClaimRow>>,
     pub(crate) files: Vec<RowChange<FileId, FileRow>>,
     pub(crate) chunks: Vec<RowChange<(FileId, u64), Vec<u8>>>,
-    /// Files whose chunks are all removed. Those are not part of the write set, so it has no inverse.
+    /// Files whose chunks are all removed. The write set does not have the content of the removed chunks, so
+    /// it has no inverse.
     pub(crate) removed_chunks: Vec<FileId>,
     /// Top-level keys of an imported worldlet, such as `comment`.
     pub(crate) metadata: Vec<RowChange<String, Value>>,
@@ -129,12 +131,12 @@ impl WriteSet {
 
     /// Adds the change of a row.
     pub(crate) fn change_row(&mut self, change: RowChange<RowId, Row>) {
-        // Most write sets have no other one.
+        // Most write sets have no other row.
         self.rows.reserve_exact(1);
         self.rows.push(change);
     }
 
-    /// The changes that few writes have, to add to.
+    /// The changes to tables that few writes change. Begins with none.
     pub(crate) fn others_mut(&mut self) -> &mut OtherChanges {
         self.others.get_or_insert_default()
     }
@@ -166,7 +168,8 @@ impl OtherChanges {
         self.files.iter_mut().for_each(RowChange::invert);
         self.chunks.iter_mut().for_each(RowChange::invert);
         self.metadata.iter_mut().for_each(RowChange::invert);
-        // A record may remain listed as a former definition: without a version that is one it has no effect.
+        // The table of definitions may keep the row of a record that never was one. Readers of the table look
+        // for definitions among the versions of each record, and pass over such a record.
         self.definitions.clear();
     }
 }
