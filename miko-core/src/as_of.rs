@@ -6,12 +6,14 @@ use serde_json::{Map, Value, json};
 use crate::bucket::Bucket;
 use crate::change::{Change, ChangeOptions};
 use crate::files::FileInfo;
+use crate::json;
 use crate::mikobase::{
     Delta, Edit, Edited, Merged, Mikobase, Properties, Query, Schema, SchemaChanges, Transaction, Validation,
 };
 use crate::objects::{Import, Upload};
+use crate::query;
 use crate::record::{Record, Records};
-use crate::response::{Answers, Response, check_batch_size};
+use crate::response::{Answers, Response, check_batch_size, within_batch_size};
 use crate::target::Target;
 use crate::timestamp::Timestamp;
 use crate::uns;
@@ -19,7 +21,7 @@ use crate::version::Version;
 use crate::watch::ResultChange;
 
 /// A temporal Mikobase as it was at the cutoff. It answers as the database would have answered then, and
-/// refuses writes.
+/// refuses writes. If a select has a cutoff as well, the earlier of the two applies.
 ///
 /// ```
 /// use miko_core::{ErrorId, Mikobase, MikobaseExt, SqliteEngine};
@@ -47,24 +49,19 @@ impl<'m, M: Mikobase + ?Sized> AsOf<'m, M> {
         Self { db, cutoff }
     }
 
-    /// The select with the cutoff added; `None` for a request that is no select. The database refuses a
-    /// query that is no object.
-    fn with_cutoff(&self, query: Query) -> Option<Query> {
-        let Value::Object(mut request) = query else { return Some(query) };
-        if request.get("action").is_none_or(|action| action != "select") {
-            return None;
+    /// The select with the cutoff added. A query that is no object, and a select whose own cutoff is
+    /// malformed, are returned unchanged: the database refuses them.
+    fn with_cutoff(&self, mut select: Query) -> Query {
+        let has_earlier = match query::requested_cutoff(&select) {
+            Ok(requested) => requested.is_some_and(|requested| requested < self.cutoff),
+            Err(_) => return select,
+        };
+        if let Value::Object(request) = &mut select
+            && !has_earlier
+        {
+            request.insert("cutoff".to_owned(), self.cutoff.to_string().into());
         }
-        // The earlier of two cutoffs applies. A placeholder, which is an object, is replaced: its value is
-        // not known here. Any other malformed cutoff is left for the database to refuse.
-        let requested = request
-            .get("cutoff")
-            .map(|cutoff| cutoff.as_str().and_then(|text| text.parse::<Timestamp>().ok()));
-        match requested {
-            Some(None) if !request["cutoff"].is_object() => {}
-            Some(Some(requested)) if requested < self.cutoff => {}
-            _ => drop(request.insert("cutoff".to_owned(), self.cutoff.to_string().into())),
-        }
-        Some(request.into())
+        select
     }
 
     fn select(&self, query: Query) -> Result<Records> {
@@ -74,7 +71,7 @@ impl<'m, M: Mikobase + ?Sized> AsOf<'m, M> {
 
 impl<M: Mikobase + ?Sized> Mikobase for AsOf<'_, M> {
     fn q0(&self, query: Query) -> Result<Response> {
-        self.db.q0(self.with_cutoff(query).ok_or_else(read_only)?)
+        self.db.q0(self.with_cutoff(refuse_write(query)?))
     }
 
     fn validate(&self, query: Query) -> Result<Validation> {
@@ -103,17 +100,19 @@ impl<M: Mikobase + ?Sized> Mikobase for AsOf<'_, M> {
         Err(read_only())
     }
 
-    fn edit(&self, _: &str, _: Vec<Edit>) -> Result<Edited> {
-        Err(read_only())
+    fn edit(&self, _: &str, edits: Vec<Edit>) -> Result<Edited> {
+        Err(refusal_of(edits))
     }
 
     fn batch(&self, queries: Vec<Query>, atomic: bool) -> Result<Answers> {
+        let queries = within_batch_size(queries)?;
         if !atomic {
             return Ok(queries.into_iter().map(|query| self.q0(query)).collect::<Vec<_>>().into());
         }
-        let with_cutoff =
-            |(index, query)| self.with_cutoff(query).ok_or_else(|| read_only().with_all("request", index));
-        self.db.batch(queries.into_iter().enumerate().map(with_cutoff).collect::<Result<_>>()?, true)
+        if let Some(index) = queries.iter().position(is_write) {
+            return Err(refusal_of(queries).with_all("request", index));
+        }
+        self.db.batch(queries.into_iter().map(|query| self.with_cutoff(query)).collect(), true)
     }
 
     fn history(&self, pk: &str) -> Result<Vec<Version>> {
@@ -127,8 +126,8 @@ impl<M: Mikobase + ?Sized> Mikobase for AsOf<'_, M> {
         Ok(versions)
     }
 
-    fn import_schema(&self, _: Schema) -> Result<SchemaChanges> {
-        Err(read_only())
+    fn import_schema(&self, schema: Schema) -> Result<SchemaChanges> {
+        Err(refusal_of([schema]))
     }
 
     fn export_schema(&self) -> Result<Schema> {
@@ -141,8 +140,8 @@ impl<M: Mikobase + ?Sized> Mikobase for AsOf<'_, M> {
         Ok(json!({ "classes": classes }))
     }
 
-    fn merge(&self, _: Delta) -> Result<Merged> {
-        Err(read_only())
+    fn merge(&self, delta: Delta) -> Result<Merged> {
+        Err(refusal_of([delta]))
     }
 
     fn write_file(&self, _: &str) -> Result<Remote<dyn Upload>> {
@@ -167,7 +166,7 @@ impl<M: Mikobase + ?Sized> Mikobase for AsOf<'_, M> {
     }
 
     fn select_stream(&self, query: Query) -> Result<Stream<Record>> {
-        self.db.select_stream(self.with_cutoff(query).ok_or_else(read_only)?)
+        self.db.select_stream(self.with_cutoff(refuse_write(query)?))
     }
 
     fn export(&self) -> Result<Stream<Bytes>> {
@@ -188,13 +187,29 @@ impl<M: Mikobase + ?Sized> Mikobase for AsOf<'_, M> {
         Err(does_not_change())
     }
 
-    fn watch_select(&self, _: Query) -> Result<Stream<ResultChange>> {
+    fn watch_select(&self, query: Query) -> Result<Stream<ResultChange>> {
+        json::drop_iteratively(query);
         Err(does_not_change())
     }
 
     fn begin(&self) -> Result<Remote<dyn Transaction>> {
         Err(read_only())
     }
+}
+
+/// Whether a query is an object, and no select.
+fn is_write(query: &Query) -> bool {
+    query.is_object() && query::may_write(query)
+}
+
+fn refuse_write(query: Query) -> Result<Query> {
+    if is_write(&query) { Err(refusal_of([query])) } else { Ok(query) }
+}
+
+/// The refusal of a call with these values, which may nest to any depth.
+fn refusal_of(values: impl IntoIterator<Item = Value>) -> Error {
+    values.into_iter().for_each(json::drop_iteratively);
+    read_only()
 }
 
 fn does_not_change() -> Error {

@@ -42,6 +42,7 @@ use serde_json::Value;
 
 use crate::diagnostics::{Faults, Place};
 use crate::json;
+use crate::timestamp::Timestamp;
 use request_keys::RequestKeys;
 
 pub(crate) use claim::{ClaimRequest, FinishEffect, FinishRequest, ReleaseRequest};
@@ -137,6 +138,23 @@ pub(crate) fn parse_edits(pk: &str, edits: Vec<Value>) -> Result<EditRequest> {
     Ok(EditRequest { target: WriteTarget::One { pk: pk.to_owned(), if_updated_at: None }, edits })
 }
 
+/// The cutoff of a select, before it is parsed; `None` if it has none.
+///
+/// # Errors
+/// The faults of the cutoff and of the object `placeholders`, as [`parse`] would report them.
+pub(crate) fn requested_cutoff(select: &Query) -> Result<Option<Timestamp>> {
+    let Some(map) = select.as_object().filter(|map| map.contains_key("cutoff")) else { return Ok(None) };
+    let mut faults = Faults::default();
+    let cutoff = if json::too_deep(select) {
+        faults.refuse(too_deep());
+        None
+    } else {
+        SelectRequest::read_cutoff(map, &mut faults)
+    };
+    faults.into_parts().0.check()?;
+    Ok(cutoff)
+}
+
 /// Whether a query may change something, before it is parsed.
 pub(crate) fn may_write(query: &Query) -> bool {
     query.get("action").is_none_or(|action| action != "select")
@@ -205,9 +223,12 @@ fn read(query: Query, faults: &mut Faults) -> Option<Request> {
 /// Refuses a request that nests too deep, and drops it.
 fn refuse_depth<T>(request: Value, faults: &mut Faults) -> Option<T> {
     json::drop_iteratively(request);
-    let message = format!("arrays and objects may nest {} deep, the request included", json::MAX_DEPTH);
-    faults.refuse(Place::Root.fault(message));
+    faults.refuse(too_deep());
     None
+}
+
+fn too_deep() -> ErrorItem {
+    Place::Root.fault(format!("arrays and objects may nest {} deep, the request included", json::MAX_DEPTH))
 }
 
 fn unknown_action(action: &Value) -> ErrorItem {

@@ -437,6 +437,18 @@ pub(crate) fn check_batch_size(found: usize) -> Result<()> {
         .with("found", found))
 }
 
+/// As [`check_batch_size`]. Refused requests are dropped without recursion, because they may nest to any
+/// depth.
+pub(crate) fn within_batch_size(requests: Vec<Value>) -> Result<Vec<Value>> {
+    match check_batch_size(requests.len()) {
+        Ok(()) => Ok(requests),
+        Err(too_many) => {
+            requests.into_iter().for_each(json::drop_iteratively);
+            Err(too_many)
+        }
+    }
+}
+
 /// The results of a batch, one per request in the same order.
 ///
 /// ```

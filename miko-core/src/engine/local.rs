@@ -37,7 +37,7 @@ use crate::mikobase::{
 use crate::objects::{Import, Upload};
 use crate::query::{self, FinishRequest, ReleaseRequest, Request};
 use crate::record::{Record, Records};
-use crate::response::{Answers, Response, Results, check_batch_size};
+use crate::response::{Answers, Response, Results, check_batch_size, within_batch_size};
 use crate::storage::Storage;
 use crate::target::Target;
 use crate::transaction_limits::TransactionLimits;
@@ -520,17 +520,6 @@ impl<T: Storage> Engine for LocalEngine<T> {
 
     fn run_group(&self, call: &mut dyn FnMut(usize) -> bool) -> Result<(), GroupFailure> {
         self.store.commit_as_group(call)
-    }
-}
-
-/// Refuses more values than a batch may have.
-fn within_batch_size(values: Vec<serde_json::Value>) -> Result<Vec<serde_json::Value>> {
-    match check_batch_size(values.len()) {
-        Ok(()) => Ok(values),
-        Err(too_many) => {
-            values.into_iter().for_each(json::drop_iteratively);
-            Err(too_many)
-        }
     }
 }
 

@@ -168,6 +168,16 @@ impl SelectRequest {
         select
     }
 
+    /// Reads only the cutoff of a select, which may be a placeholder of the select.
+    pub(super) fn read_cutoff(map: &Map<String, Value>, faults: &mut Faults) -> Option<Timestamp> {
+        let mut reader = FilterReader::new(faults);
+        let scope = PlaceholderScope::default();
+        let context = ReadContext { place: &Place::Root, scope: &scope, expansion: None };
+        reader.with_placeholders(map, &context, |reader, context| {
+            read_unconditional(reader, map, "cutoff", context, readers::timestamp)
+        })
+    }
+
     pub(super) fn read(map: &Map<String, Value>, faults: &mut Faults) -> Self {
         if get(map, "transaction").is_some() {
             request_keys::refuse_transaction_key(faults);

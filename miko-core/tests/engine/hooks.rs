@@ -488,3 +488,33 @@ fn hooks_run_once_although_the_writes_of_a_transaction_are_hidden_and_replayed()
     assert_eq!(runs.load(Ordering::Relaxed), 5);
     assert_eq!(db.record_by_pk(&pk).unwrap().unwrap().bucket.as_str(), r#"{"run":3,"n":3}"#);
 }
+
+#[test]
+fn requests_of_a_hook_that_nest_to_any_depth_are_refused() {
+    let db = engine();
+    db.before_save("reader", Target::all(), |save| {
+        let deep = || (0..100_000).fold(json!(1), |inner, _| Value::Array(vec![inner]));
+        let with_deep = |action: &str, key: &str| {
+            let mut request = json!({ "action": action });
+            request[key] = deep();
+            request
+        };
+        let (select, create) = (|| with_deep("select", "path"), || with_deep("create", "bucket"));
+        let db = save.db();
+        for refused in [
+            db.q0(select()).map(drop),
+            db.q0(create()).map(drop),
+            db.batch(vec![select(), create()], true).map(drop),
+            db.batch(vec![create(), select()], true).map(drop),
+            db.select_stream(select()).map(drop),
+            db.watch_select(select()).map(drop),
+            db.import_schema(deep()).map(drop),
+            db.merge(deep()).map(drop),
+            db.edit("nobody", vec![deep()]).map(drop),
+        ] {
+            assert!(refused.is_err());
+        }
+        Ok(())
+    });
+    db.create("a.b/c", &json!({})).unwrap();
+}

@@ -40,6 +40,7 @@ mod markers;
 mod merging;
 mod name_history;
 mod pages;
+mod past_views;
 mod patterns;
 mod placeholders;
 mod platters;

@@ -15,7 +15,7 @@ use crate::mikobase::{
 use crate::objects::{Import, Upload};
 use crate::query::{self, Request};
 use crate::record::{Record, Records};
-use crate::response::{Answers, Response, check_batch_size};
+use crate::response::{Answers, Response, check_batch_size, within_batch_size};
 use crate::storage::Storage;
 use crate::target::Target;
 use crate::uns;
@@ -90,27 +90,29 @@ impl<T: Storage> Mikobase for HookReader<'_, T> {
         Err(only_reads())
     }
 
-    fn edit(&self, _: &str, _: Vec<Edit>) -> Result<Edited> {
+    fn edit(&self, _: &str, edits: Vec<Edit>) -> Result<Edited> {
+        edits.into_iter().for_each(json::drop_iteratively);
         Err(only_reads())
     }
 
     fn batch(&self, queries: Vec<Query>, atomic: bool) -> Result<Answers> {
-        check_batch_size(queries.len())?;
-        let answers = queries.into_iter().map(|query| self.select(query));
+        let queries = within_batch_size(queries)?;
         if !atomic {
-            return Ok(answers.collect::<Vec<_>>().into());
+            return Ok(queries.into_iter().map(|query| self.select(query)).collect::<Vec<_>>().into());
         }
+        let answers = query::read_until_error(queries, |query| self.select(query));
         let with_index = |(index, answer): (usize, Result<Response>)| {
             answer.map(Ok).map_err(|error| error.with_all("request", index))
         };
-        Ok(answers.enumerate().map(with_index).collect::<Result<Vec<_>>>()?.into())
+        Ok(answers.into_iter().enumerate().map(with_index).collect::<Result<Vec<_>>>()?.into())
     }
 
     fn history(&self, pk: &str) -> Result<Vec<Version>> {
         self.store().history(pk)
     }
 
-    fn import_schema(&self, _: Schema) -> Result<SchemaChanges> {
+    fn import_schema(&self, schema: Schema) -> Result<SchemaChanges> {
+        json::drop_iteratively(schema);
         Err(only_reads())
     }
 
@@ -118,7 +120,8 @@ impl<T: Storage> Mikobase for HookReader<'_, T> {
         self.store().export_schema()
     }
 
-    fn merge(&self, _: Delta) -> Result<Merged> {
+    fn merge(&self, delta: Delta) -> Result<Merged> {
+        json::drop_iteratively(delta);
         Err(only_reads())
     }
 
@@ -142,7 +145,8 @@ impl<T: Storage> Mikobase for HookReader<'_, T> {
         Err(only_reads())
     }
 
-    fn select_stream(&self, _: Query) -> Result<Stream<Record>> {
+    fn select_stream(&self, query: Query) -> Result<Stream<Record>> {
+        json::drop_iteratively(query);
         Err(outlives_the_hook())
     }
 
@@ -150,7 +154,8 @@ impl<T: Storage> Mikobase for HookReader<'_, T> {
         Err(outlives_the_hook())
     }
 
-    fn watch_select(&self, _: Query) -> Result<Stream<ResultChange>> {
+    fn watch_select(&self, query: Query) -> Result<Stream<ResultChange>> {
+        json::drop_iteratively(query);
         Err(outlives_the_hook())
     }
 
