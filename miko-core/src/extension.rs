@@ -146,7 +146,7 @@ pub trait MikobaseExt: Mikobase {
     ///
     /// # Errors
     /// As [`create`](Self::create) and [`patch`](Self::patch); `invalid_request` for a key that is not
-    /// unique.
+    /// unique; `unique-violation`, if a record has the key in the own bucket of a platter.
     fn upsert(
         &self,
         class: &str,

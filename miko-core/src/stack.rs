@@ -167,6 +167,11 @@ pub(crate) fn classes(stack: &Map<String, Value>) -> Vec<&str> {
     distinct
 }
 
+/// Whether a platter of a stored stack has a bucket of its own.
+pub(crate) fn has_own_buckets(stack: &Map<String, Value>) -> bool {
+    stack.values().any(|platter| platter.get("bucket").is_some_and(Value::is_object))
+}
+
 /// Replaces the primary class of a stored stack. The other keys of its platter stay. The key of the platter
 /// stays as well, unless it is the last segment of the old class.
 pub(crate) fn replace_primary(stack: Map<String, Value>, class: String) -> Map<String, Value> {

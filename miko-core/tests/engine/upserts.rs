@@ -167,3 +167,68 @@ fn threads_that_upsert_one_key_create_one_record() {
     let seen = words.iter().map(|word| word.bucket.get("seen").unwrap().unwrap().as_u64().unwrap());
     assert_eq!(seen.sum::<u64>(), 80);
 }
+
+#[test]
+fn an_upsert_changes_only_a_record_that_has_the_key_in_the_shared_bucket() {
+    // A verb with a bucket of its own, and what else the record is.
+    let database = |own: &str, noun: Value, shared: Value| {
+        let db = word_database();
+        let verb = json!({"class": "a.b/verb", "bucket": {"word": own}});
+        let mut create = json!({"action": "create", "classes": {"verb": verb}, "bucket": shared});
+        if noun.is_object() {
+            create["classes"]["noun"] = noun;
+        }
+        let pk = run(&db, create);
+        (db, pk)
+    };
+    /// What an upsert does with the record.
+    #[derive(Clone, Copy, PartialEq)]
+    enum Effect {
+        Changed,
+        /// Another record is created.
+        Created,
+        /// Refused: the record has the key in the own bucket of its verb.
+        InOwnBucket,
+        /// Refused: a platter of another class has the key.
+        OfAnotherClass,
+    }
+    use Effect::*;
+    let (noun, none) = (|| json!({"class": "a.b/noun"}), || Value::Null);
+    let cases = [
+        ("run", none(), json!({"word": "walk"}), "a.b/verb", "run", InOwnBucket),
+        ("run", none(), json!({"word": "walk"}), "a.b/word", "run", InOwnBucket),
+        ("run", none(), json!({"word": "run"}), "a.b/word", "run", InOwnBucket),
+        ("run", none(), json!({"word": "walk"}), "a.b/noun", "run", OfAnotherClass),
+        ("run", none(), json!({"word": "walk"}), "a.b/word", "walk", Created),
+        ("run", noun(), json!({"word": "walk"}), "a.b/noun", "walk", Changed),
+        ("run", noun(), json!({"word": "walk"}), "a.b/word", "walk", Changed),
+        ("run", noun(), json!({"word": "walk"}), "a.b/verb", "walk", OfAnotherClass),
+        ("run", noun(), json!({"word": "walk"}), "a.b/verb", "run", InOwnBucket),
+        ("run", noun(), json!({"word": "walk"}), "a.b/word", "run", InOwnBucket),
+        ("run", noun(), json!({"word": "walk"}), "a.b/noun", "run", OfAnotherClass),
+        ("run", noun(), json!({"word": "run"}), "a.b/noun", "run", Changed),
+        ("run", noun(), json!({"word": "run"}), "a.b/word", "run", Changed),
+        ("run", noun(), json!({"word": "run"}), "a.b/verb", "run", InOwnBucket),
+    ];
+    for (own, noun, shared, class, word, effect) in cases {
+        for rest in [json!({"bucket": {"note": 1}}), json!({"edits": [{"path": ["note"], "set": 1}]})] {
+            let (db, pk) = database(own, noun.clone(), shared.clone());
+            let before = read(&db, &pk);
+            let request = upsert(class, json!({"word": word}), rest);
+            let context = format!("{} {} {request}", before.stack, before.bucket);
+            if let Changed | Created = effect {
+                let (upserted, created, bucket) = upserted(&db, request);
+                assert_eq!((created, upserted != pk), (effect == Created, effect == Created), "{context}");
+                assert!(bucket.contains(r#""note":1"#), "{context}");
+                assert_eq!(read(&db, &pk).stack, before.stack, "{context}");
+                continue;
+            }
+            let error = failure(&db, request);
+            assert_eq!(ids(&error), [ErrorId::UNIQUE_VIOLATION], "{context}");
+            let details = &error.items()[0].details;
+            assert_eq!(details["other"], pk, "{context}");
+            let platter = (effect == InOwnBucket).then(|| json!("verb"));
+            assert_eq!(details.get("platter"), platter.as_ref(), "{context}");
+        }
+    }
+}

@@ -18,7 +18,7 @@ pub(super) struct Facet<'r> {
     pub(super) class: &'r str,
     pub(super) bucket: &'r Map<String, Value>,
     /// The key of the platter, if the bucket is its own.
-    platter: Option<&'r str>,
+    pub(super) platter: Option<&'r str>,
 }
 
 impl Facet<'_> {
@@ -201,6 +201,15 @@ impl<T: Storage> Store<T> {
 /// The fault of a record whose unique value the record `other` has.
 pub(super) fn unique_violation(constraint: &Constraint, other: &str) -> ErrorItem {
     let message = format!("another record of `{}` has the same {}", constraint.class, constraint.describe());
+    unique_violation_with(message, constraint, other)
+}
+
+/// As [`unique_violation`], with another message.
+pub(super) fn unique_violation_with(
+    message: impl Into<String>,
+    constraint: &Constraint,
+    other: &str,
+) -> ErrorItem {
     ErrorItem::new(ErrorId::UNIQUE_VIOLATION, message)
         .with("class", constraint.class.as_str())
         .with("fields", constraint.fields.iter().map(|path| path.join(".")).collect::<Vec<_>>())

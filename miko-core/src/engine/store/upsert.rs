@@ -5,10 +5,10 @@ use std::sync::Arc;
 use miko_rpc::{Error, ErrorId, ErrorItem, Result};
 use serde_json::{Map, Value};
 
-use crate::class::{Class, Markers, Normalizer, WriteKind};
+use crate::class::{Class, Constraint, Markers, Normalizer, WriteKind};
 use crate::diagnostics::Place;
 use crate::engine::store::Store;
-use crate::engine::store::index_entries::unique_violation;
+use crate::engine::store::index_entries::{facets, unique_violation, unique_violation_with};
 use crate::engine::store::stored_json::map;
 use crate::engine::store::taken_values::contested_key;
 use crate::json;
@@ -31,14 +31,24 @@ struct Key {
     text: String,
 }
 
+impl Key {
+    fn constraint(&self) -> &Constraint {
+        &self.class.constraints[self.constraint]
+    }
+
+    fn is_in(&self, bucket: &Map<String, Value>) -> bool {
+        self.class.key(self.constraint(), bucket).as_ref() == Some(&self.text)
+    }
+}
+
 impl<T: Storage> Store<T> {
     /// Edits the record that has the key, or patches it if there are no edits. If there is none, creates it
     /// from the key and the bucket, and then edits it.
     ///
     /// # Errors
     /// `class-not-found`; `invalid_request` for a key that fits no constraint, or a bucket that contradicts
-    /// it; `unique-violation`, if a record of another class has the key; the errors of a create and of an
-    /// edit.
+    /// it; `unique-violation`, if a record of another class has the key, or one that has it in the own bucket
+    /// of a platter; the errors of a create and of an edit.
     pub(super) fn upsert(&mut self, upsert: UpsertRequest) -> Result<Results> {
         let UpsertRequest { class, key, bucket, edits } = upsert;
         let key = self.read_key(&class, key)?;
@@ -85,7 +95,7 @@ impl<T: Storage> Store<T> {
         let mut bucket = key.object.clone();
         json::merge(&mut bucket, patch);
         let bucket = self.normalized(&key.class, bucket, WriteKind::Update)?;
-        if key.class.key(&key.class.constraints[key.constraint], &bucket).as_ref() == Some(&key.text) {
+        if key.is_in(&bucket) {
             return Ok(bucket);
         }
         let message =
@@ -109,7 +119,11 @@ impl<T: Storage> Store<T> {
         }
     }
 
-    /// The record of the class that has the key.
+    /// The record of the class that has the key in its shared bucket.
+    ///
+    /// # Errors
+    /// `unique-violation`, if a record has the key in the own bucket of a platter, or by another class;
+    /// `conflict`, if two records have it at this moment of a batch.
     fn find_by_key(&self, key: &Key) -> Result<Option<(RowId, Row)>> {
         let Some(ids) = self.find_constraint_ids(&key.class)? else { return Ok(None) };
         if self.is_contested(ids[key.constraint], &key.text) {
@@ -119,14 +133,26 @@ impl<T: Storage> Store<T> {
         let Some(id) = found else { return Ok(None) };
         let row = self.storage.row(id)?.ok_or_else(|| corruption("a unique value of no record"))?;
         let state = row.state.as_ref().ok_or_else(|| corruption("a unique value of a deleted record"))?;
+        let stack = map(&state.stack)?;
         let class = std::slice::from_ref(&key.class.definition.name);
-        let is_of_class =
-            stack::any_class(&map(&state.stack)?, |found| self.catalog.is_subclass_of_any(found, class));
-        if is_of_class {
+        let is_of_class = |found: &str| self.catalog.is_subclass_of_any(found, class);
+        if !stack::has_own_buckets(&stack) {
+            if stack::any_class(&stack, is_of_class) {
+                return Ok(Some((id, row)));
+            }
+            // An ancestor declares the constraint, and the record is of another subclass.
+            return Err(unique_violation(key.constraint(), &row.pk).into());
+        }
+        let bucket = map(&state.bucket)?;
+        let mut with_key = facets(&stack, &bucket);
+        with_key.retain(|facet| is_of_class(facet.class) && key.is_in(facet.bucket));
+        if with_key.iter().any(|facet| facet.platter.is_none()) {
             return Ok(Some((id, row)));
         }
-        // An ancestor declares the constraint, and the record is of another subclass.
-        Err(unique_violation(&key.class.constraints[key.constraint], &row.pk).into())
+        Err(match with_key.iter().find_map(|facet| facet.platter) {
+            Some(platter) => key_in_own_bucket(key.constraint(), &row.pk, platter).into(),
+            None => unique_violation(key.constraint(), &row.pk).into(),
+        })
     }
 
     /// Creates the record from `bucket`, and edits it. Returns its pk, its time, and the values of the edits.
@@ -148,6 +174,13 @@ impl<T: Storage> Store<T> {
         let (pk, now) = self.create_record(create(bucket), WriteKind::Update)?;
         Ok((pk, now, values))
     }
+}
+
+/// The fault of a key that a record has in the own bucket of a platter.
+fn key_in_own_bucket(constraint: &Constraint, pk: &str, platter: &str) -> ErrorItem {
+    let message = "a record has the key in the own bucket of a platter, and an upsert changes only the \
+                   shared bucket: update the `stack` of that record";
+    unique_violation_with(message, constraint, pk).with("platter", platter)
 }
 
 fn undefined(class: &str) -> Error {
