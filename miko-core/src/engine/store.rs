@@ -121,7 +121,7 @@ pub(crate) struct Store<T> {
     is_temporal: bool,
     transaction: Transaction,
     transactions: TransactionObjects,
-    /// The numbers given out last.
+    /// The ids and the commit number given out last.
     last: Cell<LastNumbers>,
     ids: RefCell<IdCache>,
     /// The time of the running write: all of its records have the same.
@@ -129,13 +129,14 @@ pub(crate) struct Store<T> {
     pks: Pks,
     /// The classes in force, inside the running write if there is one.
     catalog: Catalog,
-    /// When the last former definition of each class name ended, in a temporal database.
+    /// When the last ended definition of each class name ended, in a temporal database. A new definition of
+    /// the name begins no earlier.
     definition_ends: HashTrieMapSync<String, Timestamp>,
     /// The constraint checks that the running write has deferred to its end.
     deferred: DeferredConstraints,
     /// The stored claims.
     claim_rows: ClaimTable,
-    /// The facts about claims that only this process has.
+    /// What is known about claims and not stored: whose connections are open, and which calls wait for one.
     claims: KnownClaims,
     streams: Streams,
     subscriptions: Subscriptions,
@@ -143,7 +144,9 @@ pub(crate) struct Store<T> {
     record_cache: RecordCache,
     parsed_stacks: ParsedStacks,
     columns: Columns,
-    /// The pks of files whose writers have gone, while they could not be discarded.
+    /// The pks of unfinished files whose writers are gone, and which could not be discarded yet: a
+    /// transaction was open, or the write failed. This is tried again when the next file is begun or
+    /// discarded.
     abandoned_files: Vec<String>,
     /// Whether records of undefined classes are refused.
     pub(super) strict: bool,
@@ -231,6 +234,7 @@ impl<T: Storage> Store<T> {
         self.check_appends(&write)?;
         self.note_stored_rows(&write.rows)?;
         let rows = write.rows.iter().map(|change| change.key);
+        // An import checks the rows from this one on (`check_imported`).
         self.deferred.first_stored_row = self.deferred.first_stored_row.into_iter().chain(rows).min();
         self.apply_after_hooks(write)
     }
@@ -246,7 +250,7 @@ impl<T: Storage> Store<T> {
             }
             None => {
                 self.record_cache.stage(&write.rows);
-                self.offer_rows(&write.rows);
+                self.wake_claims_for_rows(&write.rows);
             }
         }
         self.transaction.apply(write, &mut self.storage)
@@ -267,7 +271,8 @@ impl<T: Storage> Store<T> {
         self.transaction.restore(&mut self.storage);
     }
 
-    /// Begins calls of this thread whose changes are committed together. Returns `false` if a group is open.
+    /// Begins calls of this thread whose changes are committed together. Returns `false` if a group or a
+    /// transaction of a caller is open.
     pub(super) fn begin_group(&mut self) -> Result<bool> {
         self.transaction.begin_group(&mut self.storage)
     }
@@ -374,7 +379,8 @@ struct RunningWrite<'s, T: Storage> {
     store: &'s mut Store<T>,
     /// The state of the store when it began.
     before: StoreState,
-    /// The number of claims that had begun.
+    /// The length of the list of begun claims when the write began. If the write is undone, those that follow
+    /// are forgotten.
     begun_claims: usize,
     has_ended: bool,
 }
@@ -409,9 +415,8 @@ impl<T: Storage> Drop for RunningWrite<'_, T> {
         store.transaction.undo(&mut store.storage);
         store.ids.get_mut().forget_since(&self.before.last, &store.last.get());
         store.forget_begun_claims(self.begun_claims);
-        let undone = store.claim_rows.clone();
+        let undone_claims = store.claim_rows.clone();
         store.set_state(self.before.clone());
-        // Wakes the calls that wait for records whose claims are as before again.
-        store.offer_undone(&undone);
+        store.wake_claims_after_undo(&undone_claims);
     }
 }

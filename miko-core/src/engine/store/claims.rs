@@ -103,8 +103,8 @@ impl<T: Storage> Store<T> {
             }
         };
         self.change_claim(id, None)?;
-        // Selects that find the record could not claim it before.
-        self.offer(id);
+        // Calls whose selects find the record could not claim it before.
+        self.wake_claims_for_record(id);
         Ok(results)
     }
 
@@ -120,7 +120,7 @@ impl<T: Storage> Store<T> {
             let released = ClaimRow { lease_end: Timestamp::FIRST, ..(**before).clone() };
             self.change_claim(id, Some(released))?;
         }
-        self.offer(id);
+        self.wake_claims_for_record(id);
         Ok(Results::ClaimEnded { claim })
     }
 
@@ -252,7 +252,7 @@ impl<T: Storage> Store<T> {
             return;
         }
         if let Some((record, _)) = self.claim_rows.find(claim) {
-            self.offer(record);
+            self.wake_claims_for_record(record);
         }
     }
 
@@ -310,7 +310,7 @@ impl<T: Storage> Store<T> {
         Instant::now().checked_add(Duration::from_millis(left.saturating_add(1)))
     }
 
-    /// Offers the records whose leases have ended to the calls that wait.
+    /// Wakes calls that wait for records such as those whose leases have ended.
     fn end_leases(&mut self, now: Timestamp) {
         if now <= self.claims.noticed {
             return;
@@ -318,37 +318,38 @@ impl<T: Storage> Store<T> {
         let noticed = std::mem::replace(&mut self.claims.noticed, now);
         if !self.claims.waiting.is_empty() {
             let ended = self.claim_rows.leases_that_end(noticed, now);
-            ended.into_iter().for_each(|record| self.offer(record));
+            ended.into_iter().for_each(|record| self.wake_claims_for_record(record));
         }
     }
 
     /// Wakes calls that wait for a record such as this one.
-    fn offer(&mut self, record: RowId) {
+    fn wake_claims_for_record(&mut self, record: RowId) {
         if self.claims.waiting.is_empty() {
             return;
         }
         // An open transaction may have changed the record, and may be rolled back.
         let row = if self.has_open_transaction() { None } else { self.row(record).ok().flatten() };
         match row {
-            Some(row) => self.offer_rows(&[RowChange::insert(record, row)]),
+            Some(row) => self.wake_claims_for_rows(&[RowChange::insert(record, row)]),
             None => self.claims.waiting.wake_each(),
         }
     }
 
     /// Wakes calls that wait for records such as those that a write has changed.
-    pub(super) fn offer_rows(&mut self, changes: &[RowChange<RowId, Row>]) {
-        self.claims.offer_rows(changes, &self.catalog);
+    pub(super) fn wake_claims_for_rows(&mut self, changes: &[RowChange<RowId, Row>]) {
+        self.claims.wake_claims_for_rows(changes, &self.catalog);
     }
 
     /// Wakes all calls that wait, after a change of classes by which their selects may find other records.
-    pub(super) fn offer_redefined(&mut self) {
+    pub(super) fn wake_claims_after_redefinition(&mut self) {
         self.claims.waiting.wake_all();
     }
 
-    /// Wakes all calls that wait, if claims are as before again: records of which a claim was finished or
-    /// taken may be free, also those of connections that are gone.
-    pub(super) fn offer_undone(&mut self, undone: &ClaimTable) {
-        if !undone.is_same(&self.claim_rows) {
+    /// Wakes all calls that wait, if a write was undone that has changed claims. `undone_claims` is the table
+    /// as the write left it. A record may be free of which the write took or finished a claim, also one of a
+    /// connection that is gone.
+    pub(super) fn wake_claims_after_undo(&mut self, undone_claims: &ClaimTable) {
+        if !undone_claims.is_same(&self.claim_rows) {
             self.claims.waiting.wake_all();
         }
     }

@@ -398,9 +398,9 @@ impl<T: Storage> Import<'_, T> {
         place: &Place<'_>,
         problems: &mut WorldletFaults,
     ) -> Result<()> {
-        let (mut write, mut members) = (WriteSet::default(), Vec::new());
-        self.store.derive_members(id, stack, &mut members, &mut write)?;
-        write.change_entries(Vec::new(), members);
+        let (mut write, mut memberships) = (WriteSet::default(), Vec::new());
+        self.store.derive_memberships(id, stack, &mut memberships, &mut write)?;
+        write.change_entries(Vec::new(), memberships);
         self.store.apply(write)?;
         if stack::has_class(stack, uns::CLASS) {
             self.collect_definition(id, bucket, stack, place, problems);

@@ -78,13 +78,13 @@ impl<T: Storage> Store<T> {
             derived.entries = std::mem::take(&mut write.added_entries);
         }
         derived.entries.reserve(8);
-        self.derive_members(row, record.0, &mut derived.entries, write)?;
+        self.derive_memberships(row, record.0, &mut derived.entries, write)?;
         self.derive_values(row, record, &self.catalog, &mut derived, write)?;
         Ok(derived)
     }
 
     /// Adds the memberships of a record.
-    pub(super) fn derive_members(
+    pub(super) fn derive_memberships(
         &self,
         row: RowId,
         stack: &Map<String, Value>,

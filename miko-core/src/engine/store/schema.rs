@@ -42,11 +42,11 @@ impl<T: Storage> Store<T> {
                 None => {
                     let stack = Stack::of_class(uns::CLASS.to_owned()).into_map(None);
                     self.advance_time_past_former_definition(&name);
-                    let (mut write, mut members) = (WriteSet::default(), Vec::new());
+                    let (mut write, mut memberships) = (WriteSet::default(), Vec::new());
                     let state = State { bucket: text, stack: json::text_of(&stack), extras: None };
                     let (id, ..) = self.stage_insert(None, state, &mut write)?;
-                    self.derive_members(id, &stack, &mut members, &mut write)?;
-                    write.change_entries(Vec::new(), members);
+                    self.derive_memberships(id, &stack, &mut memberships, &mut write)?;
+                    write.change_entries(Vec::new(), memberships);
                     self.apply(write)?;
                     self.register_class_name(id, &name)?;
                     changes.created.push(name);
@@ -93,8 +93,8 @@ fn read(schema: Value) -> Result<Vec<(Definition, Map<String, Value>)>> {
         return Err(refused("a schema has an object `classes`, which holds a definition per class name"));
     };
     if let Some(unknown) = schema.keys().next() {
-        return Err(refused("a schema holds `classes` and nothing else; a worldlet is imported as one")
-            .with("unknown_fields", vec![unknown.as_str()]));
+        let message = "a schema holds `classes` and nothing else; import a worldlet by `import_worldlet`";
+        return Err(refused(message).with("unknown_fields", vec![unknown.as_str()]));
     }
     let (mut faults, mut definitions) = (FaultList::default(), Vec::new());
     let (place, mut names) = (Place::Key(&Place::Root, CLASSES), HashSet::new());
@@ -137,7 +137,8 @@ pub(super) fn read_one(
         faults.push(place.wrong_type("an object", &definition));
         return None;
     };
-    // The key is the name. A `name` in the definition is replaced.
+    // The key is the name. It replaces a `name` in the definition at its place. If there is none, it comes
+    // first.
     let mut bucket = Map::new();
     if !given.contains_key("name") {
         bucket.insert("name".to_owned(), Value::from(name));

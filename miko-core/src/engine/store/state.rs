@@ -1,5 +1,5 @@
-//! The part of a store that is derived from its storage: the classes in force, the claims, and the numbers
-//! given out.
+//! The part of a store that is derived from its storage: the classes in force, the claims, and the ids and
+//! commit numbers given out.
 
 use rpds::HashTrieMapSync;
 
@@ -12,9 +12,10 @@ use crate::timestamp::Timestamp;
 #[derive(Debug, Clone)]
 pub(crate) struct StoreState {
     pub(crate) catalog: Catalog,
-    /// When the last former definition of each class name ended, in a temporal database.
+    /// When the last ended definition of each class name ended, in a temporal database. A new definition of
+    /// the name begins no earlier.
     pub(crate) definition_ends: HashTrieMapSync<String, Timestamp>,
     pub(crate) claim_rows: ClaimTable,
-    /// The numbers given out last.
+    /// The ids and the commit number given out last.
     pub(crate) last: LastNumbers,
 }

@@ -250,7 +250,7 @@ impl<T: Storage> Store<T> {
         let last = self.last.get();
         for set in user.log() {
             self.columns.note(set, last.row);
-            self.claims.offer_rows(&set.rows, &self.catalog);
+            self.claims.wake_claims_for_rows(&set.rows, &self.catalog);
         }
         // Nothing between here and the commit can panic and leave them staged.
         user.log().iter().for_each(|set| self.record_cache.stage(&set.rows));
@@ -262,9 +262,9 @@ impl<T: Storage> Store<T> {
         self.streams.close_of_transaction();
         self.transactions.set(ended, || ObjectState::Idle);
         if committed.is_err() {
-            let undone = self.claim_rows.clone();
+            let undone_claims = self.claim_rows.clone();
             self.set_state(committed_state);
-            self.offer_undone(&undone);
+            self.wake_claims_after_undo(&undone_claims);
         }
         self.publish_commits();
         committed
@@ -296,9 +296,9 @@ impl<T: Storage> Store<T> {
             // Streams that were opened before the level began show none of its writes, and stay open.
             self.streams.close_of_transaction_after(state.last.commit);
         }
-        let undone = self.claim_rows.clone();
+        let undone_claims = self.claim_rows.clone();
         self.set_state(state);
-        self.offer_undone(&undone);
+        self.wake_claims_after_undo(&undone_claims);
         self.transactions.set(ended.iter().skip(1).copied(), || ObjectState::Invalidated(reason()));
         ended.first().copied()
     }

@@ -223,8 +223,8 @@ impl<T: Storage> Store<T> {
         write: &mut WriteSet,
     ) -> Result<()> {
         let (mut before, mut after) = (Vec::new(), Vec::new());
-        self.derive_members(id, old, &mut before, write)?;
-        self.derive_members(id, new, &mut after, write)?;
+        self.derive_memberships(id, old, &mut before, write)?;
+        self.derive_memberships(id, new, &mut after, write)?;
         write.change_entries(before, after);
         self.defer_reclass_check_of_left_classes(pk, old, new);
         Ok(())

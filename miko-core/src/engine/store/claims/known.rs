@@ -36,7 +36,7 @@ impl Default for KnownClaims {
 
 impl KnownClaims {
     /// Wakes calls that wait for records such as those that were changed.
-    pub(crate) fn offer_rows(&mut self, changes: &[RowChange<RowId, Row>], catalog: &Catalog) {
+    pub(crate) fn wake_claims_for_rows(&mut self, changes: &[RowChange<RowId, Row>], catalog: &Catalog) {
         if self.waiting.is_empty() {
             return;
         }
