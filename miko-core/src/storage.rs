@@ -6,7 +6,7 @@
 //!
 //! | subject | where |
 //! | --- | --- |
-//! | row numbers, rows, the operations of a write | [`ids`], [`row`], [`write_set`] |
+//! | ids and commit numbers, rows, the operations of a write | [`ids`], [`row`], [`write_set`] |
 //! | how a select finds its records; the result of `explain` | [`plan`], [`explain`] |
 //! | tables in SQLite; tables as sorted maps | [`sqlite`], [`memory`] |
 //! | the requirements on every implementation, as tests | `conformance` |
@@ -40,18 +40,21 @@ use write_set::{Conflict, WriteSet};
 
 /// The tables of a Mikobase, and the transaction that is open on them, if one is.
 ///
-/// All numbers of new rows come from the engine. After an error of [`apply`](Self::apply) a part of the write
-/// set may be applied, and the transaction may have ended ([`in_transaction`](Self::in_transaction)). The
-/// engine then rolls back, or applies the inverse of the write set in the same transaction, which must also
-/// undo a part. After an error of [`commit`](Self::commit) it rolls back, or aborts the process if the commit
-/// was deferred.
+/// The engine gives out the ids and the commit numbers of new rows. After an error of [`apply`](Self::apply)
+/// a part of the write set may be applied, and the transaction may have ended
+/// ([`in_transaction`](Self::in_transaction)). The engine then rolls back, or applies the inverse of the
+/// write set in the same transaction, which must also undo a part. After an error of [`commit`](Self::commit)
+/// it rolls back, or aborts the process if the commit was deferred.
 ///
-/// Versions and past definitions are asked for only in a [temporal](Capabilities::is_temporal) database.
+/// Only in a [temporal](Capabilities::is_temporal) database does the engine call
+/// [`each_version`](Self::each_version), [`version_at`](Self::version_at),
+/// [`find_version`](Self::find_version) and [`definitions`](Self::definitions).
 pub(crate) trait Storage: Sized + Send + 'static {
     fn capabilities(&self) -> Capabilities;
 
-    /// Limits the memory of the tables to their part of `limit`, the memory limit of the process in bytes.
-    /// Storage that reports each allocation to [`memory`](miko_rpc::memory) has nothing to do.
+    /// Limits the memory of the tables to a part of `limit`, the memory limit of the process in bytes. The
+    /// implementation chooses the part. Storage that reports each allocation to [`memory`](miko_rpc::memory)
+    /// has nothing to do.
     fn limit_memory(&mut self, limit: usize) -> Result<()> {
         let _ = limit;
         Ok(())
@@ -73,7 +76,7 @@ pub(crate) trait Storage: Sized + Send + 'static {
     /// other records: the conflicts are returned, in the order of the entries.
     fn apply(&mut self, write: &WriteSet) -> Result<Vec<Conflict>>;
 
-    /// The largest numbers in use.
+    /// The largest id of each kind, and the largest commit number in use.
     fn last_numbers(&self) -> Result<LastNumbers>;
 
     /// The row of a pk, which may be a tombstone.
@@ -84,7 +87,7 @@ pub(crate) trait Storage: Sized + Send + 'static {
         Ok(self.find(pk)?.and_then(|(id, row)| StoredRecord::of(id, &row)))
     }
 
-    /// The row with a number, which may be a tombstone.
+    /// The row with an id, which may be a tombstone.
     fn row(&self, id: RowId) -> Result<Option<Row>>;
 
     /// The first row after `id` that was written after `commit`.
@@ -104,7 +107,7 @@ pub(crate) trait Storage: Sized + Send + 'static {
     /// The version of a record that was current at a time; it may be a tombstone.
     fn version_at(&self, id: RowId, time: Timestamp) -> Result<Option<Row>>;
 
-    /// The version with this instance pk, and the number of the row of its record.
+    /// The version with this instance pk, and the id of the row of its record.
     fn find_version(&self, instance_pk: &str) -> Result<Option<(RowId, Row)>>;
 
     /// The records that are or were definitions, in order of creation.
@@ -128,7 +131,8 @@ pub(crate) trait Storage: Sized + Send + 'static {
     /// The id of a class, if any record has ever used it.
     fn class_id(&self, class: &str) -> Result<Option<ClassId>>;
 
-    /// The members of a class, in order of creation.
+    /// The records that have this class in their stack, in order of creation. Those of subclasses are not
+    /// among them.
     fn members(&self, class: ClassId) -> Result<Vec<RowId>>;
 
     /// The id of a constraint, if it is in force.
@@ -182,7 +186,7 @@ pub(crate) struct Capabilities {
     /// Whether writes may be answered before their transaction is committed: a crash loses the committed ones
     /// as well, and a commit costs much.
     pub(crate) may_defer_commit: bool,
-    /// Whether the numbers of rows and commits are still the same when the storage is opened again.
+    /// Whether the ids of rows and the commit numbers are still the same when the storage is opened again.
     pub(crate) keeps_numbers: bool,
     /// The reason why the evaluator filters, sorts and limits the records of every select; `None` if the
     /// storage can do so.

@@ -50,6 +50,7 @@ pub(crate) struct Class {
     pub(crate) holds_references: bool,
     /// Whether normalization may change a bucket of the class.
     pub(super) normalizes: bool,
+    /// What the check of a bucket as JSON text, without parsing it, needs to know of the class.
     pub(super) text_rules: TextRules,
     /// The stack of a record whose only class is this one, also as JSON text. Cached because most new records
     /// have this stack.

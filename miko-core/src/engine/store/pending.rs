@@ -21,8 +21,8 @@ pub(super) struct DeferredConstraints {
     pub(super) allows_taken_values: bool,
     /// The unique values that records are to get, and that others still have.
     pub(super) taken_values: HashMap<UniqueValue, Vec<TakenValue>>,
-    /// The first row that was stored before its hooks have run, as by an import: they may refuse it, but not
-    /// amend it.
+    /// The first of the rows that were stored before their hooks have run. An import checks its records from
+    /// there on.
     pub(super) first_stored_row: Option<RowId>,
     /// The rows for which the hooks are to run. Boxed, since few writes have any.
     pub(super) stored_rows: Option<Box<StoredRows>>,

@@ -18,7 +18,8 @@ pub(super) struct Pks {
 impl Pks {
     /// The pk of a record that is created now.
     pub(super) fn next(&mut self, now: Timestamp) -> String {
-        // `last` is 0 before the first pk, and would then read as the millisecond 0.
+        // Before the first pk `last` is 0, and its time reads as 1970. If the clock is at 1970 or before, the
+        // pk would then be counted up from 0, and would be no UUID of version 7.
         let is_drawn = self.last == 0 || now.as_millis() > self.millis();
         let drawn = if is_drawn { random_pk(now).as_u128() } else { 0 };
         // Pks ascend also when the clock goes back.

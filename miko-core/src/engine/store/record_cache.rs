@@ -1,9 +1,9 @@
 //! The record cache: the records that were read last, with the JSON texts that answers contain.
 //!
-//! Storage is authoritative: for each record, the cache has the same state as storage, or nothing. So a write
-//! removes the records that it changes, before it is known whether it succeeds. It stages their new states,
-//! which are added when it has succeeded: a record that is written often is read before each write. What a
-//! running write reads is not added: it may be undone.
+//! For each record, the cache has the same state as storage, or nothing. So a write removes the records that
+//! it changes, and stages their new states. When it has succeeded, these are added: the next write of such a
+//! record reads it first, and finds it in the cache. While a write runs, no record that is read from storage
+//! is added, since the write may be undone.
 
 use std::cell::RefCell;
 use std::collections::{HashMap, HashSet};
@@ -55,7 +55,7 @@ struct Staged {
     records: Vec<(Arc<str>, Option<StoredRecord>)>,
     /// The approximate size of these records in bytes.
     size: usize,
-    /// Whether the write has changed more than is staged.
+    /// Whether the write has exceeded the limits of staging. Its states were dropped, and none is added.
     is_too_large: bool,
 }
 
@@ -90,8 +90,8 @@ impl RecordCache {
 
     /// An empty cache of at most this many bytes; 0 keeps nothing.
     pub(super) fn of_size(size: usize) -> Self {
-        // An estimate, for which the cache allocates its tables: a record takes about as much again for its
-        // texts.
+        // An estimate, by which the cache sizes its tables. It assumes that the texts of a record take
+        // `OVERHEAD` bytes.
         let expected_records = size / (2 * OVERHEAD);
         let records =
             Cache::with(expected_records, size as u64, SizeWeighter, RandomState::default(), EvictedRows);
@@ -185,7 +185,8 @@ impl Content {
         let (id, mut evicted) = (record.id, Vec::new());
         self.records.insert_with_lifecycle(Arc::clone(&pk), record, &mut evicted);
         evicted.iter().for_each(|id| drop(self.pks.remove(id)));
-        // An earlier state of the record, which this one replaces, counts as evicted.
+        // `evicted` has the row of this record in two cases: an earlier state was replaced, or the new one is
+        // too large and was not kept. Only in the first case the cache has the record.
         if !evicted.contains(&id) || self.records.contains_key(&*pk) {
             self.pks.insert(id, pk);
         }
@@ -197,7 +198,8 @@ impl Content {
         }
     }
 
-    /// Stages a state, unless that would take more memory than the cache itself may.
+    /// Stages a state. Drops all staged states of the write for good, if they are more than `MAX_STAGED`, or
+    /// would take more memory than the cache may.
     fn stage(&mut self, id: RowId, pk: &str, after: Option<&Row>) {
         let size = self.staged.size + OVERHEAD + after.map_or(0, Row::memory_size);
         if self.staged.records.len() == MAX_STAGED || size > self.size {

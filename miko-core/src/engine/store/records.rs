@@ -22,6 +22,7 @@ impl<T: Storage> Store<T> {
             let record = self.record(pk)?;
             match &record {
                 Some(record) => self.answer.charge_record(record)?,
+                // Charges the overhead of an entry without a record.
                 None => self.answer.charge(0)?,
             }
             Ok(record)
@@ -91,8 +92,8 @@ impl<T: Storage> Store<T> {
         record.ok_or_else(|| corruption("a select has found a tombstone"))
     }
 
-    /// Calls `read` with the pk and the record of a row, with the changes of an open transaction; `None` for a
-    /// tombstone.
+    /// Calls `read` with the pk and the record of a row, with the changes of an open transaction; `None` for
+    /// a tombstone.
     ///
     /// # Errors
     /// `internal`, if there is no such row.

@@ -1,4 +1,5 @@
-//! Runs selects: storage finds records by a plan, and the evaluator decides where storage cannot.
+//! Runs selects. Storage finds the records by a plan. Where it can only find candidates, the evaluator
+//! (`query/evaluate.rs`) filters, sorts and limits them.
 
 use std::ops::ControlFlow;
 
@@ -32,9 +33,9 @@ impl<T: Storage> Store<T> {
             let found = self.evaluate(&plan, |record| self.answer.charge_record(record))?;
             return Ok(found.into_iter().map(|(_, record)| record).collect::<Vec<_>>().into());
         }
-        let needs = match self.scan_columns(&plan, Wanted::Records)? {
+        let missing_columns = match self.scan_columns(&plan, Wanted::Records)? {
             Scanned::Rows(rows) => return self.records_of_rows(&rows),
-            Scanned::BySql(needs) => needs,
+            Scanned::BySql(missing_columns) => missing_columns,
         };
         let mut records: Vec<Record> = Vec::new();
         self.storage.select(&plan, &mut |found| {
@@ -44,8 +45,9 @@ impl<T: Storage> Store<T> {
             records.push(found.with_stack(shared.cloned()));
             Ok(ControlFlow::Continue(()))
         })?;
-        if let Some(needs) = needs {
-            self.count_scan(&needs, select, records.len());
+        // Counts towards building the columns that would have answered this select.
+        if let Some(missing_columns) = missing_columns {
+            self.count_scan(&missing_columns, select, records.len());
         }
         Ok(records.into())
     }
@@ -56,13 +58,14 @@ impl<T: Storage> Store<T> {
         if plan.residual_filter_reason.is_some() {
             return Ok(self.evaluate(&plan, |_| Ok(()))?.into_iter().map(|(id, _)| id).collect());
         }
-        let needs = match self.scan_columns(&plan, Wanted::Rows)? {
+        let missing_columns = match self.scan_columns(&plan, Wanted::Rows)? {
             Scanned::Rows(rows) => return Ok(rows),
-            Scanned::BySql(needs) => needs,
+            Scanned::BySql(missing_columns) => missing_columns,
         };
         let rows = self.storage.select_rows(&plan)?;
-        if let Some(needs) = needs {
-            self.count_scan(&needs, select, rows.len());
+        // Counts towards building the columns that would have answered this select.
+        if let Some(missing_columns) = missing_columns {
+            self.count_scan(&missing_columns, select, rows.len());
         }
         Ok(rows)
     }

@@ -29,7 +29,10 @@
 //! | shared | – | the inverse of its write sets is applied |
 //! | shared, and that fails, in a group | – | `roll_back`, and the writes before it are applied again |
 //! | shared, and that fails, deferred | – | the process is aborted |
-//! | shared, and that fails, in a transaction of a caller | – | as in a group; if that fails, it is invalidated |
+//! | shared, and that fails, in a transaction of a caller | – | as in a group, with its log |
+//!
+//! If the log of a transaction of a caller cannot be applied again, that transaction is invalidated: it is
+//! rolled back, and the next calls of its objects fail.
 //!
 //! SQLite may roll back the whole transaction on an error, as when memory or the disk is full. An error in a
 //! read can do so, too.
@@ -39,7 +42,11 @@
 //! writes, such as a batch that is not atomic, may be durable in part: the detail `committed` is the number
 //! of its writes that are.
 //!
-//! A transaction of a caller ([`user_transaction`]) is one more scope, all of whose writes are shared:
+//! A transaction of a caller ([`user_transaction`]) is one more scope, all of whose writes are shared. Its
+//! log has their write sets. A read by pk of another caller gets the pre-images of changed records. For any
+//! other read of another caller the writes are hidden: storage is rolled back, and the store has its
+//! committed state. After the rollback of a nested transaction the log is not applied: storage lacks the
+//! writes that are left in it. The next call of the transaction applies the log again.
 //!
 //! | scope | event | storage | next scope | the write |
 //! | --- | --- | --- | --- | --- |
@@ -79,20 +86,22 @@ const MIN_DEFERRED_LIMIT: i64 = 4096;
 const PAGE_SIZE: usize = 4096;
 
 /// In a large database the limit is the number of records divided by this, since the cost of a commit may
-/// grow with the number of pages (decision 0013). With two indexes in random order of keys, the journal has
-/// at most a quarter of all pages.
+/// grow with the number of pages (decision 0013). With two indexes in random order of keys, the journal then
+/// has at most one of their pages per four records.
 const RECORDS_PER_DEFERRED: i64 = 8;
 
 /// Whether a write may share its transaction and its commit with others.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(in crate::engine) enum CommitSharing {
-    /// Its commit may be deferred: it writes few records, changes no definition, and does not reach a memory
-    /// limit.
+    /// Its commit may be deferred. It creates records, or changes one record or its claim, and changes no
+    /// definition. With a memory limit it is the create of one record, which is so small that it cannot reach
+    /// the limit.
     Deferrable,
     /// It may be part of a group.
     Groupable,
-    /// It has a transaction of its own: its write sets are large, or have no inverse. In a transaction of a
-    /// caller it has not, and is undone by applying the log before it again.
+    /// It has a transaction of its own: its write sets are large, or have no inverse, as those that remove
+    /// chunks of files. In a transaction of a caller it shares that one. If it has no inverse, it is undone
+    /// there by applying the log before it again.
     Separate,
 }
 
@@ -127,9 +136,9 @@ struct CallGroup {
 #[derive(Debug)]
 struct LoggedWrite {
     call: usize,
-    /// The number of writes of the call before this one.
+    /// How many writes of the same call have ended before this write.
     earlier: usize,
-    /// The commit number of the last record that it wrote.
+    /// Each record that it wrote has a commit number ([`CommitSeq`]). This is the last of them.
     last: CommitSeq,
     sets: Vec<WriteSet>,
 }
@@ -245,8 +254,8 @@ impl Transaction {
         Ok(conflicts)
     }
 
-    /// Ends the running write. If its transaction is its own, commits that. `last` is the commit
-    /// number of the last record that it wrote.
+    /// Ends the running write. If its transaction is its own, commits that. Each record that it wrote has a
+    /// commit number; `last` is the last of them.
     ///
     /// # Errors
     /// The errors of storage. The write is still running then, and is to be undone.
@@ -272,6 +281,7 @@ impl Transaction {
         if shares_transaction {
             self.commits.push(last, &mut sets, 0);
         } else {
+            // `left_out` counts the changes that were not kept, as they are too large for the commit log.
             let (mut changed, left_out) = changed.into_parts();
             self.commits.push(last, &mut changed, left_out);
         }
@@ -305,7 +315,8 @@ impl Transaction {
         if !shares_transaction {
             return storage.roll_back();
         }
-        // Until the commit, storage keeps what undoes the write and its inverse.
+        // The pages that the write has changed stay in the journal of storage until the commit, also after
+        // the inverse was applied. So they count towards the limit.
         self.count_pages(&sets);
         if storage.in_transaction() && revert(sets, storage).is_ok() {
             return;
@@ -335,8 +346,9 @@ impl Transaction {
         }
     }
 
-    /// Prepares for a select. With a memory limit it may fail in SQLite, which then rolls back the
-    /// transaction. So writes that were answered are committed first.
+    /// Prepares for a select: of Q0, by class, of a stream, or of a live query. Reads by pk do not call it.
+    /// With a memory limit a select may fail in SQLite, which then rolls back the transaction. So writes that
+    /// were answered are committed first.
     pub(super) fn before_select(&mut self, storage: &mut impl Storage) -> Result<()> {
         if memory::current_limit().is_some() { self.commit_deferred(storage) } else { Ok(()) }
     }
@@ -443,8 +455,8 @@ impl Transaction {
         Ok(())
     }
 
-    /// Commits the open transaction, whose writes storage has. `last` is the commit number of the last record
-    /// that it wrote. If that fails, it is rolled back.
+    /// Commits the open transaction, whose writes storage has. Each record that it wrote has a commit number;
+    /// `last` is the last of them. If the commit fails, the transaction is rolled back.
     pub(super) fn commit_user(&mut self, last: CommitSeq, storage: &mut impl Storage) -> Result<()> {
         let Some(user) = self.take_user() else { return Ok(()) };
         if !user.is_empty() {
@@ -473,7 +485,8 @@ impl Transaction {
         }
     }
 
-    /// Whether the last change of a record in storage may still be undone.
+    /// Whether the state of a record in storage may still be undone. While a write runs, this holds for all
+    /// records.
     pub(super) fn may_undo(&self, pk: &str) -> bool {
         self.write.is_some() || self.user().is_some_and(|user| user.pre_image(pk).is_some())
     }
