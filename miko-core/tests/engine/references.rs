@@ -1,6 +1,6 @@
 //! References: their targets exist, and may be protected from deletion.
 
-use miko_core::ErrorId;
+use miko_core::{ErrorId, MikobaseExt};
 use serde_json::{Value, json};
 
 use crate::class_support::{Db, create, db, define};
@@ -104,4 +104,116 @@ fn the_target_of_a_restricting_reference_keeps_its_class() {
     db.batch(vec![json!({"action": "update", "pk": ship, "class": "a.b/base"}), without_reference]).unwrap();
     // A reference without `restrict` protects nothing.
     reclass("a.b/planet").unwrap();
+}
+
+/// Two classes, whose fields `to` have these definitions.
+fn two_classes_with_a_field(one: &Value, two: &Value) -> Db {
+    let db = db();
+    define(&db, json!({"name": "a.b/one", "fields": {"to": one}})).unwrap();
+    define(&db, json!({"name": "a.b/two", "fields": {"to": two}})).unwrap();
+    db
+}
+
+/// The definition of a field with a reference.
+fn reference(target: Option<&str>, on_delete: &str) -> Value {
+    let mut field = json!({"class": "puck.uno/reference", "on_delete": on_delete});
+    if let Some(target) = target {
+        field["target"] = target.into();
+    }
+    field
+}
+
+#[test]
+fn a_target_keeps_the_classes_that_each_restricting_reference_requires() {
+    let (vessel, base) = (Some("a.b/vessel"), Some("a.b/base"));
+    // The fields of two classes at one place of the referring record, and what refuses that the target, a
+    // vessel and a base, becomes a vessel, a base, and neither.
+    for (one, two, refused_by) in [
+        (reference(vessel, "restrict"), reference(None, "ignore"), [None, vessel, vessel]),
+        (reference(None, "ignore"), reference(vessel, "restrict"), [None, vessel, vessel]),
+        (reference(vessel, "ignore"), reference(None, "restrict"), [None, None, None]),
+        (reference(None, "restrict"), reference(vessel, "ignore"), [None, None, None]),
+        (reference(vessel, "restrict"), reference(base, "ignore"), [None, vessel, vessel]),
+        (reference(base, "ignore"), reference(vessel, "restrict"), [None, vessel, vessel]),
+        (reference(vessel, "restrict"), reference(base, "restrict"), [base, vessel, vessel]),
+        (reference(base, "restrict"), reference(vessel, "restrict"), [base, vessel, base]),
+        (reference(base, "ignore"), reference(vessel, "ignore"), [None, None, None]),
+    ] {
+        let db = two_classes_with_a_field(&one, &two);
+        let create = |classes: Value, bucket: Value| {
+            db.run(json!({"action": "create", "classes": classes, "bucket": bucket})).unwrap()
+        };
+        for (class, refused_by) in ["a.b/vessel", "a.b/base", "a.b/planet"].into_iter().zip(refused_by) {
+            let target = create(json!(["a.b/vessel", "a.b/base"]), json!({}));
+            let referring = create(json!(["a.b/one", "a.b/two"]), json!({"to": target}));
+            let done = db.run(json!({"action": "update", "pk": target, "classes": [class]}));
+            let refusals = done.err().map(|error| error.items()[0].details["pointed_at_by"].clone());
+            let expected = refused_by
+                .map(|allowed| json!([{"pk": referring, "pointer": "/bucket/to", "allowed": [allowed]}]));
+            assert_eq!(refusals, expected, "{one} and {two}, to {class}");
+        }
+    }
+}
+
+#[test]
+fn a_record_that_a_field_names_as_a_file_stays_one() {
+    let (file, reference) = ("puck.uno/dbfile", "puck.uno/reference/file");
+    for (before, after, is_allowed) in [
+        (file, json!([reference]), true),
+        (file, json!(["a.b/planet", file]), true),
+        (file, json!(["a.b/planet"]), false),
+        (reference, json!([file]), true),
+        (reference, json!(["a.b/planet"]), false),
+    ] {
+        let db = db();
+        define(&db, json!({"name": "a.b/officer", "fields": {"portrait": {"class": file}}})).unwrap();
+        let named = create(&db, before, json!({})).unwrap();
+        let officer = create(&db, "a.b/officer", json!({"portrait": named})).unwrap();
+        let reclass = json!({"action": "update", "pk": named, "classes": after});
+        let refusals =
+            db.run(reclass.clone()).err().map(|error| error.items()[0].details["pointed_at_by"].clone());
+        let refused = json!([{"pk": officer, "pointer": "/bucket/portrait", "allowed": [file, reference]}]);
+        assert_eq!(refusals, (!is_allowed).then_some(refused), "{before} to {after}");
+        assert!(db.delete(&named).unwrap_err().is(ErrorId::REFERENCE_RESTRICTED));
+        db.update(&officer, json!({"portrait": named})).unwrap();
+        // It is allowed in the same transaction as the update that removes the reference.
+        let without_portrait = json!({"action": "update", "pk": officer, "bucket": {}});
+        db.batch(vec![reclass, without_portrait]).unwrap();
+        db.delete(&named).unwrap();
+    }
+}
+
+#[test]
+fn a_record_leaves_its_class_while_a_file_has_its_pk() {
+    let db = db();
+    define(&db, json!({"name": "a.b/officer", "fields": {"portrait": {"class": "puck.uno/dbfile"}}}))
+        .unwrap();
+    let file = db.0.put_file(&mut &b"content"[..], "image/png").unwrap();
+    db.run(json!({"action": "create", "class": "puck.uno/dbfile", "pk": file, "bucket": {}})).unwrap();
+    let officer = create(&db, "a.b/officer", json!({"portrait": file})).unwrap();
+    db.run(json!({"action": "update", "pk": file, "class": "a.b/planet"})).unwrap();
+    db.update(&officer, json!({"portrait": file})).unwrap();
+}
+
+#[test]
+fn a_reference_whose_class_a_later_request_removes_is_not_checked() {
+    let db = two_classes_with_a_field(&reference(Some("a.b/vessel"), "ignore"), &reference(None, "ignore"));
+    let planet = create(&db, "a.b/planet", json!({})).unwrap();
+    // The record, its classes at the end, its target, and the classes whose references are refused.
+    for (pk, classes, target, refused) in [
+        ("p1", json!(["a.b/two"]), planet.as_str(), json!([])),
+        ("p2", json!(["a.b/two"]), "nobody", json!(["a.b/two"])),
+        ("p3", json!(["a.b/one"]), planet.as_str(), json!(["a.b/one"])),
+        ("p4", json!(["a.b/two", "a.b/one"]), planet.as_str(), json!(["a.b/one"])),
+        ("p5", json!(["a.b/planet"]), "nobody", json!([])),
+    ] {
+        let bucket = json!({"to": target});
+        let create = json!({"action": "create", "pk": pk, "class": "a.b/one", "bucket": bucket});
+        let update = json!({"action": "update", "pk": pk, "classes": classes});
+        let done = db.batch(vec![create, update]);
+        let faults = done.as_ref().err().map_or(&[][..], |error| error.items());
+        let mut found: Vec<&Value> = faults.iter().map(|fault| &fault.details["class"]).collect();
+        found.dedup();
+        assert_eq!(json!(found), refused, "to {classes}");
+    }
 }

@@ -8,7 +8,7 @@
 use miko_rpc::{ErrorId, ErrorItem, Result};
 use serde_json::{Value, json};
 
-use crate::class::Reference;
+use crate::class::{OnDelete, Reference};
 use crate::diagnostics::FaultList;
 use crate::engine::store::Store;
 use crate::engine::store::index_entries::facets;
@@ -22,6 +22,9 @@ use crate::uns;
 
 /// The most records that one fault lists.
 pub(super) const MAX_LISTED: usize = 10;
+
+/// The classes whose records stand for files.
+const FILE_CLASSES: [&str; 2] = [uns::FILE, uns::FILE_REFERENCE];
 
 impl<T: Storage> Store<T> {
     /// Defers the check that the references of a record have targets, to the end of the write.
@@ -89,12 +92,20 @@ impl<T: Storage> Store<T> {
 
     /// The fault of a deferred reference, if the record still has the reference.
     fn check_reference(&self, deferred: &DeferredReference) -> Result<Option<ErrorItem>> {
-        let DeferredReference { row, class, reference, .. } = deferred;
+        let DeferredReference { row, class, reference: Reference { target, pointer, .. }, .. } = deferred;
         // A later request of the batch may have removed the reference from the record.
-        if !self.storage.refers(&reference.target, *row, &reference.pointer)? {
+        if !self.storage.refers(target, *row, pointer)?
+            || self.check_target(class, &deferred.reference)?.is_none()
+        {
             return Ok(None);
         }
-        self.check_target(class, reference)
+        // It may also have removed the class that declares the reference, while another class of the record
+        // declares one at the same place.
+        let Some(row) = self.storage.row(*row)? else { return Ok(None) };
+        match self.references_at(&row, target, pointer)?.iter().find(|(declaring, _)| declaring == class) {
+            Some((class, reference)) => self.check_target(class, reference),
+            None => Ok(None),
+        }
     }
 
     /// The fault of a reference whose target is missing or of no allowed class. `class` declares the
@@ -125,10 +136,9 @@ impl<T: Storage> Store<T> {
     /// The fault of a file reference. Its target must be a complete file, or a record of a class that
     /// represents files.
     fn check_file(&self, class: &str, reference: &Reference) -> Result<Option<ErrorItem>> {
-        let is_file =
-            self.storage.find_file(&reference.target)?.is_some_and(|(_, file)| file.sha256.is_some());
-        let is_file_class = |class: &String| [uns::FILE, uns::FILE_REFERENCE].contains(&class.as_str());
-        if is_file || self.classes_of(&reference.target)?.is_some_and(|all| all.iter().any(is_file_class)) {
+        let target = &reference.target;
+        if self.is_complete_file(target)? || self.classes_of(target)?.is_some_and(|all| stand_for_file(&all))
+        {
             return Ok(None);
         }
         Ok(Some(
@@ -137,6 +147,10 @@ impl<T: Storage> Store<T> {
                 .with("pointer", reference.pointer.as_str())
                 .with("found", reference.target.as_str()),
         ))
+    }
+
+    fn is_complete_file(&self, pk: &str) -> Result<bool> {
+        Ok(self.storage.find_file(pk)?.is_some_and(|(_, file)| file.sha256.is_some()))
     }
 
     /// Whether a target of these classes is allowed; an empty `allowed` allows any.
@@ -175,14 +189,30 @@ impl<T: Storage> Store<T> {
     /// The fault of a record that has left a class required by a restricting reference. `None` also if the
     /// record was deleted: [`check_deleted`](Self::check_deleted) covers that.
     fn check_reclassed(&self, pk: &str) -> Result<Option<ErrorItem>> {
-        let Some(classes) = self.classes_of(pk)? else { return Ok(None) };
+        self.classes_of(pk)?.map_or(Ok(None), |classes| self.check_classes(pk, &classes))
+    }
+
+    /// The fault of a record of these classes, if a restricting reference does not allow them.
+    fn check_classes(&self, pk: &str, classes: &[String]) -> Result<Option<ErrorItem>> {
+        // All restricting references: the index does not have the classes that they allow, so each record has
+        // to be read. The limit is a number that fits into SQL's integers and that is never reached.
+        let restricting = self.storage.restricting(pk, i32::MAX as usize)?;
+        if restricting.is_empty() {
+            return Ok(None);
+        }
+        let is_file = stand_for_file(classes) || self.is_complete_file(pk)?;
         let mut restricting_references = Vec::new();
-        // Practically no limit, in a form that SQL takes: which classes a reference allows is known only from
-        // its record.
-        for (id, pointer) in self.storage.restricting(pk, i32::MAX as usize)? {
+        for (id, pointer) in restricting {
             let Some(row) = self.storage.row(id)? else { continue };
-            let Some(allowed) = self.allowed_classes_at(&row, pk, &pointer)? else { continue };
-            if !self.is_allowed_target(&allowed, &classes) {
+            let references = self.references_at(&row, pk, &pointer)?.into_iter();
+            let refused_by = references
+                .filter(|(_, reference)| reference.on_delete == OnDelete::Restrict)
+                .find(|(_, reference)| match reference.is_file {
+                    true => !is_file,
+                    false => !self.is_allowed_target(&reference.classes, classes),
+                });
+            if let Some((_, Reference { is_file, classes: allowed, .. })) = refused_by {
+                let allowed = if is_file { FILE_CLASSES.map(str::to_owned).to_vec() } else { allowed };
                 restricting_references.push(json!({"pk": row.pk, "pointer": pointer, "allowed": allowed}));
             }
             if restricting_references.len() == MAX_LISTED {
@@ -196,22 +226,25 @@ impl<T: Storage> Store<T> {
         ))
     }
 
-    /// The classes that the reference from `row` to `target` at `pointer` allows; `None` if there is no such
-    /// reference.
-    fn allowed_classes_at(&self, row: &Row, target: &str, pointer: &str) -> Result<Option<Vec<String>>> {
-        let Some(state) = &row.state else { return Ok(None) };
+    /// The references from `row` to `target` at `pointer`, each with the class that declares it. Several
+    /// classes that share a bucket may declare one at the same place.
+    fn references_at(&self, row: &Row, target: &str, pointer: &str) -> Result<Vec<(String, Reference)>> {
+        let mut found = Vec::new();
+        let Some(state) = &row.state else { return Ok(found) };
         let (stack, bucket) = (map(&state.stack)?, map(&state.bucket)?);
         for facet in facets(&stack, &bucket) {
             let references = self.catalog.references(facet.class, facet.bucket, &facet.pointer());
-            let is_searched = |reference: &Reference| {
-                reference.pointer == pointer && reference.target == target && !reference.is_file
-            };
-            if let Some(found) = references.into_iter().find(is_searched) {
-                return Ok(Some(found.classes));
-            }
+            let at_place = |reference: &Reference| reference.pointer == pointer && reference.target == target;
+            let references = references.into_iter().filter(at_place);
+            found.extend(references.map(|reference| (facet.class.to_owned(), reference)));
         }
-        Ok(None)
+        Ok(found)
     }
+}
+
+/// Whether a record of these classes stands for a file.
+fn stand_for_file(classes: &[String]) -> bool {
+    classes.iter().any(|class| FILE_CLASSES.contains(&class.as_str()))
 }
 
 /// The `reference-restricted` fault that lists the restricting references; `None` if there are none.
