@@ -148,6 +148,12 @@ fn platter_classes(stack: &Map<String, Value>) -> impl Iterator<Item = &str> {
     stack.values().filter_map(|platter| platter.get("class")?.as_str())
 }
 
+/// Whether a class of the stack `old` is not in `new`.
+pub(crate) fn leaves_a_class(old: &Map<String, Value>, new: &Map<String, Value>) -> bool {
+    let new = classes(new);
+    classes(old).iter().any(|class| !new.contains(class))
+}
+
 /// The distinct classes of a stored stack.
 pub(crate) fn classes(stack: &Map<String, Value>) -> Vec<&str> {
     /// Up to this number of members, a linear search is faster than hashing.

@@ -1,9 +1,10 @@
 //! References: their targets exist, and may be protected from deletion.
 
-use miko_core::{ErrorId, MikobaseExt};
-use serde_json::{Value, json};
+use miko_core::{ErrorId, ErrorItem, MikobaseExt};
+use serde_json::{Map, Value, json};
 
 use crate::class_support::{Db, create, db, define};
+use crate::support::{export, temporal};
 
 fn fleet() -> Db {
     let db = db();
@@ -215,5 +216,112 @@ fn a_reference_whose_class_a_later_request_removes_is_not_checked() {
         let mut found: Vec<&Value> = faults.iter().map(|fault| &fault.details["class"]).collect();
         found.dedup();
         assert_eq!(json!(found), refused, "to {classes}");
+    }
+}
+
+/// The reasons and the pointers of faults.
+fn reasons_and_pointers(faults: &[ErrorItem]) -> Value {
+    let reason = |fault: &ErrorItem| fault.details.get("reason").cloned();
+    let summary =
+        |fault| json!([reason(fault).unwrap_or(fault.id.as_str().into()), fault.details["pointer"]]);
+    faults.iter().map(summary).collect()
+}
+
+/// Imports a worldlet without trust, which must end with these errors, and with trust, which must end with
+/// these warnings.
+fn check_import(before: impl Fn() -> Db, worldlet: &Value, expected: Value) {
+    let import = |db: &Db, trust| db.0.read_worldlet(&mut worldlet.to_string().as_bytes(), trust);
+    let db = before();
+    let state = export(&db.0);
+    let refused = import(&db, false);
+    let errors = refused.as_ref().err().map_or(&[][..], |error| error.items());
+    assert_eq!(reasons_and_pointers(errors), expected, "{worldlet}");
+    assert_eq!(refused.is_err(), export(&db.0) == state, "a refused import changes nothing: {worldlet}");
+    let warnings = import(&before(), true).unwrap().warnings;
+    assert_eq!(reasons_and_pointers(&warnings), expected, "with trust: {worldlet}");
+}
+
+/// Two records at which restricting references point: a starship and a record that stands for a file.
+fn crew() -> Db {
+    let db = fleet();
+    define(&db, json!({"name": "a.b/portrayed", "fields": {"portrait": {"class": "puck.uno/dbfile"}}}))
+        .unwrap();
+    for (pk, class, bucket) in [
+        ("ship", "a.b/starship", json!({})),
+        ("file", "puck.uno/dbfile", json!({})),
+        ("captain", "a.b/officer", json!({"ship": "ship"})),
+        ("guest", "a.b/portrayed", json!({"portrait": "file"})),
+    ] {
+        db.run(json!({"action": "create", "pk": pk, "class": class, "bucket": bucket})).unwrap();
+    }
+    db
+}
+
+#[test]
+fn an_import_takes_no_class_from_a_record_that_a_restricting_reference_requires() {
+    let of_class = |class: &str| json!({"class": class, "bucket": {}});
+    let (vessel, planet) = (of_class("a.b/vessel"), of_class("a.b/planet"));
+    for (records, faults) in [
+        (json!({"ship": planet}), json!([["reference-restricted", "/records/ship"]])),
+        (json!({"file": planet}), json!([["reference-restricted", "/records/file"]])),
+        (
+            json!({"ship": planet, "file": planet}),
+            json!([["reference-restricted", "/records/file"], ["reference-restricted", "/records/ship"]]),
+        ),
+        (json!({"ship": vessel}), json!([])),
+        (json!({"file": of_class("puck.uno/reference/file")}), json!([])),
+        (json!({"ship": planet, "captain": of_class("a.b/officer")}), json!([])),
+        (
+            json!({
+                "ship": planet,
+                "captain": {"class": "a.b/officer", "bucket": {"ship": "other"}},
+                "other": vessel,
+            }),
+            json!([]),
+        ),
+    ] {
+        check_import(crew, &json!({"records": records}), faults);
+    }
+}
+
+#[test]
+fn an_imported_tombstone_deletes_no_record_at_which_a_restricting_reference_points() {
+    let before = || {
+        let db = Db(temporal());
+        let schema = json!({"classes": {
+            "a.b/vessel": {},
+            "a.b/officer": {"fields": {"ship": {
+                "class": "puck.uno/reference", "target": "a.b/vessel", "on_delete": "restrict",
+            }}},
+        }});
+        db.0.import_schema(schema).unwrap();
+        db.run(json!({"action": "create", "pk": "ship", "class": "a.b/vessel", "bucket": {}})).unwrap();
+        db.run(json!({"action": "create", "class": "a.b/officer", "bucket": {"ship": "ship"}})).unwrap();
+        db
+    };
+    let version = |year: u16, class: Option<&str>| {
+        let timestamp = format!("{year}-01-01T00:00:00.000Z");
+        match class {
+            None => json!({"record": "ship", "timestamp": timestamp, "active": false}),
+            Some(class) => json!({"record": "ship", "timestamp": timestamp, "class": class, "bucket": {}}),
+        }
+    };
+    let refused = json!([["reference-restricted", "/records/ship"]]);
+    let (vessel, planet) = (Some("a.b/vessel"), Some("a.b/planet"));
+    // The versions that are imported, with their years.
+    for (versions, faults) in [
+        (vec![version(3000, None)], &refused),
+        (vec![version(3000, planet)], &refused),
+        (vec![version(3000, None), version(3001, vessel)], &json!([])),
+        (vec![version(3001, vessel), version(3000, None)], &json!([])),
+        (vec![version(3000, vessel), version(3001, planet)], &refused),
+        (vec![version(3000, None), version(3001, planet)], &refused),
+        (vec![version(2000, planet)], &json!([])),
+    ] {
+        let history = versions.into_iter().enumerate().map(|(nth, version)| (format!("v{nth}"), version));
+        let history: Map<String, Value> = history.collect();
+        check_import(before, &json!({"history": history}), faults.clone());
+        // A merge takes what the other database has accepted.
+        assert_eq!(before().0.merge(json!({"history": history})).unwrap().rejected, [] as [&str; 0]);
     }
 }

@@ -5,7 +5,7 @@
 //! the worldlet is valid.
 
 use std::borrow::Cow;
-use std::collections::{BTreeMap, HashSet};
+use std::collections::{BTreeMap, BTreeSet, HashSet};
 use std::io::Read;
 
 use miko_rpc::{ErrorId, ErrorItem, Result};
@@ -36,9 +36,9 @@ impl<T: Storage> Store<T> {
     /// Imports a worldlet, as a part of the running write.
     ///
     /// With `trust`, these faults become warnings: records that violate the rules of their classes or refer
-    /// to missing targets, undefined classes in a strict database, rules that no value can satisfy, and past
-    /// definitions of one class that were valid at the same time. Malformed entries, invalid definitions and
-    /// unique values that another record has remain errors.
+    /// to missing targets, restricting references that are violated, undefined classes in a strict database,
+    /// rules that no value can satisfy, and past definitions of one class that were valid at the same time.
+    /// Malformed entries, invalid definitions and unique values that another record has remain errors.
     pub(in crate::engine) fn import_worldlet(
         &mut self,
         reader: &mut dyn Read,
@@ -56,15 +56,17 @@ impl<T: Storage> Store<T> {
 impl<'s, T: Storage> Import<'s, T> {
     /// Begins an import as a part of the running write.
     pub(super) fn begin(store: &'s mut Store<T>) -> Self {
-        let (commit_before, now) = (store.last.get().commit, store.transaction_time);
+        let (last_before, now) = (store.last.get(), store.transaction_time);
         Self {
             store,
-            commit_before,
+            commit_before: last_before.commit,
+            row_before: last_before.row,
             now,
             records: 0,
             definition_pointers: BTreeMap::new(),
             removed_classes: Vec::new(),
             class_keys: HashSet::new(),
+            left_classes: BTreeSet::new(),
             without_stub: HashSet::new(),
             files: ImportedFiles::default(),
             texts: TextImport::default(),
@@ -75,7 +77,7 @@ impl<'s, T: Storage> Import<'s, T> {
     pub(super) fn finish(mut self, check: RuleCheck, problems: &mut WorldletFaults) -> Result<u64> {
         let has_definitions = !self.definition_pointers.is_empty();
         let added = self.register_definition_names(check, problems)?;
-        let Self { store, commit_before, now, records, removed_classes, files, .. } = self;
+        let Self { store, commit_before, now, records, removed_classes, left_classes, files, .. } = self;
         if has_definitions && store.is_temporal {
             let faults = store.load_name_history()?;
             match check {
@@ -96,6 +98,9 @@ impl<'s, T: Storage> Import<'s, T> {
             }
         }
         store.check_imported(commit_before, check, problems)?;
+        if check != RuleCheck::Skip {
+            store.check_left_classes(left_classes, check, problems)?;
+        }
         Ok(records)
     }
 
@@ -189,6 +194,23 @@ impl<T: Storage> Store<T> {
         })
     }
 
+    /// Checks that no restricting reference points at one of these records, unless it allows the record as it
+    /// is now.
+    fn check_left_classes(
+        &mut self,
+        pks: BTreeSet<String>,
+        check: RuleCheck,
+        problems: &mut WorldletFaults,
+    ) -> Result<()> {
+        for pk in pks {
+            if let Some(fault) = self.check_replaced(&pk)? {
+                let pointer = format!("/records{}", PointerToken(&pk));
+                report_rule_fault(fault.with("pointer", pointer), check, problems);
+            }
+        }
+        Ok(())
+    }
+
     fn check_imported_row(
         &mut self,
         id: RowId,
@@ -243,6 +265,8 @@ pub(super) struct Import<'s, T> {
     pub(super) store: &'s mut Store<T>,
     /// The last commit before the import. A row with a later one was written by the import.
     commit_before: CommitSeq,
+    /// The last row before the import.
+    row_before: RowId,
     /// The time of the import, for records and files that state none.
     now: Timestamp,
     /// The number of records written.
@@ -254,6 +278,9 @@ pub(super) struct Import<'s, T> {
     removed_classes: Vec<String>,
     /// The names under `classes` so far.
     class_keys: HashSet<String>,
+    /// The pks of the records that were there before the import, and that it has deleted, or replaced by one
+    /// without a class that they had.
+    left_classes: BTreeSet<String>,
     /// The records that were created by a version, and whose stub has not been read yet. Until then
     /// `created_at` is the time of that version.
     pub(super) without_stub: HashSet<RowId>,
@@ -458,9 +485,24 @@ impl<T: Storage> Import<'_, T> {
             self.store.apply(write)?;
         }
         if let Some(State { bucket, stack, .. }) = &replaced {
-            self.remove_derived_entries(id, &map(bucket)?, &map(stack)?)?;
+            let stack = map(stack)?;
+            self.remove_derived_entries(id, &map(bucket)?, &stack)?;
+            self.note_left_classes((id, &record.pk), &stack, Some(&record.stack));
         }
         Ok(Some(id))
+    }
+
+    /// Notes a record whose stack `old` was replaced by `new`, or that was deleted, if a reference of a
+    /// record that is not imported may require a class that it has left.
+    pub(super) fn note_left_classes(
+        &mut self,
+        (id, pk): (RowId, &str),
+        old: &Map<String, Value>,
+        new: Option<&Map<String, Value>>,
+    ) {
+        if id <= self.row_before && new.is_none_or(|new| stack::leaves_a_class(old, new)) {
+            self.left_classes.insert(pk.to_owned());
+        }
     }
 
     /// Removes the rows that were derived from the overwritten state of a record: memberships, index entries,

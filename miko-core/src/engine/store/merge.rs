@@ -81,7 +81,10 @@ impl<T: Storage> Import<'_, T> {
                 self.store.apply(write)?;
             }
             if let Some(State { bucket, stack, .. }) = &replaced {
-                self.remove_derived_entries(id, &map(bucket)?, &map(stack)?)?;
+                let stack = map(stack)?;
+                self.remove_derived_entries(id, &map(bucket)?, &stack)?;
+                let new_stack = version.state.as_ref().map(|state| &state.stack);
+                self.note_left_classes((id, &version.pk), &stack, new_stack);
             }
             self.insert_version_memberships(id, version, place, problems)?;
             return Ok(MergeOutcome::Accepted);

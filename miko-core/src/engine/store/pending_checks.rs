@@ -186,6 +186,15 @@ impl<T: Storage> Store<T> {
 }
 
 impl<T: Storage> Store<T> {
+    /// The fault of a record that was deleted, or has left a class, by an import for example, while a
+    /// restricting reference points at it.
+    pub(super) fn check_replaced(&self, pk: &str) -> Result<Option<ErrorItem>> {
+        match self.classes_of(pk)? {
+            Some(classes) => self.check_classes(pk, &classes),
+            None => self.check_deleted(pk),
+        }
+    }
+
     /// The fault of a record that has left a class required by a restricting reference. `None` also if the
     /// record was deleted: [`check_deleted`](Self::check_deleted) covers that.
     fn check_reclassed(&self, pk: &str) -> Result<Option<ErrorItem>> {

@@ -241,8 +241,7 @@ impl<T: Storage> Store<T> {
         if std::ptr::eq(old, new) {
             return;
         }
-        let (old, new) = (stack::classes(old), stack::classes(new));
-        if old.iter().any(|class| !new.contains(class)) {
+        if stack::leaves_a_class(old, new) {
             self.defer_reclass_check(pk);
         }
     }
