@@ -47,13 +47,14 @@ impl CommitLog {
         self.is_observed = true;
     }
 
-    /// Keeps commits from now on, until they are published; those up to this size at least.
-    pub(super) fn begin_publishing(&mut self, max_size: usize) {
+    /// Keeps commits from now on, until they are published: those up to this size at least. The call only
+    /// raises the limit of the log.
+    pub(super) fn log_commits_up_to(&mut self, max_size: usize) {
         self.max_published_size = self.max_published_size.max(Some(max_size));
     }
 
     /// Keeps no more commits for subscribers.
-    pub(super) fn end_publishing(&mut self) {
+    pub(super) fn stop_logging(&mut self) {
         self.max_published_size = None;
         self.unpublished.clear();
     }

@@ -76,7 +76,7 @@ impl<T: Storage> Store<T> {
             Ok((window, FoundRecords::of(rows)))
         })?;
         let last = self.last.get().commit;
-        self.keep_commits_from(last);
+        self.keep_commits_after(last);
         let id = self.watches.new_id();
         let shown = window.shown(offset, limit).to_vec();
         let watch = Watch { id, select, offset, limit, window, shown, max_size };
@@ -110,7 +110,7 @@ impl<T: Storage> Store<T> {
     /// The errors of the select; `storage-full`, if the result is too large.
     pub(in crate::engine) fn next_step(&mut self, watch: &mut Watch) -> Result<Vec<ResultChange>> {
         // Commits the writes of an open group, whose changes are published only then.
-        self.transaction.settle(&mut self.storage)?;
+        self.transaction.commit_group_so_far(&mut self.storage)?;
         self.publish_commits();
         while let Some((seen_before, unread)) = self.watches.progress(watch.id) {
             let next = match unread {

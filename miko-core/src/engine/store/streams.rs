@@ -114,15 +114,16 @@ impl<T: Storage> Store<T> {
         })
     }
 
-    /// Opens a stream of the items that `find` finds. The writes of an open group are committed before, so
-    /// that no stream shows a write that may be lost.
+    /// Opens a stream of the items that `find` finds. The writes of an open group are committed first, since
+    /// they may still be undone. A stream that a call of the open transaction opens shows its uncommitted
+    /// writes, and is closed when the transaction ends.
     pub(super) fn open_stream<C>(
         &mut self,
         is_export: bool,
         find: impl FnOnce(&mut Self) -> Result<C>,
     ) -> Result<(StreamId, C)> {
         self.streams.check_room()?;
-        self.transaction.settle(&mut self.storage)?;
+        self.transaction.commit_group_so_far(&mut self.storage)?;
         self.publish_commits();
         self.transaction.before_select(&mut self.storage)?;
         let cursor = find(self)?;
@@ -132,8 +133,8 @@ impl<T: Storage> Store<T> {
 
     /// The next item of a stream; `None` at its end.
     ///
-    /// The stream does not show writes that were made after it was opened. So it shows no uncommitted write
-    /// of a group: opening a stream commits those made before.
+    /// The stream does not show writes that were made after it was opened. Opening it committed the earlier
+    /// writes of the open group, so the stream shows no write of a group that may still be undone.
     pub(in crate::engine) fn next_of<C: Cursor>(
         &self,
         id: StreamId,

@@ -15,7 +15,8 @@ use crate::storage::Storage;
 use crate::storage::ids::CommitSeq;
 use crate::target::Target;
 
-/// With a memory limit, the ring, each queue and each live query may take this part of it (1/16).
+/// With a memory limit, this part of it (1/16) bounds the size of the ring, of each queue and of each live
+/// query. The ring has the last commits, from which a subscription resumes.
 const LIMIT_DIVISOR: usize = 16;
 
 /// The size, but no more than the [part](LIMIT_DIVISOR) of the memory limit.
@@ -23,7 +24,7 @@ fn within_memory_limit(size: usize) -> usize {
     memory::current_limit().map_or(size, |limit| size.min(limit / LIMIT_DIVISOR))
 }
 
-/// A subscription that begins.
+/// A subscription that has begun, but has no subscriber before [`subscribe`](Store::subscribe).
 pub(in crate::engine) struct Subscription {
     interest: Arc<Interest>,
     /// The most bytes that its feed may hold.
@@ -33,9 +34,10 @@ pub(in crate::engine) struct Subscription {
 /// The items with which a subscription begins.
 pub(in crate::engine) enum InitialItems {
     Nothing,
-    /// The changes since the one that the subscriber has seen last.
+    /// The changes since the last one that the subscriber has seen.
     Missed(MissedChanges),
-    /// The records that are in the set, and the number of the last commit.
+    /// The records that match the target, and the number of the last commit as changes carry it
+    /// ([`Change::seq`]).
     Snapshot {
         seq: i64,
         records: (StreamId, FoundRecords),
@@ -47,13 +49,15 @@ impl<T: Storage> Store<T> {
     pub(super) fn publish_commits(&mut self) {
         if self.transaction.commits.has_unpublished() {
             let commits = self.transaction.commits.take_unpublished();
-            // A waker that is woken here may drop streams of this store. As in a hook, they cannot lock the
-            // store then, and are closed under the next lock.
+            // Delivery runs the wakers of readers on this thread, which holds the lock of the store. A waker
+            // may drop a stream of this store, which needs the same lock. The guard marks this thread as
+            // running a callback: the stream is then closed by the next call that locks the store.
             let _guard = self.hooks.thread().enter();
             self.watches.notify(&commits, &mut self.subscriptions.classes, &self.catalog);
             let is_watched = self.watches.len() > 0;
-            if !self.subscriptions.publish(commits, &self.catalog, is_watched) {
-                self.transaction.commits.end_publishing();
+            let needs_more = self.subscriptions.publish(commits, &self.catalog, is_watched);
+            if !needs_more {
+                self.transaction.commits.stop_logging();
             }
         }
     }
@@ -67,7 +71,9 @@ impl<T: Storage> Store<T> {
     /// [`subscribe`](Self::subscribe) before any other write.
     ///
     /// # Errors
-    /// Every fault of the target; `changes-expired`; `read-only-connection`; `storage-full`.
+    /// Every fault of the target; `invalid_request` for a snapshot with `after`; `changes-expired`, if the
+    /// ring lacks a change after `after`; `read-only-connection`; `storage-full`, if too many subscriptions
+    /// or streams are open.
     pub(in crate::engine) fn begin_subscription(
         &mut self,
         target: &Target,
@@ -77,7 +83,7 @@ impl<T: Storage> Store<T> {
         self.check_subscribable(options)?;
         let interest = Arc::new(Interest { filter: target.filter()?, leaving: options.leaving });
         self.check_room_for_subscription()?;
-        self.transaction.settle(&mut self.storage)?;
+        self.transaction.commit_group_so_far(&mut self.storage)?;
         self.publish_commits();
         let last = self.last.get().commit;
         let initial = match options.after {
@@ -90,17 +96,18 @@ impl<T: Storage> Store<T> {
             },
             None => InitialItems::Nothing,
         };
-        self.keep_commits_from(last);
+        self.keep_commits_after(last);
         let queue_size = within_memory_limit(self.subscriptions.limits.queue).min(max_queue_size);
-        self.transaction.commits.begin_publishing(queue_size);
+        // A commit that is too large for the ring may still fit into the queue.
+        self.transaction.commits.log_commits_up_to(queue_size);
         Ok((Subscription { interest, queue_size }, initial))
     }
 
-    /// Keeps the commits after `last` in the ring.
-    pub(super) fn keep_commits_from(&mut self, last: CommitSeq) {
+    /// Keeps the commits after `last` in the ring. Creates the ring if there is none.
+    pub(super) fn keep_commits_after(&mut self, last: CommitSeq) {
         let ring_size = within_memory_limit(self.subscriptions.limits.ring);
-        self.subscriptions.keep_commits(last, ring_size);
-        self.transaction.commits.begin_publishing(ring_size);
+        self.subscriptions.keep_commits_after(last, ring_size);
+        self.transaction.commits.log_commits_up_to(ring_size);
     }
 
     /// Refuses another subscription or watch if too many are open.
@@ -123,7 +130,7 @@ impl<T: Storage> Store<T> {
         // In mode `r` another process may commit, of which this store would not learn.
         self.check_writable()?;
         if options.snapshot && options.after.is_some() {
-            let message = "a subscription begins with a `snapshot`, or resumes `after` a change";
+            let message = "`snapshot` and `after` exclude each other: leave out one of them";
             return Err(Error::new(ErrorId::INVALID_REQUEST, message));
         }
         Ok(())

@@ -73,8 +73,8 @@ impl Subscriptions {
         }
     }
 
-    /// Delivers commits, and keeps them for those who resume, and for the watches if there are any. Returns
-    /// whether further commits are needed.
+    /// Delivers commits, and keeps them for subscriptions that resume, and for the watches if there are any.
+    /// Returns whether further commits are needed.
     pub(super) fn publish(
         &mut self,
         commits: Vec<LoggedCommit>,
@@ -105,8 +105,8 @@ impl Subscriptions {
         commit.0 + self.seq_offset
     }
 
-    /// Keeps the commits after `last`, for those who resume.
-    pub(super) fn keep_commits(&mut self, last: CommitSeq, max_size: usize) {
+    /// Keeps the commits after `last`, for subscriptions that resume. Creates the ring if there is none.
+    pub(super) fn keep_commits_after(&mut self, last: CommitSeq, max_size: usize) {
         self.ring.get_or_insert_with(|| Ring::empty_after(last, max_size)).unused_since = None;
     }
 

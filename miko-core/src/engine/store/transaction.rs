@@ -400,9 +400,9 @@ impl Transaction {
         matches!(&self.scope, OpenScope::Group(group) if group.thread != thread::current().id())
     }
 
-    /// Commits the writes of the group so far, if one is open. A stream must not show writes that may still
-    /// be undone.
-    pub(super) fn settle(&mut self, storage: &mut impl Storage) -> Result<()> {
+    /// Commits the writes of the group so far, if one is open. A stream must not show writes of a group that
+    /// may still be undone.
+    pub(super) fn commit_group_so_far(&mut self, storage: &mut impl Storage) -> Result<()> {
         match &mut self.scope {
             OpenScope::Group(group) => group.commit(storage, &mut self.commits),
             OpenScope::None | OpenScope::Deferred { .. } | OpenScope::User(_) => Ok(()),
@@ -449,7 +449,7 @@ impl Transaction {
 
     /// Commits the open transaction, if any, and opens a transaction of a caller.
     pub(super) fn open_user(&mut self, user: UserTransaction, storage: &mut impl Storage) -> Result<()> {
-        self.settle(storage)?;
+        self.commit_group_so_far(storage)?;
         self.commit_deferred(storage)?;
         self.scope = OpenScope::User(Box::new(user));
         Ok(())

@@ -199,7 +199,7 @@ impl Run {
             answers.push(match call {
                 GroupCall::Write(call) => self.call(call).unwrap_or_default(),
                 GroupCall::Stream => {
-                    let _ = self.store.transaction.settle(&mut self.store.storage);
+                    let _ = self.store.transaction.commit_group_so_far(&mut self.store.storage);
                     Vec::new()
                 }
                 GroupCall::FailedRead => {
@@ -339,7 +339,7 @@ fn a_call_that_is_lost_in_part_says_how_many_of_its_writes_are_committed() {
                 })
                 .unwrap();
                 if is_settled && write == 0 {
-                    run.store.transaction.settle(&mut run.store.storage).unwrap();
+                    run.store.transaction.commit_group_so_far(&mut run.store.storage).unwrap();
                 }
             }
         }
