@@ -19,7 +19,7 @@
 //! | planning and running a select; the past | [`planner`], [`select`], [`candidate`]; [`past`] |
 //! | classes: validating a record, definitions, the whole schema | [`examine`], [`definitions`], [`schema`] |
 //! | index entries of a record | [`index_entries`] |
-//! | unique values that one record takes over from another within a write | [`taken_values`] |
+//! | unique values that move between records within a write | [`taken_values`] |
 //! | references that must have targets | [`pending`], [`pending_checks`] |
 //! | files; results and exports as of one moment | [`files`]; [`streams`], [`open_streams`], [`snapshot`] |
 //! | records by their pks; those that were read or changed last | [`records`]; [`record_cache`] |

@@ -155,8 +155,8 @@ impl<T: Storage> Store<T> {
         self.derive_values(row, record, &self.catalog, &mut derived, &mut write)?;
         write.change_entries(Vec::new(), derived.entries);
         let mut faults = FaultList::default();
-        let taken_values = self.apply(write)?;
-        if !taken_values.is_empty() {
+        let conflicts = self.apply(write)?;
+        if !conflicts.is_empty() {
             self.report_unique_violations(Some(row), record, &mut faults)?;
         }
         Ok((derived.references, faults))

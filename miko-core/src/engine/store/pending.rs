@@ -16,11 +16,12 @@ pub(super) struct DeferredConstraints {
     pub(super) deleted: Vec<(String, Option<usize>)>,
     /// The pks of records that left a class, each with the index of the batch request that changed it.
     pub(super) reclassed: Vec<(String, Option<usize>)>,
-    /// Whether a record may be written with a unique value that another one still has: whether the other one
-    /// has given it up is checked at the end of the write.
+    /// Whether a record may be written with a unique value that another one still has. It then waits for the
+    /// value. Whether records still wait is checked at the end of the write.
     pub(super) allows_taken_values: bool,
-    /// The unique values that records are to get, and that others still have.
-    pub(super) taken_values: HashMap<UniqueValue, Vec<TakenValue>>,
+    /// The unique values that records wait for, each with these records. The first one gets the value when it
+    /// becomes free.
+    pub(super) taken_values: HashMap<UniqueValue, Vec<WaitingRecord>>,
     /// The first of the rows that were stored before their hooks have run. An import checks its records from
     /// there on.
     pub(super) first_stored_row: Option<RowId>,
@@ -33,9 +34,9 @@ pub(super) struct DeferredConstraints {
 /// A constraint, and a value of it as the index has it.
 pub(super) type UniqueValue = (ConstraintId, String);
 
-/// A record that is to get a unique value.
+/// A record that waits for a unique value, which another record still has.
 #[derive(Debug)]
-pub(super) struct TakenValue {
+pub(super) struct WaitingRecord {
     pub(super) row: RowId,
     /// The index of the batch request that wrote the record.
     pub(super) request: Option<usize>,

@@ -1,7 +1,8 @@
-//! Unique values that one record takes over from another within a write: checked at its end.
+//! Unique values that move from one record to another within a write. They are checked at its end.
 //!
-//! A batch may swap the unique values of two records, and a write with `where` may shift those of many. A
-//! record that is to get a value which another one still has gets its entry when that one gives it up.
+//! A batch may swap the unique values of two records, and a write with `where` may shift those of many. If a
+//! record is to get a value that another record still has, it waits: its index entry is written when the
+//! other record gives the value up. If records still wait at the end, the write fails.
 
 use std::collections::BTreeMap;
 
@@ -10,7 +11,7 @@ use miko_rpc::{Error, ErrorId, Result};
 use crate::diagnostics::FaultList;
 use crate::engine::store::Store;
 use crate::engine::store::index_entries::StackAndBucket;
-use crate::engine::store::pending::{TakenValue, UniqueValue};
+use crate::engine::store::pending::{UniqueValue, WaitingRecord};
 use crate::engine::store::pending_checks::with_request_index;
 use crate::engine::store::stored_json::map;
 use crate::storage::Storage;
@@ -18,8 +19,7 @@ use crate::storage::ids::{ConstraintId, RowId};
 use crate::storage::write_set::{IndexEntry, WriteSet};
 
 impl<T: Storage> Store<T> {
-    /// As [`apply_record`](Self::apply_record), in a write in which one record may take over the unique
-    /// values of another.
+    /// As [`apply_record`](Self::apply_record), in a write in which records may wait for unique values.
     pub(super) fn apply_with_taken_values(
         &mut self,
         mut write: WriteSet,
@@ -33,7 +33,7 @@ impl<T: Storage> Store<T> {
                 IndexEntry::Unique { constraint, value, row } => {
                     let unique = (constraint, value);
                     // A record that was still waiting for the value has no entry to remove.
-                    if !self.give_up_taken(&unique, row) {
+                    if !self.stop_waiting(&unique, row) {
                         kept.push(IndexEntry::Unique { constraint, value: unique.1.clone(), row });
                         freed.push(unique);
                     }
@@ -48,8 +48,8 @@ impl<T: Storage> Store<T> {
                 IndexEntry::Unique { constraint, value, row }
                     if self.is_taken(constraint, &value, row)? =>
                 {
-                    let taken = TakenValue { row, request: self.deferred.request };
-                    self.deferred.taken_values.entry((constraint, value)).or_default().push(taken);
+                    let waiting = WaitingRecord { row, request: self.deferred.request };
+                    self.deferred.taken_values.entry((constraint, value)).or_default().push(waiting);
                 }
                 other => added.push(other),
             }
@@ -64,16 +64,16 @@ impl<T: Storage> Store<T> {
         Ok(self.storage.find_unique(constraint, value)?.is_some_and(|holder| holder != row))
     }
 
-    /// Whether several records are to have this unique value at this moment of the write.
-    pub(super) fn is_contested(&self, constraint: ConstraintId, value: &str) -> bool {
-        let taken = &self.deferred.taken_values;
-        !taken.is_empty() && taken.contains_key(&(constraint, value.to_owned()))
+    /// Whether a record has this unique value while another one waits for it.
+    pub(super) fn is_awaited(&self, constraint: ConstraintId, value: &str) -> bool {
+        let taken_values = &self.deferred.taken_values;
+        !taken_values.is_empty() && taken_values.contains_key(&(constraint, value.to_owned()))
     }
 
-    /// Forgets that the record at `row` is to get a value. Returns whether it was to get it.
-    fn give_up_taken(&mut self, unique: &UniqueValue, row: RowId) -> bool {
+    /// The record at `row` no longer waits for a value. Returns whether it did.
+    fn stop_waiting(&mut self, unique: &UniqueValue, row: RowId) -> bool {
         let Some(waiting) = self.deferred.taken_values.get_mut(unique) else { return false };
-        let Some(index) = waiting.iter().position(|taken| taken.row == row) else { return false };
+        let Some(index) = waiting.iter().position(|record| record.row == row) else { return false };
         waiting.remove(index);
         if waiting.is_empty() {
             self.deferred.taken_values.remove(unique);
@@ -81,25 +81,26 @@ impl<T: Storage> Store<T> {
         true
     }
 
-    /// Gives a value that has become free to the first record that is to get it.
+    /// Gives a value that has become free to the first record that waits for it, if one does.
     fn hand_over(&mut self, unique: UniqueValue) -> Result<()> {
         let Some(row) = self.deferred.taken_values.get(&unique).map(|waiting| waiting[0].row) else {
             return Ok(());
         };
-        self.give_up_taken(&unique, row);
+        self.stop_waiting(&unique, row);
         let (constraint, value) = unique;
         let entry = IndexEntry::Unique { constraint, value, row };
         self.apply(WriteSet { added_entries: vec![entry], ..WriteSet::default() }).map(drop)
     }
 
-    /// Checks that no two records have the same unique value, before anything that needs all entries of the
-    /// unique indexes.
+    /// Checks that no record still waits for a unique value. Called at the end of a write, and before a
+    /// change of a class definition, which needs complete unique indexes.
     ///
     /// # Errors
-    /// `unique-violation`, with the pk of each record that was to get the value of another one.
+    /// `unique-violation`, with the pk of each record that waits.
     pub(super) fn check_taken_values(&mut self) -> Result<()> {
         let mut rows = BTreeMap::new();
-        for TakenValue { row, request } in self.deferred.taken_values.drain().flat_map(|(_, waiting)| waiting)
+        for WaitingRecord { row, request } in
+            self.deferred.taken_values.drain().flat_map(|(_, waiting)| waiting)
         {
             rows.entry(row).or_insert(request);
         }
@@ -121,9 +122,10 @@ impl<T: Storage> Store<T> {
     }
 }
 
-/// The error of an upsert whose key two records have at this moment of a batch.
-pub(super) fn contested_key() -> Error {
-    let message = "two records have the key at this point of the batch: upsert before, or after one of them \
-                   has given it up";
+/// The error of an upsert whose key two records have at this point of a batch: the unique index has one of
+/// them, and the other one waits.
+pub(super) fn key_of_two_records() -> Error {
+    let message = "two records have the key at this point of the batch: move the upsert before the request \
+                   that gives it to the second one, or after the request that takes it from one of them";
     Error::new(ErrorId::CONFLICT, message)
 }

@@ -10,7 +10,7 @@ use crate::diagnostics::Place;
 use crate::engine::store::Store;
 use crate::engine::store::index_entries::{facets, unique_violation, unique_violation_with};
 use crate::engine::store::stored_json::map;
-use crate::engine::store::taken_values::contested_key;
+use crate::engine::store::taken_values::key_of_two_records;
 use crate::json;
 use crate::query::{self, CreateRequest, Edit, StackInput, UpsertRequest};
 use crate::response::Results;
@@ -42,13 +42,14 @@ impl Key {
 }
 
 impl<T: Storage> Store<T> {
-    /// Edits the record that has the key, or patches it if there are no edits. If there is none, creates it
-    /// from the key and the bucket, and then edits it.
+    /// Changes the record that has the key: by the edits, or if there are none, by a patch with the bucket.
+    /// If no record has the key, creates one from the key, the bucket and the edits.
     ///
     /// # Errors
     /// `class-not-found`; `invalid_request` for a key that fits no constraint, or a bucket that contradicts
     /// it; `unique-violation`, if a record of another class has the key, or one that has it in the own bucket
-    /// of a platter; the errors of a create and of an edit.
+    /// of a platter; in a batch `conflict`, if two records have it at this point; the errors of a create, of a
+    /// patch and of an edit.
     pub(super) fn upsert(&mut self, upsert: UpsertRequest) -> Result<Results> {
         let UpsertRequest { class, key, bucket, edits } = upsert;
         let key = self.read_key(&class, key)?;
@@ -69,8 +70,8 @@ impl<T: Storage> Store<T> {
         Ok(Results::Upserted { pk, updated_at, created, values })
     }
 
-    /// Whether an upsert changes a record that is a class definition as well. `false` on an error: the
-    /// request itself then reports it.
+    /// Whether the record that an upsert would change is a class definition, too, by another class of its
+    /// stack. `false` on an error: the request itself then reports it.
     pub(super) fn upserts_definition(&self, upsert: &UpsertRequest) -> bool {
         let key = self.read_key(&upsert.class, upsert.key.clone());
         let found = key.and_then(|key| self.find_by_key(&key));
@@ -103,7 +104,8 @@ impl<T: Storage> Store<T> {
         Err(Place::Key(&Place::Root, "bucket").fault(message).into())
     }
 
-    /// The bucket as a write of this kind normalizes it by the class: without defaults for an update.
+    /// The bucket as a write of this kind normalizes it by the class. Only [`WriteKind::Create`] adds
+    /// defaults. Too many defaults are the only fault, so its place is always in the bucket.
     fn normalized(
         &self,
         class: &Class,
@@ -123,11 +125,11 @@ impl<T: Storage> Store<T> {
     ///
     /// # Errors
     /// `unique-violation`, if a record has the key in the own bucket of a platter, or by another class;
-    /// `conflict`, if two records have it at this moment of a batch.
+    /// `conflict`, if inside of a batch one record has the key while another one waits for it.
     fn find_by_key(&self, key: &Key) -> Result<Option<(RowId, Row)>> {
         let Some(ids) = self.find_constraint_ids(&key.class)? else { return Ok(None) };
-        if self.is_contested(ids[key.constraint], &key.text) {
-            return Err(contested_key());
+        if self.is_awaited(ids[key.constraint], &key.text) {
+            return Err(key_of_two_records());
         }
         let found = self.storage.find_unique(ids[key.constraint], &key.text)?;
         let Some(id) = found else { return Ok(None) };
@@ -140,7 +142,7 @@ impl<T: Storage> Store<T> {
             if stack::any_class(&stack, is_of_class) {
                 return Ok(Some((id, row)));
             }
-            // An ancestor declares the constraint, and the record is of another subclass.
+            // An ancestor declares the constraint. The record is of the ancestor, or of another subclass of it.
             return Err(unique_violation(key.constraint(), &row.pk).into());
         }
         let bucket = map(&state.bucket)?;

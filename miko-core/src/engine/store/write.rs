@@ -168,8 +168,8 @@ impl<T: Storage> Store<T> {
         id: RowId,
         record: StackAndBucket<'_>,
     ) -> Result<()> {
-        let taken_values = self.apply_after_hooks(write)?;
-        if taken_values.is_empty() {
+        let conflicts = self.apply_after_hooks(write)?;
+        if conflicts.is_empty() {
             return Ok(());
         }
         let mut faults = FaultList::default();
