@@ -154,9 +154,9 @@ impl<T: Storage> SharedStore<T> {
         store.expire_transaction();
         if store.needs_turn(id)? {
             refuse_in_thread_of_transaction(&store)?;
-            let (opening, lock_timeout) = (store.opening(id)?, store.transaction_limits().lock_timeout);
+            let (gate, lock_timeout) = (store.opening_gate(id)?, store.transaction_limits().lock_timeout);
             drop(store);
-            let _opening = opening.enter(GateMode::Exclusive, lock_timeout)?;
+            let _opening = gate.enter(GateMode::Exclusive, lock_timeout)?;
             // Meanwhile another call of it may have opened the transaction; it may even have been
             // invalidated.
             if self.lock()?.needs_turn(id)? {

@@ -22,11 +22,14 @@ pub(super) struct TransactionObjects {
 
 #[derive(Debug)]
 pub(super) struct TransactionObject {
-    /// The object inside of whose transactions this one nests its own.
+    /// The parent object: the transactions of this object are nested in those of the parent. `None` at the
+    /// root.
     parent: Option<TransactionId>,
     pub(super) state: ObjectState,
-    /// Where its calls wait while one of them waits for the turn to write.
-    opening: Gate,
+    /// The gate that a call enters before it waits for the turn to write and opens the transaction. Other
+    /// calls wait at this gate, not at `writers`, where they would wait for their own transaction to end.
+    /// Only that of a root object is used.
+    opening_gate: Gate,
 }
 
 #[derive(Debug)]
@@ -48,8 +51,10 @@ impl TransactionObjects {
             return Err(too_many_open("transactions", MAX_OBJECTS));
         }
         self.last.0 += 1;
-        self.objects
-            .insert(self.last, TransactionObject { parent, state: ObjectState::Idle, opening: Gate::new() });
+        self.objects.insert(
+            self.last,
+            TransactionObject { parent, state: ObjectState::Idle, opening_gate: Gate::new() },
+        );
         Ok(self.last)
     }
 
@@ -82,13 +87,14 @@ impl TransactionObjects {
         })
     }
 
-    /// The gate inside of which a call waits for the turn of the object at the root of `id`.
+    /// The gate that a call of `id` enters before it waits for the turn to write: that of the object at its
+    /// root.
     ///
     /// # Errors
     /// The errors of [`get`](Self::get).
-    pub(super) fn opening(&self, id: TransactionId) -> Result<Gate> {
+    pub(super) fn opening_gate(&self, id: TransactionId) -> Result<Gate> {
         let root = self.path_to(id)?[0];
-        Ok(self.get(root)?.opening.clone())
+        Ok(self.get(root)?.opening_gate.clone())
     }
 
     /// The objects from the root down to `id`.

@@ -73,14 +73,14 @@ impl<T: Storage> Store<T> {
         Ok(self.transaction.user().is_none_or(|user| user.levels[0].id != path[0]))
     }
 
-    /// The gate inside of which one call of an object waits for its turn to write. The other calls of the
+    /// The gate that a call of an object enters before it waits for its turn to write. The other calls of the
     /// object wait at this gate. At the gate of all writers they would wait for the end of their own
     /// transaction.
     ///
     /// # Errors
     /// `transaction-invalidated`, if an object around it was dropped.
-    pub(in crate::engine) fn opening(&self, id: TransactionId) -> Result<Gate> {
-        self.transactions.opening(id)
+    pub(in crate::engine) fn opening_gate(&self, id: TransactionId) -> Result<Gate> {
+        self.transactions.opening_gate(id)
     }
 
     /// Opens the transaction of the object at the root of `id`. `turn` is the right to write.

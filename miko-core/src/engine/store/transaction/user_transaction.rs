@@ -36,7 +36,8 @@ pub(crate) struct UserTransaction {
     pre_image_size: usize,
     /// The largest allowed sum of both sizes, in bytes.
     max_size: usize,
-    /// The committed states of the records that the log may change; `None` for a record that is new.
+    /// The committed states of the records that the log may change, by pk; `None` for a record that is not in
+    /// the committed state, such as one that the transaction has created.
     pre_images: HashMap<String, Option<StoredRecord>, RandomState>,
     /// Whether storage has all writes of the log, in its open transaction.
     is_applied: bool,
@@ -45,8 +46,9 @@ pub(crate) struct UserTransaction {
     /// Whether the call that runs, or has run last, is one of the transaction. Each call sets it as it
     /// begins.
     pub(crate) runs_own_call: bool,
-    /// Why the log could not be applied again after a failed write was undone. When that write ends, the
-    /// transaction is rolled back.
+    /// The error that has lost the log: a write failed, its inverse could not be applied or storage had lost
+    /// the transaction, and applying the log again failed, too. When that write ends, the transaction is
+    /// rolled back.
     pub(crate) lost: Option<Error>,
     /// The time of its next write: that at which it was opened, unless a write has advanced it.
     pub(crate) time: Timestamp,
@@ -121,7 +123,9 @@ impl UserTransaction {
         &self.levels[0].state
     }
 
-    /// The committed state of a record that the transaction may have changed; `None` for other records.
+    /// The committed state of a record that the transaction may have changed. The outer `None` for other
+    /// records; the inner one for a record that is not in the committed state, such as one that the
+    /// transaction has created.
     pub(crate) fn pre_image(&self, pk: &str) -> Option<Option<&StoredRecord>> {
         self.pre_images.get(pk).map(Option::as_ref)
     }
@@ -131,7 +135,7 @@ impl UserTransaction {
         self.log.is_empty()
     }
 
-    /// Whether it has changed the ids of classes or constraints.
+    /// Whether it has added or removed classes or constraints, and with them their ids.
     pub(crate) fn changes_ids(&self) -> bool {
         self.log.iter().filter_map(|set| set.others.as_ref()).any(|others| others.change_ids())
     }
@@ -145,9 +149,8 @@ impl UserTransaction {
         self.log
     }
 
-    /// Begins the transaction of storage, unless it is open with all writes of the log. It is so before all
-    /// writes but the first, since each call applies the log when it begins. If nothing was written yet, an
-    /// error of storage may have ended it.
+    /// Begins the transaction of storage, unless it is open and has all writes of the log. If the log has
+    /// writes, it is open: each call applies the log as it begins. If the log is empty, it may not be open.
     pub(crate) fn begin_in(&mut self, storage: &mut impl Storage) -> Result<()> {
         if !(self.is_applied && storage.in_transaction()) {
             storage.begin()?;
@@ -219,12 +222,12 @@ impl UserTransaction {
     /// Ends a nested level and those inside of it, whose writes become those of the level around it. Returns
     /// their objects, the outermost first.
     pub(crate) fn merge_level(&mut self, level: usize) -> Vec<TransactionId> {
-        self.levels.drain(level..).map(|level| level.id).collect()
+        self.remove_levels(level)
     }
 
     /// Ends a level and those inside of it, and takes their writes out of the log. Returns their objects, the
-    /// outermost first, and the state of the store when the level began. After the first level, the
-    /// transaction is to be dropped.
+    /// outermost first, and the state of the store when the level began. If `level` is 0, the caller must
+    /// then drop the transaction.
     pub(crate) fn drop_level(
         &mut self,
         level: usize,
@@ -239,7 +242,12 @@ impl UserTransaction {
             storage.roll_back();
         }
         self.hidden = None;
-        (self.merge_level(level), state)
+        (self.remove_levels(level), state)
+    }
+
+    /// Removes a level and those inside of it. Returns their objects, the outermost first.
+    fn remove_levels(&mut self, from: usize) -> Vec<TransactionId> {
+        self.levels.drain(from..).map(|level| level.id).collect()
     }
 }
 
