@@ -1,8 +1,9 @@
-//! Checks a bucket of a class by its text, without reading it as a value.
+//! Checks a bucket of a class by its text, without parsing all of it.
 //!
-//! A bucket is accepted only if it has no fault, and if the check of values would store the same text. Any
-//! other bucket, also one that this check cannot judge, is read as a value and checked again. So only the
-//! check of values has to describe faults.
+//! A bucket is accepted only if validation ([`check`](mod@super::check)) finds no fault in it, and if its
+//! text is what normalization ([`normalize`](mod@super::normalize)) would store, apart from defaults and from
+//! the order of the fields, which are written into the text. Any other bucket, also one that cannot be judged
+//! by its text, is parsed, normalized and validated. So only validation has to describe faults.
 
 use std::borrow::Cow;
 
@@ -24,12 +25,12 @@ use crate::json::{CheckedObject, CheckedValue, IndexKey, TextChecker};
 pub(crate) struct AcceptedText<'t> {
     /// The text as it is to be stored.
     pub(crate) text: Cow<'t, str>,
-    /// For each constraint that has a value in the bucket: its index in the class, and its key.
+    /// For each constraint that has a value in the bucket: its position in `Class::constraints`, and its key.
     pub(crate) keys: Vec<(usize, String)>,
 }
 
 impl Class {
-    /// Checks the text of a new or imported bucket. `None` if it is to be read as a value.
+    /// Checks the text of a new or imported bucket. `None` if it is to be parsed.
     pub(crate) fn accept_text<'t>(
         &self,
         catalog: &Catalog,
@@ -41,34 +42,34 @@ impl Class {
             return None;
         }
         let object = checker.check(text)?;
-        let positions = self.field_positions(&object);
-        let Some(normalized) = self.normalized_text(&object, &positions, kind) else {
-            let keys = self.accept(catalog, &object, &positions, kind)?;
+        let members = self.members_of_fields(&object);
+        let Some(normalized) = self.normalized_text(&object, &members, kind) else {
+            let keys = self.accept(catalog, &object, &members, kind)?;
             return Some(AcceptedText { text: Cow::Borrowed(text), keys });
         };
         let object = checker.check(&normalized)?;
-        let keys = self.accept(catalog, &object, &self.field_positions(&object), kind)?;
+        let keys = self.accept(catalog, &object, &self.members_of_fields(&object), kind)?;
         Some(AcceptedText { text: Cow::Owned(normalized), keys })
     }
 
-    /// Where the fields are in an object.
-    fn field_positions(&self, object: &CheckedObject<'_>) -> Vec<Option<usize>> {
+    /// For each field of the class, the index of its member in the object; `None` if the object lacks it.
+    fn members_of_fields(&self, object: &CheckedObject<'_>) -> Vec<Option<usize>> {
         let mut expected = 0;
-        let position = |(name, _): &(String, Field)| {
-            let index =
+        let member_of = |(name, _): &(String, Field)| {
+            let member =
                 if object.key(expected) == Some(name) { Some(expected) } else { object.position(name) };
-            expected = index.map_or(expected, |index| index + 1);
-            index
+            expected = member.map_or(expected, |member| member + 1);
+            member
         };
-        self.fields.iter().map(position).collect()
+        self.fields.iter().map(member_of).collect()
     }
 
     /// The text with the defaults of a new record, and with the fields in the order of the class. `None` if
-    /// it has them already.
+    /// it has them already, and for an import, which is not normalized.
     fn normalized_text(
         &self,
         object: &CheckedObject<'_>,
-        positions: &[Option<usize>],
+        members: &[Option<usize>],
         kind: WriteKind,
     ) -> Option<String> {
         if kind == WriteKind::Import {
@@ -78,46 +79,44 @@ impl Class {
             WriteKind::Create => self.text_rules.defaults.as_slice(),
             _ => &[],
         };
-        let lacks_default = defaults.iter().any(|(field, _)| positions[*field].is_none());
-        let in_order = positions.iter().flatten().enumerate().all(|(expected, index)| expected == *index);
+        let lacks_default = defaults.iter().any(|(field, _)| members[*field].is_none());
+        let in_order = members.iter().flatten().enumerate().all(|(expected, member)| expected == *member);
         if in_order && !lacks_default {
             return None;
         }
         let default_of = |field| {
-            let default = defaults.iter().find(|(index, _)| *index == field);
-            default.map(|(_, member)| member.as_str())
+            let default = defaults.iter().find(|(of, _)| *of == field);
+            default.map(|(_, text)| text.as_str())
         };
-        let fields = positions.iter().enumerate();
-        let declared = fields.filter_map(|(field, index)| {
-            index.map_or_else(|| default_of(field), |index| Some(object.member(index)))
+        let declared = members.iter().enumerate().filter_map(|(field, member)| {
+            member.map_or_else(|| default_of(field), |member| Some(object.member(member)))
         });
-        let others = (0..object.len()).filter(|index| !positions.contains(&Some(*index)));
-        let members: Vec<&str> = declared.chain(others.map(|index| object.member(index))).collect();
-        Some(format!("{{{}}}", members.join(",")))
+        let others = (0..object.len()).filter(|member| !members.contains(&Some(*member)));
+        let texts: Vec<&str> = declared.chain(others.map(|member| object.member(member))).collect();
+        Some(format!("{{{}}}", texts.join(",")))
     }
 
-    /// Checks a normalized bucket. Returns the keys of its constraints; `None` if it is to be read as a
-    /// value.
+    /// Checks a normalized bucket. Returns the keys of its constraints; `None` if it is to be parsed.
     fn accept(
         &self,
         catalog: &Catalog,
         object: &CheckedObject<'_>,
-        positions: &[Option<usize>],
+        members: &[Option<usize>],
         kind: WriteKind,
     ) -> Option<Vec<(usize, String)>> {
-        for ((_, field), index) in self.fields.iter().zip(positions) {
-            let is_accepted = match index {
+        for ((_, field), member) in self.fields.iter().zip(members) {
+            let is_accepted = match member {
                 None => !field.required,
-                Some(index) => self.accepts(catalog, field, object, *index, kind)?,
+                Some(member) => self.accepts(catalog, field, object, *member, kind)?,
             };
             if !is_accepted {
                 return None;
             }
         }
         let mut keys = Vec::with_capacity(self.constraints.len());
-        for (index, constraint) in self.constraints.iter().enumerate() {
+        for (position, constraint) in self.constraints.iter().enumerate() {
             match key_in_text(constraint, object)? {
-                Some(key) => keys.push((index, key)),
+                Some(key) => keys.push((position, key)),
                 // Validation reports that the value is missing.
                 None if constraint.kind == ConstraintKind::Join => return None,
                 None => {}
@@ -126,19 +125,19 @@ impl Class {
         Some(keys)
     }
 
-    /// Whether the value at an index has no fault and needs no normalization. `None` if that can only be
-    /// judged of a value.
+    /// Whether the value of a member has no fault and needs no normalization. `None` if the bucket has to be
+    /// parsed to judge that.
     fn accepts(
         &self,
         catalog: &Catalog,
         field: &Field,
         object: &CheckedObject<'_>,
-        index: usize,
+        member: usize,
         kind: WriteKind,
     ) -> Option<bool> {
         let mut faults = FaultList::default();
         let class = &self.definition.name;
-        match object.value(index)? {
+        match object.value(member)? {
             CheckedValue::Null => return Some(!field.required),
             CheckedValue::Text(text) => {
                 if field.collapses_whitespace() && kind != WriteKind::Import && !is_collapsed(text) {
@@ -159,6 +158,7 @@ impl Class {
                 }
             }
             CheckedValue::Other(value) => {
+                // A string with escapes: whether it is collapsed is judged by the parsed bucket.
                 if field.collapses_whitespace() && kind != WriteKind::Import && value.is_string() {
                     return Some(false);
                 }
@@ -174,9 +174,9 @@ impl Class {
     }
 }
 
-/// The key of a bucket under a constraint, equal to that of [`Class::key`] for the parsed bucket, since only a
-/// class without references is checked as text. The outer `None` if the bucket is to be read as a value; the
-/// inner one if a value of the key is null or absent.
+/// The key of a bucket under a constraint. It equals that of [`Class::key`] for the parsed bucket: the two
+/// differ for references only, and a class with references is not checked as text. The outer `None` if the
+/// bucket is to be parsed; the inner one if a value of the key is null or absent.
 fn key_in_text(constraint: &Constraint, object: &CheckedObject<'_>) -> Option<Option<String>> {
     let mut key = IndexKey::new();
     for path in &constraint.fields {

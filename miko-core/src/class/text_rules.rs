@@ -11,7 +11,8 @@ pub(super) struct TextRules {
     /// Whether buckets of the class can be checked as text. They cannot, if the class has references, or
     /// defaults inside of arrays and objects.
     pub(super) is_checkable: bool,
-    /// The fields with a default, by position, and the member that it makes.
+    /// The fields with a default, by their positions in the class, each with the text of the member that the
+    /// default makes.
     pub(super) defaults: Vec<(usize, String)>,
 }
 

@@ -2,7 +2,7 @@
 //!
 //! Only text that the [writer](super::writer) could have written passes: compact, with the shortest escapes
 //! and numbers, and without duplicate keys. Parsed and written again it is the same text. So a bucket that
-//! passes may be stored as it came, and any other one is to be read as a value.
+//! passes may be stored as it came, and any other one is to be parsed.
 
 use std::ops::Range;
 
@@ -10,7 +10,7 @@ use serde_json::{Number, Value};
 
 use super::{MAX_DEPTH, from_text};
 
-/// Above this number of keys, an object is read as a value, which finds duplicates by hashing.
+/// An object with more keys is to be parsed, which finds duplicates by hashing.
 const MAX_KEYS: usize = 32;
 
 /// Any number with as many digits is an integer of 64 bits.
@@ -68,7 +68,7 @@ pub(crate) enum CheckedValue<'t> {
 
 impl TextChecker {
     /// Checks a text. `None` if it is no object, or one whose text may be different when it is written again:
-    /// it is to be read as a value.
+    /// it is to be parsed.
     pub(crate) fn check<'t>(&'t mut self, text: &'t str) -> Option<CheckedObject<'t>> {
         self.check_start(text).filter(|(_, length)| *length == text.len()).map(|(object, _)| object)
     }

@@ -31,8 +31,7 @@ pub(super) struct TextImport {
     checker: TextChecker,
 }
 
-/// The most stacks that are remembered: more than most worldlets have. Records with further ones are imported
-/// as values.
+/// The most stacks that are remembered: more than most worldlets have. Records with further ones are parsed.
 const MAX_STACKS: usize = 1000;
 
 impl TextImport {
@@ -64,7 +63,7 @@ fn sole_class(text: &str) -> Option<String> {
 
 impl<T: Storage> Store<T> {
     /// Inserts a new record as a part of the running write, with its membership. Returns whether it was
-    /// inserted: if not, it is to be imported as a value. `now` is the time of a record that states none.
+    /// inserted: if not, it is to be parsed and imported. `now` is the time of a record that states none.
     pub(super) fn insert_imported(
         &mut self,
         record: &TextRecord<'_>,

@@ -1,8 +1,8 @@
 //! Creates records from buckets that are JSON text, as they were sent.
 //!
-//! Text that is known to need no change and to have no fault is stored as it is: it is read once, and no
-//! value is made of it ([decision 0034](../../../../docs/decisions/0034-buckets-as-text.md)). Any other text
-//! is read as a value, and takes the path of every `create`.
+//! Text that is known to need no change and to have no fault is stored as it is, without being parsed
+//! ([decision 0034](../../../../docs/decisions/0034-buckets-as-text.md)). Any other text is parsed into a
+//! `serde_json::Value`, and takes the path of every `create`.
 
 use std::sync::Arc;
 
@@ -27,31 +27,32 @@ use crate::uns;
 
 /// The facts that the new records of a call share.
 pub(in crate::engine) struct NewRecords<'c> {
-    /// The class as it was given.
+    /// The class as the caller gave it, for error messages.
     class: &'c str,
-    /// The class without its protocol, if it is a UNS.
+    /// The class without its protocol, as it is stored; `None` if it is no valid UNS.
     valid_class: Option<&'c str>,
-    /// `None`, if all buckets are to be read as values.
-    text_path: Option<TextPath>,
+    /// `None` if all buckets are to be parsed.
+    text_creator: Option<TextCreator>,
 }
 
-/// How buckets of a class are stored as text.
-struct TextPath {
+/// Creates records of a class from the text of their buckets.
+struct TextCreator {
     class: String,
-    /// `None`, if the class is not defined.
+    /// `None` if the class is not defined.
     definition: Option<Arc<Class>>,
     stack: String,
     checker: TextChecker,
 }
 
-/// A bucket that is ready to be stored, and the keys of its constraints, by their positions.
+/// A bucket that is ready to be stored.
 struct AcceptedBucket {
     text: String,
+    /// The keys of its constraints, by their positions in `Class::constraints`.
     keys: Vec<(usize, String)>,
 }
 
-impl TextPath {
-    /// Checks a bucket. `None` if it is to be read as a value.
+impl TextCreator {
+    /// Checks a bucket. `None` if it is to be parsed.
     fn accept<T: Storage>(&mut self, store: &Store<T>, bucket: &str) -> Option<AcceptedBucket> {
         match &self.definition {
             Some(class) => {
@@ -71,11 +72,15 @@ impl<T: Storage> Store<T> {
     /// Prepares to create records of a class.
     fn new_records<'c>(&self, class: &'c str) -> NewRecords<'c> {
         let valid_class = uns::parse(class).ok();
-        NewRecords { class, valid_class, text_path: valid_class.and_then(|class| self.text_path(class)) }
+        NewRecords {
+            class,
+            valid_class,
+            text_creator: valid_class.and_then(|class| self.text_creator(class)),
+        }
     }
 
-    /// `None`, if buckets of the class are to be read as values.
-    fn text_path(&self, class: &str) -> Option<TextPath> {
+    /// `None` if buckets of the class are to be parsed.
+    fn text_creator(&self, class: &str) -> Option<TextCreator> {
         let definition = self.catalog.class(class).cloned();
         let is_known = definition.is_some() || !self.strict || uns::is_built_in(class);
         if class == uns::CLASS || !is_known || !self.hooks.is_empty() {
@@ -85,20 +90,20 @@ impl<T: Storage> Store<T> {
             Some(definition) => definition.stack_text.clone(),
             None => text(&Stack::of_class(class.to_owned()).into_map(None)),
         };
-        Some(TextPath { class: class.to_owned(), definition, stack, checker: TextChecker::default() })
+        Some(TextCreator { class: class.to_owned(), definition, stack, checker: TextChecker::default() })
     }
 
-    /// Creates a record. Returns its pk, or `None` if the bucket is to be read as a value.
+    /// Creates a record. Returns its pk, or `None` if the bucket is to be parsed.
     pub(in crate::engine) fn create_from_text(
         &mut self,
         class: &str,
         bucket: &Bucket,
     ) -> Result<Option<String>> {
         let mut new = self.new_records(class);
-        let Some(path) = &mut new.text_path else { return Ok(None) };
-        let Some(accepted) = path.accept(self, bucket.as_str()) else { return Ok(None) };
+        let Some(creator) = &mut new.text_creator else { return Ok(None) };
+        let Some(accepted) = creator.accept(self, bucket.as_str()) else { return Ok(None) };
         let sharing = self.sharing_of_one(accepted.text.len());
-        self.write(sharing, |store| store.store_accepted(path, accepted)).map(Some)
+        self.write(sharing, |store| store.store_accepted(creator, accepted)).map(Some)
     }
 
     /// Creates records, all or none. Returns their pks.
@@ -109,7 +114,8 @@ impl<T: Storage> Store<T> {
     ) -> Result<Vec<String>> {
         let mut new = self.new_records(class);
         let are_definitions = new.valid_class == Some(uns::CLASS) && !buckets.is_empty();
-        // Many records may reach a memory limit; see `commit_sharing_of`.
+        // Near the memory limit, which many records may reach, SQLite may roll back the transaction. It must
+        // then contain no answered writes.
         let is_deferrable = !are_definitions && memory::current_limit().is_none();
         let sharing = match is_deferrable {
             true => CommitSharing::Deferrable,
@@ -126,10 +132,10 @@ impl<T: Storage> Store<T> {
     }
 
     fn create_one_of_many(&mut self, new: &mut NewRecords<'_>, bucket: Bucket) -> Result<String> {
-        if let Some(path) = &mut new.text_path
-            && let Some(accepted) = path.accept(self, bucket.as_str())
+        if let Some(creator) = &mut new.text_creator
+            && let Some(accepted) = creator.accept(self, bucket.as_str())
         {
-            return self.store_accepted(path, accepted);
+            return self.store_accepted(creator, accepted);
         }
         let request = CreateRequest::of_class(new.class, new.valid_class, bucket.to_value()?)?;
         Response::from(self.create(request)?).into_pk()
@@ -139,27 +145,30 @@ impl<T: Storage> Store<T> {
     ///
     /// # Errors
     /// `unique-violation`.
-    fn store_accepted(&mut self, path: &TextPath, accepted: AcceptedBucket) -> Result<String> {
+    fn store_accepted(&mut self, creator: &TextCreator, accepted: AcceptedBucket) -> Result<String> {
         let AcceptedBucket { text, keys } = accepted;
-        // A conflict is described by the values of the bucket.
-        let bucket = path.has_unique_values().then(|| text.clone());
-        let state = State { bucket: text, stack: path.stack.clone(), extras: None };
+        // `conflict_of` needs the bucket to describe a `unique-violation`; `text` is moved into the row.
+        let bucket = creator.has_unique_values().then(|| text.clone());
+        let state = State { bucket: text, stack: creator.stack.clone(), extras: None };
         let mut write = self.transaction.empty_set();
         let (id, pk, _) = self.stage_insert(None, state, &mut write)?;
         // Reuses the allocation.
         let mut entries = std::mem::take(&mut write.added_entries);
-        entries.push(IndexEntry::Member { class: self.class_id(&path.class, &mut write)?, row: id });
-        if let Some(class) = &path.definition {
+        entries.push(IndexEntry::Member { class: self.class_id(&creator.class, &mut write)?, row: id });
+        if let Some(class) = &creator.definition {
             self.derive_from_keys(id, class, keys, &mut entries, &mut write)?;
         }
         write.change_entries(Vec::new(), entries);
-        if self.apply_after_hooks(write)?.is_empty() {
+        // There are no hooks: a database with hooks has no `TextCreator`.
+        let conflicts = self.apply_after_hooks(write)?;
+        if conflicts.is_empty() {
             return Ok(pk);
         }
-        Err(self.conflict_of(path, id, bucket.as_deref().unwrap_or("{}"))?)
+        Err(self.conflict_of(creator, id, bucket.as_deref().unwrap_or("{}"))?)
     }
 
-    /// Adds the unique and indexed values of a record, whose platter has no bucket of its own.
+    /// Adds the unique and indexed values of a record. Its platter must have no bucket of its own: then each
+    /// constraint needs one entry only.
     pub(super) fn derive_from_keys(
         &self,
         row: RowId,
@@ -177,8 +186,8 @@ impl<T: Storage> Store<T> {
     }
 
     /// The error of a new record whose unique values other records have.
-    fn conflict_of(&self, path: &TextPath, row: RowId, bucket: &str) -> Result<Error> {
-        let (stack, bucket) = (map(&path.stack)?, map(bucket)?);
+    fn conflict_of(&self, creator: &TextCreator, row: RowId, bucket: &str) -> Result<Error> {
+        let (stack, bucket) = (map(&creator.stack)?, map(bucket)?);
         let mut faults = FaultList::default();
         self.report_unique_violations(Some(row), (&stack, &bucket), &mut faults)?;
         let error = match faults.check() {
@@ -190,7 +199,7 @@ impl<T: Storage> Store<T> {
     }
 }
 
-impl TextPath {
+impl TextCreator {
     fn has_unique_values(&self) -> bool {
         let is_unique = |kind: ConstraintKind| kind != ConstraintKind::Index;
         self.definition
