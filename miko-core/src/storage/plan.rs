@@ -71,7 +71,7 @@ impl<'q> Plan<'q> {
 }
 
 impl IndexLookup {
-    /// Whether the records of one key are looked up, each of which has one entry.
+    /// Whether it looks up one key of an index that is not unique. Each of its records then has one entry.
     pub(crate) fn is_of_one_key(&self) -> bool {
         !self.is_unique && self.keys.len() == 1
     }

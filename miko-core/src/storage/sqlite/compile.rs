@@ -35,13 +35,14 @@ pub(super) fn select(plan: &Plan<'_>) -> SqlBuilder {
 pub(super) fn select_row_ids(plan: &Plan<'_>) -> SqlBuilder {
     let mut statement = SqlBuilder::new();
     match &plan.access_path {
-        // Only active records have entries, so `record` need not be read.
+        // Only active records have entries (rows of `membership` and `indexed_value`), so `record` need not
+        // be read.
         AccessPath::Members(Classes { ids, .. })
             if ids.len() == 1 && plan.filter.is_empty() && plan.select.sorts.is_empty() =>
         {
             statement.push("SELECT seq FROM membership WHERE class_id = ").push_bind(ids[0].0);
         }
-        // A unique index is not meant: its entries are in another table.
+        // `is_of_one_key` excludes unique indexes, whose entries are in `unique_value` as well.
         AccessPath::Index(lookup)
             if lookup.is_of_one_key() && plan.filter.is_empty() && plan.select.sorts.is_empty() =>
         {
@@ -125,8 +126,9 @@ fn push_access_path(statement: &mut SqlBuilder, access_path: &AccessPath<'_>) {
     }
 }
 
-/// Appends the lookup of values in an index, which is a constraint, as tables and `WHERE` clause. For one
-/// value of an index that is not unique, the key of `indexed_value` yields the records in order of creation.
+/// Appends the lookup of values in an index as tables and `WHERE` clause. The index is that of a constraint,
+/// of the kind unique or index. For one value of an index that is not unique, the key of `indexed_value`
+/// yields the records in order of creation.
 fn push_index_scan(statement: &mut SqlBuilder, lookup: &IndexLookup) {
     if lookup.is_of_one_key() {
         statement.push("indexed_value CROSS JOIN record USING (seq) WHERE bucket IS NOT NULL AND ");
@@ -137,7 +139,7 @@ fn push_index_scan(statement: &mut SqlBuilder, lookup: &IndexLookup) {
     if lookup.is_unique {
         push_entries(statement.push("unique_value WHERE "), lookup);
         // For a platter with its own bucket, `unique_value` has the value of that bucket, but selects compare
-        // the shared bucket. Its value is in `indexed_value`.
+        // the shared bucket. A second entry, in `indexed_value`, has the value of the shared bucket.
         statement.push(" UNION ALL SELECT seq FROM ");
     }
     push_entries(statement.push("indexed_value WHERE "), lookup);

@@ -8,9 +8,10 @@ use crate::query::{PathTest, PathValue, SelectRequest, SortBy, SortKey, compare_
 use crate::storage::ids::RowId;
 use crate::storage::plan::{Plan, Predicate};
 
-/// The rows that a plan finds, in its order and within its limit. The table must have columns of all its
-/// paths. `candidates` are the positions of the records of its index, if it has one. `None` if the plan finds
-/// more than `max_found` rows.
+/// The rows that a plan finds, in its order, after its offset and up to its limit. The table must have
+/// columns of all its paths. `candidates` are the positions of the records that the plan looks up in an
+/// index; `None` if it uses no index. Returns `None` if SQL has to answer, since the plan finds more than
+/// `max_found` rows.
 pub(crate) fn scan(
     table: &Table,
     plan: &Plan<'_>,
@@ -61,8 +62,8 @@ enum Test<'t> {
 }
 
 impl<'t> Test<'t> {
-    /// Binds a predicate. `None` if it is not about paths, or a column is missing. `candidates` is the number
-    /// of records that it may be evaluated for.
+    /// Binds a predicate. `None` if it is not about paths, or a column is missing. `candidates` is an
+    /// estimate of the number of records for which it is evaluated.
     fn of(predicate: &Predicate<'t>, table: &'t Table, candidates: usize) -> Option<Self> {
         let all = |parts: &[Predicate<'t>]| {
             parts.iter().map(|part| Self::of(part, table, candidates)).collect::<Option<Vec<_>>>()
@@ -123,13 +124,14 @@ const CHUNK: usize = 64;
 /// creation.
 fn filter_all(table: &Table, plan: &Plan<'_>) -> Option<Vec<u32>> {
     let len = table.rows().len();
-    // A select that ends at its limit examines few records.
     let max = max_matches(plan.select);
+    // A scan that ends at its limit examines few records. How many is not known: the limit is the estimate.
     let mut tests = tests(table, plan, if max == usize::MAX { len } else { max })?;
     let most_selective = (0..tests.len())
         .filter_map(|index| Some((index, tests[index].selectivity()?)))
         .min_by(|(_, a), (_, b)| a.total_cmp(b));
     let first = most_selective.map(|(index, _)| tests.swap_remove(index));
+    // Positions of records that were deleted or have left the class are still in the table.
     let is_match =
         |position: &u32| tests.iter().all(|test| test.holds(*position)) && table.is_present(*position);
     // The most selective test comes first, in a loop of its own over the codes.
@@ -164,6 +166,7 @@ fn positions_of(codes: &[u32], code: u32) -> impl Iterator<Item = u32> {
 /// The `candidates` for which the predicates hold, up to the limit, if the order is that of creation.
 fn filter_some(table: &Table, plan: &Plan<'_>, candidates: &[u32]) -> Option<Vec<u32>> {
     let tests = tests(table, plan, candidates.len())?;
+    // Positions of records that were deleted or have left the class are still in the table.
     let is_match =
         |position: &u32| tests.iter().all(|test| test.holds(*position)) && table.is_present(*position);
     Some(candidates.iter().copied().filter(is_match).take(max_matches(plan.select)).collect())
@@ -214,7 +217,7 @@ impl<'t> SortKeys<'t> {
     }
 }
 
-/// Sorts the positions of matches. Keeps only those up to the limit of the select.
+/// Sorts the positions of matches. Keeps the first `offset + limit` of them; the caller skips the offset.
 fn sorted(table: &Table, select: &SelectRequest, matches: &[u32]) -> Option<Vec<u32>> {
     let keys = select
         .sorts
