@@ -125,7 +125,8 @@ fn open_files() -> MutexGuard<'static, HashMap<Inode, Holders>> {
 /// `backend-in-use`, if the file is open already, in this process or another one, unless both sides only
 /// read. `invalid-backend`, if it is not a Mikobase, cannot be opened, or was written by a newer version; in
 /// mode `r` also if it is missing, empty, or was written by an older version. The file is then unchanged.
-/// Also `invalid-backend`, if `temporal` is set and the file is not temporal; it may have been migrated then.
+/// Also `invalid-backend`, if `temporal` is set and the file is not temporal, or if the file system fails; it
+/// may have been created or migrated then, and is opened as it is the next time.
 pub(super) fn open(path: &Path, mode: Mode, temporal: bool) -> Result<(Connection, FileLease)> {
     let flags = match mode {
         Mode::ReadWrite => OpenFlags::SQLITE_OPEN_READ_WRITE,
