@@ -1,7 +1,7 @@
 //! Atomic replacement of files: after a crash the file has the old content or the new one.
 
-use std::fs::{self, File, Permissions};
-use std::io::{self, BufWriter, Write};
+use std::fs::{self, File, Metadata, Permissions};
+use std::io::{self, BufWriter, ErrorKind, Write};
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 
@@ -13,10 +13,16 @@ use tracing::info;
 /// pipe or a device at `path` is written to directly.
 ///
 /// # Errors
-/// The errors of `write`; `storage-full` or `not-writable` with the path, if the file system fails.
+/// The errors of `write`; `storage-full` or `not-writable` with the path, if the file system fails. The file
+/// is then unchanged. `internal`, if the file was replaced, but the folder cannot be flushed to the disk: a
+/// crash of the machine may bring the old file back.
 pub fn write(path: &Path, write: impl FnOnce(&mut BufWriter<&File>) -> Result<()>) -> Result<()> {
     let is_special = fs::metadata(path).is_ok_and(|metadata| !metadata.is_file());
-    if is_special { write_through(path, write) } else { replace(&resolve_links(path), write).map(drop) }
+    if is_special {
+        return write_through(path, write);
+    }
+    let path = resolve_links(path);
+    replace(&path, write)?.sync().map_err(|fault| not_durable(&path, fault))
 }
 
 /// As [`write()`], and adds a final newline, as in a text file.
@@ -45,16 +51,53 @@ fn resolve_links(path: &Path) -> PathBuf {
     fs::canonicalize(path).unwrap_or_else(|_| path.to_owned())
 }
 
-/// As [`write()`], for a path without symbolic links; returns the new file. It gets the permissions of the
-/// replaced one.
-pub(crate) fn replace(path: &Path, write: impl FnOnce(&mut BufWriter<&File>) -> Result<()>) -> Result<File> {
+/// A file that has replaced another one. The old file may come back in a crash of the machine before
+/// [`sync`](Self::sync).
+pub(crate) struct Replaced {
+    /// The new file.
+    pub(crate) file: File,
+    /// The metadata of the new file before the rename, which changes its `ctime`.
+    pub(crate) metadata: Metadata,
+    folder: File,
+}
+
+impl Replaced {
+    /// Flushes the rename to the disk. A file system that cannot do this for folders says so by `EINVAL` or
+    /// `ENOTSUP`, and has no other way to make a rename durable: that is no error.
+    pub(crate) fn sync(&self) -> io::Result<()> {
+        match sync_folder(&self.folder) {
+            Err(fault) if matches!(fault.kind(), ErrorKind::InvalidInput | ErrorKind::Unsupported) => Ok(()),
+            synced => synced,
+        }
+    }
+}
+
+fn sync_folder(folder: &File) -> io::Result<()> {
+    #[cfg(test)]
+    if let Some(fault) = tests::next_fault() {
+        return Err(fault);
+    }
+    folder.sync_all()
+}
+
+/// As [`write()`], for a path without symbolic links. The new file gets the permissions of the replaced one.
+///
+/// # Errors
+/// The errors of `write`; `storage-full` or `not-writable` with the path, if the file system fails. The file
+/// is then unchanged.
+pub(crate) fn replace(
+    path: &Path,
+    write: impl FnOnce(&mut BufWriter<&File>) -> Result<()>,
+) -> Result<Replaced> {
     let write_error = |fault: io::Error| write_error(path, fault);
-    let folder = folder_of(path);
+    let folder_path = folder_of(path);
+    // Opened before the rename, since an error must leave the file unchanged.
+    let folder = File::open(folder_path).map_err(write_error)?;
     let unfinished = Builder::new()
         .prefix(&unfinished_prefix(path))
         // The permissions of a new file, restricted by the umask of the process.
         .permissions(Permissions::from_mode(0o666))
-        .tempfile_in(folder)
+        .tempfile_in(folder_path)
         .map_err(write_error)?;
     if let Ok(replaced) = fs::metadata(path) {
         unfinished.as_file().set_permissions(replaced.permissions()).map_err(write_error)?;
@@ -64,10 +107,9 @@ pub(crate) fn replace(path: &Path, write: impl FnOnce(&mut BufWriter<&File>) -> 
     writer.flush().map_err(write_error)?;
     drop(writer);
     unfinished.as_file().sync_all().map_err(write_error)?;
+    let metadata = unfinished.as_file().metadata().map_err(write_error)?;
     let file = unfinished.persist(path).map_err(|fault| write_error(fault.error))?;
-    // The rename is durable once the folder is synced.
-    File::open(folder).and_then(|folder| folder.sync_all()).map_err(write_error)?;
-    Ok(file)
+    Ok(Replaced { file, metadata, folder })
 }
 
 /// Removes temporary files that killed writers of `path` have left. No writer may be active.
@@ -91,7 +133,67 @@ fn unfinished_prefix(path: &Path) -> String {
     format!(".{}.unfinished-", path.file_name().unwrap_or_default().to_string_lossy())
 }
 
-fn write_error(path: &Path, fault: io::Error) -> Error {
+/// The error of a file that cannot be written, and is unchanged.
+pub(crate) fn write_error(path: &Path, fault: io::Error) -> Error {
     Error::caused_by(ErrorId::of_failed_write(&fault), "the file cannot be written", fault)
         .with("path", path.display().to_string())
+}
+
+/// The error of a file that was replaced, but whose folder cannot be synced.
+pub(crate) fn not_durable(path: &Path, fault: io::Error) -> Error {
+    let message = "the file was replaced, but a crash of the machine may bring the old one back: its folder \
+                   cannot be flushed to the disk";
+    Error::caused_by(ErrorId::INTERNAL, message, fault).with("path", path.display().to_string())
+}
+
+#[cfg(test)]
+pub(crate) mod tests {
+    use std::cell::RefCell;
+    use std::collections::VecDeque;
+
+    use super::*;
+
+    type Fault = Box<dyn FnOnce() -> io::Error>;
+
+    thread_local! {
+        static FAULTS: RefCell<VecDeque<Fault>> = const { RefCell::new(VecDeque::new()) };
+    }
+
+    /// Lets the next syncs of folders in this thread fail, each with one of these faults.
+    pub(crate) fn fail_next_syncs(faults: &[ErrorKind]) {
+        FAULTS.set(faults.iter().map(|&kind| -> Fault { Box::new(move || kind.into()) }).collect());
+    }
+
+    /// Lets the next sync of a folder in this thread fail with a fault, after `meanwhile` has run.
+    pub(crate) fn fail_next_sync_after(meanwhile: impl FnOnce() + 'static, fault: ErrorKind) {
+        let fault = move || {
+            meanwhile();
+            fault.into()
+        };
+        FAULTS.set([Box::new(fault) as Fault].into());
+    }
+
+    pub(super) fn next_fault() -> Option<io::Error> {
+        FAULTS.with_borrow_mut(VecDeque::pop_front).map(|fault| fault())
+    }
+
+    #[test]
+    fn a_file_whose_folder_cannot_be_synced_is_reported_as_replaced() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("out.json");
+        for (fault, id) in [
+            (None, None),
+            (Some(ErrorKind::InvalidInput), None),
+            (Some(ErrorKind::Unsupported), None),
+            (Some(ErrorKind::Other), Some(ErrorId::INTERNAL)),
+            (Some(ErrorKind::StorageFull), Some(ErrorId::INTERNAL)),
+        ] {
+            fs::write(&path, "before").unwrap();
+            fail_next_syncs(fault.as_slice());
+            let written =
+                write(&path, |file| file.write_all(b"after").map_err(|fault| write_error(&path, fault)));
+            assert_eq!(written.as_ref().err().map(|error| error.id().clone()), id, "{fault:?}: {written:?}");
+            assert_eq!(fs::read_to_string(&path).unwrap(), "after", "{fault:?}");
+        }
+    }
 }

@@ -1,8 +1,10 @@
 //! A worldlet in a file: one writer at a time, commits, and changes by other programs.
 
-use std::fs;
+use std::fs::{self, File};
+use std::iter;
 use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
+use std::process::Command;
 
 use miko_core::backend::Mode;
 use miko_core::{Engine, ErrorId, Mikobase, MikobaseExt, WorldletEngine};
@@ -197,6 +199,43 @@ fn an_edit_in_place_that_restores_the_time_is_not_overwritten() {
         assert!(error.is(ErrorId::CONFLICT), "{error}");
         assert_eq!(fs::read(&path).unwrap(), found);
     }
+}
+
+/// Set in the process that has few descriptors.
+const FEW_DESCRIPTORS: &str = "MIKOBASE_TEST_FEW_DESCRIPTORS";
+
+#[test]
+fn a_save_that_lacks_descriptors_at_any_step_leaves_the_file_as_it_was() {
+    if std::env::var_os(FEW_DESCRIPTORS).is_none() {
+        let name = "worldlet_file::a_save_that_lacks_descriptors_at_any_step_leaves_the_file_as_it_was";
+        let mut limited = Command::new("sh");
+        limited.args(["-c", "ulimit -n 64 && exec \"$0\" --exact \"$1\""]);
+        limited.arg(std::env::current_exe().unwrap()).arg(name).env(FEW_DESCRIPTORS, "1");
+        let run = limited.output().unwrap();
+        let output = String::from_utf8_lossy(&run.stdout);
+        assert!(run.status.success() && output.contains("1 passed"), "{output}");
+        return;
+    }
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("crew.json");
+    let db = open(&path);
+    let mut answers = Vec::new();
+    for free in 0..8 {
+        let mut taken: Vec<File> = iter::from_fn(|| File::open("/dev/null").ok()).collect();
+        taken.truncate(taken.len() - free);
+        let before = db.count(json!({})).unwrap();
+        let answer = db.create("a.b/c", &json!({"free": free}));
+        drop(taken);
+        let is_written = db.count(json!({})).unwrap() > before;
+        assert_eq!(answer.is_ok(), is_written, "with {free} free descriptors: {answer:?}");
+        assert_eq!(fs::read_to_string(&path).unwrap(), exported(&db), "with {free} free descriptors");
+        let second_writer = WorldletEngine::open(&path, Mode::ReadWrite).unwrap_err();
+        assert!(second_writer.is(ErrorId::BACKEND_IN_USE), "with {free} free descriptors: {second_writer}");
+        db.create("a.b/c", &json!({"after": free})).unwrap();
+        answers.push(answer.is_ok());
+    }
+    assert!(answers.is_sorted() && !answers[0] && answers[7], "each step has lacked one: {answers:?}");
+    assert_eq!(names(folder.path()), ["crew.json"]);
 }
 
 #[test]

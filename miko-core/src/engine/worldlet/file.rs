@@ -4,16 +4,20 @@
 //! exists. The lock (`flock`) belongs to a file, not to its path: the new file is locked before it is
 //! renamed. A process that has opened and locked a file must therefore check that the path still leads to
 //! that file.
+//!
+//! The rename may succeed, and flushing it to the disk may fail. A save that has failed must have changed
+//! nothing, so the old content is then put back.
 
 use std::fs::{self, File, TryLockError};
-use std::io::{self, BufReader, ErrorKind, Write};
+use std::io::{self, BufReader, ErrorKind, Seek, Write};
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 
 use miko_rpc::{Error, ErrorId, Result};
 use sha2::{Digest as _, Sha256};
+use tracing::warn;
 
-use crate::atomic_file;
+use crate::atomic_file::{self, not_durable, write_error};
 use crate::mode::Mode;
 use crate::storage::opening::{backend_in_use, cannot_create, cannot_open, invalid_backend};
 
@@ -148,8 +152,34 @@ impl WorldletFile {
     ///
     /// # Errors
     /// `conflict`, if another program has changed or removed the file since; errors of `write` and of the
-    /// file system. The file is then unchanged.
+    /// file system. The file then has its old content. `internal`, if the new content cannot be flushed to
+    /// the disk, and the old one cannot be put back: the file has the new content until the next save.
     pub(super) fn save(&mut self, write: impl FnOnce(&mut dyn Write) -> Result<()>) -> Result<()> {
+        let (old, synced) = self.replace(write)?;
+        let Err(fault) = synced else { return Ok(()) };
+        let path = self.path.clone();
+        let restored =
+            self.replace(|file| copy_content(&old, file).map_err(|fault| write_error(&path, fault)));
+        // Whether the restored file is flushed to the disk does not matter: the caller is told that the save
+        // has failed, and after a crash of the machine the file has one content or the other.
+        match restored {
+            Ok(_) => Err(write_error(&path, fault)),
+            Err(error) => {
+                warn!(path = %path.display(), %error, "the old content of the file cannot be put back");
+                Err(not_durable(&path, fault))
+            }
+        }
+    }
+
+    /// Replaces the file by a new one with the bytes that `write` writes. Returns the old file, and whether
+    /// the rename was flushed to the disk.
+    ///
+    /// # Errors
+    /// As [`save`](Self::save). The file is then unchanged.
+    fn replace(
+        &mut self,
+        write: impl FnOnce(&mut dyn Write) -> Result<()>,
+    ) -> Result<(File, io::Result<()>)> {
         let current = fs::metadata(&self.path).map(|metadata| FileStamp::of(&metadata)).ok();
         if !current.is_some_and(|current| self.is_unchanged(&current)) {
             let change = if current.is_some() { "changed" } else { "removed" };
@@ -163,17 +193,23 @@ impl WorldletFile {
         }
         let path = &self.path;
         let mut digest = self.digest;
-        let file = atomic_file::replace(path, |file| {
+        let replaced = atomic_file::replace(path, |file| {
             lock(file.get_ref(), path)?;
             let mut writer = HashingWriter { writer: file, hasher: Sha256::new() };
             write(&mut writer)?;
             digest = writer.hasher.finalize().into();
             Ok(())
         })?;
+        // From here on the path leads to the new file, and no error may return before it is taken over. Only
+        // its `ctime` is read after the rename, which has changed it: so a change by another program is
+        // noticed. If it cannot be read, the digest decides at the next save.
+        self.stamp = FileStamp::of(&replaced.metadata);
+        if let Ok(renamed) = replaced.file.metadata() {
+            self.stamp.changed = FileStamp::of(&renamed).changed;
+        }
         self.digest = digest;
-        self.stamp = FileStamp::of(&file.metadata().map_err(|error| cannot_open(path, error))?);
-        self.locked = file;
-        Ok(())
+        let synced = replaced.sync();
+        Ok((std::mem::replace(&mut self.locked, replaced.file), synced))
     }
 
     fn is_unchanged(&self, current: &FileStamp) -> bool {
@@ -181,6 +217,12 @@ impl WorldletFile {
             || current.has_same_identity(&self.stamp)
                 && digest_of(&self.path).is_ok_and(|digest| digest == self.digest)
     }
+}
+
+/// Writes the whole content of a file, which need no longer be at its path.
+fn copy_content(mut file: &File, writer: &mut dyn Write) -> io::Result<()> {
+    file.rewind()?;
+    io::copy(&mut file, writer).map(drop)
 }
 
 fn buffered(file: File) -> FileReader {
@@ -193,4 +235,80 @@ fn lock(file: &File, path: &Path) -> Result<()> {
         TryLockError::WouldBlock => backend_in_use(path),
         TryLockError::Error(error) => cannot_open(path, error),
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use ErrorKind::{InvalidInput, Other, StorageFull, Unsupported};
+    use serde_json::json;
+
+    use super::*;
+    use crate::atomic_file::tests::{fail_next_sync_after, fail_next_syncs};
+    use crate::engine::Engine;
+    use crate::{MikobaseExt, WorldletEngine};
+
+    /// The faults of the next syncs of the folder, and the error of a create then.
+    const FAULTS: &[(&[ErrorKind], Option<ErrorId>)] = &[
+        (&[], None),
+        // A file system that cannot sync folders.
+        (&[InvalidInput], None),
+        (&[Unsupported], None),
+        (&[Other], Some(ErrorId::NOT_WRITABLE)),
+        (&[StorageFull], Some(ErrorId::STORAGE_FULL)),
+        // Neither the new content is flushed nor the old one that is put back.
+        (&[Other, Other], Some(ErrorId::NOT_WRITABLE)),
+        (&[Other, InvalidInput], Some(ErrorId::NOT_WRITABLE)),
+    ];
+
+    #[test]
+    fn a_save_whose_rename_cannot_be_flushed_leaves_the_file_with_its_old_content_and_its_lock() {
+        for (faults, expected) in FAULTS {
+            let folder = tempfile::tempdir().unwrap();
+            let path = folder.path().join("crew.json");
+            let db = WorldletEngine::open(&path, Mode::ReadWrite).unwrap();
+            db.create("a.b/c", &json!({"n": 1})).unwrap();
+            let before = fs::read_to_string(&path).unwrap();
+
+            fail_next_syncs(faults);
+            let created = db.create("a.b/c", &json!({"n": 2}));
+            fail_next_syncs(&[]);
+            let error = created.as_ref().err();
+            assert_eq!(error.map(|error| error.id().clone()), *expected, "{faults:?}: {created:?}");
+            assert!(error.is_none_or(|error| error.items()[0].details["path"] == path.to_str().unwrap()));
+            let content = fs::read_to_string(&path).unwrap();
+            assert_eq!(content == before, created.is_err(), "{faults:?}");
+            let mut records = Vec::new();
+            db.write_worldlet(&mut records).unwrap();
+            assert_eq!(content.as_bytes(), records, "{faults:?}: the file has what the engine has");
+
+            let second_writer = WorldletEngine::open(&path, Mode::ReadWrite).unwrap_err();
+            assert!(second_writer.is(ErrorId::BACKEND_IN_USE), "{faults:?}: {second_writer}");
+            db.create("a.b/c", &json!({"n": 3})).unwrap();
+            let count = db.count(json!({})).unwrap();
+            drop(db);
+            let db = WorldletEngine::open(&path, Mode::ReadWrite).unwrap();
+            assert_eq!(db.count(json!({})).unwrap(), count, "{faults:?}");
+            let files = fs::read_dir(folder.path()).unwrap().count();
+            assert_eq!(files, 1, "{faults:?}: no temporary file is left");
+        }
+    }
+
+    #[test]
+    fn a_change_by_another_program_while_a_save_is_flushed_is_not_overwritten() {
+        // Whether the save fails, so that the old content would be put back, or succeeds.
+        for (fault, expected) in [(Other, Some(ErrorId::INTERNAL)), (InvalidInput, None)] {
+            let folder = tempfile::tempdir().unwrap();
+            let path = folder.path().join("crew.json");
+            let db = WorldletEngine::open(&path, Mode::ReadWrite).unwrap();
+            let changed = path.clone();
+            fail_next_sync_after(move || fs::write(changed, "{}").unwrap(), fault);
+            let created = db.create("a.b/c", &json!({}));
+            assert_eq!(created.as_ref().err().map(|error| error.id().clone()), expected, "{created:?}");
+            assert_eq!(db.count(json!({})).unwrap(), usize::from(created.is_ok()));
+            for _ in 0..2 {
+                assert!(db.create("a.b/c", &json!({})).unwrap_err().is(ErrorId::CONFLICT));
+                assert_eq!(fs::read_to_string(&path).unwrap(), "{}");
+            }
+        }
+    }
 }
