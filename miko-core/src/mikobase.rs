@@ -262,7 +262,8 @@ pub trait Mikobase: Send + Sync {
     /// [`transaction`](crate::MikobaseExt::transaction) runs a block in one.
     ///
     /// # Errors
-    /// `read-only-connection`; `storage-full`, if there are too many transactions.
+    /// `read-only-connection`; `storage-full`, if there are too many transactions. In a worker, the first
+    /// call of the transaction has these errors: the transaction begins with that call.
     #[interface(lazy)]
     fn begin(&self) -> Result<Remote<dyn Transaction>>;
 }

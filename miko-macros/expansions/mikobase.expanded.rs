@@ -197,7 +197,8 @@ pub trait Mikobase: Send + Sync {
     /// [`transaction`](crate::MikobaseExt::transaction) runs a block in one.
     ///
     /// # Errors
-    /// `read-only-connection`; `storage-full`, if there are too many transactions.
+    /// `read-only-connection`; `storage-full`, if there are too many transactions. In a worker, the first
+    /// call of the transaction has these errors: the transaction begins with that call.
     fn begin(&self) -> Result<Remote<dyn Transaction>>;
 }
 const _: () = {
@@ -611,7 +612,11 @@ const _: () = {
             )
         }
         fn begin(&self) -> Result<Remote<dyn Transaction>> {
-            crate::rpc::call(self, &mikobase_rpc::MIKOBASE_SURFACE.methods[24usize], ())
+            crate::rpc::call_lazily(
+                self,
+                &mikobase_rpc::MIKOBASE_SURFACE.methods[24usize],
+                (),
+            )
         }
     }
     #[automatically_derived]
@@ -1454,7 +1459,7 @@ pub mod mikobase_rpc {
                         "Result<Remote<dyn Transaction>>",
                     ),
                     doc: ::std::borrow::Cow::Borrowed(
-                        "A transaction, or one nested in this transaction, which then writes nothing until the nested one has\nended. It takes its turn to write at its first call.\n[`transaction`](crate::MikobaseExt::transaction) runs a block in one.\n\n# Errors\n`read-only-connection`; `storage-full`, if there are too many transactions.",
+                        "A transaction, or one nested in this transaction, which then writes nothing until the nested one has\nended. It takes its turn to write at its first call.\n[`transaction`](crate::MikobaseExt::transaction) runs a block in one.\n\n# Errors\n`read-only-connection`; `storage-full`, if there are too many transactions. In a worker, the first\ncall of the transaction has these errors: the transaction begins with that call.",
                     ),
                     read: ::core::option::Option::None,
                     idempotent: false,
@@ -1736,7 +1741,8 @@ ended. It takes its turn to write at its first call.
 [`transaction`](crate::MikobaseExt::transaction) runs a block in one.
 
 # Errors
-`read-only-connection`; `storage-full`, if there are too many transactions.*/
+`read-only-connection`; `storage-full`, if there are too many transactions. In a worker, the first
+call of the transaction has these errors: the transaction begins with that call.*/
             fn begin(&self) -> crate::rpc::PendingCall<Result<Remote<dyn Transaction>>>;
         }
         #[automatically_derived]

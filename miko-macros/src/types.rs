@@ -54,7 +54,7 @@ pub(crate) fn objects(ty: &Type) -> Vec<Type> {
     objects.0
 }
 
-/// Whether a return type is a `Result` of a `Remote`, in their usual names.
+/// Whether a return type is a `Result` of a `Remote`, with the error of Mikobase, by their usual names.
 pub(crate) fn is_object(ty: &Type) -> bool {
     fn last<'t>(ty: &'t Type, name: &str) -> Option<&'t PathSegment> {
         let Type::Path(path) = ty else { return None };
@@ -64,7 +64,11 @@ pub(crate) fn is_object(ty: &Type) -> bool {
     else {
         return false;
     };
-    matches!(arguments.args.first(), Some(GenericArgument::Type(value)) if last(value, "Remote").is_some())
+    let mut values = arguments.args.iter();
+    match (values.next(), values.next()) {
+        (Some(GenericArgument::Type(value)), None) => last(value, "Remote").is_some(),
+        _ => false,
+    }
 }
 
 #[derive(Default)]

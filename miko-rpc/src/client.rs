@@ -5,16 +5,12 @@ use std::path::Path;
 
 use miko_surface::Method;
 
-use crate::answer::read_answer;
 use crate::arguments::SentArguments;
 use crate::bounds::Wire;
 use crate::call_refusal;
 use crate::codec::{Encoded, Encoder, Message};
-use crate::error::{Error, ErrorId, Result};
 use crate::fallible::{Fallible, discard_of};
-use crate::interface::Interface;
-use crate::remote::{self, Remote};
-use crate::transport::{CallTransport, OutgoingCall};
+use crate::transport::{CallTransport, OutgoingCall, ReadOpened};
 
 /// A proxy: it implements the interface `I`, and its supertraits, by sending each call to a server.
 ///
@@ -64,32 +60,28 @@ where
     }
 }
 
-/// As [`call`], for a method with `#[interface(lazy)]`: the call may be sent with the first call on the
-/// object that it returns, which then has its errors.
-pub fn call_lazily<I, A, J>(client: &Client<I>, method: &'static Method, arguments: A) -> Result<Remote<J>>
+/// As [`call`], but the call may be sent with the first call on the object that it returns. `of_object` then
+/// makes the result of the transport to that object, and `opened` reads the answer.
+pub(crate) fn call_lazily<I, A, R>(
+    client: &Client<I>,
+    method: &'static Method,
+    arguments: A,
+    opened: ReadOpened,
+    of_object: fn(Box<dyn CallTransport>) -> R,
+) -> R
 where
     I: ?Sized,
     A: SentArguments,
-    J: Interface + Send + Sync + ?Sized + 'static,
+    R: Fallible<Value: Wire, Error: Wire>,
 {
     let request = Request { method, arguments };
-    let discard = discard_of::<Result<Remote<J>>>();
-    let call = OutgoingCall { method, request: &request, discard, settles: false };
-    call_refusal::check(&*client.transport, &call)?;
-    match client.transport.open_lazily(&call, read_opened::<J>)? {
-        Some(object) => Ok(remote::elsewhere(object)),
-        None => Fallible::call(&*client.transport, &call),
+    let call = OutgoingCall { method, request: &request, discard: discard_of::<R>(), settles: false };
+    let checked = call_refusal::check(&*client.transport, &call);
+    match checked.and_then(|()| client.transport.open_lazily(&call, opened)) {
+        Ok(Some(object)) => of_object(object),
+        Ok(None) => R::call(&*client.transport, &call),
+        Err(refused) => R::failed(refused),
     }
-}
-
-/// Reads the answer to a call that returns an object.
-fn read_opened<J>(method: &'static Method, answer: &[u8]) -> Result<Box<dyn CallTransport>>
-where
-    J: Interface + Send + Sync + ?Sized + 'static,
-{
-    let object = read_answer::<Remote<J>, Error>(method, answer)??;
-    remote::into_transport(object)
-        .ok_or_else(|| Error::new(ErrorId::INTERNAL, "the server answered with an object of this process"))
 }
 
 /// The transport of a proxy.

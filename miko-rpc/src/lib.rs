@@ -99,7 +99,7 @@ pub use {
     bounds::Wire,
     call::{AnswerScope, Call, LaterAnswer, Served, unreadable},
     call_refusal::{CallChecker, CheckedCalls},
-    client::{Client, call, call_lazily, call_settling},
+    client::{Client, call, call_settling},
     dispatch::{DispatchError, JsonResult, written},
     error::ERROR_MEANINGS,
     fallible::{Fallible, Outcome},
@@ -117,7 +117,7 @@ pub use {
     method_names::MethodNames,
     miko_surface::{Change, Difference, ErrorMeaning, Method, Param, Schemas, Surface},
     proxy::{AsyncProxy, Proxy},
-    remote::Remote,
+    remote::{Remote, call_lazily},
     served_call::{
         CallGates, ConnectionLocals, check_connection_lasts, connection_local, serve_call, serves_a_call,
     },

@@ -5,15 +5,17 @@ use std::ops::Deref;
 use std::rc::Rc;
 use std::sync::Arc;
 
-use miko_surface::Surface;
+use miko_surface::{Method, Surface};
 use serde::de::Error as _;
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
+use crate::answer::read_answer;
+use crate::arguments::SentArguments;
 use crate::async_client::{self, AsyncClient};
 use crate::call::{Call, Served};
 use crate::call_refusal::{CallChecker, CheckedCalls};
 use crate::client::{self, Client};
-use crate::error::Result;
+use crate::error::{Error, ErrorId, Result};
 use crate::handles::{self, Carried, Kind, ServedObject};
 use crate::interface::Interface;
 use crate::link::{self, AsyncTransport};
@@ -73,17 +75,31 @@ impl<I: ?Sized> Remote<I> {
     }
 }
 
-/// An object that is called over `transport`. It has no async proxy.
-pub(crate) fn elsewhere<I: ?Sized>(transport: Box<dyn CallTransport>) -> Remote<I> {
-    Remote(Place::Elsewhere { proxy: Arc::new(client::over(transport)), asynchronous: None })
+/// Calls `method` over the transport of `client`. The call may be sent with the first call on the object that
+/// it returns, which then has its errors. Generated code calls it, for a method with `#[interface(lazy)]`.
+pub fn call_lazily<I, A, J>(client: &Client<I>, method: &'static Method, arguments: A) -> Result<Remote<J>>
+where
+    I: ?Sized,
+    A: SentArguments,
+    J: Interface + Send + Sync + ?Sized + 'static,
+{
+    client::call_lazily(client, method, arguments, read_opened::<J>, |object| {
+        let proxy = Arc::new(client::over(object));
+        Ok(Remote(Place::Elsewhere { proxy, asynchronous: None }))
+    })
 }
 
-/// The transport to an object elsewhere, of which there is no other proxy.
-pub(crate) fn into_transport<I: ?Sized>(object: Remote<I>) -> Option<Box<dyn CallTransport>> {
-    match object.0 {
+/// Reads the answer to a call that returns an object.
+fn read_opened<J>(method: &'static Method, answer: &[u8]) -> Result<Box<dyn CallTransport>>
+where
+    J: Interface + Send + Sync + ?Sized + 'static,
+{
+    let object = read_answer::<Remote<J>, Error>(method, answer)??;
+    let transport = match object.0 {
         Place::Local(_) => None,
         Place::Elsewhere { proxy, .. } => Arc::into_inner(proxy).map(client::into_transport),
-    }
+    };
+    transport.ok_or_else(|| Error::new(ErrorId::INTERNAL, "the answer has an object of this process"))
 }
 
 impl<I: ?Sized> From<Arc<I>> for Remote<I> {

@@ -2,11 +2,11 @@
 //!
 //! | proxy | modules | implementation | calls at a time |
 //! | --- | --- | --- | --- |
-//! | blocking | `transport`, `connection`, `inbox`, `socket` | blocking code in the callers' threads | one per thread |
+//! | blocking | `transport`, `reconnecting`, `connection`, `inbox`, `unsent`, `socket` | blocking code in the callers' threads | one per thread |
 //! | async | `async_transport`, `async_connection`, `async_link` | a task in the caller's runtime | many |
 //!
-//! A blocking proxy can also begin calls and wait for their answers afterwards (`later`), and send a call that
-//! returns an object with the first call on the object (`lazy_object`).
+//! A blocking proxy can also begin calls and wait for their answers afterwards (`later`), and send a call
+//! that returns an object with the first call on the object (`lazy_object`).
 
 mod address;
 mod async_connection;
@@ -23,9 +23,11 @@ mod later;
 mod lazy_object;
 mod link;
 mod object;
+mod reconnecting;
 mod runtime;
 mod socket;
 mod transport;
+mod unsent;
 
 use std::future::Future;
 use std::path::Path;

@@ -20,10 +20,9 @@ pub(super) fn check(method: &TraitItemFn, options: &Options, errors: &mut Errors
         _ => Sending::Plain,
     };
     if options.lazy && !types::is_object(&output) {
-        errors.at(
-            &output,
-            "a `lazy` method returns `Result<Remote<dyn …>>`: it is sent with the first call on it",
-        );
+        let message =
+            "a `lazy` method returns `Result<Remote<dyn …>>`: the first call on the object has its error";
+        errors.at(&output, message);
     }
     let ident = method.sig.ident.clone();
     let wire_name = match &options.name {

@@ -21,15 +21,13 @@ use super::handshake::ClientHandshake;
 use super::inbox::{Delivery, Inbox, Step, Topic, append_frame, discard_answer, unexpected};
 use super::runtime::{park_until, refuse_where_it_cannot_wait};
 use super::socket::{BLOCKING_READ, Event, Socket};
+use super::unsent::{Sending, Unsent};
 use crate::polling::AdaptiveSpin;
 use crate::wire::envelope::{Envelope, open_response};
 use crate::wire::extension::{self, FromServer, is_extension};
 use crate::wire::frame::{self, FrameBuffer};
 use crate::wire::handshake::HandshakeReply;
 use crate::wire::message::Answer;
-
-/// Deferred frames are sent when they are more than this many bytes.
-const MAX_DEFERRED: usize = 1 << 10;
 
 /// How long a thread waits for room to write before it checks again whether another thread still reads. If
 /// not, it reads itself.
@@ -62,20 +60,6 @@ struct Reader {
     spin: AdaptiveSpin,
 }
 
-/// Bytes that are still to be sent.
-#[derive(Default)]
-struct Unsent {
-    /// Control frames that are sent with the next frame. They are not waited for by anybody.
-    deferred: Vec<u8>,
-    /// Bytes that there was no room for.
-    bytes: Vec<u8>,
-    /// The index of the first byte that was not sent.
-    start: usize,
-    /// How many bytes went through this buffer before `bytes[0]`. A position is the number of all bytes
-    /// before it.
-    before: u64,
-}
-
 /// The right to read, which one thread has at a time. Dropping it returns the read half to the inbox, also
 /// when a result type of the caller panics while it is deserialized.
 struct ReaderGuard<'c> {
@@ -90,17 +74,6 @@ impl Drop for ReaderGuard<'_> {
             self.connection.inbox().return_reader(reader);
         }
     }
-}
-
-/// How much of the frame of a call was sent.
-#[derive(Clone, Copy)]
-enum Sending {
-    /// Nothing.
-    NotBegun,
-    /// A part. The rest is in [`Unsent`], before this position.
-    Until(u64),
-    /// All of it.
-    Done,
 }
 
 /// Decodes the response to a call, and keeps the result for the caller.
@@ -360,8 +333,7 @@ impl Connection {
             return;
         }
         let mut unsent = self.unsent();
-        unsent.make_due();
-        put(&mut unsent.bytes);
+        unsent.add(put);
         // If the connection is lost, the thread that reads next reports it.
         let _ = self.flush(&mut unsent);
         self.leave_to_reader(&unsent);
@@ -374,11 +346,11 @@ impl Connection {
             return;
         }
         let mut unsent = self.unsent();
-        put(&mut unsent.deferred);
-        let is_full = unsent.deferred.len() > MAX_DEFERRED;
-        drop(unsent);
-        if is_full {
-            self.send_control(|_| ());
+        unsent.defer(put);
+        if !unsent.is_empty() {
+            // As in `send_control`.
+            let _ = self.flush(&mut unsent);
+            self.leave_to_reader(&unsent);
         }
     }
 
@@ -397,50 +369,12 @@ impl Connection {
         self.send_expected(id, &frame, Sending::NotBegun, until)
     }
 
-    /// Sends `frame`, as far as there is room. If a part was sent, keeps the rest in [`Unsent`]: it must
-    /// follow before any other frame.
+    /// Sends `frame`, as far as there is room. If a part was sent, keeps the rest in [`Unsent`].
     fn try_send(&self, frame: &[u8]) -> Result<Sending> {
         let mut unsent = self.unsent();
-        if !unsent.is_empty() && !self.flush(&mut unsent)? {
-            return Ok(Sending::NotBegun);
-        }
-        if !unsent.deferred.is_empty() {
-            return self.try_send_with_deferred(frame, &mut unsent);
-        }
-        let sent = self.socket.send(frame)?;
-        if sent == frame.len() {
-            return Ok(Sending::Done);
-        }
-        if sent == 0 {
-            return Ok(Sending::NotBegun);
-        }
-        unsent.bytes.extend_from_slice(&frame[sent..]);
-        self.has_unsent.store(true, Ordering::Relaxed);
-        Ok(Sending::Until(unsent.end()))
-    }
-
-    /// As [`try_send`](Self::try_send), with the deferred frames before `frame`.
-    fn try_send_with_deferred(&self, frame: &[u8], unsent: &mut Unsent) -> Result<Sending> {
-        let before = unsent.deferred.len();
-        unsent.deferred.extend_from_slice(frame);
-        let sent = self.socket.send(&unsent.deferred);
-        // Only deferred frames, if no byte of `frame` was sent.
-        let kept = match &sent {
-            Ok(sent) if *sent > before => before + frame.len(),
-            _ => before,
-        };
-        unsent.deferred.truncate(kept);
-        let sent = sent?;
-        unsent.deferred.drain(..sent);
-        if sent > 0 && !unsent.deferred.is_empty() {
-            unsent.make_due();
-            self.has_unsent.store(true, Ordering::Relaxed);
-        }
-        Ok(match sent {
-            sent if sent <= before => Sending::NotBegun,
-            sent if sent == before + frame.len() => Sending::Done,
-            _ => Sending::Until(unsent.end()),
-        })
+        let sending = unsent.send(frame, &mut |bytes| self.socket.send(bytes));
+        self.has_unsent.store(!unsent.is_empty(), Ordering::Relaxed);
+        sending
     }
 
     /// Sends the frame of a call whose answer is expected. Reads while there is no room and no other thread
@@ -460,7 +394,7 @@ impl Connection {
                 Sending::Until(end) => {
                     let mut unsent = self.unsent();
                     let flushed = self.flush(&mut unsent);
-                    if unsent.sent() >= end {
+                    if unsent.has_sent(end) {
                         // The whole call was sent, even if a later frame could not be sent.
                         return Ok(());
                     }
@@ -511,24 +445,9 @@ impl Connection {
 
     /// Sends the bytes that did not fit into the buffer of the socket before. Returns whether all were sent.
     fn flush(&self, unsent: &mut Unsent) -> Result<bool> {
-        let result = loop {
-            if unsent.is_empty() {
-                break Ok(());
-            }
-            match self.socket.send(&unsent.bytes[unsent.start..]) {
-                Ok(0) => break Ok(()),
-                Ok(count) => unsent.start += count,
-                Err(error) => break Err(error),
-            }
-        };
-        if unsent.is_empty() {
-            unsent.before = unsent.end();
-            unsent.bytes.clear();
-            unsent.bytes.shrink_to(frame::KEPT_BUFFER);
-            unsent.start = 0;
-        }
+        let flushed = unsent.flush(&mut |bytes| self.socket.send(bytes));
         self.has_unsent.store(!unsent.is_empty(), Ordering::Relaxed);
-        result.map(|()| unsent.is_empty())
+        flushed
     }
 
     /// If bytes are left, wakes the thread that reads, so that it sends them: it may sleep until bytes
@@ -813,27 +732,6 @@ impl Connection {
     fn unsent(&self) -> MutexGuard<'_, Unsent> {
         // Nothing panics while the lock is held.
         self.unsent.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-}
-
-impl Unsent {
-    /// Lets the deferred frames be sent as soon as there is room.
-    fn make_due(&mut self) {
-        self.bytes.append(&mut self.deferred);
-    }
-
-    fn is_empty(&self) -> bool {
-        self.start == self.bytes.len()
-    }
-
-    /// The position behind the last byte.
-    fn end(&self) -> u64 {
-        self.before + self.bytes.len() as u64
-    }
-
-    /// The position of the first byte that was not sent.
-    fn sent(&self) -> u64 {
-        self.before + self.start as u64
     }
 }
 

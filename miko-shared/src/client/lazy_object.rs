@@ -13,7 +13,7 @@ use miko_rpc::{
 use super::exclusive::{Exclusive, InUse};
 use super::fault::accept_timed_out;
 use super::later::LaterAnswer;
-use super::transport::Reconnecting;
+use super::reconnecting::Reconnecting;
 
 /// Carries the calls on an object that is opened by the first of them: both calls are sent at once, and
 /// answered at once. An object that is never called is never opened.

@@ -1,0 +1,158 @@
+//! The connection of a blocking proxy. It is opened again after it is lost, and calls are then repeated.
+
+use std::convert::identity;
+use std::os::unix::net::UnixStream;
+use std::path::Path;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::thread;
+use std::time::{Duration, Instant};
+
+use miko_rpc::{Error, ErrorId, Method, Result, Surface};
+use tracing::info;
+
+use super::Address;
+use super::address::{CONNECT_RETRY, is_not_listening};
+use super::calls::CallCounter;
+use super::connection::Connection;
+use super::exclusive::Exclusive;
+use super::fault::{ConnectionFault, accept_timed_out};
+use super::runtime::refuse_where_it_cannot_wait;
+
+/// The connection of a proxy, and what is needed to open another one.
+///
+/// A lost connection is reopened. The call in progress is retried once if it cannot have run, because it was
+/// not sent completely, or if it is repeatable. Otherwise it fails, because it is unknown whether it ran. A
+/// process that inherited the proxy by a fork opens its own connection: two processes on one stream would
+/// read each other's answers.
+pub(super) struct Reconnecting {
+    address: Address,
+    /// The surface of the interface, for the handshake.
+    surface: &'static Surface,
+    calls: CallCounter,
+    /// The connection, unless it was lost or is not opened yet. After a fork it is the connection of the
+    /// parent.
+    current: Mutex<Option<Arc<Connection>>>,
+    /// Held while a connection is opened.
+    opening: Exclusive<()>,
+}
+
+impl Reconnecting {
+    /// No connection yet: the first call opens one.
+    pub(super) fn new(address: Address, surface: &'static Surface) -> Self {
+        let (calls, current) = Default::default();
+        Self { address, surface, calls, current, opening: Exclusive::new(Some(())) }
+    }
+
+    /// Connects at once. Retries until `timeout` while the server does not listen yet.
+    pub(super) fn connect(address: Address, surface: &'static Surface, timeout: Duration) -> Result<Self> {
+        refuse_where_it_cannot_wait(&address.path)?;
+        let deadline = Instant::now() + timeout;
+        let stream = loop {
+            match UnixStream::connect(&address.path) {
+                Ok(stream) => break stream,
+                Err(fault) if is_not_listening(&fault) && Instant::now() < deadline => {
+                    thread::sleep(CONNECT_RETRY)
+                }
+                Err(fault) => return Err(address.unreachable(fault)),
+            }
+        };
+        let connection = Connection::open(stream, &address, surface, address.limits.call_deadline)?;
+        let reconnecting = Self::new(address, surface);
+        *reconnecting.current() = Some(connection);
+        Ok(reconnecting)
+    }
+
+    /// The counter of the calls, which can be read while calls run.
+    pub(super) fn calls(&self) -> CallCounter {
+        self.calls.clone()
+    }
+
+    /// The socket of the server.
+    pub(super) fn path(&self) -> &Path {
+        &self.address.path
+    }
+
+    /// The largest frame that this side sends, in bytes.
+    pub(super) fn frame_limit(&self) -> usize {
+        self.address.limits.frame_size
+    }
+
+    /// The deadline of a call of `method`.
+    pub(super) fn deadline(&self, method: &Method) -> Duration {
+        method.deadline_or(self.address.limits.call_deadline)
+    }
+
+    /// The connection, and whether this thread had to wait for it. Opens one if there is none of this
+    /// process, and waits for that until `deadline` after `started`.
+    ///
+    /// # Errors
+    /// `server-gone` if it cannot connect, the errors of the handshake, and `deadline-exceeded`.
+    fn connection(&self, started: Instant, deadline: Duration) -> Result<(Arc<Connection>, bool)> {
+        let usable = |connection: &&Arc<Connection>| connection.is_own();
+        if let Some(connection) = self.current().as_ref().filter(usable) {
+            return Ok((Arc::clone(connection), false));
+        }
+        let _opening =
+            self.opening.wait(deadline.saturating_sub(started.elapsed())).ok_or_else(accept_timed_out)?;
+        if let Some(connection) = self.current().as_ref().filter(usable) {
+            return Ok((Arc::clone(connection), true));
+        }
+        let stream =
+            UnixStream::connect(&self.address.path).map_err(|fault| self.address.unreachable(fault))?;
+        let remaining = deadline.saturating_sub(started.elapsed());
+        let connection = Connection::open(stream, &self.address, self.surface, remaining)?;
+        *self.current() = Some(Arc::clone(&connection));
+        Ok((connection, true))
+    }
+
+    /// Forgets a connection that was lost.
+    fn forget(&self, lost: &Arc<Connection>) {
+        let mut current = self.current();
+        if current.as_ref().is_some_and(|connection| Arc::ptr_eq(connection, lost)) {
+            *current = None;
+        }
+    }
+
+    fn current(&self) -> MutexGuard<'_, Option<Arc<Connection>>> {
+        // Nothing panics while the lock is held.
+        self.current.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Runs `attempt` with a connection, the time left as a duration, and the time at which it ends. If the
+    /// connection is lost and the call may be repeated, runs it once more with another connection.
+    pub(super) fn on_a_connection<R>(
+        &self,
+        method: &'static Method,
+        mut attempt: impl FnMut(&Arc<Connection>, Duration, Option<Instant>) -> Result<R, ConnectionFault>,
+    ) -> Result<R> {
+        refuse_where_it_cannot_wait(&self.address.path)?;
+        self.calls.add();
+        let deadline = self.deadline(method);
+        let started = Instant::now();
+        let until = started.checked_add(deadline);
+        let mut retried = false;
+        loop {
+            let (connection, was_opened) = self.connection(started, deadline)?;
+            // If nothing was waited for, the full deadline: most calls so read the clock once.
+            let remaining =
+                if was_opened || retried { deadline.saturating_sub(started.elapsed()) } else { deadline };
+            if remaining.is_zero() {
+                let message = "the deadline passed before the call was sent";
+                return Err(Error::new(ErrorId::DEADLINE_EXCEEDED, message));
+            }
+            let fault = match attempt(&connection, remaining, until) {
+                Ok(result) => return Ok(result),
+                Err(ConnectionFault::OfCall(error)) => return Err(error),
+                Err(fault) => fault,
+            };
+            self.forget(&connection);
+            let retry = !retried && fault.may_repeat(method);
+            let error = fault.into_error(identity);
+            info!(method = &*method.name, %error, retry, "connection lost");
+            if !retry {
+                return Err(error);
+            }
+            retried = true;
+        }
+    }
+}
