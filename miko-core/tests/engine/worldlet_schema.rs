@@ -26,7 +26,7 @@ const BEYOND_MESSAGES: &[&str] = &[
     "the file has",
     "`file_chunks` has chunks of this file",
     "the chunks of the file have another content",
-    "one chunk is the `last`",
+    "exactly one chunk of a file is marked `last`",
     "this is no base64",
     "there is a chunk with this index already",
     "comes after the last",
