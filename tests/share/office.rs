@@ -72,6 +72,10 @@ pub trait Office {
     /// A desk that is alone at a gate.
     fn closed_desk(&self) -> Result<Remote<dyn Desk>>;
 
+    /// As `closed_desk`, opened by the first call on it.
+    #[interface(lazy)]
+    fn lazy_closed_desk(&self) -> Result<Remote<dyn Desk>>;
+
     /// Waits at the same gate.
     fn line_up(&self) -> Result<()>;
 
@@ -353,6 +357,10 @@ impl Office for Building {
     fn closed_desk(&self) -> Result<Remote<dyn Desk>> {
         let pass = self.gate.enter(GateMode::Exclusive, LONG)?;
         Ok(open("closed".to_owned(), &self.log, &self.desks_open, &self.gate, Some(pass)))
+    }
+
+    fn lazy_closed_desk(&self) -> Result<Remote<dyn Desk>> {
+        self.closed_desk()
     }
 
     fn line_up(&self) -> Result<()> {

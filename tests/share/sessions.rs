@@ -30,6 +30,7 @@ pub const CASES: &[Case] = &[
     ("a_lazy_object_that_cannot_be_opened_says_so_at_its_first_call", lazy_refused),
     ("a_lazy_object_is_opened_once_by_many_threads", lazy_threads),
     ("a_lazy_object_is_open_after_a_first_call_that_timed_out", lazy_timeout),
+    ("the_first_call_on_a_lazy_object_waits_while_that_waits_at_a_gate", lazy_gate),
     ("a_lazy_object_is_opened_over_another_connection_if_the_first_is_lost", lazy_lost),
     ("an_object_that_holds_nothing_is_released_with_the_next_call", settled),
     ("a_killed_worker_frees_its_objects_though_its_child_holds_the_socket", killed),
@@ -216,6 +217,21 @@ fn lazy_timeout() {
     drop(closed);
     desk.line_up().unwrap();
     drop(desk);
+    eventually(|| other.open_things().unwrap(), &OpenThings::default());
+    share.join().unwrap();
+}
+
+fn lazy_gate() {
+    let uds = uds();
+    let share = office(&uds);
+    let [office, other] = [(); 2].map(|()| proxy(&share));
+    let closed = other.closed_desk().unwrap();
+    thread::scope(|scope| {
+        let noted = scope.spawn(|| office.lazy_closed_desk()?.note("x"));
+        eventually(|| other.open_things().unwrap().queued, &1);
+        drop(closed);
+        assert_eq!(noted.join().unwrap().unwrap(), 1);
+    });
     eventually(|| other.open_things().unwrap(), &OpenThings::default());
     share.join().unwrap();
 }

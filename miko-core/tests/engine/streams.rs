@@ -95,6 +95,10 @@ fn an_export_shows_the_moment_in_which_it_was_begun() {
     for piece in db.export().unwrap() {
         text.extend_from_slice(&piece.unwrap());
         pieces += 1;
+        // A worldlet file is written anew by each of them.
+        if pieces > 5 {
+            continue;
+        }
         db.update(&pks[pks.len() - pieces], &json!({"n": "another"})).unwrap();
         db.delete(&pks[pks.len() - 1000 - pieces]).unwrap();
         db.create("a.b/n", &json!({"n": "new"})).unwrap();

@@ -83,11 +83,20 @@ impl LazyObject {
         let Some(mut opening) = opening else { return called };
         // It arrives before the answer to the call. If the opening failed, that has no object to go to: the
         // error of the opening says why.
-        match self.read_opened(&mut opening, Some(Instant::now())) {
-            Ok(true) => {}
-            Ok(false) => turn.value = Some(opening),
-            Err(error) => return Err(error),
+        if self.read_opened(&mut opening, Some(Instant::now()))? {
+            return called;
         }
+        if called.as_ref().is_err_and(|error| error.is(ErrorId::SESSION_GONE)) {
+            // The opening call waits at a gate. So the server found no object, and has not run the call.
+            if self.read_opened(&mut opening, None)?
+                && let Some(object) = self.object()
+            {
+                drop(turn);
+                return object.call(call, read);
+            }
+            return Err(not_opened());
+        }
+        turn.value = Some(opening);
         called
     }
 
