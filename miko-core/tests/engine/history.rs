@@ -131,6 +131,61 @@ fn a_stream_with_a_cutoff_shows_the_state_in_which_it_was_opened() {
     }
 }
 
+#[test]
+fn streams_show_all_versions_as_they_were_whatever_is_written_meanwhile() {
+    fn import(db: &dyn Engine, record: Value) {
+        let worldlet = json!({"records": {"a": record}}).to_string();
+        db.read_worldlet(&mut worldlet.as_bytes(), false).unwrap();
+    }
+    fn import_n(db: &dyn Engine, n: u64, updated_at: &str) {
+        import(db, json!({"class": "a.b/c", "bucket": {"n": n}, "created_at": T2, "updated_at": updated_at}));
+    }
+    fn merge(db: &dyn Engine, time: &str) {
+        assert_eq!(db.merge(history(&[(time, "a", time, Some(json!({})))])).unwrap().accepted.len(), 1);
+    }
+    const BETWEEN: &str = "2365-07-01T00:00:00.000Z";
+    type Write = (&'static str, fn(&dyn Engine));
+    let writes: [Write; 9] = [
+        ("the same import", |db| import_n(db, 2, T3)),
+        ("an import of other content", |db| import_n(db, 5, T3)),
+        ("an import without times", |db| import(db, json!({"class": "a.b/c", "bucket": {"n": 2}}))),
+        ("an earlier time of creation", |db| {
+            let stub = json!({"a": {"created_at": T1}});
+            db.merge(json!({"properties": {"temporal": true}, "records": stub, "history": {}})).unwrap();
+        }),
+        ("an earlier version", |db| merge(db, T1)),
+        ("a version between the others", |db| merge(db, BETWEEN)),
+        ("a later version", |db| merge(db, T4)),
+        ("an update", |db| db.update("a", &json!({"n": 3})).unwrap()),
+        ("a deletion", |db| db.delete("a").unwrap()),
+    ];
+    for (name, write) in writes {
+        for imports_again in [false, true] {
+            for db in databases() {
+                import_n(&*db, 1, T2);
+                import_n(&*db, 2, T3);
+                let export = (exported(&*db), db.export().unwrap());
+                let selects = [T1, T2, BETWEEN, T3, "9000-01-01T00:00:00Z"].map(|cutoff| {
+                    let select = json!({"action": "select", "cutoff": cutoff});
+                    let found: Vec<_> = db.select(select.clone()).unwrap().iter().cloned().collect();
+                    (cutoff, found, db.select_stream(select).unwrap())
+                });
+                if imports_again {
+                    import_n(&*db, 2, T3);
+                }
+                write(&*db);
+                let text: Vec<u8> = export.1.flat_map(|piece| piece.unwrap().to_vec()).collect();
+                let after = if imports_again { "the same import, then " } else { "" };
+                assert_eq!(String::from_utf8(text).unwrap(), export.0, "after {after}{name}");
+                for (cutoff, found, stream) in selects {
+                    let streamed: Vec<_> = stream.map(Result::unwrap).collect();
+                    assert_eq!(streamed, found, "as of {cutoff}, after {after}{name}");
+                }
+            }
+        }
+    }
+}
+
 fn select_one(db: &dyn Engine, select: &Value) -> Value {
     let mut found = self::select(db, select.clone());
     assert_eq!(found.len(), 1);

@@ -1,7 +1,12 @@
 //! The state after a given commit, readable while later writes go on.
 //!
-//! Each row has the commit number of its last write, by which a snapshot recognizes later rows. It reads
-//! the rows that were overwritten later from their pre-images.
+//! By the commit number of a row, a snapshot recognizes rows that were written later. It reads the rows that
+//! were overwritten later from their pre-images.
+//!
+//! An overwritten row does not always become a past version. An import that finds the same version of a record
+//! replaces the row by an equal one with a new commit number. A stub or a merged version may change the
+//! creation time of a row, which all versions of the record share, and keep the commit number. So a pre-image
+//! also takes precedence over the last version in storage, and its creation time counts for all versions.
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -64,17 +69,31 @@ impl<'t, T: Storage> Snapshot<'t, T> {
     pub(super) fn versions(&self, id: RowId) -> Result<Vec<Row>> {
         let mut versions = versions(self.storage, id)?;
         versions.retain(|version| version.commit <= self.commit);
+        if let Some(row) = self.pre_image(id) {
+            versions.iter_mut().for_each(|version| version.created_at = row.created_at);
+            // The row was the last version. It is among the others only if a later write made it a past one.
+            if versions.last().is_none_or(|last| last.instance_pk != row.instance_pk) {
+                versions.push(row);
+            }
+        }
         Ok(versions)
     }
 
     /// The version of a record that was valid at `time`, as far as the snapshot knows.
     pub(super) fn version_at(&self, id: RowId, time: Timestamp) -> Result<Option<Row>> {
+        let pre_image = self.pre_image(id);
+        if pre_image.as_ref().is_some_and(|row| row.updated_at <= time) {
+            return Ok(pre_image);
+        }
         match self.storage.version_at(id, time)? {
             // This version was written after the snapshot, so an earlier one was valid in it.
             Some(later) if later.commit > self.commit => {
                 Ok(self.versions(id)?.into_iter().rfind(|version| version.updated_at <= time))
             }
-            version => Ok(version),
+            version => Ok(version.map(|version| match pre_image {
+                Some(Row { created_at, .. }) => Row { created_at, ..version },
+                None => version,
+            })),
         }
     }
 }
