@@ -1,10 +1,11 @@
 //! A past state of a temporal database, as a read-only database.
 
 use miko_rpc::{Bytes, Error, ErrorId, Remote, Result, Stream};
-use serde_json::{Map, Value, json};
+use serde_json::{Value, json};
 
 use crate::bucket::Bucket;
 use crate::change::{Change, ChangeOptions};
+use crate::class::Definition;
 use crate::files::FileInfo;
 use crate::json;
 use crate::mikobase::{
@@ -131,13 +132,9 @@ impl<M: Mikobase + ?Sized> Mikobase for AsOf<'_, M> {
     }
 
     fn export_schema(&self) -> Result<Schema> {
-        let mut classes = Map::new();
-        for definition in self.by_class(uns::CLASS)? {
-            let bucket = definition.bucket.to_map()?;
-            let name = bucket.get("name").and_then(Value::as_str).unwrap_or_default();
-            classes.insert(name.to_owned(), bucket.into());
-        }
-        Ok(json!({ "classes": classes }))
+        let definitions = self.by_class(uns::CLASS)?;
+        let buckets = definitions.iter().map(|definition| definition.bucket.to_map());
+        Ok(json!({ "classes": Definition::classes(buckets.collect::<Result<Vec<_>>>()?) }))
     }
 
     fn merge(&self, delta: Delta) -> Result<Merged> {

@@ -51,6 +51,17 @@ impl Definition {
         Some(Self { name: name?, inherits, fields, uniques, join, is_abstract })
     }
 
+    /// The definitions of a schema by name, from the buckets of their records. An import stores a bucket as it
+    /// came, so it may have class names with a protocol. A schema has none.
+    pub(crate) fn classes(buckets: impl IntoIterator<Item = Map<String, Value>>) -> Map<String, Value> {
+        let normalized = buckets.into_iter().map(|mut bucket| {
+            Self::normalize(&mut bucket);
+            let name = bucket.get("name").and_then(Value::as_str).unwrap_or_default();
+            (name.to_owned(), Value::Object(bucket))
+        });
+        normalized.collect()
+    }
+
     /// Removes the protocol from the class names in the bucket of a definition.
     pub(crate) fn normalize(bucket: &mut Map<String, Value>) {
         for key in ["name", "inherits"] {

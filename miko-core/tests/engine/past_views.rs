@@ -118,6 +118,19 @@ fn a_cutoff_that_the_database_refuses_is_refused_in_a_view_as_well() {
 }
 
 #[test]
+fn a_view_has_the_schema_of_its_time_without_protocols() {
+    let db = temporal();
+    let definition =
+        json!({"class": "puck.uno/class", "bucket": {"name": "https://a.b/c"}, "updated_at": T1});
+    db.read_worldlet(&mut json!({"records": {"c": definition}}).to_string().as_bytes(), false).unwrap();
+    assert_eq!(AsOf::new(&*db, T0.parse().unwrap()).export_schema().unwrap(), json!({"classes": {}}));
+    let schema = json!({"classes": {"a.b/c": {"name": "a.b/c"}}});
+    for view in [&AsOf::new(&*db, T2.parse().unwrap()) as &dyn Mikobase, &*db] {
+        assert_eq!(view.export_schema().unwrap(), schema);
+    }
+}
+
+#[test]
 fn a_batch_of_too_many_requests_is_refused_as_a_whole() {
     let db = counted_years();
     let past = view_of_t3(&db);

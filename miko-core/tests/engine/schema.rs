@@ -4,6 +4,7 @@ use miko_core::{ErrorId, SchemaChanges};
 use serde_json::{Value, json};
 
 use crate::class_support::{create, db, define, rules_broken};
+use crate::support::export;
 
 fn changes(created: &[&str], updated: &[&str], unchanged: &[&str]) -> SchemaChanges {
     let owned = |names: &[&str]| names.iter().map(ToString::to_string).collect();
@@ -53,6 +54,37 @@ fn an_export_imports_to_the_same_schema() {
     let other = crate::class_support::db();
     other.0.import_schema(schema.clone()).unwrap();
     assert_eq!(other.0.export_schema().unwrap(), schema);
+}
+
+#[test]
+fn a_schema_has_no_protocols_and_an_equal_one_is_not_written() {
+    let bare = json!({
+        "a.b/parent": {"name": "a.b/parent"},
+        "a.b/child": {"fields": {
+            "one": {"class": "a.b/parent"},
+            "list": {"class": "array", "of": {"class": "puck.uno/reference", "target": "a.b/parent"}},
+            "hash": {"class": "hash", "fields": {"x": {"class": "a.b/parent"}}},
+        }, "inherits": ["a.b/parent"], "name": "a.b/child"},
+    });
+    for protocol in ["", "http://", "https://"] {
+        // An import stores the definitions as they came.
+        let buckets = bare.to_string().replace("\"a.b/", &format!("\"{protocol}a.b/"));
+        let buckets: serde_json::Map<_, _> = serde_json::from_str(&buckets).unwrap();
+        let record = |bucket| json!({"class": "puck.uno/class", "bucket": bucket});
+        let records = buckets.into_iter().map(|(name, bucket)| (name.replace('/', ""), record(bucket)));
+        let worldlet = json!({"records": Value::from_iter(records)}).to_string();
+        let db = db();
+        db.0.read_worldlet(&mut worldlet.as_bytes(), false).unwrap();
+        let before = export(&db.0);
+        assert!(before.contains(&format!("\"{protocol}a.b/child\"")), "{before}");
+
+        let schema = db.0.export_schema().unwrap();
+        assert_eq!(schema.to_string(), json!({"classes": bare}).to_string());
+        let unchanged = changes(&[], &[], &["a.b/parent", "a.b/child"]);
+        assert_eq!(db.0.import_schema(schema.clone()).unwrap(), unchanged, "{protocol}");
+        db.0.read_worldlet(&mut schema.to_string().as_bytes(), false).unwrap();
+        assert_eq!(export(&db.0), before, "{protocol}");
+    }
 }
 
 #[test]

@@ -380,7 +380,7 @@ impl<T: Storage> Sink for Import<'_, T> {
         }
         let before = self.store.definition_record(&definition.name)?;
         if let Some((id, _)) = &before
-            && self.store.bucket_text(*id)?.as_ref() == Some(&text(&bucket))
+            && self.store.has_definition(*id, &text(&bucket))?
         {
             return Ok(());
         }

@@ -8,6 +8,7 @@ use serde_json::{Map, Value, json};
 use crate::class::Definition;
 use crate::diagnostics::{FaultList, Place};
 use crate::engine::store::Store;
+use crate::engine::store::stored_json::map;
 use crate::json;
 use crate::mikobase::SchemaChanges;
 use crate::stack::Stack;
@@ -24,11 +25,8 @@ const CLASSES: &str = "classes";
 impl<T: Storage> Store<T> {
     /// All definitions, in order of creation.
     pub(in crate::engine) fn export_schema(&self) -> Result<Value> {
-        let definitions = self.definition_records()?.into_iter().map(|(_, bucket)| {
-            let name = bucket.get("name").and_then(Value::as_str).unwrap_or_default().to_owned();
-            (name, Value::Object(bucket))
-        });
-        Ok(json!({ CLASSES: Map::from_iter(definitions) }))
+        let buckets = self.definition_records()?.into_iter().map(|(_, bucket)| bucket);
+        Ok(json!({ CLASSES: Definition::classes(buckets) }))
     }
 
     /// Creates the classes that are missing and updates those that differ, all or none.
@@ -51,7 +49,7 @@ impl<T: Storage> Store<T> {
                     self.register_class_name(id, &name)?;
                     changes.created.push(name);
                 }
-                Some((id, _)) if self.bucket_text(id)?.as_ref() == Some(&text) => {
+                Some((id, _)) if self.has_definition(id, &text)? => {
                     changes.unchanged.push(name);
                     continue;
                 }
@@ -68,9 +66,18 @@ impl<T: Storage> Store<T> {
         Ok(changes)
     }
 
-    /// The stored bucket of a record; `None` if there is none.
-    pub(super) fn bucket_text(&self, id: RowId) -> Result<Option<String>> {
-        Ok(self.storage.row(id)?.and_then(|row| row.state).map(|state| state.bucket))
+    /// Whether a stored definition is equal to the text of a normalized one. The stored one may have class
+    /// names with a protocol, if it was imported as a record.
+    pub(super) fn has_definition(&self, id: RowId, text: &str) -> Result<bool> {
+        let Some(State { bucket, .. }) = self.storage.row(id)?.and_then(|row| row.state) else {
+            return Ok(false);
+        };
+        if bucket == text {
+            return Ok(true);
+        }
+        let mut bucket = map(&bucket)?;
+        Definition::normalize(&mut bucket);
+        Ok(json::text_of(&bucket) == text)
     }
 
     /// Replaces the bucket of a definition.
