@@ -60,7 +60,7 @@ impl<'m, M: Mikobase + ?Sized> AsOf<'m, M> {
         if let Value::Object(request) = &mut select
             && !has_earlier
         {
-            request.insert("cutoff".to_owned(), self.cutoff.to_string().into());
+            request.insert("cutoff".to_owned(), self.cutoff.nearest_parseable().to_string().into());
         }
         select
     }

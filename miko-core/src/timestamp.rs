@@ -13,8 +13,11 @@ pub(crate) use rfc3339::is_valid as is_rfc3339;
 
 /// A time in UTC with millisecond precision: `2026-04-21T14:32:00.123Z`.
 ///
-/// Every time of RFC 3339 can be parsed: from year 0 to the end of year 9999, with any offset. It is written
-/// in UTC; digits below milliseconds are cut off.
+/// Every time of RFC 3339 can be parsed: from year 0 to the end of year 9999, with any offset. Digits below
+/// milliseconds are cut off. A time is written in UTC, but for the last day before year 0 and the first day
+/// after year 9999: those are years of RFC 3339 only with an offset, and are written with one. A time beyond
+/// them, which [`from_millis`](Self::from_millis) makes, has no such form: it is written in milliseconds, as
+/// `9223372036854775807ms`, which cannot be parsed.
 ///
 /// ```
 /// use miko_core::Timestamp;
@@ -66,6 +69,11 @@ impl Timestamp {
         let message = "the time of this write lies outside the years 0 to 9999 and could not be read again: \
                        check the clock of this machine and the time of the record";
         Err(Error::new(ErrorId::INTERNAL, message).with("found", self.to_string()))
+    }
+
+    /// The time, or the nearest one that can be parsed again. No record has a time beyond that.
+    pub(crate) fn nearest_parseable(self) -> Self {
+        Self(self.0.clamp(*rfc3339::PARSEABLE.start(), *rfc3339::PARSEABLE.end()))
     }
 }
 

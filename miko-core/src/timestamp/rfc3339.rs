@@ -22,6 +22,10 @@ const MAX_OFFSET: i64 = 23 * 60 + 59;
 /// 0000-01-01T00:00:00Z to 9999-12-31T23:59:59.999Z, in milliseconds.
 pub(super) const YEARS: RangeInclusive<i64> = -62_167_219_200_000..=253_402_300_799_999;
 
+/// The times that can be parsed: the years 0 to 9999 with any offset.
+pub(super) const PARSEABLE: RangeInclusive<i64> =
+    *YEARS.start() - MAX_OFFSET * MINUTE..=*YEARS.end() + MAX_OFFSET * MINUTE;
+
 /// Whether `text` follows the grammar and the ranges of RFC 3339.
 pub(crate) fn is_valid(text: &str) -> bool {
     parse(text).is_some()

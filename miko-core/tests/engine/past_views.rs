@@ -1,6 +1,6 @@
 //! Views of the past: a temporal database as it was at a time.
 
-use miko_core::{AsOf, Error, ErrorId, MAX_BATCH_REQUESTS, Mikobase, Record};
+use miko_core::{AsOf, Error, ErrorId, MAX_BATCH_REQUESTS, Mikobase, Record, Timestamp};
 use serde_json::{Value, json};
 
 use crate::support::{Local, ids, temporal};
@@ -115,6 +115,33 @@ fn a_cutoff_that_the_database_refuses_is_refused_in_a_view_as_well() {
     }
     let select = json!({"action": "select", "cutoff": {"placeholder": "t"}, "placeholders": [T2]});
     assert_eq!(past.q0(select.clone()).unwrap_err(), db.q0(select).unwrap_err());
+}
+
+#[test]
+fn a_view_may_be_of_any_time() {
+    let db = counted_years();
+    // The last time that a record may have.
+    let last = "9999-12-31T23:59:59.999-23:59";
+    let worldlet = json!({"records": {"b": {"class": "a.b/c", "bucket": {"n": 9}, "updated_at": last}}});
+    db.read_worldlet(&mut worldlet.to_string().as_bytes(), false).unwrap();
+    let last = last.parse::<Timestamp>().unwrap().as_millis();
+    let cases: [(i64, &[u64]); 7] = [
+        (i64::MIN, &[]),
+        (-100_000_000_000_000, &[]),
+        (T4.parse::<Timestamp>().unwrap().as_millis(), &[4]),
+        (last - 1, &[4]),
+        (last, &[4, 9]),
+        (last + 1, &[4, 9]),
+        (i64::MAX, &[4, 9]),
+    ];
+    for (millis, expected) in cases {
+        let past = AsOf::new(&*db, Timestamp::from_millis(millis));
+        let expected: Vec<Value> = expected.iter().map(|n| json!(n)).collect();
+        for answer in found(&past, &json!({"action": "select", "class": "a.b/c"})) {
+            assert_eq!(answer.as_ref(), Ok(&expected), "{millis}");
+        }
+        assert_eq!(past.record_by_pk("a").unwrap().is_some(), !expected.is_empty(), "{millis}");
+    }
 }
 
 #[test]
