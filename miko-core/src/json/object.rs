@@ -107,7 +107,7 @@ impl Object {
     pub fn parse<T: DeserializeOwned>(&self) -> Result<T> {
         let parsed = if plain::may_hold_reserved_key(&self.text) {
             let mut deserializer = serde_json::Deserializer::from_str(&self.text);
-            plain::read(&mut deserializer)
+            plain::read(&mut deserializer).and_then(|value| deserializer.end().map(|()| value))
         } else {
             serde_json::from_str(&self.text)
         };
@@ -221,10 +221,21 @@ mod tests {
     }
 
     #[test]
-    fn text_of_another_process_is_not_written_unless_it_is_one_object() {
-        for text in [r#"{},"pk":{}"#, "{", "nonsense"] {
+    fn text_of_another_process_is_neither_written_nor_read_unless_it_is_one_object() {
+        let texts = [
+            r#"{},"pk":{}"#,
+            "{",
+            "nonsense",
+            r#"{"a":1} {}"#,
+            r#"{"$serde_json::private::RawValue":"1"} text"#,
+            r#"{"a":"\u0001"}]"#,
+        ];
+        for text in texts {
             let bytes = rmp_serde::to_vec(text).unwrap();
             let object: Object = rmp_serde::from_slice(&bytes).unwrap();
+            assert!(object.to_map().unwrap_err().is(ErrorId::INTERNAL), "{text}");
+            assert!(object.get("a").unwrap_err().is(ErrorId::INTERNAL), "{text}");
+            assert!(object.parse::<Map<String, Value>>().unwrap_err().is(ErrorId::INVALID_REQUEST), "{text}");
             assert!(to_text(&[object]).is_err(), "{text}");
         }
     }

@@ -38,9 +38,11 @@ pub fn from_text(text: &str) -> serde_json::Result<Value> {
     serde_json::from_str::<PlainValue>(text).map(|PlainValue(value)| value)
 }
 
-/// As [`from_text`], for text that is an object.
+/// As [`from_text`], for text that is an object. Text behind the object is refused.
 pub fn object_from_text(text: &str) -> serde_json::Result<Map<String, Value>> {
-    object(&mut serde_json::Deserializer::from_str(text))
+    let mut deserializer = serde_json::Deserializer::from_str(text);
+    let map = object(&mut deserializer)?;
+    deserializer.end().map(|()| map)
 }
 
 /// Parses untrusted text. A duplicate key in an object is refused and stored in `duplicate`.
