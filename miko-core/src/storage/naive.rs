@@ -1,6 +1,7 @@
 //! The simplest correct storage, for tests: it scans for everything, and a transaction begins with a
 //! copy of all tables.
 
+use std::cell::Cell;
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::ops::{Bound, ControlFlow};
 
@@ -22,6 +23,8 @@ pub struct NaiveStorage {
     tables: Tables,
     before: Option<Tables>,
     is_temporal: bool,
+    /// The number of rows that were read by [`next_row`](Storage::next_row).
+    pub(crate) rows_read: Cell<usize>,
     /// Whether writes may be answered before their transaction is committed.
     pub(crate) may_defer_commit: bool,
     /// For each of the next calls of `apply`: how it fails, if it does.
@@ -247,6 +250,7 @@ impl Storage for NaiveStorage {
     fn next_row(&self, id: RowId, commit: CommitSeq) -> Result<Option<(RowId, Row)>> {
         let mut after = self.tables.rows.range((Bound::Excluded(id), Bound::Unbounded));
         let found = after.find(|(_, row)| row.commit > commit);
+        self.rows_read.set(self.rows_read.get() + usize::from(found.is_some()));
         Ok(found.map(|(id, row)| (*id, row.clone())))
     }
 

@@ -17,7 +17,7 @@ use crate::worldlet::{Encoding, FORMAT, WORLDLET_EXTRA_KEYS, bare_value};
 /// by line. In a temporal database that is the order of `created_at`, then of pks, whatever the order of
 /// arrival was after a merge.
 pub(in crate::engine) fn write(storage: &impl Storage, writer: &mut dyn Write) -> Result<()> {
-    let (mut export, snapshot) = (Export::of(storage)?, Snapshot::current(storage));
+    let (mut export, snapshot) = (Export::of(storage, RowId(i64::MAX))?, Snapshot::current(storage));
     let mut text = Vec::new();
     while export.write_next(&snapshot, &mut text)? {
         if text.len() >= FLUSH_SIZE {
@@ -40,6 +40,8 @@ pub(in crate::engine) struct Export {
     has_entry: bool,
     /// The text before the first record.
     head: Box<str>,
+    /// The last row that existed when the export began. Later ones are not read.
+    last_row: RowId,
     /// The files that were complete when the export began.
     files: Box<[FileId]>,
     /// In a temporal database: the records that existed when the export began, by the time of their creation.
@@ -67,8 +69,8 @@ enum Part {
 }
 
 impl Export {
-    /// Begins an export of the current state.
-    pub(super) fn of(storage: &impl Storage) -> Result<Self> {
+    /// Begins an export of the current state. No row of it has a larger id than `last_row`.
+    pub(super) fn of(storage: &impl Storage, last_row: RowId) -> Result<Self> {
         let mut files = Vec::new();
         each_file(storage, |id, file| {
             files.extend(file.sha256.map(|_| (file.created_at, file.pk, id)));
@@ -79,10 +81,11 @@ impl Export {
             ordered = Some(in_order_of_creation(storage)?.into());
         }
         let files = files.into_iter().map(|(.., number)| number).collect();
-        Ok(Self { part: Part::Head, has_entry: false, head: head(storage)?.into(), files, ordered })
+        Ok(Self { part: Part::Head, has_entry: false, head: head(storage)?.into(), last_row, files, ordered })
     }
 
-    /// Writes the next entry, or the text between two objects of entries. Returns `false` when all is
+    /// Writes the next entry, or the text between two objects of entries. A tombstone has no entry in a
+    /// database that keeps no versions: it takes a call that writes nothing. Returns `false` when all is
     /// written.
     pub(super) fn write_next<T: Storage>(
         &mut self,
@@ -95,7 +98,7 @@ impl Export {
                 entries.text.extend_from_slice(self.head.as_bytes());
                 if self.ordered.is_some() { Part::Stubs(0) } else { Part::Records(RowId::default()) }
             }
-            Part::Records(last) => match snapshot.row_after(last)? {
+            Part::Records(last) => match snapshot.row_after(last, self.last_row)? {
                 Some((number, row)) => {
                     row.view().iter().for_each(|record| entries.record(record));
                     Part::Records(number)

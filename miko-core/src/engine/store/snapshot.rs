@@ -47,9 +47,12 @@ impl<'t, T: Storage> Snapshot<'t, T> {
         Ok(self.storage.row(id)?.filter(|row| row.commit <= self.commit))
     }
 
-    /// The first row of the snapshot whose id is larger than `id`, with its id.
-    pub(super) fn row_after(&self, mut id: RowId) -> Result<Option<(RowId, Row)>> {
-        while let Some((next, row)) = self.storage.next_row(id, CommitSeq::default())? {
+    /// The first row of the snapshot whose id is larger than `id`, with its id. `last` is the largest id in
+    /// the snapshot: the rows behind it are not read.
+    pub(super) fn row_after(&self, mut id: RowId, last: RowId) -> Result<Option<(RowId, Row)>> {
+        while id < last
+            && let Some((next, row)) = self.storage.next_row(id, CommitSeq::default())?
+        {
             if let Some(row) = self.pre_image(next) {
                 return Ok(Some((next, row)));
             }

@@ -66,19 +66,29 @@ pub(in crate::engine) struct ExportText {
     piece_size: usize,
 }
 
+/// The number of steps that make a piece of an export. The store is locked meanwhile.
+const MAX_STEPS: usize = 4096;
+
 impl Cursor for ExportText {
     type Item = Vec<u8>;
 
+    /// The next piece, which is empty if [`MAX_STEPS`] steps have written nothing, as over deleted records.
     fn next<T: Storage>(&mut self, snapshot: &Snapshot<'_, T>) -> Result<Option<Vec<u8>>> {
+        let mut has_more = true;
         if self.text.len() - self.returned < self.piece_size {
             self.text.drain(..self.returned);
             self.returned = 0;
-            while self.text.len() < self.piece_size && self.export.write_next(snapshot, &mut self.text)? {}
+            for _ in 0..MAX_STEPS {
+                has_more = self.export.write_next(snapshot, &mut self.text)?;
+                if !has_more || self.text.len() >= self.piece_size {
+                    break;
+                }
+            }
         }
         let rest = &self.text[self.returned..];
         let piece = &rest[..rest.len().min(self.piece_size)];
         self.returned += piece.len();
-        Ok(Some(piece.to_vec()).filter(|piece| !piece.is_empty()))
+        Ok(Some(piece.to_vec()).filter(|piece| has_more || !piece.is_empty()))
     }
 }
 
@@ -110,7 +120,8 @@ impl<T: Storage> Store<T> {
     /// Opens a stream of the whole state, in pieces of at most `piece_size` bytes.
     pub(in crate::engine) fn open_export(&mut self, piece_size: usize) -> Result<(StreamId, ExportText)> {
         self.open_stream(true, |store| {
-            Ok(ExportText { export: Export::of(&store.storage)?, text: Vec::new(), returned: 0, piece_size })
+            let export = Export::of(&store.storage, store.last.get().row)?;
+            Ok(ExportText { export, text: Vec::new(), returned: 0, piece_size })
         })
     }
 
@@ -145,5 +156,58 @@ impl<T: Storage> Store<T> {
 
     pub(in crate::engine) fn close_stream(&mut self, id: StreamId) {
         self.streams.close(id);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::{Value, json};
+
+    use super::*;
+    use crate::mode::Mode;
+    use crate::storage::memory::MemoryTables;
+    use crate::storage::naive::NaiveStorage;
+
+    const CLASS: &str = "a.b/c";
+
+    fn store_with<T: Storage>(storage: T, records: usize) -> Store<T> {
+        let mut store = Store::on(storage, Mode::ReadWrite).unwrap();
+        create(&mut store, records);
+        store
+    }
+
+    fn create<T: Storage>(store: &mut Store<T>, records: usize) {
+        store.create_many(CLASS, vec![json!({}).into(); records]).unwrap();
+    }
+
+    /// The rest of the pieces of an export.
+    fn pieces<T: Storage>(store: &Store<T>, (id, mut text): (StreamId, ExportText)) -> Vec<String> {
+        let next = || store.next_of(id, &mut text).unwrap();
+        std::iter::from_fn(next).map(|piece| String::from_utf8(piece).unwrap()).collect()
+    }
+
+    #[test]
+    fn an_export_does_not_read_the_rows_that_were_inserted_after_it_was_opened() {
+        let mut store = store_with(NaiveStorage::new(false), 3);
+        let export = store.open_export(1 << 16).unwrap();
+        create(&mut store, 50);
+        store.storage.rows_read.set(0);
+        let worldlet: Value = serde_json::from_str(&pieces(&store, export).concat()).unwrap();
+        assert_eq!(worldlet["records"].as_object().unwrap().len(), 3);
+        assert_eq!(store.storage.rows_read.get(), 3);
+    }
+
+    #[test]
+    fn an_export_unlocks_the_store_after_a_bounded_number_of_deleted_records() {
+        let mut store = store_with(MemoryTables::new(false), 2 * MAX_STEPS);
+        let deletion = json!({"action": "delete", "where": {"class": CLASS}});
+        store.run(query::parse(deletion).unwrap().0).unwrap();
+        create(&mut store, 1);
+        let export = store.open_export(1 << 16).unwrap();
+        let pieces = pieces(&store, export);
+        let is_empty: Vec<bool> = pieces.iter().map(String::is_empty).collect();
+        assert_eq!(is_empty, [false, true, false], "{pieces:?}");
+        let worldlet: Value = serde_json::from_str(&pieces.concat()).unwrap();
+        assert_eq!(worldlet["records"].as_object().unwrap().len(), 1);
     }
 }
