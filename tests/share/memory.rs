@@ -15,6 +15,7 @@ pub const CASES: &[Case] = &[
     ("a_full_store_refuses_writes_until_deletes_make_room", full_store),
     ("a_batch_that_meets_the_limit_leaves_nothing", full_batch),
     ("a_call_that_would_take_more_memory_than_the_limit_fails", demanding_calls),
+    ("streams_beyond_the_limit_are_refused_when_they_are_opened", large_streams),
     ("frames_that_never_end_are_refused_while_other_calls_are_answered", unfinished_frames),
     ("a_server_gives_back_the_memory_of_a_large_call", given_back),
     ("a_limit_below_what_a_server_needs_is_refused", too_small),
@@ -124,6 +125,32 @@ fn demanding_calls() {
         assert!(db.record_by_pk(&pk).unwrap().is_some());
         limited.end();
     }
+}
+
+fn large_streams() {
+    let limited = Limited::to(16 * MIB, "https://mikobase.uno/worldlet?temporal=true");
+    let db = limited.share.db().unwrap();
+    let records: Vec<_> = (0..8_000).map(|n| format!(r#""{n}":{{}}"#)).collect();
+    let worldlet = format!(r#"{{"records":{{{}}}}}"#, records.join(","));
+    db.import_worldlet(&mut worldlet.as_bytes(), false).unwrap();
+    while db.q0(of_a_mebibyte(0)).is_ok() {}
+    // The records are in memory again while the evaluator selects them.
+    for select in [json!({}), json!({"cutoff": "9000-01-01T00:00:00Z"})] {
+        let error = db.iter(select.clone()).map(drop).unwrap_err();
+        assert!(error.is(ErrorId::STORAGE_FULL), "{select}: {error}");
+    }
+    // Each export keeps the order of the records.
+    let mut exports = Vec::new();
+    let error = loop {
+        match db.export() {
+            Ok(export) => exports.push(export),
+            Err(error) => break error,
+        }
+    };
+    assert!(error.is(ErrorId::STORAGE_FULL), "{error}");
+    drop(exports);
+    assert!(db.export().is_ok());
+    limited.end();
 }
 
 fn unfinished_frames() {

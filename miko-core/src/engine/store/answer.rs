@@ -41,8 +41,7 @@ impl AnswerBudget {
     /// # Errors
     /// As [`charge`](Self::charge).
     pub(in crate::engine) fn charge_record(&self, record: &Record) -> Result<()> {
-        let extras = record.extras.as_ref().map_or(0, |extras| extras.as_str().len());
-        self.charge(record.pk.len() + record.bucket.as_str().len() + record.stack.as_str().len() + extras)
+        self.charge(text_length(record))
     }
 
     /// Charges a version of a record.
@@ -77,6 +76,20 @@ impl AnswerBudget {
             None => Err(too_large()),
         }
     }
+}
+
+/// Charges the memory of a record that a select has found, where only its row id is needed in the end.
+///
+/// # Errors
+/// `storage-full`, if the process has no memory for it.
+pub(in crate::engine) fn charge_candidate(record: &Record) -> Result<()> {
+    memory::charge(text_length(record) + OVERHEAD)
+}
+
+/// The number of bytes of the texts of a record.
+fn text_length(record: &Record) -> usize {
+    let extras = record.extras.as_ref().map_or(0, |extras| extras.as_str().len());
+    record.pk.len() + record.bucket.as_str().len() + record.stack.as_str().len() + extras
 }
 
 fn too_large() -> Error {

@@ -2,7 +2,7 @@
 
 use std::io::Write;
 
-use miko_rpc::{Result, to_base64};
+use miko_rpc::{Result, memory, to_base64};
 use serde_json::Value;
 
 use crate::engine::store::files::WHOLE;
@@ -10,6 +10,7 @@ use crate::engine::store::snapshot::Snapshot;
 use crate::storage::ids::{CommitSeq, FileId, RowId};
 use crate::storage::row::{FileRow, RecordRef, Row, State};
 use crate::storage::{Storage, each_file};
+use crate::timestamp::Timestamp;
 use crate::transfer::not_written;
 use crate::worldlet::{Encoding, FORMAT, WORLDLET_EXTRA_KEYS, bare_value};
 
@@ -71,10 +72,12 @@ enum Part {
 impl Export {
     /// Begins an export of the current state. No row of it has a larger id than `last_row`.
     pub(super) fn of(storage: &impl Storage, last_row: RowId) -> Result<Self> {
-        let mut files = Vec::new();
+        let (mut files, mut size) = (Vec::new(), 0);
         each_file(storage, |id, file| {
+            size += entry_size(&file.pk);
             files.extend(file.sha256.map(|_| (file.created_at, file.pk, id)));
         })?;
+        memory::charge(size)?;
         let mut ordered = None;
         if storage.capabilities().is_temporal {
             files.sort_unstable();
@@ -177,10 +180,16 @@ fn in_order_of_creation(storage: &impl Storage) -> Result<Vec<RowId>> {
     let (mut created, mut last) = (Vec::new(), RowId::default());
     while let Some((id, row)) = storage.next_row(last, CommitSeq::default())? {
         last = id;
+        memory::charge(entry_size(&row.pk))?;
         created.push((row.created_at, row.pk, id));
     }
     created.sort_unstable();
     Ok(created.into_iter().map(|(.., id)| id).collect())
+}
+
+/// The memory of a record or a file with this pk while it is put in order, in bytes. Its id stays in memory.
+fn entry_size(pk: &str) -> usize {
+    size_of::<(Timestamp, String, RowId)>() + pk.len()
 }
 
 /// The text before the first record.

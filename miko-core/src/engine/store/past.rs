@@ -7,6 +7,7 @@ use miko_rpc::{Error, ErrorId, Result};
 
 use crate::class::Catalog;
 use crate::engine::store::Store;
+use crate::engine::store::answer::charge_candidate;
 use crate::engine::store::candidate::Candidate;
 use crate::engine::store::definitions::catalog_of;
 use crate::engine::store::stored_json::map;
@@ -74,7 +75,8 @@ impl<T: Storage> Store<T> {
 
     /// The ids of the rows that a select finds as of the cutoff.
     pub(super) fn rows_as_of(&self, select: &SelectRequest, cutoff: Timestamp) -> Result<Vec<RowId>> {
-        Ok(self.find_as_of(select, cutoff, |_| Ok(()))?.into_iter().map(|PastRecord { id, .. }| id).collect())
+        let found = self.find_as_of(select, cutoff, |candidate| charge_candidate(&candidate.record))?;
+        Ok(found.into_iter().map(|PastRecord { id, .. }| id).collect())
     }
 
     /// The records that a select finds as of the cutoff. `charge` is called once for each.

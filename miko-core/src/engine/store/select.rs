@@ -6,6 +6,7 @@ use std::ops::ControlFlow;
 use miko_rpc::Result;
 
 use crate::engine::store::Store;
+use crate::engine::store::answer::charge_candidate;
 use crate::engine::store::candidate::Candidate;
 use crate::engine::store::column_scans::{Scanned, Wanted};
 use crate::query::{MatchCollector, SelectRequest};
@@ -56,7 +57,7 @@ impl<T: Storage> Store<T> {
     pub(super) fn select_current_rows(&self, select: &SelectRequest) -> Result<Vec<RowId>> {
         let plan = self.plan(select)?;
         if plan.residual_filter_reason.is_some() {
-            return Ok(self.evaluate(&plan, |_| Ok(()))?.into_iter().map(|(id, _)| id).collect());
+            return Ok(self.evaluate(&plan, charge_candidate)?.into_iter().map(|(id, _)| id).collect());
         }
         let missing_columns = match self.scan_columns(&plan, Wanted::Rows)? {
             Scanned::Rows(rows) => return Ok(rows),
@@ -70,7 +71,7 @@ impl<T: Storage> Store<T> {
         Ok(rows)
     }
 
-    /// Filters, sorts and limits the candidates of a plan, and calls `charge` for each record of the answer.
+    /// Filters, sorts and limits the candidates of a plan, and calls `charge` for each record that is found.
     fn evaluate(
         &self,
         plan: &Plan<'_>,
