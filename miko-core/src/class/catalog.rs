@@ -29,6 +29,8 @@ pub(crate) struct Catalog {
     subclasses: NameRelation,
     /// For each class, the classes with a field that may contain objects of it.
     embedded_in: NameRelation,
+    /// The number of changes since the empty catalog.
+    revision: u64,
 }
 
 type ClassMap = HashTrieMapSync<Arc<str>, Arc<Class>, RandomState>;
@@ -94,7 +96,13 @@ impl Catalog {
                 new.insert(Class::of(definition, &changed));
             }
         }
+        new.revision += 1;
         Ok(new)
+    }
+
+    /// Whether both are the same catalog. One must have been made from the other, by any number of changes.
+    pub(crate) fn is_same(&self, other: &Self) -> bool {
+        self.revision == other.revision
     }
 
     fn insert(&mut self, class: Class) {

@@ -413,7 +413,6 @@ impl<T: Storage> Drop for RunningWrite<'_, T> {
         }
         store.record_cache.discard_staged();
         store.transaction.undo(&mut store.storage);
-        store.ids.get_mut().forget_since(&self.before.last, &store.last.get());
         store.forget_begun_claims(self.begun_claims);
         let undone_claims = store.claim_rows.clone();
         store.set_state(self.before.clone());

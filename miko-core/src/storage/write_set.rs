@@ -156,11 +156,6 @@ impl WriteSet {
 }
 
 impl OtherChanges {
-    /// Whether the ids of classes or constraints change.
-    pub(crate) fn change_ids(&self) -> bool {
-        !(self.classes.is_empty() && self.constraints.is_empty())
-    }
-
     fn invert(&mut self) {
         self.classes.iter_mut().for_each(RowChange::invert);
         self.constraints.iter_mut().for_each(RowChange::invert);

@@ -1,5 +1,5 @@
 //! Calls in random order are answered as by an engine without caches: writes that succeed and fail,
-//! redefinitions, claims, open streams, reads by pk, scans. No cache may change an answer.
+//! redefinitions, transactions, claims, open streams, reads by pk, scans. No cache may change an answer.
 //!
 //! A failed run prints its seed, and `MIKOBASE_SEED` repeats it. In the long mode each run has a fresh seed.
 
@@ -171,8 +171,14 @@ impl Run {
         bucket
     }
 
-    /// Defines the classes, in one of several ways. Some fail where records are in their way.
+    /// Defines the classes. Some definitions fail where records are in their way.
     fn define(&mut self) {
+        let schema = self.schema();
+        self.both(&schema, |db| db.import_schema(schema.clone()));
+    }
+
+    /// One of several definitions of the classes.
+    fn schema(&mut self) -> Value {
         let mut fields = json!({
             "serial": {"class": "number", "unique": true},
             "shelf": {"class": "number", "index": true},
@@ -189,12 +195,11 @@ impl Run {
         }
         let parent = if self.random.one_in(3) { "a.b/other" } else { "a.b/base" };
         let other = if self.random.one_in(3) { json!({"kind": {"index": true}}) } else { json!({}) };
-        let schema = json!({"classes": {
+        json!({"classes": {
             "a.b/base": {"fields": fields, "misc_fields": true},
             "a.b/other": {"fields": other, "misc_fields": true},
             "a.b/sub": {"inherits": [parent], "fields": {}, "misc_fields": true},
-        }});
-        self.both(&schema, |db| db.import_schema(schema.clone()));
+        }})
     }
 
     fn create(&mut self) -> Value {
@@ -347,6 +352,33 @@ impl Run {
         assert_eq!(tested, uncached, "{calls:?}");
     }
 
+    /// Calls inside a transaction, and beside it. It may redefine classes, and is committed or rolled back.
+    fn transaction(&mut self) {
+        let transactions = [&self.tested, &self.uncached].map(|db| db.begin().unwrap());
+        for _ in 0..2 + self.random.below(5) {
+            match self.random.below(9) {
+                0..2 => {
+                    let schema = self.schema();
+                    let defined = transactions.each_ref().map(|tx| tx.import_schema(schema.clone()));
+                    self.compare(&schema, defined);
+                }
+                // The same select twice, so that it may build columns.
+                2..5 => {
+                    let select = self.select();
+                    (0..2).for_each(|_| self.q0(&select));
+                }
+                step => {
+                    let request = if step == 5 { self.select() } else { self.write() };
+                    let answers = transactions.each_ref().map(|tx| tx.q0(request.clone()));
+                    self.compare(&request, answers);
+                }
+            }
+        }
+        let commits = self.random.one_in(2);
+        let ended = transactions.map(|tx| if commits { tx.commit() } else { tx.roll_back() });
+        self.compare(&json!({ "commits": commits }), ended);
+    }
+
     fn claim(&mut self) {
         let hold = *self.random.choose(&["connection", "lease"]);
         let select = json!({"class": self.class(), "path": ["shelf", self.random.below(SHELVES)]});
@@ -442,7 +474,8 @@ impl Run {
             26..28 => self.claim(),
             28..30 => self.end_claim(),
             30..50 => self.read_by_pk(),
-            50..70 => self.scan(),
+            50..67 => self.scan(),
+            67..70 => self.transaction(),
             70..77 => self.batch(),
             77..81 => self.create_many(),
             81..84 => self.import(),

@@ -274,6 +274,95 @@ proptest! {
     }
 }
 
+/// The classes of which [`SUB`] may inherit. One has a unique value, one an index, one no constraint.
+const PARENTS: [&str; 3] = ["a.b/unique", "a.b/indexed", "a.b/plain"];
+
+const SUB: &str = "a.b/sub";
+
+fn inherit(db: &(impl Mikobase + ?Sized), parents: &[&str]) {
+    let sub = json!({"inherits": parents, "misc_fields": true, "fields": {}});
+    db.import_schema(json!({"classes": {SUB: sub}})).unwrap();
+}
+
+/// Finds the record of the subclass whose values all are `n` in each way for which the parents matter. No
+/// record has larger values.
+fn check_inherited(db: &(impl Mikobase + ?Sized), parents: &[&str], n: i64) {
+    for key in ["y", "z"] {
+        let of_sub = json!({"class": SUB, "path": [key, n]});
+        assert_eq!(db.count(of_sub).unwrap(), 1, "{key} = {n} below {parents:?}");
+    }
+    for parent in PARENTS {
+        for path in [json!(["y", n]), json!(["z", n])] {
+            let found = db.count(json!({"class": parent, "path": path})).unwrap();
+            assert_eq!(found == 1, parents.contains(&parent), "{path} of {parent} below {parents:?}");
+        }
+        // The second scan builds a column.
+        for _ in 0..3 {
+            let last = json!({"class": parent, "path": ["k", {"gt": -2}], "sort": ["k", {"reverse": true}],
+                              "limit": 3});
+            let found = db.select(last).unwrap();
+            let is_last = found[0].bucket.get("k").unwrap() == Some(n.into());
+            assert_eq!(is_last, parents.contains(&parent), "the last of {parent} below {parents:?}");
+        }
+    }
+}
+
+/// Creates a record of the subclass whose values all are `n`, and another one that takes its unique value.
+fn create_inherited(db: &(impl Mikobase + ?Sized), parents: &[&str], n: i64) {
+    db.create(SUB, &json!({"y": n, "z": n, "k": n})).unwrap();
+    let taken = json!({"y": n, "z": -n, "k": -n});
+    let created = [db.create(SUB, &taken), db.create_many(SUB, vec![taken.into()]).map(|pks| pks[0].clone())];
+    for created in created {
+        assert_eq!(created.is_err(), parents.contains(&"a.b/unique"), "{n} below {parents:?}");
+        created.into_iter().for_each(|pk| db.delete(&pk).unwrap());
+    }
+}
+
+#[test]
+fn each_caller_sees_the_constraints_and_subclasses_of_its_own_definitions() {
+    let db = db();
+    let fields = [json!({"y": {"unique": true}}), json!({"z": {"index": true}}), json!({})];
+    let class = |fields| json!({"misc_fields": true, "fields": fields});
+    let classes: serde_json::Map<_, _> =
+        PARENTS.iter().zip(fields).map(|(name, fields)| ((*name).to_owned(), class(fields))).collect();
+    db.import_schema(json!({ "classes": classes })).unwrap();
+    for parent in PARENTS {
+        // So many that columns are worth it.
+        db.create_all(parent, &(100..130).map(|y| json!({"y": -y, "k": -1})).collect::<Vec<_>>()).unwrap();
+    }
+    let [unique, indexed, plain] = PARENTS;
+    let lineages: [&[&str]; 4] = [&[unique], &[plain], &[unique, indexed], &[indexed, unique]];
+    let mut n = 0;
+    for (outside, inside) in lineages.iter().flat_map(|one| lineages.map(|other| (*one, other))) {
+        if outside == inside {
+            continue;
+        }
+        for commits in [false, true] {
+            inherit(&*db, outside);
+            n += 1;
+            create_inherited(&*db, outside, n);
+            let tx = db.begin().unwrap();
+            inherit(&*tx, inside);
+            check_inherited(&*db, outside, n);
+            create_inherited(&*tx, inside, n + 1);
+            check_inherited(&*tx, inside, n + 1);
+            check_inherited(&*db, outside, n);
+            let lineage = if commits {
+                tx.commit().unwrap();
+                n += 1;
+                inside
+            } else {
+                tx.roll_back().unwrap();
+                outside
+            };
+            check_inherited(&*db, lineage, n);
+            n += 1;
+            create_inherited(&*db, lineage, n);
+            check_inherited(&*db, lineage, n);
+        }
+    }
+}
+
 fn of_class(db: &(impl Mikobase + ?Sized)) -> usize {
     db.count(json!({"class": CLASS})).unwrap()
 }

@@ -7,7 +7,7 @@ use std::sync::Arc;
 
 use foldhash::fast::RandomState;
 
-use crate::storage::ids::{ClassId, ConstraintId, LastNumbers};
+use crate::storage::ids::{ClassId, ConstraintId};
 
 /// Ids that were looked up or given out.
 #[derive(Debug, Default)]
@@ -18,15 +18,6 @@ pub(super) struct IdCache {
 }
 
 impl IdCache {
-    /// Forgets the ids that were given out between `before` and `now`, and those of all constraints: the
-    /// constraints of a class may have changed as well.
-    pub(super) fn forget_since(&mut self, before: &LastNumbers, now: &LastNumbers) {
-        if before.class != now.class {
-            self.classes.clear();
-        }
-        self.forget_constraints();
-    }
-
     /// Forgets the ids of constraints, because the constraints of a class have changed.
     pub(super) fn forget_constraints(&mut self) {
         self.constraints.clear();

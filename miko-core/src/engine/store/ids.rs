@@ -38,6 +38,7 @@ impl<T: Storage> Store<T> {
     pub(super) fn find_constraint_ids(&self, class: &Class) -> Result<Option<Arc<[ConstraintId]>>> {
         let name = &class.definition.name;
         if let Some(ids) = self.ids.borrow().constraints.get(name) {
+            debug_assert_eq!(ids.len(), class.constraints.len(), "ids of another definition of `{name}`");
             return Ok(Some(Arc::clone(ids)));
         }
         let found = class.constraints.iter().map(|constraint| self.storage.constraint_id(constraint));

@@ -152,7 +152,6 @@ impl<T: Storage> Store<T> {
         user.runs_own_call = true;
         if let Some(state) = user.take_hidden() {
             self.set_state(state);
-            self.forget_derived_ids();
         }
         let Some(user) = self.transaction.user_mut() else { return Ok(()) };
         if !user.needs_apply(&self.storage) {
@@ -181,7 +180,6 @@ impl<T: Storage> Store<T> {
         let Some(user) = self.transaction.user_mut() else { return };
         let committed = user.hide(state, &mut self.storage);
         self.set_state(committed);
-        self.forget_derived_ids();
     }
 
     /// Prepares for a read of records by their pks by a caller that is not inside the open transaction. The
@@ -215,14 +213,6 @@ impl<T: Storage> Store<T> {
         };
         Err(self.invalidate(reason))
     }
-
-    /// Drops cached facts that depend on classes and constraints which the open transaction has added.
-    fn forget_derived_ids(&mut self) {
-        if self.transaction.user().is_some_and(UserTransaction::changes_ids) {
-            self.ids.take();
-            self.columns.clear();
-        }
-    }
 }
 
 /// Commits and rolls back transactions.
@@ -243,7 +233,6 @@ impl<T: Storage> Store<T> {
             return Ok(());
         }
         self.show_uncommitted()?;
-        self.forget_derived_ids();
         let Some(user) = self.transaction.user() else { return Ok(()) };
         let ended: Vec<_> = user.levels.iter().map(|level| level.id).collect();
         let committed_state = user.committed_state().clone();
@@ -286,7 +275,6 @@ impl<T: Storage> Store<T> {
     /// Rolls back a level and those inside of it, whose objects are invalidated. Returns the object of the
     /// level.
     fn roll_back_level(&mut self, level: usize, reason: impl Fn() -> Error) -> Option<TransactionId> {
-        self.forget_derived_ids();
         let user = self.transaction.user_mut()?;
         let (ended, state) = user.drop_level(level, &mut self.storage);
         if level == 0 {
@@ -338,8 +326,15 @@ impl<T: Storage> Store<T> {
         }
     }
 
+    /// Sets the state, and drops the cached facts that depend on the classes or ids in which it differs.
     pub(super) fn set_state(&mut self, state: StoreState) {
         let StoreState { catalog, definition_ends, claim_rows, last } = state;
+        let before = self.last.get();
+        let has_same_ids = (before.class, before.constraint) == (last.class, last.constraint);
+        if !(has_same_ids && self.catalog.is_same(&catalog)) {
+            self.ids.take();
+            self.columns.clear();
+        }
         (self.catalog, self.definition_ends, self.claim_rows) = (catalog, definition_ends, claim_rows);
         self.last.set(last);
     }

@@ -135,11 +135,6 @@ impl UserTransaction {
         self.log.is_empty()
     }
 
-    /// Whether it has added or removed classes or constraints, and with them their ids.
-    pub(crate) fn changes_ids(&self) -> bool {
-        self.log.iter().filter_map(|set| set.others.as_ref()).any(|others| others.change_ids())
-    }
-
     /// The write sets so far.
     pub(crate) fn log(&self) -> &[WriteSet] {
         &self.log
