@@ -27,7 +27,8 @@ pub(super) struct LoggedCommit {
     pub(super) seq: CommitSeq,
     /// The changes of its records, each once.
     pub(super) changes: Vec<RowChange<RowId, Row>>,
-    /// How many changes are not kept, because all of them are too large.
+    /// 0 if `changes` is complete. Otherwise `changes` is empty, because the changes together exceeded the
+    /// size limit of the log, and this is their number; a row that was changed twice counts twice.
     pub(super) left_out: u64,
     /// The approximate size in bytes.
     pub(super) size: usize,
@@ -36,8 +37,10 @@ pub(super) struct LoggedCommit {
 /// The rows that a write in a transaction of its own has changed so far, for the log.
 #[derive(Debug, Default)]
 pub(super) struct ChangedRows {
-    sets: Vec<WriteSet>,
+    rows: Vec<RowChange<RowId, Row>>,
+    /// The approximate size of all that were added, in bytes.
     size: usize,
+    /// How many were added, if they are not kept; otherwise 0.
     left_out: u64,
 }
 
@@ -71,14 +74,23 @@ impl CommitLog {
 
     /// Adds the changes of one committed write, which are taken out of its write sets. Each record that it
     /// wrote has a commit number; `last` is that of the last one.
-    pub(super) fn push(&mut self, last: CommitSeq, sets: &mut [WriteSet], left_out: u64) {
+    pub(super) fn push(&mut self, last: CommitSeq, sets: &mut [WriteSet]) {
         if !self.is_kept() {
             return;
         }
-        let changes = match sets {
+        let rows = match sets {
             [set] => std::mem::take(&mut set.rows),
             sets => sets.iter_mut().flat_map(|set| std::mem::take(&mut set.rows)).collect(),
         };
+        self.push_rows(last, ChangedRows { rows, ..ChangedRows::default() });
+    }
+
+    /// As [`push`](Self::push), for a write in a transaction of its own.
+    pub(super) fn push_rows(&mut self, last: CommitSeq, changed: ChangedRows) {
+        if !self.is_kept() {
+            return;
+        }
+        let ChangedRows { rows: changes, left_out, size: _ } = changed;
         let changes = if changes.len() > 1 { merged(changes) } else { changes };
         if self.is_observed {
             self.commits.extend(commit_of(last, &changes));
@@ -106,21 +118,18 @@ impl CommitLog {
 }
 
 impl ChangedRows {
-    /// Adds the rows of a write set. Once all are too large for the log, none are kept but their number.
-    pub(super) fn add(&mut self, set: WriteSet, log: &CommitLog) {
-        let rows = set.rows;
+    /// Adds the changed rows of a write set. As soon as all rows of the write together exceed the size limit
+    /// of the log, they are dropped, and the rows of the whole write are only counted.
+    pub(super) fn add(&mut self, rows: Vec<RowChange<RowId, Row>>, log: &CommitLog) {
         self.size = rows.iter().map(change_size).fold(self.size, usize::saturating_add);
-        if self.left_out == 0 && self.size <= log.max_size() {
-            self.sets.push(WriteSet { rows, ..WriteSet::default() });
+        if self.left_out > 0 || self.size > log.max_size() {
+            let kept = std::mem::take(&mut self.rows);
+            self.left_out += (kept.len() + rows.len()) as u64;
+        } else if self.rows.is_empty() {
+            self.rows = rows;
         } else {
-            let kept = self.sets.drain(..).map(|set| set.rows.len()).sum::<usize>();
-            self.left_out += (kept + rows.len()) as u64;
+            self.rows.extend(rows);
         }
-    }
-
-    /// The write sets with the rows that were kept, and the number of those that were not.
-    pub(super) fn into_parts(self) -> (Vec<WriteSet>, u64) {
-        (self.sets, self.left_out)
     }
 }
 
@@ -158,4 +167,51 @@ fn record_change(change: &RowChange<RowId, Row>) -> Option<RecordChange> {
     let (before, after) = (record(&change.before), record(&change.after));
     let pk = after.as_ref().or(before.as_ref())?.pk.clone();
     (before != after).then_some(RecordChange { pk, before, after })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::storage::row::State;
+    use crate::timestamp::Timestamp;
+
+    fn row(number: i64, bucket: &str) -> RowChange<RowId, Row> {
+        let state = State { bucket: bucket.to_owned(), stack: "{}".to_owned(), extras: None };
+        let row = Row {
+            pk: number.to_string(),
+            instance_pk: None,
+            commit: CommitSeq(number),
+            created_at: Timestamp::FIRST,
+            updated_at: Timestamp::FIRST,
+            state: Some(state),
+        };
+        RowChange::insert(RowId(number), row)
+    }
+
+    #[test]
+    fn the_rows_of_a_write_are_kept_up_to_the_limit_of_the_log_and_nothing_else_is() {
+        let size = change_size(&row(0, ""));
+        let long = "x".repeat(size);
+        let long = long.as_str();
+        // The rows of each write set of a write, by their buckets. How many rows are kept and left out, with
+        // a limit of three rows with an empty bucket.
+        let cases: [(&[&[&str]], usize, u64); 6] = [
+            (&[&[][..]; 1000], 0, 0),
+            (&[&[], &[""], &[], &["", ""], &[]], 3, 0),
+            (&[&["", "", ""]], 3, 0),
+            (&[&["", ""], &["", ""], &[]], 0, 4),
+            (&[&[""], &[long, ""], &[], &[""]], 0, 4),
+            (&[&[long]], 1, 0),
+        ];
+        for (sets, kept, left_out) in cases {
+            let mut log = CommitLog::default();
+            log.log_commits_up_to(3 * size);
+            let mut changed = ChangedRows::default();
+            for buckets in sets {
+                changed.add(buckets.iter().map(|bucket| row(1, bucket)).collect(), &log);
+            }
+            assert_eq!((changed.rows.len(), changed.left_out), (kept, left_out), "{sets:?}");
+            assert!(changed.rows.capacity() <= 8, "{sets:?}");
+        }
+    }
 }

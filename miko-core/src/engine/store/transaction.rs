@@ -241,7 +241,7 @@ impl Transaction {
         if !write.shares_transaction {
             let conflicts = storage.apply(&set)?;
             if conflicts.is_empty() && self.commits.is_kept() {
-                write.changed.add(set, &self.commits);
+                write.changed.add(set.rows, &self.commits);
             }
             return Ok(conflicts);
         }
@@ -279,11 +279,9 @@ impl Transaction {
         self.count_pages(&sets);
         // A deferred write counts as committed: it is answered now, and never rolled back afterwards.
         if shares_transaction {
-            self.commits.push(last, &mut sets, 0);
+            self.commits.push(last, &mut sets);
         } else {
-            // `left_out` counts the changes that were not kept, as they are too large for the commit log.
-            let (mut changed, left_out) = changed.into_parts();
-            self.commits.push(last, &mut changed, left_out);
+            self.commits.push_rows(last, changed);
         }
         if let Some(mut set) = sets.pop().filter(WriteSet::is_small) {
             set.clear();
@@ -461,7 +459,7 @@ impl Transaction {
         let Some(user) = self.take_user() else { return Ok(()) };
         if !user.is_empty() {
             storage.commit().inspect_err(|_| storage.roll_back())?;
-            self.commits.push(last, &mut user.into_log(), 0);
+            self.commits.push(last, &mut user.into_log());
         } else if storage.in_transaction() {
             storage.roll_back();
         }
@@ -510,7 +508,7 @@ impl CallGroup {
         self.has_uncommitted = false;
         match storage.commit() {
             Ok(()) => {
-                self.log.drain(..).for_each(|mut write| commits.push(write.last, &mut write.sets, 0));
+                self.log.drain(..).for_each(|mut write| commits.push(write.last, &mut write.sets));
                 Ok(())
             }
             Err(error) => {
@@ -532,7 +530,7 @@ impl CallGroup {
                 self.failure = Some(GroupFailure { call, error: error.clone() });
                 return Err(error);
             }
-            commits.push(last, &mut sets, 0);
+            commits.push(last, &mut sets);
         }
         Ok(())
     }
