@@ -74,8 +74,10 @@ impl LocalEngine<Sqlite> {
     ///
     /// # Errors
     /// `backend-in-use`, if the file is already open, in this process or another, unless both only read;
-    /// `invalid-backend`, if it is not a Mikobase, was written by a newer version, or is missing and `mode`
-    /// is `r`. The file is then unchanged.
+    /// `invalid-backend`, if it is not a Mikobase, cannot be opened, or was written by a newer version; in
+    /// mode `r` also if it is missing, empty, or was written by an older version. The file is then unchanged.
+    /// Also `invalid-backend` or another error, if the file system fails; the file may have been created or
+    /// migrated then, and can be opened again.
     pub fn open(path: impl AsRef<Path>, mode: Mode) -> Result<Self> {
         Ok(Self::of(Store::on(Sqlite::open(path.as_ref(), mode, false)?, mode)?))
     }
@@ -84,7 +86,8 @@ impl LocalEngine<Sqlite> {
     /// record. The kind of an existing file does not change.
     ///
     /// # Errors
-    /// As [`open`](Self::open); also `invalid-backend`, if the file exists and is not temporal.
+    /// As [`open`](Self::open); also `invalid-backend`, if the file exists and is not temporal. It is then
+    /// unchanged as well.
     pub fn open_temporal(path: impl AsRef<Path>, mode: Mode) -> Result<Self> {
         Ok(Self::of(Store::on(Sqlite::open(path.as_ref(), mode, true)?, mode)?))
     }

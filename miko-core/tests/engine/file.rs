@@ -197,6 +197,23 @@ fn a_file_of_another_program_or_a_newer_version_is_refused_and_left_as_it_is() {
 }
 
 #[test]
+fn a_file_without_history_is_refused_as_a_temporal_one_and_left_as_it_is() {
+    let (_folder, path) = folder();
+    fill(&open(&path));
+    // A file of the current version, and one of version 5.
+    for change in ["", "DROP TABLE claim; PRAGMA user_version = 5;"] {
+        rusqlite::Connection::open(&path).unwrap().execute_batch(change).unwrap();
+        let bytes = fs::read(&path).unwrap();
+        for mode in [Mode::ReadWrite, Mode::Read] {
+            let error = open_temporal_sqlite(&path, mode).unwrap_err();
+            assert!(error.is(ErrorId::INVALID_BACKEND), "{error}");
+        }
+        assert!(fs::read(&path).unwrap() == bytes);
+    }
+    assert_eq!(open(&path).by_class("a.b/officer").unwrap().count(), 1);
+}
+
+#[test]
 fn an_error_of_the_file_system_is_the_source_of_the_error_of_opening() {
     let (folder, path) = folder();
     for (path, kind) in

@@ -124,8 +124,8 @@ fn open_files() -> MutexGuard<'static, HashMap<Inode, Holders>> {
 /// # Errors
 /// `backend-in-use`, if the file is open already, in this process or another one, unless both sides only
 /// read. `invalid-backend`, if it is not a Mikobase, cannot be opened, or was written by a newer version; in
-/// mode `r` also if it is missing, empty, or was written by an older version. The file is then unchanged.
-/// Also `invalid-backend`, if `temporal` is set and the file is not temporal, or if the file system fails; it
+/// mode `r` also if it is missing, empty, or was written by an older version; if `temporal` is set, also if
+/// it is not temporal. The file is then unchanged. Also `invalid-backend`, if the file system fails; the file
 /// may have been created or migrated then, and is opened as it is the next time.
 pub(super) fn open(path: &Path, mode: Mode, temporal: bool) -> Result<(Connection, FileLease)> {
     let flags = match mode {
@@ -224,20 +224,21 @@ fn check_version(version: u32) -> Result<()> {
     Err(Error::new(ErrorId::INVALID_BACKEND, message).with("found", version).with("known", SCHEMA_VERSION))
 }
 
-/// Prepares a connection: locks and migrates the file, and checks that it is temporal if `temporal` is set.
-fn configure(connection: &Connection, mode: Mode, temporal: bool) -> Result<()> {
-    connection.busy_timeout(Duration::ZERO).map_err(sqlite_error)?;
-    lock_and_migrate(connection, mode, temporal)?;
-    if temporal && !connection.table_exists(None, "version").map_err(sqlite_error)? {
-        let message = "the database is not temporal: that is chosen when one is created";
-        return Err(Error::new(ErrorId::INVALID_BACKEND, message));
+/// Refuses a database that is not temporal, if `temporal` is set. The schema has a table of versions only in
+/// a temporal database, in each version of the schema.
+fn check_kind(connection: &Connection, temporal: bool) -> Result<()> {
+    if !temporal || connection.table_exists(None, "version").map_err(sqlite_error)? {
+        return Ok(());
     }
-    Ok(())
+    let message = "the database is not temporal: that is chosen when one is created";
+    Err(Error::new(ErrorId::INVALID_BACKEND, message))
 }
 
-/// As a writer, locks the file, then creates the schema, or checks and migrates it. As a reader, only checks
-/// through SQLite that the schema has exactly this version.
-fn lock_and_migrate(connection: &Connection, mode: Mode, temporal: bool) -> Result<()> {
+/// Prepares a connection. As a writer, locks the file, then creates the schema, or checks and migrates it. As
+/// a reader, only checks through SQLite that the schema has exactly this version. All checks precede the
+/// first change of the file.
+fn configure(connection: &Connection, mode: Mode, temporal: bool) -> Result<()> {
+    connection.busy_timeout(Duration::ZERO).map_err(sqlite_error)?;
     if mode == Mode::Read {
         return match user_version(connection).map_err(sqlite_error)? {
             version if version < SCHEMA_VERSION => {
@@ -247,7 +248,7 @@ fn lock_and_migrate(connection: &Connection, mode: Mode, temporal: bool) -> Resu
                     .with("found", version)
                     .with("known", SCHEMA_VERSION))
             }
-            version => check_version(version),
+            version => check_version(version).and_then(|()| check_kind(connection, temporal)),
         };
     }
     connection
@@ -260,6 +261,7 @@ fn lock_and_migrate(connection: &Connection, mode: Mode, temporal: bool) -> Resu
         version => {
             check_application_id(connection)?;
             check_version(version)?;
+            check_kind(connection, temporal)?;
             migrate(connection, version, MIGRATIONS)?;
         }
     }
