@@ -312,14 +312,16 @@ impl<T: Storage> Store<T> {
 
     /// Wakes calls that wait for records such as those whose leases have ended.
     fn end_leases(&mut self, now: Timestamp) {
-        if now <= self.claims.noticed {
+        let noticed = std::mem::replace(&mut self.claims.noticed, now);
+        if self.claims.waiting.is_empty() || now == noticed {
             return;
         }
-        let noticed = std::mem::replace(&mut self.claims.noticed, now);
-        if !self.claims.waiting.is_empty() {
-            let ended = self.claim_rows.leases_that_end(noticed, now);
-            ended.into_iter().for_each(|record| self.wake_claims_for_record(record));
+        if now < noticed {
+            // The clock was set back. A lease that has begun since may have ended already.
+            return self.claims.waiting.wake_each();
         }
+        let ended = self.claim_rows.leases_that_end(noticed, now);
+        ended.into_iter().for_each(|record| self.wake_claims_for_record(record));
     }
 
     /// Wakes calls that wait for a record such as this one.
@@ -364,4 +366,56 @@ fn claim_lost(claim: &str) -> Error {
 fn end_of_lease(now: Timestamp, lease: Duration) -> Timestamp {
     let millis = i64::try_from(lease.as_nanos().div_ceil(1_000_000)).unwrap_or(i64::MAX);
     Timestamp::from_millis(now.as_millis().saturating_add(millis))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::mode::Mode;
+    use crate::storage::naive::NaiveStorage;
+
+    enum Step {
+        /// A record is claimed. The lease ends at this time.
+        Lease(i64),
+        /// Leases are looked at when the clock has this time. Whether that wakes a waiting call.
+        Clock(i64, bool),
+    }
+
+    #[test]
+    fn a_waiting_call_is_woken_when_a_lease_ends_also_after_the_clock_was_set_back() {
+        use Step::{Clock, Lease};
+        let cases = [
+            vec![Lease(20), Clock(10, false), Clock(19, false), Clock(20, true), Clock(21, false)],
+            vec![Lease(20), Clock(10, false), Lease(40), Clock(30, false), Clock(50, true)],
+            vec![Clock(1000, false), Clock(100, true), Lease(130), Clock(129, false), Clock(130, true)],
+            vec![Clock(1000, false), Lease(130), Clock(131, true), Clock(132, false)],
+        ];
+        for steps in cases {
+            let mut store = Store::on(NaiveStorage::new(false), Mode::ReadWrite).unwrap();
+            let request = ClaimRequest {
+                select: SelectRequest::default(),
+                select_text: "{}".to_owned(),
+                lease: Duration::ZERO,
+                wait: Duration::ZERO,
+                is_lasting: true,
+            };
+            for step in steps {
+                match step {
+                    Lease(end) => {
+                        let lease_end = Timestamp::from_millis(end);
+                        let (id, lasting) = ("a claim".to_owned(), Some("{}".to_owned()));
+                        let claim = ClaimRow { id, attempts: 1, lease_end, lasting };
+                        store.claim_rows.set(RowId(1), Some(claim));
+                    }
+                    Clock(now, wakes) => {
+                        let (gate, closed) = Gate::closed(|| None);
+                        let wait = store.wait_for_claim(&request, Instant::now(), (gate.clone(), closed));
+                        store.end_leases(Timestamp::from_millis(now));
+                        assert_eq!(gate.is_open(), wakes, "at {now}");
+                        store.end_wait(wait, false);
+                    }
+                }
+            }
+        }
+    }
 }
