@@ -63,11 +63,30 @@ const OPERATORS: [&str; 16] = [
 
 const MODIFIERS: [&str; 2] = ["case-sensitive", "collapse"];
 
+/// The keys with a hyphen, each with its other spelling, which is accepted as well.
+const SPELLINGS: [(&str, &str); 3] =
+    [("starts-with", "starts_with"), ("ends-with", "ends_with"), ("case-sensitive", "case_sensitive")];
+
+/// The key with this spelling, as the tables of keys spell it.
+pub(super) fn normalized(key: &str) -> &str {
+    SPELLINGS.iter().find(|(_, other)| *other == key).map_or(key, |(hyphenated, _)| *hyphenated)
+}
+
+/// Refuses an object that has a key in both spellings.
+fn refuse_both_spellings(map: &Map<String, Value>, place: &Place<'_>, faults: &mut Faults) {
+    for (key, other) in SPELLINGS {
+        if map.contains_key(key) && map.contains_key(other) {
+            let message = format!("`{key}` and `{other}` are one key: give only one of them");
+            faults.refuse(place.fault(message).with("fields", vec![key, other]));
+        }
+    }
+}
+
 impl Operators {
     pub(super) fn read(map: &Map<String, Value>, place: &Place<'_>, faults: &mut Faults) -> Option<Self> {
         let before = faults.count();
         let folding = read_folding(map, place, faults);
-        let named: Vec<_> = map.iter().filter(|(key, _)| !MODIFIERS.contains(&key.as_str())).collect();
+        let named: Vec<_> = map.iter().filter(|(key, _)| !MODIFIERS.contains(&normalized(key))).collect();
         if named.is_empty() {
             let message = "the object at the end of a path has no operator; to compare with an object, \
                            write {\"value\": {…}}";
@@ -97,9 +116,13 @@ impl Operators {
     }
 }
 
-/// Reads the modifiers of `map`.
+/// Reads the modifiers of `map`, which may have other keys.
 pub(super) fn read_folding(map: &Map<String, Value>, place: &Place<'_>, faults: &mut Faults) -> Folding {
-    let mut flag = |key: &str| readers::boolean(map.get(key)?.clone(), &Place::Key(place, key), faults);
+    refuse_both_spellings(map, place, faults);
+    let mut flag = |modifier: &str| {
+        let (key, value) = map.iter().find(|(key, _)| normalized(key) == modifier)?;
+        readers::boolean(value.clone(), &Place::Key(place, key), faults)
+    };
     let [case, collapse] = MODIFIERS;
     Folding { ignores_case: flag(case) == Some(false), collapses_whitespace: flag(collapse) == Some(true) }
 }
@@ -121,7 +144,7 @@ impl Operator {
             let text = readers::string(operand.clone(), place, faults)?;
             Some(make(folding.apply(&text).into_owned()))
         };
-        match key {
+        match normalized(key) {
             "value" => Some(Self::Value(value(operand))),
             "contains" => text(Self::Contains),
             "starts-with" => text(Self::StartsWith),

@@ -11,7 +11,7 @@ use crate::diagnostics::{Faults, Place};
 use crate::json;
 use crate::query::folding::Folding;
 use crate::query::lookup::with_value_at;
-use crate::query::operator::read_folding;
+use crate::query::operator::{normalized, read_folding};
 use crate::query::path_value::PathValue;
 use crate::query::placeholder;
 use crate::query::request_keys;
@@ -68,7 +68,8 @@ impl SortKey {
             Some(value) => readers::boolean(value.clone(), &Place::Key(&last, "reverse"), faults),
         };
         let folding = read_folding(&qualifiers, &last, faults);
-        let unknown = request_keys::unknown(&qualifiers, &QUALIFIERS);
+        let mut unknown = request_keys::unknown(&qualifiers, &QUALIFIERS);
+        unknown.retain(|key| !QUALIFIERS.contains(&normalized(key)));
         if !unknown.is_empty() {
             let message = format!("a sort path has no key `{}`", unknown.join("`, `"));
             let item = last.fault(message).with("unknown_fields", unknown);

@@ -105,6 +105,8 @@ fn each_operator_selects_the_values_for_which_it_holds() {
         (insensitive(json!({"starts-with": "A"})), vec!["abc", "Abc"]),
         (collapsed(json!({"starts-with": "abc"})), vec!["abc", "spaced"]),
         (json!({"ends-with": "c"}), vec!["abc", "Abc"]),
+        (json!({"starts_with": "a", "ends_with": "c"}), vec!["abc"]),
+        (json!({"starts_with": "A", "case_sensitive": false}), vec!["abc", "Abc"]),
         (collapsed(json!({"ends-with": " d"})), vec!["spaced"]),
         (json!({"gt": 1}), vec!["1.5", "max", "above max"]),
         (json!({"gte": 1}), vec!["1", "1.0", "1.5", "max", "above max"]),

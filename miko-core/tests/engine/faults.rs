@@ -298,6 +298,8 @@ fn an_operator_accepts_only_operands_of_its_type() {
         (json!({"matches": 1}), field("matches", text, json!("number"))),
         (json!({"value": 1, "collapse": "no"}), field("collapse", flag, json!("string"))),
         (json!({"value": 1, "case-sensitive": 0}), field("case-sensitive", flag, json!("number"))),
+        (json!({"ends_with": 1}), field("ends_with", text, json!("number"))),
+        (json!({"value": 1, "case_sensitive": 0}), field("case_sensitive", flag, json!("number"))),
     ];
     for (last, expected) in cases {
         check(json!({"action": "select", "path": ["a", last]}), json!([expected]));
@@ -322,6 +324,21 @@ fn a_path_ends_with_a_known_operator() {
     for nothing in [json!({}), json!({"case-sensitive": false})] {
         assert_eq!(unknown(nothing), (json!("/path/1"), None));
     }
+}
+
+#[test]
+fn a_key_is_given_in_one_spelling() {
+    let pairs =
+        [["starts-with", "starts_with"], ["ends-with", "ends_with"], ["case-sensitive", "case_sensitive"]];
+    for pair in pairs {
+        let operand = if pair[0] == "case-sensitive" { json!(false) } else { json!("a") };
+        let test = json!({"value": "a", pair[0]: operand, pair[1]: operand});
+        let expected = json!([{"pointer": "/path/1", "fields": pair}]);
+        check(json!({"action": "select", "path": ["a", test]}), expected);
+    }
+    let sort = json!(["a", {"case-sensitive": false, "case_sensitive": false}]);
+    let expected = json!([{"pointer": "/sort/1", "fields": pairs[2]}]);
+    check(json!({"action": "select", "sort": sort}), expected);
 }
 
 #[test]

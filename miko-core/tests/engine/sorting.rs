@@ -68,6 +68,10 @@ fn qualifiers_change_how_texts_compare() {
         [" a  b", "A", "a", "a\tb", "b", "B"]
     );
     assert_eq!(
+        sorted(&db, json!({"sort": ["v", {"case_sensitive": false}]})),
+        sorted(&db, json!({"sort": ["v", {"case-sensitive": false}]})),
+    );
+    assert_eq!(
         sorted(&db, json!({"sort": ["v", {"collapse": true}]})),
         ["A", "B", "a", " a  b", "a\tb", "b"]
     );
