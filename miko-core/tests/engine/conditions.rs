@@ -175,6 +175,31 @@ fn crew() -> Local {
 }
 
 #[test]
+fn without_case_a_text_has_all_its_parts() {
+    let db = db();
+    let texts = ["ΟΔΟΣΑ", "ΟΔΟΣ", "οδος", "οδοσ"];
+    texts.iter().for_each(|text| drop(create(&db, json!({"name": text, "v": text}))));
+    let [_, whole_words @ ..] = texts;
+    // The small sigma has another form at the end of a word. Both are one letter.
+    let cases: [(Value, &[&str]); 7] = [
+        (json!({"starts-with": "ΟΔΟΣ"}), &texts),
+        (json!({"contains": "Σ"}), &texts),
+        (json!({"contains": "ς"}), &texts),
+        (json!({"ends-with": "σ"}), &whole_words),
+        (json!({"ends-with": "ΔΟΣ", "collapse": true}), &whole_words),
+        (json!({"value": "οδος"}), &whole_words),
+        (json!({"in": ["ΟΔΟΣ", 1]}), &whole_words),
+    ];
+    for (mut test, expected) in cases {
+        test["case-sensitive"] = false.into();
+        let select = json!({"action": "select", "path": ["v", test]});
+        assert_eq!(names(&db, &select), expected, "{select}");
+    }
+    let sort = json!({"action": "select", "sort": ["v", {"case-sensitive": false}]});
+    assert_eq!(names(&db, &sort), [&whole_words[..], &texts[..1]].concat(), "equal ones by creation");
+}
+
+#[test]
 fn conditions_narrow_each_other() {
     let db = crew();
     let officer = json!({"class": "starfleet.com/officer"});
