@@ -256,8 +256,9 @@ fn array<'v>(operand: &'v Value, place: &Place<'_>, faults: &mut Faults) -> Opti
     }
 }
 
-/// Reads the last element of a path: operators if it is an object, else a literal, which is `Some(None)`.
-/// `None` if a fault was reported, or the element is exempt from checks, as a placeholder without a value is.
+/// Reads the last element of a path. The inner value has the operators of an object; it is `None` for any
+/// other element, which is a literal. The outer `None`: a fault was reported, or the element is a placeholder
+/// without a value, which is not checked.
 pub(super) fn read_test(last: &Value, place: &Place<'_>, faults: &mut Faults) -> Option<Option<Operators>> {
     match last {
         exempt if faults.is_exempt(exempt) => None,

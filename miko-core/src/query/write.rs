@@ -88,7 +88,9 @@ pub(crate) struct DeleteRequest {
 }
 
 impl CreateRequest {
-    /// A request to create a record of a class, which is `valid` without its protocol if it is a UNS.
+    /// A request to create a record. `class` is the name as the caller gave it. `valid` is that name without
+    /// its protocol, if it was found to be a valid UNS; with `None` the name is checked here, to report its
+    /// faults.
     ///
     /// # Errors
     /// `invalid_request`, if the class is not a UNS, or the bucket is no object or nests too deep.

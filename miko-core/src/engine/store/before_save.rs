@@ -5,8 +5,10 @@
 //! import, is noted when it is [applied](Store::apply), and the hooks run for it at the end of the write: the
 //! class definitions of an import are in force only then. So no path of writing can leave them out.
 //!
-//! Hooks run once per write. Where storage has lost or hidden a write, its write sets are applied again,
-//! without hooks ([decision 0032](../../../../docs/decisions/0032-before-save.md)).
+//! Hooks run once per write. A write may be applied to storage again: SQLite has rolled it back by itself, or
+//! an open transaction was rolled back so that another caller could read the committed state. This repeats
+//! the stored write sets, and runs no hooks
+//! ([decision 0032](../../../../docs/decisions/0032-before-save.md)).
 
 use std::borrow::Cow;
 use std::cell::OnceCell;
@@ -205,8 +207,9 @@ impl<T: Storage> Store<T> {
         Err(Error::new(ErrorId::STORAGE_FULL, message))
     }
 
-    /// How a write may share its transaction. With a memory limit, the commit of a write is not deferred if
-    /// there are hooks: a read of a hook that fails may roll back the transaction in SQLite.
+    /// The sharing that a write may have in view of hooks. A hook may read, and with a memory limit a read
+    /// may fail, on which SQLite may roll back the whole transaction. That must not contain earlier writes
+    /// which were answered, so the commit of a write is then not deferred.
     pub(super) fn sharing_with_hooks(&self, sharing: CommitSharing) -> CommitSharing {
         let may_fail = sharing == CommitSharing::Deferrable
             && !self.hooks.is_empty()

@@ -36,7 +36,9 @@ struct WaitingClaim {
 }
 
 impl WaitingClaim {
-    /// Whether the caller is gone, with its connection for example.
+    /// Whether the caller is gone, as when its connection has ended. This entry has one reference to the
+    /// gate, and a second one while the pass in `closed` keeps it shut. A caller that still exists has at
+    /// least one more: its clone of the gate, its place in the queue, or the pass by which it entered.
     fn is_abandoned(&self) -> bool {
         self.gate.references() <= 1 + usize::from(self.closed.is_some())
     }

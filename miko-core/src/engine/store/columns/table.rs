@@ -14,11 +14,13 @@ use crate::storage::write_set::{IndexEntry, WriteSet};
 /// The most columns of a table.
 pub(crate) const MAX_COLUMNS: usize = 32;
 
-/// When the list of stale rows is longer than this plus a quarter of the rows, its duplicates are removed. If
-/// more than half of that length remains, the table is not worth keeping.
+/// The list of stale rows may have this many entries, plus one for every four rows of the table. Beyond that
+/// its duplicates are removed. If more than half of the limit remains, reading these rows anew would cost
+/// more than the table saves, and the table is dropped.
 const MAX_STALE: usize = 1024;
 
-/// The most records that a refresh adds between others. Each moves all that are behind it.
+/// The most records that a refresh may insert before existing rows, as when an older record joins the class.
+/// Each insertion moves all later elements of the row vector and of every column.
 const MAX_INSERTED: usize = 64;
 
 /// The longest value of an index whose records are kept, in bytes.
@@ -45,7 +47,8 @@ pub(crate) struct Table {
     columns: Vec<(Path, Column)>,
     /// Rows that were written since they were read. A row may be here twice.
     stale: Vec<RowId>,
-    /// The positions of the records that indexes have for single values; of indexes that are not unique only.
+    /// Cached lookups: the positions in `rows` of all records that an index has for a value, by index and
+    /// value. Unique indexes are not cached.
     lookups: HashMap<LookupKey, Vec<u32>, RandomState>,
     /// The approximate size of `lookups` in bytes.
     lookups_size: usize,
@@ -231,8 +234,8 @@ impl Table {
 
 /// Values of indexes.
 impl Table {
-    /// The positions of the records that an index has for a value; `None` if one of them is not in the table.
-    /// `find` reads their rows, which ascend.
+    /// The positions in `rows` of the records that an index has for a value, from the cache if it has them.
+    /// Otherwise `find` reads their row ids, in ascending order. `None` if the table lacks one of these rows.
     ///
     /// # Errors
     /// The errors of `find`.
