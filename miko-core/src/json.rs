@@ -66,8 +66,8 @@ pub(crate) fn text_length(value: &Value) -> usize {
     counter.0
 }
 
-/// Whether an upper bound of the length of an object's text, which is counted without writing the text, is at
-/// most `max` bytes.
+/// Whether the JSON text of an object surely has at most `max` bytes. Adds up upper bounds for its parts and
+/// stops beyond `max`, so `false` may also be returned for a text that is short enough.
 pub(crate) fn is_text_within(object: &Map<String, Value>, max: usize) -> bool {
     /// The bytes of an escaped byte of a string, as in `\u001f`.
     const ESCAPED: usize = 6;

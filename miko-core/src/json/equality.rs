@@ -40,8 +40,9 @@ fn integer(number: &Number) -> Option<i128> {
     number.as_i64().map(i128::from).or_else(|| number.as_u64().map(i128::from))
 }
 
-/// Compares without rounding: converting the integer to a float would round it, so the integer part of the
-/// float is converted instead, which is exact in an `i128` below 2^65. A larger float decides by its sign.
+/// Compares without rounding. Converts the integer part of the float to `i128`, which is exact below 2^65;
+/// the integer as a float might be rounded. A float of 2^65 or more exceeds every integer in magnitude, so
+/// its sign gives the order.
 fn compare_integer_with_float(integer: i128, float: f64) -> Option<Ordering> {
     if float.abs() >= 2f64.powi(65) {
         return 0.0.partial_cmp(&float);

@@ -31,7 +31,8 @@ use super::{plain, reader, serialize_text};
 #[derive(Clone)]
 pub struct Object {
     text: Arc<str>,
-    /// Whether the text is surely that of an object: what other processes send is not.
+    /// Whether the text is known to be a JSON object. `false` for text from another process, which nothing
+    /// has parsed yet.
     is_checked: bool,
 }
 
@@ -154,9 +155,9 @@ impl Serialize for Object {
     }
 }
 
-/// Serializes JSON text; an option, since fields with `serialize_with` may be optional.
-/// `serde_json::to_value` parses a `RawValue` with the reader that reserves some keys. Text with such a key
-/// is therefore parsed by [`reader`] and serialized as a value.
+/// Serializes raw JSON, or none. It takes an `Option` so that it can be the `serialize_with` of an optional
+/// field. `serde_json::to_value` would misread a `RawValue` that holds a key which `serde_json` reserves, so
+/// such a text is parsed by [`reader`] first and serialized as a value.
 pub(crate) fn serialize_raw<S: Serializer>(
     raw: &Option<impl Deref<Target = RawValue>>,
     serializer: S,

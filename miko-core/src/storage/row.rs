@@ -171,7 +171,8 @@ pub(crate) struct ClaimRow {
     pub(crate) attempts: u64,
     /// When its lease ends.
     pub(crate) lease_end: Timestamp,
-    /// The JSON text of the select of a claim that outlives its connection; `None` for another one.
+    /// For a claim that outlives its connection: its select as JSON text, by which `finish` checks the record
+    /// after a restart. `None` for a claim that ends with its connection.
     pub(crate) lasting: Option<String>,
 }
 

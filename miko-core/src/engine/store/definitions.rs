@@ -101,9 +101,9 @@ impl<T: Storage> Store<T> {
         self.definition_ends.get(name).copied()
     }
 
-    /// Reads from the history when the definitions of each name ended. Returns a fault for each definition of
-    /// a name that began before the one before it had ended. Two current definitions of a name are left to
-    /// [`register_class_name`](Self::register_class_name), which refuses the second.
+    /// Reads from the history when the definitions of each class name were valid. Returns a fault for each
+    /// two consecutive definitions of one name whose periods overlap. If both are valid now, they are not
+    /// reported here: [`register_class_name`](Self::register_class_name) refuses the second of them.
     pub(super) fn load_name_history(&mut self) -> Result<FaultList> {
         let mut periods: HashMap<String, Vec<ValidityPeriod>> = HashMap::new();
         self.definition_ends = HashTrieMapSync::default();

@@ -35,8 +35,9 @@ impl<T: Storage> Store<T> {
         Ok(Plan { select, access_path, filter, residual_filter_reason })
     }
 
-    /// The classes, pks and path of the condition itself, up to the first of them that may fail. Storage may
-    /// test them first: the evaluator reaches no later part where one of them does not hold. The filter of a
+    /// The classes, pks and path of the condition itself, up to the first of them that may be an error.
+    /// Storage may use them to discard records: for a record that does not meet one of them, the evaluator
+    /// stops there and never reaches a later part, so no error of a later part is lost. The filter of a
     /// select itself is never negated.
     fn pushdown_predicates<'q>(&self, condition: &'q Filter) -> Result<Vec<Predicate<'q>>> {
         let mut predicates = Vec::new();
@@ -160,7 +161,8 @@ impl<T: Storage> Store<T> {
                 position,
             },
             // Selects test the shared bucket, but a unique value may come from a platter's own bucket. A
-            // reference is a pk or an object with it: the index has both under the pk, a path test does not.
+            // reference may be written as `"x"` or `{"pk": "x"}`. The index has one key for both, but a path
+            // test with `"x"` holds for the first only, so it is run on the records that are found.
             is_exact: !is_unique && !class.is_reference(&constraint.fields[0]),
             is_of_class: constraint.class == class.definition.name,
         }))
@@ -188,7 +190,7 @@ fn keys(steps: &[PathStep]) -> Option<Vec<&str>> {
     Some(keys)
 }
 
-/// A part of a condition, if the condition has it. The outer `None` if the part is an error.
+/// `Some(Some(part))`; `Some(None)` if the condition has no such part; `None` if the part is an error.
 fn part_if_certain<T>(part: Option<&DeferredResult<T>>) -> Option<Option<&T>> {
     part_or_error(part).ok()
 }

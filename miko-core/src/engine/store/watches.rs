@@ -31,7 +31,7 @@ pub(in crate::engine) struct WatchId(u64);
 struct Watcher {
     select: Arc<SelectRequest>,
     signal: Signal,
-    /// The last commit that its result has, or that does not concern it.
+    /// Every commit up to this one is in its result, or does not change it.
     seen: CommitSeq,
     unread: Unread,
 }
@@ -40,9 +40,10 @@ struct Watcher {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) enum Unread {
     Nothing,
-    /// The commits after the last one that it has seen.
+    /// Commits after `seen` may change the result.
     Commits,
-    /// The classes have changed: the select finds other records, without a change of these.
+    /// A class was redefined: other records may match now although none was written, so the select has to run
+    /// again.
     Everything,
 }
 

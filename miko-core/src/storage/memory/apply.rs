@@ -16,8 +16,9 @@ impl MemoryTables {
             return Ok(conflicts);
         }
         self.needs_save |= changes_a_worldlet(write);
-        // Versions are removed before rows change. An undo makes a version the row again, with the same
-        // instance pk. Removing the version afterwards would remove the entry of the row from `by_instance`.
+        // Versions are removed before rows change. When an update is undone, the old state moves from
+        // `version` back to `record` and keeps its instance pk. `by_instance` has one entry for both places:
+        // if the version were removed last, the entry that the row has just written would be gone.
         write.versions.iter().for_each(|change| self.remove_version(change));
         write.rows.iter().try_for_each(|change| self.change_row(change))?;
         write.versions.iter().try_for_each(|change| self.insert_version(change))?;

@@ -1,8 +1,9 @@
 //! The maps of index entries as virtual tables, so that one SQL text of a select fits a file and memory.
 //!
-//! Their columns are those of the tables in `schema/entries.sql`. Each must be constrained by all columns of
-//! its key but the row number, and yields rows in order of creation. SQLite drops the constraints of a
-//! `WHERE` that is constantly false: there is a plan for that, which is never run.
+//! Their columns are those of the tables in `schema/entries.sql`. A query gives a value for each key column:
+//! for the class, or for constraint and value. The row number is optional. A table yields rows in order of
+//! creation. For a `WHERE` that is always false, SQLite asks for a plan without these values. It gets one
+//! that fails when it is run, since SQLite never runs it.
 
 use std::borrow::Cow;
 use std::ffi::{CStr, c_int};
@@ -19,7 +20,7 @@ use crate::storage::ids::{ClassId, ConstraintId, RowId};
 /// The flag of a plan in which the row number is given, too.
 const IS_OF_ROW: c_int = 1;
 
-/// The flag of a plan without a key.
+/// The flag of a plan without a key, which fails when it is run.
 const IS_NEVER_RUN: c_int = 2;
 
 /// A cursor copies row numbers in blocks, of which each is twice as large as the one before.
