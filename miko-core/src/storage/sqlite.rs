@@ -107,13 +107,13 @@ impl Sqlite {
 
     /// Runs a statement that returns no rows.
     fn run(&self, sql: &'static str, values: impl Params) -> Result<()> {
-        let executed = self.statements.on_records()?.execute(sql, values);
+        let executed = self.statements.after_flush()?.execute(sql, values);
         executed.map(drop).map_err(|error| self.with_path(error))
     }
 
     /// The error, with the path of the file if that cannot be written.
     fn with_path(&self, error: Error) -> Error {
-        match self.statements.beside_records().path() {
+        match self.statements.without_flush().path() {
             Some(path) if error.is(ErrorId::NOT_WRITABLE) => error.with("path", path),
             _ => error,
         }
@@ -123,7 +123,7 @@ impl Sqlite {
     #[cfg(test)]
     pub(crate) fn counts(&self) -> Vec<i64> {
         let count = |table| format!("SELECT count(*) FROM {table}");
-        let connection = self.statements.on_records().unwrap();
+        let connection = self.statements.after_flush().unwrap();
         let mut counts = ["record", "reference"]
             .map(|table| connection.query_row(&count(table), [], |row| row.get(0)).unwrap())
             .to_vec();
@@ -134,7 +134,7 @@ impl Sqlite {
     /// Limits the database to its present size and some pages, so that tests can fill it.
     #[cfg(test)]
     pub(crate) fn limit_pages(&self, more: i64) {
-        let connection = self.statements.on_records().unwrap();
+        let connection = self.statements.after_flush().unwrap();
         let pages: i64 = connection.pragma_query_value(None, "page_count", |row| row.get(0)).unwrap();
         connection.pragma_update(None, "max_page_count", pages + more).unwrap();
     }

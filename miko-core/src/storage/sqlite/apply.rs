@@ -68,11 +68,11 @@ impl Sqlite {
         let is_unique = |entry: &&IndexEntry| matches!(entry, IndexEntry::Unique { .. });
         for entry in entries {
             let IndexEntry::Unique { constraint, value, row } = entry else { continue };
-            if self.statements.beside_records().execute(ADD, params![*constraint, value, *row])? == 1 {
+            if self.statements.without_flush().execute(ADD, params![*constraint, value, *row])? == 1 {
                 continue;
             }
             not_added.push(entry);
-            let holder = self.statements.beside_records().query_optional(
+            let holder = self.statements.without_flush().query_optional(
                 HOLDER,
                 params![*constraint, value],
                 |row| row.get(0),
@@ -153,7 +153,7 @@ impl Sqlite {
         let (commit, instance_pk) = (row.commit, &row.instance_pk);
         let values = params![row.pk, bucket, stack, extras, created_at, updated_at, commit, instance_pk];
         self.run(APPEND, values)?;
-        let assigned = self.statements.beside_records().last_insert_rowid();
+        let assigned = self.statements.without_flush().last_insert_rowid();
         if assigned == id.0 {
             return Ok(());
         }

@@ -21,7 +21,7 @@ impl Sqlite {
         // Only a database in a file has a lease.
         let is_in_memory = self.lease.is_none();
         if is_in_memory {
-            let connection = self.statements.on_records()?;
+            let connection = self.statements.after_flush()?;
             let page_size: u32 =
                 connection.pragma_query_value(None, "page_size", |row| row.get(0)).map_err(sqlite_error)?;
             let pages = u32::try_from(memory::store_threshold(process_limit) / page_size as usize)

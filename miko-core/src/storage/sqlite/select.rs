@@ -24,7 +24,7 @@ impl Sqlite {
         mut visit: impl FnMut(&Row<'_>) -> Result<ControlFlow<()>>,
     ) -> Result<()> {
         let statement = compile::select(plan);
-        let connection = self.statements.on_records()?;
+        let connection = self.statements.after_flush()?;
         let mut cached = connection.prepare_cached(statement.sql()).map_err(sqlite_error)?;
         let mut rows = cached.query(params_from_iter(statement.values())).map_err(sqlite_error)?;
         while let Some(row) = rows.next().map_err(sqlite_error)? {
@@ -37,7 +37,7 @@ impl Sqlite {
 
     pub(super) fn run_select_rows(&self, plan: &Plan<'_>) -> Result<Vec<RowId>> {
         let statement = compile::select_row_ids(plan);
-        let connection = self.statements.on_records()?;
+        let connection = self.statements.after_flush()?;
         let mut cached = connection.prepare_cached(statement.sql()).map_err(sqlite_error)?;
         let rows =
             cached.query_map(params_from_iter(statement.values()), |row| row.get(0)).map_err(sqlite_error)?;
@@ -47,7 +47,7 @@ impl Sqlite {
     pub(super) fn explain_select(&self, plan: &Plan<'_>) -> Result<Explanation> {
         let statement = compile::select(plan);
         let sql = format!("EXPLAIN QUERY PLAN {}", statement.sql());
-        let mut explain = self.statements.on_records()?.prepare(&sql).map_err(sqlite_error)?;
+        let mut explain = self.statements.after_flush()?.prepare(&sql).map_err(sqlite_error)?;
         let steps = explain
             .query_map(params_from_iter(statement.values()), |row| row.get("detail"))
             .map_err(sqlite_error)?;

@@ -36,8 +36,8 @@ impl Statements {
         Self { cache, may_postpone, last_updated: Cell::default(), postponed: RefCell::default() }
     }
 
-    /// For statements on any table. A postponed update is written first.
-    pub(super) fn on_records(&self) -> Result<&StatementCache> {
+    /// The statements, after a postponed update was written. For statements that may read or write `record`.
+    pub(super) fn after_flush(&self) -> Result<&StatementCache> {
         let mut postponed = self.postponed.borrow_mut();
         if let Some((id, row)) = &*postponed {
             self.write(*id, row)?;
@@ -46,8 +46,9 @@ impl Statements {
         Ok(&self.cache)
     }
 
-    /// For statements that neither read nor write rows of records.
-    pub(super) fn beside_records(&self) -> &StatementCache {
+    /// The statements, without writing a postponed update. Only for statements that neither read nor write
+    /// `record`, and do not commit.
+    pub(super) fn without_flush(&self) -> &StatementCache {
         &self.cache
     }
 
@@ -59,7 +60,7 @@ impl Statements {
             self.postponed.replace(Some((id, row.clone())));
             return Ok(());
         }
-        self.on_records()?;
+        self.after_flush()?;
         self.write(id, row)
     }
 
@@ -115,7 +116,7 @@ mod tests {
             (0..3).for_each(|n| apply(&mut storage, RowChange::replace(RowId(1), row(n), row(n + 1))));
             assert!(storage.statements.postponed.borrow().is_some());
             if ends_by_itself {
-                storage.statements.beside_records().execute_batch("ROLLBACK").unwrap();
+                storage.statements.without_flush().execute_batch("ROLLBACK").unwrap();
             }
             storage.roll_back();
             storage.begin().unwrap();

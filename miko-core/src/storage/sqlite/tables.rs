@@ -1,7 +1,7 @@
 //! Reading the tables of `schema/sqlite.sql`, and the transactions: each operation is a prepared statement.
 //!
-//! Statements on the tables of records run through `on_records`, which first writes a postponed update;
-//! others run through `beside_records`.
+//! Statements on the tables of records run through `after_flush`, which first writes a postponed update;
+//! others run through `without_flush`.
 
 use miko_rpc::Result;
 use rusqlite::{Row as SqlRow, params};
@@ -91,7 +91,7 @@ impl Storage for Sqlite {
     }
 
     fn in_transaction(&self) -> bool {
-        !self.statements.beside_records().is_autocommit()
+        !self.statements.without_flush().is_autocommit()
     }
 
     fn apply(&mut self, write: &WriteSet) -> Result<Vec<Conflict>> {
@@ -104,7 +104,7 @@ impl Storage for Sqlite {
         const OTHERS: &str = "SELECT (SELECT coalesce(max(id), 0) FROM class), \
                               (SELECT coalesce(max(id), 0) FROM class_constraint), \
                               (SELECT coalesce(max(id), 0) FROM file)";
-        let connection = self.statements.on_records()?;
+        let connection = self.statements.after_flush()?;
         let nothing = || corruption("an aggregate without a row");
         let records = connection.query_optional(RECORDS, [], |row| Ok((row.get(0)?, row.get(1)?)))?;
         let (row, commit): (RowId, CommitSeq) = records.ok_or_else(nothing)?;
@@ -118,32 +118,36 @@ impl Storage for Sqlite {
     }
 
     fn find(&self, pk: &str) -> Result<Option<(RowId, Row)>> {
-        self.statements.on_records()?.query_optional(select_row!("FROM record WHERE pk = ?1"), [pk], read_row)
+        self.statements.after_flush()?.query_optional(
+            select_row!("FROM record WHERE pk = ?1"),
+            [pk],
+            read_row,
+        )
     }
 
     fn record(&self, pk: &str) -> Result<Option<StoredRecord>> {
         const SQL: &str = select_row!("FROM record WHERE pk = ?1 AND bucket IS NOT NULL");
-        self.statements.on_records()?.query_optional(SQL, [pk], read_stored_record)
+        self.statements.after_flush()?.query_optional(SQL, [pk], read_stored_record)
     }
 
     fn row(&self, id: RowId) -> Result<Option<Row>> {
         const SQL: &str = select_row!("FROM record WHERE seq = ?1");
-        Ok(self.statements.on_records()?.query_optional(SQL, [id], read_row)?.map(|(_, row)| row))
+        Ok(self.statements.after_flush()?.query_optional(SQL, [id], read_row)?.map(|(_, row)| row))
     }
 
     fn next_row(&self, id: RowId, commit: CommitSeq) -> Result<Option<(RowId, Row)>> {
         const SQL: &str = select_row!("FROM record WHERE seq > ?1 AND commit_seq > ?2 ORDER BY seq LIMIT 1");
-        self.statements.on_records()?.query_optional(SQL, params![id, commit], read_row)
+        self.statements.after_flush()?.query_optional(SQL, params![id, commit], read_row)
     }
 
     fn next_rows(&self, id: RowId, commit: CommitSeq, max: usize) -> Result<Vec<(RowId, Row)>> {
         const SQL: &str = select_row!("FROM record WHERE seq > ?1 AND commit_seq > ?2 ORDER BY seq LIMIT ?3");
-        self.statements.on_records()?.query_all(SQL, params![id, commit, max as i64], read_row)
+        self.statements.after_flush()?.query_all(SQL, params![id, commit, max as i64], read_row)
     }
 
     fn each_version(&self, id: RowId, visit: &mut dyn FnMut(Row) -> Result<()>) -> Result<()> {
         const PAST: &str = select_version!("WHERE seq = ?1 ORDER BY version.updated_at, version.instance_pk");
-        self.statements.on_records()?.for_each_row(PAST, [id], |row| Ok(read_row(row)?.1), &mut *visit)?;
+        self.statements.after_flush()?.for_each_row(PAST, [id], |row| Ok(read_row(row)?.1), &mut *visit)?;
         self.row(id)?.map_or(Ok(()), visit)
     }
 
@@ -157,25 +161,23 @@ impl Storage for Sqlite {
             return Ok(last);
         }
         let past =
-            self.statements.on_records()?.query_optional(PAST, params![id, time.as_millis()], read_row)?;
+            self.statements.after_flush()?.query_optional(PAST, params![id, time.as_millis()], read_row)?;
         Ok(past.map(|(_, version)| version))
     }
 
     fn find_version(&self, instance_pk: &str) -> Result<Option<(RowId, Row)>> {
         const LAST: &str = select_row!("FROM record WHERE instance_pk = ?1");
         const PAST: &str = select_version!("WHERE version.instance_pk = ?1");
-        match self.statements.on_records()?.query_optional(LAST, [instance_pk], read_row)? {
+        match self.statements.after_flush()?.query_optional(LAST, [instance_pk], read_row)? {
             Some(last) => Ok(Some(last)),
-            None => self.statements.on_records()?.query_optional(PAST, [instance_pk], read_row),
+            None => self.statements.after_flush()?.query_optional(PAST, [instance_pk], read_row),
         }
     }
 
     fn definitions(&self) -> Result<Vec<RowId>> {
-        self.statements.beside_records().query_all(
-            "SELECT seq FROM ever_definition ORDER BY seq",
-            [],
-            |row| row.get(0),
-        )
+        self.statements
+            .without_flush()
+            .query_all("SELECT seq FROM ever_definition ORDER BY seq", [], |row| row.get(0))
     }
 
     fn select(&self, plan: &Plan<'_>, visit: Visitor<'_>) -> Result<()> {
@@ -197,7 +199,7 @@ impl Storage for Sqlite {
     }
 
     fn class_id(&self, class: &str) -> Result<Option<ClassId>> {
-        self.statements.beside_records().query_optional(
+        self.statements.without_flush().query_optional(
             "SELECT id FROM class WHERE uns = ?1",
             [class],
             |row| row.get(0),
@@ -214,13 +216,13 @@ impl Storage for Sqlite {
             });
             return Ok(members);
         }
-        self.statements.beside_records().query_all(SQL, [class], |row| row.get(0))
+        self.statements.without_flush().query_all(SQL, [class], |row| row.get(0))
     }
 
     fn constraint_id(&self, constraint: &Constraint) -> Result<Option<ConstraintId>> {
         const SQL: &str = "SELECT id FROM class_constraint WHERE class = ?1 AND kind = ?2 AND fields = ?3";
         let values = params![constraint.class, constraint.kind.as_str(), fields_text(constraint)];
-        self.statements.beside_records().query_optional(SQL, values, |row| row.get(0))
+        self.statements.without_flush().query_optional(SQL, values, |row| row.get(0))
     }
 
     fn find_unique(&self, constraint: ConstraintId, value: &str) -> Result<Option<RowId>> {
@@ -228,14 +230,14 @@ impl Storage for Sqlite {
         if let Some(maps) = &self.entry_maps {
             return Ok(maps.lock().find_unique(constraint, value));
         }
-        self.statements.beside_records().query_optional(SQL, params![constraint, value], |row| row.get(0))
+        self.statements.without_flush().query_optional(SQL, params![constraint, value], |row| row.get(0))
     }
 
     fn refers(&self, target: &str, row: RowId, pointer: &str) -> Result<bool> {
         const SQL: &str = "SELECT 1 FROM reference WHERE target = ?1 AND seq = ?2 AND pointer = ?3";
         Ok(self
             .statements
-            .beside_records()
+            .without_flush()
             .query_optional(SQL, params![target, row, pointer], |_| Ok(()))?
             .is_some())
     }
@@ -244,7 +246,7 @@ impl Storage for Sqlite {
         const SQL: &str = "SELECT seq, pointer FROM reference WHERE target = ?1 AND restricts \
                            ORDER BY seq, pointer LIMIT ?2";
         self.statements
-            .beside_records()
+            .without_flush()
             .query_all(SQL, params![target, limit as i64], |row| Ok((row.get(0)?, row.get(1)?)))
     }
 
@@ -253,7 +255,7 @@ impl Storage for Sqlite {
         if let Some(maps) = &self.entry_maps {
             return Ok(maps.lock().claims());
         }
-        self.statements.beside_records().query_all(SQL, [], |row| {
+        self.statements.without_flush().query_all(SQL, [], |row| {
             let claim = ClaimRow {
                 id: row.get(1)?,
                 attempts: row.get::<_, i64>(2)? as u64,
@@ -265,16 +267,16 @@ impl Storage for Sqlite {
     }
 
     fn find_file(&self, pk: &str) -> Result<Option<(FileId, FileRow)>> {
-        self.statements.beside_records().query_optional(select_file!("WHERE pk = ?1"), [pk], read_file)
+        self.statements.without_flush().query_optional(select_file!("WHERE pk = ?1"), [pk], read_file)
     }
 
     fn file_with(&self, sha256: &str) -> Result<Option<(FileId, FileRow)>> {
         const SQL: &str = select_file!("WHERE sha256 = ?1 ORDER BY id LIMIT 1");
-        self.statements.beside_records().query_optional(SQL, [sha256], read_file)
+        self.statements.without_flush().query_optional(SQL, [sha256], read_file)
     }
 
     fn next_file(&self, id: FileId) -> Result<Option<(FileId, FileRow)>> {
-        self.statements.beside_records().query_optional(
+        self.statements.without_flush().query_optional(
             select_file!("WHERE id > ?1 ORDER BY id LIMIT 1"),
             [id],
             read_file,
@@ -289,13 +291,13 @@ impl Storage for Sqlite {
         // The statement adds 1 to the offset.
         let offset = i64::try_from(offset).unwrap_or(i64::MAX - 1);
         let read = |row: &SqlRow<'_>| Ok((row.get(0)?, row.get::<_, i64>(1)? as u64));
-        self.statements.beside_records().query_optional(SQL, params![file, index, offset, max as i64], read)
+        self.statements.without_flush().query_optional(SQL, params![file, index, offset, max as i64], read)
     }
 
     fn metadata(&self, key: &str) -> Result<Option<Value>> {
         const SQL: &str = "SELECT value FROM worldlet_key WHERE key = ?1";
         let text: Option<String> =
-            self.statements.beside_records().query_optional(SQL, [key], |row| row.get(0))?;
+            self.statements.without_flush().query_optional(SQL, [key], |row| row.get(0))?;
         text.map(|text| json::from_text(&text).map_err(corruption)).transpose()
     }
 }
