@@ -281,7 +281,8 @@ pub trait MikobaseExt: Mikobase {
     ///
     /// `tx` is a Mikobase as well, so `tx.transaction(…)` nests: what the inner block has committed becomes a
     /// part of the outer transaction. [`exit`](Transaction::exit) leaves all blocks. A write of this thread
-    /// that is not made through `tx` is refused, with `transaction-open`.
+    /// that is not made through `tx`, or through a transaction that was begun inside it, is refused with
+    /// `transaction-open`.
     ///
     /// ```
     /// use miko_core::{ErrorId, MikobaseExt, SqliteEngine, Transaction};

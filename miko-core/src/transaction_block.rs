@@ -1,13 +1,17 @@
 //! The transaction of a block (`db.transaction(|tx| …)`): other writes of its thread are refused.
 
+use std::any::TypeId;
 use std::cell::Cell;
 use std::rc::Rc;
 
-use miko_rpc::{CallChecker, CheckedCalls, Error, ErrorId, Method, Remote, Result, codec};
+use miko_rpc::{
+    CallChecker, CheckedCalls, Error, ErrorId, Method, ObjectCall, Relation, Remote, Result, codec,
+};
 use serde::Deserialize;
 use serde::de::IgnoredAny;
 
 use crate::mikobase::Transaction;
+use crate::objects::{Import, Upload};
 
 /// The transaction of a block that this thread runs. While the transaction has its turn to write, a write of
 /// this thread that is not made through it is refused: it would wait for the end of the block.
@@ -24,7 +28,9 @@ impl TransactionBlock {
 }
 
 /// Whether the transaction of a proxy has its turn to write: from its first call on, until it is committed or
-/// rolled back.
+/// rolled back. For a nested one it is that of the outermost transaction around it.
+///
+/// It sees the calls of its own thread.
 #[derive(Default)]
 struct Turn(Cell<bool>);
 
@@ -37,19 +43,53 @@ impl CallChecker for Turn {
         if waits && self.0.get() { Err(transaction_open()) } else { Ok(()) }
     }
 
-    /// The end of a file or of an import would wait for the turn; the calls of a transaction do not.
-    fn check_object_call(&self, method: &Method) -> Result<()> {
-        if self.0.get() && &*method.name == "finish" { Err(transaction_open()) } else { Ok(()) }
+    /// Refuses the calls that wait for a turn of their own: those of another transaction, and `finish` of an
+    /// upload or an import.
+    fn check_object_call(&self, call: &ObjectCall<'_>) -> Result<()> {
+        let waits = call.relation == Relation::Unrelated
+            && match &*call.method.name {
+                "finish" => {
+                    [TypeId::of::<dyn Upload>(), TypeId::of::<dyn Import>()].contains(&call.interface)
+                }
+                "commit" | "roll_back" => false,
+                name => call.interface == TypeId::of::<dyn Transaction>() && takes_turn(name),
+            };
+        if waits && self.0.get() { Err(transaction_open()) } else { Ok(()) }
     }
 
-    fn observe_object_call(&self, method: &Method) {
-        match &*method.name {
-            "commit" | "roll_back" => self.0.set(false),
-            // A piece or the end of a file or an import: it does not give the transaction its turn.
-            "put" | "finish" => {}
-            _ => self.0.set(true),
+    fn observe_object_call(&self, call: &ObjectCall<'_>, error: Option<&Error>) {
+        let is_outermost = call.relation == Relation::Outermost;
+        let has_failed = |id| error.is_some_and(|error| error.is(id));
+        match &*call.method.name {
+            _ if call.relation == Relation::Unrelated => {}
+            "commit" | "roll_back" if is_outermost => self.0.set(false),
+            "commit" | "roll_back" => {}
+            _ if has_failed(ErrorId::LOCK_TIMEOUT) || has_failed(ErrorId::SESSION_GONE) => self.0.set(false),
+            _ if has_failed(ErrorId::TRANSACTION_INVALIDATED) && is_outermost => self.0.set(false),
+            // The rollback of another nested transaction may have invalidated it.
+            _ if has_failed(ErrorId::TRANSACTION_INVALIDATED) => {}
+            // A call that has failed for another reason may have taken the turn before.
+            name if takes_turn(name) => self.0.set(true),
+            _ => {}
         }
     }
+}
+
+/// Whether a method of a transaction, other than `commit` and `roll_back`, needs the turn to write. The
+/// methods that do not are refused in a transaction, or do not look at records.
+fn takes_turn(method: &str) -> bool {
+    !matches!(
+        method,
+        "validate"
+            | "begin"
+            | "merge"
+            | "write_file"
+            | "delete_file"
+            | "collect_files"
+            | "import"
+            | "changes"
+            | "watch_select"
+    )
 }
 
 /// The error of a write that is not made through the transaction that its own thread has open.

@@ -5,15 +5,17 @@
 //!
 //! [`Remote::check_calls_beside`](crate::Remote::check_calls_beside) begins it.
 
+use std::any::TypeId;
 use std::cell::{Cell, RefCell};
 use std::marker::PhantomData;
 use std::path::{Path, PathBuf};
+use std::ptr;
 use std::rc::Rc;
 
 use miko_surface::Method;
 
 use crate::codec::{encode, split_variant};
-use crate::error::Result;
+use crate::error::{Error, Result};
 use crate::transport::{CallTransport, OutgoingCall};
 
 thread_local! {
@@ -25,7 +27,34 @@ struct Check {
     id: u64,
     /// The socket of the server whose calls it checks.
     server: PathBuf,
+    /// The object beside which it checks calls, or the outermost object around that.
+    outermost: Option<ObjectId>,
     checker: Rc<dyn CallChecker>,
+}
+
+/// An object of a server: the address of its transport. No other object has it while the proxy exists.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct ObjectId(usize);
+
+/// A proxy that makes a call.
+pub(crate) trait CallingProxy {
+    fn transport(&self) -> &dyn CallTransport;
+
+    /// The outermost object around the one of this proxy; `None` if that is none, or the outermost itself.
+    fn outermost(&self) -> Option<ObjectId>;
+
+    fn interface(&self) -> TypeId;
+}
+
+/// The object of a proxy; `None` if it is the proxy of the interface of a server.
+fn object_of(proxy: &dyn CallingProxy) -> Option<ObjectId> {
+    let transport = proxy.transport();
+    transport.is_to_object().then(|| ObjectId(ptr::from_ref(transport).addr()))
+}
+
+/// The outermost object around the one of a proxy, which may be that itself.
+pub(crate) fn outermost_object(proxy: &dyn CallingProxy) -> Option<ObjectId> {
+    proxy.outermost().or_else(|| object_of(proxy))
 }
 
 /// Decides on the calls of its thread to a server.
@@ -40,16 +69,39 @@ pub trait CallChecker {
     ///
     /// # Errors
     /// The reason why it is refused.
-    fn check_object_call(&self, method: &Method) -> Result<()> {
-        let _ = method;
+    fn check_object_call(&self, call: &ObjectCall<'_>) -> Result<()> {
+        let _ = call;
         Ok(())
     }
 
-    /// Is told of a call on an object of the server that no checker has refused. Of several checkers the one
-    /// that was added last is told.
-    fn observe_object_call(&self, method: &Method) {
-        let _ = method;
+    /// Is told of a call on an object of the server that no checker has refused, after it has ended. `error`
+    /// is that of a call that has failed, if the error type of the method is [`Error`].
+    fn observe_object_call(&self, call: &ObjectCall<'_>, error: Option<&Error>) {
+        let _ = (call, error);
     }
+}
+
+/// A call on an object of a server, as a checker sees it.
+#[derive(Debug)]
+pub struct ObjectCall<'c> {
+    /// The method that is called.
+    pub method: &'c Method,
+    /// The type `dyn I` of the interface `I` of the proxy.
+    pub interface: TypeId,
+    /// The object, as seen from the one beside which calls are checked.
+    pub relation: Relation,
+}
+
+/// How the object of a call is related to the one beside which calls are checked. A lazy call on an object
+/// opens an object inside of it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Relation {
+    /// It is the outermost object around that one, or that one itself if it is inside of no other.
+    Outermost,
+    /// It is inside of the outermost object around that one.
+    Inside,
+    /// None of these.
+    Unrelated,
 }
 
 /// While it exists, calls of this thread are checked. It stays in its thread.
@@ -61,16 +113,20 @@ pub struct CheckedCalls {
 }
 
 impl CheckedCalls {
-    /// Checks the blocking calls of this thread to the server with this socket. Without a server nothing is
+    /// Checks nothing.
+    pub(crate) fn none() -> Self {
+        Self { id: None, stays_in_thread: PhantomData }
+    }
+
+    /// Checks the blocking calls of this thread to the server of this object. Without a server nothing is
     /// checked.
-    pub(crate) fn to(server: Option<&Path>, checker: Rc<dyn CallChecker>) -> Self {
-        let id = server.map(|server| {
-            let id = LAST_ID.get() + 1;
-            LAST_ID.set(id);
-            CHECKS.with_borrow_mut(|checks| checks.push(Check { id, server: server.to_owned(), checker }));
-            id
-        });
-        Self { id, stays_in_thread: PhantomData }
+    pub(crate) fn beside(object: &dyn CallingProxy, checker: Rc<dyn CallChecker>) -> Self {
+        let Some(server) = object.transport().server().map(Path::to_owned) else { return Self::none() };
+        let id = LAST_ID.get() + 1;
+        LAST_ID.set(id);
+        let outermost = outermost_object(object);
+        CHECKS.with_borrow_mut(|checks| checks.push(Check { id, server, outermost, checker }));
+        Self { id: Some(id), stays_in_thread: PhantomData }
     }
 }
 
@@ -82,26 +138,55 @@ impl Drop for CheckedCalls {
     }
 }
 
-/// Refuses a call that would wait for this thread.
-pub(crate) fn check(transport: &dyn CallTransport, call: &OutgoingCall<'_>) -> Result<()> {
+/// Refuses a call that would wait for this thread. Returns whether [`observe`] is to be told of its end.
+pub(crate) fn check(proxy: &dyn CallingProxy, call: &OutgoingCall<'_>) -> Result<bool> {
     if CHECKS.with_borrow(Vec::is_empty) {
-        return Ok(());
+        return Ok(false);
     }
-    let Some(server) = transport.server() else { return Ok(()) };
-    // Called without the list: encoding a request runs code of its types.
-    let checkers: Vec<Rc<dyn CallChecker>> = CHECKS.with_borrow(|checks| {
-        checks.iter().filter(|check| check.server == server).map(|check| Rc::clone(&check.checker)).collect()
-    });
-    if transport.is_to_object() {
-        checkers.iter().try_for_each(|checker| checker.check_object_call(call.method))?;
-        checkers.last().inspect(|checker| checker.observe_object_call(call.method));
-        return Ok(());
+    let checkers = checkers_of(proxy);
+    if checkers.is_empty() {
+        return Ok(false);
+    }
+    if proxy.transport().is_to_object() {
+        let mut calls = checkers.iter().map(|(checker, relation)| {
+            checker.check_object_call(&ObjectCall {
+                method: call.method,
+                interface: proxy.interface(),
+                relation: *relation,
+            })
+        });
+        return calls.try_for_each(|checked| checked).map(|()| true);
     }
     let mut message = Vec::new();
     if encode(&mut message, usize::MAX, |encoder| call.request.write(encoder)).is_err() {
         // It is refused where it is sent.
-        return Ok(());
+        return Ok(false);
     }
     let (_, arguments) = split_variant(&message).unwrap_or_default();
-    checkers.iter().try_for_each(|checker| checker.check(call.method, arguments))
+    checkers.iter().try_for_each(|(checker, _)| checker.check(call.method, arguments)).map(|()| false)
+}
+
+/// Tells the checkers of this thread that a call on an object has ended.
+pub(crate) fn observe(proxy: &dyn CallingProxy, method: &Method, error: Option<&Error>) {
+    for (checker, relation) in checkers_of(proxy) {
+        let call = ObjectCall { method, interface: proxy.interface(), relation };
+        checker.observe_object_call(&call, error);
+    }
+}
+
+/// The checkers of the calls to the server of this proxy, each with its relation to the object of the proxy.
+/// They are called without the list: encoding a request runs code of its types.
+fn checkers_of(proxy: &dyn CallingProxy) -> Vec<(Rc<dyn CallChecker>, Relation)> {
+    let Some(server) = proxy.transport().server() else { return Vec::new() };
+    let (object, outermost) = (object_of(proxy), outermost_object(proxy));
+    let relation_to = |check: &Check| match check.outermost {
+        None => Relation::Unrelated,
+        Some(_) if check.outermost == object => Relation::Outermost,
+        Some(_) if check.outermost == outermost => Relation::Inside,
+        Some(_) => Relation::Unrelated,
+    };
+    CHECKS.with_borrow(|checks| {
+        let of_server = checks.iter().filter(|check| check.server == server);
+        of_server.map(|check| (Rc::clone(&check.checker), relation_to(check))).collect()
+    })
 }

@@ -1,15 +1,17 @@
 //! The blocking proxy of an interface.
 
+use std::any::{Any, TypeId};
 use std::marker::PhantomData;
-use std::path::Path;
 
 use miko_surface::Method;
 
 use crate::arguments::SentArguments;
 use crate::bounds::Wire;
-use crate::call_refusal;
+use crate::call_refusal::{self, CallingProxy, ObjectId};
 use crate::codec::{Encoded, Encoder, Message};
+use crate::error::Error;
 use crate::fallible::{Fallible, discard_of};
+use crate::interface::Interface;
 use crate::transport::{CallTransport, OutgoingCall, ReadOpened};
 
 /// A proxy: it implements the interface `I`, and its supertraits, by sending each call to a server.
@@ -18,18 +20,34 @@ use crate::transport::{CallTransport, OutgoingCall, ReadOpened};
 /// creates it.
 pub struct Client<I: ?Sized> {
     transport: Box<dyn CallTransport>,
+    /// For an object that a lazy call on another one has opened: the outermost of these objects.
+    outermost: Option<ObjectId>,
     interface: PhantomData<fn(&I)>,
 }
 
 /// A proxy that sends its calls over `transport`. A free function, since `Client` has no methods of its own.
 pub(crate) fn over<I: ?Sized>(transport: Box<dyn CallTransport>) -> Client<I> {
-    Client { transport, interface: PhantomData }
+    Client { transport, outermost: None, interface: PhantomData }
+}
+
+impl<I: Interface + ?Sized> CallingProxy for Client<I> {
+    fn transport(&self) -> &dyn CallTransport {
+        &*self.transport
+    }
+
+    fn outermost(&self) -> Option<ObjectId> {
+        self.outermost
+    }
+
+    fn interface(&self) -> TypeId {
+        TypeId::of::<I>()
+    }
 }
 
 /// Calls `method` over the transport of `client`. Generated code calls it.
 pub fn call<I, A, R>(client: &Client<I>, method: &'static Method, arguments: A) -> R
 where
-    I: ?Sized,
+    I: Interface + ?Sized,
     A: SentArguments,
     R: Fallible<Value: Wire, Error: Wire>,
 {
@@ -39,7 +57,7 @@ where
 /// As [`call`], for a method with `#[interface(settles)]`.
 pub fn call_settling<I, A, R>(client: &Client<I>, method: &'static Method, arguments: A) -> R
 where
-    I: ?Sized,
+    I: Interface + ?Sized,
     A: SentArguments,
     R: Fallible<Value: Wire, Error: Wire>,
 {
@@ -48,16 +66,25 @@ where
 
 fn send<I, A, R>(client: &Client<I>, method: &'static Method, arguments: A, settles: bool) -> R
 where
-    I: ?Sized,
+    I: Interface + ?Sized,
     A: SentArguments,
     R: Fallible<Value: Wire, Error: Wire>,
 {
     let request = Request { method, arguments };
     let call = OutgoingCall { method, request: &request, discard: discard_of::<R>(), settles };
-    match call_refusal::check(&*client.transport, &call) {
-        Ok(()) => R::call(&*client.transport, &call),
+    match call_refusal::check(client, &call) {
+        Ok(false) => R::call(&*client.transport, &call),
+        Ok(true) => observed(client, &call, R::call(&*client.transport, &call)),
         Err(refused) => R::failed(refused),
     }
+}
+
+/// Tells the checkers of this thread of a call that has ended.
+#[cold]
+fn observed<R: Fallible>(proxy: &dyn CallingProxy, call: &OutgoingCall<'_>, result: R) -> R {
+    let error = result.failure().and_then(|error| (error as &dyn Any).downcast_ref::<Error>());
+    call_refusal::observe(proxy, call.method, error);
+    result
 }
 
 /// As [`call`], but the call may be sent with the first call on the object that it returns. `of_object` then
@@ -70,28 +97,36 @@ pub(crate) fn call_lazily<I, A, R>(
     of_object: fn(Box<dyn CallTransport>) -> R,
 ) -> R
 where
-    I: ?Sized,
+    I: Interface + ?Sized,
     A: SentArguments,
     R: Fallible<Value: Wire, Error: Wire>,
 {
     let request = Request { method, arguments };
     let call = OutgoingCall { method, request: &request, discard: discard_of::<R>(), settles: false };
-    let checked = call_refusal::check(&*client.transport, &call);
-    match checked.and_then(|()| client.transport.open_lazily(&call, opened)) {
+    let is_observed = match call_refusal::check(client, &call) {
+        Ok(is_observed) => is_observed,
+        Err(refused) => return R::failed(refused),
+    };
+    let result = match client.transport.open_lazily(&call, opened) {
         Ok(Some(object)) => of_object(object),
         Ok(None) => R::call(&*client.transport, &call),
-        Err(refused) => R::failed(refused),
-    }
+        Err(error) => R::failed(error),
+    };
+    if is_observed { observed(client, &call, result) } else { result }
+}
+
+/// Notes that `object` was opened by a lazy call of `opener`.
+pub(crate) fn note_opener<I, J>(object: &mut Client<J>, opener: &Client<I>)
+where
+    I: Interface + ?Sized,
+    J: ?Sized,
+{
+    object.outermost = call_refusal::outermost_object(opener);
 }
 
 /// The transport of a proxy.
 pub(crate) fn into_transport<I: ?Sized>(client: Client<I>) -> Box<dyn CallTransport> {
     client.transport
-}
-
-/// The socket of the server of a proxy.
-pub(crate) fn server<I: ?Sized>(client: &Client<I>) -> Option<&Path> {
-    client.transport.server()
 }
 
 /// The method and the arguments of a call.

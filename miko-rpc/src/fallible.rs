@@ -26,6 +26,9 @@ pub trait Fallible: Sized + 'static {
     /// The result, if it is there, or what it will come from.
     fn outcome(self) -> Outcome<Self::Value, Self::Error>;
 
+    /// The error, if the result is there and is one.
+    fn failure(&self) -> Option<&Self::Error>;
+
     /// Makes a call, and waits for its answer, or returns what it will come from.
     fn call(transport: &dyn CallTransport, call: &OutgoingCall<'_>) -> Self
     where
@@ -59,6 +62,10 @@ impl<T: 'static, E: From<Error> + 'static> Fallible for Result<T, E> {
         Outcome::Now(self)
     }
 
+    fn failure(&self) -> Option<&E> {
+        self.as_ref().err()
+    }
+
     fn call(transport: &dyn CallTransport, call: &OutgoingCall<'_>) -> Self
     where
         T: Wire,
@@ -90,6 +97,10 @@ impl<T: 'static, E: From<Error> + 'static> Fallible for Later<T, E> {
 
     fn outcome(self) -> Outcome<T, E> {
         Outcome::Later(self)
+    }
+
+    fn failure(&self) -> Option<&E> {
+        None
     }
 
     fn call(transport: &dyn CallTransport, call: &OutgoingCall<'_>) -> Self

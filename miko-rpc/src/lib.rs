@@ -98,7 +98,7 @@ pub use {
     async_client::{AsyncClient, PendingCall, call_async},
     bounds::Wire,
     call::{AnswerScope, Call, LaterAnswer, Served, unreadable},
-    call_refusal::{CallChecker, CheckedCalls},
+    call_refusal::{CallChecker, CheckedCalls, ObjectCall, Relation},
     client::{Client, call, call_settling},
     dispatch::{DispatchError, JsonResult, written},
     error::ERROR_MEANINGS,

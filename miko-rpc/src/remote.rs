@@ -53,12 +53,14 @@ impl<I: ?Sized> Remote<I> {
     /// are checked by `checker`, which may refuse them. None are if the object is one of this process.
     ///
     /// A thread that holds an object may so refuse its own calls that would wait for the end of the object.
-    pub fn check_calls_beside(remote: &Self, checker: Rc<dyn CallChecker>) -> CheckedCalls {
-        let server = match &remote.0 {
-            Place::Local(_) => None,
-            Place::Elsewhere { proxy, .. } => client::server(proxy),
-        };
-        CheckedCalls::to(server, checker)
+    pub fn check_calls_beside(remote: &Self, checker: Rc<dyn CallChecker>) -> CheckedCalls
+    where
+        I: Interface,
+    {
+        match &remote.0 {
+            Place::Local(_) => CheckedCalls::none(),
+            Place::Elsewhere { proxy, .. } => CheckedCalls::beside(&**proxy, checker),
+        }
     }
 
     /// The async proxy of the object; `None` for an object of this process, and for one that came from a
@@ -79,14 +81,20 @@ impl<I: ?Sized> Remote<I> {
 /// it returns, which then has its errors. Generated code calls it, for a method with `#[interface(lazy)]`.
 pub fn call_lazily<I, A, J>(client: &Client<I>, method: &'static Method, arguments: A) -> Result<Remote<J>>
 where
-    I: ?Sized,
+    I: Interface + ?Sized,
     A: SentArguments,
     J: Interface + Send + Sync + ?Sized + 'static,
 {
-    client::call_lazily(client, method, arguments, read_opened::<J>, |object| {
+    let mut opened = client::call_lazily(client, method, arguments, read_opened::<J>, |object| {
         let proxy = Arc::new(client::over(object));
         Ok(Remote(Place::Elsewhere { proxy, asynchronous: None }))
-    })
+    });
+    if let Ok(Remote(Place::Elsewhere { proxy, .. })) = &mut opened
+        && let Some(proxy) = Arc::get_mut(proxy)
+    {
+        client::note_opener(proxy, client);
+    }
+    opened
 }
 
 /// Reads the answer to a call that returns an object.

@@ -23,6 +23,9 @@ pub const CASES: &[Case] = &[
     ("an_idle_transaction_ends_when_another_worker_waits", idle),
     ("a_writer_waits_for_its_turn_at_most_for_the_limit", lock_timeout),
     ("a_write_past_the_own_transaction_is_refused_at_once", past),
+    ("only_the_end_of_the_outermost_transaction_ends_the_refusal_of_writes", turn_kept),
+    ("a_write_is_accepted_while_the_own_transaction_has_no_turn", no_turn),
+    ("a_call_of_another_transaction_in_the_block_is_refused_at_once", another_transaction),
     ("an_id_belongs_to_the_connection_that_began_the_transaction", ids),
     ("a_transaction_that_is_open_at_the_end_is_not_in_the_final_state", at_the_end),
     ("an_async_client_has_transactions", asynchronous),
@@ -257,6 +260,141 @@ fn past() {
             one.update("one", &json!({"balance": 5})).unwrap();
             assert_eq!(balances(&one).unwrap(), [5, 0]);
         });
+    });
+}
+
+/// What is called in a block, with its transaction.
+type InBlock = fn(&MikobaseClient, &Remote<dyn Transaction>) -> mikobase::Result<()>;
+
+fn create(db: &(impl Mikobase + ?Sized)) -> mikobase::Result<()> {
+    db.create("bank.com/account", &json!({})).map(drop)
+}
+
+fn is_refused(result: mikobase::Result<()>) {
+    let error = result.unwrap_err();
+    assert!(error.is(ErrorId::TRANSACTION_OPEN), "{error}");
+}
+
+/// Calls that leave the transaction of the block its turn.
+const KEEP_THE_TURN: &[InBlock] = &[
+    |_, tx| create(tx),
+    |_, tx| tx.q0(json!({"action": "update", "pk": "no such", "bucket": {}})).map(drop).or(Ok(())),
+    |_, tx| {
+        let inner = tx.begin()?;
+        create(&inner)?;
+        inner.commit()
+    },
+    |_, tx| {
+        create(tx)?;
+        let inner = tx.begin()?;
+        create(&inner)?;
+        inner.roll_back()
+    },
+    |db, tx| {
+        tx.transaction(|inner| {
+            let innermost = inner.begin()?;
+            create(&innermost)?;
+            innermost.commit()?;
+            is_refused(create(db));
+            inner.commit()?;
+            is_refused(create(db));
+            Ok(())
+        })
+    },
+];
+
+fn turn_kept() {
+    with_clients(uds(), |db, _| {
+        for (case, calls) in KEEP_THE_TURN.iter().enumerate() {
+            let before = db.count(json!({})).unwrap();
+            let counted = db.transaction(|tx| {
+                calls(&db, tx)?;
+                is_refused(create(&db));
+                let counted = tx.count(json!({}))?;
+                tx.commit()?;
+                create(&db)?;
+                Ok(counted)
+            });
+            let counted = counted.unwrap_or_else(|error| panic!("case {case}: {error}"));
+            assert!(counted >= before, "case {case}");
+            assert_eq!(db.count(json!({})).unwrap(), counted + 1, "case {case}");
+        }
+    });
+}
+
+/// Calls after which the transaction of the block has no turn to write.
+const TAKE_NO_TURN: &[InBlock] = &[
+    |_, _| Ok(()),
+    |_, tx| tx.begin().map(drop),
+    |_, tx| tx.validate(json!({"action": "select"})).map(drop),
+    |_, tx| {
+        // They are refused in a transaction.
+        assert!(tx.merge(json!({})).is_err());
+        assert!(tx.write_file("text/plain").is_err());
+        assert!(tx.delete_file("file").is_err());
+        assert!(tx.collect_files().is_err());
+        assert!(tx.import(false).is_err());
+        assert!(tx.watch_select(json!({"class": "bank.com/account"})).is_err());
+        Ok(())
+    },
+    |_, tx| {
+        create(tx)?;
+        tx.transaction(|inner| {
+            create(inner)?;
+            tx.commit()
+        })
+    },
+    |_, tx| {
+        let inner = tx.begin()?;
+        create(&inner)?;
+        tx.roll_back()
+    },
+];
+
+fn no_turn() {
+    with_clients(uds().lock_timeout(Duration::from_millis(10)), |db, other| {
+        for (case, calls) in TAKE_NO_TURN.iter().enumerate() {
+            let written = db.transaction(|tx| {
+                calls(&db, tx)?;
+                create(&db)
+            });
+            written.unwrap_or_else(|error| panic!("case {case}: {error}"));
+        }
+        // Another client has the turn.
+        let open = other.begin().unwrap();
+        create(&open).unwrap();
+        db.transaction(|tx| {
+            let error = create(tx).unwrap_err();
+            assert!(error.is(ErrorId::LOCK_TIMEOUT), "{error}");
+            open.commit()?;
+            create(&db)
+        })
+        .unwrap();
+    });
+}
+
+fn another_transaction() {
+    with_clients(uds(), |db, _| {
+        let second = db.begin().unwrap();
+        let nested = second.begin().unwrap();
+        db.transaction(|tx| {
+            let third = db.begin()?;
+            create(tx)?;
+            for other in [&second, &nested, &third] {
+                is_refused(create(other));
+                is_refused(other.record_by_pk("one").map(drop));
+                other.validate(json!({"action": "select"}))?;
+                other.commit()?;
+                is_refused(create(&db));
+            }
+            tx.commit()?;
+            create(&third)?;
+            third.commit()
+        })
+        .unwrap();
+        create(&nested).unwrap();
+        second.commit().unwrap();
+        assert_eq!(db.count(json!({})).unwrap(), 3);
     });
 }
 
