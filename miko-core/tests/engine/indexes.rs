@@ -132,3 +132,42 @@ fn an_index_and_a_scan_have_equal_results() {
         }
     }
 }
+
+/// A reference is written as a pk or as an object with it. An index has one key for both, but only the pk equals
+/// the value of a path.
+#[test]
+fn a_path_finds_the_same_if_a_subclass_declares_the_indexed_field_as_a_reference() {
+    let db = db();
+    let fields_of = |field: Value| json!({"f": field, "h": {"class": "hash", "fields": {"g": field}}});
+    for (class, parents, fields) in [
+        ("a.b/parent", json!([]), fields_of(json!({"class": "string", "index": true}))),
+        ("a.b/child", json!(["a.b/parent"]), json!({})),
+        ("a.b/referring", json!(["a.b/parent"]), fields_of(json!({"class": "puck.uno/reference"}))),
+    ] {
+        define(&db, json!({"name": class, "inherits": parents, "fields": fields})).unwrap();
+    }
+    let target = create(&db, "x.y/target", json!({})).unwrap();
+    for (spelling, value) in [("pk", json!(target)), ("object", json!({"pk": target}))] {
+        for (kind, classes) in [
+            ("referring", json!({"r": {"class": "a.b/referring"}})),
+            // Each of the classes makes an entry for the record.
+            ("both", json!({"c": {"class": "a.b/child", "bucket": {}}, "r": {"class": "a.b/referring"}})),
+        ] {
+            let bucket = json!({"name": format!("{kind}, {spelling}"), "f": value, "h": {"g": value}});
+            db.run(json!({"action": "create", "classes": classes, "bucket": bucket})).unwrap();
+        }
+    }
+    for (class, expected) in [
+        ("a.b/parent", ["referring, pk", "both, pk"].as_slice()),
+        ("a.b/child", &["both, pk"]),
+        ("a.b/referring", &["referring, pk", "both, pk"]),
+    ] {
+        for path in [json!(["f", target]), json!(["h", "g", target])] {
+            let select = json!({"action": "select", "class": class, "path": path});
+            let records = db.0.q0(select).unwrap().into_records().unwrap();
+            let names: Vec<Value> =
+                records.iter().map(|record| record.bucket.get("name").unwrap().unwrap()).collect();
+            assert_eq!(names, expected, "{class} {path}");
+        }
+    }
+}

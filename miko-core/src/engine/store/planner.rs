@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use miko_rpc::Result;
 
-use crate::class::{Class, ConstraintKind};
+use crate::class::{Class, Constraint, ConstraintKind};
 use crate::engine::store::Store;
 use crate::json::index_key;
 use crate::query::{DeferredResult, Filter, PathStep, PathTest, SelectRequest};
@@ -163,9 +163,19 @@ impl<T: Storage> Store<T> {
             // Selects test the shared bucket, but a unique value may come from a platter's own bucket. A
             // reference may be written as `"x"` or `{"pk": "x"}`. The index has one key for both, but a path
             // test with `"x"` holds for the first only, so it is run on the records that are found.
-            is_exact: !is_unique && !class.is_reference(&constraint.fields[0]),
+            is_exact: !is_unique && !self.may_index_references(constraint),
             is_of_class: constraint.class == class.definition.name,
         }))
+    }
+
+    /// Whether the index of a single field may have entries of references. A reference may be written as
+    /// `"x"` or `{"pk": "x"}`. The index has one key for both, but a path test with `"x"` holds for the first
+    /// only. Each subclass of the class with the index may declare the field anew.
+    fn may_index_references(&self, constraint: &Constraint) -> bool {
+        let mut classes = self.catalog.with_subclasses(&constraint.class);
+        classes.any(|name| {
+            self.catalog.class(name).is_some_and(|class| class.is_reference(&constraint.fields[0]))
+        })
     }
 }
 
