@@ -127,12 +127,13 @@ impl<'c> Checker<'c> {
     /// Validates a value that is not null against the type and the `one_of` of its field.
     fn check_nested_value(&mut self, field: &Field, value: &Value, place: &Place<'_>) {
         self.check_type(&field.field_type, value, place);
-        if let Some(allowed) = &field.one_of
-            && !allowed.iter().any(|allowed| json::equal(allowed, value))
+        if let Some(one_of) = &field.one_of
+            && !one_of.contains(value)
         {
             let fault =
                 self.violations.item(place, "one_of", "this value is not one of those that are allowed");
-            self.violations.push(fault.with("allowed", allowed.clone()).with("found", abbreviate(value)));
+            let allowed = one_of.values.clone();
+            self.violations.push(fault.with("allowed", allowed).with("found", abbreviate(value)));
         }
     }
 

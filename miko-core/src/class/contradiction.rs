@@ -22,21 +22,40 @@ use crate::json::compare_numbers;
 impl Definition {
     /// Reports unsatisfiable rules. Each fault names the rule and has a JSON pointer under `place`.
     pub(crate) fn report_contradictions(&self, place: &Place<'_>, faults: &mut FaultList) {
-        report_in_fields(&self.fields, place, faults);
+        let place = FieldPlace { place: *place, is_copy: false };
+        report_in_fields(&self.fields, &place.below("fields", true), faults);
     }
 }
 
-fn report_in_fields(fields: &[(String, Field)], place: &Place<'_>, faults: &mut FaultList) {
-    let place = Place::Key(place, "fields");
+/// The place of a field in a definition.
+#[derive(Clone, Copy)]
+struct FieldPlace<'p> {
+    /// The place of the definition. If a hash gives the definition to a sub-field, that of the sub-field.
+    place: Place<'p>,
+    /// Whether a hash gives the definition to the sub-field at `place`.
+    is_copy: bool,
+}
+
+impl FieldPlace<'_> {
+    /// The place of a part under `key`. `is_own` says whether the definition itself has it.
+    fn below<'p>(&'p self, key: &'p str, is_own: bool) -> FieldPlace<'p> {
+        let is_copy = self.is_copy || !is_own;
+        let place = if is_copy { self.place } else { Place::Key(&self.place, key) };
+        FieldPlace { place, is_copy }
+    }
+}
+
+fn report_in_fields(fields: &[(String, Field)], place: &FieldPlace<'_>, faults: &mut FaultList) {
     for (name, field) in fields {
-        field.report_contradictions(&Place::Key(&place, name), faults);
+        field.report_contradictions(&place.below(name, true), faults);
     }
 }
 
 impl Field {
-    fn report_contradictions(&self, place: &Place<'_>, faults: &mut FaultList) {
+    fn report_contradictions(&self, place: &FieldPlace<'_>, faults: &mut FaultList) {
         let before = faults.len();
-        let mut refuse = |rule: &str, message: String| faults.push(fault(place, message).with("rule", rule));
+        let mut refuse =
+            |rule: &str, message: String| faults.push(fault(&place.place, message).with("rule", rule));
         match &self.field_type {
             FieldType::Number(bounds) => {
                 if let Some((rule, message)) = bounds.contradiction() {
@@ -51,7 +70,7 @@ impl Field {
                         format!("{required} fields are required, and at most {max} may be there"),
                     );
                 }
-                report_in_fields(&hash.fields, place, faults);
+                report_in_fields(&hash.fields, &place.below("fields", hash.has_own_fields), faults);
                 report_in_elements(&hash.elements, place, faults);
             }
             FieldType::Array(elements) => report_in_elements(elements, place, faults),
@@ -64,40 +83,48 @@ impl Field {
     }
 
     /// Reports allowed values that all violate the other rules, and a default that violates a rule.
-    fn report_unsatisfiable_values(&self, place: &Place<'_>, faults: &mut FaultList) {
-        if let Some(allowed) = &self.one_of
-            && !allowed.iter().any(|value| self.first_violation(value).is_none())
+    fn report_unsatisfiable_values(&self, place: &FieldPlace<'_>, faults: &mut FaultList) {
+        if let Some(one_of) = &self.one_of
+            && !one_of.values.iter().any(|value| self.first_violation(&self.normalized(value)).is_none())
         {
-            let message = if allowed.is_empty() {
-                "`one_of` is empty: no value is allowed"
+            let key = one_of.key;
+            let message = if one_of.values.is_empty() {
+                format!("`{key}` is empty: no value is allowed")
             } else {
-                "no value of `one_of` satisfies the other rules of the field"
+                format!("no value of `{key}` satisfies the other rules of the field")
             };
-            return faults.push(fault(place, message).with("rule", "one_of"));
+            return faults.push(fault(&place.place, message).with("rule", "one_of"));
         }
         let Some(default) = &self.default else { return };
-        if let Some(broken) = self.first_violation(default) {
+        if let Some(broken) = self.first_violation(&self.normalized(default)) {
             let rule = broken.details.get("rule").and_then(Value::as_str).unwrap_or_default();
             let message = format!("`default` breaks a rule of its own field, `{rule}`: {}", broken.message());
-            let item = fault(&Place::Key(place, "default"), message);
+            let item = fault(&place.below("default", self.has_own_default).place, message);
             faults.push(item.with("rule", "default").with("broken", rule));
         }
+    }
+
+    /// The value as it is stored. Objects of other classes are left as they are, because these may change.
+    fn normalized(&self, value: &Value) -> Value {
+        let (catalog, markers) = (Catalog::default(), Markers::default());
+        let mut value = value.clone();
+        let mut normalizer = Normalizer::new(&catalog, WriteKind::Create, &markers);
+        normalizer.normalize_value(self, &mut value, &Place::Root);
+        value
     }
 
     /// The first rule that a normalized value violates. Other classes are ignored, because they may change.
     fn first_violation(&self, value: &Value) -> Option<ErrorItem> {
         let (catalog, markers, mut faults) = (Catalog::default(), Markers::default(), FaultList::default());
-        let mut value = value.clone();
-        let place = Place::Root;
-        Normalizer::new(&catalog, WriteKind::Create, &markers).normalize_value(self, &mut value, &place);
-        Checker::of(&catalog, "", &markers, &mut faults).check_element(self, &value, &place);
+        Checker::of(&catalog, "", &markers, &mut faults).check_element(self, value, &Place::Root);
         faults.into_items().into_iter().next()
     }
 }
 
-fn report_in_elements(elements: &ElementRules, place: &Place<'_>, faults: &mut FaultList) {
+fn report_in_elements(elements: &ElementRules, place: &FieldPlace<'_>, faults: &mut FaultList) {
     if let Some(element_field) = &elements.element_field {
-        element_field.report_contradictions(&Place::Key(place, "of"), faults);
+        let (key, is_own) = elements.own_element_key.map_or(("", false), |key| (key, true));
+        element_field.report_contradictions(&place.below(key, is_own), faults);
     }
 }
 
@@ -105,36 +132,25 @@ impl NumberRules {
     /// The bound or rule that contradicts another one, with a message.
     fn contradiction(&self) -> Option<(&'static str, String)> {
         let lower = [("min", &self.min, false), ("gt", &self.gt, true)];
-        let upper = [("max", &self.max, false), ("lt", &self.lt, true)];
-        for (lower_key, lower, lower_is_strict) in lower {
-            for (upper_key, upper, upper_is_strict) in upper {
-                let order = lower
-                    .as_ref()
-                    .zip(upper.as_ref())
-                    .and_then(|(lower, upper)| compare_numbers(lower, upper));
-                let is_empty = match order {
+        let upper = [(&self.max, false), (&self.lt, true)];
+        for (rule, lower, lower_is_strict) in lower {
+            for (upper, upper_is_strict) in upper {
+                let (Some(lower), Some(upper)) = (lower, upper) else { continue };
+                let is_empty = match compare_numbers(&lower.number, &upper.number) {
                     Some(Ordering::Greater) => true,
                     Some(Ordering::Equal) => lower_is_strict || upper_is_strict,
                     _ => false,
                 };
                 if is_empty {
-                    return Some((
-                        lower_key,
-                        format!("no number satisfies both `{lower_key}` and `{upper_key}`"),
-                    ));
+                    let message = format!("no number satisfies both `{}` and `{}`", lower.key, upper.key);
+                    return Some((rule, message));
                 }
             }
         }
-        let low = self
-            .min
-            .iter()
-            .map(|min| least_integer(min, false))
-            .chain(self.gt.iter().map(|gt| least_integer(gt, true)));
-        let high = self
-            .max
-            .iter()
-            .map(|max| greatest_integer(max, false))
-            .chain(self.lt.iter().map(|lt| greatest_integer(lt, true)));
+        let low = [(&self.min, false), (&self.gt, true)].into_iter();
+        let low = low.filter_map(|(bound, strict)| Some(least_integer(&bound.as_ref()?.number, strict)));
+        let high = [(&self.max, false), (&self.lt, true)].into_iter();
+        let high = high.filter_map(|(bound, strict)| Some(greatest_integer(&bound.as_ref()?.number, strict)));
         let (low, high) = (low.max()?, high.min()?);
         if self.integer_only && low > high {
             return Some(("integer_only", "there is no whole number between the bounds".to_owned()));

@@ -3,7 +3,7 @@
 use serde_json::{Map, Value};
 
 use super::field::Field;
-use super::settings::{DefinitionFaults, SettingsReader, fault};
+use super::settings::{DefinitionFaults, Settings, SettingsReader};
 use crate::diagnostics::{FaultList, Place};
 
 /// A class definition, without inherited fields and constraints.
@@ -32,7 +32,8 @@ impl Definition {
         faults: &mut FaultList,
     ) -> Option<Self> {
         let mut found = DefinitionFaults::default();
-        let mut settings = SettingsReader { map: bucket, place, faults: &mut found };
+        let own = Settings::of_object(bucket, place);
+        let mut settings = SettingsReader { own, inherited: &[], faults: &mut found };
         let name = match bucket.get("name") {
             None => {
                 settings.refuse("name", "a class definition has a `name`, which is a UNS");
@@ -73,10 +74,10 @@ impl Definition {
 
 fn read_fields(settings: &mut SettingsReader<'_>) -> Vec<(String, Field)> {
     let Some(definitions) = settings.object("fields") else { return Vec::new() };
-    let place = Place::Key(&settings.place, "fields");
+    let place = Place::Key(&settings.own.place, "fields");
     let mut fields = Vec::with_capacity(definitions.len());
     for (name, definition) in definitions {
-        let field = Field::read(definition, None, Place::Key(&place, name), settings.faults);
+        let field = Field::read(definition, &[], Place::Key(&place, name), settings.faults);
         fields.push((name.clone(), field));
     }
     fields
@@ -108,10 +109,7 @@ fn read_path(settings: &mut SettingsReader<'_>, key: &str, path: &Value) -> Opti
         _ => None,
     };
     if keys.is_none() {
-        let place = Place::Key(&settings.place, key);
-        settings
-            .faults
-            .push(fault(&place, "a field must be named by a string, or by an array of keys that lead to it"));
+        settings.refuse(key, "a field must be named by a string, or by an array of keys that lead to it");
     }
     keys
 }

@@ -1,12 +1,13 @@
 //! Field definitions.
 
 use std::collections::BTreeSet;
+use std::sync::Arc;
 
-use serde_json::{Map, Value};
+use serde_json::Value;
 
 use super::reference::OnDelete;
-use super::scalar_rules::{NumberRules, StringRules};
-use super::settings::{DefinitionFaults, SettingsReader, fault};
+use super::scalar_rules::{NumberRules, OneOf, StringRules};
+use super::settings::{DefinitionFaults, Settings, SettingsReader, fault};
 use crate::diagnostics::Place;
 use crate::uns;
 
@@ -19,7 +20,10 @@ pub(crate) struct Field {
     pub(super) index: bool,
     /// The value of the field in a new record that lacks it.
     pub(super) default: Option<Value>,
-    pub(super) one_of: Option<Vec<Value>>,
+    /// Whether the definition of the field itself has the `default`. Otherwise a hash gives it to the field.
+    pub(super) has_own_default: bool,
+    /// Shared, since each subclass has a copy of the field.
+    pub(super) one_of: Option<Arc<OneOf>>,
 }
 
 /// The type of a field, with the rules of this type.
@@ -47,6 +51,8 @@ pub(super) enum FieldType {
 #[derive(Debug, Clone, Default)]
 pub(super) struct HashRules {
     pub(super) fields: Vec<(String, Field)>,
+    /// Whether the definition of the hash itself has the `fields`. Otherwise another hash gives them to it.
+    pub(super) has_own_fields: bool,
     /// Whether a new record that lacks the hash gets an empty one, in which the defaults of sub-fields apply.
     pub(super) creates_if_absent: bool,
     pub(super) elements: ElementRules,
@@ -58,6 +64,8 @@ pub(super) struct ElementRules {
     pub(super) min: Option<u64>,
     pub(super) max: Option<u64>,
     pub(super) element_field: Option<Box<Field>>,
+    /// The key of the element type, if the definition itself has it. Otherwise a hash gives the type to it.
+    pub(super) own_element_key: Option<&'static str>,
 }
 
 /// The rules for the target of a reference.
@@ -85,7 +93,7 @@ impl Field {
     /// field's own settings take precedence.
     pub(super) fn read(
         value: &Value,
-        inherited: Option<&Map<String, Value>>,
+        inherited: &[Settings<'_>],
         place: Place<'_>,
         faults: &mut DefinitionFaults,
     ) -> Self {
@@ -93,32 +101,24 @@ impl Field {
             faults.push(fault(&place, "a field definition must be an object; `{}` allows any value"));
             return Self::default();
         };
-        let merged: Map<String, Value>;
-        let map = match inherited {
-            None => own,
-            Some(inherited) => {
-                let mut both = inherited.clone();
-                both.extend(own.iter().map(|(key, value)| (key.clone(), value.clone())));
-                merged = both;
-                &merged
-            }
-        };
-        Self::of_settings(&mut SettingsReader { map, place, faults })
+        let own = Settings::of_object(own, place);
+        Self::of_settings(&mut SettingsReader { own, inherited, faults })
     }
 
     fn of_settings(settings: &mut SettingsReader<'_>) -> Self {
         let field_type = FieldType::read(settings);
-        let has_sub_fields = matches!(&field_type, FieldType::Hash(_)) && settings.map.contains_key("fields");
-        // On a hash with `fields`, `default` is no value: see `inherited_settings`.
-        let default = if has_sub_fields { None } else { settings.map.get("default").cloned() };
-        let one_of = settings.array(&["one_of", "enum"]).map(|(_, values)| values.to_vec());
+        let has_sub_fields = matches!(&field_type, FieldType::Hash(_)) && settings.has("fields");
+        // On a hash with `fields`, `default` is no value: see `read_sub_fields`.
+        let default = if has_sub_fields { None } else { settings.find("default").cloned() };
+        let one_of = settings.array(&["one_of", "enum"]);
         Self {
             field_type,
             required: settings.boolean("required"),
             unique: settings.boolean("unique"),
             index: settings.boolean("index"),
             default,
-            one_of,
+            has_own_default: settings.has_own("default"),
+            one_of: one_of.map(|(key, values)| Arc::new(OneOf::of(key, values))),
         }
     }
 
@@ -179,12 +179,9 @@ impl Field {
 
     /// Reads the element type of an array or a hash: the name of a type, or a definition.
     fn read_element(value: &Value, place: Place<'_>, faults: &mut DefinitionFaults) -> Self {
-        match value {
-            Value::String(_) => {
-                let map = Map::from_iter([("class".to_owned(), value.clone())]);
-                Self::of_settings(&mut SettingsReader { map: &map, place, faults })
-            }
-            definition => Self::read(definition, None, place, faults),
+        match Settings::of_element(value, place) {
+            Some(own) => Self::of_settings(&mut SettingsReader { own, inherited: &[], faults }),
+            None => Self::read(value, &[], place, faults),
         }
     }
 }
@@ -233,10 +230,11 @@ fn refuse_misplaced_keys(settings: &mut SettingsReader<'_>, class: Option<&str>,
     ];
     for (keys, what) in groups {
         for key in keys.iter().filter(|key| !allowed.iter().any(|allowed| allowed.contains(key))) {
-            if settings.map.contains_key(*key) {
+            if settings.has(key) {
                 let class =
                     class.map_or_else(|| "without a `class`".to_owned(), |class| format!("of `{class}`"));
-                settings.refuse(key, format!("`{key}` is for {what}, and this is a field {class}"));
+                let message = format!("`{key}` is for {what}, and this is a field {class}");
+                settings.refuse_together(key, "class", message);
             }
         }
     }
@@ -250,53 +248,58 @@ impl ElementRules {
         {
             settings.contradicts(
                 "min_elements",
+                "max_elements",
                 "`min_elements` is more than `max_elements`: no value satisfies both",
             );
         }
-        let element_field = settings.get(&["of", "items"]).map(|(key, value)| {
-            Box::new(Field::read_element(value, Place::Key(&settings.place, key), settings.faults))
+        let element = settings.get(&["of", "items"]);
+        let own_element_key = element.map(|(key, _)| key).filter(|key| settings.has_own(key));
+        let element_field = element.map(|(key, value)| {
+            let settings_with_key = settings.settings_with(key).unwrap_or(settings.own);
+            Box::new(Field::read_element(value, settings_with_key.place_of(key), settings.faults))
         });
-        Self { min, max, element_field }
+        Self { min, max, element_field, own_element_key }
     }
 }
 
 impl HashRules {
     fn read(settings: &mut SettingsReader<'_>) -> Self {
         let elements = ElementRules::read(settings);
-        let definitions = settings.object("fields");
-        let mut fields = Vec::new();
-        if let Some(definitions) = definitions {
-            let inherited = inherited_settings(settings);
-            let place = Place::Key(&settings.place, "fields");
-            for (name, definition) in definitions {
-                let place = Place::Key(&place, name);
-                fields
-                    .push((name.clone(), Field::read(definition, Some(&inherited), place, settings.faults)));
-            }
-        }
-        Self { fields, creates_if_absent: settings.boolean("instantiate"), elements }
+        let fields = read_sub_fields(settings);
+        let has_own_fields = settings.has_own("fields");
+        Self { fields, has_own_fields, creates_if_absent: settings.boolean("instantiate"), elements }
     }
 }
 
-/// The settings that a hash with `fields` gives to all of them: those in `of`, where the name of a type
-/// is short for a definition, overridden by those in `default`.
-fn inherited_settings(settings: &mut SettingsReader<'_>) -> Map<String, Value> {
-    let mut inherited = match settings.get(&["of", "items"]) {
-        Some((_, Value::Object(definition))) => definition.clone(),
-        Some((_, name @ Value::String(_))) => Map::from_iter([("class".to_owned(), name.clone())]),
-        _ => Map::new(),
-    };
-    match settings.map.get("default") {
-        None => {}
-        Some(Value::Object(defaults)) => {
-            inherited.extend(defaults.iter().map(|(key, value)| (key.clone(), value.clone())));
-        }
-        Some(_) => settings.refuse(
+/// Reads the `fields` of a hash. Each inherits the settings in `default`, then those in `of`, where the name
+/// of a type is short for a definition.
+fn read_sub_fields(settings: &mut SettingsReader<'_>) -> Vec<(String, Field)> {
+    let Some(definitions) = settings.object("fields") else { return Vec::new() };
+    let of = settings.get(&["of", "items"]);
+    let default = settings.find("default");
+    if default.is_some_and(|default| !default.is_object()) {
+        settings.refuse(
             "default",
             "on a hash with `fields`, `default` must be an object of settings that apply to each of the fields",
-        ),
+        );
     }
-    inherited
+    let settings_with = |key| settings.settings_with(key).unwrap_or(settings.own);
+    let with_fields = settings_with("fields");
+    let place = with_fields.place_of("fields");
+    let (with_default, with_of) = (settings_with("default"), settings_with(of.map_or("of", |(key, _)| key)));
+    let default = default.filter(|default| default.is_object());
+    let default = default.and_then(|value| Settings::of_element(value, with_default.place_of("default")));
+    let of = of.and_then(|(key, value)| Settings::of_element(value, with_of.place_of(key)));
+    let inherited: Vec<Settings<'_>> = default.into_iter().chain(of).collect();
+    if !settings.faults.charge_inherited(&inherited, definitions.len(), &place) {
+        return Vec::new();
+    }
+    let mut fields = Vec::with_capacity(definitions.len());
+    for (name, definition) in definitions {
+        let field = Field::read(definition, &inherited, Place::Key(&place, name), settings.faults);
+        fields.push((name.clone(), field));
+    }
+    fields
 }
 
 impl ReferenceRules {
@@ -305,7 +308,7 @@ impl ReferenceRules {
         // `allowed_class` and `allowed_classes` may both be given, since existing definitions have both.
         // Their classes are joined.
         let others = settings.classes(&["allowed_classes"]);
-        if settings.map.contains_key("target") {
+        if settings.has("target") {
             // Reports the fault if both are given. The value is not used.
             settings.get(&["target", "allowed_classes"]);
         }

@@ -6,7 +6,7 @@ use regex::Regex;
 use serde_json::Number;
 
 use super::field::ElementRules;
-use super::scalar_rules::{Format, NumberRules, StringRules};
+use super::scalar_rules::{Bound, Format, NumberRules, StringRules};
 use super::violations::RuleFaults;
 use crate::diagnostics::{Place, abbreviate};
 use crate::json::{compare_numbers, is_multiple};
@@ -100,7 +100,7 @@ pub(super) fn check_number(
         ("lt", &bounds.lt, "less than", &[Less]),
     ];
     for (rule, bound, how, allowed) in rules {
-        if let Some(bound) = bound
+        if let Some(Bound { number: bound, .. }) = bound
             && !compare_numbers(number, bound).is_some_and(|order| allowed.contains(&order))
         {
             let fault =

@@ -1,8 +1,9 @@
-//! The rules for strings and numbers, as a field definition gives them.
+//! The rules for strings, numbers and other single values, as a field definition gives them.
 
-use serde_json::Number;
+use serde_json::{Number, Value};
 
 use super::settings::SettingsReader;
+use crate::json;
 use crate::pattern::Pattern;
 
 /// The rules for a string.
@@ -28,12 +29,42 @@ pub(super) enum Format {
 /// The rules for a number.
 #[derive(Debug, Clone, Default)]
 pub(super) struct NumberRules {
-    pub(super) min: Option<Number>,
-    pub(super) max: Option<Number>,
-    pub(super) gt: Option<Number>,
-    pub(super) lt: Option<Number>,
+    pub(super) min: Option<Bound>,
+    pub(super) max: Option<Bound>,
+    pub(super) gt: Option<Bound>,
+    pub(super) lt: Option<Bound>,
     pub(super) integer_only: bool,
     pub(super) multiple_of: Option<Number>,
+}
+
+/// A bound of a number.
+#[derive(Debug, Clone)]
+pub(super) struct Bound {
+    /// The key in the definition, as `gte` for `min`.
+    pub(super) key: &'static str,
+    pub(super) number: Number,
+}
+
+/// The closed list of the values of a field.
+#[derive(Debug)]
+pub(super) struct OneOf {
+    /// The key in the definition: `one_of` or `enum`.
+    pub(super) key: &'static str,
+    pub(super) values: Vec<Value>,
+}
+
+impl OneOf {
+    pub(super) fn of(key: &'static str, values: &[Value]) -> Self {
+        Self { key, values: values.to_vec() }
+    }
+
+    pub(super) fn contains(&self, value: &Value) -> bool {
+        self.values.iter().any(|allowed| json::equal(allowed, value))
+    }
+
+    pub(super) fn contains_text(&self, text: &str) -> bool {
+        self.values.iter().any(|allowed| allowed.as_str() == Some(text))
+    }
 }
 
 impl StringRules {
@@ -44,6 +75,7 @@ impl StringRules {
         {
             settings.contradicts(
                 "min_length",
+                "max_length",
                 "`min_length` is more than `max_length`: no string satisfies both",
             );
         }
@@ -66,17 +98,23 @@ impl StringRules {
 
 impl NumberRules {
     pub(super) fn read(settings: &mut SettingsReader<'_>) -> Self {
-        let multiple_of = settings.number(&["multiple_of"]).cloned();
+        let multiple_of = settings.number(&["multiple_of"]).map(|(_, step)| step.clone());
         if multiple_of.as_ref().and_then(Number::as_f64).is_some_and(|step| step <= 0.0) {
             settings.refuse("multiple_of", "`multiple_of` must be greater than 0");
         }
         Self {
-            min: settings.number(&["min", "gte"]).cloned(),
-            max: settings.number(&["max", "lte"]).cloned(),
-            gt: settings.number(&["gt"]).cloned(),
-            lt: settings.number(&["lt"]).cloned(),
+            min: Bound::read(settings, &["min", "gte"]),
+            max: Bound::read(settings, &["max", "lte"]),
+            gt: Bound::read(settings, &["gt"]),
+            lt: Bound::read(settings, &["lt"]),
             integer_only: settings.boolean("integer_only"),
             multiple_of,
         }
+    }
+}
+
+impl Bound {
+    fn read(settings: &mut SettingsReader<'_>, spellings: &[&'static str]) -> Option<Self> {
+        settings.number(spellings).map(|(key, number)| Self { key, number: number.clone() })
     }
 }

@@ -1,41 +1,192 @@
 //! Reads the settings of a definition and reports their faults.
 
-use miko_rpc::{ErrorId, ErrorItem};
+use miko_rpc::{ErrorId, ErrorItem, MAX_REPORTED_FAULTS};
 use serde_json::{Map, Number, Value};
 
+use super::field::Field;
 use crate::diagnostics::{FaultList, Place};
 use crate::json::{self, type_name};
 use crate::pattern::{Pattern, PatternBudget};
 use crate::uns;
 
-/// The faults of a definition, and the budget for its regular expressions.
+/// The maximal total size of the settings that the sub-fields of hashes inherit in one definition, in bytes of
+/// memory. Each sub-field counts all that it may inherit. Without this limit a short definition could have an
+/// exponential number of fields: those of hashes that inherit hashes.
+const MAX_INHERITED_SIZE: usize = 16 << 20;
+
+/// The faults of a definition, and the budgets for its regular expressions and for inherited settings.
 #[derive(Default)]
 pub(super) struct DefinitionFaults {
     pub(super) faults: FaultList,
     pub(super) patterns: PatternBudget,
+    /// The size of the settings that sub-fields have inherited so far.
+    inherited_size: usize,
 }
 
 impl DefinitionFaults {
+    /// Adds a fault, unless it is listed already: each sub-field reads the settings that it inherits.
     pub(super) fn push(&mut self, fault: ErrorItem) {
-        self.faults.push(fault);
+        if self.faults.len() >= MAX_REPORTED_FAULTS || !self.faults.listed().contains(&fault) {
+            self.faults.push(fault);
+        }
+    }
+
+    /// Whether `heirs` sub-fields may inherit these settings. The first excess is a fault at `place`.
+    pub(super) fn charge_inherited(
+        &mut self,
+        inherited: &[Settings<'_>],
+        heirs: usize,
+        place: &Place<'_>,
+    ) -> bool {
+        if inherited.is_empty() || heirs == 0 {
+            return true;
+        }
+        let Some(remaining) = MAX_INHERITED_SIZE.checked_sub(self.inherited_size) else { return false };
+        let (mut size, max) = (0, remaining / heirs);
+        inherited.iter().for_each(|settings| settings.add_size(&mut size, max));
+        if size > max {
+            self.inherited_size = MAX_INHERITED_SIZE + 1;
+            let message = format!(
+                "the settings that hashes give to their sub-fields take more than {} MiB, counted once for \
+                 each sub-field",
+                MAX_INHERITED_SIZE >> 20
+            );
+            self.push(fault(place, message).with("rule", "fields").with("limit", MAX_INHERITED_SIZE));
+            return false;
+        }
+        self.inherited_size += size * heirs;
+        true
     }
 }
 
-/// Reads the settings of a definition at a place. A setting of another type than the one asked for is a
-/// fault, and is then read as if it were absent.
-pub(super) struct SettingsReader<'a> {
-    pub(super) map: &'a Map<String, Value>,
+/// The settings at a place of a definition.
+#[derive(Clone, Copy)]
+pub(super) struct Settings<'a> {
+    source: SettingsSource<'a>,
     pub(super) place: Place<'a>,
+}
+
+#[derive(Clone, Copy)]
+enum SettingsSource<'a> {
+    Object(&'a Map<String, Value>),
+    /// The name of a type, which is short for an object with this `class`.
+    TypeName(&'a Value),
+}
+
+impl<'a> Settings<'a> {
+    pub(super) fn of_object(map: &'a Map<String, Value>, place: Place<'a>) -> Self {
+        Self { source: SettingsSource::Object(map), place }
+    }
+
+    /// The settings of an element: an object, or the name of a type. `None` if the value is neither.
+    pub(super) fn of_element(value: &'a Value, place: Place<'a>) -> Option<Self> {
+        match value {
+            Value::Object(map) => Some(Self::of_object(map, place)),
+            Value::String(_) => Some(Self { source: SettingsSource::TypeName(value), place }),
+            _ => None,
+        }
+    }
+
+    fn get(&self, key: &str) -> Option<&'a Value> {
+        match self.source {
+            SettingsSource::Object(map) => map.get(key),
+            SettingsSource::TypeName(name) => (key == "class").then_some(name),
+        }
+    }
+
+    /// The place of a setting.
+    pub(super) fn place_of<'p>(&'p self, key: &'p str) -> Place<'p> {
+        match self.source {
+            SettingsSource::Object(_) => Place::Key(&self.place, key),
+            SettingsSource::TypeName(_) => self.place,
+        }
+    }
+
+    /// Adds the size of the settings, up to a number beyond `max`.
+    fn add_size(&self, size: &mut usize, max: usize) {
+        match self.source {
+            SettingsSource::Object(map) => add_size_of_members(map, size, max),
+            SettingsSource::TypeName(name) => add_size(name, size, max),
+        }
+    }
+}
+
+/// Adds the approximate size of a value in memory, as it is or as the field that it defines.
+fn add_size(value: &Value, size: &mut usize, max: usize) {
+    *size += size_of::<Value>();
+    match value {
+        Value::String(text) => *size += text.len(),
+        Value::Array(items) => {
+            for item in items {
+                if *size > max {
+                    return;
+                }
+                add_size(item, size, max);
+            }
+        }
+        Value::Object(map) => add_size_of_members(map, size, max),
+        _ => {}
+    }
+}
+
+fn add_size_of_members(map: &Map<String, Value>, size: &mut usize, max: usize) {
+    *size += size_of::<Field>();
+    for (key, value) in map {
+        if *size > max {
+            return;
+        }
+        *size += key.len();
+        add_size(value, size, max);
+    }
+}
+
+/// Reads settings. A setting of another type than the one asked for is a fault, and is then read as if it
+/// were absent.
+pub(super) struct SettingsReader<'a> {
+    /// The settings of the definition itself.
+    pub(super) own: Settings<'a>,
+    /// The settings that apply where it has none itself. Earlier ones take precedence.
+    pub(super) inherited: &'a [Settings<'a>],
     pub(super) faults: &'a mut DefinitionFaults,
 }
 
 impl<'a> SettingsReader<'a> {
+    /// The settings that have `key`: the own ones, or inherited ones.
+    pub(super) fn settings_with(&self, key: &str) -> Option<Settings<'a>> {
+        self.position(key).map(|position| self.at(position))
+    }
+
+    /// The position of the settings that have `key`. The own ones are at 0, the inherited ones follow.
+    fn position(&self, key: &str) -> Option<usize> {
+        (0..=self.inherited.len()).find(|&position| self.at(position).get(key).is_some())
+    }
+
+    fn at(&self, position: usize) -> Settings<'a> {
+        position.checked_sub(1).map_or(self.own, |position| self.inherited[position])
+    }
+
+    /// The value of a setting, own or inherited.
+    pub(super) fn find(&self, key: &str) -> Option<&'a Value> {
+        self.settings_with(key)?.get(key)
+    }
+
+    pub(super) fn has(&self, key: &str) -> bool {
+        self.position(key).is_some()
+    }
+
+    /// Whether the definition itself has a setting.
+    pub(super) fn has_own(&self, key: &str) -> bool {
+        self.position(key) == Some(0)
+    }
+
     /// The value under the first present spelling of a key. A second spelling is a fault.
     pub(super) fn get(&mut self, spellings: &[&'static str]) -> Option<(&'static str, &'a Value)> {
-        let mut given = spellings.iter().filter_map(|key| Some((*key, self.map.get(*key)?)));
+        let mut given = spellings.iter().filter_map(|key| Some((*key, self.find(key)?)));
         let first = given.next();
-        if let (Some((one, _)), Some((other, _))) = (first, given.next()) {
-            self.refuse(other, format!("`{one}` and `{other}` are synonyms: give only one of them"));
+        let second = given.next();
+        if let (Some((one, _)), Some((other, _))) = (first, second) {
+            let message = format!("`{one}` and `{other}` are synonyms: give only one of them");
+            self.refuse_together(other, one, message);
         }
         first
     }
@@ -60,9 +211,9 @@ impl<'a> SettingsReader<'a> {
         count
     }
 
-    pub(super) fn number(&mut self, spellings: &[&'static str]) -> Option<&'a Number> {
+    pub(super) fn number(&mut self, spellings: &[&'static str]) -> Option<(&'static str, &'a Number)> {
         match self.get(spellings)? {
-            (_, Value::Number(number)) => Some(number),
+            (key, Value::Number(number)) => Some((key, number)),
             (key, other) => {
                 self.wrong_type(key, "a number", other);
                 None
@@ -88,8 +239,7 @@ impl<'a> SettingsReader<'a> {
             Ok(pattern) => return Some(pattern),
             Err(refused) => refused,
         };
-        let place = Place::Key(&self.place, KEY);
-        let item = fault(&place, refused.to_string());
+        let item = self.fault_of(KEY, refused.to_string());
         self.faults.push(match refused.limit() {
             None => item.with("rule", KEY),
             Some(limit) => item.with("rule", KEY).with("limit", limit),
@@ -144,20 +294,41 @@ impl<'a> SettingsReader<'a> {
 
     /// Reports a fault of the setting `key`.
     pub(super) fn refuse(&mut self, key: &str, message: impl Into<String>) {
-        let place = Place::Key(&self.place, key);
-        self.faults.push(fault(&place, message));
+        let item = self.fault_of(key, message);
+        self.faults.push(item);
     }
 
-    /// Reports that the setting `key` contradicts another one.
-    pub(super) fn contradicts(&mut self, key: &str, message: &str) {
-        let place = Place::Key(&self.place, key);
-        self.faults.push(fault(&place, message).with("rule", key));
+    /// Reports that `key` has a fault together with `other`.
+    pub(super) fn refuse_together(&mut self, key: &str, other: &str, message: impl Into<String>) {
+        let item = self.fault_together(key, other, message);
+        self.faults.push(item);
+    }
+
+    /// Reports that the setting `key` contradicts `other`.
+    pub(super) fn contradicts(&mut self, key: &str, other: &str, message: &str) {
+        let item = self.fault_together(key, other, message).with("rule", key);
+        self.faults.push(item);
     }
 
     fn wrong_type(&mut self, key: &str, expected: &str, found: &Value) {
-        let place = Place::Key(&self.place, key);
-        let item = fault(&place, format!("`{key}`: expected {expected}"));
+        let item = self.fault_of(key, format!("`{key}`: expected {expected}"));
         self.faults.push(item.with("expected", expected).with("found", type_name(found)));
+    }
+
+    /// A fault of the setting `key`, at its place, or where it is missing.
+    fn fault_of(&self, key: &str, message: impl Into<String>) -> ErrorItem {
+        fault(&self.settings_with(key).unwrap_or(self.own).place_of(key), message)
+    }
+
+    /// A fault of `key` together with `other`. If `key` is inherited and `other` is at another place, the
+    /// fault is that of the field which has both.
+    fn fault_together(&self, key: &str, other: &str, message: impl Into<String>) -> ErrorItem {
+        let (position, of_other) = (self.position(key), self.position(other));
+        if position == Some(0) || of_other.is_none() || of_other == position {
+            self.fault_of(key, message)
+        } else {
+            fault(&self.own.place, message)
+        }
     }
 }
 

@@ -143,9 +143,7 @@ impl Class {
                 if field.collapses_whitespace() && kind != WriteKind::Import && !is_collapsed(text) {
                     return Some(false);
                 }
-                let one_of = field.one_of.as_deref();
-                if one_of.is_some_and(|allowed| !allowed.iter().any(|allowed| allowed.as_str() == Some(text)))
-                {
+                if field.one_of.as_ref().is_some_and(|one_of| !one_of.contains_text(text)) {
                     return Some(false);
                 }
                 match &field.field_type {

@@ -1,7 +1,7 @@
 //! Class definitions: their form, the effect of changing them, and selects by class.
 
 use miko_core::ErrorId;
-use serde_json::{Value, json};
+use serde_json::{Map, Value, json};
 
 use crate::class_support::{create, db, define, rules_broken};
 
@@ -75,6 +75,96 @@ fn a_definition_that_is_not_well_formed_is_refused_with_every_fault() {
     }
 }
 
+/// Settings of a hash apply to each of its sub-fields. Their faults are at the hash, once. A fault that the
+/// settings of a sub-field have together with inherited ones is at the sub-field.
+#[test]
+fn faults_of_a_definition_are_at_places_that_it_has() {
+    let hash = |settings: Value| {
+        let mut field = json!({"class": "hash", "fields": {"a": {}, "b": {}}});
+        field.as_object_mut().unwrap().extend(settings.as_object().unwrap().clone());
+        field
+    };
+    let empty_range = json!({"class": "number", "min": 5, "max": 1});
+    let cases = [
+        (json!({"class": "array", "of": empty_range}), vec!["/of"]),
+        (json!({"class": "array", "items": empty_range}), vec!["/items"]),
+        (json!({"class": "array", "items": {"class": "array", "of": empty_range}}), vec!["/items/of"]),
+        (json!({"class": "array", "of": "strng"}), vec!["/of"]),
+        (json!({"class": "array", "of": {"class": "strng"}}), vec!["/of/class"]),
+        (hash(json!({"of": "strng"})), vec!["/of"]),
+        (hash(json!({"items": {"class": "string", "format": "zip"}})), vec!["/items/format"]),
+        (hash(json!({"default": {"class": "string", "format": "zip"}})), vec!["/default/format"]),
+        (hash(json!({"of": {"class": "number", "collapse": true}})), vec!["/of/collapse"]),
+        (hash(json!({"of": "string", "items": "string"})), vec!["/items"]),
+        (
+            hash(json!({"default": {"class": "hash", "fields": {"x": {"class": "strng"}}}})),
+            vec!["/default/fields/x/class"],
+        ),
+        (hash(json!({"default": empty_range})), vec!["/fields/a", "/fields/b"]),
+        (hash(json!({"default": {"class": "array", "of": empty_range}})), vec!["/fields/a", "/fields/b"]),
+        (hash(json!({"default": {"class": "number", "default": "x"}})), vec!["/fields/a", "/fields/b"]),
+        (
+            hash(json!({"of": "string", "fields": {"a": {"class": "number"}, "b": {"min": 1}}})),
+            vec!["/fields/b/min"],
+        ),
+        (
+            hash(json!({"default": {"collapse": true}, "fields": {"a": {"class": "number"}}})),
+            vec!["/fields/a"],
+        ),
+        (
+            hash(json!({"default": {"min_length": 2}, "of": "string", "fields": {"a": {"max_length": 1}}})),
+            vec!["/fields/a"],
+        ),
+    ];
+    for (field, places) in cases {
+        let definition = json!({"name": "a.b/c", "fields": {"f": field}});
+        let error = define(&db(), definition.clone()).unwrap_err();
+        let found: Vec<&str> =
+            error.items().iter().map(|item| item.details["pointer"].as_str().unwrap()).collect();
+        let places: Vec<String> = places.iter().map(|place| format!("/bucket/fields/f{place}")).collect();
+        assert_eq!(found, places, "{field}\n{error:?}");
+        let request = json!({"bucket": definition});
+        assert!(places.iter().all(|place| request.pointer(place).is_some()), "{field}\n{error:?}");
+    }
+}
+
+#[test]
+fn faults_of_a_definition_name_the_keys_that_it_has() {
+    for (field, message) in [
+        (json!({"class": "number", "gte": 5, "lte": 1}), "no number satisfies both `gte` and `lte`"),
+        (json!({"class": "number", "gt": 5, "lte": 5}), "no number satisfies both `gt` and `lte`"),
+        (json!({"enum": []}), "`enum` is empty: no value is allowed"),
+        (
+            json!({"class": "number", "enum": ["x"]}),
+            "no value of `enum` satisfies the other rules of the field",
+        ),
+    ] {
+        let error = define(&db(), json!({"name": "a.b/c", "fields": {"f": field}})).unwrap_err();
+        let messages: Vec<&str> = error.items().iter().map(|item| item.message()).collect();
+        assert_eq!(messages, [message], "{field}");
+    }
+}
+
+/// A hash whose sub-fields are such hashes again: each level multiplies the number of fields.
+#[test]
+fn a_definition_whose_sub_fields_inherit_without_end_is_refused() {
+    let nested = |depth: usize, key: &str, fields: Value| {
+        (0..depth).fold(json!({}), |inner, _| json!({"class": "hash", "fields": fields, key: inner}))
+    };
+    let (one, two) = (json!({"a": {}}), json!({"a": {}, "b": {}}));
+    for (key, fields) in [("of", one), ("default", two)] {
+        let definition =
+            |depth| json!({"name": "a.b/c", "fields": {"x": nested(depth, key, fields.clone())}});
+        define(&db(), definition(8)).unwrap();
+        let error = define(&db(), definition(40)).unwrap_err();
+        assert_eq!(rules_broken(&error), ["fields"], "{key}: {error}");
+    }
+    let values: Vec<String> = (0..100).map(|number| format!("value {number}")).collect();
+    let fields: Map<String, Value> = (0..100).map(|number| (format!("f{number}"), json!({}))).collect();
+    let many = json!({"class": "hash", "of": {"class": "string", "one_of": values}, "fields": fields});
+    define(&db(), json!({"name": "a.b/c", "fields": {"x": many}})).unwrap();
+}
+
 #[test]
 fn a_definition_that_no_value_satisfies_is_refused_with_the_contradictory_rule() {
     let definition_of = |field: Value| json!({"name": "a.b/c", "fields": {"f": field}});
@@ -97,6 +187,7 @@ fn a_definition_that_no_value_satisfies_is_refused_with_the_contradictory_rule()
         (json!({"enum": []}), "one_of"),
         (number(json!({"one_of": ["x", 1.5], "integer_only": true})), "one_of"),
         (json!({"class": "string", "one_of": ["abc"], "max_length": 2}), "one_of"),
+        (json!({"class": "string", "one_of": ["a  b"], "collapse": true}), "one_of"),
         (number(json!({"default": "x"})), "default"),
         (number(json!({"default": 5, "max": 4})), "default"),
         (json!({"class": "string", "default": "x", "one_of": ["y"]}), "default"),
@@ -131,6 +222,7 @@ fn a_definition_that_no_value_satisfies_is_refused_with_the_contradictory_rule()
         number(json!({"min": -7, "max": -1, "multiple_of": 7})),
         json!({"class": "string", "default": "  a ", "collapse": true, "max_length": 1}),
         json!({"class": "number", "one_of": [1, "x"]}),
+        json!({"class": "string", "one_of": ["a  b", "a b"], "collapse": true}),
         json!({"default": null}),
         json!({"class": "a.b/c", "default": {"f": 1}}),
     ];
