@@ -11,7 +11,7 @@ use serde_json::{Map, Value};
 use super::constraint::{Constraint, declared_constraints};
 use super::definition::Definition;
 use super::field::Field;
-use super::inheritance::{Definitions, check_parents, collect_field_order, linearize};
+use super::inheritance::{Definitions, FieldOrder, check_parents, linearize};
 use super::text_rules::TextRules;
 use crate::diagnostics::FaultList;
 use crate::json;
@@ -230,17 +230,16 @@ impl Class {
         linearize(definition, all, &mut lineage);
         // Position of a field: where a post-order walk over the parents first meets a declaration of it.
         // Definition of a field: the declaration of the first class of the lineage that has one.
-        let mut order: Vec<String> = Vec::new();
-        collect_field_order(definition, all, &mut order, &mut HashSet::new());
-        let fields: Vec<(String, Field)> = order
-            .into_iter()
-            .filter_map(|name| {
-                let declared = lineage.iter().filter_map(|class| all.get(class)).find_map(|class| {
-                    class.fields.iter().find(|(field, _)| *field == name).map(|(_, field)| field.clone())
-                });
-                declared.map(|field| (name, field))
-            })
-            .collect();
+        let mut order = FieldOrder::default();
+        order.collect(definition, all);
+        let mut declared: HashMap<&str, &Field> = HashMap::with_capacity(order.names.len());
+        for class in lineage.iter().filter_map(|class| all.get(class)) {
+            for (name, field) in &class.fields {
+                declared.entry(name).or_insert(field);
+            }
+        }
+        let declared_field = |name: &str| Some((name.to_owned(), (*declared.get(name)?).clone()));
+        let fields: Vec<(String, Field)> = order.names.into_iter().filter_map(declared_field).collect();
         let constraints =
             lineage.iter().filter_map(|class| all.get(class)).flat_map(declared_constraints).collect();
         let holds_references = fields.iter().any(|(_, field)| field.holds_references());

@@ -132,8 +132,11 @@ impl<'c> Checker<'c> {
         {
             let fault =
                 self.violations.item(place, "one_of", "this value is not one of those that are allowed");
-            let allowed = one_of.values.clone();
-            self.violations.push(fault.with("allowed", allowed).with("found", abbreviate(value)));
+            self.violations.push(if self.violations.is_full() {
+                fault
+            } else {
+                fault.with("allowed", one_of.values.clone()).with("found", abbreviate(value))
+            });
         }
     }
 

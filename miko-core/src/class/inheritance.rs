@@ -29,23 +29,29 @@ pub(super) fn linearize(definition: &Definition, all: &impl Definitions, lineage
     }
 }
 
-/// Appends the names of the fields, own and inherited, in canonical order: those of the parents first, each
-/// once. `seen` has the classes that were visited.
-pub(super) fn collect_field_order<'d>(
-    definition: &'d Definition,
-    all: &'d impl Definitions,
-    order: &mut Vec<String>,
-    seen: &mut HashSet<&'d str>,
-) {
-    if !seen.insert(&definition.name) {
-        return;
-    }
-    for parent in definition.inherits.iter().filter_map(|parent| all.get(parent)) {
-        collect_field_order(parent, all, order, seen);
-    }
-    for (name, _) in &definition.fields {
-        if !order.contains(name) {
-            order.push(name.clone());
+/// The names of the fields of a class, own and inherited, in canonical order.
+#[derive(Default)]
+pub(super) struct FieldOrder<'d> {
+    pub(super) names: Vec<&'d str>,
+    /// `names` as a set.
+    fields: HashSet<&'d str>,
+    /// The classes that were visited.
+    classes: HashSet<&'d str>,
+}
+
+impl<'d> FieldOrder<'d> {
+    /// Appends the fields of a class: those of the parents first, each once.
+    pub(super) fn collect(&mut self, definition: &'d Definition, all: &'d impl Definitions) {
+        if !self.classes.insert(&definition.name) {
+            return;
+        }
+        for parent in definition.inherits.iter().filter_map(|parent| all.get(parent)) {
+            self.collect(parent, all);
+        }
+        for (name, _) in &definition.fields {
+            if self.fields.insert(name) {
+                self.names.push(name);
+            }
         }
     }
 }

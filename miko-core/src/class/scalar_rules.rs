@@ -1,9 +1,11 @@
 //! The rules for strings, numbers and other single values, as a field definition gives them.
 
+use std::collections::HashSet;
+
 use serde_json::{Number, Value};
 
 use super::settings::SettingsReader;
-use crate::json;
+use crate::json::{self, index_key};
 use crate::pattern::Pattern;
 
 /// The rules for a string.
@@ -51,19 +53,32 @@ pub(super) struct OneOf {
     /// The key in the definition: `one_of` or `enum`.
     pub(super) key: &'static str,
     pub(super) values: Vec<Value>,
+    /// The index keys of the values, if they are too many to compare a value with each of them.
+    index_keys: Option<HashSet<String>>,
 }
+
+/// The number of values up to which a value is compared with each of them.
+const LINEAR_SCAN_MAX: usize = 64;
 
 impl OneOf {
     pub(super) fn of(key: &'static str, values: &[Value]) -> Self {
-        Self { key, values: values.to_vec() }
+        let index_keys = (values.len() > LINEAR_SCAN_MAX)
+            .then(|| values.iter().map(|value| index_key(&[value])).collect());
+        Self { key, values: values.to_vec(), index_keys }
     }
 
     pub(super) fn contains(&self, value: &Value) -> bool {
-        self.values.iter().any(|allowed| json::equal(allowed, value))
+        match &self.index_keys {
+            None => self.values.iter().any(|allowed| json::equal(allowed, value)),
+            Some(keys) => keys.contains(&index_key(&[value])),
+        }
     }
 
     pub(super) fn contains_text(&self, text: &str) -> bool {
-        self.values.iter().any(|allowed| allowed.as_str() == Some(text))
+        match &self.index_keys {
+            None => self.values.iter().any(|allowed| allowed.as_str() == Some(text)),
+            Some(_) => self.contains(&text.into()),
+        }
     }
 }
 

@@ -1,6 +1,6 @@
 //! Collects violations of the rules of a class.
 
-use miko_rpc::{ErrorId, ErrorItem};
+use miko_rpc::{ErrorId, ErrorItem, MAX_REPORTED_FAULTS};
 use serde_json::Value;
 
 use crate::diagnostics::{FaultList, Place, abbreviate};
@@ -19,6 +19,11 @@ impl<'c> RuleFaults<'c> {
 
     pub(super) fn push(&mut self, violation: ErrorItem) {
         self.faults.push(violation);
+    }
+
+    /// Whether another violation would be counted only, so that its details are not needed.
+    pub(super) fn is_full(&self) -> bool {
+        self.faults.len() >= MAX_REPORTED_FAULTS
     }
 
     /// A violation of `rule` by the value at `place`.

@@ -188,6 +188,7 @@ fn a_definition_that_no_value_satisfies_is_refused_with_the_contradictory_rule()
         (number(json!({"one_of": ["x", 1.5], "integer_only": true})), "one_of"),
         (json!({"class": "string", "one_of": ["abc"], "max_length": 2}), "one_of"),
         (json!({"class": "string", "one_of": ["a  b"], "collapse": true}), "one_of"),
+        (json!({"class": "string", "one_of": (0..100).collect::<Vec<_>>()}), "one_of"),
         (number(json!({"default": "x"})), "default"),
         (number(json!({"default": 5, "max": 4})), "default"),
         (json!({"class": "string", "default": "x", "one_of": ["y"]}), "default"),

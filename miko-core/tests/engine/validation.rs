@@ -169,6 +169,18 @@ fn cases() -> Vec<Case> {
             bad: vec![(json!({"k": [null]}), "required")],
         },
         Case {
+            // Too many values to compare with each.
+            field: json!({"one_of": (0..100).map(Value::from).chain([json!("a"), json!([1])]).collect::<Vec<_>>()}),
+            good: vec![json!(99), json!(7.0), json!("a"), json!([1.0]), json!(null)],
+            bad: vec![
+                (json!(100), "one_of"),
+                (json!(7.5), "one_of"),
+                (json!("7"), "one_of"),
+                (json!("b"), "one_of"),
+                (json!([2]), "one_of"),
+            ],
+        },
+        Case {
             field: json!({"class": "function"}),
             good: vec![json!({"body": "return 1"}), json!("x => x")],
             bad: vec![],
