@@ -146,5 +146,11 @@ fn normalize_field(field: &mut Value) {
             name => strip_protocol(name),
         }
     }
+    // The `default` of a hash with `fields` has settings for each of them.
+    if settings.contains_key("fields")
+        && let Some(definition) = settings.get_mut("default")
+    {
+        normalize_field(definition);
+    }
     normalize_fields(settings.get_mut("fields"));
 }

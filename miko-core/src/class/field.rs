@@ -196,12 +196,11 @@ impl FieldType {
             Some("boolean") => (Self::Boolean, &[SCALAR_KEYS]),
             Some("url") => (Self::Url, &[SCALAR_KEYS]),
             Some("timestamp") => (Self::Timestamp, &[SCALAR_KEYS]),
-            Some("hash" | uns::HASH) => {
-                (Self::Hash(HashRules::read(settings)), &[COLLECTION_KEYS, HASH_KEYS])
-            }
+            Some("hash") => (Self::Hash(HashRules::read(settings)), &[COLLECTION_KEYS, HASH_KEYS]),
             Some("array") => (Self::Array(ElementRules::read(settings)), &[COLLECTION_KEYS]),
             Some("function") => (Self::Function, &[]),
             Some(name) => match uns::parse(name) {
+                Ok(uns::HASH) => (Self::Hash(HashRules::read(settings)), &[COLLECTION_KEYS, HASH_KEYS]),
                 Ok(uns::REFERENCE | uns::FILE_REFERENCE) => {
                     (Self::Reference(ReferenceRules::read(settings)), &[REFERENCE_KEYS, SCALAR_KEYS])
                 }

@@ -3,7 +3,7 @@
 use miko_core::ErrorId;
 use serde_json::{Map, Value, json};
 
-use crate::class_support::{create, db, define, rules_broken};
+use crate::class_support::{Db, create, db, define, rules_broken};
 
 #[test]
 fn a_definition_that_is_not_well_formed_is_refused_with_every_fault() {
@@ -251,7 +251,9 @@ fn unknown_keys_are_kept_and_names_lose_their_protocol() {
         "name": "https://a.b/c",
         "inherits": "https://puck.uno/record",
         "fields": {"r": {"class": "https://puck.uno/reference", "target": ["https://a.b/c"], "colour": "red"},
-                   "l": {"class": "array", "of": "https://x.y/z"}},
+                   "l": {"class": "array", "of": "https://x.y/z"},
+                   "h": {"class": "hash", "default": {"class": "http://x.y/z"}, "fields": {}},
+                   "o": {"class": "a.b/o", "default": {"class": "https://x.y/z"}}},
         "methods": {"salute": {"body": "…"}},
         "motto": [1, 2],
     });
@@ -261,9 +263,51 @@ fn unknown_keys_are_kept_and_names_lose_their_protocol() {
         concat!(
             r#"{"name":"a.b/c","inherits":"puck.uno/record","fields":{"#,
             r#""r":{"class":"puck.uno/reference","target":["a.b/c"],"colour":"red"},"#,
-            r#""l":{"class":"array","of":"x.y/z"}},"methods":{"salute":{"body":"…"}},"motto":[1,2]}"#
+            r#""l":{"class":"array","of":"x.y/z"},"#,
+            r#""h":{"class":"hash","default":{"class":"x.y/z"},"fields":{}},"#,
+            r#""o":{"class":"a.b/o","default":{"class":"https://x.y/z"}}},"methods":{"salute":{"body":"…"}},"motto":[1,2]}"#
         )
     );
+}
+
+/// Definitions that are stored as they came have the protocol still.
+#[test]
+fn each_spelling_of_a_hash_has_the_same_rules_however_it_is_defined() {
+    for hash in ["hash", "puck.uno/hash", "https://puck.uno/hash", "http://puck.uno/hash"] {
+        let field = json!({"class": hash, "fields": {"x": {"required": true}}});
+        let outer = json!({"class": "hash", "default": field, "fields": {"inner": {}}});
+        let definition = json!({"name": "a.b/c", "fields": {"h": field, "o": outer}});
+        let ways: [fn(&Db, &Value); 4] = [
+            |db, definition| drop(define(db, definition.clone()).unwrap()),
+            |db, definition| {
+                drop(db.0.import_schema(json!({"classes": {"a.b/c": definition}})).unwrap());
+            },
+            |db, definition| import(db, json!({"classes": {"a.b/c": definition}})),
+            |db, definition| {
+                let mut record = definition.clone();
+                record["class"] = json!("puck.uno/class");
+                import(db, json!({"records": {"d": record}}));
+            },
+        ];
+        for (way, define) in ways.iter().enumerate() {
+            let db = db();
+            define(&db, &definition);
+            create(&db, "a.b/c", json!({"h": {"x": 1}, "o": {"inner": {"x": 1}}})).unwrap();
+            for (bucket, rule) in [
+                (json!({"h": {}}), "required"),
+                (json!({"h": "text"}), "class"),
+                (json!({"o": {"inner": {}}}), "required"),
+                (json!({"o": {"inner": "text"}}), "class"),
+            ] {
+                let error = create(&db, "a.b/c", bucket.clone()).unwrap_err();
+                assert_eq!(rules_broken(&error), [rule], "{hash}, way {way}, {bucket}: {error}");
+            }
+        }
+    }
+}
+
+fn import(db: &Db, worldlet: Value) {
+    db.0.read_worldlet(&mut worldlet.to_string().as_bytes(), false).unwrap();
 }
 
 #[test]
