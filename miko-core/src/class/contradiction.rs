@@ -22,7 +22,7 @@ use crate::json::compare_numbers;
 impl Definition {
     /// Reports unsatisfiable rules. Each fault names the rule and has a JSON pointer under `place`.
     pub(crate) fn report_contradictions(&self, place: &Place<'_>, faults: &mut FaultList) {
-        let place = FieldPlace { place: *place, is_copy: false };
+        let place = FieldPlace { place: *place, is_copy: false, is_in_elements: false };
         report_in_fields(&self.fields, &place.below("fields", true), faults);
     }
 }
@@ -34,6 +34,8 @@ struct FieldPlace<'p> {
     place: Place<'p>,
     /// Whether a hash gives the definition to the sub-field at `place`.
     is_copy: bool,
+    /// Whether the field is that of the elements of an array or a hash, or is in them.
+    is_in_elements: bool,
 }
 
 impl FieldPlace<'_> {
@@ -41,7 +43,7 @@ impl FieldPlace<'_> {
     fn below<'p>(&'p self, key: &'p str, is_own: bool) -> FieldPlace<'p> {
         let is_copy = self.is_copy || !is_own;
         let place = if is_copy { self.place } else { Place::Key(&self.place, key) };
-        FieldPlace { place, is_copy }
+        FieldPlace { place, is_copy, is_in_elements: self.is_in_elements }
     }
 }
 
@@ -71,14 +73,32 @@ impl Field {
                     );
                 }
                 report_in_fields(&hash.fields, &place.below("fields", hash.has_own_fields), faults);
-                report_in_elements(&hash.elements, place, faults);
+                // Sub-fields inherit the settings of the elements.
+                let is_in_elements = place.is_in_elements || hash.fields.is_empty();
+                report_in_elements(&hash.elements, &FieldPlace { is_in_elements, ..*place }, faults);
             }
-            FieldType::Array(elements) => report_in_elements(elements, place, faults),
+            FieldType::Array(elements) => {
+                report_in_elements(elements, &FieldPlace { is_in_elements: true, ..*place }, faults);
+            }
             _ => {}
         }
         // Unsatisfiable rules are reported once, not again for the values that violate them.
         if faults.len() == before {
             self.report_unsatisfiable_values(place, faults);
+        }
+        if place.is_in_elements {
+            self.report_constraints_of_elements(&place.place, faults);
+        }
+    }
+
+    /// Reports the constraints of a field in elements. An index has the values of fields that a path of keys
+    /// leads to.
+    fn report_constraints_of_elements(&self, place: &Place<'_>, faults: &mut FaultList) {
+        for (rule, is_set) in [("unique", self.unique), ("index", self.index)] {
+            if is_set {
+                let message = format!("`{rule}` has no effect in the elements of an array or a hash");
+                faults.push(fault(place, message).with("rule", rule));
+            }
         }
     }
 

@@ -206,6 +206,11 @@ fn a_definition_that_no_value_satisfies_is_refused_with_the_contradictory_rule()
             }),
             "max_elements",
         ),
+        // An index has no entries for elements.
+        (json!({"class": "array", "of": {"class": "string", "unique": true}}), "unique"),
+        (json!({"class": "hash", "items": {"class": "string", "index": true}}), "index"),
+        (json!({"class": "array", "of": {"class": "hash", "fields": {"a": {"unique": true}}}}), "unique"),
+        (json!({"class": "array", "of": {"class": "hash", "of": {"index": true}, "fields": {}}}), "index"),
     ];
     for (field, rule) in refused {
         let error = define(&db(), definition_of(field.clone())).unwrap_err();
@@ -224,6 +229,7 @@ fn a_definition_that_no_value_satisfies_is_refused_with_the_contradictory_rule()
         json!({"class": "string", "default": "  a ", "collapse": true, "max_length": 1}),
         json!({"class": "number", "one_of": [1, "x"]}),
         json!({"class": "string", "one_of": ["a  b", "a b"], "collapse": true}),
+        json!({"class": "hash", "of": {"class": "string", "index": true}, "fields": {"a": {}}}),
         json!({"default": null}),
         json!({"class": "a.b/c", "default": {"f": 1}}),
     ];

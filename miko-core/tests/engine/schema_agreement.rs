@@ -22,6 +22,9 @@ pub(crate) const BEYOND_SCHEMAS: &[&str] = &[
     // Values that the other rules of the field do not allow.
     "one_of",
     "default",
+    // Constraints of elements: in a hash with `fields`, its sub-fields inherit them.
+    "unique",
+    "index",
     // Invalid or too large regular expressions.
     "pattern",
 ];
