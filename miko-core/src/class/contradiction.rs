@@ -187,9 +187,9 @@ impl NumberRules {
         if self.integer_only && low > high {
             return Some(("integer_only", "there is no whole number between the bounds".to_owned()));
         }
-        // A float that is out of range has become a limit of `i128`.
-        let is_in_range = |bound: i128| bound > i128::MIN && bound < i128::MAX;
-        if !(is_in_range(low) && is_in_range(high)) {
+        // Whether a larger float is a multiple is judged by its decimal digits, not by its exact value.
+        let is_exact = |bound: i128| bound.unsigned_abs() <= 1 << f64::MANTISSA_DIGITS;
+        if !(is_exact(low) && is_exact(high)) {
             return None;
         }
         let step = self

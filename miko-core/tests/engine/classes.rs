@@ -225,6 +225,9 @@ fn a_definition_that_no_value_satisfies_is_refused_with_the_contradictory_rule()
         number(json!({"gt": 1, "lt": 3, "integer_only": true})),
         number(json!({"min": 1e300, "max": 1e301, "integer_only": true, "multiple_of": 3})),
         number(json!({"min": 1, "max": 7, "multiple_of": 7, "default": 7.0})),
+        // A float is a multiple by its decimal digits.
+        number(json!({"min": 1e23, "max": 1e23, "multiple_of": 10, "default": 1e23})),
+        number(json!({"min": 1_u64 << 63, "max": 1_u64 << 63, "multiple_of": 10, "default": 2_f64.powi(63)})),
         number(json!({"min": -7, "max": -1, "multiple_of": 7})),
         json!({"class": "string", "default": "  a ", "collapse": true, "max_length": 1}),
         json!({"class": "number", "one_of": [1, "x"]}),
