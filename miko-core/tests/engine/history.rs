@@ -151,7 +151,9 @@ fn streams_show_all_versions_as_they_were_whatever_is_written_meanwhile() {
         ("an import without times", |db| import(db, json!({"class": "a.b/c", "bucket": {"n": 2}}))),
         ("an earlier time of creation", |db| {
             let stub = json!({"a": {"created_at": T1}});
-            db.merge(json!({"properties": {"temporal": true}, "records": stub, "history": {}})).unwrap();
+            db.merge(json!({"properties": {"temporal": true}, "records": stub, "history": {}}))
+                .map(drop)
+                .unwrap();
         }),
         ("an earlier version", |db| merge(db, T1)),
         ("a version between the others", |db| merge(db, BETWEEN)),
