@@ -230,7 +230,7 @@ impl PendingSave<'_> {
         }
     }
 
-    /// Sets the value of a field.
+    /// Sets the value of a field. A float that JSON lacks, NaN or an infinity, becomes null.
     ///
     /// # Errors
     /// As [`bucket_mut`](Self::bucket_mut).

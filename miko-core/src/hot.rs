@@ -13,7 +13,8 @@ use crate::q0::{Edits, Step};
 ///
 /// A path is the steps down from the bucket: keys, indices, or both as [`Step`]s. Missing parents become
 /// objects. The methods fail with `record_not_found`, `record_deleted`, `edit-refused` and the errors of an
-/// update; nothing is changed then.
+/// update; nothing is changed then. A float that JSON lacks, NaN or an infinity, becomes null, and is not
+/// refused.
 ///
 /// ```
 /// use miko_core::{MikobaseExt, SqliteEngine};

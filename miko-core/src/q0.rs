@@ -1,5 +1,8 @@
 //! Builders for Q0 requests. Each builder converts into the JSON of its request.
 //!
+//! JSON has no NaN and no infinity: `serde_json` converts such a float into null, so `eq(f64::NAN)` finds
+//! absent values.
+//!
 //! ```
 //! use miko_core::q0::{Condition, Select, Sort, eq, gte, matches, starts_with};
 //! use serde_json::{Value, json};
