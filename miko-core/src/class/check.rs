@@ -37,18 +37,12 @@ pub(crate) fn check(
     Checker::of(catalog, &class.definition.name, markers, faults).check_fields(&class.fields, bucket, place);
 }
 
-/// The limit of the nesting of objects, hashes and arrays in a bucket. The parser bounds the nesting of a
-/// request, but a default may contain an object whose class has defaults again, without end. Two levels are
-/// taken: the object around the bucket, a request or a record of a worldlet, and the bucket itself.
-pub(super) const MAX_NESTING: usize = json::MAX_DEPTH - 2;
-
-/// Validates a bucket or a part of it.
+/// Validates a bucket or a part of it. The parser and normalization bound its nesting, so a check descends no
+/// deeper than [`MAX_DEPTH`](json::MAX_DEPTH).
 pub(super) struct Checker<'c> {
     catalog: &'c Catalog,
     violations: RuleFaults<'c>,
     markers: &'c Markers,
-    /// The number of nesting levels that are still allowed.
-    remaining_depth: usize,
 }
 
 impl<'c> Checker<'c> {
@@ -58,7 +52,7 @@ impl<'c> Checker<'c> {
         markers: &'c Markers,
         faults: &'c mut FaultList,
     ) -> Self {
-        Self { catalog, violations: RuleFaults::of(class, faults), markers, remaining_depth: MAX_NESTING }
+        Self { catalog, violations: RuleFaults::of(class, faults), markers }
     }
 
     /// Validates an object against a class, whose name the faults then report.
@@ -113,19 +107,8 @@ impl<'c> Checker<'c> {
         self.violations.push(fault.with("found", found));
     }
 
-    /// Validates a value that is not null, within the limit of nesting.
-    fn check_value(&mut self, field: &Field, value: &Value, place: &Place<'_>) {
-        if self.remaining_depth == 0 {
-            let message = format!("the value nests deeper than {MAX_NESTING} levels, defaults included");
-            return self.violations.push(self.violations.item(place, "depth", message));
-        }
-        self.remaining_depth -= 1;
-        self.check_nested_value(field, value, place);
-        self.remaining_depth += 1;
-    }
-
     /// Validates a value that is not null against the type and the `one_of` of its field.
-    fn check_nested_value(&mut self, field: &Field, value: &Value, place: &Place<'_>) {
+    fn check_value(&mut self, field: &Field, value: &Value, place: &Place<'_>) {
         self.check_type(&field.field_type, value, place);
         if let Some(one_of) = &field.one_of
             && !one_of.contains(value)

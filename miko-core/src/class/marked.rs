@@ -1,10 +1,9 @@
 //! Validates the objects of a bucket that are marked with a class.
 
-use miko_rpc::{ErrorId, ErrorItem};
 use serde_json::{Map, Value};
 
 use super::catalog::Catalog;
-use super::check::{Checker, MAX_NESTING};
+use super::check::Checker;
 use super::markers::Markers;
 use crate::diagnostics::{FaultList, Place};
 
@@ -17,8 +16,7 @@ pub(crate) fn check_marked(
     faults: &mut FaultList,
 ) {
     if !markers.is_empty() {
-        MarkedObjectChecker { catalog, markers, faults, remaining_depth: MAX_NESTING }
-            .check_object(bucket, place);
+        MarkedObjectChecker { catalog, markers, faults }.check_object(bucket, place);
     }
 }
 
@@ -26,8 +24,6 @@ struct MarkedObjectChecker<'w> {
     catalog: &'w Catalog,
     markers: &'w Markers,
     faults: &'w mut FaultList,
-    /// The number of levels that may follow.
-    remaining_depth: usize,
 }
 
 impl MarkedObjectChecker<'_> {
@@ -42,15 +38,6 @@ impl MarkedObjectChecker<'_> {
     }
 
     fn check_value(&mut self, value: &Value, place: &Place<'_>) {
-        if !(value.is_object() || value.is_array()) {
-            return;
-        }
-        if self.remaining_depth == 0 {
-            let message = format!("the value nests deeper than {MAX_NESTING} levels, defaults included");
-            let item = ErrorItem::new(ErrorId::VALIDATION_FAILED, message);
-            return self.faults.push(place.with_pointer(item).with("rule", "depth"));
-        }
-        self.remaining_depth -= 1;
         match value {
             Value::Object(object) => self.check_object(object, place),
             Value::Array(items) => {
@@ -60,6 +47,5 @@ impl MarkedObjectChecker<'_> {
             }
             _ => {}
         }
-        self.remaining_depth += 1;
     }
 }

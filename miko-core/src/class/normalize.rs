@@ -10,11 +10,11 @@ use miko_rpc::{ErrorId, ErrorItem};
 use serde_json::{Map, Value};
 
 use super::catalog::{Catalog, Class};
-use super::check::{MAX_NESTING, WriteKind};
+use super::check::WriteKind;
 use super::field::{Field, FieldType, HashRules};
 use super::markers::Markers;
 use crate::diagnostics::Place;
-use crate::json::members;
+use crate::json::{self, members};
 
 /// The number of defaults at which a write is refused. A default that is an object may get defaults itself.
 const MAX_DEFAULTS: usize = 10_000;
@@ -26,18 +26,21 @@ pub(crate) struct Normalizer<'c> {
     markers: &'c Markers,
     /// The class whose fields are normalized.
     class: &'c str,
-    /// The number of nesting levels that are still allowed.
+    /// The number of levels to descend further. A default may be an object whose class has defaults again,
+    /// without end. [`check_nesting`](Self::check_nesting) refuses a bucket that nests so deep.
     remaining_depth: usize,
     /// The number of defaults that may still be added.
     remaining_defaults: usize,
     changed: bool,
-    /// Set when too many defaults were added.
+    /// Whether a default was added that is an array or an object.
+    adds_nesting: bool,
+    /// Set when too many defaults were added, or defaults that nest too deep.
     fault: Option<ErrorItem>,
 }
 
 impl<'c> Normalizer<'c> {
     pub(crate) fn new(catalog: &'c Catalog, kind: WriteKind, markers: &'c Markers) -> Self {
-        let (remaining_depth, remaining_defaults) = (MAX_NESTING, MAX_DEFAULTS);
+        let (remaining_depth, remaining_defaults) = (json::MAX_DEPTH, MAX_DEFAULTS);
         Self {
             catalog,
             kind,
@@ -46,6 +49,7 @@ impl<'c> Normalizer<'c> {
             remaining_depth,
             remaining_defaults,
             changed: false,
+            adds_nesting: false,
             fault: None,
         }
     }
@@ -70,7 +74,23 @@ impl<'c> Normalizer<'c> {
         std::mem::take(&mut self.changed)
     }
 
-    /// Returns the fault if too many defaults were added.
+    /// Checks that a normalized bucket, with its defaults, nests at most `levels` deep, itself included. The
+    /// bucket of a request or a worldlet does so already.
+    pub(crate) fn check_nesting(&mut self, bucket: &Map<String, Value>, levels: usize, place: &Place<'_>) {
+        if !self.adds_nesting || self.fault.is_some() {
+            return;
+        }
+        let too_deep = |(_, value): &(&String, &Value)| json::nests_deeper_than(value, levels - 1);
+        if let Some((key, _)) = bucket.iter().find(too_deep) {
+            let message =
+                format!("arrays and objects may nest {levels} deep in this bucket, defaults included");
+            let place = Place::Key(place, key);
+            let item = ErrorItem::new(ErrorId::VALIDATION_FAILED, message);
+            self.fault = Some(place.with_pointer(place.with_field(item)).with("rule", "depth"));
+        }
+    }
+
+    /// Returns the fault if too many defaults were added, or defaults that nest too deep.
     pub(crate) fn into_fault(self) -> Option<ErrorItem> {
         self.fault
     }
@@ -95,6 +115,7 @@ impl<'c> Normalizer<'c> {
                 && members::get(bucket, name).is_none()
             {
                 self.count_default(&place);
+                self.adds_nesting |= matches!(*initial, Value::Array(_) | Value::Object(_));
                 bucket.insert(name.clone(), initial.into_owned());
                 self.changed = true;
             }
@@ -114,8 +135,7 @@ impl<'c> Normalizer<'c> {
         }
     }
 
-    /// Normalizes the value of a field. Leaves a value that nests too deeply unchanged: validation refuses
-    /// it.
+    /// Normalizes the value of a field.
     pub(super) fn normalize_value(&mut self, field: &Field, value: &mut Value, place: &Place<'_>) {
         if self.remaining_depth == 0 {
             return;

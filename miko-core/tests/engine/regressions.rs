@@ -3,11 +3,93 @@
 use std::collections::HashMap;
 
 use miko_core::backend::Mode;
+use miko_core::json::MAX_DEPTH;
+use miko_core::q0::{Condition, eq};
 use miko_core::{Engine, ErrorId, Mikobase, MikobaseExt};
 use serde_json::{Value, json};
 
 use crate::class_support::{create, db, define, rules_broken};
 use crate::support::{export, open_sqlite, sqlite_in_memory};
+
+/// An object in `child`, and so on, this number of times around `innermost`.
+fn children(levels: usize, innermost: Value) -> Value {
+    (0..levels).fold(innermost, |inner, _| Value::Object([("child".to_owned(), inner)].into_iter().collect()))
+}
+
+/// Defaults make a bucket that nests deeper than the one of the request. What is stored is read again, and its
+/// export is imported.
+#[test]
+fn a_bucket_with_its_defaults_nests_no_deeper_than_one_without() {
+    const NODE: &str = "a.b/node";
+    const DEFAULT: usize = 100;
+    const SHARED: usize = MAX_DEPTH - 1;
+    // A stack and a platter are around it.
+    const OWN: usize = MAX_DEPTH - 3;
+    type Create = fn(Value) -> Value;
+    let by_create: Create = |bucket| json!({"action": "create", "class": NODE, "bucket": bucket});
+    let upsert: Create =
+        |bucket| json!({"action": "upsert", "class": NODE, "key": {"key": 1}, "bucket": bucket});
+    let edit: Create = |bucket| {
+        json!({"action": "upsert", "class": NODE, "key": {"key": 1}, "bucket": bucket,
+               "edits": [{"path": ["n"], "increment": 1}]})
+    };
+    let marked: Create = |mut bucket| {
+        bucket["$node"] = true.into();
+        json!({"action": "create", "bucket": bucket, "custom_classes": {"$node": NODE}})
+    };
+    let own: Create = |bucket| json!({"action": "create", "bucket": {}, "stack": {"node": {"class": NODE, "bucket": bucket}}});
+    let default = (0..DEFAULT).fold(json!(1), |inner, _| Value::Array(vec![inner]));
+    let fields = json!({
+        "key": {"unique": true}, "child": {"class": NODE}, "data": {"default": default},
+    });
+    for (name, create, levels) in [
+        ("create", by_create, SHARED),
+        ("upsert", upsert, SHARED),
+        ("upsert with edits", edit, SHARED),
+        ("marked", marked, SHARED),
+        ("own bucket", own, OWN),
+    ] {
+        let db = db();
+        define(&db, json!({"name": NODE, "fields": fields})).unwrap();
+        if !db.0.is_share() {
+            // A hook whose condition reads the bucket with its defaults.
+            db.0.before_save("reads", Condition::path(["n"], eq(2)), |_| Ok(()));
+        }
+        // The object that has the deepest default is a level, too.
+        let deepest = levels - DEFAULT - 1;
+        let error = db.run(create(children(deepest + 1, json!({})))).unwrap_err();
+        assert_eq!(rules_broken(&error), ["depth"], "{name}: {error}");
+        let pk = db.run(create(children(deepest, json!({})))).unwrap();
+        let edit = json!({"action": "edit", "pk": pk, "edits": [{"path": ["n"], "increment": 1}]});
+        db.0.q0(edit).unwrap();
+        let exported = export(&db.0);
+        let imported = crate::support::db();
+        imported.read_worldlet(&mut exported.as_bytes(), false).expect(name);
+        assert_eq!(export(&imported), exported, "{name}");
+    }
+}
+
+#[test]
+fn a_scalar_at_the_deepest_level_of_a_bucket_is_normalized_and_validated() {
+    let db = db();
+    let fields = json!({"child": {"class": "a.b/node"}, "name": {"class": "string", "collapse": true}});
+    define(&db, json!({"name": "a.b/node", "fields": fields})).unwrap();
+    // The request and the bucket are two of the levels.
+    let deepest = |name: Value| children(MAX_DEPTH - 2, json!({ "name": name }));
+    for request in [
+        json!({"action": "create", "class": "a.b/node"}),
+        json!({"action": "create", "custom_classes": {"name": "a.b/node"}}),
+    ] {
+        let create = |name: Value| {
+            let mut request = request.clone();
+            request["bucket"] = deepest(name);
+            db.run(request)
+        };
+        let pk = create(json!(" a  b ")).unwrap();
+        assert_eq!(db.bucket(&pk), deepest(json!("a b")).to_string(), "{request}");
+        assert_eq!(rules_broken(&create(json!(1)).unwrap_err()), ["class"], "{request}");
+    }
+}
 
 #[test]
 fn defaults_of_defaults_do_not_recurse_for_ever() {

@@ -61,7 +61,7 @@ impl<T: Storage> Store<T> {
     /// chosen it.
     ///
     /// # Errors
-    /// `save-rejected`.
+    /// `save-rejected`; `validation-failed` for defaults that are too many or nest too deep.
     pub(super) fn run_hooks_before_create(
         &mut self,
         pk: Option<String>,
@@ -76,7 +76,7 @@ impl<T: Storage> Store<T> {
             Some(pk) => pk,
             None => self.pks.next(self.transaction_time.within_rfc3339_years()?),
         };
-        self.normalize_record(stack, bucket, extras, kind);
+        self.normalize_record(stack, bucket, extras, kind)?;
         let bucket = SavedBucket::Amendable(bucket);
         self.run_hooks(SavedRecord { pk: &pk, before: None, stack, bucket })?;
         Ok(Some(pk))
@@ -103,7 +103,7 @@ impl<T: Storage> Store<T> {
                 bucket.insert(stored)
             }
         };
-        self.normalize_record(stack, bucket, extras, WriteKind::Update);
+        self.normalize_record(stack, bucket, extras, WriteKind::Update)?;
         let bucket = SavedBucket::Amendable(bucket);
         self.run_hooks(SavedRecord { pk: &before.pk, before: Some(before), stack, bucket })
     }

@@ -10,9 +10,18 @@ use crate::class::{Class, ConstraintKind, Definition, Markers, Normalizer, Write
 use crate::diagnostics::{FaultList, Place};
 use crate::engine::store::Store;
 use crate::engine::store::index_entries::{StackAndBucket, facets};
+use crate::json;
 use crate::stack;
 use crate::storage::Storage;
 use crate::uns;
+
+/// The number of levels to which arrays and objects may nest in the bucket of a record, the bucket included.
+/// Around it is the record, which a worldlet repeats as a whole.
+pub(super) const MAX_BUCKET_DEPTH: usize = json::MAX_DEPTH - 1;
+
+/// As [`MAX_BUCKET_DEPTH`], for the own bucket of a platter. Around it are the platter, the stack and the
+/// record.
+const MAX_OWN_BUCKET_DEPTH: usize = json::MAX_DEPTH - 3;
 
 impl<T: Storage> Store<T> {
     /// Whether a record with this stack and these extras has anything to validate: a class of the record is
@@ -46,7 +55,11 @@ impl<T: Storage> Store<T> {
         }
         // The primary class comes last, so that its order of fields is the final one.
         let mut platters = self.platters(stack);
-        faults.extend(self.normalize(&mut platters, shared, (kind, &markers), place));
+        if let Some(fault) = self.normalize(&mut platters, shared, (kind, &markers), place) {
+            // The buckets are not complete, or nest too deep to be validated.
+            faults.push(fault);
+            return faults.check().map(|()| None);
+        }
         let mut definition = None;
         for platter in &platters {
             platter.with_places(place, |place, platter_place| {
@@ -83,21 +96,27 @@ impl<T: Storage> Store<T> {
     }
 
     /// Normalizes the buckets of a record as [`examine`](Self::examine) does, without validating them.
+    ///
+    /// # Errors
+    /// `validation-failed`, if their defaults are too many or nest too deep.
     pub(super) fn normalize_record(
         &self,
         stack: &mut Cow<'_, Map<String, Value>>,
         shared: &mut Map<String, Value>,
         extras: &Map<String, Value>,
         kind: WriteKind,
-    ) {
+    ) -> Result<()> {
         if !self.needs_examination(stack, extras) {
-            return;
+            return Ok(());
         }
         let mut platters = self.platters(stack);
-        // `examine` reports the fault.
-        let _ = self.normalize(&mut platters, shared, (kind, &Markers::of(extras)), &Place::Root);
+        if let Some(fault) = self.normalize(&mut platters, shared, (kind, &Markers::of(extras)), &Place::Root)
+        {
+            return Err(fault.into());
+        }
         let buckets = private_buckets(platters);
         set_private_buckets(stack, buckets);
+        Ok(())
     }
 
     /// The platters of a stack, the last one first.
@@ -114,7 +133,7 @@ impl<T: Storage> Store<T> {
     ///
     /// For an import, only class definitions are normalized.
     ///
-    /// Returns the fault of a record to which too many defaults were added.
+    /// Returns the fault of a record to which too many defaults were added, or defaults that nest too deep.
     fn normalize(
         &self,
         platters: &mut [Platter<'_>],
@@ -156,7 +175,13 @@ impl<T: Storage> Store<T> {
             if let Some(class) = platter.defined_class {
                 class.reorder_fields(platter.bucket.as_mut().unwrap_or(shared));
             }
+            if let Some(bucket) = &platter.bucket {
+                platter.with_places(place, |place, _| {
+                    normalizer.check_nesting(bucket, MAX_OWN_BUCKET_DEPTH, place);
+                });
+            }
         }
+        normalizer.check_nesting(shared, MAX_BUCKET_DEPTH, &Place::Key(place, "bucket"));
         normalizer.into_fault()
     }
 

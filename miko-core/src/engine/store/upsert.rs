@@ -8,6 +8,7 @@ use serde_json::{Map, Value};
 use crate::class::{Class, Constraint, Markers, Normalizer, WriteKind};
 use crate::diagnostics::Place;
 use crate::engine::store::Store;
+use crate::engine::store::examine::MAX_BUCKET_DEPTH;
 use crate::engine::store::index_entries::{facets, unique_violation, unique_violation_with};
 use crate::engine::store::stored_json::map;
 use crate::engine::store::taken_values::key_of_two_records;
@@ -105,7 +106,7 @@ impl<T: Storage> Store<T> {
     }
 
     /// The bucket as a write of this kind normalizes it by the class. Only [`WriteKind::Create`] adds
-    /// defaults. Too many defaults are the only fault, so its place is always in the bucket.
+    /// defaults. They are the only faults, too many or too deep, so the place is always in the bucket.
     fn normalized(
         &self,
         class: &Class,
@@ -114,7 +115,9 @@ impl<T: Storage> Store<T> {
     ) -> Result<Map<String, Value>> {
         let markers = Markers::default();
         let mut normalizer = Normalizer::new(&self.catalog, kind, &markers);
-        normalizer.normalize(class, &mut bucket, &Place::Key(&Place::Root, "bucket"));
+        let place = Place::Key(&Place::Root, "bucket");
+        normalizer.normalize(class, &mut bucket, &place);
+        normalizer.check_nesting(&bucket, MAX_BUCKET_DEPTH, &place);
         match normalizer.into_fault() {
             None => Ok(bucket),
             Some(fault) => Err(fault.into()),
