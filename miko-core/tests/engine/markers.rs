@@ -4,7 +4,7 @@ use miko_core::{Engine, ErrorId, MikobaseExt, WorldletEngine};
 use serde_json::{Value, json};
 
 use crate::class_support::{Db, db, define, rules_broken};
-use crate::support::{ids, sqlite_in_memory};
+use crate::support::{ids, read, sqlite_in_memory};
 
 /// A database with addresses, which have a zip, and stations, which are addresses with a dock.
 fn starfleet() -> Db {
@@ -80,6 +80,34 @@ fn a_marker_narrows_the_class_of_a_field_and_never_contradicts_it() {
     }
     // Without a declaration there is no contradiction.
     create(&db, "a.b/officer", json!({"log": [{"$ship": 1}], "other": {"$free": 1}})).unwrap();
+}
+
+#[test]
+fn a_marked_object_in_the_own_bucket_of_a_platter_is_checked_and_gets_defaults() {
+    let db = starfleet();
+    for class in ["a.b/officer", "x.y/undefined"] {
+        let request = |own: Value| {
+            json!({"action": "create", "bucket": {}, "custom_classes": {"$address": "a.b/address"},
+                   "stack": {"p": {"class": class, "bucket": own}}})
+        };
+        let error = db.run(request(json!({"home": {"$address": 1}, "log": [{"$address": 2}]}))).unwrap_err();
+        let places: Vec<_> = error.items().iter().map(|item| item.details["pointer"].as_str()).collect();
+        let own = "/stack/p/bucket";
+        assert_eq!(places, [Some(&*format!("{own}/home/zip")), Some(&*format!("{own}/log/0/zip"))]);
+        let pk = db.run(request(json!({"home": {"$address": 1, "zip": "  a   b "}}))).unwrap();
+        let stack: Value = serde_json::from_str(read(&db.0, &pk).stack.as_str()).unwrap();
+        let home = json!({"$address": 1, "zip": "a b", "planet": "Earth"});
+        assert_eq!(stack["p"]["bucket"], json!({ "home": home }), "{class}");
+        let update = json!({"action": "update", "pk": pk, "bucket": {},
+                            "stack": {"p": {"class": class, "bucket": {"home": {"$address": 1}}}}});
+        assert_eq!(rules_broken(&db.run(update).unwrap_err()), ["required"], "{class}");
+    }
+    let worldlet = json!({"records": {"a": {
+        "bucket": {}, "stack": {"p": {"class": "x.y/undefined", "bucket": {"home": {"$address": 1}}}},
+        "custom_classes": {"$address": "a.b/address"},
+    }}});
+    let error = db.0.read_worldlet(&mut worldlet.to_string().as_bytes(), false).unwrap_err();
+    assert_eq!(error.items()[0].details["pointer"], "/records/a/stack/p/bucket/home/zip");
 }
 
 #[test]

@@ -85,6 +85,9 @@ impl<T: Storage> Store<T> {
                     check(&self.catalog, class, bucket, &markers, place, &mut faults);
                     report_missing_join_parts(class, bucket, place, &mut faults);
                 }
+                if let Some(private) = &platter.bucket {
+                    check_marked(&self.catalog, private, &markers, place, &mut faults);
+                }
             });
         }
         let buckets = private_buckets(platters);
@@ -166,6 +169,13 @@ impl<T: Storage> Store<T> {
                 platter.bucket = private;
             }
             normalizer.normalize_marked(shared, &Place::Key(place, "bucket"));
+            if !markers.is_empty() {
+                for platter in platters.iter_mut() {
+                    let Some(mut private) = platter.bucket.take() else { continue };
+                    platter.with_places(place, |place, _| normalizer.normalize_marked(&mut private, place));
+                    platter.bucket = Some(private);
+                }
+            }
             // A single class without markers needs one pass only.
             if !normalizer.take_changed() || (classes.len() < 2 && markers.is_empty()) {
                 break;
