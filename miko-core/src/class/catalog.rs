@@ -240,10 +240,10 @@ impl Class {
         }
         let declared_field = |name: &str| Some((name.to_owned(), (*declared.get(name)?).clone()));
         let fields: Vec<(String, Field)> = order.names.into_iter().filter_map(declared_field).collect();
-        let constraints =
+        let constraints: Vec<Constraint> =
             lineage.iter().filter_map(|class| all.get(class)).flat_map(declared_constraints).collect();
         let holds_references = fields.iter().any(|(_, field)| field.holds_references());
-        let text_rules = TextRules::of(&fields, definition.is_abstract, holds_references);
+        let text_rules = TextRules::of(&fields, &constraints, definition.is_abstract, holds_references);
         let normalizes = fields.iter().any(|(_, field)| field.normalizes());
         let stack = Stack::of_class(definition.name.clone()).into_map(None);
         let stack_text = json::text_of(&stack);

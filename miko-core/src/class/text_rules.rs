@@ -2,6 +2,7 @@
 
 use serde_json::Value;
 
+use super::constraint::Constraint;
 use super::field::{Field, FieldType};
 use crate::json;
 
@@ -9,7 +10,8 @@ use crate::json;
 #[derive(Debug, Default)]
 pub(super) struct TextRules {
     /// Whether buckets of the class can be checked as text. They cannot, if the class has references, or
-    /// defaults inside of arrays and objects.
+    /// defaults inside of arrays and objects, or if a key of a bucket that a field or a constraint names needs
+    /// escapes.
     pub(super) is_checkable: bool,
     /// The fields with a default, by their positions in the class, each with the text of the member that the
     /// default makes.
@@ -17,13 +19,22 @@ pub(super) struct TextRules {
 }
 
 impl TextRules {
-    pub(super) fn of(fields: &[(String, Field)], is_abstract: bool, holds_references: bool) -> Self {
+    pub(super) fn of(
+        fields: &[(String, Field)],
+        constraints: &[Constraint],
+        is_abstract: bool,
+        holds_references: bool,
+    ) -> Self {
         let defaults = fields.iter().enumerate().filter_map(|(index, (name, field))| {
             Some((index, format!("{}:{}", Value::from(name.as_str()), field.default.as_ref()?)))
         });
+        // A constraint may name keys that no field declares.
+        let mut constraint_keys =
+            constraints.iter().flat_map(|constraint| &constraint.fields).filter_map(|path| path.first());
         let is_checkable = !is_abstract
             && !holds_references
-            && fields.iter().all(|(name, field)| !json::needs_escapes(name) && field.is_simple_in_text());
+            && fields.iter().all(|(name, field)| !json::needs_escapes(name) && field.is_simple_in_text())
+            && !constraint_keys.any(|key| json::needs_escapes(key));
         Self { is_checkable, defaults: defaults.collect() }
     }
 }

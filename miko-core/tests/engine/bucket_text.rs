@@ -9,6 +9,9 @@ use crate::support::{ENGINE, Local, cases, db, export, ids, naive, read};
 
 const CLASS: &str = "a.b/thing";
 
+/// The keys of buckets.
+const KEYS: [&str; 5] = ["a", "b", "c", "d", "é\""];
+
 /// Field definitions, with the rules that a text may follow or break.
 fn field() -> impl Strategy<Value = Value> {
     prop::sample::select(vec![
@@ -66,7 +69,7 @@ fn value() -> impl Strategy<Value = Value> {
 
 /// Members of an object, with values of `of`.
 fn members(of: impl Strategy<Value = Value>) -> impl Strategy<Value = Map<String, Value>> {
-    prop::collection::vec((prop::sample::select(vec!["a", "b", "c", "d", "é\""]), of), 0..6)
+    prop::collection::vec((prop::sample::select(KEYS.to_vec()), of), 0..6)
         .prop_map(|members| members.into_iter().map(|(key, value)| (key.to_owned(), value)).collect())
 }
 
@@ -93,10 +96,10 @@ fn outcome(db: &Local, created: Result<String, Error>) -> Result<(String, String
     Ok((record.bucket.as_str().to_owned(), record.stack.as_str().to_owned()))
 }
 
-/// The database, with a class of these fields.
-fn defined(db: Local, fields: &Map<String, Value>) -> Local {
+/// The database, with a class of these fields and unique combinations.
+fn defined(db: Local, fields: &Map<String, Value>, uniques: &[Vec<&str>]) -> Local {
     let other = json!({"fields": {"n": {"class": "number", "default": 5}}});
-    let thing = json!({"fields": fields, "misc_fields": true});
+    let thing = json!({"fields": fields, "uniques": uniques, "misc_fields": true});
     // Not all definitions are valid. A class that is not defined is tested as well.
     let _ = db.import_schema(json!({"classes": {CLASS: thing, "a.b/other": other}}));
     db
@@ -112,10 +115,11 @@ proptest! {
     #[test]
     fn a_bucket_that_is_text_becomes_the_record_of_its_value(
         fields in members(field()),
+        uniques in prop::collection::vec(prop::sample::subsequence(KEYS.to_vec(), 1..=2), 0..2),
         buckets in prop::collection::vec(members(value()), 1..5),
         is_spaced in any::<bool>(),
     ) {
-        let (tested, uncached) = (defined(db(), &fields), defined(naive(), &fields));
+        let (tested, uncached) = (defined(db(), &fields, &uniques), defined(naive(), &fields, &uniques));
         for bucket in &buckets {
             let value = Value::from(bucket.clone());
             let text = if is_spaced { spaced(&value) } else { value.clone().into() };

@@ -1,6 +1,6 @@
 //! `unique`, `uniques` and `join`.
 
-use miko_core::ErrorId;
+use miko_core::{ErrorId, MikobaseExt};
 use serde_json::{Value, json};
 
 use crate::class_support::{Db, create, db, define, rules_broken};
@@ -59,6 +59,29 @@ fn tuples_are_unique_as_a_whole_and_one_with_a_null_is_exempt() {
     officer(json!("Captain"), json!(null)).unwrap();
     let error = officer(json!("Captain"), json!("Kirk")).unwrap_err();
     assert_eq!(error.items()[0].details["fields"], json!(["rank", "name.last"]));
+}
+
+#[test]
+fn a_unique_key_may_need_escapes_in_json() {
+    for name in ["a\"b", "a\\", "a\n", "é", "\u{7f}"] {
+        let db = db();
+        // A path needs no declared field.
+        let uniques = json!([[name], ["with", [name, "inner"]]]);
+        define(&db, json!({"name": "a.b/c", "fields": {}, "uniques": uniques})).unwrap();
+        for (n, bucket) in [json!({name: 5}), json!({"with": 1, name: {"inner": 6}})].iter().enumerate() {
+            let by_q0 = || create(&db, "a.b/c", bucket.clone());
+            let by_text = || db.0.create("a.b/c", bucket);
+            let pk = if n == 0 { by_text() } else { by_q0() }.unwrap();
+            for again in [by_q0(), by_text(), db.0.create_all("a.b/c", &[bucket]).map(|_| pk.clone())] {
+                let error = again.expect_err(name);
+                assert!(error.is(ErrorId::UNIQUE_VIOLATION), "{name}: {error}");
+                assert_eq!(error.items()[0].details["other"], pk, "{name}");
+            }
+        }
+        let imported = crate::support::db();
+        imported.read_worldlet(&mut crate::support::export(&db.0).as_bytes(), false).unwrap();
+        assert!(imported.create("a.b/c", &json!({name: 5})).is_err(), "{name}");
+    }
 }
 
 #[test]
