@@ -52,8 +52,8 @@ impl Definition {
         Some(Self { name: name?, inherits, fields, uniques, join, is_abstract })
     }
 
-    /// The definitions of a schema by name, from the buckets of their records. An import stores a bucket as it
-    /// came, so it may have class names with a protocol. A schema has none.
+    /// The definitions of a schema by name, from the buckets of their records. An import stores a bucket as
+    /// it came, so it may have class names with a protocol. A schema has none.
     pub(crate) fn classes(buckets: impl IntoIterator<Item = Map<String, Value>>) -> Map<String, Value> {
         let normalized = buckets.into_iter().map(|mut bucket| {
             Self::normalize(&mut bucket);

@@ -3,10 +3,11 @@
 //! By the commit number of a row, a snapshot recognizes rows that were written later. It reads the rows that
 //! were overwritten later from their pre-images.
 //!
-//! An overwritten row does not always become a past version. An import that finds the same version of a record
-//! replaces the row by an equal one with a new commit number. A stub or a merged version may change the
-//! creation time of a row, which all versions of the record share, and keep the commit number. So a pre-image
-//! also takes precedence over the last version in storage, and its creation time counts for all versions.
+//! An overwritten row does not always become a past version. An import that finds the same version of a
+//! record replaces the row by an equal one with a new commit number. A stub or a merged version may change
+//! the creation time of a row, which all versions of the record share, and keep the commit number. So a
+//! pre-image also takes precedence over the last version in storage, and its creation time counts for all
+//! versions.
 
 use std::collections::HashMap;
 use std::sync::Arc;
