@@ -16,6 +16,7 @@ use super::text_rules::TextRules;
 use crate::diagnostics::FaultList;
 use crate::json;
 use crate::stack::Stack;
+use crate::uns;
 
 /// All defined classes.
 ///
@@ -69,6 +70,36 @@ impl Catalog {
         Self::default().with(definitions.into_iter().collect(), &[])
     }
 
+    /// Builds a catalog from the definitions of a past time. These need not fit together, since an import
+    /// checks the inheritance of the current ones only. A parent that is not among them is left out. So are
+    /// all parents of a class that would inherit from itself or through too many levels: those of the first
+    /// such class by name, until there is none.
+    pub(crate) fn of_past(definitions: impl IntoIterator<Item = Definition>) -> Self {
+        let named = definitions.into_iter().map(|definition| (definition.name.clone(), definition));
+        let catalog = Self::default();
+        let (removed, added) = (HashSet::new(), named.collect());
+        let mut all = ChangedDefinitions { catalog: &catalog, removed, added };
+        let mut names: Vec<String> = all.added.keys().cloned().collect();
+        names.sort_unstable();
+        for name in &names {
+            let Some(definition) = all.get(name) else { continue };
+            let mut faults = FaultList::default();
+            check_parents(definition, &all, &mut faults);
+            if faults.is_empty() {
+                continue;
+            }
+            let mut mended = definition.clone();
+            mended.inherits.retain(|parent| all.get(parent).is_some() || uns::is_built_in(parent));
+            let mut faults = FaultList::default();
+            check_parents(&mended, &all, &mut faults);
+            if !faults.is_empty() {
+                mended.inherits.clear();
+            }
+            all.added.insert(name.clone(), mended);
+        }
+        catalog.rebuilt(names.iter().map(String::as_str), &all)
+    }
+
     /// A copy of the catalog in which definitions are added or replaced, and names are removed.
     ///
     /// # Errors
@@ -89,15 +120,24 @@ impl Catalog {
         }
         faults.sort();
         faults.check()?;
+        Ok(self.rebuilt(affected, &changed))
+    }
+
+    /// A copy of the catalog in which these classes are as in `changed`, or missing.
+    fn rebuilt<'n>(
+        &self,
+        names: impl IntoIterator<Item = &'n str>,
+        changed: &ChangedDefinitions<'_>,
+    ) -> Self {
         let mut new = self.clone();
-        for name in affected {
+        for name in names {
             new.remove(name);
             if let Some(definition) = changed.get(name) {
-                new.insert(Class::of(definition, &changed));
+                new.insert(Class::of(definition, changed));
             }
         }
         new.revision += 1;
-        Ok(new)
+        new
     }
 
     /// Whether both are the same catalog. One must have been made from the other, by any number of changes.

@@ -259,6 +259,55 @@ fn a_select_with_a_cutoff_uses_the_class_definitions_of_that_time() {
 }
 
 #[test]
+fn at_a_cutoff_the_parents_are_left_out_that_were_not_defined_then() {
+    // The versions of definitions: the number of the class, the time, and the numbers of the parents.
+    type Definition = (u8, &'static str, &'static [u8]);
+    let version = |(number, time, parents): &Definition| {
+        let parents: Vec<String> = parents.iter().map(|parent| format!("a.b/c{parent}")).collect();
+        let definition = json!({"name": format!("a.b/c{number}"), "inherits": parents});
+        let entry = json!({
+            "identity": format!("d{number}"), "timestamp": time, "class": "puck.uno/class",
+            "bucket": definition,
+        });
+        (format!("v{number} {time}"), entry)
+    };
+    // The numbers of the classes whose records are found at T2 as those of class 1, and as those of class 2.
+    let cases: [(&[Definition], [&[u8]; 2]); 5] = [
+        (&[(1, T1, &[]), (2, T1, &[1])], [&[1, 2], &[2]]),
+        // The parent is defined later, also in the middle of the lineage.
+        (&[(1, T3, &[]), (2, T1, &[1])], [&[1], &[2]]),
+        (&[(1, T1, &[]), (2, T3, &[1]), (3, T1, &[2, 1])], [&[1, 3], &[2]]),
+        // A cycle in the past: the first class by name has no parents.
+        (&[(1, T1, &[2]), (2, T1, &[1]), (1, T3, &[])], [&[1, 2], &[2]]),
+        (&[(1, T1, &[1, 2]), (2, T1, &[]), (1, T3, &[])], [&[1], &[2]]),
+    ];
+    for (definitions, expected) in cases {
+        let mut history: serde_json::Map<_, _> = definitions.iter().map(version).collect();
+        for number in 1..=3_u8 {
+            let class = format!("a.b/c{number}");
+            let entry = json!({"identity": class, "timestamp": T1, "class": class, "bucket": {"n": number}});
+            history.insert(class, entry);
+        }
+        let worldlet = json!({ "history": history }).to_string();
+        for db in databases() {
+            db.read_worldlet(&mut worldlet.as_bytes(), false).unwrap();
+            for (number, expected) in [1, 2].into_iter().zip(expected) {
+                let expected: Vec<Value> = expected.iter().map(|number| json!({ "n": number })).collect();
+                let query = json!({"class": format!("a.b/c{number}"), "cutoff": T2});
+                assert_eq!(select(&*db, query.clone()), expected, "{worldlet}");
+                let mut query = query;
+                query["history"] = true.into();
+                query["action"] = "select".into();
+                let found: Vec<Value> = versions(&*db, query).iter().map(summary).collect();
+                assert_eq!(found, expected, "{worldlet}");
+                let of_class = db.as_of(time(T2)).by_class(&format!("a.b/c{number}")).unwrap();
+                assert_eq!(of_class.count(), expected.len(), "{worldlet}");
+            }
+        }
+    }
+}
+
+#[test]
 fn a_connection_with_a_cutoff_shows_the_database_as_of_that_time() {
     for db in databases() {
         db.import_schema(json!({"classes": {"a.b/c": {"fields": {"n": {}}}}})).unwrap();

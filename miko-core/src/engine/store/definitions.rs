@@ -27,7 +27,7 @@ impl<T: Storage> Store<T> {
     /// Builds the catalog from all stored definitions.
     pub(super) fn load_catalog(&mut self) -> Result<()> {
         let buckets: Vec<_> = self.definition_records()?.into_iter().map(|(_, bucket)| bucket).collect();
-        self.catalog = catalog_of(&buckets)?;
+        self.catalog = Catalog::of(read_definitions(&buckets)?).map_err(corruption)?;
         self.columns.clear();
         if self.is_temporal {
             // The faults of past definitions were reported when those were imported.
@@ -275,8 +275,8 @@ fn note_definition_end(ends: &mut HashTrieMapSync<String, Timestamp>, name: &str
     ends.insert_mut(name.to_owned(), last);
 }
 
-/// Builds a catalog from the buckets of stored definitions.
-pub(super) fn catalog_of(buckets: &[Map<String, Value>]) -> Result<Catalog> {
+/// Reads the buckets of stored definitions.
+pub(super) fn read_definitions(buckets: &[Map<String, Value>]) -> Result<Vec<Definition>> {
     let mut definitions = Vec::new();
     for bucket in buckets {
         let mut faults = FaultList::default();
@@ -286,7 +286,7 @@ pub(super) fn catalog_of(buckets: &[Map<String, Value>]) -> Result<Catalog> {
         faults.retain(|fault| !fault.details.contains_key("rule"));
         Error::check(faults.listed().to_vec()).map_err(corruption)?;
     }
-    Catalog::of(definitions).map_err(corruption)
+    Ok(definitions)
 }
 
 /// A stored record, parsed.

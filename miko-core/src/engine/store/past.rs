@@ -9,7 +9,7 @@ use crate::class::Catalog;
 use crate::engine::store::Store;
 use crate::engine::store::answer::charge_candidate;
 use crate::engine::store::candidate::Candidate;
-use crate::engine::store::definitions::catalog_of;
+use crate::engine::store::definitions::read_definitions;
 use crate::engine::store::stored_json::map;
 use crate::query::{MatchCollector, SelectRequest};
 use crate::record::Record;
@@ -167,7 +167,7 @@ impl<T: Storage> Store<T> {
         Ok(())
     }
 
-    /// The classes that were defined at a time.
+    /// The classes that were defined at a time. Parents that were not are left out.
     fn catalog_at(&self, time: Timestamp) -> Result<Catalog> {
         let mut definitions = Vec::new();
         for id in self.storage.definitions()? {
@@ -177,7 +177,7 @@ impl<T: Storage> Store<T> {
                 definitions.push(map(&state.bucket)?);
             }
         }
-        catalog_of(&definitions)
+        Ok(Catalog::of_past(read_definitions(&definitions)?))
     }
 }
 
