@@ -15,7 +15,7 @@ use std::cell::RefCell;
 use std::fmt;
 use std::io::{self, Read};
 
-use miko_rpc::{Error, ErrorId, ErrorItem, Result, Warning};
+use miko_rpc::{Error, ErrorId, ErrorItem, Result, Warning, memory};
 use serde::de::{DeserializeSeed, Deserializer, Error as _, IgnoredAny, MapAccess, SeqAccess, Visitor};
 use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
@@ -159,6 +159,8 @@ pub(crate) trait Sink {
 pub(crate) struct WorldletFaults {
     errors: FaultList,
     pub(crate) warnings: FaultList,
+    /// An error that is no fault of the worldlet: the limit of memory was reached while an entry was parsed.
+    failure: Option<Error>,
 }
 
 impl WorldletFaults {
@@ -170,6 +172,15 @@ impl WorldletFaults {
     /// Calls [`refuse`](Self::refuse) for each fault, after `complete` has added details to it.
     pub(crate) fn refuse_all(&mut self, faults: FaultList, complete: impl Fn(ErrorItem) -> ErrorItem) {
         self.errors.append_with(faults, |fault| into_invalid_worldlet(complete(fault)));
+    }
+
+    /// Adds the faults of text that could not be parsed as JSON.
+    fn refuse_unparsed(&mut self, error: Error, place: &Place<'_>) {
+        if !error.is(ErrorId::INVALID_REQUEST) {
+            self.failure.get_or_insert(error);
+            return;
+        }
+        error.into_items().into_iter().for_each(|item| self.refuse(place.with_pointer(item)));
     }
 
     /// Adds a fault if the value of a top-level key is not an object. `found` is that value, or `None` if it
@@ -212,8 +223,8 @@ fn without_byte_order_mark<'r>(mut reader: &'r mut dyn Read) -> impl Read + 'r {
 /// Reads a worldlet into `sink`.
 ///
 /// # Errors
-/// `invalid-worldlet` if the text is not a JSON object; the errors of the sink. Other faults go to
-/// `faults`.
+/// `invalid-worldlet` if the text is not a JSON object; the errors of the sink; `storage-full` if the limit
+/// of memory is reached. Other faults go to `faults`.
 pub(crate) fn read(reader: &mut dyn Read, sink: &mut dyn Sink, faults: &mut WorldletFaults) -> Result<()> {
     let mut failure = None;
     let mut reader = without_byte_order_mark(reader);
@@ -231,7 +242,7 @@ pub(crate) fn read(reader: &mut dyn Read, sink: &mut dyn Sink, faults: &mut Worl
         possible_stubs: Vec::new(),
     };
     let read = deserializer.deserialize_map(visitor).and_then(|()| deserializer.end());
-    match (failure, read) {
+    match (failure.or_else(|| faults.failure.take()), read) {
         (Some(failure), _) => Err(failure),
         (None, Ok(())) => Ok(()),
         (None, Err(fault)) => {
@@ -239,6 +250,9 @@ pub(crate) fn read(reader: &mut dyn Read, sink: &mut dyn Sink, faults: &mut Worl
                 Error::new(ErrorId::INVALID_WORLDLET, format!("the worldlet cannot be read: {fault}"))
             };
             let text = fault.to_string();
+            if let Some(limit) = memory::take_limit_error(&text) {
+                return Err(limit);
+            }
             if fault.line() == 0 {
                 return Err(invalid(&text));
             }
@@ -421,13 +435,7 @@ impl<'de> Visitor<'de> for WorldletVisitor<'_, '_> {
                         Ok(value) => {
                             self.sink.set_property(extra, &value).map_err(|error| self.abort(error))?
                         }
-                        Err(error) => {
-                            let place = Place::Key(&Place::Root, extra);
-                            error
-                                .items()
-                                .iter()
-                                .for_each(|item| self.faults.refuse(place.with_pointer(item.clone())));
-                        }
+                        Err(error) => self.faults.refuse_unparsed(error, &Place::Key(&Place::Root, extra)),
                     }
                 }
                 unknown => {

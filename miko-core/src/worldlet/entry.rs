@@ -29,7 +29,7 @@ pub(super) fn read<T>(
     let entry = match json::parse(text) {
         Ok(value) => read(value, &place, &mut faults),
         Err(error) => {
-            error.items().iter().for_each(|item| faults.refuse(place.with_pointer(item.clone())));
+            worldlet_faults.refuse_unparsed(error, &place);
             None
         }
     };

@@ -94,7 +94,10 @@ impl<'s, T: Storage> Import<'s, T> {
         if !added.is_empty() || !removed.is_empty() {
             match store.redefine(added, &removed, commit_before) {
                 Ok(()) => {}
-                Err(error) => error.items().iter().for_each(|item| problems.refuse(item.clone())),
+                Err(error) if error.items().iter().all(|item| DEFINITION_FAULTS.contains(&item.id)) => {
+                    error.into_items().into_iter().for_each(|item| problems.refuse(item));
+                }
+                Err(error) => return Err(error),
             }
         }
         store.check_imported(commit_before, check, problems)?;
@@ -149,6 +152,11 @@ impl<'s, T: Storage> Import<'s, T> {
         Ok(added)
     }
 }
+
+/// The faults of imported definitions that [`Store::redefine`] reports. Any other error of it, such as one of
+/// storage, is no fault of the worldlet.
+const DEFINITION_FAULTS: [ErrorId; 3] =
+    [ErrorId::CLASS_NOT_FOUND, ErrorId::VALIDATION_FAILED, ErrorId::UNIQUE_VIOLATION];
 
 /// How an import treats violations of the rules of classes.
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -560,4 +568,77 @@ impl<T: Storage> Import<'_, T> {
 /// Whether two rows have the same content and the same times.
 fn is_same_version(one: &Row, other: &Row) -> bool {
     (&one.state, one.created_at, one.updated_at) == (&other.state, other.created_at, other.updated_at)
+}
+
+#[cfg(test)]
+mod tests {
+    use miko_rpc::memory;
+    use serde_json::json;
+
+    use super::*;
+    use crate::engine::store::transaction::CommitSharing;
+    use crate::mode::Mode;
+    use crate::storage::naive::{InjectedFailure, NaiveStorage};
+
+    fn import(store: &mut Store<NaiveStorage>, worldlet: &str) -> Result<Imported> {
+        store.write(CommitSharing::Separate, |store| store.import_worldlet(&mut worldlet.as_bytes(), false))
+    }
+
+    fn empty() -> Store<NaiveStorage> {
+        Store::on(NaiveStorage::new(false), Mode::ReadWrite).unwrap()
+    }
+
+    #[test]
+    fn a_failure_of_storage_is_no_fault_of_the_worldlet() {
+        let before = json!({
+            "classes": {"a.b/c": {"fields": {"n": {}}}},
+            "records": {"a": {"class": "a.b/c", "bucket": {"n": 1}}},
+        });
+        let worldlet = json!({
+            "classes": {"a.b/c": {"fields": {"n": {"unique": true}}}},
+            "records": {"b": {"class": "a.b/c", "bucket": {"n": 2}}},
+        });
+        for successful_writes in 0.. {
+            let mut store = empty();
+            import(&mut store, &before.to_string()).unwrap();
+            let successes = std::iter::repeat_n(None, successful_writes);
+            store.storage.apply_failures = successes.chain([Some(InjectedFailure::RolledBack)]).collect();
+            let imported = import(&mut store, &worldlet.to_string());
+            if !store.storage.apply_failures.is_empty() {
+                assert_eq!(imported.unwrap().records, 2);
+                assert!(successful_writes > 5, "the import writes definitions, records and index entries");
+                return;
+            }
+            let error = imported.unwrap_err();
+            assert_eq!(error.items().len(), 1, "{error}");
+            assert!(error.is(ErrorId::STORAGE_FULL), "after {successful_writes} writes: {error}");
+        }
+    }
+
+    #[test]
+    fn a_merge_in_which_storage_fails_does_not_tell_of_rejected_versions() {
+        let version = |n| json!({"identity": "a", "timestamp": "2364-01-01T00:00:00Z", "bucket": {"n": n}});
+        let mut store = Store::on(NaiveStorage::new(true), Mode::ReadWrite).unwrap();
+        assert_eq!(store.merge(&json!({"history": {"v1": version(1)}})).unwrap().accepted, ["v1"]);
+        let worldlet = json!({"history": {"v1": version(2), "v2": version(3)}});
+        for (failure, rejected) in [(None, Ok(1)), (Some(InjectedFailure::RolledBack), Err(true))] {
+            store.storage.apply_failures = [failure].into();
+            let merged = store.merge(&worldlet).map(|merged| merged.rejected.len());
+            assert_eq!(merged.map_err(|error| error.is(ErrorId::STORAGE_FULL)), rejected);
+        }
+    }
+
+    #[test]
+    fn a_worldlet_that_takes_too_much_memory_has_no_fault() {
+        let large = format!("[0{}]", ", 0".repeat(200_000));
+        for worldlet in [
+            format!(r#"{{"records": {{"a": {large}}}}}"#),
+            format!(r#"{{"classes": {{"a.b/c": {large}}}}}"#),
+            format!(r#"{{"meta": {large}}}"#),
+            format!(r#"{{"properties": {large}}}"#),
+        ] {
+            let error = memory::read_within(1 << 20, || import(&mut empty(), &worldlet)).unwrap_err();
+            assert_eq!(error.id(), &ErrorId::REQUEST_TOO_LARGE, "{}: {error}", &worldlet[..24]);
+        }
+    }
 }

@@ -145,8 +145,8 @@ impl<T: Storage> Store<T> {
             Err(Error::new(ErrorId::CONFLICT, "some version says something else than the one that is there"))
         });
         match result {
-            Err(error) if merged.rejected.is_empty() => Err(error),
-            // Nothing was written. The list of rejected versions takes precedence over any other error.
+            Err(error) if merged.rejected.is_empty() || !is_fault(&error) => Err(error),
+            // Nothing was written. Rejected versions take precedence over faults of the worldlet.
             Err(_) => Ok(Merged { accepted: Vec::new(), ..merged }),
             Ok(()) => Ok(merged),
         }
@@ -221,6 +221,11 @@ impl<T: Storage> Sink for Merge<'_, '_, T> {
     fn set_property(&mut self, _: &str, _: &Value) -> Result<()> {
         Ok(())
     }
+}
+
+/// Whether a merge failed because of its worldlet, not because of storage, for example.
+fn is_fault(error: &Error) -> bool {
+    [ErrorId::CONFLICT, ErrorId::INVALID_WORLDLET].contains(error.id())
 }
 
 fn stored_state(state: &IncomingState) -> State {
