@@ -44,6 +44,12 @@ fn history(entries: &[(&str, &str, &str, Option<Value>)]) -> Value {
     json!({"properties": {"temporal": true}, "history": entries.collect::<serde_json::Map<_, _>>()})
 }
 
+/// An object with its members in this order.
+fn object<'k>(members: impl IntoIterator<Item = (&'k str, Value)>) -> Value {
+    let members = members.into_iter().map(|(key, value)| (key.to_owned(), value));
+    members.collect::<serde_json::Map<_, _>>().into()
+}
+
 fn time(text: &str) -> Timestamp {
     text.parse().unwrap()
 }
@@ -452,6 +458,42 @@ fn versions_are_merged_in_any_order_and_existing_ones_are_skipped() {
             let merged = db.merge(history(&entries)).unwrap();
             assert_eq!((merged.accepted.len(), merged.skipped.len()), (0, 4));
         }
+    }
+}
+
+#[test]
+fn a_record_is_created_when_its_stub_says_or_with_its_first_version_whatever_the_order_of_the_text() {
+    let version = |time| json!({"identity": "a", "timestamp": time, "class": "a.b/c", "bucket": {}});
+    let histories =
+        || [json!({"v2": version(T2), "v3": version(T3)}), json!({"v3": version(T3), "v2": version(T2)})];
+    for (stub, created_at) in [
+        (json!({}), T2),
+        (json!({"comment": "without a time"}), T2),
+        (json!({"created_at": T1}), T1),
+        (json!({"created_at": T4}), T4),
+    ] {
+        let mut exports = Vec::new();
+        for history in histories() {
+            let parts = [
+                ("properties", json!({"temporal": true})),
+                ("records", json!({"a": stub})),
+                ("history", history),
+            ];
+            for order in [[0, 1, 2], [0, 2, 1], [1, 0, 2], [1, 2, 0], [2, 0, 1], [2, 1, 0]] {
+                let parts = order.map(|index| parts[index].clone());
+                let worldlet = object(parts).to_string();
+                for db in databases() {
+                    db.read_worldlet(&mut worldlet.as_bytes(), false).unwrap();
+                    assert!(
+                        db.history("a").unwrap().iter().all(|version| version.created_at == time(created_at)),
+                        "{worldlet}"
+                    );
+                    exports.push(exported(&*db));
+                }
+            }
+        }
+        exports.dedup();
+        assert_eq!(exports.len(), 1, "{stub}");
     }
 }
 

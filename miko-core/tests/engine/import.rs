@@ -317,6 +317,39 @@ fn definitions_under_the_key_classes_create_or_update_classes() {
 }
 
 #[test]
+fn an_overwritten_record_keeps_the_time_of_its_creation_unless_the_text_states_one() {
+    let db = db();
+    let (old, new) = ("2001-01-01T00:00:00.000Z", "2002-01-01T00:00:00.000Z");
+    let forms = [
+        (json!({"class": "a.b/c", "bucket": {}}), old),
+        (json!({"bucket": {}, "stack": {"shadow": {}, "c": {"class": "a.b/c"}}}), old),
+        (json!({"class": "a.b/c", "bucket": {}, "updated_at": new}), old),
+        (json!({"class": "puck.uno/class", "name": "a.b/c"}), old),
+        (json!(5), old),
+        (json!({"class": "a.b/c", "bucket": {}, "created_at": new}), new),
+    ];
+    let created_at = |pk: &str| db.0.record_by_pk(pk).unwrap().unwrap().created_at.to_string();
+    for is_deleted in [false, true] {
+        let pks: Vec<String> = (0..forms.len()).map(|index| format!("{is_deleted}{index}")).collect();
+        let records = |form: &dyn Fn(usize) -> Value| {
+            let records = pks.iter().enumerate().map(|(index, pk)| (pk.clone(), form(index)));
+            json!({"records": records.collect::<serde_json::Map<_, _>>()}).to_string()
+        };
+        import(&db, &records(&|_| json!({"bucket": {"n": 1}, "created_at": old}))).unwrap();
+        if is_deleted {
+            pks.iter().for_each(|pk| drop(db.delete(pk).unwrap()));
+        }
+        import(&db, &records(&|index| forms[index].0.clone())).unwrap();
+        for (pk, (form, expected)) in pks.iter().zip(&forms) {
+            // Without history, a deleted record is as one that was never there.
+            let is_new = is_deleted && *expected == old && !db.0.properties().unwrap().temporal;
+            assert_eq!(created_at(pk) == *expected, !is_new, "{form}");
+        }
+        import(&db, &records(&|_| json!({"bucket": {}}))).unwrap();
+    }
+}
+
+#[test]
 fn with_trust_an_export_that_breaks_newer_rules_is_imported() {
     let db = starfleet();
     let definition = db.by_path("puck.uno/class", json!(["name", "a.b/officer"]));

@@ -67,7 +67,7 @@ impl<'s, T: Storage> Import<'s, T> {
             removed_classes: Vec::new(),
             class_keys: HashSet::new(),
             left_classes: BTreeSet::new(),
-            without_stub: HashSet::new(),
+            without_stated_creation: HashSet::new(),
             files: ImportedFiles::default(),
             texts: TextImport::default(),
         }
@@ -289,9 +289,9 @@ pub(super) struct Import<'s, T> {
     /// The pks of the records that were there before the import, and that it has deleted, or replaced by one
     /// without a class that they had.
     left_classes: BTreeSet<String>,
-    /// The records that were created by a version, and whose stub has not been read yet. Until then
-    /// `created_at` is the time of that version.
-    pub(super) without_stub: HashSet<RowId>,
+    /// The new records of which no stub has stated `created_at` yet. Until then it is the time of their first
+    /// version.
+    pub(super) without_stated_creation: HashSet<RowId>,
     pub(super) files: ImportedFiles,
     pub(super) texts: TextImport,
 }
@@ -315,11 +315,10 @@ impl<T: Storage> Sink for Import<'_, T> {
     fn stub(&mut self, pk: String, created_at: Option<Timestamp>, _: &mut WorldletFaults) -> Result<()> {
         let row = match self.store.storage.find(&pk)? {
             Some((id, row)) => {
-                let is_new = row.instance_pk.is_none() || self.without_stub.remove(&id);
+                let Some(stated) = created_at else { return Ok(()) };
+                let is_new = self.without_stated_creation.remove(&id) || row.instance_pk.is_none();
                 // The earlier time wins, so that two databases agree after a merge in either direction.
-                let earlier = |created_at: Timestamp| created_at.min(row.created_at);
-                let created_at = created_at.map(|stated| if is_new { stated } else { earlier(stated) });
-                let created_at = created_at.unwrap_or(row.created_at);
+                let created_at = if is_new { stated } else { stated.min(row.created_at) };
                 if created_at == row.created_at {
                     return Ok(());
                 }
@@ -340,6 +339,9 @@ impl<T: Storage> Sink for Import<'_, T> {
             },
         };
         let id = self.store.next_row_id();
+        if created_at.is_none() {
+            self.without_stated_creation.insert(id);
+        }
         self.store.apply_row(RowChange::insert(id, row))
     }
 
@@ -480,6 +482,10 @@ impl<T: Storage> Import<'_, T> {
             return self.store.apply_row(RowChange::replace(id, found, row)).map(|()| Some(id));
         }
         let replaced = found.state.clone();
+        // Without history a deleted record is as one that was never there: an export does not have it.
+        if record.created_at.is_none() && (replaced.is_some() || self.store.is_temporal) {
+            row.created_at = found.created_at;
+        }
         if is_same_version(&found, &row) {
             // Written although nothing changes: by its new commit number `check_imported` finds the record.
             row.instance_pk.clone_from(&found.instance_pk);

@@ -61,8 +61,8 @@ impl<T: Storage> Import<'_, T> {
         let Some((id, last)) = self.store.storage.find(&version.pk)? else {
             let id = self.store.next_row_id();
             self.store.apply_row(RowChange::insert(id, row(version.time, commit)))?;
-            // A stub that is read later states when the record was created.
-            self.without_stub.insert(id);
+            // A stub that is read later may state when the record was created.
+            self.without_stated_creation.insert(id);
             self.insert_version_memberships(id, version, place, problems)?;
             return Ok(MergeOutcome::Accepted);
         };
@@ -71,7 +71,9 @@ impl<T: Storage> Import<'_, T> {
         // pks.
         let position = (version.time, Some(&version.instance_pk));
         if is_stub || position > (last.updated_at, last.instance_pk.as_ref()) {
-            let after = row(last.created_at, commit);
+            let is_created_by_version = is_stub && self.without_stated_creation.contains(&id);
+            let created_at = if is_created_by_version { version.time } else { last.created_at };
+            let after = row(created_at, commit);
             let replaced = last.state.clone();
             if is_stub {
                 self.store.apply_row(RowChange::replace(id, last, after))?;
