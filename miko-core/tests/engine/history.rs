@@ -521,6 +521,51 @@ fn a_version_that_contradicts_an_existing_one_rejects_the_whole_merge() {
 }
 
 #[test]
+fn rules_that_no_value_satisfies_are_a_fault_of_the_current_version_that_is_imported() {
+    let version = |time, min| {
+        let fields = json!({"n": {"class": "number", "min": min, "max": 4}});
+        json!({"identity": "d", "timestamp": time, "class": "puck.uno/class",
+               "bucket": {"name": "a.b/c", "fields": fields}})
+    };
+    let (valid, invalid) = (1, 5);
+    let v = |number, min| match number {
+        1 => ("v1", version(T1, min)),
+        _ => ("v2", version(T2, min)),
+    };
+    // The versions that are stored before, those that are imported, and the one with a fault.
+    let cases = [
+        (vec![], vec![v(1, valid), v(2, invalid)], Some("v2")),
+        (vec![], vec![v(2, invalid), v(1, valid)], Some("v2")),
+        (vec![], vec![v(1, invalid), v(2, valid)], None),
+        (vec![], vec![v(2, valid), v(1, invalid)], None),
+        (vec![v(2, invalid)], vec![v(1, valid)], None),
+        (vec![v(2, valid)], vec![v(1, invalid)], None),
+        (vec![v(1, valid)], vec![v(2, invalid)], Some("v2")),
+        (vec![v(1, invalid)], vec![v(2, valid)], None),
+    ];
+    for (stored, imported, fault) in cases {
+        for db in databases() {
+            let import = |versions: &[(&str, Value)], trust| {
+                let worldlet = json!({"history": object(versions.iter().cloned())}).to_string();
+                db.read_worldlet(&mut worldlet.as_bytes(), trust)
+            };
+            import(&stored, true).unwrap();
+            let result = import(&imported, false);
+            let places: Vec<String> = match &result {
+                Ok(_) => Vec::new(),
+                Err(error) => error.items().iter().map(|item| item.details["pointer"].to_string()).collect(),
+            };
+            let expected = fault.map(|version| format!("\"/history/{version}/bucket/fields/n"));
+            assert_eq!(places.len(), expected.iter().count(), "{places:?}");
+            assert!(
+                places.iter().zip(&expected).all(|(place, start)| place.starts_with(start)),
+                "{places:?}"
+            );
+        }
+    }
+}
+
+#[test]
 fn all_faults_of_a_history_are_reported_with_their_places() {
     let cases = [
         (json!({"history": {"v": 5}}), vec![("/history/v", "`v`: expected an object")]),

@@ -317,6 +317,53 @@ fn definitions_under_the_key_classes_create_or_update_classes() {
 }
 
 #[test]
+fn a_defined_class_may_be_under_classes_and_among_the_records_in_any_order() {
+    let db = db();
+    let fields = |name: &str| json!({name: {"class": "number"}});
+    let definition = |class: &str, field| json!({"class": "puck.uno/class", "name": class, "fields": field});
+    let (old, new) = (|| fields("old"), || fields("new"));
+    // The fields under `classes`; those in the record that has defined the class so far, or `None` if it is
+    // no longer a definition; the field that is defined afterwards, and whether by that record.
+    let cases = [
+        (old(), Some(old()), Some(("old", true))),
+        (new(), Some(new()), Some(("new", true))),
+        (old(), None, Some(("old", false))),
+        (new(), None, Some(("new", false))),
+        (old(), Some(new()), None),
+        (new(), Some(old()), None),
+    ];
+    for (index, (under_classes, in_record, expected)) in cases.into_iter().enumerate() {
+        for classes_first in [true, false] {
+            let (class, pk) = (format!("a.b/c{index}{classes_first}"), format!("d{index}{classes_first}"));
+            import(&db, &json!({"records": {&pk: definition(&class, old())}}).to_string()).unwrap();
+            let record = match &in_record {
+                Some(fields) => definition(&class, fields.clone()),
+                None => json!({"class": "a.b/other", "bucket": {}}),
+            };
+            let classes = ("classes", json!({&class: {"fields": under_classes}}));
+            let mut parts = [classes, ("records", json!({&pk: record}))];
+            if !classes_first {
+                parts.reverse();
+            }
+            let parts = parts.map(|(key, part)| (key.to_owned(), part));
+            let worldlet = Value::from(parts.into_iter().collect::<serde_json::Map<_, _>>()).to_string();
+            let result = import(&db, &worldlet);
+            let Some((field, by_record)) = expected else {
+                let place = format!("/classes/{}", class.replace('/', "~1"));
+                let message = format!("`{class}` is defined already: update that definition");
+                assert_eq!(faults(&result.unwrap_err()), [(place, message)], "{worldlet}");
+                continue;
+            };
+            result.unwrap_or_else(|error| panic!("{worldlet}: {error}"));
+            let defined = &db.0.export_schema().unwrap()["classes"][&class];
+            assert_eq!(defined["fields"], fields(field), "{worldlet}");
+            let by = db.by_path("puck.uno/class", json!(["name", class]));
+            assert_eq!((by.len(), by[0] == pk), (1, by_record), "{worldlet}");
+        }
+    }
+}
+
+#[test]
 fn an_overwritten_record_keeps_the_time_of_its_creation_unless_the_text_states_one() {
     let db = db();
     let (old, new) = ("2001-01-01T00:00:00.000Z", "2002-01-01T00:00:00.000Z");

@@ -219,3 +219,68 @@ fn two_definitions_of_a_name_that_overlap_in_time_are_refused() {
         }
     }
 }
+
+/// All orders of the numbers below `count`.
+fn orders(count: usize) -> Vec<Vec<usize>> {
+    let Some(last) = count.checked_sub(1) else { return vec![Vec::new()] };
+    let shorter = orders(last);
+    (0..count)
+        .flat_map(|at| {
+            shorter.iter().map(move |order| {
+                let mut order = order.clone();
+                order.insert(at, last);
+                order
+            })
+        })
+        .collect()
+}
+
+#[test]
+fn records_may_exchange_the_names_of_classes_in_any_order_of_the_text() {
+    // The records before the import, which define `a.b/0`, `a.b/1` and so on; the imported ones, each with
+    // the year of its time and the name that it defines then; and the years in which those begin.
+    let cases = [
+        // A new record takes the name of one that is no longer a definition.
+        (1, vec![(8002, None), (8001, Some(0))], vec![8002, 8002]),
+        (1, vec![(8001, None), (8002, Some(0))], vec![8001, 8002]),
+        // The names move on from record to record.
+        (2, vec![(8003, None), (8001, Some(0)), (8002, Some(1))], vec![8003, 8003, 8003]),
+        (
+            3,
+            vec![(8001, None), (8003, Some(0)), (8002, Some(1)), (8001, Some(2))],
+            vec![8001, 8003, 8003, 8003],
+        ),
+        // A circle.
+        (3, vec![(8001, Some(1)), (8003, Some(2)), (8002, Some(0))], vec![8003, 8003, 8003]),
+        (2, vec![(8002, Some(1)), (8001, Some(0)), (8000, Some(7))], vec![8002, 8002, 8000]),
+    ];
+    for (before, imported, expected) in cases {
+        let define = |name: usize| json!({"class": "puck.uno/class", "name": format!("a.b/{name}")});
+        let records = |records: Vec<(usize, Value)>| {
+            let records = records.into_iter().map(|(pk, record)| (format!("r{pk}"), record));
+            json!({"records": records.collect::<serde_json::Map<_, _>>()}).to_string()
+        };
+        let definitions = records((0..before).map(|name| (name, define(name))).collect());
+        let in_year = |&(year, name): &(u32, Option<usize>)| {
+            let mut record = name.map_or_else(|| json!({"bucket": {}}), define);
+            record["updated_at"] = format!("{year}-01-01T00:00:00.000Z").into();
+            record
+        };
+        for order in orders(imported.len()) {
+            let worldlet = records(order.iter().map(|&pk| (pk, in_year(&imported[pk]))).collect());
+            for db in empty(true) {
+                db.read_worldlet(&mut definitions.as_bytes(), false).unwrap();
+                db.read_worldlet(&mut worldlet.as_bytes(), false)
+                    .unwrap_or_else(|error| panic!("{worldlet}: {error}"));
+                let year = |pk| {
+                    let record = db.record_by_pk(&format!("r{pk}")).unwrap().unwrap();
+                    record.updated_at.to_string()[..4].parse::<u32>().unwrap()
+                };
+                assert_eq!((0..imported.len()).map(year).collect::<Vec<_>>(), expected, "{worldlet}");
+                if order.is_sorted() {
+                    check_round_trips(db, None, true);
+                }
+            }
+        }
+    }
+}

@@ -5,7 +5,7 @@
 //! the worldlet is valid.
 
 use std::borrow::Cow;
-use std::collections::{BTreeMap, BTreeSet, HashSet};
+use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 use std::io::Read;
 
 use miko_rpc::{ErrorId, ErrorItem, Result};
@@ -64,7 +64,10 @@ impl<'s, T: Storage> Import<'s, T> {
             now,
             records: 0,
             definition_pointers: BTreeMap::new(),
-            removed_classes: Vec::new(),
+            has_definitions: false,
+            redefinitions: Vec::new(),
+            removed_classes: BTreeMap::new(),
+            taken_names: HashMap::new(),
             class_keys: HashSet::new(),
             left_classes: BTreeSet::new(),
             without_stated_creation: HashSet::new(),
@@ -75,9 +78,21 @@ impl<'s, T: Storage> Import<'s, T> {
 
     /// Puts the definitions into force and checks the written records. Returns the number of records.
     pub(super) fn finish(mut self, check: RuleCheck, problems: &mut WorldletFaults) -> Result<u64> {
-        let has_definitions = !self.definition_pointers.is_empty();
-        let added = self.register_definition_names(check, problems)?;
-        let Self { store, commit_before, now, records, removed_classes, left_classes, files, .. } = self;
+        let mut added = self.register_definition_names(check, problems)?;
+        self.write_redefinitions(problems)?;
+        added.extend(self.register_definition_names(check, problems)?);
+        self.raise_definition_times()?;
+        let Self {
+            store,
+            commit_before,
+            now,
+            records,
+            has_definitions,
+            removed_classes,
+            left_classes,
+            files,
+            ..
+        } = self;
         if has_definitions && store.is_temporal {
             let faults = store.load_name_history()?;
             match check {
@@ -88,7 +103,7 @@ impl<'s, T: Storage> Import<'s, T> {
         }
         files.finish(store, now, problems)?;
         let removed: Vec<String> = removed_classes
-            .into_iter()
+            .into_values()
             .filter(|name| !added.iter().any(|definition| definition.name == *name))
             .collect();
         if !added.is_empty() || !removed.is_empty() {
@@ -127,7 +142,7 @@ impl<'s, T: Storage> Import<'s, T> {
             if !stack::has_class(&map(&stack)?, uns::CLASS) {
                 continue;
             }
-            // `collect_definition` has reported its faults.
+            // `report_definition_faults` has reported its faults.
             let read = Definition::read(&map(&bucket)?, Place::Root, &mut FaultList::default());
             let Some(definition) = read else { continue };
             let mut faults = FaultList::default();
@@ -141,7 +156,12 @@ impl<'s, T: Storage> Import<'s, T> {
                 report_rule_fault(fault.with("pointer", located), check, problems);
             }
             match self.store.register_class_name(id, &definition.name) {
-                Ok(()) => added.push(definition),
+                Ok(()) => {
+                    if self.store.is_temporal && !pointer.starts_with("/history/") {
+                        self.taken_names.insert(definition.name.clone(), id);
+                    }
+                    added.push(definition);
+                }
                 Err(error) if error.is(ErrorId::DUPLICATE_CLASS) => {
                     let located = |item: &ErrorItem| item.clone().with("pointer", pointer.as_str());
                     error.items().iter().for_each(|item| problems.refuse(located(item)));
@@ -150,6 +170,36 @@ impl<'s, T: Storage> Import<'s, T> {
             }
         }
         Ok(added)
+    }
+
+    /// Raises the times of the imported definitions whose names other records have given up in this import,
+    /// so that each begins after the former definition of its name has ended. When a definition is read, the
+    /// record that gives its name up may not have been read yet.
+    fn raise_definition_times(&mut self) -> Result<()> {
+        if self.taken_names.is_empty() {
+            return Ok(());
+        }
+        let mut ends = Vec::new();
+        for &id in self.removed_classes.keys() {
+            ends.extend(self.store.storage.row(id)?.map(|row| (row.updated_at, id)));
+        }
+        // The latest first, so that each row is raised once.
+        ends.sort_unstable();
+        for (end, id) in ends.into_iter().rev() {
+            let mut former = id;
+            while let Some(&taker) =
+                self.removed_classes.get(&former).and_then(|name| self.taken_names.get(name))
+            {
+                let Some(row) = self.store.storage.row(taker)?.filter(|row| row.updated_at < end) else {
+                    break;
+                };
+                let after = Row { updated_at: end, commit: self.store.next_commit(), ..row.clone() };
+                self.store.apply_row(RowChange::replace(taker, row, after))?;
+                // The name that this record has given up ends later now, too.
+                former = taker;
+            }
+        }
+        Ok(())
     }
 }
 
@@ -245,7 +295,7 @@ impl<T: Storage> Store<T> {
         if check != RuleCheck::Skip
             && let Err(error) = self.examine(&mut stack, &mut bucket, &extras, WriteKind::Import, &place)
         {
-            // `collect_definition` has reported the faults of definitions.
+            // `report_definition_faults` has reported the faults of definitions.
             let of_records =
                 error.items().iter().filter(|fault| fault.details.get("class") != Some(&uns::CLASS.into()));
             of_records.for_each(|fault| report_rule_fault(fault.clone(), check, problems));
@@ -268,6 +318,14 @@ fn report_rule_fault(fault: ErrorItem, check: RuleCheck, problems: &mut Worldlet
     }
 }
 
+/// A definition under `classes` of a class that was defined before the import.
+struct Redefinition {
+    /// The key under `classes`: the name as it is written there.
+    key: String,
+    name: String,
+    bucket: Map<String, Value>,
+}
+
 /// An import in progress: a part of the running write of its store.
 pub(super) struct Import<'s, T> {
     pub(super) store: &'s mut Store<T>,
@@ -279,11 +337,19 @@ pub(super) struct Import<'s, T> {
     now: Timestamp,
     /// The number of records written.
     records: u64,
-    /// The imported definitions: the ids of their rows, with JSON pointers into the worldlet. Their names are
-    /// claimed at the end.
+    /// The imported definitions that are the current versions of their records: the ids of their rows, with
+    /// JSON pointers into the worldlet. Their names are claimed at the end.
     definition_pointers: BTreeMap<RowId, String>,
-    /// The classes whose definitions were overwritten.
-    removed_classes: Vec<String>,
+    /// Whether any definition was imported, also as a past version of its record.
+    has_definitions: bool,
+    /// The definitions under `classes` of classes that were defined before the import, with their keys. Which
+    /// record defines such a class is known at the end.
+    redefinitions: Vec<Redefinition>,
+    /// The classes whose definitions were overwritten, by the rows of those.
+    removed_classes: BTreeMap<RowId, String>,
+    /// The rows of the imported definitions by the names of their classes, in a temporal database. Versions
+    /// are not among them, since they keep their times.
+    taken_names: HashMap<String, RowId>,
     /// The names under `classes` so far.
     class_keys: HashSet<String>,
     /// The pks of the records that were there before the import, and that it has deleted, or replaced by one
@@ -388,19 +454,13 @@ impl<T: Storage> Sink for Import<'_, T> {
             problems.refuse(schema::defined_twice(&definition.name, &place));
             return Ok(());
         }
-        let before = self.store.definition_record(&definition.name)?;
-        if let Some((id, _)) = &before
-            && self.store.has_definition(*id, &text(&bucket))?
-        {
+        // The import does not change the catalog before its end.
+        if self.store.catalog.class(&definition.name).is_some() {
+            let (key, name) = (name.to_owned(), definition.name);
+            self.redefinitions.push(Redefinition { key, name, bucket });
             return Ok(());
         }
-        let now = self.now.within_rfc3339_years()?;
-        let pk = before.map_or_else(|| self.store.pks.next(now), |(_, pk)| pk);
-        let created_at = self.store.storage.find(&pk)?.map(|(_, row)| row.created_at);
-        let stack = Stack::of_class(uns::CLASS.to_owned()).into_map(None);
-        let record =
-            IncomingRecord { pk, bucket, stack, extras: Map::new(), created_at, updated_at: Some(now) };
-        self.write(&record, &place, problems)
+        self.write_definition(None, bucket, &place, problems)
     }
 
     fn set_property(&mut self, key: &str, value: &Value) -> Result<()> {
@@ -411,6 +471,50 @@ impl<T: Storage> Sink for Import<'_, T> {
 }
 
 impl<T: Storage> Import<'_, T> {
+    /// Writes the definitions under `classes` of classes that were defined before the import, after the
+    /// names of all other definitions were registered. If a record defines the class equally, nothing is
+    /// written.
+    fn write_redefinitions(&mut self, problems: &mut WorldletFaults) -> Result<()> {
+        let classes = Place::Key(&Place::Root, "classes");
+        for Redefinition { key, name, bucket } in std::mem::take(&mut self.redefinitions) {
+            let place = Place::Key(&classes, &key);
+            let Some((id, pk)) = self.store.definition_record(&name)? else {
+                // The import has overwritten the former definition.
+                self.write_definition(None, bucket, &place, problems)?;
+                continue;
+            };
+            if self.store.has_definition(id, &text(&bucket))? {
+                continue;
+            }
+            let Some(row) = self.store.storage.row(id)? else { continue };
+            if row.commit > self.commit_before {
+                // A record of the worldlet defines the class otherwise.
+                let fault = self.store.check_name(None, &name)?;
+                fault.into_iter().for_each(|fault| problems.refuse(place.with_pointer(fault)));
+                continue;
+            }
+            self.write_definition(Some(pk), bucket, &place, problems)?;
+        }
+        Ok(())
+    }
+
+    /// Writes a definition under `classes`. `pk` is that of the record that defines the class so far; if
+    /// there is none, the definition is a new record.
+    fn write_definition(
+        &mut self,
+        pk: Option<String>,
+        bucket: Map<String, Value>,
+        place: &Place<'_>,
+        problems: &mut WorldletFaults,
+    ) -> Result<()> {
+        let now = self.now.within_rfc3339_years()?;
+        let pk = pk.unwrap_or_else(|| self.store.pks.next(now));
+        let stack = Stack::of_class(uns::CLASS.to_owned()).into_map(None);
+        let (extras, created_at) = (Map::new(), None);
+        let record = IncomingRecord { pk, bucket, stack, extras, created_at, updated_at: Some(now) };
+        self.write(&record, place, problems)
+    }
+
     /// Writes the record at `place`, with its class memberships.
     fn write(
         &mut self,
@@ -439,10 +543,22 @@ impl<T: Storage> Import<'_, T> {
         self.store.derive_memberships(id, stack, &mut memberships, &mut write)?;
         write.change_entries(Vec::new(), memberships);
         self.store.apply(write)?;
-        if stack::has_class(stack, uns::CLASS) {
-            self.collect_definition(id, bucket, stack, place, problems);
+        if stack::has_class(stack, uns::CLASS) && report_definition_faults(bucket, stack, place, problems) {
+            self.has_definitions = true;
+            self.definition_pointers.insert(id, place.to_string());
         }
         Ok(())
+    }
+
+    /// Reports the faults of a definition that is a past version of its record.
+    pub(super) fn check_past_definition(
+        &mut self,
+        bucket: &Map<String, Value>,
+        stack: &Map<String, Value>,
+        place: &Place<'_>,
+        problems: &mut WorldletFaults,
+    ) {
+        self.has_definitions |= report_definition_faults(bucket, stack, place, problems);
     }
 
     /// Inserts a record, or replaces the one with the same pk. Returns `None` if this import has already
@@ -463,7 +579,8 @@ impl<T: Storage> Import<'_, T> {
             commit: self.store.next_commit(),
             instance_pk: None,
         };
-        // A definition begins after the former one of its name has ended.
+        // A definition begins after the former one of its name has ended. `raise_definition_times` ensures
+        // that for those that end later in this import.
         let defined = defined_by(&record.stack, &record.bucket);
         if let Some(end) = defined.and_then(|name| self.store.former_definition_end(&name)) {
             row.updated_at = row.updated_at.max(end);
@@ -535,40 +652,38 @@ impl<T: Storage> Import<'_, T> {
             && self.store.definition_record(&name)?.is_some_and(|(holder, _)| holder == id)
         {
             self.store.unregister_class_name(id, &name)?;
-            self.removed_classes.push(name);
+            self.removed_classes.insert(id, name);
         }
         Ok(())
     }
+}
 
-    /// Collects a record that is a class definition, to be put into force at the end. Reports its faults.
-    pub(super) fn collect_definition(
-        &mut self,
-        id: RowId,
-        bucket: &Map<String, Value>,
-        stack: &Map<String, Value>,
-        place: &Place<'_>,
-        problems: &mut WorldletFaults,
-    ) {
-        let mut faults = FaultList::default();
-        let platters = stack.iter().filter(|(_, platter)| platter.get("class") == Some(&uns::CLASS.into()));
-        let stack_place = Place::Key(place, "stack");
-        for (nth, (key, platter)) in platters.enumerate() {
-            let place = Place::Key(&stack_place, key);
-            faults.extend(misplaced_definition(platter.get("bucket").is_some(), nth > 0, &place));
-        }
-        let definition = Definition::read(bucket, Place::Key(place, "bucket"), &mut faults);
-        if let Some(Definition { name, .. }) =
-            definition.as_ref().filter(|definition| uns::is_built_in(&definition.name))
-        {
-            let message = format!("`{name}` is built in, and needs no definition");
-            faults.push(place.with_pointer(
+/// Reports the faults of a record that is a class definition. Returns whether it may be put into force: its
+/// name is not that of a built-in class.
+fn report_definition_faults(
+    bucket: &Map<String, Value>,
+    stack: &Map<String, Value>,
+    place: &Place<'_>,
+    problems: &mut WorldletFaults,
+) -> bool {
+    let mut faults = FaultList::default();
+    let platters = stack.iter().filter(|(_, platter)| platter.get("class") == Some(&uns::CLASS.into()));
+    let stack_place = Place::Key(place, "stack");
+    for (nth, (key, platter)) in platters.enumerate() {
+        let place = Place::Key(&stack_place, key);
+        faults.extend(misplaced_definition(platter.get("bucket").is_some(), nth > 0, &place));
+    }
+    let definition = Definition::read(bucket, Place::Key(place, "bucket"), &mut faults);
+    let built_in = definition.filter(|definition| uns::is_built_in(&definition.name));
+    if let Some(Definition { name, .. }) = &built_in {
+        let message = format!("`{name}` is built in, and needs no definition");
+        faults
+            .push(place.with_pointer(
                 ErrorItem::new(ErrorId::DUPLICATE_CLASS, message).with("class", name.as_str()),
             ));
-        } else {
-            self.definition_pointers.insert(id, place.to_string());
-        }
-        problems.refuse_all(faults, |fault| fault);
     }
+    problems.refuse_all(faults, |fault| fault);
+    built_in.is_none()
 }
 
 /// Whether two rows have the same content and the same times.

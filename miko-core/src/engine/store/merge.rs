@@ -107,7 +107,7 @@ impl<T: Storage> Import<'_, T> {
         }
         self.store.apply(write)?;
         if let Some(IncomingState { bucket, stack, .. }) = definition_state {
-            self.collect_definition(id, bucket, stack, place, problems);
+            self.check_past_definition(bucket, stack, place, problems);
         }
         Ok(MergeOutcome::Accepted)
     }
