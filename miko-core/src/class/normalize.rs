@@ -234,12 +234,14 @@ fn reorder_fields(fields: &[(String, Field)], bucket: &mut Map<String, Value>) {
     if is_in_order(fields, bucket) {
         return;
     }
+    // Removing a member would move all members after it.
     let mut rest = std::mem::take(bucket);
     for (name, _) in fields {
-        if let Some((name, value)) = rest.shift_remove_entry(name) {
-            bucket.insert(name, value);
+        if let Some(value) = rest.get_mut(name) {
+            bucket.insert(name.clone(), value.take());
         }
     }
+    rest.retain(|name, _| !bucket.contains_key(name));
     bucket.extend(rest);
 }
 

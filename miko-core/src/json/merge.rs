@@ -4,11 +4,14 @@ use serde_json::{Map, Value};
 
 /// Merges `patch` into `target`: null removes a member, an object is merged into the member, anything else
 /// replaces it. A member that the patch does not name stays as it is, and every member keeps its place.
-pub(crate) fn merge(target: &mut Map<String, Value>, patch: Map<String, Value>) {
+///
+/// Returns how many members were moved or compared to remove others.
+pub(crate) fn merge(target: &mut Map<String, Value>, patch: Map<String, Value>) -> usize {
+    let mut moved = remove_nulls(target, &patch);
     for (key, value) in patch {
         match (value, target.get_mut(&key)) {
-            (Value::Null, _) => drop(target.shift_remove(&key)),
-            (Value::Object(patch), Some(Value::Object(member))) => merge(member, patch),
+            (Value::Null, _) => {}
+            (Value::Object(patch), Some(Value::Object(member))) => moved += merge(member, patch),
             (Value::Object(patch), _) => {
                 // Merged into an empty object, so that the nulls of the patch are not stored.
                 let mut member = Map::new();
@@ -18,6 +21,21 @@ pub(crate) fn merge(target: &mut Map<String, Value>, patch: Map<String, Value>) 
             (value, _) => drop(target.insert(key, value)),
         }
     }
+    moved
+}
+
+/// Removes the members that are null in `patch`. Removing one moves all members after it, so several are
+/// removed in one pass. Returns the number of members before, or 0 if none was removed.
+fn remove_nulls(target: &mut Map<String, Value>, patch: &Map<String, Value>) -> usize {
+    let count = target.len();
+    let mut removed =
+        patch.iter().filter(|(key, value)| value.is_null() && target.contains_key(*key)).map(|(key, _)| key);
+    match (removed.next(), removed.next()) {
+        (None, _) => return 0,
+        (Some(only), None) => drop(target.shift_remove(only)),
+        _ => target.retain(|key, _| patch.get(key).is_none_or(|value| !value.is_null())),
+    }
+    count
 }
 
 #[cfg(test)]
@@ -41,11 +59,27 @@ mod tests {
             (json!({"e": null}), json!({"a": 1}), json!({"e": null, "a": 1})),
             (json!({}), json!({"a": {"bb": {"ccc": null}}}), json!({"a": {"bb": {}}})),
             (json!({"a": 1, "b": 2, "c": 3}), json!({"a": null, "b": 4}), json!({"b": 4, "c": 3})),
+            (
+                json!({"a": 1, "b": 2, "c": 3, "d": 4}),
+                json!({"c": null, "e": 5, "a": null, "f": null}),
+                json!({"b": 2, "d": 4, "e": 5}),
+            ),
         ];
         for (mut target, patch, expected) in cases {
             let inputs = format!("{target} and {patch}");
             merge(target.as_object_mut().unwrap(), patch.as_object().unwrap().clone());
             assert_eq!(target.to_string(), expected.to_string(), "{inputs}");
         }
+    }
+
+    /// With a removal of its own for each key this would take minutes.
+    #[test]
+    fn many_members_are_removed_in_one_pass() {
+        let key = |n: i32| format!("key {n}");
+        let mut target: Map<_, _> = (0..100_000).map(|n| (key(n), n.into())).collect();
+        let patch = (0..100_000).filter(|n| n % 1000 > 0).map(|n| (key(n), Value::Null)).collect();
+        assert_eq!(merge(&mut target, patch), 100_000);
+        let left: Map<_, _> = (0..100).map(|n| n * 1000).map(|n| (key(n), n.into())).collect();
+        assert_eq!(target, left);
     }
 }
