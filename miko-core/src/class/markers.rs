@@ -1,30 +1,82 @@
 //! Markers: keys that assign a class to the objects that have them.
 
+use std::collections::{BTreeMap, HashSet};
+
 use serde_json::{Map, Value};
 
 /// The `custom_classes` of a record: marker keys, each with a class.
 #[derive(Debug, Default)]
-pub(crate) struct Markers(Vec<(String, String)>);
+pub(crate) struct Markers {
+    /// In the order of the record.
+    list: Vec<(String, String)>,
+    /// The index of each marker in the list.
+    indices: BTreeMap<String, usize>,
+}
 
 impl Markers {
     /// The markers in the extras of a record.
     pub(crate) fn of(extras: &Map<String, Value>) -> Self {
         let markers = extras.get("custom_classes").and_then(Value::as_object);
         let class = |(marker, class): (&String, &Value)| Some((marker.clone(), class.as_str()?.to_owned()));
-        Self(markers.into_iter().flatten().filter_map(class).collect())
+        let list: Vec<_> = markers.into_iter().flatten().filter_map(class).collect();
+        let indices = list.iter().enumerate().map(|(index, (marker, _))| (marker.clone(), index)).collect();
+        Self { list, indices }
     }
 
     pub(crate) fn is_empty(&self) -> bool {
-        self.0.is_empty()
+        self.list.is_empty()
     }
 
     /// The classes of the markers.
     pub(crate) fn classes(&self) -> impl Iterator<Item = &str> {
-        self.0.iter().map(|(_, class)| class.as_str())
+        self.list.iter().map(|(_, class)| class.as_str())
     }
 
-    /// The classes that markers assign to an object.
-    pub(super) fn classes_of<'m>(&'m self, object: &Map<String, Value>) -> impl Iterator<Item = &'m str> {
-        self.0.iter().filter(|(marker, _)| object.contains_key(marker)).map(|(_, class)| class.as_str())
+    /// The classes that markers assign to an object, each once, in the order of the markers.
+    pub(super) fn classes_of<'m>(
+        &'m self,
+        object: &Map<String, Value>,
+    ) -> impl Iterator<Item = &'m str> + use<'m> {
+        // The smaller side is looked up in the larger one, so that the objects of a bucket take no more
+        // look-ups than they have members.
+        let mut found: Vec<usize> = if self.list.len() <= object.len() {
+            let is_in_object = |index: &usize| object.contains_key(&self.list[*index].0);
+            (0..self.list.len()).filter(is_in_object).collect()
+        } else {
+            let mut found: Vec<_> = object.keys().filter_map(|key| self.indices.get(key).copied()).collect();
+            found.sort_unstable();
+            found
+        };
+        if found.len() > 1 {
+            let mut classes = HashSet::new();
+            found.retain(|index| classes.insert(self.list[*index].1.as_str()));
+        }
+        found.into_iter().map(|index| self.list[index].1.as_str())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    #[test]
+    fn an_object_has_the_classes_of_its_markers_in_their_order() {
+        let markers = json!({"c": "x.y/3", "a": "x.y/1", "d": "x.y/4", "b": "x.y/1"});
+        let extras = json!({"custom_classes": markers});
+        let markers = Markers::of(extras.as_object().unwrap());
+        let cases = [
+            (json!({}), vec![]),
+            (json!({"e": 0}), vec![]),
+            (json!({"b": 0}), vec!["x.y/1"]),
+            (json!({"d": 0, "e": 0, "c": 0}), vec!["x.y/3", "x.y/4"]),
+            (json!({"a": 0, "b": 0, "c": 0}), vec!["x.y/3", "x.y/1"]),
+            (json!({"e": 0, "b": 0, "f": 0, "a": 0, "c": 0}), vec!["x.y/3", "x.y/1"]),
+        ];
+        for (object, expected) in cases {
+            let found: Vec<_> = markers.classes_of(object.as_object().unwrap()).collect();
+            assert_eq!(found, expected, "{object}");
+        }
     }
 }
