@@ -47,6 +47,11 @@ impl Faults {
         self.warnings.push(warning);
     }
 
+    /// Takes the warnings so far.
+    pub(crate) fn take_warnings(&mut self) -> FaultList {
+        std::mem::take(&mut self.warnings)
+    }
+
     /// Adds errors that evaluation may raise.
     pub(crate) fn add_deferred_errors(&mut self, items: FaultList) {
         self.deferred_errors.append(items);

@@ -128,18 +128,27 @@ impl<'f> FilterReader<'f> {
         if !placeholder::contains_placeholder(value) {
             return self.read_or_defer(context, |reader| read(value.clone(), context.place, reader.faults));
         }
+        let mut literal_warnings = FaultList::default();
         if context.expansion.is_none() {
             // Checks the literal parts: faults at a placeholder are exempt.
             let before = self.faults.count();
+            let earlier_warnings = self.faults.take_warnings();
             self.faults.exempt = Some(placeholder::is_placeholder);
             read(value.clone(), context.place, self.faults);
             self.faults.exempt = None;
+            literal_warnings = self.faults.take_warnings();
+            self.faults.warn_all(earlier_warnings);
             if self.faults.count() > before {
+                self.faults.warn_all(literal_warnings);
                 return None;
             }
         }
         match self.resolver.resolve(value, context) {
-            Err(item) => Some(Err(self.defer(vec![item]))),
+            Err(item) => {
+                self.faults.warn_all(literal_warnings);
+                Some(Err(self.defer(vec![item])))
+            }
+            // Reading the resolved value adds the warnings of its literal parts again.
             Ok(resolved) => {
                 self.deferring_errors(|reader| read(resolved, context.place, reader.faults).map(Ok))
             }

@@ -15,9 +15,10 @@ use crate::json;
 
 /// The most values that the placeholders of one request may repeat. The first expansion of each definition is
 /// free, unless it is inside of a repeated one: all first expansions together are no larger than the request.
-/// Each later expansion costs one per value that it produces, nested values included. The check for circles
-/// costs one per binding that it compares. The limit is checked at each expansion, so the last one may exceed
-/// it. Without it, ten names that each stand for an array of ten others could expand to a billion values.
+/// Each later expansion costs one, and one per value of the definition, nested values included. The check for
+/// circles costs one per binding that it compares. The limit is checked at each expansion, so the last one
+/// may exceed it. Without it, ten names that each stand for an array of ten others could expand to a billion
+/// values.
 const MAX_REPEATED_VALUES: usize = 100_000;
 
 /// The name of the placeholder, if the value is one.
@@ -37,6 +38,17 @@ pub(super) fn contains_placeholder(value: &Value) -> bool {
         Value::Array(items) => items.iter().any(contains_placeholder),
         Value::Object(map) => is_placeholder(value) || map.values().any(contains_placeholder),
         _ => false,
+    }
+}
+
+/// The number of values that a definition has, nested ones included. Its placeholders count when they are
+/// expanded.
+fn count_values(definition: &Value) -> usize {
+    match definition {
+        _ if is_placeholder(definition) => 0,
+        Value::Array(items) => 1 + items.iter().map(count_values).sum::<usize>(),
+        Value::Object(map) => 1 + map.values().map(count_values).sum::<usize>(),
+        _ => 1,
     }
 }
 
@@ -175,6 +187,10 @@ impl Resolver {
             let message = format!("placeholder definitions nest deeper than {} levels", json::MAX_DEPTH);
             return Err(fault("too_large", message));
         }
+        if repeats {
+            // Charged here, since conditions are read without being resolved as a whole.
+            self.budget = self.budget.saturating_sub(count_values(definition));
+        }
         Ok(Expansion { definition, scope: context.scope, outer: context.expansion, depth, repeats })
     }
 
@@ -197,9 +213,6 @@ impl Resolver {
         if let Some(name) = name(value) {
             let expansion = self.expand(name, context)?;
             return self.resolve_at(depth, expansion.definition, &context.within(&expansion));
-        }
-        if context.expansion.is_some_and(|expansion| expansion.repeats) {
-            self.budget = self.budget.saturating_sub(1);
         }
         if depth == 0 && (value.is_array() || value.is_object()) {
             let message =

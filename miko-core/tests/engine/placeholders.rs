@@ -215,6 +215,30 @@ fn literal_parts_are_checked_also_beside_placeholders() {
 }
 
 #[test]
+fn a_placeholder_adds_no_warning() {
+    let db = crew();
+    let name = json!({"placeholders": {"name": "name"}});
+    // Requests with and without a placeholder, and their warnings.
+    let cases = [
+        (json!({"sort": [p("name"), "desc"]}), json!({"sort": ["name", "desc"]}), 1),
+        (
+            json!({"sorts": [[p("name"), "asc"], ["rank"], ["name", "desc"]]}),
+            json!({"sorts": [["name", "asc"], ["rank"], ["name", "desc"]]}),
+            2,
+        ),
+    ];
+    for (mut with, without, count) in cases {
+        with["placeholders"] = name["placeholders"].clone();
+        let [with, without] = [with, without].map(|rest| db.q0(select(rest)).unwrap().warnings);
+        assert_eq!(with, without);
+        assert_eq!(with.len(), count);
+    }
+    // The warning of a part whose placeholder is undefined is kept.
+    let validation = db.validate(select(json!({"sort": [p("nowhere"), "desc"]}))).unwrap();
+    assert_eq!((validation.errors.len(), validation.warnings.len()), (1, 1));
+}
+
+#[test]
 fn the_expansion_of_placeholders_is_bounded() {
     let mut placeholders = json!({"x0": "Captain"});
     for n in 1..=12 {
@@ -228,6 +252,13 @@ fn the_expansion_of_placeholders_is_bounded() {
     }
     let huge = json!({"placeholders": conditions, "all": [p("x30")]});
     assert_eq!(fault(huge).1, "too_large");
+    // Literal conditions are repeated as well as values.
+    let repeated = |times: usize| {
+        let literal = json!({"any": vec![json!({"pk": vec!["x"; 50]}); 10]});
+        json!({"placeholders": {"literal": literal}, "any": vec![p("literal"); times]})
+    };
+    assert_eq!(fault(repeated(300)).1, "too_large");
+    assert_eq!(names(repeated(100)), [] as [&str; 0]);
     let chain = |length: usize, link: fn(Value) -> Value| {
         let mut placeholders = json!({"x0": "Captain"});
         for n in 1..=length {
