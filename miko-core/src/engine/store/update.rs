@@ -5,7 +5,7 @@
 
 use std::borrow::Cow;
 
-use miko_rpc::{Error, ErrorId, Result, memory};
+use miko_rpc::{Error, ErrorId, Result};
 use serde_json::{Map, Value};
 
 use crate::class::WriteKind;
@@ -96,9 +96,7 @@ impl<T: Storage> Store<T> {
                 Ok(Results::Edited { pk, updated_at, values })
             }
             WriteTarget::Selected(select) => self.change_selected(&select, |store, id, before| {
-                // The values are not in the answer: their size counts towards the memory limit only.
-                let charge = |value: &Value| memory::charge(json::text_length(value));
-                let (bucket, _) = query::apply_edits(stored_bucket(&before)?, edits.clone(), &charge)?;
+                let (bucket, _) = query::apply_edits(stored_bucket(&before)?, edits.clone(), None)?;
                 store.change_record(id, before, ContentChange::of_bucket(bucket)).map(drop)
             }),
         }
@@ -113,8 +111,9 @@ impl<T: Storage> Store<T> {
         edits: Vec<Edit>,
     ) -> Result<(Timestamp, Vec<Value>)> {
         let bucket = stored_bucket(&before)?;
-        let (bucket, values) = query::apply_edits(bucket, edits, &|value| self.answer.charge_value(value))
-            .map_err(|error| error.with_all("pk", before.pk.as_str()))?;
+        let (bucket, values) =
+            query::apply_edits(bucket, edits, Some(&|value| self.answer.charge_value(value)))
+                .map_err(|error| error.with_all("pk", before.pk.as_str()))?;
         Ok((self.change_record(id, before, ContentChange::of_bucket(bucket))?, values))
     }
 

@@ -175,7 +175,8 @@ impl<T: Storage> Store<T> {
         };
         // The edits see the defaults, and may remove them.
         let bucket = self.normalized(&key.class, bucket, WriteKind::Create)?;
-        let (bucket, values) = query::apply_edits(bucket, edits, &|value| self.answer.charge_value(value))?;
+        let (bucket, values) =
+            query::apply_edits(bucket, edits, Some(&|value| self.answer.charge_value(value)))?;
         let (pk, now) = self.create_record(create(bucket), WriteKind::Update)?;
         Ok((pk, now, values))
     }
