@@ -5,10 +5,13 @@ use std::io::{Error as IoError, Read};
 use std::path::Path;
 
 use miko_core::backend::Mode;
-use miko_core::{Bytes, Engine, ErrorId, MAX_PIECE_SIZE, MikobaseExt, WorldletEngine};
+use miko_core::{
+    Bytes, Engine, ErrorId, MAX_PIECE_SIZE, Mikobase, MikobaseExt, Remote, Transaction, WorldletEngine,
+};
+use miko_rpc::{CallGates, ParkedCall, serve_call};
 use serde_json::{Value, json};
 
-use crate::support::{Local, db, export, ids, open_sqlite};
+use crate::support::{Local, db, engine, export, ids, open_sqlite};
 
 /// Pseudorandom bytes, which depend on the seed.
 fn content(length: usize, seed: u8) -> Vec<u8> {
@@ -404,11 +407,7 @@ fn unfinished_files_are_removed_when_the_database_is_opened_again() {
         assert_eq!(std::fs::read(&worldlet).unwrap(), saved, "an unfinished upload is not saved");
         uploads.push(upload);
     }
-    // A copy of the files as they are if the process is killed now.
-    for file in std::fs::read_dir(folder.path()).unwrap() {
-        let file = file.unwrap();
-        std::fs::copy(file.path(), copy.path().join(file.file_name())).unwrap();
-    }
+    copy_files(folder.path(), copy.path());
     let unfinished = rows_of(copy.path());
     assert_eq!(unfinished, (2, 2));
     for (db, pk) in open(copy.path()).into_iter().zip(kept) {
@@ -419,6 +418,80 @@ fn unfinished_files_are_removed_when_the_database_is_opened_again() {
     assert_eq!(rows_of(copy.path()), (1, 1));
     drop(uploads);
     assert_eq!(rows_of(folder.path()), (1, 1));
+}
+
+#[test]
+fn a_file_whose_writer_ends_during_a_transaction_is_removed_when_that_ends() {
+    let folder = tempfile::tempdir().unwrap();
+    let db = open_sqlite(folder.path().join("crew.db"), Mode::ReadWrite).unwrap();
+    // The database is locked while it is open.
+    let rows_in_copy = || {
+        let copy = tempfile::tempdir().unwrap();
+        copy_files(folder.path(), copy.path());
+        rows_of(copy.path())
+    };
+    type End = (&'static str, fn(Remote<dyn Transaction>));
+    let ends: [End; 4] = [
+        ("a commit", |tx| tx.commit().unwrap()),
+        ("a rollback", |tx| tx.roll_back().unwrap()),
+        ("a commit after a nested rollback", |tx| {
+            let nested = tx.begin().unwrap();
+            nested.create("a.b/officer", &json!({})).unwrap();
+            nested.roll_back().unwrap();
+            tx.commit().unwrap();
+        }),
+        ("the end of its connection", drop),
+    ];
+    for (end, end_transaction) in ends {
+        let upload = db.write_file("image/png").unwrap();
+        upload.put(vec![1; 100].into()).unwrap();
+        assert_eq!(rows_in_copy(), (1, 1), "{end}");
+        let tx = db.begin().unwrap();
+        tx.create("a.b/officer", &json!({})).unwrap();
+        drop(upload);
+        end_transaction(tx);
+        assert_eq!(rows_in_copy(), (0, 0), "{end}");
+    }
+}
+
+#[test]
+fn the_end_of_an_upload_lets_other_calls_run_and_keeps_its_turn() {
+    let db = engine();
+    let content = content(5 * MAX_PIECE_SIZE + 1, 0);
+    let officer = db.create("a.b/officer", &json!({"name": "Spock"})).unwrap();
+    let tx = db.begin().unwrap();
+    tx.create("a.b/officer", &json!({})).unwrap();
+    let upload = db.write_file("image/png").unwrap();
+    content.chunks(MAX_PIECE_SIZE).for_each(|piece| upload.put(piece.to_vec().into()).unwrap());
+    tx.commit().unwrap();
+    // As on a server, which makes a parked call again.
+    let (mut attempts, mut entered) = (0, CallGates::default());
+    let pk = loop {
+        attempts += 1;
+        let (finished, gates) = serve_call(None, entered, || upload.finish());
+        match finished {
+            Ok(pk) => break pk,
+            Err(error) => assert!(error.is(ErrorId::PARKED), "{error}"),
+        }
+        assert!(db.q0(json!({"action": "select", "pk": officer})).is_ok());
+        let (written, waiting) =
+            serve_call(None, CallGates::default(), || tx.create("a.b/officer", &json!({})));
+        assert!(written.unwrap_err().is(ErrorId::PARKED), "the upload has the turn to write");
+        drop(waiting);
+        let CallGates { mut passes, parked, locals } = gates;
+        passes.extend(parked.map(ParkedCall::into_pass));
+        entered = CallGates { passes, parked: None, locals };
+    };
+    assert!((3..10).contains(&attempts), "{attempts}");
+    assert!(read(&db, &pk) == content);
+}
+
+/// Copies the files of a folder, as they are if the process is killed now.
+fn copy_files(from: &Path, to: &Path) {
+    for file in std::fs::read_dir(from).unwrap() {
+        let file = file.unwrap();
+        std::fs::copy(file.path(), to.join(file.file_name())).unwrap();
+    }
 }
 
 /// How many files, and chunks of files, the database in a folder has.

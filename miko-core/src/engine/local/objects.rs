@@ -4,12 +4,14 @@ use std::io::BufReader;
 use std::ops::Deref;
 use std::sync::atomic::Ordering;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::thread;
+use std::time::Duration;
 
-use miko_rpc::{Bytes, Error, ErrorId, Result};
+use miko_rpc::{Bytes, Error, ErrorId, Gate, GateMode, Result, serves_a_call};
 
 use super::shared_store::SharedStore;
 use super::spool::Spool;
-use super::view::Committed;
+use super::view::{Committed, StoreGuard};
 use crate::engine::open_limit::too_many_open;
 use crate::engine::store::Store;
 use crate::engine::store::files::{UnfinishedFile, check_piece};
@@ -22,8 +24,8 @@ use crate::worldlet::Imported;
 /// The maximum number of uploads and imports of a database that are open: an import has a descriptor.
 const MAX_OPEN_TRANSFERS: usize = 256;
 
-/// How many pieces a call of `put` moves from the temporary file to the store besides its own, so that no
-/// call takes long.
+/// How many pieces are moved from the temporary file to the store at once, so that no call takes long, and no
+/// other call waits long for the store.
 const PIECES_AT_ONCE: usize = 2;
 
 /// The store of an upload or import, which counts as open until it is dropped.
@@ -76,6 +78,8 @@ struct Pieces {
     /// The bytes that come after those in the store, and how many of the spooled bytes have reached the store
     /// since.
     spooled: Option<(Spool, u64)>,
+    /// The gate that the call of `finish` has entered last to let other calls run.
+    last_yield: Option<Gate>,
 }
 
 impl Pieces {
@@ -150,17 +154,59 @@ impl<T: Storage> Upload for FileUpload<T> {
     }
 
     fn finish(&self) -> Result<String> {
-        let mut store = self.store.write(Committed)?;
+        // Spooled pieces take several writes, which share one turn.
+        let turn = if self.has_spooled() { self.store.turn_to_write(Committed)? } else { None };
+        loop {
+            let store = if turn.is_some() { self.store.read(Committed) } else { self.store.write(Committed) };
+            if let Some(pk) = self.finish_or_move_pieces(store?)? {
+                return Ok(pk);
+            }
+            self.let_other_calls_run()?;
+        }
+    }
+}
+
+impl<T: Storage> FileUpload<T> {
+    fn has_spooled(&self) -> bool {
+        matches!(&*locked(&self.state), UploadState::Unfinished(Pieces { spooled: Some(_), .. }))
+    }
+
+    /// Moves some spooled pieces to the store. If no more are left, ends the file and returns its pk.
+    fn finish_or_move_pieces(&self, mut store: StoreGuard<'_, T>) -> Result<Option<String>> {
         let mut state = locked(&self.state);
         let pk = match &mut *state {
             UploadState::Unfinished(pieces) => {
-                let (file, _) = pieces.move_to_store(&self.mime, &mut store, usize::MAX)?;
-                store.end_file(file)?
+                match pieces.move_to_store(&self.mime, &mut store, PIECES_AT_ONCE)? {
+                    (file, true) => store.end_file(file)?,
+                    (_, false) => return Ok(None),
+                }
             }
             UploadState::Finished(pk) => pk.clone(),
         };
         *state = UploadState::Finished(pk.clone());
-        Ok(pk)
+        Ok(Some(pk))
+    }
+
+    /// Lets other calls use the store before this one goes on. On a server, whose thread runs one call at a
+    /// time, this one is parked and made again; it keeps its turn to write.
+    ///
+    /// # Errors
+    /// `parked`.
+    fn let_other_calls_run(&self) -> Result<()> {
+        if !serves_a_call() {
+            thread::yield_now();
+            return Ok(());
+        }
+        let (gate, closed) = Gate::closed(|| None);
+        let parked = gate.enter(GateMode::Exclusive, Duration::MAX);
+        if let UploadState::Unfinished(pieces) = &mut *locked(&self.state)
+            && let Some(last) = pieces.last_yield.replace(gate)
+        {
+            last.leave_in_call();
+        }
+        // The call may be made again at once.
+        drop(closed);
+        parked.map(drop)
     }
 }
 

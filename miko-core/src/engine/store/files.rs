@@ -104,15 +104,17 @@ impl<T: Storage> Store<T> {
 
     /// Discards a file that was not ended.
     ///
-    /// If that fails, as in a group of calls that has failed, it is tried again when the next file is begun.
+    /// While a transaction is open it is discarded at the end of that. If discarding fails, as in a group of
+    /// calls that has failed, it is tried again at the end of a transaction, or when the next file is begun.
     pub(in crate::engine) fn discard_file(&mut self, file: &UnfinishedFile) {
         self.abandoned_files.push(file.pk.clone());
         self.discard_abandoned_files();
     }
 
-    fn discard_abandoned_files(&mut self) {
+    /// Discards the files that were not ended, unless a transaction is open.
+    pub(super) fn discard_abandoned_files(&mut self) {
         if self.has_open_transaction() {
-            // The transaction has the turn to write; they are discarded later.
+            // The transaction has the turn to write; they are discarded at its end.
             return;
         }
         while let Some(pk) = self.abandoned_files.pop() {

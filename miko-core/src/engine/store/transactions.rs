@@ -256,6 +256,7 @@ impl<T: Storage> Store<T> {
             self.wake_claims_after_undo(&undone_claims);
         }
         self.publish_commits();
+        self.discard_abandoned_files();
         committed
     }
 
@@ -288,6 +289,7 @@ impl<T: Storage> Store<T> {
         self.set_state(state);
         self.wake_claims_after_undo(&undone_claims);
         self.transactions.set(ended.iter().skip(1).copied(), || ObjectState::Invalidated(reason()));
+        self.discard_abandoned_files();
         ended.first().copied()
     }
 
