@@ -2,11 +2,12 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::thread;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use miko_core::backend::Mode;
 use miko_core::q0::{Edits, Select, Sort, eq};
-use miko_core::{Claim, ErrorId, Mikobase, MikobaseExt, Results, SqliteEngine};
+use miko_core::{Claim, ErrorId, Mikobase, MikobaseExt, Results, SqliteEngine, TransactionLimits};
+use miko_rpc::{CallGates, ParkedCall, serve_call};
 use proptest::collection::vec;
 use proptest::prelude::*;
 use serde_json::{Value, json};
@@ -224,6 +225,59 @@ fn a_wait_ends_without_a_record() {
     // The call that has stopped waiting does not get a record that becomes free later.
     jobs(&*db, [1]);
     assert!(db.claim_or_wait(waiting(), LONG, LONG).unwrap().is_some());
+}
+
+/// Claims a job as on a server, which makes a parked call again. `None` if it is parked.
+fn claim_in_call(db: &dyn Mikobase, wait: Duration, gates: &mut CallGates) -> Option<Results> {
+    let CallGates { mut passes, parked, locals } = std::mem::take(gates);
+    passes.extend(parked.map(ParkedCall::into_pass));
+    let select = json!({"class": CLASS, "path": ["state", "waiting"]});
+    let request = json!({"action": "claim", "select": select, "lease": 60, "wait": wait.as_secs_f64()});
+    let entered = CallGates { passes, parked: None, locals };
+    let (claimed, left) = serve_call(None, entered, || db.q0(request));
+    *gates = left;
+    match claimed {
+        Ok(response) => Some(response.results),
+        Err(error) if error.is(ErrorId::PARKED) => None,
+        Err(error) => panic!("{error}"),
+    }
+}
+
+#[test]
+fn the_wait_for_the_turn_to_write_is_a_part_of_the_wait_for_a_record() {
+    let db = engine();
+    for wait in [Duration::from_millis(2), LONG] {
+        let tx = db.begin().unwrap();
+        tx.create("a.b/other", &json!({})).unwrap();
+        let (mut gates, begun) = (CallGates::default(), Instant::now());
+        assert_eq!(claim_in_call(&*db, wait, &mut gates), None, "it waits for its turn");
+        while wait < LONG && begun.elapsed() <= wait {
+            thread::yield_now();
+        }
+        tx.commit().unwrap();
+        let claimed = claim_in_call(&*db, wait, &mut gates);
+        if wait < LONG {
+            assert_eq!(claimed, Some(Results::Claimed(None)), "the wait does not begin again");
+            continue;
+        }
+        assert_eq!(claimed, None, "it waits for a record");
+        jobs(&*db, [1]);
+        let claimed = claim_in_call(&*db, wait, &mut gates);
+        assert!(matches!(claimed, Some(Results::Claimed(Some(_)))), "{claimed:?}");
+    }
+}
+
+#[test]
+fn a_claim_waits_for_its_turn_as_long_as_for_a_record() {
+    let limits = TransactionLimits { lock_timeout: Duration::ZERO, ..TransactionLimits::default() };
+    let db = SqliteEngine::in_memory().unwrap().transaction_limits(limits);
+    let tx = db.begin().unwrap();
+    jobs(&*tx, [1]);
+    let mut gates = CallGates::default();
+    assert_eq!(claim_in_call(&db, LONG, &mut gates), None);
+    assert!(gates.parked.as_ref().unwrap().check_time().is_some(), "its time is not over");
+    tx.commit().unwrap();
+    assert!(matches!(claim_in_call(&db, LONG, &mut gates), Some(Results::Claimed(Some(_)))));
 }
 
 #[test]

@@ -1,7 +1,7 @@
 //! Claims through a local engine: which caller has them, and how a call waits for one.
 
 use std::sync::Arc;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use miko_rpc::{Error, ErrorId, Gate, GateMode, Pass, Result};
 
@@ -70,12 +70,6 @@ impl<T: Storage, V: View> LocalEngine<T, V> {
             let gate = match self.try_claim(&mut request, &mut wait, until) {
                 Ok(Attempt::Done(claimed)) => return Ok(Results::Claimed(claimed)),
                 Ok(Attempt::Waits(gate)) => gate,
-                // The wait for the turn to write has timed out, but the wait of the call for a record has
-                // not.
-                Err(error) if error.is(ErrorId::LOCK_TIMEOUT) && Instant::now() < until => {
-                    self.store.writers.leave_in_call();
-                    continue;
-                }
                 Err(error) => return Err(wait.note_parked(error)),
             };
             match gate.enter(GateMode::Exclusive, until.saturating_duration_since(Instant::now())) {
@@ -95,8 +89,17 @@ impl<T: Storage, V: View> LocalEngine<T, V> {
         until: Instant,
     ) -> Result<Attempt> {
         // Read before the attempt, so that a record that becomes free after it is not missed.
-        let is_last = Instant::now() >= until;
-        let mut store = self.write()?;
+        let time_left = until.saturating_duration_since(Instant::now());
+        let is_last = time_left.is_zero();
+        let mut store = match self.store.write_waiting(self.view, time_left) {
+            Ok(store) => self.for_answer(store),
+            Err(error) => {
+                if error.is(ErrorId::PARKED) && wait.id.is_none() {
+                    wait.id = Some(self.begin_wait_for_turn(request, until)?);
+                }
+                return Err(error);
+            }
+        };
         let done = store.write(CommitSharing::Groupable, |store| store.claim(request));
         if is_last || !matches!(done, Ok(None)) {
             let begun = store.take_begun_claims();
@@ -106,7 +109,7 @@ impl<T: Storage, V: View> LocalEngine<T, V> {
         let (gate, closed) = self.closed_gate();
         match wait.id {
             Some(id) => store.wait_again(id, (gate.clone(), closed)),
-            None => wait.id = Some(store.wait_for_claim(request, until, (gate.clone(), closed))),
+            None => wait.id = Some(store.wait_for_claim(request, until, gate.clone(), Some(closed))),
         }
         // Before the store is unlocked: a waiting call counts as abandoned if it alone holds its gate.
         wait.gate = Some(gate.clone());
@@ -114,6 +117,14 @@ impl<T: Storage, V: View> LocalEngine<T, V> {
         // Nothing was changed, and transactions must not wait for this call.
         self.store.writers.leave_in_call();
         Ok(Attempt::Waits(gate))
+    }
+
+    /// Adds a call that is parked before its first attempt, so that its wait ends in time and it keeps its
+    /// position. The call is recognized by a gate that it has entered.
+    fn begin_wait_for_turn(&self, request: &ClaimRequest, until: Instant) -> Result<WaitId> {
+        let gate = Gate::new();
+        drop(gate.enter(GateMode::Exclusive, Duration::ZERO)?);
+        Ok(self.store.lock()?.wait_for_claim(request, until, gate, None))
     }
 
     /// A gate for a call that waits. Meanwhile it looks for leases that end.

@@ -6,6 +6,7 @@
 use std::ops::{Deref, DerefMut};
 use std::sync::MutexGuard;
 use std::thread;
+use std::time::Duration;
 
 use miko_rpc::{GateMode, Pass, Result, serves_a_call};
 
@@ -106,6 +107,11 @@ impl<T: Storage> SharedStore<T> {
     /// # Errors
     /// `lock-timeout`, `transaction-open`, `parked`.
     pub(super) fn write(&self, view: impl View) -> Result<StoreGuard<'_, T>> {
+        self.write_waiting(view, Duration::ZERO)
+    }
+
+    /// As [`write`](Self::write). It waits for its turn for `min_wait` if the lock timeout is shorter.
+    pub(super) fn write_waiting(&self, view: impl View, min_wait: Duration) -> Result<StoreGuard<'_, T>> {
         if let Some(id) = view.transaction() {
             let store = self.enter_transaction(id)?;
             store.check_innermost(id)?;
@@ -114,8 +120,8 @@ impl<T: Storage> SharedStore<T> {
         if let Some(store) = self.try_write()? {
             return Ok(store);
         }
-        let turn = self.turn_to_write(view)?;
-        Ok(StoreGuard::outside(self.lock()?, turn))
+        let turn = self.wait_for_turn(GateMode::Shared, min_wait)?;
+        Ok(StoreGuard::outside(self.lock()?, Some(turn)))
     }
 
     /// Locks the store for a write that is not inside a transaction, if it need not wait for its turn.
@@ -136,16 +142,16 @@ impl<T: Storage> SharedStore<T> {
         if view.transaction().is_some() {
             return Ok(None);
         }
-        self.wait_for_turn(GateMode::Shared).map(Some)
+        self.wait_for_turn(GateMode::Shared, Duration::ZERO).map(Some)
     }
 
-    fn wait_for_turn(&self, mode: GateMode) -> Result<Pass> {
+    fn wait_for_turn(&self, mode: GateMode, min_wait: Duration) -> Result<Pass> {
         let lock_timeout = {
             let store = self.lock()?;
             refuse_in_thread_of_transaction(&store)?;
             store.transaction_limits().lock_timeout
         };
-        self.writers.enter(mode, lock_timeout)
+        self.writers.enter(mode, lock_timeout.max(min_wait))
     }
 
     /// Locks the store for a call of a transaction, when it is its turn.
@@ -160,7 +166,7 @@ impl<T: Storage> SharedStore<T> {
             // Meanwhile another call of it may have opened the transaction; it may even have been
             // invalidated.
             if self.lock()?.needs_turn(id)? {
-                let turn = self.wait_for_turn(GateMode::Exclusive)?;
+                let turn = self.wait_for_turn(GateMode::Exclusive, Duration::ZERO)?;
                 let mut store = self.lock()?;
                 if store.needs_turn(id)? {
                     store.open_transaction(id, turn)?;

@@ -277,16 +277,17 @@ impl<T: Storage> Store<T> {
     }
 
     /// Lets a call wait at a closed gate, which opens when a record may be free that the select of the
-    /// request finds.
+    /// request finds. Without `closed`, the call waits for its turn to write, and then tries.
     pub(in crate::engine) fn wait_for_claim(
         &mut self,
         request: &ClaimRequest,
         until: Instant,
-        gate: (Gate, Pass),
+        gate: Gate,
+        closed: Option<Pass>,
     ) -> WaitId {
         let text = request.select_text.clone();
         let select = ClaimRequest::select_of_text(&text).unwrap_or_default();
-        self.claims.waiting.add(select, text, until, gate)
+        self.claims.waiting.add(select, text, until, gate, closed)
     }
 
     /// Lets a call wait again.

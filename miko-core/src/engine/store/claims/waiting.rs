@@ -31,7 +31,7 @@ struct WaitingClaim {
     select_text: String,
     until: Instant,
     gate: Gate,
-    /// The pass that closes the gate; `None` if the call was woken.
+    /// The pass that closes the gate; `None` if the call was woken, or has not tried yet.
     closed: Option<Pass>,
 }
 
@@ -55,17 +55,19 @@ impl WaitingClaims {
         Some((call.id, call.until))
     }
 
-    /// Adds a call, which is to wait at the gate until `closed` is dropped.
+    /// Adds a call, which is to wait at the gate until `closed` is dropped. Without `closed` it counts as
+    /// woken.
     pub(super) fn add(
         &mut self,
         select: SelectRequest,
         select_text: String,
         until: Instant,
-        (gate, closed): (Gate, Pass),
+        gate: Gate,
+        closed: Option<Pass>,
     ) -> WaitId {
         self.last = WaitId(self.last.0 + 1);
         let id = self.last;
-        self.calls.push(WaitingClaim { id, select, select_text, until, gate, closed: Some(closed) });
+        self.calls.push(WaitingClaim { id, select, select_text, until, gate, closed });
         id
     }
 
