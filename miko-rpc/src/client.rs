@@ -11,7 +11,6 @@ use crate::call_refusal::{self, CallingProxy, ObjectId};
 use crate::codec::{Encoded, Encoder, Message};
 use crate::error::Error;
 use crate::fallible::{Fallible, discard_of};
-use crate::interface::Interface;
 use crate::transport::{CallTransport, OutgoingCall, ReadOpened};
 
 /// A proxy: it implements the interface `I`, and its supertraits, by sending each call to a server.
@@ -30,7 +29,7 @@ pub(crate) fn over<I: ?Sized>(transport: Box<dyn CallTransport>) -> Client<I> {
     Client { transport, outermost: None, interface: PhantomData }
 }
 
-impl<I: Interface + ?Sized> CallingProxy for Client<I> {
+impl<I: ?Sized + 'static> CallingProxy for Client<I> {
     fn transport(&self) -> &dyn CallTransport {
         &*self.transport
     }
@@ -47,7 +46,7 @@ impl<I: Interface + ?Sized> CallingProxy for Client<I> {
 /// Calls `method` over the transport of `client`. Generated code calls it.
 pub fn call<I, A, R>(client: &Client<I>, method: &'static Method, arguments: A) -> R
 where
-    I: Interface + ?Sized,
+    I: ?Sized + 'static,
     A: SentArguments,
     R: Fallible<Value: Wire, Error: Wire>,
 {
@@ -57,7 +56,7 @@ where
 /// As [`call`], for a method with `#[interface(settles)]`.
 pub fn call_settling<I, A, R>(client: &Client<I>, method: &'static Method, arguments: A) -> R
 where
-    I: Interface + ?Sized,
+    I: ?Sized + 'static,
     A: SentArguments,
     R: Fallible<Value: Wire, Error: Wire>,
 {
@@ -66,7 +65,7 @@ where
 
 fn send<I, A, R>(client: &Client<I>, method: &'static Method, arguments: A, settles: bool) -> R
 where
-    I: Interface + ?Sized,
+    I: ?Sized + 'static,
     A: SentArguments,
     R: Fallible<Value: Wire, Error: Wire>,
 {
@@ -97,7 +96,7 @@ pub(crate) fn call_lazily<I, A, R>(
     of_object: fn(Box<dyn CallTransport>) -> R,
 ) -> R
 where
-    I: Interface + ?Sized,
+    I: ?Sized + 'static,
     A: SentArguments,
     R: Fallible<Value: Wire, Error: Wire>,
 {
@@ -118,7 +117,7 @@ where
 /// Notes that `object` was opened by a lazy call of `opener`.
 pub(crate) fn note_opener<I, J>(object: &mut Client<J>, opener: &Client<I>)
 where
-    I: Interface + ?Sized,
+    I: ?Sized + 'static,
     J: ?Sized,
 {
     object.outermost = call_refusal::outermost_object(opener);

@@ -9,7 +9,7 @@ use super::reference::pk_of;
 use super::scalar;
 use super::violations::RuleFaults;
 use crate::diagnostics::{FaultList, Place, abbreviate};
-use crate::json::{self, members};
+use crate::json::members;
 use crate::timestamp::is_rfc3339;
 
 /// The reason for validating a bucket.
@@ -38,7 +38,7 @@ pub(crate) fn check(
 }
 
 /// Validates a bucket or a part of it. The parser and normalization bound its nesting, so a check descends no
-/// deeper than [`MAX_DEPTH`](json::MAX_DEPTH).
+/// deeper than [`MAX_DEPTH`](crate::json::MAX_DEPTH).
 pub(super) struct Checker<'c> {
     catalog: &'c Catalog,
     violations: RuleFaults<'c>,

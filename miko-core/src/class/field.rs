@@ -7,9 +7,11 @@ use serde_json::Value;
 
 use super::reference::OnDelete;
 use super::scalar_rules::{NumberRules, OneOf, StringRules};
-use super::settings::{DefinitionFaults, Settings, SettingsReader, fault};
+use super::settings::{DefinitionFaults, FIELD_SIZE, Settings, SettingsReader, fault};
 use crate::diagnostics::Place;
 use crate::uns;
+
+const _: () = assert!(size_of::<Field>() <= FIELD_SIZE);
 
 /// The rules for the values of a field.
 #[derive(Debug, Clone, Default)]

@@ -3,7 +3,6 @@
 use miko_rpc::{ErrorId, ErrorItem, MAX_REPORTED_FAULTS};
 use serde_json::{Map, Number, Value};
 
-use super::field::Field;
 use crate::diagnostics::{FaultList, Place};
 use crate::json::{self, type_name};
 use crate::pattern::{Pattern, PatternBudget};
@@ -13,6 +12,9 @@ use crate::uns;
 /// memory. Each sub-field counts all that it may inherit. Without this limit a short definition could have an
 /// exponential number of fields: those of hashes that inherit hashes.
 const MAX_INHERITED_SIZE: usize = 16 << 20;
+
+/// The size of a field in memory, without what it points to. It is at most this.
+pub(super) const FIELD_SIZE: usize = 256;
 
 /// The faults of a definition, and the budgets for its regular expressions and for inherited settings.
 #[derive(Default)]
@@ -130,7 +132,7 @@ fn add_size(value: &Value, size: &mut usize, max: usize) {
 }
 
 fn add_size_of_members(map: &Map<String, Value>, size: &mut usize, max: usize) {
-    *size += size_of::<Field>();
+    *size += FIELD_SIZE;
     for (key, value) in map {
         if *size > max {
             return;

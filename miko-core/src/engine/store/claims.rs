@@ -410,7 +410,7 @@ mod tests {
                     }
                     Clock(now, wakes) => {
                         let (gate, closed) = Gate::closed(|| None);
-                        let wait = store.wait_for_claim(&request, Instant::now(), (gate.clone(), closed));
+                        let wait = store.wait_for_claim(&request, Instant::now(), gate.clone(), Some(closed));
                         store.end_leases(Timestamp::from_millis(now));
                         assert_eq!(gate.is_open(), wakes, "at {now}");
                         store.end_wait(wait, false);
