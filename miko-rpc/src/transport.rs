@@ -74,8 +74,8 @@ pub struct OutgoingCall<'c> {
 /// Decodes an answer that no caller waits for, so that the objects and streams in it are released.
 pub type Discard = fn(&'static Method, &[u8]);
 
-/// Reads the answer to a call that returns an object. Returns the transport to the object, or the error of the
-/// call.
+/// Reads the answer to a call that returns an object. Returns the transport to the object, or the error of
+/// the call.
 pub type ReadOpened = fn(&'static Method, &[u8]) -> Result<Box<dyn CallTransport>>;
 
 /// Waits for an answer that comes later. Dropping it cancels the call.

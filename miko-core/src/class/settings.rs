@@ -8,9 +8,9 @@ use crate::json::{self, type_name};
 use crate::pattern::{Pattern, PatternBudget};
 use crate::uns;
 
-/// The maximal total size of the settings that the sub-fields of hashes inherit in one definition, in bytes of
-/// memory. Each sub-field counts all that it may inherit. Without this limit a short definition could have an
-/// exponential number of fields: those of hashes that inherit hashes.
+/// The maximal total size of the settings that the sub-fields of hashes inherit in one definition, in bytes
+/// of memory. Each sub-field counts all that it may inherit. Without this limit a short definition could have
+/// an exponential number of fields: those of hashes that inherit hashes.
 const MAX_INHERITED_SIZE: usize = 16 << 20;
 
 /// The size of a field in memory, without what it points to. It is at most this.

@@ -10,8 +10,8 @@ use crate::json;
 #[derive(Debug, Default)]
 pub(super) struct TextRules {
     /// Whether buckets of the class can be checked as text. They cannot, if the class has references, or
-    /// defaults inside of arrays and objects, or if a key of a bucket that a field or a constraint names needs
-    /// escapes.
+    /// defaults inside of arrays and objects, or if a key of a bucket that a field or a constraint names
+    /// needs escapes.
     pub(super) is_checkable: bool,
     /// The fields with a default, by their positions in the class, each with the text of the member that the
     /// default makes.

@@ -5,8 +5,8 @@ use serde_json::{Map, Value};
 use super::{Select, Step, action, action_on, action_on_selected};
 use crate::timestamp::Timestamp;
 
-/// A list of edits of a bucket. Each method adds one, which has a path: the steps down from the bucket. A float
-/// that JSON lacks, NaN or an infinity, becomes null, and is not refused.
+/// A list of edits of a bucket. Each method adds one, which has a path: the steps down from the bucket. A
+/// float that JSON lacks, NaN or an infinity, becomes null, and is not refused.
 ///
 /// ```
 /// use miko_core::q0::Edits;

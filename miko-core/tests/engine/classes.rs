@@ -274,7 +274,8 @@ fn unknown_keys_are_kept_and_names_lose_their_protocol() {
             r#""r":{"class":"puck.uno/reference","target":["a.b/c"],"colour":"red"},"#,
             r#""l":{"class":"array","of":"x.y/z"},"#,
             r#""h":{"class":"hash","default":{"class":"x.y/z"},"fields":{}},"#,
-            r#""o":{"class":"a.b/o","default":{"class":"https://x.y/z"}}},"methods":{"salute":{"body":"…"}},"motto":[1,2]}"#
+            r#""o":{"class":"a.b/o","default":{"class":"https://x.y/z"}}},"#,
+            r#""methods":{"salute":{"body":"…"}},"motto":[1,2]}"#
         )
     );
 }

@@ -133,8 +133,8 @@ fn an_index_and_a_scan_have_equal_results() {
     }
 }
 
-/// A reference is written as a pk or as an object with it. An index has one key for both, but only the pk equals
-/// the value of a path.
+/// A reference is written as a pk or as an object with it. An index has one key for both, but only the pk
+/// equals the value of a path.
 #[test]
 fn a_path_finds_the_same_if_a_subclass_declares_the_indexed_field_as_a_reference() {
     let db = db();

@@ -16,8 +16,8 @@ fn children(levels: usize, innermost: Value) -> Value {
     (0..levels).fold(innermost, |inner, _| Value::Object([("child".to_owned(), inner)].into_iter().collect()))
 }
 
-/// Defaults make a bucket that nests deeper than the one of the request. What is stored is read again, and its
-/// export is imported.
+/// Defaults make a bucket that nests deeper than the one of the request. What is stored is read again, and
+/// its export is imported.
 #[test]
 fn a_bucket_with_its_defaults_nests_no_deeper_than_one_without() {
     const NODE: &str = "a.b/node";
@@ -37,7 +37,10 @@ fn a_bucket_with_its_defaults_nests_no_deeper_than_one_without() {
         bucket["$node"] = true.into();
         json!({"action": "create", "bucket": bucket, "custom_classes": {"$node": NODE}})
     };
-    let own: Create = |bucket| json!({"action": "create", "bucket": {}, "stack": {"node": {"class": NODE, "bucket": bucket}}});
+    let own: Create = |bucket| {
+        let stack = json!({"node": {"class": NODE, "bucket": bucket}});
+        json!({"action": "create", "bucket": {}, "stack": stack})
+    };
     let default = (0..DEFAULT).fold(json!(1), |inner, _| Value::Array(vec![inner]));
     let fields = json!({
         "key": {"unique": true}, "child": {"class": NODE}, "data": {"default": default},

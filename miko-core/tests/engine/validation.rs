@@ -170,7 +170,9 @@ fn cases() -> Vec<Case> {
         },
         Case {
             // Too many values to compare with each.
-            field: json!({"one_of": (0..100).map(Value::from).chain([json!("a"), json!([1])]).collect::<Vec<_>>()}),
+            field: json!({
+                "one_of": (0..100).map(Value::from).chain([json!("a"), json!([1])]).collect::<Vec<_>>(),
+            }),
             good: vec![json!(99), json!(7.0), json!("a"), json!([1.0]), json!(null)],
             bad: vec![
                 (json!(100), "one_of"),

@@ -14,7 +14,8 @@ use nix::sys::socket::{MsgFlags, recv, send};
 use super::fault::{call_timed_out, closed, connection_lost};
 use crate::wire::frame::FrameBuffer;
 
-/// How long a blocking read waits for bytes. A thread that leaves bytes to the reader cannot wake it meanwhile.
+/// How long a blocking read waits for bytes. A thread that leaves bytes to the reader cannot wake it
+/// meanwhile.
 pub(super) const BLOCKING_READ: Duration = Duration::from_millis(8);
 
 /// The socket of a connection. Any thread may use it.

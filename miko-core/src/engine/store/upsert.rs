@@ -49,8 +49,8 @@ impl<T: Storage> Store<T> {
     /// # Errors
     /// `class-not-found`; `invalid_request` for a key that fits no constraint, or a bucket that contradicts
     /// it; `unique-violation`, if a record of another class has the key, or one that has it in the own bucket
-    /// of a platter; in a batch `conflict`, if two records have it at this point; the errors of a create, of a
-    /// patch and of an edit.
+    /// of a platter; in a batch `conflict`, if two records have it at this point; the errors of a create, of
+    /// a patch and of an edit.
     pub(super) fn upsert(&mut self, upsert: UpsertRequest) -> Result<Results> {
         let UpsertRequest { class, key, bucket, edits } = upsert;
         let key = self.read_key(&class, key)?;
@@ -145,7 +145,8 @@ impl<T: Storage> Store<T> {
             if stack::any_class(&stack, is_of_class) {
                 return Ok(Some((id, row)));
             }
-            // An ancestor declares the constraint. The record is of the ancestor, or of another subclass of it.
+            // An ancestor declares the constraint. The record is of the ancestor, or of another subclass of
+            // it.
             return Err(unique_violation(key.constraint(), &row.pk).into());
         }
         let bucket = map(&state.bucket)?;
