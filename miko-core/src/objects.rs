@@ -31,7 +31,8 @@ pub trait Upload: Send + Sync {
     /// if there is one with the same content. May be called again.
     ///
     /// # Errors
-    /// Only if the store could not be written.
+    /// Only if the store could not be written, or if too many calls wait for their turn (`storage-full`).
+    #[interface(deadline = "24h")]
     fn finish(&self) -> Result<String>;
 }
 

@@ -64,7 +64,13 @@ impl CallChecker for Turn {
             _ if call.relation == Relation::Unrelated => {}
             "commit" | "roll_back" if is_outermost => self.0.set(false),
             "commit" | "roll_back" => {}
-            _ if has_failed(ErrorId::LOCK_TIMEOUT) || has_failed(ErrorId::SESSION_GONE) => self.0.set(false),
+            // Also the errors of `begin`, which the first call has: then no transaction is open.
+            _ if [ErrorId::LOCK_TIMEOUT, ErrorId::SESSION_GONE, ErrorId::READ_ONLY_CONNECTION]
+                .into_iter()
+                .any(has_failed) =>
+            {
+                self.0.set(false);
+            }
             _ if has_failed(ErrorId::TRANSACTION_INVALIDATED) && is_outermost => self.0.set(false),
             // The rollback of another nested transaction may have invalidated it.
             _ if has_failed(ErrorId::TRANSACTION_INVALIDATED) => {}

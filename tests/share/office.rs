@@ -108,6 +108,10 @@ pub trait Desk: Send + Sync {
     /// Adds a note; returns their number.
     fn note(&self, text: &str) -> Result<usize>;
 
+    /// The number of notes.
+    #[interface(read)]
+    fn notes(&self) -> Result<usize>;
+
     /// Removes the notes.
     #[interface(settles)]
     fn clear(&self) -> Result<()>;
@@ -223,6 +227,10 @@ impl Desk for Opened {
         let mut notes = self.notes.lock().unwrap();
         notes.push(text.to_owned());
         Ok(notes.len())
+    }
+
+    fn notes(&self) -> Result<usize> {
+        Ok(self.notes.lock().unwrap().len())
     }
 
     fn clear(&self) -> Result<()> {

@@ -31,7 +31,21 @@ impl Definition {
         place: Place<'_>,
         faults: &mut FaultList,
     ) -> Option<Self> {
-        let mut found = DefinitionFaults::default();
+        Self::read_with(DefinitionFaults::default(), bucket, place, faults)
+    }
+
+    /// As [`read`](Self::read), for a definition that is stored already: its sub-fields inherit without
+    /// limit.
+    pub(crate) fn read_stored(bucket: &Map<String, Value>, faults: &mut FaultList) -> Option<Self> {
+        Self::read_with(DefinitionFaults::without_limit(), bucket, Place::Root, faults)
+    }
+
+    fn read_with(
+        mut found: DefinitionFaults,
+        bucket: &Map<String, Value>,
+        place: Place<'_>,
+        faults: &mut FaultList,
+    ) -> Option<Self> {
         let own = Settings::of_object(bucket, place);
         let mut settings = SettingsReader { own, inherited: &[], faults: &mut found };
         let name = match bucket.get("name") {

@@ -17,15 +17,27 @@ const MAX_INHERITED_SIZE: usize = 16 << 20;
 pub(super) const FIELD_SIZE: usize = 256;
 
 /// The faults of a definition, and the budgets for its regular expressions and for inherited settings.
-#[derive(Default)]
 pub(super) struct DefinitionFaults {
     pub(super) faults: FaultList,
     pub(super) patterns: PatternBudget,
     /// The size of the settings that sub-fields have inherited so far.
     inherited_size: usize,
+    max_inherited_size: usize,
+}
+
+impl Default for DefinitionFaults {
+    fn default() -> Self {
+        let (faults, patterns) = Default::default();
+        Self { faults, patterns, inherited_size: 0, max_inherited_size: MAX_INHERITED_SIZE }
+    }
 }
 
 impl DefinitionFaults {
+    /// No faults yet. Sub-fields inherit settings of any size.
+    pub(super) fn without_limit() -> Self {
+        Self { max_inherited_size: usize::MAX, ..Self::default() }
+    }
+
     /// Adds a fault, unless it is listed already: each sub-field reads the settings that it inherits.
     pub(super) fn push(&mut self, fault: ErrorItem) {
         if self.faults.len() >= MAX_REPORTED_FAULTS || !self.faults.listed().contains(&fault) {
@@ -43,7 +55,7 @@ impl DefinitionFaults {
         if inherited.is_empty() || heirs == 0 {
             return true;
         }
-        let Some(remaining) = MAX_INHERITED_SIZE.checked_sub(self.inherited_size) else { return false };
+        let Some(remaining) = self.max_inherited_size.checked_sub(self.inherited_size) else { return false };
         let (mut size, max) = (0, remaining / heirs);
         inherited.iter().for_each(|settings| settings.add_size(&mut size, max));
         if size > max {
@@ -56,7 +68,7 @@ impl DefinitionFaults {
             self.push(fault(place, message).with("rule", "fields").with("limit", MAX_INHERITED_SIZE));
             return false;
         }
-        self.inherited_size += size * heirs;
+        self.inherited_size = self.inherited_size.saturating_add(size.saturating_mul(heirs));
         true
     }
 }

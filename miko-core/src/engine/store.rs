@@ -146,7 +146,7 @@ pub(crate) struct Store<T> {
     columns: Columns,
     /// The pks of unfinished files whose writers are gone, and which could not be discarded yet: a
     /// transaction was open, or the write failed. This is tried again when the next file is begun or
-    /// discarded.
+    /// discarded, and when a transaction ends.
     abandoned_files: Vec<String>,
     /// Whether records of undefined classes are refused.
     pub(super) strict: bool,

@@ -73,7 +73,11 @@ fn the_earlier_of_two_cutoffs_applies() {
         for answer in found(&past, &select) {
             assert_eq!(answer.as_ref(), Ok(&expected), "{select}");
         }
-        assert_eq!(past.batch(vec![select.clone()], true).unwrap().len(), 1, "{select}");
+        let atomic = past.batch(vec![select.clone()], true).unwrap()[0].clone();
+        let records = atomic.unwrap().into_records().unwrap();
+        let atomic: Vec<Value> =
+            records.iter().map(|found| found.bucket.get("n").unwrap().unwrap()).collect();
+        assert_eq!(atomic, expected, "{select}");
     }
 }
 

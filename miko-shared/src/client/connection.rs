@@ -170,11 +170,12 @@ impl Connection {
     }
 
     /// As [`call`](Self::call), for a call on the object that `opening` returns: sends both calls at once.
-    /// `began` is passed the id of `opening`, whose answer [`finish`](Self::finish) awaits, before they are
-    /// sent. When the call has been answered, that answer has arrived, too.
+    /// `opening` has a deadline of its own. `began` is passed its id, by which [`finish`](Self::finish) awaits
+    /// its answer, before both are sent. When the call has been answered, that answer has arrived, too, unless
+    /// `opening` waits at a gate.
     pub(super) fn call_on_opened(
         self: &Arc<Self>,
-        opening: &OutgoingCall<'_>,
+        (opening, opening_deadline): (&OutgoingCall<'_>, Duration),
         call: &OutgoingCall<'_>,
         deadline: Duration,
         until: Option<Instant>,
@@ -184,7 +185,7 @@ impl Connection {
         let (opening_id, id) = (self.next_id(), self.next_id());
         let object = Some(extension::opened_by(opening_id));
         let mut frames = Vec::new();
-        self.enclose(opening_id, opening, None, deadline, &mut frames)?;
+        self.enclose(opening_id, opening, None, opening_deadline, &mut frames)?;
         self.enclose(id, call, object, deadline, &mut frames)?;
         self.inbox().check().map_err(ConnectionFault::Unsent)?;
         self.inbox().expect(opening_id);
@@ -409,6 +410,8 @@ impl Connection {
             match (self.wait_for_room(until), &sending) {
                 (Ok(true), _) => {}
                 (Ok(false), Sending::NotBegun) => {
+                    // A part of a deferred frame may have been sent.
+                    self.leave_to_reader(&self.unsent());
                     self.inbox().forget(id);
                     let message = "the server did not read the call before its deadline; it was not sent";
                     return Err(ConnectionFault::OfCall(Error::new(ErrorId::DEADLINE_EXCEEDED, message)));

@@ -1,6 +1,5 @@
 //! An object whose opening call is sent with the first call on it.
 
-use std::convert::identity;
 use std::path::Path;
 use std::sync::{Arc, OnceLock};
 use std::time::Instant;
@@ -11,9 +10,10 @@ use miko_rpc::{
 };
 
 use super::exclusive::{Exclusive, InUse};
-use super::fault::accept_timed_out;
+use super::fault::{ConnectionFault, session_gone};
 use super::later::LaterAnswer;
 use super::reconnecting::Reconnecting;
+use super::runtime::refuse_where_it_cannot_wait;
 
 /// Carries the calls on an object that is opened by the first of them: both calls are sent at once, and
 /// answered at once. An object that is never called is never opened.
@@ -32,6 +32,9 @@ pub(super) struct LazyObject {
     opening: OpeningCall,
     /// The object, once it is open.
     object: OnceLock<Box<dyn CallTransport>>,
+    /// Why the object cannot be used any more, if its opening call was sent, and its answer was lost. It is
+    /// not opened again: what earlier calls did in it would be missing.
+    lost: OnceLock<Error>,
     /// Lets one thread open it. The answer to the opening call, if that was sent and the first call on the
     /// object was not answered in time.
     first: Exclusive<LaterAnswer>,
@@ -61,7 +64,8 @@ impl LazyObject {
         encode(&mut request, limit, |encoder| call.request.write(encoder))
             .map_err(|fault| fault.into_error(limit))?;
         let opening = OpeningCall { method: call.method, request, discard: call.discard, opened };
-        Ok(Self { connection, opening, object: OnceLock::new(), first: Exclusive::new(None) })
+        let (object, lost) = (OnceLock::new(), OnceLock::new());
+        Ok(Self { connection, opening, object, lost, first: Exclusive::new(None) })
     }
 
     /// Makes a call while the object is not known to be open.
@@ -72,13 +76,26 @@ impl LazyObject {
             return object.call(call, read);
         }
         let mut opening = None;
+        let opening_deadline = self.connection.deadline(self.opening.method);
         let called = self.connection.on_a_connection(call.method, |connection, remaining, until| {
             let request = EncodedMessage(&self.opening.request);
             let opening_call = self.opening.as_call(&request);
+            let opened_by = Instant::now().checked_add(opening_deadline);
             let began = |id| {
-                opening = Some(LaterAnswer::new(connection, id, &opening_call, until, identity));
+                opening = Some(LaterAnswer::new(connection, id, &opening_call, opened_by, session_gone));
             };
-            connection.call_on_opened(&opening_call, call, remaining, until, began, read)
+            let opening_call = (&opening_call, opening_deadline);
+            match connection.call_on_opened(opening_call, call, remaining, until, began, read) {
+                Err(ConnectionFault::Unsent(error)) => {
+                    opening = None;
+                    Err(ConnectionFault::Unsent(error))
+                }
+                // A call that may be repeated must not repeat the opening.
+                Err(ConnectionFault::Unanswered(error)) if !self.opening.method.is_repeatable() => {
+                    Err(ConnectionFault::OfConnection(error))
+                }
+                called => called,
+            }
         });
         let Some(mut opening) = opening else { return called };
         // It arrives before the answer to the call. If the opening failed, that has no object to go to: the
@@ -114,8 +131,13 @@ impl LazyObject {
         self.object().ok_or_else(not_opened)
     }
 
+    /// Waits while another thread opens the object.
     fn wait_for_turn(&self, method: &Method) -> Result<InUse<'_, LaterAnswer>> {
-        self.first.wait(self.connection.deadline(method)).ok_or_else(accept_timed_out)
+        refuse_where_it_cannot_wait(self.connection.path())?;
+        self.first.wait(self.connection.deadline(method)).ok_or_else(|| {
+            let message = "the first call on the object, by another thread, did not end in time";
+            Error::new(ErrorId::DEADLINE_EXCEEDED, message)
+        })
     }
 
     /// The object, if it is open by now, or its opening call was sent with an earlier call on it.
@@ -125,13 +147,21 @@ impl LazyObject {
         {
             return Err(not_opened());
         }
-        Ok(self.object())
+        match self.lost.get() {
+            Some(error) => Err(error.clone()),
+            None => Ok(self.object()),
+        }
     }
 
     /// Waits until this time for the answer to the opening call, and keeps the object; `false` if it was not
     /// there in time.
     fn read_opened(&self, opening: &mut LaterAnswer, until: Option<Instant>) -> Result<bool> {
-        opening.wait(until, &mut |answer| self.keep(answer))
+        opening.wait(until, &mut |answer| self.keep(answer)).inspect_err(|error| {
+            // A server that refuses the opening call has opened nothing, and may be asked again.
+            if error.is(ErrorId::SESSION_GONE) || error.is(ErrorId::DEADLINE_EXCEEDED) {
+                let _ = self.lost.set(session_gone(error.clone()));
+            }
+        })
     }
 
     fn keep(&self, answer: &[u8]) -> Result<()> {

@@ -58,6 +58,10 @@ impl Unsent {
     /// # Errors
     /// The errors of `send`.
     pub(super) fn send(&mut self, frame: &[u8], send: SendBytes<'_>) -> Result<Sending> {
+        if frame.len() > KEPT_BUFFER {
+            // A large frame is not copied behind them.
+            self.bytes.append(&mut self.deferred);
+        }
         if !self.flush(send)? {
             return Ok(Sending::NotBegun);
         }

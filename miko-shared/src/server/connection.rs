@@ -91,7 +91,11 @@ async fn exchange_with_session(
 ) -> bool {
     peer_process.watch(socket);
     if state.has_calls(frame_size) {
-        // The turn of a call at a gate has come.
+        if state.has_due() {
+            // The turn of a call at a gate has come. It may come at once, as at the end of an upload: other
+            // connections have their turn in between.
+            yield_now().await;
+        }
         return true;
     }
     if !state.outgoing.is_empty() && !state.has_ready() {

@@ -145,9 +145,14 @@ impl ConnectionState {
     /// count: calls whose turn at a gate has come, since calls of other connections may wait for them, and
     /// frames that are no calls.
     pub(super) fn has_calls(&self, frame_size: usize) -> bool {
-        self.session.as_ref().is_some_and(|session| session.has_due())
+        self.has_due()
             || self.incoming.is_ready(frame_size)
                 && (!self.is_full() || self.incoming.peek_frame().is_some_and(is_control))
+    }
+
+    /// Whether there is a call whose turn at a gate has come.
+    pub(super) fn has_due(&self) -> bool {
+        self.session.as_ref().is_some_and(|session| session.has_due())
     }
 
     /// Whether a stream or a later answer may have something to send.

@@ -14,7 +14,7 @@ use crate::token::Token;
 pub const MAGIC: [u8; 8] = *b"mikobase";
 
 /// The version of everything in [`wire`](crate::wire). A client of another version is refused.
-pub const VERSION: u16 = 2;
+pub const VERSION: u16 = 3;
 
 /// The size of the magic bytes and the version, in bytes.
 pub const PREAMBLE_SIZE: usize = MAGIC.len() + 2;

@@ -8,7 +8,7 @@ use rpds::HashTrieMapSync;
 use serde_json::{Map, Value};
 
 use crate::class::{Catalog, Constraint, Definition};
-use crate::diagnostics::{FaultList, Place};
+use crate::diagnostics::FaultList;
 use crate::engine::store::Store;
 use crate::engine::store::index_entries::Derived;
 use crate::engine::store::pending_checks::MAX_LISTED;
@@ -280,7 +280,7 @@ pub(super) fn read_definitions(buckets: &[Map<String, Value>]) -> Result<Vec<Def
     let mut definitions = Vec::new();
     for bucket in buckets {
         let mut faults = FaultList::default();
-        definitions.extend(Definition::read(bucket, Place::Root, &mut faults));
+        definitions.extend(Definition::read_stored(bucket, &mut faults));
         // Violated rules are ignored: a newer version of Mikobase may have more rules than the one that
         // stored the definition, and the database must still open.
         faults.retain(|fault| !fault.details.contains_key("rule"));

@@ -153,6 +153,10 @@ impl<'s, T: Storage> Import<'s, T> {
                 let pointer_in_bucket =
                     fault.details.get("pointer").and_then(Value::as_str).unwrap_or_default();
                 let located = format!("{bucket_pointer}{pointer_in_bucket}");
+                // Constraints of elements were accepted once, and are in older exports.
+                let rule = fault.details.get("rule").and_then(Value::as_str);
+                let has_no_effect = matches!(rule, Some("unique" | "index"));
+                let check = if has_no_effect && check == RuleCheck::Refuse { RuleCheck::Warn } else { check };
                 report_rule_fault(fault.with("pointer", located), check, problems);
             }
             match self.store.register_class_name(id, &definition.name) {

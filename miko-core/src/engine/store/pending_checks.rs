@@ -5,6 +5,8 @@
 //!
 //! A reference restricts if its field says `on_delete: restrict`, or names a file.
 
+use std::collections::HashMap;
+
 use miko_rpc::{ErrorId, ErrorItem, Result};
 use serde_json::{Value, json};
 
@@ -22,6 +24,9 @@ use crate::uns;
 
 /// The most records that one fault lists.
 pub(super) const MAX_LISTED: usize = 10;
+
+/// The references of a record, by the class that declares them and their JSON pointers.
+type CurrentReferences = HashMap<(String, String), Reference>;
 
 /// The classes whose records stand for files.
 const FILE_CLASSES: [&str; 2] = [uns::FILE, uns::FILE_REFERENCE];
@@ -82,16 +87,23 @@ impl<T: Storage> Store<T> {
         &mut self,
         mut report: impl FnMut(&Self, RowId, ErrorItem) -> Result<()>,
     ) -> Result<()> {
+        // Those of one record follow each other, so it is read once.
+        let mut current = None;
         for deferred in std::mem::take(&mut self.deferred.references) {
-            if let Some(fault) = self.check_reference(&deferred)? {
+            if let Some(fault) = self.check_reference(&deferred, &mut current)? {
                 report(self, deferred.row, with_request_index(fault, deferred.request))?;
             }
         }
         Ok(())
     }
 
-    /// The fault of a deferred reference, if the record still has the reference.
-    fn check_reference(&self, deferred: &DeferredReference) -> Result<Option<ErrorItem>> {
+    /// The fault of a deferred reference, if the record still has the reference. `current` has the references
+    /// of the record that was read last.
+    fn check_reference(
+        &self,
+        deferred: &DeferredReference,
+        current: &mut Option<(RowId, CurrentReferences)>,
+    ) -> Result<Option<ErrorItem>> {
         let DeferredReference { row, class, reference: Reference { target, pointer, .. }, .. } = deferred;
         // A later request of the batch may have removed the reference from the record.
         if !self.storage.refers(target, *row, pointer)?
@@ -101,11 +113,27 @@ impl<T: Storage> Store<T> {
         }
         // It may also have removed the class that declares the reference, while another class of the record
         // declares one at the same place.
-        let Some(row) = self.storage.row(*row)? else { return Ok(None) };
-        match self.references_at(&row, target, pointer)?.iter().find(|(declaring, _)| declaring == class) {
-            Some((class, reference)) => self.check_target(class, reference),
-            None => Ok(None),
+        if current.as_ref().is_none_or(|(id, _)| id != row) {
+            *current = Some((*row, self.current_references(*row)?));
         }
+        let Some((_, references)) = current else { return Ok(None) };
+        match references.get(&(class.clone(), pointer.clone())) {
+            Some(reference) if reference.target == *target => self.check_target(class, reference),
+            _ => Ok(None),
+        }
+    }
+
+    /// The references of a record as it is now.
+    fn current_references(&self, id: RowId) -> Result<CurrentReferences> {
+        let mut found = HashMap::new();
+        let Some(Row { state: Some(state), .. }) = self.storage.row(id)? else { return Ok(found) };
+        let (stack, bucket) = (map(&state.stack)?, map(&state.bucket)?);
+        for facet in facets(&stack, &bucket) {
+            for reference in self.catalog.references(facet.class, facet.bucket, &facet.pointer()) {
+                found.entry((facet.class.to_owned(), reference.pointer.clone())).or_insert(reference);
+            }
+        }
+        Ok(found)
     }
 
     /// The fault of a reference whose target is missing or of no allowed class. `class` declares the
