@@ -91,9 +91,9 @@ async fn exchange_with_session(
 ) -> bool {
     peer_process.watch(socket);
     if state.has_calls(frame_size) {
-        if state.has_due() {
-            // The turn of a call at a gate has come. It may come at once, as at the end of an upload: other
-            // connections have their turn in between.
+        // The turn of a call at a gate has come.
+        if std::mem::take(&mut state.waits_again) {
+            // It may come again at once, as at the end of an upload: others have their turn in between.
             yield_now().await;
         }
         return true;

@@ -40,6 +40,8 @@ pub(super) struct ConnectionState {
     pub(super) session: Option<Box<Session>>,
     /// When the last bytes arrived.
     arrived: Instant,
+    /// Whether a call that had waited was made again, and waits again.
+    pub(super) waits_again: bool,
     /// The error with which the connection is closed after `outgoing` is sent.
     pub(super) end: Option<Error>,
     metrics: Option<Rc<Metrics>>,
@@ -55,6 +57,7 @@ impl ConnectionState {
             handles: Handles::default(),
             session: None,
             arrived: Instant::now(),
+            waits_again: false,
             end: None,
             metrics,
         }
@@ -87,6 +90,7 @@ impl ConnectionState {
             deadline: self.arrived,
             is_retry: false,
         };
+        let is_retry = due.is_some();
         let served = match due {
             Some(Retry { frame, arrived, passes }) => {
                 let locals = take_locals(&mut self.session);
@@ -103,6 +107,9 @@ impl ConnectionState {
             },
         };
         let ConnectionContext { passes, locals, deadline, .. } = connection;
+        if let (true, Ok(Some(id)), Some(session)) = (is_retry, &served, &self.session) {
+            self.waits_again = session.is_pending(*id);
+        }
         if !locals.is_empty() {
             self.session.get_or_insert_default().put_locals(locals);
         }
@@ -145,14 +152,9 @@ impl ConnectionState {
     /// count: calls whose turn at a gate has come, since calls of other connections may wait for them, and
     /// frames that are no calls.
     pub(super) fn has_calls(&self, frame_size: usize) -> bool {
-        self.has_due()
+        self.session.as_ref().is_some_and(|session| session.has_due())
             || self.incoming.is_ready(frame_size)
                 && (!self.is_full() || self.incoming.peek_frame().is_some_and(is_control))
-    }
-
-    /// Whether there is a call whose turn at a gate has come.
-    pub(super) fn has_due(&self) -> bool {
-        self.session.as_ref().is_some_and(|session| session.has_due())
     }
 
     /// Whether a stream or a later answer may have something to send.

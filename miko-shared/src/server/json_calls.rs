@@ -250,8 +250,10 @@ impl JsonConnection {
                     let bytes = call.method.len() + call.params.text_length();
                     let _count = calls.parked_calls.add(bytes, None, calls.limits.frame_size)?;
                     wait_at_gate(&gate).await;
-                    // The gate may be open at once, as at the end of an upload: others have their turn.
-                    tokio::task::yield_now().await;
+                    if is_retry {
+                        // The gate may be open at once, as at the end of an upload: others have their turn.
+                        tokio::task::yield_now().await;
+                    }
                     passes.push(gate.into_pass());
                     is_retry = true;
                 }

@@ -167,6 +167,11 @@ impl Session {
         self.open.insert(handle, Open::Parked(OpenParked { call, timer, waker, _count: count }));
     }
 
+    /// Whether the answer to the call `id` comes later, or it waits at a gate.
+    pub(super) fn is_pending(&self, id: u64) -> bool {
+        self.pending.contains_key(&id)
+    }
+
     /// Whether calls are to be made again.
     pub(super) fn has_due(&self) -> bool {
         !self.due.is_empty()
