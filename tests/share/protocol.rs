@@ -35,7 +35,7 @@ enum Step {
 use Step::{Answers, Sends};
 
 fn begin() {
-    assert_eq!(preamble(), *b"mikobase\x00\x02");
+    assert_eq!(preamble(), *b"mikobase\x00\x03");
 }
 
 fn version() {
@@ -47,7 +47,7 @@ fn version() {
     assert!(error.is(ErrorId::SURFACE_MISMATCH), "{error}");
     assert_eq!(
         (&error.items()[0].details["client"], &error.items()[0].details["server"]),
-        (&json!(1), &json!(2))
+        (&json!(1), &json!(3))
     );
     share.join().unwrap();
 }
