@@ -50,7 +50,7 @@ where
     A: SentArguments,
     R: Fallible<Value: Wire, Error: Wire>,
 {
-    send(client, method, arguments, false)
+    send(client, method, arguments, false, R::call)
 }
 
 /// As [`call`], for a method with `#[interface(settles)]`.
@@ -60,10 +60,17 @@ where
     A: SentArguments,
     R: Fallible<Value: Wire, Error: Wire>,
 {
-    send(client, method, arguments, true)
+    send(client, method, arguments, true, R::call)
 }
 
-fn send<I, A, R>(client: &Client<I>, method: &'static Method, arguments: A, settles: bool) -> R
+/// Checks a call, and lets `make` make it.
+fn send<I, A, R>(
+    client: &Client<I>,
+    method: &'static Method,
+    arguments: A,
+    settles: bool,
+    make: impl FnOnce(&dyn CallTransport, &OutgoingCall<'_>) -> R,
+) -> R
 where
     I: ?Sized + 'static,
     A: SentArguments,
@@ -72,8 +79,8 @@ where
     let request = Request { method, arguments };
     let call = OutgoingCall { method, request: &request, discard: discard_of::<R>(), settles };
     match call_refusal::check(client, &call) {
-        Ok(false) => R::call(&*client.transport, &call),
-        Ok(true) => observed(client, &call, R::call(&*client.transport, &call)),
+        Ok(false) => make(&*client.transport, &call),
+        Ok(true) => observed(client, &call, make(&*client.transport, &call)),
         Err(refused) => R::failed(refused),
     }
 }
@@ -100,18 +107,11 @@ where
     A: SentArguments,
     R: Fallible<Value: Wire, Error: Wire>,
 {
-    let request = Request { method, arguments };
-    let call = OutgoingCall { method, request: &request, discard: discard_of::<R>(), settles: false };
-    let is_observed = match call_refusal::check(client, &call) {
-        Ok(is_observed) => is_observed,
-        Err(refused) => return R::failed(refused),
-    };
-    let result = match client.transport.open_lazily(&call, opened) {
+    send(client, method, arguments, false, |transport, call| match transport.open_lazily(call, opened) {
         Ok(Some(object)) => of_object(object),
-        Ok(None) => R::call(&*client.transport, &call),
+        Ok(None) => R::call(transport, call),
         Err(error) => R::failed(error),
-    };
-    if is_observed { observed(client, &call, result) } else { result }
+    })
 }
 
 /// Notes that `object` was opened by a lazy call of `opener`.

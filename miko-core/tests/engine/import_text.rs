@@ -116,7 +116,7 @@ proptest! {
         let text: String = text.into_iter().collect();
         let tested = outcome(&non_temporal(), &text, false);
         match (serde_json::from_reader::<_, IgnoredAny>(text.as_bytes()), json::parse(&text)) {
-            // What is no object is refused at its first character.
+            // Text that does not begin an object is refused at its first character.
             (Err(_), _) if !text.trim_start().starts_with('{') => prop_assert!(tested.is_err(), "{text}"),
             (Err(fault), _) => {
                 let error = tested.unwrap_err();

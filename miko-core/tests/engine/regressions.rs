@@ -16,8 +16,8 @@ fn children(levels: usize, innermost: Value) -> Value {
     (0..levels).fold(innermost, |inner, _| Value::Object([("child".to_owned(), inner)].into_iter().collect()))
 }
 
-/// Defaults make a bucket that nests deeper than the one of the request. What is stored is read again, and
-/// its export is imported.
+/// Defaults make a bucket that nests deeper than the one of the request. The stored record is read again,
+/// and its export is imported.
 #[test]
 fn a_bucket_with_its_defaults_nests_no_deeper_than_one_without() {
     const NODE: &str = "a.b/node";

@@ -170,9 +170,9 @@ impl Connection {
     }
 
     /// As [`call`](Self::call), for a call on the object that `opening` returns: sends both calls at once.
-    /// `opening` has a deadline of its own. `began` is passed its id, by which [`finish`](Self::finish) awaits
-    /// its answer, before both are sent. When the call has been answered, that answer has arrived, too, unless
-    /// `opening` waits at a gate.
+    /// `opening` has a deadline of its own. `began` is passed its id, by which [`finish`](Self::finish)
+    /// awaits its answer, before both are sent. When the call has been answered, that answer has arrived,
+    /// too, unless `opening` waits at a gate.
     pub(super) fn call_on_opened(
         self: &Arc<Self>,
         (opening, opening_deadline): (&OutgoingCall<'_>, Duration),
@@ -330,29 +330,24 @@ impl Connection {
     /// Appends control frames, and sends them if the buffer of the socket has room. Never blocks: it runs
     /// also while a frame is decoded, when no thread reads.
     pub(super) fn send_control(&self, put: impl FnOnce(&mut Vec<u8>)) {
-        if !self.is_own() {
-            return;
-        }
-        let mut unsent = self.unsent();
-        unsent.add(put);
-        // If the connection is lost, the thread that reads next reports it.
-        let _ = self.flush(&mut unsent);
-        self.leave_to_reader(&unsent);
+        self.change_unsent(|unsent| unsent.add(put));
     }
 
     /// As [`send_control`](Self::send_control), for frames that may wait for the next one: they are sent with
     /// it, in one system call.
     pub(super) fn defer_control(&self, put: impl FnOnce(&mut Vec<u8>)) {
+        self.change_unsent(|unsent| unsent.defer(put));
+    }
+
+    fn change_unsent(&self, change: impl FnOnce(&mut Unsent)) {
         if !self.is_own() {
             return;
         }
         let mut unsent = self.unsent();
-        unsent.defer(put);
-        if !unsent.is_empty() {
-            // As in `send_control`.
-            let _ = self.flush(&mut unsent);
-            self.leave_to_reader(&unsent);
-        }
+        change(&mut unsent);
+        // If the connection is lost, the thread that reads next reports it.
+        let _ = self.flush(&mut unsent);
+        self.leave_to_reader(&unsent);
     }
 
     // Sends frames.

@@ -25,8 +25,22 @@ use crate::uns;
 /// The most records that one fault lists.
 pub(super) const MAX_LISTED: usize = 10;
 
-/// The references of a record, by the class that declares them and their JSON pointers.
-type CurrentReferences = HashMap<(String, String), Reference>;
+/// The references of a record as it is now.
+struct CurrentReferences {
+    row: RowId,
+    pk: String,
+    /// By their JSON pointers, each with the class that declares it. Several classes that share a bucket may
+    /// declare one at the same place.
+    by_pointer: HashMap<String, Vec<(String, Reference)>>,
+}
+
+impl CurrentReferences {
+    /// The references to `target` at `pointer`.
+    fn at<'r>(&'r self, pointer: &str, target: &'r str) -> impl Iterator<Item = &'r (String, Reference)> {
+        let at_place = self.by_pointer.get(pointer).into_iter().flatten();
+        at_place.filter(move |(_, reference)| reference.target == target)
+    }
+}
 
 /// The classes whose records stand for files.
 const FILE_CLASSES: [&str; 2] = [uns::FILE, uns::FILE_REFERENCE];
@@ -102,7 +116,7 @@ impl<T: Storage> Store<T> {
     fn check_reference(
         &self,
         deferred: &DeferredReference,
-        current: &mut Option<(RowId, CurrentReferences)>,
+        current: &mut Option<CurrentReferences>,
     ) -> Result<Option<ErrorItem>> {
         let DeferredReference { row, class, reference: Reference { target, pointer, .. }, .. } = deferred;
         // A later request of the batch may have removed the reference from the record.
@@ -113,24 +127,35 @@ impl<T: Storage> Store<T> {
         }
         // It may also have removed the class that declares the reference, while another class of the record
         // declares one at the same place.
-        if current.as_ref().is_none_or(|(id, _)| id != row) {
-            *current = Some((*row, self.current_references(*row)?));
-        }
-        let Some((_, references)) = current else { return Ok(None) };
-        match references.get(&(class.clone(), pointer.clone())) {
-            Some(reference) if reference.target == *target => self.check_target(class, reference),
-            _ => Ok(None),
+        let current = self.read_references(*row, current)?;
+        match current.at(pointer, target).find(|(declaring, _)| declaring == class) {
+            Some((class, reference)) => self.check_target(class, reference),
+            None => Ok(None),
         }
     }
 
-    /// The references of a record as it is now.
-    fn current_references(&self, id: RowId) -> Result<CurrentReferences> {
-        let mut found = HashMap::new();
-        let Some(Row { state: Some(state), .. }) = self.storage.row(id)? else { return Ok(found) };
+    /// The references of the record at `id`: those in `current`, if it was read last, or else read into it.
+    fn read_references<'c>(
+        &self,
+        id: RowId,
+        current: &'c mut Option<CurrentReferences>,
+    ) -> Result<&'c CurrentReferences> {
+        let references = match current.take() {
+            Some(references) if references.row == id => references,
+            _ => self.references_of(id)?,
+        };
+        Ok(current.insert(references))
+    }
+
+    fn references_of(&self, id: RowId) -> Result<CurrentReferences> {
+        let mut found = CurrentReferences { row: id, pk: String::new(), by_pointer: HashMap::new() };
+        let Some(Row { pk, state: Some(state), .. }) = self.storage.row(id)? else { return Ok(found) };
+        found.pk = pk;
         let (stack, bucket) = (map(&state.stack)?, map(&state.bucket)?);
         for facet in facets(&stack, &bucket) {
             for reference in self.catalog.references(facet.class, facet.bucket, &facet.pointer()) {
-                found.entry((facet.class.to_owned(), reference.pointer.clone())).or_insert(reference);
+                let at_place = found.by_pointer.entry(reference.pointer.clone()).or_default();
+                at_place.push((facet.class.to_owned(), reference));
             }
         }
         Ok(found)
@@ -238,19 +263,21 @@ impl<T: Storage> Store<T> {
             return Ok(None);
         }
         let is_file = stand_for_file(classes) || self.is_complete_file(pk)?;
-        let mut restricting_references = Vec::new();
+        // Those of one record follow each other.
+        let (mut restricting_references, mut current) = (Vec::new(), None);
         for (id, pointer) in restricting {
-            let Some(row) = self.storage.row(id)? else { continue };
-            let references = self.references_at(&row, pk, &pointer)?.into_iter();
-            let refused_by = references
+            let current = self.read_references(id, &mut current)?;
+            let refused_by = current
+                .at(&pointer, pk)
                 .filter(|(_, reference)| reference.on_delete == OnDelete::Restrict)
                 .find(|(_, reference)| match reference.is_file {
                     true => !is_file,
                     false => !self.is_allowed_target(&reference.classes, classes),
                 });
             if let Some((_, Reference { is_file, classes: allowed, .. })) = refused_by {
-                let allowed = if is_file { FILE_CLASSES.map(str::to_owned).to_vec() } else { allowed };
-                restricting_references.push(json!({"pk": row.pk, "pointer": pointer, "allowed": allowed}));
+                let allowed = if *is_file { json!(FILE_CLASSES) } else { json!(allowed) };
+                restricting_references
+                    .push(json!({"pk": current.pk, "pointer": pointer, "allowed": allowed}));
             }
             if restricting_references.len() == MAX_LISTED {
                 break;
@@ -261,21 +288,6 @@ impl<T: Storage> Store<T> {
             pk,
             restricting_references,
         ))
-    }
-
-    /// The references from `row` to `target` at `pointer`, each with the class that declares it. Several
-    /// classes that share a bucket may declare one at the same place.
-    fn references_at(&self, row: &Row, target: &str, pointer: &str) -> Result<Vec<(String, Reference)>> {
-        let mut found = Vec::new();
-        let Some(state) = &row.state else { return Ok(found) };
-        let (stack, bucket) = (map(&state.stack)?, map(&state.bucket)?);
-        for facet in facets(&stack, &bucket) {
-            let references = self.catalog.references(facet.class, facet.bucket, &facet.pointer());
-            let at_place = |reference: &Reference| reference.pointer == pointer && reference.target == target;
-            let references = references.into_iter().filter(at_place);
-            found.extend(references.map(|reference| (facet.class.to_owned(), reference)));
-        }
-        Ok(found)
     }
 }
 
