@@ -1,6 +1,6 @@
 //! An interface whose methods return objects and streams, and which records what became of them.
 
-use std::sync::atomic::{AtomicI64, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicI64, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
@@ -75,6 +75,11 @@ pub trait Office {
     /// As `closed_desk`, opened by the first call on it.
     #[interface(lazy)]
     fn lazy_closed_desk(&self) -> Result<Remote<dyn Desk>>;
+
+    /// A desk of a call that has waited at a gate, which opens before the next call of the connection is
+    /// answered.
+    #[interface(lazy)]
+    fn late_desk(&self) -> Result<Remote<dyn Desk>>;
 
     /// Waits at the same gate.
     fn line_up(&self) -> Result<()>;
@@ -163,6 +168,8 @@ pub struct Building {
     log: Arc<Mutex<Vec<String>>>,
     gate: Gate,
     desks_open: Arc<AtomicI64>,
+    /// Whether a call of `late_desk` has waited.
+    has_waited: AtomicBool,
     letters: Mutex<Vec<Promise<String>>>,
     desks: Mutex<Vec<Promise<Remote<dyn Desk>>>>,
     unwanted: Arc<AtomicU64>,
@@ -189,8 +196,8 @@ impl Default for Building {
     fn default() -> Self {
         let (log, numbers_made, published, letters, desks, unwanted) = Default::default();
         let news = Hub::new(NEWS_HELD, Overflow::DropOldest);
-        let (gate, desks_open) = Default::default();
-        Self { log, gate, desks_open, numbers_made, news, published, letters, desks, unwanted }
+        let (gate, desks_open, has_waited) = Default::default();
+        Self { log, gate, desks_open, has_waited, numbers_made, news, published, letters, desks, unwanted }
     }
 }
 
@@ -369,6 +376,16 @@ impl Office for Building {
 
     fn lazy_closed_desk(&self) -> Result<Remote<dyn Desk>> {
         self.closed_desk()
+    }
+
+    fn late_desk(&self) -> Result<Remote<dyn Desk>> {
+        if !self.has_waited.swap(true, Ordering::Relaxed) {
+            let (gate, closed) = Gate::closed(|| None);
+            let parked = gate.enter(GateMode::Exclusive, LONG);
+            drop(closed);
+            drop(parked?);
+        }
+        Ok(self.open("late"))
     }
 
     fn line_up(&self) -> Result<()> {

@@ -31,6 +31,7 @@ pub const CASES: &[Case] = &[
     ("a_lazy_object_is_opened_once_by_many_threads", lazy_threads),
     ("a_lazy_object_is_open_after_a_first_call_that_timed_out", lazy_timeout),
     ("the_first_call_on_a_lazy_object_waits_while_that_waits_at_a_gate", lazy_gate),
+    ("the_first_call_on_a_lazy_object_finds_it_when_that_has_waited_at_a_gate", lazy_late),
     ("a_lazy_object_is_opened_over_another_connection_if_the_first_is_lost", lazy_lost),
     ("a_lazy_object_of_a_connection_that_was_lost_with_its_opening_is_gone", lazy_lost_when_sent),
     ("an_object_that_holds_nothing_is_released_with_the_next_call", settled),
@@ -234,6 +235,13 @@ fn lazy_gate() {
     });
     eventually(|| other.open_things().unwrap(), &OpenThings::default());
     share.join().unwrap();
+}
+
+fn lazy_late() {
+    with_office(|office| {
+        let desk = office.late_desk().unwrap();
+        assert_eq!([desk.note("one").unwrap(), desk.note("two").unwrap()], [1, 2]);
+    });
 }
 
 fn lazy_lost() {

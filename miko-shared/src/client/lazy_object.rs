@@ -100,12 +100,11 @@ impl LazyObject {
         let Some(mut opening) = opening else { return called };
         // It arrives before the answer to the call. If the opening failed, that has no object to go to: the
         // error of the opening says why.
-        if self.read_opened(&mut opening, Some(Instant::now()))? {
-            return called;
-        }
+        let is_open = self.read_opened(&mut opening, Some(Instant::now()))?;
         if called.as_ref().is_err_and(|error| error.is(ErrorId::SESSION_GONE)) {
-            // The opening call waits at a gate. So the server found no object, and has not run the call.
-            if self.read_opened(&mut opening, None)?
+            // The opening call has waited at a gate, or waits. So the server found no object, and has not run
+            // the call.
+            if (is_open || self.read_opened(&mut opening, None)?)
                 && let Some(object) = self.object()
             {
                 drop(turn);
@@ -113,7 +112,9 @@ impl LazyObject {
             }
             return Err(not_opened());
         }
-        turn.value = Some(opening);
+        if !is_open {
+            turn.value = Some(opening);
+        }
         called
     }
 
