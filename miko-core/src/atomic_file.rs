@@ -1,16 +1,17 @@
 //! Atomic replacement of files: after a crash the file has the old content or the new one.
 
-use std::fs::{self, File, Metadata, Permissions};
+use std::fs::{self, File, Metadata, Permissions, TryLockError};
 use std::io::{self, BufWriter, ErrorKind, Write};
-use std::os::unix::fs::PermissionsExt;
+use std::os::unix::fs::{MetadataExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 
 use miko_rpc::{Error, ErrorId, Result};
-use tempfile::Builder;
+use tempfile::{Builder, NamedTempFile};
 use tracing::info;
 
 /// Writes a temporary file beside `path` with `write`, flushes it to the disk and renames it to `path`. A
-/// pipe or a device at `path` is written to directly.
+/// pipe or a device at `path` is written to directly. Temporary files that killed writers of `path` have left
+/// are removed.
 ///
 /// # Errors
 /// The errors of `write`; `storage-full` or `not-writable` with the path, if the file system fails. The file
@@ -22,7 +23,25 @@ pub fn write(path: &Path, write: impl FnOnce(&mut BufWriter<&File>) -> Result<()
         return write_through(path, write);
     }
     let path = resolve_links(path);
-    replace(&path, write)?.sync().map_err(|fault| not_durable(&path, fault))
+    remove_unfinished(&path);
+    let replaced = replace(&path, write)?;
+    // The file is no longer a temporary one. If the file system has no locks, there is none to release.
+    let _ = replaced.file.unlock();
+    replaced.sync().map_err(|fault| not_durable(&path, fault))
+}
+
+/// Checks that [`write()`] can write a file at `path`, before there is something to write. Nothing is changed.
+///
+/// # Errors
+/// `not-writable` with the path, if no file can be created beside it; `storage-full`.
+pub fn check(path: &Path) -> Result<()> {
+    let write_error = |fault: io::Error| write_error(path, fault);
+    match fs::metadata(path) {
+        Ok(found) if found.is_dir() => Err(write_error(ErrorKind::IsADirectory.into())),
+        // A pipe may have no reader yet.
+        Ok(found) if !found.is_file() => Ok(()),
+        _ => create_unfinished(&resolve_links(path)).map(drop).map_err(write_error),
+    }
 }
 
 /// As [`write()`], and adds a final newline, as in a text file.
@@ -54,7 +73,7 @@ fn resolve_links(path: &Path) -> PathBuf {
 /// A file that has replaced another one. The old file may come back in a crash of the machine before
 /// [`sync`](Self::sync).
 pub(crate) struct Replaced {
-    /// The new file.
+    /// The new file. It is locked, unless the file system has no locks.
     pub(crate) file: File,
     /// The metadata of the new file before the rename, which changes its `ctime`.
     pub(crate) metadata: Metadata,
@@ -93,12 +112,7 @@ pub(crate) fn replace(
     let folder_path = folder_of(path);
     // Opened before the rename, since an error must leave the file unchanged.
     let folder = File::open(folder_path).map_err(write_error)?;
-    let unfinished = Builder::new()
-        .prefix(&unfinished_prefix(path))
-        // The permissions of a new file, restricted by the umask of the process.
-        .permissions(Permissions::from_mode(0o666))
-        .tempfile_in(folder_path)
-        .map_err(write_error)?;
+    let unfinished = create_unfinished(path).map_err(write_error)?;
     if let Ok(replaced) = fs::metadata(path) {
         unfinished.as_file().set_permissions(replaced.permissions()).map_err(write_error)?;
     }
@@ -112,11 +126,38 @@ pub(crate) fn replace(
     Ok(Replaced { file, metadata, folder })
 }
 
-/// Removes temporary files that killed writers of `path` have left. No writer may be active.
+/// Creates a temporary file for `path` and locks it: [`remove_unfinished`] leaves locked ones alone.
+fn create_unfinished(path: &Path) -> io::Result<NamedTempFile> {
+    loop {
+        let unfinished = Builder::new()
+            .prefix(&unfinished_prefix(path))
+            // The permissions of a new file, restricted by the umask of the process.
+            .permissions(Permissions::from_mode(0o666))
+            .tempfile_in(folder_of(path))?;
+        match unfinished.as_file().try_lock() {
+            // Another process may have taken it for one that was left, before it was locked.
+            Ok(()) if !is_named(&unfinished)? => {}
+            Err(TryLockError::WouldBlock) => {}
+            // Where files cannot be locked, none is removed.
+            Ok(()) | Err(TryLockError::Error(_)) => return Ok(unfinished),
+        }
+    }
+}
+
+/// Whether the path of the file still leads to it.
+fn is_named(file: &NamedTempFile) -> io::Result<bool> {
+    let opened = file.as_file().metadata()?;
+    Ok(fs::metadata(file.path())
+        .is_ok_and(|named| (named.dev(), named.ino()) == (opened.dev(), opened.ino())))
+}
+
+/// Removes temporary files that killed writers of `path` have left. Those of running writers are locked, and
+/// stay.
 pub(crate) fn remove_unfinished(path: &Path) {
     let prefix = unfinished_prefix(path);
     for entry in fs::read_dir(folder_of(path)).into_iter().flatten().flatten() {
-        if entry.file_name().to_string_lossy().starts_with(&prefix) {
+        let is_abandoned = || File::open(entry.path()).is_ok_and(|file| file.try_lock().is_ok());
+        if entry.file_name().to_string_lossy().starts_with(&prefix) && is_abandoned() {
             info!(file = %entry.path().display(), "removed a temporary file of a killed writer");
             // A leftover file is harmless, so a failure to remove it is ignored.
             let _ = fs::remove_file(entry.path());
@@ -175,6 +216,26 @@ pub(crate) mod tests {
 
     pub(super) fn next_fault() -> Option<io::Error> {
         FAULTS.with_borrow_mut(VecDeque::pop_front).map(|fault| fault())
+    }
+
+    #[test]
+    fn a_temporary_file_is_removed_once_its_writer_is_gone_and_not_before() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("out.json");
+        let names = || {
+            let entries = fs::read_dir(folder.path()).unwrap();
+            entries.map(|entry| entry.unwrap().file_name().into_string().unwrap()).collect::<Vec<_>>()
+        };
+        fs::write(folder.path().join(".out.json.unfinished-1"), "left by a killed writer").unwrap();
+        write(&path, |file| {
+            assert!(!names().contains(&".out.json.unfinished-1".to_owned()));
+            remove_unfinished(&path);
+            file.write_all(b"whole").map_err(|fault| write_error(&path, fault))
+        })
+        .unwrap();
+        assert_eq!(fs::read_to_string(&path).unwrap(), "whole");
+        assert_eq!(names(), ["out.json"]);
+        assert!(File::open(&path).unwrap().try_lock().is_ok(), "the new file is free");
     }
 
     #[test]

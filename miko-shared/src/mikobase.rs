@@ -340,6 +340,10 @@ impl Uds {
     ) -> Result<Share<'b, dyn Mikobase, R, Worldlet>> {
         let defaults = MikobaseOptions::default();
         let options = self.interface_options.get().unwrap_or(&defaults);
+        // Not only at the end, when the work of all workers would be lost.
+        if let Returning::File(path) = &options.returning {
+            atomic_file::check(path)?;
+        }
         let open = || {
             let engine = options.backend.open(Mode::ReadWrite)?;
             engine.limit_answers(self.effective_limits().frame_size);

@@ -191,10 +191,8 @@ impl WorldletFile {
                 .with("path", self.path.display().to_string())
                 .with("retryable", false));
         }
-        let path = &self.path;
         let mut digest = self.digest;
-        let replaced = atomic_file::replace(path, |file| {
-            lock(file.get_ref(), path)?;
+        let replaced = atomic_file::replace(&self.path, |file| {
             let mut writer = HashingWriter { writer: file, hasher: Sha256::new() };
             write(&mut writer)?;
             digest = writer.hasher.finalize().into();
