@@ -12,6 +12,7 @@ use std::thread;
 #[cfg(feature = "mikobase")]
 use miko_core::backend::Mode;
 use miko_rpc::{Error, ErrorId, Interface, Result};
+use nix::libc;
 use nix::sys::signal::{SigSet, SigmaskHow, Signal, sigprocmask};
 use nix::sys::signalfd::{SfdFlags, SignalFd};
 use tokio::io::Interest;
@@ -20,6 +21,7 @@ use tokio::sync::oneshot;
 use tracing::info;
 
 use crate::limits::Limits;
+use crate::linux;
 use crate::server::{self, Activity, ProtocolSocket, ServeOptions, Service};
 #[cfg(feature = "mikobase")]
 use crate::server_name::{self, ServerName, WrittenName};
@@ -38,6 +40,8 @@ use crate::token::Token;
 #[must_use]
 pub struct StandaloneServer {
     signals: SignalFd,
+    /// The signals that `signals` reports.
+    mask: SigSet,
     socket: Option<UnixListener>,
     /// The tokens with which a process may connect to the socket.
     tokens: Vec<Token>,
@@ -50,18 +54,21 @@ pub struct StandaloneServer {
 impl StandaloneServer {
     /// A server without sockets. The thread that creates it runs it.
     ///
+    /// A signal that the process ignores, as SIGHUP after `nohup`, does not stop it.
+    ///
     /// # Errors
     /// `internal`, if the system refuses to report signals.
     pub fn new() -> Result<Self> {
         let mut mask = SigSet::empty();
-        for signal in [Signal::SIGTERM, Signal::SIGINT, Signal::SIGHUP] {
-            mask.add(signal);
-        }
+        // The kernel would report an ignored signal, too, once it is blocked.
+        let stops = |signal: &Signal| linux::handler_of(*signal) != Some(libc::SIG_IGN);
+        mask.extend([Signal::SIGTERM, Signal::SIGINT, Signal::SIGHUP].into_iter().filter(stops));
         let failed = |fault| Error::caused_by(ErrorId::INTERNAL, "signals cannot be received", fault);
         sigprocmask(SigmaskHow::SIG_BLOCK, Some(&mask), None).map_err(failed)?;
         let flags = SfdFlags::SFD_CLOEXEC | SfdFlags::SFD_NONBLOCK;
         Ok(Self {
             signals: SignalFd::with_flags(&mask, flags).map_err(failed)?,
+            mask,
             socket: None,
             tokens: Vec::new(),
             protocols: Vec::new(),
@@ -144,17 +151,27 @@ impl StandaloneServer {
         self
     }
 
+    /// Has SIGHUP reported, also if the process ignores it.
+    fn receive_hangups(&mut self) -> nix::Result<()> {
+        self.mask.add(Signal::SIGHUP);
+        sigprocmask(SigmaskHow::SIG_BLOCK, Some(&self.mask), None)?;
+        self.signals.set_mask(&self.mask)
+    }
+
     /// Serves until it is told to stop, and returns the service. `ready` is called when connections are
     /// accepted.
     ///
     /// # Errors
     /// The errors of `ready`; `internal`, if the system refuses what a server needs.
     pub fn run<I: Interface + ?Sized, S: Service<I> + 'static>(
-        self,
+        mut self,
         service: S,
         ready: impl FnOnce() -> Result<()>,
     ) -> Result<Rc<S>> {
         let failed = |fault| Error::caused_by(ErrorId::INTERNAL, "the server cannot run", fault);
+        if self.at_hangup.is_some() {
+            self.receive_hangups().map_err(|fault| failed(fault.into()))?;
+        }
         let activity = Arc::new(Activity::new(I::surface(), self.limits.call_deadline)?);
         let end_of_input = self.stops_at_end_of_input.then(end_of_input).transpose().map_err(failed)?;
         let options = ServeOptions {

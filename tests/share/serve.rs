@@ -24,6 +24,8 @@ pub const CASES: &[Case] = &[
     ("the_wire_and_http_reach_one_database_and_sigterm_ends_it_in_order", both),
     ("the_end_of_input_ends_it", until_eof),
     ("a_socket_that_was_left_is_replaced_and_a_live_one_is_not", left_socket),
+    ("a_socket_that_another_server_has_bound_since_stays", replaced_socket),
+    ("signals_that_its_starter_ignores_do_not_end_it", ignored_signals),
     ("by_tcp_foreign_names_and_requests_without_the_token_are_refused", tcp),
     ("pages_of_a_named_origin_may_use_it_and_no_others", pages),
     ("a_read_only_server_refuses_writes", read_only),
@@ -47,13 +49,18 @@ pub struct Serving {
 impl Serving {
     /// Starts it in `folder`, and waits until it is ready.
     pub fn start(folder: &Path, token: &Token, arguments: &[&str]) -> Self {
+        Self::start_after("", folder, token, arguments)
+    }
+
+    /// As [`start`](Self::start), in a shell that has run `commands`.
+    fn start_after(commands: &str, folder: &Path, token: &Token, arguments: &[&str]) -> Self {
         let fifo = folder.join("ready");
         if !fifo.exists() {
             mkfifo(&fifo, Mode::S_IRWXU).unwrap();
         }
         let miko = env!("CARGO_BIN_EXE_miko");
         let process = Command::new("sh")
-            .args(["-c", "exec \"$@\" --ready-fd 3 3> ready", "sh", miko, "serve"])
+            .args(["-c", &format!("{commands} exec \"$@\" --ready-fd 3 3> ready"), "sh", miko, "serve"])
             .args(arguments)
             .env("MIKOBASE_TOKEN", token.to_hex())
             .current_dir(folder)
@@ -152,6 +159,35 @@ fn left_socket() {
     assert!(!beside.status.success(), "{beside:?}");
     assert_eq!(std::fs::read_to_string(folder.path().join("file")).unwrap(), "a file");
     assert_eq!(Client::connect(&serving.http(folder.path())).get("/health").status, 200);
+    serving.stop();
+}
+
+fn replaced_socket() {
+    let folder = tempfile::tempdir().unwrap();
+    let token = Token::random().unwrap();
+    let first = Serving::start(folder.path(), &token, &["--socket", "s"]);
+    for socket in ["s", "s.http"] {
+        std::fs::remove_file(folder.path().join(socket)).unwrap();
+    }
+    let second = Serving::start(folder.path(), &token, &["--socket", "s"]);
+    first.stop();
+    assert_eq!(Client::connect(&second.http(folder.path())).get("/health").status, 200);
+    assert_eq!(count(&MikobaseClient::connect(folder.path().join("s"), &token).unwrap()), 0);
+    second.stop();
+    assert!(!folder.path().join("s").exists() && !folder.path().join("s.http").exists());
+}
+
+fn ignored_signals() {
+    let folder = tempfile::tempdir().unwrap();
+    let token = Token::random().unwrap();
+    let arguments = ["--socket", "s"];
+    let serving = Serving::start_after("trap '' HUP INT;", folder.path(), &token, &arguments);
+    for signal in [Signal::SIGHUP, Signal::SIGINT] {
+        kill(Pid::from_raw(serving.process.id() as i32), signal).unwrap();
+        for _ in 0..3 {
+            assert_eq!(Client::connect(&serving.http(folder.path())).get("/health").status, 200);
+        }
+    }
     serving.stop();
 }
 

@@ -4,12 +4,13 @@ use std::fs::{self, File, Permissions};
 use std::io::{self, Write};
 use std::net::{SocketAddr, TcpListener};
 use std::os::fd::{AsRawFd, FromRawFd, OwnedFd, RawFd};
-use std::os::unix::fs::{FileTypeExt, PermissionsExt};
+use std::os::unix::fs::{FileTypeExt, MetadataExt, PermissionsExt};
 use std::os::unix::net::{UnixListener, UnixStream};
 use std::path::{Path, PathBuf};
 use std::rc::Rc;
 
 use clap::ValueEnum;
+use miko_core::atomic_file;
 use mikobase::backend::{Backend, Mode};
 use mikobase::{Access, Auth, Engine, Error, ErrorId, Http, ProtocolSocket, StandaloneServer, Token};
 use serde_json::{Map, Value, json};
@@ -104,6 +105,7 @@ pub(crate) fn run(args: &Args) -> Result<Exit, Failure> {
     let certificate = tls::Certificate::read(&args.tls)?;
     // Relative to the folder in which the command was started.
     let out = args.out.as_ref().map(std::path::absolute).transpose()?;
+    out.as_deref().map_or(Ok(()), atomic_file::check)?;
     // Before the file, which is created if it is missing.
     let mut sockets = Sockets::default();
     let passed = match (&args.socket, args.tcp) {
@@ -150,7 +152,7 @@ fn listen(
     let mut addresses = Map::new();
     let path_of = |listener: &UnixListener| -> Result<Value, Failure> {
         let address = listener.local_addr()?;
-        Ok(address.as_pathname().map_or(Value::Null, |path| json!(path)))
+        Ok(address.as_pathname().map_or(Value::Null, |path| json!(path.to_string_lossy())))
     };
     for listener in listeners {
         let (key, address) = match listener {
@@ -242,11 +244,19 @@ fn ready_file(descriptor: RawFd, passed: &[Passed]) -> Result<File, Failure> {
 
 /// The sockets of the server, which are removed at its end.
 #[derive(Default)]
-struct Sockets(Vec<PathBuf>);
+struct Sockets(Vec<Socket>);
+
+/// A socket that this server has bound. Another server may have replaced it since.
+struct Socket {
+    path: PathBuf,
+    identity: (u64, u64),
+}
 
 impl Sockets {
     /// Binds a socket for this user alone. A socket that a killed server has left is replaced.
     fn bind(&mut self, path: &Path) -> Result<UnixListener, Failure> {
+        // Another server would replace the same socket, after this one has bound its own.
+        let _lock = lock_folder(path);
         if let Ok(found) = fs::symlink_metadata(path) {
             // A connect to such a file is refused, too.
             if !found.file_type().is_socket() {
@@ -258,7 +268,8 @@ impl Sockets {
             }
         }
         let listener = UnixListener::bind(path).map_err(Failure::file(path))?;
-        self.0.push(path.to_owned());
+        let identity = identity_of(path).map_err(Failure::file(path))?;
+        self.0.push(Socket { path: path.to_owned(), identity });
         fs::set_permissions(path, Permissions::from_mode(0o600)).map_err(Failure::file(path))?;
         Ok(listener)
     }
@@ -266,10 +277,27 @@ impl Sockets {
 
 impl Drop for Sockets {
     fn drop(&mut self) {
-        for path in &self.0 {
-            let _ = fs::remove_file(path);
+        for socket in &self.0 {
+            let _lock = lock_folder(&socket.path);
+            if identity_of(&socket.path).is_ok_and(|found| found == socket.identity) {
+                let _ = fs::remove_file(&socket.path);
+            }
         }
     }
+}
+
+/// Keeps other servers from replacing or removing sockets in the folder of `path`. Without a lock where the
+/// file system has none.
+fn lock_folder(path: &Path) -> Option<File> {
+    let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
+    let folder = File::open(folder).ok()?;
+    folder.lock().ok()?;
+    Some(folder)
+}
+
+/// The device and the inode of a file. Those of a symbolic link are its own.
+fn identity_of(path: &Path) -> io::Result<(u64, u64)> {
+    fs::symlink_metadata(path).map(|metadata| (metadata.dev(), metadata.ino()))
 }
 
 fn with_suffix(path: &Path) -> PathBuf {
