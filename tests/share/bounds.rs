@@ -33,6 +33,7 @@ pub const CASES: &[Case] = &[
     ("captured_output_has_a_bound", captured_output_has_a_bound),
     ("a_large_error_of_the_set_up_arrives", a_large_setup_error),
     ("a_value_that_does_not_read_back_is_called_that", a_value_that_does_not_read_back),
+    ("a_returned_value_keeps_the_options_around_a_nil", returned_nils),
     ("a_returned_value_has_the_keys_that_serde_json_reserves", returned_reserved_keys),
     ("an_ignored_sigchld_loses_no_exit_status", an_ignored_sigchld),
     ("an_ignored_ctrl_c_stays_ignored", an_ignored_ctrl_c),
@@ -258,6 +259,13 @@ fn a_value_that_does_not_read_back() {
     let report = Uds::new().unwrap().mikobase(1, |_, _| Ok(OneWay)).unwrap();
     let fault = report.workers()[0].outcome.fault().unwrap();
     assert!(fault.starts_with("failed: the returned value cannot be read back: "), "{fault}");
+}
+
+/// What a worker returns is what its proxy has answered, also nils inside options.
+fn returned_nils() {
+    let returned = |i: usize| [Some(Some(json!(null))), Some(None), None][i].clone();
+    let report = Uds::new().unwrap().mikobase(3, |_, worker| Ok(returned(worker.index()))).unwrap();
+    assert_eq!(report.into_returned().unwrap(), [0, 1, 2].map(returned));
 }
 
 fn returned_reserved_keys() {

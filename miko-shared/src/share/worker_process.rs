@@ -57,12 +57,12 @@ pub(super) struct WorkerResult<R> {
     pub(super) calls: u64,
 }
 
-/// The result of a closure. JSON values in a returned value are read without the keys that `serde_json`
-/// reserves.
+/// The result of a closure. A returned value keeps what those of calls keep: `Some(None)`, and JSON with the
+/// keys that `serde_json` reserves.
 #[derive(Serialize, Deserialize)]
-#[serde(bound(deserialize = "R: Deserialize<'de>"))]
+#[serde(bound(serialize = "R: Serialize", deserialize = "R: Deserialize<'de>"))]
 pub(super) enum ClosureResult<R> {
-    Returned(#[serde(deserialize_with = "miko_rpc::travel::deserialize")] R),
+    Returned(#[serde(with = "miko_rpc::travel::with_nil_level")] R),
     Failed { text: String, error: Option<Error> },
     Panicked(String),
 }
