@@ -1,7 +1,7 @@
 //! The initial content of a shared Mikobase: schemas and worldlets that the server loads before the first
 //! worker starts.
 
-use std::fs::File;
+use std::fs::{self, File};
 use std::io::{BufReader, Read};
 use std::path::{Path, PathBuf};
 
@@ -42,9 +42,10 @@ impl Initial {
 }
 
 /// Checks that the file can be opened. It runs while the share is configured, so that a misspelt path is
-/// reported at once.
+/// reported at once. A pipe is opened only when it is loaded: its writer would notice that it was closed.
 pub(super) fn check_file(path: &Path) -> Result<()> {
-    open(path).map(drop)
+    let found = fs::metadata(path).map_err(|fault| unreadable(path, fault))?;
+    if found.is_file() { open(path).map(drop) } else { Ok(()) }
 }
 
 fn open(path: &Path) -> Result<File> {

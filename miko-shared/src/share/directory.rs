@@ -53,7 +53,7 @@ impl Directory {
     /// Removes stale directories, and creates a new one with an unguessable name.
     pub(super) fn create() -> Result<Self> {
         let mut failed = None;
-        for base in bases().map_err(|fault| cannot_create(Path::new("."), fault))? {
+        for base in bases() {
             remove_stale(&base);
             match Self::create_in(&base) {
                 Ok(directory) => return Ok(directory),
@@ -79,7 +79,7 @@ impl Directory {
         getrandom::fill(&mut random).map_err(io::Error::from)?;
         let name = random.iter().map(|byte| format!("{byte:02x}")).collect::<String>();
         let path = base.join(format!("{PREFIX}{name}"));
-        if path.join(SOCKET).as_os_str().len() >= PATH_LIMIT {
+        if path.join(SECOND_SOCKET).as_os_str().len() >= PATH_LIMIT {
             return Err(io::Error::new(
                 io::ErrorKind::InvalidInput,
                 "its path would be longer than a Unix socket may have: set TMPDIR to a shorter one",
@@ -161,12 +161,14 @@ fn cannot_create(path: &Path, fault: io::Error) -> Error {
 
 /// The directories for sockets of a user, in order of preference. All are absolute, so that a worker that
 /// changes its working directory still finds the socket.
-fn bases() -> io::Result<Vec<PathBuf>> {
+fn bases() -> Vec<PathBuf> {
     let runtime = std::env::var_os("XDG_RUNTIME_DIR").map(PathBuf::from);
     // The XDG specification requires that a relative path is ignored.
     let runtime = runtime.filter(|path| path.is_absolute() && path.is_dir());
-    let temporary = std::path::absolute(std::env::temp_dir())?;
-    Ok(runtime.into_iter().chain([temporary]).collect())
+    // An empty TMPDIR is one that is not set.
+    let temporary = Some(std::env::temp_dir()).filter(|path| !path.as_os_str().is_empty());
+    let temporary = std::path::absolute(temporary.unwrap_or_else(|| PathBuf::from("/tmp"))).ok();
+    runtime.into_iter().chain(temporary).collect()
 }
 
 /// Removes the stale directories of this user in `base`. Failures are ignored.

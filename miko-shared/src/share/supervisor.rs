@@ -15,7 +15,7 @@ use std::time::{Duration, Instant};
 use miko_rpc::{Error, ErrorId, Result};
 use nix::poll::{PollFd, PollFlags, poll};
 use nix::sys::signal::Signal;
-use nix::unistd::{Pid, getpid};
+use nix::unistd::{Pid, getpgrp, getpid};
 use tracing::{debug, error, info, warn};
 
 use super::control::{FINISH, Inbox, ServerMessage};
@@ -203,7 +203,7 @@ impl Supervisor {
             self.wait_for_event(interrupt)?;
             let interrupts = interrupt.take();
             if interrupts > 0 {
-                self.handle_interrupts(interrupts);
+                self.handle_interrupts(interrupts, interrupt.is_from_terminal());
             }
             if self.server.as_ref().is_none_or(|server| server.process.has_ended()) {
                 self.begin_shutdown(server_gone());
@@ -359,8 +359,9 @@ impl Supervisor {
         }
     }
 
-    /// The first Ctrl-C sends SIGINT to the workers and begins the shutdown; the second kills all processes.
-    fn handle_interrupts(&mut self, count: u64) {
+    /// The first Ctrl-C sends SIGINT to the workers that have not got it from the terminal, and begins the
+    /// shutdown; the second kills all processes.
+    fn handle_interrupts(&mut self, count: u64, is_from_terminal: bool) {
         self.interrupts += count;
         if self.interrupts > 1 {
             warn!("interrupted again: all processes are killed");
@@ -369,7 +370,12 @@ impl Supervisor {
                 server.process.signal(Signal::SIGKILL);
             }
         } else {
-            self.signal_workers(Signal::SIGINT);
+            let group = getpgrp();
+            for worker in &self.workers {
+                if !(is_from_terminal && worker.process.is_in_group(group)) {
+                    worker.process.signal(Signal::SIGINT);
+                }
+            }
         }
         self.begin_shutdown(interrupted());
     }

@@ -7,6 +7,8 @@ use std::process::ExitCode;
 
 use mikobase::{Error, ErrorId};
 
+use crate::output::printable;
+
 /// The exit codes, as `--help` lists them.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Exit {
@@ -55,7 +57,13 @@ impl From<io::Error> for Failure {
 
 impl From<Error> for Failure {
     fn from(error: Error) -> Self {
-        if error.is(ErrorId::SERVER_GONE) { Self::Open(error) } else { Self::Request(error) }
+        let is_of_opening = [ErrorId::SERVER_GONE, ErrorId::INVALID_BACKEND, ErrorId::BACKEND_IN_USE];
+        // A share that Ctrl-C has ended may have lost its server by that.
+        if !error.is(ErrorId::INTERRUPTED) && is_of_opening.into_iter().any(|id| error.is(id)) {
+            Self::Open(error)
+        } else {
+            Self::Request(error)
+        }
     }
 }
 
@@ -97,6 +105,6 @@ pub(crate) fn print_stderr(message: fmt::Arguments<'_>) {
 /// Prints each item of an error on a line of its own.
 fn report_items(error: &Error) {
     for item in error.items() {
-        print_stderr(format_args!("miko: {item}"));
+        print_stderr(format_args!("miko: {}", printable(&item.to_string())));
     }
 }

@@ -80,11 +80,16 @@ pub(crate) fn run(args: Args) -> Result<Exit, Failure> {
     Ok(if succeeded(&report) { Exit::Success } else { Exit::RequestFailed })
 }
 
+/// Prints the final state, as far as it is read: whether the copies succeeded does not depend on that.
 fn print_state(report: &Report<(), Worldlet>) -> Result<(), Failure> {
-    Stdout::write_whole(|stdout| {
+    let printed = Stdout::write_whole(|stdout| {
         stdout.write_all(report.worldlet().as_str().as_bytes())?;
         Ok(stdout.write_all(b"\n")?)
-    })
+    });
+    match printed {
+        Err(Failure::Io(fault)) if fault.kind() == io::ErrorKind::BrokenPipe => Ok(()),
+        printed => printed,
+    }
 }
 
 fn configure(args: &Args) -> Result<Uds, Failure> {

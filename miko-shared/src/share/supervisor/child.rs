@@ -10,7 +10,7 @@ use nix::fcntl::{FcntlArg, OFlag, fcntl};
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 use nix::sys::signal::{Signal, kill};
 use nix::sys::wait::{WaitStatus, waitpid};
-use nix::unistd::{Pid, pipe2};
+use nix::unistd::{Pid, getpgid, pipe2};
 use serde::de::IgnoredAny;
 use tracing::warn;
 
@@ -47,6 +47,11 @@ impl ChildProcess {
         if self.is_alive() {
             let _ = kill(self.pid, signal);
         }
+    }
+
+    /// Whether the process belongs to this process group. It may have changed it since the fork.
+    pub(super) fn is_in_group(&self, group: Pid) -> bool {
+        getpgid(Some(self.pid)) == Ok(group)
     }
 
     pub(super) fn has_ended(&self) -> bool {

@@ -6,7 +6,7 @@
 //! ignored, as `nohup` and shells do for background jobs, the signal stays ignored.
 
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd};
-use std::sync::atomic::{AtomicI32, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicI32, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use miko_rpc::{Error, ErrorId, Result};
@@ -46,8 +46,11 @@ static HANDLER_FD: AtomicI32 = AtomicI32::new(-1);
 /// The pid of the process that owns the descriptor.
 static HANDLER_PID: AtomicI32 = AtomicI32::new(0);
 
+/// Whether the last SIGINT came from the terminal, which sends it to each process of the foreground group.
+static IS_FROM_TERMINAL: AtomicBool = AtomicBool::new(false);
+
 /// The handler of SIGINT.
-extern "C" fn handle_sigint(_: libc::c_int) {
+extern "C" fn handle_sigint(_: libc::c_int, info: *mut libc::siginfo_t, _: *mut libc::c_void) {
     // `getpid` is async-signal-safe.
     if getpid().as_raw() != HANDLER_PID.load(Ordering::Relaxed) {
         // Other code forked this process, which inherited the handler. It receives the signal with the
@@ -60,6 +63,8 @@ extern "C" fn handle_sigint(_: libc::c_int) {
         }
         return;
     }
+    // SAFETY: the kernel passes a valid `siginfo_t` to a handler with `SA_SIGINFO`.
+    IS_FROM_TERMINAL.store(unsafe { (*info).si_code } == libc::SI_KERNEL, Ordering::Relaxed);
     let before = Errno::last_raw();
     let one = 1_u64;
     // SAFETY: `write` is async-signal-safe, the eight bytes are valid, and the descriptor is never closed in
@@ -93,8 +98,8 @@ impl Interrupt {
             let _ = descriptor.read();
             HANDLER_FD.store(descriptor.as_fd().as_raw_fd(), Ordering::Relaxed);
             HANDLER_PID.store(getpid().as_raw(), Ordering::Relaxed);
-            let action =
-                SigAction::new(SigHandler::Handler(handle_sigint), SaFlags::SA_RESTART, SigSet::empty());
+            let flags = SaFlags::SA_RESTART | SaFlags::SA_SIGINFO;
+            let action = SigAction::new(SigHandler::SigAction(handle_sigint), flags, SigSet::empty());
             // SAFETY: the handler calls only async-signal-safe functions and reads only atomic integers.
             listeners.action_before = Some(unsafe { sigaction(Signal::SIGINT, &action) }.map_err(failed)?);
         }
@@ -109,6 +114,11 @@ impl Interrupt {
     /// How often Ctrl-C was pressed since the last call.
     pub(super) fn take(&self) -> u64 {
         self.descriptor.read().unwrap_or(0)
+    }
+
+    /// Whether the last one came from the terminal: the processes of the foreground group have got it, too.
+    pub(super) fn is_from_terminal(&self) -> bool {
+        IS_FROM_TERMINAL.load(Ordering::Relaxed)
     }
 }
 
