@@ -4,8 +4,11 @@ use std::io::{BufRead, BufReader, Write};
 use std::path::Path;
 use std::process::{Command, Output, Stdio};
 
+use mikobase::backend::{Backend, Mode};
 use mikobase::prelude::*;
 use mikobase::rpc::Interface;
+use nix::sys::stat::Mode as Permissions;
+use nix::unistd::mkfifo;
 use serde_json::Value;
 
 use crate::harness::Case;
@@ -21,18 +24,22 @@ pub const CASES: &[Case] = &[
     ("an_import_does_not_take_a_worldlet_for_the_database_beside_a_server", ambiguous_import),
     ("exit_codes_are_as_documented", exit_codes),
     ("a_command_that_only_reads_creates_no_file", reads_create_nothing),
+    ("commands_that_only_read_run_beside_other_readers", readers_beside_a_reader),
     ("the_first_valid_write_creates_the_file", writes_create),
     ("an_export_that_fails_leaves_the_file_of_before", failed_export),
     ("an_export_to_a_device_writes_to_it", export_to_a_device),
     ("a_reader_that_leaves_early_ends_the_command_quietly", closed_pipe),
     ("the_backend_stands_first_in_every_subcommand", backend_first),
     ("a_person_at_a_terminal_is_prompted", prompt),
+    ("a_terminal_gets_answers_as_they_are_and_no_control_characters", terminal),
     ("schemas_and_worldlets_are_checked_before_they_are_used", check),
     ("a_request_is_explained_and_checked_in_one_respect", explain),
     ("a_whole_mikobase_is_converted_into_another_form", convert),
     ("copies_of_any_command_share_a_mikobase", share),
     ("a_copy_that_fails_fails_the_share", share_fails),
     ("a_share_that_ctrl_c_ends_has_the_exit_code_of_shells", share_interrupted),
+    ("a_share_that_is_interrupted_twice_has_it_too", share_interrupted_twice),
+    ("ctrl_c_at_a_terminal_reaches_a_copy_once", share_interrupted_at_a_terminal),
     ("a_share_that_ctrl_c_ends_prints_its_final_state", share_interrupted_with_state),
     ("the_life_of_a_share_is_logged_on_request", log),
     ("a_share_whose_starter_ignores_sigchld_succeeds", share_without_sigchld),
@@ -177,7 +184,7 @@ fn ambiguous_import() {
 
 fn exit_codes() {
     let long = "0".repeat(64);
-    let cases: [(&[&str], Option<&str>, i32, &str); 7] = [
+    let cases: [(&[&str], Option<&str>, i32, &str); 12] = [
         (&["q0", MEMORY, r#"{"action": "engage"}"#], None, 1, ""),
         (&["call", MEMORY, "engage"], None, 1, ""),
         (&["q0"], None, 2, "name a backend"),
@@ -185,6 +192,12 @@ fn exit_codes() {
         (&["q0", "--socket", "/nowhere", "{}"], None, 2, "MIKOBASE_TOKEN"),
         (&["q0", "--socket", "/nowhere", "{}"], Some(&long), 3, "server-gone"),
         (&["q0", "mikobase.uno/redis", "{}"], None, 3, "invalid-backend"),
+        (&["q0", "--socket", "/nowhere", MEMORY, "{}"], None, 2, "name one of them"),
+        (&["convert", "mikobase.uno/worldlet?path=/no/such.json", "-"], None, 3, "there is no such file"),
+        (&["share", "1", "--backend", "/no/such/folder/x.db", "--", "true"], None, 3, "cannot be created"),
+        // Before a copy has run.
+        (&["share", "1", "--out", "/no/such/folder/x.json", "--", "echo", "ran"], None, 1, "not-writable"),
+        (&["serve", "--socket", "s", "--out", "/no/such/folder/x.json"], Some(&long), 1, "not-writable"),
     ];
     for (words, token, code, said) in cases {
         let mut command = miko(words);
@@ -193,7 +206,8 @@ fn exit_codes() {
         }
         let output = command.stdin(Stdio::null()).output().unwrap();
         assert_eq!(output.status.code(), Some(code), "{words:?}");
-        assert!(String::from_utf8_lossy(&output.stderr).contains(said), "{words:?}: {output:?}");
+        let stderr = text(&output.stderr);
+        assert!(stderr.contains(said) && !stderr.contains("ran"), "{words:?}: {output:?}");
     }
 }
 
@@ -270,6 +284,30 @@ fn reads_create_nothing() {
             assert_eq!(folder.path().read_dir().unwrap().count(), 0, "{words:?} created something");
         }
     }
+}
+
+fn readers_beside_a_reader() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = |name: &str| folder.path().join(name).display().to_string();
+    for file in ["crew.db", "crew.json"] {
+        let file = path(file);
+        let created = miko(&["q0", &file, r#"{"action": "create", "pk": "kirk", "bucket": {}}"#]).status();
+        assert!(created.unwrap().success());
+        let _reader = file.parse::<Backend>().unwrap().open(Mode::Read).unwrap();
+        let commands: [&[&str]; 5] = [
+            &["get", &file, "kirk"],
+            &["export", &file],
+            &["explain", &file, r#"{"action": "select"}"#],
+            &["schema", "show", &file],
+            &["convert", &file, "-"],
+        ];
+        for words in commands {
+            let output = miko(words).output().unwrap();
+            assert_eq!(output.status.code(), Some(0), "{words:?}: {output:?}");
+        }
+    }
+    let writer = miko(&["patch", &path("crew.db"), "kirk", "{}"]).output().unwrap();
+    assert_eq!(writer.status.code(), Some(0), "the reader is gone: {writer:?}");
 }
 
 /// The answers of `miko q0` to `lines`, and its exit code.
@@ -403,6 +441,33 @@ fn prompt() {
     assert!(shown.matches("q0> ").count() >= 2 && shown.contains("success"), "{shown}");
 }
 
+/// What a command prints on a terminal; `None` if the system has no `script`.
+fn on_a_terminal(command: &str) -> Option<String> {
+    let mut script = Command::new("script");
+    let output = script.args(["-qec", command, "/dev/null"]).stdin(Stdio::null()).output().ok()?;
+    assert!(output.status.success(), "{output:?}");
+    Some(text(&output.stdout))
+}
+
+fn terminal() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("crew.db").display().to_string();
+    // What `serde_json` reserves, and a control sequence by its one-character form.
+    let bucket = json!({"x": {"$serde_json::private::RawValue": "12"}, "y": "\u{9b}31m"});
+    let create = json!({"action": "create", "pk": "kirk", "bucket": bucket}).to_string();
+    assert!(miko(&["q0", &path, &create]).status().unwrap().success());
+    let Some(shown) = on_a_terminal(&format!("{} get {path} kirk", env!("CARGO_BIN_EXE_miko"))) else {
+        return;
+    };
+    assert!(shown.contains("$serde_json::private::RawValue") && shown.contains("\\u009b31m"), "{shown}");
+    assert!(shown.contains("\u{1b}["), "it has colours: {shown}");
+    let hostile = folder.path().join("hostile.json");
+    std::fs::write(&hostile, r#"{"records": {"a": {"bucket": {}, "\u001b]0;pwn\u0007": 1}}}"#).unwrap();
+    let refused = miko(&["import", &path, hostile.to_str().unwrap()]).output().unwrap();
+    let said = text(&refused.stderr);
+    assert!(said.contains("\\u{1b}]0;pwn\\u{7}") && !said.contains('\u{1b}'), "{said}");
+}
+
 fn text(bytes: &[u8]) -> String {
     String::from_utf8_lossy(bytes).into_owned()
 }
@@ -425,6 +490,17 @@ fn check() {
     let lines: Vec<&str> = said.lines().collect();
     assert_eq!(lines.len(), 4, "two faults, one file that is good, one that is missing: {said}");
     assert!(lines[0].contains("/classes/x") && lines[1].contains("/classes/a.b~1c/fields"), "{said}");
+    let temporal = file("temporal.json", r#"{"properties": {"temporal": true}, "records": {}}"#);
+    let output = miko(&["schema", "check", &temporal]).output().unwrap();
+    assert_eq!((output.status.code(), text(&output.stderr)), (Some(0), format!("{temporal}: 0 records\n")));
+    let faulty = file("faulty.json", r#"{"records": {"a": {"bucket": 1}, "a": {}, "b": {"x": 1}}}"#);
+    let [checked, imported] = [&["schema", "check"][..], &["import", MEMORY]].map(|words| {
+        let output = miko(&[words, &[&faulty]].concat()).output().unwrap();
+        assert_eq!(output.status.code(), Some(1), "{output:?}");
+        text(&output.stderr)
+    });
+    assert_eq!(checked, imported);
+    assert!(checked.lines().count() > 2, "{checked}");
     let output = miko(&["validate", r#"{"action": "select", "limit": "x"}"#]).output().unwrap();
     assert_eq!(output.status.code(), Some(1));
     assert_eq!(json_of(&output)["errors"][0]["details"]["pointer"], "/limit");
@@ -481,6 +557,10 @@ fn convert() {
         ["history.json", "history.db"].map(|from| text(&run(&path(from), "-").stdout).to_owned());
     assert_eq!(direct, by_way);
     assert!(direct.contains(r#""v":{"identity":"x""#), "{direct}");
+    // Also if the target is an empty file.
+    std::fs::write(path("empty.db"), "").unwrap();
+    assert_eq!(run(&path("history.json"), &path("empty.db")).status.code(), Some(0));
+    assert_eq!(text(&run(&path("empty.db"), "-").stdout), direct);
     // A new database is removed if the import into it fails.
     std::fs::write(path("broken.json"), r#"{"records": 5}"#).unwrap();
     assert_eq!(run(&path("broken.json"), &path("broken.db")).status.code(), Some(1));
@@ -550,6 +630,11 @@ fn share_fails() {
     assert_eq!(output.status.code(), Some(1));
     assert!(text(&output.stderr).contains("missing.json"), "{output:?}");
     assert_eq!(miko(&["share", "1"]).output().unwrap().status.code(), Some(2));
+    // Also if nobody reads the final state.
+    let (reader, writer) = std::io::pipe().unwrap();
+    drop(reader);
+    let unread = miko(&["share", "1", "--", "false"]).stdout(writer).output().unwrap();
+    assert_eq!(unread.status.code(), Some(1), "{unread:?}");
 }
 
 fn docs() {
@@ -598,6 +683,33 @@ fn share_interrupted() {
     assert!(String::from_utf8_lossy(&output.stderr).contains("interrupted"), "{output:?}");
 }
 
+fn share_interrupted_twice() {
+    let copy = "trap '' INT; while kill -INT $PPID; do sleep 0.02; done";
+    let output = miko(&["share", "1", "--quiet", "--", "sh", "-c", copy]).output().unwrap();
+    assert_eq!(output.status.code(), Some(130), "{output:?}");
+}
+
+/// The terminal sends SIGINT to the copy, too.
+fn share_interrupted_at_a_terminal() {
+    let folder = tempfile::tempdir().unwrap();
+    let copy = "trap 'echo got >> got' INT; sleep 60 & > ready; wait $!; sleep 0.2; kill $!";
+    std::fs::write(folder.path().join("copy"), copy).unwrap();
+    let share = format!("{} share 1 --quiet -- sh ./copy", env!("CARGO_BIN_EXE_miko"));
+    mkfifo(&folder.path().join("ready"), Permissions::S_IRWXU).unwrap();
+    let script = Command::new("script")
+        .args(["-qec", &share, "/dev/null"])
+        .current_dir(folder.path())
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .spawn();
+    let Ok(mut script) = script else { return };
+    std::fs::read(folder.path().join("ready")).unwrap();
+    // Ctrl-C.
+    script.stdin.as_mut().unwrap().write_all(b"\x03").unwrap();
+    assert_eq!(script.wait().unwrap().code(), Some(130));
+    assert_eq!(std::fs::read_to_string(folder.path().join("got")).unwrap(), "got\n");
+}
+
 fn share_interrupted_with_state() {
     let create = r#"'{"action": "create", "bucket": {"text": "é"}}'"#;
     let copy = format!("{} q0 {create} >&2; kill -INT $PPID; exec sleep 60", env!("CARGO_BIN_EXE_miko"));
@@ -609,7 +721,11 @@ fn share_interrupted_with_state() {
 }
 
 fn share_without_sigchld() {
-    let share = format!("trap '' CHLD; exec {} share 2 --quiet -- true", env!("CARGO_BIN_EXE_miko"));
+    // An empty TMPDIR is one that is not set.
+    let share = format!(
+        "trap '' CHLD; export TMPDIR=; unset XDG_RUNTIME_DIR; exec {} share 2 --quiet -- true",
+        env!("CARGO_BIN_EXE_miko")
+    );
     let output = Command::new("bash").args(["-c", &share]).output().unwrap();
     assert_eq!(output.status.code(), Some(0), "{output:?}");
 }

@@ -84,6 +84,10 @@ fn exec() {
     let present = watch.next();
     assert_eq!((&present[0], &present[1], &present[2]["pk"]), (&json!("present"), &json!(pk), &json!(pk)));
     assert_eq!(watch.next()[0], "synced");
+    // A variable cannot hold this pk.
+    db.q0(json!({"action": "create", "class": CLASS, "pk": "a\0b", "bucket": {"n": 2}})).unwrap();
+    let created = watch.next();
+    assert_eq!((&created[0], &created[1], &created[2]["pk"]), (&json!("create"), &json!(""), &json!("a\0b")));
     db.delete(&pk).unwrap();
     assert_eq!(watch.next()[0], "delete");
     assert_eq!(watch.child.wait().unwrap().code(), Some(1), "the command has failed");

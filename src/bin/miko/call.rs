@@ -42,7 +42,7 @@ pub(crate) fn run(args: &Args) -> Result<Exit, Failure> {
         [backend, method, params] => (Some(backend), method, Some(params)),
         _ => return Err(Failure::Usage("name a method, after the backend and before its params".to_owned())),
     };
-    let db = args.server.open(backend, args.create.if_missing())?;
+    let db = args.server.open(backend, args.create.purpose())?;
     let mut session = JsonSession::new(&*db);
     match call(&mut session, method, params) {
         // Of a stream its items are printed.

@@ -2,7 +2,10 @@
 
 use std::path::{Path, PathBuf};
 
-use mikobase::{Engine, Mikobase, SqliteEngine};
+use miko_core::is_temporal_worldlet;
+use mikobase::backend::{Backend, Location, Mode};
+use mikobase::{Error, Mikobase, SqliteEngine, json};
+use serde_json::Value;
 
 use crate::exit::{Exit, Failure, print_stderr};
 use crate::open;
@@ -20,15 +23,20 @@ pub(crate) fn run(files: &[PathBuf]) -> Result<Exit, Failure> {
 }
 
 fn check(path: &Path) -> Result<String, Failure> {
-    let engine = SqliteEngine::in_memory()?;
-    let document = open::read_json(path)?;
-    let in_file = |error: mikobase::Error| error.with_all("path", path.display().to_string());
-    let is_schema = document.as_object().is_some_and(|keys| keys.len() == 1 && keys.contains_key("classes"));
-    if is_schema {
-        let changes = engine.import_schema(document).map_err(in_file)?;
-        Ok(format!("{} classes", changes.created.len()))
-    } else {
-        let imported = engine.read_worldlet(&mut document.to_string().as_bytes(), false).map_err(in_file)?;
-        Ok(format!("{} records", imported.records))
+    let text = open::read_text(path)?;
+    let in_file = |error: Error| error.with_all("path", path.display().to_string());
+    // What is no JSON is read as a worldlet, whose faults are reported with their places.
+    if let Some(schema) = json::parse(&text).ok().filter(is_schema) {
+        let changes = SqliteEngine::in_memory()?.import_schema(schema).map_err(in_file)?;
+        return Ok(format!("{} classes", changes.created.len()));
     }
+    let temporal = is_temporal_worldlet(&mut text.as_bytes());
+    let engine = Backend { temporal, ..Location::SqliteMemory.into() }.open(Mode::ReadWrite)?;
+    let imported = engine.read_worldlet(&mut text.as_bytes(), false).map_err(in_file)?;
+    Ok(format!("{} records", imported.records))
+}
+
+/// Whether a document is a schema: `{"classes": {…}}`.
+fn is_schema(document: &Value) -> bool {
+    document.as_object().is_some_and(|keys| keys.len() == 1 && keys.contains_key("classes"))
 }

@@ -9,7 +9,7 @@ use mikobase::backend::{Backend, Location, Mode};
 use mikobase::{Engine, Error, ErrorId, MikobaseExt, json};
 
 use crate::exit::{Exit, Failure, print_stderr};
-use crate::open::{self, IfMissing};
+use crate::open::{self, Purpose};
 use crate::output::Stdout;
 
 /// The arguments of `miko convert`.
@@ -36,7 +36,7 @@ source is temporal.";
 
 pub(crate) fn run(args: &Args) -> Result<Exit, Failure> {
     if let (None, Some(to)) = (worldlet_path(&args.from), worldlet_path(&args.to)) {
-        export(&*open::engine(&args.from, IfMissing::Refuse)?, to)?;
+        export(&*open::engine(&args.from, Purpose::Read)?, to)?;
         return Ok(Exit::Success);
     }
     let mut text = source_text(args)?;
@@ -66,7 +66,7 @@ fn source_text(args: &Args) -> Result<File, Failure> {
         Some(path) => return open::source(path),
         None => {
             let mut writer = BufWriter::new(&mut temporary);
-            open::engine(&args.from, IfMissing::Refuse)?.write_worldlet(&mut writer)?;
+            open::engine(&args.from, Purpose::Read)?.write_worldlet(&mut writer)?;
             writer.flush()?;
         }
     }
@@ -77,23 +77,25 @@ fn source_text(args: &Args) -> Result<File, Failure> {
 /// Imports the worldlet into the target database. If that fails, a newly created database is removed.
 fn fill(text: File, temporal: bool, args: &Args) -> Result<(), Failure> {
     let mut backend: Backend = args.to.parse().map_err(Failure::Open)?;
-    let new = match &backend.location {
-        Location::SqliteFile(path) | Location::Worldlet(Some(path)) if !path.exists() => Some(path.clone()),
-        _ => None,
-    };
-    backend.temporal |= temporal && new.is_some();
-    let filled = open_empty(&backend, args).and_then(|engine| import(&*engine, text, args));
-    if let (Err(_), Some(path)) = (&filled, new) {
-        // Nothing was imported: if the removal fails, an empty database remains.
+    // Another process that creates the file at the same time may have written to it already.
+    let created = backend.path().filter(|path| File::create_new(path).is_ok()).map(Path::to_owned);
+    backend.temporal |= temporal && open::is_missing(&args.to);
+    let engine = open_empty(&backend, args)?;
+    let filled = import(&*engine, text, args);
+    if let (Err(_), Some(path)) = (&filled, created) {
+        // Nothing was imported: if the removal fails, an empty database remains. The engine still has the
+        // lock of the file, so nobody else has written to it.
         let _ = fs::remove_file(path);
     }
     filled
 }
 
-/// The path, if the argument names a worldlet.
+/// The path, if the argument names a worldlet by a path, and not by a backend URL.
 fn worldlet_path(word: &str) -> Option<&Path> {
     let path = Path::new(word);
-    (word == "-" || path.extension().is_some_and(|extension| extension == "json")).then_some(path)
+    let is_url = || word.parse().is_ok_and(|backend: Backend| backend.path() != Some(path));
+    (word == "-" || path.extension().is_some_and(|extension| extension == "json") && !is_url())
+        .then_some(path)
 }
 
 /// Opens the target database, which must have no records.

@@ -6,7 +6,7 @@ use mikobase::{Query, json};
 use serde_json::{Map, Value};
 
 use crate::exit::{Exit, Failure};
-use crate::open::{self, IfMissing, ServerAddress};
+use crate::open::{self, Purpose, ServerAddress};
 use crate::output::Output;
 use crate::q0;
 
@@ -79,6 +79,6 @@ fn change((action, key): (&str, &str), words: &[String], args: &CommonArgs) -> R
     let members = [("action", action.into()), ("pk", pk.as_str().into()), (key, change)];
     let request: Map<String, Value> =
         members.into_iter().chain(time).map(|(key, value)| (key.to_owned(), value)).collect();
-    let db = args.server.open(backend, IfMissing::Refuse)?;
+    let db = args.server.open(backend, Purpose::Write)?;
     q0::answer(db.q0(Query::from(request)), &args.output)
 }

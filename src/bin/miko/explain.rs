@@ -3,7 +3,7 @@
 use mikobase::json;
 
 use crate::exit::{Exit, Failure};
-use crate::open::{self, IfMissing};
+use crate::open::{self, Purpose};
 use crate::output::Output;
 
 /// The arguments of `miko explain`.
@@ -25,7 +25,7 @@ Prints the SQL, its bound values, SQLite's plan (a line per step), the index tha
 the reason for which the evaluator filters the result of the SQL, if it does. Nothing is run."#;
 
 pub(crate) fn run(args: &Args) -> Result<Exit, Failure> {
-    let explanation = open::engine(&args.backend, IfMissing::Refuse)?.explain(json::parse(&args.query)?)?;
+    let explanation = open::engine(&args.backend, Purpose::Read)?.explain(json::parse(&args.query)?)?;
     args.output.write_value(&explanation)?;
     Ok(Exit::Success)
 }

@@ -6,7 +6,7 @@ use std::path::PathBuf;
 use miko_core::atomic_file;
 
 use crate::exit::{Exit, Failure};
-use crate::open::{IfMissing, ServerAddress};
+use crate::open::{Purpose, ServerAddress};
 use crate::output::Stdout;
 use crate::progress;
 
@@ -29,7 +29,7 @@ const EXAMPLES: &str = "Examples:
   diff <(miko export one.db) <(miko export other.db)";
 
 pub(crate) fn run(args: &Args) -> Result<Exit, Failure> {
-    let db = args.server.open_engine(args.backend.as_deref(), IfMissing::Refuse)?;
+    let db = args.server.open_engine(args.backend.as_deref(), Purpose::Read)?;
     match &args.out {
         None => {
             Stdout::write_whole(|stdout| {

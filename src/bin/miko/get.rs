@@ -3,7 +3,7 @@
 use mikobase::{Error, ErrorId};
 
 use crate::exit::{Exit, Failure};
-use crate::open::{self, IfMissing, ServerAddress};
+use crate::open::{self, Purpose, ServerAddress};
 use crate::output::Output;
 
 /// The arguments of `miko get`.
@@ -29,7 +29,7 @@ pub(crate) fn run(args: &Args) -> Result<Exit, Failure> {
         [backend, pk] => (Some(backend.as_str()), pk),
         _ => return Err(Failure::Usage("name a pk, after the backend if there is one".to_owned())),
     };
-    match args.server.open(backend, IfMissing::Refuse)?.record_by_pk(pk)? {
+    match args.server.open(backend, Purpose::Read)?.record_by_pk(pk)? {
         Some(record) => args.output.write_value(&record)?,
         None => {
             let error = Error::new(ErrorId::RECORD_NOT_FOUND, "no active record has this pk");

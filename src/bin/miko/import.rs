@@ -4,7 +4,7 @@ use std::io::BufReader;
 use std::path::{Path, PathBuf};
 
 use crate::exit::{Exit, Failure, print_stderr};
-use crate::open::{self, IfMissing, ServerAddress};
+use crate::open::{self, Purpose, ServerAddress};
 use crate::progress;
 
 /// The arguments of `miko import`.
@@ -43,10 +43,9 @@ pub(crate) fn run(args: &Args) -> Result<Exit, Failure> {
         files => (None, files),
     };
     args.server.check_named(backend)?;
-    files.iter().try_for_each(|path| open::check(path))?;
-    let db = args.server.open_engine(backend, IfMissing::Create)?;
-    for path in files {
-        let (reader, length) = open::reader(path)?;
+    let sources: Vec<_> = files.iter().map(|path| open::reader(path)).collect::<Result<_, _>>()?;
+    let db = args.server.open_engine(backend, Purpose::Create)?;
+    for (path, (reader, length)) in files.iter().zip(sources) {
         let bar = progress::of_bytes(&path.display().to_string(), length);
         // The parser reads single bytes.
         let mut reader = BufReader::with_capacity(1 << 16, bar.wrap_read(reader));

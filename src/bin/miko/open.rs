@@ -5,7 +5,7 @@ use std::fs::File;
 use std::io::{self, ErrorKind, Read, Write};
 use std::path::{Path, PathBuf};
 
-use mikobase::backend::Backend;
+use mikobase::backend::{Backend, Mode};
 use mikobase::{
     Connect, Engine, Error, ErrorId, Imported, Mikobase, MikobaseClient, MikobaseExt, ServerName, Token,
     backend, json,
@@ -28,22 +28,19 @@ pub(crate) struct ServerAddress {
 
 impl ServerAddress {
     /// Opens `backend`, or connects to the server if there is none.
-    pub(crate) fn open(
-        &self,
-        backend: Option<&str>,
-        if_missing: IfMissing,
-    ) -> Result<Box<dyn Mikobase>, Failure> {
-        Ok(self.open_engine(backend, if_missing)?.into_mikobase())
+    pub(crate) fn open(&self, backend: Option<&str>, purpose: Purpose) -> Result<Box<dyn Mikobase>, Failure> {
+        Ok(self.open_engine(backend, purpose)?.into_mikobase())
     }
 
-    /// As [`open`](Self::open). Tells an engine from a server.
-    pub(crate) fn open_engine(
-        &self,
-        backend: Option<&str>,
-        if_missing: IfMissing,
-    ) -> Result<Opened, Failure> {
+    /// As [`open`](Self::open). Tells an engine from a server. A backend and `--socket` together are refused:
+    /// one of them would be ignored.
+    pub(crate) fn open_engine(&self, backend: Option<&str>, purpose: Purpose) -> Result<Opened, Failure> {
         let Some(url) = backend else { return Ok(Opened::Server(self.connect()?)) };
-        match engine(url, if_missing) {
+        if self.is_given() {
+            let message = format!("--socket names a running server, and `{url}` a backend: name one of them");
+            return Err(Failure::Usage(message));
+        }
+        match engine(url, purpose) {
             Ok(engine) => Ok(Opened::Engine(engine)),
             Err(Failure::Open(in_use)) if in_use.is(ErrorId::BACKEND_IN_USE) => {
                 server_of(url, in_use).map(Opened::Server).map_err(Failure::Open)
@@ -141,19 +138,21 @@ pub(crate) struct Create {
 }
 
 impl Create {
-    /// The policy for a missing file.
-    pub(crate) fn if_missing(&self) -> IfMissing {
-        if self.create { IfMissing::Create } else { IfMissing::Refuse }
+    /// The purpose of a command that may write.
+    pub(crate) fn purpose(&self) -> Purpose {
+        if self.create { Purpose::Create } else { Purpose::Write }
     }
 }
 
-/// The policy for a missing database file.
+/// What a command opens a database for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum IfMissing {
-    /// Create it.
+pub(crate) enum Purpose {
+    /// To read. A missing file is an error. Other commands may read it at the same time.
+    Read,
+    /// To read and write. A missing file is an error.
+    Write,
+    /// As [`Write`](Self::Write). A missing file is created.
     Create,
-    /// Fail: a command that only reads creates nothing.
-    Refuse,
 }
 
 /// Whether `word` names a backend, so that it cannot be a pk, a class or a method.
@@ -169,12 +168,21 @@ pub(crate) fn is_missing(url: &str) -> bool {
 }
 
 /// Opens an engine in this process.
-pub(crate) fn engine(url: &str, if_missing: IfMissing) -> Result<Box<dyn Engine>, Failure> {
-    let opened = match if_missing {
-        IfMissing::Create => backend::open(url),
-        IfMissing::Refuse => url.parse().and_then(|backend: Backend| backend.open_existing()),
+pub(crate) fn engine(url: &str, purpose: Purpose) -> Result<Box<dyn Engine>, Failure> {
+    let opened = match purpose {
+        Purpose::Create => backend::open(url),
+        Purpose::Write => url.parse().and_then(|backend: Backend| backend.open_existing()),
+        Purpose::Read => url.parse().and_then(|backend: Backend| open_to_read(&backend)),
     };
     opened.map_err(Failure::Open)
+}
+
+/// Opens an engine as a reader, or as a writer where no reader can: an engine in memory, a file that an older
+/// version has written, or one in a folder where SQLite has to create files.
+fn open_to_read(backend: &Backend) -> Result<Box<dyn Engine>, Error> {
+    backend.open(Mode::Read).or_else(|refused| {
+        if refused.is(ErrorId::BACKEND_IN_USE) { Err(refused) } else { backend.open_existing() }
+    })
 }
 
 /// Opens the source of a conversion. If it is missing, the error is that of a missing backend.
@@ -198,14 +206,15 @@ pub(crate) fn reader(path: &Path) -> Result<(Box<dyn Read>, Option<u64>), Failur
     Ok((Box::new(file), length))
 }
 
-/// Whether a file can be opened to read; `-` always can.
-pub(crate) fn check(path: &Path) -> Result<(), Failure> {
-    if path == Path::new("-") { Ok(()) } else { File::open(path).map(drop).map_err(Failure::file(path)) }
+/// Reads a file that holds text; `-` is standard input.
+pub(crate) fn read_text(path: &Path) -> Result<String, Failure> {
+    let mut text = String::new();
+    reader(path)?.0.read_to_string(&mut text).map_err(Failure::file(path))?;
+    Ok(text)
 }
 
 /// Reads a file that holds JSON; `-` is standard input.
 pub(crate) fn read_json(path: &Path) -> Result<Value, Failure> {
-    let mut text = String::new();
-    reader(path)?.0.read_to_string(&mut text).map_err(Failure::file(path))?;
+    let text = read_text(path)?;
     Ok(json::parse(&text).map_err(|error| error.with_all("path", path.display().to_string()))?)
 }

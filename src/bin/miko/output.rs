@@ -1,8 +1,9 @@
 //! Answers on standard output: one per line in a pipe, indented and coloured on a terminal.
 
+use std::borrow::Cow;
 use std::io::{self, BufWriter, ErrorKind, IsTerminal, StdoutLock, Write};
 
-use colored_json::{ColorMode, ToColoredJson};
+use colored_json::{ColorMode, to_colored_json};
 use serde::Serialize;
 use serde_json::value::{RawValue, to_raw_value};
 
@@ -21,13 +22,14 @@ impl Output {
     pub(crate) fn write(&self, answer: &RawValue) -> io::Result<()> {
         let mut stdout = io::stdout().lock();
         let is_interactive = stdout.is_terminal();
-        if is_interactive && allows_color() {
-            stdout.write_all(
-                answer.get().to_colored_json(ColorMode::On).map_err(io::Error::other)?.as_bytes(),
-            )?;
-        } else if self.pretty || is_interactive {
+        if self.pretty || is_interactive {
             let value = mikobase::json::from_text(answer.get())?;
-            serde_json::to_writer_pretty(&mut stdout, &value)?;
+            if is_interactive {
+                let colors = if allows_color() { ColorMode::On } else { ColorMode::Off };
+                stdout.write_all(escape_in_json(&to_colored_json(&value, colors)?).as_bytes())?;
+            } else {
+                serde_json::to_writer_pretty(&mut stdout, &value)?;
+            }
         } else {
             stdout.write_all(answer.get().as_bytes())?;
         }
@@ -75,6 +77,32 @@ impl Write for Stdout {
         let flushed = self.writer.flush();
         self.note_closed(flushed)
     }
+}
+
+/// Text from outside as it may be printed to a terminal: control characters, which a terminal obeys, are
+/// replaced by their escapes.
+pub(crate) fn printable(text: &str) -> Cow<'_, str> {
+    escape(text, char::is_control, |character| character.escape_default().to_string())
+}
+
+/// JSON as it may be printed to a terminal. JSON itself escapes only the control characters of ASCII, but for
+/// the last; the others can only be in strings.
+fn escape_in_json(text: &str) -> Cow<'_, str> {
+    escape(
+        text,
+        |character| ('\u{7f}'..='\u{9f}').contains(&character),
+        |character| format!("\\u{:04x}", u32::from(character)),
+    )
+}
+
+fn escape(text: &str, is_escaped: impl Fn(char) -> bool, escape_of: impl Fn(char) -> String) -> Cow<'_, str> {
+    if !text.contains(&is_escaped) {
+        return text.into();
+    }
+    text.chars()
+        .map(|character| if is_escaped(character) { escape_of(character) } else { character.to_string() })
+        .collect::<String>()
+        .into()
 }
 
 /// Whether colours are allowed, by the convention of <https://no-color.org>.

@@ -7,7 +7,7 @@ use serde_json::Value;
 use serde_json::value::to_raw_value;
 
 use crate::exit::{Exit, Failure};
-use crate::open::{self, Create, IfMissing, ServerAddress};
+use crate::open::{self, Create, Purpose, ServerAddress};
 use crate::output::Output;
 
 /// The arguments of `miko q0`.
@@ -39,7 +39,7 @@ pub(crate) fn run(args: &Args) -> Result<Exit, Failure> {
     let (backend, query) = split_words(&args.words)?;
     let mut database = Database { args, backend, opened: None };
     if !backend.is_some_and(open::is_missing) {
-        database.open(args.create.if_missing())?;
+        database.open(args.create.purpose())?;
     }
     match query {
         Some(query) => answer_once(&mut database, query, &args.output),
@@ -68,18 +68,15 @@ struct Database<'a> {
 
 impl Database<'_> {
     fn open_for(&mut self, query: &Value) -> Result<&dyn Mikobase, Failure> {
-        let if_missing = if self.opened.is_none() && writes(query) {
-            IfMissing::Create
-        } else {
-            self.args.create.if_missing()
-        };
-        self.open(if_missing)
+        let purpose =
+            if self.opened.is_none() && writes(query) { Purpose::Create } else { self.args.create.purpose() };
+        self.open(purpose)
     }
 
-    fn open(&mut self, if_missing: IfMissing) -> Result<&dyn Mikobase, Failure> {
+    fn open(&mut self, purpose: Purpose) -> Result<&dyn Mikobase, Failure> {
         let db = match self.opened.take() {
             Some(db) => db,
-            None => self.args.server.open(self.backend, if_missing)?,
+            None => self.args.server.open(self.backend, purpose)?,
         };
         Ok(&**self.opened.insert(db))
     }

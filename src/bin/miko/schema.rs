@@ -9,8 +9,8 @@ use serde_json::{Map, Value};
 
 use crate::check;
 use crate::exit::{Exit, Failure, print_stderr};
-use crate::open::{self, IfMissing, ServerAddress};
-use crate::output::Output;
+use crate::open::{self, Purpose, ServerAddress};
+use crate::output::{Output, printable};
 
 #[derive(Subcommand)]
 pub(crate) enum Command {
@@ -69,7 +69,7 @@ pub(crate) fn run(command: &Command) -> Result<Exit, Failure> {
     match command {
         Command::Import { server, words } => import(server, words),
         Command::Export { server, output, backend } => {
-            output.write_value(&server.open(backend.as_deref(), IfMissing::Refuse)?.export_schema()?)?;
+            output.write_value(&server.open(backend.as_deref(), Purpose::Read)?.export_schema()?)?;
             Ok(Exit::Success)
         }
         Command::Show { server, output, words } => {
@@ -79,7 +79,7 @@ pub(crate) fn run(command: &Command) -> Result<Exit, Failure> {
                 [class] => (None, Some(class)),
                 [backend, class, ..] => (Some(backend), Some(class)),
             };
-            let db = server.open(backend.map(String::as_str), IfMissing::Refuse)?;
+            let db = server.open(backend.map(String::as_str), Purpose::Read)?;
             show(&*db, output, class.map(String::as_str))
         }
         Command::Check { files } => check::run(files),
@@ -95,7 +95,7 @@ fn import(server: &ServerAddress, words: &[String]) -> Result<Exit, Failure> {
     };
     server.check_named(backend)?;
     let schema = open::read_json(Path::new(file))?;
-    let db = server.open(backend, IfMissing::Create)?;
+    let db = server.open(backend, Purpose::Create)?;
     let changes = db.import_schema(schema).map_err(|error| error.with_all("path", file.as_str()))?;
     for (what, classes) in
         [("created", changes.created), ("updated", changes.updated), ("unchanged", changes.unchanged)]
@@ -112,7 +112,7 @@ fn show(db: &dyn Mikobase, output: &Output, class: Option<&str>) -> Result<Exit,
     let classes = schema["classes"].as_object().cloned().unwrap_or_default();
     match class {
         None => list(&classes)?,
-        Some(name) => match classes.get(name) {
+        Some(name) => match classes.get(name.strip_prefix("https://").unwrap_or(name)) {
             Some(definition) => output.write_value(definition)?,
             None => {
                 let known: Vec<&str> = classes.keys().map(String::as_str).collect();
@@ -128,21 +128,21 @@ fn show(db: &dyn Mikobase, output: &Output, class: Option<&str>) -> Result<Exit,
 fn list(classes: &Map<String, Value>) -> io::Result<()> {
     let mut stdout = io::stdout().lock();
     for (name, definition) in classes {
-        write!(stdout, "{name}")?;
+        let mut line = name.clone();
         let parents = match &definition["inherits"] {
             Value::String(parent) => vec![parent.as_str()],
             Value::Array(parents) => parents.iter().filter_map(Value::as_str).collect(),
             _ => Vec::new(),
         };
         if !parents.is_empty() {
-            write!(stdout, " : {}", parents.join(", "))?;
+            line += &format!(" : {}", parents.join(", "));
         }
         let fields: Vec<&str> =
             definition["fields"].as_object().into_iter().flat_map(Map::keys).map(String::as_str).collect();
         if !fields.is_empty() {
-            write!(stdout, " {{ {} }}", fields.join(", "))?;
+            line += &format!(" {{ {} }}", fields.join(", "));
         }
-        writeln!(stdout)?;
+        writeln!(stdout, "{}", printable(&line))?;
     }
     stdout.flush()
 }

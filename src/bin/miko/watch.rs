@@ -9,7 +9,7 @@ use serde::de::DeserializeOwned;
 use serde_json::value::to_raw_value;
 
 use crate::exit::{Exit, Failure, print_stderr};
-use crate::open::{self, IfMissing, ServerAddress};
+use crate::open::{self, Purpose, ServerAddress};
 use crate::output::Output;
 
 /// The arguments of `miko watch`.
@@ -31,6 +31,7 @@ pub(crate) struct Args {
     leaving: bool,
     /// Run a shell command for each change instead of printing it. It has the change in its standard input,
     /// and its kind, pk and seq in MIKOBASE_KIND, MIKOBASE_PK and MIKOBASE_SEQ. If it fails, the watch ends.
+    /// A pk with a NUL character is in the standard input only.
     #[arg(long, value_name = "CMD")]
     exec: Option<String>,
     /// A class, a pk, or a condition as JSON, after the backend if there is one. A request with the action
@@ -40,6 +41,9 @@ pub(crate) struct Args {
     #[arg(value_name = "[BACKEND] TARGET", num_args = 1..=2, required = true)]
     words: Vec<String>,
 }
+
+/// The variable that has the pk of a change. A variable cannot hold a NUL character.
+const PK: &str = "MIKOBASE_PK";
 
 const EXAMPLES: &str = r#"Examples:
   miko watch starfleet.com/officer
@@ -58,7 +62,7 @@ pub(crate) fn run(args: &Args) -> Result<Exit, Failure> {
         true => Watched::of(json::parse(target)?),
         false => Watched::Records(target.as_str().into()),
     };
-    let db = args.server.open(backend, IfMissing::Refuse)?;
+    let db = args.server.open(backend, Purpose::Write)?;
     match watched {
         Watched::Records(target) => {
             let options = ChangeOptions { after: args.from, leaving: args.leaving, snapshot: args.snapshot };
@@ -124,13 +128,14 @@ impl Told for ResultChange {
 /// Runs a command for a change, and waits for it.
 fn execute(command: &str, change: &impl Told) -> Result<(), Failure> {
     let (kind, pk, seq) = change.summary();
-    let mut child = Command::new("/bin/sh")
-        .args(["-c", command])
-        .env("MIKOBASE_KIND", kind)
-        .env("MIKOBASE_PK", pk)
-        .env("MIKOBASE_SEQ", seq.to_string())
-        .stdin(Stdio::piped())
-        .spawn()?;
+    let mut shell = Command::new("/bin/sh");
+    shell.args(["-c", command]).env("MIKOBASE_KIND", kind).env("MIKOBASE_SEQ", seq.to_string());
+    if pk.contains('\0') {
+        shell.env_remove(PK);
+    } else {
+        shell.env(PK, pk);
+    }
+    let mut child = shell.stdin(Stdio::piped()).spawn()?;
     if let Some(mut stdin) = child.stdin.take() {
         let text = to_raw_value(change).map_err(std::io::Error::from)?;
         match writeln!(stdin, "{text}") {
