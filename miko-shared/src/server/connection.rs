@@ -16,7 +16,8 @@ use crate::wire::frame::FrameBuffer;
 use crate::wire::message;
 
 /// Serves calls until the peer disconnects or sends an invalid message. While a peer does not read its
-/// answers, none of its calls are served; other connections are not affected.
+/// answers, none of its calls are served but those whose turn at a gate has come; other connections are not
+/// affected.
 pub(super) async fn serve_calls<I: Interface + ?Sized>(
     socket: &mut Socket,
     peer: Peer,
@@ -115,11 +116,11 @@ async fn exchange_with_session(
         state.incoming.shrink();
         memory::trim_if_grown();
     }
-    let may_pump = !state.is_full() && !peer_process.has_ended();
+    let (has_room, has_ended) = (!state.is_full(), peer_process.has_ended());
     let ConnectionState { incoming, outgoing, sent, session, .. } = state;
     let room = if may_read { Some(incoming.room()) } else { None };
     let is_ready = |context: &mut Context<'_>| match session {
-        Some(session) if may_pump => session.poll_ready(context),
+        Some(session) if !has_ended => session.poll_ready(has_room, context),
         _ => Poll::Pending,
     };
     match peer_process.next_event(socket, &outgoing[*sent..], room, is_ready).await {

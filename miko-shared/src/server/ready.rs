@@ -1,13 +1,15 @@
 //! The streams, parked calls and later answers (those sent after their call has returned) of a connection
 //! that may have something to do. The waker of each puts its handle on a list.
 //!
-//! One that has nothing to do is not looked at, so it costs the calls of its connection nothing.
+//! One that has nothing to do is not looked at, so it costs the calls of its connection nothing. Parked calls
+//! are listed apart: they go on also while the client does not read its answers, since a call whose turn has
+//! come is inside its gate, where calls of other connections wait for it.
 
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::task::{Context, Poll, Wake, Waker};
 
-/// The handles that were put on the list since it was last taken.
+/// The handles that were put on the list since they were last taken.
 #[derive(Default)]
 pub(super) struct ReadyList {
     handles: Mutex<Handles>,
@@ -17,9 +19,19 @@ pub(super) struct ReadyList {
 
 #[derive(Default)]
 struct Handles {
-    listed: Vec<u64>,
+    parked: Vec<u64>,
+    senders: Vec<u64>,
     /// The task of the connection, while it waits.
     task: Option<Waker>,
+}
+
+/// What a handle on the list is that of.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum ReadyKind {
+    /// A parked call.
+    Parked,
+    /// A stream or a later answer. It waits while there is no room for what it would send.
+    Sender,
 }
 
 /// Puts one handle on the list: by `make_ready`, or when the waker in its `context` is woken.
@@ -30,6 +42,7 @@ pub(super) struct ListedWaker {
 
 struct HandleWaker {
     handle: u64,
+    kind: ReadyKind,
     list: Arc<ReadyList>,
     is_listed: AtomicBool,
 }
@@ -40,17 +53,25 @@ impl ReadyList {
         !self.has_some.load(Ordering::Acquire)
     }
 
-    /// Takes the handles, in the order in which they were put on the list.
-    pub(super) fn take(&self) -> Vec<u64> {
+    /// Takes the handles of parked calls, in the order in which they were put on the list.
+    pub(super) fn take_parked(&self) -> Vec<u64> {
         let mut handles = self.lock();
-        self.has_some.store(false, Ordering::Release);
-        std::mem::take(&mut handles.listed)
+        self.has_some.store(!handles.senders.is_empty(), Ordering::Release);
+        std::mem::take(&mut handles.parked)
     }
 
-    /// Whether a handle is on the list, or registers the task to be woken.
-    pub(super) fn poll(&self, context: &Context<'_>) -> Poll<()> {
+    /// As [`take_parked`](Self::take_parked), of streams and later answers.
+    pub(super) fn take_senders(&self) -> Vec<u64> {
         let mut handles = self.lock();
-        if !handles.listed.is_empty() {
+        self.has_some.store(!handles.parked.is_empty(), Ordering::Release);
+        std::mem::take(&mut handles.senders)
+    }
+
+    /// Whether a handle is on the list, or registers the task to be woken. Without `has_room` only those of
+    /// parked calls count.
+    pub(super) fn poll(&self, has_room: bool, context: &Context<'_>) -> Poll<()> {
+        let mut handles = self.lock();
+        if !handles.parked.is_empty() || has_room && !handles.senders.is_empty() {
             return Poll::Ready(());
         }
         if !handles.task.as_ref().is_some_and(|task| task.will_wake(context.waker())) {
@@ -66,8 +87,8 @@ impl ReadyList {
 }
 
 impl ListedWaker {
-    pub(super) fn new(handle: u64, list: &Arc<ReadyList>) -> Self {
-        let handle = HandleWaker { handle, list: Arc::clone(list), is_listed: AtomicBool::new(false) };
+    pub(super) fn new(handle: u64, kind: ReadyKind, list: &Arc<ReadyList>) -> Self {
+        let handle = HandleWaker { handle, kind, list: Arc::clone(list), is_listed: AtomicBool::new(false) };
         let handle = Arc::new(handle);
         Self { waker: Waker::from(Arc::clone(&handle)), handle }
     }
@@ -94,7 +115,10 @@ impl HandleWaker {
             return;
         }
         let mut handles = self.list.lock();
-        handles.listed.push(self.handle);
+        match self.kind {
+            ReadyKind::Parked => handles.parked.push(self.handle),
+            ReadyKind::Sender => handles.senders.push(self.handle),
+        }
         self.list.has_some.store(true, Ordering::Release);
         let task = handles.task.take();
         drop(handles);

@@ -19,7 +19,7 @@ use tokio::time::{Sleep, sleep_until};
 use tracing::warn;
 
 use super::parked_calls::ParkedCount;
-use super::ready::{ListedWaker, ReadyList};
+use super::ready::{ListedWaker, ReadyKind, ReadyList};
 use crate::serving;
 use crate::wire::envelope::enclose_response;
 use crate::wire::frame::HEADER_SIZE;
@@ -130,10 +130,10 @@ impl Session {
                 Carried::Stream(source) => Open::Stream(OpenStream {
                     source,
                     credit: 0,
-                    waker: ListedWaker::new(handle, &self.ready),
+                    waker: ListedWaker::new(handle, ReadyKind::Sender, &self.ready),
                 }),
                 Carried::Answer(answer) => {
-                    let waker = ListedWaker::new(handle, &self.ready);
+                    let waker = ListedWaker::new(handle, ReadyKind::Sender, &self.ready);
                     // The answer registers the waker when it is polled for the first time.
                     waker.make_ready();
                     self.pending.insert(id, handle);
@@ -157,7 +157,7 @@ impl Session {
 
     /// Keeps a call until it is to be made again.
     pub(super) fn park(&mut self, handle: u64, call: Parked, count: ParkedCount) {
-        let waker = ListedWaker::new(handle, &self.ready);
+        let waker = ListedWaker::new(handle, ReadyKind::Parked, &self.ready);
         // The gate registers the waker when it is polled for the first time.
         waker.make_ready();
         self.pending.insert(call.id, handle);
@@ -236,9 +236,10 @@ impl Session {
         drop_guarded(open);
     }
 
-    /// Whether a stream, a later answer or a parked call is ready, or registers the task to be woken.
-    pub(super) fn poll_ready(&self, context: &Context<'_>) -> Poll<()> {
-        self.ready.poll(context)
+    /// Whether a parked call is ready, or, with `has_room`, a stream or a later answer; or registers the task
+    /// to be woken.
+    pub(super) fn poll_ready(&self, has_room: bool, context: &Context<'_>) -> Poll<()> {
+        self.ready.poll(has_room, context)
     }
 
     /// Whether a stream, a later answer or a parked call is ready.
@@ -251,14 +252,30 @@ impl Session {
         self.open.len()
     }
 
-    /// Appends the items and answers that are ready, and moves the parked calls that are ready to `due`.
+    /// Moves the parked calls that are ready to `due`, and appends the items and answers that are ready, as
+    /// far as there is room.
     pub(super) fn pump(&mut self, outgoing: &mut Outgoing<'_>) {
         if self.ready.is_empty() {
             return;
         }
+        for handle in self.ready.take_parked() {
+            if let Some(Open::Parked(parked)) = self.open.get_mut(&handle) {
+                parked.waker.mark_taken();
+                if parked.is_due() {
+                    self.make_due(handle);
+                }
+            }
+        }
+        if !outgoing.is_full() {
+            self.pump_senders(outgoing);
+        }
+    }
+
+    /// Appends the items and answers that are ready.
+    fn pump_senders(&mut self, outgoing: &mut Outgoing<'_>) {
         let until = Instant::now() + MAX_PUMP_TIME;
         let mut had_turn = Vec::new();
-        for handle in self.ready.take() {
+        for handle in self.ready.take_senders() {
             match self.open.get_mut(&handle) {
                 Some(Open::Stream(stream)) => match stream.pump(handle, until, &mut self.item, outgoing) {
                     Pumped::Ended => self.remove(handle),
@@ -273,13 +290,7 @@ impl Session {
                         self.send_answer(handle, answered, outgoing);
                     }
                 }
-                Some(Open::Parked(parked)) => {
-                    parked.waker.mark_taken();
-                    if parked.is_due() {
-                        self.make_due(handle);
-                    }
-                }
-                Some(Open::Object(_)) | None => {}
+                Some(Open::Parked(_) | Open::Object(_)) | None => {}
             }
         }
         // These go behind the streams that had no turn: a stream that always has items must not starve
