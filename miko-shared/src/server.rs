@@ -28,6 +28,7 @@ mod service;
 mod session;
 mod shared;
 mod socket;
+mod turn;
 
 use std::future::{Future, poll_fn};
 use std::os::fd::AsRawFd;

@@ -1,6 +1,8 @@
 //! Objects and streams that live with a connection, and threads that share one.
 
 use std::io::Write;
+use std::net::Shutdown;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::thread;
 use std::time::Duration;
 
@@ -40,6 +42,7 @@ pub const CASES: &[Case] = &[
     ("a_stream_that_is_not_read_advances_no_further_than_its_window", window),
     ("a_client_that_reads_nothing_can_release_an_object", release_unread),
     ("streams_of_one_connection_have_turns", turns),
+    ("a_connection_with_many_calls_leaves_others_their_turn", many_calls),
     ("a_reader_of_a_feed_that_sleeps_is_told_how_many_items_it_missed", lag),
     ("an_item_for_twenty_readers_is_encoded_once_and_a_sleeper_disturbs_nobody", twenty),
     ("a_later_answer_comes_while_other_calls_are_served", later),
@@ -392,6 +395,40 @@ fn turns() {
         assert!(items.iter().sum::<u32>() < 1000, "{items:?}");
     }
     drop(raw);
+    share.join().unwrap();
+}
+
+fn many_calls() {
+    const CALLS: usize = 200_000;
+    let uds = uds();
+    let share = office(&uds);
+    let other = proxy(&share);
+    for has_session in [false, true] {
+        let mut raw = Raw::to::<dyn Office>(share.path(), share.token());
+        if has_session {
+            raw.stream.write_all(&enclosed_call("desk", &json!({"name": "a"}))).unwrap();
+            raw.read_frame().unwrap();
+        }
+        let mut sending = raw.stream.try_clone().unwrap();
+        let end = raw.stream.try_clone().unwrap();
+        let answered = AtomicUsize::new(0);
+        thread::scope(|scope| {
+            scope.spawn(|| {
+                let calls = enclosed_call("numbers_made", &json!({})).repeat(1000);
+                // It fails when the test ends the connection.
+                (0..CALLS / 1000).all(|_| sending.write_all(&calls).is_ok());
+            });
+            scope.spawn(|| {
+                while raw.read_frame().is_some() && answered.fetch_add(1, Ordering::Relaxed) < CALLS - 1 {}
+            });
+            while answered.load(Ordering::Relaxed) == 0 {
+                thread::yield_now();
+            }
+            other.echo("of another connection".to_owned()).unwrap();
+            assert!(answered.load(Ordering::Relaxed) < CALLS, "has a session: {has_session}");
+            let _ = end.shutdown(Shutdown::Both);
+        });
+    }
     share.join().unwrap();
 }
 

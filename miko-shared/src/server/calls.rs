@@ -49,6 +49,8 @@ pub(super) struct ConnectionContext<'s> {
     pub(super) peer: &'s Peer,
     /// When the call arrived.
     pub(super) arrived: Instant,
+    /// When the call was taken up, once it was.
+    pub(super) taken_up: Option<Instant>,
     pub(super) outgoing: &'s mut Vec<u8>,
     /// Collects the objects and streams that the answer carries, or the answer itself if it comes later.
     pub(super) handles: &'s mut Handles,
@@ -210,9 +212,11 @@ fn try_serve_call<I: Interface + ?Sized>(
         passes,
         locals,
         arrived,
+        taken_up,
         deadline: answers_by,
         is_retry,
     } = connection;
+    *taken_up = Some(now);
     let begin = outgoing.len();
     let call_deadline = arrived.checked_add(call.deadline);
     *answers_by = call_deadline.unwrap_or(now + FAR_FUTURE);

@@ -20,9 +20,9 @@ use miko_rpc::{Error, ErrorId, GroupFailure, Interface};
 use super::calls::CallContext;
 use super::connection_state::{ConnectionState, ServedCall};
 
-/// After this time a group takes no further calls, except those of its first connection, so that each group
-/// completes at least one. The connections served so far are answered before the batch continues: one long
-/// call does not delay answers that are ready. In tests groups do not depend on the speed of the machine.
+/// After this time a group takes no further calls. The connections served so far, at least one, are answered
+/// before the batch continues: one long call does not delay answers that are ready. The first one has calls
+/// left if it had too many. In tests groups do not depend on the speed of the machine.
 const MAX_GROUP_TIME: Duration = Duration::from_millis(if cfg!(test) { 60_000 } else { 1 });
 
 /// After a commit that failed, this many connections are served alone: such failures tend to recur, and a
@@ -90,14 +90,14 @@ impl CommitBatch {
     }
 
     /// Serves as many of these connections as fit into one group, from the front. Returns the number of those
-    /// that are served completely.
+    /// that are to be answered.
     fn serve_group<I: Interface + ?Sized>(&self, slots: &[Rc<Slot>], context: &CallContext<I>) -> usize {
         let started = Instant::now();
         let mut served = 0;
         let mut group = PendingGroup { slots, calls: Vec::new() };
         let committed = context.service.run_group(&mut |_| {
             while let Some(slot) = slots.get(served)
-                && (served == 0 || started.elapsed() <= MAX_GROUP_TIME)
+                && (group.calls.is_empty() || started.elapsed() <= MAX_GROUP_TIME)
             {
                 if let Some(call) = slot.with_state(|state| state.serve_next(context)).flatten() {
                     group.calls.push((served, call));
@@ -113,7 +113,7 @@ impl CommitBatch {
         }
         // So that dropping the group refuses no call.
         group.calls.clear();
-        served
+        served.max(1)
     }
 }
 

@@ -4,7 +4,6 @@ use std::rc::Rc;
 use std::task::{Context, Poll};
 
 use miko_rpc::{Error, Interface, memory};
-use tokio::task::yield_now;
 use tracing::warn;
 
 use super::around::Peer;
@@ -55,24 +54,28 @@ pub(super) async fn serve_calls<I: Interface + ?Sized>(
         if !goes_on {
             return;
         }
+        if state.turn.is_over() {
+            state.turn.give_way().await;
+        }
     }
 }
 
 /// Sends answers and reads further bytes; `false` at the end of the connection.
 async fn exchange(socket: &mut Socket, state: &mut ConnectionState, frame_size: usize) -> bool {
     if !state.outgoing.is_empty() {
-        if socket.write_all(&state.outgoing[state.sent..]).await.is_err() {
+        let sending = socket.write_all(&state.outgoing[state.sent..]);
+        if state.turn.wait(sending).await.is_err() {
             return false;
         }
         state.record_sent(state.outgoing.len() - state.sent);
     }
-    // Calls may be left that were not served, as after [`FLUSH_AT`] bytes of answers.
+    // Calls may be left that were not served, as after [`FLUSH_AT`] bytes of answers or at the end of a turn.
     if state.has_calls(frame_size) {
         return true;
     }
     state.incoming.shrink();
     memory::trim_if_grown();
-    match socket.read(state.incoming.room()).await {
+    match state.turn.wait(socket.read(state.incoming.room())).await {
         Ok(count) if count > 0 => {
             state.receive(count, frame_size);
             true
@@ -92,10 +95,12 @@ async fn exchange_with_session(
 ) -> bool {
     peer_process.watch(socket);
     if state.has_calls(frame_size) {
-        // The turn of a call at a gate has come.
-        if std::mem::take(&mut state.waits_again) {
-            // It may come again at once, as at the end of an upload: others have their turn in between.
-            yield_now().await;
+        // The turn of a call at a gate has come, or that of the connection is over.
+        if state.turn.is_over() && !state.outgoing.is_empty() {
+            // After an error, the bytes that have arrived are still served; sending again fails again.
+            if let Ok(count) = peer_process.try_send(socket, &state.outgoing[state.sent..]) {
+                state.record_sent(count);
+            }
         }
         return true;
     }
@@ -117,18 +122,18 @@ async fn exchange_with_session(
         memory::trim_if_grown();
     }
     let (has_room, has_ended) = (!state.is_full(), peer_process.has_ended());
-    let ConnectionState { incoming, outgoing, sent, session, .. } = state;
+    let ConnectionState { incoming, outgoing, sent, session, turn, .. } = state;
     let room = if may_read { Some(incoming.room()) } else { None };
     let is_ready = |context: &mut Context<'_>| match session {
         Some(session) if !has_ended => session.poll_ready(has_room, context),
         _ => Poll::Pending,
     };
-    match peer_process.next_event(socket, &outgoing[*sent..], room, is_ready).await {
+    match turn.wait(peer_process.next_event(socket, &outgoing[*sent..], room, is_ready)).await {
         Ok(ConnectionEvent::Sent(count)) => {
             state.record_sent(count);
             if state.has_ready() {
                 // Other connections, and calls of this one, have their turn between items.
-                yield_now().await;
+                state.turn.end();
             }
         }
         Ok(ConnectionEvent::Read(count)) if count > 0 => state.receive(count, frame_size),

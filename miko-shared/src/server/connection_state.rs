@@ -11,6 +11,7 @@ use super::around::Peer;
 use super::calls::{CallContext, ConnectionContext, serve_frame};
 use super::metrics::Metrics;
 use super::session::{Outgoing, Retry, Session};
+use super::turn::Turn;
 use crate::serving;
 use crate::wire::envelope::Envelope;
 use crate::wire::extension::{FromClient, is_control};
@@ -40,8 +41,7 @@ pub(super) struct ConnectionState {
     pub(super) session: Option<Box<Session>>,
     /// When the last bytes arrived.
     arrived: Instant,
-    /// Whether a call that had waited was made again, and waits again.
-    pub(super) waits_again: bool,
+    pub(super) turn: Turn,
     /// The error with which the connection is closed after `outgoing` is sent.
     pub(super) end: Option<Error>,
     metrics: Option<Rc<Metrics>>,
@@ -57,15 +57,16 @@ impl ConnectionState {
             handles: Handles::default(),
             session: None,
             arrived: Instant::now(),
-            waits_again: false,
+            turn: Turn::default(),
             end: None,
             metrics,
         }
     }
 
-    /// Serves the calls that have arrived, until [`FLUSH_AT`] bytes of answers are pending.
+    /// Serves the calls that have arrived, at least one, until the turn is over or [`FLUSH_AT`] bytes of
+    /// answers are pending.
     pub(super) fn serve<I: Interface + ?Sized>(&mut self, context: &CallContext<I>) {
-        while self.serve_next(context).is_some() {}
+        while self.serve_next(context).is_some() && !self.turn.is_over() {}
     }
 
     /// Serves the next call that has arrived. Returns `None` if there is none, [`FLUSH_AT`] bytes of answers
@@ -83,6 +84,7 @@ impl ConnectionState {
         let mut connection = ConnectionContext {
             peer: &self.peer,
             arrived: self.arrived,
+            taken_up: None,
             outgoing: &mut self.outgoing,
             handles: &mut self.handles,
             passes: Vec::new(),
@@ -106,9 +108,16 @@ impl ConnectionState {
                 Err(too_large) => Err(too_large),
             },
         };
-        let ConnectionContext { passes, locals, deadline, .. } = connection;
-        if let (true, Ok(Some(id)), Some(session)) = (is_retry, &served, &self.session) {
-            self.waits_again = session.is_pending(*id);
+        let ConnectionContext { passes, locals, deadline, taken_up, .. } = connection;
+        if let Some(taken_up) = taken_up {
+            self.turn.record(taken_up);
+        }
+        if let (true, Ok(Some(id)), Some(session)) = (is_retry, &served, &self.session)
+            && session.is_pending(*id)
+        {
+            // It waits again. It may be let in again at once, as at the end of an upload: others have their
+            // turn in between.
+            self.turn.end();
         }
         if !locals.is_empty() {
             self.session.get_or_insert_default().put_locals(locals);
@@ -205,6 +214,7 @@ impl ConnectionState {
         }
         self.incoming.filled(count);
         self.arrived = Instant::now();
+        self.turn.record(self.arrived);
         if self.incoming.len() > LARGE_FRAME
             && let Err(full) = memory::charge_incoming(count)
             && !self.incoming.is_ready(frame_size)
