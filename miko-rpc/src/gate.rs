@@ -1,6 +1,6 @@
 //! Gates, at which the methods of an interface wait for their turn.
 
-use std::collections::VecDeque;
+use std::collections::BTreeMap;
 use std::fmt;
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::task::{Context, Poll, Waker};
@@ -54,6 +54,8 @@ pub(crate) struct Ticket {
 }
 
 struct Place {
+    /// Its number in the order of arrival.
+    number: u64,
     mode: GateMode,
     /// Notified when its turn has come, with the lock of the queue.
     turn_came: Condvar,
@@ -85,7 +87,9 @@ type Expiry = Box<dyn Fn() -> Option<Instant> + Send + Sync>;
 struct State {
     sharing: usize,
     has_exclusive: bool,
-    waiting: VecDeque<Arc<Place>>,
+    /// By number, so that any of many places is removed at once.
+    waiting: BTreeMap<u64, Arc<Place>>,
+    last_number: u64,
 }
 
 impl Gate {
@@ -136,11 +140,13 @@ impl Gate {
         let mut state = self.0.lock();
         let enters = state.waiting.is_empty() && state.has_room(mode);
         let turn = if enters { Turn::IsInside } else { Turn::Waits(None) };
-        let place = Arc::new(Place { mode, turn_came: Condvar::new(), turn: Mutex::new(turn) });
+        state.last_number += 1;
+        let number = state.last_number;
+        let place = Arc::new(Place { number, mode, turn_came: Condvar::new(), turn: Mutex::new(turn) });
         if enters {
             state.let_in(mode);
         } else {
-            state.waiting.push_back(Arc::clone(&place));
+            state.waiting.insert(number, Arc::clone(&place));
         }
         // An `Instant` that cannot be represented is as good as none.
         let until = until.unwrap_or_else(|| Instant::now() + Duration::from_secs(u32::MAX.into()));
@@ -240,7 +246,7 @@ impl Ticket {
                 return;
             }
             *self.place.turn() = Turn::TimedOut;
-            state.remove(&self.place);
+            state.waiting.remove(&self.place.number);
             state.let_in_next()
         };
         wake_all(woken);
@@ -252,7 +258,7 @@ impl Drop for Ticket {
         let woken = {
             let mut state = self.queue.lock();
             match self.place.status() {
-                Status::Waits => state.remove(&self.place),
+                Status::Waits => drop(state.waiting.remove(&self.place.number)),
                 Status::Inside => state.leave(self.place.mode),
                 Status::TimedOut => {}
             }
@@ -315,15 +321,11 @@ impl State {
         }
     }
 
-    fn remove(&mut self, place: &Arc<Place>) {
-        self.waiting.retain(|waiting| !Arc::ptr_eq(waiting, place));
-    }
-
     /// Lets in as many from the front of the queue as there is room for. Returns those that are to be woken.
     fn let_in_next(&mut self) -> Vec<Waker> {
         let mut woken = Vec::new();
-        while self.waiting.front().is_some_and(|first| self.has_room(first.mode))
-            && let Some(place) = self.waiting.pop_front()
+        while self.waiting.first_key_value().is_some_and(|(_, first)| self.has_room(first.mode))
+            && let Some((_, place)) = self.waiting.pop_first()
         {
             self.let_in(place.mode);
             match std::mem::replace(&mut *place.turn(), Turn::IsInside) {
