@@ -23,6 +23,13 @@ pub struct Limits {
     pub frame_size: usize,
     /// The most connections that are open at once; further ones are refused as `too-many-connections`. 1024.
     pub connections: usize,
+    /// The most calls of one connection that wait for their turn at a gate, or whose answers come later;
+    /// further ones are refused as `storage-full`. 16,384.
+    ///
+    /// The calls that wait at gates take as many bytes as one frame may have, all together, and half of them
+    /// if they are of one connection; further ones are refused as `storage-full`. Each counts as its frame and
+    /// 1 KiB. One call may always wait.
+    pub calls_in_flight: usize,
     /// How long a client waits for the answer to a call before it fails as `deadline-exceeded`, for methods
     /// that have no deadline of their own. Five minutes.
     pub call_deadline: Duration,
@@ -35,6 +42,7 @@ impl Default for Limits {
         Self {
             frame_size: 64 << 20,
             connections: 1024,
+            calls_in_flight: 1 << 14,
             call_deadline: Duration::from_secs(300),
             handshake: Duration::from_secs(10),
         }

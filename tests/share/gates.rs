@@ -28,7 +28,7 @@ pub const CASES: &[Case] = &[
     ("a_killed_worker_leaves_the_gate_and_the_queue", killed),
     ("a_client_that_reads_no_answers_keeps_no_gate", unread),
     ("around_sees_a_call_that_waits_once", around),
-    ("calls_that_wait_are_bounded_in_bytes", bounded),
+    ("calls_that_wait_are_bounded_in_number_and_bytes", bounded),
 ];
 
 const LONG: u64 = 3_600_000;
@@ -207,24 +207,38 @@ fn around() {
 fn bounded() {
     let mut limits = mikobase::Limits::default();
     limits.frame_size = 1 << 20;
+    limits.calls_in_flight = 10;
     let uds = uds().limits(limits);
     let share = ledger(&uds);
     let runtime = Builder::new_current_thread().enable_all().build().unwrap();
+    // So many calls of this size may wait, of as many connections.
+    let cases = [(10, 1, 1), (2, 200_000, 1), (5, 200_000, 3), (1, 1_000_000, 3)];
     LocalSet::new().block_on(&runtime, async {
-        let client = LedgerAsyncClient::connect(share.path(), share.token()).await.unwrap();
-        let held = client.hold().await.unwrap();
-        let entry = "x".repeat(300_000);
-        let calls: Vec<_> = (0..3).map(|_| spawn_local(client.write(&entry, LONG))).collect();
-        while client.waiting().await.unwrap() < 3 {
-            yield_now().await;
+        let mut clients = Vec::new();
+        for _ in 0..4 {
+            clients.push(LedgerAsyncClient::connect(share.path(), share.token()).await.unwrap());
         }
-        let error = client.write(&entry, LONG).await.unwrap_err();
-        assert!(error.is(ErrorId::STORAGE_FULL), "{error}");
-        drop(held);
-        for call in calls {
-            call.await.unwrap().unwrap();
+        let (holder, clients) = clients.split_first().unwrap();
+        for (allowed, size, connections) in cases {
+            let held = holder.hold().await.unwrap();
+            let entry = "x".repeat(size);
+            let mut calls = Vec::new();
+            for number in 0..allowed {
+                calls.push(spawn_local(clients[number % connections].write(&entry, LONG)));
+                while holder.waiting().await.unwrap() <= number {
+                    yield_now().await;
+                }
+            }
+            for client in &clients[..connections] {
+                let error = client.write(&entry, LONG).await.unwrap_err();
+                assert!(error.is(ErrorId::STORAGE_FULL), "{error}");
+            }
+            drop(held);
+            for call in calls {
+                call.await.unwrap().unwrap();
+            }
+            clients[0].write(&entry, 0).await.unwrap();
         }
-        client.write(&entry, 0).await.unwrap();
     });
     share.join().unwrap();
 }

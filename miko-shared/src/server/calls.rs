@@ -177,12 +177,15 @@ fn park<I: ?Sized>(
     connection: &mut ConnectionContext<'_>,
     session: &mut Option<Box<Session>>,
 ) -> Result<(), Error> {
+    let session = session.get_or_insert_default();
+    let Limits { calls_in_flight, frame_size, .. } = context.limits;
+    session.check_in_flight(1, calls_in_flight)?;
     let worker = connection.peer.worker;
-    let count = context.parked_calls.add(call.frame.len(), worker, context.limits.frame_size)?;
+    let count = context.parked_calls.add(call.frame.len(), session.parked_bytes(), worker, frame_size)?;
     let passes = std::mem::take(&mut connection.passes);
     let frame = call.frame.to_vec();
     let parked = Parked { id: call.id, frame, arrived: connection.arrived, passes, gate };
-    session.get_or_insert_default().park(connection.handles.reserve(), parked, count);
+    session.park(connection.handles.reserve(), parked, count);
     Ok(())
 }
 

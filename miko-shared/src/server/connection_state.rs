@@ -5,7 +5,7 @@ use std::rc::Rc;
 use std::time::Instant;
 
 use miko_rpc::memory::LARGE_FRAME;
-use miko_rpc::{ConnectionLocals, Error, ErrorId, Handles, Interface, Pass, memory};
+use miko_rpc::{ConnectionLocals, Error, Handles, Interface, Pass, memory};
 
 use super::around::Peer;
 use super::calls::{CallContext, ConnectionContext, serve_frame};
@@ -20,9 +20,6 @@ use crate::wire::message;
 
 /// Pending answers are sent when they reach this many bytes.
 const FLUSH_AT: usize = 64 << 10;
-
-/// The most objects, streams and pending calls of a connection.
-pub(super) const MAX_OPEN: usize = 1 << 17;
 
 /// The id of an answer to a message without a readable id.
 pub(super) const NO_ID: u64 = 0;
@@ -127,11 +124,10 @@ impl ConnectionState {
             let id = served.as_ref().ok().copied().flatten().unwrap_or(NO_ID);
             let session = self.session.get_or_insert_default();
             session.adopt(id, deadline, self.handles.take());
-            if session.len() > MAX_OPEN {
+            if let Err(error) = session.check_size(context.limits.calls_in_flight) {
                 serving::run(|| session.withdraw_after(last_handle));
                 self.outgoing.truncate(answer_begin);
-                let message = "too many objects, streams and calls are open on this connection";
-                self.refuse(id, &Error::new(ErrorId::STORAGE_FULL, message).with("allowed", MAX_OPEN));
+                self.refuse(id, &error);
             }
         }
         match served {

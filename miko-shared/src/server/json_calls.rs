@@ -23,10 +23,9 @@ use tokio::time::{sleep_until, timeout_at};
 use super::activity::Activity;
 use super::around::{Around, Peer};
 use super::calls::{Attempt, AttemptOutcome, CallContext, CallCount, FAR_FUTURE, report_slow};
-use super::connection_state::MAX_OPEN;
 use super::metrics::Metrics;
-use super::parked_calls::ParkedCalls;
-use super::session::{charge_answer_memory, drop_guarded};
+use super::parked_calls::{ParkedBytes, ParkedCalls};
+use super::session::{MAX_OPEN, charge_answer_memory, drop_guarded};
 use crate::limits::Limits;
 use crate::serving;
 
@@ -49,6 +48,7 @@ pub struct JsonConnection {
     calls: Rc<JsonCalls>,
     peer: Peer,
     state: RefCell<State>,
+    parked_bytes: ParkedBytes,
     /// The streams that are being read.
     read: RefCell<HashSet<u64>>,
     has_ended: Cell<bool>,
@@ -126,8 +126,8 @@ impl JsonConnection {
     /// A caller who has a session: the objects and streams that results carry live until they are released,
     /// or the caller is dropped.
     pub fn new(calls: &Rc<JsonCalls>, peer: Peer) -> Self {
-        let (state, read, has_ended, end) = Default::default();
-        Self { calls: Rc::clone(calls), peer, state, read, has_ended, end }
+        let (state, parked_bytes, read, has_ended, end) = Default::default();
+        Self { calls: Rc::clone(calls), peer, state, parked_bytes, read, has_ended, end }
     }
 
     /// A caller who makes one call only. A call that would begin something that lives with a session is
@@ -248,7 +248,8 @@ impl JsonConnection {
                 Attempted::Later(answer) => break self.wait_for_answer(answer, ends).await,
                 Attempted::Parked(gate) => {
                     let bytes = call.method.len() + call.params.text_length();
-                    let _count = calls.parked_calls.add(bytes, None, calls.limits.frame_size)?;
+                    let limit = calls.limits.frame_size;
+                    let _count = calls.parked_calls.add(bytes, &self.parked_bytes, None, limit)?;
                     wait_at_gate(&gate).await;
                     if is_retry {
                         // The gate may be open at once, as at the end of an upload: others have their turn.

@@ -5,9 +5,13 @@ use std::collections::HashMap;
 use std::rc::Rc;
 use std::sync::Arc;
 
-use miko_rpc::{Error, ErrorId, Result};
+use miko_rpc::{Error, ErrorId, Result, memory};
 
 use crate::polling::SharedStatus;
+
+/// What a parked call takes besides its frame: its entries in the session and in the queue of the gate, its
+/// timer and its wakers.
+const OVERHEAD: usize = 1 << 10;
 
 /// All parked calls of a server.
 #[derive(Clone, Default)]
@@ -15,16 +19,21 @@ pub(super) struct ParkedCalls(Rc<Calls>);
 
 #[derive(Default)]
 struct Calls {
-    bytes: Cell<usize>,
+    bytes: ParkedBytes,
     /// The number of parked calls of each worker that has some.
     by_worker: RefCell<HashMap<usize, usize>>,
     /// The status in which the server publishes which workers wait.
     shared_status: Option<Arc<SharedStatus>>,
 }
 
+/// The bytes of the parked calls of one connection.
+#[derive(Clone, Default)]
+pub(super) struct ParkedBytes(Rc<Cell<usize>>);
+
 /// One parked call, as it is counted. Dropping it ends the count.
 pub(super) struct ParkedCount {
     calls: ParkedCalls,
+    connection: ParkedBytes,
     bytes: usize,
     worker: Option<usize>,
 }
@@ -35,23 +44,41 @@ impl ParkedCalls {
         Self(Rc::new(Calls { shared_status, ..Calls::default() }))
     }
 
-    /// Accounts for a parked call, of a worker or of another client.
+    /// Accounts for a parked call of a connection, whose frame has this size. `worker` is that of the
+    /// connection.
     ///
     /// # Errors
-    /// `storage-full`, if there would be more than `limit` bytes.
-    pub(super) fn add(&self, bytes: usize, worker: Option<usize>, limit: usize) -> Result<ParkedCount> {
-        let total = self.0.bytes.get().saturating_add(bytes);
-        if total > limit {
-            let message = "the calls that wait for their turn take as many bytes as one frame may have";
-            return Err(Error::new(ErrorId::STORAGE_FULL, message).with("allowed", limit));
+    /// `storage-full`, if there would be more than `limit` bytes, or half of them of one connection, unless
+    /// no other call is parked; or if the memory limit is reached.
+    pub(super) fn add(
+        &self,
+        frame: usize,
+        connection: &ParkedBytes,
+        worker: Option<usize>,
+        limit: usize,
+    ) -> Result<ParkedCount> {
+        let bytes = frame.saturating_add(OVERHEAD);
+        let refuse = |message, allowed: usize| {
+            Err(Error::new(ErrorId::STORAGE_FULL, message).with("allowed", allowed))
+        };
+        if connection.exceed(bytes, limit / 2) {
+            let message = "the calls of this connection that wait for their turn take half as many bytes as \
+                           one frame may have";
+            return refuse(message, limit / 2);
         }
-        self.0.bytes.set(total);
+        if self.0.bytes.exceed(bytes, limit) {
+            let message = "the calls that wait for their turn take as many bytes as one frame may have";
+            return refuse(message, limit);
+        }
+        memory::charge(bytes)?;
+        self.0.bytes.add(bytes);
+        connection.add(bytes);
         if let Some(worker) = worker {
             let mut by_worker = self.0.by_worker.borrow_mut();
             *by_worker.entry(worker).or_default() += 1;
             self.publish(worker, true, by_worker.len());
         }
-        Ok(ParkedCount { calls: self.clone(), bytes, worker })
+        Ok(ParkedCount { calls: self.clone(), connection: connection.clone(), bytes, worker })
     }
 
     fn publish(&self, worker: usize, is_parked: bool, parked: usize) {
@@ -61,10 +88,27 @@ impl ParkedCalls {
     }
 }
 
+impl ParkedBytes {
+    /// Whether this many further bytes would exceed a limit. The first call never does.
+    fn exceed(&self, bytes: usize, limit: usize) -> bool {
+        let taken = self.0.get();
+        taken > 0 && taken.saturating_add(bytes) > limit
+    }
+
+    fn add(&self, bytes: usize) {
+        self.0.set(self.0.get() + bytes);
+    }
+
+    fn remove(&self, bytes: usize) {
+        self.0.set(self.0.get() - bytes);
+    }
+}
+
 impl Drop for ParkedCount {
     fn drop(&mut self) {
         let calls = &self.calls;
-        calls.0.bytes.set(calls.0.bytes.get() - self.bytes);
+        calls.0.bytes.remove(self.bytes);
+        self.connection.remove(self.bytes);
         let Some(worker) = self.worker else { return };
         let mut by_worker = calls.0.by_worker.borrow_mut();
         if let Some(count) = by_worker.get_mut(&worker) {
@@ -86,9 +130,9 @@ mod tests {
         let shared_status = Arc::new(SharedStatus::new(3, 2).unwrap());
         let calls = ParkedCalls::new(Some(Arc::clone(&shared_status)));
         let waiting = |worker: usize| shared_status.is_parked(Some(worker));
-        let first = calls.add(10, Some(1), 100).unwrap();
-        let second = calls.add(10, Some(1), 100).unwrap();
-        let of_a_client = calls.add(10, None, 100).unwrap();
+        let connection = ParkedBytes::default();
+        let add = |worker| calls.add(10, &connection, worker, 1 << 20).unwrap();
+        let (first, second, of_a_client) = (add(Some(1)), add(Some(1)), add(None));
         assert_eq!([0, 1, 2].map(waiting), [false, true, false]);
         assert!(shared_status.has_cpu_per_client(), "two of three run");
         drop(first);
@@ -99,10 +143,25 @@ mod tests {
 
     #[test]
     fn parked_calls_take_a_bounded_number_of_bytes() {
+        const LIMIT: usize = 100 * OVERHEAD;
         let calls = ParkedCalls::default();
-        let first = calls.add(60, None, 100).unwrap();
-        assert!(calls.add(60, Some(0), 100).is_err_and(|error| error.is(ErrorId::STORAGE_FULL)));
-        drop(first);
-        assert!(calls.add(60, Some(0), 100).is_ok());
+        let [one, other, third] = [(); 3].map(|()| ParkedBytes::default());
+        let add = |connection, overheads: usize| {
+            calls.add((overheads - 1) * OVERHEAD, connection, None, LIMIT).map_err(|error| {
+                assert!(error.is(ErrorId::STORAGE_FULL));
+                error.items()[0].details["allowed"].clone()
+            })
+        };
+        let half = add(&one, 50).unwrap();
+        assert_eq!(add(&one, 1).err(), Some((LIMIT / 2).into()), "one connection has half of it");
+        let rest = [add(&other, 25), add(&other, 25)].map(|added| added.unwrap());
+        assert_eq!(add(&third, 1).err(), Some(LIMIT.into()));
+        drop(half);
+        add(&one, 1).unwrap();
+        drop(rest);
+        let alone = add(&one, 1000).unwrap();
+        assert!(add(&one, 1).is_err() && add(&other, 1).is_err());
+        drop(alone);
+        assert_eq!([&calls.0.bytes, &one, &other].map(|bytes| bytes.0.get()), [0; 3]);
     }
 }

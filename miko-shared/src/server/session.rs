@@ -18,7 +18,7 @@ use miko_rpc::{
 use tokio::time::{Sleep, sleep_until};
 use tracing::warn;
 
-use super::parked_calls::ParkedCount;
+use super::parked_calls::{ParkedBytes, ParkedCount};
 use super::ready::{ListedWaker, ReadyKind, ReadyList};
 use crate::serving;
 use crate::wire::envelope::enclose_response;
@@ -27,6 +27,9 @@ use crate::wire::{extension, message};
 
 /// For how long one connection may append items before other connections have their turn.
 const MAX_PUMP_TIME: Duration = Duration::from_millis(1);
+
+/// The most objects and streams of a connection, with its calls that wait.
+pub(super) const MAX_OPEN: usize = 1 << 17;
 
 /// The objects, streams and later answers of a connection, and its calls that wait at a gate.
 ///
@@ -40,6 +43,7 @@ pub(super) struct Session {
     pending: HashMap<u64, u64>,
     /// Parked calls that are to be made again.
     due: VecDeque<Retry>,
+    parked_bytes: ParkedBytes,
     ready: Arc<ReadyList>,
     /// The values that implementations keep for the connection.
     locals: ConnectionLocals,
@@ -172,6 +176,23 @@ impl Session {
         self.pending.contains_key(&id)
     }
 
+    /// Checks that so many `further` calls may wait for their turn or for their answer.
+    ///
+    /// # Errors
+    /// `storage-full`, if there would be more than `allowed`.
+    pub(super) fn check_in_flight(&self, further: usize, allowed: usize) -> Result<()> {
+        if self.pending.len() + further <= allowed {
+            return Ok(());
+        }
+        let message = "too many calls of this connection wait for their turn or for their answer";
+        Err(Error::new(ErrorId::STORAGE_FULL, message).with("allowed", allowed))
+    }
+
+    /// The bytes of the calls that wait at gates.
+    pub(super) fn parked_bytes(&self) -> &ParkedBytes {
+        &self.parked_bytes
+    }
+
     /// Whether calls are to be made again.
     pub(super) fn has_due(&self) -> bool {
         !self.due.is_empty()
@@ -247,9 +268,16 @@ impl Session {
         !self.ready.is_empty()
     }
 
-    /// How many objects, streams, later answers and parked calls there are.
-    pub(super) fn len(&self) -> usize {
-        self.open.len()
+    /// Checks what is open after a call.
+    ///
+    /// # Errors
+    /// `storage-full`, if it is more than [`MAX_OPEN`], or more calls than `calls_in_flight` wait.
+    pub(super) fn check_size(&self, calls_in_flight: usize) -> Result<()> {
+        if self.open.len() <= MAX_OPEN {
+            return self.check_in_flight(0, calls_in_flight);
+        }
+        let message = "too many objects, streams and calls are open on this connection";
+        Err(Error::new(ErrorId::STORAGE_FULL, message).with("allowed", MAX_OPEN))
     }
 
     /// Moves the parked calls that are ready to `due`, and appends the items and answers that are ready, as
