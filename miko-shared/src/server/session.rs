@@ -28,6 +28,9 @@ use crate::wire::{extension, message};
 /// For how long one connection may append items before other connections have their turn.
 const MAX_PUMP_TIME: Duration = Duration::from_millis(1);
 
+/// The capacity that the buffer of an item keeps for the next one.
+const KEPT_ITEM: usize = 64 << 10;
+
 /// The most objects and streams of a connection, with its calls that wait.
 pub(super) const MAX_OPEN: usize = 1 << 17;
 
@@ -328,6 +331,7 @@ impl Session {
                 stream.waker.make_ready();
             }
         }
+        self.item.shrink_to(KEPT_ITEM);
     }
 
     /// Lets a parked call be made again. Its position in the queue of the gate becomes a pass.
@@ -419,7 +423,9 @@ impl OpenStream {
                 Poll::Pending => return Pumped::Waits,
                 Poll::Ready(StreamEvent::Item { seq }) => {
                     let begin = bytes.len();
-                    if let Err(error) = extension::put_item(handle, seq, item, limit, bytes) {
+                    let put = charge_answer_memory(item.len())
+                        .and_then(|()| extension::put_item(handle, seq, item, limit, bytes));
+                    if let Err(error) = put {
                         extension::put_end(handle, Some(&error), bytes);
                         return Pumped::Ended;
                     }
@@ -465,8 +471,8 @@ impl OpenParked {
     }
 }
 
-/// Accounts for the memory of a large answer. A small answer is always sent, because its call may have had
-/// effects.
+/// Accounts for the memory of a large answer or item. A small answer is always sent, because its call may
+/// have had effects.
 pub(super) fn charge_answer_memory(bytes: usize) -> Result<()> {
     if bytes > LARGE_FRAME { memory::charge(bytes) } else { Ok(()) }
 }
