@@ -369,12 +369,24 @@ impl State {
                     // The connection was lost, which the driver reports when it reads.
                     self.sent = self.unsent.len();
                 }
-                _ => return self.wake_driver(),
+                _ => {
+                    self.forget_sent();
+                    return self.wake_driver();
+                }
             }
         }
         self.unsent.clear();
         self.unsent.shrink_to(frame::KEPT_BUFFER);
         self.sent = 0;
+    }
+
+    /// Forgets the bytes that were sent, if they are most of the buffer: under steady load the buffer of the
+    /// socket may never take all of it. So each byte is moved at most once.
+    fn forget_sent(&mut self) {
+        if self.sent > self.unsent.len() / 2 {
+            self.unsent.drain(..self.sent);
+            self.sent = 0;
+        }
     }
 
     fn has_unsent(&self) -> bool {
@@ -547,6 +559,37 @@ async fn receive_reply<T: DeserializeOwned>(
         match async_socket::read(stream, incoming.room()).await.map_err(connection_lost)? {
             0 => return Err(closed()),
             count => incoming.filled(count),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::io::Read;
+
+    use super::*;
+
+    #[test]
+    fn sent_bytes_are_freed_also_if_some_are_always_left() {
+        const PIECE: usize = 1 << 20;
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_io().build().unwrap();
+        let _entered = runtime.enter();
+        let (own, mut peer) = std::os::unix::net::UnixStream::pair().unwrap();
+        own.set_nonblocking(true).unwrap();
+        let own = UnixStream::from_std(own).unwrap();
+        let mut state = State::default();
+        let (mut received, mut read) = (vec![0; PIECE], 0);
+        for number in 0..100 {
+            state.unsent.resize(state.unsent.len() + PIECE, number);
+            // All but about half a piece leaves before the next one comes.
+            while state.unsent.len() - state.sent > PIECE / 2 {
+                runtime.block_on(own.writable()).unwrap();
+                state.flush(&own);
+                peer.set_nonblocking(true).unwrap();
+                read += peer.read(&mut received).unwrap_or(0);
+            }
+            assert!(state.has_unsent(), "after {read} bytes");
+            assert!(state.unsent.len() <= 3 * PIECE, "{} bytes after {number} MiB", state.unsent.len());
         }
     }
 }
