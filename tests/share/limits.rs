@@ -12,12 +12,15 @@ use serde_json::Value;
 
 use crate::deaths::server_of;
 use crate::harness::Case;
+use crate::office::office_rpc::OfficeClient;
+use crate::office::{Office, office};
 use crate::peak::Peak;
 use crate::support::{Event, Raw, Running, count, create, encoded_call};
 
 pub const CASES: &[Case] = &[
     ("a_request_or_an_answer_beyond_the_frame_size_is_refused", frame_size),
     ("values_that_take_many_times_their_bytes_are_refused", expanding_values),
+    ("answers_have_the_limit_of_the_server", larger_answers),
     ("a_connection_beyond_the_limit_is_refused_until_another_has_gone", connections),
     ("a_connection_without_a_handshake_is_closed_in_time", handshake),
     ("a_call_that_takes_too_long_fails_and_the_next_one_works", call_deadline),
@@ -61,6 +64,20 @@ fn frame_size() {
     let other = MikobaseClient::connect(share.path(), share.token()).unwrap();
     let error = other.q0(json!({"action": "create", "bucket": {"text": "x".repeat(10_000)}})).unwrap_err();
     assert!(error.is(ErrorId::REQUEST_TOO_LARGE), "{error}");
+    share.join().unwrap();
+}
+
+fn larger_answers() {
+    let uds = Uds::new().unwrap().limits(limits(|limits| limits.frame_size = 80 << 20));
+    let share = office(&uds);
+    // A client that is no worker has a limit of its own, 64 MiB, for what it sends.
+    let office = OfficeClient::connect(share.path(), share.token()).unwrap();
+    let mut pieces = office.pieces(65 << 20).unwrap();
+    assert_eq!(pieces.recv().unwrap().unwrap().len(), 65 << 20);
+    let error = office.echo("x".repeat(65 << 20)).unwrap_err();
+    assert!(error.is(ErrorId::REQUEST_TOO_LARGE), "{error}");
+    assert_eq!(office.echo("x".to_owned()).unwrap(), "x", "the connection is usable");
+    drop((pieces, office));
     share.join().unwrap();
 }
 

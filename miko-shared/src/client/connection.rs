@@ -43,6 +43,8 @@ pub(super) struct Connection {
     next_id: AtomicU64,
     /// The smaller of the two sides' frame limits, in bytes.
     frame_limit: usize,
+    /// The size of the largest answer or item, in bytes: the server's frame limit.
+    answer_limit: usize,
     /// Bytes that are sent before all others.
     unsent: Mutex<Unsent>,
     /// Whether there was no room for bytes of `unsent`. Read without its lock, and changed only under it.
@@ -120,6 +122,7 @@ impl Connection {
             address: address.clone(),
             next_id: AtomicU64::new(1),
             frame_limit: address.limits.frame_size.min(server_limit),
+            answer_limit: server_limit,
             unsent: Mutex::default(),
             has_unsent: AtomicBool::new(false),
             wake_reader: wake_reader
@@ -552,7 +555,7 @@ impl Connection {
             return Ok(false);
         }
         let Some(reader) = &mut guard.reader else { return Ok(true) };
-        while let Some(frame) = reader.incoming.next_frame(self.frame_limit)? {
+        while let Some(frame) = reader.incoming.next_frame(self.answer_limit)? {
             if !accept(frame) {
                 self.deliver(frame)?;
             }
@@ -620,7 +623,7 @@ impl Connection {
         let Some(reader) = &mut guard.reader else { return Ok(false) };
         let mut may_block_in_read = awaits == Awaits::Items;
         loop {
-            while let Some(frame) = reader.incoming.next_frame(self.frame_limit)? {
+            while let Some(frame) = reader.incoming.next_frame(self.answer_limit)? {
                 if accept(frame) {
                     reader.incoming.shrink();
                     return Ok(true);
@@ -659,7 +662,7 @@ impl Connection {
 
     /// Puts all frames that have arrived into the inbox.
     fn deliver_all(self: &Arc<Self>, reader: &mut Reader) -> Result<()> {
-        while let Some(frame) = reader.incoming.next_frame(self.frame_limit)? {
+        while let Some(frame) = reader.incoming.next_frame(self.answer_limit)? {
             self.deliver(frame)?;
         }
         Ok(())
