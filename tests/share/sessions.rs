@@ -4,14 +4,16 @@ use std::io::Write;
 use std::net::Shutdown;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::thread;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use miko_shared::wire::extension::{self, FromServer};
 use mikobase::prelude::*;
 use mikobase::{Remote, Stream};
+use nix::sys::signal::{Signal, kill};
 use nix::sys::wait::{WaitStatus, waitpid};
 use nix::unistd::{ForkResult, fork};
 
+use crate::deaths::server_of;
 use crate::harness::Case;
 use crate::office::office_rpc::OfficeClient;
 use crate::office::{
@@ -32,6 +34,7 @@ pub const CASES: &[Case] = &[
     ("a_lazy_object_that_cannot_be_opened_says_so_at_its_first_call", lazy_refused),
     ("a_lazy_object_is_opened_once_by_many_threads", lazy_threads),
     ("a_lazy_object_is_open_after_a_first_call_that_timed_out", lazy_timeout),
+    ("a_lazy_object_is_opened_by_the_second_call_if_the_first_was_not_sent", lazy_not_begun),
     ("the_first_call_on_a_lazy_object_waits_while_that_waits_at_a_gate", lazy_gate),
     ("the_first_call_on_a_lazy_object_finds_it_when_that_has_waited_at_a_gate", lazy_late),
     ("a_lazy_object_is_opened_over_another_connection_if_the_first_is_lost", lazy_lost),
@@ -222,6 +225,32 @@ fn lazy_timeout() {
     assert_eq!(other.log().unwrap(), ["closed opened", "a opened"], "it is the same desk");
     drop((closed, desk));
     eventually(|| other.open_things().unwrap(), &OpenThings::default());
+    share.join().unwrap();
+}
+
+fn lazy_not_begun() {
+    if over_http() {
+        return;
+    }
+    let uds = uds();
+    let share = office(&uds);
+    let office = proxy(&share);
+    let desk = office.lazy_desk("a").unwrap();
+    let server = server_of(share.path());
+    kill(server, Signal::SIGSTOP).unwrap();
+    // The first letter for which the socket has no room is not sent before its deadline.
+    let is_sent = || {
+        let began = Instant::now();
+        drop(office.letter_soon());
+        began.elapsed() < Duration::from_millis(100)
+    };
+    while is_sent() {}
+    let error = desk.line_up().unwrap_err();
+    assert!(error.is(ErrorId::DEADLINE_EXCEEDED) && error.to_string().contains("not sent"), "{error}");
+    kill(server, Signal::SIGCONT).unwrap();
+    assert_eq!(desk.note("x").unwrap(), 1);
+    assert_eq!(office.log().unwrap(), ["a opened"]);
+    drop((desk, office));
     share.join().unwrap();
 }
 

@@ -158,7 +158,7 @@ impl Connection {
     /// The call with this `object` goes to the object with that handle. The client waits for the answer until
     /// `until`; `deadline` is the same limit as a duration, which is sent to the server. A call that is not
     /// answered in time is cancelled, and its answer is discarded when it arrives. Every fault except
-    /// [`ConnectionFault::OfCall`] leaves the connection unusable.
+    /// [`ConnectionFault::OfCall`] and [`ConnectionFault::NotBegun`] leaves the connection unusable.
     pub(super) fn call(
         self: &Arc<Self>,
         call: &OutgoingCall<'_>,
@@ -197,7 +197,11 @@ impl Connection {
             out.append(&mut frames);
             Ok(())
         };
-        self.call_enclosed(id, call, enclose, until, read)
+        let called = self.call_enclosed(id, call, enclose, until, read);
+        if matches!(called, Err(ConnectionFault::NotBegun(_))) {
+            self.inbox().forget(opening_id);
+        }
+        called
     }
 
     fn next_id(&self) -> u64 {
@@ -412,7 +416,7 @@ impl Connection {
                     self.leave_to_reader(&self.unsent());
                     self.inbox().forget(id);
                     let message = "the server did not read the call before its deadline; it was not sent";
-                    return Err(ConnectionFault::OfCall(Error::new(ErrorId::DEADLINE_EXCEEDED, message)));
+                    return Err(ConnectionFault::NotBegun(Error::new(ErrorId::DEADLINE_EXCEEDED, message)));
                 }
                 (Ok(false), _) => {
                     // A part was sent, so the rest must be, too. The caller times out when it waits.

@@ -8,6 +8,8 @@ use miko_rpc::{Error, ErrorId, Method};
 pub(super) enum ConnectionFault {
     /// The call was refused, or given up; the connection remains usable.
     OfCall(Error),
+    /// The call was given up before any of it was sent; the connection remains usable.
+    NotBegun(Error),
     /// The connection is unusable, though the server is not known to be gone: it sent a frame that cannot be
     /// read, or refused the connection.
     OfConnection(Error),
@@ -37,7 +39,7 @@ impl ConnectionFault {
     /// Whether the call may be sent again, over another connection.
     pub(super) fn may_repeat(&self, method: &Method) -> bool {
         match self {
-            Self::OfCall(_) | Self::OfConnection(_) => false,
+            Self::OfCall(_) | Self::NotBegun(_) | Self::OfConnection(_) => false,
             Self::Unsent(_) => true,
             Self::Unanswered(_) => method.is_repeatable(),
         }
@@ -46,7 +48,7 @@ impl ConnectionFault {
     /// The error of the call. `convert` is applied to the error of a connection that failed.
     pub(super) fn into_error(self, convert: fn(Error) -> Error) -> Error {
         match self {
-            Self::OfCall(error) => error,
+            Self::OfCall(error) | Self::NotBegun(error) => error,
             Self::OfConnection(error) | Self::Unsent(error) | Self::Unanswered(error) => convert(error),
         }
     }

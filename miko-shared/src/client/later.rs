@@ -34,6 +34,11 @@ impl LaterAnswer {
         let (method, discard) = (call.method, call.discard);
         Self { connection: Arc::clone(connection), id, method, discard, until, lost, is_pending: true }
     }
+
+    /// Drops it without a cancellation: the call was not sent.
+    pub(super) fn forget(mut self) {
+        self.is_pending = false;
+    }
 }
 
 impl PendingAnswer for LaterAnswer {

@@ -90,6 +90,11 @@ impl LazyObject {
                     opening = None;
                     Err(ConnectionFault::Unsent(error))
                 }
+                Err(ConnectionFault::NotBegun(error)) => {
+                    // Neither call was sent, so the next call opens the object.
+                    opening.take().into_iter().for_each(LaterAnswer::forget);
+                    Err(ConnectionFault::NotBegun(error))
+                }
                 // A call that may be repeated must not repeat the opening.
                 Err(ConnectionFault::Unanswered(error)) if !self.opening.method.is_repeatable() => {
                     Err(ConnectionFault::OfConnection(error))

@@ -142,7 +142,7 @@ impl Reconnecting {
             }
             let fault = match attempt(&connection, remaining, until) {
                 Ok(result) => return Ok(result),
-                Err(ConnectionFault::OfCall(error)) => return Err(error),
+                Err(ConnectionFault::OfCall(error) | ConnectionFault::NotBegun(error)) => return Err(error),
                 Err(fault) => fault,
             };
             self.forget(&connection);
