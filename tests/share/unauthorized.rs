@@ -1,8 +1,9 @@
 //! Connections that are not authorized or not valid are refused with an error, and the server continues.
 
 use std::fs;
-use std::io::Write;
+use std::io::{Read, Write};
 use std::os::unix::fs::PermissionsExt;
+use std::os::unix::net::UnixListener;
 
 use miko_shared::wire::frame;
 use miko_shared::wire::handshake::{HandshakeReply, Hello, preamble};
@@ -11,6 +12,7 @@ use mikobase::rpc::{Interface, Surface};
 use mikobase::{Error, Token};
 use nix::sys::wait::{WaitStatus, waitpid};
 use nix::unistd::{ForkResult, Uid, fork, setuid};
+use tokio::runtime::Builder;
 
 use crate::harness::Case;
 use crate::support::{Raw, Running, create, encoded_call};
@@ -18,6 +20,7 @@ use crate::support::{Raw, Running, create, encoded_call};
 pub const CASES: &[Case] = &[
     ("a_wrong_token_is_refused", a_wrong_token),
     ("another_user_is_refused_though_it_has_the_token", another_user),
+    ("a_server_of_another_user_gets_no_token", a_server_of_another_user),
     ("the_socket_and_its_directory_are_private", private_files),
     ("the_token_shows_itself_only_on_purpose", the_token_is_secret),
     ("bytes_that_are_no_handshake_are_refused", no_handshake),
@@ -93,6 +96,37 @@ fn another_user() {
             error.is(ErrorId::UNAUTHORIZED) && error.items()[0].details["found"] == 65534
         });
     });
+}
+
+/// Needs root, as [`another_user`].
+fn a_server_of_another_user() {
+    if !Uid::effective().is_root() {
+        return;
+    }
+    let folder = tempfile::tempdir().unwrap();
+    fs::set_permissions(folder.path(), fs::Permissions::from_mode(0o777)).unwrap();
+    let path = folder.path().join("socket");
+    // SAFETY: this process has one thread.
+    let ForkResult::Parent { child } = unsafe { fork() }.unwrap() else {
+        setuid(Uid::from_raw(65534)).unwrap();
+        let listener = UnixListener::bind(&path).unwrap();
+        let received = listener.incoming().take(2).map(|stream| {
+            let mut bytes = Vec::new();
+            stream.unwrap().read_to_end(&mut bytes).unwrap()
+        });
+        std::process::exit(i32::from(received.sum::<usize>() > 0));
+    };
+    let token = Token::random().unwrap();
+    let runtime = Builder::new_current_thread().enable_all().build().unwrap();
+    let errors = [
+        MikobaseClient::connect(&path, &token).map(|_| ()).unwrap_err(),
+        runtime.block_on(MikobaseAsyncClient::connect(&path, &token)).map(|_| ()).unwrap_err(),
+    ];
+    assert!(matches!(waitpid(child, None).unwrap(), WaitStatus::Exited(_, 0)), "the token was sent");
+    for error in errors {
+        assert!(error.is(ErrorId::UNAUTHORIZED), "{error}");
+        assert_eq!(error.items()[0].details["found"], 65534);
+    }
 }
 
 fn private_files() {

@@ -22,6 +22,7 @@ use super::Address;
 use super::fault::{ConnectionFault, call_timed_out, closed, connection_lost};
 use super::handshake::ClientHandshake;
 use super::inbox::{Topic, append_frame, discard_answer, unexpected};
+use super::server_user::check_server_user;
 use crate::async_socket;
 use crate::wire::envelope::Envelope;
 use crate::wire::extension;
@@ -99,12 +100,13 @@ pub(super) struct EncodedCall {
 }
 
 impl AsyncConnection {
-    /// Performs the handshake on `stream` and spawns the driver.
+    /// Checks the user of the server, performs the handshake on `stream`, and spawns the driver.
     pub(super) async fn open(
         mut stream: UnixStream,
         address: &Address,
         surface: &Surface,
     ) -> Result<Arc<Self>> {
+        check_server_user(&stream, address)?;
         let server_limit = shake_hands(&mut stream, address, surface).await?;
         let stream = Arc::new(stream);
         let connection = Arc::new(Self {

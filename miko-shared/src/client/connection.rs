@@ -20,6 +20,7 @@ use super::fault::{ConnectionFault, call_timed_out};
 use super::handshake::ClientHandshake;
 use super::inbox::{Delivery, Inbox, Step, Topic, append_frame, discard_answer, unexpected};
 use super::runtime::{park_until, refuse_where_it_cannot_wait};
+use super::server_user::check_server_user;
 use super::socket::{BLOCKING_READ, Event, Socket};
 use super::unsent::{Sending, Unsent};
 use crate::polling::AdaptiveSpin;
@@ -99,7 +100,7 @@ enum Waited {
 }
 
 impl Connection {
-    /// Performs the handshake on `stream`, for the interface of `surface`. A server that runs a long call of
+    /// Checks the user of the server and performs the handshake on `stream`, for the interface of `surface`. A server that runs a long call of
     /// another client reads the handshake only after that call.
     pub(super) fn open(
         stream: UnixStream,
@@ -107,6 +108,7 @@ impl Connection {
         surface: &Surface,
         timeout: Duration,
     ) -> Result<Arc<Self>> {
+        check_server_user(&stream, address)?;
         let until = Instant::now().checked_add(timeout);
         let mut reader = Reader {
             incoming: FrameBuffer::default(),

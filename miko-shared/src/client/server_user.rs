@@ -1,0 +1,52 @@
+//! The user of a server, which is checked before the server gets the token.
+
+use std::os::fd::AsFd;
+
+use miko_rpc::{Error, ErrorId, Result};
+use nix::sys::socket::{getsockopt, sockopt};
+use nix::unistd::Uid;
+
+use super::Address;
+
+/// Checks that the socket that was connected is one of this user or of root. If others may write to its
+/// folder, another user may have bound its path while the server was not there.
+///
+/// The kernel reports the effective user of the process that called `listen`: of the server, of the parent of
+/// a share, or of the systemd that has opened the socket for the server, which is root. Root is trusted, since
+/// it can read the memory of this process anyway. A server takes clients of its own user only, so no other
+/// user has a server that would answer.
+///
+/// # Errors
+/// `unauthorized`.
+pub(super) fn check_server_user(socket: &impl AsFd, address: &Address) -> Result<()> {
+    let refused = |message: String| {
+        Error::new(ErrorId::UNAUTHORIZED, message).with("path", address.path.display().to_string())
+    };
+    let peer = getsockopt(socket, sockopt::PeerCredentials);
+    let user = peer.map_err(|fault| refused(format!("the user of the server is unknown: {fault}")))?.uid();
+    if is_trusted(user, Uid::effective().as_raw()) {
+        return Ok(());
+    }
+    let message = "the socket is one of another user, so the token was not sent: connect to a server that runs \
+                   as this user";
+    Err(refused(message.to_owned()).with("found", user))
+}
+
+/// Whether this user may have the token of `own`.
+fn is_trusted(user: u32, own: u32) -> bool {
+    user == own || user == 0
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn this_user_and_root_are_trusted() {
+        let cases =
+            [(1000, 1000, true), (0, 1000, true), (0, 0, true), (1001, 1000, false), (1000, 0, false)];
+        for (user, own, expected) in cases {
+            assert_eq!(is_trusted(user, own), expected, "a socket of {user} for {own}");
+        }
+    }
+}
