@@ -33,7 +33,8 @@ pub struct Limits {
     /// How long a client waits for the answer to a call before it fails as `deadline-exceeded`, for methods
     /// that have no deadline of their own. Five minutes.
     pub call_deadline: Duration,
-    /// How long each step of the handshake of a new connection may take. Ten seconds.
+    /// How long each step of the handshake of a new connection may take, and the last answers of one that the
+    /// server closes. Ten seconds.
     pub handshake: Duration,
 }
 

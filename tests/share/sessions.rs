@@ -10,6 +10,7 @@ use miko_shared::wire::extension::{self, FromServer};
 use mikobase::prelude::*;
 use mikobase::{Remote, Stream};
 use nix::sys::signal::{Signal, kill};
+use nix::sys::socket::{getsockopt, sockopt};
 use nix::sys::wait::{WaitStatus, waitpid};
 use nix::unistd::{ForkResult, fork};
 
@@ -44,6 +45,7 @@ pub const CASES: &[Case] = &[
     ("a_stream_gives_all_items_in_order_and_then_its_end", ends),
     ("a_stream_that_is_not_read_advances_no_further_than_its_window", window),
     ("a_client_that_reads_nothing_can_release_an_object", release_unread),
+    ("what_a_connection_has_ends_when_the_server_closes_it_also_if_nothing_is_read", closed_unread),
     ("streams_of_one_connection_have_turns", turns),
     ("a_connection_with_many_calls_leaves_others_their_turn", many_calls),
     ("a_reader_of_a_feed_that_sleeps_is_told_how_many_items_it_missed", lag),
@@ -402,6 +404,23 @@ fn release_unread() {
     eventually(|| watching.waiting().unwrap(), &1);
     drop((desk, letter));
     eventually(|| watching.open_things().unwrap(), &OpenThings::default());
+    share.join().unwrap();
+}
+
+fn closed_unread() {
+    let uds = uds();
+    let share = office(&uds);
+    let watching = proxy(&share);
+    let mut raw = Raw::to::<dyn Office>(share.path(), share.token());
+    // A little more than the socket holds: the rest waits to be sent.
+    let size = getsockopt(&raw.stream, sockopt::SndBuf).unwrap() + 20_000;
+    let mut sent = enclosed_call("desk", &json!({"name": "a"}));
+    sent.extend(enclosed_call("echo", &json!({"text": "x".repeat(size)})));
+    // A frame that is no call.
+    sent.extend([0, 0, 0, 3, 0xc1, 0xc1, 0xc1]);
+    raw.stream.write_all(&sent).unwrap();
+    eventually(|| watching.log().unwrap(), &vec!["a opened".to_owned(), "a closed".to_owned()]);
+    drop(raw);
     share.join().unwrap();
 }
 

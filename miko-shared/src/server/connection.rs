@@ -4,6 +4,7 @@ use std::rc::Rc;
 use std::task::{Context, Poll};
 
 use miko_rpc::{Error, Interface, memory};
+use tokio::time::timeout;
 use tracing::warn;
 
 use super::around::Peer;
@@ -45,7 +46,12 @@ pub(super) async fn serve_calls<I: Interface + ?Sized>(
         if let Some(end) = &state.end {
             // Quoted: it may contain text of the client, with line breaks.
             warn!(error = ?end.to_string(), "closed by the server");
-            return send_final_error(socket, end, state.outgoing.split_off(state.sent)).await;
+            // What lives with the connection ends now: the client may never read its last answers.
+            drop(state.session.take());
+            let sending = send_final_error(socket, end, state.outgoing.split_off(state.sent));
+            // Without effect if the time is over.
+            let _ = timeout(shared.calls.limits.handshake, sending).await;
+            return;
         }
         let goes_on = match state.session {
             None => exchange(socket, &mut state, frame_size).await,
