@@ -303,8 +303,8 @@ impl Uds {
     }
 
     /// Runs `setup` once in the server process, before the first worker starts. The handle that it gets reads
-    /// and writes the store, and adds [hooks](Server::before_save). `setup` applies to the next share of this
-    /// `Uds` only.
+    /// and writes the store, and adds [hooks](Server::before_save). `setup` applies only to the next share of
+    /// this `Uds` that is set up.
     #[must_use]
     pub fn setup(mut self, setup: impl FnOnce(&Server<'_>) -> Result<(), BoxError> + 'static) -> Self {
         self.mikobase_options().setup.replace(Some(Box::new(setup)));
@@ -363,7 +363,10 @@ impl Uds {
             }
             Ok(SharedEngine { engine, returning: options.returning.clone(), listeners })
         };
-        self.launch(n, open, |bytes| Worldlet(text_of(bytes)), work)
+        let share = self.launch(n, open, |bytes| Worldlet(text_of(bytes)), work)?;
+        // Only the server, which was forked, has taken it.
+        options.setup.take();
+        Ok(share)
     }
 }
 

@@ -202,15 +202,14 @@ fn the_final_state_goes_where_it_is_wanted() {
 }
 
 fn setup_runs_first() {
-    let report = Uds::new()
-        .unwrap()
-        .setup(|server| {
-            create(server.db(), 0)?;
-            Ok(())
-        })
-        .mikobase(3, |db, _| Ok(count(db)))
-        .unwrap();
-    assert_eq!(report.into_returned().unwrap(), [1, 1, 1]);
+    let uds = Uds::new().unwrap().setup(|server| {
+        create(server.db(), 0)?;
+        Ok(())
+    });
+    for (share, count_at_start) in ["the next", "a later"].into_iter().zip([1, 0]) {
+        let report = uds.mikobase(2, |db, _| Ok(count(db))).unwrap();
+        assert_eq!(report.into_returned().unwrap(), [count_at_start; 2], "{share} share");
+    }
 }
 
 fn a_failed_setup_starts_no_worker() {
