@@ -1,11 +1,9 @@
 //! Ordinary methods that wait at a gate.
 
 use std::cell::RefCell;
-use std::io::Write;
 use std::rc::Rc;
 use std::thread;
 
-use mikobase::Share;
 use mikobase::prelude::*;
 use mikobase::rpc::Served;
 use nix::sys::signal::{Signal, kill};
@@ -17,7 +15,7 @@ use crate::harness::Case;
 use crate::ledger::ledger_rpc::{LedgerAsync, LedgerAsyncClient, LedgerClient};
 use crate::ledger::{Book, Hold, Ledger, ledger};
 use crate::office::eventually;
-use crate::support::{Event, Raw, enclosed_call, proxy, uds, wait_for_ever};
+use crate::support::{Event, proxy, uds, wait_for_ever};
 
 pub const CASES: &[Case] = &[
     ("a_call_waits_for_an_object_that_is_alone_and_is_then_run_once", waits),
@@ -26,24 +24,23 @@ pub const CASES: &[Case] = &[
     ("a_call_at_a_gate_has_the_deadline_of_its_method", deadline),
     ("a_panic_inside_a_gate_leaves_it", panics),
     ("a_killed_worker_leaves_the_gate_and_the_queue", killed),
-    ("a_client_that_reads_no_answers_keeps_no_gate", unread),
     ("around_sees_a_call_that_waits_once", around),
     ("calls_that_wait_are_bounded_in_number_and_bytes", bounded),
 ];
 
 const LONG: u64 = 3_600_000;
 
-/// Runs `test` with two clients of a ledger, and its share.
-fn with_ledger(test: impl FnOnce(&LedgerClient, &LedgerClient, &Share<'_, dyn Ledger, ()>)) {
+/// Runs `test` with two clients of a ledger.
+fn with_ledger(test: impl FnOnce(&LedgerClient, &LedgerClient)) {
     let uds = uds();
     let share = ledger(&uds);
     let [one, other] = [(); 2].map(|()| proxy(&share));
-    test(&one, &other, &share);
+    test(&one, &other);
     share.join().unwrap();
 }
 
 fn waits() {
-    with_ledger(|one, other, _| {
+    with_ledger(|one, other| {
         let held = one.hold().unwrap();
         thread::scope(|scope| {
             let waiting = scope.spawn(|| other.write("after", LONG));
@@ -91,7 +88,7 @@ fn in_order() {
 }
 
 fn too_long() {
-    with_ledger(|one, other, _| {
+    with_ledger(|one, other| {
         let held = one.hold().unwrap();
         for limit in [0, 20] {
             let error = other.write("late", limit).unwrap_err();
@@ -105,7 +102,7 @@ fn too_long() {
 }
 
 fn deadline() {
-    with_ledger(|one, other, _| {
+    with_ledger(|one, other| {
         let held = one.hold().unwrap();
         let error = other.write_shared("late").unwrap_err();
         assert!(error.is(ErrorId::DEADLINE_EXCEEDED), "{error}");
@@ -117,7 +114,7 @@ fn deadline() {
 }
 
 fn panics() {
-    with_ledger(|one, other, _| {
+    with_ledger(|one, other| {
         assert!(one.fail().unwrap_err().is(ErrorId::INTERNAL));
         let held = one.hold().unwrap();
         thread::scope(|scope| {
@@ -158,23 +155,6 @@ fn killed() {
     ledger.write("next", 0).unwrap();
     drop(ledger);
     share.join().unwrap();
-}
-
-fn unread() {
-    with_ledger(|one, other, share| {
-        one.write(&"x".repeat(1 << 20), 0).unwrap();
-        let held = one.hold().unwrap();
-        let mut raw = Raw::to::<dyn Ledger>(share.path(), share.token());
-        let waits = json!({"entry": "of the client that does not read", "limit": LONG});
-        let mut calls = enclosed_call("write", &waits);
-        // More than the socket holds.
-        calls.extend(enclosed_call("entries", &json!({})));
-        raw.stream.write_all(&calls).unwrap();
-        eventually(|| one.waiting().unwrap(), &1);
-        drop(held);
-        other.write("next", 30_000).unwrap();
-        assert_eq!(other.entries().unwrap().0[1..], ["of the client that does not read", "next"]);
-    });
 }
 
 fn around() {

@@ -57,6 +57,7 @@ mod support;
 mod transactions;
 mod turnstile;
 mod unauthorized;
+mod unread;
 mod watch;
 
 fn main() -> std::process::ExitCode {
@@ -71,6 +72,7 @@ fn main() -> std::process::ExitCode {
         ("nested", nested::CASES),
         ("unauthorized", unauthorized::CASES),
         ("limits", limits::CASES),
+        ("unread", unread::CASES),
         ("lost", lost::CASES),
         ("memory", memory::CASES),
         ("async_client", async_client::CASES),

@@ -1,20 +1,15 @@
 //! Objects and streams that live with a connection, and threads that share one.
 
 use std::io::Write;
-use std::net::Shutdown;
-use std::sync::atomic::{AtomicUsize, Ordering};
 use std::thread;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use miko_shared::wire::extension::{self, FromServer};
 use mikobase::prelude::*;
 use mikobase::{Remote, Stream};
-use nix::sys::signal::{Signal, kill};
-use nix::sys::socket::{getsockopt, sockopt};
 use nix::sys::wait::{WaitStatus, waitpid};
 use nix::unistd::{ForkResult, fork};
 
-use crate::deaths::server_of;
 use crate::harness::Case;
 use crate::office::office_rpc::OfficeClient;
 use crate::office::{
@@ -35,7 +30,6 @@ pub const CASES: &[Case] = &[
     ("a_lazy_object_that_cannot_be_opened_says_so_at_its_first_call", lazy_refused),
     ("a_lazy_object_is_opened_once_by_many_threads", lazy_threads),
     ("a_lazy_object_is_open_after_a_first_call_that_timed_out", lazy_timeout),
-    ("a_lazy_object_is_opened_by_the_second_call_if_the_first_was_not_sent", lazy_not_begun),
     ("the_first_call_on_a_lazy_object_waits_while_that_waits_at_a_gate", lazy_gate),
     ("the_first_call_on_a_lazy_object_finds_it_when_that_has_waited_at_a_gate", lazy_late),
     ("a_lazy_object_is_opened_over_another_connection_if_the_first_is_lost", lazy_lost),
@@ -45,9 +39,7 @@ pub const CASES: &[Case] = &[
     ("a_stream_gives_all_items_in_order_and_then_its_end", ends),
     ("a_stream_that_is_not_read_advances_no_further_than_its_window", window),
     ("a_client_that_reads_nothing_can_release_an_object", release_unread),
-    ("what_a_connection_has_ends_when_the_server_closes_it_also_if_nothing_is_read", closed_unread),
     ("streams_of_one_connection_have_turns", turns),
-    ("a_connection_with_many_calls_leaves_others_their_turn", many_calls),
     ("a_reader_of_a_feed_that_sleeps_is_told_how_many_items_it_missed", lag),
     ("an_item_for_twenty_readers_is_encoded_once_and_a_sleeper_disturbs_nobody", twenty),
     ("a_later_answer_comes_while_other_calls_are_served", later),
@@ -230,32 +222,6 @@ fn lazy_timeout() {
     share.join().unwrap();
 }
 
-fn lazy_not_begun() {
-    if over_http() {
-        return;
-    }
-    let uds = uds();
-    let share = office(&uds);
-    let office = proxy(&share);
-    let desk = office.lazy_desk("a").unwrap();
-    let server = server_of(share.path());
-    kill(server, Signal::SIGSTOP).unwrap();
-    // The first letter for which the socket has no room is not sent before its deadline.
-    let is_sent = || {
-        let began = Instant::now();
-        drop(office.letter_soon());
-        began.elapsed() < Duration::from_millis(100)
-    };
-    while is_sent() {}
-    let error = desk.line_up().unwrap_err();
-    assert!(error.is(ErrorId::DEADLINE_EXCEEDED) && error.to_string().contains("not sent"), "{error}");
-    kill(server, Signal::SIGCONT).unwrap();
-    assert_eq!(desk.note("x").unwrap(), 1);
-    assert_eq!(office.log().unwrap(), ["a opened"]);
-    drop((desk, office));
-    share.join().unwrap();
-}
-
 fn lazy_gate() {
     let uds = uds();
     let share = office(&uds);
@@ -407,23 +373,6 @@ fn release_unread() {
     share.join().unwrap();
 }
 
-fn closed_unread() {
-    let uds = uds();
-    let share = office(&uds);
-    let watching = proxy(&share);
-    let mut raw = Raw::to::<dyn Office>(share.path(), share.token());
-    // A little more than the socket holds: the rest waits to be sent.
-    let size = getsockopt(&raw.stream, sockopt::SndBuf).unwrap() + 20_000;
-    let mut sent = enclosed_call("desk", &json!({"name": "a"}));
-    sent.extend(enclosed_call("echo", &json!({"text": "x".repeat(size)})));
-    // A frame that is no call.
-    sent.extend([0, 0, 0, 3, 0xc1, 0xc1, 0xc1]);
-    raw.stream.write_all(&sent).unwrap();
-    eventually(|| watching.log().unwrap(), &vec!["a opened".to_owned(), "a closed".to_owned()]);
-    drop(raw);
-    share.join().unwrap();
-}
-
 fn turns() {
     let uds = uds();
     let share = office(&uds);
@@ -443,40 +392,6 @@ fn turns() {
         assert!(items.iter().sum::<u32>() < 1000, "{items:?}");
     }
     drop(raw);
-    share.join().unwrap();
-}
-
-fn many_calls() {
-    const CALLS: usize = 200_000;
-    let uds = uds();
-    let share = office(&uds);
-    let other = proxy(&share);
-    for has_session in [false, true] {
-        let mut raw = Raw::to::<dyn Office>(share.path(), share.token());
-        if has_session {
-            raw.stream.write_all(&enclosed_call("desk", &json!({"name": "a"}))).unwrap();
-            raw.read_frame().unwrap();
-        }
-        let mut sending = raw.stream.try_clone().unwrap();
-        let end = raw.stream.try_clone().unwrap();
-        let answered = AtomicUsize::new(0);
-        thread::scope(|scope| {
-            scope.spawn(|| {
-                let calls = enclosed_call("numbers_made", &json!({})).repeat(1000);
-                // It fails when the test ends the connection.
-                (0..CALLS / 1000).all(|_| sending.write_all(&calls).is_ok());
-            });
-            scope.spawn(|| {
-                while raw.read_frame().is_some() && answered.fetch_add(1, Ordering::Relaxed) < CALLS - 1 {}
-            });
-            while answered.load(Ordering::Relaxed) == 0 {
-                thread::yield_now();
-            }
-            other.echo("of another connection".to_owned()).unwrap();
-            assert!(answered.load(Ordering::Relaxed) < CALLS, "has a session: {has_session}");
-            let _ = end.shutdown(Shutdown::Both);
-        });
-    }
     share.join().unwrap();
 }
 
