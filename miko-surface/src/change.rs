@@ -4,6 +4,7 @@ use std::fmt;
 
 use serde::{Deserialize, Serialize};
 
+use crate::budget::Budget;
 use crate::compatibility::{Mismatch, Typed, check};
 use crate::schemas::{MethodSchemas, SchemaSet, Schemas};
 use crate::type_text::{as_sent, is_option};
@@ -85,6 +86,7 @@ impl fmt::Display for Difference {
 impl Surface {
     /// All changes from `old` to this surface. The order and the docs of methods are not compared.
     pub fn changes_since(&self, old: &Self) -> Vec<Change> {
+        let budget = Budget::of_surface();
         let mut changes = Vec::new();
         if self.interface != old.interface {
             changes
@@ -94,7 +96,7 @@ impl Surface {
             self.methods.iter().filter(|method| old.method(&method.name).is_none()).collect();
         for was in old.methods.iter() {
             match self.method(&was.name) {
-                Some(is) => changes.extend(self.change_of(is, old, was)),
+                Some(is) => changes.extend(self.change_of(is, old, was, &budget)),
                 None => changes.push(removed_or_renamed(was, &mut added)),
             }
         }
@@ -103,10 +105,10 @@ impl Surface {
     }
 
     /// The change from `was`, a method of `old`, to `is`, the method of the same name here.
-    fn change_of(&self, is: &Method, old: &Self, was: &Method) -> Option<Change> {
+    fn change_of(&self, is: &Method, old: &Self, was: &Method, budget: &Budget) -> Option<Change> {
         let attributes = |method: &Method| (method.read, method.idempotent, method.deadline_ms);
         let changed = match (self.types_of(is), old.types_of(was)) {
-            (Some(new), Some(old)) => reshaped(is, &new, was, &old),
+            (Some(new), Some(old)) => reshaped(is, &new, was, &old, budget),
             _ if was.signature().eq(is.signature()) => None,
             _ if differ_in_options(was, is) => Some(Change::Optional { was: was.clone(), is: is.clone() }),
             _ => Some(Change::Retyped { was: was.clone(), is: is.clone() }),
@@ -122,12 +124,14 @@ impl Surface {
     ///
     /// The same holds for the objects that the methods return; their methods are named `Interface::method`.
     pub fn differences_from(&self, server: &Self) -> Vec<Difference> {
-        let own = self.methods.iter().filter_map(|method| self.difference_of(method, server));
+        let budget = Budget::of_surface();
+        let own = self.methods.iter().filter_map(|method| self.difference_of(method, server, &budget));
         let of_objects = self.objects.iter().flat_map(|object| {
             // An interface that the server does not have has no methods there.
             let missing = Self::default();
             let theirs = server.of_interface(&object.interface).unwrap_or(&missing);
-            let differences = object.methods.iter().filter_map(|method| object.difference_of(method, theirs));
+            let difference_of = |method| object.difference_of(method, theirs, &budget);
+            let differences = object.methods.iter().filter_map(difference_of);
             let named = |difference: Difference| Difference {
                 method: format!("{}::{}", object.interface, difference.method),
                 ..difference
@@ -138,7 +142,7 @@ impl Surface {
     }
 
     /// What prevents a client of this surface from calling `method` on `server`.
-    fn difference_of(&self, method: &Method, server: &Self) -> Option<Difference> {
+    fn difference_of(&self, method: &Method, server: &Self, budget: &Budget) -> Option<Difference> {
         let difference = |theirs: Option<&Method>, places| Difference {
             method: method.name.to_string(),
             client: method.to_string(),
@@ -150,7 +154,7 @@ impl Surface {
         };
         let fits = match (self.types_of(method), server.types_of(theirs)) {
             (Some(client), Some(server)) => {
-                let places = incompatible_places(&client, &server);
+                let places = incompatible_places(&client, &server, budget);
                 return (!places.is_empty()).then(|| difference(Some(theirs), places));
             }
             _ => method.signature().eq(theirs.signature()) || differ_in_options(method, theirs),
@@ -205,21 +209,29 @@ impl MethodTypes<'_> {
 }
 
 /// The change of a method whose types are described on both sides.
-fn reshaped(is: &Method, new: &MethodTypes<'_>, was: &Method, old: &MethodTypes<'_>) -> Option<Change> {
-    let refused = incompatible_places(old, new);
+fn reshaped(
+    is: &Method,
+    new: &MethodTypes<'_>,
+    was: &Method,
+    old: &MethodTypes<'_>,
+    budget: &Budget,
+) -> Option<Change> {
+    let refused = incompatible_places(old, new, budget);
     let names = |method: &Method| method.params.iter().map(|param| param.name.clone()).collect::<Vec<_>>();
     let is_same = names(is) == names(was) && new.bare(is) == old.bare(was);
     (!is_same || !refused.is_empty()).then(|| Change::Reshaped { is: is.clone(), refused })
 }
 
 /// Where a client and a server cannot read what the other side sends.
-fn incompatible_places(client: &MethodTypes<'_>, server: &MethodTypes<'_>) -> Vec<String> {
+fn incompatible_places(client: &MethodTypes<'_>, server: &MethodTypes<'_>, budget: &Budget) -> Vec<String> {
     let mut places = Vec::new();
     for (name, read) in &server.reads.params {
         let compared = match client.sends.params.get(name) {
-            Some(sent) => {
-                check(Typed { schema: sent, set: client.sent }, Typed { schema: read, set: server.received })
-            }
+            Some(sent) => check(
+                Typed { schema: sent, set: client.sent },
+                Typed { schema: read, set: server.received },
+                budget,
+            ),
             None if server.reads.optional.contains(name) => Ok(()),
             None => Err(Mismatch::whole("it is required, and the client does not send it")),
         };
@@ -235,8 +247,11 @@ fn incompatible_places(client: &MethodTypes<'_>, server: &MethodTypes<'_>) -> Ve
         ("result", &server.sends.returns, &client.reads.returns),
         ("error", &server.sends.error, &client.reads.error),
     ] {
-        let compared =
-            check(Typed { schema: sent, set: server.sent }, Typed { schema: read, set: client.received });
+        let compared = check(
+            Typed { schema: sent, set: server.sent },
+            Typed { schema: read, set: client.received },
+            budget,
+        );
         places.extend(compared.err().map(|mismatch| format!("{what}: {mismatch}")));
     }
     places

@@ -4,14 +4,14 @@
 //! and needs those that its type requires. The schemas may come from another process, so the comparison is
 //! bounded in depth and in steps.
 
-use std::cell::Cell;
 use std::collections::HashSet;
 use std::fmt;
 
 use serde_json::Value;
 
+use crate::budget::{Budget, CONSTANTS_PER_STEP};
 use crate::schemas::SchemaSet;
-use crate::shape::{Fields, List, Shape, expanded, list};
+use crate::shape::{Fields, List, Shape, excerpt, expanded, list};
 
 /// A schema and the definitions that it refers to.
 #[derive(Clone, Copy)]
@@ -44,13 +44,12 @@ impl fmt::Display for Mismatch {
     }
 }
 
-/// Checks that everything that has the schema `sent` can be read as `received`.
-pub(crate) fn check(sent: Typed<'_>, received: Typed<'_>) -> Result<(), Mismatch> {
-    let comparison = Comparison { sender: sent.set, reader: received.set, steps: Cell::new(0) };
-    let place = Place { parent: None, step: String::new() };
-    let compared = comparison.compare(sent.schema, received.schema, &place, &mut Pairs::default());
-    if comparison.steps.get() > MAX_STEPS {
-        return Err(place.error("the types are too large to be compared".to_owned()));
+/// Checks that everything that has the schema `sent` can be read as `received`, with steps of `budget`.
+pub(crate) fn check(sent: Typed<'_>, received: Typed<'_>, budget: &Budget) -> Result<(), Mismatch> {
+    let comparison = Comparison { sender: sent.set, reader: received.set, budget };
+    let compared = comparison.compare(sent.schema, received.schema, &Place::WHOLE, &mut Pairs::default());
+    if budget.is_exceeded() {
+        return Err(Mismatch::whole("the types are too large to be compared"));
     }
     compared
 }
@@ -58,33 +57,42 @@ pub(crate) fn check(sent: Typed<'_>, received: Typed<'_>) -> Result<(), Mismatch
 /// How deep schemas are followed. Deeper ones are taken for compatible.
 const MAX_DEPTH: usize = 64;
 
-/// How many schemas are expanded, and pairs of shapes compared.
-const MAX_STEPS: usize = 100_000;
-
-/// How many constants are compared in a step.
-const CONSTANTS_PER_STEP: usize = 16;
-
 /// A comparison in progress: the definitions of both sides.
 struct Comparison<'s> {
     sender: &'s SchemaSet,
     reader: &'s SchemaSet,
-    /// The steps so far. Beyond [`MAX_STEPS`] nothing more is expanded or compared.
-    steps: Cell<usize>,
+    /// When it is exceeded, nothing more is expanded or compared.
+    budget: &'s Budget,
 }
 
 /// The way to a part of a value.
 struct Place<'p> {
     parent: Option<&'p Place<'p>>,
-    step: String,
+    step: Step<'p>,
 }
 
-impl Place<'_> {
-    fn field(&self, name: &str) -> Place<'_> {
-        Place { parent: Some(self), step: format!(".{name}") }
+/// The last part of a way.
+enum Step<'p> {
+    Whole,
+    Field(&'p str),
+    /// An element of a tuple.
+    Index(usize),
+    Elements,
+}
+
+impl<'p> Place<'p> {
+    const WHOLE: Self = Place { parent: None, step: Step::Whole };
+
+    fn field(&'p self, name: &'p str) -> Self {
+        Place { parent: Some(self), step: Step::Field(name) }
     }
 
-    fn element(&self) -> Place<'_> {
-        Place { parent: Some(self), step: "[]".to_owned() }
+    fn index(&'p self, index: usize) -> Self {
+        Place { parent: Some(self), step: Step::Index(index) }
+    }
+
+    fn elements(&'p self) -> Self {
+        Place { parent: Some(self), step: Step::Elements }
     }
 
     fn error(&self, reason: String) -> Mismatch {
@@ -97,7 +105,12 @@ impl fmt::Display for Place<'_> {
         if let Some(parent) = self.parent {
             parent.fmt(f)?;
         }
-        f.write_str(&self.step)
+        match self.step {
+            Step::Whole => Ok(()),
+            Step::Field(name) => write!(f, ".{}", excerpt(name)),
+            Step::Index(index) => write!(f, ".{index}"),
+            Step::Elements => f.write_str("[]"),
+        }
     }
 }
 
@@ -162,7 +175,9 @@ impl Comparison<'_> {
     ) -> Result<(), Mismatch> {
         if let Shape::Constant(value) = sent {
             // An enum may have hundreds of variants, so constants are cheap.
-            self.steps.set(self.steps.get() + received.len() / CONSTANTS_PER_STEP);
+            if !self.budget.take(received.len() / CONSTANTS_PER_STEP) {
+                return Ok(());
+            }
             if received.iter().any(|shape| matches!(shape, Shape::Constant(known) if known == value)) {
                 return Ok(());
             }
@@ -173,6 +188,8 @@ impl Comparison<'_> {
                 Ok(()) => return Ok(()),
                 // The deepest mismatch is that of the variant that was meant.
                 Err(mismatch) => {
+                    // The place is written once for each part of it.
+                    self.budget.take(pairs.depth);
                     if closest.as_ref().is_none_or(|known| mismatch.place.len() > known.place.len()) {
                         closest = Some(mismatch);
                     }
@@ -194,7 +211,7 @@ impl Comparison<'_> {
         place: &Place<'_>,
         pairs: &mut Pairs,
     ) -> Result<(), Mismatch> {
-        if self.is_out_of_steps() {
+        if !self.budget.take(sent.size() + received.size()) {
             return Ok(());
         }
         let fits = match (sent, received) {
@@ -227,7 +244,7 @@ impl Comparison<'_> {
         }
         let count = sent.first.len().max(received.first.len());
         for index in 0..=count {
-            let element = if index < count { place.field(&index.to_string()) } else { place.element() };
+            let element = if index < count { place.index(index) } else { place.elements() };
             if let (Some(sent), Some(received)) = (sent.element(index), received.element(index)) {
                 self.compare(sent, received, &element, pairs)?;
             }
@@ -267,7 +284,7 @@ impl Comparison<'_> {
             }
         }
         match (sent.others, received.others) {
-            (Some(sent), Some(received)) => self.compare(sent, received, &place.element(), pairs),
+            (Some(sent), Some(received)) => self.compare(sent, received, &place.elements(), pairs),
             (Some(_), None) if received.denies_others => {
                 Err(place.error("fields of any name are sent, but not expected".to_owned()))
             }
@@ -275,18 +292,12 @@ impl Comparison<'_> {
         }
     }
 
-    /// Counts a step; returns whether there were too many. The comparison fails then.
-    fn is_out_of_steps(&self) -> bool {
-        self.steps.set(self.steps.get() + 1);
-        self.steps.get() > MAX_STEPS
-    }
-
     /// The forms that a value of this schema may have. `depth` counts the schemas that it is a part of.
     fn shapes<'s>(&self, schema: &'s Value, set: &'s SchemaSet, depth: usize) -> Vec<Shape<'s>> {
-        if depth > MAX_DEPTH || self.is_out_of_steps() {
+        if depth > MAX_DEPTH || !self.budget.take(1) {
             return vec![Shape::Any];
         }
-        expanded(schema, set, |schema| self.shapes(schema, set, depth + 1))
+        expanded(schema, set, self.budget, |schema| self.shapes(schema, set, depth + 1))
     }
 }
 
@@ -304,7 +315,11 @@ mod tests {
             SchemaSet { definitions, ..SchemaSet::default() }
         };
         let (sender, reader) = (definitions(sent), definitions(received));
-        match check(Typed { schema: sent, set: &sender }, Typed { schema: received, set: &reader }) {
+        match check(
+            Typed { schema: sent, set: &sender },
+            Typed { schema: received, set: &reader },
+            &Budget::of_surface(),
+        ) {
             Ok(()) => "fits".to_owned(),
             Err(mismatch) => mismatch.to_string(),
         }
@@ -429,6 +444,7 @@ mod tests {
 
     #[test]
     fn hostile_schemas_are_compared_in_bounded_time() {
+        let byte = json!({"type": "integer", "minimum": 0, "maximum": 255});
         let circle = json!({"$ref": "#/$defs/A", "$defs": {"A": {"anyOf": [{"$ref": "#/$defs/A"}]}}});
         assert_eq!(compared(&circle, &circle), "fits");
         let doubling: serde_json::Map<String, Value> = (0..60)
@@ -451,6 +467,17 @@ mod tests {
         let many: Vec<Value> = (0..900).map(|n| json!(format!("{n}"))).collect();
         let others: Vec<Value> = (0..900).map(|n| json!(format!("x{n}"))).collect();
         assert!(compared(&json!({"enum": many}), &json!({"enum": others})).len() < 300);
+        let repeated = |names: Vec<String>| {
+            let fields = names.into_iter().map(|name| (name, json!({"type": "null"})));
+            let object = json!({"type": "object", "properties": fields.collect::<serde_json::Map<_, _>>()});
+            json!({"anyOf": vec![json!({"$ref": "#/$defs/A"}); 1000], "$defs": {"A": object}})
+        };
+        let long = "x".repeat(1 << 20);
+        for names in [(0..5000).map(|n| n.to_string()).collect(), vec![long]] {
+            let objects = repeated(names);
+            assert_eq!(compared(&objects, &byte), "the types are too large to be compared");
+            assert_eq!(compared(&byte, &objects), "the types are too large to be compared");
+        }
         let forks: Vec<Value> = (0..40).map(|n| json!({"const": n})).collect();
         let forks = json!({"allOf": vec![json!({"anyOf": forks}); 40]});
         assert_eq!(compared(&forks, &forks), "fits");

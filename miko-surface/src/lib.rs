@@ -3,6 +3,7 @@
 //! This is a package of its own because surfaces are compared at compile time, by the attribute, with a
 //! recorded file, and at run time, by a server, with the surface of a client.
 
+mod budget;
 mod change;
 mod compatibility;
 mod fingerprint;

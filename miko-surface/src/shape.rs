@@ -2,16 +2,17 @@
 //! as `pattern`, are ignored.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::fmt;
+use std::fmt::{self, Write as _};
 
 use serde_json::{Map, Value};
 
+use crate::budget::{Budget, CONSTANTS_PER_STEP, steps_of};
 use crate::schemas::{REFERENCE, SchemaSet};
 
 /// How many alternatives of one value are told apart. With more it may be anything.
 const MAX_SHAPES: usize = 1000;
 
-/// How many characters of a constant, and how many alternatives, a message has.
+/// How many characters of a name or a constant, and how many alternatives, a message has.
 const MAX_PRINTED: usize = 40;
 const MAX_LISTED: usize = 8;
 
@@ -56,8 +57,8 @@ impl<'s> Text<'s> {
 
     /// Whether a string that is known is one of these.
     fn has(self, text: &str) -> bool {
-        let length = text.chars().count() as u64;
-        self.format.is_none() && self.encoding.is_none() && self.max_length.is_none_or(|max| length <= max)
+        let is_longer = |max| usize::try_from(max).is_ok_and(|max| text.chars().nth(max).is_some());
+        self.format.is_none() && self.encoding.is_none() && !self.max_length.is_some_and(is_longer)
     }
 }
 
@@ -92,27 +93,55 @@ pub(crate) struct Fields<'s> {
     pub(crate) denies_others: bool,
 }
 
-/// The forms that a value of this schema may have; `part` gives those of a schema inside it.
+/// The forms that a value of this schema may have; `part` gives those of a schema inside it. A value may be
+/// anything once `budget` is exceeded.
 pub(crate) fn expanded<'s>(
     schema: &'s Value,
     set: &'s SchemaSet,
+    budget: &Budget,
     part: impl Fn(&'s Value) -> Vec<Shape<'s>>,
 ) -> Vec<Shape<'s>> {
     let Value::Object(keywords) = schema else {
         // `false` admits nothing.
         return if schema == &Value::Bool(false) { Vec::new() } else { vec![Shape::Any] };
     };
+    if !budget.take(steps_to_read(keywords)) {
+        return vec![Shape::Any];
+    }
     let mut shapes = own_shapes(keywords);
     if let Some(definition) = keywords.get("$ref").and_then(Value::as_str).and_then(|name| set.find(name)) {
-        shapes = intersect(&shapes, &part(definition));
+        shapes = intersect(shapes, part(definition), budget);
     }
     for schema in keywords.get("allOf").and_then(Value::as_array).into_iter().flatten() {
-        shapes = intersect(&shapes, &part(schema));
+        shapes = intersect(shapes, part(schema), budget);
     }
     for keyword in ["oneOf", "anyOf"] {
         if let Some(alternatives) = keywords.get(keyword).and_then(Value::as_array) {
-            let alternatives: Vec<_> = alternatives.iter().flat_map(&part).collect();
-            shapes = intersect(&shapes, &alternatives);
+            shapes = intersect(shapes, any_of(alternatives, &part), budget);
+        }
+    }
+    shapes
+}
+
+/// The steps of reading the keywords of a schema, without the schemas that it is made of.
+fn steps_to_read(keywords: &Map<String, Value>) -> usize {
+    let list = |keyword| keywords.get(keyword).and_then(Value::as_array).map_or(&[][..], Vec::as_slice);
+    let names = keywords.get("properties").and_then(Value::as_object).into_iter().flat_map(Map::keys);
+    let reference = keywords.get("$ref").and_then(Value::as_str);
+    let texts = names.map(String::as_str).chain(list("required").iter().filter_map(Value::as_str));
+    texts.chain(reference).map(steps_of).sum::<usize>()
+        + list("prefixItems").len()
+        + list("type").len()
+        + list("enum").len() / CONSTANTS_PER_STEP
+}
+
+/// The forms of all alternatives.
+fn any_of<'s>(alternatives: &'s [Value], part: impl Fn(&'s Value) -> Vec<Shape<'s>>) -> Vec<Shape<'s>> {
+    let mut shapes = Vec::new();
+    for alternative in alternatives {
+        shapes.extend(part(alternative));
+        if shapes.len() > MAX_SHAPES {
+            return vec![Shape::Any];
         }
     }
     shapes
@@ -137,16 +166,25 @@ fn own_shapes(keywords: &Map<String, Value>) -> Vec<Shape<'_>> {
 }
 
 /// The intersection of two sets of shapes, about: of two types that differ, the first is kept.
-fn intersect<'s>(some: &[Shape<'s>], others: &[Shape<'s>]) -> Vec<Shape<'s>> {
+fn intersect<'s>(some: Vec<Shape<'s>>, others: Vec<Shape<'s>>, budget: &Budget) -> Vec<Shape<'s>> {
     if some.len().saturating_mul(others.len()) > MAX_SHAPES {
         return vec![Shape::Any];
     }
-    let pairs = some.iter().flat_map(|one| others.iter().map(move |other| (one, other)));
-    let joined = pairs.map(|pair| match pair {
-        (Shape::Fields(one), Shape::Fields(other)) => Shape::Fields(one.joined_with(other)),
-        (Shape::Any, shape) | (shape, _) => shape.clone(),
-    });
-    joined.collect()
+    // The usual case: a schema that has no type of its own.
+    if matches!(&some[..], [Shape::Any]) {
+        return others;
+    }
+    let mut joined = Vec::new();
+    for (one, other) in some.iter().flat_map(|one| others.iter().map(move |other| (one, other))) {
+        if !budget.take(one.size() + other.size()) {
+            return vec![Shape::Any];
+        }
+        joined.push(match (one, other) {
+            (Shape::Fields(one), Shape::Fields(other)) => Shape::Fields(one.joined_with(other)),
+            (Shape::Any, shape) | (shape, _) => shape.clone(),
+        });
+    }
+    joined
 }
 
 impl SchemaSet {
@@ -166,6 +204,15 @@ impl<'s> Shape<'s> {
             "array" => Self::List(List::of(keywords)),
             "object" => Self::Fields(Fields::of(keywords)),
             _ => Self::Any,
+        }
+    }
+
+    /// The steps of copying it, or of comparing it with another one.
+    pub(crate) fn size(&self) -> usize {
+        match self {
+            Self::List(list) => 1 + list.first.len(),
+            Self::Fields(fields) => 1 + fields.named.keys().map(|name| steps_of(name)).sum::<usize>(),
+            _ => 1,
         }
     }
 
@@ -300,22 +347,47 @@ impl fmt::Display for Shape<'_> {
             }
             Self::Number(_) => f.write_str("an integer"),
             Self::Text(Text { format, encoding, max_length }) => match format.or(*encoding) {
-                Some(format) => write!(f, "a string of the format `{format}`"),
+                Some(format) => write!(f, "a string of the format `{}`", excerpt(format)),
                 None if *max_length == Some(1) => f.write_str("a character"),
                 None => f.write_str("a string"),
             },
-            Self::Constant(value) => {
-                let text = value.to_string();
-                match text.char_indices().nth(MAX_PRINTED) {
-                    Some((end, _)) => write!(f, "{}…", &text[..end]),
-                    None => f.write_str(&text),
-                }
-            }
+            Self::Constant(value) => excerpt(value).fmt(f),
             Self::List(_) => f.write_str("an array"),
             Self::Fields(fields) => match fields.variant() {
-                Some(name) => write!(f, "the variant `{name}`"),
+                Some(name) => write!(f, "the variant `{}`", excerpt(name)),
                 None => f.write_str("an object"),
             },
+        }
+    }
+}
+
+/// The first characters of a text, as a message has them. The rest is not formatted.
+pub(crate) fn excerpt(text: impl fmt::Display) -> String {
+    let mut excerpt = Excerpt { text: String::new(), room: MAX_PRINTED };
+    match write!(excerpt, "{text}") {
+        Ok(()) => excerpt.text,
+        Err(fmt::Error) => excerpt.text + "…",
+    }
+}
+
+/// Takes a number of characters. More of them are an error, which ends the formatting.
+struct Excerpt {
+    text: String,
+    room: usize,
+}
+
+impl fmt::Write for Excerpt {
+    fn write_str(&mut self, text: &str) -> fmt::Result {
+        match text.char_indices().nth(self.room) {
+            Some((end, _)) => {
+                self.text.push_str(&text[..end]);
+                Err(fmt::Error)
+            }
+            None => {
+                self.room -= text.chars().count();
+                self.text.push_str(text);
+                Ok(())
+            }
         }
     }
 }
