@@ -215,6 +215,15 @@ impl Comparison<'_> {
             return Ok(());
         }
         let fits = match (sent, received) {
+            (Shape::Stream(sent), Shape::Stream(received)) => {
+                return match (sent, received) {
+                    (Some(sent), Some(received)) => self.compare(sent, received, &place.elements(), pairs),
+                    _ => Ok(()),
+                };
+            }
+            (Shape::Object(sent), Shape::Object(received)) => sent == received,
+            // A handle is no value.
+            (Shape::Stream(_) | Shape::Object(_), _) => false,
             (_, Shape::Any) | (Shape::Null, Shape::Null) | (Shape::Boolean, Shape::Boolean) => true,
             (Shape::Text(sent), Shape::Text(received)) => sent.fits(*received),
             (Shape::Number(sent), Shape::Number(received)) => sent.is_within(*received),
@@ -356,7 +365,24 @@ mod tests {
         let labelled_only = json!({"type": "object", "properties": {"label": byte}});
         let character = json!({"type": "string", "minLength": 1, "maxLength": 1});
         let uuid = json!({"type": "string", "format": "uuid"});
+        let stream = |items: &Value| json!({"type": "array", "items": items, "x-stream": true});
+        let object = |interface: &str| {
+            json!({"type": "object", "required": ["object"], "properties": {"object": long},
+                   "x-interface": interface})
+        };
         let cases = [
+            (&stream(&byte), &stream(&long), "fits"),
+            (&stream(&point), &stream(&point_3d), "`[].z`: the field is required, but not sent"),
+            (&stream(&byte), &list(&byte), "a stream is sent, but an array is expected"),
+            (&list(&byte), &stream(&byte), "an array is sent, but a stream is expected"),
+            (&stream(&byte), &json!(true), "a stream is sent, but any value is expected"),
+            (&object("Lease"), &object("Lease"), "fits"),
+            (
+                &object("Lease"),
+                &object("Lock"),
+                "an object `Lease` is sent, but an object `Lock` is expected",
+            ),
+            (&object("Lease"), &map(&long), "an object `Lease` is sent, but an object is expected"),
             (&byte, &byte, "fits"),
             (&byte, &long, "fits"),
             (

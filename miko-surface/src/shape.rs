@@ -16,6 +16,10 @@ const MAX_SHAPES: usize = 1000;
 const MAX_PRINTED: usize = 40;
 const MAX_LISTED: usize = 8;
 
+/// The keywords of a stream and of an object, by which their schemas differ from those of values.
+const IS_STREAM: &str = "x-stream";
+const INTERFACE: &str = "x-interface";
+
 /// One of the forms that a value may have.
 #[derive(Clone)]
 pub(crate) enum Shape<'s> {
@@ -28,6 +32,10 @@ pub(crate) enum Shape<'s> {
     Constant(&'s Value),
     List(List<'s>),
     Fields(Fields<'s>),
+    /// A stream of items, whose schema this is. It is sent as a handle.
+    Stream(Option<&'s Value>),
+    /// An object with this interface. It is sent as a handle.
+    Object(&'s str),
 }
 
 /// What is known of the strings of a type. In a binary format a string with a format, such as `uuid`, may be
@@ -201,8 +209,14 @@ impl<'s> Shape<'s> {
             "boolean" => Self::Boolean,
             "integer" | "number" => Self::Number(Range::of(name == "integer", keywords)),
             "string" => Self::Text(Text::of(keywords)),
+            "array" if keywords.get(IS_STREAM) == Some(&Value::Bool(true)) => {
+                Self::Stream(keywords.get("items"))
+            }
             "array" => Self::List(List::of(keywords)),
-            "object" => Self::Fields(Fields::of(keywords)),
+            "object" => match keywords.get(INTERFACE).and_then(Value::as_str) {
+                Some(interface) => Self::Object(interface),
+                None => Self::Fields(Fields::of(keywords)),
+            },
             _ => Self::Any,
         }
     }
@@ -223,7 +237,7 @@ impl<'s> Shape<'s> {
             Self::Boolean => value.is_boolean(),
             Self::Number(range) => range.has(value),
             Self::Text(text) => value.as_str().is_some_and(|value| text.has(value)),
-            Self::Constant(_) => false,
+            Self::Constant(_) | Self::Stream(_) | Self::Object(_) => false,
             Self::List(_) => value.is_array(),
             Self::Fields(_) => value.is_object(),
         }
@@ -357,6 +371,8 @@ impl fmt::Display for Shape<'_> {
                 Some(name) => write!(f, "the variant `{}`", excerpt(name)),
                 None => f.write_str("an object"),
             },
+            Self::Stream(_) => f.write_str("a stream"),
+            Self::Object(interface) => write!(f, "an object `{}`", excerpt(interface)),
         }
     }
 }
