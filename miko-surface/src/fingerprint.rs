@@ -16,17 +16,24 @@ impl Surface {
     pub fn fingerprint(&self) -> u64 {
         let method =
             |method: &Method| fnv1a([Cow::Borrowed(&*method.name)].into_iter().chain(method.signature()));
-        let methods = self.methods.iter().map(method);
         let schemas = self
             .schemas
             .as_ref()
             .map(|schemas| schemas.hash_with(|json| fnv1a([Cow::Owned(canonical(json))].into_iter())));
-        let objects = self.objects.iter().map(Self::fingerprint);
-        methods
-            .chain(schemas)
-            .chain(objects)
-            .fold(fnv1a([Cow::Borrowed(&*self.interface)].into_iter()), u64::wrapping_add)
+        let parts = [
+            joined(self.methods.iter().map(method)),
+            joined(schemas.into_iter()),
+            joined(self.objects.iter().map(Self::fingerprint)),
+        ];
+        fnv1a([Cow::Borrowed(&*self.interface)].into_iter().chain(parts.map(Cow::Owned)))
     }
+}
+
+/// Hashes as text, in ascending order.
+fn joined(hashes: impl Iterator<Item = u64>) -> String {
+    let mut hashes: Vec<u64> = hashes.collect();
+    hashes.sort_unstable();
+    hashes.into_iter().map(|hash| format!("{hash:016x}")).collect()
 }
 
 /// FNV-1a, 64 bits (<http://www.isthe.com/chongo/tech/comp/fnv/>). The parts are separated by a byte that
@@ -93,6 +100,21 @@ mod tests {
     }
 
     #[test]
+    fn the_interface_of_a_method_counts() {
+        let (a, b) = (method("a", "u64"), method("b", "u64"));
+        let with_object = |own: &[&Method], of_object: &[&Method]| {
+            let methods = |methods: &[&Method]| methods.iter().copied().cloned().collect::<Vec<_>>();
+            let object = Surface { interface: "Lease".into(), ..surface(methods(of_object)) };
+            surface(methods(own)).with_objects(vec![object]).fingerprint()
+        };
+        let both = with_object(&[&a], &[&b]);
+        assert_eq!(both, with_object(&[&a], &[&b]));
+        for other in [with_object(&[&b], &[&a]), with_object(&[&a, &b], &[]), with_object(&[], &[&a, &b])] {
+            assert_ne!(both, other);
+        }
+    }
+
+    #[test]
     fn the_shapes_of_types_change_it_and_their_descriptions_do_not() {
         let described = |returns| {
             let method = MethodSchemas { returns, ..MethodSchemas::default() };
@@ -112,6 +134,6 @@ mod tests {
     #[test]
     fn it_is_stable() {
         let counter = surface(vec![method("add", "u64")]);
-        assert_eq!(format!("{:016x}", counter.fingerprint()), "df1fb9156df2a475");
+        assert_eq!(format!("{:016x}", counter.fingerprint()), "81f432b0831afb44");
     }
 }

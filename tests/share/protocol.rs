@@ -36,6 +36,7 @@ use Step::{Answers, Sends};
 
 fn begin() {
     assert_eq!(preamble(), *b"mikobase\x00\x03");
+    assert!(include_str!("../../docs/protocol.md").contains("two big-endian bytes (`00 03`)"));
 }
 
 fn version() {
