@@ -132,11 +132,13 @@ impl Params {
     fn sort_named(&mut self, named: Map<String, Value>) {
         let index_of = |name: &str| self.method.params.iter().position(|param| param.name == name);
         for (name, value) in named {
-            let nil_level = name.strip_suffix(NIL_LEVEL).and_then(index_of).zip(level_of(&value));
-            match (index_of(&name), nil_level) {
+            let nil = name.strip_suffix(NIL_LEVEL).map(index_of).zip(level_of(&value));
+            match (index_of(&name), nil) {
                 (Some(index), _) => self.values[index] = Some(Given::Value(value)),
-                (None, Some((index, level))) => self.values[index] = Some(Given::Nil(level)),
-                (None, None) => self.fault(&format!("the method has no param `{name}`"), |item| {
+                (None, Some((Some(index), level))) => self.values[index] = Some(Given::Nil(level)),
+                // A client may have more params that are options. Without a value they say nothing.
+                (None, Some((None, 0))) => {}
+                (None, _) => self.fault(&format!("the method has no param `{name}`"), |item| {
                     item.with("unknown_fields", vec![name])
                 }),
             }

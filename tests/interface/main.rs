@@ -244,6 +244,13 @@ fn methods_are_called_by_name_with_params_by_name_or_position() {
         ("take.one", json!(["bolts"]), r#"failed {"SoldOut":{"item":"bolts"}}"#),
         ("list", json!({"items": []}), r#"{"nuts":3}"#),
         ("list", json!([[], 4]), "{}"),
+        ("list", json!({"items": [], "at_least?": 0, "at_most?": 0}), r#"{"nuts":3}"#),
+        (
+            "list",
+            json!({"items": [], "at_most?": 1}),
+            "invalid_request: the method has no param `at_most?` (unknown_fields: [\"at_most?\"], method: \
+             \"list(items: &[String], at_least: Option<u64>) -> Result<BTreeMap<String, u64>>\")",
+        ),
         (
             "take",
             json!(["nuts"]),

@@ -36,6 +36,7 @@ pub const CASES: &[Case] = &[
     ("connections_are_used_again", used_again),
     ("a_connection_that_the_server_has_closed_is_replaced", replaced),
     ("values_arrive_as_they_were_given", values),
+    ("either_side_may_have_another_optional_param", other_params),
     ("what_json_cannot_say_is_refused_by_name", unsayable),
     ("errors_of_methods_keep_their_types_and_details", errors),
     ("large_calls_pass_and_too_large_ones_are_refused_before_they_are_sent", large),
@@ -385,6 +386,34 @@ fn looks_like_signs() -> Vec<Value> {
         json!({"stream": 1}),
         json!({"object": 1}),
     ]
+}
+
+/// A mirror of another version, which has other optional params.
+mod other_version {
+    use mikobase::Result;
+    use mikobase::prelude::*;
+
+    #[mikobase_interface]
+    pub trait Mirror {
+        fn nested(
+            &self,
+            value: Option<Option<u8>>,
+            times: Option<u8>,
+        ) -> Result<(String, Option<Option<u8>>)>;
+
+        fn bytes(&self, bytes: &[u8], wrapped: mikobase::Bytes) -> Result<Vec<u8>>;
+    }
+}
+
+fn other_params() {
+    use other_version::Mirror as _;
+    with_mirrors(|_, path| {
+        let mirror = other_version::mirror_rpc::MirrorClient::connect_http(&HttpServer::unix(path)).unwrap();
+        assert_eq!(mirror.nested(Some(None), None).unwrap().0, "Some(None)");
+        let error = mirror.nested(None, Some(1)).unwrap_err();
+        assert_eq!(error.items()[0].message(), "the method has no param `times`");
+        assert_eq!(mirror.bytes(&[1], vec![2].into()).unwrap(), [1, 2]);
+    });
 }
 
 /// Runs `test` with proxies of a mirror: over HTTP and over the wire.
