@@ -30,8 +30,15 @@ fn a_test_returns_a_result() -> Result<(), Error> {
 mod of_a_module {
     use super::*;
 
+    const TEST: &str = "a constant of the module";
+
+    fn body() -> u8 {
+        7
+    }
+
     #[mikobase::test]
-    fn a_test_uses_what_its_module_imports() -> Result<(), Error> {
+    fn a_test_uses_what_its_module_imports_and_has() -> Result<(), Error> {
+        assert_eq!((TEST, body()), ("a constant of the module", 7));
         share_among(1)
     }
 }

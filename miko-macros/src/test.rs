@@ -74,25 +74,26 @@ fn check(test: &ItemFn, errors: &mut Errors) {
 fn render(krate: &Path, test: &ItemFn) -> TokenStream {
     let ItemFn { attrs, vis, sig, block, .. } = test;
     let (name, output) = (&sig.ident, &sig.output);
+    // The items have names that no author uses: they are in scope in his block.
     quote! {
         #[::core::prelude::v1::test]
         #(#attrs)*
         #vis fn #name() {
-            const TEST: &str = ::core::concat!(::core::module_path!(), "::", ::core::stringify!(#name));
+            const __MIKOBASE_TEST: &str = ::core::concat!(::core::module_path!(), "::", ::core::stringify!(#name));
 
-            fn body() #output #block
+            fn __mikobase_body() #output #block
 
-            extern "C" fn before_main() {
-                #krate::testing::run_if_started_for(TEST, body);
+            extern "C" fn __mikobase_before_main() {
+                #krate::testing::run_if_started_for(__MIKOBASE_TEST, __mikobase_body);
             }
 
             // SAFETY: The loader calls each pointer in this section once, with arguments that a C function
             // may ignore. No panic leaves it: an `extern "C"` function aborts first.
             #[used]
             #[unsafe(link_section = ".init_array")]
-            static BEFORE_MAIN: extern "C" fn() = before_main;
+            static __MIKOBASE_BEFORE_MAIN: extern "C" fn() = __mikobase_before_main;
 
-            #krate::testing::run_in_own_process(TEST);
+            #krate::testing::run_in_own_process(__MIKOBASE_TEST);
         }
     }
 }
