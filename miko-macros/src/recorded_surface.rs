@@ -34,7 +34,10 @@ pub(crate) fn compare(interface: &InterfaceModel<'_>, errors: &mut Errors) {
         return;
     }
     match old {
-        Ok(old) => report_changes(interface, &surface.changes_since(&old), errors),
+        Ok(old) => {
+            let described = interface.args.schema.is_some().then_some(&old);
+            report_changes(interface, &surface.changes_since(&old), described, errors);
+        }
         Err(fault) => {
             errors.at(file, format!("{fault}. To record the surface, build once with `{RECORD_VARIABLE}=1`"))
         }
@@ -96,16 +99,35 @@ fn read(path: &Path) -> Result<Surface, String> {
     Surface::from_json(&json).map_err(|fault| format!("the recorded surface is not valid: {fault}"))
 }
 
-fn report_changes(interface: &InterfaceModel<'_>, changes: &[Change], errors: &mut Errors) {
+/// Reports the changes. `described` is the record if the interface describes its types.
+fn report_changes(
+    interface: &InterfaceModel<'_>,
+    changes: &[Change],
+    described: Option<&Surface>,
+    errors: &mut Errors,
+) {
     for change in changes {
         errors.at(
             place_of(interface, change),
             format!(
-                "{change}\n\
+                "{}\n\
                  The interface differs from the recorded surface. If that is intended, record it: \
-                 build once with `{RECORD_VARIABLE}=1`"
+                 build once with `{RECORD_VARIABLE}=1`",
+                sentence(change, described)
             ),
         );
+    }
+}
+
+/// The change, and its effect on old clients. Where the types of the method are described, their shapes
+/// decide, which are not known while compiling.
+fn sentence(change: &Change, described: Option<&Surface>) -> String {
+    match change {
+        Change::Retyped { was, is } if described.is_some_and(|record| record.describes(&is.name)) => format!(
+            "changed: it was `{was}` and is `{is}`. Once it is recorded, the test `types_are_as_recorded` \
+             tells whether old clients still work"
+        ),
+        change => change.to_string(),
     }
 }
 
@@ -122,4 +144,34 @@ fn place_of<'i>(interface: &'i InterfaceModel<'_>, change: &Change) -> &'i dyn T
     };
     let method: Option<&MethodModel> = interface.methods.iter().find(|method| method.wire_name == **name);
     method.map_or(interface.ident(), |method| &method.ident)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn where_types_are_described_their_shapes_decide_about_old_clients() {
+        let surface = |ty: &str| {
+            let method = format!(
+                r#"{{"name": "put", "params": [{{"name": "item", "type": "{ty}"}}], "returns": "Result<()>"}}"#
+            );
+            let schemas = r#"{"methods": {"put": {"returns": {}, "error": {}}}}"#;
+            Surface::from_json(&format!(
+                r#"{{"interface": "Shop", "methods": [{method}],
+                     "schemas": {{"sent": {schemas}, "received": {schemas}}}}}"#
+            ))
+            .unwrap()
+        };
+        let (record, mut new) = (surface("Item"), surface("Article"));
+        new.schemas = None;
+        let changes = new.changes_since(&record);
+        let ends_with = |described, end| {
+            let sentence = sentence(&changes[0], described);
+            assert!(sentence.ends_with(end), "{sentence}");
+        };
+        ends_with(Some(&record), "the test `types_are_as_recorded` tells whether old clients still work");
+        ends_with(Some(&new), "Old clients are refused when they connect");
+        ends_with(None, "Old clients are refused when they connect");
+    }
 }

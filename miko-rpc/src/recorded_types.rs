@@ -11,8 +11,8 @@ const RECORD_VARIABLE: &str = "MIKOBASE_RECORD";
 /// `MIKOBASE_RECORD` is `1`. Generated code calls it in a test.
 ///
 /// # Panics
-/// If they differ, with the methods and the places; if the record is missing or not valid, or cannot be
-/// written.
+/// If they differ, with the methods and the places; if the record is missing or not valid, describes no types
+/// of a method, or cannot be written.
 pub fn assert_types_as_recorded(surface: &Surface, path: &str) {
     let json = fs::read_to_string(path)
         .unwrap_or_else(|fault| panic!("the recorded surface `{path}` cannot be read: {fault}"));
@@ -30,6 +30,13 @@ pub fn assert_types_as_recorded(surface: &Surface, path: &str) {
     }
     let advice = format!("If that is intended, record it: run this test once with `{RECORD_VARIABLE}=1`");
     assert!(record.schemas.is_some(), "the record `{path}` describes no types. {advice}");
+    let methods = own.methods.iter().map(|method| &*method.name).filter(|method| own.describes(method));
+    let unrecorded: Vec<&str> = methods.filter(|method| !record.describes(method)).collect();
+    assert!(
+        unrecorded.is_empty(),
+        "the record `{path}` does not describe the types of {}. {advice}",
+        unrecorded.join(", ")
+    );
     let changes = own.changes_since(&record);
     let changes: Vec<String> =
         changes.iter().filter(|change| is_of_types(change)).map(ToString::to_string).collect();

@@ -120,6 +120,13 @@ impl Surface {
         Self { schemas: Some(Box::new(schemas)), ..self.clone() }
     }
 
+    /// Whether the surface has the schemas of the method with this wire name, in both directions.
+    pub fn describes(&self, method: &str) -> bool {
+        self.schemas.as_ref().is_some_and(|schemas| {
+            [&schemas.sent, &schemas.received].iter().all(|set| set.methods.contains_key(method))
+        })
+    }
+
     /// The surface with those of the objects that its methods return.
     #[must_use]
     pub fn with_objects(&self, objects: Vec<Self>) -> Self {

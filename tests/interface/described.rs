@@ -80,6 +80,11 @@ fn a_change_of_a_type_is_found_by_the_generated_test() {
     assert!(message.contains("record it: run this test once with `MIKOBASE_RECORD=1`"), "{message}");
     assert!(message.contains("argument `item`: `.name`: the field is required, but not sent"), "{message}");
 
+    // A build records a method that was added without its schemas.
+    record.schemas.as_mut().unwrap().received.methods.remove("all");
+    fs::write(&path, record.to_json()).unwrap();
+    assert!(check().unwrap_err().contains("does not describe the types of all. If that is intended"));
+
     record.schemas = None;
     fs::write(&path, record.to_json()).unwrap();
     assert!(check().unwrap_err().contains("describes no types"));
