@@ -785,13 +785,9 @@ const _: () = {
             mikobase_rpc::MIKOBASE_SURFACE
         }
         fn surface() -> &'static crate::rpc::Surface {
-            static __SURFACE: ::std::sync::LazyLock<crate::rpc::Surface> = ::std::sync::LazyLock::new(||
-            {
-                crate::rpc::ObjectInterface::join(
-                    <dyn Mikobase as crate::rpc::Interface>::own_surface(),
-                    <dyn Mikobase as crate::rpc::Interface>::objects(),
-                )
-            });
+            static __SURFACE: ::std::sync::LazyLock<crate::rpc::Surface> = ::std::sync::LazyLock::new(
+                crate::rpc::ObjectInterface::join::<dyn Mikobase>,
+            );
             &__SURFACE
         }
         fn objects() -> ::std::vec::Vec<crate::rpc::ObjectInterface> {

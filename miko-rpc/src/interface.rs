@@ -67,20 +67,42 @@ impl ObjectInterface {
         Self { name: I::NAMES.interface, own_surface: I::own_surface, objects: I::objects }
     }
 
-    /// The surface `own` with those of these interfaces, and of all that their methods return.
-    pub fn join(own: &Surface, interfaces: Vec<Self>) -> Surface {
-        let (mut names, mut surfaces) = (Vec::new(), Vec::new());
-        let mut unseen = interfaces;
+    /// The surface of the interface `I` with those of all interfaces whose objects its methods return, also by
+    /// way of other objects.
+    ///
+    /// # Panics
+    /// If two of these interfaces have the same name. A client knows the interface of an object by its name,
+    /// since it may have the trait in another module than the server.
+    pub fn join<I: Interface + ?Sized>() -> Surface {
+        let (mut seen, mut surfaces) = (Vec::<&str>::new(), Vec::new());
+        let mut unseen = I::objects();
         while let Some(interface) = unseen.pop() {
-            if !names.contains(&interface.name) {
-                names.push(interface.name);
+            if !seen.contains(&interface.name) {
+                seen.push(interface.name);
                 surfaces.push((interface.own_surface)().clone());
                 unseen.extend((interface.objects)());
             }
         }
+        let root = I::NAMES.interface;
+        seen.retain(|name| *name != root);
+        seen.push(root);
+        if let Some((one, other)) = namesakes(&seen) {
+            panic!(
+                "the interfaces `{one}` and `{other}` have the same name, by which objects are told apart: \
+                 rename one of the traits"
+            );
+        }
         surfaces.sort_by(|one, other| one.interface.cmp(&other.interface));
-        own.with_objects(surfaces)
+        I::own_surface().with_objects(surfaces)
     }
+}
+
+/// Two of these paths that end with the same name.
+fn namesakes<'p>(paths: &[&'p str]) -> Option<(&'p str, &'p str)> {
+    let name = |path: &'p str| path.rsplit("::").next();
+    let mut sorted = paths.to_vec();
+    sorted.sort_unstable_by_key(|path| (name(path), *path));
+    sorted.windows(2).find(|pair| name(pair[0]) == name(pair[1])).map(|pair| (pair[0], pair[1]))
 }
 
 /// Implemented for every [`Interface`]. It exists for its message, about a supertrait without the attribute.

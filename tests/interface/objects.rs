@@ -1,5 +1,6 @@
 //! Interfaces whose methods return objects of other interfaces, streams and later answers, in one process.
 
+use std::panic::catch_unwind;
 use std::sync::{Arc, Mutex};
 use std::task::Poll;
 
@@ -79,6 +80,33 @@ fn a_surface_has_each_interface_that_can_be_reached_once() {
     assert_eq!(surface.differences_from(surface), []);
     let read = Surface::from_json(&surface.to_json()).unwrap();
     assert_eq!(read.fingerprint(), surface.fingerprint());
+}
+
+/// Another interface called `Key`, beside that of the rooms.
+mod other_key {
+    #[super::mikobase_interface]
+    pub trait Key: Send + Sync {
+        fn turn(&self) -> super::Result<()>;
+    }
+}
+
+#[mikobase_interface]
+trait Locksmith {
+    fn house(&self) -> Result<Remote<dyn OtherHouse>>;
+    fn key(&self) -> Result<Remote<dyn other_key::Key>>;
+}
+
+#[test]
+fn two_interfaces_of_one_name_are_refused() {
+    let message = catch_unwind(<dyn Locksmith>::surface).unwrap_err().downcast::<String>().unwrap();
+    let path = module_path!();
+    assert_eq!(
+        *message,
+        format!(
+            "the interfaces `{path}::Key` and `{path}::other_key::Key` have the same name, by which objects \
+             are told apart: rename one of the traits"
+        )
+    );
 }
 
 #[test]

@@ -56,12 +56,8 @@ fn render_objects(interface: &InterfaceModel<'_>) -> Option<TokenStream> {
     }
     Some(quote! {
         fn surface() -> &'static #rpc::Surface {
-            static __SURFACE: ::std::sync::LazyLock<#rpc::Surface> = ::std::sync::LazyLock::new(|| {
-                #rpc::ObjectInterface::join(
-                    <dyn #name as #rpc::Interface>::own_surface(),
-                    <dyn #name as #rpc::Interface>::objects(),
-                )
-            });
+            static __SURFACE: ::std::sync::LazyLock<#rpc::Surface> =
+                ::std::sync::LazyLock::new(#rpc::ObjectInterface::join::<dyn #name>);
             &__SURFACE
         }
 
