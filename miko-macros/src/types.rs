@@ -3,8 +3,8 @@
 use proc_macro2::{Delimiter, Spacing, TokenStream, TokenTree};
 use quote::ToTokens;
 use syn::visit::{Visit, visit_path_segment};
-use syn::visit_mut::{VisitMut, visit_path_mut, visit_type_mut};
-use syn::{GenericArgument, Path, PathArguments, PathSegment, Type, parse_quote};
+use syn::visit_mut::{VisitMut, visit_expr_path_mut, visit_path_mut, visit_type_mut, visit_type_path_mut};
+use syn::{ExprPath, GenericArgument, Path, PathArguments, PathSegment, QSelf, Type, TypePath, parse_quote};
 
 /// The same type without the invisible groups that `macro_rules!` puts around the types that it is given.
 pub(crate) fn without_groups(ty: &Type) -> Type {
@@ -108,6 +108,27 @@ impl VisitMut for TwoModulesDown {
             path.segments.insert(0, parse_quote!(super));
             path.segments.insert(0, parse_quote!(super));
         }
+    }
+
+    fn visit_type_path_mut(&mut self, ty: &mut TypePath) {
+        let written = ty.path.segments.len();
+        visit_type_path_mut(self, ty);
+        move_self_type(&mut ty.qself, ty.path.segments.len() - written);
+    }
+
+    fn visit_expr_path_mut(&mut self, expr: &mut ExprPath) {
+        let written = expr.path.segments.len();
+        visit_expr_path_mut(self, expr);
+        move_self_type(&mut expr.qself, expr.path.segments.len() - written);
+    }
+}
+
+/// `<T as super::Trait>::Item`: the trait takes `inserted` segments more of the path.
+fn move_self_type(qself: &mut Option<QSelf>, inserted: usize) {
+    if let Some(qself) = qself
+        && qself.position > 0
+    {
+        qself.position += inserted;
     }
 }
 
@@ -214,6 +235,10 @@ mod tests {
             ("Vec<self::inner::Thing>", "Vec<super::super::inner::Thing>"),
             ("crate::Thing", "crate::Thing"),
             ("Thing", "Thing"),
+            ("<T as super::Trait>::Item", "<T as super::super::super::Trait>::Item"),
+            ("<super::T as self::Trait>::Item", "<super::super::super::T as super::super::Trait>::Item"),
+            ("<T>::Item", "<T>::Item"),
+            ("[u8; <u8 as self::Size>::SIZE]", "[u8; <u8 as super::super::Size>::SIZE]"),
         ];
         for (written, expected) in cases {
             let ty = two_modules_down(&syn::parse_str(written).unwrap());

@@ -5,6 +5,14 @@
 use mikobase::{Result, mikobase_interface};
 
 mod outer {
+    pub(crate) trait Unit {
+        type Of;
+    }
+
+    impl Unit for u8 {
+        type Of = u64;
+    }
+
     pub(crate) mod inner {
         use mikobase::{Result, mikobase_interface};
 
@@ -16,7 +24,10 @@ mod outer {
         #[mikobase_interface]
         pub(super) trait InSuper {
             fn call(&self) -> Result<()>;
+            fn of_trait(&self, unit: <u8 as super::Unit>::Of) -> Result<<u8 as self::Named>::Of>;
         }
+
+        pub(crate) use super::Unit as Named;
 
         #[mikobase_interface]
         pub(crate) trait InCrate: Send + Sync + 'static {
