@@ -199,11 +199,12 @@ impl Method {
         self.idempotent || self.read == Some(true)
     }
 
-    /// Whether its result carries an object, which lives with a connection. The attribute knows an object by
-    /// the same word.
+    /// Whether its result carries an object, `Remote<dyn Interface>`, which lives with a connection. The
+    /// attribute knows an object by the same words.
     pub fn returns_object(&self) -> bool {
-        let words = self.returns.split(|c: char| !c.is_alphanumeric() && c != '_');
-        words.into_iter().any(|word| word == "Remote")
+        let objects = self.returns.match_indices("Remote<dyn ");
+        let mut before = objects.map(|(start, _)| self.returns[..start].chars().next_back());
+        before.any(|c| c.is_none_or(|c| !c.is_alphanumeric() && c != '_'))
     }
 
     /// Its signature without its name, with the types as they are sent.
@@ -234,5 +235,33 @@ impl fmt::Display for Method {
             write!(f, "{comma}{}: {}", param.name, param.ty)?;
         }
         write!(f, ") -> {}", self.returns)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_object_is_a_remote_interface() {
+        for (returns, expected) in [
+            ("Result<Remote<dyn Room>>", true),
+            ("Result<Vec<Option<mikobase::Remote<dyn house::Room>>>>", true),
+            ("Remote<dyn Room>", true),
+            ("Result<Vec<Remote>>", false),
+            ("Result<Remote<u8>>", false),
+            ("Result<NotRemote<dyn Room>>", false),
+        ] {
+            let method = Method {
+                name: "get".into(),
+                params: Cow::default(),
+                returns: returns.into(),
+                doc: Cow::default(),
+                read: None,
+                idempotent: false,
+                deadline_ms: None,
+            };
+            assert_eq!(method.returns_object(), expected, "{returns}");
+        }
     }
 }
