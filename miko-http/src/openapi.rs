@@ -1,6 +1,6 @@
 //! The description of the routes in the form of OpenAPI 3.1, made from a surface and its schemas.
 
-use miko_rpc::{ERROR_IDS, Method, Surface};
+use miko_rpc::{ERROR_IDS, Method, Param, Surface};
 use serde_json::{Map, Value, json};
 
 use crate::status::status_of;
@@ -122,11 +122,14 @@ fn operation(surface: &Surface, method: &Method, components: &mut Map<String, Va
     });
     if !method.params.is_empty() {
         let in_order: Vec<&Value> = properties.values().collect();
+        let is_required = |param: &Param| required.iter().any(|name| *name == *param.name);
+        // Those before the last required one have a place, if only for a `null`.
+        let at_least = method.params.iter().rposition(is_required).map_or(0, |last| last + 1);
         let in_order = json!({
             "type": "array",
             "description": "The params in order.",
             "prefixItems": in_order,
-            "minItems": required.len(),
+            "minItems": at_least,
             "maxItems": in_order.len(),
         });
         let name = component("params", &method.name);
@@ -218,4 +221,30 @@ fn relocated(schema: &Value, direction: &str) -> Value {
 /// The schema of any value as an object: generators of clients know no other form of it.
 fn as_object(schema: Value) -> Value {
     if schema == Value::Bool(true) { json!({}) } else { schema }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn params_in_order_end_with_the_last_required_one_at_the_earliest() {
+        for (optional, at_least) in
+            [(json!([]), 2), (json!(["a"]), 2), (json!(["b"]), 1), (json!(["a", "b"]), 0)]
+        {
+            let set = json!({"methods": {"order": {
+                "params": {"a": {}, "b": {}}, "optional": optional, "returns": {}, "error": {},
+            }}});
+            let params = json!([{"name": "a", "type": "A"}, {"name": "b", "type": "B"}]);
+            let surface = json!({
+                "interface": "Shop",
+                "methods": [{"name": "order", "params": params, "returns": "Result<()>"}],
+                "schemas": {"sent": set, "received": set},
+            });
+            let surface: Surface = serde_json::from_value(surface).unwrap();
+            let call = &describe(&surface)["paths"]["/call/order"]["post"];
+            let schema = &call["requestBody"]["content"]["application/json"]["schema"];
+            assert_eq!(schema["anyOf"][1]["minItems"], at_least, "{optional}");
+        }
+    }
 }
