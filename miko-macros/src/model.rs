@@ -175,8 +175,8 @@ impl ParamModel {
     }
 
     /// The type that the server reads: `String` for `&str`, `Vec<T>` for `&[T]`, `T` for `&T`.
-    pub(crate) fn owned(&self) -> Type {
-        types::owned(&self.ty)
+    pub(crate) fn owned(&self, rpc: &TokenStream) -> Type {
+        types::owned(&self.ty, rpc)
     }
 
     /// Whether the parameter is a reference.

@@ -24,17 +24,18 @@ impl VisitMut for WithoutGroups {
     }
 }
 
-/// The unsized types that an argument may refer to, beside slices; the server reads their owned form.
+/// The names of unsized types that an argument may refer to, beside slices; the server reads their owned
+/// form. Another type may have such a name, so the type checker decides.
 const UNSIZED: &[&str] = &["str", "Path", "OsStr", "CStr"];
 
-/// The type as which a value of `ty` is sent.
-pub(crate) fn owned(ty: &Type) -> Type {
+/// The type as which a value of `ty` is sent. `rpc` is the path of the run-time support.
+pub(crate) fn owned(ty: &Type, rpc: &TokenStream) -> Type {
     let Type::Reference(reference) = ty else {
         return ty.clone();
     };
     match &*reference.elem {
         Type::Path(path) if path.path.is_ident("str") => parse_quote!(::std::string::String),
-        Type::Path(path) if is_unsized(&path.path) => parse_quote!(<#path as ::std::borrow::ToOwned>::Owned),
+        Type::Path(path) if is_unsized(&path.path) => parse_quote!(<#path as #rpc::Referred>::Owned),
         Type::Slice(slice) => {
             let element = &slice.elem;
             parse_quote!(::std::vec::Vec<#element>)
@@ -195,6 +196,8 @@ fn write_group(group: &proc_macro2::Group, text: &mut String) {
 
 #[cfg(test)]
 mod tests {
+    use quote::quote;
+
     use super::*;
 
     #[test]
@@ -222,9 +225,14 @@ mod tests {
             ("&str", "::std::string::String"),
             ("&[u8]", "::std::vec::Vec<u8>"),
             ("&Query", "Query"),
+            ("&std::path::Path", "<std::path::Path as rpc::Referred>::Owned"),
         ];
         for (written, expected) in cases {
-            assert_eq!(as_written(&owned(&syn::parse_str(written).unwrap())), expected, "{written}");
+            assert_eq!(
+                as_written(&owned(&syn::parse_str(written).unwrap(), &quote!(rpc))),
+                expected,
+                "{written}"
+            );
         }
     }
 

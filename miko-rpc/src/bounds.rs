@@ -1,5 +1,8 @@
 //! What the types of arguments and results must be, with a message that says what to write.
 
+use std::ffi::{CStr, CString, OsStr, OsString};
+use std::path::{Path, PathBuf};
+
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
@@ -13,3 +16,30 @@ pub trait Wire: Serialize + DeserializeOwned + Send + 'static {}
 
 #[diagnostic::do_not_recommend]
 impl<T: Serialize + DeserializeOwned + Send + 'static> Wire for T {}
+
+/// A type that an argument may refer to. Generated code uses it for types with names of unsized ones, such as
+/// `Path`: an interface may have a type of its own with that name.
+pub trait Referred {
+    /// The type of the value that is received.
+    type Owned;
+}
+
+impl<T> Referred for T {
+    type Owned = T;
+}
+
+impl Referred for str {
+    type Owned = String;
+}
+
+impl Referred for Path {
+    type Owned = PathBuf;
+}
+
+impl Referred for OsStr {
+    type Owned = OsString;
+}
+
+impl Referred for CStr {
+    type Owned = CString;
+}

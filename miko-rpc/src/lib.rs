@@ -96,7 +96,7 @@ pub use server::{TarpcRequest, TarpcResponse, TarpcServer};
 pub use {
     arguments::{Arguments, SentArguments},
     async_client::{AsyncClient, PendingCall, call_async},
-    bounds::Wire,
+    bounds::{Referred, Wire},
     call::{AnswerScope, Call, LaterAnswer, Served, unreadable},
     call_refusal::{CallChecker, CheckedCalls, ObjectCall, Relation},
     client::{Client, call, call_settling},

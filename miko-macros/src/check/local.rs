@@ -1,7 +1,7 @@
 //! The rules of a `local` method: it runs in the caller's process, and must not prevent `dyn Trait`.
 
 use quote::ToTokens;
-use syn::{FnArg, GenericParam, TraitItemFn, WherePredicate};
+use syn::{FnArg, GenericParam, TraitItemFn, TypeParamBound, WherePredicate};
 
 use crate::errors::Errors;
 
@@ -37,8 +37,18 @@ fn is_only_for_sized(method: &TraitItemFn) -> bool {
     clause.flat_map(|clause| &clause.predicates).any(|predicate| match predicate {
         WherePredicate::Type(predicate) => {
             predicate.to_token_stream().to_string().replace(' ', "").starts_with("Self:")
-                && predicate.bounds.iter().any(|bound| bound.to_token_stream().to_string() == "Sized")
+                && predicate.bounds.iter().any(is_sized)
         }
         _ => false,
     })
+}
+
+/// Whether the bound is `Sized`, which may be written with its path.
+fn is_sized(bound: &TypeParamBound) -> bool {
+    match bound {
+        TypeParamBound::Trait(bound) => {
+            bound.maybe.is_none() && bound.path.segments.last().is_some_and(|last| last.ident == "Sized")
+        }
+        _ => false,
+    }
 }

@@ -58,7 +58,7 @@ fn render_method(interface: &InterfaceModel<'_>, method: &MethodModel) -> TokenS
     let output = &method.output;
     let (result, result_there) = check_names(format!("result_of_{name}"), output.span());
     let arguments = method.params.iter().map(|param| {
-        let (ty, span) = (param.owned(), param.ty.span());
+        let (ty, span) = (param.owned(&rpc), param.ty.span());
         let (check, check_there) = check_names(format!("argument_{}_of_{name}", unraw(&param.ident)), span);
         let assertion = quote_spanned!(span=> let _ = #check_there::<#ty>;);
         quote! {

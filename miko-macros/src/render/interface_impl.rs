@@ -107,7 +107,7 @@ fn render_schemas(interface: &InterfaceModel<'_>) -> TokenStream {
     let methods = interface.methods.iter().map(|method| {
         let (wire_name, output) = (&method.wire_name, &method.output);
         let params = method.params.iter().map(|param| {
-            let (name, ty) = (unraw(&param.ident), param.owned());
+            let (name, ty) = (unraw(&param.ident), param.owned(&rpc));
             quote!(#name: #ty,)
         });
         quote!(#wire_name -> #output { #(#params)* })
@@ -119,13 +119,14 @@ fn render_schemas(interface: &InterfaceModel<'_>) -> TokenStream {
 /// same name.
 fn render_arm(interface: &InterfaceModel<'_>, index: usize, method: &MethodModel) -> TokenStream {
     let (module, surface, name) = (interface.module(), interface.surface_name(), interface.ident());
+    let rpc = interface.rpc();
     let wire_name = &method.wire_name;
     // With the span of the attribute, the call of a deprecated method is not reported.
     let mut ident = method.ident.clone();
     ident.set_span(Span::call_site());
     let (pattern, list) =
         method.params.iter().rev().fold((quote!(()), quote!(())), |(pattern, list), param| {
-            let (ident, ty) = (&param.ident, param.owned());
+            let (ident, ty) = (&param.ident, param.owned(&rpc));
             (quote!((#ident, #pattern)), quote!((#ty, #list)))
         });
     let arguments = method.params.iter().map(|param| {
