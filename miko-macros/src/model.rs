@@ -5,7 +5,7 @@ use std::borrow::Cow;
 use miko_surface::Surface;
 use proc_macro2::{Span, TokenStream};
 use quote::quote;
-use syn::{Attribute, Ident, ItemTrait, Path, TraitItem, Type, Visibility, parse_quote};
+use syn::{Attribute, Ident, ItemTrait, Meta, Path, TraitItem, Type, Visibility, parse_quote};
 
 use crate::args::Args;
 use crate::types;
@@ -129,12 +129,35 @@ impl InterfaceModel<'_> {
         objects
     }
 
+    /// Whether the trait has the attribute `deprecated`.
+    pub(crate) fn is_deprecated(&self) -> bool {
+        self.item.attrs.iter().any(is_deprecated)
+    }
+
     /// Whether a method has the attribute `deprecated`.
     pub(crate) fn has_deprecated_method(&self) -> bool {
-        let is_deprecated = |attr: &Attribute| attr.path().is_ident("deprecated");
-        self.item.items.iter().any(|member| match member {
-            TraitItem::Fn(method) => method.attrs.iter().any(is_deprecated),
-            _ => false,
+        self.attrs_of_methods().any(is_deprecated)
+    }
+
+    fn attrs_of_methods(&self) -> impl Iterator<Item = &Attribute> {
+        self.item.items.iter().flat_map(|member| match member {
+            TraitItem::Fn(method) => &*method.attrs,
+            _ => &[],
+        })
+    }
+
+    /// The levels of lints that the trait and its methods have, for generated code, which repeats their
+    /// tokens. There an expected lint may report nothing.
+    pub(crate) fn lint_levels(&self) -> impl Iterator<Item = Attribute> {
+        self.item.attrs.iter().chain(self.attrs_of_methods()).filter_map(|attr| match &attr.meta {
+            Meta::List(list) if list.path.is_ident("allow") || list.path.is_ident("warn") => {
+                Some(attr.clone())
+            }
+            Meta::List(list) if list.path.is_ident("expect") => {
+                let lints = &list.tokens;
+                Some(parse_quote!(#[allow(#lints)]))
+            }
+            _ => None,
         })
     }
 
@@ -183,6 +206,10 @@ impl ParamModel {
     pub(crate) fn is_borrowed(&self) -> bool {
         matches!(self.ty, Type::Reference(_))
     }
+}
+
+fn is_deprecated(attr: &Attribute) -> bool {
+    attr.path().is_ident("deprecated")
 }
 
 /// A name in generated code. At the place of the attribute, lints of unused items find nothing.

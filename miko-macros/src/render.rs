@@ -42,7 +42,11 @@ pub(crate) fn interface(interface: &InterfaceModel<'_>) -> TokenStream {
         format!("A proxy that implements [`{name}`](super::{name}) by sending each call to a server.");
     let server_doc = format!("Serves any [`{name}`](super::{name}) on a tarpc channel, one call at a time.");
     // Nothing is allowed without need: an `allow` is an error where the lint is forbidden.
-    let deprecated = interface.has_deprecated_method().then(|| quote!(#[allow(deprecated)]));
+    let allow_deprecated = quote!(#[allow(deprecated)]);
+    let of_trait = interface.is_deprecated().then_some(&allow_deprecated);
+    let deprecated =
+        (interface.is_deprecated() || interface.has_deprecated_method()).then_some(&allow_deprecated);
+    let lints: Vec<_> = interface.lint_levels().collect();
     let assertions = assertions::render(interface);
     let client = client::render(interface);
     let interface_impl = interface_impl::render(interface);
@@ -52,6 +56,7 @@ pub(crate) fn interface(interface: &InterfaceModel<'_>) -> TokenStream {
         #(#conditions)*
         #cfg
         #deprecated
+        #(#lints)*
         const _: () = {
             #assertions
             #client
@@ -63,6 +68,8 @@ pub(crate) fn interface(interface: &InterfaceModel<'_>) -> TokenStream {
 
         #(#conditions)*
         #cfg
+        #of_trait
+        #(#lints)*
         #[doc = #doc]
         #vis mod #module {
             #surface

@@ -1,4 +1,5 @@
 //! Traits that the attribute accepts. These modules must compile.
 
 pub mod any_argument_names;
+mod lints;
 mod visibilities;
