@@ -1,7 +1,8 @@
 //! Parses `#[interface(…)]` on a method.
 
 use syn::meta::ParseNestedMeta;
-use syn::{Attribute, LitStr};
+use syn::punctuated::Punctuated;
+use syn::{Attribute, LitStr, Meta, Token};
 
 use crate::errors::Errors;
 
@@ -70,9 +71,26 @@ impl Options {
     }
 }
 
-/// Whether this is an `#[interface(…)]`, which the emitted trait must not have.
-pub(crate) fn is_interface(attr: &Attribute) -> bool {
+/// Whether this is an `#[interface(…)]`.
+fn is_interface(attr: &Attribute) -> bool {
     attr.path().is_ident("interface")
+}
+
+/// Whether this is an `#[interface(…)]`, or a `cfg_attr` that makes one. The emitted trait must have neither.
+pub(crate) fn is_ours(attr: &Attribute) -> bool {
+    is_interface(attr) || made_by_cfg_attr(&attr.meta).iter().any(|attr| attr.path().is_ident("interface"))
+}
+
+/// The attributes that a `cfg_attr` makes, also by way of another one. None of any other attribute.
+pub(crate) fn made_by_cfg_attr(attr: &Meta) -> Vec<Meta> {
+    match attr {
+        Meta::List(list) if list.path.is_ident("cfg_attr") => {
+            let parts = list.parse_args_with(Punctuated::<Meta, Token![,]>::parse_terminated);
+            let made = parts.into_iter().flatten().skip(1);
+            made.flat_map(|attr| [made_by_cfg_attr(&attr), vec![attr]].concat()).collect()
+        }
+        _ => Vec::new(),
+    }
 }
 
 fn wire_name(name: LitStr) -> syn::Result<LitStr> {
@@ -105,5 +123,26 @@ fn milliseconds(literal: &LitStr) -> syn::Result<u64> {
             literal.span(),
             "a deadline is a positive whole number with a unit `ms`, `s`, `m` or `h`, such as \"30s\"",
         )),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use quote::quote;
+
+    use super::*;
+
+    #[test]
+    fn an_option_under_a_condition_is_found() {
+        for (attr, expected) in [
+            (quote!(#[interface(read)]), true),
+            (quote!(#[cfg_attr(unix, interface(read))]), true),
+            (quote!(#[cfg_attr(all(unix, feature = "x"), inline, cfg_attr(test, interface(read)))]), true),
+            (quote!(#[cfg_attr(interface, inline)]), false),
+            (quote!(#[inline]), false),
+        ] {
+            let method: syn::TraitItemFn = syn::parse2(quote!(#attr fn get(&self);)).unwrap();
+            assert_eq!(is_ours(&method.attrs[0]), expected, "{attr}");
+        }
     }
 }

@@ -15,14 +15,14 @@ use quote::quote;
 use syn::{ItemTrait, TraitItem};
 
 use crate::model::InterfaceModel;
-use crate::options::is_interface;
+use crate::options::is_ours;
 
-/// The trait as written, without `#[interface(…)]` on its methods.
+/// The trait as written, without `#[interface(…)]` on its methods, also under a condition.
 pub(crate) fn user_trait(item: &ItemTrait) -> ItemTrait {
     let mut item = item.clone();
     for member in &mut item.items {
         if let TraitItem::Fn(method) = member {
-            method.attrs.retain(|attr| !is_interface(attr));
+            method.attrs.retain(|attr| !is_ours(attr));
         }
     }
     item

@@ -2,7 +2,7 @@
 
 use syn::{FnArg, Pat, PatIdent, PatType, Signature, Type};
 
-use super::sent_types;
+use super::{qualifiers, sent_types};
 use crate::errors::Errors;
 use crate::model::ParamModel;
 use crate::types;
@@ -20,6 +20,7 @@ pub(super) fn check(sig: &Signature, errors: &mut Errors) -> Vec<ParamModel> {
 }
 
 fn check_one(argument: &PatType, errors: &mut Errors) -> Option<ParamModel> {
+    qualifiers::check_conditions(&argument.attrs, errors);
     let ty = types::without_groups(&argument.ty);
     check_type(&ty, errors);
     let Pat::Ident(pattern) = &*argument.pat else {

@@ -1,8 +1,9 @@
 //! The rules of the qualifiers of a remote method: no `async`, `unsafe`, generics or conditions.
 
-use syn::{Generics, Safety, TraitItemFn};
+use syn::{Attribute, Generics, Meta, Safety, TraitItemFn};
 
 use crate::errors::Errors;
+use crate::options::made_by_cfg_attr;
 
 pub(super) fn check(method: &TraitItemFn, errors: &mut Errors) {
     let sig = &method.sig;
@@ -24,10 +25,22 @@ pub(super) fn check(method: &TraitItemFn, errors: &mut Errors) {
     if let Some(abi) = &sig.abi {
         errors.at(abi, "a remote method has no ABI of its own: remove `extern`");
     }
-    if let Some(cfg) = method.attrs.iter().find(|attr| attr.path().is_ident("cfg")) {
-        errors.at(cfg, "a remote method is not conditional: two builds would have different surfaces");
-    }
+    check_conditions(&method.attrs, errors);
     check_generics(&sig.generics, errors);
+}
+
+/// Refuses conditions, of a remote method or of one of its arguments.
+pub(super) fn check_conditions(attrs: &[Attribute], errors: &mut Errors) {
+    if let Some(condition) = attrs.iter().find(|attr| is_condition(&attr.meta)) {
+        errors.at(condition, "a remote method is not conditional: two builds would have different surfaces");
+    }
+}
+
+/// Whether it is a `cfg`, or a `cfg_attr` that makes one, or an option of the method.
+fn is_condition(attr: &Meta) -> bool {
+    let made = made_by_cfg_attr(attr);
+    attr.path().is_ident("cfg")
+        || made.iter().any(|attr| attr.path().is_ident("cfg") || attr.path().is_ident("interface"))
 }
 
 fn check_generics(generics: &Generics, errors: &mut Errors) {
