@@ -102,6 +102,12 @@ fn wire_name(name: LitStr) -> syn::Result<LitStr> {
             "a wire name consists of ASCII letters, digits, `_`, `-` and `.`",
         ));
     }
+    if text.chars().all(|c| c == '.') {
+        return Err(syn::Error::new(
+            name.span(),
+            "a wire name is not of dots alone: in a URL they are steps",
+        ));
+    }
     Ok(name)
 }
 
@@ -143,6 +149,15 @@ mod tests {
         ] {
             let method: syn::TraitItemFn = syn::parse2(quote!(#attr fn get(&self);)).unwrap();
             assert_eq!(is_ours(&method.attrs[0]), expected, "{attr}");
+        }
+    }
+
+    #[test]
+    fn a_wire_name_has_a_place_in_a_url() {
+        for (name, expected) in [("take.one", true), ("a..", true), ("..", false), (".", false), ("", false)]
+        {
+            let literal: LitStr = syn::parse2(quote!(#name)).unwrap();
+            assert_eq!(wire_name(literal).is_ok(), expected, "{name}");
         }
     }
 }

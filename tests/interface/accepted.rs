@@ -2,4 +2,5 @@
 
 pub mod any_argument_names;
 mod lints;
+mod names;
 mod visibilities;

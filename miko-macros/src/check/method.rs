@@ -4,7 +4,7 @@ use syn::{Attribute, Expr, ExprLit, Lit, Meta, TraitItemFn};
 
 use super::{arguments, output, qualifiers, receiver};
 use crate::errors::Errors;
-use crate::model::{MethodModel, Sending};
+use crate::model::{MethodModel, Sending, unraw};
 use crate::options::Options;
 use crate::types;
 
@@ -27,7 +27,7 @@ pub(super) fn check(method: &TraitItemFn, options: &Options, errors: &mut Errors
     let ident = method.sig.ident.clone();
     let wire_name = match &options.name {
         Some(name) => name.value(),
-        None => ident.to_string().trim_start_matches("r#").to_owned(),
+        None => unraw(&ident),
     };
     Some(MethodModel {
         ident,

@@ -4,11 +4,11 @@ use syn::visit::{Visit, visit_path};
 use syn::{ItemTrait, Path};
 
 use crate::errors::Errors;
-use crate::model::MethodModel;
+use crate::model::{MethodModel, unraw};
 
 pub(super) fn check(item: &ItemTrait, methods: &[MethodModel], errors: &mut Errors) {
     check_wire_names(methods, errors);
-    let mut capture = CaptureCheck { async_trait: format!("{}Async", item.ident), errors };
+    let mut capture = CaptureCheck { async_trait: format!("{}Async", unraw(&item.ident)), errors };
     for method in methods {
         method.params.iter().for_each(|param| capture.visit_type(&param.ty));
         capture.visit_type(&method.output);
@@ -17,6 +17,13 @@ pub(super) fn check(item: &ItemTrait, methods: &[MethodModel], errors: &mut Erro
 
 fn check_wire_names(methods: &[MethodModel], errors: &mut Errors) {
     for (i, method) in methods.iter().enumerate() {
+        if !method.wire_name.is_ascii() {
+            errors.at(
+                &method.ident,
+                "a wire name consists of ASCII letters, digits, `_`, `-` and `.`: give the method one with \
+                 `#[interface(name = \"…\")]`",
+            );
+        }
         if methods[..i].iter().any(|other| other.wire_name == method.wire_name) {
             errors.at(
                 &method.ident,

@@ -4,12 +4,12 @@ use miko_surface::{Method, Param};
 use proc_macro2::TokenStream;
 use quote::quote;
 
-use crate::model::InterfaceModel;
+use crate::model::{InterfaceModel, unraw};
 use crate::recorded_surface;
 
 pub(super) fn render(interface: &InterfaceModel<'_>) -> TokenStream {
     let (rpc, vis) = (interface.rpc(), interface.visibility());
-    let (constant, name) = (interface.surface_name(), interface.ident().to_string());
+    let (constant, name) = (interface.surface_name(), unraw(interface.ident()));
     let doc = format!("The surface of [`{name}`](super::{name}).");
     let surface = interface.surface();
     let methods = surface.methods.iter().map(|method| render_method(method, &rpc));
