@@ -1,11 +1,12 @@
 //! Bodies of responses: bytes that are there, or pieces that are made while the client reads.
 
 use std::error::Error as StdError;
-use std::pin::Pin;
+use std::pin::{Pin, pin};
 use std::task::{Context, Poll};
 
 use hyper::body::{Body, Bytes, Frame, SizeHint};
 use miko_rpc::Result;
+use tokio::task::yield_now;
 
 use crate::progress::Exchange;
 
@@ -25,7 +26,9 @@ enum Content {
     Ended,
 }
 
-/// Makes the pieces of a body. It is asked for the next one only while the client reads.
+/// Makes the pieces of a body. It is asked for the next one only while the client reads, and as long as the
+/// turn of the connection lasts: hyper asks until the socket is full, which the socket of a fast client never
+/// is.
 pub(crate) trait Pieces {
     /// The next piece; `None` at the end. An error ends the connection, since the response has begun.
     fn poll_piece(&mut self, context: &mut Context<'_>) -> Poll<Option<Result<Bytes>>>;
@@ -83,6 +86,13 @@ impl Body for ResponseBody {
         mut self: Pin<&mut Self>,
         context: &mut Context<'_>,
     ) -> Poll<Option<Result<Frame<Bytes>, Self::Error>>> {
+        if let Content::Pieces(_) = self.content
+            && self.exchange.as_ref().is_some_and(Exchange::is_turn_over)
+        {
+            // The waker is called when the runtime has looked for what others wait for.
+            let _: Poll<()> = pin!(yield_now()).poll(context);
+            return Poll::Pending;
+        }
         let piece = match &mut self.content {
             Content::Whole(bytes) => {
                 let bytes = std::mem::take(bytes);
@@ -119,6 +129,51 @@ impl Body for ResponseBody {
             Content::Whole(bytes) => SizeHint::with_exact(bytes.len() as u64),
             Content::Pieces(pieces) => pieces.size().map_or_else(SizeHint::default, SizeHint::with_exact),
             Content::Ended => SizeHint::with_exact(0),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::rc::Rc;
+    use std::sync::Arc;
+    use std::sync::atomic::{AtomicUsize, Ordering};
+    use std::task::Wake;
+
+    use super::*;
+    use crate::progress::Progress;
+
+    struct Endless;
+
+    impl Pieces for Endless {
+        fn poll_piece(&mut self, _: &mut Context<'_>) -> Poll<Option<Result<Bytes>>> {
+            Poll::Ready(Some(Ok(Bytes::from_static(b"more"))))
+        }
+    }
+
+    #[derive(Default)]
+    struct Wakes(AtomicUsize);
+
+    impl Wake for Wakes {
+        fn wake(self: Arc<Self>) {
+            self.0.fetch_add(1, Ordering::Relaxed);
+        }
+    }
+
+    #[test]
+    fn a_body_whose_client_reads_all_lets_others_have_their_turn() {
+        let wakes = Arc::<Wakes>::default();
+        let waker = Arc::clone(&wakes).into();
+        let mut context = Context::from_waker(&waker);
+        let progress = Rc::<Progress>::default();
+        let mut body = ResponseBody::pieces(Endless).within(Exchange::begin(&progress));
+        for turn in 1..=3 {
+            progress.begin_turn();
+            let mut next = || Pin::new(&mut body).poll_frame(&mut context);
+            assert!(next().is_ready(), "{turn}");
+            while next().is_ready() {}
+            assert!(next().is_pending(), "{turn}");
+            assert!(wakes.0.load(Ordering::Relaxed) >= turn);
         }
     }
 }

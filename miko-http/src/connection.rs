@@ -127,9 +127,12 @@ async fn serve_on(
         .max_headers(limits.fields)
         .serve_connection(TokioIo::new(RefusingStream::new(stream, &progress, &metrics, &counts)), service);
     let mut evicted = pin!(evicted);
-    let ended = poll_fn(|context| match serving.poll_without_shutdown(context) {
-        Poll::Pending => evicted.as_mut().poll(context).map(|()| None),
-        ended => ended.map(Some),
+    let ended = poll_fn(|context| {
+        progress.begin_turn();
+        match serving.poll_without_shutdown(context) {
+            Poll::Pending => evicted.as_mut().poll(context).map(|()| None),
+            ended => ended.map(Some),
+        }
     })
     .await;
     let mut stream = serving.into_parts().io.into_inner();

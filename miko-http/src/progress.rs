@@ -2,10 +2,16 @@
 
 use std::cell::Cell;
 use std::rc::Rc;
+use std::time::{Duration, Instant};
+
+/// How long a connection may take the thread of the server before others have their turn.
+pub(crate) const MAX_TURN: Duration = Duration::from_millis(1);
 
 /// How far the connection is.
 #[derive(Default)]
 pub(crate) struct Progress {
+    /// Since when the connection has been making a body in this turn.
+    making_since: Cell<Option<Instant>>,
     phase: Cell<Phase>,
     /// Whether bytes of the next request have arrived.
     has_begun: Cell<bool>,
@@ -32,6 +38,15 @@ impl Exchange {
     }
 }
 
+
+    /// Whether the body has to let others have their turn before it makes more.
+    pub(crate) fn is_turn_over(&self) -> bool {
+        let Some(since) = self.0.making_since.get() else {
+            self.0.making_since.set(Some(Instant::now()));
+            return false;
+        };
+        since.elapsed() >= MAX_TURN
+    }
 impl Drop for Exchange {
     fn drop(&mut self) {
         self.0.phase.set(Phase::Answered);
@@ -41,6 +56,11 @@ impl Drop for Exchange {
 impl Progress {
     /// Whether the next request is waited for.
     pub(crate) fn is_idle(&self) -> bool {
+    /// Records that the connection has the thread of the server.
+    pub(crate) fn begin_turn(&self) {
+        self.making_since.set(None);
+    }
+
         self.phase.get() == Phase::Idle
     }
 

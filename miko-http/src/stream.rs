@@ -2,7 +2,7 @@
 
 use std::rc::Rc;
 use std::task::{Context, Poll};
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 use hyper::body::Bytes;
 use hyper::header::{ACCEPT, HeaderValue};
@@ -14,6 +14,7 @@ use serde_json::value::RawValue;
 use crate::asked::Asked;
 use crate::body::{Pieces, ResponseBody};
 use crate::counts::{Counts, OpenStream};
+use crate::progress::MAX_TURN;
 use crate::refusal;
 use crate::reply::{self, Answer};
 
@@ -22,9 +23,6 @@ const EVENTS: HeaderValue = HeaderValue::from_static("text/event-stream");
 
 /// A piece is sent when it has this many bytes.
 const PIECE_SIZE: usize = 32 << 10;
-
-/// How long a stream may take the thread of the server before others have their turn.
-const MAX_TURN: Duration = Duration::from_millis(1);
 
 /// How a stream is written.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]

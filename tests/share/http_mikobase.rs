@@ -1,5 +1,6 @@
 //! HTTP over a Mikobase: its own routes, and transactions that live with a session.
 
+use std::io::{BufRead, Read};
 use std::path::PathBuf;
 use std::process::Command;
 
@@ -271,6 +272,21 @@ fn files() {
 fn worldlets() {
     with_mikobase(Uds::new().unwrap().temporal(true), |path, db| {
         let mut client = Client::connect(path);
+        // While the server looks for the last byte, it answers others.
+        let mut other = Client::connect(path);
+        let is_answered_meanwhile = |_| {
+            client.send_request("GET", &route, "range: bytes=-1\r\n", b"");
+            assert_eq!(client.head().status, 206);
+            assert_eq!(other.get("/health").status, 200);
+            client.stream.get_ref().set_nonblocking(true).unwrap();
+            let has_byte = client.stream.fill_buf().is_ok();
+            client.stream.get_ref().set_nonblocking(false).unwrap();
+            let mut byte = [0];
+            client.stream.read_exact(&mut byte).unwrap();
+            assert_eq!(byte, content[2_999_999..]);
+            !has_byte
+        };
+        assert!((0..20).any(is_answered_meanwhile));
         create(db, 1).unwrap();
         let mut text = Vec::new();
         db.export_worldlet(&mut text).unwrap();

@@ -6,6 +6,7 @@ use std::rc::Rc;
 use hyper::body::Bytes;
 use miko_rpc::{DispatchError, Error, ErrorId, JsonItem, Result, from_base64};
 use miko_shared::server::JsonConnection;
+use tokio::task::yield_now;
 
 use super::method::{call, stream_handle};
 use crate::asked::Asked;
@@ -77,6 +78,8 @@ impl Part {
             if !piece.is_empty() {
                 return Ok(Some(piece));
             }
+            // The next piece is there at once: without this, others would wait for all that is skipped.
+            yield_now().await;
         }
         Ok(None)
     }
