@@ -1,7 +1,7 @@
 //! Committed changes, as server-sent events.
 
 use hyper::HeaderMap;
-use miko_rpc::{Error, ErrorId, Result};
+use miko_rpc::{Error, ErrorId, Result, json};
 use serde::Deserialize;
 use serde_json::value::RawValue;
 use serde_json::{Map, Value, json};
@@ -65,8 +65,7 @@ fn read_target(text: &str) -> Result<Value> {
     if !text.starts_with('{') {
         return Ok(text.into());
     }
-    serde_json::from_str(text)
-        .map_err(|fault| Error::caused_by(ErrorId::INVALID_REQUEST, "the target is not JSON", fault))
+    json::parse(text).map_err(|error| error.with("parameter", "target"))
 }
 
 fn number(text: &str) -> Result<Value> {
@@ -100,7 +99,9 @@ mod tests {
         let condition = json!({"target": {"path": ["n", 1]}, "options": {"after": 7}});
         assert_eq!(read("target=%7B%22path%22%3A%5B%22n%22%2C1%5D%7D&after=7").unwrap(), condition);
         assert_eq!(read("").unwrap(), json!({"target": {}, "options": {}}));
-        for refused in ["after=x", "leaving=maybe", "target=%7B", "limit=1"] {
+        for refused in
+            ["after=x", "leaving=maybe", "target=%7B", "target=%7B%22a%22:1,%22a%22:2%7D", "limit=1"]
+        {
             assert!(read(refused).is_err_and(|error| error.is(ErrorId::INVALID_REQUEST)), "{refused}");
         }
     }

@@ -1,6 +1,6 @@
 //! Calls of the methods of a Mikobase by their names.
 
-use miko_rpc::{DispatchError, Error, ErrorId, JsonText, Result};
+use miko_rpc::{DispatchError, Error, ErrorId, JsonText, Result, json};
 use miko_shared::server::{JsonCall, JsonConnection, JsonParams};
 use serde::Deserialize;
 use serde_json::Value;
@@ -15,11 +15,13 @@ pub(super) async fn call(
     caller.call(JsonCall { object: None, method, params: JsonParams::Value(&params) }).await
 }
 
-/// A text of JSON as the only param of a method. It must be one value, or it would become several params.
-pub(super) fn one_param(json: &str) -> Result<String> {
-    serde_json::from_str::<&RawValue>(json)
+/// A text of JSON as the only param of a method. It must be one value, or it would become several params. A
+/// byte order mark before it is skipped.
+pub(super) fn one_param(text: &str) -> Result<String> {
+    let text = text.strip_prefix(json::BYTE_ORDER_MARK).unwrap_or(text);
+    serde_json::from_str::<&RawValue>(text)
         .map_err(|fault| Error::caused_by(ErrorId::INVALID_REQUEST, "this is not JSON", fault))?;
-    Ok(format!("[{json}]"))
+    Ok(format!("[{text}]"))
 }
 
 /// The handle of a result that is a stream.

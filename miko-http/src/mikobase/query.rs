@@ -1,5 +1,7 @@
 //! Q0, records and class definitions.
 
+use std::collections::BTreeMap;
+
 use miko_rpc::{DispatchError, Error, ErrorId};
 use miko_shared::server::{JsonCall, JsonParams};
 use serde::Deserialize;
@@ -74,24 +76,33 @@ fn last_member<'j>(object: &'j str, before: &str) -> Option<&'j str> {
 
 /// All class definitions, or that of one class.
 pub(super) async fn schema(asked: Asked, class: Option<&str>) -> Answer {
+    /// The definitions stay text: they have keys of users.
     #[derive(Deserialize)]
-    struct Schema {
-        classes: serde_json::Map<String, serde_json::Value>,
+    struct Schema<'s> {
+        #[serde(borrow)]
+        classes: BTreeMap<String, &'s RawValue>,
     }
     let caller = asked.single_call();
     let schema = call(&caller, "export_schema", json!({})).await?;
     let text = match class {
         None => String::from(schema),
         Some(uns) => {
-            let schema: Schema = serde_json::from_str(schema.get()).map_err(|fault| unexpected(&fault))?;
+            let uns = without_protocol(uns);
+            let schema: Schema<'_> =
+                serde_json::from_str(schema.get()).map_err(|fault| unexpected(&fault))?;
             let definition = schema.classes.get(uns).ok_or_else(|| {
                 Error::new(ErrorId::CLASS_NOT_FOUND, "no class of this name is defined").with("class", uns)
             })?;
-            definition.to_string()
+            definition.get().to_owned()
         }
     };
     let tag = tags::of_content(text.as_bytes());
     Ok(tags::respond(&asked.headers, tag, || reply::json(text)))
+}
+
+/// A class name as it is stored: `https://foo.com/x` is `foo.com/x`.
+fn without_protocol(uns: &str) -> &str {
+    uns.strip_prefix("https://").or_else(|| uns.strip_prefix("http://")).unwrap_or(uns)
 }
 
 #[cfg(test)]
