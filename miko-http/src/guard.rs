@@ -1,8 +1,9 @@
 //! Refuses requests that a web page of others may have sent.
 //!
 //! A browser sends a request to any address that a page names, and a page can let a name of its own lead to
-//! this machine. So, by TCP, `Host` and `Origin` must name this server. A body of JSON has a type that a page
-//! of others cannot send without asking first.
+//! this machine. So, by TCP, `Host` must name this server, and `Origin` what `Host` names: another port of the
+//! same machine is another origin. A body of JSON has a type that a page of others cannot send without asking
+//! first.
 
 use hyper::HeaderMap;
 use hyper::header::{CONTENT_ENCODING, CONTENT_TYPE, HOST, HeaderValue, ORIGIN};
@@ -16,25 +17,31 @@ use crate::cors::AllowedOrigins;
 /// # Errors
 /// `foreign-origin`.
 pub(crate) fn check_origin(headers: &HeaderMap, hosts: &[String], allowed: &AllowedOrigins) -> Result<()> {
-    let refused = |header: &str, found: Option<&HeaderValue>| {
-        let message = format!("the header `{header}` does not name this server");
-        let found = found.map(|value| String::from_utf8_lossy(value.as_bytes()).into_owned());
-        Err(Error::new(ErrorId::FOREIGN_ORIGIN, message).with("found", found))
-    };
-    let is_own =
-        |authority: &str| hosts.iter().any(|host| host.eq_ignore_ascii_case(without_port(authority)));
-    let mut named = headers.get_all(HOST).iter();
-    match (named.next(), named.next()) {
-        (Some(host), None) if host.to_str().is_ok_and(is_own) => {}
-        (found, _) => return refused("Host", found),
-    }
-    for origin in headers.get_all(ORIGIN).iter().filter(|origin| !allowed.contains(origin)) {
-        let authority = origin.to_str().ok().and_then(|origin| origin.split_once("://"));
-        if !authority.is_some_and(|(_, authority)| is_own(authority)) {
-            return refused("Origin", Some(origin));
+    let host = own_host(headers, hosts)?;
+    let is_own = |origin: &HeaderValue| origin.to_str().is_ok_and(|origin| is_origin_of(origin, host));
+    let mut origins = headers.get_all(ORIGIN).iter();
+    match origins.find(|origin| !allowed.contains(origin) && !is_own(origin)) {
+        None => Ok(()),
+        Some(origin) => {
+            let message = "the header `Origin` names another server than `Host`: let its pages send requests by \
+                           `allow_origin`, if they may";
+            Err(foreign(message, Some(origin)))
         }
     }
-    Ok(())
+}
+
+/// The value of `Host`, which names this server.
+fn own_host<'h>(headers: &'h HeaderMap, hosts: &[String]) -> Result<&'h str> {
+    let is_own = |host: &&str| hosts.iter().any(|own| own.eq_ignore_ascii_case(split_port(host).0));
+    let mut named = headers.get_all(HOST).iter();
+    let found = named.next();
+    let host = found.and_then(|host| host.to_str().ok()).filter(is_own).filter(|_| named.next().is_none());
+    host.ok_or_else(|| foreign("the header `Host` does not name this server", found))
+}
+
+fn foreign(message: &str, found: Option<&HeaderValue>) -> Error {
+    let found = found.map(|value| String::from_utf8_lossy(value.as_bytes()).into_owned());
+    Error::new(ErrorId::FOREIGN_ORIGIN, message).with("found", found)
 }
 
 /// Checks that the body of a request is JSON by its header.
@@ -68,10 +75,26 @@ pub(crate) fn check_coding(headers: &HeaderMap) -> Result<()> {
     Err(Error::new(ErrorId::UNSUPPORTED_MEDIA_TYPE, message).with("found", found).with("allowed", "identity"))
 }
 
-fn without_port(authority: &str) -> &str {
+/// Whether `origin` is that of the pages of the server that `host` names. A port that is left out is that of
+/// the scheme.
+fn is_origin_of(origin: &str, host: &str) -> bool {
+    let Some((scheme, authority)) = origin.split_once("://") else { return false };
+    let default_port = match scheme {
+        "http" => "80",
+        "https" => "443",
+        _ => return false,
+    };
+    let ((page, page_port), (own, own_port)) = (split_port(authority), split_port(host));
+    page.eq_ignore_ascii_case(own) && page_port.unwrap_or(default_port) == own_port.unwrap_or(default_port)
+}
+
+/// A host, and its port if there is one.
+fn split_port(authority: &str) -> (&str, Option<&str>) {
     match authority.rsplit_once(':') {
-        Some((host, port)) if port.bytes().all(|byte| byte.is_ascii_digit()) => host,
-        _ => authority,
+        Some((host, port)) if port.bytes().all(|byte| byte.is_ascii_digit()) => {
+            (host, Some(port).filter(|port| !port.is_empty()))
+        }
+        _ => (authority, None),
     }
 }
 
@@ -93,7 +116,12 @@ mod tests {
             (Some("LOCALHOST:8080"), None, true),
             (Some("[::1]:8080"), Some("http://[::1]:8080"), true),
             (Some("[::1]"), None, true),
-            (Some("127.0.0.1:1"), Some("http://localhost:2"), true),
+            (Some("localhost:80"), Some("http://LOCALHOST"), true),
+            (Some("localhost"), Some("https://localhost:443"), true),
+            (Some("localhost:443"), Some("http://localhost"), false),
+            (Some("localhost:1"), Some("http://localhost:2"), false),
+            (Some("127.0.0.1:1"), Some("http://localhost:1"), false),
+            (Some("localhost"), Some("ftp://localhost"), false),
             (None, None, false),
             (Some("evil.example"), None, false),
             (Some("localhost.evil.example"), None, false),

@@ -24,7 +24,7 @@ use crate::unproven::Unproven;
 pub struct Http {
     pub(crate) auth: Auth,
     pub(crate) limits: HttpLimits,
-    /// The names of this server in `Host` and `Origin`, without a port.
+    /// The names of this server in `Host`, without a port.
     pub(crate) hosts: Vec<String>,
     /// The origins whose pages may use the server.
     pub(crate) allowed_origins: AllowedOrigins,
@@ -88,8 +88,9 @@ impl Http {
         self
     }
 
-    /// Adds a name of this server. By TCP, a request whose `Host` or `Origin` has another name is refused.
-    /// `localhost` and the addresses of the loopback device are known.
+    /// Adds a name of this server. By TCP, a request whose `Host` has another name is refused, and one whose
+    /// `Origin` is not what its `Host` names, port included. `localhost` and the addresses of the loopback
+    /// device are known.
     #[must_use]
     pub fn host(mut self, name: impl Into<String>) -> Self {
         self.hosts.push(name.into());

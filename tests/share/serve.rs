@@ -208,7 +208,12 @@ fn tcp() {
     assert_eq!(ask(&format!("host: ship.example\r\n{bearer}")).status, 200);
     let none = ask("");
     assert_eq!((none.status, &*none.error_id()), (401, "unauthorized"));
-    for foreign in ["host: evil.example\r\n", "origin: http://evil.example\r\n", "origin: null\r\n"] {
+    for foreign in [
+        "host: evil.example\r\n",
+        "origin: http://evil.example\r\n",
+        "origin: http://localhost:3000\r\n",
+        "origin: null\r\n",
+    ] {
         let refused = ask(&format!("{foreign}{bearer}"));
         assert_eq!((refused.status, &*refused.error_id()), (403, "foreign-origin"), "{foreign}");
     }
