@@ -36,6 +36,9 @@ pub struct Http {
     pub(crate) tls: Option<TlsCertificate>,
 }
 
+/// A time that no client waits for. Instants that are later by it can be computed.
+const FAR_FUTURE: Duration = Duration::from_secs(365 * 24 * 60 * 60);
+
 /// Bounds on what a client sends. The size of a body is bounded by the limit `frame_size` of the server, the
 /// number of connections by its limit `connections`.
 #[derive(Debug, Clone)]
@@ -83,7 +86,10 @@ impl Http {
 
     /// Sets the bounds on what a client sends.
     #[must_use]
-    pub fn limits(mut self, limits: HttpLimits) -> Self {
+    pub fn limits(mut self, mut limits: HttpLimits) -> Self {
+        for timeout in [&mut limits.head_timeout, &mut limits.body_timeout] {
+            *timeout = FAR_FUTURE.min(*timeout);
+        }
         self.limits = limits;
         self
     }

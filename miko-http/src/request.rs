@@ -35,8 +35,7 @@ impl BodyReader {
     /// `client-too-slow`; `invalid_request`, if the body ends early or is not well-formed.
     pub(crate) async fn next(&mut self) -> Result<Option<Bytes>> {
         loop {
-            let allowed = self.timeout.saturating_add(Duration::from_secs(self.received / MIN_RATE));
-            let until = self.began.checked_add(allowed).unwrap_or_else(Instant::now);
+            let until = self.began + self.timeout + Duration::from_secs(self.received / MIN_RATE);
             let next = poll_fn(|context| Pin::new(&mut self.body).poll_frame(context));
             let Ok(next) = timeout_at(until.into(), next).await else {
                 let message = "the body of the request did not arrive in time";

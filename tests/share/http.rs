@@ -396,7 +396,16 @@ fn bad_heads() {
         ] {
             let mut client = Client::connect(path);
             // The server may close before it has read all.
+    limits.head_timeout = Duration::MAX;
+    limits.body_timeout = Duration::MAX;
             let _ = std::io::Write::write_all(client.stream.get_mut(), bytes.as_bytes());
+        // There is time for a body.
+        let mut client = Client::connect(path);
+        let typed = "content-type: application/json\r\ncontent-length: 11";
+        client.send(format!("POST /call/echo HTTP/1.1\r\nhost: localhost\r\n{typed}\r\n\r\n"));
+        assert_eq!(Client::connect(path).get("/health").status, 200);
+        client.send(r#"{"text":""}"#);
+        assert_eq!(client.response().text(), r#""""#);
             let refused = client.response();
             assert_eq!((refused.status, &*refused.error_id()), (status, id), "{bytes:.30}");
             // A request before it has its own response.
