@@ -15,6 +15,7 @@
 
 mod async_socket;
 pub mod client;
+mod descriptors;
 mod limits;
 pub mod linux;
 #[cfg(feature = "mikobase")]

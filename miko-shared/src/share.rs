@@ -24,7 +24,6 @@
 
 mod child_status;
 mod control;
-mod descriptors;
 mod directory;
 mod fork;
 mod interface_options;

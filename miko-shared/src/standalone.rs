@@ -20,6 +20,7 @@ use tokio::io::unix::AsyncFd;
 use tokio::sync::oneshot;
 use tracing::info;
 
+use crate::descriptors::DescriptorLimit;
 use crate::limits::Limits;
 use crate::linux;
 use crate::server::{self, Activity, ProtocolSocket, ServeOptions, Service};
@@ -159,7 +160,8 @@ impl StandaloneServer {
     }
 
     /// Serves until it is told to stop, and returns the service. `ready` is called when connections are
-    /// accepted.
+    /// accepted. Meanwhile the soft limit on file descriptors is as high as its connections need. If the hard
+    /// limit is lower, it takes fewer connections than its limit `connections` says.
     ///
     /// # Errors
     /// The errors of `ready`; `internal`, if the system refuses what a server needs.
@@ -174,9 +176,10 @@ impl StandaloneServer {
         }
         let activity = Arc::new(Activity::new(I::surface(), self.limits.call_deadline)?);
         let end_of_input = self.stops_at_end_of_input.then(end_of_input).transpose().map_err(failed)?;
+        let (_raised, connections) = DescriptorLimit::for_connections(self.limits.connections);
         let options = ServeOptions {
             tokens: self.tokens,
-            limits: self.limits,
+            limits: Limits { connections, ..self.limits },
             shared_status: None,
             activity,
             around: None,

@@ -116,10 +116,14 @@ fn half_closed_call() {
     });
 }
 
-fn idle() {
-    const COUNT: usize = 1000;
+fn raise_descriptor_limit() {
     let (soft, hard) = getrlimit(Resource::RLIMIT_NOFILE).unwrap();
     setrlimit(Resource::RLIMIT_NOFILE, hard.min(soft.max(4096)), hard).unwrap();
+}
+
+fn idle() {
+    const COUNT: usize = 1000;
+    raise_descriptor_limit();
     let uds = Uds::new().unwrap().http(true);
     let share: Share<'_, dyn Mikobase, (), _> = uds.spawn(0, |_, _| Ok(())).unwrap();
     let path = share.http_path();
@@ -147,9 +151,13 @@ fn idle() {
 }
 
 fn unproven() {
+    // The server raises the limit for itself.
+    let (_, hard) = getrlimit(Resource::RLIMIT_NOFILE).unwrap();
+    setrlimit(Resource::RLIMIT_NOFILE, 256, hard).unwrap();
     let folder = tempfile::tempdir().unwrap();
     let token = Token::random().unwrap();
     let serving = Serving::start(folder.path(), &token, &["--tcp", "127.0.0.1:0", "--auth", "token"]);
+    raise_descriptor_limit();
     let address = serving.ready["tcp"].as_str().unwrap().to_owned();
     let bearer = format!("authorization: Bearer {}\r\n", token.to_hex());
     let mut known = Client::connect_tcp(&address);

@@ -19,10 +19,10 @@ use nix::unistd::{Pid, getpgrp, getpid};
 use tracing::{debug, error, info, warn};
 
 use super::control::{FINISH, Inbox, ServerMessage};
-use super::descriptors::DescriptorLimit;
 use super::fork::fork_child;
 use super::preconditions;
 use super::worker_process::{Worker, redirect_output};
+use crate::descriptors::DescriptorLimit;
 use crate::server::Activity;
 use child::{ChildProcess, OutputPipes, after, timeout_until, worker_pipe};
 

@@ -20,7 +20,6 @@ use tracing::info;
 
 use super::BoxError;
 use super::child_status::SigchldGuard;
-use super::descriptors::DescriptorLimit;
 use super::directory::Directory;
 use super::fork::fork_child;
 use super::interface_options::InterfaceOptions;
@@ -31,6 +30,7 @@ use super::server_process::{self, ServerSetup};
 use super::supervisor::{Interrupt, Supervisor, WorkerBody, WorkerOptions};
 use super::worker_process::{self, Worker, WorkerConnection};
 use crate::client::Address;
+use crate::descriptors::DescriptorLimit;
 use crate::limits::Limits;
 use crate::polling::{self, SharedStatus};
 use crate::server::{Activity, Around, CallInfo, Next, Protocol, Service};
