@@ -85,8 +85,8 @@ impl<S: AsyncRead + Unpin> AsyncRead for RefusingStream<S> {
         let count = buffer.filled().len() - before;
         if count > 0 {
             self.metrics.protocols.record_received(count);
-            self.progress.record_read();
         }
+        self.progress.record_read(count > 0, read.is_pending());
         read
     }
 }

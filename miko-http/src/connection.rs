@@ -2,8 +2,8 @@
 
 use std::convert::Infallible;
 use std::future::{Future, poll_fn};
-use std::os::fd::AsRawFd;
-use std::pin::{Pin, pin};
+use std::os::fd::{AsRawFd, BorrowedFd};
+use std::pin::Pin;
 use std::rc::Rc;
 use std::task::Poll;
 use std::time::Duration;
@@ -28,6 +28,7 @@ use crate::bare_refusal::RefusingStream;
 use crate::body::ResponseBody;
 use crate::client::{HttpServer, HttpTransport};
 use crate::counts::Counts;
+use crate::hang_up::HangUp;
 use crate::options::Http;
 use crate::progress::{Exchange, Progress};
 use crate::status::status_of;
@@ -60,6 +61,9 @@ impl Protocol for Http {
 /// Serves a connection until it ends.
 async fn serve(http: Rc<Http>, accepted: Accepted, calls: Rc<JsonCalls>) {
     let Accepted { stream, peer, is_own_user, refusal, .. } = accepted;
+    if let Some(error) = refusal {
+        return refuse_accepted(stream, &http, &error).await;
+    }
     let is_tcp = matches!(stream, AcceptedStream::Tcp(_));
     let descriptor = match &stream {
         AcceptedStream::Unix(stream) => stream.as_raw_fd(),
@@ -71,53 +75,53 @@ async fn serve(http: Rc<Http>, accepted: Accepted, calls: Rc<JsonCalls>) {
     }
     let connection = Rc::new(Connection { http, calls, peer, is_own_user, is_tcp, descriptor, proof });
     match stream {
-        AcceptedStream::Unix(stream) => serve_on(stream, connection, refusal).await,
+        AcceptedStream::Unix(stream) => serve_on(stream, connection).await,
         #[cfg(feature = "tls")]
         AcceptedStream::Tcp(stream) if connection.http.tls.is_some() => {
             // Apart, so that connections without TLS take no room for it.
-            Box::pin(serve_over_tls(stream, connection, refusal)).await;
+            Box::pin(serve_over_tls(stream, connection)).await;
         }
-        AcceptedStream::Tcp(stream) => serve_on(stream, connection, refusal).await,
+        AcceptedStream::Tcp(stream) => serve_on(stream, connection).await,
+    }
+}
+
+/// Refuses a connection that there are too many of.
+async fn refuse_accepted(stream: AcceptedStream, http: &Http, error: &Error) {
+    match stream {
+        AcceptedStream::Unix(mut stream) => refuse(&mut stream, &http.counts, error).await,
+        #[cfg(feature = "tls")]
+        AcceptedStream::Tcp(_) if http.tls.is_some() => {
+            // To say so would take a handshake, which costs more than the connections that there are too many
+            // of.
+            debug!(%error, "closed before the TLS handshake");
+        }
+        AcceptedStream::Tcp(mut stream) => refuse(&mut stream, &http.counts, error).await,
     }
 }
 
 /// Serves a connection over TLS, after its handshake.
 #[cfg(feature = "tls")]
-async fn serve_over_tls(stream: TcpStream, connection: Rc<Connection>, refusal: Option<Error>) {
+async fn serve_over_tls(stream: TcpStream, connection: Rc<Connection>) {
     let Some(certificate) = &connection.http.tls else { return };
-    if let Some(error) = refusal {
-        // To say so would take a handshake, which costs more than the connections that there are too many of.
-        debug!(%error, "closed before the TLS handshake");
-        return;
-    }
     let limit = connection.calls.limits().handshake;
     match tls::accept(stream, certificate.config(), &connection.proof, limit).await {
-        tls::Opening::Tls(stream) => serve_on(stream, connection, None).await,
+        tls::Opening::Tls(stream) => serve_on(stream, connection).await,
         tls::Opening::Plain(mut stream) => {
             refuse(&mut stream, &connection.http.counts, &tls::expected()).await;
-            close(&mut stream).await;
+            connection.proof.unless_evicted(close(&mut stream)).await;
         }
         tls::Opening::Failed => {}
     }
 }
 
-async fn serve_on(
-    mut stream: impl AsyncRead + AsyncWrite + Unpin + 'static,
-    connection: Rc<Connection>,
-    refusal: Option<Error>,
-) {
-    let counts = connection.http.counts.clone();
-    if let Some(error) = refusal {
-        return refuse(&mut stream, &counts, &error).await;
-    }
+async fn serve_on(stream: impl AsyncRead + AsyncWrite + Unpin + 'static, connection: Rc<Connection>) {
+    let Http { limits, counts, .. } = &*connection.http;
     let progress = Rc::<Progress>::default();
-    let limits = connection.http.limits.clone();
-    let metrics = Rc::clone(connection.calls.metrics());
-    let answering = Rc::clone(&progress);
-    let evicted = connection.proof.evicted();
+    let metrics = connection.calls.metrics();
+    let (answering, asked) = (Rc::clone(&progress), Rc::clone(&connection));
     let service = service_fn(move |request: Request<Incoming>| {
         let exchange = Exchange::begin(&answering);
-        let connection = Rc::clone(&connection);
+        let connection = Rc::clone(&asked);
         Box::pin(async move { Ok::<_, Infallible>(answer(&connection, request, exchange).await) })
     });
     let mut serving = http1::Builder::new()
@@ -125,29 +129,38 @@ async fn serve_on(
         .header_read_timeout(limits.head_timeout)
         .max_buf_size(limits.head_size.max(MIN_HEAD_SIZE))
         .max_headers(limits.fields)
-        .serve_connection(TokioIo::new(RefusingStream::new(stream, &progress, &metrics, &counts)), service);
-    let mut evicted = pin!(evicted);
-    let ended = poll_fn(|context| {
+        .serve_connection(TokioIo::new(RefusingStream::new(stream, &progress, metrics, counts)), service);
+    let mut hang_up = None;
+    let ended = connection.proof.unless_evicted(poll_fn(|context| {
         progress.begin_turn();
-        match serving.poll_without_shutdown(context) {
-            Poll::Pending => evicted.as_mut().poll(context).map(|()| None),
-            ended => ended.map(Some),
+        let ended = serving.poll_without_shutdown(context);
+        if ended.is_ready() || !progress.is_answering_unread() {
+            return ended;
         }
-    })
-    .await;
+        // SAFETY: `serving` owns the stream, and a request of it is being answered, so it is open.
+        let connection = unsafe { BorrowedFd::borrow_raw(connection.descriptor) };
+        match hang_up.get_or_insert_with(|| HangUp::of(connection)) {
+            Some(hang_up) => hang_up.poll(context).map(Ok),
+            None => Poll::Pending,
+        }
+    }));
+    let ended = ended.await;
     let mut stream = serving.into_parts().io.into_inner();
     stream.end_replacing();
-    if ended.is_none() && progress.is_idle() {
-        refuse(&mut stream, &counts, &unproven::too_many()).await;
-    }
-    if let Some(Err(fault)) = &ended {
-        debug!(%fault, "the connection has failed");
-        if fault.is_timeout() && progress.is_inside_head() {
-            let message = "the head of the request did not arrive in time";
-            refuse(&mut stream, &counts, &Error::new(ErrorId::CLIENT_TOO_SLOW, message)).await;
+    match ended {
+        Some(Ok(())) => {}
+        Some(Err(fault)) => {
+            debug!(%fault, "the connection has failed");
+            if fault.is_timeout() && progress.is_inside_head() {
+                let message = "the head of the request did not arrive in time";
+                refuse(&mut stream, counts, &Error::new(ErrorId::CLIENT_TOO_SLOW, message)).await;
+            }
         }
+        // Its room is needed at once, so it is not waited for the client.
+        None if progress.is_idle() => return refuse(&mut stream, counts, &unproven::too_many()).await,
+        None => return,
     }
-    close(&mut stream).await;
+    connection.proof.unless_evicted(close(&mut stream)).await;
 }
 
 /// Ends a connection on which nothing more is written. A failure means that the client has gone.

@@ -7,6 +7,7 @@
 //! | who may call | [`Auth`], `guard`, `unproven` |
 //! | what a path means, and what a request is asked with | `routes`, `asked` |
 //! | calls, sessions and streams | `call`, `session`, `sessions`, `stream` |
+//! | how far the exchanges of a connection are, and its end | `progress`, `hang_up` |
 //! | bodies, and the bounds on what a client sends | `request`, `body`, `gzip` |
 //! | refusals, also of requests that cannot be read | `refusal`, `bare_refusal` |
 //! | the status of each error | [`status_of`] |
@@ -32,6 +33,7 @@ mod cors;
 mod counts;
 mod guard;
 mod gzip;
+mod hang_up;
 mod headers;
 #[cfg(feature = "mikobase")]
 mod mikobase;

@@ -15,6 +15,8 @@ pub(crate) struct Progress {
     phase: Cell<Phase>,
     /// Whether bytes of the next request have arrived.
     has_begun: Cell<bool>,
+    /// Whether hyper has last found nothing to read, so that it is told what comes next.
+    is_read: Cell<bool>,
 }
 
 #[derive(Clone, Copy, Default, PartialEq, Eq)]
@@ -36,8 +38,6 @@ impl Exchange {
         progress.phase.set(Phase::Answering);
         Self(Rc::clone(progress))
     }
-}
-
 
     /// Whether the body has to let others have their turn before it makes more.
     pub(crate) fn is_turn_over(&self) -> bool {
@@ -47,6 +47,8 @@ impl Exchange {
         };
         since.elapsed() >= MAX_TURN
     }
+}
+
 impl Drop for Exchange {
     fn drop(&mut self) {
         self.0.phase.set(Phase::Answered);
@@ -54,19 +56,27 @@ impl Drop for Exchange {
 }
 
 impl Progress {
-    /// Whether the next request is waited for.
-    pub(crate) fn is_idle(&self) -> bool {
     /// Records that the connection has the thread of the server.
     pub(crate) fn begin_turn(&self) {
         self.making_since.set(None);
     }
 
+    /// Whether the next request is waited for.
+    pub(crate) fn is_idle(&self) -> bool {
         self.phase.get() == Phase::Idle
     }
 
-    /// Records that bytes have arrived.
-    pub(crate) fn record_read(&self) {
-        self.has_begun.set(true);
+    /// Records that hyper has read, and whether bytes had arrived.
+    pub(crate) fn record_read(&self, has_bytes: bool, is_pending: bool) {
+        if has_bytes {
+            self.has_begun.set(true);
+        }
+        self.is_read.set(is_pending);
+    }
+
+    /// Whether a request is being answered, and hyper does not see the end of the connection meanwhile.
+    pub(crate) fn is_answering_unread(&self) -> bool {
+        self.phase.get() == Phase::Answering && !self.is_read.get()
     }
 
     /// Records that all was written that there was.

@@ -1,6 +1,6 @@
 //! Sessions: what lives with the connection on which `POST /session` is being answered.
 
-use std::os::fd::{BorrowedFd, OwnedFd, RawFd};
+use std::os::fd::OwnedFd;
 use std::rc::Rc;
 use std::task::{Context, Poll};
 
@@ -11,8 +11,8 @@ use miko_rpc::{Error, ErrorId, Result};
 use miko_shared::linux;
 use miko_shared::server::JsonConnection;
 use nix::unistd::Pid;
+use tokio::io::Interest;
 use tokio::io::unix::AsyncFd;
-use tokio::io::{Interest, Ready};
 
 use crate::asked::{Asked, Connection};
 use crate::body::{Pieces, ResponseBody};
@@ -34,9 +34,8 @@ pub(crate) fn open(asked: &Asked) -> Answer {
     let session = Rc::new(JsonConnection::new(calls, caller));
     http.sessions.add(id, session);
     let line = format!("{{\"session\":\"{}\"}}\n", HEXLOWER.encode(&id));
-    let hang_up = HangUp::of(asked.connection.descriptor);
     let process = if asked.connection.is_tcp { None } else { watch(peer.pid) };
-    let open = OpenSession { sessions: http.sessions.clone(), id, line: Some(line.into()), hang_up, process };
+    let open = OpenSession { sessions: http.sessions.clone(), id, line: Some(line.into()), process };
     let mut response = reply::respond(StatusCode::OK, NDJSON, ResponseBody::pieces(open));
     response.headers_mut().insert(headers::SURFACE, calls.surface().fingerprint().into());
     response.headers_mut().insert(headers::FRAME_SIZE, calls.limits().frame_size.into());
@@ -49,37 +48,9 @@ struct OpenSession {
     sessions: Sessions,
     id: Id,
     line: Option<Bytes>,
-    hang_up: Option<HangUp>,
     /// Becomes readable when the process of the client ends. A process that it has forked may keep the
     /// connection open.
     process: Option<AsyncFd<OwnedFd>>,
-}
-
-/// Tells when the client has closed its end of a connection, also by half, whatever of it was not yet read.
-struct HangUp(AsyncFd<OwnedFd>);
-
-impl HangUp {
-    /// `None` if the connection cannot be watched.
-    fn of(descriptor: RawFd) -> Option<Self> {
-        // SAFETY: a request of the connection is being answered, so its stream is open.
-        let connection = unsafe { BorrowedFd::borrow_raw(descriptor) }.try_clone_to_owned().ok()?;
-        // SAFETY: an `OwnedFd` names the same open descriptor until it is dropped, and the `AsyncFd` that
-        // owns it does not release it.
-        unsafe { AsyncFd::register_with_interest(connection, Interest::READABLE) }.ok().map(Self)
-    }
-
-    fn poll(&self, context: &mut Context<'_>) -> Poll<()> {
-        loop {
-            match self.0.poll_read_ready(context) {
-                Poll::Pending => return Poll::Pending,
-                Poll::Ready(Ok(mut ready)) if !ready.ready().is_read_closed() => {
-                    ready.clear_ready_matching(Ready::READABLE);
-                }
-                // The runtime has ended, too.
-                Poll::Ready(_) => return Poll::Ready(()),
-            }
-        }
-    }
 }
 
 /// Watches the process with this id, which is at the other end of an open connection; `None` if it cannot be
@@ -95,11 +66,6 @@ impl Pieces for OpenSession {
     fn poll_piece(&mut self, context: &mut Context<'_>) -> Poll<Option<Result<Bytes>>> {
         if let Some(line) = self.line.take() {
             return Poll::Ready(Some(Ok(line)));
-        }
-        // hyper notices the end of the connection, and drops the body, unless the client has sent more than
-        // the request: it does not read then.
-        if self.hang_up.as_ref().is_some_and(|hang_up| hang_up.poll(context).is_ready()) {
-            return Poll::Ready(None);
         }
         match &self.process {
             Some(process) => process.poll_read_ready(context).map(|_| None),

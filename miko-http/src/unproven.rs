@@ -3,8 +3,10 @@
 
 use std::cell::{Cell, RefCell};
 use std::collections::VecDeque;
-use std::future::Future;
+use std::future::{Future, poll_fn};
+use std::pin::pin;
 use std::rc::Rc;
+use std::task::Poll;
 
 use miko_rpc::{Error, ErrorId};
 use tokio::sync::Notify;
@@ -56,15 +58,22 @@ impl Proof {
         }
     }
 
+    /// Does this work of the connection, unless it has to make room; then it returns `None`.
+    pub(crate) async fn unless_evicted<T>(&self, work: impl Future<Output = T>) -> Option<T> {
+        let (mut work, mut evicted) = (pin!(work), pin!(self.evicted()));
+        poll_fn(|context| match work.as_mut().poll(context) {
+            Poll::Pending => evicted.as_mut().poll(context).map(|()| None),
+            Poll::Ready(output) => Poll::Ready(Some(output)),
+        })
+        .await
+    }
+
     /// Completes when the connection is to end.
-    pub(crate) fn evicted(&self) -> impl Future<Output = ()> + use<> {
-        let slot = Rc::clone(&self.slot);
-        async move {
-            slot.evicted.notified().await;
-            if slot.is_proven.get() {
-                // It was evicted when its first request was already on the way.
-                std::future::pending().await
-            }
+    async fn evicted(&self) {
+        self.slot.evicted.notified().await;
+        if self.slot.is_proven.get() {
+            // It was evicted when its first request was already on the way.
+            std::future::pending().await
         }
     }
 }
@@ -83,7 +92,6 @@ pub(crate) fn too_many() -> Error {
 
 #[cfg(test)]
 mod tests {
-    use std::pin::pin;
     use std::task::{Context, Waker};
 
     use super::*;

@@ -163,11 +163,22 @@ fn unproven() {
     let mut known = Client::connect_tcp(&address);
     let mut ask = || known.request("POST", "/call/properties", &bearer, b"").status;
     assert_eq!(ask(), 200);
-    // A quarter of the limit, and some.
-    let mut strangers: Vec<Client<TcpStream>> = (0..300).map(|_| Client::connect_tcp(&address)).collect();
+    // More than the limit, some of which are refused and wait for their end.
+    let mut strangers: Vec<Client<TcpStream>> = Vec::new();
+    for number in 0..1300 {
+        let mut stranger = Client::connect_tcp(&address);
+        if number % 2 == 1 {
+            stranger.send("nonsense\r\n\r\n");
+        }
+        strangers.push(stranger);
+        // The queue of the socket never has more than these.
+        if number % 50 == 0 {
+            assert_eq!(ask(), 200);
+        }
+    }
     let first = strangers[0].response();
     assert_eq!((first.status, &*first.error_id()), (503, "too-many-connections"));
-    let last = strangers.last_mut().unwrap();
+    let [.., last, _] = &mut strangers[..] else { unreachable!() };
     assert_eq!(last.request("POST", "/call/properties", "", b"").status, 401);
     assert_eq!(ask(), 200);
     assert_eq!(Client::connect_tcp(&address).request("POST", "/call/properties", &bearer, b"").status, 200);

@@ -1,10 +1,7 @@
 //! The handshake of a connection that a server has accepted.
 
-use std::future::poll_fn;
 use std::io;
-use std::pin::pin;
 use std::sync::Arc;
-use std::task::Poll;
 use std::time::Duration;
 
 use miko_rpc::{Error, ErrorId};
@@ -34,14 +31,7 @@ pub(crate) async fn accept(
     proof: &Proof,
     limit: Duration,
 ) -> Opening {
-    let mut opening = pin!(timeout(limit, open(stream, config)));
-    let mut evicted = pin!(proof.evicted());
-    let opened = poll_fn(|context| match opening.as_mut().poll(context) {
-        Poll::Pending => evicted.as_mut().poll(context).map(|()| None),
-        opened => opened.map(Some),
-    })
-    .await;
-    match opened {
+    match proof.unless_evicted(timeout(limit, open(stream, config))).await {
         Some(Ok(Ok(opening))) => return opening,
         Some(Ok(Err(fault))) => debug!(%fault, "no TLS with this client"),
         Some(Err(_)) => debug!("the TLS handshake was not complete within the limit `handshake`"),
