@@ -18,6 +18,7 @@ use serde_json::Value;
 
 use crate::deaths::server_of;
 use crate::harness::Case;
+use crate::http::with_office;
 use crate::office::office_rpc::OfficeClient;
 use crate::office::{Building, Desk, Office, eventually};
 use crate::serve::Serving;
@@ -42,6 +43,7 @@ pub const CASES: &[Case] = &[
     ("large_calls_pass_and_too_large_ones_are_refused_before_they_are_sent", large),
     ("a_large_answer_is_refused_and_the_connection_is_used_on", large_answer),
     ("a_call_to_the_server_that_is_making_it_is_refused", own_server),
+    ("a_stream_that_could_not_be_read_is_released", unread_stream),
     ("by_tcp_a_token_lets_in_and_a_transaction_ends_with_its_proxy", tcp),
 ];
 
@@ -536,6 +538,19 @@ fn own_server() {
             "another server may be asked"
         );
         share.join().unwrap();
+    });
+}
+
+fn unread_stream() {
+    with_office(|path, office| {
+        let proxy = OfficeClient::connect_http(&HttpServer::unix(path)).unwrap();
+        let mut news = proxy.news().unwrap();
+        assert_eq!(office.readers().unwrap().0, 1);
+        let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
+        let error = runtime.block_on(async { news.recv() }).unwrap().unwrap_err();
+        assert!(error.is(ErrorId::INSIDE_RUNTIME), "{error}");
+        drop(news);
+        eventually(|| office.readers().unwrap().0, &0);
     });
 }
 

@@ -34,6 +34,8 @@ pub(super) struct HttpItems {
     arrived: Bytes,
     /// The text of the last item.
     item: String,
+    /// Whether the server has said that the stream has ended, and so has released it.
+    is_released: bool,
 }
 
 enum Body {
@@ -55,7 +57,8 @@ enum Said {
 impl HttpItems {
     pub(super) fn new(session: Arc<Session>, handle: u64) -> Self {
         let events = EventReader::new(session.max_answer());
-        Self { session, handle, body: Body::Unread, events, arrived: Bytes::new(), item: String::new() }
+        let (arrived, item) = Default::default();
+        Self { session, handle, body: Body::Unread, events, arrived, item, is_released: false }
     }
 
     /// Waits for the next event until this time.
@@ -130,6 +133,7 @@ impl HttpItems {
 
     /// Reads an event; the text of an item is kept.
     fn take(&mut self, event: Event) -> Said {
+        self.is_released = matches!(&*event.name, b"end" | b"error");
         let unreadable = || Error::new(ErrorId::INTERNAL, "an event of the stream cannot be read");
         let Ok(text) = String::from_utf8(event.data) else { return Said::End(Some(unreadable())) };
         match &*event.name {
@@ -183,8 +187,9 @@ impl ItemSource for HttpItems {
 
 impl Drop for HttpItems {
     fn drop(&mut self) {
-        // The server would also notice the end of the connection, but later.
-        if !matches!(self.body, Body::Ended) {
+        // The server would also notice the end of the connection, but later. It keeps a stream that was never
+        // asked for.
+        if !self.is_released {
             self.session.release_stream(self.handle);
         }
     }
