@@ -2,7 +2,7 @@
 
 use std::fmt;
 use std::io;
-use std::net::{TcpStream, ToSocketAddrs};
+use std::net::{SocketAddr, TcpStream, ToSocketAddrs};
 use std::os::fd::OwnedFd;
 use std::os::unix::net::UnixStream;
 use std::path::{Path, PathBuf};
@@ -230,12 +230,22 @@ fn without_user(url: &str) -> String {
     }
 }
 
-fn open_tcp(address: &str, timeout: Duration) -> io::Result<TcpStream> {
-    // A timeout of 0 is refused.
-    let timeout = timeout.max(Duration::from_millis(1));
+/// Connects to the first address of a name that answers.
+fn open_tcp(name: &str, timeout: Duration) -> io::Result<TcpStream> {
+    let began = Instant::now();
+    let addresses: Vec<SocketAddr> = name.to_socket_addrs()?.collect();
+    open_one_of(&addresses, timeout.saturating_sub(began.elapsed()))
+}
+
+/// Connects to the first of these addresses that answers. One that does not leaves time for those after it.
+fn open_one_of(addresses: &[SocketAddr], timeout: Duration) -> io::Result<TcpStream> {
+    let began = Instant::now();
     let mut last_fault = io::Error::from(io::ErrorKind::NotFound);
-    for address in address.to_socket_addrs()? {
-        match TcpStream::connect_timeout(&address, timeout) {
+    for (address, untried) in addresses.iter().zip((1..=addresses.len()).rev()) {
+        let left = timeout.saturating_sub(began.elapsed());
+        let part = left / u32::try_from(untried).unwrap_or(u32::MAX);
+        // A timeout of 0 is refused.
+        match TcpStream::connect_timeout(address, part.max(Duration::from_millis(1))) {
             Ok(stream) => {
                 // Small requests are not held back. A failure makes them slower only.
                 let _ = stream.set_nodelay(true);
@@ -290,6 +300,24 @@ mod tests {
         }
         let server = HttpServer::at("http://localhost").unwrap();
         assert_eq!(server.identity(), Path::new("http://localhost:80"));
+    }
+
+    #[test]
+    fn an_address_that_does_not_answer_leaves_time_for_the_next_one() {
+        use std::net::TcpListener;
+
+        use nix::sys::socket::{Backlog, listen};
+
+        let [silent, answering] = [(); 2].map(|()| TcpListener::bind("127.0.0.1:0").unwrap());
+        listen(&silent, Backlog::new(0).unwrap()).unwrap();
+        let addresses = [&silent, &answering].map(|listener| listener.local_addr().unwrap());
+        // With its queue full, it answers no more.
+        let mut queue = Vec::new();
+        while let Ok(stream) = TcpStream::connect_timeout(&addresses[0], Duration::from_millis(20)) {
+            queue.push(stream);
+        }
+        let opened = open_one_of(&addresses, Duration::from_millis(100)).unwrap();
+        assert_eq!(opened.peer_addr().unwrap(), addresses[1]);
     }
 
     #[test]
