@@ -71,6 +71,15 @@ impl Asked {
         self.session()?.ok_or_else(|| sessions::required("a handle"))
     }
 
+    /// The session that the request names, or else the caller of this request alone.
+    ///
+    /// # Errors
+    /// `session-gone` if there is no session with its id.
+    #[cfg(feature = "mikobase")]
+    pub(crate) fn caller(&self) -> Result<Rc<JsonConnection>> {
+        Ok(self.session()?.unwrap_or_else(|| self.single_call()))
+    }
+
     /// The caller of a request without a session.
     pub(crate) fn single_call(&self) -> Rc<JsonConnection> {
         let Connection { calls, peer, .. } = &*self.connection;

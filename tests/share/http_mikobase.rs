@@ -1,7 +1,7 @@
 //! HTTP over a Mikobase: its own routes, and transactions that live with a session.
 
 use std::io::{BufRead, Read};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use mikobase::prelude::*;
@@ -18,7 +18,7 @@ pub const CASES: &[Case] = &[
     ("the_description_has_no_dangling_reference", description),
     ("records_and_schemas_have_tags", tags),
     ("a_transaction_of_q0_lives_with_its_session", transactions),
-    ("a_transaction_is_an_object_of_a_session", objects),
+    ("a_transaction_is_an_object_of_a_session_which_all_routes_know", objects),
     ("files_of_any_size_are_sent_both_ways", files),
     ("a_worldlet_is_sent_and_a_delta_is_merged", worldlets),
     ("miko_share_tells_its_programs_the_socket", miko_share),
@@ -250,9 +250,37 @@ fn files() {
         let info = db.file_info(&pk).unwrap();
         assert_eq!((info.size, &*info.mime), (3_000_000, "image/png"));
         let read = client.get(&route);
+        check_sessions(path, db, &session);
         assert_eq!((read.status, &*read.headers["content-type"]), (200, "image/png"));
         assert!(read.body == content);
         assert_eq!(read.headers["etag"], format!("\"{}\"", info.sha256));
+/// A client whose session was lost learns it by any request.
+fn check_sessions(path: &Path, db: &MikobaseClient, session: &Session) {
+    let pk = db.put_file(&mut &b"make it so"[..], "text/plain").unwrap();
+    let file = format!("/files/{pk}");
+    let in_session = |id: &str| format!("content-type: application/json\r\nmikobase-session: {id}\r\n");
+    let mut client = Client::connect(path);
+    for (method, route, body) in [
+        ("POST", "/q0", r#"{"action": "select"}"#),
+        ("GET", "/records/nobody", ""),
+        ("GET", "/schema", ""),
+        ("GET", "/classes/a.b/c", ""),
+        ("GET", "/worldlet", ""),
+        ("POST", "/worldlet", "{}"),
+        ("POST", "/files", "{}"),
+        ("GET", &file, ""),
+        ("GET", "/changes", ""),
+        ("POST", "/call/properties", ""),
+    ] {
+        let mut ask = |id: &str| client.request(method, route, &in_session(id), body.as_bytes());
+        let gone = ask(&"0".repeat(64));
+        assert_eq!((gone.status, &*gone.error_id()), (410, "session-gone"), "{method} {route}");
+        if route != "/changes" {
+            assert_ne!(ask(&session.id).status, 410, "{method} {route}");
+        }
+    }
+}
+
         let range = |client: &mut Client, range: &str| {
             client.request("GET", &route, &format!("range: bytes={range}\r\n"), b"")
         };

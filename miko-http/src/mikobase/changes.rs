@@ -18,10 +18,7 @@ const LAST_EVENT_ID: &str = "last-event-id";
 /// events, unless lines are asked for.
 pub(super) async fn changes(asked: Asked) -> Answer {
     let params = params(asked.query.as_deref().unwrap_or_default(), &asked.headers)?;
-    let caller = match asked.session()? {
-        Some(session) => session,
-        None => asked.single_call(),
-    };
+    let caller = asked.caller()?;
     let form = Form::of_request(&asked.headers).unwrap_or(Form::Events);
     let stream = stream_handle(&call(&caller, "changes", params).await?)?;
     Ok(stream::respond_with_ids(&asked.connection.http.counts, caller, stream, form, ends_a_transaction))

@@ -1,5 +1,7 @@
 //! Files, streamed both ways.
 
+use std::rc::Rc;
+
 use hyper::header::{ACCEPT_RANGES, CONTENT_RANGE, CONTENT_SECURITY_POLICY, CONTENT_TYPE, HeaderValue};
 use hyper::header::{LOCATION, RANGE};
 use hyper::{HeaderMap, Response, StatusCode};
@@ -9,7 +11,7 @@ use serde::Deserialize;
 use serde_json::json;
 
 use super::made::Made;
-use super::method::{call, unexpected};
+use super::method::{Owned, call, unexpected};
 use super::pieces::{Part, PieceStream};
 use super::{range, tags};
 use crate::asked::{Asked, Connection};
@@ -30,11 +32,13 @@ pub(super) async fn put(asked: Asked) -> Answer {
         object: u64,
     }
     let Connection { calls, peer, .. } = &*asked.connection;
-    // The upload lives as long as this request.
-    let caller = JsonConnection::new(calls, peer.clone());
+    let session = asked.session()?;
+    let caller = session.unwrap_or_else(|| Rc::new(JsonConnection::new(calls, peer.clone())));
     let mime = header(&asked.headers, CONTENT_TYPE.as_str()).unwrap_or(UNKNOWN).to_owned();
     let upload = call(&caller, "write_file", json!({"mime": mime})).await?;
     let Handle { object } = serde_json::from_str(upload.get()).map_err(|fault| unexpected(&fault))?;
+    // It lives as long as this request.
+    let _upload = Owned { caller: Rc::clone(&caller), handle: object };
     let piece_size = PIECE_SIZE.min(calls.limits().frame_size / 2).max(1);
     let mut body = asked.into_body();
     while let Some(arrived) = body.next().await? {
@@ -65,7 +69,7 @@ pub(super) async fn get(asked: Asked, pk: &str) -> Answer {
         mime: String,
         size: u64,
     }
-    let caller = asked.single_call();
+    let caller = asked.caller()?;
     let info = call(&caller, "file_info", json!({"pk": pk})).await?;
     let Info { sha256, mime, size } = serde_json::from_str(info.get()).map_err(|fault| unexpected(&fault))?;
     let asked_for = range::read(header(&asked.headers, RANGE.as_str()), size);
@@ -74,7 +78,7 @@ pub(super) async fn get(asked: Asked, pk: &str) -> Answer {
         range::Asked::Part(part) => (StatusCode::PARTIAL_CONTENT, part),
         range::Asked::Beyond => return Ok(beyond(size)),
     };
-    let pieces = PieceStream::open(&asked, "read_file", json!({"pk": pk})).await?;
+    let pieces = PieceStream::open(caller, "read_file", json!({"pk": pk})).await?;
     let length = part.end - part.start;
     let content = Part { pieces, skip: part.start, left: length };
     let tag = tags::quoted(&sha256);

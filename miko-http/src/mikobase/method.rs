@@ -1,10 +1,24 @@
 //! Calls of the methods of a Mikobase by their names.
 
+use std::rc::Rc;
+
 use miko_rpc::{DispatchError, Error, ErrorId, JsonText, Result, json};
 use miko_shared::server::{JsonCall, JsonConnection, JsonParams};
 use serde::Deserialize;
 use serde_json::Value;
 use serde_json::value::RawValue;
+
+/// An object or a stream of a caller, which is released when this is dropped: the caller may be a session.
+pub(super) struct Owned {
+    pub(super) caller: Rc<JsonConnection>,
+    pub(super) handle: u64,
+}
+
+impl Drop for Owned {
+    fn drop(&mut self) {
+        self.caller.release(self.handle);
+    }
+}
 
 /// Calls a method of the Mikobase.
 pub(super) async fn call(

@@ -8,25 +8,21 @@ use miko_rpc::{DispatchError, Error, ErrorId, JsonItem, Result, from_base64};
 use miko_shared::server::JsonConnection;
 use tokio::task::yield_now;
 
-use super::method::{call, stream_handle};
-use crate::asked::Asked;
+use super::method::{Owned, call, stream_handle};
 
 /// A stream of bytes that a method has returned.
-pub(super) struct PieceStream {
-    caller: Rc<JsonConnection>,
-    handle: u64,
-}
+pub(super) struct PieceStream(Owned);
 
 impl PieceStream {
     /// Calls a method that returns a stream of bytes.
     pub(super) async fn open(
-        asked: &Asked,
+        caller: Rc<JsonConnection>,
         method: &str,
         params: serde_json::Value,
     ) -> Result<Self, DispatchError> {
-        let caller = asked.single_call();
         let result = call(&caller, method, params).await?;
-        Ok(Self { caller, handle: stream_handle(&result)? })
+        let handle = stream_handle(&result)?;
+        Ok(Self(Owned { caller, handle }))
     }
 
     /// The next piece; `None` at the end.
@@ -34,8 +30,9 @@ impl PieceStream {
     /// # Errors
     /// The error with which the stream ends.
     pub(super) async fn next(&mut self) -> Result<Option<Vec<u8>>> {
+        let Owned { caller, handle } = &self.0;
         loop {
-            let item = poll_fn(|context| self.caller.poll_item(self.handle, context)).await?;
+            let item = poll_fn(|context| caller.poll_item(*handle, context)).await?;
             match item {
                 JsonItem::Item { item, .. } => {
                     let bytes = serde_json::from_str(item.get()).map_err(|fault| fault.to_string());

@@ -17,10 +17,7 @@ use crate::stream;
 /// Runs one Q0 request. The body of the response is that of Q0. If a form of streams is asked for, the
 /// records of a select are sent in it, however many.
 pub(super) async fn q0(asked: Asked) -> Answer {
-    let caller = match asked.session()? {
-        Some(session) => session,
-        None => asked.single_call(),
-    };
+    let caller = asked.caller()?;
     let form = stream::Form::of_request(&asked.headers);
     let counts = asked.connection.http.counts.clone();
     let query = asked.json_text().await?;
@@ -38,7 +35,7 @@ pub(super) async fn q0(asked: Asked) -> Answer {
 
 /// The record with this pk.
 pub(super) async fn record(asked: Asked, pk: &str) -> Answer {
-    let caller = asked.single_call();
+    let caller = asked.caller()?;
     let record = call(&caller, "record_by_pk", json!([pk])).await?;
     if record.get() == "null" {
         let message = "there is no active record with this pk";
@@ -82,7 +79,7 @@ pub(super) async fn schema(asked: Asked, class: Option<&str>) -> Answer {
         #[serde(borrow)]
         classes: BTreeMap<String, &'s RawValue>,
     }
-    let caller = asked.single_call();
+    let caller = asked.caller()?;
     let schema = call(&caller, "export_schema", json!({})).await?;
     let text = match class {
         None => String::from(schema),

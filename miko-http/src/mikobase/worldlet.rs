@@ -13,7 +13,7 @@ use crate::reply::{self, Answer, JSON};
 
 /// Sends the state of this moment, as text of a worldlet.
 pub(super) async fn export(asked: Asked) -> Answer {
-    let pieces = PieceStream::open(&asked, "export", json!({})).await?;
+    let pieces = PieceStream::open(asked.caller()?, "export", json!({})).await?;
     let body = Made::new(pieces, None, |mut pieces| async move {
         Ok(pieces.next().await?.map(|piece| (piece.into(), pieces)))
     });
@@ -22,7 +22,7 @@ pub(super) async fn export(asked: Asked) -> Answer {
 
 /// Merges the versions of a worldlet.
 pub(super) async fn merge(asked: Asked) -> Answer {
-    let caller = asked.single_call();
+    let caller = asked.caller()?;
     let delta = asked.json_text().await?;
     let params = one_param(&delta)?;
     let merged =
