@@ -16,6 +16,7 @@ use miko_rpc::Surface;
 use serde_json::{Map, Value, json};
 
 use crate::asked::{Asked, unknown_route};
+use crate::openapi::route::Route;
 use crate::reply::Answer;
 
 /// Whether a server of this interface has the routes: it is a Mikobase.
@@ -69,40 +70,35 @@ pub(crate) async fn route(asked: Asked, segments: &[&str]) -> Answer {
 
 /// Adds these routes to the description of all.
 pub(crate) fn describe(paths: &mut Map<String, Value>) {
-    let answer = json!({"200": {"description": "The answer."},
-                        "default": {"$ref": "#/components/responses/Failure"}});
-    let in_path =
-        |name: &str| json!([{"name": name, "in": "path", "required": true, "schema": {"type": "string"}}]);
+    let object = json!({"type": "object"});
+    let content = json!({"description": "A body of any type.", "type": "string", "format": "binary"});
+    let q0 = "Runs one Q0 request. The body is the response of Q0, also of one that failed.";
+    let changes = "Committed changes of the records of `target`, as server-sent events or in lines.";
     let routes = [
-        (
-            "/q0",
-            "post",
-            "Runs one Q0 request. The body is the response of Q0, also of one that failed.",
-            None,
+        Route::new("post", "/q0", q0)
+            .maybe_in_session("The session with which a transaction or a claim lives.")
+            .body("application/json", true, &object),
+        Route::new("get", "/records/{pk}", "The record with this pk."),
+        Route::new("get", "/classes/{uns}", "The definition of this class."),
+        Route::new("get", "/schema", "All class definitions."),
+        Route::new("get", "/changes", changes)
+            .query("target", "string", "A class name, a pk, or a condition as JSON; without it all records.")
+            .query("after", "integer", "The number of the last change that the client has seen.")
+            .query("snapshot", "boolean", "Whether to begin with the records that are there.")
+            .query("leaving", "boolean", "Whether to tell of records that leave the target.")
+            .header("Last-Event-ID", "As `after`: the id of the last event."),
+        Route::new("get", "/worldlet", "The whole state of this moment, as a worldlet."),
+        Route::new("post", "/worldlet", "Merges the versions of a worldlet.").body(
+            "application/json",
+            true,
+            &object,
         ),
-        ("/records/{pk}", "get", "The record with this pk.", Some("pk")),
-        ("/classes/{uns}", "get", "The definition of this class.", Some("uns")),
-        ("/schema", "get", "All class definitions.", None),
-        (
-            "/changes",
-            "get",
-            "Committed changes of the records of `target`, as server-sent events or in lines.",
-            None,
-        ),
-        ("/worldlet", "get", "The whole state of this moment, as a worldlet.", None),
-        ("/worldlet", "post", "Merges the versions of a worldlet.", None),
-        ("/files", "post", "Stores the body as a file. Its type is that of the body.", None),
-        ("/files/{pk}", "get", "The content of a file, or the part that `Range` asks for.", Some("pk")),
+        Route::new("post", "/files", "Stores the body as a file. Its type is that of the body.")
+            .body("application/octet-stream", false, &content)
+            .answers("201", "The file is stored: its pk."),
+        Route::new("get", "/files/{pk}", "The content of a file, or the part that `Range` asks for.")
+            .header("Range", "The bytes that are sent, such as `bytes=0-99`.")
+            .answers_also("206", "The part of the file."),
     ];
-    for (path, method, summary, parameter) in routes {
-        let mut described = json!({"summary": summary, "responses": answer});
-        if (path, method) == ("/files", "post") {
-            described["responses"] = json!({"201": {"description": "The file is stored: its pk."},
-                                            "default": answer["default"]});
-        }
-        if let Some(name) = parameter {
-            described["parameters"] = in_path(name);
-        }
-        paths.entry(path).or_insert_with(|| json!({}))[method] = described;
-    }
+    routes.into_iter().for_each(|route| route.add_to(paths));
 }

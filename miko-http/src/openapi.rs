@@ -1,8 +1,11 @@
 //! The description of the routes in the form of OpenAPI 3.1, made from a surface and its schemas.
 
+pub(crate) mod route;
+
 use miko_rpc::{ERROR_IDS, Method, Param, Surface};
 use serde_json::{Map, Value, json};
 
+use self::route::{Route, failure};
 use crate::status::status_of;
 
 /// Describes the routes of a server of this interface.
@@ -13,31 +16,7 @@ pub(crate) fn describe(surface: &Surface) -> Value {
         let operation = operation(surface, method, &mut schemas);
         paths.insert(format!("/call/{}", method.name), json!({ "post": operation }));
     }
-    let fixed = [
-        ("/health", "get", "Whether the server answers. Needs no authentication."),
-        ("/surface", "get", "The surface of the interface."),
-        ("/openapi.json", "get", "This description."),
-        ("/metrics", "get", "What the server has counted, in the text format of Prometheus."),
-        ("/session", "post", "Opens a session, which lasts as long as this response."),
-        ("/objects/{handle}/{method}", "post", "Calls a method of an object of the session."),
-        ("/objects/{handle}", "delete", "Drops an object of the session."),
-        ("/streams/{handle}", "get", "The items of a stream of the session."),
-        ("/streams/{handle}", "delete", "Ends a stream of the session."),
-    ];
-    for (path, method, summary) in fixed {
-        let parameters: Vec<Value> = path
-            .split('/')
-            .filter_map(|segment| segment.strip_prefix('{')?.strip_suffix('}'))
-            .map(|name| json!({"name": name, "in": "path", "required": true, "schema": {"type": "string"}}))
-            .collect();
-        let responses = json!({"200": {"description": "The answer."}, "default": failure()});
-        let mut described = json!({"summary": summary, "responses": responses});
-        if !parameters.is_empty() {
-            described["parameters"] = parameters.into();
-        }
-        let routes = paths.entry(path).or_insert_with(|| json!({}));
-        routes[method] = described;
-    }
+    fixed().into_iter().for_each(|route| route.add_to(&mut paths));
     #[cfg(feature = "mikobase")]
     if crate::mikobase::is_served(surface) {
         crate::mikobase::describe(&mut paths);
@@ -52,7 +31,30 @@ pub(crate) fn describe(surface: &Surface) -> Value {
             "responses": {"Failure": failure_response()},
             "securitySchemes": {"token": {"type": "http", "scheme": "bearer"}},
         },
+        // A server on a Unix socket may know its callers by their user.
+        "security": [{"token": []}, {}],
     })
+}
+
+/// The routes of a server of any interface.
+fn fixed() -> [Route; 9] {
+    let params = json!({
+        "description": "The params by name, or in order.",
+        "anyOf": [{"type": "object"}, {"type": "array", "items": {}}],
+    });
+    [
+        Route::new("get", "/health", "Whether the server answers. Needs no authentication.").open_to_all(),
+        Route::new("get", "/surface", "The surface of the interface."),
+        Route::new("get", "/openapi.json", "This description."),
+        Route::new("get", "/metrics", "What the server has counted, in the text format of Prometheus."),
+        Route::new("post", "/session", "Opens a session, which lasts as long as this response."),
+        Route::new("post", "/objects/{handle}/{method}", "Calls a method of an object of the session.")
+            .in_session()
+            .body("application/json", false, &params),
+        Route::new("delete", "/objects/{handle}", "Drops an object of the session.").in_session(),
+        Route::new("get", "/streams/{handle}", "The items of a stream of the session.").in_session(),
+        Route::new("delete", "/streams/{handle}", "Ends a stream of the session.").in_session(),
+    ]
 }
 
 /// The schemas that those of the methods refer to, for each direction, since they may differ.
@@ -148,10 +150,7 @@ fn operation(surface: &Surface, method: &Method, components: &mut Map<String, Va
     }
     if method.returns_object() {
         let description = "Results of this method live with a session: its id.";
-        operation["parameters"] = json!([{
-            "name": "Mikobase-Session", "in": "header", "required": true, "description": description,
-            "schema": {"type": "string", "pattern": "^[0-9a-f]{64}$"},
-        }]);
+        operation["parameters"] = json!([route::session(true, description)]);
     }
     operation
 }
@@ -166,10 +165,6 @@ fn content(returns: &Value) -> Value {
         });
     }
     json!({"application/json": {"schema": returns}})
-}
-
-fn failure() -> Value {
-    json!({"$ref": "#/components/responses/Failure"})
 }
 
 fn failure_response() -> Value {

@@ -109,9 +109,26 @@ fn description() {
         assert_eq!(by_name["$ref"], "#/components/schemas/params.edit");
         assert_eq!(described["components"]["schemas"]["params.edit"]["required"], json!(["pk", "edits"]));
         assert_eq!((&in_order["minItems"], &in_order["maxItems"]), (&json!(2), &json!(2)));
-        for route in ["/q0", "/records/{pk}", "/worldlet", "/files/{pk}"] {
-            assert!(described["paths"][route].is_object(), "{route}");
+        for (method, route, parameters, body) in [
+            ("post", "/q0", "Mikobase-Session", "application/json"),
+            ("get", "/records/{pk}", "pk", ""),
+            ("get", "/changes", "target after snapshot leaving Last-Event-ID", ""),
+            ("post", "/worldlet", "", "application/json"),
+            ("post", "/files", "", "application/octet-stream"),
+            ("get", "/files/{pk}", "pk Range", ""),
+            ("post", "/objects/{handle}/{method}", "handle method Mikobase-Session", "application/json"),
+            ("get", "/streams/{handle}", "handle Mikobase-Session", ""),
+        ] {
+            let operation = &described["paths"][route][method];
+            let names = operation["parameters"].as_array().unwrap().iter();
+            let names: Vec<&str> = names.map(|parameter| parameter["name"].as_str().unwrap()).collect();
+            assert_eq!(names.join(" "), parameters, "{route}");
+            let content = operation["requestBody"]["content"].as_object();
+            assert_eq!(content.map_or("", |content| content.keys().next().unwrap()), body, "{route}");
         }
+        // A token, or none; none at all for this one.
+        assert_eq!(described["security"], json!([{"token": []}, {}]));
+        assert_eq!(described["paths"]["/health"]["get"]["security"], json!([]));
     });
 }
 
@@ -233,27 +250,10 @@ fn objects() {
         assert_eq!(count(db), 0);
         assert_eq!(client.post_in(&session.id, &format!("{object}/commit"), &json!({})).status, 200);
         assert_eq!(count(db), 2);
+        check_sessions(path, db, &session);
     });
 }
 
-fn files() {
-    let mut limits = Limits::default();
-    limits.frame_size = 1 << 20;
-    with_mikobase(Uds::new().unwrap().limits(limits), |path, db| {
-        let mut client = Client::connect(path);
-        let content: Vec<u8> = (0..3_000_000_u32).map(|n| (n % 251) as u8).collect();
-        let stored = client.request("POST", "/files", "content-type: image/png\r\n", &content);
-        assert_eq!(stored.status, 201);
-        let pk = stored.json()["pk"].as_str().unwrap().to_owned();
-        let route = stored.headers["location"].clone();
-        assert_eq!(route, format!("/files/{pk}"));
-        let info = db.file_info(&pk).unwrap();
-        assert_eq!((info.size, &*info.mime), (3_000_000, "image/png"));
-        let read = client.get(&route);
-        check_sessions(path, db, &session);
-        assert_eq!((read.status, &*read.headers["content-type"]), (200, "image/png"));
-        assert!(read.body == content);
-        assert_eq!(read.headers["etag"], format!("\"{}\"", info.sha256));
 /// A client whose session was lost learns it by any request.
 fn check_sessions(path: &Path, db: &MikobaseClient, session: &Session) {
     let pk = db.put_file(&mut &b"make it so"[..], "text/plain").unwrap();
@@ -281,6 +281,23 @@ fn check_sessions(path: &Path, db: &MikobaseClient, session: &Session) {
     }
 }
 
+fn files() {
+    let mut limits = Limits::default();
+    limits.frame_size = 1 << 20;
+    with_mikobase(Uds::new().unwrap().limits(limits), |path, db| {
+        let mut client = Client::connect(path);
+        let content: Vec<u8> = (0..3_000_000_u32).map(|n| (n % 251) as u8).collect();
+        let stored = client.request("POST", "/files", "content-type: image/png\r\n", &content);
+        assert_eq!(stored.status, 201);
+        let pk = stored.json()["pk"].as_str().unwrap().to_owned();
+        let route = stored.headers["location"].clone();
+        assert_eq!(route, format!("/files/{pk}"));
+        let info = db.file_info(&pk).unwrap();
+        assert_eq!((info.size, &*info.mime), (3_000_000, "image/png"));
+        let read = client.get(&route);
+        assert_eq!((read.status, &*read.headers["content-type"]), (200, "image/png"));
+        assert!(read.body == content);
+        assert_eq!(read.headers["etag"], format!("\"{}\"", info.sha256));
         let range = |client: &mut Client, range: &str| {
             client.request("GET", &route, &format!("range: bytes={range}\r\n"), b"")
         };
