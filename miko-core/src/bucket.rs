@@ -4,7 +4,7 @@ use std::fmt;
 
 use miko_rpc::{Error, ErrorId, Result, memory};
 use serde::de::value::{MapAccessDeserializer, SeqAccessDeserializer};
-use serde::de::{Deserialize, Deserializer, MapAccess, SeqAccess, Visitor};
+use serde::de::{Deserialize, Deserializer, IntoDeserializer, MapAccess, SeqAccess, Visitor};
 use serde::{Serialize, Serializer};
 use serde_json::value::RawValue;
 use serde_json::{Map, Value};
@@ -200,7 +200,7 @@ impl<'de> Visitor<'de> for BucketVisitor {
         Ok(Value::from(value).into())
     }
 
-    fn visit_f64<E>(self, value: f64) -> std::result::Result<Bucket, E> {
-        Ok(Value::from(value).into())
+    fn visit_f64<E: serde::de::Error>(self, value: f64) -> std::result::Result<Bucket, E> {
+        PlainValue::deserialize(value.into_deserializer()).map(|PlainValue(value)| value.into())
     }
 }

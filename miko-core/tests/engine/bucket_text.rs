@@ -1,6 +1,8 @@
 //! A bucket that is sent as text becomes the same record as one that is sent as a value, or is refused with
 //! the same error.
 
+use std::collections::BTreeMap;
+
 use miko_core::{Bucket, Error, MikobaseExt};
 use proptest::prelude::*;
 use serde_json::{Map, Value, json};
@@ -186,4 +188,12 @@ fn a_bucket_of_another_client_may_be_a_value() {
     let read: Bucket = serde_json::from_value(value).unwrap();
     assert_eq!(read, bucket);
     assert_eq!(serde_json::to_string(&read).unwrap(), bucket.as_str());
+}
+
+#[test]
+fn a_bucket_of_another_client_with_a_float_that_json_lacks_is_refused() {
+    for sent in [rmp_serde::to_vec(&f64::NAN), rmp_serde::to_vec_named(&BTreeMap::from([("n", f64::NAN)]))] {
+        let fault = rmp_serde::from_slice::<Bucket>(&sent.unwrap()).unwrap_err();
+        assert_eq!(fault.to_string(), "JSON has no number NaN");
+    }
 }

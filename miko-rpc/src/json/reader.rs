@@ -10,6 +10,7 @@ use std::fmt;
 use serde::de::{Deserialize, DeserializeSeed, Deserializer, Error as _, MapAccess, SeqAccess, Visitor};
 use serde_json::{Map, Number, Value};
 
+use super::representable;
 use crate::memory;
 
 /// A value whose keys are all plain data. The last of several equal keys wins.
@@ -121,8 +122,9 @@ impl<'de> Visitor<'de> for ValueVisitor<'_> {
         Ok(number.into())
     }
 
-    fn visit_f64<E>(self, number: f64) -> Result<Value, E> {
-        Ok(Number::from_f64(number).map_or(Value::Null, Value::Number))
+    fn visit_f64<E: serde::de::Error>(self, number: f64) -> Result<Value, E> {
+        let finite = Number::from_f64(number);
+        finite.map(Value::Number).ok_or_else(|| E::custom(representable::not_finite(number)))
     }
 
     fn visit_str<E>(self, text: &str) -> Result<Value, E> {
@@ -161,6 +163,8 @@ impl<'de> Visitor<'de> for ValueVisitor<'_> {
 
 #[cfg(test)]
 mod tests {
+    use std::collections::BTreeMap;
+
     use serde_json::json;
 
     use super::*;
@@ -186,6 +190,16 @@ mod tests {
             // Compared as text, which preserves the order of keys and the sign of zero.
             assert_eq!(round_trip(&value).to_string(), value.to_string());
             assert_eq!(from_text(&value.to_string()).unwrap().to_string(), value.to_string());
+        }
+    }
+
+    #[test]
+    fn a_float_that_json_lacks_is_refused() {
+        for (float, name) in [(f64::NAN, "NaN"), (f64::INFINITY, "inf"), (f64::NEG_INFINITY, "-inf")] {
+            let sent = rmp_serde::to_vec_named(&[BTreeMap::from([("n", float)])]).unwrap();
+            let fault =
+                rmp_serde::from_slice::<PlainValue>(&sent).map(|PlainValue(value)| value).unwrap_err();
+            assert_eq!(fault.to_string(), format!("JSON has no number {name}"));
         }
     }
 

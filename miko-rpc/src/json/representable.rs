@@ -25,11 +25,12 @@ pub(super) struct RepresentableCheck;
 type CheckResult = Result<(), serde_json::Error>;
 
 fn check_float(float: f64) -> CheckResult {
-    if float.is_finite() {
-        Ok(())
-    } else {
-        Err(serde_json::Error::custom(format!("JSON has no number {float}")))
-    }
+    if float.is_finite() { Ok(()) } else { Err(serde_json::Error::custom(not_finite(float))) }
+}
+
+/// The fault of a float that is NaN or infinite.
+pub(super) fn not_finite(float: f64) -> String {
+    format!("JSON has no number {float}")
 }
 
 fn check_integer(fits: bool, integer: impl Display) -> CheckResult {
