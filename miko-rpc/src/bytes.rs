@@ -3,7 +3,7 @@
 use std::fmt;
 
 use data_encoding::BASE64;
-use serde::de::Error as _;
+use serde::de::Visitor;
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use serde_bytes::ByteBuf;
 
@@ -50,11 +50,35 @@ impl Serialize for Bytes {
 impl<'de> Deserialize<'de> for Bytes {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         if deserializer.is_human_readable() {
-            let text = String::deserialize(deserializer)?;
-            from_base64(&text).map(Self).map_err(D::Error::custom)
+            deserializer.deserialize_string(Base64Visitor).map(Self)
         } else {
             ByteBuf::deserialize(deserializer).map(|bytes| Self(bytes.into_vec()))
         }
+    }
+}
+
+/// Reads base64. It also takes raw bytes: where serde buffers a value (`#[serde(flatten)]`, untagged and
+/// internally tagged enums), it is read from a deserializer that calls itself human-readable, whatever the
+/// format was.
+struct Base64Visitor;
+
+impl Visitor<'_> for Base64Visitor {
+    type Value = Vec<u8>;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("base64")
+    }
+
+    fn visit_str<E: serde::de::Error>(self, text: &str) -> Result<Vec<u8>, E> {
+        from_base64(text).map_err(E::custom)
+    }
+
+    fn visit_bytes<E>(self, bytes: &[u8]) -> Result<Vec<u8>, E> {
+        Ok(bytes.to_owned())
+    }
+
+    fn visit_byte_buf<E>(self, bytes: Vec<u8>) -> Result<Vec<u8>, E> {
+        Ok(bytes)
     }
 }
 

@@ -63,6 +63,38 @@ enums! {
     #[serde(rename_all = "SCREAMING-KEBAB-CASE")] Renamed
 }
 
+/// Bytes that serde buffers in each of the types below.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Piece {
+    data: Bytes,
+}
+
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct FlattenedPiece {
+    id: u8,
+    #[serde(flatten)]
+    piece: Piece,
+}
+
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(tag = "t")]
+pub enum TaggedPiece {
+    Newtype(Piece),
+    Struct { data: Bytes },
+}
+
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(untagged)]
+pub enum UntaggedPiece {
+    Struct { piece: Piece },
+    Bytes(Bytes),
+}
+
+/// Base64 in itself, a text that is no base64, and no text.
+fn pieces() -> impl Iterator<Item = Bytes> {
+    [&b"AQL/"[..], b"hello world", &[0xff, 0xfe]].map(|data| Bytes::from(data.to_vec())).into_iter()
+}
+
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub enum WithTuple {
     Pair(u8, Option<String>),
@@ -236,6 +268,17 @@ echo! {
     error: mikobase::Error = [mikobase::Error::new(mikobase::ErrorId::CONFLICT, "no").with("pk", "x")];
     vec_of_bytes: Vec<Bytes> = [vec![Bytes::from(vec![200]), Bytes::default()]];
     option_of_bytes: Option<Bytes> = [None, Some(Bytes::default())];
+    flattened_bytes: Vec<FlattenedPiece> = [
+        pieces().map(|data| FlattenedPiece { id: 1, piece: Piece { data } }).collect()
+    ];
+    tagged_bytes: Vec<TaggedPiece> = [
+        pieces().map(|data| TaggedPiece::Newtype(Piece { data })).collect(),
+        pieces().map(|data| TaggedPiece::Struct { data }).collect(),
+    ];
+    untagged_bytes: Vec<UntaggedPiece> = [
+        pieces().map(|data| UntaggedPiece::Struct { piece: Piece { data } }).collect(),
+        pieces().map(UntaggedPiece::Bytes).collect(),
+    ];
 }
 
 #[test]
