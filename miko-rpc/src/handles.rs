@@ -5,14 +5,15 @@
 //! while it encodes.
 
 use std::cell::{Cell, RefCell};
+use std::fmt;
 use std::sync::Arc;
 use std::task::{Context, Poll};
 use std::time::Instant;
 
 use miko_surface::Surface;
-use serde::de::Error as _;
+use serde::de::{Error as _, IgnoredAny, MapAccess, Visitor};
 use serde::ser::{Error as _, SerializeMap};
-use serde::{Deserialize, Deserializer, Serialize, Serializer};
+use serde::{Deserializer, Serialize, Serializer};
 
 use crate::call::{AnswerScope, Call, LaterAnswer, Served};
 use crate::error::{Error, Result};
@@ -223,16 +224,138 @@ impl<F: FnOnce() -> Result<Carried, &'static str>> Serialize for Outgoing<F> {
     }
 }
 
-/// Reads what [`serialize`] wrote.
+/// Reads what [`serialize`] wrote: a number, or a map with one.
+///
+/// The deserializer does not tell which: where serde buffers a value (`#[serde(flatten)]`, untagged and
+/// internally tagged enums), that of the buffer calls itself human-readable, whatever the format was.
 pub(crate) fn deserialize<'de, D: Deserializer<'de>>(deserializer: D, kind: Kind) -> Result<u64, D::Error> {
-    #[derive(Deserialize)]
-    struct Json {
-        #[serde(alias = "stream")]
-        object: u64,
+    deserializer.deserialize_any(HandleVisitor(kind))
+}
+
+struct HandleVisitor(Kind);
+
+impl<'de> Visitor<'de> for HandleVisitor {
+    type Value = u64;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "a handle of kind `{}`", self.0.name())
     }
-    if deserializer.is_human_readable() {
-        return Json::deserialize(deserializer).map(|handle| handle.object);
+
+    fn visit_u64<E>(self, handle: u64) -> Result<u64, E> {
+        Ok(handle)
     }
-    u64::deserialize(deserializer)
-        .map_err(|fault| D::Error::custom(format!("no handle of an {kind:?}: {fault}")))
+
+    fn visit_map<A: MapAccess<'de>>(self, mut members: A) -> Result<u64, A::Error> {
+        let mut handle = None;
+        while let Some(key) = members.next_key::<String>()? {
+            if key == self.0.name() {
+                handle = Some(members.next_value()?);
+            } else {
+                members.next_value::<IgnoredAny>()?;
+            }
+        }
+        handle.ok_or_else(|| A::Error::missing_field(self.0.name()))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::fmt::Debug;
+
+    use serde::Deserialize;
+
+    use super::*;
+    use crate::{codec, json};
+
+    struct Nothing;
+
+    impl ServedObject for Nothing {
+        fn surface(&self) -> &'static Surface {
+            unreachable!("nothing asks for it")
+        }
+
+        fn serve(&self, _: Call<'_>) -> Result<Served> {
+            unreachable!("nothing calls it")
+        }
+    }
+
+    /// An object; once it was read, its handle.
+    #[derive(Debug)]
+    struct Handle;
+
+    impl Serialize for Handle {
+        fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+            serialize(serializer, Kind::Object, || Ok(Carried::Object(Arc::new(Nothing))))
+        }
+    }
+
+    impl<'de> Deserialize<'de> for Handle {
+        fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+            assert_eq!(deserialize(deserializer, Kind::Object)?, 1);
+            Ok(Self)
+        }
+    }
+
+    #[derive(Debug, Serialize, Deserialize)]
+    struct Field {
+        object: Handle,
+    }
+
+    #[derive(Debug, Serialize, Deserialize)]
+    struct Flattened {
+        id: u8,
+        #[serde(flatten)]
+        field: Field,
+    }
+
+    #[derive(Debug, Serialize, Deserialize)]
+    #[serde(tag = "t")]
+    enum Tagged {
+        Newtype(Handle),
+        Struct { object: Handle },
+    }
+
+    #[derive(Debug, Serialize, Deserialize)]
+    #[serde(untagged)]
+    enum Untagged {
+        Struct { object: Handle, id: u8 },
+        Newtype(Handle),
+    }
+
+    #[test]
+    fn a_handle_is_read_wherever_it_is_in_a_result() {
+        fn keeps<T: Serialize + for<'de> Deserialize<'de> + Debug>(value: T) {
+            let mut handles = Handles::default();
+            let mut message = Vec::new();
+            handles
+                .encode(&mut || codec::encode(&mut message, 1_000, |encoder| encoder.value(&value)).is_ok());
+            assert!(handles.has_carried(), "{value:?}");
+            let read = codec::decode::<T>(&message).unwrap();
+            assert_eq!(format!("{read:?}"), format!("{value:?}"));
+
+            let (mut handles, mut text) = (Handles::default(), String::new());
+            handles.encode(&mut || json::to_text(&value).map(|written| text = written).is_ok());
+            let read = serde_json::from_str::<T>(&text).unwrap_or_else(|fault| panic!("{text}: {fault}"));
+            assert_eq!(format!("{read:?}"), format!("{value:?}"));
+        }
+        keeps(Handle);
+        keeps(Some(Handle));
+        keeps(Field { object: Handle });
+        keeps(Flattened { id: 2, field: Field { object: Handle } });
+        keeps(Tagged::Newtype(Handle));
+        keeps(Tagged::Struct { object: Handle });
+        keeps(Untagged::Struct { object: Handle, id: 2 });
+        keeps(Untagged::Newtype(Handle));
+    }
+
+    #[test]
+    fn a_handle_of_another_kind_is_refused() {
+        for (text, fault) in [
+            (r#"{"stream": 1}"#, "missing field `object`"),
+            ("\"1\"", "invalid type: string \"1\", expected a handle of kind `object`"),
+        ] {
+            let error = serde_json::from_str::<Handle>(text).unwrap_err();
+            assert!(error.to_string().starts_with(fault), "{error}");
+        }
+    }
 }
