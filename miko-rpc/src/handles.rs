@@ -17,6 +17,7 @@ use serde::{Deserializer, Serialize, Serializer};
 
 use crate::call::{AnswerScope, Call, LaterAnswer, Served};
 use crate::error::{Error, Result};
+use crate::guard::drop_guarded;
 use crate::json::HANDLE;
 
 /// An object that lives with a connection.
@@ -107,9 +108,18 @@ impl Handles {
         std::mem::take(&mut self.carried).into_iter()
     }
 
-    /// Drops what answers have carried since the last time, the newest first.
+    /// Drops what answers have carried since the last time, the newest first. A panic of one does not
+    /// propagate.
     pub fn discard(&mut self) {
-        while self.carried.pop().is_some() {}
+        self.discard_after(0);
+    }
+
+    /// As [`discard`](Self::discard), for all but the oldest `count`.
+    fn discard_after(&mut self, count: usize) {
+        for (_, carried) in self.carried.drain(count..).rev() {
+            // The hook for panics has reported it.
+            let _ = drop_guarded(carried);
+        }
     }
 
     /// Whether an answer has carried something since the last time that it was taken.
@@ -148,8 +158,8 @@ impl AnswerScope for Handles {
         impl Drop for Lent<'_> {
             fn drop(&mut self) {
                 *self.handles = HANDLES.replace(self.outer.take()).unwrap_or_default();
-                while !self.was_written && self.handles.carried.len() > self.before {
-                    self.handles.carried.pop();
+                if !self.was_written {
+                    self.handles.discard_after(self.before);
                 }
             }
         }
@@ -261,6 +271,7 @@ impl<'de> Visitor<'de> for HandleVisitor {
 #[cfg(test)]
 mod tests {
     use std::fmt::Debug;
+    use std::panic::{AssertUnwindSafe, catch_unwind};
 
     use serde::Deserialize;
 
@@ -346,6 +357,44 @@ mod tests {
         keeps(Tagged::Struct { object: Handle });
         keeps(Untagged::Struct { object: Handle, id: 2 });
         keeps(Untagged::Newtype(Handle));
+    }
+
+    #[test]
+    fn a_panic_of_what_is_not_sent_does_not_propagate() {
+        struct Fragile;
+
+        impl ServedObject for Fragile {
+            fn surface(&self) -> &'static Surface {
+                Nothing.surface()
+            }
+
+            fn serve(&self, call: Call<'_>) -> Result<Served> {
+                Nothing.serve(call)
+            }
+        }
+
+        impl Drop for Fragile {
+            fn drop(&mut self) {
+                panic!("oops");
+            }
+        }
+
+        let carry = || {
+            HANDLES.with_borrow_mut(|handles| {
+                handles.as_mut().map(|handles| handles.add(Carried::Object(Arc::new(Fragile))))
+            })
+        };
+        let mut handles = Handles::default();
+        handles.encode(&mut || carry().is_some());
+        handles.encode(&mut || carry().is_none());
+        // A type that serializes itself panics.
+        let panicked = catch_unwind(AssertUnwindSafe(|| {
+            handles.encode(&mut || panic!("{:?}", carry()));
+        }));
+        assert!(panicked.is_err());
+        assert_eq!(handles.carried.len(), 1);
+        handles.discard();
+        assert!(!handles.has_carried());
     }
 
     #[test]

@@ -9,6 +9,7 @@ use serde_json::value::RawValue;
 
 use crate::call::LaterAnswer;
 use crate::error::{Error, ErrorId, Result};
+use crate::guard::drop_guarded;
 use crate::handles::{Carried, Handles, ItemForm, ServedObject, ServedStream, StreamEvent};
 
 /// The objects and streams that the results of calls with JSON params have carried.
@@ -138,7 +139,10 @@ impl JsonHandles {
 
 impl Drop for JsonHandles {
     fn drop(&mut self) {
-        while self.take_newest().is_some() {}
+        while let Some(newest) = self.take_newest() {
+            // The hook for panics has reported it.
+            let _ = drop_guarded(newest);
+        }
     }
 }
 

@@ -104,7 +104,7 @@ pub use {
     error::ERROR_MEANINGS,
     fallible::{Fallible, Outcome},
     gate::{Gate, GateMode, ParkedCall, Pass},
-    guard::{guard, panic_message},
+    guard::{drop_guarded, guard, panic_message},
     handles::{Carried, Handles, ItemForm, ServedObject, ServedStream, StreamEvent},
     interface::{Interface, IsInterface, ObjectInterface},
     json_handles::{JsonHandles, JsonItem},

@@ -16,6 +16,7 @@ mod calls;
 mod commit_batch;
 mod connection;
 mod connection_state;
+mod guarded;
 mod json_calls;
 mod load;
 mod metrics;

@@ -9,7 +9,7 @@ use super::item;
 use super::source::{Source, next_of_iterator};
 use crate::bounds::Wire;
 use crate::error::{Error, ErrorId};
-use crate::guard::panic_message;
+use crate::guard::{drop_guarded, panic_message};
 use crate::handles::{ItemForm, ServedStream, StreamEvent};
 
 /// Encodes the items of a source.
@@ -57,20 +57,23 @@ impl<T: Wire> ServedStream for Serving<T> {
 }
 
 impl<T> Serving<T> {
+    /// Drops the source at the end of the stream. A panic of its `Drop` is the error of an end without one.
     fn end_after(&mut self, event: Poll<StreamEvent>) -> Poll<StreamEvent> {
-        if let Poll::Ready(StreamEvent::End(_)) = event {
-            self.0 = Source::Ended;
-        }
-        event
+        let Poll::Ready(StreamEvent::End(error)) = event else { return event };
+        let source = std::mem::replace(&mut self.0, Source::Ended);
+        let dropped = drop_guarded(source).map_err(|panic| panicked(&panic));
+        Poll::Ready(StreamEvent::End(error.or(dropped.err())))
     }
 }
 
 /// A panic of the source, or of the type of its items, is the end of the stream.
 fn guarded(next: impl FnOnce() -> Poll<StreamEvent>) -> Poll<StreamEvent> {
-    catch_unwind(AssertUnwindSafe(next)).unwrap_or_else(|panic| {
-        let message = format!("the source of the stream panicked: {}", panic_message(&*panic));
-        Poll::Ready(StreamEvent::End(Some(Error::new(ErrorId::INTERNAL, message))))
-    })
+    catch_unwind(AssertUnwindSafe(next))
+        .unwrap_or_else(|panic| Poll::Ready(StreamEvent::End(Some(panicked(panic_message(&*panic))))))
+}
+
+fn panicked(message: &str) -> Error {
+    Error::new(ErrorId::INTERNAL, format!("the source of the stream panicked: {message}"))
 }
 
 /// An item that was taken out of its queue.
@@ -117,4 +120,43 @@ fn not_passed_on() -> Error {
     let message =
         "a stream of another server cannot be sent on: make one of its items with `Stream::of_results`";
     Error::new(ErrorId::INTERNAL, message)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Items whose source panics when it is dropped.
+    struct Fragile(std::vec::IntoIter<Result<u8, Error>>);
+
+    impl Iterator for Fragile {
+        type Item = Result<u8, Error>;
+
+        fn next(&mut self) -> Option<Self::Item> {
+            self.0.next()
+        }
+    }
+
+    impl Drop for Fragile {
+        fn drop(&mut self) {
+            panic!("oops");
+        }
+    }
+
+    #[test]
+    fn a_panic_of_a_source_that_is_dropped_is_the_error_of_an_end_without_one() {
+        let conflict = || Err(Error::new(ErrorId::CONFLICT, "no"));
+        for (items, end) in [
+            (vec![Ok(1)], "internal: the source of the stream panicked: oops"),
+            (vec![Ok(1), conflict()], "conflict: no"),
+        ] {
+            let items = Box::new(Fragile(items.into_iter()));
+            let mut stream = Serving::new(Source::Iterator { items, seq: 0 });
+            let mut next = || stream.wait_next(None, ItemForm::Json, &mut Vec::new());
+            assert!(matches!(next(), Poll::Ready(StreamEvent::Item { seq: 1 })));
+            let Poll::Ready(StreamEvent::End(Some(error))) = next() else { panic!("no error: {end}") };
+            assert_eq!(error.to_string(), end);
+            assert!(matches!(next(), Poll::Ready(StreamEvent::End(None))));
+        }
+    }
 }

@@ -246,14 +246,14 @@ fn try_serve_call<I: Interface + ?Sized>(
         // A later answer is itself among the handles, from where the session adopts it. Of a refused or
         // parked call nothing is kept.
         if served.is_err() || parked.is_some() {
-            handles.discard();
+            serving::run(|| handles.discard());
         }
         served?;
         return Ok(parked);
     }
     charge_answer_memory(outgoing.len() - begin).map_err(|error| {
         outgoing.truncate(begin);
-        handles.discard();
+        serving::run(|| handles.discard());
         error.with("method", name)
     })?;
     Ok(None)

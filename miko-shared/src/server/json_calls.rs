@@ -23,9 +23,10 @@ use tokio::time::{sleep_until, timeout_at};
 use super::activity::Activity;
 use super::around::{Around, Peer};
 use super::calls::{Attempt, AttemptOutcome, CallContext, CallCount, FAR_FUTURE, report_slow};
+use super::guarded::{Guarded, drop_guarded};
 use super::metrics::Metrics;
 use super::parked_calls::{ParkedBytes, ParkedCalls};
-use super::session::{MAX_OPEN, charge_answer_memory, drop_guarded};
+use super::session::{MAX_OPEN, charge_answer_memory};
 use crate::limits::Limits;
 use crate::serving;
 
@@ -207,7 +208,7 @@ impl JsonConnection {
         self.read.borrow_mut().remove(&handle);
         let taken = self.state.borrow_mut().handles.take(handle);
         let was_open = taken.is_some();
-        serving::run(|| drop_guarded(taken));
+        drop_guarded(taken);
         was_open
     }
 
@@ -220,10 +221,10 @@ impl JsonConnection {
             if newest.is_none() {
                 break;
             }
-            serving::run(|| drop_guarded(newest));
+            drop_guarded(newest);
         }
         let locals = std::mem::take(&mut self.state.borrow_mut().locals);
-        serving::run(|| drop_guarded(locals));
+        drop_guarded(locals);
     }
 
     fn check_open(&self) -> Result<()> {
@@ -234,6 +235,8 @@ impl JsonConnection {
     async fn run(&self, call: JsonCall<'_>) -> Result<JsonReply, DispatchError> {
         let calls = &*self.calls;
         let object = call.object.map(|handle| self.state.borrow().handles.object(handle)).transpose()?;
+        // While the call waits, the object may be released, so that this reference is the last one.
+        let object = object.map(Guarded::new);
         let surface = object.as_ref().map_or(calls.surface, |object| object.surface());
         let limit = surface
             .method(call.method)
@@ -242,7 +245,13 @@ impl JsonConnection {
         let mut passes = Vec::new();
         let mut is_retry = false;
         let result = loop {
-            let attempt = CallTarget { object: object.as_deref(), surface, limit, ends, is_retry };
+            let attempt = CallTarget {
+                object: object.as_ref().map(|object| &***object),
+                surface,
+                limit,
+                ends,
+                is_retry,
+            };
             match self.attempt(&call, &attempt, &mut passes)? {
                 Attempted::Answered(result) => break result,
                 Attempted::Later(answer) => break self.wait_for_answer(answer, ends).await,
@@ -333,9 +342,10 @@ impl JsonConnection {
 
     async fn wait_for_answer(
         &self,
-        mut answer: Box<dyn LaterAnswer>,
+        answer: Box<dyn LaterAnswer>,
         ends: Instant,
     ) -> Result<JsonReply, DispatchError> {
+        let mut answer = Guarded::new(answer);
         let arrival = poll_fn(|context| serving::run(|| answer.poll(context)));
         if timeout_at(ends.into(), arrival).await.is_err() {
             let message = "the answer did not come before the deadline of the call";
@@ -343,7 +353,7 @@ impl JsonConnection {
         }
         self.check_open()?;
         let mut state = self.state.borrow_mut();
-        let written = serving::run(|| answer.write_json(state.handles.scope()));
+        let written = serving::run(|| answer.into_inner().write_json(state.handles.scope()));
         if written.is_err() {
             serving::run(|| state.handles.scope().discard());
         }

@@ -4,7 +4,6 @@
 
 use std::collections::{BTreeMap, HashMap, VecDeque};
 use std::future::Future;
-use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll};
@@ -13,11 +12,11 @@ use std::time::{Duration, Instant};
 use miko_rpc::memory::{self, LARGE_FRAME};
 use miko_rpc::{
     Carried, ConnectionLocals, Error, ErrorId, Handles, ItemForm, LaterAnswer, ParkedCall, Pass, Result,
-    ServedObject, ServedStream, StreamEvent, panic_message,
+    ServedObject, ServedStream, StreamEvent,
 };
 use tokio::time::{Sleep, sleep_until};
-use tracing::warn;
 
+use super::guarded::drop_guarded;
 use super::parked_calls::{ParkedBytes, ParkedCount};
 use super::ready::{ListedWaker, ReadyKind, ReadyList};
 use crate::serving;
@@ -349,11 +348,15 @@ impl Session {
         self.pending.remove(&id);
         let Outgoing { bytes, handles, frame_size, .. } = outgoing;
         let begin = bytes.len();
-        let written = answered.and_then(|()| {
-            enclose_response(id, *frame_size, bytes, |out, limit| {
+        let written = match answered {
+            Ok(()) => enclose_response(id, *frame_size, bytes, |out, limit| {
                 answer.write(out, limit, &mut **handles).map(drop)
-            })
-        });
+            }),
+            Err(error) => {
+                drop_guarded(answer);
+                Err(error)
+            }
+        };
         let sent = written.and_then(|()| charge_answer_memory(bytes.len() - begin));
         if let Err(error) = sent {
             bytes.truncate(begin);
@@ -481,11 +484,4 @@ pub(super) fn charge_answer_memory(bytes: usize) -> Result<()> {
 pub(super) fn no_object(handle: u64) -> Error {
     let message = "there is no such object on this connection";
     Error::new(ErrorId::SESSION_GONE, message).with("handle", handle)
-}
-
-/// Drops a value whose `Drop` may be user code. A panic is logged, and the server continues.
-pub(super) fn drop_guarded<T>(value: T) {
-    if let Err(panic) = catch_unwind(AssertUnwindSafe(|| drop(value))) {
-        warn!(panic = panic_message(&*panic), "dropping an object or a stream panicked");
-    }
 }
