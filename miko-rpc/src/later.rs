@@ -219,13 +219,17 @@ impl<T, E> Drop for Promise<T, E> {
 }
 
 impl<T, E> Shared<T, E> {
-    /// Sets the result, or gives it back if no caller waits for it.
+    /// Sets the result, or gives it back if no caller waits for it. Of the two, the result and the function
+    /// of [`on_unwanted`](Promise::on_unwanted), a caller that gives up meets one.
     fn settle(&self, result: Result<T, E>) -> Option<Result<T, E>> {
         let mut state = self.lock();
         if !state.is_wanted {
             return Some(result);
         }
         state.result = Some(result);
+        let unused = state.on_unwanted.take();
+        drop(state);
+        drop(unused);
         None
     }
 
@@ -300,5 +304,33 @@ impl<T, E> fmt::Debug for Later<T, E> {
 impl<T, E> fmt::Debug for Promise<T, E> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Promise").field("is_wanted", &self.is_wanted()).finish_non_exhaustive()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::atomic::{AtomicBool, Ordering};
+
+    use super::*;
+
+    #[test]
+    fn a_caller_that_gives_up_drops_the_value_or_leaves_it_unwanted() {
+        for is_settled in [true, false] {
+            let (value, was_unwanted) = (Arc::new(()), Arc::new(AtomicBool::new(false)));
+            let (promise, later) = Later::<_>::new();
+            let told = Arc::clone(&was_unwanted);
+            promise.on_unwanted(move || told.store(true, Ordering::Relaxed));
+            if is_settled {
+                // The caller gives up while `fulfil` runs: the promise was settled, and is not dropped yet.
+                assert!(promise.0.settle(Ok(Arc::clone(&value))).is_none());
+                drop(later);
+                drop(promise);
+            } else {
+                drop(later);
+                assert!(promise.fulfil(Arc::clone(&value)).is_err());
+            }
+            assert_eq!(was_unwanted.load(Ordering::Relaxed), !is_settled);
+            assert_eq!(Arc::strong_count(&value), 1);
+        }
     }
 }
