@@ -3,9 +3,8 @@
 use std::fmt;
 
 use data_encoding::BASE64;
-use serde::de::Visitor;
+use serde::de::{SeqAccess, Visitor};
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
-use serde_bytes::ByteBuf;
 
 /// Binary data: raw on the wire, base64 in JSON.
 ///
@@ -52,7 +51,7 @@ impl<'de> Deserialize<'de> for Bytes {
         if deserializer.is_human_readable() {
             deserializer.deserialize_string(Base64Visitor).map(Self)
         } else {
-            ByteBuf::deserialize(deserializer).map(|bytes| Self(bytes.into_vec()))
+            RawBytes::deserialize(deserializer).map(|RawBytes(bytes)| Self(bytes))
         }
     }
 }
@@ -81,6 +80,51 @@ impl Visitor<'_> for Base64Visitor {
         Ok(bytes)
     }
 }
+
+/// Bytes, or the sequence of numbers that serde and JSON have for a `Vec<u8>`. A text is refused: nobody can
+/// tell whether its own bytes are meant.
+pub(crate) struct RawBytes(pub(crate) Vec<u8>);
+
+impl<'de> Deserialize<'de> for RawBytes {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        // Asked for bytes, `serde_json` passes off those of a text.
+        let bytes = if deserializer.is_human_readable() {
+            deserializer.deserialize_seq(RawVisitor)
+        } else {
+            deserializer.deserialize_byte_buf(RawVisitor)
+        };
+        bytes.map(Self)
+    }
+}
+
+struct RawVisitor;
+
+impl<'de> Visitor<'de> for RawVisitor {
+    type Value = Vec<u8>;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("bytes")
+    }
+
+    fn visit_bytes<E>(self, bytes: &[u8]) -> Result<Vec<u8>, E> {
+        Ok(bytes.to_owned())
+    }
+
+    fn visit_byte_buf<E>(self, bytes: Vec<u8>) -> Result<Vec<u8>, E> {
+        Ok(bytes)
+    }
+
+    fn visit_seq<A: SeqAccess<'de>>(self, mut numbers: A) -> Result<Vec<u8>, A::Error> {
+        let mut bytes = Vec::with_capacity(numbers.size_hint().unwrap_or(0).min(MAX_PREALLOC));
+        while let Some(byte) = numbers.next_element()? {
+            bytes.push(byte);
+        }
+        Ok(bytes)
+    }
+}
+
+/// Cap on the capacity that is preallocated from an untrusted size hint.
+const MAX_PREALLOC: usize = 4_096;
 
 /// The standard base64 of these bytes, as JSON holds them.
 pub fn to_base64(bytes: &[u8]) -> String {

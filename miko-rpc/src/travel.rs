@@ -14,6 +14,7 @@ use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use serde_json::Value;
 
 use crate::bounds::Wire;
+use crate::bytes::RawBytes;
 use crate::json::{self, plain};
 
 mod nil;
@@ -171,9 +172,10 @@ impl<'de, T: Wire> Deserialize<'de> for Received<T> {
         }
         let wanted = TypeId::of::<T>();
         let bytes = if wanted == TypeId::of::<Vec<u8>>() {
-            as_it_is::<T, Vec<u8>>(serde_bytes::deserialize(deserializer)?)
+            as_it_is::<T, Vec<u8>>(RawBytes::deserialize(deserializer)?.0)
         } else if wanted == TypeId::of::<Option<Vec<u8>>>() {
-            as_it_is::<T, Option<Vec<u8>>>(serde_bytes::deserialize(deserializer)?)
+            let bytes = Option::<RawBytes>::deserialize(deserializer)?;
+            as_it_is::<T, Option<Vec<u8>>>(bytes.map(|RawBytes(bytes)| bytes))
         } else {
             return plain::read(deserializer).map(Self);
         };

@@ -10,7 +10,7 @@ use std::ops::{Bound, Range, RangeInclusive};
 use std::path::PathBuf;
 use std::time::Duration;
 
-use mikobase::rpc::{Interface, Proxy, serde_json};
+use mikobase::rpc::{Call, Interface, Proxy, serde_json};
 use mikobase::{Bytes, Result, json, mikobase_interface};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
@@ -300,4 +300,19 @@ fn a_missing_param_is_not_null() {
     assert_eq!(call("option", json!({})), "null");
     assert!(call("u_8", json!({"value": null})).contains("the param `value` does not fit"));
     assert!(call("u_8", json!({"value": 256})).contains("the param `value` does not fit"));
+}
+
+#[test]
+fn bytes_are_no_text() {
+    let local: &dyn Echo = &Local;
+    for method in ["byte_vec", "byte_option"] {
+        let error = local.dispatch(method, json!({"value": "AQL/"})).unwrap_err().to_string();
+        let fault = "the param `value` does not fit: invalid type: string \"AQL/\", expected bytes";
+        assert!(error.contains(fault), "{error}");
+
+        let text = rmp_serde::to_vec_named(&BTreeMap::from([("value", "AQL/")])).unwrap();
+        let error =
+            local.serve(Call::message(method, &text, &mut Vec::new(), 1_000)).unwrap_err().to_string();
+        assert!(error.contains("invalid type: string \"AQL/\", expected bytes"), "{error}");
+    }
 }
