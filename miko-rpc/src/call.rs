@@ -194,9 +194,7 @@ impl<'c> Call<'c> {
                     }
                     (Outcome::Later(later), scope) => (later.wait(), scope),
                 };
-                let served = Served::of(&returned);
-                *result = Some(render_within(scope, returned));
-                Ok(served)
+                write_json(method, &returned, result, scope)
             }
         }
     }
@@ -285,11 +283,7 @@ impl<T: Wire, E: Wire + From<Error>> LaterAnswer for PendingResult<T, E> {
         let method = self.method;
         let returned = self.returned()?;
         let mut result = None;
-        guard_types(method, || {
-            let served = Served::of(&returned);
-            result = Some(render_within(Some(scope), returned));
-            Ok(served)
-        })?;
+        guard_types(method, || write_json(method, &returned, &mut result, Some(scope)))?;
         dispatch::written(result, &method.name)
     }
 }
@@ -314,15 +308,26 @@ pub fn unreadable(fault: &str) -> Error {
     memory::take_limit_error(&message).unwrap_or_else(|| Error::new(ErrorId::INVALID_REQUEST, message))
 }
 
-/// The answer as JSON, within a scope, if there is one.
-fn render_within<T: Wire, E: Wire>(
+/// Puts the result of a method into `result` as JSON, within a scope, if there is one.
+///
+/// # Errors
+/// `internal`, if JSON has no form of it. Then `result` is as it was.
+fn write_json<T: Wire, E: Wire>(
+    method: &Method,
+    returned: &Result<T, E>,
+    result: &mut JsonResult,
     mut scope: Option<&mut dyn AnswerScope>,
-    returned: Result<T, E>,
-) -> Result<JsonText, DispatchError> {
-    if let (Some(scope), Ok(value)) = (&mut scope, &returned) {
+) -> Result<Served> {
+    if let (Some(scope), Ok(value)) = (&mut scope, returned) {
         scope.note_nil(travel::nil_level(value));
     }
-    encode_within(scope, || dispatch::render(returned))
+    match encode_within(scope, || dispatch::render(&method.name, returned)) {
+        Err(DispatchError::Request(error)) => Err(error),
+        written => {
+            *result = Some(written);
+            Ok(Served::of(returned))
+        }
+    }
 }
 
 /// Encodes an answer within a scope, if there is one.

@@ -167,16 +167,20 @@ impl Params {
 /// # Errors
 /// [`DispatchError::Failed`] with the method's own error; `internal`, if the result cannot be represented in
 /// JSON: NaN, infinity, an integer beyond 64 bits, a map whose keys are no strings.
-pub(crate) fn render<T: Wire, E: Wire>(result: Result<T, E>) -> Result<JsonText, DispatchError> {
+pub(crate) fn render<T: Wire, E: Wire>(
+    method: &str,
+    result: &Result<T, E>,
+) -> Result<JsonText, DispatchError> {
     let rendered = match result {
-        Ok(value) => return JsonText::of(&value).map_err(|fault| unrepresentable(fault).into()),
-        Err(error) => JsonText::of(&error).and_then(JsonText::into_raw),
+        Ok(value) => return JsonText::of(value).map_err(|fault| unrepresentable(method, fault).into()),
+        Err(error) => JsonText::of(error).and_then(JsonText::into_raw),
     };
-    Err(rendered.map_or_else(|fault| unrepresentable(fault).into(), DispatchError::Failed))
+    Err(rendered.map_or_else(|fault| unrepresentable(method, fault).into(), DispatchError::Failed))
 }
 
-fn unrepresentable(fault: serde_json::Error) -> Error {
+fn unrepresentable(method: &str, fault: serde_json::Error) -> Error {
     Error::caused_by(ErrorId::INTERNAL, "the result cannot be represented in JSON", fault)
+        .with("method", method)
 }
 
 /// What a served call has written as its result.
@@ -195,7 +199,7 @@ pub fn written(result: JsonResult, method: &str) -> Result<JsonText, DispatchErr
 /// # Errors
 /// As [`written`]; `internal` if a type has serialized other text as JSON.
 pub(crate) fn written_raw(result: JsonResult, method: &str) -> Result<Box<RawValue>, DispatchError> {
-    written(result, method)?.into_raw().map_err(|fault| unrepresentable(fault).into())
+    written(result, method)?.into_raw().map_err(|fault| unrepresentable(method, fault).into())
 }
 
 /// How many options are around a nil, as a client says.

@@ -289,15 +289,25 @@ fn methods_are_called_by_name_with_params_by_name_or_position() {
 fn a_call_by_name_refuses_results_that_json_lacks() {
     for (method, expected) in [
         ("half", "0.5"),
-        ("nothing", "internal: the result cannot be represented in JSON: JSON has no number NaN"),
+        (
+            "nothing",
+            "internal: the result cannot be represented in JSON: JSON has no number NaN (method: \"nothing\")",
+        ),
         (
             "huge",
             "internal: the result cannot be represented in JSON: \
-             340282366920938463463374607431768211455 has more than 64 bits",
+             340282366920938463463374607431768211455 has more than 64 bits (method: \"huge\")",
         ),
-        ("pairs", "internal: the result cannot be represented in JSON: key must be a string"),
+        (
+            "pairs",
+            "internal: the result cannot be represented in JSON: key must be a string (method: \"pairs\")",
+        ),
     ] {
-        let given = match (&Numbers as &dyn Figures).dispatch(method, json!([])) {
+        let figures: &dyn Figures = &Numbers;
+        // What serves the call, and the hook around it, get the error as well.
+        let served = figures.serve(Call::json(method, json!([]), &mut None));
+        assert_eq!(served.is_ok(), method == "half", "{method}: {served:?}");
+        let given = match figures.dispatch(method, json!([])) {
             Ok(result) => result.get().to_owned(),
             Err(error) => error.to_string(),
         };
