@@ -134,14 +134,23 @@ impl Params {
         for (name, value) in named {
             let nil = name.strip_suffix(NIL_LEVEL).map(index_of).zip(level_of(&value));
             match (index_of(&name), nil) {
-                (Some(index), _) => self.values[index] = Some(Given::Value(value)),
-                (None, Some((Some(index), level))) => self.values[index] = Some(Given::Nil(level)),
+                (Some(index), _) => self.give(index, Given::Value(value)),
+                (None, Some((Some(index), level))) => self.give(index, Given::Nil(level)),
                 // A client may have more params that are options. Without a value they say nothing.
                 (None, Some((None, 0))) => {}
                 (None, _) => self.fault(&format!("the method has no param `{name}`"), |item| {
                     item.with("unknown_fields", vec![name])
                 }),
             }
+        }
+    }
+
+    fn give(&mut self, index: usize, given: Given) {
+        if self.values[index].replace(given).is_some() {
+            let name = &*self.method.params[index].name;
+            let message =
+                format!("the param `{name}` is given twice: as `{name}` and as `{name}{NIL_LEVEL}`");
+            self.fault(&message, |item| item.with("field", name));
         }
     }
 

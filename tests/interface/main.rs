@@ -268,6 +268,13 @@ fn methods_are_called_by_name_with_params_by_name_or_position() {
              method: \"put(item: &str, count: u64) -> Result<u64>\")",
         ),
         (
+            "list",
+            json!({"items": [], "at_least": 4, "at_least?": 0}),
+            "invalid_request: the param `at_least` is given twice: as `at_least` and as `at_least?` \
+             (field: \"at_least\", \
+             method: \"list(items: &[String], at_least: Option<u64>) -> Result<BTreeMap<String, u64>>\")",
+        ),
+        (
             "burn",
             json!([1]),
             "invalid_request: there are more params than the method has \
