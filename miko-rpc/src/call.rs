@@ -39,6 +39,7 @@ enum Form<'c> {
     Json {
         params: Value,
         result: &'c mut JsonResult,
+        limit: usize,
         scope: Option<&'c mut dyn AnswerScope>,
         /// Whether a later answer is waited for.
         waits: bool,
@@ -77,11 +78,15 @@ pub trait LaterAnswer: Send {
         scope: &mut dyn AnswerScope,
     ) -> Result<Served>;
 
-    /// As [`write`](Self::write), as JSON.
+    /// As [`write`](Self::write), as JSON of at most `limit` bytes.
     ///
     /// # Errors
     /// As [`Interface::dispatch`](crate::Interface::dispatch), after the method ran.
-    fn write_json(self: Box<Self>, scope: &mut dyn AnswerScope) -> Result<JsonText, DispatchError>;
+    fn write_json(
+        self: Box<Self>,
+        limit: usize,
+        scope: &mut dyn AnswerScope,
+    ) -> Result<JsonText, DispatchError>;
 }
 
 /// The outcome of a call whose method ran, and whose answer was written or comes later.
@@ -126,19 +131,22 @@ impl<'c> Call<'c> {
     }
 
     /// A call of `method` whose params are JSON: an object by name, or an array by position. Its result is
-    /// put into `result`. A later answer is waited for.
+    /// put into `result`, and may have any size. A later answer is waited for.
     pub fn json(method: &'c str, params: Value, result: &'c mut JsonResult) -> Self {
-        Self { method, form: Form::Json { params, result, scope: None, waits: true } }
+        let form = Form::Json { params, result, limit: usize::MAX, scope: None, waits: true };
+        Self { method, form }
     }
 
-    /// As [`json`](Self::json), and a later answer is given to `scope`: [`Served::Pending`].
+    /// As [`json`](Self::json), with a result of at most `limit` bytes, and a later answer is given to
+    /// `scope`: [`Served::Pending`].
     pub fn json_within(
         method: &'c str,
         params: Value,
         result: &'c mut JsonResult,
+        limit: usize,
         scope: &'c mut dyn AnswerScope,
     ) -> Self {
-        Self { method, form: Form::Json { params, result, scope: Some(scope), waits: false } }
+        Self { method, form: Form::Json { params, result, limit, scope: Some(scope), waits: false } }
     }
 
     /// The wire name of the method.
@@ -182,7 +190,7 @@ impl<'c> Call<'c> {
                 };
                 Returned { method, returned, answer, limit, scope }.write()
             }
-            Form::Json { params, result, scope, waits } => {
+            Form::Json { params, result, limit, scope, waits } => {
                 let arguments = Params::new(method, params).decode()?;
                 let (returned, scope) = match (guard(&method.name, || run(arguments)).outcome(), scope) {
                     (Outcome::Now(returned), scope) => (returned, scope),
@@ -194,7 +202,7 @@ impl<'c> Call<'c> {
                     }
                     (Outcome::Later(later), scope) => (later.wait(), scope),
                 };
-                write_json(method, &returned, result, scope)
+                write_json(method, &returned, result, limit, scope)
             }
         }
     }
@@ -279,11 +287,15 @@ impl<T: Wire, E: Wire + From<Error>> LaterAnswer for PendingResult<T, E> {
         guard_types(method, || Returned { method, returned, answer, limit, scope: Some(scope) }.write())
     }
 
-    fn write_json(self: Box<Self>, scope: &mut dyn AnswerScope) -> Result<JsonText, DispatchError> {
+    fn write_json(
+        self: Box<Self>,
+        limit: usize,
+        scope: &mut dyn AnswerScope,
+    ) -> Result<JsonText, DispatchError> {
         let method = self.method;
         let returned = self.returned()?;
         let mut result = None;
-        guard_types(method, || write_json(method, &returned, &mut result, Some(scope)))?;
+        guard_types(method, || write_json(method, &returned, &mut result, limit, Some(scope)))?;
         dispatch::written(result, &method.name)
     }
 }
@@ -311,17 +323,19 @@ pub fn unreadable(fault: &str) -> Error {
 /// Puts the result of a method into `result` as JSON, within a scope, if there is one.
 ///
 /// # Errors
-/// `internal`, if JSON has no form of it. Then `result` is as it was.
+/// `internal`, if JSON has no form of it; `request-too-large`, if that is larger than `limit`. Then `result`
+/// is as it was.
 fn write_json<T: Wire, E: Wire>(
     method: &Method,
     returned: &Result<T, E>,
     result: &mut JsonResult,
+    limit: usize,
     mut scope: Option<&mut dyn AnswerScope>,
 ) -> Result<Served> {
     if let (Some(scope), Ok(value)) = (&mut scope, returned) {
         scope.note_nil(travel::nil_level(value));
     }
-    match encode_within(scope, || dispatch::render(&method.name, returned)) {
+    match encode_within(scope, || dispatch::render(&method.name, returned, limit)) {
         Err(DispatchError::Request(error)) => Err(error),
         written => {
             *result = Some(written);
@@ -353,10 +367,7 @@ fn write_answer(
     let end = answer.len().saturating_add(limit);
     codec::encode(answer, end, write).map_err(|fault| {
         let error = match fault {
-            EncodeFault::TooLong => {
-                let message = "the answer is larger than the limit `frame_size`: ask for less at once";
-                Error::new(ErrorId::REQUEST_TOO_LARGE, message).with("allowed", limit)
-            }
+            EncodeFault::TooLong => codec::answer_too_large(limit),
             EncodeFault::Unserializable(fault) => {
                 Error::caused_by(ErrorId::INTERNAL, "the answer of the method cannot be sent", fault)
             }

@@ -10,6 +10,7 @@ use rmp::decode::{read_map_len, read_str_from_slice};
 use serde::de::Error as _;
 use serde::{Deserialize, Deserializer, Serialize};
 
+use crate::bounded::BoundedVec;
 use crate::error::{Error, ErrorId, Result};
 
 /// The result of writing a part of a message.
@@ -43,18 +44,7 @@ impl<T: Serialize> Message for SerdeMessage<'_, T> {
 
 /// Appends MessagePack to a vector up to a maximum length. The first write beyond it fails, which stops the
 /// serializer.
-///
-/// It owns the vector while it writes, which is one indirection less for each value.
-pub struct Encoder {
-    out: Vec<u8>,
-    /// The largest length of `out`.
-    end: usize,
-    /// The number of bytes that can be appended without another check: they are within `end`, and `out` has
-    /// the capacity.
-    room: usize,
-    /// Whether a write was refused, or `out` was longer than `end` before the first write.
-    is_full: bool,
-}
+pub struct Encoder(BoundedVec);
 
 /// Why nothing was encoded.
 pub enum EncodeFault {
@@ -79,6 +69,12 @@ impl EncodeFault {
     }
 }
 
+/// The error of an answer that is longer than the limit, in whatever form.
+pub(crate) fn answer_too_large(limit: usize) -> Error {
+    let message = "the answer is larger than the limit `frame_size`: ask for less at once";
+    Error::new(ErrorId::REQUEST_TOO_LARGE, message).with("allowed", limit)
+}
+
 /// Appends what `write` writes to `out`, which grows at most to the length `end`. After an error `out` is
 /// unchanged; after a panic it may have a part of the message.
 ///
@@ -96,14 +92,14 @@ pub fn encode(
     }
     impl Drop for Lent<'_> {
         fn drop(&mut self) {
-            *self.out = std::mem::take(&mut self.encoder.out);
+            *self.out = self.encoder.0.take();
         }
     }
     let start = out.len();
-    let encoder = Encoder { is_full: start > end, out: std::mem::take(out), end, room: 0 };
+    let encoder = Encoder(BoundedVec::new(std::mem::take(out), end));
     let mut lent = Lent { encoder, out };
     let written = write(&mut lent.encoder);
-    let is_full = lent.encoder.is_full;
+    let is_full = lent.encoder.0.is_full();
     drop(lent);
     let fault = match written {
         _ if is_full => EncodeFault::TooLong,
@@ -115,19 +111,6 @@ pub fn encode(
 }
 
 impl Encoder {
-    /// Reserves room for `count` bytes, or refuses them.
-    #[cold]
-    fn make_room(&mut self, count: usize) -> io::Result<()> {
-        let left = self.end.saturating_sub(self.out.len());
-        if count > left {
-            self.is_full = true;
-            return Err(io::ErrorKind::FileTooLarge.into());
-        }
-        self.out.reserve(count);
-        self.room = left.min(self.out.capacity() - self.out.len());
-        Ok(())
-    }
-
     /// Appends a value.
     ///
     /// # Errors
@@ -187,27 +170,12 @@ impl Encoder {
 
 impl Write for Encoder {
     fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-        self.write_all(bytes).map(|()| bytes.len())
+        self.0.write(bytes)
     }
 
-    // The serializer calls this for each value. The default, which loops over `write`, takes more
-    // instructions.
     #[inline]
     fn write_all(&mut self, bytes: &[u8]) -> io::Result<()> {
-        if bytes.len() > self.room {
-            self.make_room(bytes.len())?;
-        }
-        let length = self.out.len();
-        // SAFETY: `room` is at most the capacity of `out` beyond its length, and `bytes.len()` is at most
-        // `room`: so the bytes after the length are allocated, and the new length is within the capacity.
-        // They are initialized by the copy. `bytes` is borrowed, and `out` borrowed mutably: they do not
-        // overlap.
-        unsafe {
-            std::ptr::copy_nonoverlapping(bytes.as_ptr(), self.out.as_mut_ptr().add(length), bytes.len());
-            self.out.set_len(length + bytes.len());
-        }
-        self.room -= bytes.len();
-        Ok(())
+        self.0.write_all(bytes)
     }
 
     fn flush(&mut self) -> io::Result<()> {

@@ -8,9 +8,10 @@ use serde_json::{Map, Value};
 
 use crate::arguments::Arguments;
 use crate::bounds::Wire;
+use crate::codec;
 use crate::error::{Error, ErrorId, ErrorItem, Result};
 use crate::fault_list::FaultList;
-use crate::json::type_name;
+use crate::json::{TextFault, type_name};
 use crate::json_text::JsonText;
 use crate::travel::{Missing, NIL_LEVEL, Nil};
 
@@ -171,20 +172,31 @@ impl Params {
     }
 }
 
-/// The result of a method as JSON.
+/// The result of a method as JSON of at most `limit` bytes.
 ///
 /// # Errors
 /// [`DispatchError::Failed`] with the method's own error; `internal`, if the result cannot be represented in
-/// JSON: NaN, infinity, an integer beyond 64 bits, a map whose keys are no strings.
+/// JSON: NaN, infinity, an integer beyond 64 bits, a map whose keys are no strings; `request-too-large`.
 pub(crate) fn render<T: Wire, E: Wire>(
     method: &str,
     result: &Result<T, E>,
+    limit: usize,
 ) -> Result<JsonText, DispatchError> {
-    let rendered = match result {
-        Ok(value) => return JsonText::of(value).map_err(|fault| unrepresentable(method, fault).into()),
-        Err(error) => JsonText::of(error).and_then(JsonText::into_raw),
+    let written = match result {
+        Ok(value) => JsonText::of_within(value, limit),
+        Err(error) => JsonText::of_within(error, limit),
     };
-    Err(rendered.map_or_else(|fault| unrepresentable(method, fault).into(), DispatchError::Failed))
+    let text = written.map_err(|fault| match fault {
+        TextFault::TooLong => codec::answer_too_large(limit).with("method", method),
+        TextFault::Unserializable(fault) => unrepresentable(method, fault),
+    })?;
+    match result {
+        Ok(_) => Ok(text),
+        Err(_) => {
+            let error = text.into_raw().map_err(|fault| unrepresentable(method, fault))?;
+            Err(DispatchError::Failed(error))
+        }
+    }
 }
 
 fn unrepresentable(method: &str, fault: serde_json::Error) -> Error {

@@ -54,8 +54,11 @@ pub enum ItemForm {
         /// The size of the largest item in bytes.
         limit: usize,
     },
-    /// As JSON.
-    Json,
+    /// As JSON of at most this many bytes.
+    Json {
+        /// The size of the largest item in bytes.
+        limit: usize,
+    },
 }
 
 /// What comes next in a stream.

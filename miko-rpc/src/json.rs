@@ -20,6 +20,8 @@ use crate::memory;
 pub use numbers::is_multiple;
 pub use reader::{from_text, object_from_text};
 pub use writer::serialize_text;
+#[cfg(feature = "interface")]
+pub(crate) use writer::{TextFault, to_text_within};
 
 /// The name of the newtype as which a handle is serialized. A serializer that only looks at a value stops at
 /// it: serializing the inside gives the handle away.

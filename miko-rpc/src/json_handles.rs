@@ -74,20 +74,26 @@ impl JsonHandles {
         }
     }
 
-    /// The next item of a stream, or registers the waker for it. The stream is released at its end.
+    /// The next item of a stream, of at most `limit` bytes, or registers the waker for it. The stream is
+    /// released at its end.
     ///
     /// # Errors
     /// `session-gone` if there is no such stream.
-    pub fn poll_item(&mut self, stream: u64, context: &mut Context<'_>) -> Result<Poll<JsonItem>> {
-        self.next(stream, |source, json| source.poll_next(context, ItemForm::Json, json))
+    pub fn poll_item(
+        &mut self,
+        stream: u64,
+        context: &mut Context<'_>,
+        limit: usize,
+    ) -> Result<Poll<JsonItem>> {
+        self.next(stream, |source, json| source.poll_next(context, ItemForm::Json { limit }, json))
     }
 
-    /// As [`poll_item`](Self::poll_item), and waits until this time; `None` for without limit.
+    /// As [`poll_item`](Self::poll_item), of any size, and waits until this time; `None` for without limit.
     ///
     /// # Errors
     /// `session-gone` if there is no such stream.
     pub fn wait_item(&mut self, stream: u64, until: Option<Instant>) -> Result<Poll<JsonItem>> {
-        self.next(stream, |source, json| source.wait_next(until, ItemForm::Json, json))
+        self.next(stream, |source, json| source.wait_next(until, ItemForm::Json { limit: usize::MAX }, json))
     }
 
     /// The streams that are open, in the order in which they came.

@@ -26,6 +26,18 @@ impl JsonText {
         json::to_text(value).map(Self)
     }
 
+    /// As [`of`](Self::of), of at most `limit` bytes.
+    ///
+    /// # Errors
+    /// As [`of`](Self::of), and a text that is too long.
+    #[cfg(feature = "interface")]
+    pub(crate) fn of_within(
+        value: &(impl Serialize + ?Sized),
+        limit: usize,
+    ) -> Result<Self, json::TextFault> {
+        json::to_text_within(value, limit).map(Self)
+    }
+
     /// The text.
     pub fn get(&self) -> &str {
         &self.0

@@ -22,6 +22,7 @@ mod answer;
 mod arguments;
 #[cfg(feature = "interface")]
 mod async_client;
+mod bounded;
 #[cfg(feature = "interface")]
 mod bounds;
 mod bytes;

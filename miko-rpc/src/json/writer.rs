@@ -11,16 +11,26 @@ use serde::{Serialize, Serializer};
 use serde_json::ser::{CompactFormatter, Formatter};
 
 use super::representable::{self, RepresentableCheck};
+use crate::bounded::BoundedVec;
 
 /// More than most answers have, in bytes.
 const CAPACITY: usize = 512;
 
 /// The serializer that writes the text. [`serialize_text`] recognizes it by its type.
-type TextSerializer<'t> = serde_json::Serializer<&'t mut Vec<u8>, TextFormatter<'t>>;
+type TextSerializer<'t> = serde_json::Serializer<&'t mut BoundedVec, TextFormatter<'t>>;
 
 thread_local! {
     /// Whether the next byte array of this thread's [`TextSerializer`] is JSON text.
     static IS_TEXT: Cell<bool> = const { Cell::new(false) };
+}
+
+/// Why there is no text of a value.
+#[cfg(feature = "interface")]
+pub(crate) enum TextFault {
+    /// The text is longer than the limit.
+    TooLong,
+    /// JSON has no form of the value.
+    Unserializable(serde_json::Error),
 }
 
 /// The JSON text of a value.
@@ -28,14 +38,28 @@ thread_local! {
 /// # Errors
 /// Those of the type, and of [`representable::check`].
 pub(super) fn to_text(value: &(impl Serialize + ?Sized)) -> serde_json::Result<String> {
+    write(value, &mut BoundedVec::new(Vec::with_capacity(CAPACITY), usize::MAX))
+}
+
+/// As [`to_text`], of at most `limit` bytes.
+///
+/// # Errors
+/// As [`to_text`], and a text that is too long.
+#[cfg(feature = "interface")]
+pub(crate) fn to_text_within(value: &(impl Serialize + ?Sized), limit: usize) -> Result<String, TextFault> {
+    let mut text = BoundedVec::new(Vec::with_capacity(CAPACITY.min(limit)), limit);
+    let written = write(value, &mut text);
+    if text.is_full() { Err(TextFault::TooLong) } else { written.map_err(TextFault::Unserializable) }
+}
+
+fn write(value: &(impl Serialize + ?Sized), text: &mut BoundedVec) -> serde_json::Result<String> {
     let has_doubtful = Cell::new(false);
-    let mut text = Vec::with_capacity(CAPACITY);
     let formatter = TextFormatter { has_doubtful: &has_doubtful };
-    value.serialize(&mut TextSerializer::with_formatter(&mut text, formatter))?;
+    value.serialize(&mut TextSerializer::with_formatter(text, formatter))?;
     if has_doubtful.get() {
         representable::check(value)?;
     }
-    String::from_utf8(text).map_err(serde::ser::Error::custom)
+    String::from_utf8(text.take()).map_err(serde::ser::Error::custom)
 }
 
 /// Serializes JSON text that was checked before. [`to_text`](super::to_text) copies it; for any other
@@ -136,6 +160,21 @@ mod tests {
         assert_eq!(text, r#"[{"a": [1]},[91,93],{}]"#);
         assert_eq!(to_text(&(Nested, Bytes)).unwrap(), r#"["[{},[91,93]]",[91,93]]"#);
         assert_eq!(to_text(&(Text("{}"), None::<u8>)).unwrap(), "[{},null]");
+    }
+
+    #[cfg(feature = "interface")]
+    #[test]
+    fn a_text_is_written_up_to_its_limit() {
+        let value = json!({"a": [1, "é"], "b": null});
+        let text = to_text(&value).unwrap();
+        for limit in 0..=text.len() + 1 {
+            let written = to_text_within(&value, limit);
+            match written {
+                Ok(written) => assert!(written == text && limit >= text.len(), "{limit}"),
+                Err(fault) => assert!(matches!(fault, TextFault::TooLong) && limit < text.len(), "{limit}"),
+            }
+        }
+        assert!(matches!(to_text_within(&f64::NAN, 100), Err(TextFault::Unserializable(_))));
     }
 
     #[test]

@@ -3,7 +3,7 @@
 use crate::bounds::Wire;
 use crate::codec::{self, EncodeFault};
 use crate::error::{Error, ErrorId, Result};
-use crate::json;
+use crate::json::{self, TextFault};
 use crate::travel::{Nil, Received, Sent, nil_level};
 
 /// An item that is a nil inside options, such as `Some(None)`: a MessagePack extension of one byte, which is
@@ -20,10 +20,7 @@ pub(super) fn encode<T: Wire>(item: &T, limit: usize, out: &mut Vec<u8>) -> Resu
     }
     let end = out.len().saturating_add(limit);
     codec::encode(out, end, |encoder| encoder.value(&Sent(item))).map_err(|fault| match fault {
-        EncodeFault::TooLong => {
-            let message = "an item of the stream is larger than the limit `frame_size`";
-            Error::new(ErrorId::REQUEST_TOO_LARGE, message).with("allowed", limit)
-        }
+        EncodeFault::TooLong => too_large(limit),
         EncodeFault::Unserializable(fault) => {
             Error::caused_by(ErrorId::INTERNAL, "an item of the stream cannot be sent", fault)
         }
@@ -39,10 +36,19 @@ pub(super) fn decode<T: Wire>(item: &[u8]) -> Result<T> {
 }
 
 /// Appends an item as JSON.
-pub(super) fn encode_json<T: Wire>(item: &T, out: &mut Vec<u8>) -> Result<()> {
-    let text = json::to_text(item).map_err(|fault| {
-        Error::caused_by(ErrorId::INTERNAL, "an item of the stream cannot be represented in JSON", fault)
+pub(super) fn encode_json<T: Wire>(item: &T, limit: usize, out: &mut Vec<u8>) -> Result<()> {
+    let text = json::to_text_within(item, limit).map_err(|fault| match fault {
+        TextFault::TooLong => too_large(limit),
+        TextFault::Unserializable(fault) => {
+            let message = "an item of the stream cannot be represented in JSON";
+            Error::caused_by(ErrorId::INTERNAL, message, fault)
+        }
     })?;
     out.extend_from_slice(text.as_bytes());
     Ok(())
+}
+
+fn too_large(limit: usize) -> Error {
+    let message = "an item of the stream is larger than the limit `frame_size`";
+    Error::new(ErrorId::REQUEST_TOO_LARGE, message).with("allowed", limit)
 }

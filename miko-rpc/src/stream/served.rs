@@ -95,7 +95,7 @@ fn encode<T: Wire>(next: NextQueued<T>, form: ItemForm, out: &mut Vec<u8>) -> St
     let start = out.len();
     let (seq, encoded) = match (queued, form) {
         (Queued::Own(seq, value), ItemForm::Message { limit }) => (seq, item::encode(&value, limit, out)),
-        (Queued::Own(seq, value), ItemForm::Json) => (seq, item::encode_json(&value, out)),
+        (Queued::Own(seq, value), ItemForm::Json { limit }) => (seq, item::encode_json(&value, limit, out)),
         (Queued::Shared(shared), ItemForm::Message { limit }) => {
             let encode = |value: &T| {
                 let mut bytes = Vec::new();
@@ -103,8 +103,8 @@ fn encode<T: Wire>(next: NextQueued<T>, form: ItemForm, out: &mut Vec<u8>) -> St
             };
             (shared.seq(), shared.encoded(encode).map(|bytes| out.extend_from_slice(bytes)))
         }
-        (Queued::Shared(shared), ItemForm::Json) => {
-            (shared.seq(), shared.with(|value| item::encode_json(value, out)))
+        (Queued::Shared(shared), ItemForm::Json { limit }) => {
+            (shared.seq(), shared.with(|value| item::encode_json(value, limit, out)))
         }
     };
     match encoded {
@@ -144,6 +144,20 @@ mod tests {
     }
 
     #[test]
+    fn an_item_that_is_larger_than_the_limit_is_the_end_in_either_form() {
+        let items = || Box::new([Ok("a".repeat(5)), Ok("a".repeat(50))].into_iter());
+        for form in [ItemForm::Message { limit: 10 }, ItemForm::Json { limit: 10 }] {
+            let mut stream = Serving::new(Source::Iterator { items: items(), seq: 0 });
+            let mut out = Vec::new();
+            let mut next = || stream.wait_next(None, form, &mut out);
+            assert!(matches!(next(), Poll::Ready(StreamEvent::Item { seq: 1 })));
+            let Poll::Ready(StreamEvent::End(Some(error))) = next() else { panic!("no error: {form:?}") };
+            assert!(error.is(ErrorId::REQUEST_TOO_LARGE), "{error}");
+            assert!(out.len() <= 10, "{out:?}");
+        }
+    }
+
+    #[test]
     fn a_panic_of_a_source_that_is_dropped_is_the_error_of_an_end_without_one() {
         let conflict = || Err(Error::new(ErrorId::CONFLICT, "no"));
         for (items, end) in [
@@ -152,7 +166,7 @@ mod tests {
         ] {
             let items = Box::new(Fragile(items.into_iter()));
             let mut stream = Serving::new(Source::Iterator { items, seq: 0 });
-            let mut next = || stream.wait_next(None, ItemForm::Json, &mut Vec::new());
+            let mut next = || stream.wait_next(None, ItemForm::Json { limit: 10 }, &mut Vec::new());
             assert!(matches!(next(), Poll::Ready(StreamEvent::Item { seq: 1 })));
             let Poll::Ready(StreamEvent::End(Some(error))) = next() else { panic!("no error: {end}") };
             assert_eq!(error.to_string(), end);

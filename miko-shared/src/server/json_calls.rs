@@ -170,8 +170,9 @@ impl JsonConnection {
     /// # Errors
     /// `session-gone` if there is no such stream.
     pub fn poll_item(&self, stream: u64, context: &mut Context<'_>) -> Poll<Result<JsonItem>> {
+        let limit = self.calls.limits.frame_size;
         let mut state = self.state.borrow_mut();
-        match serving::run(|| state.handles.poll_item(stream, context)) {
+        match serving::run(|| state.handles.poll_item(stream, context, limit)) {
             Ok(item) => item.map(Ok),
             Err(error) => Poll::Ready(Err(error)),
         }
@@ -272,7 +273,7 @@ impl JsonConnection {
         // The gates are left when the changes are committed.
         drop(passes);
         let reply = result?;
-        self.check_size(&reply.result, call.method)?;
+        charge_answer_memory(reply.result.get().len()).map_err(|error| error.with("method", call.method))?;
         Ok(reply)
     }
 
@@ -302,7 +303,8 @@ impl JsonConnection {
         };
         let mut run = || {
             let params = params.take().unwrap_or_default();
-            let call = Call::json_within(call.method, params, &mut result, handles.scope());
+            let limit = calls.limits.frame_size;
+            let call = Call::json_within(call.method, params, &mut result, limit, handles.scope());
             match target.object {
                 Some(object) => object.serve(call),
                 None => (calls.serve)(call),
@@ -353,24 +355,14 @@ impl JsonConnection {
         }
         self.check_open()?;
         let mut state = self.state.borrow_mut();
-        let written = serving::run(|| answer.into_inner().write_json(state.handles.scope()));
+        let limit = self.calls.limits.frame_size;
+        let written = serving::run(|| answer.into_inner().write_json(limit, state.handles.scope()));
         if written.is_err() {
             serving::run(|| state.handles.scope().discard());
         }
         let nil_level = state.handles.scope().nil_level();
         self.adopt(&mut state.handles)?;
         written.map(|result| JsonReply { result, nil_level })
-    }
-
-    fn check_size(&self, result: &JsonText, method: &str) -> Result<()> {
-        let allowed = self.calls.limits.frame_size;
-        if result.get().len() > allowed {
-            let message = "the answer is larger than the limit `frame_size`: ask for less at once";
-            return Err(Error::new(ErrorId::REQUEST_TOO_LARGE, message)
-                .with("allowed", allowed)
-                .with("method", method));
-        }
-        charge_answer_memory(result.get().len()).map_err(|error| error.with("method", method))
     }
 }
 
