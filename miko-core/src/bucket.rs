@@ -2,6 +2,7 @@
 
 use std::fmt;
 
+use miko_rpc::travel::{reads_binary, writes_binary};
 use miko_rpc::{Error, ErrorId, Result, memory};
 use serde::de::value::{MapAccessDeserializer, SeqAccessDeserializer};
 use serde::de::{Deserialize, Deserializer, IntoDeserializer, MapAccess, SeqAccess, Visitor};
@@ -142,7 +143,7 @@ impl fmt::Display for Bucket {
 
 impl Serialize for Bucket {
     fn serialize<S: Serializer>(&self, serializer: S) -> std::result::Result<S::Ok, S::Error> {
-        if serializer.is_human_readable() {
+        if !writes_binary(&serializer) {
             let raw: &RawValue = serde_json::from_str(&self.0).map_err(serde::ser::Error::custom)?;
             json::serialize_raw(&Some(raw), serializer)
         } else {
@@ -153,7 +154,7 @@ impl Serialize for Bucket {
 
 impl<'de> Deserialize<'de> for Bucket {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> std::result::Result<Self, D::Error> {
-        if deserializer.is_human_readable() {
+        if !reads_binary(&deserializer) {
             return PlainValue::deserialize(deserializer).map(|PlainValue(value)| value.into());
         }
         deserializer.deserialize_any(BucketVisitor)

@@ -1,12 +1,13 @@
 //! Records, as a read returns them.
 
 use miko_rpc::Result;
+use miko_rpc::travel::{reads_binary, writes_binary};
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use serde_json::Map;
 use serde_json::value::RawValue;
 
-use crate::json::{self, Object, serialize_raw};
+use crate::json::{self, Object, deserialize_raw, serialize_raw};
 use crate::timestamp::Timestamp;
 
 /// The keys that are allowed in every object with fixed keys. They are stored with records, with versions and
@@ -139,7 +140,7 @@ pub(crate) fn join_extras(values: Extras) -> serde_json::Result<Option<Object>> 
 pub(crate) fn null_as_present<'de, D: Deserializer<'de>>(
     deserializer: D,
 ) -> Result<Option<Box<RawValue>>, D::Error> {
-    Box::<RawValue>::deserialize(deserializer).map(Some)
+    deserialize_raw(deserializer).map(Some)
 }
 
 /// The binary form of a record: bucket and stack are opaque text.
@@ -155,7 +156,7 @@ struct RecordWire<Pk, Text> {
 
 impl Serialize for Record {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        if !serializer.is_human_readable() {
+        if writes_binary(&serializer) {
             return RecordWire {
                 pk: self.pk.as_str(),
                 bucket: self.bucket.as_str(),
@@ -186,7 +187,7 @@ impl Serialize for Record {
 
 impl<'de> Deserialize<'de> for Record {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        if !deserializer.is_human_readable() {
+        if reads_binary(&deserializer) {
             let wire = RecordWire::<String, Object>::deserialize(deserializer)?;
             return Ok(Self {
                 pk: wire.pk,

@@ -1,5 +1,6 @@
 //! The results of successful requests, and their JSON form.
 
+use miko_rpc::travel::{reads_binary, writes_binary};
 use miko_rpc::{Error, ErrorId, ErrorItem, Result, Warning};
 use serde::ser::SerializeMap;
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
@@ -7,7 +8,7 @@ use serde_json::Value;
 use serde_json::value::RawValue;
 
 use crate::json;
-use crate::record::{Record, Records};
+use crate::record::{Record, Records, null_as_present};
 use crate::timestamp::Timestamp;
 use crate::version::Version;
 
@@ -298,6 +299,7 @@ impl Serialize for ResponseJson<'_> {
 #[derive(Deserialize)]
 struct ResponseParts {
     success: bool,
+    #[serde(default, deserialize_with = "null_as_present")]
     results: Option<Box<RawValue>>,
     #[serde(default)]
     warnings: Vec<Warning>,
@@ -399,7 +401,7 @@ struct ResponseWire {
 
 impl Serialize for Response {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        if serializer.is_human_readable() {
+        if !writes_binary(&serializer) {
             ResponseJson(self).serialize(serializer)
         } else {
             ResponseWireRef { results: &self.results, warnings: &self.warnings }.serialize(serializer)
@@ -409,7 +411,7 @@ impl Serialize for Response {
 
 impl<'de> Deserialize<'de> for Response {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        if deserializer.is_human_readable() {
+        if !reads_binary(&deserializer) {
             let answer = ResponseParts::deserialize(deserializer)?.into_answer();
             answer.map_err(serde::de::Error::custom)?.map_err(serde::de::Error::custom)
         } else {
@@ -490,7 +492,7 @@ impl IntoIterator for Answers {
 
 impl Serialize for Answers {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        if serializer.is_human_readable() {
+        if !writes_binary(&serializer) {
             serializer.collect_seq(self.0.iter().map(ResponseEnvelope))
         } else {
             self.0.serialize(serializer)
@@ -500,7 +502,7 @@ impl Serialize for Answers {
 
 impl<'de> Deserialize<'de> for Answers {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        if !deserializer.is_human_readable() {
+        if reads_binary(&deserializer) {
             return Vec::deserialize(deserializer).map(Self);
         }
         let parts = Vec::<ResponseParts>::deserialize(deserializer)?;

@@ -6,6 +6,7 @@ use std::fmt;
 use std::str::FromStr;
 use std::time::{SystemTime, UNIX_EPOCH};
 
+use miko_rpc::travel::{reads_binary, writes_binary};
 use miko_rpc::{Error, ErrorId};
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
@@ -104,7 +105,7 @@ impl Timestamp {
 
 impl Serialize for Timestamp {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        if serializer.is_human_readable() {
+        if !writes_binary(&serializer) {
             serializer.serialize_str(rfc3339::TimeText::of(self.0).as_str())
         } else {
             serializer.serialize_i64(self.0)
@@ -114,7 +115,7 @@ impl Serialize for Timestamp {
 
 impl<'de> Deserialize<'de> for Timestamp {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        if deserializer.is_human_readable() {
+        if !reads_binary(&deserializer) {
             String::deserialize(deserializer)?.parse().map_err(serde::de::Error::custom)
         } else {
             i64::deserialize(deserializer).map(Self)

@@ -1,5 +1,6 @@
 //! Versions: all states of a record in a temporal database, past ones and the current one.
 
+use miko_rpc::travel::{reads_binary, writes_binary};
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use serde_json::value::RawValue;
 
@@ -104,7 +105,7 @@ struct VersionWire<Text> {
 
 impl Serialize for Version {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        if !serializer.is_human_readable() {
+        if writes_binary(&serializer) {
             return VersionWire {
                 pk: self.pk.as_str(),
                 instance_pk: self.instance_pk.as_str(),
@@ -138,7 +139,7 @@ impl Serialize for Version {
 
 impl<'de> Deserialize<'de> for Version {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        if !deserializer.is_human_readable() {
+        if reads_binary(&deserializer) {
             let wire = VersionWire::<String>::deserialize(deserializer)?;
             return Ok(Self {
                 pk: wire.pk,

@@ -17,8 +17,10 @@ use crate::bounds::Wire;
 use crate::bytes::RawBytes;
 use crate::json::{self, plain};
 
+mod binary;
 mod nil;
 
+pub use binary::{reads_binary, writes_binary};
 pub(crate) use nil::{Missing, Nil, nil_level};
 
 /// The suffix of the name of an argument that is a nil inside options, such as `Some(None)`. Its value is the

@@ -6,8 +6,10 @@ use std::hash::{Hash, Hasher};
 use std::ops::Deref;
 use std::sync::Arc;
 
+use miko_rpc::travel::{reads_binary, writes_binary};
 use miko_rpc::{Error, ErrorId, Result};
-use serde::de::{DeserializeOwned, Error as _, Visitor};
+use serde::de::value::MapAccessDeserializer;
+use serde::de::{DeserializeOwned, Error as _, MapAccess, Visitor};
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use serde_json::value::RawValue;
 use serde_json::{Map, Value};
@@ -139,7 +141,7 @@ impl fmt::Display for Object {
 
 impl Serialize for Object {
     fn serialize<S: Serializer>(&self, serializer: S) -> std::result::Result<S::Ok, S::Error> {
-        if serializer.is_human_readable() {
+        if !writes_binary(&serializer) {
             let checked = |serializer| {
                 let raw: &RawValue = serde_json::from_str(&self.text).map_err(serde::ser::Error::custom)?;
                 serialize_raw(&Some(raw), serializer)
@@ -171,12 +173,42 @@ pub(crate) fn serialize_raw<S: Serializer>(
     }
 }
 
+/// Deserializes raw JSON: the text itself, or what serde has buffered of it, which `RawValue` cannot read.
+pub(crate) fn deserialize_raw<'de, D: Deserializer<'de>>(
+    deserializer: D,
+) -> std::result::Result<Box<RawValue>, D::Error> {
+    /// The name under which `serde_json` gives the text, as a map that `RawValue` reads.
+    const RAW_VALUE: &str = "$serde_json::private::RawValue";
+    deserializer.deserialize_newtype_struct(RAW_VALUE, RawVisitor)
+}
+
+struct RawVisitor;
+
+impl<'de> Visitor<'de> for RawVisitor {
+    type Value = Box<RawValue>;
+
+    fn expecting(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.write_str("any valid JSON value")
+    }
+
+    fn visit_map<A: MapAccess<'de>>(self, text: A) -> std::result::Result<Box<RawValue>, A::Error> {
+        Box::<RawValue>::deserialize(MapAccessDeserializer::new(text))
+    }
+
+    fn visit_newtype_struct<D: Deserializer<'de>>(
+        self,
+        buffered: D,
+    ) -> std::result::Result<Box<RawValue>, D::Error> {
+        RawValue::from_string(reader::value(buffered)?.to_string()).map_err(D::Error::custom)
+    }
+}
+
 impl<'de> Deserialize<'de> for Object {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> std::result::Result<Self, D::Error> {
-        if !deserializer.is_human_readable() {
+        if reads_binary(&deserializer) {
             return deserializer.deserialize_str(TextVisitor);
         }
-        let text = Box::<RawValue>::deserialize(deserializer)?;
+        let text = deserialize_raw(deserializer)?;
         let text = text.get();
         if text.starts_with('{') {
             // Where serde buffers an object, a reserved key may have given the text unchecked.

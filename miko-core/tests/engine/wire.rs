@@ -3,16 +3,52 @@
 use std::fmt::Debug;
 
 use miko_core::json::parse;
-use miko_core::{Answers, Error, ErrorId, Record, Records, Response, ResponseEnvelope};
-use serde::Serialize;
+use miko_core::{Answers, Bucket, Error, ErrorId, Record, Records, Response, ResponseEnvelope};
 use serde::de::DeserializeOwned;
+use serde::{Deserialize, Serialize};
 use serde_json::json;
 
 use crate::support::{Local, create, db, read, run};
 
-/// Checks that a value is equal after serialization and deserialization.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+struct Field<T> {
+    value: T,
+}
+
+/// Serde buffers what is flattened, and what it reads of an enum without a tag or with an internal one.
+#[derive(Debug, PartialEq, Serialize, Deserialize)]
+struct Flattened<T> {
+    id: u8,
+    #[serde(flatten)]
+    rest: T,
+}
+
+#[derive(Debug, PartialEq, Serialize, Deserialize)]
+#[serde(tag = "kind")]
+enum Tagged<T> {
+    Newtype(T),
+    Struct { value: T },
+}
+
+#[derive(Debug, PartialEq, Serialize, Deserialize)]
+#[serde(untagged)]
+enum Untagged<T> {
+    Struct { value: T },
+}
+
+/// Checks that a value is equal after serialization and deserialization, also inside serde's buffers.
 #[track_caller]
-fn check<T: Serialize + DeserializeOwned + PartialEq + Debug>(value: &T) {
+fn check<T: Serialize + DeserializeOwned + PartialEq + Debug + Clone>(value: &T) {
+    let value = || value.clone();
+    check_form(&value());
+    check_form(&Flattened { id: 1, rest: Field { value: value() } });
+    check_form(&Tagged::Newtype(Field { value: value() }));
+    check_form(&Tagged::Struct { value: value() });
+    check_form(&Untagged::Struct { value: value() });
+}
+
+#[track_caller]
+fn check_form<T: Serialize + DeserializeOwned + PartialEq + Debug>(value: &T) {
     let text = serde_json::to_string(value).unwrap();
     assert_eq!(&serde_json::from_str::<T>(&text).unwrap(), value, "{text}");
     let bytes = rmp_serde::to_vec_named(value).unwrap();
@@ -37,7 +73,12 @@ fn records() {
     let db = db();
     let full = full_record(&db);
     check(&full);
+    check(&full.updated_at);
+    check(&full.bucket);
+    check_form(&Flattened { id: 1, rest: full.clone() });
+    check_form(&Tagged::Newtype(full));
     check(&read(&db, &create(&db, json!({}))));
+    check(&Bucket::from(parse(BUCKET).unwrap()));
     check(&db.by_class("puck.uno/record").unwrap());
     check(&Records::default());
 }
