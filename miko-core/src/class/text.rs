@@ -1,9 +1,9 @@
 //! Checks a bucket of a class by its text, without parsing all of it.
 //!
-//! A bucket is accepted only if validation ([`check`](mod@super::check)) finds no fault in it, and if its
-//! text is what normalization ([`normalize`](mod@super::normalize)) would store, apart from defaults and from
-//! the order of the fields, which are written into the text. Any other bucket, also one that cannot be judged
-//! by its text, is parsed, normalized and validated. So only validation has to describe faults.
+//! A bucket is accepted only if validation ([`check`](mod@super::check)) finds no fault in it, and if
+//! normalization ([`normalize`](mod@super::normalize)) changes nothing but to add defaults and to reorder
+//! fields. Those two are done on the text. Any other bucket, also one that cannot be judged by its text, is
+//! parsed, normalized and validated. So only validation has to describe faults.
 
 use std::borrow::Cow;
 
@@ -30,7 +30,7 @@ pub(crate) struct AcceptedText<'t> {
 }
 
 impl Class {
-    /// Checks the text of a new or imported bucket. `None` if it is to be parsed.
+    /// Checks the text of a new or imported bucket: `kind` is no update. `None` if it is to be parsed.
     pub(crate) fn accept_text<'t>(
         &self,
         catalog: &Catalog,
@@ -75,10 +75,7 @@ impl Class {
         if kind == WriteKind::Import {
             return None;
         }
-        let defaults = match kind {
-            WriteKind::Create => self.text_rules.defaults.as_slice(),
-            _ => &[],
-        };
+        let defaults = self.text_rules.defaults.as_slice();
         let lacks_default = defaults.iter().any(|(field, _)| members[*field].is_none());
         let in_order = members.iter().flatten().enumerate().all(|(expected, member)| expected == *member);
         if in_order && !lacks_default {
@@ -105,11 +102,11 @@ impl Class {
         kind: WriteKind,
     ) -> Option<Vec<(usize, String)>> {
         for ((_, field), member) in self.fields.iter().zip(members) {
-            let is_accepted = match member {
+            let is_valid = match member {
                 None => !field.required,
-                Some(member) => self.accepts(catalog, field, object, *member, kind)?,
+                Some(member) => self.is_surely_valid(catalog, field, object, *member, kind),
             };
-            if !is_accepted {
+            if !is_valid {
                 return None;
             }
         }
@@ -125,26 +122,26 @@ impl Class {
         Some(keys)
     }
 
-    /// Whether the value of a member has no fault and needs no normalization. `None` if the bucket has to be
-    /// parsed to judge that.
-    fn accepts(
+    /// Whether the value of a member surely has no fault and needs no normalization.
+    fn is_surely_valid(
         &self,
         catalog: &Catalog,
         field: &Field,
         object: &CheckedObject<'_>,
         member: usize,
         kind: WriteKind,
-    ) -> Option<bool> {
+    ) -> bool {
         let mut faults = FaultList::default();
         let class = &self.definition.name;
-        match object.value(member)? {
-            CheckedValue::Null => return Some(!field.required),
+        let Some(value) = object.value(member) else { return false };
+        match value {
+            CheckedValue::Null => return !field.required,
             CheckedValue::Text(text) => {
                 if field.collapses_whitespace() && kind != WriteKind::Import && !is_collapsed(text) {
-                    return Some(false);
+                    return false;
                 }
                 if field.one_of.as_ref().is_some_and(|one_of| !one_of.contains_text(text)) {
-                    return Some(false);
+                    return false;
                 }
                 match &field.field_type {
                     FieldType::Any | FieldType::Function => {}
@@ -158,12 +155,12 @@ impl Class {
             CheckedValue::Other(value) => {
                 // A string with escapes: whether it is collapsed is judged by the parsed bucket.
                 if field.collapses_whitespace() && kind != WriteKind::Import && value.is_string() {
-                    return Some(false);
+                    return false;
                 }
                 Self::check_value(class, catalog, field, &value, &mut faults);
             }
         }
-        Some(faults.is_empty())
+        faults.is_empty()
     }
 
     fn check_value(class: &str, catalog: &Catalog, field: &Field, value: &Value, faults: &mut FaultList) {

@@ -25,9 +25,9 @@ pub(crate) enum TransactionRequest {
 }
 
 impl TransactionRequest {
-    /// Takes it out of a query. `None` if the query has neither such an action nor the key `transaction`, or
-    /// if these have a fault, which is reported. Also `None` for a query that nests too deep, which is left
-    /// as it is.
+    /// Takes it out of a query: all of a query with such an action, otherwise the key `transaction`. Reports
+    /// the faults of what it takes, and unknown keys; the query must not be run then. `None` without a fault
+    /// if the query has neither, or nests too deep: it is as it was.
     pub(crate) fn take(query: &mut Query, faults: &mut Faults) -> Option<Self> {
         let Value::Object(map) = query else { return None };
         let action = members::get(map, "action").and_then(Value::as_str).unwrap_or_default();

@@ -29,8 +29,7 @@ use crate::wire::extension;
 use crate::wire::frame::{self, FrameBuffer};
 use crate::wire::message::Answer;
 
-/// How far ahead the timer of deadlines is set before the first call. Each call may set it to an earlier
-/// time.
+/// How far ahead the timer of deadlines is set at first. Each call sets it anew before it is polled.
 const NO_DEADLINE: Duration = Duration::from_secs(3600);
 
 /// A connection after its handshake.
@@ -40,7 +39,7 @@ pub(super) struct AsyncConnection {
     /// The process that opened it. A forked process inherits the socket, but must not use it: the bytes of
     /// the two processes would mix.
     pid: u32,
-    /// The smaller of the two sides' frame limits, in bytes.
+    /// The size of the largest call, in bytes: the smaller of the two sides' frame limits.
     frame_limit: usize,
     /// The size of the largest answer, in bytes: the server's frame limit.
     answer_limit: usize,

@@ -42,7 +42,7 @@ pub(super) struct Connection {
     pid: u32,
     address: Address,
     next_id: AtomicU64,
-    /// The smaller of the two sides' frame limits, in bytes.
+    /// The size of the largest call, in bytes: the smaller of the two sides' frame limits.
     frame_limit: usize,
     /// The size of the largest answer or item, in bytes: the server's frame limit.
     answer_limit: usize,

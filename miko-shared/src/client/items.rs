@@ -113,10 +113,10 @@ impl ItemFrames {
             }
             Err(error) => {
                 self.has_ended = true;
-                // These errors refuse the calling thread or process. All others mean that the connection was
-                // lost.
-                let not_of_connection = [ErrorId::INSIDE_RUNTIME, ErrorId::SELF_CALL, ErrorId::SESSION_GONE];
-                let was_lost = !not_of_connection.into_iter().any(|id| error.is(id));
+                // The first two refuse the calling thread, `session-gone` a forked process. All others mean that
+                // the connection was lost.
+                let refusals = [ErrorId::INSIDE_RUNTIME, ErrorId::SELF_CALL, ErrorId::SESSION_GONE];
+                let was_lost = !refusals.into_iter().any(|id| error.is(id));
                 StreamMessage::End(Some(if was_lost { session_gone(error) } else { error }))
             }
         }

@@ -38,7 +38,7 @@ pub(super) struct CallContext<I: ?Sized> {
     pub(super) limits: Limits,
     pub(super) activity: Arc<Activity>,
     pub(super) around: Option<Rc<Around>>,
-    /// The bytes of the calls that wait at a gate.
+    /// Accounts for the calls that wait at a gate: their bytes, and the workers that wait with them.
     pub(super) parked_calls: ParkedCalls,
     /// Only if the server speaks another protocol.
     pub(super) metrics: Option<Rc<Metrics>>,
@@ -64,8 +64,9 @@ pub(super) struct ConnectionContext<'s> {
     pub(super) is_retry: bool,
 }
 
-/// Runs the call in one frame and appends its answer. Returns the id of the call that it makes or cancels;
-/// `None` for a frame that leads to no answer. An error ends the connection.
+/// Runs the call in one frame and appends its answer. Returns the id of the call that it makes or cancels, by
+/// which the answer can be replaced by an error; `None` for a frame that leads to no answer. An error ends the
+/// connection.
 pub(super) fn serve_frame<I: Interface + ?Sized>(
     frame: &[u8],
     context: &CallContext<I>,
@@ -181,11 +182,12 @@ fn park<I: ?Sized>(
     let Limits { calls_in_flight, frame_size, .. } = context.limits;
     session.check_in_flight(1, calls_in_flight)?;
     let worker = connection.peer.worker;
-    let count = context.parked_calls.add(call.frame.len(), session.parked_bytes(), worker, frame_size)?;
+    let accounted = context.parked_calls.add(call.frame.len(), session.parked_bytes(), worker, frame_size)?;
     let passes = std::mem::take(&mut connection.passes);
     let frame = call.frame.to_vec();
     let parked = Parked { id: call.id, frame, arrived: connection.arrived, passes, gate };
-    session.park(connection.handles.reserve(), parked, count);
+    // The session keeps everything by handles, also what no answer carries.
+    session.park(connection.handles.reserve(), parked, accounted);
     Ok(())
 }
 
@@ -262,7 +264,7 @@ fn try_serve_call<I: Interface + ?Sized>(
 /// One attempt to run a call, in whatever form its arguments came.
 pub(super) struct Attempt<'a> {
     pub(super) peer: &'a Peer,
-    /// How long the client waits, from the time it sent the call.
+    /// How long the client waits. It is counted from the arrival of the call.
     pub(super) deadline: Duration,
     /// When that is over; `None` if an `Instant` cannot represent it.
     pub(super) ends: Option<Instant>,
@@ -272,19 +274,19 @@ pub(super) struct Attempt<'a> {
     pub(super) passes: &'a mut Vec<Pass>,
     /// The values that interfaces keep for the connection.
     pub(super) locals: &'a mut ConnectionLocals,
-    /// Where the call is counted when it has ended.
+    /// Where the call is counted when its method has returned.
     pub(super) count: Option<CallCount<'a>>,
     pub(super) outcome: AttemptOutcome,
 }
 
-/// Counts a call in the metrics when it has ended.
+/// Counts a call in the metrics when its method has returned, also if the answer comes later.
 pub(super) struct CallCount<'m> {
     pub(super) metrics: &'m Metrics,
     pub(super) surface: &'static Surface,
     pub(super) began: Instant,
 }
 
-/// The outcome of the call itself, whatever the hook around it returns.
+/// The outcome of the call itself, whatever the function of `Uds::around` returns.
 #[derive(Default)]
 pub(super) struct AttemptOutcome {
     /// Whether the answer comes later. It does so also for a parked call.
@@ -294,14 +296,14 @@ pub(super) struct AttemptOutcome {
 }
 
 impl Attempt<'_> {
-    /// Runs the call with its gates, and with the hook around it.
+    /// Runs the call with its gates, and with the function of `Uds::around` around it.
     ///
     /// # Errors
-    /// The errors of the call and of the hook.
+    /// The errors of the call and of that function.
     pub(super) fn run(
         &mut self,
         method: Option<&'static Method>,
-        hook: Option<&Around>,
+        around: Option<&Around>,
         run: &mut impl FnMut() -> Result<Served, Error>,
     ) -> Result<Served, Error> {
         let Self { peer, deadline, ends, is_retry, passes, locals, count, outcome } = self;
@@ -311,16 +313,16 @@ impl Attempt<'_> {
             let (served, gates) = serve_gated(*ends, entered, &mut *run);
             (**passes, **locals) = (gates.passes, gates.locals);
             outcome.parked = gates.parked;
-            // To the hook, a parked call is one whose answer comes later.
+            // To that function, a parked call is one whose answer comes later.
             let served = if outcome.parked.is_some() { Ok(Served::Pending) } else { served };
             outcome.is_pending = matches!(served, Ok(Served::Pending));
             served
         };
-        let served = serving::run(|| match (hook, method) {
-            // The hook has seen a retried call before it was parked.
-            (Some(hook), Some(method)) if !*is_retry => {
+        let served = serving::run(|| match (around, method) {
+            // It has seen a retried call before it was parked.
+            (Some(around), Some(method)) if !*is_retry => {
                 let info = CallInfo { method, peer, deadline: *deadline };
-                around::run(hook, &info, &mut serve)
+                around::run(around, &info, &mut serve)
             }
             _ => serve(),
         });

@@ -69,7 +69,7 @@ impl Metrics {
         self.calls.borrow().iter().for_each(|((interface, method), count)| visit(interface, method, count));
     }
 
-    /// Counts a call that has ended.
+    /// Counts a call whose method has returned.
     pub(super) fn record_call(
         &self,
         surface: &'static Surface,

@@ -15,8 +15,10 @@ pub(super) struct CommitLog {
     /// Whether a program takes commits.
     is_observed: bool,
     commits: Vec<Commit>,
-    /// The largest size in bytes of a commit that subscribers may get; `None` without subscribers.
-    max_published_size: Option<usize>,
+    /// How many bytes of changed rows a write in a transaction of its own collects for subscribers; `None`
+    /// without subscribers. A write in a transaction of others has its write sets in memory anyway, so all of
+    /// it is logged. Each subscription has a limit of its own.
+    max_collected_size: Option<usize>,
     /// The commits that subscribers have not got yet.
     unpublished: Vec<LoggedCommit>,
 }
@@ -27,14 +29,16 @@ pub(super) struct LoggedCommit {
     pub(super) seq: CommitSeq,
     /// The changes of its records, each once.
     pub(super) changes: Vec<RowChange<RowId, Row>>,
-    /// 0 if `changes` is complete. Otherwise `changes` is empty, because the changes together exceeded the
-    /// size limit of the log, and this is their number; a row that was changed twice counts twice.
+    /// 0 if `changes` is complete. Otherwise `changes` is empty, because those of a write in a transaction of
+    /// its own exceeded what it collects, and this is their number; a row that was changed twice counts
+    /// twice.
     pub(super) left_out: u64,
     /// The approximate size in bytes.
     pub(super) size: usize,
 }
 
-/// The rows that a write in a transaction of its own has changed so far, for the log.
+/// The rows that a write in a transaction of its own has changed so far, for the log. Such a write keeps no
+/// write sets: the storage rolls it back.
 #[derive(Debug, Default)]
 pub(super) struct ChangedRows {
     rows: Vec<RowChange<RowId, Row>>,
@@ -50,31 +54,31 @@ impl CommitLog {
         self.is_observed = true;
     }
 
-    /// Keeps commits from now on, until they are published: those up to this size at least. The call only
-    /// raises the limit of the log.
+    /// Keeps commits for subscribers from now on. Raises the limit of what a write collects to `max_size`, if
+    /// it was lower.
     pub(super) fn log_commits_up_to(&mut self, max_size: usize) {
-        self.max_published_size = self.max_published_size.max(Some(max_size));
+        self.max_collected_size = self.max_collected_size.max(Some(max_size));
     }
 
     /// Keeps no more commits for subscribers.
     pub(super) fn stop_logging(&mut self) {
-        self.max_published_size = None;
+        self.max_collected_size = None;
         self.unpublished.clear();
     }
 
     /// Whether anything is kept.
     pub(super) fn is_kept(&self) -> bool {
-        self.is_observed || self.max_published_size.is_some()
+        self.is_observed || self.max_collected_size.is_some()
     }
 
     /// The most bytes that are worth keeping of one write.
     fn max_size(&self) -> usize {
-        if self.is_observed { usize::MAX } else { self.max_published_size.unwrap_or(0) }
+        if self.is_observed { usize::MAX } else { self.max_collected_size.unwrap_or(0) }
     }
 
     /// Adds the changes of one committed write, which are taken out of its write sets. Each record that it
     /// wrote has a commit number; `last` is that of the last one.
-    pub(super) fn push(&mut self, last: CommitSeq, sets: &mut [WriteSet]) {
+    pub(super) fn push_sets(&mut self, last: CommitSeq, sets: &mut [WriteSet]) {
         if !self.is_kept() {
             return;
         }
@@ -85,7 +89,7 @@ impl CommitLog {
         self.push_rows(last, ChangedRows { rows, ..ChangedRows::default() });
     }
 
-    /// As [`push`](Self::push), for a write in a transaction of its own.
+    /// As [`push_sets`](Self::push_sets), for a write in a transaction of its own.
     pub(super) fn push_rows(&mut self, last: CommitSeq, changed: ChangedRows) {
         if !self.is_kept() {
             return;
@@ -95,7 +99,7 @@ impl CommitLog {
         if self.is_observed {
             self.commits.extend(commit_of(last, &changes));
         }
-        if self.max_published_size.is_some() && (left_out > 0 || !changes.is_empty()) {
+        if self.max_collected_size.is_some() && (left_out > 0 || !changes.is_empty()) {
             let size = changes.iter().map(change_size).sum();
             self.unpublished.push(LoggedCommit { seq: last, changes, left_out, size });
         }
@@ -118,8 +122,8 @@ impl CommitLog {
 }
 
 impl ChangedRows {
-    /// Adds the changed rows of a write set. As soon as all rows of the write together exceed the size limit
-    /// of the log, they are dropped, and the rows of the whole write are only counted.
+    /// Adds the changed rows of a write set. As soon as all rows of the write together exceed what it
+    /// collects, they are dropped, and the rows of the whole write are only counted.
     pub(super) fn add(&mut self, rows: Vec<RowChange<RowId, Row>>, log: &CommitLog) {
         self.size = rows.iter().map(change_size).fold(self.size, usize::saturating_add);
         if self.left_out > 0 || self.size > log.max_size() {

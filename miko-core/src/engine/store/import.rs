@@ -487,7 +487,7 @@ impl<T: Storage> Import<'_, T> {
                 self.write_definition(None, bucket, &place, problems)?;
                 continue;
             };
-            if self.store.has_definition(id, &text(&bucket))? {
+            if self.store.stores_definition(id, &text(&bucket))? {
                 continue;
             }
             let Some(row) = self.store.storage.row(id)? else { continue };

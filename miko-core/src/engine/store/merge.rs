@@ -92,17 +92,19 @@ impl<T: Storage> Import<'_, T> {
             return Ok(MergeOutcome::Accepted);
         }
         let mut write = WriteSet::default();
-        // Unless a stub has stated another time, a record was created with its first version.
+        // Whether a stub has stated the time of creation is not stored. If it is that of the first version,
+        // an earlier version moves it.
         let first_time = versions(&self.store.storage, id)?.into_iter().next().map(|first| first.updated_at);
         if first_time == Some(last.created_at) && version.time < last.created_at {
             let after = Row { created_at: version.time, ..last.clone() };
             write.change_row(RowChange::replace(id, last.clone(), after));
         }
-        // A past version has no creation time of its own: the record has it.
+        // The storage keeps no time of creation of a past version: it is that of the record.
         write.versions.push(RowChange::insert(id, row(version.time, commit)));
         let definition_state =
             version.state.as_ref().filter(|state| stack::has_class(&state.stack, uns::CLASS));
         if definition_state.is_some() {
+            // Among all records that have ever been definitions: the history of class names is read from them.
             write.others_mut().definitions.push(id);
         }
         self.store.apply(write)?;

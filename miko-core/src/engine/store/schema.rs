@@ -33,7 +33,9 @@ impl<T: Storage> Store<T> {
     pub(in crate::engine) fn import_schema(&mut self, schema: Value) -> Result<SchemaChanges> {
         let definitions = read(schema)?;
         let mut changes = SchemaChanges::default();
-        let mut added = Vec::new();
+        let mut changed = Vec::new();
+        // The records are written first, and the definitions take effect together: a class may come before
+        // its parents.
         for (definition, bucket) in definitions {
             let (name, text) = (definition.name.clone(), json::text_of(&bucket));
             match self.definition_record(&name)? {
@@ -49,7 +51,7 @@ impl<T: Storage> Store<T> {
                     self.register_class_name(id, &name)?;
                     changes.created.push(name);
                 }
-                Some((id, _)) if self.has_definition(id, &text)? => {
+                Some((id, _)) if self.stores_definition(id, &text)? => {
                     changes.unchanged.push(name);
                     continue;
                 }
@@ -58,17 +60,19 @@ impl<T: Storage> Store<T> {
                     changes.updated.push(name);
                 }
             }
-            added.push(definition);
+            changed.push(definition);
         }
-        if !added.is_empty() {
-            self.redefine(added, &[], self.last.get().commit)?;
+        if !changed.is_empty() {
+            // Of all records.
+            let indexed_up_to = self.last.get().commit;
+            self.redefine(changed, &[], indexed_up_to)?;
         }
         Ok(changes)
     }
 
     /// Whether a stored definition is equal to the text of a normalized one. The stored one may have class
     /// names with a protocol, if it was imported as a record.
-    pub(super) fn has_definition(&self, id: RowId, text: &str) -> Result<bool> {
+    pub(super) fn stores_definition(&self, id: RowId, text: &str) -> Result<bool> {
         let Some(State { bucket, .. }) = self.storage.row(id)?.and_then(|row| row.state) else {
             return Ok(false);
         };

@@ -279,7 +279,7 @@ impl Transaction {
         self.count_pages(&sets);
         // A deferred write counts as committed: it is answered now, and never rolled back afterwards.
         if shares_transaction {
-            self.commits.push(last, &mut sets);
+            self.commits.push_sets(last, &mut sets);
         } else {
             self.commits.push_rows(last, changed);
         }
@@ -459,7 +459,7 @@ impl Transaction {
         let Some(user) = self.take_user() else { return Ok(()) };
         if !user.is_empty() {
             storage.commit().inspect_err(|_| storage.roll_back())?;
-            self.commits.push(last, &mut user.into_log());
+            self.commits.push_sets(last, &mut user.into_log());
         } else if storage.in_transaction() {
             storage.roll_back();
         }
@@ -508,7 +508,7 @@ impl CallGroup {
         self.has_uncommitted = false;
         match storage.commit() {
             Ok(()) => {
-                self.log.drain(..).for_each(|mut write| commits.push(write.last, &mut write.sets));
+                self.log.drain(..).for_each(|mut write| commits.push_sets(write.last, &mut write.sets));
                 Ok(())
             }
             Err(error) => {
@@ -530,7 +530,7 @@ impl CallGroup {
                 self.failure = Some(GroupFailure { call, error: error.clone() });
                 return Err(error);
             }
-            commits.push(last, &mut sets);
+            commits.push_sets(last, &mut sets);
         }
         Ok(())
     }
