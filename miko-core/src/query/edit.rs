@@ -136,14 +136,15 @@ impl Edit {
     }
 }
 
-/// Refuses members that would nest too deep below `levels_above` levels.
+/// Refuses a merge below `levels_above` levels, the merged object included, if that object or one of its
+/// members would nest too deep.
 fn check_members(
     members: &Map<String, Value>,
     levels_above: usize,
     place: &Place<'_>,
     faults: &mut Faults,
 ) -> Option<()> {
-    if members.values().all(|member| nests_within(member, levels_above)) {
+    if levels_above <= BUCKET_DEPTH && members.values().all(|member| nests_within(member, levels_above)) {
         Some(())
     } else {
         refuse(faults, too_deep(place))

@@ -304,6 +304,9 @@ fn edits_that_would_nest_a_bucket_too_deep_are_refused() {
     values(&db, edit(&pk, json!([{"path": path(119), "set": 1}, {"path": path(119), "remove": true}])));
     values(&db, edit(&pk, json!([{"path": path(118), "set": []}])));
     values(&db, edit(&pk, json!([{"path": path(117), "merge": {"y": []}}])));
+    for patch in [json!({}), json!({"y": null})] {
+        values(&db, edit(&create(&db, json!({})), json!([{"path": path(118), "merge": patch}])));
+    }
     assert!(miko_core::json::parse(read(&db, &pk).bucket.as_str()).is_ok());
     let refused = [
         (json!({"path": path(120), "set": 1}), "/edits/0/path"),
@@ -312,6 +315,8 @@ fn edits_that_would_nest_a_bucket_too_deep_are_refused() {
         (json!({"path": path(118), "push": []}), "/edits/0/push"),
         (json!({"path": path(119), "push": 1}), "/edits/0/push"),
         (json!({"path": path(118), "merge": {"y": {}}}), "/edits/0/merge"),
+        (json!({"path": path(119), "merge": {}}), "/edits/0/merge"),
+        (json!({"path": path(119), "merge": {"y": null}}), "/edits/0/merge"),
     ];
     for (operation, pointer) in refused {
         let error = failure(&db, edit(&pk, json!([operation])));
