@@ -88,10 +88,11 @@ impl Select {
         self
     }
 
-    /// Filters the remaining records by a further condition.
+    /// Filters the remaining records by a further condition. Several are applied one after another.
     #[must_use]
-    pub fn then(self, condition: Condition) -> Self {
-        self.with("then", condition)
+    pub fn then(mut self, condition: Condition) -> Self {
+        add_then(&mut self.request, condition);
+        self
     }
 
     /// Adds a sort key. Records that are equal in all keys stay in order of creation.
@@ -162,27 +163,31 @@ impl Condition {
         condition
     }
 
-    /// Also requires that the value at the end of `steps` passes the test.
+    /// Also requires that the value at the end of `steps` passes the test. After [`not`](Self::not), the test
+    /// itself is not negated.
     #[must_use]
-    pub fn and_path<S: Into<Step>>(mut self, steps: impl IntoIterator<Item = S>, test: Test) -> Self {
-        add_path(&mut self.parts, steps, test);
-        self
+    pub fn and_path<S: Into<Step>>(self, steps: impl IntoIterator<Item = S>, test: Test) -> Self {
+        let mut condition = self.without_not();
+        add_path(&mut condition.parts, steps, test);
+        condition
     }
 
-    /// Negates the condition, but not the part that [`then`](Self::then) adds.
+    /// Negates the condition, but not the part that [`then`](Self::then) adds. Two negations cancel each
+    /// other.
     #[must_use]
     #[allow(
         clippy::should_implement_trait,
         reason = "it is the name in Q0, with the meaning of the trait's method"
     )]
     pub fn not(self) -> Self {
-        self.with("not", true)
+        self.without_not().with("not", true)
     }
 
-    /// Filters the remaining records by a further condition.
+    /// Filters the remaining records by a further condition. Several are applied one after another.
     #[must_use]
-    pub fn then(self, condition: Self) -> Self {
-        self.with("then", condition)
+    pub fn then(mut self, condition: Self) -> Self {
+        add_then(&mut self.parts, condition);
+        self
     }
 
     /// Sets the value of the [`placeholder`] `name` in this condition and those inside it.
@@ -195,6 +200,22 @@ impl Condition {
     fn with(mut self, key: &str, value: impl Into<Value>) -> Self {
         self.parts.insert(key.to_owned(), value.into());
         self
+    }
+
+    /// An equal condition to which parts can be added that a `not` does not negate. A negated part becomes a
+    /// condition inside this one. The placeholders stay outside, since added parts may use them.
+    fn without_not(mut self) -> Self {
+        if !self.parts.contains_key("not") {
+            return self;
+        }
+        let mut around = Self::default();
+        for key in ["placeholders", "then"] {
+            if let Some(value) = self.parts.shift_remove(key) {
+                around.parts.insert(key.to_owned(), value);
+            }
+        }
+        add_members(&mut around.parts, "all", [self]);
+        around
     }
 }
 
@@ -224,6 +245,17 @@ fn add_any(parts: &mut Map<String, Value>, conditions: impl IntoIterator<Item = 
         add_members(parts, "all", [Condition::any(conditions)]);
     } else {
         add_members(parts, "any", conditions);
+    }
+}
+
+/// Adds a `then`. A second one goes beside the first, into an `all`, whose members are applied in order.
+fn add_then(parts: &mut Map<String, Value>, condition: Condition) {
+    match parts.get_mut("then") {
+        None => drop(parts.insert("then".to_owned(), condition.into())),
+        Some(Value::Object(then)) if then.len() == 1 && then.contains_key("all") => {
+            add_members(then, "all", [condition]);
+        }
+        Some(then) => *then = json!({"all": [then.take(), Value::from(condition)]}),
     }
 }
 
@@ -697,6 +729,46 @@ mod tests {
             "placeholders": {"x": 1, "y": "z"},
         });
         assert_eq!(Value::from(built), expected);
+    }
+
+    #[test]
+    fn each_then_narrows_the_result() {
+        let is = |key: &'static str| Condition::path([key], eq(1));
+        let scoped = Condition::path(["b"], eq(placeholder("x"))).placeholder("x", 2);
+        let select = Select::all().then(is("a")).then(scoped.not()).then(is("c"));
+        let expected = json!({"action": "select", "then": {"all": [
+            {"path": ["a", 1]},
+            {"path": ["b", {"value": {"placeholder": "x"}}], "placeholders": {"x": 2}, "not": true},
+            {"path": ["c", 1]},
+        ]}});
+        assert_eq!(Value::from(select), expected);
+        // A negated `all` is one condition.
+        let condition = is("a").then(Condition::all([is("b")]).not()).then(is("c"));
+        let expected = json!({"path": ["a", 1], "then": {"all": [
+            {"all": [{"path": ["b", 1]}], "not": true},
+            {"path": ["c", 1]},
+        ]}});
+        assert_eq!(Value::from(condition), expected);
+    }
+
+    #[test]
+    fn what_is_added_after_a_not_is_not_negated() {
+        let not = || Condition::path(["a"], eq(placeholder("x"))).not().placeholder("x", 1);
+        let inner = json!([{"path": ["a", {"value": {"placeholder": "x"}}], "not": true}]);
+        let cases = [
+            (
+                not().and_path(["b"], eq(placeholder("x"))),
+                json!({"placeholders": {"x": 1}, "all": inner, "path": ["b", {"value": {"placeholder": "x"}}]}),
+            ),
+            (not().not(), json!({"placeholders": {"x": 1}, "all": inner, "not": true})),
+            (
+                not().then(Condition::pk("p")).not(),
+                json!({"placeholders": {"x": 1}, "then": {"pk": "p"}, "all": inner, "not": true}),
+            ),
+        ];
+        for (condition, expected) in cases {
+            assert_eq!(Value::from(condition), expected);
+        }
     }
 
     #[test]
