@@ -12,8 +12,9 @@ use crate::as_of::AsOf;
 use crate::bucket::{Bucket, bucket_object};
 use crate::change::{Change, ChangeOptions};
 use crate::claim::Claim;
+use crate::diagnostics::{Place, abbreviate};
 use crate::hot::HotRecord;
-use crate::json::TextChecker;
+use crate::json::{self, TextChecker};
 use crate::mikobase::{Mikobase, Query, Transaction};
 use crate::q0::Step;
 use crate::record::{Record, Records};
@@ -224,7 +225,7 @@ pub trait MikobaseExt: Mikobase {
     /// # Errors
     /// Every fault of the request at once.
     fn select(&self, query: impl Into<Query>) -> Result<Records> {
-        self.q0(as_select(query.into()))?.into_records()
+        self.q0(as_select(query.into())?)?.into_records()
     }
 
     /// The state of the database at `cutoff`, read-only: with records that were deleted later, and with the
@@ -273,7 +274,7 @@ pub trait MikobaseExt: Mikobase {
     /// # Errors
     /// As [`select_stream`](Mikobase::select_stream).
     fn iter(&self, query: impl Into<Query>) -> Result<Stream<Record>> {
-        self.select_stream(as_select(query.into()))
+        self.select_stream(as_select(query.into())?)
     }
 
     /// Runs a block in a transaction: its writes through `tx` take effect together when it calls
@@ -353,7 +354,7 @@ pub trait MikobaseExt: Mikobase {
     /// # Errors
     /// Every fault of the select at once.
     fn claim(&self, select: impl Into<Query>, lease: Duration) -> Result<Option<Claim<'_, Self>>> {
-        Claim::take(self, as_select(select.into()), lease, Duration::ZERO)
+        Claim::take(self, as_select(select.into())?, lease, Duration::ZERO)
     }
 
     /// As [`claim`](Self::claim). If there is no such record, waits at most `wait` for one. The call does not
@@ -367,7 +368,7 @@ pub trait MikobaseExt: Mikobase {
         lease: Duration,
         wait: Duration,
     ) -> Result<Option<Claim<'_, Self>>> {
-        Claim::take(self, as_select(select.into()), lease, wait)
+        Claim::take(self, as_select(select.into())?, lease, wait)
     }
 
     /// The changes of records from now on: of a class with its subclasses, of the record with a pk, or of the
@@ -456,7 +457,7 @@ pub trait MikobaseExt: Mikobase {
     /// # Errors
     /// As [`watch_select`](Mikobase::watch_select).
     fn watch(&self, query: impl Into<Query>) -> Result<LiveQuery> {
-        LiveQuery::begin(self.watch_select(as_select(query.into()))?)
+        LiveQuery::begin(self.watch_select(as_select(query.into())?)?)
     }
 
     /// Writes the whole state of this moment as a worldlet of any size. Later writes have no effect.
@@ -497,12 +498,17 @@ pub trait MikobaseExt: Mikobase {
 impl<M: Mikobase + ?Sized> MikobaseExt for M {}
 
 /// Adds the action `select` if it is omitted.
-fn as_select(query: Query) -> Query {
-    match query {
-        Value::Object(mut select) => {
-            select.entry("action").or_insert_with(|| "select".into());
-            Value::Object(select)
-        }
-        other => other,
+///
+/// # Errors
+/// `invalid_request` for another action: the caller only reads.
+fn as_select(query: Query) -> Result<Query> {
+    let Value::Object(mut select) = query else { return Ok(query) };
+    let action = select.entry("action").or_insert_with(|| "select".into());
+    if *action == "select" {
+        return Ok(Value::Object(select));
     }
+    let place = Place::Key(&Place::Root, "action");
+    let fault = place.wrong_value("`select`", abbreviate(action));
+    json::drop_iteratively(Value::Object(select));
+    Err(fault.into())
 }

@@ -1,8 +1,11 @@
 //! Selects: each request with its SQL, bound values and answer.
 
+use std::time::Duration;
+
+use miko_core::{ErrorId, MikobaseExt};
 use serde_json::{Value, json};
 
-use crate::support::{Local, buckets, create, db, run, sqlite};
+use crate::support::{Local, buckets, create, db, ids, run, sqlite};
 
 /// The ids of the classes of the crew, assigned in the order of their first use.
 const OFFICER: i64 = 1;
@@ -270,4 +273,26 @@ fn by_class_returns_the_records_of_a_select_by_class() {
     assert_eq!(db.by_class("https://starfleet.com/officer").unwrap(), selected);
     assert!(db.by_class("starfleet.com/nobody").unwrap().is_empty());
     assert!(db.by_class("nobody").is_err());
+}
+
+/// The methods that run a select, with a request of another action.
+#[test]
+fn a_method_that_runs_a_select_takes_no_other_action() {
+    let db = db();
+    create(&db, json!({}));
+    for action in [json!("delete"), json!("commit"), json!(["select"])] {
+        let query = || json!({"action": action, "where": {}, "limit": 10});
+        let errors = [
+            db.select(query()).unwrap_err(),
+            db.count(query()).unwrap_err(),
+            db.iter(query()).err().unwrap(),
+            db.watch(query()).err().unwrap(),
+            db.claim(query(), Duration::from_secs(1)).err().unwrap(),
+        ];
+        for error in errors {
+            assert_eq!(ids(&error), [ErrorId::INVALID_REQUEST]);
+            assert_eq!(error.items()[0].details["pointer"], "/action");
+        }
+    }
+    assert_eq!(db.count(json!({})).unwrap(), 1);
 }
