@@ -49,7 +49,7 @@ pub(crate) use claim::{ClaimRequest, FinishEffect, FinishRequest, ReleaseRequest
 pub(crate) use edit::Edit;
 pub use edit::MAX_EDITS;
 pub(crate) use edit::apply as apply_edits;
-pub(crate) use evaluate::{MatchCollector, RecordView, SortValues};
+pub(crate) use evaluate::{MatchCollector, RecordView, SortValues, size_of_sort_values};
 pub(crate) use filter::{DeferredResult, Filter};
 pub(crate) use path::PathTest;
 pub(crate) use path_value::PathValue;

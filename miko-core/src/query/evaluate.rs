@@ -74,6 +74,11 @@ fn resolved<T>(part: Option<&DeferredResult<T>>) -> Result<Option<&T>> {
 /// The values by which a record is sorted, one for each sort key of a select.
 pub(crate) type SortValues = Box<[Option<Vec<u8>>]>;
 
+/// The approximate size of sort values in bytes.
+pub(crate) fn size_of_sort_values(values: &SortValues) -> usize {
+    values.iter().map(|value| size_of_val(value) + value.as_ref().map_or(0, Vec::len)).sum()
+}
+
 impl SelectRequest {
     /// The values by which a record is sorted.
     pub(crate) fn sort_values(&self, record: &impl RecordView) -> SortValues {
@@ -91,14 +96,21 @@ impl SelectRequest {
     }
 
     /// Sorts records by the sort keys of the select. The sort is stable, so ties keep their order.
-    fn sorted<S: RecordView>(&self, records: Vec<S>) -> Vec<S> {
-        if self.sorts.is_empty() {
-            return records;
+    ///
+    /// # Errors
+    /// `storage-full` if the memory limit is reached.
+    fn sorted<S: RecordView>(&self, records: Vec<S>) -> Result<Vec<S>> {
+        if self.sorts.is_empty() || self.limit == Some(0) {
+            return Ok(records);
         }
-        let with_values = |record: S| (self.sort_values(&record), record);
-        let mut keyed: Vec<_> = records.into_iter().map(with_values).collect();
+        let mut keyed = Vec::with_capacity(records.len());
+        for record in records {
+            let values = self.sort_values(&record);
+            memory::charge(size_of_sort_values(&values))?;
+            keyed.push((values, record));
+        }
         keyed.sort_by(|(a, _), (b, _)| self.compare(a, b));
-        keyed.into_iter().map(|(_, record)| record).collect()
+        Ok(keyed.into_iter().map(|(_, record)| record).collect())
     }
 }
 
@@ -151,7 +163,7 @@ impl<'s, S: RecordView, F: Fn(&S) -> Result<()>> MatchCollector<'s, S, F> {
         self.matches.push(record);
         if self.matches.len() > self.limit_plus_offset.saturating_mul(2).saturating_add(MAX_SURPLUS) {
             let matches = std::mem::take(&mut self.matches);
-            self.matches = self.select.sorted(matches);
+            self.matches = self.select.sorted(matches)?;
             self.matches.truncate(self.limit_plus_offset);
         }
         Ok(())
@@ -160,13 +172,13 @@ impl<'s, S: RecordView, F: Fn(&S) -> Result<()>> MatchCollector<'s, S, F> {
     /// Sorts the records and applies the offset and the limit.
     ///
     /// # Errors
-    /// The errors of `charge`.
+    /// The errors of `charge`; `storage-full` if the memory limit is reached.
     pub(crate) fn finish(self) -> Result<Vec<S>> {
         let may_discard = self.may_discard();
         let Self { select, matches, limit_plus_offset, charge } = self;
         let offset = usize::try_from(select.offset).unwrap_or(usize::MAX);
         let selected: Vec<_> =
-            select.sorted(matches).into_iter().take(limit_plus_offset).skip(offset).collect();
+            select.sorted(matches)?.into_iter().take(limit_plus_offset).skip(offset).collect();
         if may_discard {
             selected.iter().try_for_each(charge)?;
         }

@@ -8,7 +8,7 @@ use crate::json::members::get;
 use crate::query::filter::{Filter, FilterReader};
 use crate::query::placeholder::{PlaceholderScope, ReadContext};
 use crate::query::request_keys;
-use crate::query::sort::SortKey;
+use crate::query::sort::{MAX_SORT_KEYS, SortKey, too_many_keys};
 use crate::timestamp::Timestamp;
 
 /// The keys of a select.
@@ -222,7 +222,11 @@ fn read_sorts<'q>(
     }
     let first = read_unconditional(reader, map, "sort", context, SortKey::read);
     let others = read_unconditional(reader, map, "sorts", context, SortKey::read_many);
-    first.into_iter().chain(others.into_iter().flatten()).collect()
+    let sorts: Vec<_> = first.into_iter().chain(others.into_iter().flatten()).collect();
+    if sorts.len() > MAX_SORT_KEYS {
+        reader.faults.refuse(too_many_keys(sorts.len(), context.place));
+    }
+    sorts
 }
 
 /// Reads a part that every evaluation reaches. Its faults are reported at once, and not added to the deferred

@@ -18,6 +18,10 @@ use crate::query::request_keys;
 use crate::query::step::{self, PathStep};
 use crate::query::value_ref::ValueRef;
 
+/// The maximal number of sort keys of a select. The evaluator makes a value of each for each record that it
+/// has found.
+pub(super) const MAX_SORT_KEYS: usize = 32;
+
 /// A sort key.
 #[derive(Debug, Clone)]
 pub(crate) struct SortKey {
@@ -103,6 +107,9 @@ impl SortKey {
     /// Reads the `sorts` of a request.
     pub(super) fn read_many(value: Value, place: &Place<'_>, faults: &mut Faults) -> Option<Vec<Self>> {
         match value {
+            Value::Array(paths) if paths.len() > MAX_SORT_KEYS => {
+                refuse(faults, too_many_keys(paths.len(), place))
+            }
             Value::Array(paths) => {
                 let before = faults.count();
                 let read = |(index, path)| Self::read(path, &Place::Index(place, index), faults);
@@ -112,6 +119,13 @@ impl SortKey {
             other => refuse_type(faults, place, "an array of sort paths", &other),
         }
     }
+}
+
+/// The fault of a select with too many sort keys.
+pub(super) fn too_many_keys(found: usize, place: &Place<'_>) -> ErrorItem {
+    let message = format!("a select has at most {MAX_SORT_KEYS} sort paths");
+    let item = place.with_pointer(ErrorItem::new(ErrorId::REQUEST_TOO_LARGE, message));
+    item.with("allowed", MAX_SORT_KEYS).with("found", found)
 }
 
 /// Whether the last element holds qualifiers: an object that is neither a record property nor a placeholder.

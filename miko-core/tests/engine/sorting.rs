@@ -1,8 +1,9 @@
 //! Sorting: the order of types and values, qualifiers, and ties.
 
+use miko_core::ErrorId;
 use serde_json::{Value, json};
 
-use crate::support::{Local, agreed, create, db, read, run};
+use crate::support::{Local, agreed, create, db, failure, ids, read, run};
 
 /// The values of `v` in the order of the select.
 fn sorted(db: &Local, select: Value) -> Vec<Value> {
@@ -117,4 +118,30 @@ fn a_sort_may_use_the_pk_and_the_times_of_a_record() {
     updated.sort_by_key(|n| std::cmp::Reverse(updated_at(n)));
     assert_eq!(by("updated_at", true), updated);
     assert_eq!(sorted(&db, json!({"sorts": [[{"record": "created_at"}], [{"record": "pk"}]]})), [0, 1, 2, 3]);
+}
+
+#[test]
+fn a_select_has_a_maximal_number_of_sort_paths() {
+    let db = with_values(&[json!(2), json!(1)]);
+    let sorts = |count: usize| Value::from(vec![json!(["v"]); count]);
+    assert_eq!(sorted(&db, json!({"sorts": sorts(32)})), [1, 2]);
+    assert_eq!(sorted(&db, json!({"sort": ["v"], "sorts": sorts(31)})), [1, 2]);
+    for (select, pointer, found) in [
+        (json!({"action": "select", "sorts": sorts(33)}), "/sorts", 33),
+        (json!({"action": "select", "sort": ["v"], "sorts": sorts(32)}), "", 33),
+        (json!({"action": "delete", "where": {"class": "a.b/c"}, "sorts": sorts(40)}), "/sorts", 40),
+    ] {
+        let error = failure(&db, select);
+        assert_eq!(ids(&error), [ErrorId::REQUEST_TOO_LARGE]);
+        let details = &error.items()[0].details;
+        assert_eq!((&details["pointer"], &details["found"]), (&json!(pointer), &json!(found)));
+    }
+}
+
+#[test]
+fn a_limit_of_zero_selects_nothing() {
+    let db = with_values(&[json!(2), json!(1)]);
+    for offset in [0, 1] {
+        assert_eq!(sorted(&db, json!({"sort": ["v"], "limit": 0, "offset": offset})), [] as [Value; 0]);
+    }
 }

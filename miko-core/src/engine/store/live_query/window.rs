@@ -5,7 +5,7 @@ use std::collections::HashSet;
 use std::sync::Arc;
 
 use crate::engine::store::change_matches::ChangedRecord;
-use crate::query::{RecordView, SelectRequest, SortValues};
+use crate::query::{RecordView, SelectRequest, SortValues, size_of_sort_values};
 use crate::storage::ids::RowId;
 
 /// How many records the window has behind those of the result. They move up when records leave the result.
@@ -59,9 +59,8 @@ impl Found {
 
     /// The approximate size in bytes.
     fn size(&self) -> usize {
-        let values =
-            self.sort_values.iter().map(|value| size_of_val(value) + value.as_ref().map_or(0, Vec::len));
-        size_of::<Self>() + 2 * size_of::<Arc<Self>>() + self.pk.len() + values.sum::<usize>()
+        let values = size_of_sort_values(&self.sort_values);
+        size_of::<Self>() + 2 * size_of::<Arc<Self>>() + self.pk.len() + values
     }
 }
 
