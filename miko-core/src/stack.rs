@@ -4,6 +4,7 @@
 
 use std::collections::{HashMap, HashSet};
 
+use miko_rpc::ErrorItem;
 use serde_json::{Map, Value, json};
 
 use crate::diagnostics::readers::{self, refuse};
@@ -11,6 +12,12 @@ use crate::diagnostics::{Faults, Place};
 use crate::uns;
 
 const SHADOW: &str = "shadow";
+
+/// The maximal number of platters of a stack. The class of each may have to validate and to index a bucket.
+const MAX_PLATTERS: usize = 1_000;
+
+/// Up to this number of members of a stack, a linear search is faster than hashing.
+const LINEAR_SCAN_MAX: usize = 8;
 
 /// The stack that a write specifies.
 #[derive(Debug)]
@@ -52,6 +59,9 @@ impl Stack {
     pub(crate) fn read_classes(value: Value, place: &Place<'_>, faults: &mut Faults) -> Option<Self> {
         match value {
             Value::Array(classes) if classes.is_empty() => refuse(faults, place.fault(NO_PLATTER)),
+            Value::Array(classes) if classes.len() > MAX_PLATTERS => {
+                refuse(faults, too_many_platters(classes.len(), place))
+            }
             Value::Array(_) => readers::classes(value, place, faults).map(Self::of_classes),
             Value::Object(platters) if platters.contains_key(SHADOW) => {
                 let place = Place::Key(place, SHADOW);
@@ -88,7 +98,7 @@ impl Stack {
         Self::read_platters(shadow, members, place, faults)
     }
 
-    /// Validates and normalizes the platters. There must be at least one.
+    /// Validates and normalizes the platters. There must be at least one, and at most [`MAX_PLATTERS`].
     fn read_platters(
         shadow: Option<Value>,
         mut platters: Map<String, Value>,
@@ -97,6 +107,9 @@ impl Stack {
     ) -> Option<Self> {
         if platters.is_empty() {
             return refuse(faults, place.fault(NO_PLATTER));
+        }
+        if platters.len() > MAX_PLATTERS {
+            return refuse(faults, too_many_platters(platters.len(), place));
         }
         for (key, platter) in &mut platters {
             normalize_platter(platter, &Place::Key(place, key), faults);
@@ -119,6 +132,11 @@ impl Stack {
 }
 
 const NO_PLATTER: &str = "a stack needs at least one platter";
+
+fn too_many_platters(found: usize, place: &Place<'_>) -> ErrorItem {
+    let message = format!("a stack has at most {MAX_PLATTERS} platters");
+    place.fault(message).with("allowed", MAX_PLATTERS).with("found", found)
+}
 
 /// Reads the primary class. Null is the default class.
 pub(crate) fn read_primary(value: Value, place: &Place<'_>, faults: &mut Faults) -> Option<String> {
@@ -156,8 +174,6 @@ pub(crate) fn leaves_a_class(old: &Map<String, Value>, new: &Map<String, Value>)
 
 /// The distinct classes of a stored stack.
 pub(crate) fn classes(stack: &Map<String, Value>) -> Vec<&str> {
-    /// Up to this number of members, a linear search is faster than hashing.
-    const LINEAR_SCAN_MAX: usize = 8;
     let classes = platter_classes(stack);
     let mut distinct = Vec::with_capacity(stack.len().min(LINEAR_SCAN_MAX));
     if stack.len() > LINEAR_SCAN_MAX {
@@ -171,6 +187,35 @@ pub(crate) fn classes(stack: &Map<String, Value>) -> Vec<&str> {
         });
     }
     distinct
+}
+
+/// The members of a stored stack without the platters whose class an earlier one has too, if both apply to
+/// the shared bucket: they would be validated and indexed alike. Each platter that defines a class stays, since
+/// a second one is a fault.
+pub(crate) fn distinct_members(stack: &Map<String, Value>) -> impl Iterator<Item = (&String, &Value)> {
+    // The shadow and one platter are distinct.
+    let (has_one_platter, is_small) = (stack.len() <= 2, stack.len() <= LINEAR_SCAN_MAX);
+    let mut seen = HashSet::new();
+    let mut is_distinct = move |index: usize, platter| match class_of_shared_bucket(platter) {
+        None => true,
+        Some(class) if is_small => {
+            let mut earlier = stack.values().take(index);
+            !earlier.any(|earlier| class_of_shared_bucket(earlier) == Some(class))
+        }
+        Some(class) => seen.insert(class),
+    };
+    stack
+        .iter()
+        .enumerate()
+        .filter(move |(index, (_, platter))| has_one_platter || is_distinct(*index, platter))
+        .map(|(_, member)| member)
+}
+
+/// The class of a platter that has no bucket of its own, and does not define a class.
+fn class_of_shared_bucket(platter: &Value) -> Option<&str> {
+    let has_own_bucket = platter.get("bucket").is_some_and(Value::is_object);
+    let class = platter.get("class")?.as_str().filter(|class| *class != uns::CLASS);
+    if has_own_bucket { None } else { class }
 }
 
 /// Whether a platter of a stored stack has a bucket of its own.
@@ -258,6 +303,19 @@ mod tests {
         let keys: Vec<_> = stack.keys().map(String::as_str).collect();
         assert_eq!(keys, ["shadow", "a", "a_2", "a_2_2", "shadow_2", "foo.com"]);
         assert_eq!(classes(&stack), ["foo.com/a", "bar.com/a", "foo.com/a_2", "foo.com/shadow", "foo.com"]);
+    }
+
+    #[test]
+    fn platters_of_one_class_on_the_shared_bucket_count_once() {
+        for number in [1, 20] {
+            let mut stack = json!({"shadow": {}, "own": {"class": "a.b/c", "bucket": {}}});
+            let own = json!({"a": {"class": "a.b/c"}, "b": {"class": "a.b/d"}, "c": {"class": "a.b/c"}});
+            let others = (0..number).map(|n| (format!("x{n}"), json!({"class": "a.b/c"})));
+            let stack = stack.as_object_mut().unwrap();
+            stack.extend(own.as_object().unwrap().clone().into_iter().chain(others));
+            let keys: Vec<_> = distinct_members(stack).map(|(key, _)| key.as_str()).collect();
+            assert_eq!(keys, ["shadow", "own", "a", "b"]);
+        }
     }
 
     #[test]

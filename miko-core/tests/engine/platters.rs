@@ -104,3 +104,18 @@ proptest! {
         prop_assert_eq!(outcome(&db, &classes, &bucket), outcome(&db, &shuffled, &bucket));
     }
 }
+
+#[test]
+fn platters_of_one_class_on_the_shared_bucket_are_checked_once() {
+    let db = platters();
+    let create = |bucket| json!({"action": "create", "classes": vec!["a.b/strict"; 500], "bucket": bucket});
+    assert_eq!(rules_broken(&db.run(create(json!({}))).unwrap_err()), ["required"]);
+    let pk = db.run(create(json!({"home": {"n": 1}}))).unwrap();
+    let error = db.run(json!({"action": "patch", "pk": pk, "bucket": {"home": {"n": null}}})).unwrap_err();
+    assert_eq!(rules_broken(&error), ["min_elements"]);
+    // A platter with a bucket of its own is checked as well.
+    let own = json!({"class": "a.b/strict", "bucket": {}});
+    let stack = json!({"a": {"class": "a.b/strict"}, "b": own, "c": {"class": "a.b/strict"}, "d": own});
+    let error = db.run(json!({"action": "update", "pk": pk, "stack": stack})).unwrap_err();
+    assert_eq!(rules_broken(&error), ["required", "required"]);
+}

@@ -122,9 +122,12 @@ impl<T: Storage> Store<T> {
         Ok(())
     }
 
-    /// The platters of a stack, the last one first.
+    /// The distinct platters of a stack, the last one first.
     fn platters<'s>(&'s self, stack: &'s Map<String, Value>) -> Vec<Platter<'s>> {
-        stack.iter().rev().filter_map(|(key, platter)| self.platter(key, platter)).collect()
+        let mut platters: Vec<_> =
+            stack::distinct_members(stack).filter_map(|(key, platter)| self.platter(key, platter)).collect();
+        platters.reverse();
+        platters
     }
 
     /// Normalizes the buckets of a record by all its classes, before any validation.

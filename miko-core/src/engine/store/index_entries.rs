@@ -1,6 +1,6 @@
 //! Derives the index entries of a record: its memberships, its unique and indexed values, and its references.
 
-use miko_rpc::{ErrorId, ErrorItem, Result};
+use miko_rpc::{ErrorId, ErrorItem, Result, memory};
 use serde_json::{Map, Value};
 
 use crate::class::{Catalog, Constraint, ConstraintKind, OnDelete, Reference};
@@ -31,14 +31,14 @@ impl Facet<'_> {
     }
 }
 
-/// The facets of a record.
+/// The facets of a record. Platters of one class that share the bucket of the record have one facet.
 pub(super) fn facets<'r>(stack: &'r Map<String, Value>, shared: &'r Map<String, Value>) -> Vec<Facet<'r>> {
     let facet = |(key, platter): (&'r String, &'r Value)| {
         let class = platter.get("class")?.as_str()?;
         let private = platter.get("bucket").and_then(Value::as_object);
         Some(Facet { class, bucket: private.unwrap_or(shared), platter: private.map(|_| key.as_str()) })
     };
-    stack.iter().filter_map(facet).collect()
+    stack::distinct_members(stack).filter_map(facet).collect()
 }
 
 /// The stack of a record, and the bucket that its platters share.
@@ -104,6 +104,9 @@ impl<T: Storage> Store<T> {
     }
 
     /// Adds the values and references of a record, by the classes of `catalog`.
+    ///
+    /// # Errors
+    /// `storage-full` if the memory limit is reached: each class of a record has a copy of an indexed value.
     pub(super) fn derive_values(
         &self,
         row: RowId,
@@ -119,6 +122,7 @@ impl<T: Storage> Store<T> {
             for (constraint, &id) in class.constraints.iter().zip(&*ids) {
                 let is_unique = constraint.kind != ConstraintKind::Index;
                 if is_unique && let Some(value) = class.key(constraint, facet.bucket) {
+                    memory::charge(value.len())?;
                     entries.push(IndexEntry::Unique { constraint: id, value, row });
                 }
                 // Selects look up values of the shared bucket only. If the platter has a bucket of its own,
@@ -126,6 +130,7 @@ impl<T: Storage> Store<T> {
                 if (!is_unique || facet.platter.is_some())
                     && let Some(value) = class.key(constraint, shared)
                 {
+                    memory::charge(value.len())?;
                     entries.push(IndexEntry::Indexed { constraint: id, value, row });
                 }
             }
