@@ -2,7 +2,10 @@
 //!
 //! Compiling takes time and memory in proportion to the size of the compiled program, which a short text can
 //! make huge (`\w{200}`). The size is estimated from the syntax tree, in which repetitions are not unrolled.
-//! So a pattern is accepted or refused before it is compiled, and independently of the cache.
+//! So a pattern is accepted or refused before it is compiled, and independently of the cache. What takes time
+//! before that counts as size: the length of the text, and classes that ignore case.
+
+mod case_folding;
 
 use std::cell::RefCell;
 use std::collections::HashMap;
@@ -12,6 +15,8 @@ use std::sync::{Arc, OnceLock};
 use quick_cache::Weighter;
 use quick_cache::unsync::Cache;
 use regex::{Regex, RegexBuilder};
+use regex_syntax::ast::parse::Parser;
+use regex_syntax::hir::translate::Translator;
 use regex_syntax::hir::{Class, Hir, HirKind};
 use regex_syntax::utf8::Utf8Sequences;
 
@@ -23,8 +28,12 @@ pub(crate) const MAX_SIZE: u64 = 64 << 20;
 pub(crate) const MAX_TOTAL: u64 = 2 * MAX_SIZE;
 
 /// The estimated size of a pattern is at least this number times the length of its text. This bounds the
-/// length of a text, and so the time of parsing.
+/// length of a text, and so the time in which its syntax tree is made.
 const SIZE_PER_BYTE: u64 = 2 << 10;
+
+/// What a character adds to the estimated size whose other cases are looked up, in bytes. This bounds the
+/// time in which a syntax tree is translated: a lookup takes some nanoseconds.
+const SIZE_PER_LOOKUP: u64 = 2;
 
 /// The maximal total of the estimated sizes of the patterns in the cache of a thread, in bytes.
 const MAX_CACHED_SIZE: u64 = 2 * MAX_TOTAL;
@@ -106,8 +115,14 @@ impl Pattern {
         if text_size > MAX_SIZE {
             return Err(PatternFault::TooLarge);
         }
-        let parsed = regex_syntax::parse(text).map_err(|fault| PatternFault::Malformed(fault.to_string()))?;
-        let size = estimated_size(&parsed).saturating_add(FIXED_SIZE).max(text_size);
+        let malformed = |fault: &dyn fmt::Display| PatternFault::Malformed(fault.to_string());
+        let tree = Parser::new().parse(text).map_err(|fault| malformed(&fault))?;
+        let lookups_size = SIZE_PER_LOOKUP.saturating_mul(case_folding::lookups(&tree));
+        if lookups_size > MAX_SIZE {
+            return Err(PatternFault::TooLarge);
+        }
+        let parsed = Translator::new().translate(text, &tree).map_err(|fault| malformed(&fault))?;
+        let size = estimated_size(&parsed).saturating_add(FIXED_SIZE + lookups_size).max(text_size);
         if size > MAX_SIZE {
             return Err(PatternFault::TooLarge);
         }
@@ -237,10 +252,24 @@ mod tests {
 
     #[test]
     fn a_pattern_that_is_too_large_is_refused_before_compilation() {
-        for text in [r"\w{10000}", r"((a{1000}){1000}){1000}", &r"\w".repeat(100_000), r"(\pL{500}|x){9}"] {
+        for text in [
+            r"\w{10000}",
+            r"((a{1000}){1000}){1000}",
+            &r"\w".repeat(100_000),
+            r"(\pL{500}|x){9}",
+            &format!("(?i){}", r"\p{any}".repeat(100)),
+            &format!("(?i){}", r"[^\p{any}]".repeat(100)),
+        ] {
             assert!(matches!(Pattern::new(text), Err(PatternFault::TooLarge)), "{:.30}", text);
         }
         assert!(matches!(Pattern::new("("), Err(PatternFault::Malformed(_))));
+    }
+
+    #[test]
+    fn patterns_that_ignore_case_are_accepted() {
+        for text in [r"(?i)^[\w.+-]+@[\w-]+(\.[\w-]+)+$", r"(?i)\p{L}+\s\p{Lu}", "(?i)^(a|b|[^c-x]){1,50}$"] {
+            assert!(Pattern::new(text).is_ok(), "{text}");
+        }
     }
 
     #[test]
