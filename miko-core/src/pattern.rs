@@ -12,6 +12,7 @@ use std::collections::HashMap;
 use std::fmt;
 use std::sync::{Arc, OnceLock};
 
+use miko_rpc::memory;
 use quick_cache::Weighter;
 use quick_cache::unsync::Cache;
 use regex::{Regex, RegexBuilder};
@@ -35,8 +36,12 @@ const SIZE_PER_BYTE: u64 = 2 << 10;
 /// time in which a syntax tree is translated: a lookup takes some nanoseconds.
 const SIZE_PER_LOOKUP: u64 = 2;
 
-/// The maximal total of the estimated sizes of the patterns in the cache of a thread, in bytes.
+/// The maximal total of the estimated sizes of the patterns in the cache of a thread, in bytes, without a
+/// memory limit.
 const MAX_CACHED_SIZE: u64 = 2 * MAX_TOTAL;
+
+/// The part of a memory limit that the patterns in the cache of a thread may take.
+const LIMIT_DIVISOR: u64 = 16;
 
 /// The expected number of patterns in the cache of a thread.
 const CACHED_PATTERNS: usize = 64;
@@ -105,6 +110,10 @@ impl Pattern {
                 return Ok(pattern.clone());
             }
             let pattern = Self::parse(text)?;
+            let capacity = cache_capacity(memory::current_limit());
+            if patterns.capacity() != capacity {
+                patterns.set_capacity(capacity);
+            }
             patterns.insert(text.to_owned(), pattern.clone());
             Ok(pattern)
         })
@@ -140,10 +149,17 @@ impl Pattern {
 
     fn compiled(&self) -> &Result<Regex, regex::Error> {
         self.0.compiled.get_or_init(|| {
+            // A match cannot fail: if this exceeds the memory limit, the next report of this call does.
+            let _ = memory::charge(usize::try_from(self.0.size).unwrap_or(usize::MAX));
             // The estimate limits the size already.
             RegexBuilder::new(&self.0.text).size_limit(usize::MAX).build()
         })
     }
+}
+
+/// The maximal total of the estimated sizes of the patterns in a cache, with this memory limit.
+fn cache_capacity(memory_limit: Option<usize>) -> u64 {
+    memory_limit.map_or(MAX_CACHED_SIZE, |limit| MAX_CACHED_SIZE.min(limit as u64 / LIMIT_DIVISOR))
 }
 
 impl fmt::Display for Pattern {
@@ -269,6 +285,13 @@ mod tests {
     fn patterns_that_ignore_case_are_accepted() {
         for text in [r"(?i)^[\w.+-]+@[\w-]+(\.[\w-]+)+$", r"(?i)\p{L}+\s\p{Lu}", "(?i)^(a|b|[^c-x]){1,50}$"] {
             assert!(Pattern::new(text).is_ok(), "{text}");
+        }
+    }
+
+    #[test]
+    fn with_a_memory_limit_the_cache_takes_a_sixteenth_of_it() {
+        for (limit, capacity) in [(None, 256 << 20), (Some(64 << 20), 4 << 20), (Some(64 << 30), 256 << 20)] {
+            assert_eq!(cache_capacity(limit), capacity);
         }
     }
 
