@@ -7,11 +7,13 @@ use serde_json::Number;
 pub(crate) enum NoSum {
     /// It is outside the range of integers (-2^63 to 2^64-1), or of floats.
     Overflow,
-    /// One is a float, and the other an integer that no float equals.
+    /// It is a float, and no float equals an operand, or the sum of whole numbers.
     Inexact,
 }
 
-/// Adds two numbers. Two integers give their exact sum, as an integer; a float makes the sum a float.
+/// Adds two numbers. Two integers give their exact sum, as an integer; a float makes the sum a float. The sum
+/// of whole numbers is exact in either case: a counter that no longer counts is an error. That of fractions
+/// is rounded.
 pub(crate) fn sum(a: &Number, b: &Number) -> Result<Number, NoSum> {
     match (integer(a), integer(b)) {
         (Some(a), Some(b)) => {
@@ -20,8 +22,21 @@ pub(crate) fn sum(a: &Number, b: &Number) -> Result<Number, NoSum> {
             let signed = i64::try_from(sum).map(Number::from);
             signed.or_else(|_| u64::try_from(sum).map(Number::from)).map_err(|_| NoSum::Overflow)
         }
-        _ => Number::from_f64(float(a)? + float(b)?).ok_or(NoSum::Overflow),
+        _ => {
+            let (a, b) = (float(a)?, float(b)?);
+            let sum = Number::from_f64(a + b).ok_or(NoSum::Overflow)?;
+            let are_whole = a.fract() == 0.0 && b.fract() == 0.0;
+            if are_whole && rounding_error(a, b) != 0.0 { Err(NoSum::Inexact) } else { Ok(sum) }
+        }
     }
+}
+
+/// The difference between the sum of two floats and the float that is nearest to it: 2Sum of Knuth and Møller.
+fn rounding_error(a: f64, b: f64) -> f64 {
+    let sum = a + b;
+    let from_b = sum - a;
+    let from_a = sum - from_b;
+    (a - from_a) + (b - from_b)
 }
 
 fn integer(number: &Number) -> Option<i128> {
@@ -60,6 +75,15 @@ mod tests {
             (json!(0), json!(-0.5), Ok(json!(-0.5))),
             (json!(f64::MAX), json!(f64::MAX), Err(NoSum::Overflow)),
             (json!(u64::MAX), json!(0.5), Err(NoSum::Inexact)),
+            (json!(9_007_199_254_740_992.0), json!(1), Err(NoSum::Inexact)),
+            (json!(9_007_199_254_740_992.0), json!(1.0), Err(NoSum::Inexact)),
+            (json!(9_007_199_254_740_992.0), json!(2), Ok(json!(9_007_199_254_740_994.0))),
+            (json!(-9_007_199_254_740_992.0), json!(-1), Err(NoSum::Inexact)),
+            (json!(1e20), json!(1), Err(NoSum::Inexact)),
+            (json!(1e20), json!(-1e20), Ok(json!(0.0))),
+            (json!(1e20), json!(0), Ok(json!(1e20))),
+            (json!(f64::MAX), json!(1), Err(NoSum::Inexact)),
+            (json!(1e20), json!(0.5), Ok(json!(1e20))),
         ];
         let number = |value: &Value| value.as_number().unwrap().clone();
         for (a, b, expected) in cases {

@@ -351,7 +351,9 @@ fn beyond_end(index: u64, length: usize) -> ErrorItem {
 fn no_sum_fault(no_sum: NoSum, number: &Number, by: &Number) -> ErrorItem {
     let message = match no_sum {
         NoSum::Overflow => "the sum is outside the range of numbers: integers are kept from -2^63 to 2^64-1",
-        NoSum::Inexact => "the sum would lose digits: one number is a float, and no float equals the other",
+        NoSum::Inexact => {
+            "the sum is a float and would lose digits: no float equals it, or one of the numbers"
+        }
     };
     refused(message).with("found", number.clone()).with("increment", by.clone())
 }
