@@ -361,7 +361,9 @@ pub trait MikobaseExt: Mikobase {
     /// poll: it is woken when a record is created, changed or released.
     ///
     /// # Errors
-    /// As [`claim`](Self::claim); `invalid_request` inside a transaction, where no call can wait.
+    /// As [`claim`](Self::claim); `invalid_request` inside a transaction, where no call can wait;
+    /// `deadline-exceeded`, if the call waits on a server for longer than the deadline of calls, 5 minutes
+    /// unless `Limits::call_deadline` says otherwise.
     fn claim_or_wait(
         &self,
         select: impl Into<Query>,

@@ -321,6 +321,13 @@ fn gate() {
         drop(closed);
         assert_eq!(stays.response().text(), "null");
         assert_eq!(office.open_things().unwrap().queued, 0);
+        // The deadline of a call is that of its wait.
+        let _closed = office.closed_desk().unwrap();
+        let session = Session::open(path);
+        let desk = stays.post_in(&session.id, "/call/desk", &json!({"name": "a"})).json();
+        let late = stays.post_in(&session.id, &format!("/objects/{}/line_up", desk["object"]), &json!({}));
+        assert_eq!((late.status, &*late.error_id()), (504, "deadline-exceeded"));
+        assert_eq!(office.open_things().unwrap().queued, 0);
     });
 }
 

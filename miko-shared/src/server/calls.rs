@@ -201,12 +201,8 @@ fn try_serve_call<I: Interface + ?Sized>(
     target: impl Fn(Call<'_>) -> Result<Served, Error>,
 ) -> Result<Option<ParkedCall>, Error> {
     let now = Instant::now();
-    if now.saturating_duration_since(connection.arrived) >= call.deadline {
-        return Err(Error::new(
-            ErrorId::DEADLINE_EXCEEDED,
-            "the call was not taken up before its deadline, and not run",
-        ));
-    }
+    let call_deadline = connection.arrived.checked_add(call.deadline);
+    check_deadline(call_deadline, now, connection.is_retry)?;
     let (name, arguments) =
         call.call.ok_or_else(|| unreadable("it is not a map from a method to its arguments"))?;
     let method = context.activity.begin(surface, name, now);
@@ -216,14 +212,13 @@ fn try_serve_call<I: Interface + ?Sized>(
         handles,
         passes,
         locals,
-        arrived,
+        arrived: _,
         taken_up,
         deadline: answers_by,
         is_retry,
     } = connection;
     *taken_up = Some(now);
     let begin = outgoing.len();
-    let call_deadline = arrived.checked_add(call.deadline);
     *answers_by = call_deadline.unwrap_or(now + FAR_FUTURE);
     let mut attempt = Attempt {
         peer,
@@ -259,6 +254,21 @@ fn try_serve_call<I: Interface + ?Sized>(
         error.with("method", name)
     })?;
     Ok(None)
+}
+
+/// Refuses an attempt to run a call whose deadline has passed. `is_retry` says that it was parked before.
+///
+/// # Errors
+/// `deadline-exceeded`.
+pub(super) fn check_deadline(ends: Option<Instant>, now: Instant, is_retry: bool) -> Result<(), Error> {
+    if ends.is_none_or(|ends| now < ends) {
+        return Ok(());
+    }
+    let message = match is_retry {
+        true => "the call waited until its deadline, and changed nothing",
+        false => "the call was not taken up before its deadline, and not run",
+    };
+    Err(Error::new(ErrorId::DEADLINE_EXCEEDED, message))
 }
 
 /// One attempt to run a call, in whatever form its arguments came.

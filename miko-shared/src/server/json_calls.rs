@@ -22,7 +22,9 @@ use tokio::time::{sleep_until, timeout_at};
 
 use super::activity::Activity;
 use super::around::{Around, Peer};
-use super::calls::{Attempt, AttemptOutcome, CallContext, CallCount, FAR_FUTURE, report_slow};
+use super::calls::{
+    Attempt, AttemptOutcome, CallContext, CallCount, FAR_FUTURE, check_deadline, report_slow,
+};
 use super::guarded::{Guarded, drop_guarded};
 use super::metrics::Metrics;
 use super::parked_calls::{ParkedBytes, ParkedCalls};
@@ -286,6 +288,7 @@ impl JsonConnection {
         let calls = &*self.calls;
         self.check_open()?;
         let now = Instant::now();
+        check_deadline(Some(target.ends), now, target.is_retry)?;
         let mut params = Some(call.params.read(calls.limits.frame_size)?);
         let mut state = self.state.borrow_mut();
         let State { handles, locals } = &mut *state;
