@@ -47,8 +47,9 @@ use write_set::{Conflict, WriteSet};
 /// it rolls back, or aborts the process if the commit was deferred.
 ///
 /// Only in a [temporal](Capabilities::is_temporal) database does the engine call
-/// [`each_version`](Self::each_version), [`version_at`](Self::version_at),
-/// [`find_version`](Self::find_version) and [`definitions`](Self::definitions).
+/// [`each_version`](Self::each_version), [`next_version`](Self::next_version),
+/// [`version_at`](Self::version_at), [`find_version`](Self::find_version) and
+/// [`definitions`](Self::definitions).
 pub(crate) trait Storage: Sized + Send + 'static {
     fn capabilities(&self) -> Capabilities;
 
@@ -103,6 +104,10 @@ pub(crate) trait Storage: Sized + Send + 'static {
     /// Calls `visit` with each version of a record, in order of time, and of their pks where times are equal.
     /// The last one is its row. `visit` does not use the storage.
     fn each_version(&self, id: RowId, visit: &mut dyn FnMut(Row) -> Result<()>) -> Result<()>;
+
+    /// The first version of a record after a [position](Row::position), in the order of
+    /// [`each_version`](Self::each_version).
+    fn next_version(&self, id: RowId, after: (Timestamp, &str)) -> Result<Option<Row>>;
 
     /// The version of a record that was current at a time; it may be a tombstone.
     fn version_at(&self, id: RowId, time: Timestamp) -> Result<Option<Row>>;

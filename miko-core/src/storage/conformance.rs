@@ -748,7 +748,14 @@ fn state(storage: &impl Storage) -> Vec<String> {
         assert_eq!(storage.record(&row.pk).unwrap().map(|record| record.to_row(&row.pk)), active);
         let later = storage.next_row(RowId::default(), row.commit).unwrap().map(|(id, _)| id);
         line(format!("{id} {row:?}, then {later:?}"));
-        for version in if is_temporal { versions(storage, id).unwrap() } else { Vec::new() } {
+        let versions = if is_temporal { versions(storage, id).unwrap() } else { Vec::new() };
+        let mut position = (Timestamp::from_millis(i64::MIN), "");
+        for version in &versions {
+            assert_eq!(storage.next_version(id, position).unwrap().as_ref(), Some(version));
+            position = version.position();
+        }
+        assert_eq!(versions.last().and_then(|_| storage.next_version(id, position).unwrap()), None);
+        for version in versions {
             let time = version.updated_at.as_millis();
             let at = |millis| storage.version_at(id, Timestamp::from_millis(millis)).unwrap();
             let found =

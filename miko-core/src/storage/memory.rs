@@ -251,6 +251,16 @@ impl Storage for MemoryTables {
         past.chain([last]).map(|version| with_creation_time(last, version)).try_for_each(visit)
     }
 
+    fn next_version(&self, id: RowId, after: (Timestamp, &str)) -> Result<Option<Row>> {
+        let Some(last) = self.record.get(&id) else { return Ok(None) };
+        let (time, instance_pk) = after;
+        let begin = Bound::Excluded((id, time, instance_pk.to_owned()));
+        let end = Bound::Excluded(first_version_key(id.next()));
+        let past = self.version.range((begin, end)).map(|(_, version)| version).next();
+        let next = past.or(Some(last).filter(|last| last.position() > after));
+        Ok(next.map(|version| with_creation_time(last, version)))
+    }
+
     fn version_at(&self, id: RowId, time: Timestamp) -> Result<Option<Row>> {
         let Some(last) = self.record.get(&id) else { return Ok(None) };
         if last.updated_at <= time {

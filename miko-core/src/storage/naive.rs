@@ -258,6 +258,10 @@ impl Storage for NaiveStorage {
         self.tables.versions(id).into_iter().try_for_each(visit)
     }
 
+    fn next_version(&self, id: RowId, after: (Timestamp, &str)) -> Result<Option<Row>> {
+        Ok(self.tables.versions(id).into_iter().find(|version| version.position() > after))
+    }
+
     fn version_at(&self, id: RowId, time: Timestamp) -> Result<Option<Row>> {
         Ok(self.tables.versions(id).into_iter().rfind(|version| version.updated_at <= time))
     }

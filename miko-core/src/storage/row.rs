@@ -33,6 +33,11 @@ impl Row {
         size_of::<Self>() + self.pk.len() + self.state.as_ref().map_or(0, State::text_length)
     }
 
+    /// Its position among the versions of its record. That of a stub comes before all others of its time.
+    pub(crate) fn position(&self) -> (Timestamp, &str) {
+        (self.updated_at, self.instance_pk.as_deref().unwrap_or_default())
+    }
+
     /// A view of the record, unless the row is a tombstone or a stub.
     pub(crate) fn view(&self) -> Option<RecordRef<'_>> {
         self.state.as_ref().map(|State { bucket, stack, extras }| RecordRef {

@@ -47,6 +47,8 @@ pub(in crate::engine) struct Export {
     files: Box<[FileId]>,
     /// In a temporal database: the records that existed when the export began, by the time of their creation.
     ordered: Option<Box<[RowId]>>,
+    /// The position of the version that was written last of the record whose history is being written.
+    version: (Timestamp, String),
 }
 
 /// A part of the text of an export.
@@ -57,7 +59,7 @@ enum Part {
     Records(RowId),
     /// The stub of the record at this index of `ordered`. Only in a temporal database.
     Stubs(usize),
-    /// The versions of the record at this index of `ordered`. Only in a temporal database.
+    /// The version after `version` of the record at this index of `ordered`. Only in a temporal database.
     History(usize),
     /// The metadata of the file at this index of `files`.
     Files(usize),
@@ -84,7 +86,16 @@ impl Export {
             ordered = Some(in_order_of_creation(storage)?.into());
         }
         let files = files.into_iter().map(|(.., number)| number).collect();
-        Ok(Self { part: Part::Head, has_entry: false, head: head(storage)?.into(), last_row, files, ordered })
+        let head = head(storage)?.into();
+        Ok(Self {
+            part: Part::Head,
+            has_entry: false,
+            head,
+            last_row,
+            files,
+            ordered,
+            version: before_versions(),
+        })
     }
 
     /// Writes the next entry, or the text between two objects of entries. A tombstone has no entry in a
@@ -119,10 +130,18 @@ impl Export {
                 }
             },
             Part::History(index) => match self.ordered.as_deref().unwrap_or_default().get(index) {
-                Some(&number) => {
-                    snapshot.versions(number)?.iter().for_each(|version| entries.version(version));
-                    Part::History(index + 1)
-                }
+                // One at a time: a record may have any number of versions.
+                Some(&number) => match snapshot.next_version(number, (self.version.0, &self.version.1))? {
+                    Some(version) => {
+                        entries.version(&version);
+                        self.version = (version.updated_at, version.instance_pk.unwrap_or_default());
+                        Part::History(index)
+                    }
+                    None => {
+                        self.version = before_versions();
+                        Part::History(index + 1)
+                    }
+                },
                 None => self.after_records(&mut entries),
             },
             Part::Files(index) => match self.files.get(index) {
@@ -173,6 +192,11 @@ impl Export {
         entries.next_object(r#","files":{"#);
         Part::Files(0)
     }
+}
+
+/// A position before all versions of a record.
+fn before_versions() -> (Timestamp, String) {
+    (Timestamp::from_millis(i64::MIN), String::new())
 }
 
 /// All records by `created_at`, then pk.

@@ -83,6 +83,27 @@ impl<'t, T: Storage> Snapshot<'t, T> {
         Ok(versions)
     }
 
+    /// The first version of a record after a [position](Row::position) that the snapshot has, in the order of
+    /// [`versions`](Self::versions).
+    pub(super) fn next_version(&self, id: RowId, after: (Timestamp, &str)) -> Result<Option<Row>> {
+        let Some(last) = self.pre_image(id) else { return self.next_stored_version(id, after) };
+        if last.position() <= after {
+            return Ok(None);
+        }
+        let created_at = last.created_at;
+        let stored = self.next_stored_version(id, after)?;
+        Ok(Some(stored.map_or(last, |version| Row { created_at, ..version })))
+    }
+
+    /// As [`next_version`](Self::next_version), without pre-images.
+    fn next_stored_version(&self, id: RowId, after: (Timestamp, &str)) -> Result<Option<Row>> {
+        let mut next = self.storage.next_version(id, after)?;
+        while let Some(version) = next.as_ref().filter(|version| version.commit > self.commit) {
+            next = self.storage.next_version(id, version.position())?;
+        }
+        Ok(next)
+    }
+
     /// The version of a record that was valid at `time`, as far as the snapshot knows.
     pub(super) fn version_at(&self, id: RowId, time: Timestamp) -> Result<Option<Row>> {
         let pre_image = self.pre_image(id);

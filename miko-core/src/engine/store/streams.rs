@@ -180,6 +180,10 @@ mod tests {
         store.create_many(CLASS, vec![json!({}).into(); records]).unwrap();
     }
 
+    fn run<T: Storage>(store: &mut Store<T>, request: Value) {
+        store.run(query::parse(request).unwrap().0).unwrap();
+    }
+
     /// The rest of the pieces of an export.
     fn pieces<T: Storage>(store: &Store<T>, (id, mut text): (StreamId, ExportText)) -> Vec<String> {
         let next = || store.next_of(id, &mut text).unwrap();
@@ -198,10 +202,33 @@ mod tests {
     }
 
     #[test]
+    fn an_export_holds_a_piece_and_the_text_of_one_version_of_a_record() {
+        const PIECE: usize = 4096;
+        const LONGEST_VERSION: usize = 2048;
+        let mut store = store_with(NaiveStorage::new(true), 0);
+        let text = "x".repeat(1024);
+        run(&mut store, json!({"action": "create", "pk": "p", "bucket": {"n": 0, "text": text}}));
+        for n in 1..50 {
+            run(&mut store, json!({"action": "patch", "pk": "p", "bucket": {"n": n}}));
+        }
+        let (id, mut export) = store.open_export(PIECE).unwrap();
+        let mut text = Vec::new();
+        while let Some(piece) = store.next_of(id, &mut export).unwrap() {
+            text.extend(piece);
+            assert!(export.text.len() <= PIECE + LONGEST_VERSION, "{}", export.text.len());
+            // What is written meanwhile is not shown.
+            run(&mut store, json!({"action": "patch", "pk": "p", "bucket": {"n": -1}}));
+        }
+        let worldlet: Value = serde_json::from_slice(&text).unwrap();
+        let versions = worldlet["history"].as_object().unwrap().values();
+        let numbers = versions.map(|version| version["bucket"]["n"].as_i64().unwrap());
+        assert_eq!(numbers.collect::<Vec<_>>(), (0..50).collect::<Vec<_>>());
+    }
+
+    #[test]
     fn an_export_unlocks_the_store_after_a_bounded_number_of_deleted_records() {
         let mut store = store_with(MemoryTables::new(false), 2 * MAX_STEPS);
-        let deletion = json!({"action": "delete", "where": {"class": CLASS}});
-        store.run(query::parse(deletion).unwrap().0).unwrap();
+        run(&mut store, json!({"action": "delete", "where": {"class": CLASS}}));
         create(&mut store, 1);
         let export = store.open_export(1 << 16).unwrap();
         let pieces = pieces(&store, export);

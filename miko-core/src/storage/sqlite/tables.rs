@@ -151,6 +151,23 @@ impl Storage for Sqlite {
         self.row(id)?.map_or(Ok(()), visit)
     }
 
+    fn next_version(&self, id: RowId, after: (Timestamp, &str)) -> Result<Option<Row>> {
+        const PAST: &str = select_version!(
+            "WHERE seq = ?1 AND (version.updated_at, version.instance_pk) > (?2, ?3) \
+             ORDER BY version.updated_at, version.instance_pk LIMIT 1"
+        );
+        let (time, instance_pk) = after;
+        let past = self.statements.after_flush()?.query_optional(
+            PAST,
+            params![id, time.as_millis(), instance_pk],
+            read_row,
+        )?;
+        match past {
+            Some((_, version)) => Ok(Some(version)),
+            None => Ok(self.row(id)?.filter(|last| last.position() > after)),
+        }
+    }
+
     fn version_at(&self, id: RowId, time: Timestamp) -> Result<Option<Row>> {
         const PAST: &str = select_version!(
             "WHERE seq = ?1 AND version.updated_at <= ?2 \
