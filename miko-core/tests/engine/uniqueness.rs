@@ -116,6 +116,45 @@ fn a_join_is_required_unique_and_never_changes() {
 }
 
 #[test]
+fn a_record_keeps_the_tuples_of_a_join_of_all_its_platters() {
+    let db = db();
+    define(&db, json!({"name": "a.b/seat", "join": ["s"], "misc_fields": true})).unwrap();
+    // Platters by the values of `s` in their own buckets; null for one with the bucket of the record, in
+    // which `s` is 0.
+    let stack = |seats: &[Value]| -> Value {
+        let platter = |(index, seat): (usize, &Value)| {
+            let own = if seat.is_null() { json!({}) } else { json!({"bucket": {"s": seat}}) };
+            let mut platter = json!({"class": "a.b/seat"});
+            platter.as_object_mut().unwrap().extend(own.as_object().unwrap().clone());
+            (format!("p{index}"), platter)
+        };
+        seats.iter().enumerate().map(platter).collect::<serde_json::Map<_, _>>().into()
+    };
+    let none = Value::Null;
+    let cases = [
+        (vec![json!(1), json!(2)], vec![json!(1), json!(2)], true),
+        (vec![json!(1), json!(2)], vec![json!(2), json!(1)], true),
+        (vec![json!(1), json!(2)], vec![json!(1), json!(2), json!(3)], true),
+        (vec![json!(1), json!(2)], vec![json!(1), json!(3)], false),
+        (vec![json!(1), json!(2)], vec![json!(1)], false),
+        (vec![none.clone(), none.clone(), json!(1)], vec![none.clone(), json!(1)], true),
+        (vec![none.clone(), json!(1)], vec![json!(1)], false),
+    ];
+    for (number, (before, after, is_allowed)) in cases.into_iter().enumerate() {
+        let pk = format!("record {number}");
+        let create = json!({"action": "create", "pk": pk, "stack": stack(&before), "bucket": {"s": 0}});
+        db.run(create).unwrap();
+        db.run(json!({"action": "patch", "pk": pk, "bucket": {"note": "unrelated"}})).unwrap();
+        let update = json!({"action": "update", "pk": pk, "stack": stack(&after), "bucket": {"s": 0}});
+        match db.run(update) {
+            Ok(_) => assert!(is_allowed, "{before:?} to {after:?}"),
+            Err(error) => assert!(!is_allowed && error.is(ErrorId::IMMUTABLE_FIELD), "{before:?}: {error}"),
+        }
+        db.delete(&pk).unwrap();
+    }
+}
+
+#[test]
 fn a_field_can_become_unique_only_if_its_values_are() {
     let db = db();
     let definition = define(&db, json!({"name": "a.b/c"})).unwrap();

@@ -2,6 +2,7 @@
 
 use std::borrow::Cow;
 use std::cmp::Reverse;
+use std::collections::{BTreeMap, HashSet};
 
 use miko_rpc::{ErrorId, ErrorItem, Result};
 use serde_json::{Map, Value};
@@ -225,31 +226,53 @@ impl<T: Storage> Store<T> {
         }
     }
 
-    /// Adds a fault for each `join` constraint whose values an update would change: they are immutable.
+    /// Adds a fault for each `join` constraint of which an update would lose a tuple. As long as a record is
+    /// of the class, it keeps the tuples of all platters of the class.
     pub(super) fn report_changed_joins(
         &self,
         before: StackAndBucket<'_>,
         after: StackAndBucket<'_>,
         faults: &mut FaultList,
     ) {
-        for old in facets(before.0, before.1) {
-            let Some(class) = self.catalog.class(old.class) else { continue };
-            for new in facets(after.0, after.1).into_iter().filter(|new| new.class == old.class) {
-                for constraint in class.constraints.iter().filter(|one| one.kind == ConstraintKind::Join) {
-                    if class.key(constraint, old.bucket) != class.key(constraint, new.bucket) {
-                        let message =
-                            format!("no update changes what `join` declares: {}", constraint.describe());
-                        let fields: Vec<String> =
-                            constraint.fields.iter().map(|path| path.join(".")).collect();
-                        faults.push(
-                            ErrorItem::new(ErrorId::IMMUTABLE_FIELD, message)
-                                .with("class", constraint.class.as_str())
-                                .with("fields", fields),
-                        );
-                    }
+        let kept = self.join_tuples(before);
+        if kept.is_empty() {
+            return;
+        }
+        let after = self.join_tuples(after);
+        for (join, tuples) in kept {
+            let Some(left) = after.get(&join) else { continue };
+            if tuples.is_subset(left) {
+                continue;
+            }
+            let Some(class) = self.catalog.class(join.0) else { continue };
+            let constraint = &class.constraints[join.1];
+            let message = format!("no update changes what `join` declares: {}", constraint.describe());
+            let fields: Vec<String> = constraint.fields.iter().map(|path| path.join(".")).collect();
+            faults.push(
+                ErrorItem::new(ErrorId::IMMUTABLE_FIELD, message)
+                    .with("class", constraint.class.as_str())
+                    .with("fields", fields),
+            );
+        }
+    }
+
+    /// The tuples of a record by the `join` constraints of its classes: by the name of the class, and the
+    /// index of the constraint.
+    fn join_tuples<'r>(
+        &self,
+        (stack, bucket): StackAndBucket<'r>,
+    ) -> BTreeMap<(&'r str, usize), HashSet<String>> {
+        let mut tuples: BTreeMap<_, HashSet<String>> = BTreeMap::new();
+        for facet in facets(stack, bucket) {
+            let Some(class) = self.catalog.class(facet.class) else { continue };
+            for (index, constraint) in class.constraints.iter().enumerate() {
+                if constraint.kind == ConstraintKind::Join {
+                    let of_join = tuples.entry((facet.class, index)).or_default();
+                    of_join.extend(class.key(constraint, facet.bucket));
                 }
             }
         }
+        tuples
     }
 }
 
