@@ -52,8 +52,8 @@ pub use miko_macros::test;
 #[doc(no_inline)]
 pub use miko_rpc as rpc;
 pub use miko_rpc::{
-    Bytes, ERROR_IDS, Error, ErrorDoc, ErrorId, ErrorItem, Gate, GateMode, Hub, Later, MAX_REPORTED_FAULTS,
-    Overflow, Pass, Promise, Remote, Result, Shared, Signal, Sink, Stream, Warning,
+    Bytes, ERROR_IDS, Error, ErrorDoc, ErrorId, ErrorItem, Gate, GateId, GateMode, Hub, Later,
+    MAX_REPORTED_FAULTS, Overflow, Pass, Promise, Remote, Result, Shared, Signal, Sink, Stream, Warning,
 };
 #[cfg(feature = "share")]
 pub use miko_shared::ConnectAsync;

@@ -30,6 +30,10 @@ use crate::error::{Error, ErrorId, Result};
 #[derive(Clone, Default)]
 pub struct Gate(Arc<Queue>);
 
+/// Identifies a gate among all that exist. Its clones have the same.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub struct GateId(usize);
+
 /// How a gate is entered.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum GateMode {
@@ -123,6 +127,11 @@ impl Gate {
         (gate, Pass(ticket))
     }
 
+    /// Its identity, as long as there is a clone of it, a pass, or a call that waits.
+    pub fn id(&self) -> GateId {
+        id_of(&self.0)
+    }
+
     /// How many clones of it there are, passes of it, and calls that wait. So its owner can tell whether a
     /// caller that waited is gone.
     pub fn references(&self) -> usize {
@@ -201,6 +210,10 @@ impl Ticket {
         Arc::ptr_eq(&self.queue, &gate.0)
     }
 
+    pub(crate) fn gate_id(&self) -> GateId {
+        id_of(&self.queue)
+    }
+
     /// How it enters the gate.
     pub(crate) fn mode(&self) -> GateMode {
         self.place.mode
@@ -266,6 +279,10 @@ impl Drop for Ticket {
         };
         wake_all(woken);
     }
+}
+
+fn id_of(queue: &Arc<Queue>) -> GateId {
+    GateId(Arc::as_ptr(queue).addr())
 }
 
 /// Wakes, without a lock.

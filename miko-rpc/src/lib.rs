@@ -104,7 +104,7 @@ pub use {
     dispatch::{DispatchError, JsonResult, written},
     error::ERROR_MEANINGS,
     fallible::{Fallible, Outcome},
-    gate::{Gate, GateMode, ParkedCall, Pass},
+    gate::{Gate, GateId, GateMode, ParkedCall, Pass},
     guard::{drop_guarded, guard, panic_message},
     handles::{Carried, Handles, ItemForm, ServedObject, ServedStream, StreamEvent},
     interface::{Interface, IsInterface, ObjectInterface},

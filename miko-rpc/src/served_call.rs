@@ -9,7 +9,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use crate::error::{Error, ErrorId, Result};
-use crate::gate::{Gate, GateMode, ParkedCall, Pass, Status, not_in_time};
+use crate::gate::{Gate, GateId, GateMode, ParkedCall, Pass, Status, not_in_time};
 
 /// What a call on a server has entered, what it waits for, and what is kept for its connection.
 #[derive(Default)]
@@ -135,10 +135,10 @@ impl Gate {
         })
     }
 
-    /// Whether the call that this thread serves has entered the gate, or has waited there without success.
-    pub fn is_passed_by_call(&self) -> bool {
-        let is_here = |pass: &Pass| pass.0.is_at(self);
-        with_call(|call| call.gates.passes.iter().any(is_here)).unwrap_or(false)
+    /// The gates that the call which this thread serves has entered, or at which it has waited without
+    /// success.
+    pub fn passed_by_call() -> Vec<GateId> {
+        with_call(|call| call.gates.passes.iter().map(|pass| pass.0.gate_id()).collect()).unwrap_or_default()
     }
 
     /// Gives up what the call that this thread serves has entered, before the call ends. It must not have

@@ -60,11 +60,10 @@ impl<T: Storage, V: View> LocalEngine<T, V> {
     pub(super) fn claim_or_wait(&self, mut request: ClaimRequest) -> Result<Results> {
         let earlier_wait = self.store.lock()?.wait_of_served_call();
         // A call that was parked and is made again goes on with its earlier wait.
-        let until = match earlier_wait {
-            Some((_, until)) => until,
-            None => Instant::now().checked_add(request.wait).unwrap_or_else(Instant::now),
+        let (id, until) = match earlier_wait {
+            Some((id, until)) => (Some(id), until),
+            None => (None, Instant::now().checked_add(request.wait).unwrap_or_else(Instant::now)),
         };
-        let id = earlier_wait.map(|(id, _)| id);
         let mut wait = Wait { store: &self.store, id, gate: None, is_parked: false, has_failed: false };
         loop {
             let gate = match self.try_claim(&mut request, &mut wait, until) {
@@ -107,7 +106,7 @@ impl<T: Storage, V: View> LocalEngine<T, V> {
             return self.keep_claims(begun, done).map(Attempt::Done);
         }
         let (gate, closed) = self.closed_gate();
-        match wait.id {
+        match &wait.id {
             Some(id) => store.wait_again(id, (gate.clone(), closed)),
             None => wait.id = Some(store.wait_for_claim(request, until, gate.clone(), Some(closed))),
         }
@@ -162,9 +161,9 @@ impl<T: Storage> Wait<'_, T> {
 
 impl<T: Storage> Drop for Wait<'_, T> {
     fn drop(&mut self) {
-        if let Some(id) = self.id.filter(|_| !self.is_parked) {
+        if let Some(id) = self.id.take().filter(|_| !self.is_parked) {
             // Not in a hook: its calls are refused before they wait.
-            self.store.lock_outside_of_callbacks().end_wait(id, self.has_failed);
+            self.store.lock_outside_of_callbacks().end_wait(&id, self.has_failed);
         }
     }
 }

@@ -285,18 +285,17 @@ impl<T: Storage> Store<T> {
         gate: Gate,
         closed: Option<Pass>,
     ) -> WaitId {
-        let text = request.select_text.clone();
-        let select = ClaimRequest::select_of_text(&text).unwrap_or_default();
-        self.claims.waiting.add(select, text, until, gate, closed)
+        let read = |text: &str| ClaimRequest::select_of_text(text).unwrap_or_default();
+        self.claims.waiting.add(&request.select_text, read, until, gate, closed)
     }
 
     /// Lets a call wait again.
-    pub(in crate::engine) fn wait_again(&mut self, id: WaitId, gate: (Gate, Pass)) {
+    pub(in crate::engine) fn wait_again(&mut self, id: &WaitId, gate: (Gate, Pass)) {
         self.claims.waiting.wait_again(id, gate);
     }
 
     /// Ends the wait of a call. If the call has failed, the next waiting call is woken in its place.
-    pub(in crate::engine) fn end_wait(&mut self, id: WaitId, has_failed: bool) {
+    pub(in crate::engine) fn end_wait(&mut self, id: &WaitId, has_failed: bool) {
         self.claims.waiting.remove(id, has_failed);
     }
 
@@ -413,7 +412,7 @@ mod tests {
                         let wait = store.wait_for_claim(&request, Instant::now(), gate.clone(), Some(closed));
                         store.end_leases(Timestamp::from_millis(now));
                         assert_eq!(gate.is_open(), wakes, "at {now}");
-                        store.end_wait(wait, false);
+                        store.end_wait(&wait, false);
                     }
                 }
             }

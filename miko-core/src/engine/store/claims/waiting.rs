@@ -3,35 +3,58 @@
 //! Each waits at a gate of its own, which is closed. When a record may have become free, the gate of the
 //! first call of each select that finds it is opened, and that call tries again. If another call
 //! took the record, it waits at another gate, and keeps its position in the queue.
+//!
+//! Any number of calls may wait, and each write looks for those that it wakes. So a select is kept once for
+//! all calls that have it, a call is found by its gate, and all calls are looked through once a second only.
 
-use std::time::Instant;
+use std::collections::{BTreeMap, HashMap};
+use std::sync::Arc;
+use std::time::{Duration, Instant};
 
-use miko_rpc::{Gate, Pass};
+use miko_rpc::{Gate, GateId, Pass};
 
 use crate::engine::store::candidate::Candidate;
 use crate::query::SelectRequest;
 
-/// The calls that wait, in the order in which they came.
+/// How often the calls whose callers are gone are looked for.
+const CLEANUP_INTERVAL: Duration = Duration::from_secs(1);
+
+/// The calls that wait.
 #[derive(Debug, Default)]
 pub(super) struct WaitingClaims {
-    calls: Vec<WaitingClaim>,
-    /// The number of the last one.
-    last: WaitId,
+    /// By the JSON text of their selects. None is without calls.
+    selects: HashMap<Arc<str>, WaitingSelect>,
+    /// The calls by the gates at which they wait, or have waited last.
+    by_gate: HashMap<GateId, WaitId>,
+    /// The number of the call that came last.
+    last: u64,
+    /// When calls whose callers are gone were looked for last.
+    cleaned_up: Option<Instant>,
 }
 
-/// The number of a call that waits.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-pub(crate) struct WaitId(u64);
+/// Identifies a call that waits.
+#[derive(Debug, Clone)]
+pub(crate) struct WaitId {
+    select: Arc<str>,
+    /// Calls that came later have larger numbers.
+    number: u64,
+}
+
+/// The calls that wait with one select, by their numbers.
+#[derive(Debug)]
+struct WaitingSelect {
+    select: SelectRequest,
+    /// Those whose gates are closed.
+    asleep: BTreeMap<u64, WaitingClaim>,
+    /// Those that were woken, or have not tried yet.
+    awake: BTreeMap<u64, WaitingClaim>,
+}
 
 #[derive(Debug)]
 struct WaitingClaim {
-    id: WaitId,
-    select: SelectRequest,
-    /// The select as JSON text. Of several equal selects one is evaluated.
-    select_text: String,
     until: Instant,
     gate: Gate,
-    /// The pass that closes the gate; `None` if the call was woken, or has not tried yet.
+    /// The pass that closes the gate.
     closed: Option<Pass>,
 }
 
@@ -44,63 +67,126 @@ impl WaitingClaim {
     }
 }
 
+impl WaitingSelect {
+    fn is_empty(&self) -> bool {
+        self.asleep.is_empty() && self.awake.is_empty()
+    }
+
+    fn take(&mut self, number: u64) -> Option<WaitingClaim> {
+        self.asleep.remove(&number).or_else(|| self.awake.remove(&number))
+    }
+
+    /// The number of the first call that is asleep.
+    fn first(&self) -> Option<u64> {
+        self.asleep.iter().find(|(_, call)| !call.is_abandoned()).map(|(number, _)| *number)
+    }
+
+    fn wake(&mut self, number: u64) {
+        if let Some(mut call) = self.asleep.remove(&number) {
+            call.closed = None;
+            self.awake.insert(number, call);
+        }
+    }
+
+    fn wake_first(&mut self) {
+        if let Some(first) = self.first() {
+            self.wake(first);
+        }
+    }
+
+    fn wake_all(&mut self) {
+        for (number, mut call) in std::mem::take(&mut self.asleep) {
+            call.closed = None;
+            self.awake.insert(number, call);
+        }
+    }
+
+    /// Removes the calls whose callers are gone. For each that was woken and has not tried again, wakes
+    /// another.
+    fn forget_abandoned(&mut self, by_gate: &mut HashMap<GateId, WaitId>) {
+        let mut forget = |call: &WaitingClaim| {
+            let is_abandoned = call.is_abandoned();
+            if is_abandoned {
+                by_gate.remove(&call.gate.id());
+            }
+            is_abandoned
+        };
+        self.asleep.retain(|_, call| !forget(call));
+        let awake = self.awake.len();
+        self.awake.retain(|_, call| !forget(call));
+        (self.awake.len()..awake).for_each(|_| self.wake_first());
+    }
+}
+
 impl WaitingClaims {
     pub(super) fn is_empty(&self) -> bool {
-        self.calls.is_empty()
+        self.selects.is_empty()
     }
 
     /// The call that this thread serves, if it has waited here before, and the time until which it waits.
     pub(super) fn of_served_call(&self) -> Option<(WaitId, Instant)> {
-        let call = self.calls.iter().find(|call| call.gate.is_passed_by_call())?;
-        Some((call.id, call.until))
+        let id = Gate::passed_by_call().iter().find_map(|gate| self.by_gate.get(gate))?;
+        let WaitingSelect { asleep, awake, .. } = self.selects.get(&id.select)?;
+        let call = asleep.get(&id.number).or_else(|| awake.get(&id.number))?;
+        Some((id.clone(), call.until))
     }
 
     /// Adds a call, which is to wait at the gate until `closed` is dropped. Without `closed` it counts as
-    /// woken.
+    /// woken. `read` reads the text of its select.
     pub(super) fn add(
         &mut self,
-        select: SelectRequest,
-        select_text: String,
+        select_text: &str,
+        read: impl FnOnce(&str) -> SelectRequest,
         until: Instant,
         gate: Gate,
         closed: Option<Pass>,
     ) -> WaitId {
-        self.last = WaitId(self.last.0 + 1);
-        let id = self.last;
-        self.calls.push(WaitingClaim { id, select, select_text, until, gate, closed });
+        let select: Arc<str> = self
+            .selects
+            .get_key_value(select_text)
+            .map_or_else(|| select_text.into(), |(text, _)| Arc::clone(text));
+        self.last += 1;
+        let id = WaitId { select, number: self.last };
+        self.by_gate.insert(gate.id(), id.clone());
+        let waiting = self.selects.entry(Arc::clone(&id.select)).or_insert_with(|| WaitingSelect {
+            select: read(select_text),
+            asleep: BTreeMap::new(),
+            awake: BTreeMap::new(),
+        });
+        let calls = if closed.is_some() { &mut waiting.asleep } else { &mut waiting.awake };
+        calls.insert(id.number, WaitingClaim { until, gate, closed });
         id
     }
 
     /// Lets a call wait again, at another gate.
-    pub(super) fn wait_again(&mut self, id: WaitId, (gate, closed): (Gate, Pass)) {
-        if let Some(call) = self.calls.iter_mut().find(|call| call.id == id) {
-            call.gate.leave_in_call();
-            (call.gate, call.closed) = (gate, Some(closed));
-        }
+    pub(super) fn wait_again(&mut self, id: &WaitId, (gate, closed): (Gate, Pass)) {
+        let Some(waiting) = self.selects.get_mut(&id.select) else { return };
+        let Some(mut call) = waiting.take(id.number) else { return };
+        self.by_gate.remove(&call.gate.id());
+        self.by_gate.insert(gate.id(), id.clone());
+        call.gate.leave_in_call();
+        (call.gate, call.closed) = (gate, Some(closed));
+        waiting.asleep.insert(id.number, call);
     }
 
     /// Removes a call. With `wakes_next`, a call that was woken and leaves without a record wakes the next
     /// one with its select.
-    pub(super) fn remove(&mut self, id: WaitId, wakes_next: bool) {
-        if let Some(index) = self.calls.iter().position(|call| call.id == id) {
-            let removed = self.calls.remove(index);
-            removed.gate.leave_in_call();
-            if wakes_next && removed.closed.is_none() {
-                self.wake_next(&removed.select_text);
-            }
+    pub(super) fn remove(&mut self, id: &WaitId, wakes_next: bool) {
+        let Some(waiting) = self.selects.get_mut(&id.select) else { return };
+        let Some(removed) = waiting.take(id.number) else { return };
+        self.by_gate.remove(&removed.gate.id());
+        removed.gate.leave_in_call();
+        if wakes_next && removed.closed.is_none() {
+            waiting.wake_first();
+        }
+        if waiting.is_empty() {
+            self.selects.remove(&id.select);
         }
     }
 
     /// Wakes all calls.
     pub(super) fn wake_all(&mut self) {
-        self.calls.iter_mut().for_each(|call| call.closed = None);
-    }
-
-    fn wake_next(&mut self, select_text: &str) {
-        let mut waiting = self.calls.iter_mut().filter(|call| call.closed.is_some());
-        if let Some(next) = waiting.find(|call| call.select_text == select_text) {
-            next.closed = None;
-        }
+        self.selects.values_mut().for_each(WaitingSelect::wake_all);
     }
 
     /// Wakes the first call of each select that finds a record.
@@ -116,24 +202,78 @@ impl WaitingClaims {
 
     fn wake(&mut self, finds: impl Fn(&SelectRequest) -> bool) {
         self.forget_abandoned();
-        let mut decided: Vec<&str> = Vec::new();
-        for call in &mut self.calls {
-            if call.closed.is_none() || decided.contains(&call.select_text.as_str()) {
-                continue;
-            }
-            if finds(&call.select) {
-                call.closed = None;
-            }
-            decided.push(&call.select_text);
-        }
+        let found =
+            self.selects.values_mut().filter(|waiting| !waiting.asleep.is_empty() && finds(&waiting.select));
+        let mut woken: Vec<_> = found.filter_map(|waiting| Some((waiting.first()?, waiting))).collect();
+        // The call that came first tries first, whatever its select.
+        woken.sort_unstable_by_key(|(number, _)| *number);
+        woken.into_iter().for_each(|(number, waiting)| waiting.wake(number));
     }
 
-    /// Forgets the calls whose callers are gone. If one was woken and has not tried again, wakes the next.
+    /// Forgets the calls whose callers are gone, unless that was done within the last second.
     pub(super) fn forget_abandoned(&mut self) {
-        let is_lost = |call: &WaitingClaim| call.is_abandoned() && call.closed.is_none();
-        let lost: Vec<String> =
-            self.calls.iter().filter(|call| is_lost(call)).map(|call| call.select_text.clone()).collect();
-        self.calls.retain(|call| !call.is_abandoned());
-        lost.iter().for_each(|select_text| self.wake_next(select_text));
+        let now = Instant::now();
+        if self.cleaned_up.is_some_and(|last| now.saturating_duration_since(last) < CLEANUP_INTERVAL) {
+            return;
+        }
+        self.cleaned_up = Some(now);
+        let Self { selects, by_gate, .. } = self;
+        selects.retain(|_, waiting| {
+            waiting.forget_abandoned(by_gate);
+            !waiting.is_empty()
+        });
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::cell::Cell;
+
+    use super::*;
+
+    /// Adds a call. Returns its gate, which the caller holds.
+    fn add(waiting: &mut WaitingClaims, select: &str) -> (Gate, WaitId) {
+        let (gate, closed) = Gate::closed(|| None);
+        let id =
+            waiting.add(select, |_| SelectRequest::default(), Instant::now(), gate.clone(), Some(closed));
+        (gate, id)
+    }
+
+    #[test]
+    fn a_select_is_evaluated_once_and_its_first_call_is_woken() {
+        let mut waiting = WaitingClaims::default();
+        let calls: Vec<_> = (0..30).map(|number| add(&mut waiting, ["a", "b", "c"][number % 3])).collect();
+        let open = |calls: &[(Gate, WaitId)]| -> Vec<usize> {
+            (0..calls.len()).filter(|number| calls[*number].0.is_open()).collect()
+        };
+        let evaluated = Cell::new(0);
+        waiting.wake(|_| {
+            evaluated.set(evaluated.get() + 1);
+            true
+        });
+        assert_eq!((evaluated.get(), open(&calls)), (3, vec![0, 1, 2]));
+        // A call that fails wakes the next one; one that got a record does not.
+        waiting.remove(&calls[0].1, true);
+        waiting.remove(&calls[1].1, false);
+        assert_eq!(open(&calls), [0, 1, 2, 3]);
+        waiting.wake_all();
+        assert_eq!(open(&calls).len(), calls.len());
+        calls.iter().for_each(|(_, id)| waiting.remove(id, false));
+        assert!(waiting.is_empty() && waiting.by_gate.is_empty());
+    }
+
+    #[test]
+    fn a_call_whose_caller_is_gone_is_not_woken_and_is_forgotten() {
+        let mut waiting = WaitingClaims::default();
+        let mut calls: Vec<_> = (0..4).map(|_| add(&mut waiting, "a").0).collect();
+        drop(calls.remove(0));
+        waiting.wake_each();
+        assert!(calls[0].is_open() && !calls[1].is_open());
+        // The call that was woken is lost with its caller: another is woken in its place.
+        drop(calls.remove(0));
+        waiting.cleaned_up = None;
+        waiting.forget_abandoned();
+        assert!(calls[0].is_open() && !calls[1].is_open());
+        assert_eq!(waiting.by_gate.len(), 2);
     }
 }
