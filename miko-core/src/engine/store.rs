@@ -69,7 +69,7 @@ mod state;
 mod stored_json;
 pub(super) mod streams;
 pub(super) mod subscribe;
-mod subscriptions;
+pub(super) mod subscriptions;
 mod taken_values;
 mod text_creates;
 pub(super) mod transaction;

@@ -103,6 +103,24 @@ fn a_transaction_that_is_too_large_is_delivered_as_one_error() {
 }
 
 #[test]
+fn a_subscriber_that_resumes_and_is_slow_keeps_no_changes_from_being_dropped() {
+    let db = limited(ChangeLimits { ring: 10_000, ..ChangeLimits::default() });
+    let mut changes = db.listen(CLASS).unwrap();
+    (0..5).for_each(|n| drop(create(&db, n)));
+    let seq = changes.recv().unwrap().unwrap().seq;
+    let [mut unread, mut read_in_part, mut read] =
+        [(); 3].map(|()| db.changes(CLASS.into(), ChangeOptions::after(seq)).unwrap());
+    assert_eq!(next(&mut read_in_part, 2), [Ok(json!(1)), Ok(json!(2))]);
+    assert_eq!(next(&mut read, 4), [1, 2, 3, 4].map(|n| Ok(json!(n))));
+    (5..1000).for_each(|n| drop(create(&db, n)));
+    for late in [&mut unread, &mut read_in_part] {
+        assert!(late.recv().unwrap().unwrap_err().is(ErrorId::CHANGES_EXPIRED));
+        assert!(late.recv().is_none());
+    }
+    assert_eq!(next(&mut read, 995), (5..1000).map(|n| Ok(json!(n))).collect::<Vec<_>>());
+}
+
+#[test]
 fn the_last_changes_are_kept_within_a_bound() {
     let db = limited(ChangeLimits { ring: 10_000, ..ChangeLimits::default() });
     let mut changes = db.listen(CLASS).unwrap();

@@ -1,15 +1,18 @@
 //! Subscriptions of a local engine.
 
 use std::iter;
+use std::sync::Arc;
 
 use miko_rpc::{Overflow, Result, Stream};
 
 use super::LocalEngine;
+use super::shared_store::SharedStore;
 use super::streams::StoreStream;
 use super::view::View;
 use crate::change::{Change, ChangeKind, ChangeLimits, ChangeOptions};
 use crate::engine::Engine;
 use crate::engine::store::subscribe::InitialItems;
+use crate::engine::store::subscriptions::MissedChanges;
 use crate::json::Object;
 use crate::record::Record;
 use crate::storage::Storage;
@@ -36,7 +39,10 @@ impl<T: Storage, V: View> LocalEngine<T, V> {
         let (size, overflow) = (subscription.queue_size, Overflow::DropOldest);
         let (sink, changes) = match initial {
             InitialItems::Nothing => Stream::feed(size, overflow),
-            InitialItems::Missed(missed) => Stream::feed_after(missed, size, overflow),
+            InitialItems::Missed(missed) => {
+                let missed = UnreadChanges { store: Arc::clone(&self.store), missed };
+                Stream::feed_after(missed, size, overflow)
+            }
             InitialItems::Snapshot { seq, records } => {
                 let records = StoreStream::of(&self.store, records);
                 let present = records.map(move |record| present(seq, record?));
@@ -45,6 +51,29 @@ impl<T: Storage, V: View> LocalEngine<T, V> {
         };
         store.subscribe(subscription, sink);
         Ok(changes)
+    }
+}
+
+/// The changes that a subscriber has missed. It locks the store to read the next commit.
+struct UnreadChanges<T: Storage> {
+    store: Arc<SharedStore<T>>,
+    missed: MissedChanges,
+}
+
+impl<T: Storage> Iterator for UnreadChanges<T> {
+    type Item = Result<(u64, Change)>;
+
+    fn next(&mut self) -> Option<Self::Item> {
+        loop {
+            if let Some(change) = self.missed.next_of_commit() {
+                return Some(Ok(change));
+            }
+            let commit = self.store.lock().and_then(|store| store.next_missed(&self.missed));
+            match commit.transpose()? {
+                Ok(commit) => self.missed.read(&commit),
+                Err(error) => return Some(Err(error)),
+            }
+        }
     }
 }
 

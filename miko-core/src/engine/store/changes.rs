@@ -25,7 +25,7 @@ pub(super) struct CommitLog {
 
 /// A commit as subscribers get it.
 #[derive(Debug)]
-pub(super) struct LoggedCommit {
+pub(in crate::engine) struct LoggedCommit {
     pub(super) seq: CommitSeq,
     /// The changes of its records, each once.
     pub(super) changes: Vec<RowChange<RowId, Row>>,

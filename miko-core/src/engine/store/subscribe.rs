@@ -7,6 +7,7 @@ use miko_rpc::{Error, ErrorId, Result, Sink, memory};
 use crate::change::{Change, ChangeLimits, ChangeOptions};
 use crate::engine::store::Store;
 use crate::engine::store::change_matches::Interest;
+use crate::engine::store::changes::LoggedCommit;
 use crate::engine::store::open_streams::StreamId;
 use crate::engine::store::streams::FoundRecords;
 use crate::engine::store::subscriptions::MissedChanges;
@@ -118,6 +119,14 @@ impl<T: Storage> Store<T> {
     /// The most bytes that a live query may hold.
     pub(super) fn live_query_size(&self) -> usize {
         within_memory_limit(self.subscriptions.limits.live_query)
+    }
+
+    /// The next commit that a subscriber has missed; `None` if it has read all of them.
+    ///
+    /// # Errors
+    /// `changes-expired`, if the ring does not have all of the rest any more.
+    pub(in crate::engine) fn next_missed(&self, missed: &MissedChanges) -> Result<Option<Arc<LoggedCommit>>> {
+        self.subscriptions.next_missed(missed)
     }
 
     /// Adds the subscriber of a subscription that has begun.

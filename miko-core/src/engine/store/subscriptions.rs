@@ -148,17 +148,12 @@ impl Subscriptions {
         interest: &Arc<Interest>,
         catalog: &Catalog,
     ) -> Result<MissedChanges> {
-        let expired = || {
-            let message = "the server does not have all changes since: begin anew, as with a snapshot";
-            Error::new(ErrorId::CHANGES_EXPIRED, message).with("after", after)
-        };
-        let ring = self.ring.as_ref().ok_or_else(expired)?;
-        let after_commit = CommitSeq(after.saturating_sub(self.seq_offset));
-        if after_commit < ring.floor || after_commit > last {
-            return Err(expired());
-        }
+        let seen = CommitSeq(after.saturating_sub(self.seq_offset));
+        let ring = self.ring.as_ref().filter(|ring| ring.floor <= seen && seen <= last);
+        let ring = ring.ok_or_else(|| expired(after))?;
         Ok(MissedChanges {
-            commits: ring.after(after_commit).cloned().collect(),
+            seen,
+            last: ring.commits.back().map_or(seen, |commit| commit.seq),
             interest: Arc::clone(interest),
             catalog: catalog.clone(),
             classes: StackClasses::default(),
@@ -166,6 +161,24 @@ impl Subscriptions {
             current: VecDeque::new(),
         })
     }
+
+    /// The next commit that a subscriber has missed; `None` if it has read all of them.
+    ///
+    /// # Errors
+    /// `changes-expired`, if it has read so slowly that the ring does not have all of the rest.
+    pub(super) fn next_missed(&self, missed: &MissedChanges) -> Result<Option<Arc<LoggedCommit>>> {
+        if missed.seen >= missed.last {
+            return Ok(None);
+        }
+        let ring = self.ring.as_ref().filter(|ring| ring.floor <= missed.seen);
+        let ring = ring.ok_or_else(|| expired(missed.seen.0 + self.seq_offset))?;
+        Ok(ring.after(missed.seen).next().cloned())
+    }
+}
+
+fn expired(after: i64) -> Error {
+    let message = "the server does not have all changes since: begin anew, as with a snapshot";
+    Error::new(ErrorId::CHANGES_EXPIRED, message).with("after", after)
 }
 
 impl Subscriber {
@@ -221,32 +234,36 @@ impl BuiltChanges<'_> {
     }
 }
 
-/// The changes that a subscriber has missed, which it reads before those from now on.
+/// The changes that a subscriber has missed, which it reads before those from now on. They stay in the ring
+/// until they are read, so that a subscriber that does not read holds no memory.
 pub(in crate::engine) struct MissedChanges {
-    commits: VecDeque<Arc<LoggedCommit>>,
+    /// The last commit that was read, and the last one to be read.
+    seen: CommitSeq,
+    last: CommitSeq,
     interest: Arc<Interest>,
     /// The classes as they were when it resumed.
     catalog: Catalog,
     classes: StackClasses,
     seq_offset: i64,
-    /// The rest of the changes of a commit.
+    /// The rest of the changes of the last commit that was read.
     current: VecDeque<Change>,
 }
 
-impl Iterator for MissedChanges {
-    type Item = Result<(u64, Change)>;
+impl MissedChanges {
+    /// The next change of the commit that was read last, with its sequence number.
+    pub(in crate::engine) fn next_of_commit(&mut self) -> Option<(u64, Change)> {
+        self.current.pop_front().map(|change| (change.seq.unsigned_abs(), change))
+    }
 
-    fn next(&mut self) -> Option<Self::Item> {
-        while self.current.is_empty() {
-            let commit = self.commits.pop_front()?;
-            let matches = matches_of(&commit, &self.interest, &mut self.classes, &self.catalog);
-            for (position, found) in matches.iter().enumerate() {
-                let (row, last) = (&commit.changes[found.index], position + 1 == matches.len());
-                let seq = commit.seq.0 + self.seq_offset;
-                self.current.push_back(change_of(row, found.kind, seq, last, &mut self.classes));
-            }
+    /// Builds the changes of a commit that match.
+    pub(in crate::engine) fn read(&mut self, commit: &LoggedCommit) {
+        self.seen = commit.seq;
+        let matches = matches_of(commit, &self.interest, &mut self.classes, &self.catalog);
+        for (position, found) in matches.iter().enumerate() {
+            let (row, last) = (&commit.changes[found.index], position + 1 == matches.len());
+            let seq = commit.seq.0 + self.seq_offset;
+            self.current.push_back(change_of(row, found.kind, seq, last, &mut self.classes));
         }
-        self.current.pop_front().map(|change| Ok((change.seq.unsigned_abs(), change)))
     }
 }
 
