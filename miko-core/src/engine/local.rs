@@ -319,7 +319,7 @@ impl<T: Storage, V: View> LocalEngine<T, V> {
                 .and_then(|(request, warnings)| Ok(Response { results: store.run(request)?, warnings }));
             begun_claims.append(&mut store.take_begun_claims());
             let within_limit = match &answer {
-                Err(error) if error.is(ErrorId::REQUEST_TOO_LARGE) => Err(error.clone()),
+                Err(error) if store.answer.is_exceeded() => Err(error.clone()),
                 Err(error) => store.answer.charge_error(error),
                 Ok(_) => store.answer.charge(0),
             };

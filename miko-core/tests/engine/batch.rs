@@ -110,6 +110,18 @@ proptest! {
 }
 
 #[test]
+fn a_request_that_is_too_large_by_itself_fails_alone_in_an_independent_batch() {
+    let db = db();
+    let create = |pk: &str| json!({"action": "create", "pk": pk, "bucket": {}});
+    let edits = vec![json!({"path": ["n"], "set": 1}); 20_000];
+    let too_large = json!({"action": "edit", "pk": "a", "edits": edits});
+    let answers = db.batch(vec![create("a"), too_large, create("b")], false).unwrap();
+    let answers: Vec<_> = answers.into_iter().collect();
+    assert!(answers[1].as_ref().unwrap_err().is(ErrorId::REQUEST_TOO_LARGE));
+    assert!(answers[0].is_ok() && answers[2].is_ok() && db.record_by_pk("b").unwrap().is_some());
+}
+
+#[test]
 fn errors_of_failed_requests_count_for_the_answer_limit_whose_error_says_how_many_requests_ran() {
     let db = with_answer_limit(2_000);
     let create = json!({"action": "create", "class": "foo.com/new", "bucket": {}});

@@ -18,22 +18,32 @@ const OVERHEAD: usize = 64;
 /// The number of bytes by which the answer of the running call may still grow. Without a limit the budget is
 /// never used up.
 #[derive(Debug)]
-pub(in crate::engine) struct AnswerBudget(Cell<usize>);
+pub(in crate::engine) struct AnswerBudget {
+    remaining: Cell<usize>,
+    is_exceeded: Cell<bool>,
+}
 
 impl Default for AnswerBudget {
     fn default() -> Self {
-        Self(Cell::new(usize::MAX))
+        Self { remaining: Cell::new(usize::MAX), is_exceeded: Cell::new(false) }
     }
 }
 
 impl AnswerBudget {
     /// Starts the budget of a call whose answer may have `bytes` bytes.
     pub(in crate::engine) fn begin(&self, bytes: usize) {
-        self.0.set(bytes);
+        self.remaining.set(bytes);
+        self.is_exceeded.set(false);
     }
 
     pub(in crate::engine) fn remaining(&self) -> usize {
-        self.0.get()
+        self.remaining.get()
+    }
+
+    /// Whether a charge has exceeded the budget since [`begin`](Self::begin). A request may be too large for
+    /// other reasons, with an error of the same id.
+    pub(in crate::engine) fn is_exceeded(&self) -> bool {
+        self.is_exceeded.get()
     }
 
     /// Charges a record.
@@ -68,12 +78,15 @@ impl AnswerBudget {
     /// bytes.
     pub(in crate::engine) fn charge(&self, bytes: usize) -> Result<()> {
         memory::charge(bytes + OVERHEAD)?;
-        match self.0.get().checked_sub(bytes + OVERHEAD) {
+        match self.remaining.get().checked_sub(bytes + OVERHEAD) {
             Some(remaining) => {
-                self.0.set(remaining);
+                self.remaining.set(remaining);
                 Ok(())
             }
-            None => Err(too_large()),
+            None => {
+                self.is_exceeded.set(true);
+                Err(too_large())
+            }
         }
     }
 }
