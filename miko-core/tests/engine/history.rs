@@ -237,6 +237,39 @@ fn all_writes_of_a_transaction_have_one_time() {
 }
 
 #[test]
+fn a_transaction_is_not_dated_into_the_future_by_a_definition_before_it() {
+    const END: &str = "2999-01-01T00:00:00.000Z";
+    for db in databases() {
+        let define = |active: bool| {
+            let version =
+                json!({"identity": "d", "timestamp": if active { T1 } else { END }, "active": active});
+            let content = json!({"class": "puck.uno/class", "bucket": {"name": "a.b/x"}});
+            let mut version = version.as_object().unwrap().clone();
+            version.extend(content.as_object().unwrap().clone().into_iter().filter(|_| active));
+            version
+        };
+        let versions = json!({"v1": define(true), "v2": define(false)});
+        let worldlet = json!({"properties": {"temporal": true}, "history": versions}).to_string();
+        db.read_worldlet(&mut worldlet.as_bytes(), false).unwrap();
+        let schema = json!({"classes": {"a.b/x": {}}});
+        db.transaction(|tx| tx.import_schema(schema.clone()).and_then(|_| tx.commit())).unwrap();
+        let definitions = db.select(json!({"class": "puck.uno/class"})).unwrap();
+        assert!(definitions[0].created_at >= time(END), "it begins after the former one");
+        let before = Timestamp::now();
+        for _ in 0..3 {
+            let mut pk = String::new();
+            db.transaction(|tx| {
+                pk = tx.create("a.b/other", &json!({}))?;
+                tx.commit()
+            })
+            .unwrap();
+            let created = db.record_by_pk(&pk).unwrap().unwrap().created_at;
+            assert!(before <= created && created < time(T1), "{created}");
+        }
+    }
+}
+
+#[test]
 fn a_select_with_a_cutoff_uses_the_class_definitions_of_that_time() {
     for db in databases() {
         let define = |parents: Value| {

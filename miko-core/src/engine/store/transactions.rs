@@ -17,6 +17,9 @@ use crate::storage::Storage;
 use crate::timestamp::Timestamp;
 use crate::transaction_limits::TransactionLimits;
 
+/// How far a transaction may be dated ahead of the clock to come after the last write, in milliseconds.
+const MAX_LEAD_MILLIS: i64 = 1_000;
+
 /// Adds, removes and limits transaction objects.
 impl<T: Storage> Store<T> {
     /// Adds a transaction object, which nests its transactions inside those of `parent` if there is one.
@@ -86,15 +89,24 @@ impl<T: Storage> Store<T> {
     /// Opens the transaction of the object at the root of `id`. `turn` is the right to write.
     pub(in crate::engine) fn open_transaction(&mut self, id: TransactionId, turn: Pass) -> Result<()> {
         let root = self.transactions.path_to(id)?[0];
-        // In a temporal database a version must be later than the one before it. A time after that of the
-        // last write usually is, so that all records get this time.
-        let earliest = if self.is_temporal { self.transaction_time.after() } else { self.transaction_time };
-        let time = Timestamp::now().max(earliest);
+        let time = self.time_of_next_transaction(Timestamp::now());
         let user = UserTransaction::new(root, self.state(), time, self.transactions.limits.memory, turn);
         self.transaction.open_user(user, &mut self.storage)?;
         self.publish_commits();
         self.transactions.set([root], || ObjectState::Open);
         Ok(())
+    }
+
+    /// The time of a transaction that begins at `now`. In a temporal database a version must be later than
+    /// the one before it. A time after that of the last write usually is, so that all records get this time.
+    ///
+    /// The last write may have a time far ahead of the clock: the clock was set back, or the write was a
+    /// definition that had to begin after a former one. Such a time is not passed on.
+    fn time_of_next_transaction(&self, now: Timestamp) -> Timestamp {
+        let last = self.transaction_time;
+        let earliest = if self.is_temporal { last.after() } else { last };
+        let is_near = earliest.as_millis().saturating_sub(now.as_millis()) <= MAX_LEAD_MILLIS;
+        if is_near { now.max(earliest) } else { now }
     }
 
     /// Begins a call of an object whose root has a transaction open: shows its writes, and begins the levels
