@@ -53,3 +53,37 @@ impl<T: Storage> Drop for OpenGroup<'_, T> {
         self.0.group_ended.notify_all();
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use miko_rpc::GateMode;
+    use serde_json::json;
+
+    use crate::engine::{Engine, SqliteEngine};
+    use crate::mikobase::Mikobase;
+    use crate::transaction_limits::TransactionLimits;
+
+    #[test]
+    fn a_group_does_not_wait_for_those_that_wait_for_its_end() {
+        let limits = TransactionLimits { lock_timeout: Duration::ZERO, ..TransactionLimits::default() };
+        let db = SqliteEngine::in_memory().unwrap().transaction_limits(limits);
+        // A transaction of another thread that has its turn, and opens when the group has ended.
+        let _turn = db.store.writers.enter(GateMode::Exclusive, Duration::ZERO).unwrap();
+        let create = || json!({"action": "create", "bucket": {}});
+        let calls: [&dyn Fn() -> bool; 3] =
+            [&|| db.q0(create()).is_ok(), &|| db.batch(vec![create(), create()], true).is_ok(), &|| {
+                db.batch(vec![create()], false)
+                    .is_ok_and(|answers| answers.into_iter().all(|one| one.is_ok()))
+            }];
+        let mut answers = Vec::new();
+        let grouped = db.run_group(&mut |index| {
+            answers.push(calls[index]());
+            index + 1 < calls.len()
+        });
+        assert!(grouped.is_ok());
+        assert_eq!(answers, [true; 3]);
+        assert!(db.q0(create()).is_err(), "outside of the group it is not its turn");
+    }
+}

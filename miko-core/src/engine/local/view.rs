@@ -130,18 +130,30 @@ impl<T: Storage> SharedStore<T> {
     /// `self-call` in a hook of this store.
     pub(super) fn try_write(&self) -> Result<Option<StoreGuard<'_, T>>> {
         let store = self.lock()?;
-        // No transaction is open, and none waits. The lock suffices, since one opens under it.
-        let is_free = !store.has_open_transaction() && self.writers.is_open();
+        let is_free = self.needs_no_turn(&store);
         Ok(is_free.then(|| StoreGuard::outside(store, None)))
+    }
+
+    /// Whether a write that is not inside a transaction may run under the lock alone: no transaction is open,
+    /// and none waits. One opens under the lock. A group of calls keeps other threads from the store, also
+    /// those that are at the gate, so it does not wait for them.
+    fn needs_no_turn(&self, store: &Store<T>) -> bool {
+        !store.has_open_transaction() && (store.is_in_group() || self.writers.is_open())
     }
 
     /// Waits for the turn to write, for several writes. While it is held they lock by [`read`](Self::read):
     /// [`write`](Self::write) could queue behind a transaction that waits for this turn. `None` for the view
-    /// of a transaction, which takes its turn in `write`.
+    /// of a transaction, which takes its turn in `write`, and for a group of calls, which no other write can
+    /// interrupt.
     pub(super) fn turn_to_write(&self, view: impl View) -> Result<Option<Pass>> {
         if view.transaction().is_some() {
             return Ok(None);
         }
+        let store = self.lock()?;
+        if store.is_in_group() && !store.has_open_transaction() {
+            return Ok(None);
+        }
+        drop(store);
         self.wait_for_turn(GateMode::Shared, Duration::ZERO).map(Some)
     }
 

@@ -57,6 +57,11 @@ impl<T: Storage> Store<T> {
         self.transaction.user().is_some()
     }
 
+    /// Whether a group of calls is open. The holder of the lock runs it.
+    pub(in crate::engine) fn is_in_group(&self) -> bool {
+        self.transaction.is_in_group()
+    }
+
     /// The thread that has opened the transaction, if one is open.
     pub(in crate::engine) fn transaction_thread(&self) -> Option<ThreadId> {
         self.transaction.user().map(|user| user.thread)
