@@ -10,6 +10,7 @@
 //! | resolves placeholders | [`placeholder`] |
 //! | finds the value at the end of a path in the text of a bucket | [`lookup`], [`value_ref`] |
 //! | that value, apart from its bucket | [`path_value`] |
+//! | lists in which such values are looked up | [`value_list`] |
 //! | validates a request without running it | [`validation`] |
 //! | the keys of a request about transactions | [`transaction`] |
 //! | evaluates a select record by record | [`evaluate`] |
@@ -33,6 +34,7 @@ mod sort;
 mod step;
 mod transaction;
 mod validation;
+mod value_list;
 mod value_ref;
 mod write;
 mod write_target;

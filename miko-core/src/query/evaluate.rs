@@ -41,7 +41,7 @@ impl Filter {
         if classes.is_some_and(|classes| !record.is_instance_of(classes)) {
             return Ok(false);
         }
-        if resolved(self.pks.as_ref())?.is_some_and(|pks| !pks.iter().any(|pk| pk == record.pk())) {
+        if resolved(self.pks.as_ref())?.is_some_and(|pks| !pks.contains_pk(record.pk())) {
             return Ok(false);
         }
         if resolved(self.path.as_ref())?.is_some_and(|path| !path.holds(record.bucket())) {

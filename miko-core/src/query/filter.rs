@@ -9,6 +9,7 @@ use crate::json::{self, members::get};
 use crate::query::path::PathTest;
 use crate::query::placeholder::{self, PlaceholderScope, ReadContext, Resolver};
 use crate::query::request_keys;
+use crate::query::value_list::PkList;
 
 /// A filter of records: the conjunction of its parts.
 #[derive(Debug, Default)]
@@ -16,7 +17,7 @@ pub(crate) struct Filter {
     /// The record has one of these classes or a subclass of one.
     pub(crate) classes: Option<DeferredResult<Vec<String>>>,
     /// The record has one of these pks.
-    pub(crate) pks: Option<DeferredResult<Vec<String>>>,
+    pub(crate) pks: Option<DeferredResult<PkList>>,
     pub(crate) path: Option<DeferredResult<PathTest>>,
     pub(crate) all: Option<DeferredResult<Vec<DeferredResult<Filter>>>>,
     pub(crate) any: Option<DeferredResult<Vec<DeferredResult<Filter>>>>,
@@ -78,7 +79,7 @@ impl<'f> FilterReader<'f> {
         self.size += 1;
         let mut filter = Filter {
             classes: self.read_classes(map, context),
-            pks: self.read_part(map, "pk", context, readers::pks),
+            pks: self.read_part(map, "pk", context, PkList::read),
             path: self.read_part(map, "path", context, PathTest::read),
             ..Filter::default()
         };

@@ -9,6 +9,7 @@ use crate::diagnostics::{Faults, Place, abbreviate};
 use crate::json;
 use crate::pattern::{Pattern, PatternFault};
 use crate::query::folding::Folding;
+use crate::query::value_list::ValueList;
 use crate::query::value_ref::ValueRef;
 
 /// A set of operators. All must match.
@@ -23,7 +24,7 @@ pub(super) struct Operators {
 #[derive(Debug, Clone)]
 enum Operator {
     Value(Value),
-    In(Vec<Value>),
+    In(ValueList),
     Contains(String),
     StartsWith(String),
     EndsWith(String),
@@ -31,8 +32,8 @@ enum Operator {
     /// A bound (number or string), and the orderings of value to bound that match.
     Ordered(&'static [Ordering], Value),
     Includes(Value),
-    IncludesAll(Vec<Value>),
-    IncludesAny(Vec<Value>),
+    IncludesAll(ValueList),
+    IncludesAny(ValueList),
     /// `exists`: whether the value is neither null nor absent.
     Exists(bool),
     /// Whether the value is neither null, absent nor `false`. Zero and an empty text are truthy.
@@ -108,7 +109,7 @@ impl Operators {
     pub(super) fn equality_values(&self) -> Option<&[Value]> {
         let values = match &self.operators[..] {
             [Operator::Value(value)] => std::slice::from_ref(value),
-            [Operator::In(values)] => values,
+            [Operator::In(values)] => values.values(),
             _ => return None,
         };
         let folds = !self.folding.is_identity() && values.iter().any(Value::is_string);
@@ -155,9 +156,14 @@ impl Operator {
             "lt" => read_ordered(&[Less], operand, place, faults),
             "lte" => read_ordered(&[Less, Equal], operand, place, faults),
             "includes" => Some(Self::Includes(operand.clone())),
-            "includes_all" => array(operand, place, faults).map(|items| Self::IncludesAll(items.to_vec())),
-            "includes_any" => array(operand, place, faults).map(|items| Self::IncludesAny(items.to_vec())),
-            "in" => array(operand, place, faults).map(|items| Self::In(items.iter().map(value).collect())),
+            "includes_all" => {
+                array(operand, place, faults).map(|items| Self::IncludesAll(ValueList::of(items.to_vec())))
+            }
+            "includes_any" => {
+                array(operand, place, faults).map(|items| Self::IncludesAny(ValueList::of(items.to_vec())))
+            }
+            "in" => array(operand, place, faults)
+                .map(|items| Self::In(ValueList::of(items.iter().map(value).collect()))),
             "exists" => readers::boolean(operand.clone(), place, faults).map(Self::Exists),
             "truthy" => readers::boolean(operand.clone(), place, faults).map(Self::Truthy),
             "any" => match operand {
@@ -175,8 +181,8 @@ impl Operator {
 
     fn matches(&self, actual: &ValueRef<'_>, folding: Folding) -> bool {
         match (self, actual) {
-            (Self::Value(value), _) => equals(actual, value, folding),
-            (Self::In(values), _) => values.iter().any(|value| equals(actual, value, folding)),
+            (Self::Value(value), _) => actual.equals_folded(value, folding),
+            (Self::In(values), _) => values.contains(actual, folding),
             (Self::Exists(expected), _) => *expected != actual.is_null_or_absent(),
             (Self::Truthy(expected), _) => {
                 *expected != (actual.is_null_or_absent() || matches!(actual, ValueRef::Bool(false)))
@@ -189,27 +195,16 @@ impl Operator {
             (Self::Ordered(allowed, bound), actual) => {
                 compare(actual, bound).is_some_and(|ordering| allowed.contains(&ordering))
             }
-            (Self::Includes(value), ValueRef::Composite(Value::Array(items))) => contains_equal(items, value),
-            (Self::IncludesAll(values), ValueRef::Composite(Value::Array(items))) => {
-                values.iter().all(|value| contains_equal(items, value))
+            (Self::Includes(value), ValueRef::Composite(Value::Array(items))) => {
+                items.iter().any(|item| json::equal(item, value))
             }
+            (Self::IncludesAll(values), ValueRef::Composite(Value::Array(items))) => values.is_within(items),
             (Self::IncludesAny(values), ValueRef::Composite(Value::Array(items))) => {
-                values.iter().any(|value| contains_equal(items, value))
+                values.contains_any_of(items)
             }
             _ => false,
         }
     }
-}
-
-fn equals(actual: &ValueRef<'_>, value: &Value, folding: Folding) -> bool {
-    match (actual, value) {
-        (ValueRef::Text(text), Value::String(value)) => folding.apply(text) == value.as_str(),
-        _ => actual.equals(value),
-    }
-}
-
-fn contains_equal(items: &[Value], value: &Value) -> bool {
-    items.iter().any(|item| json::equal(item, value))
 }
 
 /// Orders numbers by exact value and strings by code points. Other values have no order.

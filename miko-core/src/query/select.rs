@@ -65,7 +65,7 @@ impl SelectRequest {
         let map = query.as_object_mut().filter(|map| map.len() == 2)?;
         get(map, "action").filter(|action| *action == "select")?;
         let Value::String(pk) = map.get_mut("pk")? else { return None };
-        let filter = Filter { pks: Some(Ok(vec![std::mem::take(pk)])), ..Filter::default() };
+        let filter = Filter { pks: Some(Ok(vec![std::mem::take(pk)].into())), ..Filter::default() };
         Some(Self { filter, size: 2, ..Self::default() })
     }
 

@@ -3,6 +3,7 @@
 use serde_json::{Number, Value};
 
 use crate::json;
+use crate::query::folding::Folding;
 
 /// A borrowed value at the end of a path.
 #[derive(Debug, Clone)]
@@ -29,6 +30,14 @@ impl ValueRef<'_> {
             (Self::Text(text), Value::String(literal)) => text == literal,
             (Self::Composite(value), literal) => json::equal(value, literal),
             _ => false,
+        }
+    }
+
+    /// Whether the value equals a literal whose text is folded already.
+    pub(super) fn equals_folded(&self, literal: &Value, folding: Folding) -> bool {
+        match (self, literal) {
+            (Self::Text(text), Value::String(literal)) => folding.apply(text) == literal.as_str(),
+            _ => self.equals(literal),
         }
     }
 

@@ -152,7 +152,7 @@ impl<T: Storage> Store<T> {
         };
         if let Some(pks) = pks {
             let mut ids = Vec::new();
-            for pk in pks {
+            for pk in pks.iter() {
                 ids.extend(self.storage.find(pk)?.map(|(id, _)| id));
             }
             ids.sort_unstable();
