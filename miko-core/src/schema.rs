@@ -117,6 +117,16 @@ fn with_shared_properties(generator: &mut SchemaGenerator, mut schema: Schema) -
 /// The forms of an answer to a request that succeeded.
 fn succeeded(generator: &mut SchemaGenerator) -> Vec<Schema> {
     let (record, version) = (generator.subschema_for::<Record>(), generator.subschema_for::<Version>());
+    let claimed = json_schema!({
+        "description": "A claim that was taken.",
+        "type": "object",
+        "required": ["claim", "record", "attempts"],
+        "properties": {
+            "claim": {"type": "string"},
+            "record": record,
+            "attempts": {"type": "integer", "minimum": 0},
+        },
+    });
     let (timestamp, warning) =
         (generator.subschema_for::<Timestamp>(), generator.subschema_for::<crate::Warning>());
     let found = json_schema!({
@@ -160,6 +170,19 @@ fn succeeded(generator: &mut SchemaGenerator) -> Vec<Schema> {
                     "type": "object",
                     "required": ["pk", "deleted"],
                     "properties": {"pk": {"type": "string"}, "deleted": {"type": "boolean"}},
+                },
+                claimed,
+                {
+                    "description": "A claim that has ended; null, if there was no record to claim.",
+                    "type": "object",
+                    "required": ["claim"],
+                    "properties": {"claim": {"type": ["string", "null"]}},
+                },
+                {
+                    "description": "The transaction that has begun or ended.",
+                    "type": "object",
+                    "required": ["transaction"],
+                    "properties": {"transaction": {"type": "string"}},
                 },
             ]},
             "warnings": {"type": "array", "items": warning},

@@ -300,3 +300,44 @@ fn the_engine_refuses_requests_that_the_schema_refuses() {
         assert!(!validation.errors.is_empty(), "the engine refuses {broken}");
     }
 }
+
+/// The recorded schema of an answer accepts one of each kind, in the form that its request has.
+#[test]
+fn the_schema_of_an_answer_accepts_the_answers_to_all_actions() {
+    let surface = read(&Path::new(WORKSPACE).join("miko-core/schema/mikobase.surface.json"));
+    let schema = json!({"$defs": surface["schemas"]["sent"]["$defs"], "$ref": "#/$defs/Response"});
+    let mut compiler = Compiler::new();
+    compiler.add_resource("mikobase:answer", schema).unwrap();
+    let mut schemas = Schemas::new();
+    let index = compiler.compile("mikobase:answer", &mut schemas).unwrap();
+
+    let db = temporal();
+    db.import_schema(json!({"classes": {"a.b/c": {"fields": {"key": {"unique": true}}}}})).unwrap();
+    let answer = |request: Value| {
+        let response = db.q0(request.clone()).unwrap();
+        let json = serde_json::to_value(&response).unwrap();
+        let faults = schemas.validate(&json, index).err();
+        assert!(faults.is_none(), "{request}\n{json}\n{:#}", faults.unwrap());
+        json["results"].clone()
+    };
+    let conditions = || json!({"class": "a.b/c", "path": ["n", 1]});
+    answer(json!({"action": "create", "pk": "p", "class": "a.b/c", "bucket": {"n": 1}}));
+    for request in [
+        json!({"action": "select"}),
+        json!({"action": "select", "history": true}),
+        json!({"action": "select", "class": ["a.b/c"], "classes": []}),
+        json!({"action": "update", "pk": "p", "bucket": {"n": 1}}),
+        json!({"action": "patch", "where": conditions(), "bucket": {"m": 1}}),
+        json!({"action": "edit", "pk": "p", "edits": [{"path": ["m"], "increment": 1}]}),
+        json!({"action": "upsert", "class": "a.b/c", "key": {"key": 1}}),
+        json!({"action": "delete", "pk": "none", "if_exists": true}),
+    ] {
+        answer(request);
+    }
+    let claim = || json!({"action": "claim", "select": conditions(), "lease": 60});
+    let taken = answer(claim());
+    assert_eq!((&taken["record"]["pk"], &answer(claim())["claim"]), (&json!("p"), &json!(null)));
+    answer(json!({"action": "release", "claim": taken["claim"]}));
+    let begun = answer(json!({"action": "transaction"}));
+    answer(json!({"action": "commit", "transaction": begun["transaction"]}));
+}
