@@ -2,8 +2,8 @@
 -- (storage/sqlite/entry_maps.rs), and virtual tables of index entries with these names and columns, which read them
 -- (entry_tables.rs).
 
--- Which active records have a platter of a class. Its key is the index for a select by class: it yields the records of
--- a class in order of creation, and no stack is parsed.
+-- Which active records have a platter of a class, or a marker that names it. Its key is the index for a select by class:
+-- it yields the records of a class in order of creation, and no stack is parsed.
 CREATE TABLE membership (
     class_id INTEGER NOT NULL REFERENCES class,
     seq      INTEGER NOT NULL REFERENCES record,

@@ -24,7 +24,8 @@ CREATE TABLE record (
     CHECK (extras IS NULL OR bucket IS NOT NULL)
 ) STRICT;
 
--- Class names, once each: membership would repeat them per record.
+-- Class names, once each: membership would repeat them per record. `custom_classes NAME` stands for the records whose
+-- markers name the class.
 CREATE TABLE class (
     id  INTEGER PRIMARY KEY,
     uns TEXT    NOT NULL UNIQUE

@@ -45,4 +45,5 @@ pub(crate) use marked::check_marked;
 pub(crate) use markers::Markers;
 pub(crate) use normalize::Normalizer;
 pub(crate) use reference::{OnDelete, Reference};
+pub(crate) use reference_scan::ReferenceScan;
 pub(crate) use text::AcceptedText;

@@ -22,7 +22,7 @@ pub(crate) struct Reference {
     pub(crate) on_delete: OnDelete,
     /// Whether the target is a file.
     pub(crate) is_file: bool,
-    /// The JSON pointer of the reference in the bucket.
+    /// The JSON pointer of the reference in the record.
     pub(crate) pointer: String,
 }
 

@@ -1,96 +1,127 @@
-//! Finds the references in a bucket.
+//! Finds the references in the buckets of a record, in the fields of its classes and in its marked objects.
 
 use serde_json::{Map, Value};
 
 use super::catalog::Catalog;
-use super::field::{Field, FieldType};
+use super::field::{Field, FieldType, HashRules};
+use super::markers::Markers;
 use super::reference::{OnDelete, Reference, pk_of};
-use crate::json::pointer::PointerToken;
+use crate::diagnostics::Place;
 
-impl Catalog {
-    /// The references in the bucket of a record of this class. `pointer` is the JSON pointer of the bucket.
-    pub(crate) fn references(
-        &self,
-        class: &str,
-        bucket: &Map<String, Value>,
-        pointer: &str,
-    ) -> Vec<Reference> {
-        let mut found = Vec::new();
-        if let Some(class) = self.class(class) {
-            collect(self, &class.fields, bucket, pointer, &mut found);
-        }
-        found
-    }
+/// Collects references, each with the class that declares it.
+pub(crate) struct ReferenceScan<'c> {
+    catalog: &'c Catalog,
+    markers: &'c Markers,
+    /// The class whose fields are scanned.
+    class: &'c str,
+    found: Vec<(String, Reference)>,
 }
 
-/// Collects the references that `fields` declare, at any depth.
-fn collect(
-    catalog: &Catalog,
-    fields: &[(String, Field)],
-    bucket: &Map<String, Value>,
-    pointer: &str,
-    found: &mut Vec<Reference>,
-) {
-    for (name, field) in fields {
-        if let Some(value) = bucket.get(name) {
-            let pointer = format!("{pointer}{}", PointerToken(name));
-            collect_from(catalog, field, value, pointer, found);
+impl<'c> ReferenceScan<'c> {
+    /// A scan of a record with these markers.
+    pub(crate) fn of(catalog: &'c Catalog, markers: &'c Markers) -> Self {
+        Self { catalog, markers, class: "", found: Vec::new() }
+    }
+
+    /// Collects the references that a class of the record declares, at any depth of the bucket at `place`.
+    pub(crate) fn scan_class(&mut self, class: &'c str, bucket: &Map<String, Value>, place: &Place<'_>) {
+        if let Some(resolved) = self.catalog.class(class).filter(|class| class.holds_references) {
+            self.class = class;
+            self.scan_fields(&resolved.fields, bucket, place);
         }
     }
-}
 
-fn collect_from(
-    catalog: &Catalog,
-    field: &Field,
-    value: &Value,
-    pointer: String,
-    found: &mut Vec<Reference>,
-) {
-    match (&field.field_type, value) {
-        (FieldType::Reference(to), value) => found.extend(pk_of(value).map(|pk| Reference {
-            target: pk.to_owned(),
-            classes: to.classes.clone(),
-            on_delete: to.on_delete,
-            is_file: false,
-            pointer,
-        })),
-        (FieldType::File, value) => found.extend(pk_of(value).map(|pk| Reference {
-            target: pk.to_owned(),
-            classes: Vec::new(),
-            on_delete: OnDelete::Restrict,
-            is_file: true,
-            pointer,
-        })),
-        // A field of a class has an embedded object, or the pk of a record of the class.
-        (FieldType::Class(class), Value::String(pk)) => found.push(Reference {
-            target: pk.clone(),
-            classes: vec![class.clone()],
-            on_delete: OnDelete::Ignore,
-            is_file: false,
-            pointer,
-        }),
-        (FieldType::Class(class), Value::Object(embedded)) => {
-            if let Some(class) = catalog.class(class) {
-                collect(catalog, &class.fields, embedded, &pointer, found);
+    /// Collects the references that markers declare: those in the marked objects of the bucket at `place`, in
+    /// itself if it is marked, by the class of each marker.
+    pub(crate) fn scan_marked(&mut self, bucket: &Map<String, Value>, place: &Place<'_>) {
+        if !self.markers.is_empty() {
+            self.scan_marked_object(bucket, place);
+        }
+    }
+
+    /// The references that were found.
+    pub(crate) fn into_found(self) -> Vec<(String, Reference)> {
+        self.found
+    }
+
+    fn scan_fields(&mut self, fields: &[(String, Field)], bucket: &Map<String, Value>, place: &Place<'_>) {
+        for (name, field) in fields {
+            if let Some(value) = bucket.get(name) {
+                self.scan_value(field, value, &Place::Key(place, name));
             }
         }
-        (FieldType::Hash(hash), Value::Object(map)) => {
-            collect(catalog, &hash.fields, map, &pointer, found);
-            if let Some(element_field) = &hash.elements.element_field {
-                let others = map.iter().filter(|(key, _)| !hash.fields.iter().any(|(name, _)| name == *key));
-                for (key, value) in others {
-                    let pointer = format!("{pointer}{}", PointerToken(key));
-                    collect_from(catalog, element_field, value, pointer, found);
+    }
+
+    fn scan_value(&mut self, field: &Field, value: &Value, place: &Place<'_>) {
+        match (&field.field_type, value) {
+            (FieldType::Reference(to), value) => {
+                self.push(pk_of(value), (&to.classes, to.on_delete, false), place);
+            }
+            (FieldType::File, value) => self.push(pk_of(value), (&[], OnDelete::Restrict, true), place),
+            // A field of a class has an embedded object, or the pk of a record of the class.
+            (FieldType::Class(class), Value::String(pk)) => {
+                self.push(Some(pk), (std::slice::from_ref(class), OnDelete::Ignore, false), place);
+            }
+            (FieldType::Class(class), Value::Object(embedded)) => {
+                // The class of the marker applies to a marked object instead.
+                let is_marked = self.markers.classes_of(embedded).next().is_some();
+                if !is_marked && let Some(class) = self.catalog.class(class) {
+                    self.scan_fields(&class.fields, embedded, place);
                 }
             }
+            (FieldType::Hash(hash), Value::Object(map)) => self.scan_hash(hash, map, place),
+            (FieldType::Array(elements), Value::Array(items)) => {
+                if let Some(element_field) = &elements.element_field {
+                    for (index, item) in items.iter().enumerate() {
+                        self.scan_value(element_field, item, &Place::Index(place, index));
+                    }
+                }
+            }
+            _ => {}
         }
-        (FieldType::Array(elements), Value::Array(items)) => {
-            if let Some(element_field) = &elements.element_field {
+    }
+
+    fn scan_hash(&mut self, hash: &HashRules, map: &Map<String, Value>, place: &Place<'_>) {
+        self.scan_fields(&hash.fields, map, place);
+        if let Some(element_field) = &hash.elements.element_field {
+            let others = map.iter().filter(|(key, _)| !hash.fields.iter().any(|(name, _)| name == *key));
+            for (key, value) in others {
+                self.scan_value(element_field, value, &Place::Key(place, key));
+            }
+        }
+    }
+
+    fn scan_marked_object(&mut self, object: &Map<String, Value>, place: &Place<'_>) {
+        for class in self.markers.classes_of(object) {
+            self.scan_class(class, object, place);
+        }
+        for (key, value) in object {
+            self.scan_marked_value(value, &Place::Key(place, key));
+        }
+    }
+
+    fn scan_marked_value(&mut self, value: &Value, place: &Place<'_>) {
+        match value {
+            Value::Object(object) => self.scan_marked_object(object, place),
+            Value::Array(items) => {
                 for (index, item) in items.iter().enumerate() {
-                    collect_from(catalog, element_field, item, format!("{pointer}/{index}"), found);
+                    self.scan_marked_value(item, &Place::Index(place, index));
                 }
             }
+            _ => {}
         }
-        _ => {}
+    }
+
+    /// Adds a reference to `pk`, if there is one.
+    fn push(
+        &mut self,
+        pk: Option<&str>,
+        (classes, on_delete, is_file): (&[String], OnDelete, bool),
+        place: &Place<'_>,
+    ) {
+        self.found.extend(pk.map(|pk| {
+            let (target, classes, pointer) = (pk.to_owned(), classes.to_vec(), place.to_string());
+            (self.class.to_owned(), Reference { target, classes, on_delete, is_file, pointer })
+        }));
     }
 }

@@ -120,6 +120,112 @@ fn markers_in_worldlets_are_checked_too() {
     assert_eq!(error.items()[0].details["pointer"], "/records/a/bucket/deep/zip");
 }
 
+/// A request that creates a record with addresses that refer to `target`, and the places of the references.
+fn with_marked_references(target: &str) -> Vec<(Value, &'static [&'static str])> {
+    let create = |content: Value| {
+        let markers = json!({"$address": "a.b/address", "$station": "a.b/station"});
+        let mut request = json!({"action": "create", "custom_classes": markers});
+        request.as_object_mut().unwrap().extend(content.as_object().unwrap().clone());
+        request
+    };
+    let address = json!({"$address": 1, "zip": "1", "ship": target});
+    let station = json!({"$station": 1, "zip": "1", "ship": target, "docked": [{"pk": target}]});
+    vec![
+        (create(json!({"class": "x.y/z", "bucket": address})), &["/bucket/ship"]),
+        (create(json!({"bucket": {"log": [{"home": address}]}})), &["/bucket/log/0/home/ship"]),
+        // The field declares an address, the marker a station.
+        (
+            create(json!({"class": "a.b/officer", "bucket": {"home": station}})),
+            &["/bucket/home/docked/0", "/bucket/home/ship"],
+        ),
+        (
+            create(json!({"stack": {"p": {"class": "x.y/z", "bucket": {"home": address}}}, "bucket": {}})),
+            &["/stack/p/bucket/home/ship"],
+        ),
+    ]
+}
+
+/// As [`starfleet`], with references in addresses and stations.
+fn starfleet_with_references() -> Db {
+    let db = starfleet();
+    let reference = json!({"class": "puck.uno/reference", "on_delete": "restrict"});
+    let classes = json!({"classes": {
+        "a.b/address": {"fields": {"zip": {"class": "string"}, "ship": reference}},
+        "a.b/station": {"inherits": "a.b/address", "fields": {"docked": {"class": "array", "of": reference}}},
+    }});
+    db.0.import_schema(classes).unwrap();
+    db
+}
+
+#[test]
+fn references_in_marked_objects_have_targets_and_restrict_their_deletion() {
+    let db = starfleet_with_references();
+    for (request, places) in with_marked_references("nope") {
+        let error = db.run(request.clone()).unwrap_err();
+        let pointer = |item: &miko_core::ErrorItem| item.details["pointer"].as_str().unwrap().to_owned();
+        let mut found: Vec<_> = error.items().iter().map(pointer).collect();
+        found.sort_unstable();
+        assert_eq!(found, places, "{request}");
+        assert_eq!(error.id(), &ErrorId::REFERENCE_NOT_FOUND);
+    }
+    let requests = with_marked_references("nope").len();
+    for nth in 0..requests {
+        let target = db.0.create("x.y/z", &json!({})).unwrap();
+        let (request, places) = with_marked_references(&target).swap_remove(nth);
+        let pk = db.run(request).unwrap();
+        let error = db.delete(&target).unwrap_err();
+        assert_eq!(ids(&error), [ErrorId::REFERENCE_RESTRICTED]);
+        let pointed_at_by = error.items()[0].details["pointed_at_by"].as_array().unwrap();
+        assert_eq!(pointed_at_by.len(), places.len(), "{error}");
+        if nth % 2 == 0 {
+            db.delete(&pk).unwrap();
+        } else {
+            let without = json!({"action": "update", "pk": pk, "class": "x.y/z", "bucket": {}});
+            let mut stackless = without.clone();
+            stackless["stack"] = json!({"p": {"class": "x.y/z"}});
+            stackless.as_object_mut().unwrap().remove("class");
+            db.run(if places[0].starts_with("/stack") { stackless } else { without }).unwrap();
+        }
+        db.delete(&target).unwrap();
+    }
+    let worldlet = json!({"records": {"a": {
+        "bucket": {"deep": {"$address": 1, "ship": "nope"}}, "custom_classes": {"$address": "a.b/address"},
+    }}});
+    let error = db.0.read_worldlet(&mut worldlet.to_string().as_bytes(), false).unwrap_err();
+    assert_eq!(error.items()[0].details["pointer"], "/records/a/bucket/deep/ship");
+}
+
+#[test]
+fn a_definition_that_changes_changes_which_references_marked_objects_hold() {
+    let db = db();
+    let target = db.0.create("x.y/z", &json!({})).unwrap();
+    let marked = json!({"action": "create", "bucket": {"home": {"$address": 1, "ship": target}},
+                        "custom_classes": {"$address": "a.b/address"}});
+    let pk = db.run(marked).unwrap();
+    let restrict = json!({"ship": {"class": "puck.uno/reference", "on_delete": "restrict"}});
+    let address = define(&db, json!({"name": "a.b/address", "fields": restrict})).unwrap();
+    assert_eq!(ids(&db.delete(&target).unwrap_err()), [ErrorId::REFERENCE_RESTRICTED]);
+    db.update(&address, json!({"name": "a.b/address", "fields": {}})).unwrap();
+    // A reference that remained would refuse the deletion.
+    db.update(&pk, json!({"home": {"$address": 1}})).unwrap();
+    db.update(&address, json!({"name": "a.b/address", "fields": restrict})).unwrap();
+    db.delete(&target).unwrap();
+}
+
+#[test]
+fn a_file_in_a_marked_object_is_kept() {
+    let db = db();
+    define(&db, json!({"name": "a.b/photo", "fields": {"image": {"class": "puck.uno/dbfile"}}})).unwrap();
+    let file = db.0.put_file(&mut &b"image"[..], "image/png").unwrap();
+    let pk = db
+        .run(json!({"action": "create", "bucket": {"photos": [{"$photo": 1, "image": file}]},
+                    "custom_classes": {"$photo": "a.b/photo"}}))
+        .unwrap();
+    assert_eq!(ids(&db.0.delete_file(&file).unwrap_err()), [ErrorId::REFERENCE_RESTRICTED]);
+    db.delete(&pk).unwrap();
+    db.0.delete_file(&file).unwrap();
+}
+
 #[test]
 fn a_strict_database_has_records_of_defined_classes_only() {
     let databases: [Box<dyn Engine>; 2] = [

@@ -7,12 +7,12 @@ use miko_rpc::{Error, ErrorId, ErrorItem, Result};
 use rpds::HashTrieMapSync;
 use serde_json::{Map, Value};
 
-use crate::class::{Catalog, Constraint, Definition};
+use crate::class::{Catalog, Constraint, Definition, Markers};
 use crate::diagnostics::FaultList;
 use crate::engine::store::Store;
-use crate::engine::store::index_entries::Derived;
+use crate::engine::store::index_entries::{Derived, marking};
 use crate::engine::store::pending_checks::MAX_LISTED;
-use crate::engine::store::stored_json::{defined_by, map};
+use crate::engine::store::stored_json::{defined_by, map, stored_markers};
 use crate::json::index_key;
 use crate::json::pointer::PointerToken;
 use crate::storage::corruption;
@@ -197,12 +197,14 @@ impl<T: Storage> Store<T> {
         after.into_iter().try_for_each(|constraint| self.constraint_id(constraint, write).map(drop))
     }
 
-    /// The members of these classes.
+    /// The members of these classes, and the records whose markers name one of them.
     fn members(&self, classes: &[String]) -> Result<BTreeSet<RowId>> {
         let mut members = BTreeSet::new();
         for class in classes {
-            if let Some(class) = self.find_class_id(class)? {
-                members.extend(self.storage.members(class)?);
+            for name in [class, &marking(class)] {
+                if let Some(class) = self.find_class_id(name)? {
+                    members.extend(self.storage.members(class)?);
+                }
             }
         }
         Ok(members)
@@ -217,9 +219,10 @@ impl<T: Storage> Store<T> {
         catalog: &Catalog,
     ) -> Result<()> {
         for &id in members {
-            if let Some(ParsedRecord { bucket, stack, .. }) = self.stored_record(id, up_to)? {
+            if let Some(ParsedRecord { bucket, stack, markers, .. }) = self.stored_record(id, up_to)? {
                 let (mut derived, mut write) = (Derived::default(), WriteSet::default());
-                self.derive_values(id, (&stack, &bucket), catalog, &mut derived, &mut write)?;
+                let record = (&stack, &bucket);
+                self.derive_values(id, (record, &markers), catalog, &mut derived, &mut write)?;
                 write.change_entries(derived.entries, Vec::new());
                 self.apply(write)?;
             }
@@ -231,9 +234,11 @@ impl<T: Storage> Store<T> {
     fn index_members(&mut self, members: &BTreeSet<RowId>, up_to: CommitSeq) -> Result<()> {
         let mut offenders = FaultList::default();
         for &id in members {
-            let Some(ParsedRecord { pk, bucket, stack }) = self.stored_record(id, up_to)? else { continue };
+            let Some(ParsedRecord { pk, bucket, stack, markers }) = self.stored_record(id, up_to)? else {
+                continue;
+            };
             // The references of a stored record are checked only when it is written again.
-            let (_, faults) = self.index_values(id, (&stack, &bucket))?;
+            let (_, faults) = self.index_values(id, (&stack, &bucket), &markers)?;
             offenders.append_with(faults, |fault| fault.with("pk", pk.as_str()));
             if offenders.len() >= MAX_LISTED {
                 break;
@@ -245,8 +250,9 @@ impl<T: Storage> Store<T> {
     /// The record of a row, unless it was deleted, or written after the commit `up_to`.
     fn stored_record(&self, id: RowId, up_to: CommitSeq) -> Result<Option<ParsedRecord>> {
         let Some(row) = self.storage.row(id)?.filter(|row| row.commit <= up_to) else { return Ok(None) };
-        let Some(State { bucket, stack, .. }) = row.state else { return Ok(None) };
-        Ok(Some(ParsedRecord { pk: row.pk, bucket: map(&bucket)?, stack: map(&stack)? }))
+        let Some(State { bucket, stack, extras }) = row.state else { return Ok(None) };
+        let markers = stored_markers(extras.as_deref())?;
+        Ok(Some(ParsedRecord { pk: row.pk, bucket: map(&bucket)?, stack: map(&stack)?, markers }))
     }
 }
 
@@ -294,4 +300,5 @@ struct ParsedRecord {
     pk: String,
     bucket: Map<String, Value>,
     stack: Map<String, Value>,
+    markers: Markers,
 }

@@ -11,13 +11,14 @@ use std::io::Read;
 use miko_rpc::{ErrorId, ErrorItem, Result};
 use serde_json::{Map, Value};
 
-use crate::class::{Definition, WriteKind};
+use crate::class::{Definition, Markers, WriteKind};
 use crate::diagnostics::{FaultList, Place};
 use crate::engine::store::examine::misplaced_definition;
 use crate::engine::store::import_files::ImportedFiles;
 use crate::engine::store::import_text::TextImport;
+use crate::engine::store::index_entries::StackAndBucket;
 use crate::engine::store::merge::MergeOutcome;
-use crate::engine::store::stored_json::{defined_by, extras_text, map, text};
+use crate::engine::store::stored_json::{defined_by, extras_text, map, stored_markers, text};
 use crate::engine::store::{Store, schema};
 use crate::json::pointer::PointerToken;
 use crate::stack::{self, Stack};
@@ -304,8 +305,9 @@ impl<T: Storage> Store<T> {
                 error.items().iter().filter(|fault| fault.details.get("class") != Some(&uns::CLASS.into()));
             of_records.for_each(|fault| report_rule_fault(fault.clone(), check, problems));
         }
-        if self.derives_from_bucket(&stack) {
-            let (references, faults) = self.index_values(id, (&stack, &bucket))?;
+        let markers = Markers::of(&extras);
+        if self.derives_from_bucket(&stack, &markers) {
+            let (references, faults) = self.index_values(id, (&stack, &bucket), &markers)?;
             self.defer_reference_checks(id, references);
             problems.refuse_all(faults, |fault| place.with_pointer(fault));
         }
@@ -531,20 +533,21 @@ impl<T: Storage> Import<'_, T> {
             return Ok(());
         };
         self.records += 1;
-        self.insert_memberships(id, &record.bucket, &record.stack, place, problems)
+        let markers = Markers::of(&record.extras);
+        self.insert_memberships(id, (&record.stack, &record.bucket), &markers, place, problems)
     }
 
     /// Inserts a record into its classes. If it is a definition, collects it.
     pub(super) fn insert_memberships(
         &mut self,
         id: RowId,
-        bucket: &Map<String, Value>,
-        stack: &Map<String, Value>,
+        (stack, bucket): StackAndBucket<'_>,
+        markers: &Markers,
         place: &Place<'_>,
         problems: &mut WorldletFaults,
     ) -> Result<()> {
         let (mut write, mut memberships) = (WriteSet::default(), Vec::new());
-        self.store.derive_memberships(id, stack, &mut memberships, &mut write)?;
+        self.store.derive_memberships(id, (stack, markers), &mut memberships, &mut write)?;
         write.change_entries(Vec::new(), memberships);
         self.store.apply(write)?;
         if stack::has_class(stack, uns::CLASS) && report_definition_faults(bucket, stack, place, problems) {
@@ -619,9 +622,8 @@ impl<T: Storage> Import<'_, T> {
             self.store.stage_replacement(id, found, row, &mut write);
             self.store.apply(write)?;
         }
-        if let Some(State { bucket, stack, .. }) = &replaced {
-            let stack = map(stack)?;
-            self.remove_derived_entries(id, &map(bucket)?, &stack)?;
+        if let Some(replaced) = &replaced {
+            let stack = self.remove_derived_entries(id, replaced)?;
             self.note_left_classes((id, &record.pk), &stack, Some(&record.stack));
         }
         Ok(Some(id))
@@ -641,24 +643,25 @@ impl<T: Storage> Import<'_, T> {
     }
 
     /// Removes the rows that were derived from the overwritten state of a record: memberships, index entries,
-    /// references, and its class definition.
+    /// references, and its class definition. Returns the overwritten stack.
     pub(super) fn remove_derived_entries(
         &mut self,
         id: RowId,
-        bucket: &Map<String, Value>,
-        stack: &Map<String, Value>,
-    ) -> Result<()> {
+        replaced: &State,
+    ) -> Result<Map<String, Value>> {
+        let (stack, bucket) = (map(&replaced.stack)?, map(&replaced.bucket)?);
+        let markers = stored_markers(replaced.extras.as_deref())?;
         let mut write = WriteSet::default();
-        let entries = self.store.derive(id, (stack, bucket), &mut write)?.entries;
+        let entries = self.store.derive(id, (&stack, &bucket), &markers, &mut write)?.entries;
         write.change_entries(entries, Vec::new());
         self.store.apply(write)?;
-        if let Some(name) = defined_by(stack, bucket)
+        if let Some(name) = defined_by(&stack, &bucket)
             && self.store.definition_record(&name)?.is_some_and(|(holder, _)| holder == id)
         {
             self.store.unregister_class_name(id, &name)?;
             self.removed_classes.insert(id, name);
         }
-        Ok(())
+        Ok(stack)
     }
 }
 

@@ -3,10 +3,9 @@
 use miko_rpc::{ErrorId, ErrorItem, Result, memory};
 use serde_json::{Map, Value};
 
-use crate::class::{Catalog, Constraint, ConstraintKind, OnDelete, Reference};
-use crate::diagnostics::FaultList;
+use crate::class::{Catalog, Constraint, ConstraintKind, Markers, OnDelete, Reference, ReferenceScan};
+use crate::diagnostics::{FaultList, Place};
 use crate::engine::store::Store;
-use crate::json::pointer::PointerToken;
 use crate::stack;
 use crate::storage::Storage;
 use crate::storage::ids::{ConstraintId, RowId};
@@ -22,11 +21,14 @@ pub(super) struct Facet<'r> {
 }
 
 impl Facet<'_> {
-    /// The place of its bucket in the record, as a JSON pointer.
-    pub(super) fn pointer(&self) -> String {
+    /// Calls `then` with the place of its bucket in the record.
+    fn with_place(&self, then: impl FnOnce(&Place<'_>)) {
         match self.platter {
-            None => "/bucket".to_owned(),
-            Some(key) => format!("/stack{}/bucket", PointerToken(key)),
+            None => then(&Place::Key(&Place::Root, "bucket")),
+            Some(key) => {
+                let stack = Place::Key(&Place::Root, "stack");
+                then(&Place::Key(&Place::Key(&stack, key), "bucket"));
+            }
         }
     }
 }
@@ -44,6 +46,31 @@ pub(super) fn facets<'r>(stack: &'r Map<String, Value>, shared: &'r Map<String, 
 /// The stack of a record, and the bucket that its platters share.
 pub(super) type StackAndBucket<'r> = (&'r Map<String, Value>, &'r Map<String, Value>);
 
+/// The references of a record, by the classes of `catalog`: each with the class that declares it.
+pub(super) fn references(
+    catalog: &Catalog,
+    (stack, shared): StackAndBucket<'_>,
+    markers: &Markers,
+) -> Vec<(String, Reference)> {
+    let mut scan = ReferenceScan::of(catalog, markers);
+    for facet in facets(stack, shared) {
+        facet.with_place(|place| {
+            scan.scan_class(facet.class, facet.bucket, place);
+            if facet.platter.is_some() {
+                scan.scan_marked(facet.bucket, place);
+            }
+        });
+    }
+    scan.scan_marked(shared, &Place::Key(&Place::Root, "bucket"));
+    scan.into_found()
+}
+
+/// The name under which records are entered whose markers (`custom_classes`) name a class: its definition
+/// decides which references are in their marked objects. No class has such a name.
+pub(super) fn marking(class: &str) -> String {
+    format!("custom_classes {class}")
+}
+
 /// The index entries of a record.
 #[derive(Debug, Default)]
 pub(super) struct Derived {
@@ -55,13 +82,15 @@ pub(super) struct Derived {
 
 impl<T: Storage> Store<T> {
     /// Whether changing the index entries of such a record needs its bucket: a class of the stack has
-    /// constraints or holds references, or the record is a definition, whose name is in its bucket.
-    pub(super) fn derives_from_bucket(&self, stack: &Map<String, Value>) -> bool {
-        stack::any_class(stack, |name| {
+    /// constraints or holds references, marked objects may hold references, or the record is a definition,
+    /// whose name is in its bucket.
+    pub(super) fn derives_from_bucket(&self, stack: &Map<String, Value>, markers: &Markers) -> bool {
+        let is_derived_from = |name: &str| {
             let class = self.catalog.class(name);
             name == uns::CLASS
                 || class.is_some_and(|class| !class.constraints.is_empty() || class.holds_references)
-        })
+        };
+        !markers.is_empty() || stack::any_class(stack, is_derived_from)
     }
 
     /// Derives the index entries of a record by the classes in force. Classes and constraints without an id
@@ -70,6 +99,7 @@ impl<T: Storage> Store<T> {
         &self,
         row: RowId,
         record: StackAndBucket<'_>,
+        markers: &Markers,
         write: &mut WriteSet,
     ) -> Result<Derived> {
         let mut derived = Derived { entries: Vec::new(), references: Vec::new() };
@@ -78,16 +108,16 @@ impl<T: Storage> Store<T> {
             derived.entries = std::mem::take(&mut write.added_entries);
         }
         derived.entries.reserve(8);
-        self.derive_memberships(row, record.0, &mut derived.entries, write)?;
-        self.derive_values(row, record, &self.catalog, &mut derived, write)?;
+        self.derive_memberships(row, (record.0, markers), &mut derived.entries, write)?;
+        self.derive_values(row, (record, markers), &self.catalog, &mut derived, write)?;
         Ok(derived)
     }
 
-    /// Adds the memberships of a record.
+    /// Adds the memberships of a record, and its entries under the classes of its markers.
     pub(super) fn derive_memberships(
         &self,
         row: RowId,
-        stack: &Map<String, Value>,
+        (stack, markers): (&Map<String, Value>, &Markers),
         entries: &mut Vec<IndexEntry>,
         write: &mut WriteSet,
     ) -> Result<()> {
@@ -100,6 +130,10 @@ impl<T: Storage> Store<T> {
             let class = self.class_id(class, write)?;
             entries.push(IndexEntry::Member { class, row });
         }
+        for class in markers.classes() {
+            let class = self.class_id(&marking(class), write)?;
+            entries.push(IndexEntry::Member { class, row });
+        }
         Ok(())
     }
 
@@ -110,12 +144,14 @@ impl<T: Storage> Store<T> {
     pub(super) fn derive_values(
         &self,
         row: RowId,
-        (stack, shared): StackAndBucket<'_>,
+        (record, markers): (StackAndBucket<'_>, &Markers),
         catalog: &Catalog,
         derived: &mut Derived,
         write: &mut WriteSet,
     ) -> Result<()> {
+        let (stack, shared) = record;
         let entries = &mut derived.entries;
+        let mut holds_references = !markers.is_empty();
         for facet in facets(stack, shared) {
             let Some(class) = catalog.class(facet.class) else { continue };
             let ids = self.constraint_ids(class, write)?;
@@ -134,17 +170,16 @@ impl<T: Storage> Store<T> {
                     entries.push(IndexEntry::Indexed { constraint: id, value, row });
                 }
             }
-            if class.holds_references {
-                for reference in catalog.references(facet.class, facet.bucket, &facet.pointer()) {
-                    entries.push(IndexEntry::Reference {
-                        target: reference.target.clone(),
-                        row,
-                        pointer: reference.pointer.clone(),
-                        restricts: reference.on_delete == OnDelete::Restrict,
-                    });
-                    derived.references.push((facet.class.to_owned(), reference));
-                }
-            }
+            holds_references |= class.holds_references;
+        }
+        if holds_references {
+            derived.references = references(catalog, record, markers);
+            entries.extend(derived.references.iter().map(|(_, reference)| IndexEntry::Reference {
+                target: reference.target.clone(),
+                row,
+                pointer: reference.pointer.clone(),
+                restricts: reference.on_delete == OnDelete::Restrict,
+            }));
         }
         Ok(())
     }
@@ -155,9 +190,10 @@ impl<T: Storage> Store<T> {
         &mut self,
         row: RowId,
         record: StackAndBucket<'_>,
+        markers: &Markers,
     ) -> Result<(Vec<(String, Reference)>, FaultList)> {
         let (mut derived, mut write) = (Derived::default(), WriteSet::default());
-        self.derive_values(row, record, &self.catalog, &mut derived, &mut write)?;
+        self.derive_values(row, (record, markers), &self.catalog, &mut derived, &mut write)?;
         write.change_entries(Vec::new(), derived.entries);
         let mut faults = FaultList::default();
         let conflicts = self.apply(write)?;

@@ -3,10 +3,11 @@
 use miko_rpc::{Error, ErrorId, Result};
 use serde_json::Value;
 
+use crate::class::Markers;
 use crate::diagnostics::Place;
 use crate::engine::store::Store;
 use crate::engine::store::import::{Import, RuleCheck};
-use crate::engine::store::stored_json::{extras_text, map, text};
+use crate::engine::store::stored_json::{extras_text, text};
 use crate::engine::store::transaction::CommitSharing;
 use crate::mikobase::Merged;
 use crate::stack;
@@ -82,9 +83,8 @@ impl<T: Storage> Import<'_, T> {
                 self.store.stage_replacement(id, last, after, &mut write);
                 self.store.apply(write)?;
             }
-            if let Some(State { bucket, stack, .. }) = &replaced {
-                let stack = map(stack)?;
-                self.remove_derived_entries(id, &map(bucket)?, &stack)?;
+            if let Some(replaced) = &replaced {
+                let stack = self.remove_derived_entries(id, replaced)?;
                 let new_stack = version.state.as_ref().map(|state| &state.stack);
                 self.note_left_classes((id, &version.pk), &stack, new_stack);
             }
@@ -122,10 +122,9 @@ impl<T: Storage> Import<'_, T> {
         place: &Place<'_>,
         problems: &mut WorldletFaults,
     ) -> Result<()> {
-        match &version.state {
-            Some(state) => self.insert_memberships(id, &state.bucket, &state.stack, place, problems),
-            None => Ok(()),
-        }
+        let Some(state) = &version.state else { return Ok(()) };
+        let markers = Markers::of(&state.extras);
+        self.insert_memberships(id, (&state.stack, &state.bucket), &markers, place, problems)
     }
 }
 

@@ -13,9 +13,9 @@ use serde_json::{Value, json};
 use crate::class::{OnDelete, Reference};
 use crate::diagnostics::FaultList;
 use crate::engine::store::Store;
-use crate::engine::store::index_entries::facets;
+use crate::engine::store::index_entries::references;
 use crate::engine::store::pending::DeferredReference;
-use crate::engine::store::stored_json::map;
+use crate::engine::store::stored_json::{map, stored_markers};
 use crate::stack;
 use crate::storage::Storage;
 use crate::storage::ids::RowId;
@@ -152,11 +152,10 @@ impl<T: Storage> Store<T> {
         let Some(Row { pk, state: Some(state), .. }) = self.storage.row(id)? else { return Ok(found) };
         found.pk = pk;
         let (stack, bucket) = (map(&state.stack)?, map(&state.bucket)?);
-        for facet in facets(&stack, &bucket) {
-            for reference in self.catalog.references(facet.class, facet.bucket, &facet.pointer()) {
-                let at_place = found.by_pointer.entry(reference.pointer.clone()).or_default();
-                at_place.push((facet.class.to_owned(), reference));
-            }
+        let markers = stored_markers(state.extras.as_deref())?;
+        for (class, reference) in references(&self.catalog, (&stack, &bucket), &markers) {
+            let at_place = found.by_pointer.entry(reference.pointer.clone()).or_default();
+            at_place.push((class, reference));
         }
         Ok(found)
     }

@@ -8,10 +8,10 @@
 
 use miko_rpc::{Error, ErrorId, Result};
 
-use crate::class::Definition;
+use crate::class::{Definition, Markers};
 use crate::diagnostics::{FaultList, Place};
 use crate::engine::store::Store;
-use crate::engine::store::index_entries::{StackAndBucket, facets};
+use crate::engine::store::index_entries::{StackAndBucket, references};
 use crate::engine::store::stored_json::defined_by;
 use crate::storage::Storage;
 use crate::storage::ids::RowId;
@@ -25,18 +25,30 @@ pub(super) struct RejectedWrite<'r> {
     /// The stored record; `None` for a create.
     before: Option<StackAndBucket<'r>>,
     after: StackAndBucket<'r>,
+    /// The markers that the record has after the write.
+    markers: &'r Markers,
 }
 
 impl<'r> RejectedWrite<'r> {
     /// A rejected create. `row` and `pk` are those of the new record, if it got them already. A pk that
     /// neither the caller nor a hook knows may be left out.
-    pub(super) fn new_record(row: Option<RowId>, pk: Option<&'r str>, after: StackAndBucket<'r>) -> Self {
-        Self { row, new_pk: pk, before: None, after }
+    pub(super) fn new_record(
+        row: Option<RowId>,
+        pk: Option<&'r str>,
+        after: StackAndBucket<'r>,
+        markers: &'r Markers,
+    ) -> Self {
+        Self { row, new_pk: pk, before: None, after, markers }
     }
 
     /// A rejected update.
-    pub(super) fn update(row: RowId, before: StackAndBucket<'r>, after: StackAndBucket<'r>) -> Self {
-        Self { row: Some(row), new_pk: None, before: Some(before), after }
+    pub(super) fn update(
+        row: RowId,
+        before: StackAndBucket<'r>,
+        after: StackAndBucket<'r>,
+        markers: &'r Markers,
+    ) -> Self {
+        Self { row: Some(row), new_pk: None, before: Some(before), after, markers }
     }
 }
 
@@ -98,11 +110,9 @@ impl<T: Storage> Store<T> {
             (None, Some(row)) => self.storage.row(row)?.map(|row| row.pk),
             (None, None) => None,
         };
-        for facet in facets(rejected.after.0, rejected.after.1) {
-            for reference in self.catalog.references(facet.class, facet.bucket, &facet.pointer()) {
-                if own_pk.as_ref() != Some(&reference.target) {
-                    faults.extend(self.check_target(facet.class, &reference)?);
-                }
+        for (class, reference) in references(&self.catalog, rejected.after, rejected.markers) {
+            if own_pk.as_ref() != Some(&reference.target) {
+                faults.extend(self.check_target(&class, &reference)?);
             }
         }
         Ok(())

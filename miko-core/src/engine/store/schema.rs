@@ -5,7 +5,7 @@ use std::collections::HashSet;
 use miko_rpc::{Error, ErrorId, ErrorItem, Result};
 use serde_json::{Map, Value, json};
 
-use crate::class::Definition;
+use crate::class::{Definition, Markers};
 use crate::diagnostics::{FaultList, Place};
 use crate::engine::store::Store;
 use crate::engine::store::stored_json::map;
@@ -45,7 +45,8 @@ impl<T: Storage> Store<T> {
                     let (mut write, mut memberships) = (WriteSet::default(), Vec::new());
                     let state = State { bucket: text, stack: json::text_of(&stack), extras: None };
                     let (id, ..) = self.stage_insert(None, state, &mut write)?;
-                    self.derive_memberships(id, &stack, &mut memberships, &mut write)?;
+                    let markers = Markers::default();
+                    self.derive_memberships(id, (&stack, &markers), &mut memberships, &mut write)?;
                     write.change_entries(Vec::new(), memberships);
                     self.apply(write)?;
                     self.register_class_name(id, &name)?;

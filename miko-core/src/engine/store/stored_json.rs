@@ -3,6 +3,7 @@
 use miko_rpc::Result;
 use serde_json::{Map, Value};
 
+use crate::class::Markers;
 use crate::json;
 use crate::stack;
 use crate::storage::corruption;
@@ -16,6 +17,11 @@ pub(super) fn text(map: &Map<String, Value>) -> String {
 /// The text of the extras of a record; `None` if it has none.
 pub(super) fn extras_text(extras: &Map<String, Value>) -> Option<String> {
     (!extras.is_empty()).then(|| text(extras))
+}
+
+/// The markers in the stored extras of a record.
+pub(super) fn stored_markers(extras: Option<&str>) -> Result<Markers> {
+    extras.map_or_else(|| Ok(Markers::default()), |extras| map(extras).map(|extras| Markers::of(&extras)))
 }
 
 /// The object of a stored text.

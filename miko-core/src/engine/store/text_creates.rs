@@ -9,7 +9,7 @@ use std::sync::Arc;
 use miko_rpc::{Error, Result, memory};
 
 use crate::bucket::Bucket;
-use crate::class::{AcceptedText, Class, ConstraintKind, WriteKind};
+use crate::class::{AcceptedText, Class, ConstraintKind, Markers, WriteKind};
 use crate::diagnostics::FaultList;
 use crate::engine::store::Store;
 use crate::engine::store::refusal::RejectedWrite;
@@ -194,7 +194,8 @@ impl<T: Storage> Store<T> {
             Err(error) => error,
             Ok(()) => corruption("a unique value belongs to a record that does not have it"),
         };
-        let rejected = RejectedWrite::new_record(Some(row), None, (&stack, &bucket));
+        let markers = Markers::default();
+        let rejected = RejectedWrite::new_record(Some(row), None, (&stack, &bucket), &markers);
         Ok(self.with_faults_of_later_phases(error, &rejected))
     }
 }

@@ -8,12 +8,12 @@ use std::borrow::Cow;
 use miko_rpc::{Error, ErrorId, Result};
 use serde_json::{Map, Value};
 
-use crate::class::WriteKind;
+use crate::class::{Markers, WriteKind};
 use crate::diagnostics::{FaultList, Place};
 use crate::engine::store::Store;
 use crate::engine::store::index_entries::{Derived, StackAndBucket};
 use crate::engine::store::refusal::RejectedWrite;
-use crate::engine::store::stored_json::{defined_by, extras_text, map, text};
+use crate::engine::store::stored_json::{defined_by, extras_text, map, stored_markers, text};
 use crate::json;
 use crate::query::{self, Edit, EditRequest, PatchRequest, StackInput, UpdateRequest, WriteTarget};
 use crate::record::EXTRA_KEYS;
@@ -156,7 +156,8 @@ impl<T: Storage> Store<T> {
             return Ok(updated_at);
         }
         // The old bucket is parsed only if it is kept, or if index entries are derived from it.
-        let needs_old_bucket = bucket.is_none() || self.derives_from_bucket(&old_stack);
+        let (old_markers, markers) = (stored_markers(old.extras.as_deref())?, Markers::of(&extras));
+        let needs_old_bucket = bucket.is_none() || self.derives_from_bucket(&old_stack, &old_markers);
         let old_bucket = if needs_old_bucket { map(&old.bucket)? } else { Map::new() };
         let mut bucket = bucket.unwrap_or_else(|| old_bucket.clone());
         let old_content = (&*old_stack, &old_bucket);
@@ -170,7 +171,7 @@ impl<T: Storage> Store<T> {
             .map_err(|error| {
                 self.with_faults_of_later_phases(
                     error,
-                    &RejectedWrite::update(id, old_content, (&stack, &bucket)),
+                    &RejectedWrite::update(id, old_content, (&stack, &bucket), &markers),
                 )
             })?;
         if let Some(definition) = &definition {
@@ -179,14 +180,15 @@ impl<T: Storage> Store<T> {
         let stack_text = new_stack_text(old, &old_stack, &stack);
         let state = State { bucket: text(&bucket), stack: stack_text, extras: extras_text(&extras) };
         let updated_at = self.stage_state(id, before, Some(state), &mut write)?;
-        self.stage_entry_changes(id, old_content, (&stack, &bucket), &mut write)?;
+        let old_record = (old_content, &old_markers);
+        self.stage_entry_changes(id, old_record, ((&stack, &bucket), &markers), &mut write)?;
         self.defer_reclass_check_of_left_classes(&pk, &old_stack, &stack);
         self.apply_record(write, id, (&stack, &bucket))
             .and_then(|()| self.change_definition(id, defined_by(&old_stack, &old_bucket), definition))
             .map_err(|error| {
                 self.with_faults_of_later_phases(
                     error,
-                    &RejectedWrite::update(id, old_content, (&stack, &bucket)),
+                    &RejectedWrite::update(id, old_content, (&stack, &bucket), &markers),
                 )
             })?;
         Ok(updated_at)
@@ -197,22 +199,23 @@ impl<T: Storage> Store<T> {
     fn stage_entry_changes(
         &mut self,
         id: RowId,
-        before: StackAndBucket<'_>,
-        after: StackAndBucket<'_>,
+        (before, old_markers): (StackAndBucket<'_>, &Markers),
+        (after, markers): (StackAndBucket<'_>, &Markers),
         write: &mut WriteSet,
     ) -> Result<()> {
-        if std::ptr::eq(before.0, after.0) && !self.derives_from_bucket(before.0) {
+        let has_same_stack = std::ptr::eq(before.0, after.0);
+        if has_same_stack && markers.is_empty() && !self.derives_from_bucket(before.0, old_markers) {
             return Ok(());
         }
-        let old_entries = self.derive(id, before, write)?.entries;
-        let Derived { entries, references } = self.derive(id, after, write)?;
+        let old_entries = self.derive(id, before, old_markers, write)?.entries;
+        let Derived { entries, references } = self.derive(id, after, markers, write)?;
         write.change_entries(old_entries, entries);
         self.defer_reference_checks(id, references);
         Ok(())
     }
 
-    /// Adds the membership entries of the new stack to a write set, in place of those of the old stack. If
-    /// the record has left a class, defers the check of the references to it.
+    /// Adds the membership entries of the new stack to a write set, in place of those of the old stack, for a
+    /// record without markers. If it has left a class, defers the check of the references to it.
     fn stage_membership_change(
         &mut self,
         id: RowId,
@@ -222,8 +225,9 @@ impl<T: Storage> Store<T> {
         write: &mut WriteSet,
     ) -> Result<()> {
         let (mut before, mut after) = (Vec::new(), Vec::new());
-        self.derive_memberships(id, old, &mut before, write)?;
-        self.derive_memberships(id, new, &mut after, write)?;
+        let no_markers = Markers::default();
+        self.derive_memberships(id, (old, &no_markers), &mut before, write)?;
+        self.derive_memberships(id, (new, &no_markers), &mut after, write)?;
         write.change_entries(before, after);
         self.defer_reclass_check_of_left_classes(pk, old, new);
         Ok(())

@@ -15,12 +15,12 @@ use std::sync::Arc;
 use miko_rpc::{Error, ErrorId, Result};
 use serde_json::{Map, Value};
 
-use crate::class::{Class, Definition, WriteKind};
+use crate::class::{Class, Definition, Markers, WriteKind};
 use crate::diagnostics::{FaultList, Place};
 use crate::engine::store::Store;
 use crate::engine::store::index_entries::{Derived, StackAndBucket};
 use crate::engine::store::refusal::RejectedWrite;
-use crate::engine::store::stored_json::{defined_by, extras_text, map, text};
+use crate::engine::store::stored_json::{defined_by, extras_text, map, stored_markers, text};
 use crate::query::{CreateRequest, DeleteRequest, StackInput, WriteTarget};
 use crate::response::Results;
 use crate::stack::Stack;
@@ -55,11 +55,13 @@ impl<T: Storage> Store<T> {
         let class = self.sole_defined_class(&stack);
         let mut stack = new_stack(stack, class.as_deref());
         let pk = self.run_hooks_before_create(pk, (&mut stack, &mut bucket), &extras, kind)?;
+        let markers = Markers::of(&extras);
         let mut definition = None;
         if class.is_some() || self.needs_examination(&stack, &extras) {
             definition =
                 self.examine(&mut stack, &mut bucket, &extras, kind, &Place::Root).map_err(|error| {
-                    let rejected = RejectedWrite::new_record(None, pk.as_deref(), (&stack, &bucket));
+                    let record = (&*stack, &bucket);
+                    let rejected = RejectedWrite::new_record(None, pk.as_deref(), record, &markers);
                     self.with_faults_of_later_phases(error, &rejected)
                 })?;
         }
@@ -70,13 +72,13 @@ impl<T: Storage> Store<T> {
         let stack_text = stack_text(&stack, class.as_deref());
         let state = State { bucket: text(&bucket), stack: stack_text, extras: extras_text(&extras) };
         let (id, pk, now) = self.stage_insert(pk, state, &mut write)?;
-        let Derived { entries, references } = self.derive(id, (&stack, &bucket), &mut write)?;
+        let Derived { entries, references } = self.derive(id, (&stack, &bucket), &markers, &mut write)?;
         write.change_entries(Vec::new(), entries);
         self.defer_reference_checks(id, references);
         self.apply_record(write, id, (&stack, &bucket))
             .and_then(|()| self.change_definition(id, None, definition))
             .map_err(|error| {
-                let rejected = RejectedWrite::new_record(Some(id), Some(&pk), (&stack, &bucket));
+                let rejected = RejectedWrite::new_record(Some(id), Some(&pk), (&stack, &bucket), &markers);
                 self.with_faults_of_later_phases(error, &rejected)
             })?;
         Ok((pk, now))
@@ -209,9 +211,10 @@ impl<T: Storage> Store<T> {
         let old = before.state.as_ref().ok_or_else(|| corruption("an active record without a state"))?;
         let stack = self.parsed_stacks.parse(&old.stack)?;
         // The bucket is parsed only if index entries are derived from it.
-        let bucket = if self.derives_from_bucket(&stack) { map(&old.bucket)? } else { Map::new() };
+        let markers = stored_markers(old.extras.as_deref())?;
+        let bucket = if self.derives_from_bucket(&stack, &markers) { map(&old.bucket)? } else { Map::new() };
         let mut write = self.transaction.empty_set();
-        let entries = self.derive(id, (&stack, &bucket), &mut write)?.entries;
+        let entries = self.derive(id, (&stack, &bucket), &markers, &mut write)?.entries;
         write.change_entries(entries, Vec::new());
         self.stage_end_of_claims(id, &mut write);
         self.defer_delete_check(&before.pk);
