@@ -11,10 +11,10 @@ use serde_json::{Number, Value};
 use super::catalog::Catalog;
 use super::check::{Checker, WriteKind};
 use super::definition::Definition;
-use super::field::{ElementRules, Field, FieldType};
+use super::field::{ElementRules, Field, FieldType, HashRules};
 use super::markers::Markers;
 use super::normalize::Normalizer;
-use super::scalar_rules::NumberRules;
+use super::scalar_rules::{NumberRules, StringRules};
 use super::settings::fault;
 use crate::diagnostics::{FaultList, Place};
 use crate::json::compare_numbers;
@@ -58,12 +58,18 @@ impl Field {
         let before = faults.len();
         let mut refuse =
             |rule: &str, message: String| faults.push(fault(&place.place, message).with("rule", rule));
-        match &self.field_type {
-            FieldType::Number(bounds) => {
-                if let Some((rule, message)) = bounds.contradiction() {
-                    refuse(rule, message);
-                }
+        let contradiction = match &self.field_type {
+            FieldType::String(rules) => rules.contradiction(),
+            FieldType::Number(bounds) => bounds.contradiction(),
+            FieldType::Hash(HashRules { elements, .. }) | FieldType::Array(elements) => {
+                elements.contradiction()
             }
+            _ => None,
+        };
+        if let Some((rule, message)) = contradiction {
+            refuse(rule, message);
+        }
+        match &self.field_type {
             FieldType::Hash(hash) => {
                 let required = hash.fields.iter().filter(|(_, field)| field.required).count() as u64;
                 if let Some(max) = hash.elements.max.filter(|max| *max < required) {
@@ -160,9 +166,25 @@ fn report_in_elements(elements: &ElementRules, place: &FieldPlace<'_>, faults: &
     }
 }
 
+/// A rule that contradicts another one, with a message.
+type Contradiction = (&'static str, String);
+
+impl StringRules {
+    fn contradiction(&self) -> Option<Contradiction> {
+        let message = || "`min_length` is more than `max_length`: no string satisfies both".to_owned();
+        (self.min_length? > self.max_length?).then(|| ("min_length", message()))
+    }
+}
+
+impl ElementRules {
+    fn contradiction(&self) -> Option<Contradiction> {
+        let message = || "`min_elements` is more than `max_elements`: no value satisfies both".to_owned();
+        (self.min? > self.max?).then(|| ("min_elements", message()))
+    }
+}
+
 impl NumberRules {
-    /// The bound or rule that contradicts another one, with a message.
-    fn contradiction(&self) -> Option<(&'static str, String)> {
+    fn contradiction(&self) -> Option<Contradiction> {
         let lower = [("min", &self.min, false), ("gt", &self.gt, true)];
         let upper = [(&self.max, false), (&self.lt, true)];
         for (rule, lower, lower_is_strict) in lower {

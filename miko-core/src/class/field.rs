@@ -244,15 +244,6 @@ fn refuse_misplaced_keys(settings: &mut SettingsReader<'_>, class: Option<&str>,
 impl ElementRules {
     fn read(settings: &mut SettingsReader<'_>) -> Self {
         let (min, max) = (settings.count("min_elements"), settings.count("max_elements"));
-        if let (Some(min), Some(max)) = (min, max)
-            && min > max
-        {
-            settings.contradicts(
-                "min_elements",
-                "max_elements",
-                "`min_elements` is more than `max_elements`: no value satisfies both",
-            );
-        }
         let element = settings.get(&["of", "items"]);
         let own_element_key = element.map(|(key, _)| key).filter(|key| settings.has_own(key));
         let element_field = element.map(|(key, value)| {

@@ -85,15 +85,6 @@ impl OneOf {
 impl StringRules {
     pub(super) fn read(settings: &mut SettingsReader<'_>) -> Self {
         let (min_length, max_length) = (settings.count("min_length"), settings.count("max_length"));
-        if let (Some(min), Some(max)) = (min_length, max_length)
-            && min > max
-        {
-            settings.contradicts(
-                "min_length",
-                "max_length",
-                "`min_length` is more than `max_length`: no string satisfies both",
-            );
-        }
         let format = match settings.text("format") {
             None => None,
             Some("uuid") => Some(Format::Uuid),

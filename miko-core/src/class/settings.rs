@@ -318,12 +318,6 @@ impl<'a> SettingsReader<'a> {
         self.faults.push(item);
     }
 
-    /// Reports that the setting `key` contradicts `other`.
-    pub(super) fn contradicts(&mut self, key: &str, other: &str, message: &str) {
-        let item = self.fault_together(key, other, message).with("rule", key);
-        self.faults.push(item);
-    }
-
     fn wrong_type(&mut self, key: &str, expected: &str, found: &Value) {
         let item = self.fault_of(key, format!("`{key}`: expected {expected}"));
         self.faults.push(item.with("expected", expected).with("found", type_name(found)));

@@ -35,7 +35,7 @@ fn a_definition_that_is_not_well_formed_is_refused_with_every_fault() {
                     "class": "string", "pattern": "(", "format": "zip", "min_length": 5, "max_length": 4,
                 }},
             }),
-            vec!["/bucket/fields/s/min_length", "/bucket/fields/s/format", "/bucket/fields/s/pattern"],
+            vec!["/bucket/fields/s/format", "/bucket/fields/s/pattern", "/bucket/fields/s"],
         ),
         (
             json!({
@@ -194,6 +194,7 @@ fn a_definition_that_no_value_satisfies_is_refused_with_the_contradictory_rule()
         (json!({"class": "string", "default": "x", "one_of": ["y"]}), "default"),
         (json!({"class": "string", "default": "x", "pattern": "^y"}), "default"),
         (json!({"class": "array", "default": [null], "of": {"required": true}}), "default"),
+        (json!({"class": "string", "min_length": 2, "max_length": 1}), "min_length"),
         (json!({"class": "array", "min_elements": 2, "max_elements": 1}), "min_elements"),
         (json!({"class": "hash", "min_elements": 2, "max_elements": 1}), "min_elements"),
         (json!({"required": true, "default": null}), "default"),
@@ -216,8 +217,11 @@ fn a_definition_that_no_value_satisfies_is_refused_with_the_contradictory_rule()
         let error = define(&db(), definition_of(field.clone())).unwrap_err();
         assert_eq!(rules_broken(&error), [rule], "{field}: {error}");
         let schema = json!({"classes": {"a.b/c": definition_of(field.clone())}});
-        let error = db().0.import_schema(schema).unwrap_err();
+        let error = db().0.import_schema(schema.clone()).unwrap_err();
         assert_eq!(rules_broken(&error), [rule], "{field}: {error}");
+        let trusted = db().0.read_worldlet(&mut schema.to_string().as_bytes(), true).unwrap();
+        let warned: Vec<_> = trusted.warnings.iter().map(|warning| &warning.details["rule"]).collect();
+        assert_eq!(warned, [rule], "{field}");
     }
     let accepted = [
         number(json!({"min": 1, "max": 1.0})),
