@@ -16,15 +16,26 @@ pub(super) struct Pks {
 }
 
 impl Pks {
-    /// The pk of a record that is created now.
-    pub(super) fn next(&mut self, now: Timestamp) -> String {
-        // Before the first pk `last` is 0, and its time reads as 1970. If the clock is at 1970 or before, the
-        // pk would then be counted up from 0, and would be no UUID of version 7.
-        let is_drawn = self.last == 0 || now.as_millis() > self.millis();
-        let drawn = if is_drawn { random_pk(now).as_u128() } else { 0 };
+    /// The pk of a record or a version of this time, or of now if that is earlier. A version may have a time
+    /// in the future, as one that was imported. If a pk had it, all pks until then would be counted up from it.
+    pub(super) fn next(&mut self, time: Timestamp) -> String {
+        let drawn = if self.is_drawn_at(time) {
+            // Reading the clock here costs nothing for the further pks of a millisecond.
+            let time = time.min(Timestamp::now());
+            if self.is_drawn_at(time) { random_pk(time).as_u128() } else { 0 }
+        } else {
+            0
+        };
         // Pks ascend also when the clock goes back.
         self.last = drawn.max(self.last + 1);
         Uuid::from_u128(self.last).to_string()
+    }
+
+    /// Whether the next pk is random, if it has this time.
+    fn is_drawn_at(&self, time: Timestamp) -> bool {
+        // Before the first pk `last` is 0, and its time reads as 1970. If the clock is at 1970 or before, the
+        // pk would then be counted up from 0, and would be no UUID of version 7.
+        self.last == 0 || time.as_millis() > self.millis()
     }
 
     /// Skips a pk that a caller has chosen, so that it is not given out. Only one shortly after the last pk
@@ -106,6 +117,21 @@ mod tests {
             assert_eq!(Uuid::try_parse(&pk).unwrap().get_version_num(), 7);
             last = pk;
         }
+    }
+
+    #[test]
+    fn a_time_in_the_future_does_not_move_the_time_of_the_pks() {
+        // The end of the year 9999.
+        let future = Timestamp::from_millis(253_402_300_799_999);
+        let mut pks = Pks::default();
+        pks.next(future);
+        assert!(pks.millis() <= Timestamp::now().as_millis());
+        // A pk of an earlier time, such as one that a store gave out some milliseconds ago.
+        pks.last = random_pk(Timestamp::from_millis(1)).as_u128();
+        let before = pks.last;
+        pks.next(future);
+        assert!(pks.last - before > 1 << 80, "it is drawn anew, by the clock");
+        assert!(pks.millis() <= Timestamp::now().as_millis());
     }
 
     #[test]
