@@ -6,7 +6,7 @@
 //!
 //! | subject | module |
 //! | --- | --- |
-//! | reads definitions | [`definition`], [`field`], [`scalar_rules`], [`settings`] |
+//! | reads definitions | [`definition`], [`field`], [`fields`], [`scalar_rules`], [`settings`] |
 //! | detects rules that contradict each other | [`contradiction`] |
 //! | resolves inheritance | [`catalog`], [`inheritance`] |
 //! | normalizes buckets | [`normalize`] |
@@ -23,6 +23,7 @@ mod constraint_key;
 mod contradiction;
 mod definition;
 mod field;
+mod fields;
 mod inheritance;
 mod key_object;
 mod marked;

@@ -10,7 +10,7 @@ use serde_json::{Map, Value};
 
 use super::constraint::{Constraint, declared_constraints};
 use super::definition::Definition;
-use super::field::Field;
+use super::fields::{Fields, NamedField};
 use super::inheritance::{Definitions, FieldOrder, check_parents, linearize};
 use super::text_rules::TextRules;
 use crate::diagnostics::FaultList;
@@ -46,7 +46,7 @@ pub(crate) struct Class {
     pub(crate) lineage: Vec<String>,
     /// All fields, own and inherited, in canonical order: that of a post-order walk over the parents, so
     /// inherited fields precede own ones. The first class of `lineage` that declares a field defines it.
-    pub(super) fields: Vec<(String, Field)>,
+    pub(super) fields: Fields,
     /// The constraints of the class and its ancestors.
     pub(crate) constraints: Vec<Constraint>,
     /// Whether its records may hold references.
@@ -272,14 +272,14 @@ impl Class {
         // Definition of a field: the declaration of the first class of the lineage that has one.
         let mut order = FieldOrder::default();
         order.collect(definition, all);
-        let mut declared: HashMap<&str, &Field> = HashMap::with_capacity(order.names.len());
+        let mut declared: HashMap<&str, &Arc<NamedField>> = HashMap::with_capacity(order.names.len());
         for class in lineage.iter().filter_map(|class| all.get(class)) {
-            for (name, field) in &class.fields {
-                declared.entry(name).or_insert(field);
+            for field in class.fields.shared() {
+                declared.entry(&field.0).or_insert(field);
             }
         }
-        let declared_field = |name: &str| Some((name.to_owned(), (*declared.get(name)?).clone()));
-        let fields: Vec<(String, Field)> = order.names.into_iter().filter_map(declared_field).collect();
+        let declared_field = |name: &str| declared.get(name).map(|field| Arc::clone(field));
+        let fields: Fields = order.names.into_iter().filter_map(declared_field).collect();
         let constraints: Vec<Constraint> =
             lineage.iter().filter_map(|class| all.get(class)).flat_map(declared_constraints).collect();
         let holds_references = fields.iter().any(|(_, field)| field.holds_references());
@@ -336,7 +336,7 @@ mod tests {
         .unwrap();
         let ship = catalog.class("a.b/ship").unwrap();
         assert_eq!(ship.lineage, ["a.b/ship", "a.b/moving", "a.b/thing", "a.b/owned"]);
-        let names: Vec<&str> = ship.fields.iter().map(|(name, _)| name.as_str()).collect();
+        let names: Vec<&str> = ship.fields.iter().map(|(name, _)| name).collect();
         assert_eq!(names, ["id", "label", "speed", "owner", "crew"]);
         assert!(
             ship.fields.iter().any(|(name, field)| name == "speed" && field.required),
@@ -380,7 +380,7 @@ mod tests {
             definition(json!({"name": format!("a.b/c{level}"), "inherits": parents, "fields": fields}))
         });
         let catalog = Catalog::of(definitions).unwrap();
-        assert_eq!(catalog.class("a.b/c99").unwrap().fields.len(), 100);
+        assert_eq!(catalog.class("a.b/c99").unwrap().fields.iter().count(), 100);
         assert_eq!(catalog.with_subclasses("a.b/c0").count(), 100);
     }
 

@@ -4,6 +4,7 @@ use serde_json::{Map, Value};
 
 use super::catalog::{Catalog, Class};
 use super::field::{Field, FieldType, HashRules};
+use super::fields::Fields;
 use super::markers::Markers;
 use super::reference::pk_of;
 use super::scalar;
@@ -77,8 +78,8 @@ impl<'c> Checker<'c> {
     }
 
     /// Validates the fields of an object. Undeclared keys may have any value.
-    fn check_fields(&mut self, fields: &[(String, Field)], bucket: &Map<String, Value>, place: &Place<'_>) {
-        for (name, field) in fields {
+    fn check_fields(&mut self, fields: &Fields, bucket: &Map<String, Value>, place: &Place<'_>) {
+        for (name, field) in fields.iter() {
             let place = Place::Key(place, name);
             match members::get(bucket, name) {
                 Some(value) => self.check_element(field, value, &place),
@@ -183,8 +184,7 @@ impl<'c> Checker<'c> {
         self.check_fields(&hash.fields, map, place);
         if let Some(element_field) = &hash.elements.element_field {
             for (key, value) in map {
-                let declared = hash.fields.iter().any(|(name, _)| name == key);
-                if !declared {
+                if !hash.fields.contains(key) {
                     self.check_element(element_field, value, &Place::Key(place, key));
                 }
             }

@@ -46,8 +46,8 @@ impl Constraint {
 pub(super) fn declared_constraints(definition: &Definition) -> Vec<Constraint> {
     let class = &definition.name;
     let mut constraints = Vec::new();
-    for (name, field) in &definition.fields {
-        collect(class, field, vec![name.clone()], &mut constraints);
+    for (name, field) in definition.fields.iter() {
+        collect(class, field, vec![name.to_owned()], &mut constraints);
     }
     let tuples = definition.uniques.iter().map(|fields| (ConstraintKind::Unique, fields.clone()));
     let join = (!definition.join.is_empty()).then(|| (ConstraintKind::Join, definition.join.clone()));
@@ -68,8 +68,8 @@ fn collect(class: &str, field: &Field, path: FieldPath, constraints: &mut Vec<Co
         constraints.push(constraint(ConstraintKind::Index));
     }
     if let FieldType::Hash(hash) = &field.field_type {
-        for (name, sub_field) in &hash.fields {
-            let path = path.iter().cloned().chain([name.clone()]).collect();
+        for (name, sub_field) in hash.fields.iter() {
+            let path = path.iter().cloned().chain([name.to_owned()]).collect();
             collect(class, sub_field, path, constraints);
         }
     }

@@ -33,15 +33,13 @@ impl Class {
     fn field(&self, path: &[String]) -> Option<&Field> {
         let mut fields = &self.fields;
         let (last, parents) = path.split_last()?;
-        let find =
-            |fields: &'_ [(String, Field)], key: &String| fields.iter().position(|(name, _)| name == key);
         for key in parents {
-            match &fields[find(fields, key)?].1.field_type {
+            match &fields.get(key)?.field_type {
                 FieldType::Hash(hash) => fields = &hash.fields,
                 _ => return None,
             }
         }
-        Some(&fields[find(fields, last)?].1)
+        fields.get(last)
     }
 }
 

@@ -12,6 +12,7 @@ use super::catalog::Catalog;
 use super::check::{Checker, WriteKind};
 use super::definition::Definition;
 use super::field::{ElementRules, Field, FieldType, HashRules};
+use super::fields::Fields;
 use super::markers::Markers;
 use super::normalize::Normalizer;
 use super::scalar_rules::{NumberRules, StringRules};
@@ -47,8 +48,8 @@ impl FieldPlace<'_> {
     }
 }
 
-fn report_in_fields(fields: &[(String, Field)], place: &FieldPlace<'_>, faults: &mut FaultList) {
-    for (name, field) in fields {
+fn report_in_fields(fields: &Fields, place: &FieldPlace<'_>, faults: &mut FaultList) {
+    for (name, field) in fields.iter() {
         field.report_contradictions(&place.below(name, true), faults);
     }
 }

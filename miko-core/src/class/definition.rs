@@ -3,6 +3,7 @@
 use serde_json::{Map, Value};
 
 use super::field::Field;
+use super::fields::Fields;
 use super::settings::{DefinitionFaults, Settings, SettingsReader};
 use crate::diagnostics::{FaultList, Place};
 
@@ -12,7 +13,7 @@ pub(crate) struct Definition {
     pub(crate) name: String,
     /// The parents.
     pub(super) inherits: Vec<String>,
-    pub(super) fields: Vec<(String, Field)>,
+    pub(super) fields: Fields,
     /// Tuples of fields, each of which is unique.
     pub(super) uniques: Vec<Vec<FieldPath>>,
     /// The fields of the join; empty if there is none.
@@ -86,15 +87,14 @@ impl Definition {
     }
 }
 
-fn read_fields(settings: &mut SettingsReader<'_>) -> Vec<(String, Field)> {
-    let Some(definitions) = settings.object("fields") else { return Vec::new() };
+fn read_fields(settings: &mut SettingsReader<'_>) -> Fields {
+    let Some(definitions) = settings.object("fields") else { return Fields::default() };
     let place = Place::Key(&settings.own.place, "fields");
-    let mut fields = Vec::with_capacity(definitions.len());
-    for (name, definition) in definitions {
+    let read = |(name, definition): (&String, &Value)| {
         let field = Field::read(definition, &[], Place::Key(&place, name), settings.faults);
-        fields.push((name.clone(), field));
-    }
-    fields
+        (name.clone(), field)
+    };
+    definitions.iter().map(read).collect()
 }
 
 /// Reads `uniques`, also in the spelling `unqiues`, which occurs in existing definitions.

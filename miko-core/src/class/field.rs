@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use serde_json::Value;
 
+use super::fields::Fields;
 use super::reference::OnDelete;
 use super::scalar_rules::{NumberRules, OneOf, StringRules};
 use super::settings::{DefinitionFaults, FIELD_SIZE, Settings, SettingsReader, fault};
@@ -24,7 +25,7 @@ pub(crate) struct Field {
     pub(super) default: Option<Value>,
     /// Whether the definition of the field itself has the `default`. Otherwise a hash gives it to the field.
     pub(super) has_own_default: bool,
-    /// Shared, since each subclass has a copy of the field.
+    /// Shared, since it may be large: copies of the field are made without it.
     pub(super) one_of: Option<Arc<OneOf>>,
 }
 
@@ -52,7 +53,7 @@ pub(super) enum FieldType {
 /// The rules for a hash.
 #[derive(Debug, Clone, Default)]
 pub(super) struct HashRules {
-    pub(super) fields: Vec<(String, Field)>,
+    pub(super) fields: Fields,
     /// Whether the definition of the hash itself has the `fields`. Otherwise another hash gives them to it.
     pub(super) has_own_fields: bool,
     /// Whether a new record that lacks the hash gets an empty one, in which the defaults of sub-fields apply.
@@ -265,8 +266,8 @@ impl HashRules {
 
 /// Reads the `fields` of a hash. Each inherits the settings in `default`, then those in `of`, where the name
 /// of a type is short for a definition.
-fn read_sub_fields(settings: &mut SettingsReader<'_>) -> Vec<(String, Field)> {
-    let Some(definitions) = settings.object("fields") else { return Vec::new() };
+fn read_sub_fields(settings: &mut SettingsReader<'_>) -> Fields {
+    let Some(definitions) = settings.object("fields") else { return Fields::default() };
     let of = settings.get(&["of", "items"]);
     let default = settings.find("default");
     if default.is_some_and(|default| !default.is_object()) {
@@ -284,14 +285,13 @@ fn read_sub_fields(settings: &mut SettingsReader<'_>) -> Vec<(String, Field)> {
     let of = of.and_then(|(key, value)| Settings::of_element(value, with_of.place_of(key)));
     let inherited: Vec<Settings<'_>> = default.into_iter().chain(of).collect();
     if !settings.faults.charge_inherited(&inherited, definitions.len(), &place) {
-        return Vec::new();
+        return Fields::default();
     }
-    let mut fields = Vec::with_capacity(definitions.len());
-    for (name, definition) in definitions {
+    let read = |(name, definition): (&String, &Value)| {
         let field = Field::read(definition, &inherited, Place::Key(&place, name), settings.faults);
-        fields.push((name.clone(), field));
-    }
-    fields
+        (name.clone(), field)
+    };
+    definitions.iter().map(read).collect()
 }
 
 impl ReferenceRules {

@@ -48,7 +48,7 @@ impl<'d> FieldOrder<'d> {
         for parent in definition.inherits.iter().filter_map(|parent| all.get(parent)) {
             self.collect(parent, all);
         }
-        for (name, _) in &definition.fields {
+        for (name, _) in definition.fields.iter() {
             if self.fields.insert(name) {
                 self.names.push(name);
             }

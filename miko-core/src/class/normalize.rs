@@ -12,6 +12,7 @@ use serde_json::{Map, Value};
 use super::catalog::{Catalog, Class};
 use super::check::WriteKind;
 use super::field::{Field, FieldType, HashRules};
+use super::fields::Fields;
 use super::markers::Markers;
 use crate::diagnostics::Place;
 use crate::json::{self, members};
@@ -101,13 +102,8 @@ impl<'c> Normalizer<'c> {
         self.class = outer;
     }
 
-    fn normalize_fields(
-        &mut self,
-        fields: &[(String, Field)],
-        bucket: &mut Map<String, Value>,
-        place: &Place<'_>,
-    ) {
-        for (name, field) in fields {
+    fn normalize_fields(&mut self, fields: &Fields, bucket: &mut Map<String, Value>, place: &Place<'_>) {
+        for (name, field) in fields.iter() {
             let place = Place::Key(place, name);
             if self.kind == WriteKind::Create
                 && self.remaining_defaults > 0
@@ -116,7 +112,7 @@ impl<'c> Normalizer<'c> {
             {
                 self.count_default(&place);
                 self.adds_nesting |= matches!(*initial, Value::Array(_) | Value::Object(_));
-                bucket.insert(name.clone(), initial.into_owned());
+                bucket.insert(name.to_owned(), initial.into_owned());
                 self.changed = true;
             }
             if let Some(value) = members::get_mut(bucket, name) {
@@ -173,7 +169,7 @@ impl<'c> Normalizer<'c> {
         self.normalize_fields(&hash.fields, map, place);
         if let Some(element_field) = hash.elements.element_field.as_ref().filter(|field| field.normalizes()) {
             for (key, value) in map {
-                if !hash.fields.iter().any(|(name, _)| name == key) {
+                if !hash.fields.contains(key) {
                     self.normalize_value(element_field, value, &Place::Key(place, key));
                 }
             }
@@ -230,15 +226,15 @@ fn initial_value(field: &Field) -> Option<Cow<'_, Value>> {
     }
 }
 
-fn reorder_fields(fields: &[(String, Field)], bucket: &mut Map<String, Value>) {
+fn reorder_fields(fields: &Fields, bucket: &mut Map<String, Value>) {
     if is_in_order(fields, bucket) {
         return;
     }
     // Removing a member would move all members after it.
     let mut rest = std::mem::take(bucket);
-    for (name, _) in fields {
+    for (name, _) in fields.iter() {
         if let Some(value) = rest.get_mut(name) {
-            bucket.insert(name.clone(), value.take());
+            bucket.insert(name.to_owned(), value.take());
         }
     }
     rest.retain(|name, _| !bucket.contains_key(name));
@@ -246,13 +242,12 @@ fn reorder_fields(fields: &[(String, Field)], bucket: &mut Map<String, Value>) {
 }
 
 /// Whether the fields are in order already. Most buckets are.
-fn is_in_order(fields: &[(String, Field)], bucket: &Map<String, Value>) -> bool {
+fn is_in_order(fields: &Fields, bucket: &Map<String, Value>) -> bool {
     let mut declared = fields.iter();
     let first_mismatch = bucket.keys().position(|key| !declared.any(|(name, _)| name == key));
     // `any` advances `declared`, so this is the index of the first key that is undeclared or out of order. If
     // it and all keys after it are undeclared, the order is right.
-    let is_field = |key: &String| fields.iter().any(|(name, _)| name == key);
-    first_mismatch.is_none_or(|index| !bucket.keys().skip(index).any(is_field))
+    first_mismatch.is_none_or(|index| !bucket.keys().skip(index).any(|key| fields.contains(key)))
 }
 
 /// Trims white space and replaces each run of it by one space.

@@ -4,6 +4,7 @@ use serde_json::{Map, Value};
 
 use super::catalog::Catalog;
 use super::field::{Field, FieldType, HashRules};
+use super::fields::Fields;
 use super::markers::Markers;
 use super::reference::{OnDelete, Reference, pk_of};
 use crate::diagnostics::Place;
@@ -44,8 +45,8 @@ impl<'c> ReferenceScan<'c> {
         self.found
     }
 
-    fn scan_fields(&mut self, fields: &[(String, Field)], bucket: &Map<String, Value>, place: &Place<'_>) {
-        for (name, field) in fields {
+    fn scan_fields(&mut self, fields: &Fields, bucket: &Map<String, Value>, place: &Place<'_>) {
+        for (name, field) in fields.iter() {
             if let Some(value) = bucket.get(name) {
                 self.scan_value(field, value, &Place::Key(place, name));
             }
@@ -84,7 +85,7 @@ impl<'c> ReferenceScan<'c> {
     fn scan_hash(&mut self, hash: &HashRules, map: &Map<String, Value>, place: &Place<'_>) {
         self.scan_fields(&hash.fields, map, place);
         if let Some(element_field) = &hash.elements.element_field {
-            let others = map.iter().filter(|(key, _)| !hash.fields.iter().any(|(name, _)| name == *key));
+            let others = map.iter().filter(|(key, _)| !hash.fields.contains(key));
             for (key, value) in others {
                 self.scan_value(element_field, value, &Place::Key(place, key));
             }

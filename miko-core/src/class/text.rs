@@ -55,7 +55,7 @@ impl Class {
     /// For each field of the class, the index of its member in the object; `None` if the object lacks it.
     fn members_of_fields(&self, object: &CheckedObject<'_>) -> Vec<Option<usize>> {
         let mut expected = 0;
-        let member_of = |(name, _): &(String, Field)| {
+        let member_of = |(name, _): (&str, &Field)| {
             let member =
                 if object.key(expected) == Some(name) { Some(expected) } else { object.position(name) };
             expected = member.map_or(expected, |member| member + 1);

@@ -4,6 +4,7 @@ use serde_json::Value;
 
 use super::constraint::Constraint;
 use super::field::{Field, FieldType};
+use super::fields::Fields;
 use crate::json;
 
 /// Facts about a class for the check of buckets as text.
@@ -20,13 +21,13 @@ pub(super) struct TextRules {
 
 impl TextRules {
     pub(super) fn of(
-        fields: &[(String, Field)],
+        fields: &Fields,
         constraints: &[Constraint],
         is_abstract: bool,
         holds_references: bool,
     ) -> Self {
         let defaults = fields.iter().enumerate().filter_map(|(index, (name, field))| {
-            Some((index, format!("{}:{}", Value::from(name.as_str()), field.default.as_ref()?)))
+            Some((index, format!("{}:{}", Value::from(name), field.default.as_ref()?)))
         });
         // A constraint may name keys that no field declares.
         let mut constraint_keys =

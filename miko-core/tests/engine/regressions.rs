@@ -8,7 +8,7 @@ use miko_core::q0::{Condition, eq};
 use miko_core::{Engine, ErrorId, Mikobase, MikobaseExt};
 use serde_json::{Value, json};
 
-use crate::class_support::{create, db, define, rules_broken};
+use crate::class_support::{create, db, define, non_temporal, rules_broken};
 use crate::support::{export, open_sqlite, sqlite_in_memory};
 
 /// An object in `child`, and so on, this number of times around `innermost`.
@@ -331,4 +331,30 @@ fn a_redefined_embedded_class_changes_the_references_of_the_records_that_embed_i
     assert!(db.delete(&factory).is_err());
     db.update(&engine, json!({"name": "a.b/engine"})).unwrap();
     db.delete(&factory).unwrap();
+}
+
+#[test]
+fn many_fields_are_told_from_many_undeclared_keys() {
+    // If each key were compared with each field, this would take seconds.
+    const COUNT: usize = 5000;
+    let db = non_temporal();
+    let object = |prefix: &str, value: Value| {
+        (0..COUNT).map(|n| (format!("{prefix}{n}"), value.clone())).collect::<serde_json::Map<_, _>>()
+    };
+    let hash = json!({"class": "hash", "fields": object("f", json!({"class": "string"})), "of": "number"});
+    let mut fields = object("f", json!({}));
+    fields.insert("hash".to_owned(), hash);
+    define(&db, json!({"name": "a.b/wide", "fields": fields})).unwrap();
+    let mut bucket = object("x", json!(1));
+    bucket.insert("hash".to_owned(), object("y", json!(2)).into());
+    bucket["hash"]["f7"] = json!("seven");
+    bucket.extend([("f4999".to_owned(), json!(3)), ("f0".to_owned(), json!(4))]);
+    let pk = create(&db, "a.b/wide", bucket.clone().into()).unwrap();
+    let stored: serde_json::Map<String, Value> = serde_json::from_str(&db.bucket(&pk)).unwrap();
+    let first: Vec<&String> = stored.keys().take(5).collect();
+    assert_eq!(first, ["f0", "f4999", "hash", "x0", "x1"]);
+    assert_eq!(stored.len(), COUNT + 3);
+    bucket["hash"]["y0"] = json!("two");
+    let error = create(&db, "a.b/wide", bucket.into()).unwrap_err();
+    assert_eq!(error.items()[0].details["pointer"], "/bucket/hash/y0");
 }
