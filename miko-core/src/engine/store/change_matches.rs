@@ -13,7 +13,7 @@ use serde_json::value::RawValue;
 use crate::change::{Change, ChangeKind};
 use crate::class::Catalog;
 use crate::engine::store::changes::LoggedCommit;
-use crate::engine::store::stored_json;
+use crate::engine::store::stored_json::{self, MAX_KEPT_STACK};
 use crate::json::Object;
 use crate::query::{Filter, RecordView};
 use crate::record::Record;
@@ -55,10 +55,12 @@ impl StackClasses {
         // Stacks were written by this store, so each can be read. One that cannot be has no classes.
         let parsed = stored_json::map(stack).unwrap_or_default();
         let classes: Arc<[String]> = stack::classes(&parsed).into_iter().map(str::to_owned).collect();
-        if self.0.len() >= MAX_STACKS {
-            self.0.clear();
+        if stack.len() <= MAX_KEPT_STACK {
+            if self.0.len() >= MAX_STACKS {
+                self.0.clear();
+            }
+            self.0.insert(stack.into(), Arc::clone(&classes));
         }
-        self.0.insert(stack.into(), Arc::clone(&classes));
         classes
     }
 }
@@ -249,6 +251,23 @@ fn members(bucket: Option<&str>) -> Vec<(String, &RawValue)> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn the_classes_of_short_stacks_are_kept_and_their_number_is_bounded() {
+        let mut classes = StackClasses::default();
+        for number in 0..3 * MAX_STACKS {
+            let stack = format!("{{\"shadow\":{{}},\"x\":{{\"class\":\"a.b/x{number}\"}}}}");
+            let of = [(); 2].map(|()| classes.of(&stack));
+            assert!(Arc::ptr_eq(&of[0], &of[1]));
+            assert_eq!(*of[0], [format!("a.b/x{number}")]);
+            assert!(classes.0.len() <= MAX_STACKS);
+        }
+        let kept = classes.0.len();
+        let bucket = "x".repeat(MAX_KEPT_STACK);
+        let stack = format!("{{\"x\":{{\"class\":\"a.b/x\",\"bucket\":{{\"n\":\"{bucket}\"}}}}}}");
+        assert_eq!(*classes.of(&stack), ["a.b/x"]);
+        assert_eq!(classes.0.len(), kept, "a long stack is not kept");
+    }
 
     #[test]
     fn changed_fields_are_those_whose_texts_differ() {

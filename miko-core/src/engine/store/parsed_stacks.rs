@@ -8,11 +8,7 @@ use foldhash::fast::RandomState;
 use miko_rpc::Result;
 use serde_json::{Map, Value};
 
-use crate::engine::store::stored_json::map;
-
-/// Stacks with longer texts, in bytes, are not kept. They have data of the record, such as a bucket,
-/// so hardly any other record has an equal one.
-const MAX_LENGTH: usize = 256;
+use crate::engine::store::stored_json::{MAX_KEPT_STACK, map};
 
 /// The most stacks that are kept.
 const MAX_STACKS: usize = 256;
@@ -35,7 +31,7 @@ impl ParsedStacks {
             return Ok(Arc::clone(stack));
         }
         let stack = Arc::new(map(text)?);
-        if text.len() <= MAX_LENGTH {
+        if text.len() <= MAX_KEPT_STACK {
             if stacks.len() == MAX_STACKS {
                 stacks.clear();
             }
@@ -59,7 +55,7 @@ mod tests {
             assert_eq!(parsed[0]["x"]["class"], format!("a.b/x{number}"));
             assert!(stacks.0.borrow().len() <= MAX_STACKS);
         }
-        let long = format!("{{\"x\":{{\"class\":\"{}\"}}}}", "x".repeat(MAX_LENGTH));
+        let long = format!("{{\"x\":{{\"class\":\"{}\"}}}}", "x".repeat(MAX_KEPT_STACK));
         let parsed = [(); 2].map(|()| stacks.parse(&long).unwrap());
         assert!(parsed[0] == parsed[1] && !Arc::ptr_eq(&parsed[0], &parsed[1]));
         assert!(stacks.parse("[]").is_err());

@@ -13,6 +13,7 @@ use foldhash::fast::RandomState;
 use quick_cache::unsync::Cache;
 use quick_cache::{Lifecycle, Weighter};
 
+use crate::engine::store::stored_json::MAX_KEPT_STACK;
 use crate::json::Object;
 use crate::storage::ids::RowId;
 use crate::storage::row::{Row, StoredRecord};
@@ -20,10 +21,6 @@ use crate::storage::write_set::RowChange;
 
 /// The bytes that a record takes besides its texts.
 const OVERHEAD: usize = size_of::<StoredRecord>() + 256;
-
-/// Stacks of at most this many bytes are shared. A longer one has data of its record, such as a
-/// bucket, so hardly any other record has an equal one.
-const MAX_SHARED_STACK_SIZE: usize = 256;
 
 /// The most distinct stacks that are shared.
 const MAX_SHARED_STACKS: usize = 1024;
@@ -224,7 +221,7 @@ impl Content {
     /// The stack, or one with the same text that other records share.
     fn shared_stack(&mut self, stack: Object) -> Object {
         let text = stack.as_str();
-        if text.len() > MAX_SHARED_STACK_SIZE {
+        if text.len() > MAX_KEPT_STACK {
             return stack;
         }
         if let Some(shared) = self.stacks.get(text) {

@@ -9,6 +9,10 @@ use crate::stack;
 use crate::storage::corruption;
 use crate::uns;
 
+/// Stacks with longer texts, in bytes, are not kept by their text. They have data of their records, such as a
+/// bucket, so hardly any other record has an equal one.
+pub(super) const MAX_KEPT_STACK: usize = 256;
+
 /// The text of an object, as it is stored.
 pub(super) fn text(map: &Map<String, Value>) -> String {
     json::text_of(map)
