@@ -30,6 +30,7 @@ mod path_value;
 mod placeholder;
 mod request_keys;
 mod select;
+mod size;
 mod sort;
 mod step;
 mod transaction;

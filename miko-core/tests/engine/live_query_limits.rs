@@ -64,6 +64,21 @@ fn a_slow_reader_gets_one_step_for_all_commits_that_are_no_longer_kept() {
 }
 
 #[test]
+fn conditions_that_are_too_large_to_be_tested_for_each_change_are_refused() {
+    let db = sqlite_in_memory();
+    let any_of = |count: i64| (0..count).map(|n| json!({"path": ["n", n]})).collect::<Vec<_>>();
+    let repeated = json!({"placeholders": {"p": {"any": any_of(100)}},
+                          "any": vec![json!({"placeholder": "p"}); 20]});
+    db.listen(json!({"any": any_of(1000)})).unwrap();
+    db.watch(json!({"any": any_of(1000)})).unwrap();
+    let pks: Vec<_> = (0..4000).map(|n| n.to_string()).collect();
+    for conditions in [json!({"any": any_of(2000)}), repeated, json!({ "pk": pks })] {
+        assert!(db.listen(conditions.clone()).unwrap_err().is(ErrorId::REQUEST_TOO_LARGE));
+        assert!(db.watch(conditions).unwrap_err().is(ErrorId::REQUEST_TOO_LARGE));
+    }
+}
+
+#[test]
 fn a_result_that_is_too_large_is_refused_or_ends() {
     let db = limited(ChangeLimits { live_query: 10_000, ..ChangeLimits::default() });
     let all = json!({"class": CLASS});

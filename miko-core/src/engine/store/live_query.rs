@@ -17,6 +17,7 @@ use crate::engine::store::change_matches::{ChangedRecord, StackClasses, before_a
 use crate::engine::store::changes::LoggedCommit;
 use crate::engine::store::open_streams::StreamId;
 use crate::engine::store::streams::FoundRecords;
+use crate::engine::store::subscribe::check_tested_size;
 use crate::engine::store::watches::{Unread, WatchId};
 use crate::query::{self, Query, Request, SelectRequest};
 use crate::record::Record;
@@ -57,12 +58,13 @@ impl<T: Storage> Store<T> {
     /// lock of the store: that takes the last commit as the one that the result includes.
     ///
     /// # Errors
-    /// Every fault of the select; `invalid_request` for one of the past; `storage-full`;
+    /// Every fault of the select; `request-too-large`; `invalid_request` for one of the past; `storage-full`;
     /// `read-only-connection`.
     pub(in crate::engine) fn begin_watch(&mut self, query: Query) -> Result<BegunWatch> {
         // In mode `r` another process may commit, of which this store would not learn.
         self.check_writable()?;
         let select = read_select(query)?;
+        check_tested_size(select.text_size())?;
         self.check_room_for_subscription()?;
         let (offset, limit) = (saturating_usize(select.offset), select.limit.map(saturating_usize));
         let needed = select.limit.map(|limit| limit.saturating_add(select.offset));

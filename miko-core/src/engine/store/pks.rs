@@ -17,7 +17,8 @@ pub(super) struct Pks {
 
 impl Pks {
     /// The pk of a record or a version of this time, or of now if that is earlier. A version may have a time
-    /// in the future, as one that was imported. If a pk had it, all pks until then would be counted up from it.
+    /// in the future, as one that was imported. If a pk had it, all pks until then would be counted up from
+    /// it.
     pub(super) fn next(&mut self, time: Timestamp) -> String {
         let drawn = if self.is_drawn_at(time) {
             // Reading the clock here costs nothing for the further pks of a millisecond.

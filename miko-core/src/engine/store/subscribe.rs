@@ -25,6 +25,20 @@ fn within_memory_limit(size: usize) -> usize {
     memory::current_limit().map_or(size, |limit| size.min(limit / LIMIT_DIVISOR))
 }
 
+/// The largest size in bytes of the target of a subscription, and of the select of a live query. Each commit
+/// tests its records by all of them, under the lock of the store.
+const MAX_TESTED_SIZE: usize = 128 << 10;
+
+/// Refuses a target or a select of this size, if it is too large to be tested after each commit.
+pub(super) fn check_tested_size(size: usize) -> Result<()> {
+    if size <= MAX_TESTED_SIZE {
+        return Ok(());
+    }
+    let message = "these conditions are too large to be tested for each change: narrow them, or listen to \
+                   more and test each change yourself";
+    Err(Error::new(ErrorId::REQUEST_TOO_LARGE, message).with("allowed", MAX_TESTED_SIZE).with("found", size))
+}
+
 /// A subscription that has begun, but has no subscriber before [`subscribe`](Store::subscribe).
 pub(in crate::engine) struct Subscription {
     interest: Arc<Interest>,
@@ -72,9 +86,9 @@ impl<T: Storage> Store<T> {
     /// [`subscribe`](Self::subscribe) before any other write.
     ///
     /// # Errors
-    /// Every fault of the target; `invalid_request` for a snapshot with `after`; `changes-expired`, if the
-    /// ring lacks a change after `after`; `read-only-connection`; `storage-full`, if too many subscriptions
-    /// or streams are open.
+    /// Every fault of the target; `request-too-large`, if it is too large to be tested for each change;
+    /// `invalid_request` for a snapshot with `after`; `changes-expired`, if the ring lacks a change after
+    /// `after`; `read-only-connection`; `storage-full`, if too many subscriptions or streams are open.
     pub(in crate::engine) fn begin_subscription(
         &mut self,
         target: &Target,
@@ -83,6 +97,7 @@ impl<T: Storage> Store<T> {
     ) -> Result<(Subscription, InitialItems)> {
         self.check_subscribable(options)?;
         let interest = Arc::new(Interest { filter: target.filter()?, leaving: options.leaving });
+        check_tested_size(interest.filter.text_size())?;
         self.check_room_for_subscription()?;
         self.transaction.commit_group_so_far(&mut self.storage)?;
         self.publish_commits();

@@ -1,0 +1,90 @@
+//! The size of a select or a filter: how much a test of a record may look at.
+
+use std::fmt::{self, Display, Write as _};
+
+use crate::query::filter::{DeferredResult, Filter};
+use crate::query::select::SelectRequest;
+use crate::query::sort::{SortBy, SortKey};
+
+/// What each part counts besides its text.
+const PART_SIZE: usize = 32;
+
+impl SelectRequest {
+    /// The approximate size in bytes of its filter and its sort keys.
+    pub(crate) fn text_size(&self) -> usize {
+        self.filter.text_size() + self.sorts.iter().map(SortKey::text_size).sum::<usize>()
+    }
+}
+
+impl SortKey {
+    fn text_size(&self) -> usize {
+        match &self.by {
+            SortBy::Bucket(path) => PART_SIZE + length(path),
+            SortBy::Pk | SortBy::CreatedAt | SortBy::UpdatedAt => PART_SIZE,
+        }
+    }
+}
+
+impl Filter {
+    /// The approximate size in bytes, with what placeholders stand for at each place. The filter nests no
+    /// deeper than [`MAX_DEPTH`](crate::json::MAX_DEPTH).
+    pub(crate) fn text_size(&self) -> usize {
+        let Self { classes, pks, path, all, any, negated: _, then } = self;
+        let texts = [classes, pks].into_iter().flat_map(read).flatten();
+        let nested = [all, any].into_iter().flat_map(read).flatten().flatten();
+        PART_SIZE
+            + texts.map(|text| PART_SIZE + text.len()).sum::<usize>()
+            + read(path).map_or(0, |path| PART_SIZE + length(path))
+            + nested
+                .chain(then.as_deref().and_then(|then| then.as_ref().ok()))
+                .map(Self::text_size)
+                .sum::<usize>()
+    }
+}
+
+/// A part, if it is present and can be evaluated.
+fn read<T>(part: &Option<DeferredResult<T>>) -> Option<&T> {
+    part.as_ref()?.as_ref().ok()
+}
+
+/// The length of the text of a value, which is not kept.
+fn length(value: &impl Display) -> usize {
+    struct Length(usize);
+    impl fmt::Write for Length {
+        fn write_str(&mut self, text: &str) -> fmt::Result {
+            self.0 += text.len();
+            Ok(())
+        }
+    }
+    let mut length = Length(0);
+    // Writing to it does not fail.
+    let _ = write!(length, "{value}");
+    length.0
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::{Value, json};
+
+    use super::*;
+
+    fn size_of(condition: Value) -> usize {
+        Filter::of_condition(&condition).unwrap().text_size()
+    }
+
+    #[test]
+    fn the_size_counts_all_parts_and_what_placeholders_stand_for() {
+        assert_eq!(size_of(json!({})), PART_SIZE);
+        assert_eq!(size_of(json!({"class": "a.b/c"})), 2 * PART_SIZE + 5);
+        assert_eq!(size_of(json!({"pk": ["x", "yz"]})), 3 * PART_SIZE + 3);
+        assert_eq!(size_of(json!({"path": ["n", 5]})), 2 * PART_SIZE + r#"["n",5]"#.len());
+        let path = json!({"path": ["n", "x".repeat(100)]});
+        let of_path = size_of(path.clone());
+        for nested in [json!({"all": [path]}), json!({"any": [path], "not": true}), json!({"then": path})] {
+            assert_eq!(size_of(nested.clone()), PART_SIZE + of_path, "{nested}");
+        }
+        let placeholder = json!({"placeholder": "p"});
+        let twice = json!({"placeholders": {"p": path}, "all": [placeholder, {"any": [placeholder]}]});
+        assert_eq!(size_of(twice), 2 * PART_SIZE + 2 * of_path);
+    }
+}
