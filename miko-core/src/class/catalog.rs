@@ -4,11 +4,11 @@ use std::collections::{BTreeSet, HashMap, HashSet};
 use std::sync::Arc;
 
 use foldhash::fast::RandomState;
-use miko_rpc::Result;
+use miko_rpc::{Error, ErrorId, ErrorItem, Result};
 use rpds::{HashTrieMapSync, RedBlackTreeSetSync};
 use serde_json::{Map, Value};
 
-use super::constraint::{Constraint, declared_constraints};
+use super::constraint::Constraint;
 use super::definition::Definition;
 use super::fields::{Fields, NamedField};
 use super::inheritance::{Definitions, FieldOrder, check_parents, linearize};
@@ -30,9 +30,15 @@ pub(crate) struct Catalog {
     subclasses: NameRelation,
     /// For each class, the classes with a field that may contain objects of it.
     embedded_in: NameRelation,
+    /// How much all classes inherit ([`Class::inherited`]).
+    inherited: usize,
     /// The number of changes since the empty catalog.
     revision: u64,
 }
+
+/// The most that all classes of a database may inherit together: fields, constraints and ancestors. Each class
+/// has a list of them. Without this limit, short definitions of subclasses could take any amount of memory.
+const MAX_INHERITED: usize = 1_000_000;
 
 type ClassMap = HashTrieMapSync<Arc<str>, Arc<Class>, RandomState>;
 type NameRelation = HashTrieMapSync<Arc<str>, NameSet, RandomState>;
@@ -48,7 +54,7 @@ pub(crate) struct Class {
     /// inherited fields precede own ones. The first class of `lineage` that declares a field defines it.
     pub(super) fields: Fields,
     /// The constraints of the class and its ancestors.
-    pub(crate) constraints: Vec<Constraint>,
+    pub(crate) constraints: Vec<Arc<Constraint>>,
     /// Whether its records may hold references.
     pub(crate) holds_references: bool,
     /// Whether normalization may change a bucket of the class.
@@ -65,9 +71,10 @@ impl Catalog {
     /// Builds a catalog from definitions.
     ///
     /// # Errors
-    /// `class-not-found` for each undefined parent, `validation-failed` for each cycle.
+    /// `class-not-found` for each undefined parent, `validation-failed` for each cycle. How much classes
+    /// inherit is not limited: stored definitions were within the limit, or within another one.
     pub(crate) fn of(definitions: impl IntoIterator<Item = Definition>) -> Result<Self> {
-        Self::default().with(definitions.into_iter().collect(), &[])
+        Self::default().changed(definitions.into_iter().collect(), &[], usize::MAX)
     }
 
     /// Builds a catalog from the definitions of a past time. These need not fit together, since an import
@@ -97,14 +104,23 @@ impl Catalog {
             }
             all.added.insert(name.clone(), mended);
         }
-        catalog.rebuilt(names.iter().map(String::as_str), &all)
+        let mut past = catalog.clone();
+        // Without a limit there is no error.
+        let _ = past.rebuild(&names, &all, usize::MAX);
+        past
     }
 
     /// A copy of the catalog in which definitions are added or replaced, and names are removed.
     ///
     /// # Errors
-    /// The errors of [`of`](Self::of).
+    /// The errors of [`of`](Self::of); `validation-failed`, if classes inherit more than is allowed.
     pub(crate) fn with(&self, added: Vec<Definition>, removed: &[String]) -> Result<Self> {
+        self.changed(added, removed, MAX_INHERITED)
+    }
+
+    /// As [`with`](Self::with). `max_inherited` is the most that all classes may inherit together. A change by
+    /// which they inherit no more than before is allowed.
+    fn changed(&self, added: Vec<Definition>, removed: &[String], max_inherited: usize) -> Result<Self> {
         let changed = ChangedDefinitions {
             catalog: self,
             removed: removed.iter().map(String::as_str).collect(),
@@ -120,24 +136,31 @@ impl Catalog {
         }
         faults.sort();
         faults.check()?;
-        Ok(self.rebuilt(affected, &changed))
+        let names: Vec<&str> = affected.into_iter().collect();
+        let mut new = self.clone();
+        new.rebuild(&names, &changed, max_inherited.max(self.inherited))?;
+        Ok(new)
     }
 
-    /// A copy of the catalog in which these classes are as in `changed`, or missing.
-    fn rebuilt<'n>(
-        &self,
-        names: impl IntoIterator<Item = &'n str>,
+    /// Makes these classes as they are in `changed`, or removes them.
+    ///
+    /// # Errors
+    /// `validation-failed`, if all classes together inherit more than `max_inherited`.
+    fn rebuild(
+        &mut self,
+        names: &[impl AsRef<str>],
         changed: &ChangedDefinitions<'_>,
-    ) -> Self {
-        let mut new = self.clone();
-        for name in names {
-            new.remove(name);
-            if let Some(definition) = changed.get(name) {
-                new.insert(Class::of(definition, changed));
+        max_inherited: usize,
+    ) -> Result<()> {
+        names.iter().for_each(|name| self.remove(name.as_ref()));
+        for definition in names.iter().filter_map(|name| changed.get(name.as_ref())) {
+            self.insert(Class::of(definition, changed));
+            if self.inherited > max_inherited {
+                return Err(inherits_too_much(&definition.name, max_inherited));
             }
         }
-        new.revision += 1;
-        new
+        self.revision += 1;
+        Ok(())
     }
 
     /// Whether both are the same catalog. One must have been made from the other, by any number of changes.
@@ -150,6 +173,7 @@ impl Catalog {
         for ancestor in class.ancestors() {
             insert_related(&mut self.subclasses, ancestor, &name);
         }
+        self.inherited += class.inherited();
         for embedded in class.embedded() {
             insert_related(&mut self.embedded_in, embedded, &name);
         }
@@ -161,6 +185,7 @@ impl Catalog {
         for ancestor in class.ancestors() {
             remove_related(&mut self.subclasses, ancestor, name);
         }
+        self.inherited -= class.inherited();
         for embedded in class.embedded() {
             remove_related(&mut self.embedded_in, embedded, name);
         }
@@ -189,7 +214,7 @@ impl Catalog {
     }
 
     /// The constraints of the class and its ancestors.
-    pub(crate) fn constraints(&self, class: &str) -> &[Constraint] {
+    pub(crate) fn constraints(&self, class: &str) -> &[Arc<Constraint>] {
         self.class(class).map_or(&[], |class| &class.constraints)
     }
 
@@ -231,6 +256,16 @@ fn remove_related(related: &mut NameRelation, from: &str, name: &str) {
     }
 }
 
+/// The fault of a class by which all classes together inherit more than `allowed`.
+fn inherits_too_much(class: &str, allowed: usize) -> Error {
+    let message = format!(
+        "with `{class}`, the classes of the database would inherit more than {allowed} fields, constraints and \
+         ancestors in all: give it fewer ancestors, or those fewer fields"
+    );
+    let item = ErrorItem::new(ErrorId::VALIDATION_FAILED, message).with("class", uns::CLASS);
+    item.with("field", "inherits").with("found", class).with("allowed", allowed).into()
+}
+
 /// The definitions after a change, as an overlay over the catalog.
 struct ChangedDefinitions<'c> {
     catalog: &'c Catalog,
@@ -258,6 +293,13 @@ impl Class {
         self.lineage.iter().filter(|ancestor| **ancestor != self.definition.name)
     }
 
+    /// How many fields, constraints and ancestors it has by inheritance.
+    fn inherited(&self) -> usize {
+        let Self { lineage, fields, constraints, definition, .. } = self;
+        (lineage.len() + fields.len() + constraints.len())
+            - (1 + definition.fields.len() + definition.constraints.len())
+    }
+
     /// The classes of the objects that its fields may contain.
     fn embedded(&self) -> BTreeSet<&str> {
         let mut names = BTreeSet::new();
@@ -275,13 +317,13 @@ impl Class {
         let mut declared: HashMap<&str, &Arc<NamedField>> = HashMap::with_capacity(order.names.len());
         for class in lineage.iter().filter_map(|class| all.get(class)) {
             for field in class.fields.shared() {
-                declared.entry(&field.0).or_insert(field);
+                declared.entry(&field.name).or_insert(field);
             }
         }
         let declared_field = |name: &str| declared.get(name).map(|field| Arc::clone(field));
         let fields: Fields = order.names.into_iter().filter_map(declared_field).collect();
-        let constraints: Vec<Constraint> =
-            lineage.iter().filter_map(|class| all.get(class)).flat_map(declared_constraints).collect();
+        let ancestors = lineage.iter().filter_map(|class| all.get(class));
+        let constraints: Vec<_> = ancestors.flat_map(|class| &class.constraints).cloned().collect();
         let holds_references = fields.iter().any(|(_, field)| field.holds_references());
         let text_rules = TextRules::of(&fields, &constraints, definition.is_abstract, holds_references);
         let normalizes = fields.iter().any(|(_, field)| field.normalizes());
@@ -309,7 +351,6 @@ mod tests {
 
     use super::*;
     use crate::diagnostics::Place;
-    use miko_rpc::ErrorItem;
 
     fn definition(value: Value) -> Definition {
         let mut faults = FaultList::default();
@@ -382,6 +423,33 @@ mod tests {
         let catalog = Catalog::of(definitions).unwrap();
         assert_eq!(catalog.class("a.b/c99").unwrap().fields.iter().count(), 100);
         assert_eq!(catalog.with_subclasses("a.b/c0").count(), 100);
+    }
+
+    #[test]
+    fn subclasses_share_what_they_inherit_and_all_together_inherit_within_a_limit() {
+        let fields = json!({"a": {"unique": true}, "b": {"class": "string"}});
+        let root = definition(json!({"name": "a.b/root", "fields": fields, "uniques": [["a", "b"]]}));
+        let subclass = |n: usize| {
+            definition(json!({"name": format!("a.b/c{n}"), "inherits": "a.b/root", "fields": {"own": {}}}))
+        };
+        let mut catalog = Catalog::of([root]).unwrap();
+        // Two fields, two constraints and the ancestor.
+        let max = 3 * 5;
+        for n in 0..3 {
+            catalog = catalog.changed(vec![subclass(n)], &[], max).unwrap();
+        }
+        let [root, last] = ["a.b/root", "a.b/c2"].map(|name| Arc::clone(catalog.class(name).unwrap()));
+        assert!(root.fields.shared().zip(last.fields.shared()).all(|(one, other)| Arc::ptr_eq(one, other)));
+        assert!(root.constraints.iter().zip(&last.constraints).all(|(one, other)| Arc::ptr_eq(one, other)));
+        assert_eq!((last.fields.len(), last.constraints.len()), (3, 2));
+        let error = catalog.changed(vec![subclass(3)], &[], max).unwrap_err();
+        assert_eq!(error.items()[0].details["found"], "a.b/c3");
+        let of_root = |fields: Value| vec![definition(json!({"name": "a.b/root", "fields": fields}))];
+        let wider = json!({"a": {}, "b": {}, "c": {}, "d": {}, "e": {}});
+        catalog.changed(of_root(wider.clone()), &[], max).unwrap_err();
+        // A catalog that is beyond the limit may change, if it does not grow.
+        let fewer = catalog.changed(of_root(json!({"a": {}})), &[], 1).unwrap();
+        fewer.changed(of_root(wider), &["a.b/c0".to_owned(), "a.b/c1".to_owned()], max).unwrap();
     }
 
     #[test]

@@ -1,7 +1,10 @@
 //! Constraints on the records of a class: unique values and indexes.
 
-use super::definition::{Definition, FieldPath};
+use std::sync::Arc;
+
+use super::definition::FieldPath;
 use super::field::{Field, FieldType};
+use super::fields::Fields;
 
 /// A constraint on records of a class and its subclasses. An engine keeps the values in an index.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
@@ -42,21 +45,26 @@ impl Constraint {
     }
 }
 
-/// The constraints that a definition declares: those of single fields first.
-pub(super) fn declared_constraints(definition: &Definition) -> Vec<Constraint> {
-    let class = &definition.name;
+/// The constraints that a class declares: those of single fields first, then its `uniques` and its `join`,
+/// which is empty if there is none.
+pub(super) fn declared_constraints(
+    class: &str,
+    fields: &Fields,
+    uniques: Vec<Vec<FieldPath>>,
+    join: Vec<FieldPath>,
+) -> Vec<Arc<Constraint>> {
     let mut constraints = Vec::new();
-    for (name, field) in definition.fields.iter() {
+    for (name, field) in fields.iter() {
         collect(class, field, vec![name.to_owned()], &mut constraints);
     }
-    let tuples = definition.uniques.iter().map(|fields| (ConstraintKind::Unique, fields.clone()));
-    let join = (!definition.join.is_empty()).then(|| (ConstraintKind::Join, definition.join.clone()));
+    let tuples = uniques.into_iter().map(|fields| (ConstraintKind::Unique, fields));
+    let join = (!join.is_empty()).then_some((ConstraintKind::Join, join));
     constraints.extend(tuples.chain(join).map(|(kind, fields)| Constraint {
         kind,
-        class: class.clone(),
+        class: class.to_owned(),
         fields,
     }));
-    constraints
+    constraints.into_iter().map(Arc::new).collect()
 }
 
 /// Collects the constraints that a field and its sub-fields declare.

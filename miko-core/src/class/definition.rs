@@ -1,7 +1,10 @@
 //! Class definitions: the buckets of records of class `puck.uno/class`.
 
+use std::sync::Arc;
+
 use serde_json::{Map, Value};
 
+use super::constraint::{Constraint, declared_constraints};
 use super::field::Field;
 use super::fields::Fields;
 use super::settings::{DefinitionFaults, Settings, SettingsReader};
@@ -14,10 +17,8 @@ pub(crate) struct Definition {
     /// The parents.
     pub(super) inherits: Vec<String>,
     pub(super) fields: Fields,
-    /// Tuples of fields, each of which is unique.
-    pub(super) uniques: Vec<Vec<FieldPath>>,
-    /// The fields of the join; empty if there is none.
-    pub(super) join: Vec<FieldPath>,
+    /// The constraints that the class declares. They are shared with its subclasses.
+    pub(super) constraints: Vec<Arc<Constraint>>,
     pub(super) is_abstract: bool,
 }
 
@@ -64,7 +65,9 @@ impl Definition {
         });
         let is_abstract = settings.boolean("abstract");
         faults.append(found.faults);
-        Some(Self { name: name?, inherits, fields, uniques, join, is_abstract })
+        let name = name?;
+        let constraints = declared_constraints(&name, &fields, uniques, join);
+        Some(Self { name, inherits, fields, constraints, is_abstract })
     }
 
     /// The definitions of a schema by name, from the buckets of their records. An import stores a bucket as

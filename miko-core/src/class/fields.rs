@@ -1,6 +1,8 @@
 //! The fields of a class or a hash, in their order and by their names.
 
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
+
+use serde_json::Value;
 
 use super::field::Field;
 
@@ -14,12 +16,31 @@ pub(super) struct Fields {
 }
 
 /// A field with its name.
-pub(super) type NamedField = (String, Field);
+#[derive(Debug)]
+pub(super) struct NamedField {
+    pub(super) name: String,
+    pub(super) field: Field,
+    /// The text of the member that the default makes, once it was needed.
+    default_member: OnceLock<String>,
+}
+
+impl NamedField {
+    /// The text of the member that the default makes.
+    pub(super) fn default_member(&self) -> Option<&str> {
+        let default = self.field.default.as_ref()?;
+        let text = || format!("{}:{default}", Value::from(self.name.as_str()));
+        Some(self.default_member.get_or_init(text))
+    }
+}
 
 /// Up to this number of fields, a linear search is faster.
 const LINEAR_SCAN_MAX: usize = 16;
 
 impl Fields {
+    pub(super) fn len(&self) -> usize {
+        self.list.len()
+    }
+
     pub(super) fn is_empty(&self) -> bool {
         self.list.is_empty()
     }
@@ -27,24 +48,29 @@ impl Fields {
     /// The fields in their order.
     #[inline]
     pub(super) fn iter(&self) -> impl Iterator<Item = (&str, &Field)> {
-        self.shared().map(|field| (field.0.as_str(), &field.1))
+        self.shared().map(|field| (field.name.as_str(), &field.field))
     }
 
     /// As [`iter`](Self::iter), for those who share the fields.
     #[inline]
-    pub(super) fn shared(&self) -> impl Iterator<Item = &Arc<NamedField>> {
+    pub(super) fn shared(&self) -> std::slice::Iter<'_, Arc<NamedField>> {
         self.list.iter()
+    }
+
+    /// The text of the member that the default of the field at a position makes.
+    pub(super) fn default_member(&self, position: usize) -> Option<&str> {
+        self.list.get(position)?.default_member()
     }
 
     /// The field with a name.
     pub(super) fn get(&self, name: &str) -> Option<&Field> {
         let position = if self.list.len() <= LINEAR_SCAN_MAX {
-            self.list.iter().position(|field| field.0 == name)?
+            self.list.iter().position(|field| field.name == name)?
         } else {
-            let name_at = |position: &usize| self.list[*position].0.as_str();
+            let name_at = |position: &usize| self.list[*position].name.as_str();
             self.by_name[self.by_name.binary_search_by(|position| name_at(position).cmp(name)).ok()?]
         };
-        Some(&self.list[position].1)
+        Some(&self.list[position].field)
     }
 
     /// Whether there is a field with this name.
@@ -59,15 +85,16 @@ impl FromIterator<Arc<NamedField>> for Fields {
         let mut by_name = Vec::new();
         if list.len() > LINEAR_SCAN_MAX {
             by_name.extend(0..list.len());
-            by_name.sort_unstable_by_key(|&position: &usize| list[position].0.as_str());
+            by_name.sort_unstable_by_key(|&position: &usize| list[position].name.as_str());
         }
         Self { list, by_name: by_name.into() }
     }
 }
 
-impl FromIterator<NamedField> for Fields {
-    fn from_iter<I: IntoIterator<Item = NamedField>>(fields: I) -> Self {
-        fields.into_iter().map(Arc::new).collect()
+impl FromIterator<(String, Field)> for Fields {
+    fn from_iter<I: IntoIterator<Item = (String, Field)>>(fields: I) -> Self {
+        let named = |(name, field)| Arc::new(NamedField { name, field, default_member: OnceLock::new() });
+        fields.into_iter().map(named).collect()
     }
 }
 

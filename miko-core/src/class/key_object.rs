@@ -16,7 +16,7 @@ impl Class {
     /// The fields of each unique constraint, as error messages show them.
     pub(crate) fn unique_keys(&self) -> Vec<String> {
         let unique = self.constraints.iter().filter(|constraint| constraint.kind != ConstraintKind::Index);
-        unique.map(Constraint::describe).collect()
+        unique.map(|constraint| constraint.describe()).collect()
     }
 }
 

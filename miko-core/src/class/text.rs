@@ -76,15 +76,12 @@ impl Class {
             return None;
         }
         let defaults = self.text_rules.defaults.as_slice();
-        let lacks_default = defaults.iter().any(|(field, _)| members[*field].is_none());
+        let lacks_default = defaults.iter().any(|field| members[*field].is_none());
         let in_order = members.iter().flatten().enumerate().all(|(expected, member)| expected == *member);
         if in_order && !lacks_default {
             return None;
         }
-        let default_of = |field| {
-            let default = defaults.iter().find(|(of, _)| *of == field);
-            default.map(|(_, text)| text.as_str())
-        };
+        let default_of = |field| adds_defaults.then(|| self.fields.default_member(field)).flatten();
         let declared = members.iter().enumerate().filter_map(|(field, member)| {
             member.map_or_else(|| default_of(field), |member| Some(object.member(member)))
         });

@@ -1,5 +1,7 @@
 //! Facts about a class that are precomputed for the check of buckets as text.
 
+use std::sync::Arc;
+
 use serde_json::Value;
 
 use super::constraint::Constraint;
@@ -14,21 +16,20 @@ pub(super) struct TextRules {
     /// defaults inside of arrays and objects, or if a key of a bucket that a field or a constraint names
     /// needs escapes.
     pub(super) is_checkable: bool,
-    /// The fields with a default, by their positions in the class, each with the text of the member that the
-    /// default makes.
-    pub(super) defaults: Vec<(usize, String)>,
+    /// The positions in the class of the fields with a default.
+    pub(super) defaults: Vec<usize>,
 }
 
 impl TextRules {
     pub(super) fn of(
         fields: &Fields,
-        constraints: &[Constraint],
+        constraints: &[Arc<Constraint>],
         is_abstract: bool,
         holds_references: bool,
     ) -> Self {
-        let defaults = fields.iter().enumerate().filter_map(|(index, (name, field))| {
-            Some((index, format!("{}:{}", Value::from(name), field.default.as_ref()?)))
-        });
+        let has_default =
+            |(position, (_, field)): (usize, (&str, &Field))| field.default.is_some().then_some(position);
+        let defaults = fields.iter().enumerate().filter_map(has_default);
         // A constraint may name keys that no field declares.
         let mut constraint_keys =
             constraints.iter().flat_map(|constraint| &constraint.fields).filter_map(|path| path.first());

@@ -701,7 +701,7 @@ fn class() -> Arc<crate::class::Class> {
 }
 
 fn constraints() -> Vec<Constraint> {
-    class().constraints.clone()
+    class().constraints.iter().map(|constraint| Constraint::clone(constraint)).collect()
 }
 
 /// The pks that a select finds.

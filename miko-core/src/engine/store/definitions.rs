@@ -258,7 +258,8 @@ impl<T: Storage> Store<T> {
 
 /// The constraints that a class itself declares.
 fn declared<'c>(catalog: &'c Catalog, name: &str) -> Vec<&'c Constraint> {
-    catalog.constraints(name).iter().filter(|constraint| constraint.class == *name).collect()
+    let constraints = catalog.constraints(name).iter().map(|constraint| &**constraint);
+    constraints.filter(|constraint| constraint.class == *name).collect()
 }
 
 /// The index entry that makes `row` the definition of a name.
