@@ -153,9 +153,8 @@ mod tests {
     #[test]
     fn where_types_are_described_their_shapes_decide_about_old_clients() {
         let surface = |ty: &str| {
-            let method = format!(
-                r#"{{"name": "put", "params": [{{"name": "item", "type": "{ty}"}}], "returns": "Result<()>"}}"#
-            );
+            let param = format!(r#"{{"name": "item", "type": "{ty}"}}"#);
+            let method = format!(r#"{{"name": "put", "params": [{param}], "returns": "Result<()>"}}"#);
             let schemas = r#"{"methods": {"put": {"returns": {}, "error": {}}}}"#;
             Surface::from_json(&format!(
                 r#"{{"interface": "Shop", "methods": [{method}],

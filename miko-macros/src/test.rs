@@ -79,7 +79,8 @@ fn render(krate: &Path, test: &ItemFn) -> TokenStream {
         #[::core::prelude::v1::test]
         #(#attrs)*
         #vis fn #name() {
-            const __MIKOBASE_TEST: &str = ::core::concat!(::core::module_path!(), "::", ::core::stringify!(#name));
+            const __MIKOBASE_TEST: &str =
+                ::core::concat!(::core::module_path!(), "::", ::core::stringify!(#name));
 
             fn __mikobase_body() #output #block
 

@@ -67,8 +67,8 @@ impl ObjectInterface {
         Self { name: I::NAMES.interface, own_surface: I::own_surface, objects: I::objects }
     }
 
-    /// The surface of the interface `I` with those of all interfaces whose objects its methods return, also by
-    /// way of other objects.
+    /// The surface of the interface `I` with those of all interfaces whose objects its methods return, also
+    /// by way of other objects.
     ///
     /// # Panics
     /// If two of these interfaces have the same name. A client knows the interface of an object by its name,
