@@ -25,7 +25,7 @@ pub fn write(path: &Path, write: impl FnOnce(&mut BufWriter<&File>) -> Result<()
     let path = resolve_links(path);
     remove_unfinished(&path);
     let replaced = replace(&path, write)?;
-    // The file is no longer a temporary one. If the file system has no locks, there is none to release.
+    // A forked process may have a copy of the descriptor, which would keep the lock.
     let _ = replaced.file.unlock();
     replaced.sync().map_err(|fault| not_durable(&path, fault))
 }
@@ -75,7 +75,8 @@ fn resolve_links(path: &Path) -> PathBuf {
 pub(crate) struct Replaced {
     /// The new file. It is locked, unless the file system has no locks.
     pub(crate) file: File,
-    /// The metadata of the new file before the rename, which changes its `ctime`.
+    /// The metadata of the new file before the rename, since no error may return after that. The rename
+    /// changes the `ctime`.
     pub(crate) metadata: Metadata,
     folder: File,
 }
@@ -99,7 +100,8 @@ fn sync_folder(folder: &File) -> io::Result<()> {
     folder.sync_all()
 }
 
-/// As [`write()`], for a path without symbolic links. The new file gets the permissions of the replaced one.
+/// As [`write()`], for the path of a file that is no pipe, no device and no symbolic link. The new file gets
+/// the permissions of the replaced one, and stays locked. The caller flushes the rename to the disk.
 ///
 /// # Errors
 /// The errors of `write`; `storage-full` or `not-writable` with the path, if the file system fails. The file
@@ -135,9 +137,9 @@ fn create_unfinished(path: &Path) -> io::Result<NamedTempFile> {
             .permissions(Permissions::from_mode(0o666))
             .tempfile_in(folder_of(path))?;
         match unfinished.as_file().try_lock() {
-            // Another process may have taken it for one that was left, before it was locked.
-            Ok(()) if !is_named(&unfinished)? => {}
-            Err(TryLockError::WouldBlock) => {}
+            // Another process takes it for one that was left, and has removed it or holds its lock.
+            Ok(()) if !is_named(&unfinished)? => continue,
+            Err(TryLockError::WouldBlock) => continue,
             // Where files cannot be locked, none is removed.
             Ok(()) | Err(TryLockError::Error(_)) => return Ok(unfinished),
         }
@@ -156,8 +158,12 @@ fn is_named(file: &NamedTempFile) -> io::Result<bool> {
 pub(crate) fn remove_unfinished(path: &Path) {
     let prefix = unfinished_prefix(path);
     for entry in fs::read_dir(folder_of(path)).into_iter().flatten().flatten() {
-        let is_abandoned = || File::open(entry.path()).is_ok_and(|file| file.try_lock().is_ok());
-        if entry.file_name().to_string_lossy().starts_with(&prefix) && is_abandoned() {
+        if !entry.file_name().to_string_lossy().starts_with(&prefix) {
+            continue;
+        }
+        // Kept until the file is removed: a writer that has just created it then finds that out.
+        let abandoned = File::open(entry.path()).ok().filter(|file| file.try_lock().is_ok());
+        if abandoned.is_some() {
             info!(file = %entry.path().display(), "removed a temporary file of a killed writer");
             // A leftover file is harmless, so a failure to remove it is ignored.
             let _ = fs::remove_file(entry.path());

@@ -27,7 +27,8 @@ macro_rules! json_schemas {
     };
 }
 
-/// Any value, without a name, as `serde_json::Value` has it.
+/// Any value, without a name, as `serde_json::Value` has it: so has the surface of older versions. The server
+/// checks that it is an object.
 impl JsonSchema for Bucket {
     fn inline_schema() -> bool {
         true

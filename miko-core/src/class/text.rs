@@ -81,7 +81,7 @@ impl Class {
         if in_order && !lacks_default {
             return None;
         }
-        let default_of = |field| adds_defaults.then(|| self.fields.default_member(field)).flatten();
+        let default_of = |field| self.fields.default_member(field);
         let declared = members.iter().enumerate().filter_map(|(field, member)| {
             member.map_or_else(|| default_of(field), |member| Some(object.member(member)))
         });

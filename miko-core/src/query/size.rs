@@ -30,7 +30,9 @@ impl Filter {
     /// deeper than [`MAX_DEPTH`](crate::json::MAX_DEPTH).
     pub(crate) fn text_size(&self) -> usize {
         let Self { classes, pks, path, all, any, negated: _, then } = self;
-        let texts = [classes, pks].into_iter().flat_map(read).flatten();
+        let classes = read(classes).map_or(&[][..], |classes| classes.as_slice());
+        let pks = read(pks).map_or(&[][..], |pks| pks);
+        let texts = classes.iter().chain(pks);
         let nested = [all, any].into_iter().flat_map(read).flatten().flatten();
         PART_SIZE
             + texts.map(|text| PART_SIZE + text.len()).sum::<usize>()

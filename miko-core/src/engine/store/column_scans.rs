@@ -52,6 +52,7 @@ impl<T: Storage> Store<T> {
             return Ok(Scanned::BySql(None));
         }
         let Needs { scope, paths, effort } = &needs;
+        // The id that was given out last is the estimate of the number of records.
         let last_row = self.last.get().row;
         if !content.has_all(&needs) && !content.uses.are_due(scope, paths, *effort, last_row) {
             return Ok(Scanned::BySql(Some(needs)));
@@ -73,7 +74,9 @@ impl<T: Storage> Store<T> {
             _ => usize::MAX,
         };
         let rows = columns::scan(&table, plan, candidates.as_deref(), max_found);
-        table.record_use(paths, effort.records(last_row));
+        if rows.is_some() {
+            table.record_use(paths, effort.records(last_row));
+        }
         content.put(needs.scope, table, last_row);
         Ok(rows.map_or(Scanned::BySql(None), Scanned::Rows))
     }
@@ -82,19 +85,20 @@ impl<T: Storage> Store<T> {
     pub(super) fn count_scan(&self, needs: &Needs, select: &SelectRequest, found: usize) {
         let last_row = self.last.get().row;
         // So many that SQL is faster than reading them by their row ids.
-        let is_most = found as u64 > last_row.0.unsigned_abs().div_ceil(SCANNED_PER_FETCHED as u64);
+        let is_faster_by_sql = found as u64 > last_row.0.unsigned_abs().div_ceil(SCANNED_PER_FETCHED as u64);
         // The limit has ended the scan early.
         let is_cut = select.limit.is_some_and(|limit| found as u64 >= limit);
         let effort = match needs.effort {
-            // SQL would answer this select even if there were columns.
-            Effort::All if is_most && select.limit.is_none() => return,
+            // A select of records would be answered by SQL even if there were columns.
+            Effort::All if is_faster_by_sql && select.limit.is_none() => return,
             Effort::UpToLimit if !is_cut => Effort::All,
             effort => effort,
         };
         self.columns.content().uses.count(&needs.scope, &needs.paths, effort, last_row);
     }
 
-    /// The positions of the records that an index has; `None` if the table lacks one.
+    /// The positions of the records that an index has for the one key of `lookup`; `None` if the table lacks
+    /// one.
     fn look_up(&self, lookup: &IndexLookup, table: &mut Table) -> Result<Option<Vec<u32>>> {
         let find = || {
             let (everything, access_path) = (SelectRequest::default(), AccessPath::Index(lookup.clone()));

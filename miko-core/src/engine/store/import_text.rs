@@ -54,7 +54,8 @@ impl TextImport {
 fn sole_class(text: &str) -> Option<String> {
     let mut faults = Faults::default();
     let read = Stack::read_stack(json::from_text(text).ok()?, &Place::Root, &mut faults)?;
-    faults.into_parts().0.check().ok()?;
+    let (errors, _warnings) = faults.into_parts();
+    errors.check().ok()?;
     let stored = read.into_map(None);
     // A stored stack has its shadow first, then its platters.
     let [_shadow, (_, platter)] = stored.iter().collect::<Vec<_>>()[..] else { return None };
@@ -94,6 +95,7 @@ impl<T: Storage> Store<T> {
         entries.push(IndexEntry::Member { class: self.class_id(class, &mut write)?, row: id });
         write.change_row(RowChange::insert(id, row));
         write.change_entries(Vec::new(), entries);
+        // There is no conflict without unique values.
         self.apply(write)?;
         Ok(true)
     }

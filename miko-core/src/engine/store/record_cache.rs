@@ -127,13 +127,15 @@ impl RecordCache {
         record
     }
 
-    /// Removes the records that a write changes.
+    /// Removes the records that a write in the transaction of a caller changes. Its commit stages their
+    /// states.
     pub(super) fn remove(&self, changes: &[RowChange<RowId, Row>]) {
         let mut content = self.0.borrow_mut();
         changes.iter().filter_map(|change| change.before.as_ref()).for_each(|row| content.remove(&row.pk));
     }
 
-    /// Removes the records that a write changes, and stages their new states. New records are not staged.
+    /// Removes the records that a write changes, and stages their new states. New records are not staged, so
+    /// that a create costs nothing more.
     pub(super) fn stage(&self, changes: &[RowChange<RowId, Row>]) {
         let mut content = self.0.borrow_mut();
         for RowChange { key, before, after } in changes {

@@ -81,9 +81,9 @@ impl<T: Storage> Store<T> {
         Ok(self.transaction.user().is_none_or(|user| user.levels[0].id != path[0]))
     }
 
-    /// The gate that a call of an object enters before it waits for its turn to write. The other calls of the
-    /// object wait at this gate. At the gate of all writers they would wait for the end of their own
-    /// transaction.
+    /// The gate that a call of an object enters before it waits for its turn to write. Of several calls of an
+    /// object without an open transaction, one waits at the gate of all writers, and opens it. The others wait
+    /// at this gate: at that of all writers they would wait for the end of their own transaction.
     ///
     /// # Errors
     /// `transaction-invalidated`, if an object around it was dropped.
@@ -97,13 +97,15 @@ impl<T: Storage> Store<T> {
         let time = self.time_of_next_transaction(Timestamp::now());
         let user = UserTransaction::new(root, self.state(), time, self.transactions.limits.memory, turn);
         self.transaction.open_user(user, &mut self.storage)?;
+        // Opening it has committed earlier writes.
         self.publish_commits();
         self.transactions.set([root], || ObjectState::Open);
         Ok(())
     }
 
     /// The time of a transaction that begins at `now`. In a temporal database a version must be later than
-    /// the one before it. A time after that of the last write usually is, so that all records get this time.
+    /// the one before it. This time usually is, since it is later than that of the last write; only a record
+    /// that is written twice gets a later one.
     ///
     /// The last write may have a time far ahead of the clock: the clock was set back, or the write was a
     /// definition that had to begin after a former one. Such a time is not passed on.

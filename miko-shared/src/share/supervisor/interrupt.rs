@@ -2,8 +2,8 @@
 //!
 //! SIGINT has a handler while an [`Interrupt`] exists. The handler writes to an eventfd, so no signal is
 //! missed, whichever thread of the process receives it. Several may exist, nested in one another: they share
-//! one descriptor, and the first that reads it gets the signal. If the program was started with SIGINT
-//! ignored, as `nohup` and shells do for background jobs, the signal stays ignored.
+//! one descriptor, and the first that reads it gets the signal. If SIGINT is ignored when the first begins, as
+//! in background jobs of shells, it stays ignored.
 
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd};
 use std::sync::atomic::{AtomicBool, AtomicI32, Ordering};
@@ -53,8 +53,8 @@ static IS_FROM_TERMINAL: AtomicBool = AtomicBool::new(false);
 extern "C" fn handle_sigint(_: libc::c_int, info: *mut libc::siginfo_t, _: *mut libc::c_void) {
     // `getpid` is async-signal-safe.
     if getpid().as_raw() != HANDLER_PID.load(Ordering::Relaxed) {
-        // Other code forked this process, which inherited the handler. It receives the signal with the
-        // default action.
+        // This process is none of a share, which resets its handlers, and has inherited this one. It receives
+        // the signal with the default action.
         //
         // SAFETY: `signal` and `raise` are async-signal-safe, and the default action runs no code.
         unsafe {
