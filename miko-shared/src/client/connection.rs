@@ -100,8 +100,8 @@ enum Waited {
 }
 
 impl Connection {
-    /// Checks the user of the server and performs the handshake on `stream`, for the interface of `surface`. A server that runs a long call of
-    /// another client reads the handshake only after that call.
+    /// Checks the user of the server and performs the handshake on `stream`, for the interface of `surface`.
+    /// A server that runs a long call of another client reads the handshake only after that call.
     pub(super) fn open(
         stream: UnixStream,
         address: &Address,

@@ -12,9 +12,9 @@ use super::Address;
 /// folder, another user may have bound its path while the server was not there.
 ///
 /// The kernel reports the effective user of the process that called `listen`: of the server, of the parent of
-/// a share, or of the systemd that has opened the socket for the server, which is root. Root is trusted, since
-/// it can read the memory of this process anyway. A server takes clients of its own user only, so no other
-/// user has a server that would answer.
+/// a share, or of the systemd that has opened the socket for the server, which is root. Root is trusted: it
+/// can read the memory of this process anyway. A server takes clients of its own user only, so no other user
+/// has a server that would answer.
 ///
 /// # Errors
 /// `unauthorized`.
@@ -27,8 +27,8 @@ pub(super) fn check_server_user(socket: &impl AsFd, address: &Address) -> Result
     if is_trusted(user, Uid::effective().as_raw()) {
         return Ok(());
     }
-    let message = "the socket is one of another user, so the token was not sent: connect to a server that runs \
-                   as this user";
+    let message = "the socket is one of another user, so the token was not sent: connect to a server that \
+                   runs as this user";
     Err(refused(message.to_owned()).with("found", user))
 }
 

@@ -485,3 +485,41 @@ pub(super) fn no_object(handle: u64) -> Error {
     let message = "there is no such object on this connection";
     Error::new(ErrorId::SESSION_GONE, message).with("handle", handle)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// One large item, and nothing after it.
+    struct Large(Option<Vec<u8>>);
+
+    impl ServedStream for Large {
+        fn poll_next(&mut self, _: &mut Context<'_>, _: ItemForm, out: &mut Vec<u8>) -> Poll<StreamEvent> {
+            let Some(item) = self.0.take() else { return Poll::Pending };
+            out.extend(item);
+            Poll::Ready(StreamEvent::Item { seq: 1 })
+        }
+
+        fn wait_next(&mut self, _: Option<Instant>, _: ItemForm, _: &mut Vec<u8>) -> Poll<StreamEvent> {
+            unreachable!("a server does not wait")
+        }
+    }
+
+    #[test]
+    fn the_buffer_of_a_large_item_is_given_back() {
+        const SIZE: usize = 1 << 20;
+        let mut session = Session::default();
+        let large = Carried::Stream(Box::new(Large(Some(vec![0xc0; SIZE]))));
+        session.adopt(1, Instant::now(), [(1, large)].into_iter());
+        session.add_credit(1, u64::MAX);
+        let (mut bytes, mut handles) = (Vec::new(), Handles::default());
+        session.pump(&mut Outgoing {
+            bytes: &mut bytes,
+            handles: &mut handles,
+            frame_size: 2 * SIZE,
+            full: usize::MAX,
+        });
+        assert!(bytes.len() > SIZE);
+        assert!(session.item.capacity() <= KEPT_ITEM, "{}", session.item.capacity());
+    }
+}
