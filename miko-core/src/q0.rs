@@ -754,11 +754,12 @@ mod tests {
     #[test]
     fn what_is_added_after_a_not_is_not_negated() {
         let not = || Condition::path(["a"], eq(placeholder("x"))).not().placeholder("x", 1);
-        let inner = json!([{"path": ["a", {"value": {"placeholder": "x"}}], "not": true}]);
+        let is_x = json!({"value": {"placeholder": "x"}});
+        let inner = json!([{"path": ["a", is_x], "not": true}]);
         let cases = [
             (
                 not().and_path(["b"], eq(placeholder("x"))),
-                json!({"placeholders": {"x": 1}, "all": inner, "path": ["b", {"value": {"placeholder": "x"}}]}),
+                json!({"placeholders": {"x": 1}, "all": inner, "path": ["b", is_x]}),
             ),
             (not().not(), json!({"placeholders": {"x": 1}, "all": inner, "not": true})),
             (

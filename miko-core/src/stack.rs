@@ -190,8 +190,8 @@ pub(crate) fn classes(stack: &Map<String, Value>) -> Vec<&str> {
 }
 
 /// The members of a stored stack without the platters whose class an earlier one has too, if both apply to
-/// the shared bucket: they would be validated and indexed alike. Each platter that defines a class stays, since
-/// a second one is a fault.
+/// the shared bucket: they would be validated and indexed alike. Each platter that defines a class stays,
+/// since a second one is a fault.
 pub(crate) fn distinct_members(stack: &Map<String, Value>) -> impl Iterator<Item = (&String, &Value)> {
     // The shadow and one platter are distinct.
     let (has_one_platter, is_small) = (stack.len() <= 2, stack.len() <= LINEAR_SCAN_MAX);

@@ -36,8 +36,9 @@ pub(crate) struct Catalog {
     revision: u64,
 }
 
-/// The most that all classes of a database may inherit together: fields, constraints and ancestors. Each class
-/// has a list of them. Without this limit, short definitions of subclasses could take any amount of memory.
+/// The most that all classes of a database may inherit together: fields, constraints and ancestors. Each
+/// class has a list of them. Without this limit, short definitions of subclasses could take any amount of
+/// memory.
 const MAX_INHERITED: usize = 1_000_000;
 
 type ClassMap = HashTrieMapSync<Arc<str>, Arc<Class>, RandomState>;
@@ -118,8 +119,8 @@ impl Catalog {
         self.changed(added, removed, MAX_INHERITED)
     }
 
-    /// As [`with`](Self::with). `max_inherited` is the most that all classes may inherit together. A change by
-    /// which they inherit no more than before is allowed.
+    /// As [`with`](Self::with). `max_inherited` is the most that all classes may inherit together. A change
+    /// by which they inherit no more than before is allowed.
     fn changed(&self, added: Vec<Definition>, removed: &[String], max_inherited: usize) -> Result<Self> {
         let changed = ChangedDefinitions {
             catalog: self,
@@ -259,8 +260,8 @@ fn remove_related(related: &mut NameRelation, from: &str, name: &str) {
 /// The fault of a class by which all classes together inherit more than `allowed`.
 fn inherits_too_much(class: &str, allowed: usize) -> Error {
     let message = format!(
-        "with `{class}`, the classes of the database would inherit more than {allowed} fields, constraints and \
-         ancestors in all: give it fewer ancestors, or those fewer fields"
+        "with `{class}`, the classes of the database would inherit more than {allowed} fields, constraints \
+         and ancestors in all: give it fewer ancestors, or those fewer fields"
     );
     let item = ErrorItem::new(ErrorId::VALIDATION_FAILED, message).with("class", uns::CLASS);
     item.with("field", "inherits").with("found", class).with("allowed", allowed).into()

@@ -31,7 +31,8 @@ pub(crate) fn sum(a: &Number, b: &Number) -> Result<Number, NoSum> {
     }
 }
 
-/// The difference between the sum of two floats and the float that is nearest to it: 2Sum of Knuth and Møller.
+/// The difference between the sum of two floats and the float that is nearest to it: 2Sum of Knuth and
+/// Møller.
 fn rounding_error(a: f64, b: f64) -> f64 {
     let sum = a + b;
     let from_b = sum - a;

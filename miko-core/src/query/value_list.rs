@@ -168,7 +168,10 @@ mod tests {
         }
 
         #[test]
-        fn a_pk_is_found_in_a_list_of_any_length(pks in prop::collection::vec("[ab]{0,3}", 0..12), pk in "[ab]{0,3}") {
+        fn a_pk_is_found_in_a_list_of_any_length(
+            pks in prop::collection::vec("[ab]{0,3}", 0..12),
+            pk in "[ab]{0,3}",
+        ) {
             let expected = pks.contains(&pk);
             prop_assert_eq!(PkList::from(pks).contains_pk(&pk), expected);
         }
