@@ -7,6 +7,7 @@
 
 mod entry;
 mod file;
+mod form;
 mod record;
 mod version;
 mod window;
@@ -29,6 +30,7 @@ use crate::record::COMMENT_KEYS;
 use crate::timestamp::Timestamp;
 
 pub(crate) use file::{Encoding, IncomingChunk, IncomingFile};
+pub(crate) use form::RecordForm;
 pub(crate) use record::bare_value;
 pub(crate) use version::{IncomingState, IncomingVersion};
 use window::{Window, WindowReader};
@@ -68,6 +70,7 @@ pub(crate) struct IncomingRecord {
     pub(crate) extras: Map<String, Value>,
     pub(crate) created_at: Option<Timestamp>,
     pub(crate) updated_at: Option<Timestamp>,
+    pub(crate) form: RecordForm,
 }
 
 /// A record of a worldlet in the form of an export, without extras: parts of its text, which are stored as

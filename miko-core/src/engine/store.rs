@@ -46,6 +46,7 @@ mod id_cache;
 mod ids;
 mod import;
 mod import_files;
+mod import_places;
 mod import_text;
 mod index_entries;
 pub(super) mod live_query;

@@ -16,7 +16,7 @@ use serde::{Deserialize, Deserializer};
 use serde_json::value::RawValue;
 use serde_json::{Map, Value};
 
-use super::{IncomingRecord, WorldletFaults, entry};
+use super::{IncomingRecord, RecordForm, WorldletFaults, entry};
 use crate::diagnostics::{Faults, Place, readers};
 use crate::json;
 use crate::record::EXTRA_KEYS;
@@ -94,18 +94,21 @@ fn read_form(value: Value, place: &Place<'_>, faults: &mut Faults) -> Option<Inc
     }
     let Value::Object(mut parts) = value else {
         let stack = Stack::of_class(uns::VALUE.to_owned());
-        return Some(Metadata::default().into_record(Map::from_iter([("value".to_owned(), value)]), stack));
+        let bucket = Map::from_iter([("value".to_owned(), value)]);
+        return Some(Metadata::default().into_record(bucket, stack, RecordForm::BARE));
     };
     let metadata = Metadata::take(&mut parts, place, faults);
     if let Some(definition) = take_definition(&mut parts) {
-        return Some(metadata.into_record(definition, Stack::of_class(uns::CLASS.to_owned())));
+        let stack = Stack::of_class(uns::CLASS.to_owned());
+        return Some(metadata.into_record(definition, stack, RecordForm::DEFINITION));
     }
+    let form = RecordForm::of(&parts);
     let bucket = take_bucket(&mut parts, place, faults);
     let stack = take_stack(&mut parts, place, faults);
     for unknown in parts.keys() {
         faults.refuse(Place::Key(place, unknown).fault(format!("a record has no key `{unknown}`")));
     }
-    Some(metadata.into_record(bucket?, stack?))
+    Some(metadata.into_record(bucket?, stack?, form))
 }
 
 /// Takes a class definition of the form `{"class": "puck.uno/class", "name": …, …}`: the bucket is its
@@ -208,7 +211,7 @@ impl Metadata {
     }
 
     /// The record without its pk, which the caller fills in.
-    fn into_record(self, bucket: Map<String, Value>, stack: Stack) -> IncomingRecord {
+    fn into_record(self, bucket: Map<String, Value>, stack: Stack, form: RecordForm) -> IncomingRecord {
         let Self { extras, created_at, updated_at } = self;
         IncomingRecord {
             pk: String::new(),
@@ -217,6 +220,7 @@ impl Metadata {
             extras,
             created_at,
             updated_at,
+            form,
         }
     }
 }

@@ -9,7 +9,7 @@
 use serde_json::{Map, Value};
 
 use super::record::{Metadata, read_time, take_bucket, take_definition, take_stack};
-use super::{WorldletFaults, entry};
+use super::{RecordForm, WorldletFaults, entry};
 use crate::diagnostics::{Faults, Place};
 use crate::json;
 use crate::stack::Stack;
@@ -33,6 +33,7 @@ pub(crate) struct IncomingState {
     pub(crate) bucket: Map<String, Value>,
     pub(crate) stack: Map<String, Value>,
     pub(crate) extras: Map<String, Value>,
+    pub(crate) form: RecordForm,
 }
 
 /// Reads one version. `None` if it has a fault; faults go to `faults`.
@@ -99,11 +100,12 @@ fn read_state(
 ) -> Option<IncomingState> {
     if let Some(bucket) = take_definition(parts) {
         let stack = Stack::of_class(uns::CLASS.to_owned()).into_map(None);
-        return Some(IncomingState { bucket, stack, extras });
+        return Some(IncomingState { bucket, stack, extras, form: RecordForm::DEFINITION });
     }
+    let form = RecordForm::of(parts);
     let bucket = take_bucket(parts, place, faults);
     let stack = take_stack(parts, place, faults);
-    Some(IncomingState { bucket: bucket?, stack: stack?.into_map(None), extras })
+    Some(IncomingState { bucket: bucket?, stack: stack?.into_map(None), extras, form })
 }
 
 /// Takes a required member that has two spellings. Both together are a fault, since they may differ.

@@ -1,11 +1,11 @@
 //! Imports of worldlets: the round trip, and the faults, any of which refuses the whole import.
 
-use miko_core::{Error, Imported, Result};
+use miko_core::{Engine, Error, Imported, Result};
 use proptest::prelude::*;
 use serde_json::{Value, json};
 
 use crate::class_support::{Db, create, db, define, non_temporal};
-use crate::support::{cases, export};
+use crate::support::{cases, export, temporal_sqlite_in_memory};
 
 fn import(db: &Db, worldlet: &str) -> Result<Imported> {
     db.0.read_worldlet(&mut worldlet.as_bytes(), false)
@@ -460,5 +460,44 @@ proptest! {
         let copy = crate::class_support::db();
         import(&copy, &worldlet).unwrap();
         prop_assert_eq!(export(&copy.0), worldlet);
+    }
+}
+
+#[test]
+fn a_fault_that_is_found_at_the_end_has_its_place_in_the_form_of_the_entry() {
+    let classes = json!({
+        "a.b/c": {"fields": {"n": {"class": "number"}, "r": {"class": "puck.uno/reference"}}},
+        "a.b/abstract": {"abstract": true},
+    });
+    let definition =
+        |field: Value| json!({"class": "puck.uno/class", "name": "a.b/d", "fields": {"n": field}});
+    let own = json!({"class": "a.b/c", "bucket": {"n": "x"}});
+    let version = |state: Value| {
+        let mut version = json!({"identity": "a", "timestamp": "2364-01-01T00:00:00Z"});
+        version.as_object_mut().unwrap().extend(state.as_object().unwrap().clone());
+        json!({"history": {"i": version}})
+    };
+    let record = |record: Value| json!({"records": {"a": record}});
+    let cases = [
+        (record(json!({"stack": {"z": own}, "bucket": {}})), "/records/a/stack/z/bucket/n"),
+        (record(json!({"classes": {"z": own}, "bucket": {}})), "/records/a/classes/z/bucket/n"),
+        (record(own.clone()), "/records/a/bucket/n"),
+        (record(json!({"classes": ["a.b/c"], "bucket": {"r": "x"}})), "/records/a/bucket/r"),
+        (record(json!({"class": "a.b/abstract", "bucket": {}})), "/records/a/class"),
+        (record(json!({"classes": ["a.b/abstract"], "bucket": {}})), "/records/a/classes"),
+        (record(definition(json!({"class": "nope"}))), "/records/a/fields/n/class"),
+        (record(definition(json!({"one_of": []}))), "/records/a/fields/n"),
+        (version(own.clone()), "/history/i/bucket/n"),
+        (version(json!({"class": "a.b/c", "bucket": {"r": "x"}})), "/history/i/bucket/r"),
+        (version(json!({"classes": {"z": own}, "bucket": {}})), "/history/i/classes/z/bucket/n"),
+        (version(definition(json!({"class": "nope"}))), "/history/i/fields/n/class"),
+        (version(definition(json!({"one_of": []}))), "/history/i/fields/n"),
+    ];
+    for (mut worldlet, place) in cases {
+        worldlet["classes"] = classes.clone();
+        let error = temporal_sqlite_in_memory().read_worldlet(&mut worldlet.to_string().as_bytes(), false);
+        let error = error.unwrap_err();
+        assert_eq!(error.items()[0].details["pointer"], place, "{worldlet}: {error}");
+        assert!(worldlet.pointer(place).is_some());
     }
 }

@@ -15,12 +15,12 @@ use crate::class::{Definition, Markers, WriteKind};
 use crate::diagnostics::{FaultList, Place};
 use crate::engine::store::examine::misplaced_definition;
 use crate::engine::store::import_files::ImportedFiles;
+use crate::engine::store::import_places::ImportPlaces;
 use crate::engine::store::import_text::TextImport;
 use crate::engine::store::index_entries::StackAndBucket;
 use crate::engine::store::merge::MergeOutcome;
 use crate::engine::store::stored_json::{defined_by, extras_text, map, stored_markers, text};
 use crate::engine::store::{Store, schema};
-use crate::json::pointer::PointerToken;
 use crate::stack::{self, Stack};
 use crate::storage::Storage;
 use crate::storage::ids::{CommitSeq, RowId};
@@ -29,8 +29,8 @@ use crate::storage::write_set::{OtherChanges, RowChange, WriteSet};
 use crate::timestamp::Timestamp;
 use crate::uns;
 use crate::worldlet::{
-    self, Imported, IncomingChunk, IncomingFile, IncomingRecord, IncomingVersion, Sink, TextRecord,
-    WorldletFaults,
+    self, Imported, IncomingChunk, IncomingFile, IncomingRecord, IncomingState, IncomingVersion, RecordForm,
+    Sink, TextRecord, WorldletFaults,
 };
 
 impl<T: Storage> Store<T> {
@@ -64,7 +64,8 @@ impl<'s, T: Storage> Import<'s, T> {
             row_before: last_before.row,
             now,
             records: 0,
-            definition_pointers: BTreeMap::new(),
+            places: ImportPlaces::default(),
+            definitions: BTreeSet::new(),
             has_definitions: false,
             redefinitions: Vec::new(),
             removed_classes: BTreeMap::new(),
@@ -92,6 +93,7 @@ impl<'s, T: Storage> Import<'s, T> {
             removed_classes,
             left_classes,
             files,
+            places,
             ..
         } = self;
         if has_definitions && store.is_temporal {
@@ -116,9 +118,9 @@ impl<'s, T: Storage> Import<'s, T> {
                 Err(error) => return Err(error),
             }
         }
-        store.check_imported(commit_before, check, problems)?;
+        store.check_imported(commit_before, check, &places, problems)?;
         if check != RuleCheck::Skip {
-            store.check_left_classes(left_classes, check, problems)?;
+            store.check_left_classes(left_classes, check, &places, problems)?;
         }
         Ok(records)
     }
@@ -135,41 +137,34 @@ impl<'s, T: Storage> Import<'s, T> {
         problems: &mut WorldletFaults,
     ) -> Result<Vec<Definition>> {
         let mut added = Vec::new();
-        for (id, pointer) in std::mem::take(&mut self.definition_pointers) {
-            let Some(State { bucket, stack, .. }) = self.store.storage.row(id)?.and_then(|row| row.state)
-            else {
-                continue;
-            };
-            if !stack::has_class(&map(&stack)?, uns::CLASS) {
+        for id in std::mem::take(&mut self.definitions) {
+            let Some(row) = self.store.storage.row(id)? else { continue };
+            let Some(State { bucket, stack, .. }) = &row.state else { continue };
+            if !stack::has_class(&map(stack)?, uns::CLASS) {
                 continue;
             }
             // `report_definition_faults` has reported its faults.
-            let read = Definition::read(&map(&bucket)?, Place::Root, &mut FaultList::default());
+            let read = Definition::read(&map(bucket)?, Place::Root, &mut FaultList::default());
             let Some(definition) = read else { continue };
             let mut faults = FaultList::default();
-            definition.report_contradictions(&Place::Root, &mut faults);
-            let bucket_pointer =
-                if pointer.starts_with("/classes/") { pointer.clone() } else { format!("{pointer}/bucket") };
+            definition.report_contradictions(&Place::Key(&Place::Root, "bucket"), &mut faults);
             for fault in faults.into_items() {
-                let pointer_in_bucket =
-                    fault.details.get("pointer").and_then(Value::as_str).unwrap_or_default();
-                let located = format!("{bucket_pointer}{pointer_in_bucket}");
                 // Constraints of elements were accepted once, and are in older exports.
                 let rule = fault.details.get("rule").and_then(Value::as_str);
                 let has_no_effect = matches!(rule, Some("unique" | "index"));
                 let check = if has_no_effect && check == RuleCheck::Refuse { RuleCheck::Warn } else { check };
-                report_rule_fault(fault.with("pointer", located), check, problems);
+                report_rule_fault(self.places.locate(id, &row, fault), check, problems);
             }
             match self.store.register_class_name(id, &definition.name) {
                 Ok(()) => {
-                    if self.store.is_temporal && !pointer.starts_with("/history/") {
+                    if self.store.is_temporal && !self.places.is_version(id) {
                         self.taken_names.insert(definition.name.clone(), id);
                     }
                     added.push(definition);
                 }
                 Err(error) if error.is(ErrorId::DUPLICATE_CLASS) => {
-                    let located = |item: &ErrorItem| item.clone().with("pointer", pointer.as_str());
-                    error.items().iter().for_each(|item| problems.refuse(located(item)));
+                    let items = error.into_items().into_iter();
+                    items.for_each(|item| problems.refuse(self.places.locate(id, &row, item)));
                 }
                 Err(error) => return Err(error),
             }
@@ -231,6 +226,7 @@ impl<T: Storage> Store<T> {
         &mut self,
         commit_before: CommitSeq,
         check: RuleCheck,
+        places: &ImportPlaces,
         problems: &mut WorldletFaults,
     ) -> Result<()> {
         /// The number of rows that are read at once.
@@ -245,14 +241,13 @@ impl<T: Storage> Store<T> {
             }
             for (id, row) in rows {
                 last = id;
-                self.check_imported_row(id, row, (check, &mut texts), problems)?;
+                self.check_imported_row(id, row, (check, &mut texts), places, problems)?;
             }
         }
         self.drain_reference_checks(|store, id, fault| {
-            let pk = store.storage.row(id)?.map(|row| row.pk).unwrap_or_default();
-            let pointer = fault.details.get("pointer").and_then(Value::as_str).unwrap_or_default();
-            let pointer = format!("/records{}{pointer}", PointerToken(&pk));
-            report_rule_fault(fault.with("pointer", pointer), check, problems);
+            if let Some(row) = store.storage.row(id)? {
+                report_rule_fault(places.locate(id, &row, fault), check, problems);
+            }
             Ok(())
         })
     }
@@ -263,12 +258,14 @@ impl<T: Storage> Store<T> {
         &mut self,
         pks: BTreeSet<String>,
         check: RuleCheck,
+        places: &ImportPlaces,
         problems: &mut WorldletFaults,
     ) -> Result<()> {
         for pk in pks {
-            if let Some(fault) = self.check_replaced(&pk)? {
-                let pointer = format!("/records{}", PointerToken(&pk));
-                report_rule_fault(fault.with("pointer", pointer), check, problems);
+            if let Some(fault) = self.check_replaced(&pk)?
+                && let Some((id, row)) = self.storage.find(&pk)?
+            {
+                report_rule_fault(places.locate(id, &row, fault), check, problems);
             }
         }
         Ok(())
@@ -279,37 +276,38 @@ impl<T: Storage> Store<T> {
         id: RowId,
         row: Row,
         (check, texts): (RuleCheck, &mut TextImport),
+        places: &ImportPlaces,
         problems: &mut WorldletFaults,
     ) -> Result<()> {
-        let pk = row.pk;
-        let records = Place::Key(&Place::Root, "records");
-        let place = Place::Key(&records, &pk);
         if self.is_temporal && row.instance_pk.is_none() {
-            problems.refuse(place.fault("no version of this record is in the history"));
+            let fault = Place::Root.fault("no version of this record is in the history");
+            problems.refuse(places.locate(id, &row, fault));
         }
-        let Some(State { bucket, stack, extras }) = row.state else { return Ok(()) };
-        if extras.is_none() && self.accept_imported(id, &bucket, &stack, texts)? {
+        let Some(State { bucket, stack, extras }) = &row.state else { return Ok(()) };
+        if extras.is_none() && self.accept_imported(id, bucket, stack, texts)? {
             return Ok(());
         }
-        let mut stack = Cow::Owned(map(&stack)?);
+        let mut stack = Cow::Owned(map(stack)?);
         let extras = extras.as_deref().map_or(Ok(Map::new()), map)?;
         if !self.needs_examination(&stack, &extras) {
             return Ok(());
         }
-        let mut bucket = map(&bucket)?;
+        let mut bucket = map(bucket)?;
         if check != RuleCheck::Skip
-            && let Err(error) = self.examine(&mut stack, &mut bucket, &extras, WriteKind::Import, &place)
+            && let Err(error) =
+                self.examine(&mut stack, &mut bucket, &extras, WriteKind::Import, &Place::Root)
         {
             // `report_definition_faults` has reported the faults of definitions.
-            let of_records =
-                error.items().iter().filter(|fault| fault.details.get("class") != Some(&uns::CLASS.into()));
-            of_records.for_each(|fault| report_rule_fault(fault.clone(), check, problems));
+            let is_of_record = |fault: &ErrorItem| fault.details.get("class") != Some(&uns::CLASS.into());
+            for fault in error.into_items().into_iter().filter(is_of_record) {
+                report_rule_fault(places.locate(id, &row, fault), check, problems);
+            }
         }
         let markers = Markers::of(&extras);
         if self.derives_from_bucket(&stack, &markers) {
             let (references, faults) = self.index_values(id, (&stack, &bucket), &markers)?;
             self.defer_reference_checks(id, references);
-            problems.refuse_all(faults, |fault| place.with_pointer(fault));
+            problems.refuse_all(faults, |fault| places.locate(id, &row, fault));
         }
         Ok(())
     }
@@ -343,9 +341,11 @@ pub(super) struct Import<'s, T> {
     now: Timestamp,
     /// The number of records written.
     records: u64,
-    /// The imported definitions that are the current versions of their records: the ids of their rows, with
-    /// JSON pointers into the worldlet. Their names are claimed at the end.
-    definition_pointers: BTreeMap<RowId, String>,
+    /// Where the worldlet has the records.
+    places: ImportPlaces,
+    /// The rows of the imported definitions that are the current versions of their records. Their names are
+    /// claimed at the end.
+    definitions: BTreeSet<RowId>,
     /// Whether any definition was imported, also as a past version of its record.
     has_definitions: bool,
     /// The definitions under `classes` of classes that were defined before the import, with their keys. Which
@@ -517,7 +517,8 @@ impl<T: Storage> Import<'_, T> {
         let pk = pk.unwrap_or_else(|| self.store.pks.next(now));
         let stack = Stack::of_class(uns::CLASS.to_owned()).into_map(None);
         let (extras, created_at) = (Map::new(), None);
-        let record = IncomingRecord { pk, bucket, stack, extras, created_at, updated_at: Some(now) };
+        let (updated_at, form) = (Some(now), RecordForm::DEFINITION);
+        let record = IncomingRecord { pk, bucket, stack, extras, created_at, updated_at, form };
         self.write(&record, place, problems)
     }
 
@@ -534,7 +535,7 @@ impl<T: Storage> Import<'_, T> {
         };
         self.records += 1;
         let markers = Markers::of(&record.extras);
-        self.insert_memberships(id, (&record.stack, &record.bucket), &markers, place, problems)
+        self.insert_memberships(id, (&record.stack, &record.bucket), &markers, (place, record.form), problems)
     }
 
     /// Inserts a record into its classes. If it is a definition, collects it.
@@ -543,16 +544,19 @@ impl<T: Storage> Import<'_, T> {
         id: RowId,
         (stack, bucket): StackAndBucket<'_>,
         markers: &Markers,
-        place: &Place<'_>,
+        (place, form): (&Place<'_>, RecordForm),
         problems: &mut WorldletFaults,
     ) -> Result<()> {
+        self.places.note(id, place, form);
         let (mut write, mut memberships) = (WriteSet::default(), Vec::new());
         self.store.derive_memberships(id, (stack, markers), &mut memberships, &mut write)?;
         write.change_entries(Vec::new(), memberships);
         self.store.apply(write)?;
-        if stack::has_class(stack, uns::CLASS) && report_definition_faults(bucket, stack, place, problems) {
+        if stack::has_class(stack, uns::CLASS)
+            && report_definition_faults((stack, bucket), (place, form), problems)
+        {
             self.has_definitions = true;
-            self.definition_pointers.insert(id, place.to_string());
+            self.definitions.insert(id);
         }
         Ok(())
     }
@@ -560,12 +564,12 @@ impl<T: Storage> Import<'_, T> {
     /// Reports the faults of a definition that is a past version of its record.
     pub(super) fn check_past_definition(
         &mut self,
-        bucket: &Map<String, Value>,
-        stack: &Map<String, Value>,
+        state: &IncomingState,
         place: &Place<'_>,
         problems: &mut WorldletFaults,
     ) {
-        self.has_definitions |= report_definition_faults(bucket, stack, place, problems);
+        let IncomingState { bucket, stack, form, .. } = state;
+        self.has_definitions |= report_definition_faults((stack, bucket), (place, *form), problems);
     }
 
     /// Inserts a record, or replaces the one with the same pk. Returns `None` if this import has already
@@ -668,28 +672,28 @@ impl<T: Storage> Import<'_, T> {
 /// Reports the faults of a record that is a class definition. Returns whether it may be put into force: its
 /// name is not that of a built-in class.
 fn report_definition_faults(
-    bucket: &Map<String, Value>,
-    stack: &Map<String, Value>,
-    place: &Place<'_>,
+    (stack, bucket): StackAndBucket<'_>,
+    (place, form): (&Place<'_>, RecordForm),
     problems: &mut WorldletFaults,
 ) -> bool {
     let mut faults = FaultList::default();
     let platters = stack.iter().filter(|(_, platter)| platter.get("class") == Some(&uns::CLASS.into()));
-    let stack_place = Place::Key(place, "stack");
+    let stack_place = Place::Key(&Place::Root, "stack");
     for (nth, (key, platter)) in platters.enumerate() {
         let place = Place::Key(&stack_place, key);
         faults.extend(misplaced_definition(platter.get("bucket").is_some(), nth > 0, &place));
     }
-    let definition = Definition::read(bucket, Place::Key(place, "bucket"), &mut faults);
+    let definition = Definition::read(bucket, Place::Key(&Place::Root, "bucket"), &mut faults);
     let built_in = definition.filter(|definition| uns::is_built_in(&definition.name));
     if let Some(Definition { name, .. }) = &built_in {
         let message = format!("`{name}` is built in, and needs no definition");
-        faults
-            .push(place.with_pointer(
-                ErrorItem::new(ErrorId::DUPLICATE_CLASS, message).with("class", name.as_str()),
-            ));
+        faults.push(ErrorItem::new(ErrorId::DUPLICATE_CLASS, message).with("class", name.as_str()));
     }
-    problems.refuse_all(faults, |fault| fault);
+    problems.refuse_all(faults, |fault| {
+        let pointer = fault.details.get("pointer").and_then(Value::as_str).unwrap_or_default();
+        let pointer = format!("{place}{}", form.pointer(pointer));
+        fault.with("pointer", pointer)
+    });
     built_in.is_none()
 }
 

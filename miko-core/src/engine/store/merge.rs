@@ -108,8 +108,8 @@ impl<T: Storage> Import<'_, T> {
             write.others_mut().definitions.push(id);
         }
         self.store.apply(write)?;
-        if let Some(IncomingState { bucket, stack, .. }) = definition_state {
-            self.check_past_definition(bucket, stack, place, problems);
+        if let Some(state) = definition_state {
+            self.check_past_definition(state, place, problems);
         }
         Ok(MergeOutcome::Accepted)
     }
@@ -124,7 +124,7 @@ impl<T: Storage> Import<'_, T> {
     ) -> Result<()> {
         let Some(state) = &version.state else { return Ok(()) };
         let markers = Markers::of(&state.extras);
-        self.insert_memberships(id, (&state.stack, &state.bucket), &markers, place, problems)
+        self.insert_memberships(id, (&state.stack, &state.bucket), &markers, (place, state.form), problems)
     }
 }
 

@@ -1,0 +1,103 @@
+//! Where the text of a worldlet has the parts of a record, in each of the forms of an entry.
+
+use serde_json::{Map, Value};
+
+/// The form of an entry: how it spells the bucket and the stack of its record.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct RecordForm {
+    bucket: Spelling,
+    stack: Spelling,
+}
+
+/// How an entry spells a part of a record.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+struct Spelling {
+    /// The JSON pointer of the part in the record.
+    part: &'static str,
+    /// The JSON pointer of what spells it, in the entry.
+    spelled: &'static str,
+    /// Whether what is below the part in the record is below it in the entry.
+    has_members: bool,
+}
+
+impl Spelling {
+    const fn of(part: &'static str, spelled: &'static str) -> Self {
+        Self { part, spelled, has_members: true }
+    }
+
+    const fn without_members(part: &'static str, spelled: &'static str) -> Self {
+        Self { part, spelled, has_members: false }
+    }
+
+    /// The pointer in the entry; `None` if `pointer` leads elsewhere in the record.
+    fn pointer(self, pointer: &str) -> Option<String> {
+        let rest = pointer.strip_prefix(self.part).filter(|rest| rest.is_empty() || rest.starts_with('/'))?;
+        Some(format!("{}{}", self.spelled, if self.has_members { rest } else { "" }))
+    }
+}
+
+const BUCKET: Spelling = Spelling::of("/bucket", "/bucket");
+
+impl RecordForm {
+    /// `bucket` and `stack`: the exported form.
+    pub(crate) const EXPORTED: Self = Self { bucket: BUCKET, stack: Spelling::of("/stack", "/stack") };
+
+    /// A class definition whose settings are the members of the entry.
+    pub(crate) const DEFINITION: Self =
+        Self { bucket: Spelling::of("/bucket", ""), stack: Spelling::without_members("/stack", "/class") };
+
+    /// A bare value, which is the member `value` of the bucket.
+    pub(super) const BARE: Self =
+        Self { bucket: Spelling::of("/bucket/value", ""), stack: Spelling::without_members("/stack", "") };
+
+    /// The form of an entry that is an object, but no [`DEFINITION`](Self::DEFINITION).
+    pub(super) fn of(parts: &Map<String, Value>) -> Self {
+        let bucket =
+            if parts.contains_key("value") { Spelling::of("/bucket/value", "/value") } else { BUCKET };
+        let stack = match (parts.get("stack"), parts.get("class"), parts.get("classes")) {
+            (Some(_), ..) => Self::EXPORTED.stack,
+            (_, Some(_), _) => Spelling::without_members("/stack", "/class"),
+            (.., Some(Value::Object(_))) => Spelling::of("/stack", "/classes"),
+            (.., Some(_)) => Spelling::without_members("/stack", "/classes"),
+            (None, None, None) => Spelling::without_members("/stack", ""),
+        };
+        Self { bucket, stack }
+    }
+
+    /// The JSON pointer in the entry of what `pointer` leads to in the record.
+    pub(crate) fn pointer(self, pointer: &str) -> String {
+        let spelled = self.bucket.pointer(pointer).or_else(|| self.stack.pointer(pointer));
+        spelled.unwrap_or_else(|| pointer.to_owned())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    #[test]
+    fn a_pointer_into_a_record_becomes_one_into_its_entry() {
+        let bucket = "/bucket/a/0";
+        let cases = [
+            (json!({"bucket": {}, "stack": {}}), ["/bucket/a/0", "/stack/x/bucket/b", "/stack/x"]),
+            (json!({"bucket": {}, "classes": {}}), ["/bucket/a/0", "/classes/x/bucket/b", "/classes/x"]),
+            (json!({"bucket": {}, "classes": []}), ["/bucket/a/0", "/classes", "/classes"]),
+            (json!({"bucket": {}, "class": "a.b/c"}), ["/bucket/a/0", "/class", "/class"]),
+            (json!({"bucket": {}}), ["/bucket/a/0", "", ""]),
+        ];
+        for (entry, expected) in cases {
+            let form = RecordForm::of(entry.as_object().unwrap());
+            let found = [bucket, "/stack/x/bucket/b", "/stack/x"].map(|pointer| form.pointer(pointer));
+            assert_eq!(found, expected, "{entry}");
+            assert_eq!((form.pointer(""), form.pointer("/buckets")), (String::new(), "/buckets".to_owned()));
+        }
+        assert_eq!(RecordForm::DEFINITION.pointer("/bucket/fields/n"), "/fields/n");
+        assert_eq!(RecordForm::DEFINITION.pointer("/stack/class"), "/class");
+        assert_eq!(RecordForm::BARE.pointer("/bucket/value/0"), "/0");
+        let value = json!({"class": "puck.uno/dbfile", "value": {"pk": "f"}});
+        let form = RecordForm::of(value.as_object().unwrap());
+        assert_eq!(form.pointer("/bucket/value/pk"), "/value/pk");
+    }
+}
