@@ -247,7 +247,10 @@ impl<T: Storage> Store<T> {
         match self.transaction.user_mut() {
             Some(user) => {
                 self.record_cache.remove(&write.rows);
-                user.save_pre_images(&write.rows);
+                user.note(&write);
+                if user.is_too_large() {
+                    return Err(self.memory_exceeded());
+                }
             }
             None => {
                 self.record_cache.stage(&write.rows);

@@ -3,12 +3,14 @@
 use std::collections::BTreeMap;
 use std::io::Read;
 use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::thread;
 use std::time::Duration;
 
 use miko_core::{
-    Bytes, Error, ErrorId, Mikobase, MikobaseExt, Record, Remote, Results, SqliteEngine, Transaction,
-    TransactionLimits,
+    Bytes, Error, ErrorId, Mikobase, MikobaseExt, PendingSave, Record, Remote, Results, SqliteEngine,
+    Transaction, TransactionLimits,
 };
 use proptest::collection::vec;
 use proptest::prelude::*;
@@ -718,6 +720,26 @@ fn rolled_back_writes_do_not_count_for_the_memory_limit() {
         tx.commit()
     })
     .unwrap();
+}
+
+#[test]
+fn a_write_of_many_records_ends_where_it_exceeds_the_memory_limit() {
+    let db = Local::on(limited(TransactionLimits { memory: 50_000, ..TransactionLimits::default() }));
+    db.create_all(CLASS, &vec![json!({"text": "x".repeat(1000)}); 200]).unwrap();
+    let before = export(&db);
+    let saved = Arc::new(AtomicUsize::new(0));
+    let counter = Arc::clone(&saved);
+    let count = move |_: &mut PendingSave<'_>| {
+        counter.fetch_add(1, Ordering::Relaxed);
+        Ok(())
+    };
+    db.before_save("count", CLASS, count);
+    let tx = db.begin().unwrap();
+    let patch = json!({"action": "patch", "where": {"class": CLASS}, "bucket": {"n": 1}});
+    assert!(tx.q0(patch).unwrap_err().is(ErrorId::TRANSACTION_INVALIDATED));
+    drop(tx);
+    assert!(saved.load(Ordering::Relaxed) < 50, "{saved:?} of 200 records were written");
+    assert_eq!(export(&db), before);
 }
 
 /// Limits that no test reaches, but for those that are given.

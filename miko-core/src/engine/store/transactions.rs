@@ -219,18 +219,23 @@ impl<T: Storage> Store<T> {
     /// After a write: rolls the open transaction back if its writes were lost, or exceed its limit.
     pub(super) fn check_transaction(&mut self) -> Result<()> {
         let Some(user) = self.transaction.user_mut() else { return Ok(()) };
-        let limit = self.transactions.limits.memory;
         let reason = if let Some(error) = user.lost.take() {
             let message = format!("a write failed and the writes before it were lost: {error}");
             Error::new(ErrorId::TRANSACTION_INVALIDATED, message).with_source(error)
         } else if user.is_too_large() {
-            let message = "the transaction has written more than its limit of memory, and was rolled back: \
-                           split it, or raise `transaction_memory`";
-            Error::new(ErrorId::TRANSACTION_INVALIDATED, message).with("allowed", limit)
+            self.memory_exceeded()
         } else {
             return Ok(());
         };
         Err(self.invalidate(reason))
+    }
+
+    /// The error of a transaction that is too large. A write returns it as soon as it makes the transaction
+    /// so; its end rolls the transaction back.
+    pub(super) fn memory_exceeded(&self) -> Error {
+        let message = "the transaction has written more than its limit of memory, and was rolled back: split \
+                       it, or raise `transaction_memory`";
+        Error::new(ErrorId::TRANSACTION_INVALIDATED, message).with("allowed", self.transactions.limits.memory)
     }
 }
 

@@ -15,9 +15,8 @@ use miko_rpc::{Error, Pass, Result};
 use super::replay::apply_again;
 use crate::engine::store::state::StoreState;
 use crate::storage::Storage;
-use crate::storage::ids::RowId;
 use crate::storage::row::{Row, StoredRecord};
-use crate::storage::write_set::{IndexEntry, RowChange, WriteSet};
+use crate::storage::write_set::{IndexEntry, WriteSet};
 use crate::timestamp::Timestamp;
 
 /// The number of a transaction object, which begins one transaction after another.
@@ -31,10 +30,12 @@ pub(crate) struct UserTransaction {
     pub(crate) levels: Vec<Level>,
     /// The write sets so far.
     log: Vec<WriteSet>,
-    /// The approximate sizes of the log and of the pre-images in bytes.
+    /// The approximate sizes of the log, of the write sets of the running write and of the pre-images, in
+    /// bytes.
     log_size: usize,
+    running_size: usize,
     pre_image_size: usize,
-    /// The largest allowed sum of both sizes, in bytes.
+    /// The largest allowed sum of these sizes, in bytes.
     max_size: usize,
     /// The committed states of the records that the log may change, by pk; `None` for a record that is not in
     /// the committed state, such as one that the transaction has created.
@@ -88,6 +89,7 @@ impl UserTransaction {
             levels: vec![Level { id, log_length: 0, log_size: 0, state }],
             log: Vec::new(),
             log_size: 0,
+            running_size: 0,
             pre_image_size: 0,
             max_size,
             pre_images: HashMap::default(),
@@ -147,6 +149,8 @@ impl UserTransaction {
     /// Begins the transaction of storage, unless it is open and has all writes of the log. If the log has
     /// writes, it is open: each call applies the log as it begins. If the log is empty, it may not be open.
     pub(crate) fn begin_in(&mut self, storage: &mut impl Storage) -> Result<()> {
+        // An earlier write may have failed.
+        self.running_size = 0;
         if !(self.is_applied && storage.in_transaction()) {
             storage.begin()?;
             self.is_applied = true;
@@ -154,9 +158,11 @@ impl UserTransaction {
         Ok(())
     }
 
-    /// Saves the committed states of the rows that a write is about to change.
-    pub(crate) fn save_pre_images(&mut self, changes: &[RowChange<RowId, Row>]) {
-        for change in changes {
+    /// Counts a write set that the running write is about to apply, and saves the committed states of its
+    /// rows.
+    pub(crate) fn note(&mut self, set: &WriteSet) {
+        self.running_size += size_of_set(set);
+        for change in &set.rows {
             let Some(pk) = change.before.as_ref().or(change.after.as_ref()).map(|row| &row.pk) else {
                 continue;
             };
@@ -170,13 +176,13 @@ impl UserTransaction {
 
     /// Adds the write sets of a write that has ended.
     pub(crate) fn push(&mut self, sets: Vec<WriteSet>) {
-        self.log_size += sets.iter().map(size_of_set).sum::<usize>();
+        self.log_size += std::mem::take(&mut self.running_size);
         self.log.extend(sets);
     }
 
-    /// Whether the log and the pre-images exceed their limit.
+    /// Whether the log, the running write and the pre-images exceed their limit.
     pub(crate) fn is_too_large(&self) -> bool {
-        self.log_size + self.pre_image_size > self.max_size
+        self.log_size + self.running_size + self.pre_image_size > self.max_size
     }
 
     /// Rolls storage back to the committed state, and keeps `state`, that of the store with the writes.
