@@ -60,7 +60,7 @@ impl Deref for Local {
 
 /// Methods that an engine and a share implement differently.
 impl Local {
-    fn on(engine: impl Engine + 'static) -> Self {
+    pub(crate) fn on(engine: impl Engine + 'static) -> Self {
         Self { database: Database::Engine(Box::new(engine)), _folder: None }
     }
 
