@@ -561,6 +561,10 @@ fn convert() {
     std::fs::write(path("empty.db"), "").unwrap();
     assert_eq!(run(&path("history.json"), &path("empty.db")).status.code(), Some(0));
     assert_eq!(text(&run(&path("empty.db"), "-").stdout), direct);
+    // So is one that cannot be opened as it was asked for.
+    let strange = format!("mikobase.uno/sqlite/file?path={}&record_cache_size=x", path("strange.db"));
+    assert_ne!(run(&path("hand.json"), &strange).status.code(), Some(0));
+    assert!(!std::fs::exists(path("strange.db")).unwrap());
     // A new database is removed if the import into it fails.
     std::fs::write(path("broken.json"), r#"{"records": 5}"#).unwrap();
     assert_eq!(run(&path("broken.json"), &path("broken.db")).status.code(), Some(1));

@@ -28,6 +28,7 @@ use child::{ChildProcess, OutputPipes, after, timeout_until, worker_pipe};
 
 pub(super) use child::{ReapedWorker, WorkerChild};
 pub(crate) use interrupt::Interrupt;
+use interrupt::count_from_terminal;
 
 /// The code of a forked worker; returns its exit code.
 pub(super) type WorkerBody<'b> = dyn Fn(&Worker, std::fs::File) -> i32 + 'b;
@@ -203,7 +204,7 @@ impl Supervisor {
             self.wait_for_event(interrupt)?;
             let interrupts = interrupt.take();
             if interrupts > 0 {
-                self.handle_interrupts(interrupts, interrupt.is_from_terminal());
+                self.handle_interrupts(interrupts);
             }
             if self.server.as_ref().is_none_or(|server| server.process.has_ended()) {
                 self.begin_shutdown(server_gone());
@@ -361,7 +362,7 @@ impl Supervisor {
 
     /// The first Ctrl-C sends SIGINT to the workers that have not got it from the terminal, and begins the
     /// shutdown; the second kills all processes.
-    fn handle_interrupts(&mut self, count: u64, is_from_terminal: bool) {
+    fn handle_interrupts(&mut self, count: u64) {
         self.interrupts += count;
         if self.interrupts > 1 {
             warn!("interrupted again: all processes are killed");
@@ -370,9 +371,10 @@ impl Supervisor {
                 server.process.signal(Signal::SIGKILL);
             }
         } else {
-            let group = getpgrp();
+            let (group, from_terminal) = (getpgrp(), count_from_terminal());
             for worker in &self.workers {
-                if !(is_from_terminal && worker.process.is_in_group(group)) {
+                let was_there = worker.interrupts_at_fork < from_terminal;
+                if !(was_there && worker.process.is_in_group(group)) {
                     worker.process.signal(Signal::SIGINT);
                 }
             }

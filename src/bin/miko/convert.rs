@@ -80,14 +80,18 @@ fn fill(text: File, temporal: bool, args: &Args) -> Result<(), Failure> {
     // Another process that creates the file at the same time may have written to it already.
     let created = backend.path().filter(|path| File::create_new(path).is_ok()).map(Path::to_owned);
     backend.temporal |= temporal && open::is_missing(&args.to);
-    let engine = open_empty(&backend, args)?;
-    let filled = import(&*engine, text, args);
-    if let (Err(_), Some(path)) = (&filled, created) {
-        // Nothing was imported: if the removal fails, an empty database remains. The engine still has the
-        // lock of the file, so nobody else has written to it.
-        let _ = fs::remove_file(path);
-    }
-    filled
+    let remove_created = || {
+        // If the removal fails, an empty database remains.
+        let _ = created.as_deref().map(fs::remove_file);
+    };
+    let engine = open_empty(&backend, args).inspect_err(|failure| {
+        let is_in_use = matches!(failure, Failure::Open(error) if error.is(ErrorId::BACKEND_IN_USE));
+        if !is_in_use && open::is_missing(&args.to) {
+            remove_created();
+        }
+    })?;
+    // The engine has the lock of the file, so nobody else has written to it.
+    import(&*engine, text, args).inspect_err(|_| remove_created())
 }
 
 /// The path, if the argument names a worldlet by a path, and not by a backend URL.

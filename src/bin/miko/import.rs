@@ -43,9 +43,10 @@ pub(crate) fn run(args: &Args) -> Result<Exit, Failure> {
         files => (None, files),
     };
     args.server.check_named(backend)?;
-    let sources: Vec<_> = files.iter().map(|path| open::reader(path)).collect::<Result<_, _>>()?;
+    files.iter().try_for_each(|path| open::check(path))?;
     let db = args.server.open_engine(backend, Purpose::Create)?;
-    for (path, (reader, length)) in files.iter().zip(sources) {
+    for path in files {
+        let (reader, length) = open::reader(path)?;
         let bar = progress::of_bytes(&path.display().to_string(), length);
         // The parser reads single bytes.
         let mut reader = BufReader::with_capacity(1 << 16, bar.wrap_read(reader));

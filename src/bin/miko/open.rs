@@ -206,6 +206,16 @@ pub(crate) fn reader(path: &Path) -> Result<(Box<dyn Read>, Option<u64>), Failur
     Ok((Box::new(file), length))
 }
 
+/// Whether a file can be opened to read; `-` always can. A pipe is not opened: its writer would notice that it
+/// is closed again.
+pub(crate) fn check(path: &Path) -> Result<(), Failure> {
+    if path == Path::new("-") {
+        return Ok(());
+    }
+    let found = path.metadata().map_err(Failure::file(path))?;
+    if found.is_file() { File::open(path).map(drop).map_err(Failure::file(path)) } else { Ok(()) }
+}
+
 /// Reads a file that holds text; `-` is standard input.
 pub(crate) fn read_text(path: &Path) -> Result<String, Failure> {
     let mut text = String::new();

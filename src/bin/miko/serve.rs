@@ -1,18 +1,22 @@
 //! `miko serve`: serves a Mikobase to other programs.
 
-use std::fs::{self, File, Permissions};
+use std::fs::{self, File, Permissions, TryLockError};
 use std::io::{self, Write};
 use std::net::{SocketAddr, TcpListener};
 use std::os::fd::{AsRawFd, FromRawFd, OwnedFd, RawFd};
 use std::os::unix::fs::{FileTypeExt, MetadataExt, PermissionsExt};
-use std::os::unix::net::{UnixListener, UnixStream};
+use std::os::unix::net::UnixListener;
 use std::path::{Path, PathBuf};
 use std::rc::Rc;
+use std::thread;
+use std::time::{Duration, Instant};
 
 use clap::ValueEnum;
 use miko_core::atomic_file;
 use mikobase::backend::{Backend, Mode};
 use mikobase::{Access, Auth, Engine, Error, ErrorId, Http, ProtocolSocket, StandaloneServer, Token};
+use nix::errno::Errno;
+use nix::sys::socket::{AddressFamily, SockFlag, SockType, UnixAddr, connect, socket};
 use serde_json::{Map, Value, json};
 
 use crate::activation::{self, Passed};
@@ -22,6 +26,12 @@ use crate::tls;
 
 /// The backend that is served if none is named.
 const IN_MEMORY: &str = "mikobase.uno/sqlite/memory";
+
+/// How long a server waits for the lock of the folder of its sockets.
+const MAX_LOCK_WAIT: Duration = Duration::from_secs(1);
+
+/// How long it waits before it tries again.
+const LOCK_RETRY: Duration = Duration::from_millis(10);
 
 /// The arguments of `miko serve`.
 #[derive(clap::Args)]
@@ -262,8 +272,7 @@ impl Sockets {
             if !found.file_type().is_socket() {
                 return Err(Failure::file(path)(io::Error::other("it is there, and is no socket")));
             }
-            let connected = UnixStream::connect(path);
-            if connected.is_err_and(|fault| fault.kind() == io::ErrorKind::ConnectionRefused) {
+            if !is_listened_to(path) {
                 fs::remove_file(path).map_err(Failure::file(path))?;
             }
         }
@@ -286,13 +295,29 @@ impl Drop for Sockets {
     }
 }
 
-/// Keeps other servers from replacing or removing sockets in the folder of `path`. Without a lock where the
-/// file system has none.
+/// Keeps other servers from replacing or removing sockets in the folder of `path`. `None` if the file system
+/// has no locks, or another program keeps the folder locked: a server has it for a moment only.
 fn lock_folder(path: &Path) -> Option<File> {
     let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
     let folder = File::open(folder).ok()?;
-    folder.lock().ok()?;
-    Some(folder)
+    let until = Instant::now() + MAX_LOCK_WAIT;
+    loop {
+        match folder.try_lock() {
+            Ok(()) => return Some(folder),
+            Err(TryLockError::WouldBlock) if Instant::now() < until => thread::sleep(LOCK_RETRY),
+            Err(_) => return None,
+        }
+    }
+}
+
+/// Whether a process listens on the socket at `path`. One whose queue is full does.
+fn is_listened_to(path: &Path) -> bool {
+    let connect = || {
+        let flags = SockFlag::SOCK_CLOEXEC | SockFlag::SOCK_NONBLOCK;
+        let socket = socket(AddressFamily::Unix, SockType::Stream, flags, None)?;
+        connect(socket.as_raw_fd(), &UnixAddr::new(path)?)
+    };
+    connect() != Err(Errno::ECONNREFUSED)
 }
 
 /// The device and the inode of a file. Those of a symbolic link are its own.

@@ -15,6 +15,7 @@ use serde::de::IgnoredAny;
 use tracing::warn;
 
 use super::captured::Captured;
+use super::interrupt::count_from_terminal;
 use crate::linux;
 use crate::share::report::ExitStatus;
 use crate::share::worker_process::{ClosureResult, Worker, WorkerResult};
@@ -114,6 +115,8 @@ pub(in crate::share) struct WorkerChild {
     pub(super) index: usize,
     run: usize,
     pub(super) process: ChildProcess,
+    /// How often SIGINT had come from the terminal when the worker had been forked. It has got later ones.
+    pub(super) interrupts_at_fork: u64,
     started: SystemTime,
     result: Pipe,
     stdout: Option<Pipe>,
@@ -172,6 +175,7 @@ impl WorkerChild {
             index: worker.index,
             run: worker.run,
             process,
+            interrupts_at_fork: count_from_terminal(),
             started: SystemTime::now(),
             result: Pipe::new(result, Captured::new(usize::MAX)),
             stdout,

@@ -6,7 +6,7 @@
 //! in background jobs of shells, it stays ignored.
 
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd};
-use std::sync::atomic::{AtomicBool, AtomicI32, Ordering};
+use std::sync::atomic::{AtomicI32, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use miko_rpc::{Error, ErrorId, Result};
@@ -46,8 +46,8 @@ static HANDLER_FD: AtomicI32 = AtomicI32::new(-1);
 /// The pid of the process that owns the descriptor.
 static HANDLER_PID: AtomicI32 = AtomicI32::new(0);
 
-/// Whether the last SIGINT came from the terminal, which sends it to each process of the foreground group.
-static IS_FROM_TERMINAL: AtomicBool = AtomicBool::new(false);
+/// How often SIGINT came from the terminal, which sends it to each process of the foreground group.
+static FROM_TERMINAL: AtomicU64 = AtomicU64::new(0);
 
 /// The handler of SIGINT.
 extern "C" fn handle_sigint(_: libc::c_int, info: *mut libc::siginfo_t, _: *mut libc::c_void) {
@@ -64,13 +64,20 @@ extern "C" fn handle_sigint(_: libc::c_int, info: *mut libc::siginfo_t, _: *mut 
         return;
     }
     // SAFETY: the kernel passes a valid `siginfo_t` to a handler with `SA_SIGINFO`.
-    IS_FROM_TERMINAL.store(unsafe { (*info).si_code } == libc::SI_KERNEL, Ordering::Relaxed);
+    let is_from_terminal = unsafe { (*info).si_code } == libc::SI_KERNEL;
+    FROM_TERMINAL.fetch_add(is_from_terminal.into(), Ordering::Relaxed);
     let before = Errno::last_raw();
     let one = 1_u64;
     // SAFETY: `write` is async-signal-safe, the eight bytes are valid, and the descriptor is never closed in
     // this process.
     unsafe { libc::write(HANDLER_FD.load(Ordering::Relaxed), (&raw const one).cast(), size_of::<u64>()) };
     Errno::set_raw(before);
+}
+
+/// How often this process has got SIGINT from the terminal. The processes of its group that were there have
+/// got it each time, too.
+pub(super) fn count_from_terminal() -> u64 {
+    FROM_TERMINAL.load(Ordering::Relaxed)
 }
 
 impl Interrupt {
@@ -114,11 +121,6 @@ impl Interrupt {
     /// How often Ctrl-C was pressed since the last call.
     pub(super) fn take(&self) -> u64 {
         self.descriptor.read().unwrap_or(0)
-    }
-
-    /// Whether the last one came from the terminal: the processes of the foreground group have got it, too.
-    pub(super) fn is_from_terminal(&self) -> bool {
-        IS_FROM_TERMINAL.load(Ordering::Relaxed)
     }
 }
 
