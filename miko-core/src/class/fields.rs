@@ -106,7 +106,7 @@ mod tests {
     fn fields_keep_their_order_and_are_found_by_their_names() {
         for count in [0, 1, LINEAR_SCAN_MAX, LINEAR_SCAN_MAX + 1, 100] {
             let name = |n: usize| format!("{}", (n * 7919) % 1000);
-            let field = |n: usize| (name(n), Field { required: n % 3 == 0, ..Field::default() });
+            let field = |n: usize| (name(n), Field { required: n.is_multiple_of(3), ..Field::default() });
             let fields: Fields = (0..count).map(field).collect();
             assert!(fields.iter().map(|(name, _)| name).eq((0..count).map(name)), "{count}");
             assert_eq!(fields.is_empty(), count == 0);

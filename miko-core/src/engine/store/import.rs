@@ -342,7 +342,7 @@ pub(super) struct Import<'s, T> {
     /// The number of records written.
     records: u64,
     /// Where the worldlet has the records.
-    places: ImportPlaces,
+    pub(super) places: ImportPlaces,
     /// The rows of the imported definitions that are the current versions of their records. Their names are
     /// claimed at the end.
     definitions: BTreeSet<RowId>,

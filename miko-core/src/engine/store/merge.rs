@@ -18,7 +18,8 @@ use crate::storage::{Storage, versions};
 use crate::timestamp::Timestamp;
 use crate::uns;
 use crate::worldlet::{
-    self, IncomingChunk, IncomingFile, IncomingRecord, IncomingState, IncomingVersion, Sink, WorldletFaults,
+    self, IncomingChunk, IncomingFile, IncomingRecord, IncomingState, IncomingVersion, RecordForm, Sink,
+    WorldletFaults,
 };
 
 /// The outcome of merging one version.
@@ -122,7 +123,10 @@ impl<T: Storage> Import<'_, T> {
         place: &Place<'_>,
         problems: &mut WorldletFaults,
     ) -> Result<()> {
-        let Some(state) = &version.state else { return Ok(()) };
+        let Some(state) = &version.state else {
+            self.places.note(id, place, RecordForm::EXPORTED);
+            return Ok(());
+        };
         let markers = Markers::of(&state.extras);
         self.insert_memberships(id, (&state.stack, &state.bucket), &markers, (place, state.form), problems)
     }
