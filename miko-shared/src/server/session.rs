@@ -330,6 +330,8 @@ impl Session {
                 stream.waker.make_ready();
             }
         }
+        // It does not shrink below its content, which was sent.
+        self.item.clear();
         self.item.shrink_to(KEPT_ITEM);
     }
 
