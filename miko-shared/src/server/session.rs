@@ -41,8 +41,11 @@ pub(super) const MAX_OPEN: usize = 1 << 17;
 pub(super) struct Session {
     /// By handle. Handles grow, so the newest is the last.
     open: BTreeMap<u64, Open>,
-    /// The handles of later answers and parked calls, by the ids of the calls.
+    /// The handles of later answers and parked calls, by the ids of the calls. A client may give several of
+    /// them one id; then it is the newest.
     pending: HashMap<u64, u64>,
+    /// The number of later answers and parked calls in `open`.
+    in_flight: usize,
     /// Parked calls that are to be made again.
     due: VecDeque<Retry>,
     parked_bytes: ParkedBytes,
@@ -142,7 +145,7 @@ impl Session {
                     let waker = ListedWaker::new(handle, ReadyKind::Sender, &self.ready);
                     // The answer registers the waker when it is polled for the first time.
                     waker.make_ready();
-                    self.pending.insert(id, handle);
+                    self.add_pending(id, handle);
                     let timer = Box::pin(sleep_until(deadline.into()));
                     Open::Answer(OpenAnswer { id, answer, timer, waker })
                 }
@@ -166,7 +169,7 @@ impl Session {
         let waker = ListedWaker::new(handle, ReadyKind::Parked, &self.ready);
         // The gate registers the waker when it is polled for the first time.
         waker.make_ready();
-        self.pending.insert(call.id, handle);
+        self.add_pending(call.id, handle);
         // Without a next check its wait has timed out already. The first pump then makes the call again.
         let next_check = call.gate.check_time().unwrap_or_else(Instant::now);
         let timer = Box::pin(sleep_until(next_check.into()));
@@ -183,7 +186,7 @@ impl Session {
     /// # Errors
     /// `storage-full`, if there would be more than `allowed`.
     pub(super) fn check_in_flight(&self, further: usize, allowed: usize) -> Result<()> {
-        if self.pending.len() + further <= allowed {
+        if self.in_flight + further <= allowed {
             return Ok(());
         }
         let message = "too many calls of this connection wait for their turn or for their answer";
@@ -250,13 +253,29 @@ impl Session {
     }
 
     fn remove(&mut self, handle: u64) {
-        let Some(open) = self.open.remove(&handle) else { return };
+        if let Some(open) = self.take(handle) {
+            drop_guarded(open);
+        }
+    }
+
+    /// Counts a later answer or a parked call, which is put into `open`.
+    fn add_pending(&mut self, id: u64, handle: u64) {
+        self.pending.insert(id, handle);
+        self.in_flight += 1;
+    }
+
+    /// Takes what has this handle out of the session.
+    fn take(&mut self, handle: u64) -> Option<Open> {
+        let open = self.open.remove(&handle)?;
         if let Open::Answer(OpenAnswer { id, .. })
         | Open::Parked(OpenParked { call: Parked { id, .. }, .. }) = &open
         {
-            self.pending.remove(id);
+            self.in_flight -= 1;
+            if self.pending.get(id) == Some(&handle) {
+                self.pending.remove(id);
+            }
         }
-        drop_guarded(open);
+        Some(open)
     }
 
     /// Whether a parked call is ready, or, with `has_room`, a stream or a later answer; or registers the task
@@ -337,17 +356,15 @@ impl Session {
 
     /// Lets a parked call be made again. Its position in the queue of the gate becomes a pass.
     fn make_due(&mut self, handle: u64) {
-        let Some(Open::Parked(OpenParked { call, .. })) = self.open.remove(&handle) else { return };
-        let Parked { id, frame, arrived, mut passes, gate } = call;
-        self.pending.remove(&id);
+        let Some(Open::Parked(OpenParked { call, .. })) = self.take(handle) else { return };
+        let Parked { frame, arrived, mut passes, gate, .. } = call;
         passes.push(gate.into_pass());
         self.due.push_back(Retry { frame, arrived, passes });
     }
 
     /// Appends an answer that has arrived, or refuses the call after its deadline.
     fn send_answer(&mut self, handle: u64, answered: Result<()>, outgoing: &mut Outgoing<'_>) {
-        let Some(Open::Answer(OpenAnswer { id, answer, .. })) = self.open.remove(&handle) else { return };
-        self.pending.remove(&id);
+        let Some(Open::Answer(OpenAnswer { id, answer, .. })) = self.take(handle) else { return };
         let Outgoing { bytes, handles, frame_size, .. } = outgoing;
         let begin = bytes.len();
         let written = match answered {
@@ -490,6 +507,8 @@ pub(super) fn no_object(handle: u64) -> Error {
 
 #[cfg(test)]
 mod tests {
+    use miko_rpc::{AnswerScope, DispatchError, JsonText, Served};
+
     use super::*;
 
     /// One large item, and nothing after it.
@@ -523,5 +542,39 @@ mod tests {
         });
         assert!(bytes.len() > SIZE);
         assert!(session.item.capacity() <= KEPT_ITEM, "{}", session.item.capacity());
+    }
+
+    /// An answer that never comes.
+    struct Never;
+
+    impl LaterAnswer for Never {
+        fn poll(&mut self, _: &mut Context<'_>) -> Poll<()> {
+            Poll::Pending
+        }
+
+        fn write(self: Box<Self>, _: &mut Vec<u8>, _: usize, _: &mut dyn AnswerScope) -> Result<Served> {
+            unreachable!("it never comes")
+        }
+
+        fn write_json(self: Box<Self>, _: usize, _: &mut dyn AnswerScope) -> Result<JsonText, DispatchError> {
+            unreachable!("it never comes")
+        }
+    }
+
+    #[test]
+    fn calls_in_flight_are_counted_whatever_their_ids() {
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_time().build().unwrap();
+        let _inside = runtime.enter();
+        let mut session = Session::default();
+        let answers = (1..=3).map(|handle| (handle, Carried::Answer(Box::new(Never) as _)));
+        session.adopt(7, Instant::now(), answers);
+        let has_room = |session: &Session, further| session.check_in_flight(further, 3).is_ok();
+        assert!(has_room(&session, 0) && !has_room(&session, 1));
+        session.remove(1);
+        assert!(session.cancel(7), "the newest is still there");
+        assert!(!session.cancel(7));
+        assert!(has_room(&session, 2) && !has_room(&session, 3));
+        session.withdraw_after(0);
+        assert!(has_room(&session, 3));
     }
 }
