@@ -26,9 +26,9 @@ pub struct Limits {
     /// The most calls of one connection that wait for their turn at a gate, or whose answers come later;
     /// further ones are refused as `storage-full`. 16,384.
     ///
-    /// The calls that wait at gates take at most as many bytes as one frame may have, those of one connection
-    /// half as many; further ones are refused as `storage-full`, too. Each counts as its frame and 1 KiB. One
-    /// call may always wait.
+    /// The calls that wait at gates have at most as many bytes as one frame may have, those of one connection
+    /// half as many; further ones are refused as `storage-full`, too. One call may always wait. Each counts
+    /// 1 KiB more towards the memory limit.
     pub calls_in_flight: usize,
     /// How long a client waits for the answer to a call before it fails as `deadline-exceeded`, for methods
     /// that have no deadline of their own. Five minutes.

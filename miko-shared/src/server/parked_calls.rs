@@ -10,7 +10,8 @@ use miko_rpc::{Error, ErrorId, Result, memory};
 use crate::polling::SharedStatus;
 
 /// What a parked call takes besides its frame: its entries in the session and in the queue of the gate, its
-/// timer and its wakers.
+/// timer and its wakers. It counts towards the memory limit only: the limit of calls in flight bounds it per
+/// connection.
 const OVERHEAD: usize = 1 << 10;
 
 /// All parked calls of a server.
@@ -19,14 +20,14 @@ pub(super) struct ParkedCalls(Rc<Calls>);
 
 #[derive(Default)]
 struct Calls {
-    bytes: ParkedBytes,
+    frames: ParkedBytes,
     /// The number of parked calls of each worker that has some.
     by_worker: RefCell<HashMap<usize, usize>>,
     /// The status in which the server publishes which workers wait.
     shared_status: Option<Arc<SharedStatus>>,
 }
 
-/// The bytes of the parked calls of one connection.
+/// The bytes of the frames of parked calls.
 #[derive(Clone, Default)]
 pub(super) struct ParkedBytes(Rc<Cell<usize>>);
 
@@ -34,7 +35,7 @@ pub(super) struct ParkedBytes(Rc<Cell<usize>>);
 pub(super) struct ParkedCount {
     calls: ParkedCalls,
     connection: ParkedBytes,
-    bytes: usize,
+    frame: usize,
     worker: Option<usize>,
 }
 
@@ -48,8 +49,8 @@ impl ParkedCalls {
     /// connection.
     ///
     /// # Errors
-    /// `storage-full`, if there would be more than `limit` bytes, or half of them of one connection, unless
-    /// no other call is parked; or if the memory limit is reached.
+    /// `storage-full`, if the frames would have more than `limit` bytes, or half of them those of one
+    /// connection, unless no other call is parked; or if the memory limit is reached.
     pub(super) fn add(
         &self,
         frame: usize,
@@ -57,28 +58,27 @@ impl ParkedCalls {
         worker: Option<usize>,
         limit: usize,
     ) -> Result<ParkedCount> {
-        let bytes = frame.saturating_add(OVERHEAD);
         let refuse = |message, allowed: usize| {
             Err(Error::new(ErrorId::STORAGE_FULL, message).with("allowed", allowed))
         };
-        if connection.exceed(bytes, limit / 2) {
+        if connection.exceed(frame, limit / 2) {
             let message = "the calls of this connection that wait for their turn take half as many bytes as \
                            one frame may have";
             return refuse(message, limit / 2);
         }
-        if self.0.bytes.exceed(bytes, limit) {
+        if self.0.frames.exceed(frame, limit) {
             let message = "the calls that wait for their turn take as many bytes as one frame may have";
             return refuse(message, limit);
         }
-        memory::charge(bytes)?;
-        self.0.bytes.add(bytes);
-        connection.add(bytes);
+        memory::charge(frame.saturating_add(OVERHEAD))?;
+        self.0.frames.add(frame);
+        connection.add(frame);
         if let Some(worker) = worker {
             let mut by_worker = self.0.by_worker.borrow_mut();
             *by_worker.entry(worker).or_default() += 1;
             self.publish(worker, true, by_worker.len());
         }
-        Ok(ParkedCount { calls: self.clone(), connection: connection.clone(), bytes, worker })
+        Ok(ParkedCount { calls: self.clone(), connection: connection.clone(), frame, worker })
     }
 
     fn publish(&self, worker: usize, is_parked: bool, parked: usize) {
@@ -107,8 +107,8 @@ impl ParkedBytes {
 impl Drop for ParkedCount {
     fn drop(&mut self) {
         let calls = &self.calls;
-        calls.0.bytes.remove(self.bytes);
-        self.connection.remove(self.bytes);
+        calls.0.frames.remove(self.frame);
+        self.connection.remove(self.frame);
         let Some(worker) = self.worker else { return };
         let mut by_worker = calls.0.by_worker.borrow_mut();
         if let Some(count) = by_worker.get_mut(&worker) {
@@ -142,12 +142,12 @@ mod tests {
     }
 
     #[test]
-    fn parked_calls_take_a_bounded_number_of_bytes() {
-        const LIMIT: usize = 100 * OVERHEAD;
+    fn the_frames_of_parked_calls_have_a_bounded_number_of_bytes() {
+        const LIMIT: usize = 100;
         let calls = ParkedCalls::default();
         let [one, other, third] = [(); 3].map(|()| ParkedBytes::default());
-        let add = |connection, overheads: usize| {
-            calls.add((overheads - 1) * OVERHEAD, connection, None, LIMIT).map_err(|error| {
+        let add = |connection, frame: usize| {
+            calls.add(frame, connection, None, LIMIT).map_err(|error| {
                 assert!(error.is(ErrorId::STORAGE_FULL));
                 error.items()[0].details["allowed"].clone()
             })
@@ -162,6 +162,6 @@ mod tests {
         let alone = add(&one, 1000).unwrap();
         assert!(add(&one, 1).is_err() && add(&other, 1).is_err());
         drop(alone);
-        assert_eq!([&calls.0.bytes, &one, &other].map(|bytes| bytes.0.get()), [0; 3]);
+        assert_eq!([&calls.0.frames, &one, &other].map(|bytes| bytes.0.get()), [0; 3]);
     }
 }
