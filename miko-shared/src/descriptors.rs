@@ -23,12 +23,14 @@ pub(crate) struct DescriptorLimit {
 }
 
 impl DescriptorLimit {
-    /// Ensures descriptors for `workers` live workers, each of which takes `each` in the parent.
+    /// Ensures descriptors for `workers` live workers, each of which takes `each` in the parent, and a
+    /// connection in the server, which has the same limit.
     ///
     /// # Errors
     /// `internal`, if the hard limit does not allow it.
     pub(crate) fn for_workers(workers: usize, each: usize) -> Result<Self> {
-        let needed = (workers as u64).saturating_mul(each as u64).saturating_add(in_use());
+        let needed =
+            (workers as u64).saturating_mul(PER_CONNECTION.max(each as u64)).saturating_add(in_use());
         let raised = Self::raise_to(needed);
         match getrlimit(Resource::RLIMIT_NOFILE) {
             Ok((soft, hard)) if soft < needed => Err(Error::new(

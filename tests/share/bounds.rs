@@ -16,7 +16,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::deaths::server_of;
 use crate::harness::Case;
-use crate::support::{Event, Running, create, wait_for_ever};
+use crate::support::{Event, Running, create, proxy, wait_for_ever};
 
 pub const CASES: &[Case] = &[
     ("a_method_that_blocks_ends_with_the_server_and_is_named", a_blocked_method),
@@ -39,6 +39,7 @@ pub const CASES: &[Case] = &[
     ("an_ignored_ctrl_c_stays_ignored", an_ignored_ctrl_c),
     ("ctrl_c_in_a_program_with_threads_ends_the_share_in_order", ctrl_c_with_threads),
     ("a_low_soft_limit_on_descriptors_is_raised", a_low_soft_limit),
+    ("a_share_has_descriptors_for_its_connections", connections_of_a_low_soft_limit),
     ("more_workers_than_descriptors_are_refused_before_the_first", too_few_descriptors),
 ];
 
@@ -322,6 +323,20 @@ fn a_low_soft_limit() {
     let report = uds.mikobase(60, |_, _| Ok(getrlimit(Resource::RLIMIT_NOFILE)?.0)).unwrap();
     assert_eq!(report.into_returned().unwrap(), [40; 60], "workers have the limit of the program");
     assert_eq!(getrlimit(Resource::RLIMIT_NOFILE).unwrap().0, 40);
+}
+
+fn connections_of_a_low_soft_limit() {
+    let (_, hard) = getrlimit(Resource::RLIMIT_NOFILE).unwrap();
+    setrlimit(Resource::RLIMIT_NOFILE, 60, hard).unwrap();
+    let uds = Uds::new().unwrap();
+    let share: Running<'_, ()> = uds.spawn(0, |_, _| Ok(())).unwrap();
+    setrlimit(Resource::RLIMIT_NOFILE, hard.min(4096), hard).unwrap();
+    let clients: Vec<_> = (0..150).map(|_| proxy(&share)).collect();
+    for db in &clients {
+        create(db, 1).unwrap();
+    }
+    drop(clients);
+    share.join().unwrap();
 }
 
 fn too_few_descriptors() {

@@ -19,6 +19,7 @@ use nix::unistd::{Pid, getpid};
 use super::control::{FINISH, ServerMessage, StateWriter, send};
 use super::directory::Directory;
 use crate::async_socket;
+use crate::descriptors::DescriptorLimit;
 use crate::limits::Limits;
 use crate::polling::SharedStatus;
 use crate::server::{self, Activity, Around, Protocol, ProtocolSocket, ServeOptions, Service};
@@ -69,6 +70,9 @@ where
     if let Some(bytes) = setup.memory_limit {
         memory::limit(bytes)?;
     }
+    // The parent has raised the limit for its workers only, or not at all.
+    let (_raised, connections) = DescriptorLimit::for_connections(setup.limits.connections);
+    setup.limits.connections = connections;
     let opened = std::panic::catch_unwind(std::panic::AssertUnwindSafe(open)).unwrap_or_else(|panic| {
         Err(Error::new(
             ErrorId::INTERNAL,
