@@ -1,6 +1,6 @@
 //! Sessions: what lives with the connection on which `POST /session` is being answered.
 
-use std::os::fd::OwnedFd;
+use std::os::fd::{BorrowedFd, OwnedFd};
 use std::rc::Rc;
 use std::task::{Context, Poll};
 
@@ -8,7 +8,7 @@ use data_encoding::HEXLOWER;
 use hyper::StatusCode;
 use hyper::body::Bytes;
 use miko_rpc::{Error, ErrorId, Result};
-use miko_shared::linux;
+use miko_shared::linux::{self, PeerPidfd};
 use miko_shared::server::JsonConnection;
 use nix::unistd::Pid;
 use tokio::io::Interest;
@@ -34,8 +34,8 @@ pub(crate) fn open(asked: &Asked) -> Answer {
     let session = Rc::new(JsonConnection::new(calls, caller));
     http.sessions.add(id, session);
     let line = format!("{{\"session\":\"{}\"}}\n", HEXLOWER.encode(&id));
-    let process = if asked.connection.is_tcp { None } else { watch(peer.pid) };
-    let open = OpenSession { sessions: http.sessions.clone(), id, line: Some(line.into()), process };
+    let client = if asked.connection.is_tcp { Client::Unwatched } else { Client::of(&asked.connection) };
+    let open = OpenSession { sessions: http.sessions.clone(), id, line: Some(line.into()), client };
     let mut response = reply::respond(StatusCode::OK, NDJSON, ResponseBody::pieces(open));
     response.headers_mut().insert(headers::SURFACE, calls.surface().fingerprint().into());
     response.headers_mut().insert(headers::FRAME_SIZE, calls.limits().frame_size.into());
@@ -48,18 +48,34 @@ struct OpenSession {
     sessions: Sessions,
     id: Id,
     line: Option<Bytes>,
-    /// Becomes readable when the process of the client ends. A process that it has forked may keep the
-    /// connection open.
-    process: Option<AsyncFd<OwnedFd>>,
+    client: Client,
 }
 
-/// Watches the process with this id, which is at the other end of an open connection; `None` if it cannot be
-/// watched.
-fn watch(pid: i32) -> Option<AsyncFd<OwnedFd>> {
-    let process = linux::pidfd(Pid::from_raw(pid)).ok()?;
-    // SAFETY: an `OwnedFd` names the same open descriptor until it is dropped, and the `AsyncFd` that owns it
-    // does not release it.
-    unsafe { AsyncFd::register_with_interest(process, Interest::READABLE) }.ok()
+/// The process of the client. A process that it has forked may keep the connection open when it ends.
+enum Client {
+    /// Becomes readable when the process ends.
+    Watched(AsyncFd<OwnedFd>),
+    /// It is on another machine, or the system cannot watch it.
+    Unwatched,
+    /// It had ended already when it opened the session.
+    Ended,
+}
+
+impl Client {
+    /// That of a connection by a Unix socket.
+    fn of(connection: &Connection) -> Self {
+        // SAFETY: a request of the connection is being answered, so its descriptor is open.
+        let socket = unsafe { BorrowedFd::borrow_raw(connection.descriptor) };
+        let process = match linux::peer_pidfd(&socket) {
+            PeerPidfd::Open(process) => Some(process),
+            PeerPidfd::Reaped => return Self::Ended,
+            PeerPidfd::Unknown => linux::pidfd(Pid::from_raw(connection.peer.pid)).ok(),
+        };
+        // SAFETY: an `OwnedFd` names the same open descriptor until it is dropped, and the `AsyncFd` that
+        // owns it does not release it.
+        let watch = |process| unsafe { AsyncFd::register_with_interest(process, Interest::READABLE) }.ok();
+        process.and_then(watch).map_or(Self::Unwatched, Self::Watched)
+    }
 }
 
 impl Pieces for OpenSession {
@@ -67,9 +83,10 @@ impl Pieces for OpenSession {
         if let Some(line) = self.line.take() {
             return Poll::Ready(Some(Ok(line)));
         }
-        match &self.process {
-            Some(process) => process.poll_read_ready(context).map(|_| None),
-            None => Poll::Pending,
+        match &self.client {
+            Client::Watched(process) => process.poll_read_ready(context).map(|_| None),
+            Client::Unwatched => Poll::Pending,
+            Client::Ended => Poll::Ready(None),
         }
     }
 }

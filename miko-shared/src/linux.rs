@@ -2,11 +2,13 @@
 
 use std::fs;
 use std::io;
-use std::os::fd::{FromRawFd, OwnedFd};
+use std::os::fd::{AsFd, FromRawFd, OwnedFd};
 
+use nix::errno::Errno;
 use nix::libc;
 use nix::sys::prctl;
-use nix::sys::signal::Signal;
+use nix::sys::signal::{Signal, kill};
+use nix::sys::socket::{getsockopt, sockopt};
 use nix::unistd::Pid;
 
 /// The number of threads of this process.
@@ -43,6 +45,36 @@ pub fn pidfd(pid: Pid) -> io::Result<OwnedFd> {
     Ok(unsafe { OwnedFd::from_raw_fd(fd as i32) })
 }
 
+/// The process that connected a Unix socket.
+#[derive(Debug)]
+pub enum PeerPidfd {
+    /// It has a descriptor, which becomes readable when it ends.
+    Open(OwnedFd),
+    /// It has ended, and was reaped.
+    Reaped,
+    /// It cannot be watched, as before Linux 6.5.
+    Unknown,
+}
+
+/// The process that connected `socket`, which is never mistaken for a later one of the same pid.
+pub fn peer_pidfd(socket: &impl AsFd) -> PeerPidfd {
+    let fault = match getsockopt(socket, sockopt::PeerPidfd) {
+        Ok(process) => return PeerPidfd::Open(process),
+        Err(fault) => fault,
+    };
+    let peer = getsockopt(socket, sockopt::PeerCredentials);
+    match peer.is_ok_and(|peer| was_reaped(fault, peer.pid())) {
+        true => PeerPidfd::Reaped,
+        false => PeerPidfd::Unknown,
+    }
+}
+
+/// Whether a process has ended and was reaped, if its descriptor cannot be had for this fault: before Linux
+/// 6.16 there is none of such a process. A process of another namespace has the pid 0 here.
+fn was_reaped(fault: Errno, pid: i32) -> bool {
+    fault != Errno::ENOPROTOOPT && pid > 0 && kill(Pid::from_raw(pid), None) == Err(Errno::ESRCH)
+}
+
 /// Whether a forked child must keep the action of this signal: it is ignored, or Rust's runtime detects stack
 /// overflows by it.
 pub(crate) fn keeps_handler(signal: Signal) -> bool {
@@ -59,4 +91,25 @@ pub(crate) fn handler_of(signal: Signal) -> Option<libc::sighandler_t> {
     let failed = unsafe { libc::sigaction(signal as i32, std::ptr::null(), action.as_mut_ptr()) } != 0;
     // SAFETY: the call succeeded, so it has initialized the action.
     (!failed).then(|| unsafe { action.assume_init() }.sa_sigaction)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_process_without_a_descriptor_was_reaped_or_is_on_an_old_kernel() {
+        // No process has a pid beyond four million.
+        let (reaped, own) = (i32::MAX, nix::unistd::getpid().as_raw());
+        let cases = [
+            (Errno::EINVAL, reaped, true),
+            (Errno::ESRCH, reaped, true),
+            (Errno::EINVAL, own, false),
+            (Errno::EINVAL, 0, false),
+            (Errno::ENOPROTOOPT, reaped, false),
+        ];
+        for (fault, pid, expected) in cases {
+            assert_eq!(was_reaped(fault, pid), expected, "{fault}, process {pid}");
+        }
+    }
 }

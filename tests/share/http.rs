@@ -1,11 +1,17 @@
 //! HTTP over an interface that knows nothing of it: calls, streams, sessions, and what is refused.
 
+use std::io::BufReader;
 use std::net::Shutdown;
+use std::os::fd::AsRawFd;
+use std::os::unix::net::UnixStream;
 use std::path::PathBuf;
 use std::time::Duration;
 
 use mikobase::prelude::*;
 use mikobase::{Auth, Http, HttpLimits, Limits, Share, Token};
+use nix::sys::socket::{AddressFamily, SockFlag, SockType, UnixAddr, connect, socket};
+use nix::sys::wait::waitpid;
+use nix::unistd::{ForkResult, fork};
 use serde_json::Value;
 
 use crate::harness::Case;
@@ -23,6 +29,7 @@ pub const CASES: &[Case] = &[
     ("without_a_session_what_returns_an_object_is_refused_before_it_runs", no_session),
     ("a_session_ends_with_its_connection", session_end),
     ("a_session_ends_with_its_process_though_a_child_holds_the_connection", killed),
+    ("a_session_of_a_process_that_has_ended_already_ends_at_once", reaped),
     ("a_half_closed_connection_ends_its_session", half_closed),
     ("a_later_answer_is_waited_for_while_others_are_served", later),
     ("a_later_answer_whose_caller_leaves_is_unwanted", unwanted),
@@ -253,6 +260,25 @@ fn killed() {
         Ok(session)
     };
     kill_worker_with_child(&uds, open, |_| ());
+}
+
+fn reaped() {
+    with_office(|path, _| {
+        let socket = socket(AddressFamily::Unix, SockType::Stream, SockFlag::empty(), None).unwrap();
+        // SAFETY: the process has one thread.
+        match unsafe { fork() }.unwrap() {
+            ForkResult::Child => {
+                connect(socket.as_raw_fd(), &UnixAddr::new(path).unwrap()).unwrap();
+                std::process::exit(0);
+            }
+            ForkResult::Parent { child } => drop(waitpid(child, None).unwrap()),
+        }
+        let mut client = Client { stream: BufReader::new(UnixStream::from(socket)) };
+        let opened = client.post("/session", &json!({}));
+        let id = opened.json()["session"].as_str().unwrap().to_owned();
+        let gone = Client::connect(path).post_in(&id, "/call/log", &json!({}));
+        assert_eq!(&*gone.error_id(), "session-gone");
+    });
 }
 
 fn half_closed() {

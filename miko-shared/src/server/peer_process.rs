@@ -8,14 +8,12 @@ use std::os::fd::{AsRawFd, OwnedFd};
 use std::rc::Rc;
 use std::task::{Context, Poll, Waker};
 
-use nix::errno::Errno;
-use nix::sys::signal::kill;
-use nix::sys::socket::{Shutdown, getsockopt, shutdown, sockopt};
-use nix::unistd::Pid;
+use nix::sys::socket::{Shutdown, shutdown};
 use tokio::io::Interest;
 use tokio::task::{JoinHandle, spawn_local};
 
 use super::socket::{Socket, watch};
+use crate::linux::{self, PeerPidfd};
 
 /// The process at the other end of a socket. It is watched once the connection has a session.
 #[derive(Default)]
@@ -63,16 +61,10 @@ impl PeerProcess {
         if !matches!(self, Self::Unwatched) {
             return;
         }
-        match getsockopt(socket, sockopt::PeerPidfd) {
-            Ok(process) => *self = Self::Watched(Watch::new(process)),
-            Err(fault) => {
-                let peer = getsockopt(socket, sockopt::PeerCredentials);
-                if peer.is_ok_and(|peer| was_reaped(fault, peer.pid())) {
-                    self.end(socket);
-                } else {
-                    *self = Self::Watched(None);
-                }
-            }
+        match linux::peer_pidfd(socket) {
+            PeerPidfd::Open(process) => *self = Self::Watched(Watch::new(process)),
+            PeerPidfd::Reaped => self.end(socket),
+            PeerPidfd::Unknown => *self = Self::Watched(None),
         }
     }
 
@@ -146,12 +138,6 @@ impl PeerProcess {
     }
 }
 
-/// Whether a process has ended and was reaped, if its descriptor cannot be had for this fault: before Linux
-/// 6.16 there is none of such a process. A process of another namespace has the pid 0 here.
-fn was_reaped(fault: Errno, pid: i32) -> bool {
-    fault != Errno::ENOPROTOOPT && pid > 0 && kill(Pid::from_raw(pid), None) == Err(Errno::ESRCH)
-}
-
 impl Watch {
     /// `process` becomes readable when the process ends. `None` if it cannot be waited for.
     fn new(process: OwnedFd) -> Option<Self> {
@@ -192,26 +178,5 @@ impl ProcessEnd {
             none => *none = Some(context.waker().clone()),
         }
         Poll::Pending
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_process_without_a_descriptor_was_reaped_or_is_on_an_old_kernel() {
-        // No process has a pid beyond four million.
-        let (reaped, own) = (i32::MAX, nix::unistd::getpid().as_raw());
-        let cases = [
-            (Errno::EINVAL, reaped, true),
-            (Errno::ESRCH, reaped, true),
-            (Errno::EINVAL, own, false),
-            (Errno::EINVAL, 0, false),
-            (Errno::ENOPROTOOPT, reaped, false),
-        ];
-        for (fault, pid, expected) in cases {
-            assert_eq!(was_reaped(fault, pid), expected, "{fault}, process {pid}");
-        }
     }
 }
