@@ -108,7 +108,7 @@ impl Connection {
         surface: &Surface,
         timeout: Duration,
     ) -> Result<Arc<Self>> {
-        check_server_user(&stream, address)?;
+        check_server_user(&stream, &address.path)?;
         let until = Instant::now().checked_add(timeout);
         let mut reader = Reader {
             incoming: FrameBuffer::default(),
