@@ -2,8 +2,8 @@
 //!
 //! A browser sends a request to any address that a page names, and a page can let a name of its own lead to
 //! this machine. So, by TCP, `Host` must name this server, and `Origin` what `Host` names: another port of the
-//! same machine is another origin. A body of JSON has a type that a page of others cannot send without asking
-//! first.
+//! same machine is another origin, and so is a page without TLS to a server that speaks it. A body of JSON
+//! has a type that a page of others cannot send without asking first.
 
 use hyper::HeaderMap;
 use hyper::header::{CONTENT_ENCODING, CONTENT_TYPE, HOST, HeaderValue, ORIGIN};
@@ -12,13 +12,20 @@ use miko_rpc::{Error, ErrorId, Result};
 use crate::cors::AllowedOrigins;
 
 /// Checks `Host` and `Origin` of a request by TCP. `hosts` are the names of this server, without a port, and
-/// `allowed` the origins of others.
+/// `allowed` the origins of others. `has_tls` says that the connection is one by TLS; without it, a proxy may
+/// speak TLS to the browser.
 ///
 /// # Errors
 /// `foreign-origin`.
-pub(crate) fn check_origin(headers: &HeaderMap, hosts: &[String], allowed: &AllowedOrigins) -> Result<()> {
+pub(crate) fn check_origin(
+    headers: &HeaderMap,
+    hosts: &[String],
+    allowed: &AllowedOrigins,
+    has_tls: bool,
+) -> Result<()> {
     let host = own_host(headers, hosts)?;
-    let is_own = |origin: &HeaderValue| origin.to_str().is_ok_and(|origin| is_origin_of(origin, host));
+    let is_own =
+        |origin: &HeaderValue| origin.to_str().is_ok_and(|origin| is_origin_of(origin, host, has_tls));
     let mut origins = headers.get_all(ORIGIN).iter();
     match origins.find(|origin| !allowed.contains(origin) && !is_own(origin)) {
         None => Ok(()),
@@ -76,11 +83,11 @@ pub(crate) fn check_coding(headers: &HeaderMap) -> Result<()> {
 }
 
 /// Whether `origin` is that of the pages of the server that `host` names. A port that is left out is that of
-/// the scheme.
-fn is_origin_of(origin: &str, host: &str) -> bool {
+/// the scheme, which is `https` if the server speaks TLS.
+fn is_origin_of(origin: &str, host: &str, has_tls: bool) -> bool {
     let Some((scheme, authority)) = origin.split_once("://") else { return false };
     let default_port = match scheme {
-        "http" => "80",
+        "http" if !has_tls => "80",
         "https" => "443",
         _ => return false,
     };
@@ -134,14 +141,24 @@ mod tests {
             let origin = origin.map(|origin| (ORIGIN, origin));
             let fields: Vec<_> = host.into_iter().chain(origin).collect();
             assert_eq!(
-                check_origin(&headers(&fields), &hosts, &AllowedOrigins::default()).is_ok(),
+                check_origin(&headers(&fields), &hosts, &AllowedOrigins::default(), false).is_ok(),
                 is_allowed,
                 "{fields:?}"
             );
         }
+        for (host, origin, is_allowed) in [
+            ("localhost", "https://localhost:443", true),
+            ("localhost:8443", "https://localhost:8443", true),
+            ("localhost", "http://localhost", false),
+            ("localhost:443", "http://localhost:443", false),
+        ] {
+            let fields = headers(&[(HOST, host), (ORIGIN, origin)]);
+            let checked = check_origin(&fields, &hosts, &AllowedOrigins::default(), true);
+            assert_eq!(checked.is_ok(), is_allowed, "by TLS: {fields:?}");
+        }
         let mut twice = headers(&[(HOST, "localhost")]);
         twice.append(HOST, HeaderValue::from_static("localhost"));
-        assert!(check_origin(&twice, &hosts, &AllowedOrigins::default()).is_err());
+        assert!(check_origin(&twice, &hosts, &AllowedOrigins::default(), false).is_err());
     }
 
     #[test]

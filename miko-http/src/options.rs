@@ -133,6 +133,15 @@ impl Http {
         self.tls = Some(certificate.clone());
         self
     }
+
+    /// Whether it speaks TLS by TCP.
+    pub(crate) fn has_tls(&self) -> bool {
+        #[cfg(feature = "tls")]
+        let has_tls = self.tls.is_some();
+        #[cfg(not(feature = "tls"))]
+        let has_tls = false;
+        has_tls
+    }
 }
 
 impl fmt::Debug for Http {

@@ -27,7 +27,8 @@ pub(crate) async fn answer(
     let segments: Vec<&str> = segments.iter().map(|segment| &**segment).collect();
     let method = as_get(head.method, &segments);
     if connection.is_tcp {
-        guard::check_origin(&head.headers, &connection.http.hosts, &connection.http.allowed_origins)?;
+        let http = &connection.http;
+        guard::check_origin(&head.headers, &http.hosts, &http.allowed_origins, http.has_tls())?;
     }
     // A browser that asks first sends no token.
     if is_of_page && cors::asks_first(&method, &head.headers) {
