@@ -73,11 +73,11 @@ pub(crate) fn describe(paths: &mut Map<String, Value>) {
     let object = json!({"type": "object"});
     let content = json!({"description": "A body of any type.", "type": "string", "format": "binary"});
     let q0 = "Runs one Q0 request. The body is the response of Q0, also of one that failed.";
+    let session =
+        "The session with which transactions and claims live, and in whose transaction it is answered.";
     let changes = "Committed changes of the records of `target`, as server-sent events or in lines.";
     let routes = [
-        Route::new("post", "/q0", q0)
-            .maybe_in_session("The session with which a transaction or a claim lives.")
-            .body("application/json", true, &object),
+        Route::new("post", "/q0", q0).body("application/json", true, &object),
         Route::new("get", "/records/{pk}", "The record with this pk."),
         Route::new("get", "/classes/{uns}", "The definition of this class."),
         Route::new("get", "/schema", "All class definitions."),
@@ -100,5 +100,5 @@ pub(crate) fn describe(paths: &mut Map<String, Value>) {
             .header("Range", "The bytes that are sent, such as `bytes=0-99`.")
             .answers_also("206", "The part of the file."),
     ];
-    routes.into_iter().for_each(|route| route.add_to(paths));
+    routes.into_iter().for_each(|route| route.maybe_in_session(session).add_to(paths));
 }

@@ -111,11 +111,14 @@ fn description() {
         assert_eq!((&in_order["minItems"], &in_order["maxItems"]), (&json!(2), &json!(2)));
         for (method, route, parameters, body) in [
             ("post", "/q0", "Mikobase-Session", "application/json"),
-            ("get", "/records/{pk}", "pk", ""),
-            ("get", "/changes", "target after snapshot leaving Last-Event-ID", ""),
-            ("post", "/worldlet", "", "application/json"),
-            ("post", "/files", "", "application/octet-stream"),
-            ("get", "/files/{pk}", "pk Range", ""),
+            ("get", "/records/{pk}", "pk Mikobase-Session", ""),
+            ("get", "/classes/{uns}", "uns Mikobase-Session", ""),
+            ("get", "/schema", "Mikobase-Session", ""),
+            ("get", "/changes", "target after snapshot leaving Last-Event-ID Mikobase-Session", ""),
+            ("get", "/worldlet", "Mikobase-Session", ""),
+            ("post", "/worldlet", "Mikobase-Session", "application/json"),
+            ("post", "/files", "Mikobase-Session", "application/octet-stream"),
+            ("get", "/files/{pk}", "pk Range Mikobase-Session", ""),
             ("post", "/objects/{handle}/{method}", "handle method Mikobase-Session", "application/json"),
             ("get", "/streams/{handle}", "handle Mikobase-Session", ""),
         ] {
