@@ -30,7 +30,8 @@ pub fn write(path: &Path, write: impl FnOnce(&mut BufWriter<&File>) -> Result<()
     replaced.sync().map_err(|fault| not_durable(&path, fault))
 }
 
-/// Checks that [`write()`] can write a file at `path`, before there is something to write. Nothing is changed.
+/// Checks that [`write()`] can write a file at `path`, before there is something to write. Nothing is
+/// changed.
 ///
 /// # Errors
 /// `not-writable` with the path, if no file can be created beside it; `storage-full`.

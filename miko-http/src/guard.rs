@@ -1,9 +1,9 @@
 //! Refuses requests that a web page of others may have sent.
 //!
 //! A browser sends a request to any address that a page names, and a page can let a name of its own lead to
-//! this machine. So, by TCP, `Host` must name this server, and `Origin` what `Host` names: another port of the
-//! same machine is another origin, and so is a page without TLS to a server that speaks it. A body of JSON
-//! has a type that a page of others cannot send without asking first.
+//! this machine. So, by TCP, `Host` must name this server, and `Origin` what `Host` names: another port of
+//! the same machine is another origin, and so is a page without TLS to a server that speaks it. A body of
+//! JSON has a type that a page of others cannot send without asking first.
 
 use hyper::HeaderMap;
 use hyper::header::{CONTENT_ENCODING, CONTENT_TYPE, HOST, HeaderValue, ORIGIN};
@@ -30,8 +30,8 @@ pub(crate) fn check_origin(
     match origins.find(|origin| !allowed.contains(origin) && !is_own(origin)) {
         None => Ok(()),
         Some(origin) => {
-            let message = "the header `Origin` names another server than `Host`: let its pages send requests by \
-                           `allow_origin`, if they may";
+            let message = "the header `Origin` names another server than `Host`: let its pages send requests \
+                           by `allow_origin`, if they may";
             Err(foreign(message, Some(origin)))
         }
     }

@@ -16,9 +16,10 @@ use crate::codec::{self, EncodeFault};
 use crate::dispatch::{self, DispatchError, JsonResult, Params};
 use crate::error::{Error, ErrorId, Result};
 use crate::fallible::{Fallible, Outcome};
-use crate::guard::{guard, panic_message};
+use crate::guard::guard;
 use crate::json_text::JsonText;
 use crate::later::Later;
+use crate::panics::panic_message;
 use crate::{memory, result, travel};
 
 /// A call that an [`Interface`](crate::Interface) serves.

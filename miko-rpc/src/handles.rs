@@ -17,8 +17,8 @@ use serde::{Deserializer, Serialize, Serializer};
 
 use crate::call::{AnswerScope, Call, LaterAnswer, Served};
 use crate::error::{Error, Result};
-use crate::guard::drop_guarded;
 use crate::json::HANDLE;
+use crate::panics::drop_guarded;
 
 /// An object that lives with a connection.
 pub trait ServedObject: Send + Sync {

@@ -9,8 +9,8 @@ use serde_json::value::RawValue;
 
 use crate::call::LaterAnswer;
 use crate::error::{Error, ErrorId, Result};
-use crate::guard::drop_guarded;
 use crate::handles::{Carried, Handles, ItemForm, ServedObject, ServedStream, StreamEvent};
+use crate::panics::drop_guarded;
 
 /// The objects and streams that the results of calls with JSON params have carried.
 ///

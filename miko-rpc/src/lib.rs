@@ -67,6 +67,8 @@ pub mod memory;
 #[cfg(feature = "interface")]
 mod method_names;
 #[cfg(feature = "interface")]
+mod panics;
+#[cfg(feature = "interface")]
 mod proxy;
 #[cfg(feature = "schema")]
 mod recorded_types;
@@ -105,7 +107,7 @@ pub use {
     error::ERROR_MEANINGS,
     fallible::{Fallible, Outcome},
     gate::{Gate, GateId, GateMode, ParkedCall, Pass},
-    guard::{drop_guarded, guard, panic_message},
+    guard::guard,
     handles::{Carried, Handles, ItemForm, ServedObject, ServedStream, StreamEvent},
     interface::{Interface, IsInterface, ObjectInterface},
     json_handles::{JsonHandles, JsonItem},
@@ -117,6 +119,7 @@ pub use {
     },
     method_names::MethodNames,
     miko_surface::{Change, Difference, ErrorMeaning, Method, Param, Schemas, Surface},
+    panics::{drop_guarded, panic_message},
     proxy::{AsyncProxy, Proxy},
     remote::{Remote, call_lazily},
     served_call::{

@@ -10,7 +10,7 @@ use serde_json::{Map, Value};
 
 use super::constraint::Constraint;
 use super::definition::Definition;
-use super::fields::{Fields, NamedField};
+use super::field::{Fields, NamedField};
 use super::inheritance::{Definitions, FieldOrder, check_parents, linearize};
 use super::text_rules::TextRules;
 use crate::diagnostics::FaultList;
@@ -440,7 +440,9 @@ mod tests {
             catalog = catalog.changed(vec![subclass(n)], &[], max).unwrap();
         }
         let [root, last] = ["a.b/root", "a.b/c2"].map(|name| Arc::clone(catalog.class(name).unwrap()));
-        assert!(root.fields.shared().zip(last.fields.shared()).all(|(one, other)| Arc::ptr_eq(one, other)));
+        assert!(
+            root.fields.shared().iter().zip(last.fields.shared()).all(|(one, other)| Arc::ptr_eq(one, other))
+        );
         assert!(root.constraints.iter().zip(&last.constraints).all(|(one, other)| Arc::ptr_eq(one, other)));
         assert_eq!((last.fields.len(), last.constraints.len()), (3, 2));
         let error = catalog.changed(vec![subclass(3)], &[], max).unwrap_err();

@@ -2,9 +2,10 @@
 
 use std::sync::Arc;
 
-use super::definition::FieldPath;
-use super::field::{Field, FieldType};
-use super::fields::Fields;
+use super::field::{Field, FieldType, Fields};
+
+/// The path of a field: keys down from the bucket.
+pub(crate) type FieldPath = Vec<String>;
 
 /// A constraint on records of a class and its subclasses. An engine keeps the values in an index.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]

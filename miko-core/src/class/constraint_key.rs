@@ -3,8 +3,7 @@
 use serde_json::{Map, Value};
 
 use super::catalog::Class;
-use super::constraint::Constraint;
-use super::definition::FieldPath;
+use super::constraint::{Constraint, FieldPath};
 use super::field::{Field, FieldType};
 use super::reference::pk_of;
 use crate::json::{IndexKey, members};

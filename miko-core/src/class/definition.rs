@@ -4,9 +4,8 @@ use std::sync::Arc;
 
 use serde_json::{Map, Value};
 
-use super::constraint::{Constraint, declared_constraints};
-use super::field::Field;
-use super::fields::Fields;
+use super::constraint::{Constraint, FieldPath, declared_constraints};
+use super::field::{Field, Fields};
 use super::settings::{DefinitionFaults, Settings, SettingsReader};
 use crate::diagnostics::{FaultList, Place};
 
@@ -21,9 +20,6 @@ pub(crate) struct Definition {
     pub(super) constraints: Vec<Arc<Constraint>>,
     pub(super) is_abstract: bool,
 }
-
-/// The path of a field: keys down from the bucket.
-pub(crate) type FieldPath = Vec<String>;
 
 impl Definition {
     /// Reads a definition; `None` if its name is missing or invalid. Each fault has a JSON pointer under

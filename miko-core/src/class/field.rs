@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use serde_json::Value;
 
-use super::fields::Fields;
+use super::named_list::{Named, NamedList};
 use super::reference::OnDelete;
 use super::scalar_rules::{NumberRules, OneOf, StringRules};
 use super::settings::{DefinitionFaults, FIELD_SIZE, Settings, SettingsReader, fault};
@@ -13,6 +13,28 @@ use crate::diagnostics::Place;
 use crate::uns;
 
 const _: () = assert!(size_of::<Field>() <= FIELD_SIZE);
+
+/// The fields of a class or a hash. Each is shared by the class that declares it and all of its subclasses.
+pub(super) type Fields = NamedList<Field>;
+
+/// A field with its name.
+pub(super) type NamedField = Named<Field>;
+
+impl Fields {
+    /// The text of the member that the default of the field at a position makes.
+    pub(super) fn default_member(&self, position: usize) -> Option<&str> {
+        self.shared().get(position)?.default_member()
+    }
+}
+
+impl NamedField {
+    /// The text of the member that the default makes.
+    pub(super) fn default_member(&self) -> Option<&str> {
+        let default = self.value.default.as_ref()?;
+        let text = || format!("{}:{default}", Value::from(self.name.as_str()));
+        Some(self.text.get_or_init(text))
+    }
+}
 
 /// The rules for the values of a field.
 #[derive(Debug, Clone, Default)]

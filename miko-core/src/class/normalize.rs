@@ -11,8 +11,7 @@ use serde_json::{Map, Value};
 
 use super::catalog::{Catalog, Class};
 use super::check::WriteKind;
-use super::field::{Field, FieldType, HashRules};
-use super::fields::Fields;
+use super::field::{Field, FieldType, Fields, HashRules};
 use super::markers::Markers;
 use crate::diagnostics::Place;
 use crate::json::{self, members};

@@ -3,8 +3,7 @@
 use serde_json::{Map, Value};
 
 use super::catalog::Catalog;
-use super::field::{Field, FieldType, HashRules};
-use super::fields::Fields;
+use super::field::{Field, FieldType, Fields, HashRules};
 use super::markers::Markers;
 use super::reference::{OnDelete, Reference, pk_of};
 use crate::diagnostics::Place;

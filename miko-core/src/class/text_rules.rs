@@ -5,8 +5,7 @@ use std::sync::Arc;
 use serde_json::Value;
 
 use super::constraint::Constraint;
-use super::field::{Field, FieldType};
-use super::fields::Fields;
+use super::field::{Field, FieldType, Fields};
 use crate::json;
 
 /// Facts about a class for the check of buckets as text.

@@ -9,8 +9,8 @@ use super::item;
 use super::source::{Source, next_of_iterator};
 use crate::bounds::Wire;
 use crate::error::{Error, ErrorId};
-use crate::guard::{drop_guarded, panic_message};
 use crate::handles::{ItemForm, ServedStream, StreamEvent};
+use crate::panics::{drop_guarded, panic_message};
 
 /// Encodes the items of a source.
 pub(super) struct Serving<T>(Source<T>);

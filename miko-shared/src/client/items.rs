@@ -113,8 +113,8 @@ impl ItemFrames {
             }
             Err(error) => {
                 self.has_ended = true;
-                // The first two refuse the calling thread, `session-gone` a forked process. All others mean that
-                // the connection was lost.
+                // The first two refuse the calling thread, `session-gone` a forked process. All others mean
+                // that the connection was lost.
                 let refusals = [ErrorId::INSIDE_RUNTIME, ErrorId::SELF_CALL, ErrorId::SESSION_GONE];
                 let was_lost = !refusals.into_iter().any(|id| error.is(id));
                 StreamMessage::End(Some(if was_lost { session_gone(error) } else { error }))

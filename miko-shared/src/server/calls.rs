@@ -65,8 +65,8 @@ pub(super) struct ConnectionContext<'s> {
 }
 
 /// Runs the call in one frame and appends its answer. Returns the id of the call that it makes or cancels, by
-/// which the answer can be replaced by an error; `None` for a frame that leads to no answer. An error ends the
-/// connection.
+/// which the answer can be replaced by an error; `None` for a frame that leads to no answer. An error ends
+/// the connection.
 pub(super) fn serve_frame<I: Interface + ?Sized>(
     frame: &[u8],
     context: &CallContext<I>,

@@ -206,8 +206,8 @@ pub(crate) fn reader(path: &Path) -> Result<(Box<dyn Read>, Option<u64>), Failur
     Ok((Box::new(file), length))
 }
 
-/// Whether a file can be opened to read; `-` always can. A pipe is not opened: its writer would notice that it
-/// is closed again.
+/// Whether a file can be opened to read; `-` always can. A pipe is not opened: its writer would notice that
+/// it is closed again.
 pub(crate) fn check(path: &Path) -> Result<(), Failure> {
     if path == Path::new("-") {
         return Ok(());

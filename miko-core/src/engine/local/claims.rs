@@ -31,7 +31,8 @@ impl<T: Storage, V: View> LocalEngine<T, V> {
         self.keep_claims(begun, done)
     }
 
-    /// Keeps claims for the caller; ends them if the call has failed.
+    /// Keeps claims for the caller. Those of a call that has failed end: dropping a [`ConnectedClaim`] ends
+    /// its claim, for which the store must be unlocked.
     pub(super) fn keep_claims<R>(&self, begun: Vec<String>, done: Result<R>) -> Result<R> {
         if !begun.is_empty() {
             let connected = |id| ConnectedClaim { store: Arc::clone(&self.store), id };
@@ -43,8 +44,8 @@ impl<T: Storage, V: View> LocalEngine<T, V> {
         done
     }
 
-    /// Runs a request that ends a claim, and forgets that. Where the end may still be undone, the caller
-    /// keeps the claim.
+    /// Runs a request that ends a claim, and removes the claim from those of the caller. In a transaction or
+    /// a group, which may undo the end, it stays among them until the next time that they are looked through.
     pub(super) fn run_end_of_claim(&self, request: Request, id: &str) -> Result<Results> {
         let mut store = self.lock_for(&request)?;
         let results = store.run(request)?;
@@ -62,20 +63,21 @@ impl<T: Storage, V: View> LocalEngine<T, V> {
         // A call that was parked and is made again goes on with its earlier wait.
         let (id, until) = match earlier_wait {
             Some((id, until)) => (Some(id), until),
-            None => (None, Instant::now().checked_add(request.wait).unwrap_or_else(Instant::now)),
+            // At most a year.
+            None => (None, Instant::now() + request.wait),
         };
         let mut wait = Wait { store: &self.store, id, gate: None, is_parked: false, has_failed: false };
         loop {
             let gate = match self.try_claim(&mut request, &mut wait, until) {
                 Ok(Attempt::Done(claimed)) => return Ok(Results::Claimed(claimed)),
                 Ok(Attempt::Waits(gate)) => gate,
-                Err(error) => return Err(wait.note_parked(error)),
+                Err(error) => return Err(wait.note_error(error)),
             };
             match gate.enter(GateMode::Exclusive, until.saturating_duration_since(Instant::now())) {
                 // Tries again: for the last time, if the wait has timed out.
                 Ok(_) => {}
                 Err(error) if error.is(ErrorId::LOCK_TIMEOUT) => {}
-                Err(error) => return Err(wait.note_parked(error)),
+                Err(error) => return Err(wait.note_error(error)),
             }
         }
     }
@@ -87,7 +89,7 @@ impl<T: Storage, V: View> LocalEngine<T, V> {
         wait: &mut Wait<'_, T>,
         until: Instant,
     ) -> Result<Attempt> {
-        // Read before the attempt, so that a record that becomes free after it is not missed.
+        // If the time runs out during the attempt, another one is made: a record may have become free since.
         let time_left = until.saturating_duration_since(Instant::now());
         let is_last = time_left.is_zero();
         let mut store = match self.store.write_waiting(self.view, time_left) {
@@ -105,28 +107,31 @@ impl<T: Storage, V: View> LocalEngine<T, V> {
             drop(store);
             return self.keep_claims(begun, done).map(Attempt::Done);
         }
-        let (gate, closed) = self.closed_gate();
+        let (gate, closing_pass) = self.closed_gate();
         match &wait.id {
-            Some(id) => store.wait_again(id, (gate.clone(), closed)),
-            None => wait.id = Some(store.wait_for_claim(request, until, gate.clone(), Some(closed))),
+            Some(id) => store.wait_again(id, (gate.clone(), closing_pass)),
+            None => wait.id = Some(store.wait_for_claim(request, until, gate.clone(), Some(closing_pass))),
         }
-        // Before the store is unlocked: a waiting call counts as abandoned if it alone holds its gate.
+        // Before the store is unlocked: an entry of the queue counts as abandoned if nobody else has its
+        // gate.
         wait.gate = Some(gate.clone());
         drop(store);
-        // Nothing was changed, and transactions must not wait for this call.
+        // Transactions would wait for the right to write as long as the call is parked. It may be given up,
+        // since nothing was written.
         self.store.writers.leave_in_call();
         Ok(Attempt::Waits(gate))
     }
 
     /// Adds a call that is parked before its first attempt, so that its wait ends in time and it keeps its
-    /// position. The call is recognized by a gate that it has entered.
+    /// position. Entering a gate keeps a pass in the call: when it is made again, it is recognized by that.
     fn begin_wait_for_turn(&self, request: &ClaimRequest, until: Instant) -> Result<WaitId> {
         let gate = Gate::new();
         drop(gate.enter(GateMode::Exclusive, Duration::ZERO)?);
         Ok(self.store.lock()?.wait_for_claim(request, until, gate, None))
     }
 
-    /// A gate for a call that waits. Meanwhile it looks for leases that end.
+    /// A gate for a call that waits, and the pass that keeps it closed. While a call waits at it, the waiting
+    /// claims are checked whenever a lease ends.
     fn closed_gate(&self) -> (Gate, Pass) {
         let store = Arc::downgrade(&self.store);
         Gate::closed(move || store.upgrade()?.lock().ok()?.check_waiting_claims())
@@ -152,7 +157,8 @@ struct Wait<'s, T: Storage> {
 }
 
 impl<T: Storage> Wait<'_, T> {
-    fn note_parked(&mut self, error: Error) -> Error {
+    /// Notes how the attempt ended: the call is parked, and will be made again, or has failed.
+    fn note_error(&mut self, error: Error) -> Error {
         self.is_parked = error.is(ErrorId::PARKED);
         self.has_failed = !self.is_parked;
         error

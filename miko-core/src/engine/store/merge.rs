@@ -105,7 +105,8 @@ impl<T: Storage> Import<'_, T> {
         let definition_state =
             version.state.as_ref().filter(|state| stack::has_class(&state.stack, uns::CLASS));
         if definition_state.is_some() {
-            // Among all records that have ever been definitions: the history of class names is read from them.
+            // Among all records that have ever been definitions, from which the history of class names is
+            // read.
             write.others_mut().definitions.push(id);
         }
         self.store.apply(write)?;

@@ -82,8 +82,8 @@ impl<T: Storage> Store<T> {
     }
 
     /// The gate that a call of an object enters before it waits for its turn to write. Of several calls of an
-    /// object without an open transaction, one waits at the gate of all writers, and opens it. The others wait
-    /// at this gate: at that of all writers they would wait for the end of their own transaction.
+    /// object without an open transaction, one waits at the gate of all writers, and opens it. The others
+    /// wait at this gate: at that of all writers they would wait for the end of their own transaction.
     ///
     /// # Errors
     /// `transaction-invalidated`, if an object around it was dropped.

@@ -2,8 +2,8 @@
 //!
 //! SIGINT has a handler while an [`Interrupt`] exists. The handler writes to an eventfd, so no signal is
 //! missed, whichever thread of the process receives it. Several may exist, nested in one another: they share
-//! one descriptor, and the first that reads it gets the signal. If SIGINT is ignored when the first begins, as
-//! in background jobs of shells, it stays ignored.
+//! one descriptor, and the first that reads it gets the signal. If SIGINT is ignored when the first begins,
+//! as in background jobs of shells, it stays ignored.
 
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd};
 use std::sync::atomic::{AtomicI32, AtomicU64, Ordering};
