@@ -45,7 +45,6 @@ pub use calls::CallCounter;
 pub use exclusive::{Exclusive, InUse};
 pub use runtime::refuse_where_it_cannot_wait;
 pub(crate) use runtime::{refuse_in_runtime, refuse_in_task};
-pub use server_user::check_server_user;
 pub(crate) use transport::SocketTransport;
 
 /// Connects a proxy to a running server, for processes that did not inherit a proxy from a share.

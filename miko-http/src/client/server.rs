@@ -11,7 +11,6 @@ use std::time::{Duration, Instant};
 use hyper::Uri;
 use hyper::header::HeaderValue;
 use miko_rpc::{Error, ErrorId, Result};
-use miko_shared::client::check_server_user;
 use miko_shared::{Limits, Token};
 use nix::sys::socket::{setsockopt, sockopt};
 
@@ -148,9 +147,7 @@ impl HttpServer {
         Ok(self)
     }
 
-    /// Sends this token with each request, for a server with [`Auth::Token`](crate::Auth::Token). On a Unix
-    /// socket it is sent only if the socket is one of this user or of root; else connecting fails as
-    /// `unauthorized`.
+    /// Sends this token with each request, for a server with [`Auth::Token`](crate::Auth::Token).
     #[must_use]
     pub fn token(mut self, token: &Token) -> Self {
         self.token = Some(token.clone());
@@ -189,21 +186,10 @@ impl HttpServer {
 
     /// Opens a connection, which takes at most this time by TCP. On a Unix socket the kernel connects at
     /// once, unless the queue of the server is full.
-    ///
-    /// # Errors
-    /// `server-gone` if nobody listens; `unauthorized` if another user has bound the Unix socket, and there
-    /// is a token to be sent.
-    pub(super) fn open(&self, timeout: Duration) -> Result<OwnedFd> {
-        let unreachable = |fault| self.at_place(fault::unreachable(fault));
+    pub(super) fn open(&self, timeout: Duration) -> io::Result<OwnedFd> {
         match &self.place {
-            Place::Unix(path) => {
-                let stream = UnixStream::connect(path).map_err(unreachable)?;
-                if self.token.is_some() {
-                    check_server_user(&stream, path)?;
-                }
-                Ok(stream.into())
-            }
-            Place::Tcp(address) => open_tcp(address, timeout).map(OwnedFd::from).map_err(unreachable),
+            Place::Unix(path) => UnixStream::connect(path).map(OwnedFd::from),
+            Place::Tcp(address) => open_tcp(address, timeout).map(OwnedFd::from),
         }
     }
 
@@ -220,6 +206,11 @@ impl HttpServer {
         }
         let _ = until;
         Ok(Channel::Plain(socket.clone()))
+    }
+
+    /// The error for a failed connect.
+    pub(super) fn unreachable(&self, fault: io::Error) -> Error {
+        self.at_place(fault::unreachable(fault))
     }
 
     /// Names the server in an error.

@@ -443,7 +443,7 @@ fn request(
 
 fn connect(server: &HttpServer, until: Option<Instant>) -> Result<Connection> {
     let left = until.map_or(Duration::MAX, |until| until.saturating_duration_since(Instant::now()));
-    let socket = Socket::new(server.open(left)?);
+    let socket = Socket::new(server.open(left).map_err(|fault| server.unreachable(fault))?);
     let channel = server.channel(&socket, until)?;
     Connection::new(socket, channel)
 }

@@ -105,7 +105,7 @@ impl AsyncConnection {
         address: &Address,
         surface: &Surface,
     ) -> Result<Arc<Self>> {
-        check_server_user(&stream, &address.path)?;
+        check_server_user(&stream, address)?;
         let server_limit = shake_hands(&mut stream, address, surface).await?;
         let stream = Arc::new(stream);
         let connection = Arc::new(Self {

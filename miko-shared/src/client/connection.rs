@@ -108,7 +108,7 @@ impl Connection {
         surface: &Surface,
         timeout: Duration,
     ) -> Result<Arc<Self>> {
-        check_server_user(&stream, &address.path)?;
+        check_server_user(&stream, address)?;
         let until = Instant::now().checked_add(timeout);
         let mut reader = Reader {
             incoming: FrameBuffer::default(),

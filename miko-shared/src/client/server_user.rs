@@ -1,14 +1,15 @@
 //! The user of a server, which is checked before the server gets the token.
 
 use std::os::fd::AsFd;
-use std::path::Path;
 
 use miko_rpc::{Error, ErrorId, Result};
 use nix::sys::socket::{getsockopt, sockopt};
 use nix::unistd::Uid;
 
-/// Checks that the socket that was connected at `path` is one of this user or of root. If others may write to
-/// its folder, another user may have bound its path while the server was not there.
+use super::Address;
+
+/// Checks that the socket that was connected is one of this user or of root. If others may write to its
+/// folder, another user may have bound its path while the server was not there.
 ///
 /// The kernel reports the effective user of the process that called `listen`: of the server, of the parent of
 /// a share, or of the systemd that has opened the socket for the server, which is root. Root is trusted: it
@@ -17,9 +18,10 @@ use nix::unistd::Uid;
 ///
 /// # Errors
 /// `unauthorized`.
-pub fn check_server_user(socket: &impl AsFd, path: &Path) -> Result<()> {
-    let refused =
-        |message: String| Error::new(ErrorId::UNAUTHORIZED, message).with("path", path.display().to_string());
+pub(super) fn check_server_user(socket: &impl AsFd, address: &Address) -> Result<()> {
+    let refused = |message: String| {
+        Error::new(ErrorId::UNAUTHORIZED, message).with("path", address.path.display().to_string())
+    };
     let peer = getsockopt(socket, sockopt::PeerCredentials);
     let user = peer.map_err(|fault| refused(format!("the user of the server is unknown: {fault}")))?.uid();
     if is_trusted(user, Uid::effective().as_raw()) {
