@@ -18,6 +18,10 @@ use super::socket::has_passed;
 /// How long the server may take to answer with the head of a stream.
 const OPEN_TIMEOUT: Duration = Duration::from_secs(300);
 
+/// How long the end of the response may take to arrive after the last event. The server may have let others
+/// have their turn in between.
+const END_TIMEOUT: Duration = Duration::from_millis(50);
+
 /// How many pieces may have no event in them before the reader looks at its deadline: comments, or parts of a
 /// large item.
 const MAX_PIECES: usize = 64;
@@ -148,11 +152,15 @@ impl HttpItems {
         }
     }
 
-    /// Ends the stream. The connection is kept, if all of the response has arrived.
+    /// Ends the stream. The connection is kept, if all of the response arrives.
     fn end(&mut self) {
+        let until = match self.is_released {
+            true => Instant::now() + END_TIMEOUT,
+            false => Instant::now(),
+        };
         if let Body::Open(mut exchange) = std::mem::replace(&mut self.body, Body::Ended)
             && self.session.is_own()
-            && let Ok(Poll::Ready(None)) = exchange.piece(Some(Instant::now()))
+            && let Ok(Poll::Ready(None)) = exchange.piece(Some(until))
         {
             self.session.keep(exchange);
         }
