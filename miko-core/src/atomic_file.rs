@@ -159,7 +159,9 @@ fn is_named(file: &NamedTempFile) -> io::Result<bool> {
 pub(crate) fn remove_unfinished(path: &Path) {
     let prefix = unfinished_prefix(path);
     for entry in fs::read_dir(folder_of(path)).into_iter().flatten().flatten() {
-        if !entry.file_name().to_string_lossy().starts_with(&prefix) {
+        // To open a pipe would wait for its writer.
+        let is_file = entry.file_type().is_ok_and(|kind| kind.is_file());
+        if !is_file || !entry.file_name().to_string_lossy().starts_with(&prefix) {
             continue;
         }
         // Kept until the file is removed: a writer that has just created it then finds that out.
@@ -234,6 +236,7 @@ pub(crate) mod tests {
             entries.map(|entry| entry.unwrap().file_name().into_string().unwrap()).collect::<Vec<_>>()
         };
         fs::write(folder.path().join(".out.json.unfinished-1"), "left by a killed writer").unwrap();
+        std::os::unix::fs::symlink("/dev/zero", folder.path().join(".out.json.unfinished-2")).unwrap();
         write(&path, |file| {
             assert!(!names().contains(&".out.json.unfinished-1".to_owned()));
             remove_unfinished(&path);
@@ -241,7 +244,9 @@ pub(crate) mod tests {
         })
         .unwrap();
         assert_eq!(fs::read_to_string(&path).unwrap(), "whole");
-        assert_eq!(names(), ["out.json"]);
+        let mut left = names();
+        left.sort();
+        assert_eq!(left, [".out.json.unfinished-2", "out.json"]);
         assert!(File::open(&path).unwrap().try_lock().is_ok(), "the new file is free");
     }
 

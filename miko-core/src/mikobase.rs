@@ -227,7 +227,8 @@ pub trait Mikobase: Send + Sync {
     ///
     /// A reader that is too slow gets the error `lagged` in place of the oldest changes, with their number,
     /// and the stream continues. A transaction that exceeds the queue of a reader is replaced by one such
-    /// error, whose number may count changes that do not match.
+    /// error, whose number may count changes that do not match. A stream that resumes ends with
+    /// `changes-expired`, if the server loses what it has missed before it is read.
     ///
     /// # Errors
     /// Every fault of the target; `changes-expired`, if the server does not have all changes since

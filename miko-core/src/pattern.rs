@@ -32,9 +32,13 @@ pub(crate) const MAX_TOTAL: u64 = 2 * MAX_SIZE;
 /// length of a text, and so the time in which its syntax tree is made.
 const SIZE_PER_BYTE: u64 = 2 << 10;
 
-/// What a character adds to the estimated size whose other cases are looked up, in bytes. This bounds the
-/// time in which a syntax tree is translated: a lookup takes some nanoseconds.
+/// A pattern is too large if this number for each character whose other cases are looked up exceeds
+/// [`MAX_SIZE`]. This bounds the time in which a syntax tree is translated: a lookup takes some nanoseconds.
 const SIZE_PER_LOOKUP: u64 = 2;
+
+/// The lookups of a pattern take no memory. Of what is allowed for all patterns together, they count as a part:
+/// 25 names of the form `(?i)^[\p{L}\p{M}' -]+$` are as many as a class may well have.
+const LOOKUPS_DIVISOR: u64 = 8;
 
 /// The maximal total of the estimated sizes of the patterns in the cache of a thread, in bytes, without a
 /// memory limit.
@@ -131,6 +135,7 @@ impl Pattern {
             return Err(PatternFault::TooLarge);
         }
         let parsed = Translator::new().translate(text, &tree).map_err(|fault| malformed(&fault))?;
+        let lookups_size = lookups_size / LOOKUPS_DIVISOR;
         let size = estimated_size(&parsed).saturating_add(FIXED_SIZE + lookups_size).max(text_size);
         if size > MAX_SIZE {
             return Err(PatternFault::TooLarge);

@@ -70,6 +70,9 @@ impl Stack {
                     place.fault("`classes` holds platters with a class; a shadow goes into `stack`"),
                 )
             }
+            Value::Object(platters) if platters.len() > MAX_PLATTERS => {
+                refuse(faults, too_many_platters(platters.len(), place))
+            }
             Value::Object(platters) => Self::read_platters(None, platters, place, faults),
             other => {
                 refuse(faults, place.wrong_type("an array of class names or an object of platters", &other))
@@ -77,8 +80,19 @@ impl Stack {
         }
     }
 
-    /// Reads `stack`: optionally the shadow, which must be the first member, and all platters.
+    /// Reads `stack`: optionally the shadow, which must be the first member, and all platters, at most
+    /// [`MAX_PLATTERS`].
     pub(crate) fn read_stack(value: Value, place: &Place<'_>, faults: &mut Faults) -> Option<Self> {
+        if let Value::Object(members) = &value
+            && members.len() > MAX_PLATTERS + usize::from(members.contains_key(SHADOW))
+        {
+            return refuse(faults, too_many_platters(members.len(), place));
+        }
+        Self::read_stored_stack(value, place, faults)
+    }
+
+    /// As [`read_stack`](Self::read_stack), for a record of a database: it has any number of platters.
+    pub(crate) fn read_stored_stack(value: Value, place: &Place<'_>, faults: &mut Faults) -> Option<Self> {
         let mut members = readers::object(value, place, faults)?;
         let shadow_is_first = members.keys().next().is_some_and(|key| key == SHADOW);
         let shadow = take_shadow(&mut members);
@@ -98,7 +112,7 @@ impl Stack {
         Self::read_platters(shadow, members, place, faults)
     }
 
-    /// Validates and normalizes the platters. There must be at least one, and at most [`MAX_PLATTERS`].
+    /// Validates and normalizes the platters. There must be at least one.
     fn read_platters(
         shadow: Option<Value>,
         mut platters: Map<String, Value>,
@@ -107,9 +121,6 @@ impl Stack {
     ) -> Option<Self> {
         if platters.is_empty() {
             return refuse(faults, place.fault(NO_PLATTER));
-        }
-        if platters.len() > MAX_PLATTERS {
-            return refuse(faults, too_many_platters(platters.len(), place));
         }
         for (key, platter) in &mut platters {
             normalize_platter(platter, &Place::Key(place, key), faults);

@@ -166,7 +166,8 @@ pub trait Mikobase: Send + Sync {
     ///
     /// A reader that is too slow gets the error `lagged` in place of the oldest changes, with their number,
     /// and the stream continues. A transaction that exceeds the queue of a reader is replaced by one such
-    /// error, whose number may count changes that do not match.
+    /// error, whose number may count changes that do not match. A stream that resumes ends with
+    /// `changes-expired`, if the server loses what it has missed before it is read.
     ///
     /// # Errors
     /// Every fault of the target; `changes-expired`, if the server does not have all changes since
@@ -1422,7 +1423,7 @@ pub mod mikobase_rpc {
                     ),
                     returns: ::std::borrow::Cow::Borrowed("Result<Stream<Change>>"),
                     doc: ::std::borrow::Cow::Borrowed(
-                        "The changes of records from now on, of each transaction after its commit, in the order of the commits.\nAll changes of a transaction come together; what is rolled back never comes. The caller's own changes\nare among them. [`listen`](crate::MikobaseExt::listen) and\n[`after_save`](crate::MikobaseExt::after_save) do the same without options.\n\nA reader that is too slow gets the error `lagged` in place of the oldest changes, with their number,\nand the stream continues. A transaction that exceeds the queue of a reader is replaced by one such\nerror, whose number may count changes that do not match.\n\n# Errors\nEvery fault of the target; `changes-expired`, if the server does not have all changes since\n[`after`](ChangeOptions::after); `invalid_request` in a transaction; `read-only-connection`;\n`storage-full`, if too many subscriptions are open. With a\n[`snapshot`](ChangeOptions::snapshot) the stream ends with `stream-expired`, if too much is\noverwritten while the snapshot is read.",
+                        "The changes of records from now on, of each transaction after its commit, in the order of the commits.\nAll changes of a transaction come together; what is rolled back never comes. The caller's own changes\nare among them. [`listen`](crate::MikobaseExt::listen) and\n[`after_save`](crate::MikobaseExt::after_save) do the same without options.\n\nA reader that is too slow gets the error `lagged` in place of the oldest changes, with their number,\nand the stream continues. A transaction that exceeds the queue of a reader is replaced by one such\nerror, whose number may count changes that do not match. A stream that resumes ends with\n`changes-expired`, if the server loses what it has missed before it is read.\n\n# Errors\nEvery fault of the target; `changes-expired`, if the server does not have all changes since\n[`after`](ChangeOptions::after); `invalid_request` in a transaction; `read-only-connection`;\n`storage-full`, if too many subscriptions are open. With a\n[`snapshot`](ChangeOptions::snapshot) the stream ends with `stream-expired`, if too much is\noverwritten while the snapshot is read.",
                     ),
                     read: ::core::option::Option::Some(true),
                     idempotent: false,
@@ -1699,7 +1700,8 @@ are among them. [`listen`](crate::MikobaseExt::listen) and
 
 A reader that is too slow gets the error `lagged` in place of the oldest changes, with their number,
 and the stream continues. A transaction that exceeds the queue of a reader is replaced by one such
-error, whose number may count changes that do not match.
+error, whose number may count changes that do not match. A stream that resumes ends with
+`changes-expired`, if the server loses what it has missed before it is read.
 
 # Errors
 Every fault of the target; `changes-expired`, if the server does not have all changes since

@@ -1,5 +1,7 @@
 //! Finds the references in the buckets of a record, in the fields of its classes and in its marked objects.
 
+use std::collections::HashSet;
+
 use serde_json::{Map, Value};
 
 use super::catalog::Catalog;
@@ -39,8 +41,12 @@ impl<'c> ReferenceScan<'c> {
         }
     }
 
-    /// The references that were found.
-    pub(crate) fn into_found(self) -> Vec<(String, Reference)> {
+    /// The references that were found, each once: an object may be marked with a class that the record has.
+    pub(crate) fn into_found(mut self) -> Vec<(String, Reference)> {
+        if !self.markers.is_empty() {
+            let mut places = HashSet::new();
+            self.found.retain(|(class, reference)| places.insert((class.clone(), reference.pointer.clone())));
+        }
         self.found
     }
 

@@ -182,7 +182,7 @@ pub(super) fn take_stack(
     match key {
         "class" => Stack::read_class(value, &place, faults),
         "classes" => Stack::read_classes(value, &place, faults),
-        _ => Stack::read_stack(value, &place, faults),
+        _ => Stack::read_stored_stack(value, &place, faults),
     }
 }
 

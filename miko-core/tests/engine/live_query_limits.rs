@@ -2,6 +2,7 @@
 
 use std::sync::{Arc, Mutex};
 use std::task::{Context, Poll, Wake, Waker};
+use std::time::Duration;
 
 use miko_core::{ChangeLimits, Engine, ErrorId, Mikobase, MikobaseExt, ResultChange, SqliteEngine, Stream};
 use proptest::collection::vec;
@@ -71,10 +72,16 @@ fn conditions_that_are_too_large_to_be_tested_for_each_change_are_refused() {
                           "any": vec![json!({"placeholder": "p"}); 20]});
     db.listen(json!({"any": any_of(1000)})).unwrap();
     db.watch(json!({"any": any_of(1000)})).unwrap();
-    let pks: Vec<_> = (0..4000).map(|n| n.to_string()).collect();
-    for conditions in [json!({"any": any_of(2000)}), repeated, json!({ "pk": pks })] {
+    let pks = |count: i64| (0..count).map(|n| n.to_string()).collect::<Vec<_>>();
+    // A pk is looked up among others.
+    db.listen(json!({"pk": pks(10_000)})).unwrap();
+    let second = Duration::from_secs(1);
+    for conditions in [json!({"any": any_of(2000)}), repeated, json!({"pk": pks(80_000)})] {
         assert!(db.listen(conditions.clone()).unwrap_err().is(ErrorId::REQUEST_TOO_LARGE));
-        assert!(db.watch(conditions).unwrap_err().is(ErrorId::REQUEST_TOO_LARGE));
+        assert!(db.watch(conditions.clone()).unwrap_err().is(ErrorId::REQUEST_TOO_LARGE));
+        assert!(db.claim(conditions.clone(), second).unwrap().is_none());
+        let waiting = db.claim_or_wait(conditions, second, second).map(drop);
+        assert!(waiting.unwrap_err().is(ErrorId::REQUEST_TOO_LARGE));
     }
 }
 

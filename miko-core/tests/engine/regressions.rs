@@ -218,6 +218,9 @@ fn many_platters_and_many_selected_classes_are_accepted() {
         let details = &error.items()[0].details;
         assert_eq!((&details["allowed"], &details["found"]), (&json!(1_000), &json!(1_001)), "{key}");
     }
+    // Records that a database has may have more.
+    let worldlet = json!({"records": {"many": {"bucket": {}, "stack": platters}}}).to_string();
+    db.0.read_worldlet(&mut worldlet.as_bytes(), false).unwrap();
     let unknown_classes: Vec<String> = (0..20_000).map(|n| format!("a.b/c{n}")).collect();
     let found =
         db.0.q0(json!({"action": "select", "classes": unknown_classes})).unwrap().into_records().unwrap();

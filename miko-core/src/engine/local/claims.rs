@@ -11,6 +11,7 @@ use super::shared_store::SharedStore;
 use super::view::{StoreGuard, View};
 use crate::engine::store::Store;
 use crate::engine::store::claims::waiting::WaitId;
+use crate::engine::store::subscribe::check_tested_size;
 use crate::engine::store::transaction::CommitSharing;
 use crate::query::{ClaimRequest, Request};
 use crate::response::{Claimed, Results};
@@ -58,7 +59,13 @@ impl<T: Storage, V: View> LocalEngine<T, V> {
     }
 
     /// Claims a record. If there is none, waits for one, as long as the request says.
+    ///
+    /// # Errors
+    /// `request-too-large`, if it may wait, and its select is too large to be tested for each change.
     pub(super) fn claim_or_wait(&self, mut request: ClaimRequest) -> Result<Results> {
+        if !request.wait.is_zero() {
+            check_tested_size(request.select.text_size())?;
+        }
         let earlier_wait = self.store.lock()?.wait_of_served_call();
         // A call that was parked and is made again goes on with its earlier wait.
         let (id, until) = match earlier_wait {

@@ -59,12 +59,12 @@ impl<'s, T: Storage> Import<'s, T> {
     pub(super) fn begin(store: &'s mut Store<T>) -> Self {
         let (last_before, now) = (store.last.get(), store.transaction_time);
         Self {
+            places: ImportPlaces::new(store.is_temporal),
             store,
             commit_before: last_before.commit,
             row_before: last_before.row,
             now,
             records: 0,
-            places: ImportPlaces::default(),
             definitions: BTreeSet::new(),
             has_definitions: false,
             redefinitions: Vec::new(),
@@ -157,7 +157,7 @@ impl<'s, T: Storage> Import<'s, T> {
             }
             match self.store.register_class_name(id, &definition.name) {
                 Ok(()) => {
-                    if self.store.is_temporal && !self.places.is_version(id) {
+                    if self.store.is_temporal && !self.places.is_version(id, &row) {
                         self.taken_names.insert(definition.name.clone(), id);
                     }
                     added.push(definition);

@@ -11,50 +11,79 @@ use crate::storage::ids::RowId;
 use crate::storage::row::Row;
 use crate::worldlet::RecordForm;
 
-/// The places of imported records. Most are under `records` in the exported form: only others are kept.
-#[derive(Debug, Default)]
-pub(super) struct ImportPlaces(HashMap<RowId, (Section, RecordForm)>);
+/// The places of imported records. Those at the usual place are not kept: under `records`, or in a temporal
+/// database under `history`, in the exported form.
+#[derive(Debug)]
+pub(super) struct ImportPlaces {
+    is_temporal: bool,
+    /// The section of a record, and the index of its form in `forms`.
+    unusual: HashMap<RowId, (Section, u8)>,
+    /// The forms that occur, of which there are a few.
+    forms: Vec<RecordForm>,
+    /// The keys of the definitions in `classes`.
+    class_keys: HashMap<RowId, Box<str>>,
+}
 
 /// The part of a worldlet that has an entry.
-#[derive(Debug)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Section {
     Records,
     History,
-    /// `classes`, with the key of the definition.
-    Classes(Box<str>),
+    Classes,
 }
 
 impl ImportPlaces {
+    pub(super) fn new(is_temporal: bool) -> Self {
+        let (unusual, class_keys) = (HashMap::new(), HashMap::new());
+        Self { is_temporal, unusual, forms: vec![RecordForm::EXPORTED], class_keys }
+    }
+
     /// Notes that the entry at `place` is the current state of a record.
     pub(super) fn note(&mut self, id: RowId, place: &Place<'_>, form: RecordForm) {
         let section = match place {
             Place::Key(Place::Key(Place::Root, "history"), _) => Section::History,
-            Place::Key(Place::Key(Place::Root, "classes"), key) => Section::Classes((*key).into()),
-            _ if form == RecordForm::EXPORTED => {
-                self.0.remove(&id);
-                return;
+            Place::Key(Place::Key(Place::Root, "classes"), key) => {
+                self.class_keys.insert(id, (*key).into());
+                Section::Classes
             }
             _ => Section::Records,
         };
-        self.0.insert(id, (section, form));
+        let form = self.forms.iter().position(|known| *known == form).unwrap_or_else(|| {
+            self.forms.push(form);
+            self.forms.len() - 1
+        });
+        let usual = (if self.is_temporal { Section::History } else { Section::Records }, 0);
+        // There are fewer forms than numbers.
+        match (section, u8::try_from(form).unwrap_or_default()) {
+            place if place == usual => drop(self.unusual.remove(&id)),
+            place => drop(self.unusual.insert(id, place)),
+        }
     }
 
     /// Whether the current state of a record is from the history.
-    pub(super) fn is_version(&self, id: RowId) -> bool {
-        matches!(self.0.get(&id), Some((Section::History, _)))
+    pub(super) fn is_version(&self, id: RowId, row: &Row) -> bool {
+        self.of(id, row).0 == Section::History
+    }
+
+    /// The section and the form of a record. A record in a temporal database without a pk of its version is
+    /// no version.
+    fn of(&self, id: RowId, row: &Row) -> (Section, RecordForm) {
+        match self.unusual.get(&id) {
+            Some(&(section, form)) => (section, self.forms[usize::from(form)]),
+            None if self.is_temporal && row.instance_pk.is_some() => (Section::History, RecordForm::EXPORTED),
+            None => (Section::Records, RecordForm::EXPORTED),
+        }
     }
 
     /// The fault with its pointer in the worldlet, in place of that in the record.
     pub(super) fn locate(&self, id: RowId, row: &Row, fault: ErrorItem) -> ErrorItem {
         let found = fault.details.get("pointer").and_then(Value::as_str).unwrap_or_default();
-        let (section, form) = match self.0.get(&id) {
-            Some((section, form)) => (section, *form),
-            None => (&Section::Records, RecordForm::EXPORTED),
-        };
+        let (section, form) = self.of(id, row);
+        let class_key = self.class_keys.get(&id).map_or("", |key| key);
         let (section, key) = match section {
             Section::Records => ("records", row.pk.as_str()),
             Section::History => ("history", row.instance_pk.as_deref().unwrap_or_default()),
-            Section::Classes(key) => ("classes", &**key),
+            Section::Classes => ("classes", class_key),
         };
         let pointer = format!("/{section}{}{}", PointerToken(key), form.pointer(found));
         fault.with("pointer", pointer)

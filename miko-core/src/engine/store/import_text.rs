@@ -53,7 +53,7 @@ impl TextImport {
 /// `None` for any other stack, and for that of a class definition.
 fn sole_class(text: &str) -> Option<String> {
     let mut faults = Faults::default();
-    let read = Stack::read_stack(json::from_text(text).ok()?, &Place::Root, &mut faults)?;
+    let read = Stack::read_stored_stack(json::from_text(text).ok()?, &Place::Root, &mut faults)?;
     let (errors, _warnings) = faults.into_parts();
     errors.check().ok()?;
     let stored = read.into_map(None);

@@ -25,17 +25,17 @@ fn within_memory_limit(size: usize) -> usize {
     memory::current_limit().map_or(size, |limit| size.min(limit / LIMIT_DIVISOR))
 }
 
-/// The largest size in bytes of the target of a subscription, and of the select of a live query. Each commit
-/// tests its records by all of them, under the lock of the store.
+/// The largest size in bytes of the target of a subscription, and of the select of a live query or of a claim
+/// that waits. Each commit tests its records by all of them, under the lock of the store.
 const MAX_TESTED_SIZE: usize = 128 << 10;
 
 /// Refuses a target or a select of this size, if it is too large to be tested after each commit.
-pub(super) fn check_tested_size(size: usize) -> Result<()> {
+pub(in crate::engine) fn check_tested_size(size: usize) -> Result<()> {
     if size <= MAX_TESTED_SIZE {
         return Ok(());
     }
-    let message = "these conditions are too large to be tested for each change: narrow them, or listen to \
-                   more and test each change yourself";
+    let message = "these conditions are too large to be tested for each change: write shorter ones, and test \
+                   what you get yourself";
     Err(Error::new(ErrorId::REQUEST_TOO_LARGE, message).with("allowed", MAX_TESTED_SIZE).with("found", size))
 }
 
