@@ -198,6 +198,17 @@ fn the_final_state_goes_where_it_is_wanted() {
     let nowhere = Uds::new().unwrap().returning(Returning::File("/nowhere/final.json".into()));
     let failed = nowhere.mikobase(1, |db, _| Ok(create(db, 1)?)).unwrap_err();
     assert_eq!(failed.error().items()[0].details["path"], "/nowhere/final.json");
+    assert!(failed.report().is_none(), "no worker has run");
+
+    fs::remove_file(&file).unwrap();
+    let folder = directory.path();
+    let gone = Uds::new().unwrap().returning(Returning::File(file.clone()));
+    let failed = gone.mikobase(1, |db, _| {
+        fs::remove_dir(folder)?;
+        Ok(create(db, 1)?)
+    });
+    let failed = failed.unwrap_err();
+    assert_eq!(failed.error().items()[0].details["path"], file.to_str().unwrap());
     failed.report().unwrap().all_succeeded().unwrap();
 }
 

@@ -16,6 +16,9 @@ use crate::uns;
 /// The maximal length in bytes of a pk that a `create` chooses. Imported records may have longer ones.
 const MAX_PK_LENGTH: usize = 255;
 
+/// The most markers in the `custom_classes` of a record. Its references are found by the class of each.
+const MAX_MARKERS: usize = 1_000;
+
 /// A request to create a record.
 #[derive(Debug)]
 pub(crate) struct CreateRequest {
@@ -216,12 +219,23 @@ fn stack(fields: &mut RequestKeys<'_>) -> Option<StackInput> {
     }
 }
 
+/// Reads `custom_classes`, which has at most [`MAX_MARKERS`].
+fn custom_classes(value: Value, place: &Place<'_>, faults: &mut Faults) -> Option<Value> {
+    let count = value.as_object().map_or(0, Map::len);
+    if count > MAX_MARKERS {
+        let message = format!("`custom_classes` has at most {MAX_MARKERS} markers");
+        faults.refuse(place.fault(message).with("allowed", MAX_MARKERS).with("found", count));
+        return None;
+    }
+    readers::custom_classes(value, place, faults)
+}
+
 /// Takes the extras of the record, in the order in which they are returned.
 fn extras(fields: &mut RequestKeys<'_>) -> Map<String, Value> {
     let mut extras = Map::new();
     for key in EXTRA_KEYS {
         let value = match key {
-            "custom_classes" => fields.read(key, readers::custom_classes),
+            "custom_classes" => fields.read(key, custom_classes),
             _ => fields.take(key),
         };
         if let Some(value) = value {
