@@ -219,7 +219,8 @@ fn many_platters_and_many_selected_classes_are_accepted() {
         assert_eq!((&details["allowed"], &details["found"]), (&json!(1_000), &json!(1_001)), "{key}");
     }
     let markers: serde_json::Map<_, _> = (0..1_001).map(|n| (format!("m{n}"), json!("a.b/c"))).collect();
-    let error = db.run(json!({"action": "update", "pk": pk, "custom_classes": markers})).unwrap_err();
+    let update = json!({"action": "update", "pk": pk, "bucket": {}, "custom_classes": markers});
+    let error = db.run(update).unwrap_err();
     assert_eq!(error.items()[0].details["pointer"], "/custom_classes");
     // Records that a database has may have more.
     let worldlet = json!({"records": {"many": {"bucket": {}, "stack": platters}}}).to_string();
