@@ -24,6 +24,7 @@ impl BoundedVec {
     }
 
     /// Whether a write was refused, or the vector was too long before the first one.
+    #[cfg(feature = "interface")]
     pub(crate) fn is_full(&self) -> bool {
         self.is_full
     }

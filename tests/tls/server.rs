@@ -2,13 +2,14 @@
 
 use std::fs;
 use std::io::{BufRead, BufReader};
+use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
 use std::process::{Child, ChildStderr, Command, Stdio};
 use std::time::Duration;
 
 use mikobase::prelude::*;
 use mikobase::{HttpMikobase, HttpServer, Result, Token};
-use nix::sys::signal::{Signal, kill};
+use nix::sys::signal::{SigHandler, Signal, kill, signal};
 use nix::unistd::Pid;
 use serde_json::Value;
 
@@ -49,6 +50,10 @@ impl Server {
     /// Starts it by this command, and waits until it listens.
     pub fn of_command(mut command: Command, token: &Token) -> Self {
         command.env("MIKOBASE_TOKEN", token.to_hex()).stderr(Stdio::piped());
+        // `nohup`, by which the tests may run, has the signal ignored, and a server respects that.
+        //
+        // SAFETY: `signal` is async-signal-safe, and the default action runs no code.
+        unsafe { command.pre_exec(|| Ok(drop(signal(Signal::SIGHUP, SigHandler::SigDfl)?))) };
         let mut process = command.spawn().unwrap();
         let stderr = BufReader::new(process.stderr.take().unwrap());
         let mut server = Self { process, stderr, first_line: String::new(), port: 0, token: token.clone() };
