@@ -174,7 +174,8 @@ pub(crate) fn remove_unfinished(path: &Path) {
     }
 }
 
-pub(crate) fn folder_of(path: &Path) -> &Path {
+/// The folder that holds `path`: `.` for the name of a file alone.
+pub fn folder_of(path: &Path) -> &Path {
     path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."))
 }
 

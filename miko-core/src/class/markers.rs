@@ -4,6 +4,11 @@ use std::collections::{BTreeMap, HashSet};
 
 use serde_json::{Map, Value};
 
+use crate::diagnostics::Place;
+
+/// Takes a class of a marked object, the object, and its place.
+type Visit<'f, 'm> = dyn FnMut(&'m str, &Map<String, Value>, &Place<'_>) + 'f;
+
 /// The `custom_classes` of a record: marker keys, each with a class.
 #[derive(Debug, Default)]
 pub(crate) struct Markers {
@@ -30,6 +35,34 @@ impl Markers {
     /// The classes of the markers.
     pub(crate) fn classes(&self) -> impl Iterator<Item = &str> {
         self.list.iter().map(|(_, class)| class.as_str())
+    }
+
+    /// Calls `visit` for each class of each marked object in `object`, which is at `place`: first for those of
+    /// `object` itself.
+    pub(super) fn visit_marked<'m>(
+        &'m self,
+        object: &Map<String, Value>,
+        place: &Place<'_>,
+        visit: &mut Visit<'_, 'm>,
+    ) {
+        for class in self.classes_of(object) {
+            visit(class, object, place);
+        }
+        for (key, value) in object {
+            self.visit_marked_in(value, &Place::Key(place, key), visit);
+        }
+    }
+
+    fn visit_marked_in<'m>(&'m self, value: &Value, place: &Place<'_>, visit: &mut Visit<'_, 'm>) {
+        match value {
+            Value::Object(object) => self.visit_marked(object, place, visit),
+            Value::Array(items) => {
+                for (index, item) in items.iter().enumerate() {
+                    self.visit_marked_in(item, &Place::Index(place, index), visit);
+                }
+            }
+            _ => {}
+        }
     }
 
     /// The classes that markers assign to an object, each once, in the order of the markers.

@@ -37,7 +37,10 @@ impl<'c> ReferenceScan<'c> {
     /// itself if it is marked, by the class of each marker.
     pub(crate) fn scan_marked(&mut self, bucket: &Map<String, Value>, place: &Place<'_>) {
         if !self.markers.is_empty() {
-            self.scan_marked_object(bucket, place);
+            let markers = self.markers;
+            markers.visit_marked(bucket, place, &mut |class, object, place| {
+                self.scan_class(class, object, place);
+            });
         }
     }
 
@@ -94,27 +97,6 @@ impl<'c> ReferenceScan<'c> {
             for (key, value) in others {
                 self.scan_value(element_field, value, &Place::Key(place, key));
             }
-        }
-    }
-
-    fn scan_marked_object(&mut self, object: &Map<String, Value>, place: &Place<'_>) {
-        for class in self.markers.classes_of(object) {
-            self.scan_class(class, object, place);
-        }
-        for (key, value) in object {
-            self.scan_marked_value(value, &Place::Key(place, key));
-        }
-    }
-
-    fn scan_marked_value(&mut self, value: &Value, place: &Place<'_>) {
-        match value {
-            Value::Object(object) => self.scan_marked_object(object, place),
-            Value::Array(items) => {
-                for (index, item) in items.iter().enumerate() {
-                    self.scan_marked_value(item, &Place::Index(place, index));
-                }
-            }
-            _ => {}
         }
     }
 

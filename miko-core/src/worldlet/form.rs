@@ -16,7 +16,7 @@ struct Spelling {
     part: &'static str,
     /// The JSON pointer of what spells it, in the entry.
     spelled: &'static str,
-    /// Whether what is below the part in the record is below it in the entry.
+    /// Whether the members of the part in the record are members of its spelling in the entry.
     has_members: bool,
 }
 

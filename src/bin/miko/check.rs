@@ -25,7 +25,7 @@ pub(crate) fn run(files: &[PathBuf]) -> Result<Exit, Failure> {
 fn check(path: &Path) -> Result<String, Failure> {
     let text = open::read_text(path)?;
     let in_file = |error: Error| error.with_all("path", path.display().to_string());
-    // What is no JSON is read as a worldlet, whose faults are reported with their places.
+    // A file that is not JSON is read as a worldlet, whose faults are reported with their places.
     if let Some(schema) = json::parse(&text).ok().filter(is_schema) {
         let changes = SqliteEngine::in_memory()?.import_schema(schema).map_err(in_file)?;
         return Ok(format!("{} classes", changes.created.len()));

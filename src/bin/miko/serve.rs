@@ -298,8 +298,7 @@ impl Drop for Sockets {
 /// Keeps other servers from replacing or removing sockets in the folder of `path`. `None` if the file system
 /// has no locks, or another program keeps the folder locked: a server has it for a moment only.
 fn lock_folder(path: &Path) -> Option<File> {
-    let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
-    let folder = File::open(folder).ok()?;
+    let folder = File::open(atomic_file::folder_of(path)).ok()?;
     let until = Instant::now() + MAX_LOCK_WAIT;
     loop {
         match folder.try_lock() {

@@ -216,7 +216,7 @@ mod tests {
         while let Some(piece) = store.next_of(id, &mut export).unwrap() {
             text.extend(piece);
             assert!(export.text.len() <= PIECE + LONGEST_VERSION, "{}", export.text.len());
-            // What is written meanwhile is not shown.
+            // Later writes are not shown.
             run(&mut store, json!({"action": "patch", "pk": "p", "bucket": {"n": -1}}));
         }
         let worldlet: Value = serde_json::from_slice(&text).unwrap();
