@@ -53,7 +53,7 @@ impl Server {
         // `nohup`, by which the tests may run, has the signal ignored, and a server respects that.
         //
         // SAFETY: `signal` is async-signal-safe, and the default action runs no code.
-        unsafe { command.pre_exec(|| Ok(drop(signal(Signal::SIGHUP, SigHandler::SigDfl)?))) };
+        unsafe { command.pre_exec(|| Ok(signal(Signal::SIGHUP, SigHandler::SigDfl).map(drop)?)) };
         let mut process = command.spawn().unwrap();
         let stderr = BufReader::new(process.stderr.take().unwrap());
         let mut server = Self { process, stderr, first_line: String::new(), port: 0, token: token.clone() };
