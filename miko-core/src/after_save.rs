@@ -11,23 +11,23 @@ use miko_rpc::{Error, ErrorId, Result, Stream};
 
 use crate::change::Change;
 
-/// How often a listener that waits for a change looks whether it is to stop.
+/// The interval at which a listener that waits for a change reads its command.
 const STOP_INTERVAL: Duration = Duration::from_millis(100);
 
 /// A listener of [`MikobaseExt::after_save`](crate::MikobaseExt::after_save), with its thread. Dropping it
 /// stops the listener.
 #[must_use = "dropping it stops the listener"]
 pub struct AfterSave {
-    /// When the listener ends: [`CONTINUE`], [`FINISH`] or [`STOP`].
-    end: Arc<AtomicU8>,
+    /// The last command to the listener: [`CONTINUE`], [`FINISH`] or [`STOP`].
+    command: Arc<AtomicU8>,
     thread: Option<JoinHandle<()>>,
 }
 
 /// The listener continues.
 const CONTINUE: u8 = 0;
-/// It ends after the changes that have arrived.
+/// The listener ends after the changes that have arrived.
 const FINISH: u8 = 1;
-/// It ends at once.
+/// The listener ends after its running call.
 const STOP: u8 = 2;
 
 impl AfterSave {
@@ -35,16 +35,17 @@ impl AfterSave {
         changes: Stream<Change>,
         listener: impl FnMut(Result<Change>) + Send + 'static,
     ) -> Result<Self> {
-        let end = Arc::new(AtomicU8::new(CONTINUE));
-        let ends = Arc::clone(&end);
+        let command = Arc::new(AtomicU8::new(CONTINUE));
+        let received = Arc::clone(&command);
         let thread = thread::Builder::new()
             .name("after-save".to_owned())
-            .spawn(move || run(changes, listener, &ends))
+            .spawn(move || run(changes, listener, &received))
             .map_err(|fault| Error::caused_by(ErrorId::INTERNAL, "no thread for a listener", fault))?;
-        Ok(Self { end, thread: Some(thread) })
+        Ok(Self { command, thread: Some(thread) })
     }
 
-    /// Whether the listener has ended: its stream has, as when the server is gone, or it has panicked.
+    /// Whether the listener has ended, because its stream has ended (for example when the server is gone), or
+    /// because it has panicked.
     pub fn has_ended(&self) -> bool {
         self.thread.as_ref().is_none_or(JoinHandle::is_finished)
     }
@@ -55,9 +56,10 @@ impl AfterSave {
         self.end(FINISH);
     }
 
-    /// Waits until the listener has ended, unless it is the caller.
-    fn end(&mut self, how: u8) {
-        self.end.store(how, Ordering::Relaxed);
+    /// Sends [`FINISH`] or [`STOP`], and waits until the listener has ended. Does not wait in the thread of
+    /// the listener, which would wait for itself.
+    fn end(&mut self, command: u8) {
+        self.command.store(command, Ordering::Relaxed);
         let Some(thread) = self.thread.take() else { return };
         if thread.thread().id() != thread::current().id() {
             // The message of a panic was printed when it happened.
@@ -67,7 +69,8 @@ impl AfterSave {
 }
 
 impl Drop for AfterSave {
-    /// Waits until the running call of the listener has ended, unless it is this call.
+    /// Stops the listener, and waits until its running call has ended, unless the value is dropped in that
+    /// call.
     fn drop(&mut self) {
         self.end(STOP);
     }
@@ -79,17 +82,17 @@ impl fmt::Debug for AfterSave {
     }
 }
 
-/// Calls the listener for each change until it is to stop, or the stream has ended.
-fn run(mut changes: Stream<Change>, mut listener: impl FnMut(Result<Change>), end: &AtomicU8) {
+/// Calls the listener for each change until a command ends it, or the stream has ended.
+fn run(mut changes: Stream<Change>, mut listener: impl FnMut(Result<Change>), command: &AtomicU8) {
     loop {
-        let how = end.load(Ordering::Relaxed);
-        if how == STOP {
+        let command = command.load(Ordering::Relaxed);
+        if command == STOP {
             return;
         }
-        let interval = if how == FINISH { Duration::ZERO } else { STOP_INTERVAL };
+        let interval = if command == FINISH { Duration::ZERO } else { STOP_INTERVAL };
         match changes.recv_timeout(interval) {
             Poll::Ready(Some(change)) => listener(change),
-            Poll::Pending if how == CONTINUE => {}
+            Poll::Pending if command == CONTINUE => {}
             Poll::Ready(None) | Poll::Pending => return,
         }
     }

@@ -50,15 +50,15 @@ impl<'m, M: Mikobase + ?Sized> AsOf<'m, M> {
         Self { db, cutoff }
     }
 
-    /// The select with the cutoff added. A query that is no object, and a select whose own cutoff is
-    /// malformed, are returned unchanged: the database refuses them.
+    /// The select with the cutoff added, unless it has an earlier one. A query that is not an object, and a
+    /// select whose own cutoff is malformed, are returned unchanged: the database refuses them.
     fn with_cutoff(&self, mut select: Query) -> Query {
-        let has_earlier = match query::requested_cutoff(&select) {
+        let has_earlier_cutoff = match query::requested_cutoff(&select) {
             Ok(requested) => requested.is_some_and(|requested| requested < self.cutoff),
             Err(_) => return select,
         };
         if let Value::Object(request) = &mut select
-            && !has_earlier
+            && !has_earlier_cutoff
         {
             request.insert("cutoff".to_owned(), self.cutoff.nearest_parseable().to_string().into());
         }
@@ -194,7 +194,7 @@ impl<M: Mikobase + ?Sized> Mikobase for AsOf<'_, M> {
     }
 }
 
-/// Whether a query is an object, and no select.
+/// Whether a query is an object other than a select. The database refuses a query that is not an object.
 fn is_write(query: &Query) -> bool {
     query.is_object() && query::may_write(query)
 }
@@ -203,7 +203,8 @@ fn refuse_write(query: Query) -> Result<Query> {
     if is_write(&query) { Err(refusal_of([query])) } else { Ok(query) }
 }
 
-/// The refusal of a call with these values, which may nest to any depth.
+/// Drops the arguments of a refused call, without recursion because they may nest to any depth. Returns the
+/// error of the call.
 fn refusal_of(values: impl IntoIterator<Item = Value>) -> Error {
     values.into_iter().for_each(json::drop_iteratively);
     read_only()

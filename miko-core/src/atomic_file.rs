@@ -30,7 +30,7 @@ pub fn write(path: &Path, write: impl FnOnce(&mut BufWriter<&File>) -> Result<()
     replaced.sync().map_err(|fault| not_durable(&path, fault))
 }
 
-/// Checks that [`write()`] can write a file at `path`, before there is something to write. Nothing is
+/// Checks that [`write()`] can write a file at `path`, before there is something to write. No file is
 /// changed.
 ///
 /// # Errors
@@ -39,7 +39,7 @@ pub fn check(path: &Path) -> Result<()> {
     let write_error = |fault: io::Error| write_error(path, fault);
     match fs::metadata(path) {
         Ok(found) if found.is_dir() => Err(write_error(ErrorKind::IsADirectory.into())),
-        // A pipe may have no reader yet.
+        // Not opened: a pipe may have no reader yet.
         Ok(found) if !found.is_file() => Ok(()),
         _ => create_unfinished(&resolve_links(path)).map(drop).map_err(write_error),
     }
@@ -76,15 +76,15 @@ fn resolve_links(path: &Path) -> PathBuf {
 pub(crate) struct Replaced {
     /// The new file. It is locked, unless the file system has no locks.
     pub(crate) file: File,
-    /// The metadata of the new file before the rename, since no error may return after that. The rename
-    /// changes the `ctime`.
+    /// The metadata of the new file, read before the rename, since no error may return after the rename. The
+    /// rename changes the `ctime` of the file, so the `ctime` of this metadata is outdated.
     pub(crate) metadata: Metadata,
     folder: File,
 }
 
 impl Replaced {
-    /// Flushes the rename to the disk. A file system that cannot do this for folders says so by `EINVAL` or
-    /// `ENOTSUP`, and has no other way to make a rename durable: that is no error.
+    /// Flushes the rename to the disk. A file system that cannot flush folders returns `EINVAL` or `ENOTSUP`,
+    /// and has no other way to make a rename durable: these errors are ignored.
     pub(crate) fn sync(&self) -> io::Result<()> {
         match sync_folder(&self.folder) {
             Err(fault) if matches!(fault.kind(), ErrorKind::InvalidInput | ErrorKind::Unsupported) => Ok(()),
@@ -101,8 +101,9 @@ fn sync_folder(folder: &File) -> io::Result<()> {
     folder.sync_all()
 }
 
-/// As [`write()`], for the path of a file that is no pipe, no device and no symbolic link. The new file gets
-/// the permissions of the replaced one, and stays locked. The caller flushes the rename to the disk.
+/// As [`write()`], for a path that is not a pipe, a device or a symbolic link. The new file gets the
+/// permissions of the replaced one, and stays locked. The caller flushes the rename to the disk, and removes
+/// the temporary files of killed writers.
 ///
 /// # Errors
 /// The errors of `write`; `storage-full` or `not-writable` with the path, if the file system fails. The file
@@ -129,7 +130,7 @@ pub(crate) fn replace(
     Ok(Replaced { file, metadata, folder })
 }
 
-/// Creates a temporary file for `path` and locks it: [`remove_unfinished`] leaves locked ones alone.
+/// Creates a temporary file for `path` and locks it, so that [`remove_unfinished`] does not remove it.
 fn create_unfinished(path: &Path) -> io::Result<NamedTempFile> {
     loop {
         let unfinished = Builder::new()
@@ -138,33 +139,35 @@ fn create_unfinished(path: &Path) -> io::Result<NamedTempFile> {
             .permissions(Permissions::from_mode(0o666))
             .tempfile_in(folder_of(path))?;
         match unfinished.as_file().try_lock() {
-            // Another process takes it for one that was left, and has removed it or holds its lock.
+            // In `remove_unfinished`, another process found the file before it was locked: that process has
+            // removed it, or has locked it to remove it.
             Ok(()) if !is_named(&unfinished)? => continue,
             Err(TryLockError::WouldBlock) => continue,
-            // Where files cannot be locked, none is removed.
+            // The file system has no locks, so `remove_unfinished` removes no file.
             Ok(()) | Err(TryLockError::Error(_)) => return Ok(unfinished),
         }
     }
 }
 
-/// Whether the path of the file still leads to it.
+/// Whether the path of the file still leads to this file.
 fn is_named(file: &NamedTempFile) -> io::Result<bool> {
     let opened = file.as_file().metadata()?;
     Ok(fs::metadata(file.path())
         .is_ok_and(|named| (named.dev(), named.ino()) == (opened.dev(), opened.ino())))
 }
 
-/// Removes temporary files that killed writers of `path` have left. Those of running writers are locked, and
-/// stay.
+/// Removes temporary files that killed writers of `path` have left. The files of running writers are locked,
+/// and stay.
 pub(crate) fn remove_unfinished(path: &Path) {
     let prefix = unfinished_prefix(path);
     for entry in fs::read_dir(folder_of(path)).into_iter().flatten().flatten() {
-        // To open a pipe would wait for its writer.
+        // Opening a pipe would wait for its writer.
         let is_file = entry.file_type().is_ok_and(|kind| kind.is_file());
         if !is_file || !entry.file_name().to_string_lossy().starts_with(&prefix) {
             continue;
         }
-        // Kept until the file is removed: a writer that has just created it then finds that out.
+        // The lock is held until the file is removed. So a writer that has just created the file cannot lock
+        // it while it still exists, and creates another one.
         let abandoned = File::open(entry.path()).ok().filter(|file| file.try_lock().is_ok());
         if abandoned.is_some() {
             info!(file = %entry.path().display(), "removed a temporary file of a killed writer");
@@ -184,7 +187,7 @@ fn unfinished_prefix(path: &Path) -> String {
     format!(".{}.unfinished-", path.file_name().unwrap_or_default().to_string_lossy())
 }
 
-/// The error of a file that cannot be written, and is unchanged.
+/// The error of a file that cannot be written. The file is unchanged.
 pub(crate) fn write_error(path: &Path, fault: io::Error) -> Error {
     Error::caused_by(ErrorId::of_failed_write(&fault), "the file cannot be written", fault)
         .with("path", path.display().to_string())

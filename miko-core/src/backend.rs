@@ -65,11 +65,11 @@ impl From<Location> for Backend {
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Location {
-    /// SQLite in memory, the default.
+    /// SQLite in memory: the default of a share.
     SqliteMemory,
     /// SQLite in a file.
     SqliteFile(PathBuf),
-    /// A worldlet: in a file, or an empty one in memory.
+    /// A worldlet: in a file, or with `None` in memory, where it begins empty.
     Worldlet(Option<PathBuf>),
 }
 
@@ -82,8 +82,7 @@ pub enum Location {
 /// ```
 ///
 /// # Errors
-/// `invalid-backend`, if `url` names no engine; those of
-/// [`SqliteEngine::open`] and [`WorldletEngine::open`].
+/// `invalid-backend`, if `url` names no engine; the errors of [`Backend::open`].
 pub fn open(url: &str) -> Result<Box<dyn Engine>> {
     open_with(url, Mode::ReadWrite)
 }
@@ -101,7 +100,7 @@ impl Backend {
     ///
     /// # Errors
     /// The errors of [`SqliteEngine::open`] and [`WorldletEngine::open`]; also `invalid-backend` for a
-    /// database in memory in mode `r`, and for a worldlet with the size of a cache, which it does not have.
+    /// database in memory in mode `r`, and for a worldlet with the size of a cache: a worldlet has no caches.
     pub fn open(&self, mode: Mode) -> Result<Box<dyn Engine>> {
         if matches!(self.location, Location::SqliteMemory | Location::Worldlet(None)) && mode == Mode::Read {
             let message = "a database in memory is empty when it is opened: there is nothing to read";
@@ -159,6 +158,7 @@ impl Backend {
         }
     }
 
+    /// Applies the options to an engine that was opened.
     fn finish_open<T: Storage + 'static>(&self, engine: Result<LocalEngine<T>>) -> Result<Box<dyn Engine>> {
         let mut engine = engine?.client_pks(self.client_pks);
         if let Some(bytes) = self.record_cache_size {
@@ -170,7 +170,7 @@ impl Backend {
         Ok(Box::new(if self.strict { engine.strict() } else { engine }))
     }
 
-    /// The name of an option that sets the size of a cache, if one does.
+    /// The name of the first option that sets the size of a cache; `None` if there is none.
     fn cache_option(&self) -> Option<&'static str> {
         match (self.record_cache_size, self.columns_size) {
             (Some(_), _) => Some("record_cache_size"),
@@ -188,8 +188,8 @@ impl std::str::FromStr for Backend {
         let (name, parameters) = without_scheme.split_once('?').unwrap_or((without_scheme, ""));
         let parameters = UrlParameters::parse(parameters);
         let backend = match name.strip_prefix("mikobase.uno/") {
-            // A plain path may contain a question mark.
-            None if without_scheme == url => match (plain_path(url), plain_path(name)) {
+            // A plain path. The whole text is tried first, since a path may contain a question mark.
+            None if without_scheme == url => match (location_of_path(url), location_of_path(name)) {
                 (Some(location), _) => return Ok(location.into()),
                 (None, Some(location)) => {
                     parameters.and_then(|parameters| parameters.backend_without_path(location))
@@ -213,8 +213,8 @@ impl std::str::FromStr for Backend {
     }
 }
 
-/// The location of the engine for the extension of a plain path.
-fn plain_path(path: &str) -> Option<Location> {
+/// The location that a plain path names by its extension; `None` if it has no known extension.
+fn location_of_path(path: &str) -> Option<Location> {
     let (stem, extension) = path.rsplit_once('.')?;
     let has_stem = !stem.is_empty() && !stem.ends_with('/');
     match extension {
@@ -245,11 +245,11 @@ impl UrlParameters {
             match name {
                 "path" if value.is_empty() => return Err("`path` is empty".to_owned()),
                 "path" => parameters.path = Some(percent_decoded(value)?.into()),
-                "temporal" => options.temporal = boolean(name, value)?,
-                "strict" => options.strict = boolean(name, value)?,
-                "client_pks" => options.client_pks = boolean(name, value)?,
-                "record_cache_size" => options.record_cache_size = Some(bytes(name, value)?),
-                "columns_size" => options.columns_size = Some(bytes(name, value)?),
+                "temporal" => options.temporal = parse_boolean(name, value)?,
+                "strict" => options.strict = parse_boolean(name, value)?,
+                "client_pks" => options.client_pks = parse_boolean(name, value)?,
+                "record_cache_size" => options.record_cache_size = Some(parse_byte_count(name, value)?),
+                "columns_size" => options.columns_size = Some(parse_byte_count(name, value)?),
                 unknown => return Err(format!("a backend URL has no parameter `{unknown}`")),
             }
         }
@@ -268,7 +268,7 @@ impl UrlParameters {
     }
 }
 
-fn boolean(name: &str, value: &str) -> Result<bool, String> {
+fn parse_boolean(name: &str, value: &str) -> Result<bool, String> {
     match value {
         "true" => Ok(true),
         "false" => Ok(false),
@@ -276,11 +276,11 @@ fn boolean(name: &str, value: &str) -> Result<bool, String> {
     }
 }
 
-fn bytes(name: &str, value: &str) -> Result<usize, String> {
+fn parse_byte_count(name: &str, value: &str) -> Result<usize, String> {
     // `parse` would also accept a sign.
-    let is_number = value.bytes().all(|byte| byte.is_ascii_digit());
-    let bytes = value.parse().ok().filter(|_| is_number);
-    bytes.ok_or_else(|| format!("`{name}` must be a number of bytes, such as {name}=16777216"))
+    let has_only_digits = value.bytes().all(|byte| byte.is_ascii_digit());
+    let count = value.parse().ok().filter(|_| has_only_digits);
+    count.ok_or_else(|| format!("`{name}` must be a number of bytes, such as {name}=16777216"))
 }
 
 fn percent_decoded(text: &str) -> Result<String, String> {

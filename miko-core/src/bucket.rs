@@ -56,7 +56,8 @@ impl Bucket {
         if checker.check(&text).is_some() {
             return Ok(Self(text));
         }
-        // Parses it, which finds the fault, or writes the text in the form that the checker accepts.
+        // The checker refuses faults, and text in an unusual form. Parsing reports a fault; other text is
+        // written again in the form that the checker accepts.
         object_of(&text).map(Self::from)
     }
 
@@ -69,7 +70,7 @@ impl Bucket {
     ///
     /// # Errors
     /// `invalid_request`, if the text is not JSON, repeats a key, or has a number that would lose digits.
-    /// Only a text that was received from another process can be so: it is not checked when it is received.
+    /// Only text from another process can have these faults: it is not checked when it is received.
     pub fn to_value(&self) -> Result<Value> {
         let place = Place::Key(&Place::Root, "bucket");
         json::parse(&self.0).map_err(|error| {
@@ -91,8 +92,7 @@ fn text_of(bucket: &(impl Serialize + ?Sized)) -> Result<String> {
         .map_err(|fault| invalid_request(format!("this cannot be represented in JSON: {fault}")))
 }
 
-/// Parses the text as which a value was serialized. Detects duplicate keys and numbers that would lose
-/// digits.
+/// Parses the text of a serialized value. Detects duplicate keys and numbers that would lose digits.
 fn object_of(text: &str) -> Result<Map<String, Value>> {
     match json::parse(text)? {
         Value::Object(bucket) => Ok(bucket),
@@ -113,12 +113,12 @@ impl From<Map<String, Value>> for Bucket {
 }
 
 impl From<Value> for Bucket {
-    /// A value that is no object, or nests too deep, is refused by the call that gets it: this conversion
-    /// cannot fail.
+    /// This conversion cannot fail. The call that receives the bucket refuses a value that is not an object,
+    /// or that nests too deep.
     fn from(bucket: Value) -> Self {
         if json::too_deep(&bucket) {
-            // To write or drop it recursively could overflow the stack. A smaller value, which also nests too
-            // deep, takes its place and is refused in the same way.
+            // Writing or dropping the value recursively could overflow the stack. It is replaced by a smaller
+            // value that also nests too deep, and is refused in the same way.
             json::drop_iteratively(bucket);
             return Self(json::too_deep_value().to_string());
         }
@@ -161,8 +161,8 @@ impl<'de> Deserialize<'de> for Bucket {
     }
 }
 
-/// Reads the text of a bucket, as this library sends it, or the bucket as a value, as clients in other
-/// languages may. The engine checks it later.
+/// Reads a bucket from a binary format: as its text, which this library sends, or as a value, which clients
+/// in other languages may send. The engine checks it later.
 struct BucketVisitor;
 
 impl<'de> Visitor<'de> for BucketVisitor {

@@ -30,7 +30,8 @@ use crate::record::Record;
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct Change {
     /// The number of the transaction that made the change. Numbers grow from one transaction to the next,
-    /// with gaps; all changes of a transaction have the same. [`ChangeOptions::after`] resumes after it.
+    /// with gaps; all changes of a transaction have the same number. [`ChangeOptions::after`] resumes after
+    /// it.
     pub seq: i64,
     /// The kind of the change.
     pub kind: ChangeKind,
@@ -45,27 +46,26 @@ pub struct Change {
     /// if there was no such field before, and `new` if there is none any more. A `create` has all fields of
     /// the record, and a `delete` those that it had.
     pub fields: Object,
-    /// Whether it is the last change of its transaction that the subscriber gets. The state that a
-    /// subscriber has built of all changes so far then equals the state of the database at `seq`.
+    /// Whether this is the last change of its transaction that the subscriber gets. A state that is built
+    /// from all changes up to this one equals the state of the database at `seq`.
     pub last: bool,
 }
 
-/// The kind of a [`Change`].
+/// The kind of a [`Change`]. The *set* is the records that match the target of the subscription.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[non_exhaustive]
 pub enum ChangeKind {
-    /// It was created.
+    /// The record was created, and is in the set.
     Create,
-    /// It has changed, and is in the set that the subscription is about. It may have entered the set by this
-    /// change.
+    /// The record has changed, and is in the set. It may have entered the set by this change.
     Update,
-    /// It was deleted, and was in the set before.
+    /// The record was deleted, and was in the set before.
     Delete,
-    /// It has changed, and is not in the set any more. With [`ChangeOptions::leaving`] only.
+    /// The record has changed, and is not in the set any more. With [`ChangeOptions::leaving`] only.
     Leave,
-    /// It was in the set when the subscription began. With [`ChangeOptions::snapshot`] only.
+    /// The record was in the set when the subscription began. With [`ChangeOptions::snapshot`] only.
     Present,
     /// All records that were in the set when the subscription began have been delivered. With
     /// [`ChangeOptions::snapshot`] only.
@@ -73,7 +73,7 @@ pub enum ChangeKind {
 }
 
 impl ChangeKind {
-    /// Its name, as in JSON.
+    /// The name of the kind, as in JSON.
     pub fn as_str(self) -> &'static str {
         match self {
             Self::Create => "create",
@@ -92,7 +92,7 @@ impl fmt::Display for ChangeKind {
     }
 }
 
-/// The options of a subscription: its items besides the changes of records from now on.
+/// The options of a subscription. By default it has the changes of records from now on, and no other items.
 ///
 /// ```
 /// use miko_core::{ChangeKind, ChangeOptions, Mikobase, MikobaseExt, SqliteEngine};
@@ -109,12 +109,12 @@ impl fmt::Display for ChangeKind {
 #[serde(default, deny_unknown_fields)]
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct ChangeOptions {
-    /// Resumes after the transaction with this number ([`Change::seq`]), if the server still has all changes
-    /// since.
+    /// Resumes after the transaction with this number ([`Change::seq`]). The server refuses it with
+    /// `changes-expired` if it does not have all changes since then.
     pub after: Option<i64>,
-    /// Reports records that leave the set, too.
+    /// Also reports records that leave the set.
     pub leaving: bool,
-    /// Begins with the records that are in the set now. It excludes `after`.
+    /// Begins with the records that are in the set now. Cannot be combined with `after`.
     pub snapshot: bool,
 }
 
@@ -130,7 +130,7 @@ impl ChangeOptions {
         Self { after: Some(seq), ..Self::default() }
     }
 
-    /// Reports records that leave the set, too.
+    /// Also reports records that leave the set.
     #[must_use]
     pub fn leaving(self) -> Self {
         Self { leaving: true, ..self }
@@ -149,18 +149,19 @@ impl ChangeOptions {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct ChangeLimits {
     /// The approximate size in bytes of the last changes, which are kept for subscribers that resume: 16 MiB
-    /// by default. With a memory limit of the process it is at most a sixteenth of that.
+    /// by default. If the process has a memory limit, at most a sixteenth of that limit.
     pub ring: usize,
     /// The approximate size in bytes of the changes that a subscriber has not read yet: 4 MiB by default, and
-    /// at most half of the largest answer. Beyond it the oldest are left out, and the subscriber gets the
-    /// error `lagged` in their place. With a memory limit of the process it is at most a sixteenth of that.
+    /// at most half of the [limit of an answer](crate::Engine::limit_answers). Beyond it the oldest changes
+    /// are left out, and the subscriber gets the error `lagged` in their place. If the process has a memory
+    /// limit, at most a sixteenth of that limit.
     pub queue: usize,
-    /// The approximate size in bytes of the state of a [live query](crate::LiveQuery): the pks
-    /// and the sort values of the records, and of a thousand more behind the limit. It is 16 MiB by default.
-    /// Beyond it the query is refused with `storage-full`, or ends with it. With a memory limit of the
-    /// process it is at most a sixteenth of that.
+    /// The approximate size in bytes of the state of a [live query](crate::LiveQuery): 16 MiB by default. The
+    /// state is the pks and the sort values of the records of the result, and of the next thousand records
+    /// after the `limit` of the select. Beyond this size the query is refused with `storage-full`, or ends
+    /// with it. If the process has a memory limit, at most a sixteenth of that limit.
     pub live_query: usize,
-    /// For how long the last changes are kept after the last subscription has ended: 60 s by default.
+    /// How long the last changes are kept after the last subscription has ended: 60 s by default.
     pub keep: Duration,
 }
 

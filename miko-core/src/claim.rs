@@ -14,10 +14,12 @@ use crate::response::{Claimed, Results};
 /// A record that this caller has claimed: no other claim takes it until this one ends. Reads and writes of
 /// others are not affected.
 ///
-/// It ends when it is [finished](Self::finish_with) or [released](Self::release), when its lease is over,
-/// and when the connection that took it ends, with its process for example. Dropping it releases it; but in a
-/// transaction of the same thread, where that would wait for itself, it stays until its lease is over or the
-/// connection ends. It shows the record as it was when it was claimed.
+/// A claim ends when it is [finished](Self::finish_with) or [released](Self::release), when its lease is
+/// over, and when the connection that took it ends, for example with its process. Dropping this value
+/// releases the claim. Exception: while a transaction of the same thread is open, the release would wait for
+/// that transaction, so the claim stays until its lease is over or the connection ends.
+///
+/// The value shows the record as it was when it was claimed.
 ///
 /// ```
 /// use std::time::Duration;
@@ -42,6 +44,7 @@ use crate::response::{Claimed, Results};
 pub struct Claim<'m, M: Mikobase + ?Sized> {
     db: &'m M,
     claimed: Claimed,
+    /// Whether dropping the value does not release the claim: it has ended, or a transaction ends it.
     has_ended: bool,
 }
 
@@ -60,8 +63,8 @@ impl<'m, M: Mikobase + ?Sized> Claim<'m, M> {
         &self.claimed.claim
     }
 
-    /// How often the record was claimed since a claim of it was finished, this time included. More than 1
-    /// means that a worker has failed at it, or was killed.
+    /// How often the record was claimed since a claim of it was last finished, including this time. More than
+    /// 1 means that an earlier claim ended without `finish`: its worker failed, for example, or was killed.
     pub fn attempts(&self) -> u64 {
         self.claimed.attempts
     }
@@ -83,11 +86,12 @@ impl<'m, M: Mikobase + ?Sized> Claim<'m, M> {
         self.finish_by(json!({"edits": edits.into()}))?.into_values()
     }
 
-    /// As [`finish_with`](Self::finish_with), as a part of a transaction: the claim ends when that is
-    /// committed. If it is rolled back, the claim stays until its lease is over or the connection ends.
+    /// As [`finish_with`](Self::finish_with), as a part of a transaction: the claim ends when the transaction
+    /// is committed. If the transaction is rolled back, the claim stays until its lease is over or the
+    /// connection ends.
     ///
     /// # Errors
-    /// `claim-lost`; the errors of an edit. The claim stays then, too.
+    /// `claim-lost`; the errors of an edit, after which the claim stays as after a rollback.
     pub fn finish_in(
         mut self,
         tx: &(impl Mikobase + ?Sized),
@@ -106,7 +110,7 @@ impl<'m, M: Mikobase + ?Sized> Claim<'m, M> {
         self.finish_by(json!({"delete": true})).map(drop)
     }
 
-    /// Ends the claim and leaves the record to others.
+    /// Ends the claim, so that others may claim the record.
     ///
     /// # Errors
     /// `claim-lost`.
@@ -115,6 +119,8 @@ impl<'m, M: Mikobase + ?Sized> Claim<'m, M> {
         self.db.q0(json!({"action": "release", "claim": self.id()})).map(drop)
     }
 
+    /// Sends the action `finish` with the members of `finish`. After an error, the drop of `self` releases
+    /// the claim.
     fn finish_by(mut self, mut finish: Value) -> Result<crate::Response> {
         finish["action"] = "finish".into();
         finish["claim"] = self.id().into();
@@ -135,7 +141,7 @@ impl<M: Mikobase + ?Sized> Deref for Claim<'_, M> {
 impl<M: Mikobase + ?Sized> Drop for Claim<'_, M> {
     fn drop(&mut self) {
         if !self.has_ended {
-            // If that fails, the claim ends with its lease or with the connection.
+            // If the release fails, the claim ends with its lease or with the connection.
             let _ = self.db.q0(json!({"action": "release", "claim": self.claimed.claim}));
         }
     }

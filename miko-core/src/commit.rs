@@ -2,13 +2,14 @@
 
 use crate::record::Record;
 
-/// The changes of one write. A batch that is atomic is one write, and so is an import.
+/// The changes of one write. An atomic batch is one write, and so is an import.
 #[derive(Debug, Clone, PartialEq)]
 #[non_exhaustive]
 pub struct Commit {
-    /// The last number that it was given. Numbers grow from commit to commit, with gaps.
+    /// The last of the commit numbers that the write gave to its records. Numbers grow from commit to commit,
+    /// with gaps.
     pub seq: i64,
-    /// The records that it has changed, each once, in the order of their first changes.
+    /// The records that the write has changed, each once, in the order of their first changes.
     pub changes: Vec<RecordChange>,
 }
 
@@ -18,8 +19,8 @@ pub struct Commit {
 pub struct RecordChange {
     /// The pk of the record.
     pub pk: String,
-    /// The record before; `None` if there was no active record.
+    /// The record before the write; `None` if there was no active record.
     pub before: Option<Record>,
-    /// The record after; `None` if it was deleted.
+    /// The record after the write; `None` if it was deleted.
     pub after: Option<Record>,
 }

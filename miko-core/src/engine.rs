@@ -34,15 +34,14 @@ pub trait Engine: Mikobase {
     /// The text is canonical: the same state gives the same text, one record per line.
     ///
     /// # Errors
-    /// If the store could not be read, or `writer` failed, which may have received a part of the worldlet by
-    /// then.
+    /// If the store could not be read, or `writer` failed. `writer` may have received a part of the worldlet.
     fn write_worldlet(&self, writer: &mut dyn Write) -> Result<()>;
 
     /// Writes all records of a worldlet. Records with the same pk are overwritten. Class definitions apply to
     /// all records, wherever they occur in the worldlet. Records are checked and stored unchanged: no
     /// defaults are filled in, no white space is collapsed, no fields are reordered.
     ///
-    /// With `trust`, validation faults become warnings. So an export of a Mikobase can always be imported,
+    /// With `trust`, validation faults become warnings. An export of a Mikobase can then always be imported,
     /// even if definitions changed after its records were written.
     ///
     /// # Errors
@@ -87,8 +86,8 @@ pub trait Engine: Mikobase {
         Err(Error::new(ErrorId::ACTION_NOT_SUPPORTED, message))
     }
 
-    /// Restricts the writes that this engine accepts from now on, by whatever method they come. A restriction
-    /// is never lifted.
+    /// Restricts the writes that this engine accepts from now on, through any method. A restriction is never
+    /// lifted.
     ///
     /// ```
     /// use miko_core::{Access, Engine, ErrorId, MikobaseExt, SqliteEngine};
@@ -118,8 +117,8 @@ pub trait Engine: Mikobase {
         let _ = limits;
     }
 
-    /// Whether several calls should be committed together with [`run_group`](Self::run_group), as where a
-    /// commit waits for a disk.
+    /// Whether several calls should be committed together with [`run_group`](Self::run_group), for example
+    /// because a commit waits for a disk.
     fn prefers_group_commit(&self) -> bool {
         false
     }
@@ -146,8 +145,8 @@ pub trait Engine: Mikobase {
     /// ```
     ///
     /// # Errors
-    /// The first call of which not all changes could be committed. The calls before it are durable; the
-    /// answers of it and of those after it are not valid.
+    /// The first call whose changes could not all be committed, with the reason. The calls before it are
+    /// durable. The answers of this call and of later calls are invalid.
     fn run_group(&self, call: &mut dyn FnMut(usize) -> bool) -> Result<(), GroupFailure> {
         (0..).take_while(|index| call(*index)).for_each(drop);
         Ok(())
