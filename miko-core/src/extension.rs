@@ -35,7 +35,7 @@ pub struct Upserted {
     pub created: bool,
 }
 
-/// How often [`MikobaseExt::transact`] runs its block at most.
+/// The maximal number of times that [`MikobaseExt::transact`] runs its block.
 pub const MAX_ATTEMPTS: usize = 10;
 
 /// Common requests with your own types, on an engine or a proxy.
@@ -67,7 +67,7 @@ pub trait MikobaseExt: Mikobase {
     ///
     /// # Errors
     /// `invalid_request`, if `bucket` does not serialize as an object, or has a number without a JSON form;
-    /// those of Q0's `create`.
+    /// the errors of Q0's `create`.
     fn create(&self, class: &str, bucket: &(impl Serialize + ?Sized)) -> Result<String> {
         self.create_one(class, Bucket::of(bucket)?)
     }
@@ -87,14 +87,14 @@ pub trait MikobaseExt: Mikobase {
     /// ```
     ///
     /// # Errors
-    /// As [`create`](Self::create); the detail `request` is the index of the bucket. One that does not
-    /// serialize is reported before those that are refused.
+    /// As [`create`](Self::create); the detail `request` is the index of the bucket. A bucket that does not
+    /// serialize is reported before a bucket that the database refuses.
     fn create_all(&self, class: &str, buckets: &[impl Serialize]) -> Result<Vec<String>> {
         let mut checker = TextChecker::default();
-        let bucket = |(index, bucket)| {
+        let to_bucket = |(index, bucket)| {
             Bucket::checked(bucket, &mut checker).map_err(|error| error.with_all("request", index))
         };
-        self.create_many(class, buckets.iter().enumerate().map(bucket).collect::<Result<_>>()?)
+        self.create_many(class, buckets.iter().enumerate().map(to_bucket).collect::<Result<_>>()?)
     }
 
     /// Replaces the bucket of a record.
@@ -107,7 +107,7 @@ pub trait MikobaseExt: Mikobase {
     }
 
     /// Merges an object into the bucket of a record (RFC 7396): null removes a member, an object is merged
-    /// into an object, and what `patch` does not name stays.
+    /// into an object, and members that `patch` does not name stay.
     ///
     /// ```
     /// use miko_core::{Mikobase, MikobaseExt, SqliteEngine};
@@ -127,9 +127,9 @@ pub trait MikobaseExt: Mikobase {
         self.q0(json!({"action": "patch", "pk": pk, "bucket": bucket})).map(drop)
     }
 
-    /// Patches the record of `class` that has `key`, which names a unique field or a combination, with
-    /// `bucket`. If there is none, creates one from both. Any number of callers may do so at once: one of
-    /// them creates it.
+    /// Patches the record of `class` that has `key` with `bucket`. If no record has it, creates one from
+    /// `key` and `bucket`. `key` is an object: the value of a unique field, or of each field of a unique
+    /// combination. If several callers upsert the same key at once, one of them creates the record.
     ///
     /// ```
     /// use miko_core::{Mikobase, MikobaseExt, SqliteEngine};
@@ -188,7 +188,7 @@ pub trait MikobaseExt: Mikobase {
     }
 
     /// The record with this pk, live: each read and each change of its values is one call, which is atomic.
-    /// Whether there is such a record is found out by the first call.
+    /// Whether the record exists is checked by these calls, not by `hot`.
     fn hot(&self, pk: &str) -> HotRecord<'_, Self> {
         HotRecord::new(self, pk)
     }
@@ -251,9 +251,9 @@ pub trait MikobaseExt: Mikobase {
         Ok(FileReader::of(self.file_info(pk)?, self.read_file(pk)?))
     }
 
-    /// Runs a select of any size. Its records arrive as they are consumed, and show the state of this moment:
-    /// later writes have no effect. While it is open it keeps the database of an engine open. `query` is the
-    /// select, built or as JSON; its `action` may be omitted.
+    /// Runs a select of any size. Its records arrive as they are consumed, and show the state at the time of
+    /// this call: later writes have no effect. An open stream keeps the database of an engine open. `query`
+    /// is the select, built or as JSON; its `action` may be omitted.
     ///
     /// ```
     /// use miko_core::{MikobaseExt, SqliteEngine};
@@ -278,7 +278,7 @@ pub trait MikobaseExt: Mikobase {
     }
 
     /// Runs a block in a transaction: its writes through `tx` take effect together when it calls
-    /// `tx.commit()`. A block that ends without that is rolled back, whether it returns, fails or panics.
+    /// `tx.commit()`. A block that ends without a commit is rolled back, whether it returns, fails or panics.
     ///
     /// `tx` is a Mikobase as well, so `tx.transaction(…)` nests: what the inner block has committed becomes a
     /// part of the outer transaction. [`exit`](Transaction::exit) leaves all blocks. A write of this thread
@@ -311,14 +311,15 @@ pub trait MikobaseExt: Mikobase {
     /// ```
     ///
     /// # Errors
-    /// The errors of the block; as [`begin`](Mikobase::begin).
+    /// The errors of the block and of [`begin`](Mikobase::begin).
     fn transaction<T>(&self, block: impl FnOnce(&Remote<dyn Transaction>) -> Result<T>) -> Result<T> {
         block(&TransactionBlock::of(self.begin()?).transaction)
     }
 
-    /// Runs a block in a transaction and commits it if the block succeeds. If it fails with an error that is
-    /// [retryable](Error::is_retryable), such as a `conflict`, it is rolled back and run again, at most
-    /// [`MAX_ATTEMPTS`](crate::MAX_ATTEMPTS) times in all.
+    /// Runs a block in a transaction and commits the transaction if the block succeeds. If the block or the
+    /// commit fails with an error that is [retryable](Error::is_retryable), such as a `conflict`, the
+    /// transaction is rolled back and the block runs again, at most [`MAX_ATTEMPTS`](crate::MAX_ATTEMPTS)
+    /// times in all.
     ///
     /// ```
     /// use miko_core::{MikobaseExt, SqliteEngine};
@@ -336,7 +337,7 @@ pub trait MikobaseExt: Mikobase {
     /// ```
     ///
     /// # Errors
-    /// The errors of the block and of [`commit`](Transaction::commit); as [`begin`](Mikobase::begin).
+    /// The errors of the block, of [`commit`](Transaction::commit) and of [`begin`](Mikobase::begin).
     fn transact<T>(&self, mut block: impl FnMut(&Remote<dyn Transaction>) -> Result<T>) -> Result<T> {
         let mut attempts = 1;
         loop {
@@ -348,8 +349,8 @@ pub trait MikobaseExt: Mikobase {
         }
     }
 
-    /// Claims the first record that a select finds and that no claim has, for at most `lease`; `None`, if
-    /// there is none. The workers of a queue get its jobs by this method: see [`Claim`].
+    /// Claims the first record that a select finds and that is not claimed, for at most `lease`; `None`, if
+    /// there is none. The workers of a job queue take their jobs with this method: see [`Claim`].
     ///
     /// # Errors
     /// Every fault of the select at once.
@@ -397,9 +398,9 @@ pub trait MikobaseExt: Mikobase {
         self.changes(target.into(), ChangeOptions::default())
     }
 
-    /// Calls `listener` for each change that [`listen`](Self::listen) yields, in a thread of its own, which
-    /// ends when the returned value is dropped. It runs after the commit, and cannot refuse it. It may use
-    /// the database. After the error `lagged` it is called again; any other error is the last call.
+    /// Calls `listener` for each change that [`listen`](Self::listen) yields, in a new thread, which ends
+    /// when the returned value is dropped. `listener` runs after the commit and cannot refuse it. It may use
+    /// the database. It continues after the error `lagged`; any other error is its last call.
     ///
     /// A process with such a thread cannot start a share.
     ///
@@ -420,7 +421,7 @@ pub trait MikobaseExt: Mikobase {
     /// ```
     ///
     /// # Errors
-    /// As [`changes`](Mikobase::changes); `internal`, if there can be no thread.
+    /// As [`changes`](Mikobase::changes); `internal`, if the thread cannot be started.
     fn after_save(
         &self,
         target: impl Into<Target>,
@@ -429,9 +430,9 @@ pub trait MikobaseExt: Mikobase {
         AfterSave::start(self.listen(target)?, listener)
     }
 
-    /// Keeps the result of a select up to date, its order, offset and limit included. Each step says what
-    /// entered, left, moved and changed. `query` is the select, built or as JSON; its `action` may be
-    /// omitted.
+    /// Keeps the result of a select up to date, its order, offset and limit included. Each step lists the
+    /// records that entered, left, moved and changed. `query` is the select, built or as JSON; its `action`
+    /// may be omitted.
     ///
     /// ```
     /// use miko_core::{MikobaseExt, ResultChangeKind, SqliteEngine};
@@ -462,13 +463,14 @@ pub trait MikobaseExt: Mikobase {
         LiveQuery::begin(self.watch_select(as_select(query.into())?)?)
     }
 
-    /// Writes the whole state of this moment as a worldlet of any size. Later writes have no effect.
+    /// Writes the whole state, as it is at the time of this call, as a worldlet of any size. Later writes
+    /// have no effect.
     ///
     /// The text is canonical: the same state gives the same text, one record per line.
     ///
     /// # Errors
-    /// If `writer` failed, which may have received a part of the worldlet by then. As
-    /// [`export`](Mikobase::export).
+    /// As [`export`](Mikobase::export); also if `writer` failed. `writer` may have received a part of the
+    /// worldlet.
     fn export_worldlet(&self, writer: &mut dyn Write) -> Result<()> {
         transfer::export(self, writer)
     }
@@ -499,10 +501,11 @@ pub trait MikobaseExt: Mikobase {
 
 impl<M: Mikobase + ?Sized> MikobaseExt for M {}
 
-/// Adds the action `select` if it is omitted.
+/// Adds the action `select` if it is omitted. A query that is not an object is returned unchanged: the
+/// database refuses it.
 ///
 /// # Errors
-/// `invalid_request` for another action: the caller only reads.
+/// `invalid_request` for another action: the calling method only reads.
 fn as_select(query: Query) -> Result<Query> {
     let Value::Object(mut select) = query else { return Ok(query) };
     let action = select.entry("action").or_insert_with(|| "select".into());

@@ -44,16 +44,16 @@ pub type HookResult = std::result::Result<(), Box<dyn StdError + Send + Sync>>;
 /// # Ok::<(), miko_core::Error>(())
 /// ```
 #[derive(Clone)]
-pub struct Hook(Arc<Inner>);
+pub struct Hook(Arc<SharedHook>);
 
-struct Inner {
+struct SharedHook {
     name: String,
     filter: Filter,
     run: Box<dyn Fn(&mut PendingSave<'_>) -> HookResult + Send + Sync>,
 }
 
 impl Hook {
-    /// A hook with the name of the function `run`, or of the function that has made the closure.
+    /// A hook that is named after the function `run`, or after the function that contains the closure `run`.
     ///
     /// # Errors
     /// As [`named`](Self::named).
@@ -73,30 +73,30 @@ impl Hook {
         F: Fn(&mut PendingSave<'_>) -> HookResult + Send + Sync + 'static,
     {
         let filter = target.into().filter()?;
-        Ok(Self(Arc::new(Inner { name: name.into(), filter, run: Box::new(run) })))
+        Ok(Self(Arc::new(SharedHook { name: name.into(), filter, run: Box::new(run) })))
     }
 
-    /// Its name.
+    /// The name of the hook.
     pub fn name(&self) -> &str {
         &self.0.name
     }
 
-    /// The records for which it runs.
+    /// The filter of the records for which the hook runs.
     pub(crate) fn filter(&self) -> &Filter {
         &self.0.filter
     }
 
-    /// Runs it for a record.
+    /// Runs the hook for a record.
     ///
     /// # Errors
-    /// `save-rejected`, if it fails, panics, or leaves a bucket that nests too deep.
+    /// `save-rejected`, if the hook fails, panics, or leaves a bucket that nests too deep.
     pub(crate) fn run(&self, save: &mut PendingSave<'_>) -> Result<()> {
         let pk = save.pk;
         let rejected = |message: String| {
             Error::new(ErrorId::SAVE_REJECTED, message).with("hook", self.name()).with("pk", pk)
         };
-        // A panic is safe for the store: it becomes an error, and the write is undone. A hook that has state
-        // of its own must keep that consistent.
+        // A panic does not harm the store: it becomes an error, and the write is undone. A hook that has
+        // state must keep that state consistent itself.
         match catch_unwind(AssertUnwindSafe(|| (self.0.run)(save))) {
             Ok(Ok(())) if save.is_too_deep() => {
                 let message = format!("arrays and objects may nest {} deep in a bucket", json::MAX_DEPTH - 1);
@@ -211,7 +211,8 @@ impl PendingSave<'_> {
         matches!(self.bucket, PendingBucket::Amendable(_))
     }
 
-    /// The bucket, to be amended. It is then normalized and validated as if the caller had sent it.
+    /// The bucket, for amendments. After the hook it is normalized and validated as if the caller had sent
+    /// it.
     ///
     /// # Errors
     /// `invalid_request`, unless it [may be amended](Self::is_amendable).
@@ -230,7 +231,7 @@ impl PendingSave<'_> {
         }
     }
 
-    /// Sets the value of a field. A float that JSON lacks, NaN or an infinity, becomes null.
+    /// Sets the value of a field. NaN and infinities, which JSON does not have, become null.
     ///
     /// # Errors
     /// As [`bucket_mut`](Self::bucket_mut).
@@ -239,23 +240,24 @@ impl PendingSave<'_> {
         Ok(())
     }
 
-    /// The database inside the running write. It shows what the write has changed so far, without the change
-    /// of this record. The hooks of an import, a merge and a schema run when all their records are stored: it
-    /// shows these, this one included.
+    /// The database inside the running write. It shows the changes that the write has made so far, without
+    /// the change of this record. Exception: the hooks of an import, a merge and a schema run after all their
+    /// records are stored, so the database shows all of these records, including this one.
     ///
-    /// It only reads: calls that write, and streams, are refused with `self-call`. So is each call through
-    /// another value for the same database, which would wait for this write.
+    /// Calls that write, and streams, are refused with `self-call`. Each call through another value for the
+    /// same database is refused as well, since it would wait for this write.
     pub fn db(&self) -> &dyn Mikobase {
         self.db
     }
 
+    /// Whether the hook has amended the bucket so that it nests too deep.
     fn is_too_deep(&self) -> bool {
         // A request nests at most `MAX_DEPTH` levels; the request and the bucket are two of them.
-        let is_too_deep = |value: &Value| {
+        let nests_too_deep = |value: &Value| {
             matches!(value, Value::Array(_) | Value::Object(_))
                 && json::nests_deeper_than(value, json::MAX_DEPTH - 2)
         };
-        self.is_amended && self.bucket().is_some_and(|bucket| bucket.values().any(is_too_deep))
+        self.is_amended && self.bucket().is_some_and(|bucket| bucket.values().any(nests_too_deep))
     }
 }
 

@@ -7,13 +7,13 @@ use crate::json;
 use crate::mikobase::Mikobase;
 use crate::q0::{Edits, Step};
 
-/// A record whose values are read and changed in the store: each method is one call, which is atomic. It
-/// keeps nothing, so several workers may work on one record. [`MikobaseExt::hot`](crate::MikobaseExt::hot)
+/// A record whose values are read and changed in the store: each method is one call, which is atomic. No
+/// value is cached, so several workers may work on one record. [`MikobaseExt::hot`](crate::MikobaseExt::hot)
 /// returns it.
 ///
 /// A path is the steps down from the bucket: keys, indices, or both as [`Step`]s. Missing parents become
 /// objects. The methods fail with `record_not_found`, `record_deleted`, `edit-refused` and the errors of an
-/// update; nothing is changed then. A float that JSON lacks, NaN or an infinity, becomes null, and is not
+/// update; nothing is changed then. NaN and infinities, which JSON does not have, become null, and are not
 /// refused.
 ///
 /// ```
@@ -48,7 +48,7 @@ impl<'d, M: Mikobase + ?Sized> HotRecord<'d, M> {
         &self.pk
     }
 
-    /// The value; `None` if it is absent.
+    /// The value at the path; `None` if it is absent.
     ///
     /// # Errors
     /// `record_not_found`, also for a deleted record.
@@ -66,10 +66,10 @@ impl<'d, M: Mikobase + ?Sized> HotRecord<'d, M> {
         Ok(Some(value))
     }
 
-    /// Sets the value. Returns the one before, null if it was absent.
+    /// Sets the value. Returns the previous value, null if it was absent.
     ///
     /// # Errors
-    /// As for all methods.
+    /// The errors that [`HotRecord`] lists.
     pub fn set<S: Into<Step>>(
         &self,
         path: impl IntoIterator<Item = S>,
@@ -81,7 +81,7 @@ impl<'d, M: Mikobase + ?Sized> HotRecord<'d, M> {
     /// Removes the key, or the element. Returns the removed value, null if it was absent.
     ///
     /// # Errors
-    /// As for all methods.
+    /// The errors that [`HotRecord`] lists.
     pub fn remove<S: Into<Step>>(&self, path: impl IntoIterator<Item = S>) -> Result<Value> {
         self.edit(Edits::new().remove(path))
     }
@@ -89,7 +89,7 @@ impl<'d, M: Mikobase + ?Sized> HotRecord<'d, M> {
     /// Adds an element at the end of an array. Returns the new number of elements.
     ///
     /// # Errors
-    /// As for all methods.
+    /// The errors that [`HotRecord`] lists.
     pub fn push<S: Into<Step>>(
         &self,
         path: impl IntoIterator<Item = S>,
@@ -101,7 +101,7 @@ impl<'d, M: Mikobase + ?Sized> HotRecord<'d, M> {
     /// Adds an element at the beginning of an array. Returns the new number of elements.
     ///
     /// # Errors
-    /// As for all methods.
+    /// The errors that [`HotRecord`] lists.
     pub fn unshift<S: Into<Step>>(
         &self,
         path: impl IntoIterator<Item = S>,
@@ -110,18 +110,18 @@ impl<'d, M: Mikobase + ?Sized> HotRecord<'d, M> {
         self.edit(Edits::new().unshift(path, element)).and_then(length)
     }
 
-    /// Takes the last element of an array; `None` if there is none, or if it is null.
+    /// Removes the last element of an array and returns it; `None` if there is none, or if it is null.
     ///
     /// # Errors
-    /// As for all methods.
+    /// The errors that [`HotRecord`] lists.
     pub fn pop<S: Into<Step>>(&self, path: impl IntoIterator<Item = S>) -> Result<Option<Value>> {
         self.edit(Edits::new().pop(path)).map(not_null)
     }
 
-    /// Takes the first element of an array; `None` if there is none, or if it is null.
+    /// Removes the first element of an array and returns it; `None` if there is none, or if it is null.
     ///
     /// # Errors
-    /// As for all methods.
+    /// The errors that [`HotRecord`] lists.
     pub fn shift<S: Into<Step>>(&self, path: impl IntoIterator<Item = S>) -> Result<Option<Value>> {
         self.edit(Edits::new().shift(path)).map(not_null)
     }
@@ -129,7 +129,7 @@ impl<'d, M: Mikobase + ?Sized> HotRecord<'d, M> {
     /// Adds a number, and returns the sum. An absent value counts as 0.
     ///
     /// # Errors
-    /// As for all methods.
+    /// The errors that [`HotRecord`] lists.
     pub fn increment<S: Into<Step>>(
         &self,
         path: impl IntoIterator<Item = S>,
@@ -141,7 +141,7 @@ impl<'d, M: Mikobase + ?Sized> HotRecord<'d, M> {
     /// Sets the value to `new` if it equals `old`; returns whether it did. Null equals an absent value.
     ///
     /// # Errors
-    /// As for all methods.
+    /// The errors that [`HotRecord`] lists.
     pub fn compare_and_set<S: Into<Step>>(
         &self,
         path: impl IntoIterator<Item = S>,
@@ -156,14 +156,14 @@ impl<'d, M: Mikobase + ?Sized> HotRecord<'d, M> {
         }
     }
 
-    /// Makes the edits, and returns the value of the last one.
+    /// Applies the edits, and returns the value of the last one.
     fn edit(&self, edits: Edits) -> Result<Value> {
         let edited = self.db.edit(&self.pk, edits.into())?;
         edited.values.into_iter().last().ok_or_else(|| unexpected("no value"))
     }
 }
 
-/// The value one step down.
+/// The value one step down. The parent is not used again, so the order of the rest does not matter.
 fn take_child(parent: Value, step: &Step) -> Option<Value> {
     match (parent, step.as_json()) {
         (Value::Object(mut members), Value::String(key)) => members.swap_remove(key),

@@ -35,7 +35,7 @@ pub(crate) use object::{deserialize_raw, serialize_raw};
 pub(crate) use sum::{NoSum, sum};
 pub(crate) use writer::text_of;
 
-/// The non-negative integer that a number is. `2.0` is the integer `2`, as in JSON Schema.
+/// The value of a number, if it is a non-negative integer. `2.0` is the integer `2`, as in JSON Schema.
 pub(crate) fn non_negative_integer(number: &Number) -> Option<u64> {
     number.as_u64().or_else(|| {
         let float = number.as_f64()?;
@@ -61,47 +61,49 @@ pub(crate) fn text_length(value: &Value) -> usize {
         }
     }
     let mut counter = Counter(0);
-    // A value has string keys and finite numbers, and the counter takes all bytes.
+    // This cannot fail: a value has string keys and finite numbers, and the counter accepts all bytes.
     let _ = serde_json::to_writer(&mut counter, value);
     counter.0
 }
 
-/// Whether the JSON text of an object surely has at most `max` bytes. Adds up upper bounds for its parts and
-/// stops beyond `max`, so `false` may also be returned for a text that is short enough.
+/// Whether the JSON text of an object certainly has at most `max` bytes. Adds up upper bounds for its parts
+/// and stops beyond `max`, so `false` may also be returned for a text that is short enough.
 pub(crate) fn is_text_within(object: &Map<String, Value>, max: usize) -> bool {
-    /// The bytes of an escaped byte of a string, as in `\u001f`.
-    const ESCAPED: usize = 6;
+    /// The maximal size of an escaped byte of a string: `\u001f`.
+    const MAX_ESCAPE: usize = 6;
     /// The bytes around a string: two quotes, a colon and a comma.
-    const AROUND: usize = 4;
-    /// The bytes of a number, literal or pair of brackets, with a comma.
-    const SCALAR: usize = 32;
-    fn text_size(text: &str) -> usize {
-        text.len().saturating_mul(ESCAPED).saturating_add(AROUND)
+    const STRING_OVERHEAD: usize = 4;
+    /// The maximal size of a number, literal or pair of brackets, with a comma.
+    const MAX_SCALAR: usize = 32;
+    fn max_string_size(text: &str) -> usize {
+        text.len().saturating_mul(MAX_ESCAPE).saturating_add(STRING_OVERHEAD)
     }
-    fn charge(value: &Value, left: &mut usize) -> bool {
-        let own = match value {
-            Value::String(text) => text_size(text),
-            _ => SCALAR,
+    /// Subtracts the maximal size of a value from the bytes that are left. `false` if too few are left.
+    fn subtract_value(value: &Value, left: &mut usize) -> bool {
+        let own_size = match value {
+            Value::String(text) => max_string_size(text),
+            _ => MAX_SCALAR,
         };
-        let Some(rest) = left.checked_sub(own) else { return false };
+        let Some(rest) = left.checked_sub(own_size) else { return false };
         *left = rest;
         match value {
-            Value::Array(values) => values.iter().all(|value| charge(value, left)),
-            Value::Object(object) => charge_all(object, left),
+            Value::Array(values) => values.iter().all(|value| subtract_value(value, left)),
+            Value::Object(object) => subtract_members(object, left),
             _ => true,
         }
     }
-    fn charge_all(object: &Map<String, Value>, left: &mut usize) -> bool {
+    /// As `subtract_value`, for the members of an object.
+    fn subtract_members(object: &Map<String, Value>, left: &mut usize) -> bool {
         object.iter().all(|(key, value)| {
-            let rest = left.checked_sub(text_size(key));
+            let rest = left.checked_sub(max_string_size(key));
             rest.is_some_and(|rest| {
                 *left = rest;
-                charge(value, left)
+                subtract_value(value, left)
             })
         })
     }
     let mut left = max;
-    charge_all(object, &mut left)
+    subtract_members(object, &mut left)
 }
 
 #[cfg(test)]

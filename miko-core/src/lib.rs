@@ -1,8 +1,8 @@
 //! Mikobase: the trait, the data model, Q0 and the engines.
 //!
-//! This crate works within one process and needs neither tokio nor tarpc. `miko-rpc`
-//! turns calls of the trait [`Mikobase`] into messages and back; the sockets and processes between which they
-//! are sent are in `miko-shared`.
+//! This crate works within one process and needs neither tokio nor tarpc. `miko-rpc` turns calls of the trait
+//! [`Mikobase`] into messages and back. `miko-shared` has the sockets and processes between which the
+//! messages are sent.
 
 mod access;
 mod after_save;
