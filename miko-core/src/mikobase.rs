@@ -21,9 +21,9 @@ use crate::watch::ResultChange;
 
 /// A Mikobase: a live object store.
 ///
-/// An engine and a proxy to a shared one both implement it and give the same answers. The attribute generates
-/// the service, the proxy and the JSON dispatch from these signatures, so a new method only has to be
-/// implemented by the engines.
+/// Engines implement it, and so do proxies to a shared Mikobase, with the same answers. The attribute
+/// generates the service, the proxy and the JSON dispatch from these signatures, so a new method only has to
+/// be implemented by the engines.
 #[mikobase_interface(
     crate = crate,
     surface = "schema/mikobase.surface.json",
@@ -57,9 +57,9 @@ pub trait Mikobase: Send + Sync {
     #[interface(read)]
     fn by_class(&self, class: &str) -> Result<Records>;
 
-    /// Returns the records with these pks, in the same order: `None` for one that does not exist or was
-    /// deleted. It returns the same as one call of [`record_by_pk`](Self::record_by_pk) for each, all at the
-    /// same time.
+    /// Returns the records with these pks, in the same order: `None` for a record that does not exist or was
+    /// deleted. Equals a call of [`record_by_pk`](Self::record_by_pk) for each pk, but all records are read
+    /// at the same time.
     ///
     /// # Errors
     /// `request-too-large` for more than [`MAX_BATCH_REQUESTS`](crate::MAX_BATCH_REQUESTS) pks, or if the
@@ -71,7 +71,7 @@ pub trait Mikobase: Send + Sync {
     /// [`create_all`](crate::MikobaseExt::create_all) does the same with your own types.
     ///
     /// # Errors
-    /// As an atomic [`batch`](Self::batch) of as many requests: the error of the first bucket that is
+    /// As an atomic [`batch`](Self::batch) with a request per bucket: the error of the first bucket that is
     /// refused, with its index as detail `request`. Nothing is changed then.
     fn create_many(&self, class: &str, buckets: Vec<Bucket>) -> Result<Vec<String>>;
 
@@ -151,7 +151,7 @@ pub trait Mikobase: Send + Sync {
     fn merge(&self, worldlet: Delta) -> Result<Merged>;
 
     /// Begins a file of a media type such as `image/png`, whose content follows in pieces. The file does not
-    /// exist until it was finished. [`put_file`](crate::MikobaseExt::put_file) performs all steps.
+    /// exist until it is finished. [`put_file`](crate::MikobaseExt::put_file) performs all steps.
     ///
     /// # Errors
     /// `read-only-connection`; `storage-full`, also if too many uploads and imports are open.
@@ -161,7 +161,7 @@ pub trait Mikobase: Send + Sync {
     /// [`file`](crate::MikobaseExt::file) reads it and checks its SHA-256.
     ///
     /// # Errors
-    /// `file-not-found`. The stream ends with it if the file is deleted meanwhile.
+    /// `file-not-found`. The stream ends with this error if the file is deleted while it is read.
     #[interface(read)]
     fn read_file(&self, pk: &str) -> Result<Stream<Bytes>>;
 
@@ -184,20 +184,20 @@ pub trait Mikobase: Send + Sync {
     /// Only if the store could not be read or written.
     fn collect_files(&self) -> Result<Vec<String>>;
 
-    /// The records that a select finds, however many. They show the state of this moment: later writes have
-    /// no effect. [`iter`](crate::MikobaseExt::iter) does the same for a select that is built.
+    /// The records that a select finds, in any number. They show the state at the time of this call: later
+    /// writes have no effect. [`iter`](crate::MikobaseExt::iter) also accepts a select that is built.
     ///
-    /// The server holds the order of the records, and the old content of those that are overwritten
-    /// meanwhile.
+    /// While the stream is open, the server holds the order of the records, and the old content of records
+    /// that are overwritten.
     ///
     /// # Errors
     /// Every fault of the select at once; `storage-full`, if too many streams are open. The stream ends with
-    /// `stream-expired`, if too much is overwritten meanwhile.
+    /// `stream-expired`, if too much is overwritten while it is open.
     #[interface(read)]
     fn select_stream(&self, query: Query) -> Result<Stream<Record>>;
 
-    /// The whole state of this moment, as the text of a worldlet, in pieces of at most 64 KiB. Later writes
-    /// have no effect. [`export_worldlet`](crate::MikobaseExt::export_worldlet) writes it.
+    /// The whole state at the time of this call, as the text of a worldlet, in pieces of at most 64 KiB.
+    /// Later writes have no effect. [`export_worldlet`](crate::MikobaseExt::export_worldlet) writes it.
     ///
     /// # Errors
     /// As [`select_stream`](Self::select_stream). The stream also ends with `stream-expired` if a file is
@@ -220,15 +220,15 @@ pub trait Mikobase: Send + Sync {
     #[interface(read)]
     fn properties(&self) -> Result<Properties>;
 
-    /// The changes of records from now on, of each transaction after its commit, in the order of the commits.
-    /// All changes of a transaction come together; what is rolled back never comes. The caller's own changes
-    /// are among them. [`listen`](crate::MikobaseExt::listen) and
+    /// The changes of records from now on, in the order of the commits. The changes of a transaction are
+    /// delivered together after its commit; changes that are rolled back are not delivered. The caller's own
+    /// changes are delivered, too. [`listen`](crate::MikobaseExt::listen) and
     /// [`after_save`](crate::MikobaseExt::after_save) do the same without options.
     ///
     /// A reader that is too slow gets the error `lagged` in place of the oldest changes, with their number,
     /// and the stream continues. A transaction that exceeds the queue of a reader is replaced by one such
-    /// error, whose number may count changes that do not match. A stream that resumes ends with
-    /// `changes-expired`, if the server loses what it has missed before it is read.
+    /// error, whose number may count changes that do not match the target. A stream that resumes ends with
+    /// `changes-expired`, if the server discards missed changes before they are read.
     ///
     /// # Errors
     /// Every fault of the target; `changes-expired`, if the server does not have all changes since
@@ -239,15 +239,15 @@ pub trait Mikobase: Send + Sync {
     #[interface(read)]
     fn changes(&self, target: Target, options: ChangeOptions) -> Result<Stream<Change>>;
 
-    /// The result of a select, and what changes in it from now on.
-    /// [`watch`](crate::MikobaseExt::watch) keeps the result, and explains what a step is.
+    /// The result of a select, and its changes from now on. [`watch`](crate::MikobaseExt::watch) keeps the
+    /// result up to date with them.
     ///
-    /// It begins with the records of the result in their order (`present`), and `synced`. Then each commit
-    /// that changes the result makes a step: the changes by which the result becomes that of the select at
-    /// `seq`. The last one of a step is `last`.
+    /// The stream begins with the records of the result in their order (`present`), and `synced`. After that,
+    /// each commit that changes the result adds a step: the changes that turn the result before the commit
+    /// into the result at `seq`. The last change of a step has `last` set.
     ///
-    /// Steps are made when they are read, so a slow reader delays no write and no other reader.
-    /// Where the server does not have the single commits any more, one step has the changes of several.
+    /// Steps are computed when they are read, so a slow reader delays no write and no other reader. If the
+    /// server does not have the single commits any more, one step has the changes of several commits.
     ///
     /// # Errors
     /// Every fault of the select at once; `invalid_request` for a select with `history` or `cutoff`, and in a
@@ -258,9 +258,9 @@ pub trait Mikobase: Send + Sync {
     #[interface(read)]
     fn watch_select(&self, query: Query) -> Result<Stream<ResultChange>>;
 
-    /// A transaction, or one nested in this transaction, which then writes nothing until the nested one has
-    /// ended. It takes its turn to write at its first call.
-    /// [`transaction`](crate::MikobaseExt::transaction) runs a block in one.
+    /// Begins a transaction. On a transaction, begins a nested one: writes through the outer transaction are
+    /// refused until the nested one has ended. A transaction waits for its turn to write at its first call.
+    /// [`transaction`](crate::MikobaseExt::transaction) runs a block in a transaction.
     ///
     /// # Errors
     /// `read-only-connection`; `storage-full`, if there are too many transactions. In a worker, the first
@@ -271,7 +271,7 @@ pub trait Mikobase: Send + Sync {
 
 /// A transaction: a Mikobase whose writes take effect together, when it is committed, or not at all. No other
 /// caller sees them before. Dropping it rolls back what is not committed, as does the end of the process or
-/// connection that has it.
+/// connection that began it.
 ///
 /// Its first call waits until it is its turn to write; from then on no other caller writes until it ends.
 /// Files, imports and merges are no part of a transaction.
@@ -294,17 +294,17 @@ pub trait Mikobase: Send + Sync {
 /// ```
 ///
 /// # Errors
-/// Any call fails with `transaction-invalidated` if the transaction was rolled back, but not by its owner, as
-/// when it was idle for too long ([`TransactionLimits`](crate::TransactionLimits)), and with `lock-timeout`
-/// if its turn did not come in time.
+/// Any call fails with `transaction-invalidated` if the transaction was rolled back without a request of its
+/// owner, for example because it was idle for too long ([`TransactionLimits`](crate::TransactionLimits)). Any
+/// call fails with `lock-timeout` if the turn to write did not come in time.
 #[mikobase_interface(crate = crate, schema(feature = "schema"))]
 pub trait Transaction: Mikobase {
-    /// Commits what was written, with the nested transactions that are open. The next call begins another
-    /// transaction. A nested transaction becomes a part of the one around it.
+    /// Commits the writes, including those of nested transactions that are open. The next call begins another
+    /// transaction. The commit of a nested transaction makes its writes a part of the transaction around it.
     ///
     /// # Errors
     /// If the changes could not be stored: all are rolled back, and the next call begins another transaction.
-    /// `transaction-invalidated`, until [`roll_back`](Self::roll_back) was called.
+    /// `transaction-invalidated`, until [`roll_back`](Self::roll_back) is called.
     #[interface(settles)]
     fn commit(&self) -> Result<()>;
 
@@ -315,8 +315,8 @@ pub trait Transaction: Mikobase {
     #[interface(settles)]
     fn roll_back(&self) -> Result<()>;
 
-    /// Leaves the block of the outermost [`transaction`](crate::MikobaseExt::transaction) by `?`: all of it
-    /// is rolled back.
+    /// Returns an error, with which `?` leaves all blocks up to the outermost
+    /// [`transaction`](crate::MikobaseExt::transaction). That transaction is rolled back as a whole.
     ///
     /// # Errors
     /// Always `transaction-exited`.
@@ -346,18 +346,18 @@ pub type Schema = serde_json::Value;
 /// A worldlet with versions, `{"history": {…}}`, as one JSON object.
 pub type Delta = serde_json::Value;
 
-/// The result of [`Mikobase::merge`], by the pks of versions.
+/// The result of [`Mikobase::merge`]: the instance pks of the versions, by outcome.
 #[must_use]
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct Merged {
-    /// Versions that were added; none, if any is rejected.
+    /// Versions that were added; empty if any version is rejected.
     pub accepted: Vec<String>,
     /// Versions that existed with the same content.
     pub skipped: Vec<String>,
     /// Versions that contradict an existing one.
     pub rejected: Vec<String>,
-    /// The reason of each rejection.
+    /// The reason of each rejection, by instance pk.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub reasons: BTreeMap<String, String>,
 }
@@ -378,11 +378,11 @@ pub struct SchemaChanges {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct Properties {
-    /// Whether it keeps every version of a record.
+    /// Whether the database keeps every version of a record.
     pub temporal: bool,
     /// Advisory: whether programs may execute code that the database contains.
     pub executable: bool,
-    /// The backend URL of the engine, without its protocol: `mikobase.uno/sqlite/memory`.
+    /// The backend URL of the engine, without protocol and parameters: `mikobase.uno/sqlite/memory`.
     pub engine: String,
     /// The version of the software that runs the engine.
     pub version: String,

@@ -1,11 +1,11 @@
-//! Objects that a Mikobase returns. They live with the connection of their caller.
+//! Objects that a Mikobase returns. They end with the connection of their caller.
 
 use miko_macros::mikobase_interface;
 use miko_rpc::{Bytes, Result};
 
 use crate::worldlet::Imported;
 
-/// A file that is being written. Dropping it before it was finished discards it.
+/// A file that is being written. Dropping it before it is finished discards it.
 ///
 /// ```
 /// use miko_core::{Mikobase, MikobaseExt, SqliteEngine, Upload};
@@ -27,8 +27,8 @@ pub trait Upload: Send + Sync {
     /// was finished; `storage-full`.
     fn put(&self, data: Bytes) -> Result<()>;
 
-    /// Finishes the file: from now on it exists and never changes. Returns its pk; that of an existing file,
-    /// if there is one with the same content. May be called again.
+    /// Finishes the file: from now on it exists and never changes. Returns its pk, or the pk of an existing
+    /// file with the same content. Further calls return the same pk.
     ///
     /// # Errors
     /// Only if the store could not be written, or if too many calls wait for their turn (`storage-full`).
@@ -36,7 +36,7 @@ pub trait Upload: Send + Sync {
     fn finish(&self) -> Result<String>;
 }
 
-/// An import whose text is being sent. Dropping it before it was finished discards the text.
+/// An import whose text is being sent. Dropping it before it is finished discards the text.
 ///
 /// ```
 /// use miko_core::{Import, Mikobase, SqliteEngine};
@@ -56,7 +56,7 @@ pub trait Import: Send + Sync {
     /// `invalid_request`, if the import was finished; `storage-full`.
     fn put(&self, text: Bytes) -> Result<()>;
 
-    /// Imports the worldlet, all or none. The import has ended then, also if it fails.
+    /// Imports the worldlet, all or none. The import ends with this call, even if the call fails.
     ///
     /// # Errors
     /// `invalid-worldlet`, an item per fault with its JSON pointer; `invalid_request`, if the import was

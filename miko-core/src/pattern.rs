@@ -2,8 +2,9 @@
 //!
 //! Compiling takes time and memory in proportion to the size of the compiled program, which a short text can
 //! make huge (`\w{200}`). The size is estimated from the syntax tree, in which repetitions are not unrolled.
-//! So a pattern is accepted or refused before it is compiled, and independently of the cache. What takes time
-//! before that counts as size: the length of the text, and classes that ignore case.
+//! So a pattern is accepted or refused before it is compiled, and independently of the cache. Two things take
+//! time before a pattern is compiled, and therefore count as size: the length of the text, and classes that
+//! ignore case.
 
 mod case_folding;
 
@@ -32,20 +33,22 @@ pub(crate) const MAX_TOTAL: u64 = 2 * MAX_SIZE;
 /// length of a text, and so the time in which its syntax tree is made.
 const SIZE_PER_BYTE: u64 = 2 << 10;
 
-/// A pattern is too large if this number for each character whose other cases are looked up exceeds
-/// [`MAX_SIZE`]. This bounds the time in which a syntax tree is translated: a lookup takes some nanoseconds.
+/// A pattern is too large if this number, times the number of characters whose other cases are looked up,
+/// exceeds [`MAX_SIZE`]. This bounds the time in which a syntax tree is translated: a lookup takes some
+/// nanoseconds.
 const SIZE_PER_LOOKUP: u64 = 2;
 
-/// The lookups of a pattern take no memory. Of what is allowed for all patterns together, they count as a part:
-/// 25 names of the form `(?i)^[\p{L}\p{M}' -]+$` are as many as a class may well have.
+/// The lookups of a pattern take no memory, so only this fraction (1/8) of their size is a part of its
+/// estimated size. So 25 names of the form `(?i)^[\p{L}\p{M}' -]+$`, which a class may well have, are within
+/// [`MAX_TOTAL`].
 const LOOKUPS_DIVISOR: u64 = 8;
 
 /// The maximal total of the estimated sizes of the patterns in the cache of a thread, in bytes, without a
 /// memory limit.
 const MAX_CACHED_SIZE: u64 = 2 * MAX_TOTAL;
 
-/// The part of a memory limit that the patterns in the cache of a thread may take.
-const LIMIT_DIVISOR: u64 = 16;
+/// The patterns in the cache of a thread may take this fraction (1/16) of a memory limit.
+const CACHE_DIVISOR: u64 = 16;
 
 /// The expected number of patterns in the cache of a thread.
 const CACHED_PATTERNS: usize = 64;
@@ -154,9 +157,10 @@ impl Pattern {
 
     fn compiled(&self) -> &Result<Regex, regex::Error> {
         self.0.compiled.get_or_init(|| {
-            // A match cannot fail: if this exceeds the memory limit, the next report of this call does.
+            // A match cannot fail, so the error is ignored: beyond the memory limit, the next charge of this
+            // call fails.
             let _ = memory::charge(usize::try_from(self.0.size).unwrap_or(usize::MAX));
-            // The estimate limits the size already.
+            // The size is limited already, by the estimate.
             RegexBuilder::new(&self.0.text).size_limit(usize::MAX).build()
         })
     }
@@ -164,7 +168,7 @@ impl Pattern {
 
 /// The maximal total of the estimated sizes of the patterns in a cache, with this memory limit.
 fn cache_capacity(memory_limit: Option<usize>) -> u64 {
-    memory_limit.map_or(MAX_CACHED_SIZE, |limit| MAX_CACHED_SIZE.min(limit as u64 / LIMIT_DIVISOR))
+    memory_limit.map_or(MAX_CACHED_SIZE, |limit| MAX_CACHED_SIZE.min(limit as u64 / CACHE_DIVISOR))
 }
 
 impl fmt::Display for Pattern {

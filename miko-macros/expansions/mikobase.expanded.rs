@@ -1,8 +1,8 @@
 /// A Mikobase: a live object store.
 ///
-/// An engine and a proxy to a shared one both implement it and give the same answers. The attribute generates
-/// the service, the proxy and the JSON dispatch from these signatures, so a new method only has to be
-/// implemented by the engines.
+/// Engines implement it, and so do proxies to a shared Mikobase, with the same answers. The attribute
+/// generates the service, the proxy and the JSON dispatch from these signatures, so a new method only has to
+/// be implemented by the engines.
 pub trait Mikobase: Send + Sync {
     /// Runs one Q0 request.
     ///
@@ -24,9 +24,9 @@ pub trait Mikobase: Send + Sync {
     /// # Errors
     /// `invalid_request`, if `class` is not a UNS.
     fn by_class(&self, class: &str) -> Result<Records>;
-    /// Returns the records with these pks, in the same order: `None` for one that does not exist or was
-    /// deleted. It returns the same as one call of [`record_by_pk`](Self::record_by_pk) for each, all at the
-    /// same time.
+    /// Returns the records with these pks, in the same order: `None` for a record that does not exist or was
+    /// deleted. Equals a call of [`record_by_pk`](Self::record_by_pk) for each pk, but all records are read
+    /// at the same time.
     ///
     /// # Errors
     /// `request-too-large` for more than [`MAX_BATCH_REQUESTS`](crate::MAX_BATCH_REQUESTS) pks, or if the
@@ -36,7 +36,7 @@ pub trait Mikobase: Send + Sync {
     /// [`create_all`](crate::MikobaseExt::create_all) does the same with your own types.
     ///
     /// # Errors
-    /// As an atomic [`batch`](Self::batch) of as many requests: the error of the first bucket that is
+    /// As an atomic [`batch`](Self::batch) with a request per bucket: the error of the first bucket that is
     /// refused, with its index as detail `request`. Nothing is changed then.
     fn create_many(&self, class: &str, buckets: Vec<Bucket>) -> Result<Vec<String>>;
     /// Creates a record of the class, and returns its pk. It does what Q0's `create` does with a `class` and
@@ -104,7 +104,7 @@ pub trait Mikobase: Send + Sync {
     /// `not-temporal`; `invalid-worldlet`, an item per fault with its JSON pointer.
     fn merge(&self, worldlet: Delta) -> Result<Merged>;
     /// Begins a file of a media type such as `image/png`, whose content follows in pieces. The file does not
-    /// exist until it was finished. [`put_file`](crate::MikobaseExt::put_file) performs all steps.
+    /// exist until it is finished. [`put_file`](crate::MikobaseExt::put_file) performs all steps.
     ///
     /// # Errors
     /// `read-only-connection`; `storage-full`, also if too many uploads and imports are open.
@@ -113,7 +113,7 @@ pub trait Mikobase: Send + Sync {
     /// [`file`](crate::MikobaseExt::file) reads it and checks its SHA-256.
     ///
     /// # Errors
-    /// `file-not-found`. The stream ends with it if the file is deleted meanwhile.
+    /// `file-not-found`. The stream ends with this error if the file is deleted while it is read.
     fn read_file(&self, pk: &str) -> Result<Stream<Bytes>>;
     /// Returns the metadata of a file.
     ///
@@ -130,18 +130,18 @@ pub trait Mikobase: Send + Sync {
     /// # Errors
     /// Only if the store could not be read or written.
     fn collect_files(&self) -> Result<Vec<String>>;
-    /// The records that a select finds, however many. They show the state of this moment: later writes have
-    /// no effect. [`iter`](crate::MikobaseExt::iter) does the same for a select that is built.
+    /// The records that a select finds, in any number. They show the state at the time of this call: later
+    /// writes have no effect. [`iter`](crate::MikobaseExt::iter) also accepts a select that is built.
     ///
-    /// The server holds the order of the records, and the old content of those that are overwritten
-    /// meanwhile.
+    /// While the stream is open, the server holds the order of the records, and the old content of records
+    /// that are overwritten.
     ///
     /// # Errors
     /// Every fault of the select at once; `storage-full`, if too many streams are open. The stream ends with
-    /// `stream-expired`, if too much is overwritten meanwhile.
+    /// `stream-expired`, if too much is overwritten while it is open.
     fn select_stream(&self, query: Query) -> Result<Stream<Record>>;
-    /// The whole state of this moment, as the text of a worldlet, in pieces of at most 64 KiB. Later writes
-    /// have no effect. [`export_worldlet`](crate::MikobaseExt::export_worldlet) writes it.
+    /// The whole state at the time of this call, as the text of a worldlet, in pieces of at most 64 KiB.
+    /// Later writes have no effect. [`export_worldlet`](crate::MikobaseExt::export_worldlet) writes it.
     ///
     /// # Errors
     /// As [`select_stream`](Self::select_stream). The stream also ends with `stream-expired` if a file is
@@ -159,15 +159,15 @@ pub trait Mikobase: Send + Sync {
     /// # Errors
     /// Only if the store could not be read.
     fn properties(&self) -> Result<Properties>;
-    /// The changes of records from now on, of each transaction after its commit, in the order of the commits.
-    /// All changes of a transaction come together; what is rolled back never comes. The caller's own changes
-    /// are among them. [`listen`](crate::MikobaseExt::listen) and
+    /// The changes of records from now on, in the order of the commits. The changes of a transaction are
+    /// delivered together after its commit; changes that are rolled back are not delivered. The caller's own
+    /// changes are delivered, too. [`listen`](crate::MikobaseExt::listen) and
     /// [`after_save`](crate::MikobaseExt::after_save) do the same without options.
     ///
     /// A reader that is too slow gets the error `lagged` in place of the oldest changes, with their number,
     /// and the stream continues. A transaction that exceeds the queue of a reader is replaced by one such
-    /// error, whose number may count changes that do not match. A stream that resumes ends with
-    /// `changes-expired`, if the server loses what it has missed before it is read.
+    /// error, whose number may count changes that do not match the target. A stream that resumes ends with
+    /// `changes-expired`, if the server discards missed changes before they are read.
     ///
     /// # Errors
     /// Every fault of the target; `changes-expired`, if the server does not have all changes since
@@ -176,15 +176,15 @@ pub trait Mikobase: Send + Sync {
     /// [`snapshot`](ChangeOptions::snapshot) the stream ends with `stream-expired`, if too much is
     /// overwritten while the snapshot is read.
     fn changes(&self, target: Target, options: ChangeOptions) -> Result<Stream<Change>>;
-    /// The result of a select, and what changes in it from now on.
-    /// [`watch`](crate::MikobaseExt::watch) keeps the result, and explains what a step is.
+    /// The result of a select, and its changes from now on. [`watch`](crate::MikobaseExt::watch) keeps the
+    /// result up to date with them.
     ///
-    /// It begins with the records of the result in their order (`present`), and `synced`. Then each commit
-    /// that changes the result makes a step: the changes by which the result becomes that of the select at
-    /// `seq`. The last one of a step is `last`.
+    /// The stream begins with the records of the result in their order (`present`), and `synced`. After that,
+    /// each commit that changes the result adds a step: the changes that turn the result before the commit
+    /// into the result at `seq`. The last change of a step has `last` set.
     ///
-    /// Steps are made when they are read, so a slow reader delays no write and no other reader.
-    /// Where the server does not have the single commits any more, one step has the changes of several.
+    /// Steps are computed when they are read, so a slow reader delays no write and no other reader. If the
+    /// server does not have the single commits any more, one step has the changes of several commits.
     ///
     /// # Errors
     /// Every fault of the select at once; `invalid_request` for a select with `history` or `cutoff`, and in a
@@ -193,9 +193,9 @@ pub trait Mikobase: Send + Sync {
     /// `stream-expired` if too much is overwritten while the first records are read, and with `self-call` if
     /// a hook of the database reads it.
     fn watch_select(&self, query: Query) -> Result<Stream<ResultChange>>;
-    /// A transaction, or one nested in this transaction, which then writes nothing until the nested one has
-    /// ended. It takes its turn to write at its first call.
-    /// [`transaction`](crate::MikobaseExt::transaction) runs a block in one.
+    /// Begins a transaction. On a transaction, begins a nested one: writes through the outer transaction are
+    /// refused until the nested one has ended. A transaction waits for its turn to write at its first call.
+    /// [`transaction`](crate::MikobaseExt::transaction) runs a block in a transaction.
     ///
     /// # Errors
     /// `read-only-connection`; `storage-full`, if there are too many transactions. In a worker, the first
@@ -1107,7 +1107,7 @@ pub mod mikobase_rpc {
                     ),
                     returns: ::std::borrow::Cow::Borrowed("Result<Vec<Option<Record>>>"),
                     doc: ::std::borrow::Cow::Borrowed(
-                        "Returns the records with these pks, in the same order: `None` for one that does not exist or was\ndeleted. It returns the same as one call of [`record_by_pk`](Self::record_by_pk) for each, all at the\nsame time.\n\n# Errors\n`request-too-large` for more than [`MAX_BATCH_REQUESTS`](crate::MAX_BATCH_REQUESTS) pks, or if the\nanswer exceeds the frame limit of the server.",
+                        "Returns the records with these pks, in the same order: `None` for a record that does not exist or was\ndeleted. Equals a call of [`record_by_pk`](Self::record_by_pk) for each pk, but all records are read\nat the same time.\n\n# Errors\n`request-too-large` for more than [`MAX_BATCH_REQUESTS`](crate::MAX_BATCH_REQUESTS) pks, or if the\nanswer exceeds the frame limit of the server.",
                     ),
                     read: ::core::option::Option::Some(true),
                     idempotent: false,
@@ -1129,7 +1129,7 @@ pub mod mikobase_rpc {
                     ),
                     returns: ::std::borrow::Cow::Borrowed("Result<Vec<String>>"),
                     doc: ::std::borrow::Cow::Borrowed(
-                        "Creates a record of the class from each bucket, all or none. Returns their pks in the same order.\n[`create_all`](crate::MikobaseExt::create_all) does the same with your own types.\n\n# Errors\nAs an atomic [`batch`](Self::batch) of as many requests: the error of the first bucket that is\nrefused, with its index as detail `request`. Nothing is changed then.",
+                        "Creates a record of the class from each bucket, all or none. Returns their pks in the same order.\n[`create_all`](crate::MikobaseExt::create_all) does the same with your own types.\n\n# Errors\nAs an atomic [`batch`](Self::batch) with a request per bucket: the error of the first bucket that is\nrefused, with its index as detail `request`. Nothing is changed then.",
                     ),
                     read: ::core::option::Option::None,
                     idempotent: false,
@@ -1278,7 +1278,7 @@ pub mod mikobase_rpc {
                     ),
                     returns: ::std::borrow::Cow::Borrowed("Result<Remote<dyn Upload>>"),
                     doc: ::std::borrow::Cow::Borrowed(
-                        "Begins a file of a media type such as `image/png`, whose content follows in pieces. The file does not\nexist until it was finished. [`put_file`](crate::MikobaseExt::put_file) performs all steps.\n\n# Errors\n`read-only-connection`; `storage-full`, also if too many uploads and imports are open.",
+                        "Begins a file of a media type such as `image/png`, whose content follows in pieces. The file does not\nexist until it is finished. [`put_file`](crate::MikobaseExt::put_file) performs all steps.\n\n# Errors\n`read-only-connection`; `storage-full`, also if too many uploads and imports are open.",
                     ),
                     read: ::core::option::Option::None,
                     idempotent: false,
@@ -1296,7 +1296,7 @@ pub mod mikobase_rpc {
                     ),
                     returns: ::std::borrow::Cow::Borrowed("Result<Stream<Bytes>>"),
                     doc: ::std::borrow::Cow::Borrowed(
-                        "The content of a file, in pieces of at most [`MAX_PIECE_SIZE`](crate::MAX_PIECE_SIZE).\n[`file`](crate::MikobaseExt::file) reads it and checks its SHA-256.\n\n# Errors\n`file-not-found`. The stream ends with it if the file is deleted meanwhile.",
+                        "The content of a file, in pieces of at most [`MAX_PIECE_SIZE`](crate::MAX_PIECE_SIZE).\n[`file`](crate::MikobaseExt::file) reads it and checks its SHA-256.\n\n# Errors\n`file-not-found`. The stream ends with this error if the file is deleted while it is read.",
                     ),
                     read: ::core::option::Option::Some(true),
                     idempotent: false,
@@ -1361,7 +1361,7 @@ pub mod mikobase_rpc {
                     ),
                     returns: ::std::borrow::Cow::Borrowed("Result<Stream<Record>>"),
                     doc: ::std::borrow::Cow::Borrowed(
-                        "The records that a select finds, however many. They show the state of this moment: later writes have\nno effect. [`iter`](crate::MikobaseExt::iter) does the same for a select that is built.\n\nThe server holds the order of the records, and the old content of those that are overwritten\nmeanwhile.\n\n# Errors\nEvery fault of the select at once; `storage-full`, if too many streams are open. The stream ends with\n`stream-expired`, if too much is overwritten meanwhile.",
+                        "The records that a select finds, in any number. They show the state at the time of this call: later\nwrites have no effect. [`iter`](crate::MikobaseExt::iter) also accepts a select that is built.\n\nWhile the stream is open, the server holds the order of the records, and the old content of records\nthat are overwritten.\n\n# Errors\nEvery fault of the select at once; `storage-full`, if too many streams are open. The stream ends with\n`stream-expired`, if too much is overwritten while it is open.",
                     ),
                     read: ::core::option::Option::Some(true),
                     idempotent: false,
@@ -1372,7 +1372,7 @@ pub mod mikobase_rpc {
                     params: ::std::borrow::Cow::Borrowed(&[]),
                     returns: ::std::borrow::Cow::Borrowed("Result<Stream<Bytes>>"),
                     doc: ::std::borrow::Cow::Borrowed(
-                        "The whole state of this moment, as the text of a worldlet, in pieces of at most 64 KiB. Later writes\nhave no effect. [`export_worldlet`](crate::MikobaseExt::export_worldlet) writes it.\n\n# Errors\nAs [`select_stream`](Self::select_stream). The stream also ends with `stream-expired` if a file is\ndeleted meanwhile.",
+                        "The whole state at the time of this call, as the text of a worldlet, in pieces of at most 64 KiB.\nLater writes have no effect. [`export_worldlet`](crate::MikobaseExt::export_worldlet) writes it.\n\n# Errors\nAs [`select_stream`](Self::select_stream). The stream also ends with `stream-expired` if a file is\ndeleted meanwhile.",
                     ),
                     read: ::core::option::Option::Some(true),
                     idempotent: false,
@@ -1423,7 +1423,7 @@ pub mod mikobase_rpc {
                     ),
                     returns: ::std::borrow::Cow::Borrowed("Result<Stream<Change>>"),
                     doc: ::std::borrow::Cow::Borrowed(
-                        "The changes of records from now on, of each transaction after its commit, in the order of the commits.\nAll changes of a transaction come together; what is rolled back never comes. The caller's own changes\nare among them. [`listen`](crate::MikobaseExt::listen) and\n[`after_save`](crate::MikobaseExt::after_save) do the same without options.\n\nA reader that is too slow gets the error `lagged` in place of the oldest changes, with their number,\nand the stream continues. A transaction that exceeds the queue of a reader is replaced by one such\nerror, whose number may count changes that do not match. A stream that resumes ends with\n`changes-expired`, if the server loses what it has missed before it is read.\n\n# Errors\nEvery fault of the target; `changes-expired`, if the server does not have all changes since\n[`after`](ChangeOptions::after); `invalid_request` in a transaction; `read-only-connection`;\n`storage-full`, if too many subscriptions are open. With a\n[`snapshot`](ChangeOptions::snapshot) the stream ends with `stream-expired`, if too much is\noverwritten while the snapshot is read.",
+                        "The changes of records from now on, in the order of the commits. The changes of a transaction are\ndelivered together after its commit; changes that are rolled back are not delivered. The caller's own\nchanges are delivered, too. [`listen`](crate::MikobaseExt::listen) and\n[`after_save`](crate::MikobaseExt::after_save) do the same without options.\n\nA reader that is too slow gets the error `lagged` in place of the oldest changes, with their number,\nand the stream continues. A transaction that exceeds the queue of a reader is replaced by one such\nerror, whose number may count changes that do not match the target. A stream that resumes ends with\n`changes-expired`, if the server discards missed changes before they are read.\n\n# Errors\nEvery fault of the target; `changes-expired`, if the server does not have all changes since\n[`after`](ChangeOptions::after); `invalid_request` in a transaction; `read-only-connection`;\n`storage-full`, if too many subscriptions are open. With a\n[`snapshot`](ChangeOptions::snapshot) the stream ends with `stream-expired`, if too much is\noverwritten while the snapshot is read.",
                     ),
                     read: ::core::option::Option::Some(true),
                     idempotent: false,
@@ -1443,7 +1443,7 @@ pub mod mikobase_rpc {
                         "Result<Stream<ResultChange>>",
                     ),
                     doc: ::std::borrow::Cow::Borrowed(
-                        "The result of a select, and what changes in it from now on.\n[`watch`](crate::MikobaseExt::watch) keeps the result, and explains what a step is.\n\nIt begins with the records of the result in their order (`present`), and `synced`. Then each commit\nthat changes the result makes a step: the changes by which the result becomes that of the select at\n`seq`. The last one of a step is `last`.\n\nSteps are made when they are read, so a slow reader delays no write and no other reader.\nWhere the server does not have the single commits any more, one step has the changes of several.\n\n# Errors\nEvery fault of the select at once; `invalid_request` for a select with `history` or `cutoff`, and in a\ntransaction; `read-only-connection`; `storage-full`, if too many subscriptions are open, or the result\nis too large. The stream ends with `storage-full` if the result has become too large, with\n`stream-expired` if too much is overwritten while the first records are read, and with `self-call` if\na hook of the database reads it.",
+                        "The result of a select, and its changes from now on. [`watch`](crate::MikobaseExt::watch) keeps the\nresult up to date with them.\n\nThe stream begins with the records of the result in their order (`present`), and `synced`. After that,\neach commit that changes the result adds a step: the changes that turn the result before the commit\ninto the result at `seq`. The last change of a step has `last` set.\n\nSteps are computed when they are read, so a slow reader delays no write and no other reader. If the\nserver does not have the single commits any more, one step has the changes of several commits.\n\n# Errors\nEvery fault of the select at once; `invalid_request` for a select with `history` or `cutoff`, and in a\ntransaction; `read-only-connection`; `storage-full`, if too many subscriptions are open, or the result\nis too large. The stream ends with `storage-full` if the result has become too large, with\n`stream-expired` if too much is overwritten while the first records are read, and with `self-call` if\na hook of the database reads it.",
                     ),
                     read: ::core::option::Option::Some(true),
                     idempotent: false,
@@ -1456,7 +1456,7 @@ pub mod mikobase_rpc {
                         "Result<Remote<dyn Transaction>>",
                     ),
                     doc: ::std::borrow::Cow::Borrowed(
-                        "A transaction, or one nested in this transaction, which then writes nothing until the nested one has\nended. It takes its turn to write at its first call.\n[`transaction`](crate::MikobaseExt::transaction) runs a block in one.\n\n# Errors\n`read-only-connection`; `storage-full`, if there are too many transactions. In a worker, the first\ncall of the transaction has these errors: the transaction begins with that call.",
+                        "Begins a transaction. On a transaction, begins a nested one: writes through the outer transaction are\nrefused until the nested one has ended. A transaction waits for its turn to write at its first call.\n[`transaction`](crate::MikobaseExt::transaction) runs a block in a transaction.\n\n# Errors\n`read-only-connection`; `storage-full`, if there are too many transactions. In a worker, the first\ncall of the transaction has these errors: the transaction begins with that call.",
                     ),
                     read: ::core::option::Option::None,
                     idempotent: false,
@@ -1524,9 +1524,9 @@ Only if the store could not be read.*/
 # Errors
 `invalid_request`, if `class` is not a UNS.*/
             fn by_class(&self, class: &str) -> crate::rpc::PendingCall<Result<Records>>;
-            /**Returns the records with these pks, in the same order: `None` for one that does not exist or was
-deleted. It returns the same as one call of [`record_by_pk`](Self::record_by_pk) for each, all at the
-same time.
+            /**Returns the records with these pks, in the same order: `None` for a record that does not exist or was
+deleted. Equals a call of [`record_by_pk`](Self::record_by_pk) for each pk, but all records are read
+at the same time.
 
 # Errors
 `request-too-large` for more than [`MAX_BATCH_REQUESTS`](crate::MAX_BATCH_REQUESTS) pks, or if the
@@ -1539,7 +1539,7 @@ answer exceeds the frame limit of the server.*/
 [`create_all`](crate::MikobaseExt::create_all) does the same with your own types.
 
 # Errors
-As an atomic [`batch`](Self::batch) of as many requests: the error of the first bucket that is
+As an atomic [`batch`](Self::batch) with a request per bucket: the error of the first bucket that is
 refused, with its index as detail `request`. Nothing is changed then.*/
             fn create_many(
                 &self,
@@ -1626,7 +1626,7 @@ was written.
 `not-temporal`; `invalid-worldlet`, an item per fault with its JSON pointer.*/
             fn merge(&self, worldlet: Delta) -> crate::rpc::PendingCall<Result<Merged>>;
             /**Begins a file of a media type such as `image/png`, whose content follows in pieces. The file does not
-exist until it was finished. [`put_file`](crate::MikobaseExt::put_file) performs all steps.
+exist until it is finished. [`put_file`](crate::MikobaseExt::put_file) performs all steps.
 
 # Errors
 `read-only-connection`; `storage-full`, also if too many uploads and imports are open.*/
@@ -1638,7 +1638,7 @@ exist until it was finished. [`put_file`](crate::MikobaseExt::put_file) performs
 [`file`](crate::MikobaseExt::file) reads it and checks its SHA-256.
 
 # Errors
-`file-not-found`. The stream ends with it if the file is deleted meanwhile.*/
+`file-not-found`. The stream ends with this error if the file is deleted while it is read.*/
             fn read_file(
                 &self,
                 pk: &str,
@@ -1658,21 +1658,21 @@ exist until it was finished. [`put_file`](crate::MikobaseExt::put_file) performs
 # Errors
 Only if the store could not be read or written.*/
             fn collect_files(&self) -> crate::rpc::PendingCall<Result<Vec<String>>>;
-            /**The records that a select finds, however many. They show the state of this moment: later writes have
-no effect. [`iter`](crate::MikobaseExt::iter) does the same for a select that is built.
+            /**The records that a select finds, in any number. They show the state at the time of this call: later
+writes have no effect. [`iter`](crate::MikobaseExt::iter) also accepts a select that is built.
 
-The server holds the order of the records, and the old content of those that are overwritten
-meanwhile.
+While the stream is open, the server holds the order of the records, and the old content of records
+that are overwritten.
 
 # Errors
 Every fault of the select at once; `storage-full`, if too many streams are open. The stream ends with
-`stream-expired`, if too much is overwritten meanwhile.*/
+`stream-expired`, if too much is overwritten while it is open.*/
             fn select_stream(
                 &self,
                 query: Query,
             ) -> crate::rpc::PendingCall<Result<Stream<Record>>>;
-            /**The whole state of this moment, as the text of a worldlet, in pieces of at most 64 KiB. Later writes
-have no effect. [`export_worldlet`](crate::MikobaseExt::export_worldlet) writes it.
+            /**The whole state at the time of this call, as the text of a worldlet, in pieces of at most 64 KiB.
+Later writes have no effect. [`export_worldlet`](crate::MikobaseExt::export_worldlet) writes it.
 
 # Errors
 As [`select_stream`](Self::select_stream). The stream also ends with `stream-expired` if a file is
@@ -1693,15 +1693,15 @@ the server cannot keep the text in a temporary file.*/
 # Errors
 Only if the store could not be read.*/
             fn properties(&self) -> crate::rpc::PendingCall<Result<Properties>>;
-            /**The changes of records from now on, of each transaction after its commit, in the order of the commits.
-All changes of a transaction come together; what is rolled back never comes. The caller's own changes
-are among them. [`listen`](crate::MikobaseExt::listen) and
+            /**The changes of records from now on, in the order of the commits. The changes of a transaction are
+delivered together after its commit; changes that are rolled back are not delivered. The caller's own
+changes are delivered, too. [`listen`](crate::MikobaseExt::listen) and
 [`after_save`](crate::MikobaseExt::after_save) do the same without options.
 
 A reader that is too slow gets the error `lagged` in place of the oldest changes, with their number,
 and the stream continues. A transaction that exceeds the queue of a reader is replaced by one such
-error, whose number may count changes that do not match. A stream that resumes ends with
-`changes-expired`, if the server loses what it has missed before it is read.
+error, whose number may count changes that do not match the target. A stream that resumes ends with
+`changes-expired`, if the server discards missed changes before they are read.
 
 # Errors
 Every fault of the target; `changes-expired`, if the server does not have all changes since
@@ -1714,15 +1714,15 @@ overwritten while the snapshot is read.*/
                 target: Target,
                 options: ChangeOptions,
             ) -> crate::rpc::PendingCall<Result<Stream<Change>>>;
-            /**The result of a select, and what changes in it from now on.
-[`watch`](crate::MikobaseExt::watch) keeps the result, and explains what a step is.
+            /**The result of a select, and its changes from now on. [`watch`](crate::MikobaseExt::watch) keeps the
+result up to date with them.
 
-It begins with the records of the result in their order (`present`), and `synced`. Then each commit
-that changes the result makes a step: the changes by which the result becomes that of the select at
-`seq`. The last one of a step is `last`.
+The stream begins with the records of the result in their order (`present`), and `synced`. After that,
+each commit that changes the result adds a step: the changes that turn the result before the commit
+into the result at `seq`. The last change of a step has `last` set.
 
-Steps are made when they are read, so a slow reader delays no write and no other reader.
-Where the server does not have the single commits any more, one step has the changes of several.
+Steps are computed when they are read, so a slow reader delays no write and no other reader. If the
+server does not have the single commits any more, one step has the changes of several commits.
 
 # Errors
 Every fault of the select at once; `invalid_request` for a select with `history` or `cutoff`, and in a
@@ -1734,9 +1734,9 @@ a hook of the database reads it.*/
                 &self,
                 query: Query,
             ) -> crate::rpc::PendingCall<Result<Stream<ResultChange>>>;
-            /**A transaction, or one nested in this transaction, which then writes nothing until the nested one has
-ended. It takes its turn to write at its first call.
-[`transaction`](crate::MikobaseExt::transaction) runs a block in one.
+            /**Begins a transaction. On a transaction, begins a nested one: writes through the outer transaction are
+refused until the nested one has ended. A transaction waits for its turn to write at its first call.
+[`transaction`](crate::MikobaseExt::transaction) runs a block in a transaction.
 
 # Errors
 `read-only-connection`; `storage-full`, if there are too many transactions. In a worker, the first
