@@ -98,6 +98,7 @@ impl Select {
     /// Adds a sort key. Records that are equal in all keys stay in order of creation.
     #[must_use]
     pub fn sort(mut self, sort: Sort) -> Self {
+        // A request has one `sort`, or several in the array `sorts`.
         if let Some(first) = self.request.shift_remove("sort") {
             self.request.insert("sorts".to_owned(), json!([first]));
         }
@@ -202,20 +203,21 @@ impl Condition {
         self
     }
 
-    /// An equal condition to which parts can be added that a `not` does not negate. A negated part becomes a
-    /// condition inside this one. The placeholders stay outside, since added parts may use them.
+    /// An equivalent condition without `not`, so that parts that are added are not negated. A negated
+    /// condition becomes a member of `all` in the returned one. `placeholders` stays outside, since added
+    /// parts may use them, and so does `then`, which `not` does not negate.
     fn without_not(mut self) -> Self {
         if !self.parts.contains_key("not") {
             return self;
         }
-        let mut around = Self::default();
+        let mut outer = Self::default();
         for key in ["placeholders", "then"] {
             if let Some(value) = self.parts.shift_remove(key) {
-                around.parts.insert(key.to_owned(), value);
+                outer.parts.insert(key.to_owned(), value);
             }
         }
-        add_members(&mut around.parts, "all", [self]);
-        around
+        add_members(&mut outer.parts, "all", [self]);
+        outer
     }
 }
 
@@ -239,7 +241,7 @@ fn add_members(parts: &mut Map<String, Value>, key: &str, conditions: impl IntoI
     }
 }
 
-/// Adds an `any`. A second `any` is combined with the first by AND.
+/// Adds an `any`. A request has one `any`, so a further one goes into `all`, which combines them with AND.
 fn add_any(parts: &mut Map<String, Value>, conditions: impl IntoIterator<Item = Condition>) {
     if parts.contains_key("any") {
         add_members(parts, "all", [Condition::any(conditions)]);
@@ -314,8 +316,8 @@ impl Test {
         Self(json!({ name: operand.into() }))
     }
 
-    /// Combines two tests with AND. If both have the same operator, that of `other` applies. Modifiers apply
-    /// to both tests.
+    /// Combines two tests with AND. If both have the same operator, the operator of `other` replaces the
+    /// other one. Modifiers apply to both tests.
     #[must_use]
     pub fn and(self, other: Self) -> Self {
         let mut operators = self.into_operators();
@@ -472,18 +474,18 @@ pub struct Create {
 }
 
 impl Create {
+    /// Creates a record of `class`. Without a [`bucket`](Self::bucket) it has an empty one.
+    pub fn class(class: impl Into<String>) -> Self {
+        let mut request = action("create");
+        request.insert("class".to_owned(), class.into().into());
+        Self { request }.bucket(json!({}))
+    }
+
     /// Sets the pk of the new record, instead of one that the database chooses.
     #[must_use]
     pub fn pk(mut self, pk: impl Into<String>) -> Self {
         self.request.insert("pk".to_owned(), pk.into().into());
         self
-    }
-
-    /// Creates a record of `class` with an empty bucket.
-    pub fn class(class: impl Into<String>) -> Self {
-        let mut request = action("create");
-        request.insert("class".to_owned(), class.into().into());
-        Self { request }.bucket(json!({}))
     }
 
     /// Sets the bucket.
@@ -624,8 +626,8 @@ fn action_on(name: &str, pk: impl Into<String>) -> Map<String, Value> {
     request
 }
 
-/// An action on the records that a select finds, with its order and limit. These actions have no offset: one
-/// of the select stays in `where`, in which the database refuses it.
+/// An action on the records that a select finds, with its order and limit. These actions have no offset: an
+/// offset of the select stays in `where`, where the database refuses it.
 fn action_on_selected(name: &str, select: Select) -> Map<String, Value> {
     let mut request = action(name);
     let mut conditions = select.request;

@@ -9,8 +9,8 @@
 //! | the parts of a select | [`filter`], [`path`], [`step`], [`operator`], [`folding`], [`sort`] |
 //! | resolves placeholders | [`placeholder`] |
 //! | finds the value at the end of a path in the text of a bucket | [`lookup`], [`value_ref`] |
-//! | that value, apart from its bucket | [`path_value`] |
-//! | lists in which such values are looked up | [`value_list`] |
+//! | the value at the end of a path, kept apart from its bucket | [`path_value`] |
+//! | the lists of `in`, `includes_all` and `includes_any` | [`value_list`] |
 //! | validates a request without running it | [`validation`] |
 //! | the keys of a request about transactions | [`transaction`] |
 //! | evaluates a select record by record | [`evaluate`] |
@@ -90,18 +90,19 @@ pub(crate) enum Request {
 }
 
 impl Request {
-    /// Whether it may change something.
+    /// Whether the request may change something.
     pub(crate) fn writes(&self) -> bool {
         !matches!(self, Self::Select(_))
     }
 
-    /// Whether it may take a unique value from a record.
+    /// Whether the request may remove a unique value from a record, so that another record can have the
+    /// value.
     pub(crate) fn may_free_values(&self) -> bool {
         !matches!(self, Self::Select(_) | Self::Create(_) | Self::Claim(_) | Self::Release(_))
     }
 }
 
-/// The actions of Q0, without those on transactions.
+/// The actions of Q0, without the actions on transactions.
 const ACTIONS: [&str; 10] =
     ["select", "create", "update", "patch", "edit", "upsert", "delete", "claim", "finish", "release"];
 
@@ -126,11 +127,12 @@ fn refused_without_reason() -> Error {
     Error::new(ErrorId::INTERNAL, "a query was refused without a reason")
 }
 
-/// Parses a list of edits into the request to edit a record. It accepts what [`parse`] does, with the same
-/// errors.
+/// Parses a list of edits into the request to edit a record. Accepts the same edits as [`parse`], with the
+/// same errors.
 pub(crate) fn parse_edits(pk: &str, edits: Vec<Value>) -> Result<EditRequest> {
     let mut faults = Faults::default();
     let edits = Value::Array(edits);
+    // One level less than a request, which contains the list.
     let edits = if json::nests_deeper_than(&edits, json::MAX_DEPTH - 1) {
         refuse_depth(edits, &mut faults)
     } else {
@@ -158,7 +160,7 @@ pub(crate) fn requested_cutoff(select: &Query) -> Result<Option<Timestamp>> {
     Ok(cutoff)
 }
 
-/// Whether a query may change something, before it is parsed.
+/// Whether a query may change something, before it is parsed: every query without the action `select`.
 pub(crate) fn may_write(query: &Query) -> bool {
     query.get("action").is_none_or(|action| action != "select")
 }
@@ -174,18 +176,17 @@ pub(crate) fn take_transaction(query: &mut Query) -> Result<Option<TransactionRe
     Ok(request)
 }
 
-/// Reads values one by one. The first error is the last element: the values after it are not read.
-///
-/// The rest is dropped without recursion, because it may nest to any depth.
+/// Reads values up to and including the first that fails. Its error is the last element of the result. The
+/// values after it are dropped without recursion, because they may nest to any depth.
 pub(crate) fn read_until_error<T>(values: Vec<Value>, read: impl Fn(Value) -> Result<T>) -> Vec<Result<T>> {
-    let mut done = Vec::with_capacity(values.len());
+    let mut results = Vec::with_capacity(values.len());
     for value in values {
-        match done.last() {
+        match results.last() {
             Some(Err(_)) => json::drop_iteratively(value),
-            _ => done.push(read(value)),
+            _ => results.push(read(value)),
         }
     }
-    done
+    results
 }
 
 fn read(query: Query, faults: &mut Faults) -> Option<Request> {
@@ -199,31 +200,31 @@ fn read(query: Query, faults: &mut Faults) -> Option<Request> {
     if json::members::get(&map, "action").is_some_and(|action| action == "select") {
         return Some(Request::Select(SelectRequest::read(&map, faults)));
     }
-    let mut fields = RequestKeys::new(map, faults);
-    let Some(action) = fields.required("action") else {
-        fields.report_missing();
+    let mut keys = RequestKeys::new(map, faults);
+    let Some(action) = keys.required("action") else {
+        keys.report_missing();
         return None;
     };
     let request = match action.as_str() {
-        Some("create") => CreateRequest::read(&mut fields).map(Request::Create),
-        Some("update") => UpdateRequest::read(&mut fields).map(Request::Update),
-        Some("patch") => PatchRequest::read(&mut fields).map(Request::Patch),
-        Some("edit") => EditRequest::read(&mut fields).map(Request::Edit),
-        Some("upsert") => UpsertRequest::read(&mut fields).map(Request::Upsert),
-        Some("delete") => DeleteRequest::read(&mut fields).map(Request::Delete),
-        Some("claim") => ClaimRequest::read(&mut fields).map(Request::Claim),
-        Some("finish") => FinishRequest::read(&mut fields).map(Request::Finish),
-        Some("release") => ReleaseRequest::read(&mut fields).map(Request::Release),
+        Some("create") => CreateRequest::read(&mut keys).map(Request::Create),
+        Some("update") => UpdateRequest::read(&mut keys).map(Request::Update),
+        Some("patch") => PatchRequest::read(&mut keys).map(Request::Patch),
+        Some("edit") => EditRequest::read(&mut keys).map(Request::Edit),
+        Some("upsert") => UpsertRequest::read(&mut keys).map(Request::Upsert),
+        Some("delete") => DeleteRequest::read(&mut keys).map(Request::Delete),
+        Some("claim") => ClaimRequest::read(&mut keys).map(Request::Claim),
+        Some("finish") => FinishRequest::read(&mut keys).map(Request::Finish),
+        Some("release") => ReleaseRequest::read(&mut keys).map(Request::Release),
         _ => {
             faults.refuse(unknown_action(&action));
             return None;
         }
     };
-    fields.finish();
+    keys.finish();
     request
 }
 
-/// Refuses a request that nests too deep, and drops it.
+/// Refuses a request that nests too deep, and drops it without recursion.
 fn refuse_depth<T>(request: Value, faults: &mut Faults) -> Option<T> {
     json::drop_iteratively(request);
     faults.refuse(too_deep());

@@ -10,8 +10,8 @@ use serde_json::value::RawValue;
 use crate::json::{self, Object, deserialize_raw, serialize_raw};
 use crate::timestamp::Timestamp;
 
-/// The keys that are allowed in every object with fixed keys. They are stored with records, with versions and
-/// with the worldlet itself, and ignored in all other objects.
+/// The keys that are allowed in every object with fixed keys. They are stored if the object is a record, a
+/// version or a worldlet, and ignored in all other objects.
 pub(crate) const COMMENT_KEYS: [&str; 4] = ["comment", "vibecode", "misc", "corporate"];
 
 /// The keys beside bucket and stack that are stored with a record and returned unchanged. Only
@@ -45,7 +45,8 @@ pub struct Record {
     /// The time of creation.
     pub created_at: Timestamp,
     /// The time of the last write. In one database each write of a record has a later time than the one
-    /// before; a version that was merged from another database may have the same time as one of this.
+    /// before; a version that was merged from another database may have the same time as a version of this
+    /// one.
     pub updated_at: Timestamp,
 }
 
@@ -56,6 +57,7 @@ impl Record {
     /// `internal`, if a server sent a stack that is not JSON.
     pub fn class(&self) -> Result<String> {
         let stack = self.stack.to_map()?;
+        // The first member is the shadow.
         let class = stack.values().skip(1).find_map(|platter| platter.get("class")?.as_str());
         Ok(class.unwrap_or(crate::uns::RECORD).to_owned())
     }
@@ -143,7 +145,7 @@ pub(crate) fn null_as_present<'de, D: Deserializer<'de>>(
     deserialize_raw(deserializer).map(Some)
 }
 
-/// The binary form of a record: bucket and stack are opaque text.
+/// The binary form of a record: bucket, stack and extras are opaque text.
 #[derive(Serialize, Deserialize)]
 struct RecordWire<Pk, Text> {
     pk: Pk,

@@ -29,7 +29,7 @@ pub enum Results {
     Records(Records),
     /// `select` with `history`: the versions, after `limit` and `offset`.
     Versions(Vec<Version>),
-    /// `create` and `update`: the record, and the time of the write.
+    /// `create`, `update` and `patch`: the record, and the time of the write.
     Written {
         /// The pk of the record.
         pk: String,
@@ -42,10 +42,10 @@ pub enum Results {
         pk: String,
         /// Its new `updated_at`.
         updated_at: Timestamp,
-        /// The value that each edit has read, replaced or made, in their order: the value before for `set`,
-        /// `default`, `remove`, `merge` and `test`; the sum for `increment`; the new number of elements for
-        /// `push` and `unshift`; the element for `pop` and `shift`; whether the array has changed for `add`
-        /// and `discard`. An absent value is null.
+        /// The value that each edit has read, replaced or made, in the order of the edits: the previous value
+        /// for `set`, `default`, `remove`, `merge` and `test`; the sum for `increment`; the new number of
+        /// elements for `push` and `unshift`; the element for `pop` and `shift`; whether the array has
+        /// changed for `add` and `discard`. An absent value is null.
         #[serde(deserialize_with = "json::reader::values")]
         values: Vec<Value>,
     },
@@ -55,7 +55,7 @@ pub enum Results {
         pk: String,
         /// Its new `updated_at`.
         updated_at: Timestamp,
-        /// Whether no record had the key before.
+        /// Whether the record was created, since no record had the key.
         created: bool,
         /// A value for each edit, as [`Edited`](Self::Edited) has them.
         #[serde(deserialize_with = "json::reader::values")]
@@ -63,21 +63,21 @@ pub enum Results {
     },
     /// `patch`, `edit` and `delete` with `where`: the records that were changed.
     Changed {
-        /// Their number.
+        /// The number of these records.
         count: u64,
-        /// The pks of the first [`MAX_CHANGED_PKS`] of them, in the order of the change.
+        /// The pks of the first [`MAX_CHANGED_PKS`] of these records, in the order of the changes.
         pks: Vec<String>,
     },
     /// `claim`: the record that was claimed; `None`, if there was none.
     Claimed(Option<Claimed>),
     /// `finish` without a change, and `release`: the claim that has ended.
     ClaimEnded {
-        /// Its id.
+        /// The id of the claim.
         claim: String,
     },
     /// `transaction`, `commit`, `rollback`: the transaction that has begun or ended.
     Transaction {
-        /// Its id, which belongs to the connection.
+        /// The id of the transaction. It is valid only in the connection that began the transaction.
         transaction: String,
     },
     /// `delete`: the record, and whether it existed.
@@ -96,7 +96,7 @@ pub struct Claimed {
     pub claim: String,
     /// The record.
     pub record: Record,
-    /// How often the record was claimed since a claim of it was finished, this time included.
+    /// How often the record was claimed since a claim of it was last finished, including this time.
     pub attempts: u64,
 }
 
@@ -246,6 +246,7 @@ impl Serialize for ResponseJson<'_> {
             Transaction {
                 transaction: &'a str,
             },
+            /// `null`, if there was no record to claim.
             Claim {
                 claim: Option<&'a str>,
             },
@@ -316,7 +317,7 @@ impl ResponseParts {
         }
         let text = self.results.as_deref().map_or("null", RawValue::get);
         let results = if text.starts_with('[') {
-            // A version has an `instance_pk`, which a record lacks.
+            // Records do not parse as versions, since they have no `instance_pk`.
             match serde_json::from_str(text) {
                 Ok(versions) if text != "[]" => Results::Versions(versions),
                 _ => Results::Records(serde_json::from_str(text)?),
@@ -328,13 +329,13 @@ impl ResponseParts {
     }
 }
 
-/// The members of the results of a write, before its action is known.
+/// The members of the results of an action other than `select`, before the action is known.
 #[derive(Deserialize)]
 struct WriteResultParts {
     pk: Option<String>,
     updated_at: Option<Timestamp>,
     created: Option<bool>,
-    values: Option<Values>,
+    values: Option<EditValues>,
     #[serde(default)]
     deleted: bool,
     count: Option<u64>,
@@ -348,13 +349,13 @@ struct WriteResultParts {
     attempts: Option<u64>,
 }
 
-/// Reads a member that may be `null`.
+/// Reads a member that is present, and may be `null`.
 fn present<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<Option<String>>, D::Error> {
     Option::deserialize(deserializer).map(Some)
 }
 
 #[derive(Deserialize)]
-struct Values(#[serde(deserialize_with = "json::reader::values")] Vec<Value>);
+struct EditValues(#[serde(deserialize_with = "json::reader::values")] Vec<Value>);
 
 impl WriteResultParts {
     fn into_results(self) -> serde_json::Result<Results> {
@@ -373,7 +374,9 @@ impl WriteResultParts {
             let count = self.count.ok_or_else(|| serde::de::Error::missing_field("pk"))?;
             return Ok(Results::Changed { count, pks: self.pks });
         };
-        let values = self.values.map(|Values(values)| values);
+        let values = self.values.map(|EditValues(values)| values);
+        // Each action has its own members: only an upsert has `created`, and only a delete has no
+        // `updated_at`.
         Ok(match (self.updated_at, self.created, values) {
             (Some(updated_at), Some(created), values) => {
                 Results::Upserted { pk, updated_at, created, values: values.unwrap_or_default() }

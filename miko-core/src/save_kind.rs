@@ -9,11 +9,11 @@ use serde::{Deserialize, Serialize};
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(rename_all = "lowercase")]
 pub enum SaveKind {
-    /// The record was not there, or was deleted.
+    /// The record did not exist, or was deleted before.
     Create,
-    /// It has a new state.
+    /// The record exists and changes.
     Update,
-    /// It is deleted.
+    /// The record is deleted.
     Delete,
 }
 

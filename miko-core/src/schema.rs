@@ -1,4 +1,4 @@
-//! The JSON Schemas of types whose JSON form is written by hand. Those of the others are derived.
+//! The JSON Schemas of types whose JSON form is written by hand. The schemas of other types are derived.
 
 use std::borrow::Cow;
 
@@ -27,8 +27,8 @@ macro_rules! json_schemas {
     };
 }
 
-/// Any value, without a name, as `serde_json::Value` has it: so has the surface of older versions. The server
-/// checks that it is an object.
+/// Any value, inlined: the same schema as that of `serde_json::Value`, which the surface of older versions
+/// has in this place. The server checks that the value is an object.
 impl JsonSchema for Bucket {
     fn inline_schema() -> bool {
         true
@@ -69,7 +69,7 @@ json_schemas! {
     }));
 
     Response(generator) => {
-        let success = succeeded(generator);
+        let success = success_schemas(generator);
         json_schema!({
             "description": "The answer to a request that succeeded. A select returns records or versions.",
             "oneOf": success,
@@ -77,7 +77,7 @@ json_schemas! {
     };
 
     Answers(generator) => {
-        let mut envelopes = succeeded(generator);
+        let mut envelopes = success_schemas(generator);
         let errors = generator.subschema_for::<crate::Error>();
         envelopes.push(json_schema!({
             "type": "object",
@@ -115,8 +115,8 @@ fn with_shared_properties(generator: &mut SchemaGenerator, mut schema: Schema) -
     schema
 }
 
-/// The forms of an answer to a request that succeeded.
-fn succeeded(generator: &mut SchemaGenerator) -> Vec<Schema> {
+/// The schemas of an answer to a request that succeeded: of a select, and of any other action.
+fn success_schemas(generator: &mut SchemaGenerator) -> Vec<Schema> {
     let (record, version) = (generator.subschema_for::<Record>(), generator.subschema_for::<Version>());
     let claimed = json_schema!({
         "description": "A claim that was taken.",

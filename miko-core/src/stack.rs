@@ -13,7 +13,8 @@ use crate::uns;
 
 const SHADOW: &str = "shadow";
 
-/// The maximal number of platters of a stack. The class of each may have to validate and to index a bucket.
+/// The maximal number of platters of a stack in a request. For each platter, a bucket may be validated and
+/// indexed.
 const MAX_PLATTERS: usize = 1_000;
 
 /// Up to this number of members of a stack, a linear search is faster than hashing.
@@ -40,11 +41,12 @@ impl Stack {
     /// A stack with a platter for each of these classes.
     fn of_classes(classes: Vec<String>) -> Self {
         let mut platters = Map::new();
-        // The next number to try per key, so that many platters of one class do not take quadratic time.
-        let mut next = HashMap::new();
+        // The next number to try per last segment, so that many platters of one class do not take quadratic
+        // time.
+        let mut next_numbers = HashMap::new();
         for class in classes {
-            let from = next.entry(last_segment(&class).to_owned()).or_insert(2);
-            let key = unused_key(&class, &platters, from);
+            let next_number = next_numbers.entry(last_segment(&class).to_owned()).or_insert(2);
+            let key = unused_key(&class, &platters, next_number);
             platters.insert(key, json!({ "class": class }));
         }
         Self { shadow: None, platters }
@@ -91,7 +93,8 @@ impl Stack {
         Self::read_stored_stack(value, place, faults)
     }
 
-    /// As [`read_stack`](Self::read_stack), for a record of a database: it has any number of platters.
+    /// As [`read_stack`](Self::read_stack), for the stack of a stored record, which may have any number of
+    /// platters.
     pub(crate) fn read_stored_stack(value: Value, place: &Place<'_>, faults: &mut Faults) -> Option<Self> {
         let mut members = readers::object(value, place, faults)?;
         let shadow_is_first = members.keys().next().is_some_and(|key| key == SHADOW);
@@ -133,7 +136,8 @@ impl Stack {
         self.platters.values().any(|platter| platter.get("class").is_some_and(|class| class == name))
     }
 
-    /// The stack in its stored form. `shadow_before` is the shadow of the existing record, if there is one.
+    /// The stack in its stored form. `shadow_before` is the shadow of the existing record; `None` for a new
+    /// record.
     pub(crate) fn into_map(self, shadow_before: Option<Value>) -> Map<String, Value> {
         let mut map = Map::with_capacity(1 + self.platters.len());
         map.insert(SHADOW.to_owned(), self.shadow.or(shadow_before).unwrap_or_else(|| json!({})));
@@ -157,7 +161,7 @@ pub(crate) fn read_primary(value: Value, place: &Place<'_>, faults: &mut Faults)
     }
 }
 
-/// Takes the shadow out of a stack. What remains are platters.
+/// Takes the shadow out of a stack, so that only platters remain.
 pub(crate) fn take_shadow(stack: &mut Map<String, Value>) -> Option<Value> {
     stack.shift_remove(SHADOW)
 }
@@ -200,12 +204,13 @@ pub(crate) fn classes(stack: &Map<String, Value>) -> Vec<&str> {
     distinct
 }
 
-/// The members of a stored stack without the platters whose class an earlier one has too, if both apply to
-/// the shared bucket: they would be validated and indexed alike. Each platter that defines a class stays,
-/// since a second one is a fault.
+/// The members of a stored stack, without repeated platters. A platter is repeated if an earlier platter has
+/// the same class and both apply to the shared bucket: both would be validated and indexed alike. Platters of
+/// class `puck.uno/class` all stay, since a second one is a fault.
 pub(crate) fn distinct_members(stack: &Map<String, Value>) -> impl Iterator<Item = (&String, &Value)> {
-    // The shadow and one platter are distinct.
-    let (has_one_platter, is_small) = (stack.len() <= 2, stack.len() <= LINEAR_SCAN_MAX);
+    // The shadow and one platter are always distinct.
+    let has_one_platter = stack.len() <= 2;
+    let is_small = stack.len() <= LINEAR_SCAN_MAX;
     let mut seen = HashSet::new();
     let mut is_distinct = move |index: usize, platter| match class_of_shared_bucket(platter) {
         None => true,
@@ -222,14 +227,14 @@ pub(crate) fn distinct_members(stack: &Map<String, Value>) -> impl Iterator<Item
         .map(|(_, member)| member)
 }
 
-/// The class of a platter that has no bucket of its own, and does not define a class.
+/// The class of a platter that applies to the shared bucket; `None` for `puck.uno/class`.
 fn class_of_shared_bucket(platter: &Value) -> Option<&str> {
     let has_own_bucket = platter.get("bucket").is_some_and(Value::is_object);
     let class = platter.get("class")?.as_str().filter(|class| *class != uns::CLASS);
     if has_own_bucket { None } else { class }
 }
 
-/// Whether a platter of a stored stack has a bucket of its own.
+/// Whether a platter of a stored stack has an own bucket.
 pub(crate) fn has_own_buckets(stack: &Map<String, Value>) -> bool {
     stack.values().any(|platter| platter.get("bucket").is_some_and(Value::is_object))
 }
@@ -244,8 +249,8 @@ pub(crate) fn replace_primary(stack: Map<String, Value>, class: String) -> Map<S
     if let Some((key, mut platter)) = rest.next() {
         let later: Map<String, Value> = rest.collect();
         let before = platter.get("class").and_then(Value::as_str).unwrap_or_default();
-        let derived = key == last_segment(before);
-        let key = if derived { unused_key(&class, &later, &mut 2) } else { key };
+        let is_derived = key == last_segment(before);
+        let key = if is_derived { unused_key(&class, &later, &mut 2) } else { key };
         if let Value::Object(keys) = &mut platter {
             keys.insert("class".to_owned(), class.into());
         }
@@ -275,17 +280,18 @@ fn normalize_platter(platter: &mut Value, place: &Place<'_>, faults: &mut Faults
     }
 }
 
-/// The key of a platter for `class`: its last segment, followed by a number of at least `from` if the key is
-/// taken.
-fn unused_key(class: &str, platters: &Map<String, Value>, from: &mut usize) -> String {
+/// The key of a platter for `class`: the last segment of the class, such as `officer`. If that key is taken,
+/// a number follows, such as in `officer_2`: the first one from `next_number` on that is free. `next_number`
+/// then moves behind it.
+fn unused_key(class: &str, platters: &Map<String, Value>, next_number: &mut usize) -> String {
     let segment = last_segment(class);
     let is_free = |key: &str| key != SHADOW && !platters.contains_key(key);
     if is_free(segment) {
         return segment.to_owned();
     }
     loop {
-        let key = format!("{segment}_{from}");
-        *from += 1;
+        let key = format!("{segment}_{next_number}");
+        *next_number += 1;
         if is_free(&key) {
             return key;
         }

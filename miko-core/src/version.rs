@@ -28,11 +28,11 @@ pub struct Version {
     pub pk: String,
     /// The pk of this version.
     pub instance_pk: String,
-    /// Whether the record existed. If not, this is a tombstone.
+    /// Whether the record exists in this version. If not, this version is a tombstone.
     pub active: bool,
     /// The data; `None` in a tombstone.
     pub bucket: Option<Object>,
-    /// The platters; `None` in a tombstone.
+    /// The shadow, then a platter per class; `None` in a tombstone.
     pub stack: Option<Object>,
     /// `custom_classes`, `vibecode`, `comment`, `misc` and `corporate`, if the record has any of them.
     pub extras: Option<Object>,
@@ -91,7 +91,7 @@ struct VersionJson {
     updated_at: Timestamp,
 }
 
-/// The binary form of a version: bucket and stack are opaque text.
+/// The binary form of a version: bucket, stack and extras are opaque text. A version with a bucket is active.
 #[derive(Serialize, Deserialize)]
 struct VersionWire<Text> {
     pk: Text,
