@@ -40,11 +40,12 @@ use write_set::{Conflict, WriteSet};
 
 /// The tables of a Mikobase, and the transaction that is open on them, if one is.
 ///
-/// The engine gives out the ids and the commit numbers of new rows. After an error of [`apply`](Self::apply)
-/// a part of the write set may be applied, and the transaction may have ended
+/// The engine assigns the ids and the commit numbers of new rows. After an error of [`apply`](Self::apply) a
+/// part of the write set may be applied, and the transaction may have ended
 /// ([`in_transaction`](Self::in_transaction)). The engine then rolls back, or applies the inverse of the
-/// write set in the same transaction, which must also undo a part. After an error of [`commit`](Self::commit)
-/// it rolls back, or aborts the process if the commit was deferred.
+/// write set in the same transaction: the inverse must also undo a write set of which only a part was
+/// applied. After an error of [`commit`](Self::commit) the engine rolls back, or aborts the process if the
+/// commit was deferred.
 ///
 /// Only in a [temporal](Capabilities::is_temporal) database does the engine call
 /// [`each_version`](Self::each_version), [`next_version`](Self::next_version),
@@ -67,14 +68,14 @@ pub(crate) trait Storage: Sized + Send + 'static {
     /// Commits the open transaction.
     fn commit(&mut self) -> Result<()>;
 
-    /// Whether a transaction is open: an error may have ended it.
+    /// Whether a transaction is open. An error may have ended the transaction that was begun.
     fn in_transaction(&self) -> bool;
 
     /// Rolls back the open transaction, or the rest of one that an error has ended.
     fn roll_back(&mut self);
 
-    /// Applies a write set inside the open transaction. Nothing is applied if unique values of it belong to
-    /// other records: the conflicts are returned, in the order of the entries.
+    /// Applies a write set inside the open transaction. If unique values of the write set belong to other
+    /// records, nothing is applied, and the conflicts are returned in the order of the entries.
     fn apply(&mut self, write: &WriteSet) -> Result<Vec<Conflict>>;
 
     /// The largest id of each kind, and the largest commit number in use.
@@ -94,15 +95,16 @@ pub(crate) trait Storage: Sized + Send + 'static {
     /// The first row after `id` that was written after `commit`.
     fn next_row(&self, id: RowId, commit: CommitSeq) -> Result<Option<(RowId, Row)>>;
 
-    /// The first rows after `id` that were written after `commit`: at most `max`, and none only if there are
-    /// none.
+    /// The first rows after `id` that were written after `commit`: at most `max`, and possibly fewer although
+    /// more exist. The list is empty only if there is no such row.
     fn next_rows(&self, id: RowId, commit: CommitSeq, max: usize) -> Result<Vec<(RowId, Row)>> {
         let _ = max;
         Ok(self.next_row(id, commit)?.into_iter().collect())
     }
 
-    /// Calls `visit` with each version of a record, in order of time, and of their pks where times are equal.
-    /// The last one is its row. `visit` does not use the storage.
+    /// Calls `visit` with each version of a record, in order of time; versions with equal times in order of
+    /// their instance pks. The last version is the current row of the record. `visit` must not use the
+    /// storage.
     fn each_version(&self, id: RowId, visit: &mut dyn FnMut(Row) -> Result<()>) -> Result<()>;
 
     /// The first version of a record after a [position](Row::position), in the order of
@@ -118,9 +120,9 @@ pub(crate) trait Storage: Sized + Send + 'static {
     /// The records that are or were definitions, in order of creation.
     fn definitions(&self) -> Result<Vec<RowId>>;
 
-    /// Calls `visit` with the records that a select finds, until it breaks. With a [residual
-    /// filter](Plan::residual_filter_reason) these are candidates in order of creation. `visit` does not use
-    /// the storage.
+    /// Calls `visit` with the records that a select finds, until `visit` breaks. If the plan has a [residual
+    /// filter](Plan::residual_filter_reason), the records are candidates in order of creation. `visit` must
+    /// not use the storage.
     fn select(&self, plan: &Plan<'_>, visit: Visitor<'_>) -> Result<()> {
         self.select_with_ids(plan, &mut |_, record| visit(record))
     }
@@ -128,7 +130,7 @@ pub(crate) trait Storage: Sized + Send + 'static {
     /// As [`select`](Self::select), with the row id of each record.
     fn select_with_ids(&self, plan: &Plan<'_>, visit: IdVisitor<'_>) -> Result<()>;
 
-    /// The rows of the records that a select without a residual filter finds.
+    /// The row ids of the records that a select without a residual filter finds.
     fn select_rows(&self, plan: &Plan<'_>) -> Result<Vec<RowId>>;
 
     fn explain(&self, plan: &Plan<'_>) -> Result<Explanation>;
@@ -149,10 +151,11 @@ pub(crate) trait Storage: Sized + Send + 'static {
     /// Whether a record refers to a pk at this JSON pointer.
     fn refers(&self, target: &str, row: RowId, pointer: &str) -> Result<bool>;
 
-    /// The first records whose references restrict the deletion of a pk, each with the JSON pointer.
+    /// The first `limit` records whose references restrict the deletion of a pk, each with the JSON pointer
+    /// of the reference.
     fn restricting(&self, target: &str, limit: usize) -> Result<Vec<(RowId, String)>>;
 
-    /// The claims of records.
+    /// The claims of records, each with the row id of its record.
     fn claims(&self) -> Result<Vec<(RowId, ClaimRow)>>;
 
     /// The file with a pk, which may be incomplete.
@@ -164,10 +167,11 @@ pub(crate) trait Storage: Sized + Send + 'static {
     /// The first file after `id`.
     fn next_file(&self, id: FileId) -> Result<Option<(FileId, FileRow)>>;
 
-    /// At most `max` bytes of a chunk from an offset, and the size of the chunk.
+    /// At most `max` bytes of a chunk from an offset on, and the size of the whole chunk; `None` if the file
+    /// has no such chunk.
     fn chunk(&self, file: FileId, index: u64, offset: u64, max: usize) -> Result<Option<(Vec<u8>, u64)>>;
 
-    /// A top-level key of an imported worldlet, such as `comment`.
+    /// The value of a top-level key of an imported worldlet, such as `comment`.
     fn metadata(&self, key: &str) -> Result<Option<Value>>;
 }
 
@@ -184,21 +188,21 @@ pub(crate) struct Capabilities {
     pub(crate) backend: &'static str,
     /// Whether past versions of records are kept.
     pub(crate) is_temporal: bool,
-    /// Whether a commit waits for a disk, so that it pays to commit several calls at once.
+    /// Whether a commit waits for a disk, so that committing several calls together is faster.
     pub(crate) has_slow_commit: bool,
-    /// Whether finding a record costs so much that those that were read last are cached.
+    /// Whether finding a record is slow, so that the records that were read last are cached.
     pub(crate) has_slow_reads: bool,
-    /// Whether writes may be answered before their transaction is committed: a crash loses the committed ones
-    /// as well, and a commit costs much.
+    /// Whether writes may be answered before their transaction is committed. True only where a crash loses
+    /// committed writes as well, and a commit is expensive.
     pub(crate) may_defer_commit: bool,
     /// Whether the ids of rows and the commit numbers are still the same when the storage is opened again.
     pub(crate) keeps_numbers: bool,
     /// The reason why the evaluator filters, sorts and limits the records of every select; `None` if the
-    /// storage can do so.
+    /// storage can do this itself.
     pub(crate) residual_filter_reason: Option<&'static str>,
 }
 
-/// The versions that [`Storage::each_version`] visits.
+/// Collects the versions that [`Storage::each_version`] visits.
 pub(crate) fn versions(storage: &impl Storage, id: RowId) -> Result<Vec<Row>> {
     let mut versions = Vec::new();
     storage.each_version(id, &mut |version| {
@@ -226,12 +230,12 @@ pub(crate) fn each_file(storage: &impl Storage, mut visit: impl FnMut(FileId, Fi
     Ok(())
 }
 
-/// The error of a store whose content violates an invariant; the error of the memory limit, if that is what
-/// prevented the content from being read.
+/// The error of a store whose content violates an invariant, which `what` describes. If `what` is the text of
+/// an error of the memory limit, the content could not be read, and that error is returned.
 pub(crate) fn corruption(what: impl std::fmt::Display) -> Error {
     let what = what.to_string();
-    if let Some(reason) = process_memory::take_limit_error(&what) {
-        return reason;
+    if let Some(limit_error) = process_memory::take_limit_error(&what) {
+        return limit_error;
     }
     ErrorItem::new(ErrorId::INTERNAL, format!("the store is damaged: {what}")).into()
 }

@@ -11,8 +11,8 @@ use crate::q0::Condition;
 use crate::query::Filter;
 use crate::uns;
 
-/// The records whose changes a hook or a subscription is about: a condition of Q0, or in short a pk or the
-/// name of a class.
+/// The records whose changes a hook or a subscription is about: a condition of Q0. A pk or the name of a
+/// class is short for a condition.
 ///
 /// ```
 /// use miko_core::Target;
@@ -30,8 +30,8 @@ use crate::uns;
 /// assert_eq!(Target::from(veterans), Target::from(json));
 /// ```
 ///
-/// It is tested on the state of a record after its change, so that a record matches when it begins to
-/// fulfil it. A delete is tested on the state before it.
+/// The condition is tested on the record after the change, so a record matches as soon as a change makes it
+/// fulfil the condition. For a delete, the condition is tested on the record before it.
 ///
 /// A condition that cannot be evaluated is refused where the target is used.
 #[derive(Clone, PartialEq, Serialize)]
@@ -47,7 +47,7 @@ impl Target {
         Self(Map::new().into())
     }
 
-    /// The record with this pk, also if it looks like a class name.
+    /// The record with this pk, even if the pk looks like a class name.
     pub fn pk(pk: impl Into<String>) -> Self {
         Self(json!({ "pk": pk.into() }))
     }
@@ -60,8 +60,8 @@ impl Target {
     /// The filter by which records are tested.
     ///
     /// # Errors
-    /// Every fault of the condition. Also those that a select has only if it reaches them, such as an
-    /// undefined placeholder: evaluating the filter does not fail.
+    /// Every fault of the condition, including faults that a select reports only if its evaluation reaches
+    /// them, such as an undefined placeholder. So evaluating the filter does not fail.
     pub(crate) fn filter(&self) -> Result<Filter> {
         if json::too_deep(&self.0) {
             return Err(too_deep());
@@ -75,7 +75,7 @@ fn too_deep() -> Error {
     Error::new(ErrorId::INVALID_REQUEST, message)
 }
 
-/// A class name is that class, any other text a pk.
+/// The text is a class, if it is a valid class name, and a pk otherwise.
 impl From<&str> for Target {
     fn from(text: &str) -> Self {
         match uns::parse(text) {
@@ -97,7 +97,7 @@ impl From<Condition> for Target {
     }
 }
 
-/// A text as [`From<&str>`](#impl-From<%26str>-for-Target), or a condition.
+/// Converts a string as [`From<&str>`](#impl-From<%26str>-for-Target) does. Any other value is a condition.
 impl From<Value> for Target {
     fn from(value: Value) -> Self {
         match value {
@@ -118,7 +118,7 @@ impl<'de> Deserialize<'de> for Target {
     }
 }
 
-/// The JSON of its condition.
+/// The JSON of the condition.
 impl fmt::Display for Target {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         self.0.fmt(f)

@@ -15,10 +15,10 @@ pub(crate) use rfc3339::is_valid as is_rfc3339;
 /// A time in UTC with millisecond precision: `2026-04-21T14:32:00.123Z`.
 ///
 /// Every time of RFC 3339 can be parsed: from year 0 to the end of year 9999, with any offset. Digits below
-/// milliseconds are cut off. A time is written in UTC, but for the last day before year 0 and the first day
-/// after year 9999: those are years of RFC 3339 only with an offset, and are written with one. A time beyond
-/// them, which [`from_millis`](Self::from_millis) makes, has no such form: it is written in milliseconds, as
-/// `9223372036854775807ms`, which cannot be parsed.
+/// milliseconds are cut off. A time is written in UTC. Exceptions are the last day before year 0 and the
+/// first day after year 9999: RFC 3339 has them only with an offset, so they are written with one. A time
+/// beyond these days, which [`from_millis`](Self::from_millis) accepts, has no form in RFC 3339: it is
+/// written in milliseconds, such as `9223372036854775807ms`, which cannot be parsed.
 ///
 /// ```
 /// use miko_core::Timestamp;
@@ -38,7 +38,7 @@ impl Timestamp {
 
     /// The current time by the clock of the machine.
     pub fn now() -> Self {
-        // A clock before 1970 is wrong; the epoch replaces its time.
+        // A clock before 1970 is wrong: the epoch is returned instead.
         let since_epoch = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
         Self(i64::try_from(since_epoch.as_millis()).unwrap_or(i64::MAX))
     }
@@ -58,11 +58,11 @@ impl Timestamp {
         Self(self.0.saturating_add(1))
     }
 
-    /// The time, if it is in the years 0 to 9999 in UTC: RFC 3339 has no other years, so only such a time can
-    /// be parsed again. For the times that a write stores.
+    /// Returns the time, if it is in the years 0 to 9999 in UTC, the years of RFC 3339. Every time that a
+    /// write stores is checked in this way, so that it can be parsed again.
     ///
     /// # Errors
-    /// `internal` for any other time: the clock is wrong, or no later time is left.
+    /// `internal` for any other time: the clock is wrong, or the record already has the last possible time.
     pub(crate) fn within_rfc3339_years(self) -> Result<Self, Error> {
         if rfc3339::YEARS.contains(&self.0) {
             return Ok(self);
@@ -72,9 +72,15 @@ impl Timestamp {
         Err(Error::new(ErrorId::INTERNAL, message).with("found", self.to_string()))
     }
 
-    /// The time, or the nearest one that can be parsed again. No record has a time beyond that.
+    /// The time, or the nearest time that can be parsed again. All times of records can be parsed.
     pub(crate) fn nearest_parseable(self) -> Self {
         Self(self.0.clamp(*rfc3339::PARSEABLE.start(), *rfc3339::PARSEABLE.end()))
+    }
+
+    /// Parses a timestamp for an equality test. Also returns `None` for digits other than 0 below
+    /// milliseconds: the time of a record has none.
+    pub(crate) fn parse_exact(text: &str) -> Option<Self> {
+        rfc3339::parse(text).filter(|time| time.is_exact).map(|time| Self(time.millis))
     }
 }
 
@@ -92,14 +98,6 @@ impl FromStr for Timestamp {
             let message = "this is not a timestamp of RFC 3339 such as 2026-04-21T14:32:00.123Z";
             Error::new(ErrorId::INVALID_REQUEST, message).with("found", text)
         })
-    }
-}
-
-impl Timestamp {
-    /// Parses a timestamp for an equality test. `None` also if it has digits other than 0 below milliseconds:
-    /// no time of a record has them.
-    pub(crate) fn parse_exact(text: &str) -> Option<Self> {
-        rfc3339::parse(text).filter(|time| time.is_exact).map(|time| Self(time.millis))
     }
 }
 

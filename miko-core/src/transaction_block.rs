@@ -17,34 +17,35 @@ use crate::objects::{Import, Upload};
 /// this thread that is not made through it is refused: it would wait for the end of the block.
 pub(crate) struct TransactionBlock {
     pub(crate) transaction: Remote<dyn Transaction>,
+    /// Checks the calls of this thread until it is dropped.
     _checked: CheckedCalls,
 }
 
 impl TransactionBlock {
     pub(crate) fn of(transaction: Remote<dyn Transaction>) -> Self {
-        let checked = Remote::check_calls_beside(&transaction, Rc::<Turn>::default());
+        let checked = Remote::check_calls_beside(&transaction, Rc::<WriteTurn>::default());
         Self { transaction, _checked: checked }
     }
 }
 
 /// Whether the transaction of a proxy has its turn to write: from its first call on, until it is committed or
-/// rolled back. For a nested one it is that of the outermost transaction around it.
+/// rolled back. A nested transaction shares the turn of the outermost transaction around it.
 ///
-/// It sees the calls of its own thread.
+/// Only the calls of the thread of the block are observed.
 #[derive(Default)]
-struct Turn(Cell<bool>);
+struct WriteTurn(Cell<bool>);
 
-impl CallChecker for Turn {
+impl CallChecker for WriteTurn {
     /// Refuses a call that may write, with `transaction-open`.
     fn check(&self, method: &Method, arguments: &[u8]) -> Result<()> {
-        // A file or an import waits for its turn only when it is finished.
-        let begins = matches!(&*method.name, "write_file" | "import");
-        let waits = !begins && method.read != Some(true) && !is_select(arguments);
+        // These methods do not wait for the turn; `finish` of the upload or import does.
+        let begins_transfer = matches!(&*method.name, "write_file" | "import");
+        let waits = !begins_transfer && method.read != Some(true) && !has_only_selects(arguments);
         if waits && self.0.get() { Err(transaction_open()) } else { Ok(()) }
     }
 
-    /// Refuses the calls that wait for a turn of their own: those of another transaction, and `finish` of an
-    /// upload or an import.
+    /// Refuses the calls that wait for another turn: calls of a transaction with another outermost
+    /// transaction, and `finish` of an upload or an import.
     fn check_object_call(&self, call: &ObjectCall<'_>) -> Result<()> {
         let waits = call.relation == Relation::Unrelated
             && match &*call.method.name {
@@ -64,7 +65,8 @@ impl CallChecker for Turn {
             _ if call.relation == Relation::Unrelated => {}
             "commit" | "roll_back" if is_outermost => self.0.set(false),
             "commit" | "roll_back" => {}
-            // Also the errors of `begin`, which the first call has: then no transaction is open.
+            // After these errors no transaction is open. They include the errors of `begin`, which the first
+            // call of the transaction returns.
             _ if [ErrorId::LOCK_TIMEOUT, ErrorId::SESSION_GONE, ErrorId::READ_ONLY_CONNECTION]
                 .into_iter()
                 .any(has_failed) =>
@@ -72,9 +74,10 @@ impl CallChecker for Turn {
                 self.0.set(false);
             }
             _ if has_failed(ErrorId::TRANSACTION_INVALIDATED) && is_outermost => self.0.set(false),
-            // The rollback of another nested transaction may have invalidated it.
+            // A nested transaction: the rollback of another nested one may have invalidated it, and the
+            // outermost one still has the turn.
             _ if has_failed(ErrorId::TRANSACTION_INVALIDATED) => {}
-            // A call that has failed for another reason may have taken the turn before.
+            // Even if the call has failed for another reason: it may have taken the turn before it failed.
             name if takes_turn(name) => self.0.set(true),
             _ => {}
         }
@@ -82,7 +85,7 @@ impl CallChecker for Turn {
 }
 
 /// Whether a method of a transaction, other than `commit` and `roll_back`, needs the turn to write. The
-/// methods that do not are refused in a transaction, or do not look at records.
+/// methods that do not need it are refused in a transaction, or do not read records.
 fn takes_turn(method: &str) -> bool {
     !matches!(
         method,
@@ -98,22 +101,22 @@ fn takes_turn(method: &str) -> bool {
     )
 }
 
-/// The error of a write that is not made through the transaction that its own thread has open.
+/// The error of a write that is not made through the transaction that its thread has open.
 pub(crate) fn transaction_open() -> Error {
     let message = "this thread has a transaction open, for whose end the write would wait: write through \
                    that transaction";
     Error::new(ErrorId::TRANSACTION_OPEN, message)
 }
 
-/// Whether the arguments of a call have a request of Q0, or several, that all are selects.
-fn is_select(arguments: &[u8]) -> bool {
+/// Whether the arguments of a call have at least one request of Q0, and all of their requests are selects.
+fn has_only_selects(arguments: &[u8]) -> bool {
     #[derive(Deserialize)]
     struct Arguments {
-        query: Option<Request>,
-        queries: Option<Vec<Request>>,
+        query: Option<RequestParts>,
+        queries: Option<Vec<RequestParts>>,
     }
     #[derive(Deserialize)]
-    struct Request {
+    struct RequestParts {
         action: Option<Action>,
         transaction: Option<IgnoredAny>,
     }
@@ -124,8 +127,8 @@ fn is_select(arguments: &[u8]) -> bool {
         Other(IgnoredAny),
     }
     let Ok(Arguments { query, queries }) = codec::decode::<Arguments>(arguments) else { return false };
-    let is_select = |request: &Request| {
-        // A select in another transaction waits for the turn of that one.
+    let is_select = |request: &RequestParts| {
+        // A select in another transaction waits for the turn of that transaction.
         request.transaction.is_none()
             && matches!(&request.action, Some(Action::Named(action)) if action == "select")
     };

@@ -19,13 +19,13 @@ pub struct TransactionLimits {
     /// How long a write waits for its turn while a transaction is open: 90 s by default. Then it fails with
     /// `lock-timeout`.
     pub lock_timeout: Duration,
-    /// How long a transaction may be idle between two calls: 5 s by default. It is rolled back as soon as
-    /// another write waits, or at its next call.
+    /// How long a transaction may be idle between two calls: 5 s by default. After that it is rolled back as
+    /// soon as another write waits, or at its next call.
     pub idle: Duration,
     /// How long a transaction may last: 60 s by default.
     pub total: Duration,
-    /// The approximate size of its writes in bytes, with the earlier states of the records that it has
-    /// changed: 64 MiB by default.
+    /// The approximate size in bytes of the writes of a transaction, including the previous states of the
+    /// records that it has changed: 64 MiB by default.
     pub memory: usize,
 }
 

@@ -31,7 +31,7 @@ pub(crate) fn import(db: &(impl Mikobase + ?Sized), reader: &mut dyn Read, trust
     import.finish()
 }
 
-/// Passes the content of `reader` to `put`, piece by piece. `what` names the reader in errors.
+/// Passes the content of `reader` to `put`, piece by piece. `what` names the content in errors.
 pub(crate) fn send_pieces(
     reader: &mut dyn Read,
     what: &str,

@@ -11,8 +11,8 @@ use crate::record::Record;
 
 /// A change of the result of a live query.
 ///
-/// Each one is applied to the result after the changes before it: first the record at `from` is removed, if
-/// there is a `from`; then `record` is inserted at `index`, if there is one. [`apply`](Self::apply) does so.
+/// Changes are applied to the result in their order. A change removes the record at `from`, if there is a
+/// `from`; then it inserts `record` at `index`, if there is an `index`. [`apply`](Self::apply) does both.
 ///
 /// ```
 /// use miko_core::{Mikobase, MikobaseExt, Record, SqliteEngine};
@@ -43,13 +43,14 @@ pub struct ResultChange {
     pub kind: ResultChangeKind,
     /// The pk of the record; empty for [`Synced`](ResultChangeKind::Synced).
     pub pk: String,
-    /// Where the record was in the result; `None` if it was not there.
+    /// The index of the record in the result before the change; `None` if it was not in the result.
     pub from: Option<u64>,
-    /// Where the record is inserted, after it was removed from `from`; `None` if it has left the result.
+    /// The index at which the record is inserted, after it was removed from `from`; `None` if it has left the
+    /// result.
     pub index: Option<u64>,
     /// The record as it is now; `None` if it is not in the result any more.
     pub record: Option<Record>,
-    /// Whether it is the last change of its step. After it the result equals that of the select at `seq`.
+    /// Whether this is the last change of its step. After it, the result equals that of the select at `seq`.
     pub last: bool,
 }
 
@@ -59,22 +60,22 @@ pub struct ResultChange {
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[non_exhaustive]
 pub enum ResultChangeKind {
-    /// It was in the result when the watch began.
+    /// The record was in the result when the watch began.
     Present,
     /// All records that were in the result when the watch began have been delivered.
     Synced,
-    /// It is in the result now.
+    /// The record has entered the result.
     Enter,
-    /// It is not in the result any more.
+    /// The record has left the result.
     Leave,
-    /// It has changed, and so has its index among the others.
+    /// The record has changed, and has another index among the records that stay.
     Move,
-    /// It has changed, and keeps its index among the others.
+    /// The record has changed, and keeps its index among the records that stay.
     Change,
 }
 
 impl ResultChangeKind {
-    /// Its name, as in JSON.
+    /// The name of the kind, as in JSON.
     pub fn as_str(self) -> &'static str {
         match self {
             Self::Present => "present",
@@ -94,11 +95,11 @@ impl fmt::Display for ResultChangeKind {
 }
 
 impl ResultChange {
-    /// Applies it to the result so far.
+    /// Applies the change to the result so far.
     ///
     /// # Errors
-    /// `internal`, if it does not fit the result, since a change before it was not applied. The result is
-    /// then unchanged.
+    /// `internal`, if the change does not fit the result, since an earlier change was not applied. The result
+    /// is then unchanged.
     pub fn apply(self, result: &mut Vec<Record>) -> Result<()> {
         let checked = |index: u64, end: usize| {
             usize::try_from(index).ok().filter(|index| *index < end).ok_or_else(|| self.does_not_fit())
@@ -123,9 +124,9 @@ impl ResultChange {
 
 /// The result of a select that is kept up to date: [`MikobaseExt::watch`](crate::MikobaseExt::watch).
 ///
-/// It has the [`records`](Self::records) as they were after the last step that was received.
-/// [`recv`](Self::recv) waits for the next step: the changes of one transaction, or of several if they
-/// are delivered together. Dropping it ends the watch.
+/// [`records`](Self::records) returns the result after the last step that was received. [`recv`](Self::recv)
+/// waits for the next step: the changes of one transaction, or of several if they are delivered together.
+/// Dropping it ends the watch.
 pub struct LiveQuery {
     changes: Stream<ResultChange>,
     records: Vec<Record>,
@@ -136,7 +137,7 @@ pub struct LiveQuery {
 }
 
 impl LiveQuery {
-    /// Reads the result as it is now.
+    /// Receives the first step: all records of the result.
     pub(crate) fn begin(changes: Stream<ResultChange>) -> Result<Self> {
         let mut query = Self { changes, records: Vec::new(), seq: 0, step: Vec::new(), has_failed: false };
         query.recv().unwrap_or_else(|| Err(Error::new(ErrorId::SESSION_GONE, "the watch has ended")))?;
@@ -157,33 +158,36 @@ impl LiveQuery {
     /// watch.
     ///
     /// # Errors
-    /// The errors that end the stream of [`watch_select`](crate::Mikobase::watch_select): the records are
-    /// then those of the last step. `internal`, if a step does not fit the records, which only a faulty
-    /// server sends: they are then invalid.
+    /// The errors that end the stream of [`watch_select`](crate::Mikobase::watch_select): the records stay as
+    /// after the last step. `internal`, if a step does not fit the records, which only a faulty server sends:
+    /// the records are then invalid.
     pub fn recv(&mut self) -> Option<Result<Vec<ResultChange>>> {
-        match self.wait(|changes| Poll::Ready(changes.recv())) {
+        match self.receive_step(|changes| Poll::Ready(changes.recv())) {
             Poll::Ready(step) => step,
-            // Unreachable: the closure waits without a limit.
+            // Unreachable: the closure never returns `Pending`.
             Poll::Pending => None,
         }
     }
 
     /// As [`recv`](Self::recv); `Pending` if there is no step yet.
     pub fn try_recv(&mut self) -> Poll<Option<Result<Vec<ResultChange>>>> {
-        self.wait(Stream::try_recv)
+        self.receive_step(Stream::try_recv)
     }
 
     /// As [`recv`](Self::recv); `Pending` if there was no step within this time.
     pub fn recv_timeout(&mut self, timeout: Duration) -> Poll<Option<Result<Vec<ResultChange>>>> {
-        let until = Instant::now().checked_add(timeout);
-        self.wait(|changes| {
-            let left = until.map_or(Duration::MAX, |until| until.saturating_duration_since(Instant::now()));
+        // `None`, no deadline, if the timeout is too long for an `Instant`.
+        let deadline = Instant::now().checked_add(timeout);
+        self.receive_step(|changes| {
+            let left =
+                deadline.map_or(Duration::MAX, |deadline| deadline.saturating_duration_since(Instant::now()));
             changes.recv_timeout(left)
         })
     }
 
-    /// Collects a step, and applies it.
-    fn wait(
+    /// Receives changes by `next` until a step is complete, and applies the step. If `next` is pending, keeps
+    /// the changes so far for the next call.
+    fn receive_step(
         &mut self,
         mut next: impl FnMut(&mut Stream<ResultChange>) -> Poll<Option<Result<ResultChange>>>,
     ) -> Poll<Option<Result<Vec<ResultChange>>>> {
@@ -214,8 +218,8 @@ impl LiveQuery {
     fn apply_step(&mut self) -> Result<Vec<ResultChange>> {
         let step = std::mem::take(&mut self.step);
         self.seq = step.last().map_or(self.seq, |last| last.seq);
-        // A run of records that leave (from the last to the first) or that enter (from the first to the last)
-        // is applied in one pass: one by one, each would move all records behind it.
+        // The records of a step leave from the last to the first, and enter from the first to the last. A run
+        // of them is applied in one pass: applied one by one, each change would move all records behind it.
         for run in step.chunk_by(|a, b| a.kind == b.kind) {
             match run {
                 [ResultChange { kind: ResultChangeKind::Leave, .. }, _, ..] => self.remove_all(run)?,
@@ -226,6 +230,7 @@ impl LiveQuery {
         Ok(step)
     }
 
+    /// Removes records whose indices descend. Each index is thus also that before the first removal.
     fn remove_all(&mut self, leaving: &[ResultChange]) -> Result<()> {
         let mut leaving = leaving.iter().rev().peekable();
         let mut index = 0;
@@ -237,27 +242,29 @@ impl LiveQuery {
         leaving.next().map_or(Ok(()), |change| Err(change.does_not_fit()))
     }
 
+    /// Inserts records whose indices ascend. Each index is thus also that after the last insertion.
     fn insert_all(&mut self, entered: &[ResultChange]) -> Result<()> {
         let mut records = Vec::with_capacity(self.records.len() + entered.len());
-        let mut stay = std::mem::take(&mut self.records).into_iter();
+        let mut staying = std::mem::take(&mut self.records).into_iter();
         for change in entered {
             let (Some(index), Some(record)) = (change.index, &change.record) else {
                 return Err(change.does_not_fit());
             };
-            let missing = index.checked_sub(records.len() as u64).ok_or_else(|| change.does_not_fit())?;
-            records.extend(stay.by_ref().take(usize::try_from(missing).unwrap_or(usize::MAX)));
+            let staying_before =
+                index.checked_sub(records.len() as u64).ok_or_else(|| change.does_not_fit())?;
+            records.extend(staying.by_ref().take(usize::try_from(staying_before).unwrap_or(usize::MAX)));
             if records.len() as u64 != index {
                 return Err(change.does_not_fit());
             }
             records.push(record.clone());
         }
-        records.extend(stay);
+        records.extend(staying);
         self.records = records;
         Ok(())
     }
 }
 
-/// Waits for step after step.
+/// Yields each step, as [`LiveQuery::recv`].
 impl Iterator for LiveQuery {
     type Item = Result<Vec<ResultChange>>;
 

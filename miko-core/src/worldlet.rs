@@ -35,7 +35,7 @@ pub(crate) use record::bare_value;
 pub(crate) use version::{IncomingState, IncomingVersion};
 use window::{Window, WindowReader};
 
-/// The format that is written. `WorldletVisitor::check_format` has the formats that are read.
+/// The format that is written. `WorldletVisitor::check_format` checks the formats that are read.
 pub(crate) const FORMAT: &str = "worldlet/1.0";
 
 /// The top-level keys that are stored and exported again, in the order in which they are written.
@@ -85,7 +85,7 @@ pub(crate) struct TextRecord<'t> {
 }
 
 impl<'t> TextRecord<'t> {
-    /// `None`, if the entry has another form.
+    /// The record of an entry of `records`; `None` if the entry has another form.
     fn of(pk: &'t str, entry: &CheckedObject<'t>) -> Option<Self> {
         let (mut bucket, mut stack, mut created_at, mut updated_at) = (None, None, None, None);
         let mut last_time: Option<(&str, Timestamp)> = None;
@@ -121,7 +121,8 @@ pub(crate) trait Sink {
     /// Receives a record.
     fn record(&mut self, record: IncomingRecord, faults: &mut WorldletFaults) -> Result<()>;
 
-    /// Receives a record. Returns whether it was taken; if not, it comes again by [`record`](Self::record).
+    /// Receives a record as parts of its text. Returns whether the sink took it; if not, the record is
+    /// parsed, and [`record`](Self::record) receives it.
     fn text_record(&mut self, _record: &TextRecord<'_>) -> Result<bool> {
         Ok(false)
     }
@@ -162,7 +163,7 @@ pub(crate) trait Sink {
 pub(crate) struct WorldletFaults {
     errors: FaultList,
     pub(crate) warnings: FaultList,
-    /// An error that is no fault of the worldlet: the limit of memory was reached while an entry was parsed.
+    /// An error that is not a fault of the worldlet: the memory limit was reached while an entry was parsed.
     failure: Option<Error>,
 }
 
@@ -177,7 +178,7 @@ impl WorldletFaults {
         self.errors.append_with(faults, |fault| into_invalid_worldlet(complete(fault)));
     }
 
-    /// Adds the faults of text that could not be parsed as JSON.
+    /// Adds the faults of text that could not be parsed as JSON. Any other error becomes the failure.
     fn refuse_unparsed(&mut self, error: Error, place: &Place<'_>) {
         if !error.is(ErrorId::INVALID_REQUEST) {
             self.failure.get_or_insert(error);
@@ -186,8 +187,8 @@ impl WorldletFaults {
         error.into_items().into_iter().for_each(|item| self.refuse(place.with_pointer(item)));
     }
 
-    /// Adds a fault if the value of a top-level key is not an object. `found` is that value, or `None` if it
-    /// was an object.
+    /// Adds a fault if the value of a top-level key is not an object. `found` is the value; `None` for an
+    /// object.
     fn refuse_non_object(&mut self, key: &str, expected: &str, found: Option<Value>) {
         if let Some(found) = found {
             self.refuse(Place::Key(&Place::Root, key).wrong_type(expected, &found));
@@ -226,8 +227,8 @@ fn without_byte_order_mark<'r>(mut reader: &'r mut dyn Read) -> impl Read + 'r {
 /// Reads a worldlet into `sink`.
 ///
 /// # Errors
-/// `invalid-worldlet` if the text is not a JSON object; the errors of the sink; `storage-full` if the limit
-/// of memory is reached. Other faults go to `faults`.
+/// `invalid-worldlet` if the text is not a JSON object; the errors of the sink; `storage-full` if the memory
+/// limit is reached. Other faults go to `faults`.
 pub(crate) fn read(reader: &mut dyn Read, sink: &mut dyn Sink, faults: &mut WorldletFaults) -> Result<()> {
     let mut failure = None;
     let mut reader = without_byte_order_mark(reader);
@@ -239,13 +240,13 @@ pub(crate) fn read(reader: &mut dyn Read, sink: &mut dyn Sink, faults: &mut Worl
         faults,
         failure: &mut failure,
         format: None,
-        version: None,
+        format_version: None,
         temporal: None,
         has_history: false,
         possible_stubs: Vec::new(),
     };
-    let read = deserializer.deserialize_map(visitor).and_then(|()| deserializer.end());
-    match (failure.or_else(|| faults.failure.take()), read) {
+    let visited = deserializer.deserialize_map(visitor).and_then(|()| deserializer.end());
+    match (failure.or_else(|| faults.failure.take()), visited) {
         (Some(failure), _) => Err(failure),
         (None, Ok(())) => Ok(()),
         (None, Err(fault)) => {
@@ -256,16 +257,17 @@ pub(crate) fn read(reader: &mut dyn Read, sink: &mut dyn Sink, faults: &mut Worl
             if let Some(limit) = memory::take_limit_error(&text) {
                 return Err(limit);
             }
+            // An error of the reader has no position.
             if fault.line() == 0 {
                 return Err(invalid(&text));
             }
             // serde_json has not seen the entries that `take_text_records` has read, so its line and column
             // do not count them.
-            let place = |(line, column)| format!(" at line {line} column {column}");
-            let position = window.borrow().position_of(fault.line(), fault.column());
-            let reason = text.strip_suffix(&place((fault.line(), fault.column()))).unwrap_or(&text);
-            let error = invalid(&format!("{reason}{}", place(position)));
-            Err(error.with("line", position.0).with("column", position.1))
+            let place = |line, column| format!(" at line {line} column {column}");
+            let reason = text.strip_suffix(&place(fault.line(), fault.column())).unwrap_or(&text);
+            let (line, column) = window.borrow().position_of(fault.line(), fault.column());
+            let error = invalid(&format!("{reason}{}", place(line, column)));
+            Err(error.with("line", line).with("column", column))
         }
     }
 }
@@ -328,18 +330,18 @@ struct WorldletVisitor<'r, 't> {
     window: &'r RefCell<Window<'t>>,
     sink: &'r mut dyn Sink,
     faults: &'r mut WorldletFaults,
-    /// The error of the sink that ended the reading. It is kept here because a serde error cannot carry it.
+    /// The error of the sink that ended the reading. It is stored here because a serde error cannot carry it.
     failure: &'r mut Option<Error>,
     /// The value of `format`.
     format: Option<Value>,
     /// The value of `format_version`.
-    version: Option<Value>,
+    format_version: Option<Value>,
     /// `properties.temporal`.
     temporal: Option<bool>,
     /// Whether a version was read, which makes the worldlet temporal.
     has_history: bool,
-    /// Entries of `records`, as pk and text, that are stubs if the worldlet turns out to be temporal, and
-    /// empty records otherwise.
+    /// Entries of `records`, as pk and text. They are stubs if the rest of the text makes the worldlet
+    /// temporal, and empty records otherwise.
     possible_stubs: Vec<(String, String)>,
 }
 
@@ -370,15 +372,15 @@ impl<'de> Visitor<'de> for WorldletVisitor<'_, '_> {
                                 }
                             }
                         }
-                        // After an object serde_json has read no further byte, so that the next entry starts
-                        // at the window. After a number, for example, it has read one.
+                        // After an object, serde_json has read no further byte, so the next entry begins at
+                        // the start of the window. After a number, for example, it has read one more byte.
                         if text.ends_with('}') {
                             take_text_records(window, &mut checker, *sink)
                         } else {
                             Ok(())
                         }
                     };
-                    let found = map.next_value_seed(EntriesVisitor { of: "records", take, failure })?;
+                    let found = map.next_value_seed(EntriesVisitor { key: "records", take, failure })?;
                     faults.refuse_non_object("records", "an object", found);
                 }
                 "history" => {
@@ -390,7 +392,7 @@ impl<'de> Visitor<'de> for WorldletVisitor<'_, '_> {
                             None => Ok(()),
                         }
                     };
-                    let found = map.next_value_seed(EntriesVisitor { of: "history", take, failure })?;
+                    let found = map.next_value_seed(EntriesVisitor { key: "history", take, failure })?;
                     faults.refuse_non_object("history", "an object", found);
                 }
                 "files" => {
@@ -402,7 +404,7 @@ impl<'de> Visitor<'de> for WorldletVisitor<'_, '_> {
                             Ok(())
                         }
                     };
-                    let found = map.next_value_seed(EntriesVisitor { of: "files", take, failure })?;
+                    let found = map.next_value_seed(EntriesVisitor { key: "files", take, failure })?;
                     faults.refuse_non_object("files", "an object", found);
                 }
                 "file_chunks" => {
@@ -414,7 +416,7 @@ impl<'de> Visitor<'de> for WorldletVisitor<'_, '_> {
                             Ok(())
                         }
                     };
-                    let found = map.next_value_seed(EntriesVisitor { of: "file_chunks", take, failure })?;
+                    let found = map.next_value_seed(EntriesVisitor { key: "file_chunks", take, failure })?;
                     faults.refuse_non_object("file_chunks", "an object", found);
                 }
                 "classes" => {
@@ -424,11 +426,11 @@ impl<'de> Visitor<'de> for WorldletVisitor<'_, '_> {
                             Some(definition) => sink.class(&name, definition, faults),
                             None => Ok(()),
                         };
-                    let found = map.next_value_seed(EntriesVisitor { of: "classes", take, failure })?;
+                    let found = map.next_value_seed(EntriesVisitor { key: "classes", take, failure })?;
                     faults.refuse_non_object("classes", "an object: a definition for each class name", found);
                 }
                 "format" => self.format = Some(map.next_value::<PlainValue>()?.0),
-                "format_version" => self.version = Some(map.next_value::<PlainValue>()?.0),
+                "format_version" => self.format_version = Some(map.next_value::<PlainValue>()?.0),
                 "properties" => {
                     let PlainValue(properties) = map.next_value()?;
                     self.read_properties(properties).map_err(|error| self.abort(error))?;
@@ -454,7 +456,8 @@ impl<'de> Visitor<'de> for WorldletVisitor<'_, '_> {
     }
 }
 
-/// Passes the records that follow in the text to the sink, up to the first one that it wants in another form.
+/// Passes the records that follow in the text to the sink as text, up to the first one that has another form
+/// or that the sink does not take.
 fn take_text_records(
     window: &RefCell<Window<'_>>,
     checker: &mut TextChecker,
@@ -462,14 +465,15 @@ fn take_text_records(
 ) -> Result<()> {
     let window = &mut *window.borrow_mut();
     loop {
-        let taken = match window.entry(checker) {
+        let taken_length = match window.entry(checker) {
+            // The entry may be incomplete in the window.
             None => None,
             Some(entry) => match TextRecord::of(entry.key, &entry.value) {
                 Some(record) if sink.text_record(&record)? => Some(entry.length()),
                 _ => return Ok(()),
             },
         };
-        match taken {
+        match taken_length {
             Some(length) => window.take(length),
             None if window.fill() => {}
             None => return Ok(()),
@@ -545,9 +549,9 @@ impl WorldletVisitor<'_, '_> {
     /// read as 1.0, with a warning.
     fn check_format(&mut self) {
         let place = Place::Key(&Place::Root, "format");
-        let version = match (self.format.as_ref(), self.version.as_ref()) {
+        let version = match (self.format.as_ref(), self.format_version.as_ref()) {
             (None, None) => return,
-            (Some(Value::String(format)), version) => match (format.split_once('/'), version) {
+            (Some(Value::String(format)), format_version) => match (format.split_once('/'), format_version) {
                 (Some(("worldlet", version)), None) => Some(version.to_owned()),
                 (None, Some(Value::String(version))) if format == "worldlet" => Some(version.clone()),
                 (None, None) if format == "worldlet" => return,
@@ -577,14 +581,14 @@ impl WorldletVisitor<'_, '_> {
 /// Calls `take` with the key and the JSON text of each entry of an object, as soon as it is read.
 struct EntriesVisitor<'r, F> {
     /// The top-level key of the object.
-    of: &'static str,
+    key: &'static str,
     take: F,
-    /// Receives the error of `take` that ended the reading.
+    /// Stores the error of `take` that ends the reading.
     failure: &'r mut Option<Error>,
 }
 
 impl<'de, F: FnMut(String, &str) -> Result<()>> DeserializeSeed<'de> for EntriesVisitor<'_, F> {
-    /// `None` for an object. Any other value is returned for the error message; an array without its
+    /// `None` for an object. Any other value is returned for the error message, an array without its
     /// elements.
     type Value = Option<Value>;
 
@@ -597,7 +601,7 @@ impl<'de, F: FnMut(String, &str) -> Result<()>> Visitor<'de> for EntriesVisitor<
     type Value = Option<Value>;
 
     fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "an object of {}", self.of)
+        write!(f, "an object of {}", self.key)
     }
 
     fn visit_map<A: MapAccess<'de>>(mut self, mut map: A) -> Result<Self::Value, A::Error> {
