@@ -149,7 +149,8 @@ impl Response {
     /// The pk of the record that a `create`, `update`, `patch`, `edit`, `upsert` or `delete` wrote.
     ///
     /// # Errors
-    /// `invalid_request`, if the request was a `select`, a write with `where`, or about a claim.
+    /// `invalid_request`, if the request was a `select`, a write with `where`, or about a claim or a
+    /// transaction.
     pub fn into_pk(self) -> Result<String> {
         match self.results {
             Results::Written { pk, .. }
