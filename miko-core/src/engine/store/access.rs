@@ -1,9 +1,9 @@
 //! Refuses the writes that a store does not take.
 //!
-//! A store that only appends refuses in two places. A request whose action changes or claims records is
-//! refused before it runs. Any other write is refused by its changes: it may not touch a row or a
-//! version of a record that existed when it began. So an import can add records and cannot replace any, and
-//! neither depends on who calls.
+//! A store that only appends has two checks, which apply to every caller. A request whose action changes or
+//! claims records is refused before it runs ([`Store::check_action`]). Every write set is checked before it
+//! is applied ([`Store::check_appends`]): it may not change a record, a complete file or a property that
+//! existed when the write began. So an import can add records and cannot replace any.
 
 use miko_rpc::{Error, ErrorId, Result};
 
@@ -26,11 +26,13 @@ impl From<Mode> for Access {
 }
 
 impl<T: Storage> Store<T> {
-    /// Restricts the writes that are taken from now on. What was refused before remains so.
+    /// Sets the access from now on, unless the access so far is stricter: it is never widened.
     pub(in crate::engine) fn restrict(&mut self, access: Access) {
         self.access = self.access.min(access);
     }
 
+    /// Refuses any write, if the store is read-only.
+    ///
     /// # Errors
     /// `read-only-connection`.
     pub(in crate::engine) fn check_writable(&self) -> Result<()> {
@@ -42,10 +44,10 @@ impl<T: Storage> Store<T> {
         Err(Error::new(ErrorId::READ_ONLY_CONNECTION, message))
     }
 
-    /// Checks a write that changes or claims existing records.
+    /// Refuses `action`, which changes or claims existing records, if the store only appends.
     ///
     /// # Errors
-    /// `action-not-supported`, if the store only appends.
+    /// `action-not-supported`.
     pub(in crate::engine) fn check_may_change(&self, action: &str) -> Result<()> {
         if self.access != Access::AppendOnly {
             return Ok(());
@@ -73,7 +75,7 @@ impl<T: Storage> Store<T> {
         }
     }
 
-    /// Notes which records exist, before a write begins.
+    /// Notes the last row before a write begins, for [`check_appends`](Self::check_appends).
     #[inline]
     pub(super) fn note_last_record(&mut self) {
         if self.access == Access::AppendOnly {
@@ -81,16 +83,17 @@ impl<T: Storage> Store<T> {
         }
     }
 
-    /// Lets the running write change existing records, for a merge: its later versions take effect, and those
-    /// before them stay in the history.
+    /// Lets the running write change existing records. For a merge: a later version becomes the current one,
+    /// and the version before it stays in the history.
     pub(super) fn allow_changes(&mut self) {
         self.last_record_before = None;
     }
 
-    /// Checks the changes of a write that no request makes.
+    /// Checks a write set of the running write, if the store only appends. Writes that do not come from a
+    /// request, such as imports, have no other check.
     ///
     /// # Errors
-    /// `action-not-supported`, if it changes anything that existed before it.
+    /// `action-not-supported`, if the set changes anything that existed before the write.
     #[inline]
     pub(super) fn check_appends(&self, write: &WriteSet) -> Result<()> {
         match self.last_record_before {
@@ -107,16 +110,16 @@ fn check_appends_after(last: RowId, write: &WriteSet) -> Result<()> {
         return Err(refused("a record with this pk is there").with("pk", pk));
     }
     let Some(others) = &write.others else { return Ok(()) };
-    let replaced = others.files.iter().filter_map(|change| change.before.as_ref());
-    if let Some(file) = replaced.into_iter().find(|file| file.sha256.is_some()) {
+    let mut changed_files = others.files.iter().filter_map(|change| change.before.as_ref());
+    if let Some(file) = changed_files.find(|file| file.sha256.is_some()) {
         return Err(refused("a file with this pk is there").with("pk", file.pk.as_str()));
     }
-    let replaced = others.metadata.iter().find(|change| {
-        // A property that was never set counts as `false`.
+    let changed_property = others.metadata.iter().find(|change| {
+        // A property that was never set counts as `false`, so setting it to `true` changes it.
         let is_added = change.before.is_none() && change.after != Some(true.into());
         !is_added && change.before != change.after
     });
-    match replaced {
+    match changed_property {
         None => Ok(()),
         Some(property) => {
             Err(refused("this property of the database is set").with("property", property.key.as_str()))

@@ -91,7 +91,8 @@ impl AnswerBudget {
     }
 }
 
-/// Charges the memory of a record that a select has found, where only its row id is needed in the end.
+/// Charges the memory of a record that a select has found, but not the budget: the answer does not contain
+/// the record.
 ///
 /// # Errors
 /// `storage-full`, if the process has no memory for it.

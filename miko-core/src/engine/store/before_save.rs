@@ -1,13 +1,13 @@
 //! Runs the hooks for each record that is about to be saved.
 //!
-//! A write of one record runs them before it is examined ([`write`](super::write),
+//! A write of one record runs the hooks before the record is examined ([`write`](super::write),
 //! [`update`](super::update)), and they may amend its bucket. Any other row that a write changes, as in an
 //! import, is noted when it is [applied](Store::apply), and the hooks run for it at the end of the write: the
-//! class definitions of an import are in force only then. So no path of writing can leave them out.
+//! class definitions of an import are in force only then. So no kind of write bypasses the hooks.
 //!
-//! Hooks run once per write. A write may be applied to storage again: SQLite has rolled it back by itself, or
-//! an open transaction was rolled back so that another caller could read the committed state. This repeats
-//! the stored write sets, and runs no hooks
+//! Hooks run once per write. A write may be applied to storage again, after SQLite has rolled it back on an
+//! error, or after an open transaction was rolled back so that another caller could read the committed state.
+//! This repeats the stored write sets, and runs no hooks
 //! ([decision 0032](../../../../docs/decisions/0032-before-save.md)).
 
 use std::borrow::Cow;
@@ -32,16 +32,20 @@ use crate::storage::row::{Row, State};
 use crate::storage::write_set::RowChange;
 use crate::timestamp::Timestamp;
 
-/// The record of a save, with its stack after the change. For a delete, the stack before it.
+/// The record for which the hooks run.
 struct SavedRecord<'r> {
     pk: &'r str,
+    /// The row before the write; `None` if the record is new.
     before: Option<&'r Row>,
+    /// The stack after the write. For a delete, the stack before it.
     stack: &'r Map<String, Value>,
     bucket: SavedBucket<'r>,
 }
 
 enum SavedBucket<'r> {
+    /// The bucket after the write, which is not stored yet: hooks may amend it.
     Amendable(&'r mut Map<String, Value>),
+    /// The bucket after the write, which is stored already.
     Fixed(&'r Map<String, Value>),
     /// The bucket before the delete.
     Deleted(&'r Map<String, Value>),
@@ -57,8 +61,8 @@ impl SavedBucket<'_> {
 }
 
 impl<T: Storage> Store<T> {
-    /// Runs the hooks for a new record. Returns its pk, which is given out for them unless the caller has
-    /// chosen it.
+    /// Runs the hooks for a new record. Returns its pk: if the caller has chosen none, and there are hooks,
+    /// it is given out here, since the hooks see it.
     ///
     /// # Errors
     /// `save-rejected`; `validation-failed` for defaults that are too many or nest too deep.
@@ -82,7 +86,8 @@ impl<T: Storage> Store<T> {
         Ok(Some(pk))
     }
 
-    /// Runs the hooks for a record with new content. `bucket` is `None` if the stored one is kept.
+    /// Runs the hooks for a record with new content. If `bucket` is `None`, the write keeps the stored
+    /// bucket: it is read here, so that the hooks see it and may amend it.
     ///
     /// # Errors
     /// `save-rejected`.
@@ -108,7 +113,7 @@ impl<T: Storage> Store<T> {
         self.run_hooks(SavedRecord { pk: &before.pk, before: Some(before), stack, bucket })
     }
 
-    /// Runs the hooks for a record that is deleted.
+    /// Runs the hooks for a record that is about to be deleted. A tombstone has none.
     ///
     /// # Errors
     /// `save-rejected`.
@@ -164,8 +169,8 @@ impl<T: Storage> Store<T> {
         Ok(())
     }
 
-    /// Runs the hooks whose targets match, in order of registration. Each sees what those before it have
-    /// amended.
+    /// Runs the hooks whose targets match, in order of registration. Each hook sees the bucket as the earlier
+    /// hooks have amended it.
     fn run_hooks(&mut self, mut save: SavedRecord<'_>) -> Result<()> {
         let mut before: Option<Record> = None;
         for hook in &*self.hooks.list() {
@@ -176,8 +181,8 @@ impl<T: Storage> Store<T> {
             if before.is_none() {
                 before = save.before.and_then(Row::view).map(Record::from);
             }
-            let answer = self.answer.remaining();
             // The size limit of the answer does not apply to the reads of a hook.
+            let remaining_budget = self.answer.remaining();
             self.answer.begin(usize::MAX);
             let done = {
                 let _running = self.hooks.thread().enter();
@@ -190,15 +195,16 @@ impl<T: Storage> Store<T> {
                 let (pk, stack, before) = (save.pk, save.stack, before.as_ref());
                 hook.run(&mut PendingSave { pk, before, stack, bucket, is_amended: false, db })
             };
-            self.answer.begin(answer);
+            self.answer.begin(remaining_budget);
             done?;
             self.check_transaction_of_write()?;
         }
         Ok(())
     }
 
-    /// After a hook, which may have ignored the error of a read: on some of those SQLite rolls back the whole
-    /// transaction, and each further change of the write would be committed by itself.
+    /// Checks, after a hook, that the transaction is still open. SQLite rolls it back on some errors of a
+    /// read, and the hook may have ignored such an error. Without the transaction SQLite would commit each
+    /// further change of the write at once.
     fn check_transaction_of_write(&self) -> Result<()> {
         if self.storage.in_transaction() {
             return Ok(());
@@ -207,9 +213,9 @@ impl<T: Storage> Store<T> {
         Err(Error::new(ErrorId::STORAGE_FULL, message))
     }
 
-    /// The sharing that a write may have in view of hooks. A hook may read, and with a memory limit a read
-    /// may fail, on which SQLite may roll back the whole transaction. That must not contain earlier writes
-    /// which were answered, so the commit of a write is then not deferred.
+    /// The sharing of a write: `sharing`, but not deferrable if a read of a hook may fail. With a memory
+    /// limit a read may fail, and SQLite may then roll back the whole transaction. A transaction whose commit
+    /// is deferred also contains earlier writes, which were answered and must not be lost.
     pub(super) fn sharing_with_hooks(&self, sharing: CommitSharing) -> CommitSharing {
         let may_fail = sharing == CommitSharing::Deferrable
             && !self.hooks.is_empty()
@@ -217,7 +223,7 @@ impl<T: Storage> Store<T> {
         if may_fail { CommitSharing::Groupable } else { sharing }
     }
 
-    /// After a write that a hook has refused: rolls back the transaction of a caller that it is a part of.
+    /// Rolls back the open transaction of a caller, if `error` says that a hook has refused a write in it.
     pub(super) fn end_rejected_transaction(&mut self, error: &Error) {
         let Some(rejection) = error.items().iter().find(|item| item.id == ErrorId::SAVE_REJECTED) else {
             return;
@@ -231,7 +237,7 @@ impl<T: Storage> Store<T> {
     }
 }
 
-/// Whether a record is unchanged. An import stores also unchanged records.
+/// Whether a record is unchanged: an import also stores unchanged records, with a new commit number.
 fn is_same_record(before: &Row, after: &Row) -> bool {
     (&before.state, before.created_at, before.updated_at)
         == (&after.state, after.created_at, after.updated_at)
@@ -242,6 +248,7 @@ struct TestedRecord<'r> {
     pk: &'r str,
     stack: &'r Map<String, Value>,
     bucket: &'r Map<String, Value>,
+    /// The text of the bucket, made when it is first needed.
     text: OnceCell<String>,
     catalog: &'r Catalog,
     created_at: Timestamp,

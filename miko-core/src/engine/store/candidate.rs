@@ -15,9 +15,9 @@ use crate::timestamp::Timestamp;
 /// if the select has one.
 pub(in crate::engine) struct Candidate<'c> {
     pub(in crate::engine) record: Record,
-    /// The version, in a select of versions.
+    /// The version of which `record` is the content, in a select of versions.
     pub(in crate::engine) version: Option<Row>,
-    /// The id of its row; the default where the caller has not set it.
+    /// The id of its row; the default unless [`with_row_id`](Self::with_row_id) has set it.
     pub(in crate::engine) id: RowId,
     classes: Vec<String>,
     catalog: &'c Catalog,

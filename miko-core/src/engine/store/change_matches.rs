@@ -30,7 +30,9 @@ const MAX_STACKS: usize = 1024;
 /// The records whose changes a subscription delivers.
 #[derive(Debug)]
 pub(super) struct Interest {
+    /// Which records are in the set of the subscription.
     pub(super) filter: Filter,
+    /// Whether a change by which a record leaves the set is delivered ([`ChangeKind::Leave`]).
     pub(super) leaving: bool,
 }
 
@@ -42,7 +44,7 @@ pub(super) struct Match {
     pub(super) kind: ChangeKind,
 }
 
-/// The classes of stacks by their texts: most records of a class have equal ones.
+/// A cache of the classes of stacks, by the texts of the stacks: most records of a class have equal stacks.
 #[derive(Debug, Default)]
 pub(super) struct StackClasses(HashMap<Box<str>, Arc<[String]>, RandomState>);
 
@@ -77,7 +79,7 @@ impl<'r> ChangedRecord<'r> {
         Self { record, classes: classes.of(record.stack), catalog }
     }
 
-    /// A hash of all that a reader sees of the record, but for its pk.
+    /// A hash of all that a reader sees of the record, except its pk.
     pub(super) fn content_hash(&self) -> u64 {
         let RecordRef { pk: _, bucket, stack, extras, created_at, updated_at } = self.record;
         FixedState::default().hash_one((bucket, stack, extras, created_at, updated_at))
@@ -123,8 +125,8 @@ pub(super) fn matches_of(
         (Some(_), Some(after)) if is_in(after) => Some(ChangeKind::Update),
         (Some(before), Some(_)) => (interest.leaving && is_in(before)).then_some(ChangeKind::Leave),
     };
-    let kinds = commit.changes.iter().enumerate();
-    kinds.filter_map(|(index, change)| Some(Match { index, kind: kind_of(change)? })).collect()
+    let changes = commit.changes.iter().enumerate();
+    changes.filter_map(|(index, change)| Some(Match { index, kind: kind_of(change)? })).collect()
 }
 
 fn is_in_set(filter: &Filter, record: &ChangedRecord<'_>) -> bool {
@@ -132,14 +134,15 @@ fn is_in_set(filter: &Filter, record: &ChangedRecord<'_>) -> bool {
     filter.matches(record).unwrap_or(false)
 }
 
-/// The record before and after a change.
+/// The record before and after a change; `None` where it does not exist.
 pub(super) fn before_and_after(
     change: &RowChange<RowId, Row>,
 ) -> (Option<RecordRef<'_>>, Option<RecordRef<'_>>) {
     (change.before.as_ref().and_then(Row::view), change.after.as_ref().and_then(Row::view))
 }
 
-/// Whether a write has left a record as it was. An update that changes nothing still has a new time.
+/// Whether a reader sees no difference between two states of a record. An update that changes no value still
+/// changes `updated_at`.
 fn is_equal(before: RecordRef<'_>, after: RecordRef<'_>) -> bool {
     before.updated_at == after.updated_at
         && before.created_at == after.created_at
@@ -169,16 +172,18 @@ pub(super) fn change_of(
 
 /// The approximate size of a change in memory, and an upper bound of that of its encoding, in bytes.
 pub(super) fn change_size(change: &Change) -> usize {
-    let record = change.record.as_ref().map_or(0, |record| {
+    let record_size = change.record.as_ref().map_or(0, |record| {
         record.bucket.as_str().len()
             + record.stack.as_str().len()
             + record.extras.as_ref().map_or(0, |extras| extras.as_str().len())
     });
-    size_of::<Change>() + 2 * change.pk.len() + change.class.len() + change.fields.as_str().len() + record
+    // The record repeats the pk.
+    let pks = 2 * change.pk.len();
+    size_of::<Change>() + pks + change.class.len() + change.fields.as_str().len() + record_size
 }
 
-/// The fields whose texts differ between two buckets, in the order of the later one; those that it lacks
-/// come last.
+/// The fields whose texts differ between two buckets, in the order of the later bucket. Fields that the later
+/// bucket lacks come last.
 fn changed_fields(before: Option<&str>, after: Option<&str>) -> Object {
     let (before, after) = (members(before), members(after));
     let old_values: HashMap<&str, &str, RandomState> =
@@ -191,8 +196,8 @@ fn changed_fields(before: Option<&str>, after: Option<&str>) -> Object {
         }
     }
     if !before.is_empty() {
-        let kept: HashSet<&str, RandomState> = after.iter().map(|(name, _)| name.as_str()).collect();
-        for (name, old) in before.iter().filter(|(name, _)| !kept.contains(name.as_str())) {
+        let new_names: HashSet<&str, RandomState> = after.iter().map(|(name, _)| name.as_str()).collect();
+        for (name, old) in before.iter().filter(|(name, _)| !new_names.contains(name.as_str())) {
             fields.push(name, Some(old.get()), None);
         }
     }
@@ -204,6 +209,7 @@ fn changed_fields(before: Option<&str>, after: Option<&str>) -> Object {
 struct Fields(String);
 
 impl Fields {
+    /// Adds a field with the texts of its old and new value, each if the bucket has the field.
     fn push(&mut self, name: &str, old: Option<&str>, new: Option<&str>) {
         let text = &mut self.0;
         if text.len() > 1 {

@@ -8,16 +8,17 @@ use crate::storage::ids::{CommitSeq, RowId};
 use crate::storage::row::Row;
 use crate::storage::write_set::{RowChange, WriteSet};
 
-/// The changes of the commits since they were taken last. Nothing is kept unless a program observes commits,
-/// or there are subscribers.
+/// Two lists of commits: one for a program that observes commits, and one for subscribers. A list is kept
+/// only if there is a reader for it.
 #[derive(Debug, Default)]
 pub(super) struct CommitLog {
-    /// Whether a program takes commits.
+    /// Whether a program observes commits.
     is_observed: bool,
+    /// The commits that the program has not taken yet.
     commits: Vec<Commit>,
-    /// How many bytes of changed rows a write in a transaction of its own collects for subscribers; `None`
-    /// without subscribers. A write in a transaction of others has its write sets in memory anyway, so all of
-    /// it is logged. Each subscription has a limit of its own.
+    /// How many bytes of changed rows a write that owns its transaction collects for subscribers; `None`
+    /// without subscribers. A write that shares its transaction has its write sets in memory anyway, so all
+    /// of its changes are logged. Each subscription has a further limit.
     max_collected_size: Option<usize>,
     /// The commits that subscribers have not got yet.
     unpublished: Vec<LoggedCommit>,
@@ -27,35 +28,35 @@ pub(super) struct CommitLog {
 #[derive(Debug)]
 pub(in crate::engine) struct LoggedCommit {
     pub(super) seq: CommitSeq,
-    /// The changes of its records, each once.
+    /// The changes, one per row.
     pub(super) changes: Vec<RowChange<RowId, Row>>,
-    /// 0 if `changes` is complete. Otherwise `changes` is empty, because those of a write in a transaction of
-    /// its own exceeded what it collects, and this is their number; a row that was changed twice counts
-    /// twice.
+    /// The number of changes that are left out; 0 if `changes` is complete. Otherwise `changes` is empty: the
+    /// changes of a write that owned its transaction exceeded `max_collected_size`. A row that was changed
+    /// twice counts twice.
     pub(super) left_out: u64,
-    /// The approximate size in bytes.
+    /// The approximate size of `changes` in bytes.
     pub(super) size: usize,
 }
 
-/// The rows that a write in a transaction of its own has changed so far, for the log. Such a write keeps no
-/// write sets: the storage rolls it back.
+/// The rows that a write that owns its transaction has changed so far, for the log. Such a write keeps no
+/// write sets: if it fails, storage rolls it back.
 #[derive(Debug, Default)]
 pub(super) struct ChangedRows {
     rows: Vec<RowChange<RowId, Row>>,
-    /// The approximate size of all that were added, in bytes.
+    /// The approximate size of all rows that were added, kept or not, in bytes.
     size: usize,
-    /// How many were added, if they are not kept; otherwise 0.
+    /// The number of rows that were added, if they are not kept; otherwise 0.
     left_out: u64,
 }
 
 impl CommitLog {
-    /// Keeps commits from now on, until they are taken.
+    /// Keeps commits from now on, for [`take`](Self::take).
     pub(super) fn observe(&mut self) {
         self.is_observed = true;
     }
 
-    /// Keeps commits for subscribers from now on. Raises the limit of what a write collects to `max_size`, if
-    /// it was lower.
+    /// Keeps commits for subscribers from now on. A write collects at most `max_size` bytes, or the limit of
+    /// an earlier call if that is larger.
     pub(super) fn log_commits_up_to(&mut self, max_size: usize) {
         self.max_collected_size = self.max_collected_size.max(Some(max_size));
     }
@@ -66,12 +67,12 @@ impl CommitLog {
         self.unpublished.clear();
     }
 
-    /// Whether anything is kept.
+    /// Whether commits are kept, for a program or for subscribers.
     pub(super) fn is_kept(&self) -> bool {
         self.is_observed || self.max_collected_size.is_some()
     }
 
-    /// The most bytes that are worth keeping of one write.
+    /// The most bytes of changed rows that a write that owns its transaction collects.
     fn max_size(&self) -> usize {
         if self.is_observed { usize::MAX } else { self.max_collected_size.unwrap_or(0) }
     }
@@ -89,7 +90,7 @@ impl CommitLog {
         self.push_rows(last, ChangedRows { rows, ..ChangedRows::default() });
     }
 
-    /// As [`push_sets`](Self::push_sets), for a write in a transaction of its own.
+    /// As [`push_sets`](Self::push_sets), for a write that owned its transaction.
     pub(super) fn push_rows(&mut self, last: CommitSeq, changed: ChangedRows) {
         if !self.is_kept() {
             return;
@@ -122,13 +123,13 @@ impl CommitLog {
 }
 
 impl ChangedRows {
-    /// Adds the changed rows of a write set. As soon as all rows of the write together exceed what it
-    /// collects, they are dropped, and the rows of the whole write are only counted.
+    /// Adds the changed rows of a write set. As soon as the rows of the write together exceed the limit of
+    /// the log, all of them are dropped, and from then on the rows of the write are only counted.
     pub(super) fn add(&mut self, rows: Vec<RowChange<RowId, Row>>, log: &CommitLog) {
         self.size = rows.iter().map(change_size).fold(self.size, usize::saturating_add);
         if self.left_out > 0 || self.size > log.max_size() {
-            let kept = std::mem::take(&mut self.rows);
-            self.left_out += (kept.len() + rows.len()) as u64;
+            let dropped = std::mem::take(&mut self.rows);
+            self.left_out += (dropped.len() + rows.len()) as u64;
         } else if self.rows.is_empty() {
             self.rows = rows;
         } else {
@@ -165,7 +166,7 @@ fn merged(changes: Vec<RowChange<RowId, Row>>) -> Vec<RowChange<RowId, Row>> {
     merged
 }
 
-/// The change of a record; `None` if the record is unchanged, or was and is deleted.
+/// The change of a record; `None` if the record is unchanged, or exists neither before nor after.
 fn record_change(change: &RowChange<RowId, Row>) -> Option<RecordChange> {
     let record = |row: &Option<Row>| row.as_ref().and_then(Row::view).map(Record::from);
     let (before, after) = (record(&change.before), record(&change.after));
@@ -197,8 +198,8 @@ mod tests {
         let size = change_size(&row(0, ""));
         let long = "x".repeat(size);
         let long = long.as_str();
-        // The rows of each write set of a write, by their buckets. How many rows are kept and left out, with
-        // a limit of three rows with an empty bucket.
+        // The buckets of the rows in each write set of a write; then how many rows are kept, and how many are
+        // left out. The limit is the size of three rows with an empty bucket.
         let cases: [(&[&[&str]], usize, u64); 6] = [
             (&[&[][..]; 1000], 0, 0),
             (&[&[], &[""], &[], &["", ""], &[]], 3, 0),

@@ -1,9 +1,9 @@
-//! Claims: a caller has a record to itself, as far as other claims are concerned, until it finishes.
+//! Claims: while a claim of a record is in force, no other claim gets the record.
 //!
-//! The table of claims says which claim of a record is the last one, when its lease ends, and how often the
-//! record was claimed. It is stored, and restored when a write is undone. A claim is in force until
-//! its lease ends, unless it belongs to a connection that has ended: which connections are open is known only
-//! here.
+//! The table of claims has the last claim of each record, with the end of its lease, and how often the record
+//! was claimed. The table is stored, and restored when a write is undone. A claim is in force until it is
+//! finished or released, or its lease ends. A claim that belongs to a connection also ends with the
+//! connection. Which connections are open is not stored: [`KnownClaims`] has that.
 
 pub(super) mod known;
 pub(super) mod table;
@@ -29,12 +29,13 @@ use known::KnownClaims;
 use table::ClaimTable;
 use waiting::WaitId;
 
-/// How many records a claim looks at first. Those before the first free one are claimed.
+/// How many records the select of a claim finds at first. If all of them are claimed, it is run again for
+/// more.
 const FIRST_CANDIDATES: u64 = 32;
 
 /// The requests that claim records and that end claims.
 impl<T: Storage> Store<T> {
-    /// Claims the first record that the select of a request finds and that is free; `None` if there is none.
+    /// Claims the first free record that the select of a request finds; `None` if there is none.
     ///
     /// # Errors
     /// The errors of the select; `session-required`, if the connection that would hold the claim ends with
@@ -53,6 +54,7 @@ impl<T: Storage> Store<T> {
         let attempts = self.claim_rows.of_record(id).map_or(0, |before| before.attempts).saturating_add(1);
         let claim = Uuid::now_v7().to_string();
         let lease_end = end_of_lease(now, request.lease);
+        // `finish` needs the select. For a lasting claim its text is stored.
         let lasting = request.is_lasting.then(|| std::mem::take(&mut request.select_text));
         self.change_claim(id, Some(ClaimRow { id: claim.clone(), attempts, lease_end, lasting }))?;
         if !request.is_lasting {
@@ -103,12 +105,12 @@ impl<T: Storage> Store<T> {
             }
         };
         self.change_claim(id, None)?;
-        // Calls whose selects find the record could not claim it before.
+        // Waiting calls whose selects find the changed record can claim it now.
         self.wake_claims_for_record(id);
         Ok(results)
     }
 
-    /// Ends a claim and leaves its record to others.
+    /// Ends a claim, so that its record is free. The row of the claim stays, since it counts the attempts.
     ///
     /// # Errors
     /// `claim-lost`.
@@ -116,7 +118,7 @@ impl<T: Storage> Store<T> {
         let ReleaseRequest { claim } = request;
         let id = self.record_of_claim(&claim)?;
         if let Some(before) = self.claim_rows.of_record(id) {
-            // Not now: the clock may be set back.
+            // With the current time the claim would be in force again after the clock was set back.
             let released = ClaimRow { lease_end: Timestamp::FIRST, ..(**before).clone() };
             self.change_claim(id, Some(released))?;
         }
@@ -124,12 +126,13 @@ impl<T: Storage> Store<T> {
         Ok(Results::ClaimEnded { claim })
     }
 
-    /// The first record that a select finds and that is free.
+    /// The first free record that a select finds.
     fn first_free(&self, select: &mut SelectRequest, now: Timestamp) -> Result<Option<RowId>> {
         let mut limit = FIRST_CANDIDATES;
         loop {
             select.limit = Some(limit);
             let found = self.select_current_rows(select);
+            // The limit is that of one run: the claim keeps the select, and the request may be tried again.
             select.limit = None;
             let found = found?;
             if let Some(free) = found.iter().find(|id| !self.is_claimed(**id, now)) {
@@ -166,15 +169,16 @@ impl<T: Storage> Store<T> {
         self.row(id)?.ok_or_else(|| corruption("a claimed record that is not there"))
     }
 
-    /// Refuses to end a claim whose select still finds the record: another caller would do its work again.
+    /// Refuses to finish a claim whose select still finds the record: another caller would claim the record
+    /// and do the same work.
     fn check_is_done(&self, claim: &str, id: RowId, row: &Row) -> Result<()> {
-        let read_again;
+        let stored_select;
         let select = match self.claims.connected.get(claim) {
             Some(select) => select,
             None => {
                 let text = self.claim_rows.of_record(id).and_then(|claim| claim.lasting.as_deref());
-                read_again = text.and_then(ClaimRequest::select_of_text).unwrap_or_default();
-                &read_again
+                stored_select = text.and_then(ClaimRequest::select_of_text).unwrap_or_default();
+                &stored_select
             }
         };
         let Some(record) = row.view() else { return Ok(()) };
@@ -193,6 +197,7 @@ impl<T: Storage> Store<T> {
         found.is_ok_and(|found| found == Some(true))
     }
 
+    /// Sets or removes the last claim of a record, as a part of the running write.
     fn change_claim(&mut self, record: RowId, after: Option<ClaimRow>) -> Result<()> {
         let mut changes = OtherChanges::default();
         self.stage_claim(record, after, &mut changes);
@@ -209,6 +214,7 @@ impl<T: Storage> Store<T> {
         }
     }
 
+    /// Sets or removes the last claim of a record in memory, and adds that change to a write set.
     fn stage_claim(&mut self, record: RowId, after: Option<ClaimRow>, changes: &mut OtherChanges) {
         let before = self.claim_rows.of_record(record).map(|claim| (**claim).clone());
         if before.is_some() || after.is_some() {
@@ -220,19 +226,19 @@ impl<T: Storage> Store<T> {
 
 /// The claims of connections.
 impl<T: Storage> Store<T> {
-    /// Reads the table of claims.
+    /// Reads the table of claims, and wakes all waiting calls: any record may be free now.
     pub(super) fn load_claims(&mut self) -> Result<()> {
         self.claim_rows = self.storage.claims()?.into_iter().collect();
         self.claims.waiting.wake_all();
         Ok(())
     }
 
-    /// The number of claims that have begun, for [`forget_begun_claims`](Self::forget_begun_claims).
+    /// The length of the list of begun claims, for [`forget_begun_claims`](Self::forget_begun_claims).
     pub(super) fn begun_claims(&self) -> usize {
         self.claims.begun.len()
     }
 
-    /// Forgets the claims after the first `kept` of those that have begun, in a write that is undone.
+    /// Forgets all begun claims but the first `kept`: the write in which they began is undone.
     pub(super) fn forget_begun_claims(&mut self, kept: usize) {
         let KnownClaims { begun, connected, .. } = &mut self.claims;
         for claim in begun.drain(kept.min(begun.len())..) {
@@ -240,8 +246,8 @@ impl<T: Storage> Store<T> {
         }
     }
 
-    /// Takes the ids of the claims that have begun since the last call. Each is in force until
-    /// [`end_connected_claim`](Self::end_connected_claim).
+    /// Takes the ids of the claims of connections that have begun since the last call. The caller ends each
+    /// by [`end_connected_claim`](Self::end_connected_claim).
     pub(in crate::engine) fn take_begun_claims(&mut self) -> Vec<String> {
         std::mem::take(&mut self.claims.begun)
     }
@@ -256,8 +262,8 @@ impl<T: Storage> Store<T> {
         }
     }
 
-    /// Which of these claims are not in force; `None` while a transaction is open, which may have ended
-    /// some and be rolled back.
+    /// Which of these claims are not in force. `None` while a transaction is open: it may have ended some of
+    /// them, and may be rolled back.
     pub(in crate::engine) fn claims_that_are_over(&self, claims: Vec<String>) -> Option<Vec<String>> {
         let is_over = |claim: &String| self.record_of_claim(claim).is_err();
         (!self.has_open_transaction()).then(|| claims.into_iter().filter(is_over).collect())
@@ -271,13 +277,15 @@ impl<T: Storage> Store<T> {
 
 /// The calls that wait for a claim to end.
 impl<T: Storage> Store<T> {
-    /// The wait of the call that this thread serves, if it has waited before, and when it ends.
+    /// The wait of the call that this thread serves, and when the wait times out; `None` if the call has not
+    /// waited before.
     pub(in crate::engine) fn wait_of_served_call(&self) -> Option<(WaitId, Instant)> {
         self.claims.waiting.of_served_call()
     }
 
-    /// Lets a call wait at a closed gate, which opens when a record may be free that the select of the
-    /// request finds. Without `closed`, the call waits for its turn to write, and then tries.
+    /// Adds a waiting call. `closed` is the pass that keeps `gate` closed. It is dropped when a record that
+    /// the select of the request finds may be free. Without `closed`, the call is parked before its first
+    /// attempt, until it has the turn to write.
     pub(in crate::engine) fn wait_for_claim(
         &mut self,
         request: &ClaimRequest,
@@ -289,7 +297,7 @@ impl<T: Storage> Store<T> {
         self.claims.waiting.add(&request.select_text, read, until, gate, closed)
     }
 
-    /// Lets a call wait again.
+    /// Lets a call wait again, at another gate, which its pass keeps closed.
     pub(in crate::engine) fn wait_again(&mut self, id: &WaitId, gate: (Gate, Pass)) {
         self.claims.waiting.wait_again(id, gate);
     }
@@ -306,50 +314,51 @@ impl<T: Storage> Store<T> {
         self.end_leases(now);
         let next = self.claim_rows.next_lease_end(now)?;
         let left = u64::try_from(next.as_millis().saturating_sub(now.as_millis())).unwrap_or_default();
-        // The lease ends within that millisecond.
+        // A millisecond more, so that the lease has ended by then.
         Instant::now().checked_add(Duration::from_millis(left.saturating_add(1)))
     }
 
-    /// Wakes calls that wait for records such as those whose leases have ended.
+    /// Wakes calls for the records whose leases have ended since the last call of this method.
     fn end_leases(&mut self, now: Timestamp) {
-        let noticed = std::mem::replace(&mut self.claims.noticed, now);
-        if self.claims.waiting.is_empty() || now == noticed {
+        let checked_until = std::mem::replace(&mut self.claims.leases_checked_until, now);
+        if self.claims.waiting.is_empty() || now == checked_until {
             return;
         }
-        if now < noticed {
+        if now < checked_until {
             // The clock was set back. A lease that has begun since may have ended already.
-            return self.claims.waiting.wake_each();
+            return self.claims.waiting.wake_first_of_each();
         }
-        let ended = self.claim_rows.leases_that_end(noticed, now);
+        let ended = self.claim_rows.leases_that_end(checked_until, now);
         ended.into_iter().for_each(|record| self.wake_claims_for_record(record));
     }
 
-    /// Wakes calls that wait for a record such as this one.
+    /// Wakes the first waiting call of each select that finds this record.
     fn wake_claims_for_record(&mut self, record: RowId) {
         if self.claims.waiting.is_empty() {
             return;
         }
-        // An open transaction may have changed the record, and may be rolled back.
+        // An open transaction may have changed the record, and may be rolled back. Any select may find the
+        // record then.
         let row = if self.has_open_transaction() { None } else { self.row(record).ok().flatten() };
         match row {
             Some(row) => self.wake_claims_for_rows(&[RowChange::insert(record, row)]),
-            None => self.claims.waiting.wake_each(),
+            None => self.claims.waiting.wake_first_of_each(),
         }
     }
 
-    /// Wakes calls that wait for records such as those that a write has changed.
+    /// Wakes, for each record that a write has changed, the first waiting call of each select that finds it.
     pub(super) fn wake_claims_for_rows(&mut self, changes: &[RowChange<RowId, Row>]) {
         self.claims.wake_claims_for_rows(changes, &self.catalog);
     }
 
-    /// Wakes all calls that wait, after a change of classes by which their selects may find other records.
+    /// Wakes all waiting calls after a change of classes: their selects may find other records.
     pub(super) fn wake_claims_after_redefinition(&mut self) {
         self.claims.waiting.wake_all();
     }
 
-    /// Wakes all calls that wait, if a write was undone that has changed claims. `undone_claims` is the table
-    /// as the write left it. A record may be free of which the write took or finished a claim, also one of a
-    /// connection that is gone.
+    /// Wakes all waiting calls if an undone write had changed claims. `undone_claims` is the table as the
+    /// write left it. A record that the write claimed is free again. A record whose claim the write finished
+    /// is free if the connection of that claim has ended since.
     pub(super) fn wake_claims_after_undo(&mut self, undone_claims: &ClaimTable) {
         if !undone_claims.is_same(&self.claim_rows) {
             self.claims.waiting.wake_all();
@@ -362,7 +371,7 @@ fn claim_lost(claim: &str) -> Error {
     Error::new(ErrorId::CLAIM_LOST, message).with("claim", claim)
 }
 
-/// When a lease ends that begins now. It lasts at least as long as was asked for.
+/// The end of a lease that begins now. Rounded up, so that it lasts at least as long as `lease`.
 fn end_of_lease(now: Timestamp, lease: Duration) -> Timestamp {
     let millis = i64::try_from(lease.as_nanos().div_ceil(1_000_000)).unwrap_or(i64::MAX);
     Timestamp::from_millis(now.as_millis().saturating_add(millis))
@@ -375,9 +384,9 @@ mod tests {
     use crate::storage::naive::NaiveStorage;
 
     enum Step {
-        /// A record is claimed. The lease ends at this time.
+        /// A record is claimed, with a lease that ends at this time.
         Lease(i64),
-        /// Leases are looked at when the clock has this time. Whether that wakes a waiting call.
+        /// The leases are checked at this time. The flag: whether that wakes a waiting call.
         Clock(i64, bool),
     }
 

@@ -1,4 +1,4 @@
-//! Facts about claims that are kept in this process only, not in their table.
+//! The state of claims that is not stored in their table.
 
 use std::collections::HashMap;
 
@@ -11,15 +11,15 @@ use crate::storage::row::Row;
 use crate::storage::write_set::RowChange;
 use crate::timestamp::Timestamp;
 
-/// Facts about claims that are kept in this process only.
+/// The state of claims that is not stored: it ends with the process.
 #[derive(Debug)]
 pub(crate) struct KnownClaims {
-    /// The claims whose connections are open, with their selects.
+    /// The ids of the claims whose connections are open, with their selects.
     pub(super) connected: HashMap<String, SelectRequest>,
-    /// The claims that belong to connections and have begun since they were taken last.
+    /// The ids of the claims that belong to connections and have begun since the list was taken last.
     pub(super) begun: Vec<String>,
-    /// Until when ends of leases were noticed.
-    pub(super) noticed: Timestamp,
+    /// Calls were woken for all leases that ended up to this time.
+    pub(super) leases_checked_until: Timestamp,
     pub(super) waiting: WaitingClaims,
 }
 
@@ -28,14 +28,14 @@ impl Default for KnownClaims {
         Self {
             connected: HashMap::new(),
             begun: Vec::new(),
-            noticed: Timestamp::FIRST,
+            leases_checked_until: Timestamp::FIRST,
             waiting: WaitingClaims::default(),
         }
     }
 }
 
 impl KnownClaims {
-    /// Wakes calls that wait for records such as those that were changed.
+    /// Wakes, for each changed record, the first waiting call of each select that finds it.
     pub(crate) fn wake_claims_for_rows(&mut self, changes: &[RowChange<RowId, Row>], catalog: &Catalog) {
         if self.waiting.is_empty() {
             return;

@@ -9,10 +9,10 @@ use crate::storage::ids::RowId;
 use crate::storage::row::ClaimRow;
 use crate::timestamp::Timestamp;
 
-/// Comes after all records.
-const LAST: RowId = RowId(i64::MAX);
+/// No row has a larger id.
+const MAX_ROW: RowId = RowId(i64::MAX);
 
-/// The rows of the table of claims, which are restored when a write is undone. Cloning it is cheap.
+/// The rows of the table of claims, in memory. Cloning is cheap: a write that is undone restores a clone.
 #[derive(Debug, Clone, Default)]
 pub(crate) struct ClaimTable(Arc<Rows>);
 
@@ -21,7 +21,7 @@ struct Rows {
     by_record: HashTrieMapSync<RowId, Arc<ClaimRow>>,
     /// The records by the ids of their claims.
     by_id: HashTrieMapSync<String, RowId>,
-    /// The ends of leases, and their records.
+    /// The ends of leases, each with the record.
     lease_ends: RedBlackTreeSetSync<(Timestamp, RowId)>,
 }
 
@@ -39,21 +39,22 @@ impl ClaimTable {
 
     /// The records whose leases end after `after`, up to `until`.
     pub(crate) fn leases_that_end(&self, after: Timestamp, until: Timestamp) -> Vec<RowId> {
-        let range = (Excluded((after, LAST)), Included((until, LAST)));
+        let range = (Excluded((after, MAX_ROW)), Included((until, MAX_ROW)));
         self.0.lease_ends.range(range).map(|(_, record)| *record).collect()
     }
 
     /// The first end of a lease after a time.
     pub(crate) fn next_lease_end(&self, after: Timestamp) -> Option<Timestamp> {
-        let range = (Excluded((after, LAST)), Unbounded);
+        let range = (Excluded((after, MAX_ROW)), Unbounded);
         self.0.lease_ends.range(range).next().map(|(end, _)| *end)
     }
 
-    /// Whether it is the same table, unchanged. `false` also for an equal one.
+    /// Whether one is an unchanged clone of the other. Equal contents alone do not suffice.
     pub(crate) fn is_same(&self, other: &Self) -> bool {
         Arc::ptr_eq(&self.0, &other.0)
     }
 
+    /// Sets the last claim of a record, or removes it.
     pub(crate) fn set(&mut self, record: RowId, claim: Option<ClaimRow>) {
         let rows = Arc::make_mut(&mut self.0);
         if let Some(before) = rows.by_record.get(&record) {

@@ -1,11 +1,12 @@
 //! The calls that wait for a record that they can claim.
 //!
-//! Each waits at a gate of its own, which is closed. When a record may have become free, the gate of the
-//! first call of each select that finds it is opened, and that call tries again. If another call
-//! took the record, it waits at another gate, and keeps its position in the queue.
+//! Each call waits at a separate gate, which is closed. When a record may have become free, the calls are
+//! grouped by their selects: of each select that finds the record, the gate of the first call is opened, and
+//! that call tries again. If another call has taken the record, the woken call waits again, at a new gate. It
+//! keeps its position in the queue.
 //!
-//! Any number of calls may wait, and each write looks for those that it wakes. So a select is kept once for
-//! all calls that have it, a call is found by its gate, and all calls are looked through once a second only.
+//! Any number of calls may wait, and each write looks for the calls that it wakes. So a select is kept once
+//! for all calls that have it, a call is found by its gate, and all calls are examined only once a second.
 
 use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
@@ -16,19 +17,19 @@ use miko_rpc::{Gate, GateId, Pass};
 use crate::engine::store::candidate::Candidate;
 use crate::query::SelectRequest;
 
-/// How often the calls whose callers are gone are looked for.
+/// How often all calls are examined, to remove those whose callers are gone.
 const CLEANUP_INTERVAL: Duration = Duration::from_secs(1);
 
 /// The calls that wait.
 #[derive(Debug, Default)]
 pub(super) struct WaitingClaims {
-    /// By the JSON text of their selects. None is without calls.
+    /// The calls by the JSON text of their selects. Each select has at least one call.
     selects: HashMap<Arc<str>, WaitingSelect>,
     /// The calls by the gates at which they wait, or have waited last.
     by_gate: HashMap<GateId, WaitId>,
     /// The number of the call that came last.
     last: u64,
-    /// When calls whose callers are gone were looked for last.
+    /// When calls whose callers are gone were removed last.
     cleaned_up: Option<Instant>,
 }
 
@@ -44,17 +45,20 @@ pub(crate) struct WaitId {
 #[derive(Debug)]
 struct WaitingSelect {
     select: SelectRequest,
-    /// Those whose gates are closed.
+    /// The calls whose gates are closed.
     asleep: BTreeMap<u64, WaitingClaim>,
-    /// Those that were woken, or have not tried yet.
+    /// The calls that were woken and have not tried again, and those that were parked before their first
+    /// attempt.
     awake: BTreeMap<u64, WaitingClaim>,
 }
 
+/// A call that waits.
 #[derive(Debug)]
 struct WaitingClaim {
+    /// When its wait times out.
     until: Instant,
     gate: Gate,
-    /// The pass that closes the gate.
+    /// The pass that keeps the gate closed. Dropping it wakes the call.
     closed: Option<Pass>,
 }
 
@@ -76,8 +80,8 @@ impl WaitingSelect {
         self.asleep.remove(&number).or_else(|| self.awake.remove(&number))
     }
 
-    /// The number of the first call that is asleep.
-    fn first(&self) -> Option<u64> {
+    /// The number of the first call that is asleep and whose caller is not gone.
+    fn first_asleep(&self) -> Option<u64> {
         self.asleep.iter().find(|(_, call)| !call.is_abandoned()).map(|(number, _)| *number)
     }
 
@@ -89,7 +93,7 @@ impl WaitingSelect {
     }
 
     fn wake_first(&mut self) {
-        if let Some(first) = self.first() {
+        if let Some(first) = self.first_asleep() {
             self.wake(first);
         }
     }
@@ -101,8 +105,7 @@ impl WaitingSelect {
         }
     }
 
-    /// Removes the calls whose callers are gone. For each that was woken and has not tried again, wakes
-    /// another.
+    /// Removes the calls whose callers are gone. For each removed call that was awake, wakes another one.
     fn forget_abandoned(&mut self, by_gate: &mut HashMap<GateId, WaitId>) {
         let mut forget = |call: &WaitingClaim| {
             let is_abandoned = call.is_abandoned();
@@ -112,9 +115,9 @@ impl WaitingSelect {
             is_abandoned
         };
         self.asleep.retain(|_, call| !forget(call));
-        let awake = self.awake.len();
+        let awake_before = self.awake.len();
         self.awake.retain(|_, call| !forget(call));
-        (self.awake.len()..awake).for_each(|_| self.wake_first());
+        (self.awake.len()..awake_before).for_each(|_| self.wake_first());
     }
 }
 
@@ -123,7 +126,8 @@ impl WaitingClaims {
         self.selects.is_empty()
     }
 
-    /// The call that this thread serves, if it has waited here before, and the time until which it waits.
+    /// The call that this thread serves, and when its wait times out; `None` if the call has not waited here.
+    /// A call keeps a pass of each gate that it has entered, and is found by that.
     pub(super) fn of_served_call(&self) -> Option<(WaitId, Instant)> {
         let id = Gate::passed_by_call().iter().find_map(|gate| self.by_gate.get(gate))?;
         let WaitingSelect { asleep, awake, .. } = self.selects.get(&id.select)?;
@@ -131,8 +135,8 @@ impl WaitingClaims {
         Some((id.clone(), call.until))
     }
 
-    /// Adds a call, which is to wait at the gate until `closed` is dropped. Without `closed` it counts as
-    /// woken. `read` reads the text of its select.
+    /// Adds a call, which waits at the gate until `closed` is dropped. Without `closed` the call is awake.
+    /// `read` parses `select_text`; it is called if no other call waits with the same text.
     pub(super) fn add(
         &mut self,
         select_text: &str,
@@ -169,8 +173,8 @@ impl WaitingClaims {
         waiting.asleep.insert(id.number, call);
     }
 
-    /// Removes a call. With `wakes_next`, a call that was woken and leaves without a record wakes the next
-    /// one with its select.
+    /// Removes a call. With `wakes_next`, if the call was awake, wakes the next call with the same select:
+    /// the removed call was woken for a record that it has not taken.
     pub(super) fn remove(&mut self, id: &WaitId, wakes_next: bool) {
         let Some(waiting) = self.selects.get_mut(&id.select) else { return };
         let Some(removed) = waiting.take(id.number) else { return };
@@ -191,26 +195,28 @@ impl WaitingClaims {
 
     /// Wakes the first call of each select that finds a record.
     pub(super) fn wake_for(&mut self, record: &Candidate<'_>) {
-        // A select that cannot be evaluated reports that to its caller.
+        // If the select cannot be evaluated, the call is woken, and reports the error to its caller.
         self.wake(|select| select.filter.matches(record).unwrap_or(true));
     }
 
     /// Wakes the first call of each select.
-    pub(super) fn wake_each(&mut self) {
+    pub(super) fn wake_first_of_each(&mut self) {
         self.wake(|_| true);
     }
 
+    /// Wakes the first call of each select for which `finds` is true.
     fn wake(&mut self, finds: impl Fn(&SelectRequest) -> bool) {
         self.forget_abandoned();
         let found =
             self.selects.values_mut().filter(|waiting| !waiting.asleep.is_empty() && finds(&waiting.select));
-        let mut woken: Vec<_> = found.filter_map(|waiting| Some((waiting.first()?, waiting))).collect();
+        let mut woken: Vec<_> =
+            found.filter_map(|waiting| Some((waiting.first_asleep()?, waiting))).collect();
         // The call that came first tries first, whatever its select.
         woken.sort_unstable_by_key(|(number, _)| *number);
         woken.into_iter().for_each(|(number, waiting)| waiting.wake(number));
     }
 
-    /// Forgets the calls whose callers are gone, unless that was done within the last second.
+    /// Removes the calls whose callers are gone, unless that was done within the last second.
     pub(super) fn forget_abandoned(&mut self) {
         let now = Instant::now();
         if self.cleaned_up.is_some_and(|last| now.saturating_duration_since(last) < CLEANUP_INTERVAL) {
@@ -267,7 +273,7 @@ mod tests {
         let mut waiting = WaitingClaims::default();
         let mut calls: Vec<_> = (0..4).map(|_| add(&mut waiting, "a").0).collect();
         drop(calls.remove(0));
-        waiting.wake_each();
+        waiting.wake_first_of_each();
         assert!(calls[0].is_open() && !calls[1].is_open());
         // The call that was woken is lost with its caller: another is woken in its place.
         drop(calls.remove(0));
