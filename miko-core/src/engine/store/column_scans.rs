@@ -32,9 +32,9 @@ pub(super) enum Scanned {
 /// Which rows of a select a caller needs.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Wanted {
-    /// The records. If they are many, SQL reads them faster than one by one.
+    /// The records. If there are many, SQL reads them faster than single reads by row id.
     Records,
-    /// The ids alone.
+    /// Only the row ids.
     Rows,
 }
 
@@ -42,17 +42,17 @@ impl<T: Storage> Store<T> {
     /// The rows that a plan finds, if columns can answer it. Builds missing columns that are worth it.
     pub(super) fn scan_columns(&self, plan: &Plan<'_>, wanted: Wanted) -> Result<Scanned> {
         let content = &mut *self.columns.content();
-        if content.size == 0 || self.transaction.reads_uncommitted() {
+        if content.max_size == 0 || self.transaction.reads_uncommitted() {
             return Ok(Scanned::BySql(None));
         }
         let Some(needs) = Needs::of(plan) else { return Ok(Scanned::BySql(None)) };
-        let is_of_index = matches!(plan.access_path, AccessPath::Index(_));
-        let finds_all = plan.filter.is_empty() && plan.select.limit.is_none() && !is_of_index;
+        let uses_index = matches!(plan.access_path, AccessPath::Index(_));
+        let finds_all = plan.filter.is_empty() && plan.select.limit.is_none() && !uses_index;
         if finds_all && wanted == Wanted::Records {
             return Ok(Scanned::BySql(None));
         }
         let Needs { scope, paths, effort } = &needs;
-        // The id that was given out last is the estimate of the number of records.
+        // The largest row id is the estimate of the number of records.
         let last_row = self.last.get().row;
         if !content.has_all(&needs) && !content.uses.are_due(scope, paths, *effort, last_row) {
             return Ok(Scanned::BySql(Some(needs)));
@@ -61,7 +61,8 @@ impl<T: Storage> Store<T> {
         let candidates = match &plan.access_path {
             AccessPath::Index(lookup) => match self.look_up(lookup, &mut table)? {
                 Some(positions) => Some(positions),
-                // The table lacks a record of the index: it is built anew when it is worth it.
+                // The table lacks a record that the index has. It is dropped, and built anew when that is
+                // worth it.
                 None => {
                     content.uses.restart(scope, table.paths(), table.saved(), last_row);
                     return Ok(Scanned::BySql(Some(needs)));
@@ -70,7 +71,7 @@ impl<T: Storage> Store<T> {
             _ => None,
         };
         let max_found = match wanted {
-            Wanted::Records if !is_of_index => table.rows().len().div_ceil(SCANNED_PER_FETCHED),
+            Wanted::Records if !uses_index => table.rows().len().div_ceil(SCANNED_PER_FETCHED),
             _ => usize::MAX,
         };
         let rows = columns::scan(&table, plan, candidates.as_deref(), max_found);
@@ -84,21 +85,21 @@ impl<T: Storage> Store<T> {
     /// Counts a select that SQL has answered with `found` records, because there were no columns.
     pub(super) fn count_scan(&self, needs: &Needs, select: &SelectRequest, found: usize) {
         let last_row = self.last.get().row;
-        // So many that SQL is faster than reading them by their row ids.
+        // For so many records, SQL is faster than reads by row id.
         let is_faster_by_sql = found as u64 > last_row.0.unsigned_abs().div_ceil(SCANNED_PER_FETCHED as u64);
-        // The limit has ended the scan early.
-        let is_cut = select.limit.is_some_and(|limit| found as u64 >= limit);
+        // Whether the limit has ended the scan early.
+        let reached_limit = select.limit.is_some_and(|limit| found as u64 >= limit);
         let effort = match needs.effort {
             // A select of records would be answered by SQL even if there were columns.
             Effort::All if is_faster_by_sql && select.limit.is_none() => return,
-            Effort::UpToLimit if !is_cut => Effort::All,
+            Effort::UpToLimit if !reached_limit => Effort::All,
             effort => effort,
         };
         self.columns.content().uses.count(&needs.scope, &needs.paths, effort, last_row);
     }
 
-    /// The positions of the records that an index has for the one key of `lookup`; `None` if the table lacks
-    /// one.
+    /// The positions of the records that an index has for the only key of `lookup`. `None` if the table lacks
+    /// one of these records.
     fn look_up(&self, lookup: &IndexLookup, table: &mut Table) -> Result<Option<Vec<u32>>> {
         let find = || {
             let (everything, access_path) = (SelectRequest::default(), AccessPath::Index(lookup.clone()));
@@ -107,19 +108,20 @@ impl<T: Storage> Store<T> {
         table.look_up(lookup.constraint, &lookup.keys[0], find)
     }
 
-    /// Takes the table with all columns that are needed out of `content`, up to date. Builds missing columns.
-    /// `None` if the table would be too large, or has changed too much.
+    /// Takes the table that `needs` describes out of `content`, brings it up to date, and builds missing
+    /// columns. The caller puts it back. `None` if the columns would be too large, or the records have
+    /// changed too much.
     fn table(&self, needs: &Needs, content: &mut Content) -> Result<Option<Table>> {
         let Needs { scope, paths, .. } = needs;
         let last_row = self.last.get().row;
         let Some(mut table) = content.take(scope) else {
-            let built = self.build_table(scope, paths.clone(), content.size)?;
+            let built = self.build_table(scope, paths.clone(), content.max_size)?;
             if built.is_none() {
                 content.uses.give_up(scope, paths);
             }
             return Ok(built);
         };
-        if !table.refresh(content.size, &mut self.bucket_reader(scope))? {
+        if !table.refresh(content.max_size, &mut self.bucket_reader(scope))? {
             content.uses.restart(scope, table.paths(), table.saved(), last_row);
             return Ok(None);
         }
@@ -127,7 +129,7 @@ impl<T: Storage> Store<T> {
         if missing.is_empty() {
             return Ok(Some(table));
         }
-        let Some(added) = self.build_table(scope, missing.clone(), content.size)? else {
+        let Some(added) = self.build_table(scope, missing.clone(), content.max_size)? else {
             content.uses.give_up(scope, &missing);
             content.put(scope.clone(), table, last_row);
             return Ok(None);
@@ -137,14 +139,15 @@ impl<T: Storage> Store<T> {
             content.uses.restart(scope, table.paths(), table.saved(), last_row);
             return Ok(None);
         }
-        if table.size() > content.size {
-            // Too large together: the needed ones remain.
+        if table.size() > content.max_size {
+            // All columns together are too large: only those that the select needs remain.
             table.make_room(MAX_COLUMNS, paths);
         }
         Ok(Some(table))
     }
 
-    /// Reads the bucket of a row, if it is a record of the scope.
+    /// A function that reads the bucket of a row; `None` if the row is no record of the scope. It remembers
+    /// the last stack, since consecutive records often have equal stacks.
     fn bucket_reader(&self, scope: &Scope) -> impl FnMut(RowId) -> Result<Option<String>> {
         let mut last_stack: Option<(String, bool)> = None;
         move |row| {

@@ -24,7 +24,7 @@ pub(super) use scan::scan;
 pub(super) use table::{MAX_COLUMNS, Table};
 pub(super) use uses::{Effort, Path, Scope};
 
-/// The most tables, each of which a write has to look at.
+/// The most tables. Each write visits all of them.
 const MAX_TABLES: usize = 64;
 
 /// The columns of a store. Tables that were not used lately are dropped when all together exceed the size
@@ -36,24 +36,25 @@ pub(super) struct Columns(RefCell<Content>);
 pub(super) struct Content {
     /// In order of use: the table that was used last is last.
     tables: Vec<(Scope, Table)>,
+    /// How many records selects have examined without columns, by path.
     pub(super) uses: PathUses,
     /// The size limit of all tables together, in bytes; 0 if nothing is kept.
-    pub(super) size: usize,
+    pub(super) max_size: usize,
 }
 
-/// The columns that a select needs in order to be answered from columns.
+/// What it takes to answer a select from columns.
 #[derive(Debug)]
 pub(super) struct Needs {
-    /// The records of the table.
+    /// The scope of the table.
     pub(super) scope: Scope,
-    /// The paths of all conditions and sort keys, each once.
+    /// The columns of the table: the paths of all conditions and sort keys, each once.
     pub(super) paths: Vec<Path>,
     /// How many records the select examines without columns, as far as is known before it runs.
     pub(super) effort: Effort,
 }
 
 impl Needs {
-    /// `None` if columns cannot answer the plan, or it has no path.
+    /// `None` if columns cannot answer the plan, or the plan has no path.
     pub(super) fn of(plan: &Plan<'_>) -> Option<Self> {
         if plan.residual_filter_reason.is_some() {
             return None;
@@ -106,14 +107,14 @@ impl Columns {
     /// The default size limit, in bytes.
     pub(super) const DEFAULT_SIZE: usize = 64 << 20;
 
-    /// No columns yet, and at most this many bytes of them; 0 keeps nothing.
-    pub(super) fn of_size(size: usize) -> Self {
-        Self(RefCell::new(Content { tables: Vec::new(), uses: PathUses::default(), size }))
+    /// No columns yet. `max_size` is the size limit in bytes; 0 keeps nothing.
+    pub(super) fn of_size(max_size: usize) -> Self {
+        Self(RefCell::new(Content { tables: Vec::new(), uses: PathUses::default(), max_size }))
     }
 
     /// The size limit in bytes; 0 if nothing is kept.
     pub(super) fn size(&self) -> usize {
-        self.0.borrow().size
+        self.0.borrow().max_size
     }
 
     /// The tables and the counts, to scan and to extend.
@@ -121,20 +122,20 @@ impl Columns {
         self.0.borrow_mut()
     }
 
-    /// Removes all, as a change of the classes requires.
+    /// Drops all tables and counts, as after a change of the classes or a loss of writes in storage.
     pub(super) fn clear(&self) {
         let mut content = self.0.borrow_mut();
         content.tables.clear();
         content.uses = PathUses::default();
     }
 
-    /// Notes the rows that a write changes. `last_row` is the last one of the database.
+    /// Marks the rows that a write changes as stale. `last_row` is the last row of the database.
     pub(super) fn note(&self, write: &WriteSet, last_row: RowId) {
         let content = &mut *self.0.borrow_mut();
         if content.tables.is_empty() {
             return;
         }
-        // A class gets its first records, and with them its id. The tables of its superclasses lack the id.
+        // A class gets its id with its first record. The tables of its superclasses lack the new id.
         if write.others.as_ref().is_some_and(|others| !others.classes.is_empty()) {
             content.tables.clear();
         }
@@ -147,7 +148,7 @@ impl Columns {
         });
     }
 
-    /// The paths of the columns that a plan would use, as JSON; none if one of the columns does not exist.
+    /// The paths of the columns that a plan would use, as JSON. Empty if one of the columns does not exist.
     pub(super) fn explain(&self, plan: &Plan<'_>) -> Vec<String> {
         let content = self.0.borrow();
         match Needs::of(plan) {
@@ -160,28 +161,28 @@ impl Columns {
 }
 
 impl Content {
-    /// Whether a table has all columns.
+    /// Whether a table has all needed columns.
     pub(super) fn has_all(&self, needs: &Needs) -> bool {
         let has_all = |(scope, table): &(Scope, Table)| *scope == needs.scope && table.has_all(&needs.paths);
         self.tables.iter().any(has_all)
     }
 
-    /// Takes the table of this scope out, whatever its columns.
+    /// Takes the table of this scope out, with any columns.
     pub(super) fn take(&mut self, scope: &Scope) -> Option<Table> {
-        let index = self.tables.iter().position(|(of, _)| of == scope)?;
+        let index = self.tables.iter().position(|(other, _)| other == scope)?;
         Some(self.tables.remove(index).1)
     }
 
-    /// Puts a table back, as the one that was used last. Drops this one if it is too large alone, and others
-    /// if all together are.
+    /// Puts a table back, as the one that was used last. If it alone exceeds the size limit, it is dropped.
+    /// If all tables together do, those that were used least recently are dropped.
     pub(super) fn put(&mut self, scope: Scope, table: Table, last_row: RowId) {
         let mut size = table.size();
-        if size > self.size {
+        if size > self.max_size {
             self.uses.give_up(&scope, &table.paths().cloned().collect::<Vec<_>>());
             return;
         }
         size += self.tables.iter().map(|(_, table)| table.size()).sum::<usize>();
-        while size > self.size || self.tables.len() >= MAX_TABLES {
+        while size > self.max_size || self.tables.len() >= MAX_TABLES {
             let (scope, dropped) = self.tables.remove(0);
             size -= dropped.size();
             self.uses.restart(&scope, dropped.paths(), dropped.saved(), last_row);

@@ -5,14 +5,14 @@ use indexmap::IndexSet;
 
 use crate::query::PathValue;
 
-/// The number of distinct values up to which a column keeps them in a dictionary in any case: the first
-/// records may have more than the others.
+/// With at most this many distinct values, a column keeps its dictionary even if few records share a value:
+/// the records that are read first may have more distinct values than the others.
 const MIN_DICTIONARY: usize = 4096;
 
 /// The bytes that a value of a dictionary takes: itself, its hash and its slot in the hash table.
 const ENTRY_SIZE: usize = size_of::<PathValue>() + 20;
 
-/// A value for each record of a table.
+/// The value at one path for each record of a table, by the position of the record.
 #[derive(Debug)]
 pub(crate) struct Column {
     values: Values,
@@ -22,15 +22,16 @@ pub(crate) struct Column {
 
 #[derive(Debug)]
 pub(crate) enum Values {
-    /// Distinct values, each once, and for each record the index of its value. Values that no record has any
-    /// longer remain. If they become too many, the column becomes a plain one.
+    /// Distinct values, each once, and for each record the index of its value. A value that no record has any
+    /// longer remains. If there are too many distinct values, the column becomes a plain one.
     Coded(Dictionary),
-    /// A value for each record: most of them are distinct.
+    /// A value for each record, if most of the values are distinct.
     Plain(Vec<PathValue>),
 }
 
 #[derive(Debug, Default)]
 pub(crate) struct Dictionary {
+    /// For each record, the index of its value in `distinct`.
     pub(crate) codes: Vec<u32>,
     pub(crate) distinct: IndexSet<PathValue, RandomState>,
 }
@@ -46,7 +47,7 @@ impl Column {
         &self.values
     }
 
-    /// The approximate number of bytes that it takes.
+    /// The approximate size in bytes.
     pub(crate) fn size(&self) -> usize {
         let values_size = match &self.values {
             Values::Coded(Dictionary { codes, distinct }) => {
@@ -57,7 +58,7 @@ impl Column {
         values_size + self.heap_size
     }
 
-    /// Adds the value of a record.
+    /// Inserts the value of a new record at its position.
     pub(crate) fn insert(&mut self, position: usize, value: PathValue) {
         match &mut self.values {
             Values::Coded(dictionary) => {
@@ -87,7 +88,7 @@ impl Column {
         }
     }
 
-    /// Keeps the values of the records for which `is_kept` is true.
+    /// Keeps the values of the records for which `is_kept` is true, by position.
     pub(crate) fn retain(&mut self, is_kept: &[bool]) {
         let mut is_kept = is_kept.iter().copied();
         match &mut self.values {
@@ -99,7 +100,7 @@ impl Column {
         }
     }
 
-    /// Stores a value for each record if the dictionary has grown so much that it is of no use.
+    /// Makes the column a plain one if the dictionary has grown so large that it saves nothing.
     fn replace_large_dictionary(&mut self) {
         let Values::Coded(Dictionary { codes, distinct }) = &self.values else { return };
         if distinct.len() <= MIN_DICTIONARY.max(codes.len() / 2) {

@@ -120,8 +120,8 @@ fn value_at(column: &Column, position: u32) -> &PathValue {
 /// The number of codes that are compared at once.
 const CHUNK: usize = 64;
 
-/// The positions of all records for which the predicates hold; up to the limit, if the order is that of
-/// creation.
+/// The positions of all records for which the predicates hold, in order of creation. If the select has no
+/// sort keys, at most as many as its offset and limit together.
 fn filter_all(table: &Table, plan: &Plan<'_>) -> Option<Vec<u32>> {
     let len = table.rows().len();
     let max = max_matches(plan.select);
@@ -134,7 +134,7 @@ fn filter_all(table: &Table, plan: &Plan<'_>) -> Option<Vec<u32>> {
     // Positions of records that were deleted or have left the class are still in the table.
     let is_match =
         |position: &u32| tests.iter().all(|test| test.holds(*position)) && table.is_present(*position);
-    // The most selective test comes first, in a loop of its own over the codes.
+    // The most selective test runs first, in a loop over the codes alone.
     Some(match &first {
         Some(Test::Coded { codes, holds }) => match single_match(holds) {
             Some(code) => positions_of(codes, code).filter(is_match).take(max).collect(),
@@ -153,7 +153,7 @@ fn single_match(holds: &[bool]) -> Option<u32> {
     held.next().filter(|_| held.next().is_none())
 }
 
-/// The positions of a code. Chunks without it are passed over by comparisons that need no branch.
+/// The positions of a code. Each chunk is compared without branches first, and skipped if it lacks the code.
 fn positions_of(codes: &[u32], code: u32) -> impl Iterator<Item = u32> {
     let chunks = codes.chunks(CHUNK).zip((0..).step_by(CHUNK));
     let found =
@@ -163,7 +163,7 @@ fn positions_of(codes: &[u32], code: u32) -> impl Iterator<Item = u32> {
     })
 }
 
-/// The `candidates` for which the predicates hold, up to the limit, if the order is that of creation.
+/// As [`filter_all`], for the records at the positions `candidates` only.
 fn filter_some(table: &Table, plan: &Plan<'_>, candidates: &[u32]) -> Option<Vec<u32>> {
     let tests = tests(table, plan, candidates.len())?;
     // Positions of records that were deleted or have left the class are still in the table.
@@ -177,7 +177,7 @@ fn tests<'t>(table: &'t Table, plan: &Plan<'t>, candidates: usize) -> Option<Vec
     plan.filter.iter().map(|predicate| Test::of(predicate, table, candidates)).collect()
 }
 
-/// The number of matches in order of creation after which no further one is needed.
+/// The number of matches, in order of creation, after which no further match is needed.
 fn max_matches(select: &SelectRequest) -> usize {
     match select.limit {
         Some(limit) if select.sorts.is_empty() => count(limit.saturating_add(select.offset)),
@@ -187,9 +187,13 @@ fn max_matches(select: &SelectRequest) -> usize {
 
 /// The keys of one sort of a select.
 enum SortKeys<'t> {
-    /// For each code.
-    OfCodes(&'t [u32], Vec<Option<Vec<u8>>>),
-    /// For each match.
+    /// A key per code.
+    OfCodes {
+        /// The code of the value of each record.
+        codes: &'t [u32],
+        keys: Vec<Option<Vec<u8>>>,
+    },
+    /// A key per match.
     OfMatches(Vec<Option<Vec<u8>>>),
 }
 
@@ -199,7 +203,8 @@ impl<'t> SortKeys<'t> {
         let column = table.column(path.steps())?;
         Some(match column.values() {
             Values::Coded(Dictionary { codes, distinct }) if distinct.len() <= matches.len() => {
-                Self::OfCodes(codes, distinct.iter().map(|value| path.key_of(value)).collect())
+                let keys = distinct.iter().map(|value| path.key_of(value)).collect();
+                Self::OfCodes { codes, keys }
             }
             _ => {
                 let key = |position: &u32| path.key_of(value_at(column, *position));
@@ -211,7 +216,7 @@ impl<'t> SortKeys<'t> {
     /// The key of a match, given its index among the matches and its position.
     fn key(&self, index: usize, position: u32) -> Option<&[u8]> {
         match self {
-            Self::OfCodes(codes, keys) => keys[codes[position as usize] as usize].as_deref(),
+            Self::OfCodes { codes, keys } => keys[codes[position as usize] as usize].as_deref(),
             Self::OfMatches(keys) => keys[index].as_deref(),
         }
     }

@@ -23,7 +23,7 @@ const MAX_STALE: usize = 1024;
 /// Each insertion moves all later elements of the row vector and of every column.
 const MAX_INSERTED: usize = 64;
 
-/// The longest value of an index whose records are kept, in bytes.
+/// The longest value of an index whose lookup is cached, in bytes.
 const MAX_LOOKUP_KEY: usize = 256;
 
 /// The bytes that a table takes besides its rows and columns, and a column besides its values.
@@ -37,18 +37,18 @@ const LOOKUP_OVERHEAD: usize = size_of::<LookupKey>() + size_of::<Vec<u32>>() + 
 pub(crate) struct Table {
     /// The class and its subclasses, as far as records use them; `None` for all records.
     classes: Option<Vec<ClassId>>,
-    /// Ascending.
+    /// The ids of the rows, ascending. The index of a row is its position.
     rows: Vec<RowId>,
     /// For each row, whether it is a record of the class now.
     is_present: Vec<bool>,
-    /// The number of rows that are not.
+    /// The number of rows that are not present.
     removed: usize,
     /// In order of use: the column that was used last is last.
     columns: Vec<(Path, Column)>,
     /// Rows that were written since they were read. A row may be here twice.
     stale: Vec<RowId>,
-    /// Cached lookups: the positions in `rows` of all records that an index has for a value, by index and
-    /// value. Unique indexes are not cached.
+    /// Cached lookups: the positions of all records that an index has for a value, by index and value. Unique
+    /// indexes are not cached.
     lookups: HashMap<LookupKey, Vec<u32>, RandomState>,
     /// The approximate size of `lookups` in bytes.
     lookups_size: usize,
@@ -95,7 +95,7 @@ impl Table {
         self.saved
     }
 
-    /// The approximate number of bytes that it takes.
+    /// The approximate size in bytes.
     pub(crate) fn size(&self) -> usize {
         let columns: usize = self.columns.iter().map(|(path, column)| path_size(path) + column.size()).sum();
         let rows = self.rows.len() * (size_of::<RowId>() + 1) + self.stale.len() * size_of::<RowId>();
@@ -133,8 +133,8 @@ impl Table {
         });
     }
 
-    /// Takes over the columns of a table that was built later. Returns `false` if that table has other
-    /// records.
+    /// Takes over the columns of `built`, a table of the same scope that was built later. Returns `false` if
+    /// `built` has other records.
     pub(crate) fn adopt(&mut self, built: Self) -> bool {
         if self.removed > 0 {
             self.compact();
@@ -159,7 +159,7 @@ impl Table {
     }
 }
 
-/// Keeping it up to date.
+/// Updates after writes.
 impl Table {
     /// Marks the rows that a write changes as stale. Returns `false` if the table is not worth keeping.
     pub(crate) fn mark_stale(&mut self, write: &WriteSet) -> bool {
@@ -169,8 +169,8 @@ impl Table {
             Some(classes) => {
                 let rows = write.rows.iter().map(|change| change.key);
                 self.stale.extend(rows.filter(|row| self.rows.binary_search(row).is_ok()));
-                // Records that join the class are not among the rows yet: their entries name them. An import
-                // writes these in another write set than the row.
+                // A record that joins the class is not among the rows yet: its membership entry has its row
+                // id. An import may write this entry in a later write set than the row.
                 let entries = write.removed_entries.iter().chain(&write.added_entries);
                 self.stale.extend(entries.filter_map(|entry| match entry {
                     IndexEntry::Member { class, row } if classes.contains(class) => Some(*row),
@@ -189,7 +189,7 @@ impl Table {
     }
 
     /// Reads the stale rows anew. Returns `false` if the table is not worth keeping: many records have to be
-    /// added between others, or it would exceed `max_size` bytes.
+    /// inserted before others, or the table would exceed `max_size` bytes.
     ///
     /// # Errors
     /// The errors of `read`. The table is not to be used then.
@@ -221,6 +221,7 @@ impl Table {
         Ok(true)
     }
 
+    /// Sets the values of the row at a position. `bucket` is `None` if it is no longer a record of the class.
     fn set(&mut self, position: usize, bucket: Option<&str>) {
         self.removed -= usize::from(!self.is_present[position]);
         self.removed += usize::from(bucket.is_none());
@@ -232,7 +233,7 @@ impl Table {
     }
 }
 
-/// Values of indexes.
+/// Cached lookups of values in indexes.
 impl Table {
     /// The positions in `rows` of the records that an index has for a value, from the cache if it has them.
     /// Otherwise `find` reads their row ids, in ascending order. `None` if the table lacks one of these rows.
@@ -251,6 +252,7 @@ impl Table {
         }
         let Some(positions) = positions(&self.rows, &find()?) else { return Ok(None) };
         if !positions.is_empty() && value.len() <= MAX_LOOKUP_KEY {
+            // The cache may take about as much memory as the row ids. Beyond that it starts anew.
             if self.lookups_size > self.rows.len() * size_of::<RowId>() {
                 self.forget_all_lookups();
             }
@@ -260,7 +262,7 @@ impl Table {
         Ok(Some(positions))
     }
 
-    /// Forgets the records of the values of indexes that a write changes.
+    /// Forgets the lookups of the index values that a write adds or removes.
     fn forget_lookups(&mut self, write: &WriteSet) {
         if self.lookups.is_empty() {
             return;
@@ -292,13 +294,13 @@ fn path_size(path: &[PathStep]) -> usize {
     OVERHEAD + size_of_val(path) + steps.sum::<usize>()
 }
 
-/// The positions of `found` among `rows`. Both ascend. `None` if one is not there.
+/// The positions of `found` among `rows`. Both ascend. `None` if `rows` lacks one of them.
 fn positions(rows: &[RowId], found: &[RowId]) -> Option<Vec<u32>> {
     let mut from = 0;
     let mut positions = Vec::with_capacity(found.len());
     for row in found {
         from += rows[from..].binary_search(row).ok()?;
-        // A table of its size has fewer than 2^32 records.
+        // A table within the size limit has fewer than 2^32 records.
         positions.push(from as u32);
     }
     Some(positions)

@@ -9,21 +9,22 @@ use foldhash::fast::RandomState;
 use crate::query::PathStep;
 use crate::storage::ids::RowId;
 
-/// The records that a table has: the records of this class and its subclasses; all records for `None`.
+/// Which records a table has: those of this class and its subclasses, or all records for `None`.
 pub(crate) type Scope = Option<String>;
 
-/// The steps down from the bucket.
+/// The steps from the bucket down to a value.
 pub(crate) type Path = Vec<PathStep>;
 
-/// A column is built by the select with which its path has been scanned this many times. A scan examines all
-/// records.
+/// Selects on a path examine records. The column is built by the select that brings the number of examined
+/// records to this many times the number of all records.
 const MIN_SCANS: u64 = 2;
 
-/// The assumed number of records that a select examines if it reads those of a value of an index, or up to a
-/// limit.
+/// The assumed number of records that a select examines if it reads the records of one index value, or stops
+/// at its limit.
 const FEW_RECORDS: u64 = 256;
 
-/// After each build that was not worth it, the next needs twice as many scans, up to 2 to this power.
+/// Each build that was not worth it doubles the number of examined records that the next build needs, at most
+/// this many times.
 const MAX_FAILURES: u32 = 10;
 
 /// The most paths for which uses are kept.
@@ -51,8 +52,8 @@ impl Effort {
     }
 }
 
-/// How much the paths of each scope were used. The key is a hash of both. A collision only makes a column be
-/// built too early.
+/// How many records were examined for the paths of each scope. The key is a hash of scope and path. A
+/// collision only makes a column be built too early.
 #[derive(Debug, Default)]
 pub(crate) struct PathUses {
     uses: HashMap<u64, PathUse>,
@@ -75,11 +76,11 @@ impl PathUse {
 }
 
 impl PathUses {
-    /// Whether a further select makes columns of these paths worth it.
+    /// Whether columns of these paths are worth building, with a further select of this effort.
     pub(crate) fn are_due(&self, scope: &Scope, paths: &[Path], effort: Effort, last_row: RowId) -> bool {
         paths.iter().all(|path| {
-            let none = PathUse::default();
-            let known = self.uses.get(&self.key(scope, path)).unwrap_or(&none);
+            let unused = PathUse::default();
+            let known = self.uses.get(&self.key(scope, path)).unwrap_or(&unused);
             known.examined.saturating_add(effort.records(last_row)) >= known.needed(last_row)
         })
     }
