@@ -10,7 +10,7 @@ use serde_json::{Map, Value};
 use crate::class::{Catalog, Constraint, Definition, Markers};
 use crate::diagnostics::FaultList;
 use crate::engine::store::Store;
-use crate::engine::store::index_entries::{Derived, marking};
+use crate::engine::store::index_entries::{Derived, marker_class};
 use crate::engine::store::pending_checks::MAX_LISTED;
 use crate::engine::store::stored_json::{defined_by, map, stored_markers};
 use crate::json::index_key;
@@ -53,7 +53,7 @@ impl<T: Storage> Store<T> {
         self.find_unique(ConstraintId::DEFINITION_NAME, &index_key(&[&name.into()]))
     }
 
-    /// Registers `row`, which holds no class name yet, as the definition of `name`.
+    /// Registers `row`, which has no class name registered yet, as the definition of `name`.
     ///
     /// # Errors
     /// `duplicate-class`, if the name is built in or has another definition.
@@ -80,7 +80,7 @@ impl<T: Storage> Store<T> {
         if self.is_temporal
             && let Some(row) = self.storage.row(row)?
         {
-            // The row has the time of this write already.
+            // The row was overwritten already: its time is that of this write, at which the definition ended.
             note_definition_end(&mut self.definition_ends, name, row.updated_at);
         }
         let write = WriteSet { removed_entries: vec![name_entry(row, name)], ..WriteSet::default() };
@@ -102,8 +102,8 @@ impl<T: Storage> Store<T> {
     }
 
     /// Reads from the history when the definitions of each class name were valid. Returns a fault for each
-    /// two consecutive definitions of one name whose periods overlap. If both are valid now, they are not
-    /// reported here: [`register_class_name`](Self::register_class_name) refuses the second of them.
+    /// pair of consecutive definitions of one name whose periods overlap. Two current definitions of one name
+    /// are not reported here: [`register_class_name`](Self::register_class_name) refuses the second.
     pub(super) fn load_name_history(&mut self) -> Result<FaultList> {
         let mut periods: HashMap<String, Vec<ValidityPeriod>> = HashMap::new();
         self.definition_ends = HashTrieMapSync::default();
@@ -127,7 +127,7 @@ impl<T: Storage> Store<T> {
             periods.sort_unstable();
             for pair in periods.windows(2) {
                 let [earlier, later] = pair else { continue };
-                // `register_class_name` reports two current definitions.
+                // `register_class_name` has reported two current definitions.
                 let both_are_current = earlier.until.is_none() && later.until.is_none();
                 if !both_are_current && earlier.until.is_none_or(|until| until > later.from) {
                     let message = format!("`{name}` has two definitions at the same time");
@@ -140,8 +140,9 @@ impl<T: Storage> Store<T> {
         Ok(faults)
     }
 
-    /// Puts definitions into force and others out of it, and indexes the affected stored records anew.
-    /// Records that were written after the commit `up_to` are left out: an import indexes its own records.
+    /// Puts the definitions `added` into force and the classes `removed` out of force, and indexes the
+    /// affected stored records anew. Records that were written after the commit `up_to` are left out: an
+    /// import indexes its own records.
     ///
     /// # Errors
     /// `class-not-found` for undefined parents and `validation-failed` for cycles; `unique-violation` for the
@@ -155,6 +156,7 @@ impl<T: Storage> Store<T> {
         let names: BTreeSet<String> =
             added.iter().map(|definition| definition.name.clone()).chain(removed.iter().cloned()).collect();
         let (old, new) = (self.catalog.clone(), self.catalog.with(added, removed)?);
+        // Changed classes, their subclasses, and the classes that embed one of these.
         let mut affected: BTreeSet<String> = names
             .iter()
             .flat_map(|name| old.with_subclasses(name).chain(new.with_subclasses(name)))
@@ -182,7 +184,7 @@ impl<T: Storage> Store<T> {
         self.index_members(&members, up_to)
     }
 
-    /// Adds to a write set that a class declares the constraints `after` instead of `before`.
+    /// Adds the change of the constraints that a class declares, from `before` to `after`, to a write set.
     fn change_constraints(
         &mut self,
         before: Vec<&Constraint>,
@@ -197,11 +199,11 @@ impl<T: Storage> Store<T> {
         after.into_iter().try_for_each(|constraint| self.constraint_id(constraint, write).map(drop))
     }
 
-    /// The members of these classes, and the records whose markers name one of them.
+    /// The members of these classes, and the records that have a marker of one of them.
     fn members(&self, classes: &[String]) -> Result<BTreeSet<RowId>> {
         let mut members = BTreeSet::new();
         for class in classes {
-            for name in [class, &marking(class)] {
+            for name in [class, &marker_class(class)] {
                 if let Some(class) = self.find_class_id(name)? {
                     members.extend(self.storage.members(class)?);
                 }
@@ -230,15 +232,16 @@ impl<T: Storage> Store<T> {
         Ok(())
     }
 
-    /// Adds the index entries of these records, by the classes in force.
+    /// Adds the index entries of these records, by the classes in force. The error lists only the first
+    /// records that violate a unique constraint.
     fn index_members(&mut self, members: &BTreeSet<RowId>, up_to: CommitSeq) -> Result<()> {
         let mut offenders = FaultList::default();
         for &id in members {
             let Some(ParsedRecord { pk, bucket, stack, markers }) = self.stored_record(id, up_to)? else {
                 continue;
             };
-            // The references of a stored record are checked only when it is written again.
-            let (_, faults) = self.index_values(id, (&stack, &bucket), &markers)?;
+            // The references are not checked: that is done only when the record is written again.
+            let (_references, faults) = self.index_values(id, (&stack, &bucket), &markers)?;
             offenders.append_with(faults, |fault| fault.with("pk", pk.as_str()));
             if offenders.len() >= MAX_LISTED {
                 break;
@@ -256,7 +259,7 @@ impl<T: Storage> Store<T> {
     }
 }
 
-/// The constraints that a class itself declares.
+/// The constraints that a class declares, without those that it inherits.
 fn declared<'c>(catalog: &'c Catalog, name: &str) -> Vec<&'c Constraint> {
     let constraints = catalog.constraints(name).iter().map(|constraint| &**constraint);
     constraints.filter(|constraint| constraint.class == *name).collect()

@@ -17,11 +17,11 @@ use crate::storage::Storage;
 use crate::uns;
 
 /// The number of levels to which arrays and objects may nest in the bucket of a record, the bucket included.
-/// Around it is the record, which a worldlet repeats as a whole.
+/// The record around the bucket is one more level: a worldlet has the whole record, and limits its depth.
 pub(super) const MAX_BUCKET_DEPTH: usize = json::MAX_DEPTH - 1;
 
-/// As [`MAX_BUCKET_DEPTH`], for the own bucket of a platter. Around it are the platter, the stack and the
-/// record.
+/// As [`MAX_BUCKET_DEPTH`], for the own bucket of a platter. The platter, the stack and the record are three
+/// more levels.
 const MAX_OWN_BUCKET_DEPTH: usize = json::MAX_DEPTH - 3;
 
 impl<T: Storage> Store<T> {
@@ -35,8 +35,7 @@ impl<T: Storage> Store<T> {
     }
 
     /// Normalizes the buckets of a record and validates them against all its classes. Returns the class
-    /// definition that the record contains, if it is one. `shared` is the bucket of the record, which applies
-    /// to all platters without a bucket of their own.
+    /// definition that the record contains, if it is one. `shared` is the shared bucket.
     ///
     /// # Errors
     /// `validation-failed`, and `class-not-found` in a strict database: an item per fault, each with a JSON
@@ -57,7 +56,7 @@ impl<T: Storage> Store<T> {
         // The primary class comes last, so that its order of fields is the final one.
         let mut platters = self.platters(stack);
         if let Some(fault) = self.normalize(&mut platters, shared, (kind, &markers), place) {
-            // The buckets are not complete, or nest too deep to be validated.
+            // The buckets lack defaults, or nest too deep, so they are not validated.
             faults.push(fault);
             return faults.check().map(|()| None);
         }
@@ -66,12 +65,11 @@ impl<T: Storage> Store<T> {
             platter.with_places(place, |place, platter_place| {
                 let bucket = platter.bucket.as_ref().unwrap_or(shared);
                 if platter.class == uns::CLASS {
-                    match misplaced_definition(platter.has_bucket, definition.is_some(), platter_place) {
+                    match misplaced_definition(platter.has_bucket_key, definition.is_some(), platter_place) {
                         Some(fault) => faults.push(fault),
                         None => {
                             definition = Definition::read(bucket, *place, &mut faults);
-                            // An import reports rules that no value can satisfy itself, for the final
-                            // definitions only.
+                            // An import reports the contradictions of its final definitions at its end.
                             if kind != WriteKind::Import {
                                 let read = definition.iter();
                                 read.for_each(|read| read.report_contradictions(place, &mut faults));
@@ -86,13 +84,13 @@ impl<T: Storage> Store<T> {
                     check(&self.catalog, class, bucket, &markers, place, &mut faults);
                     report_missing_join_parts(class, bucket, place, &mut faults);
                 }
-                if let Some(private) = &platter.bucket {
-                    check_marked(&self.catalog, private, &markers, place, &mut faults);
+                if let Some(own) = &platter.bucket {
+                    check_marked(&self.catalog, own, &markers, place, &mut faults);
                 }
             });
         }
-        let buckets = private_buckets(platters);
-        set_private_buckets(stack, buckets);
+        let buckets = own_buckets(platters);
+        set_own_buckets(stack, buckets);
         let bucket_place = Place::Key(place, "bucket");
         check_marked(&self.catalog, shared, &markers, &bucket_place, &mut faults);
         faults.check()?;
@@ -118,8 +116,8 @@ impl<T: Storage> Store<T> {
         {
             return Err(fault.into());
         }
-        let buckets = private_buckets(platters);
-        set_private_buckets(stack, buckets);
+        let buckets = own_buckets(platters);
+        set_own_buckets(stack, buckets);
         Ok(())
     }
 
@@ -140,7 +138,7 @@ impl<T: Storage> Store<T> {
     ///
     /// For an import, only class definitions are normalized.
     ///
-    /// Returns the fault of a record to which too many defaults were added, or defaults that nest too deep.
+    /// Returns a fault if too many defaults were added, or defaults that nest too deep.
     fn normalize(
         &self,
         platters: &mut [Platter<'_>],
@@ -149,7 +147,7 @@ impl<T: Storage> Store<T> {
         place: &Place<'_>,
     ) -> Option<ErrorItem> {
         for platter in
-            platters.iter_mut().filter(|platter| platter.class == uns::CLASS && !platter.has_bucket)
+            platters.iter_mut().filter(|platter| platter.class == uns::CLASS && !platter.has_bucket_key)
         {
             Definition::normalize(platter.bucket.as_mut().unwrap_or(shared));
         }
@@ -166,21 +164,21 @@ impl<T: Storage> Store<T> {
         loop {
             for (index, class) in &classes {
                 let platter = &mut platters[*index];
-                let mut private = platter.bucket.take();
+                let mut own = platter.bucket.take();
                 platter.with_places(place, |place, _| {
-                    normalizer.normalize(class, private.as_mut().unwrap_or(shared), place);
+                    normalizer.normalize(class, own.as_mut().unwrap_or(shared), place);
                 });
-                platter.bucket = private;
+                platter.bucket = own;
             }
             normalizer.normalize_marked(shared, &Place::Key(place, "bucket"));
             if !markers.is_empty() {
                 for platter in platters.iter_mut() {
-                    let Some(mut private) = platter.bucket.take() else { continue };
-                    platter.with_places(place, |place, _| normalizer.normalize_marked(&mut private, place));
-                    platter.bucket = Some(private);
+                    let Some(mut own) = platter.bucket.take() else { continue };
+                    platter.with_places(place, |place, _| normalizer.normalize_marked(&mut own, place));
+                    platter.bucket = Some(own);
                 }
             }
-            // A single class without markers needs one pass only.
+            // A single class without markers needs only one pass: no other class adds values.
             if !normalizer.take_changed() || (classes.len() < 2 && markers.is_empty()) {
                 break;
             }
@@ -205,8 +203,9 @@ impl<T: Storage> Store<T> {
         let class = platter.get("class")?.as_str()?;
         let defined_class = self.catalog.class(class).map(|class| &**class);
         let bucket = platter.get("bucket");
-        let (has_bucket, bucket) = (bucket.is_some(), bucket.and_then(Value::as_object).cloned());
-        Some(Platter { key, class, defined_class, has_bucket, is_private: bucket.is_some(), bucket })
+        let (has_bucket_key, bucket) = (bucket.is_some(), bucket.and_then(Value::as_object).cloned());
+        let has_own_bucket = bucket.is_some();
+        Some(Platter { key, class, defined_class, has_bucket_key, has_own_bucket, bucket })
     }
 
     /// Adds a fault for each class of the stack or of a class marker that is neither built in nor defined.
@@ -226,26 +225,26 @@ impl<T: Storage> Store<T> {
         }
     }
 
-    /// Adds a fault for each `join` constraint of which an update would lose a tuple. As long as a record is
-    /// of the class, it keeps the tuples of all platters of the class.
+    /// Adds a fault for each `join` constraint of which an update would remove a tuple. As long as a record
+    /// is of the class, it keeps the tuples of all platters of the class.
     pub(super) fn report_changed_joins(
         &self,
         before: StackAndBucket<'_>,
         after: StackAndBucket<'_>,
         faults: &mut FaultList,
     ) {
-        let kept = self.join_tuples(before);
-        if kept.is_empty() {
+        let before = self.join_tuples(before);
+        if before.is_empty() {
             return;
         }
         let after = self.join_tuples(after);
-        for (join, tuples) in kept {
-            let Some(left) = after.get(&join) else { continue };
-            if tuples.is_subset(left) {
+        for ((class, index), required) in before {
+            let Some(present) = after.get(&(class, index)) else { continue };
+            if required.is_subset(present) {
                 continue;
             }
-            let Some(class) = self.catalog.class(join.0) else { continue };
-            let constraint = &class.constraints[join.1];
+            let Some(class) = self.catalog.class(class) else { continue };
+            let constraint = &class.constraints[index];
             let message = format!("no update changes what `join` declares: {}", constraint.describe());
             let fields: Vec<String> = constraint.fields.iter().map(|path| path.join(".")).collect();
             faults.push(
@@ -256,7 +255,7 @@ impl<T: Storage> Store<T> {
         }
     }
 
-    /// The tuples of a record by the `join` constraints of its classes: by the name of the class, and the
+    /// The tuples of a record for the `join` constraints of its classes, by the name of the class and the
     /// index of the constraint.
     fn join_tuples<'r>(
         &self,
@@ -283,37 +282,37 @@ struct Platter<'s> {
     class: &'s str,
     defined_class: Option<&'s Class>,
     /// Whether the key `bucket` is present, with a value of any type.
-    has_bucket: bool,
-    /// Whether the platter has a bucket (an object) of its own. It stays `true` while `bucket` is taken out
+    has_bucket_key: bool,
+    /// Whether the platter has an own bucket, which is an object. Stays `true` while `bucket` is taken out
     /// for normalization.
-    is_private: bool,
-    /// The platter's own bucket, as a copy that is written back to the stack in the end.
+    has_own_bucket: bool,
+    /// A copy of the own bucket, which is written back to the stack in the end.
     bucket: Option<Map<String, Value>>,
 }
 
 impl Platter<'_> {
-    /// Calls `then` with the place of the bucket that the class applies to (the platter's own or the shared
-    /// one) and the place of the platter. `record` is the place of the record.
+    /// Calls `then` with the place of the bucket that the class describes (own or shared), and the place of
+    /// the platter. `record` is the place of the record.
     fn with_places(&self, record: &Place<'_>, then: impl FnOnce(&Place<'_>, &Place<'_>)) {
         let stack = Place::Key(record, "stack");
         let platter = Place::Key(&stack, self.key);
-        let owner = if self.is_private { &platter } else { record };
+        let owner = if self.has_own_bucket { &platter } else { record };
         then(&Place::Key(owner, "bucket"), &platter);
     }
 }
 
-/// The buckets that belong to platters, with the keys of those.
-fn private_buckets(platters: Vec<Platter<'_>>) -> Vec<(String, Map<String, Value>)> {
+/// The own buckets of platters, with the keys of the platters.
+fn own_buckets(platters: Vec<Platter<'_>>) -> Vec<(String, Map<String, Value>)> {
     platters.into_iter().filter_map(|platter| Some((platter.key.to_owned(), platter.bucket?))).collect()
 }
 
-fn set_private_buckets(stack: &mut Cow<'_, Map<String, Value>>, buckets: Vec<(String, Map<String, Value>)>) {
+fn set_own_buckets(stack: &mut Cow<'_, Map<String, Value>>, buckets: Vec<(String, Map<String, Value>)>) {
     for (key, bucket) in buckets {
         stack.to_mut()[&key]["bucket"] = bucket.into();
     }
 }
 
-/// Adds a fault for each `join` constraint of which the bucket lacks a part.
+/// Adds a fault for each `join` constraint if the bucket lacks one of its fields.
 fn report_missing_join_parts(
     class: &Class,
     bucket: &Map<String, Value>,
@@ -331,9 +330,13 @@ fn report_missing_join_parts(
 }
 
 /// The fault of a class definition in the bucket of a platter (`in_platter`), or of a second platter of class
-/// `puck.uno/class` in one record.
-pub(super) fn misplaced_definition(in_platter: bool, second: bool, place: &Place<'_>) -> Option<ErrorItem> {
-    let message = match (in_platter, second) {
+/// `puck.uno/class` in one record (`is_second`).
+pub(super) fn misplaced_definition(
+    in_platter: bool,
+    is_second: bool,
+    place: &Place<'_>,
+) -> Option<ErrorItem> {
+    let message = match (in_platter, is_second) {
         (true, _) => "a class definition stands in the bucket of its record, not in that of a platter",
         (_, true) => "a record defines one class: it has one platter of class `puck.uno/class`",
         _ => return None,

@@ -1,4 +1,4 @@
-//! The whole state as a worldlet, streamed.
+//! Exports the whole state as a worldlet, entry by entry.
 
 use std::io::Write;
 
@@ -41,13 +41,13 @@ pub(in crate::engine) struct Export {
     has_entry: bool,
     /// The text before the first record.
     head: Box<str>,
-    /// The last row that existed when the export began. Later ones are not read.
+    /// The last row that existed when the export began. Later rows are not read.
     last_row: RowId,
     /// The files that were complete when the export began.
     files: Box<[FileId]>,
     /// In a temporal database: the records that existed when the export began, by the time of their creation.
     ordered: Option<Box<[RowId]>>,
-    /// The position of the version that was written last of the record whose history is being written.
+    /// While the history of a record is written: the position of its version that was written last.
     version: (Timestamp, String),
 }
 
@@ -55,7 +55,7 @@ pub(in crate::engine) struct Export {
 #[derive(Debug, Clone, Copy)]
 enum Part {
     Head,
-    /// The record after this one. Only if the database is not temporal.
+    /// The record after this row. Only if the database is not temporal.
     Records(RowId),
     /// The stub of the record at this index of `ordered`. Only in a temporal database.
     Stubs(usize),
@@ -63,9 +63,12 @@ enum Part {
     History(usize),
     /// The metadata of the file at this index of `files`.
     Files(usize),
-    /// The chunk with the second index, of the file at the first index of `files`.
-    Chunks(usize, u64),
-    /// The closing bracket.
+    /// The chunk with the index `chunk`, of the file at the index `file` of `files`.
+    Chunks {
+        file: usize,
+        chunk: u64,
+    },
+    /// The closing brace.
     End,
     /// The export is complete.
     Done,
@@ -81,11 +84,12 @@ impl Export {
         })?;
         memory::charge(size)?;
         let mut ordered = None;
+        // In a temporal database, the order of files does not depend on the order of their arrival either.
         if storage.capabilities().is_temporal {
             files.sort_unstable();
             ordered = Some(in_order_of_creation(storage)?.into());
         }
-        let files = files.into_iter().map(|(.., number)| number).collect();
+        let files = files.into_iter().map(|(.., id)| id).collect();
         let head = head(storage)?.into();
         Ok(Self {
             part: Part::Head,
@@ -98,9 +102,9 @@ impl Export {
         })
     }
 
-    /// Writes the next entry, or the text between two objects of entries. A tombstone has no entry in a
-    /// database that keeps no versions: it takes a call that writes nothing. Returns `false` when all is
-    /// written.
+    /// Writes the next entry, or the text between two objects of entries. Returns `false` when the export is
+    /// complete. A tombstone in a database that is not temporal has no entry: a call that reaches it writes
+    /// nothing, and returns `true`.
     pub(super) fn write_next<T: Storage>(
         &mut self,
         snapshot: &Snapshot<'_, T>,
@@ -113,15 +117,15 @@ impl Export {
                 if self.ordered.is_some() { Part::Stubs(0) } else { Part::Records(RowId::default()) }
             }
             Part::Records(last) => match snapshot.row_after(last, self.last_row)? {
-                Some((number, row)) => {
+                Some((id, row)) => {
                     row.view().iter().for_each(|record| entries.record(record));
-                    Part::Records(number)
+                    Part::Records(id)
                 }
                 None => self.after_records(&mut entries),
             },
             Part::Stubs(index) => match self.ordered.as_deref().unwrap_or_default().get(index) {
-                Some(&number) => {
-                    snapshot.row(number)?.iter().for_each(|row| entries.stub(row));
+                Some(&id) => {
+                    snapshot.row(id)?.iter().for_each(|row| entries.stub(row));
                     Part::Stubs(index + 1)
                 }
                 None => {
@@ -130,8 +134,8 @@ impl Export {
                 }
             },
             Part::History(index) => match self.ordered.as_deref().unwrap_or_default().get(index) {
-                // One at a time: a record may have any number of versions.
-                Some(&number) => match snapshot.next_version(number, (self.version.0, &self.version.1))? {
+                // Versions are read singly: a record may have any number of them.
+                Some(&id) => match snapshot.next_version(id, (self.version.0, &self.version.1))? {
                     Some(version) => {
                         entries.version(&version);
                         self.version = (version.updated_at, version.instance_pk.unwrap_or_default());
@@ -145,26 +149,26 @@ impl Export {
                 None => self.after_records(&mut entries),
             },
             Part::Files(index) => match self.files.get(index) {
-                Some(&number) => {
-                    // `next_file` finds the first file after a number.
-                    let file = snapshot.storage.next_file(FileId(number.0 - 1))?;
+                Some(&id) => {
+                    // `next_file` finds the first file after an id.
+                    let file = snapshot.storage.next_file(FileId(id.0 - 1))?;
                     file.iter().for_each(|(_, file)| entries.file(file));
                     Part::Files(index + 1)
                 }
                 None => {
                     entries.next_object(r#","file_chunks":{"#);
-                    Part::Chunks(0, 0)
+                    Part::Chunks { file: 0, chunk: 0 }
                 }
             },
-            Part::Chunks(file_index, index) => match self.files.get(file_index) {
-                Some(&number) => match snapshot.storage.chunk(number, index, 0, WHOLE)? {
+            Part::Chunks { file: file_index, chunk } => match self.files.get(file_index) {
+                Some(&id) => match snapshot.storage.chunk(id, chunk, 0, WHOLE)? {
                     Some((data, _)) => {
-                        let is_last = snapshot.storage.chunk(number, index + 1, 0, 0)?.is_none();
-                        let file = snapshot.storage.next_file(FileId(number.0 - 1))?;
-                        file.iter().for_each(|(_, file)| entries.chunk(file, index, is_last, &data));
-                        Part::Chunks(file_index, index + 1)
+                        let is_last = snapshot.storage.chunk(id, chunk + 1, 0, 0)?.is_none();
+                        let file = snapshot.storage.next_file(FileId(id.0 - 1))?;
+                        file.iter().for_each(|(_, file)| entries.chunk(file, chunk, is_last, &data));
+                        Part::Chunks { file: file_index, chunk: chunk + 1 }
                     }
-                    None => Part::Chunks(file_index + 1, 0),
+                    None => Part::Chunks { file: file_index + 1, chunk: 0 },
                 },
                 None => {
                     entries.end_object();
@@ -180,9 +184,7 @@ impl Export {
         self.has_entry = entries.has_entry;
         Ok(!matches!(self.part, Part::Done))
     }
-}
 
-impl Export {
     /// Ends the object of the records or of the history. Returns the part that follows it.
     fn after_records(&self, entries: &mut EntryWriter<'_>) -> Part {
         if self.files.is_empty() {
@@ -211,7 +213,8 @@ fn in_order_of_creation(storage: &impl Storage) -> Result<Vec<RowId>> {
     Ok(created.into_iter().map(|(.., id)| id).collect())
 }
 
-/// The memory of a record or a file with this pk while it is put in order, in bytes. Its id stays in memory.
+/// The size of an entry of the lists that are sorted, for a record or a file with this pk, in bytes. After
+/// the sort only the id is kept.
 fn entry_size(pk: &str) -> usize {
     size_of::<(Timestamp, String, RowId)>() + pk.len()
 }
@@ -248,7 +251,7 @@ impl EntryWriter<'_> {
         self.add(&format!(r#","created_at":"{}","updated_at":"{}"}}"#, record.created_at, record.updated_at));
     }
 
-    /// Writes the stub of a record, whose versions are in the history.
+    /// Writes the stub of a record. Its versions follow in the history.
     fn stub(&mut self, row: &Row) {
         self.begin_entry(&row.pk);
         self.add(&format!(r#"{{"created_at":"{}"}}"#, row.created_at));
@@ -287,7 +290,7 @@ impl EntryWriter<'_> {
         for part in [head, bucket, r#","stack":"#, stack] {
             self.add(part);
         }
-        // Extras are an object, whose members stand beside the bucket.
+        // The extras are an object. In the entry its members are beside the bucket and the stack.
         if let Some(members) = extras.and_then(|extras| extras.strip_prefix('{')?.strip_suffix('}')) {
             self.add(",");
             self.add(members);

@@ -19,7 +19,7 @@ use crate::storage::write_set::{OtherChanges, RowChange};
 use crate::storage::{Storage, corruption, each_file, versions};
 use crate::timestamp::Timestamp;
 
-/// A file that is being written.
+/// A file that is being written: the part of its state that is not stored.
 #[derive(Debug, Clone)]
 pub(in crate::engine) struct UnfinishedFile {
     /// The pk that it will have.
@@ -41,7 +41,7 @@ pub(in crate::engine) struct Position {
     offset: u64,
 }
 
-/// Refuses a piece of a file that is too large.
+/// Refuses a piece of a file that is larger than [`MAX_PIECE_SIZE`].
 pub(in crate::engine) fn check_piece(data: &[u8]) -> Result<()> {
     if data.len() <= MAX_PIECE_SIZE {
         return Ok(());
@@ -51,7 +51,7 @@ pub(in crate::engine) fn check_piece(data: &[u8]) -> Result<()> {
 }
 
 impl<T: Storage> Store<T> {
-    /// Begins a file.
+    /// Begins a file of this MIME type.
     pub(in crate::engine) fn begin_file(&mut self, mime: &str) -> Result<UnfinishedFile> {
         self.discard_abandoned_files();
         let now = Timestamp::now().within_rfc3339_years()?;
@@ -67,7 +67,7 @@ impl<T: Storage> Store<T> {
         Ok(UnfinishedFile { pk, chunks: 0, hasher: Sha256::new(), size: 0 })
     }
 
-    /// Appends a piece to a file, as a chunk of its own; nothing, if it fails.
+    /// Appends a piece to a file, as one chunk. If that fails, the file is unchanged.
     pub(in crate::engine) fn append_to_file(&mut self, file: &mut UnfinishedFile, data: &[u8]) -> Result<()> {
         check_piece(data)?;
         if data.is_empty() {
@@ -83,8 +83,8 @@ impl<T: Storage> Store<T> {
         Ok(())
     }
 
-    /// Completes a file: from now on it exists. If there is a file with the same content, discards the new
-    /// one instead. Returns the pk of the file that remains.
+    /// Completes a file: from now on it can be read. If there is a file with the same content, discards the
+    /// new file instead. Returns the pk of the file that remains.
     pub(in crate::engine) fn end_file(&mut self, file: &UnfinishedFile) -> Result<String> {
         let sha256 = HEXLOWER.encode(&file.hasher.clone().finalize());
         self.write(CommitSharing::Separate, |store| {
@@ -104,17 +104,18 @@ impl<T: Storage> Store<T> {
 
     /// Discards a file that was not ended.
     ///
-    /// While a transaction is open it is discarded at the end of that. If discarding fails, as in a group of
-    /// calls that has failed, it is tried again at the end of a transaction, or when the next file is begun.
+    /// While a transaction is open, the file is kept until the transaction ends. If discarding fails, as in a
+    /// group of calls that has failed, it is tried again when a transaction ends, or when the next file is
+    /// begun or discarded.
     pub(in crate::engine) fn discard_file(&mut self, file: &UnfinishedFile) {
         self.abandoned_files.push(file.pk.clone());
         self.discard_abandoned_files();
     }
 
-    /// Discards the files that were not ended, unless a transaction is open.
+    /// Discards the abandoned files, unless a transaction is open.
     pub(super) fn discard_abandoned_files(&mut self) {
         if self.has_open_transaction() {
-            // The transaction has the turn to write; they are discarded at its end.
+            // The transaction has the turn to write. The files are discarded at its end.
             return;
         }
         while let Some(pk) = self.abandoned_files.pop() {
@@ -129,7 +130,10 @@ impl<T: Storage> Store<T> {
         }
     }
 
-    /// The row of a file that is being written.
+    /// The id and the row of a file that is being written.
+    ///
+    /// # Errors
+    /// `file-not-found`.
     fn find_unfinished(&self, pk: &str) -> Result<(FileId, FileRow)> {
         let found = self.storage.find_file(pk)?.filter(|(_, row)| row.sha256.is_none());
         found.ok_or_else(|| not_found(pk))
@@ -161,7 +165,8 @@ impl<T: Storage> Store<T> {
         }
     }
 
-    /// At most `max` bytes of a file from a position, and the position after them; `None` at the end.
+    /// At most `max` bytes of a file from a position, and the position after them; `None` at the end. A piece
+    /// ends with its chunk.
     pub(in crate::engine) fn file_piece(
         &self,
         pk: &str,
@@ -242,7 +247,7 @@ impl<T: Storage> Store<T> {
         Ok(removed)
     }
 
-    /// Inserts the row of a file, or replaces the row `before`. Returns its number.
+    /// Inserts the row of a file, or replaces the row `before`. Returns its id.
     pub(super) fn write_file_row(
         &mut self,
         before: Option<(FileId, FileRow)>,
@@ -267,7 +272,7 @@ impl<T: Storage> Store<T> {
             .map(drop)
     }
 
-    /// Writes a chunk. Replaces one with the same index.
+    /// Writes a chunk. Replaces a chunk with the same index.
     pub(super) fn write_chunk(&mut self, file: FileId, index: u64, data: &[u8]) -> Result<()> {
         let before = self.storage.chunk(file, index, 0, WHOLE)?.map(|(data, _)| data);
         let change = RowChange { key: (file, index), before, after: Some(data.to_vec()) };
@@ -275,7 +280,7 @@ impl<T: Storage> Store<T> {
     }
 }
 
-/// The size limit with which a whole chunk is read: more bytes than any chunk has, and in the range of `i64`.
+/// The limit for reading a whole chunk: more bytes than any chunk has, and in the range of `i64`.
 pub(super) const WHOLE: usize = usize::MAX >> 1;
 
 /// Calls `visit` with each string in a value, at any depth.

@@ -24,7 +24,7 @@ use crate::watch::ResultChange;
 
 /// A read-only Mikobase on the store that a running write has locked.
 pub(super) struct HookReader<'s, T: Storage>(
-    /// The lock is free whenever a call begins: calls do not nest. It makes the reader `Sync`.
+    /// The mutex makes the reader `Sync`. Calls do not nest, so a thread never locks it twice.
     Mutex<&'s mut Store<T>>,
 );
 
@@ -34,7 +34,7 @@ impl<'s, T: Storage> HookReader<'s, T> {
     }
 
     fn store(&self) -> MutexGuard<'_, &'s mut Store<T>> {
-        // A panic while it was held has changed nothing.
+        // A read that panicked with the lock has changed nothing.
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
@@ -57,9 +57,10 @@ impl<T: Storage> Mikobase for HookReader<'_, T> {
     fn q0(&self, mut query: Query) -> Result<Response> {
         match query::take_transaction(&mut query) {
             Ok(None) => self.select(query),
-            refused => {
+            // The request names a transaction, or has an invalid name of one, which is then the error.
+            transaction => {
                 json::drop_iteratively(query);
-                refused.and(Err(only_reads()))
+                transaction.and(Err(only_reads()))
             }
         }
     }
@@ -176,11 +177,13 @@ impl<T: Storage> Mikobase for HookReader<'_, T> {
     }
 }
 
+/// The error of a method that writes.
 fn only_reads() -> Error {
     let message = "a hook runs inside a write, and writes nothing else: amend the record, or refuse it";
     Error::new(ErrorId::SELF_CALL, message)
 }
 
+/// The error of a method that returns a stream.
 fn outlives_the_hook() -> Error {
     let message = "a stream reads on after the write in which the hook runs: use a select in it";
     Error::new(ErrorId::SELF_CALL, message)

@@ -1,4 +1,4 @@
-//! The hooks of a store, and which thread runs one.
+//! The hooks of a store, and which thread runs a callback of the store.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -11,6 +11,7 @@ use crate::storage::row::Row;
 /// The hooks of a store, in order of registration.
 #[derive(Debug, Default)]
 pub(in crate::engine) struct Hooks {
+    /// Shared, so that the store can be borrowed while the hooks run.
     list: Arc<Vec<Hook>>,
     thread: CallbackThread,
 }
@@ -33,12 +34,12 @@ impl Hooks {
     }
 }
 
-/// The thread that runs a callback while it has the lock of a store: a hook, or the waker of a reader. Clones
-/// belong to the same store.
+/// Which thread, if any, runs a callback of a store while it has the lock of the store. A callback is a hook
+/// or the waker of a reader. Clones belong to the same store.
 #[derive(Debug, Clone, Default)]
 pub(in crate::engine) struct CallbackThread(
-    /// The key of the thread; 0 while no callback runs. A thread looks for its own key only, which no other
-    /// thread writes.
+    /// The key of the thread; 0 while no callback runs. A thread compares it only with its own key, which no
+    /// other thread writes, so `Relaxed` suffices.
     Arc<AtomicUsize>,
 );
 
@@ -49,19 +50,20 @@ impl CallbackThread {
         key != 0 && key == Self::own_key()
     }
 
+    /// Notes that this thread runs a callback, until the result is dropped.
     pub(super) fn enter(&self) -> RunningCallback {
         self.0.store(Self::own_key(), Ordering::Relaxed);
         RunningCallback(self.clone())
     }
 
-    /// The address of a variable of the thread, which no other thread has while this one lives.
+    /// The address of a thread-local variable: unique among the living threads, and not 0.
     fn own_key() -> usize {
         thread_local!(static KEY: u8 = const { 0 });
         KEY.with(|key| std::ptr::from_ref(key).addr())
     }
 }
 
-/// Exists while a callback runs.
+/// A guard that exists while a callback runs.
 pub(super) struct RunningCallback(CallbackThread);
 
 impl Drop for RunningCallback {

@@ -23,7 +23,8 @@ impl<T: Storage> Store<T> {
         Ok(found)
     }
 
-    /// The id of a class. `write` adds the class if no record has used it before.
+    /// The id of a class. If no record has used the class before, it gets an id, and is added to `write`. The
+    /// running write must apply `write` or fail: the id is cached already.
     pub(super) fn class_id(&self, class: &str, write: &mut WriteSet) -> Result<ClassId> {
         if let Some(id) = self.find_class_id(class)? {
             return Ok(id);
@@ -34,7 +35,7 @@ impl<T: Storage> Store<T> {
         Ok(id)
     }
 
-    /// The ids of the constraints of a class, in their order. `None` if one has no id yet.
+    /// The ids of the constraints of a class, in their order. `None` if one of them has no id yet.
     pub(super) fn find_constraint_ids(&self, class: &Class) -> Result<Option<Arc<[ConstraintId]>>> {
         let name = &class.definition.name;
         if let Some(ids) = self.ids.borrow().constraints.get(name) {
@@ -47,7 +48,8 @@ impl<T: Storage> Store<T> {
         Ok(Some(ids))
     }
 
-    /// The ids of the constraints of a class, in their order. `write` adds those that have none.
+    /// The ids of the constraints of a class, in their order. Constraints without an id get one, and are
+    /// added to `write`, as in [`class_id`](Self::class_id).
     pub(super) fn constraint_ids(&self, class: &Class, write: &mut WriteSet) -> Result<Arc<[ConstraintId]>> {
         if let Some(ids) = self.find_constraint_ids(class)? {
             return Ok(ids);
@@ -59,7 +61,8 @@ impl<T: Storage> Store<T> {
         Ok(ids)
     }
 
-    /// The id of a constraint. `write` adds the constraint if it has none.
+    /// The id of a constraint. If the constraint has no id in storage or in `write`, it gets one, and is
+    /// added to `write`.
     pub(super) fn constraint_id(
         &self,
         constraint: &Constraint,

@@ -37,13 +37,13 @@ impl Facet<'_> {
 pub(super) fn facets<'r>(stack: &'r Map<String, Value>, shared: &'r Map<String, Value>) -> Vec<Facet<'r>> {
     let facet = |(key, platter): (&'r String, &'r Value)| {
         let class = platter.get("class")?.as_str()?;
-        let private = platter.get("bucket").and_then(Value::as_object);
-        Some(Facet { class, bucket: private.unwrap_or(shared), platter: private.map(|_| key.as_str()) })
+        let own = platter.get("bucket").and_then(Value::as_object);
+        Some(Facet { class, bucket: own.unwrap_or(shared), platter: own.map(|_| key.as_str()) })
     };
     stack::distinct_members(stack).filter_map(facet).collect()
 }
 
-/// The stack of a record, and the bucket that its platters share.
+/// The stack of a record, and its shared bucket.
 pub(super) type StackAndBucket<'r> = (&'r Map<String, Value>, &'r Map<String, Value>);
 
 /// The references of a record, by the classes of `catalog`: each with the class that declares it.
@@ -65,9 +65,10 @@ pub(super) fn references(
     scan.into_found()
 }
 
-/// The name under which records are entered whose markers (`custom_classes`) name a class: its definition
-/// decides which references are in their marked objects. No class has such a name.
-pub(super) fn marking(class: &str) -> String {
+/// The name of a pseudo-class. Its members are the records that have a marker of `class`. When `class` is
+/// redefined, they are indexed anew: its definition decides which references are in their marked objects. No
+/// class has such a name, since a UNS contains no space.
+pub(super) fn marker_class(class: &str) -> String {
     format!("custom_classes {class}")
 }
 
@@ -81,9 +82,9 @@ pub(super) struct Derived {
 }
 
 impl<T: Storage> Store<T> {
-    /// Whether changing the index entries of such a record needs its bucket: a class of the stack has
-    /// constraints or holds references, marked objects may hold references, or the record is a definition,
-    /// whose name is in its bucket.
+    /// Whether the index entries of a record with this stack and these markers depend on its bucket. They do
+    /// if a class of the stack has constraints or holds references, if marked objects may hold references,
+    /// and if the record is a definition, whose name is in its bucket.
     pub(super) fn derives_from_bucket(&self, stack: &Map<String, Value>, markers: &Markers) -> bool {
         let is_derived_from = |name: &str| {
             let class = self.catalog.class(name);
@@ -104,7 +105,7 @@ impl<T: Storage> Store<T> {
     ) -> Result<Derived> {
         let mut derived = Derived { entries: Vec::new(), references: Vec::new() };
         if write.added_entries.is_empty() {
-            // Reuses the allocation.
+            // Reuses the allocation of the empty vector.
             derived.entries = std::mem::take(&mut write.added_entries);
         }
         derived.entries.reserve(8);
@@ -113,7 +114,7 @@ impl<T: Storage> Store<T> {
         Ok(derived)
     }
 
-    /// Adds the memberships of a record, and its entries under the classes of its markers.
+    /// Adds the memberships of a record, also those in the [pseudo-classes](marker_class) of its markers.
     pub(super) fn derive_memberships(
         &self,
         row: RowId,
@@ -131,7 +132,7 @@ impl<T: Storage> Store<T> {
             entries.push(IndexEntry::Member { class, row });
         }
         for class in markers.classes() {
-            let class = self.class_id(&marking(class), write)?;
+            let class = self.class_id(&marker_class(class), write)?;
             entries.push(IndexEntry::Member { class, row });
         }
         Ok(())
@@ -140,7 +141,8 @@ impl<T: Storage> Store<T> {
     /// Adds the values and references of a record, by the classes of `catalog`.
     ///
     /// # Errors
-    /// `storage-full` if the memory limit is reached: each class of a record has a copy of an indexed value.
+    /// `storage-full` if the memory limit is reached: an indexed value is copied for each class of the
+    /// record.
     pub(super) fn derive_values(
         &self,
         row: RowId,
@@ -161,8 +163,8 @@ impl<T: Storage> Store<T> {
                     memory::charge(value.len())?;
                     entries.push(IndexEntry::Unique { constraint: id, value, row });
                 }
-                // Selects look up values of the shared bucket only. If the platter has a bucket of its own,
-                // the unique value above comes from that: the shared value needs an entry of its own.
+                // Selects look up values of the shared bucket only. If the platter has an own bucket, the
+                // unique value above is from that bucket, and the shared value needs a separate entry.
                 if (!is_unique || facet.platter.is_some())
                     && let Some(value) = class.key(constraint, shared)
                 {
