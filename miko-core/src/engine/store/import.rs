@@ -70,7 +70,7 @@ impl<'s, T: Storage> Import<'s, T> {
             redefinitions: Vec::new(),
             removed_classes: BTreeMap::new(),
             taken_names: HashMap::new(),
-            class_keys: HashSet::new(),
+            class_names: HashSet::new(),
             left_classes: BTreeSet::new(),
             without_stated_creation: HashSet::new(),
             files: ImportedFiles::default(),
@@ -81,6 +81,7 @@ impl<'s, T: Storage> Import<'s, T> {
     /// Puts the definitions into force and checks the written records. Returns the number of records.
     pub(super) fn finish(mut self, check: RuleCheck, problems: &mut WorldletFaults) -> Result<u64> {
         let mut added = self.register_definition_names(check, problems)?;
+        // These are further definitions, whose names are registered after they are written.
         self.write_redefinitions(problems)?;
         added.extend(self.register_definition_names(check, problems)?);
         self.raise_definition_times()?;
@@ -104,6 +105,7 @@ impl<'s, T: Storage> Import<'s, T> {
                 RuleCheck::Skip => {}
             }
         }
+        // Before the references are checked: only a complete file can be their target.
         files.finish(store, now, problems)?;
         let removed: Vec<String> = removed_classes
             .into_values()
@@ -125,12 +127,12 @@ impl<'s, T: Storage> Import<'s, T> {
         Ok(records)
     }
 
-    /// Registers the names of the imported definitions and returns those definitions. This waits until all
-    /// versions have been read, because only current definitions must have unique names, and the order of the
-    /// text does not tell which version is the current one.
+    /// Registers the names of the imported definitions and returns those definitions. Called after all
+    /// versions have been read: only current definitions must have unique names, and the order of the text
+    /// does not tell which version is the current one.
     ///
-    /// Also reports rules that no value can satisfy, of current definitions only: no record is checked
-    /// against a past one.
+    /// Also reports rules that no value can satisfy, in current definitions only: no record is checked
+    /// against a past definition.
     fn register_definition_names(
         &mut self,
         check: RuleCheck,
@@ -149,7 +151,8 @@ impl<'s, T: Storage> Import<'s, T> {
             let mut faults = FaultList::default();
             definition.report_contradictions(&Place::Key(&Place::Root, "bucket"), &mut faults);
             for fault in faults.into_items() {
-                // Constraints of elements were accepted once, and are in older exports.
+                // `unique` and `index` have no effect in elements. They were accepted there once, and are in
+                // older exports.
                 let rule = fault.details.get("rule").and_then(Value::as_str);
                 let has_no_effect = matches!(rule, Some("unique" | "index"));
                 let check = if has_no_effect && check == RuleCheck::Refuse { RuleCheck::Warn } else { check };
@@ -173,8 +176,8 @@ impl<'s, T: Storage> Import<'s, T> {
     }
 
     /// Raises the times of the imported definitions whose names other records have given up in this import,
-    /// so that each begins after the former definition of its name has ended. When a definition is read, the
-    /// record that gives its name up may not have been read yet.
+    /// so that none begins before the former definition of its name has ended. Called after all records have
+    /// been read: the record that gives up a name may come after the definition that takes it.
     fn raise_definition_times(&mut self) -> Result<()> {
         if self.taken_names.is_empty() {
             return Ok(());
@@ -183,7 +186,7 @@ impl<'s, T: Storage> Import<'s, T> {
         for &id in self.removed_classes.keys() {
             ends.extend(self.store.storage.row(id)?.map(|row| (row.updated_at, id)));
         }
-        // The latest first, so that each row is raised once.
+        // The latest end first, so that each row is raised at most once.
         ends.sort_unstable();
         for (end, id) in ends.into_iter().rev() {
             let mut former = id;
@@ -195,7 +198,7 @@ impl<'s, T: Storage> Import<'s, T> {
                 };
                 let after = Row { updated_at: end, commit: self.store.next_commit(), ..row.clone() };
                 self.store.apply_row(RowChange::replace(taker, row, after))?;
-                // The name that this record has given up ends later now, too.
+                // This record may also have given up a name: the definition of that name ends later now.
                 former = taker;
             }
         }
@@ -252,8 +255,8 @@ impl<T: Storage> Store<T> {
         })
     }
 
-    /// Checks that no restricting reference points at one of these records, unless it allows the record as it
-    /// is now.
+    /// Reports each of these records if a restricting reference points at it, and does not allow its deletion
+    /// or its new classes.
     fn check_left_classes(
         &mut self,
         pks: BTreeSet<String>,
@@ -324,7 +327,7 @@ fn report_rule_fault(fault: ErrorItem, check: RuleCheck, problems: &mut Worldlet
 
 /// A definition under `classes` of a class that was defined before the import.
 struct Redefinition {
-    /// The key under `classes`: the name as it is written there.
+    /// The key under `classes`: the name as the worldlet has it.
     key: String,
     name: String,
     bucket: Map<String, Value>,
@@ -333,7 +336,7 @@ struct Redefinition {
 /// An import in progress: a part of the running write of its store.
 pub(super) struct Import<'s, T> {
     pub(super) store: &'s mut Store<T>,
-    /// The last commit before the import. A row with a later one was written by the import.
+    /// The last commit before the import. A row with a later commit number was written by the import.
     commit_before: CommitSeq,
     /// The last row before the import.
     row_before: RowId,
@@ -344,22 +347,22 @@ pub(super) struct Import<'s, T> {
     /// Where the worldlet has the records.
     pub(super) places: ImportPlaces,
     /// The rows of the imported definitions that are the current versions of their records. Their names are
-    /// claimed at the end.
+    /// registered at the end.
     definitions: BTreeSet<RowId>,
     /// Whether any definition was imported, also as a past version of its record.
     has_definitions: bool,
-    /// The definitions under `classes` of classes that were defined before the import, with their keys. Which
-    /// record defines such a class is known at the end.
+    /// The definitions under `classes` of classes that were defined before the import. Only at the end it is
+    /// known which record defines such a class.
     redefinitions: Vec<Redefinition>,
-    /// The classes whose definitions were overwritten, by the rows of those.
+    /// The classes whose definitions were overwritten, by the rows of these definitions.
     removed_classes: BTreeMap<RowId, String>,
-    /// The rows of the imported definitions by the names of their classes, in a temporal database. Versions
-    /// are not among them, since they keep their times.
+    /// In a temporal database: the rows of the imported definitions by the names of their classes. Without
+    /// the definitions from the history, whose times are kept as they are.
     taken_names: HashMap<String, RowId>,
-    /// The names under `classes` so far.
-    class_keys: HashSet<String>,
-    /// The pks of the records that were there before the import, and that it has deleted, or replaced by one
-    /// without a class that they had.
+    /// The names of the classes under `classes` so far.
+    class_names: HashSet<String>,
+    /// The pks of the records that existed before the import, and that the import has deleted or taken out of
+    /// a class.
     left_classes: BTreeSet<String>,
     /// The new records of which no stub has stated `created_at` yet. Until then it is the time of their first
     /// version.
@@ -394,8 +397,8 @@ impl<T: Storage> Sink for Import<'_, T> {
                 if created_at == row.created_at {
                     return Ok(());
                 }
-                // A change takes a commit number, but the row keeps its own: by the numbers of rows,
-                // `insert_or_replace` recognizes those that this import has written.
+                // The change takes a commit number, but the row keeps the number that it has: by this number
+                // `insert_or_replace` recognizes the rows that this import has written.
                 self.store.next_commit();
                 let after = Row { created_at, ..row.clone() };
                 return self.store.apply_row(RowChange::replace(id, row, after));
@@ -456,11 +459,11 @@ impl<T: Storage> Sink for Import<'_, T> {
         let has_no_fault = faults.is_empty();
         problems.refuse_all(faults, |fault| fault);
         let Some((definition, bucket)) = read.filter(|_| has_no_fault) else { return Ok(()) };
-        if !self.class_keys.insert(definition.name.clone()) {
+        if !self.class_names.insert(definition.name.clone()) {
             problems.refuse(schema::defined_twice(&definition.name, &place));
             return Ok(());
         }
-        // The import does not change the catalog before its end.
+        // Until the end of the import, the catalog has the classes that were defined before it.
         if self.store.catalog.class(&definition.name).is_some() {
             let (key, name) = (name.to_owned(), definition.name);
             self.redefinitions.push(Redefinition { key, name, bucket });
@@ -477,8 +480,8 @@ impl<T: Storage> Sink for Import<'_, T> {
 }
 
 impl<T: Storage> Import<'_, T> {
-    /// Writes the definitions under `classes` of classes that were defined before the import, after the
-    /// names of all other definitions were registered. If a record defines the class equally, nothing is
+    /// Writes the definitions under `classes` of classes that were defined before the import. Called after
+    /// the names of all other definitions were registered. If a record has the same definition, nothing is
     /// written.
     fn write_redefinitions(&mut self, problems: &mut WorldletFaults) -> Result<()> {
         let classes = Place::Key(&Place::Root, "classes");
@@ -494,7 +497,7 @@ impl<T: Storage> Import<'_, T> {
             }
             let Some(row) = self.store.storage.row(id)? else { continue };
             if row.commit > self.commit_before {
-                // A record of the worldlet defines the class otherwise.
+                // A record of the worldlet defines the class differently.
                 let fault = self.store.check_name(None, &name)?;
                 fault.into_iter().for_each(|fault| problems.refuse(place.with_pointer(fault)));
                 continue;
@@ -504,8 +507,8 @@ impl<T: Storage> Import<'_, T> {
         Ok(())
     }
 
-    /// Writes a definition under `classes`. `pk` is that of the record that defines the class so far; if
-    /// there is none, the definition is a new record.
+    /// Writes a definition under `classes`. `pk` is the pk of the record that defines the class so far. If it
+    /// is `None`, the definition becomes a new record.
     fn write_definition(
         &mut self,
         pk: Option<String>,
@@ -590,8 +593,8 @@ impl<T: Storage> Import<'_, T> {
             commit: self.store.next_commit(),
             instance_pk: None,
         };
-        // A definition begins after the former one of its name has ended. `raise_definition_times` ensures
-        // that for those that end later in this import.
+        // A definition begins no earlier than the former definition of its name has ended. If that ends only
+        // later in this import, `raise_definition_times` raises the time again.
         let defined = defined_by(&record.stack, &record.bucket);
         if let Some(end) = defined.and_then(|name| self.store.former_definition_end(&name)) {
             row.updated_at = row.updated_at.max(end);
@@ -610,12 +613,14 @@ impl<T: Storage> Import<'_, T> {
             return self.store.apply_row(RowChange::replace(id, found, row)).map(|()| Some(id));
         }
         let replaced = found.state.clone();
-        // Without history a deleted record is as one that was never there: an export does not have it.
+        // The record keeps its time of creation. A deleted record in a database without history does not: an
+        // export does not contain it, so it counts as a record that never existed.
         if record.created_at.is_none() && (replaced.is_some() || self.store.is_temporal) {
             row.created_at = found.created_at;
         }
         if is_same_version(&found, &row) {
-            // Written although nothing changes: by its new commit number `check_imported` finds the record.
+            // The row is written although nothing changes: `check_imported` finds it by the new commit
+            // number.
             row.instance_pk.clone_from(&found.instance_pk);
             self.store.apply_row(RowChange::replace(id, found, row))?;
         } else {
@@ -633,8 +638,8 @@ impl<T: Storage> Import<'_, T> {
         Ok(Some(id))
     }
 
-    /// Notes a record whose stack `old` was replaced by `new`, or that was deleted, if a reference of a
-    /// record that is not imported may require a class that it has left.
+    /// Notes a record that existed before the import, if its new stack lacks a class of the old one, or if it
+    /// was deleted (`new` is `None`). A reference of a record that is not imported may require that class.
     pub(super) fn note_left_classes(
         &mut self,
         (id, pk): (RowId, &str),
@@ -646,8 +651,8 @@ impl<T: Storage> Import<'_, T> {
         }
     }
 
-    /// Removes the rows that were derived from the overwritten state of a record: memberships, index entries,
-    /// references, and its class definition. Returns the overwritten stack.
+    /// Removes the entries that were derived from the overwritten state of a record: memberships, index
+    /// entries, references, and the name of the class that it defined. Returns the overwritten stack.
     pub(super) fn remove_derived_entries(
         &mut self,
         id: RowId,
@@ -669,8 +674,8 @@ impl<T: Storage> Import<'_, T> {
     }
 }
 
-/// Reports the faults of a record that is a class definition. Returns whether it may be put into force: its
-/// name is not that of a built-in class.
+/// Reports the faults of a record that is a class definition. Returns whether the definition may be put into
+/// force: not if its name is that of a built-in class.
 fn report_definition_faults(
     (stack, bucket): StackAndBucket<'_>,
     (place, form): (&Place<'_>, RecordForm),

@@ -22,19 +22,20 @@ use crate::worldlet::{Encoding, IncomingChunk, IncomingFile, WorldletFaults};
 pub(super) struct ImportedFiles {
     files: Vec<ImportedFile>,
     /// The index of each file in `files`, by pk.
-    places: HashMap<String, usize>,
-    /// The pks of the files whose metadata or a chunk was refused. No further faults of them are reported.
+    indexes: HashMap<String, usize>,
+    /// The pks of the files of which the metadata or a chunk was refused. No further faults of these files
+    /// are reported.
     refused: HashSet<String>,
-    /// Whether a chunk was refused whose file is unknown. No further faults of any file are reported then,
-    /// since a missing chunk may be this one.
-    stray: bool,
+    /// Whether a part of an unknown file was refused. No further faults of any file are reported then: the
+    /// refused part may be the one that the file lacks.
+    has_refused_unknown: bool,
 }
 
 /// A file as far as the import has read it.
 #[derive(Debug)]
 struct ImportedFile {
     pk: String,
-    number: FileId,
+    id: FileId,
     /// Its entry under `files`, once that was read.
     entry: Option<IncomingFile>,
     /// The hash of the file with this pk that was stored before the import.
@@ -42,11 +43,11 @@ struct ImportedFile {
     /// The number of its chunks that were read.
     chunks: u64,
     /// The largest index of a chunk.
-    largest: u64,
+    largest_index: u64,
     /// The index of each chunk that is marked as the last.
-    last: Vec<u64>,
+    last_indexes: Vec<u64>,
     /// The chunks that were stored before their encoding was known: the JSON pointer of each, by its index.
-    /// Of several with one index the last one is stored.
+    /// Of several chunks with the same index, the one that was read last is stored.
     undecoded: BTreeMap<u64, String>,
 }
 
@@ -58,12 +59,11 @@ impl ImportedFiles {
         Ok(())
     }
 
-    /// Notes that the metadata or a chunk of a file was refused. Its other faults are then not reported.
-    /// `None` stands for an unknown file.
+    /// Notes that the metadata or a chunk of a file was refused. `pk` is `None` if the file is unknown.
     pub(super) fn refuse(&mut self, pk: Option<String>) {
         match pk {
             Some(pk) => drop(self.refused.insert(pk)),
-            None => self.stray = true,
+            None => self.has_refused_unknown = true,
         }
     }
 
@@ -77,20 +77,20 @@ impl ImportedFiles {
     ) -> Result<()> {
         let file = self.find_or_add(store, &chunk.file)?;
         file.chunks += 1;
-        file.largest = file.largest.max(chunk.index);
+        file.largest_index = file.largest_index.max(chunk.index);
         if chunk.is_last {
-            file.last.push(chunk.index);
+            file.last_indexes.push(chunk.index);
         }
-        // A stored file has its chunks already.
+        // A file that was stored before the import has its chunks already.
         if file.stored_sha256.is_some() {
             return Ok(());
         }
         let Some(entry) = &file.entry else {
             file.undecoded.insert(chunk.index, chunk.pointer.clone());
-            return store.write_chunk(file.number, chunk.index, chunk.data.as_bytes());
+            return store.write_chunk(file.id, chunk.index, chunk.data.as_bytes());
         };
         match Encoding::of(&entry.mime).decode(&chunk.data) {
-            Ok(data) => store.write_chunk(file.number, chunk.index, &data),
+            Ok(data) => store.write_chunk(file.id, chunk.index, &data),
             Err(fault) => {
                 self.refuse_chunk(&chunk.file, &chunk.pointer, fault, problems);
                 Ok(())
@@ -108,15 +108,15 @@ impl ImportedFiles {
     fn decode<T: Storage>(&mut self, store: &mut Store<T>, problems: &mut WorldletFaults) -> Result<()> {
         for at in 0..self.files.len() {
             let undecoded = std::mem::take(&mut self.files[at].undecoded);
-            let ImportedFile { pk, number, entry: Some(entry), .. } = &self.files[at] else { continue };
-            let (pk, number, encoding) = (pk.clone(), *number, Encoding::of(&entry.mime));
+            let ImportedFile { pk, id, entry: Some(entry), .. } = &self.files[at] else { continue };
+            let (pk, id, encoding) = (pk.clone(), *id, Encoding::of(&entry.mime));
             for (index, pointer) in undecoded {
-                let Some((data, _)) = store.storage.chunk(number, index, 0, WHOLE)? else {
+                let Some((data, _)) = store.storage.chunk(id, index, 0, WHOLE)? else {
                     continue;
                 };
                 // The stored bytes are the text of a JSON string, so they are UTF-8.
                 match encoding.decode(&String::from_utf8_lossy(&data)) {
-                    Ok(data) => store.write_chunk(number, index, &data)?,
+                    Ok(data) => store.write_chunk(id, index, &data)?,
                     Err(fault) => self.refuse_chunk(&pk, &pointer, fault, problems),
                 }
             }
@@ -126,28 +126,27 @@ impl ImportedFiles {
 
     /// The file with this pk. At its first mention, looks it up in storage, or adds a row for it.
     fn find_or_add<T: Storage>(&mut self, store: &mut Store<T>, pk: &str) -> Result<&mut ImportedFile> {
-        if let Some(&at) = self.places.get(pk) {
+        if let Some(&at) = self.indexes.get(pk) {
             return Ok(&mut self.files[at]);
         }
-        let (number, stored_sha256) = match store.storage.find_file(pk)? {
-            Some((number, row)) => (number, row.sha256),
+        let (id, stored_sha256) = match store.storage.find_file(pk)? {
+            Some((id, row)) => (id, row.sha256),
             None => {
                 let (mime, created_at) = (serde_json::Value::Null, Timestamp::FIRST);
                 let row = FileRow { pk: pk.to_owned(), sha256: None, mime, size: 0, created_at };
                 (store.write_file_row(None, row)?, None)
             }
         };
-        let (chunks, largest, last) = (0, 0, Vec::new());
         let at = self.files.len();
-        self.places.insert(pk.to_owned(), at);
+        self.indexes.insert(pk.to_owned(), at);
         self.files.push(ImportedFile {
             pk: pk.to_owned(),
-            number,
+            id,
             entry: None,
             stored_sha256,
-            chunks,
-            largest,
-            last,
+            chunks: 0,
+            largest_index: 0,
+            last_indexes: Vec::new(),
             undecoded: BTreeMap::new(),
         });
         Ok(&mut self.files[at])
@@ -164,7 +163,7 @@ impl ImportedFiles {
         let files = Place::Key(&Place::Root, "files");
         for file in self.files {
             let place = Place::Key(&files, &file.pk);
-            if self.stray || self.refused.contains(&file.pk) {
+            if self.has_refused_unknown || self.refused.contains(&file.pk) {
                 continue;
             }
             if let Some(fault) = file.fault() {
@@ -175,10 +174,10 @@ impl ImportedFiles {
             if file.stored_sha256.is_some() {
                 continue;
             }
-            let StoredContent { chunks, size, sha256: found } = content_of(store, file.number)?;
-            // A chunk is missing, and another one is there twice.
+            let StoredContent { chunks, size, sha256: found } = content_of(store, file.id)?;
+            // A chunk is missing, and another one came twice.
             if chunks != file.chunks {
-                problems.refuse(place.fault(misplaced_chunk(file.chunks, file.largest)));
+                problems.refuse(place.fault(misplaced_chunk(file.chunks, file.largest_index)));
                 continue;
             }
             if found != sha256 {
@@ -195,7 +194,8 @@ impl ImportedFiles {
 }
 
 impl ImportedFile {
-    /// Why its metadata and chunks do not make a complete file, if they do not.
+    /// The reason why its metadata and chunks do not make a complete file; `None` if they do, as far as can
+    /// be said without reading the chunks.
     fn fault(&self) -> Option<String> {
         let Some(entry) = &self.entry else {
             return Some("`file_chunks` has chunks of this file, and `files` does not have it".to_owned());
@@ -203,31 +203,34 @@ impl ImportedFile {
         if self.stored_sha256.as_ref().is_some_and(|stored| *stored != entry.sha256) {
             return Some("there is a file with this pk and other content, and files never change".to_owned());
         }
-        match self.last[..] {
+        match self.last_indexes[..] {
             // The worldlet may leave out the chunks of a file that is already stored.
             _ if self.chunks == 0 && self.stored_sha256.is_some() => None,
             _ if self.chunks == 0 => Some("the file has no chunk".to_owned()),
-            // `last` may be any number of 64 bits, while there is at least one chunk here.
-            [last] if last == self.largest && last == self.chunks - 1 => None,
-            [_] => Some(misplaced_chunk(self.chunks, self.largest)),
-            _ => Some(format!("exactly one chunk of a file is marked `last`: here {} are", self.last.len())),
+            // Not `last + 1`, which may overflow. There is at least one chunk here, so `chunks - 1` does not.
+            [last] if last == self.largest_index && last == self.chunks - 1 => None,
+            [_] => Some(misplaced_chunk(self.chunks, self.largest_index)),
+            _ => {
+                let marked = self.last_indexes.len();
+                Some(format!("exactly one chunk of a file is marked `last`: here {marked} are"))
+            }
         }
     }
 }
 
 /// The fault of a file whose chunks do not have each index from 0 to that of the last chunk once.
-fn misplaced_chunk(chunks: u64, largest: u64) -> String {
+fn misplaced_chunk(chunks: u64, largest_index: u64) -> String {
     format!(
-        "the file has {chunks} chunks, and their indexes go up to {largest}: a chunk is missing, is there \
-         twice, or is behind the last"
+        "the file has {chunks} chunks, and their indexes go up to {largest_index}: a chunk is missing, is \
+         there twice, or is behind the last"
     )
 }
 
 /// The content of a file: its chunks from index 0 up to the first one that is not stored.
 struct StoredContent {
-    /// How many they are.
+    /// The number of these chunks.
     chunks: u64,
-    /// Their size in bytes.
+    /// The size of these chunks in bytes.
     size: u64,
     sha256: String,
 }

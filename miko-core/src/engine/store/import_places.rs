@@ -1,4 +1,5 @@
-//! Where the text of a worldlet has the imported records, for the faults that are found after it was read.
+//! The places of imported records in the text of a worldlet, for faults that are found after the text was
+//! read.
 
 use std::collections::HashMap;
 
@@ -11,16 +12,16 @@ use crate::storage::ids::RowId;
 use crate::storage::row::Row;
 use crate::worldlet::RecordForm;
 
-/// The places of imported records. Those at the usual place are not kept: under `records`, or in a temporal
-/// database under `history`, in the exported form.
+/// The places of imported records. The usual place is not kept: under `records`, or in a temporal database
+/// under `history`, in the exported form.
 #[derive(Debug)]
 pub(super) struct ImportPlaces {
     is_temporal: bool,
-    /// The section of a record, and the index of its form in `forms`.
+    /// The records at other places: the section of each, and the index of its form in `forms`.
     unusual: HashMap<RowId, (Section, u8)>,
-    /// The forms that occur, of which there are a few.
+    /// The forms that occur, of which there are only a few.
     forms: Vec<RecordForm>,
-    /// The keys of the definitions in `classes`.
+    /// The keys of the definitions under `classes`.
     class_keys: HashMap<RowId, Box<str>>,
 }
 
@@ -53,7 +54,7 @@ impl ImportPlaces {
             self.forms.len() - 1
         });
         let usual = (if self.is_temporal { Section::History } else { Section::Records }, 0);
-        // There are fewer forms than numbers.
+        // There are fewer forms than values of `u8`.
         match (section, u8::try_from(form).unwrap_or_default()) {
             place if place == usual => drop(self.unusual.remove(&id)),
             place => drop(self.unusual.insert(id, place)),
@@ -65,8 +66,8 @@ impl ImportPlaces {
         self.of(id, row).0 == Section::History
     }
 
-    /// The section and the form of a record. A record in a temporal database without a pk of its version is
-    /// no version.
+    /// The section and the form of the entry of a record. In a temporal database, a row without an instance
+    /// pk is a stub, which is under `records`.
     fn of(&self, id: RowId, row: &Row) -> (Section, RecordForm) {
         match self.unusual.get(&id) {
             Some(&(section, form)) => (section, self.forms[usize::from(form)]),
@@ -75,7 +76,7 @@ impl ImportPlaces {
         }
     }
 
-    /// The fault with its pointer in the worldlet, in place of that in the record.
+    /// The fault with a pointer into the worldlet instead of its pointer into the record.
     pub(super) fn locate(&self, id: RowId, row: &Row, fault: ErrorItem) -> ErrorItem {
         let found = fault.details.get("pointer").and_then(Value::as_str).unwrap_or_default();
         let (section, form) = self.of(id, row);

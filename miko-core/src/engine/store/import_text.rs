@@ -23,7 +23,7 @@ use crate::timestamp::Timestamp;
 use crate::uns;
 use crate::worldlet::TextRecord;
 
-/// The state that the records of an import of text share.
+/// The state that an import keeps between records that it imports as text.
 #[derive(Debug, Default)]
 pub(super) struct TextImport {
     /// The class of each stack, by the text of the stack; `None` if records with this stack are imported as
@@ -65,8 +65,8 @@ fn sole_class(text: &str) -> Option<String> {
 }
 
 impl<T: Storage> Store<T> {
-    /// Inserts a new record as a part of the running write, with its membership. Returns whether it was
-    /// inserted: if not, it is to be parsed and imported. `now` is the time of a record that states none.
+    /// Inserts a new record as a part of the running write, with its membership. Returns `false` if it was
+    /// not inserted: the caller then parses and imports it. `now` is the time of a record that states none.
     pub(super) fn insert_imported(
         &mut self,
         record: &TextRecord<'_>,
@@ -95,13 +95,13 @@ impl<T: Storage> Store<T> {
         entries.push(IndexEntry::Member { class: self.class_id(class, &mut write)?, row: id });
         write.change_row(RowChange::insert(id, row));
         write.change_entries(Vec::new(), entries);
-        // There is no conflict without unique values.
+        // The set has no unique values, so there is no conflict.
         self.apply(write)?;
         Ok(true)
     }
 
-    /// Checks an imported record, and indexes its values. Returns whether it was accepted. If not, it is to
-    /// be checked as a value: it has a fault, or text is not enough to judge it.
+    /// Checks an imported record, and indexes its values. Returns `false` if it was not accepted: it has a
+    /// fault, or cannot be judged as text. The caller then checks it as a value.
     pub(super) fn accept_imported(
         &mut self,
         id: RowId,

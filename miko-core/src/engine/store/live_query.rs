@@ -1,7 +1,7 @@
-//! Live queries: keeps the results of selects up to date, when their readers ask.
+//! Live queries: brings the results of selects up to date when their readers ask.
 //!
-//! A result is brought up to date from the last commits, one after another. The subscriptions keep them in a
-//! buffer of bounded size, the ring. If the ring lacks a commit, the select runs again.
+//! A result is brought up to date by the last commits, one after another. The subscriptions keep these
+//! commits in a buffer of bounded size, the ring. If the ring lacks a commit, the select runs again.
 
 mod edits;
 mod window;
@@ -29,7 +29,7 @@ use crate::watch::{ResultChange, ResultChangeKind};
 use edits::{ListEdit, list_edits};
 use window::{Found, SPARE_RECORDS, Window};
 
-/// The reader's part of a watch. The store's part is the `Watcher` in [`watches`](super::watches).
+/// The reader's side of a watch. The store's side is the `Watcher` in [`watches`](super::watches).
 pub(in crate::engine) struct Watch {
     id: WatchId,
     /// The select that fills the window. Its offset is 0. Its limit, if it has one, is the sum of `offset`,
@@ -54,12 +54,12 @@ pub(in crate::engine) struct BegunWatch {
 }
 
 impl<T: Storage> Store<T> {
-    /// Begins a watch of a select. The caller then calls [`add_watcher`](Self::add_watcher) under the same
-    /// lock of the store: that takes the last commit as the one that the result includes.
+    /// Begins a watch of a select. The caller then calls [`add_watcher`](Self::add_watcher) before it unlocks
+    /// the store: the watcher assumes that the result includes the last commit.
     ///
     /// # Errors
-    /// Every fault of the select; `request-too-large`; `invalid_request` for one of the past; `storage-full`;
-    /// `read-only-connection`.
+    /// Every fault of the select; `request-too-large`; `invalid_request` for a select of the past;
+    /// `storage-full`; `read-only-connection`.
     pub(in crate::engine) fn begin_watch(&mut self, query: Query) -> Result<BegunWatch> {
         // In mode `r` another process may commit, of which this store would not learn.
         self.check_writable()?;
@@ -99,14 +99,14 @@ impl<T: Storage> Store<T> {
         self.watches.remove(watch);
     }
 
-    /// Whether there may be something to read. Uncommitted writes of a group are ignored: their commit wakes
-    /// the reader.
+    /// Whether commits that the reader has not read may have changed the result. Uncommitted writes of a
+    /// group are ignored: their commit wakes the reader.
     pub(in crate::engine) fn has_unread(&self, watch: WatchId) -> bool {
         self.watches.progress(watch).is_some_and(|(_, unread)| unread != Unread::Nothing)
     }
 
-    /// The next changes of a result: those of one commit, or of all commits since the last step if the select
-    /// has run again. Empty, if it is up to date.
+    /// The next changes of a result: the changes of one commit, or of all commits since the last step if the
+    /// select has run again. Empty, if the result is up to date.
     ///
     /// # Errors
     /// The errors of the select; `storage-full`, if the result is too large.
@@ -145,7 +145,7 @@ impl<T: Storage> Store<T> {
         Ok(Vec::new())
     }
 
-    /// Runs the select.
+    /// Runs the select of a watch, and makes a window of the records that it finds.
     fn find_window(&self, select: &SelectRequest, max_size: usize) -> Result<Window> {
         let rows = self.select_current_rows(select)?;
         let mut classes = StackClasses::default();
@@ -195,8 +195,8 @@ impl<T: Storage> Store<T> {
             let pk = found.pk.to_string();
             step.push(ResultChange { seq, kind, pk, from, index, record, last: number + 1 == count });
         }
-        // Behind `range` both lists are equal: the part of the old one that is replaced ends as far from the
-        // end of its list.
+        // Behind `range` both lists are equal. So the replaced part of the old list ends as far from the end
+        // of the old list as `range` from the end of the new one.
         let old_end = watch.shown.len() - (new.len() - range.end);
         watch.shown.splice(range.start..old_end, new[range].iter().cloned());
         Ok(step)
@@ -218,7 +218,7 @@ impl<T: Storage> Store<T> {
                 records.insert(change.key, after.into());
             }
         }
-        // For each row that was written later its first pre-image, which is its state after `seen`.
+        // For each row that was written after `seen`: its state before the first of these writes.
         let mut pre_images: HashMap<RowId, &Row> = HashMap::new();
         for commit in self.subscriptions.commits_after(seen) {
             for change in commit.changes.iter().filter(|change| is_needed(&change.key)) {
@@ -250,7 +250,7 @@ impl Watch {
         Arc::clone(&self.select)
     }
 
-    /// Applies a commit to the window. Returns whether the window still has all that the result needs.
+    /// Applies a commit to the window. Returns whether the window still has all records of the result.
     fn apply(
         &mut self,
         commit: &LoggedCommit,

@@ -1,4 +1,4 @@
-//! Merges versions into the history: those of a temporal worldlet, or of another database.
+//! Merges the versions of a temporal worldlet, such as an export of another database, into the history.
 
 use miko_rpc::{Error, ErrorId, Result};
 use serde_json::Value;
@@ -69,8 +69,7 @@ impl<T: Storage> Import<'_, T> {
             return Ok(MergeOutcome::Accepted);
         };
         let is_stub = last.instance_pk.is_none();
-        // Two databases may have written versions with the same time. Such versions are in the order of their
-        // pks.
+        // Two databases may have written versions with the same time. These are in the order of their pks.
         let position = (version.time, Some(&version.instance_pk));
         if is_stub || position > (last.updated_at, last.instance_pk.as_ref()) {
             let is_created_by_version = is_stub && self.without_stated_creation.contains(&id);
@@ -93,20 +92,20 @@ impl<T: Storage> Import<'_, T> {
             return Ok(MergeOutcome::Accepted);
         }
         let mut write = WriteSet::default();
-        // Whether a stub has stated the time of creation is not stored. If it is that of the first version,
-        // an earlier version moves it.
+        // It is not stored whether a stub has stated the time of creation. If that is equal to the time of
+        // the first version, it counts as derived from that, and an earlier version moves it.
         let first_time = versions(&self.store.storage, id)?.into_iter().next().map(|first| first.updated_at);
         if first_time == Some(last.created_at) && version.time < last.created_at {
             let after = Row { created_at: version.time, ..last.clone() };
             write.change_row(RowChange::replace(id, last.clone(), after));
         }
-        // The storage keeps no time of creation of a past version: it is that of the record.
+        // Storage keeps no time of creation for a past version: the time of the record counts.
         write.versions.push(RowChange::insert(id, row(version.time, commit)));
         let definition_state =
             version.state.as_ref().filter(|state| stack::has_class(&state.stack, uns::CLASS));
         if definition_state.is_some() {
-            // Among all records that have ever been definitions, from which the history of class names is
-            // read.
+            // Lists the record among all that have ever been definitions: the history of class names is read
+            // from their versions.
             write.others_mut().definitions.push(id);
         }
         self.store.apply(write)?;
@@ -116,7 +115,7 @@ impl<T: Storage> Import<'_, T> {
         Ok(MergeOutcome::Accepted)
     }
 
-    /// Inserts the record into its classes, by a version that has become its current one.
+    /// Inserts a record into the classes of a version that has become its current one.
     fn insert_version_memberships(
         &mut self,
         id: RowId,
@@ -149,7 +148,7 @@ impl<T: Storage> Store<T> {
             if merged.rejected.is_empty() {
                 return Ok(());
             }
-            // This error rolls the write back. The caller gets the list of rejected versions instead of it.
+            // This error rolls the write back. The caller gets the list of rejected versions instead.
             Err(Error::new(ErrorId::CONFLICT, "some version says something else than the one that is there"))
         });
         match result {
@@ -231,7 +230,7 @@ impl<T: Storage> Sink for Merge<'_, '_, T> {
     }
 }
 
-/// Whether a merge failed because of its worldlet, not because of storage, for example.
+/// Whether the error of a merge is a fault of its worldlet, and not an error of storage, for example.
 fn is_fault(error: &Error) -> bool {
     [ErrorId::CONFLICT, ErrorId::INVALID_WORLDLET].contains(error.id())
 }

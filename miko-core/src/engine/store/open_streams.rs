@@ -20,7 +20,8 @@ use crate::storage::write_set::RowChange;
 /// The maximum number of open streams.
 const MAX_OPEN_STREAMS: usize = 1024;
 
-/// The maximum size of the pre-images of all streams: 64 MiB. Beyond it the stream with most is closed.
+/// The maximum size of the pre-images of all streams: 64 MiB. Beyond it the stream whose pre-images are the
+/// largest is closed.
 const MAX_PRE_IMAGE_BYTES: usize = 64 << 20;
 
 /// The open streams.
@@ -29,7 +30,7 @@ pub(super) struct Streams {
     open: BTreeMap<StreamId, OpenStream>,
     /// The id of the stream that was opened last.
     last: StreamId,
-    /// The size of the pre-images of all streams. A pre-image that several streams have counts for each.
+    /// The size of the pre-images of all streams. A pre-image that several streams share counts for each.
     pre_image_bytes: usize,
 }
 
@@ -44,7 +45,7 @@ struct OpenStream {
     pre_images: PreImages,
     pre_image_bytes: usize,
     is_export: bool,
-    /// Whether it shows the writes of the open transaction.
+    /// Whether it shows the uncommitted writes of the open transaction.
     is_of_transaction: bool,
 }
 
@@ -54,9 +55,9 @@ impl Streams {
         self.save(changes, |_| true);
     }
 
-    /// As [`save_pre_images`](Self::save_pre_images), for all streams but those of the open transaction.
-    /// Called when the writes of that transaction are applied to storage again, as after they were hidden.
-    /// Its own streams saved what they need when the writes were first made.
+    /// As [`save_pre_images`](Self::save_pre_images), but not for the streams of the open transaction. Called
+    /// when the writes of the transaction are applied to storage again, as after they were hidden. The
+    /// streams of the transaction got their pre-images when the writes were made first.
     pub(super) fn save_pre_images_outside_transaction(&mut self, changes: &[RowChange<RowId, Row>]) {
         self.save(changes, |stream| !stream.is_of_transaction);
     }
@@ -74,6 +75,7 @@ impl Streams {
 
     fn save_pre_image(&mut self, id: RowId, row: &Row, for_stream: impl Fn(&OpenStream) -> bool) {
         let (size, mut copy) = (row.memory_size(), None);
+        // A row that was written after the snapshot is not in it, or has a pre-image already.
         let has_row = |stream: &&mut OpenStream| row.commit <= stream.snapshot_commit && for_stream(stream);
         for stream in self.open.values_mut().filter(has_row) {
             if let Entry::Vacant(vacant) = stream.pre_images.entry(id) {
@@ -98,7 +100,7 @@ impl Streams {
         Err(too_many_open("streams", MAX_OPEN_STREAMS))
     }
 
-    /// The last commit that an open stream shows.
+    /// The last commit that any open stream shows.
     pub(super) fn latest_snapshot(&self) -> CommitSeq {
         self.open.values().map(|stream| stream.snapshot_commit).max().unwrap_or_default()
     }
@@ -113,8 +115,8 @@ impl Streams {
         Ok(Snapshot::at(storage, stream.snapshot_commit, &stream.pre_images))
     }
 
-    /// Closes the streams of worldlets. Called when a file is deleted, which they may have listed already:
-    /// files have no pre-images.
+    /// Closes the exports. Called when a file is deleted, which an export may have listed already: files have
+    /// no pre-images.
     pub(super) fn close_exports(&mut self) {
         self.close_all(|stream| stream.is_export);
     }
@@ -124,7 +126,7 @@ impl Streams {
         self.open.get(&id).is_some_and(|stream| stream.is_of_transaction)
     }
 
-    /// Closes the streams of the open transaction, as it ends.
+    /// Closes the streams of the open transaction. Called when the transaction ends.
     pub(super) fn close_of_transaction(&mut self) {
         self.close_all(|stream| stream.is_of_transaction);
     }

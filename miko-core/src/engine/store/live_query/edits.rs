@@ -29,9 +29,9 @@ struct Changed {
     unchanged_before: usize,
 }
 
-/// The edits that make `new` of `old`, and the range of `new` that differs. Before and behind that range both
-/// lists have equal items. `key` identifies an item. Items that are equal in both lists must have the same
-/// order in both: they need no edit.
+/// The edits that turn `old` into `new`, and the range of `new` that differs. Before and behind that range
+/// both lists have equal items. `key` identifies an item. The items that are equal in both lists get no edit,
+/// so they must have the same order in both.
 pub(super) fn list_edits<T: PartialEq, K: Eq + Hash>(
     old: &[T],
     new: &[T],
@@ -46,7 +46,7 @@ pub(super) fn list_edits<T: PartialEq, K: Eq + Hash>(
     let old_indexes: HashMap<K, usize> =
         old.iter().enumerate().map(|(index, item)| (key(item), index)).collect();
     let mut stays = vec![false; old.len()];
-    // For each item of the new list its index in the old one.
+    // For each item of the new list, its index in the old list.
     let origins: Vec<Option<usize>> = new.iter().map(|item| old_indexes.get(&key(item)).copied()).collect();
     origins.iter().flatten().for_each(|old| stays[*old] = true);
 
@@ -69,8 +69,8 @@ fn changed_items<T: PartialEq>(
     origins: &[Option<usize>],
     stays: &[bool],
 ) -> Vec<Changed> {
-    // For each item of the old list that stays: how many items that stay precede it, and how many of these
-    // are unchanged.
+    // For each staying item of the old list: how many staying items precede it, and how many of these are
+    // unchanged.
     let mut ranks = vec![(0, 0); old.len()];
     let mut is_unchanged = vec![false; old.len()];
     for (index, origin) in origins.iter().enumerate() {
@@ -97,13 +97,15 @@ fn changed_items<T: PartialEq>(
     changed
 }
 
-/// Splits changed items into those that need no move and the others. The first keep their order among each
-/// other and among the unchanged items. Both are in the order of the new list.
+/// Splits changed items into items that stay in place and items that are moved. Those in place have the same
+/// order in both lists, among each other and among the unchanged items. Both parts are in the order of the
+/// new list.
 fn split_off_moved(changed: Vec<Changed>) -> (Vec<Changed>, Vec<Changed>) {
     let mut in_place: Vec<Changed> = Vec::new();
     let mut moved = Vec::new();
     for (index, item) in changed.into_iter().enumerate() {
-        // In the new list, `item.new - index` unchanged items precede it: the others before it have changed.
+        // In the new list, `item.new - index` unchanged items precede it: `index` of the items before it have
+        // changed.
         let keeps_unchanged_before = item.unchanged_before == item.new - index;
         if keeps_unchanged_before && in_place.last().is_none_or(|last| last.old < item.old) {
             in_place.push(item);
@@ -117,10 +119,10 @@ fn split_off_moved(changed: Vec<Changed>) -> (Vec<Changed>, Vec<Changed>) {
 /// The moves of items, in the order of the new list. They apply to the items that are in both lists. `start`
 /// is added to all indexes: the number of equal items at the start of both lists.
 ///
-/// Before each move there are three kinds of items: unmoved ones, which need no move; arrived ones, which
-/// were moved already; and waiting ones, which are still to be moved. The gap of an item is the number of
+/// Before each move there are three kinds of items: unmoved items, which need no move; arrived items, which
+/// were moved already; and waiting items, which are still to be moved. The gap of an item is the number of
 /// unmoved items before it. Within a gap the arrived items come first, in the order of the new list, then the
-/// waiting ones, in the order of the old list.
+/// waiting items, in the order of the old list.
 fn moves(moved: &[Changed], start: usize) -> Vec<ListEdit> {
     let mut by_old: Vec<usize> = moved.iter().map(|item| item.old).collect();
     by_old.sort_unstable();
@@ -137,12 +139,12 @@ fn moves(moved: &[Changed], start: usize) -> Vec<ListEdit> {
         let old_gap = old_gaps[rank];
         // The arrived items in the gaps up to this one precede the item, also those in its own gap.
         let arrived = new_gaps[..nth].partition_point(|gap| *gap <= old_gap);
-        // Before the item are unmoved, arrived and waiting ones.
+        // The unmoved, the arrived and the waiting items before the item.
         let from = old_gap + arrived + waiting.count_below(rank);
         // Waiting items precede its new position only in the gaps before.
         let ranks_before = old_gaps.partition_point(|gap| *gap < new_gaps[nth]);
-        // `item.new` counts the unmoved and the arrived items before it: all items that precede it in the new
-        // list are one or the other by now.
+        // `item.new` counts the unmoved and the arrived items before it: each item that precedes it in the
+        // new list is one or the other by now.
         let index = item.new + waiting.count_below(ranks_before);
         edits.push(ListEdit::Move { from: start + from, index: start + index, new: start + item.index });
     }
@@ -208,7 +210,7 @@ mod tests {
         list
     }
 
-    /// A list of items, and another one in which those that are unchanged have the same order.
+    /// A list of items, and another one in which the unchanged items have the same order.
     fn lists() -> impl Strategy<Value = (Vec<Item>, Vec<Item>)> {
         let old = vec(any::<u8>(), 0..30).prop_map(|mut keys| {
             keys.sort_unstable();

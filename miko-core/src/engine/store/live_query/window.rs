@@ -8,26 +8,27 @@ use crate::engine::store::change_matches::ChangedRecord;
 use crate::query::{RecordView, SelectRequest, SortValues, size_of_sort_values};
 use crate::storage::ids::RowId;
 
-/// How many records the window has behind those of the result. They move up when records leave the result.
-/// When more than these have left, the select runs again.
+/// The number of spare records, which the window has behind the records of the result. They move up when
+/// records leave the result. If more records leave than there are spare records, the select runs again.
 pub(super) const SPARE_RECORDS: u64 = 1000;
 
-/// The most records that are removed and inserted one by one. Each one shifts the records behind it in the
-/// vector. More are changed in one pass over the window.
+/// The most records that are removed and inserted singly, each of which shifts the records behind it in the
+/// vector. More records are changed in one pass over the window.
 const MAX_SINGLE_CHANGES: usize = 64;
 
 /// A record that the select finds.
 #[derive(Debug)]
 pub(super) struct Found {
     pub(super) row: RowId,
-    /// A hash of all that a reader sees of it. The commit number of its row is not enough: a merge can change
-    /// `created_at` and keep the number, and an import can store an unchanged record with a new number.
+    /// A hash of all that a reader sees of the record. The commit number of its row does not suffice: a merge
+    /// can change `created_at` and keep the number, and an import can store an unchanged record with a new
+    /// number.
     content: u64,
     pub(super) pk: Box<str>,
     sort_values: SortValues,
 }
 
-/// The first records of the result of a select, in its order, or all of them.
+/// The first records that a select finds, in its order, or all of them.
 #[derive(Debug)]
 pub(super) struct Window {
     found: Vec<Arc<Found>>,
@@ -85,7 +86,7 @@ impl Window {
         self.size
     }
 
-    /// Whether it has the first `count` records, or all.
+    /// Whether the window has the first `count` records that the select finds, or all if there are fewer.
     pub(super) fn reaches(&self, count: usize) -> bool {
         self.boundary.is_none() || self.found.len() >= count
     }
