@@ -89,7 +89,8 @@ impl<T: Storage> Store<T> {
 
     /// Advances the time of the running write to the end of the last former definition of `name`, if that is
     /// later. Two definitions of a name are thus never valid at the same time, even if the clock was set
-    /// back, or if the former one ended in the future because an earlier write of its record had such a time.
+    /// back, or if the former definition ended in the future because an earlier write of its record had a
+    /// time in the future.
     pub(super) fn advance_time_past_former_definition(&mut self, name: &str) {
         if let Some(end) = self.former_definition_end(name) {
             self.transaction_time = self.transaction_time.max(end);

@@ -1,4 +1,4 @@
-//! The ids of classes and constraints: looked up, and given out to new ones.
+//! Looks up the ids of classes and constraints, and gives out ids to new classes and constraints.
 
 use std::sync::Arc;
 

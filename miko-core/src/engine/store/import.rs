@@ -206,7 +206,7 @@ impl<'s, T: Storage> Import<'s, T> {
     }
 }
 
-/// The faults of imported definitions that [`Store::redefine`] reports. Any other error of it, such as one of
+/// The faults of imported definitions that [`Store::redefine`] reports. Any other error, such as an error of
 /// storage, is no fault of the worldlet.
 const DEFINITION_FAULTS: [ErrorId; 3] =
     [ErrorId::CLASS_NOT_FOUND, ErrorId::VALIDATION_FAILED, ErrorId::UNIQUE_VIOLATION];

@@ -32,8 +32,8 @@ pub(super) struct TextImport {
     checker: TextChecker,
 }
 
-/// The most stacks that are remembered: more than most worldlets have. Records with further ones, or with
-/// [long](MAX_KEPT_STACK) ones, are parsed.
+/// The most stacks that are remembered: more than most worldlets have. Records with further stacks, or with
+/// [long](MAX_KEPT_STACK) stacks, are parsed.
 const MAX_STACKS: usize = 1000;
 
 impl TextImport {

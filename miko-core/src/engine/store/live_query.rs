@@ -195,8 +195,8 @@ impl<T: Storage> Store<T> {
             let pk = found.pk.to_string();
             step.push(ResultChange { seq, kind, pk, from, index, record, last: number + 1 == count });
         }
-        // Behind `range` both lists are equal. So the replaced part of the old list ends as far from the end
-        // of the old list as `range` from the end of the new one.
+        // Behind `range` both lists are equal: the replaced part of `shown` is as far from its end as `range`
+        // is from the end of `new`.
         let old_end = watch.shown.len() - (new.len() - range.end);
         watch.shown.splice(range.start..old_end, new[range].iter().cloned());
         Ok(step)
