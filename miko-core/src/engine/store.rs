@@ -103,7 +103,7 @@ use hooks::Hooks;
 use id_cache::IdCache;
 use open_streams::Streams;
 use parsed_stacks::ParsedStacks;
-use pending::DeferredConstraints;
+use pending::DeferredWork;
 use pks::Pks;
 use record_cache::RecordCache;
 use state::StoreState;
@@ -121,7 +121,7 @@ pub(crate) struct Store<T> {
     pub(super) storage: T,
     is_temporal: bool,
     transaction: Transaction,
-    transactions: TransactionObjects,
+    transaction_objects: TransactionObjects,
     /// The ids and the commit number given out last.
     last: Cell<LastNumbers>,
     ids: RefCell<IdCache>,
@@ -134,7 +134,7 @@ pub(crate) struct Store<T> {
     /// the name begins no earlier.
     definition_ends: HashTrieMapSync<String, Timestamp>,
     /// The constraint checks that the running write has deferred to its end.
-    deferred: DeferredConstraints,
+    deferred: DeferredWork,
     /// The stored claims.
     claim_rows: ClaimTable,
     /// What is known about claims and not stored: whose connections are open, and which calls wait for one.
@@ -170,13 +170,13 @@ impl<T: Storage> Store<T> {
             last: storage.last_numbers()?.into(),
             storage,
             transaction: Transaction::default(),
-            transactions: TransactionObjects::default(),
+            transaction_objects: TransactionObjects::default(),
             ids: RefCell::default(),
             transaction_time: Timestamp::FIRST,
             pks: Pks::default(),
             catalog: Catalog::default(),
             definition_ends: HashTrieMapSync::default(),
-            deferred: DeferredConstraints::default(),
+            deferred: DeferredWork::default(),
             claim_rows: ClaimTable::default(),
             claims: KnownClaims::default(),
             streams: Streams::default(),
@@ -217,8 +217,9 @@ impl<T: Storage> Store<T> {
         // `begin` may have committed earlier calls. Their changes are published now, while the classes are
         // still those with which they were made.
         self.publish_commits();
-        self.deferred = DeferredConstraints::default();
-        self.transaction_time = self.transaction.user().map_or_else(Timestamp::now, |user| user.time);
+        self.deferred = DeferredWork::default();
+        self.transaction_time =
+            self.transaction.user_transaction().map_or_else(Timestamp::now, |user| user.time);
         let (before, begun_claims) = (self.state(), self.begun_claims());
         let done = RunningWrite { store: self, before, begun_claims, has_ended: false }.run(work);
         if let Err(error) = &done {
@@ -244,7 +245,7 @@ impl<T: Storage> Store<T> {
     fn apply_after_hooks(&mut self, write: WriteSet) -> Result<Vec<Conflict>> {
         self.streams.save_pre_images(&write.rows);
         self.columns.note(&write, self.last.get().row);
-        match self.transaction.user_mut() {
+        match self.transaction.user_transaction_mut() {
             Some(user) => {
                 self.record_cache.remove(&write.rows);
                 user.note(&write);
@@ -271,8 +272,8 @@ impl<T: Storage> Store<T> {
     }
 
     /// Prepares for a call: brings back the writes of its group, if storage has lost their transaction.
-    pub(super) fn restore(&mut self) {
-        self.transaction.restore(&mut self.storage);
+    pub(super) fn restore_group(&mut self) {
+        self.transaction.restore_group(&mut self.storage);
     }
 
     /// Begins calls of this thread whose changes are committed together. Returns `false` if a group or a
@@ -397,7 +398,7 @@ impl<T: Storage> RunningWrite<'_, T> {
         self.store.run_deferred_hooks()?;
         let last_commit = self.store.last.get().commit;
         self.store.transaction.end(last_commit, &mut self.store.storage)?;
-        if let Some(user) = self.store.transaction.user_mut() {
+        if let Some(user) = self.store.transaction.user_transaction_mut() {
             // A write may have advanced the time.
             user.time = self.store.transaction_time;
         }
@@ -411,7 +412,7 @@ impl<T: Storage> RunningWrite<'_, T> {
 impl<T: Storage> Drop for RunningWrite<'_, T> {
     fn drop(&mut self) {
         let store = &mut *self.store;
-        store.deferred = DeferredConstraints::default();
+        store.deferred = DeferredWork::default();
         if self.has_ended {
             return;
         }

@@ -72,7 +72,7 @@ impl<T: Storage> SharedStore<T> {
             poisoned.into_inner()
         });
         let mut store = self.wait_for_other_group(store);
-        store.restore();
+        store.restore_group();
         if self.has_postponed.load(Ordering::Relaxed) {
             self.do_postponed(&mut store);
         }

@@ -20,7 +20,7 @@ use serde_json::{Map, Value};
 use crate::class::{Catalog, WriteKind};
 use crate::engine::store::Store;
 use crate::engine::store::hook_reader::HookReader;
-use crate::engine::store::stored_json::{map, text};
+use crate::engine::store::stored_json::{parse_object, text};
 use crate::engine::store::transaction::CommitSharing;
 use crate::hook::{PendingBucket, PendingSave};
 use crate::query::RecordView;
@@ -104,7 +104,8 @@ impl<T: Storage> Store<T> {
         let bucket = match bucket {
             Some(bucket) => bucket,
             None => {
-                let stored = before.state.as_ref().map_or(Ok(Map::new()), |state| map(&state.bucket))?;
+                let stored =
+                    before.state.as_ref().map_or(Ok(Map::new()), |state| parse_object(&state.bucket))?;
                 bucket.insert(stored)
             }
         };
@@ -125,7 +126,7 @@ impl<T: Storage> Store<T> {
     }
 
     fn run_hooks_on_delete(&mut self, before: &Row, state: &State) -> Result<()> {
-        let (stack, bucket) = (map(&state.stack)?, map(&state.bucket)?);
+        let (stack, bucket) = (parse_object(&state.stack)?, parse_object(&state.bucket)?);
         let bucket = SavedBucket::Deleted(&bucket);
         self.run_hooks(SavedRecord { pk: &before.pk, before: Some(before), stack: &stack, bucket })
     }
@@ -160,7 +161,7 @@ impl<T: Storage> Store<T> {
                 (Some(before), None) => self.run_hooks_before_delete(before)?,
                 (Some(before), Some(_)) if is_same_record(before, &after) => {}
                 (_, Some(state)) => {
-                    let (stack, bucket) = (map(&state.stack)?, map(&state.bucket)?);
+                    let (stack, bucket) = (parse_object(&state.stack)?, parse_object(&state.bucket)?);
                     let bucket = SavedBucket::Fixed(&bucket);
                     self.run_hooks(SavedRecord { pk: &after.pk, before, stack: &stack, bucket })?;
                 }
@@ -228,7 +229,7 @@ impl<T: Storage> Store<T> {
         let Some(rejection) = error.items().iter().find(|item| item.id == ErrorId::SAVE_REJECTED) else {
             return;
         };
-        if self.transaction.user().is_some() {
+        if self.transaction.user_transaction().is_some() {
             let message = format!("a hook has refused a save of the transaction: {}", rejection.message());
             let reason = Error::new(ErrorId::TRANSACTION_INVALIDATED, message);
             let hook = rejection.details.get("hook").cloned();

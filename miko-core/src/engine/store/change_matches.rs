@@ -13,7 +13,7 @@ use serde_json::value::RawValue;
 use crate::change::{Change, ChangeKind};
 use crate::class::Catalog;
 use crate::engine::store::changes::LoggedCommit;
-use crate::engine::store::stored_json::{self, MAX_KEPT_STACK};
+use crate::engine::store::stored_json::{self, MAX_CACHED_STACK_LENGTH};
 use crate::json::Object;
 use crate::query::{Filter, RecordView};
 use crate::record::Record;
@@ -55,9 +55,9 @@ impl StackClasses {
             return Arc::clone(classes);
         }
         // Stacks were written by this store, so each can be read. One that cannot be has no classes.
-        let parsed = stored_json::map(stack).unwrap_or_default();
+        let parsed = stored_json::parse_object(stack).unwrap_or_default();
         let classes: Arc<[String]> = stack::classes(&parsed).into_iter().map(str::to_owned).collect();
-        if stack.len() <= MAX_KEPT_STACK {
+        if stack.len() <= MAX_CACHED_STACK_LENGTH {
             if self.0.len() >= MAX_STACKS {
                 self.0.clear();
             }
@@ -269,7 +269,7 @@ mod tests {
             assert!(classes.0.len() <= MAX_STACKS);
         }
         let kept = classes.0.len();
-        let bucket = "x".repeat(MAX_KEPT_STACK);
+        let bucket = "x".repeat(MAX_CACHED_STACK_LENGTH);
         let stack = format!("{{\"x\":{{\"class\":\"a.b/x\",\"bucket\":{{\"n\":\"{bucket}\"}}}}}}");
         assert_eq!(*classes.of(&stack), ["a.b/x"]);
         assert_eq!(classes.0.len(), kept, "a long stack is not kept");

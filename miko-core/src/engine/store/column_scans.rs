@@ -7,7 +7,7 @@ use miko_rpc::{Result, memory};
 
 use crate::engine::store::Store;
 use crate::engine::store::columns::{self, Content, Effort, MAX_COLUMNS, Needs, Path, Scope, Table};
-use crate::engine::store::stored_json::map;
+use crate::engine::store::stored_json::parse_object;
 use crate::query::SelectRequest;
 use crate::stack;
 use crate::storage::Storage;
@@ -156,7 +156,7 @@ impl<T: Storage> Store<T> {
             let is_member = match &last_stack {
                 Some((stack, is_member)) if *stack == state.stack => *is_member,
                 _ => {
-                    let parsed = map(&state.stack)?;
+                    let parsed = parse_object(&state.stack)?;
                     let classes = stack::classes(&parsed);
                     let is_of = |name: &&str| self.catalog.is_subclass_of_any(name, slice::from_ref(class));
                     classes.iter().any(is_of)

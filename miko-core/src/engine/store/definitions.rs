@@ -12,7 +12,7 @@ use crate::diagnostics::FaultList;
 use crate::engine::store::Store;
 use crate::engine::store::index_entries::{Derived, marker_class};
 use crate::engine::store::pending_checks::MAX_LISTED;
-use crate::engine::store::stored_json::{defined_by, map, stored_markers};
+use crate::engine::store::stored_json::{defined_by, parse_object, stored_markers};
 use crate::json::index_key;
 use crate::json::pointer::PointerToken;
 use crate::storage::corruption;
@@ -112,7 +112,7 @@ impl<T: Storage> Store<T> {
             let mut versions = versions(&self.storage, id)?.into_iter().peekable();
             while let Some(version) = versions.next() {
                 let Some(State { bucket, stack, .. }) = &version.state else { continue };
-                let Some(name) = defined_by(&map(stack)?, &map(bucket)?) else { continue };
+                let Some(name) = defined_by(&parse_object(stack)?, &parse_object(bucket)?) else { continue };
                 let until = versions.peek().map(|next| next.updated_at);
                 if let Some(until) = until {
                     note_definition_end(&mut self.definition_ends, &name, until);
@@ -256,7 +256,12 @@ impl<T: Storage> Store<T> {
         let Some(row) = self.storage.row(id)?.filter(|row| row.commit <= up_to) else { return Ok(None) };
         let Some(State { bucket, stack, extras }) = row.state else { return Ok(None) };
         let markers = stored_markers(extras.as_deref())?;
-        Ok(Some(ParsedRecord { pk: row.pk, bucket: map(&bucket)?, stack: map(&stack)?, markers }))
+        Ok(Some(ParsedRecord {
+            pk: row.pk,
+            bucket: parse_object(&bucket)?,
+            stack: parse_object(&stack)?,
+            markers,
+        }))
     }
 }
 

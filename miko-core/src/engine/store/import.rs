@@ -19,7 +19,7 @@ use crate::engine::store::import_places::ImportPlaces;
 use crate::engine::store::import_text::TextImport;
 use crate::engine::store::index_entries::StackAndBucket;
 use crate::engine::store::merge::MergeOutcome;
-use crate::engine::store::stored_json::{defined_by, extras_text, map, stored_markers, text};
+use crate::engine::store::stored_json::{defined_by, extras_text, parse_object, stored_markers, text};
 use crate::engine::store::{Store, schema};
 use crate::stack::{self, Stack};
 use crate::storage::Storage;
@@ -142,11 +142,11 @@ impl<'s, T: Storage> Import<'s, T> {
         for id in std::mem::take(&mut self.definitions) {
             let Some(row) = self.store.storage.row(id)? else { continue };
             let Some(State { bucket, stack, .. }) = &row.state else { continue };
-            if !stack::has_class(&map(stack)?, uns::CLASS) {
+            if !stack::has_class(&parse_object(stack)?, uns::CLASS) {
                 continue;
             }
             // `report_definition_faults` has reported its faults.
-            let read = Definition::read(&map(bucket)?, Place::Root, &mut FaultList::default());
+            let read = Definition::read(&parse_object(bucket)?, Place::Root, &mut FaultList::default());
             let Some(definition) = read else { continue };
             let mut faults = FaultList::default();
             definition.report_contradictions(&Place::Key(&Place::Root, "bucket"), &mut faults);
@@ -290,12 +290,12 @@ impl<T: Storage> Store<T> {
         if extras.is_none() && self.accept_imported(id, bucket, stack, texts)? {
             return Ok(());
         }
-        let mut stack = Cow::Owned(map(stack)?);
-        let extras = extras.as_deref().map_or(Ok(Map::new()), map)?;
+        let mut stack = Cow::Owned(parse_object(stack)?);
+        let extras = extras.as_deref().map_or(Ok(Map::new()), parse_object)?;
         if !self.needs_examination(&stack, &extras) {
             return Ok(());
         }
-        let mut bucket = map(bucket)?;
+        let mut bucket = parse_object(bucket)?;
         if check != RuleCheck::Skip
             && let Err(error) =
                 self.examine(&mut stack, &mut bucket, &extras, WriteKind::Import, &Place::Root)
@@ -658,7 +658,7 @@ impl<T: Storage> Import<'_, T> {
         id: RowId,
         replaced: &State,
     ) -> Result<Map<String, Value>> {
-        let (stack, bucket) = (map(&replaced.stack)?, map(&replaced.bucket)?);
+        let (stack, bucket) = (parse_object(&replaced.stack)?, parse_object(&replaced.bucket)?);
         let markers = stored_markers(replaced.extras.as_deref())?;
         let mut write = WriteSet::default();
         let entries = self.store.derive(id, (&stack, &bucket), &markers, &mut write)?.entries;

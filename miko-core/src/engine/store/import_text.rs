@@ -12,7 +12,7 @@ use miko_rpc::Result;
 use crate::class::{AcceptedText, WriteKind};
 use crate::diagnostics::{Faults, Place};
 use crate::engine::store::Store;
-use crate::engine::store::stored_json::MAX_KEPT_STACK;
+use crate::engine::store::stored_json::MAX_CACHED_STACK_LENGTH;
 use crate::json::{self, TextChecker};
 use crate::stack::{self, Stack};
 use crate::storage::Storage;
@@ -33,14 +33,14 @@ pub(super) struct TextImport {
 }
 
 /// The most stacks that are remembered: more than most worldlets have. Records with further stacks, or with
-/// [long](MAX_KEPT_STACK) stacks, are parsed.
+/// [long](MAX_CACHED_STACK_LENGTH) stacks, are parsed.
 const MAX_STACKS: usize = 1000;
 
 impl TextImport {
     /// The class of a stack; `None` if records with this stack are imported as values.
     fn class_of(&mut self, stack: &str) -> Option<&str> {
         if !self.classes.contains_key(stack) {
-            if self.classes.len() >= MAX_STACKS || stack.len() > MAX_KEPT_STACK {
+            if self.classes.len() >= MAX_STACKS || stack.len() > MAX_CACHED_STACK_LENGTH {
                 return None;
             }
             self.classes.insert(stack.to_owned(), sole_class(stack));
@@ -146,7 +146,7 @@ mod tests {
     fn records_with_long_stacks_are_imported_as_values() {
         let mut texts = TextImport::default();
         let stack = |class: &str| json::text_of(&Stack::of_class(class.to_owned()).into_map(None));
-        let long = format!("a.b/{}", "x".repeat(MAX_KEPT_STACK));
+        let long = format!("a.b/{}", "x".repeat(MAX_CACHED_STACK_LENGTH));
         assert_eq!(texts.class_of(&stack("a.b/x")), Some("a.b/x"));
         assert_eq!(texts.class_of(&stack(&long)), None);
         assert_eq!(texts.classes.len(), 1);

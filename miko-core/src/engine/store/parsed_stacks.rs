@@ -8,7 +8,7 @@ use foldhash::fast::RandomState;
 use miko_rpc::Result;
 use serde_json::{Map, Value};
 
-use crate::engine::store::stored_json::{MAX_KEPT_STACK, map};
+use crate::engine::store::stored_json::{MAX_CACHED_STACK_LENGTH, parse_object};
 
 /// The most stacks that are kept.
 const MAX_STACKS: usize = 256;
@@ -30,8 +30,8 @@ impl ParsedStacks {
         if let Some(stack) = stacks.get(text) {
             return Ok(Arc::clone(stack));
         }
-        let stack = Arc::new(map(text)?);
-        if text.len() <= MAX_KEPT_STACK {
+        let stack = Arc::new(parse_object(text)?);
+        if text.len() <= MAX_CACHED_STACK_LENGTH {
             if stacks.len() == MAX_STACKS {
                 stacks.clear();
             }
@@ -55,7 +55,7 @@ mod tests {
             assert_eq!(parsed[0]["x"]["class"], format!("a.b/x{number}"));
             assert!(stacks.0.borrow().len() <= MAX_STACKS);
         }
-        let long = format!("{{\"x\":{{\"class\":\"{}\"}}}}", "x".repeat(MAX_KEPT_STACK));
+        let long = format!("{{\"x\":{{\"class\":\"{}\"}}}}", "x".repeat(MAX_CACHED_STACK_LENGTH));
         let parsed = [(); 2].map(|()| stacks.parse(&long).unwrap());
         assert!(parsed[0] == parsed[1] && !Arc::ptr_eq(&parsed[0], &parsed[1]));
         assert!(stacks.parse("[]").is_err());

@@ -10,7 +10,7 @@ use crate::engine::store::Store;
 use crate::engine::store::answer::charge_candidate;
 use crate::engine::store::candidate::Candidate;
 use crate::engine::store::definitions::read_definitions;
-use crate::engine::store::stored_json::map;
+use crate::engine::store::stored_json::parse_object;
 use crate::query::{MatchCollector, SelectRequest};
 use crate::record::Record;
 use crate::response::Results;
@@ -173,8 +173,8 @@ impl<T: Storage> Store<T> {
         for id in self.storage.definitions()? {
             let version = self.storage.version_at(id, time)?;
             let Some(state) = version.and_then(|version| version.state) else { continue };
-            if stack::has_class(&map(&state.stack)?, uns::CLASS) {
-                definitions.push(map(&state.bucket)?);
+            if stack::has_class(&parse_object(&state.stack)?, uns::CLASS) {
+                definitions.push(parse_object(&state.bucket)?);
             }
         }
         Ok(Catalog::of_past(read_definitions(&definitions)?))

@@ -9,7 +9,7 @@ use crate::storage::ids::{ConstraintId, RowId};
 
 /// The checks and hooks that the running write has deferred to its end.
 #[derive(Debug, Default)]
-pub(super) struct DeferredConstraints {
+pub(super) struct DeferredWork {
     /// References whose targets must exist and be of an allowed class.
     pub(super) references: Vec<DeferredReference>,
     /// The pks of deleted records, each with the index of the batch request that deleted it.
@@ -42,7 +42,7 @@ pub(super) struct WaitingRecord {
     pub(super) request: Option<usize>,
 }
 
-impl DeferredConstraints {
+impl DeferredWork {
     /// Sets the index of the running batch request.
     pub(super) fn begin_request(&mut self, index: usize) {
         self.request = Some(index);

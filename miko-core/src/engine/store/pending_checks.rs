@@ -15,7 +15,7 @@ use crate::diagnostics::FaultList;
 use crate::engine::store::Store;
 use crate::engine::store::index_entries::references;
 use crate::engine::store::pending::DeferredReference;
-use crate::engine::store::stored_json::{map, stored_markers};
+use crate::engine::store::stored_json::{parse_object, stored_markers};
 use crate::stack;
 use crate::storage::Storage;
 use crate::storage::ids::RowId;
@@ -151,7 +151,7 @@ impl<T: Storage> Store<T> {
         let mut found = CurrentReferences { row: id, pk: String::new(), by_pointer: HashMap::new() };
         let Some(Row { pk, state: Some(state), .. }) = self.storage.row(id)? else { return Ok(found) };
         found.pk = pk;
-        let (stack, bucket) = (map(&state.stack)?, map(&state.bucket)?);
+        let (stack, bucket) = (parse_object(&state.stack)?, parse_object(&state.bucket)?);
         let markers = stored_markers(state.extras.as_deref())?;
         for (class, reference) in references(&self.catalog, (&stack, &bucket), &markers) {
             let at_place = found.by_pointer.entry(reference.pointer.clone()).or_default();
@@ -189,7 +189,7 @@ impl<T: Storage> Store<T> {
     /// represents files.
     fn check_file(&self, class: &str, reference: &Reference) -> Result<Option<ErrorItem>> {
         let target = &reference.target;
-        if self.is_complete_file(target)? || self.classes_of(target)?.is_some_and(|all| stand_for_file(&all))
+        if self.is_complete_file(target)? || self.classes_of(target)?.is_some_and(|all| represents_file(&all))
         {
             return Ok(None);
         }
@@ -213,7 +213,7 @@ impl<T: Storage> Store<T> {
     /// The classes of an active record; `None` if there is none.
     fn classes_of(&self, pk: &str) -> Result<Option<Vec<String>>> {
         let Some((_, Row { state: Some(state), .. })) = self.storage.find(pk)? else { return Ok(None) };
-        Ok(Some(stack::classes(&map(&state.stack)?).into_iter().map(str::to_owned).collect()))
+        Ok(Some(stack::classes(&parse_object(&state.stack)?).into_iter().map(str::to_owned).collect()))
     }
 
     /// The first records whose references restrict the deletion of a pk, each with the JSON pointer.
@@ -261,7 +261,7 @@ impl<T: Storage> Store<T> {
         if restricting.is_empty() {
             return Ok(None);
         }
-        let is_file = stand_for_file(classes) || self.is_complete_file(pk)?;
+        let is_file = represents_file(classes) || self.is_complete_file(pk)?;
         // Those of one record follow each other.
         let (mut restricting_references, mut current) = (Vec::new(), None);
         for (id, pointer) in restricting {
@@ -291,7 +291,7 @@ impl<T: Storage> Store<T> {
 }
 
 /// Whether a record of these classes stands for a file.
-fn stand_for_file(classes: &[String]) -> bool {
+fn represents_file(classes: &[String]) -> bool {
     classes.iter().any(|class| FILE_CLASSES.contains(&class.as_str()))
 }
 

@@ -41,13 +41,13 @@ impl<T: Storage> Store<T> {
     /// select itself is never negated.
     fn pushdown_predicates<'q>(&self, condition: &'q Filter) -> Result<Vec<Predicate<'q>>> {
         let mut predicates = Vec::new();
-        let Some(classes) = part_if_certain(condition.classes.as_ref()) else { return Ok(predicates) };
+        let Some(classes) = part_unless_error(condition.classes.as_ref()) else { return Ok(predicates) };
         if let Some(names) = classes {
             predicates.push(Predicate::Classes(self.classes(names)?));
         }
-        let Some(pks) = part_if_certain(condition.pks.as_ref()) else { return Ok(predicates) };
+        let Some(pks) = part_unless_error(condition.pks.as_ref()) else { return Ok(predicates) };
         predicates.extend(pks.map(|pks| Predicate::Pks(pks)));
-        let Some(path) = part_if_certain(condition.path.as_ref()) else { return Ok(predicates) };
+        let Some(path) = part_unless_error(condition.path.as_ref()) else { return Ok(predicates) };
         predicates.extend(path.map(Predicate::Path));
         Ok(predicates)
     }
@@ -201,7 +201,7 @@ fn keys(steps: &[PathStep]) -> Option<Vec<&str>> {
 }
 
 /// `Some(Some(part))`; `Some(None)` if the condition has no such part; `None` if the part is an error.
-fn part_if_certain<T>(part: Option<&DeferredResult<T>>) -> Option<Option<&T>> {
+fn part_unless_error<T>(part: Option<&DeferredResult<T>>) -> Option<Option<&T>> {
     part_or_error(part).ok()
 }
 

@@ -13,7 +13,7 @@ use foldhash::fast::RandomState;
 use quick_cache::unsync::Cache;
 use quick_cache::{Lifecycle, Weighter};
 
-use crate::engine::store::stored_json::MAX_KEPT_STACK;
+use crate::engine::store::stored_json::MAX_CACHED_STACK_LENGTH;
 use crate::json::Object;
 use crate::storage::ids::RowId;
 use crate::storage::row::{Row, StoredRecord};
@@ -223,7 +223,7 @@ impl Content {
     /// The stack, or one with the same text that other records share.
     fn shared_stack(&mut self, stack: Object) -> Object {
         let text = stack.as_str();
-        if text.len() > MAX_KEPT_STACK {
+        if text.len() > MAX_CACHED_STACK_LENGTH {
             return stack;
         }
         if let Some(shared) = self.stacks.get(text) {

@@ -58,7 +58,7 @@ impl<T: Storage> Store<T> {
     fn record_with_row_id(&self, pk: &str) -> Result<Option<(RowId, Record)>> {
         let with_row_id = |record: &StoredRecord| (record.id, record.to_record(pk));
         // A caller outside the open transaction reads the committed state: the pre-images of changed records.
-        if let Some(open_transaction) = self.transaction.user()
+        if let Some(open_transaction) = self.transaction.user_transaction()
             && !open_transaction.runs_own_call
             && let Some(committed) = open_transaction.pre_image(pk)
         {

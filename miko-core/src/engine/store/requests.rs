@@ -3,7 +3,7 @@
 use miko_rpc::{Result, Warning, memory};
 
 use crate::engine::store::Store;
-use crate::engine::store::pending::DeferredConstraints;
+use crate::engine::store::pending::DeferredWork;
 use crate::engine::store::transaction::CommitSharing;
 use crate::json;
 use crate::query::{Request, StackInput, WriteTarget};
@@ -49,7 +49,7 @@ impl<T: Storage> Store<T> {
         self.transaction.before_select(&mut self.storage)?;
         let answers = run_all(self);
         // Forgets the index of the request that `run_each` has set. A write does that when it ends.
-        self.deferred = DeferredConstraints::default();
+        self.deferred = DeferredWork::default();
         answers
     }
 
@@ -103,7 +103,7 @@ impl<T: Storage> Store<T> {
 
     /// As [`commit_sharing_of`](Self::commit_sharing_of), for the create of a record with a text of this
     /// length, which is no class definition.
-    pub(super) fn sharing_of_one(&self, length: usize) -> CommitSharing {
+    pub(super) fn sharing_of_create(&self, length: usize) -> CommitSharing {
         match stays_below_memory_limit(|max| length <= max) {
             true => CommitSharing::Deferrable,
             false => self.commit_sharing(|_| false),

@@ -8,7 +8,7 @@ use serde_json::{Map, Value, json};
 use crate::class::{Definition, Markers};
 use crate::diagnostics::{FaultList, Place};
 use crate::engine::store::Store;
-use crate::engine::store::stored_json::map;
+use crate::engine::store::stored_json::parse_object;
 use crate::json;
 use crate::mikobase::SchemaChanges;
 use crate::stack::Stack;
@@ -80,7 +80,7 @@ impl<T: Storage> Store<T> {
         if bucket == text {
             return Ok(true);
         }
-        let mut bucket = map(&bucket)?;
+        let mut bucket = parse_object(&bucket)?;
         Definition::normalize(&mut bucket);
         Ok(json::text_of(&bucket) == text)
     }

@@ -11,7 +11,7 @@ use crate::uns;
 
 /// Stacks with longer texts, in bytes, are not kept by their text. They have data of their records, such as a
 /// bucket, so hardly any other record has an equal one.
-pub(super) const MAX_KEPT_STACK: usize = 256;
+pub(super) const MAX_CACHED_STACK_LENGTH: usize = 256;
 
 /// The text of an object, as it is stored.
 pub(super) fn text(map: &Map<String, Value>) -> String {
@@ -25,11 +25,14 @@ pub(super) fn extras_text(extras: &Map<String, Value>) -> Option<String> {
 
 /// The markers in the stored extras of a record.
 pub(super) fn stored_markers(extras: Option<&str>) -> Result<Markers> {
-    extras.map_or_else(|| Ok(Markers::default()), |extras| map(extras).map(|extras| Markers::of(&extras)))
+    extras.map_or_else(
+        || Ok(Markers::default()),
+        |extras| parse_object(extras).map(|extras| Markers::of(&extras)),
+    )
 }
 
 /// The object of a stored text.
-pub(super) fn map(stored: &str) -> Result<Map<String, Value>> {
+pub(super) fn parse_object(stored: &str) -> Result<Map<String, Value>> {
     json::object_from_text(stored).map_err(corruption)
 }
 

@@ -138,7 +138,7 @@ impl<T: Storage> Store<T> {
         self.publish_commits();
         self.transaction.before_select(&mut self.storage)?;
         let cursor = find(self)?;
-        let is_of_transaction = self.transaction.user().is_some_and(|user| user.runs_own_call);
+        let is_of_transaction = self.transaction.user_transaction().is_some_and(|user| user.runs_own_call);
         Ok((self.streams.open(self.last.get().commit, is_export, is_of_transaction), cursor))
     }
 

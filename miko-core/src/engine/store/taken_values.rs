@@ -13,7 +13,7 @@ use crate::engine::store::Store;
 use crate::engine::store::index_entries::StackAndBucket;
 use crate::engine::store::pending::{UniqueValue, WaitingRecord};
 use crate::engine::store::pending_checks::with_request_index;
-use crate::engine::store::stored_json::map;
+use crate::engine::store::stored_json::parse_object;
 use crate::storage::Storage;
 use crate::storage::ids::{ConstraintId, RowId};
 use crate::storage::write_set::{IndexEntry, WriteSet};
@@ -111,7 +111,7 @@ impl<T: Storage> Store<T> {
             let mut record_faults = FaultList::default();
             self.report_unique_violations(
                 Some(id),
-                (&map(&state.stack)?, &map(&state.bucket)?),
+                (&parse_object(&state.stack)?, &parse_object(&state.bucket)?),
                 &mut record_faults,
             )?;
             faults.append_with(record_faults, |fault| {

@@ -13,7 +13,7 @@ use crate::class::{AcceptedText, Class, ConstraintKind, Markers, WriteKind};
 use crate::diagnostics::FaultList;
 use crate::engine::store::Store;
 use crate::engine::store::refusal::RejectedWrite;
-use crate::engine::store::stored_json::{map, text};
+use crate::engine::store::stored_json::{parse_object, text};
 use crate::engine::store::transaction::CommitSharing;
 use crate::json::TextChecker;
 use crate::query::CreateRequest;
@@ -102,7 +102,7 @@ impl<T: Storage> Store<T> {
         let mut new = self.new_records(class);
         let Some(creator) = &mut new.text_creator else { return Ok(None) };
         let Some(accepted) = creator.accept(self, bucket.as_str()) else { return Ok(None) };
-        let sharing = self.sharing_of_one(accepted.text.len());
+        let sharing = self.sharing_of_create(accepted.text.len());
         self.write(sharing, |store| store.store_accepted(creator, accepted)).map(Some)
     }
 
@@ -187,7 +187,7 @@ impl<T: Storage> Store<T> {
 
     /// The error of a new record whose unique values other records have.
     fn conflict_of(&self, creator: &TextCreator, row: RowId, bucket: &str) -> Result<Error> {
-        let (stack, bucket) = (map(&creator.stack)?, map(bucket)?);
+        let (stack, bucket) = (parse_object(&creator.stack)?, parse_object(bucket)?);
         let mut faults = FaultList::default();
         self.report_unique_violations(Some(row), (&stack, &bucket), &mut faults)?;
         let error = match faults.check() {

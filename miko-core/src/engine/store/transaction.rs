@@ -88,7 +88,7 @@ const PAGE_SIZE: usize = 4096;
 /// In a large database the limit is the number of records divided by this, since the cost of a commit may
 /// grow with the number of pages (decision 0013). With two indexes in random order of keys, the journal then
 /// has at most one of their pages per four records.
-const RECORDS_PER_DEFERRED: i64 = 8;
+const RECORDS_PER_DEFERRED_WRITE: i64 = 8;
 
 /// Whether a write may share its transaction and its commit with others.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -194,7 +194,7 @@ impl Transaction {
             {
                 self.commit_deferred(storage)?;
                 storage.begin()?;
-                let limit = MIN_DEFERRED_LIMIT.max(records / RECORDS_PER_DEFERRED);
+                let limit = MIN_DEFERRED_LIMIT.max(records / RECORDS_PER_DEFERRED_WRITE);
                 self.scope = OpenScope::Deferred { writes: 1, limit };
                 true
             }
@@ -334,7 +334,7 @@ impl Transaction {
 
     /// Begins the transaction of a group anew if storage has lost it, so that a read sees the writes of the
     /// group.
-    pub(super) fn restore(&mut self, storage: &mut impl Storage) {
+    pub(super) fn restore_group(&mut self, storage: &mut impl Storage) {
         if let OpenScope::Group(group) = &mut self.scope
             && group.has_uncommitted
             && self.write.is_none()
@@ -431,14 +431,14 @@ impl Transaction {
 /// Transactions that callers have begun.
 impl Transaction {
     /// The transaction that is open.
-    pub(super) fn user(&self) -> Option<&UserTransaction> {
+    pub(super) fn user_transaction(&self) -> Option<&UserTransaction> {
         match &self.scope {
             OpenScope::User(user) => Some(user),
             _ => None,
         }
     }
 
-    pub(super) fn user_mut(&mut self) -> Option<&mut UserTransaction> {
+    pub(super) fn user_transaction_mut(&mut self) -> Option<&mut UserTransaction> {
         match &mut self.scope {
             OpenScope::User(user) => Some(user),
             _ => None,
@@ -446,7 +446,11 @@ impl Transaction {
     }
 
     /// Commits the open transaction, if any, and opens a transaction of a caller.
-    pub(super) fn open_user(&mut self, user: UserTransaction, storage: &mut impl Storage) -> Result<()> {
+    pub(super) fn open_user_transaction(
+        &mut self,
+        user: UserTransaction,
+        storage: &mut impl Storage,
+    ) -> Result<()> {
         self.commit_group_so_far(storage)?;
         self.commit_deferred(storage)?;
         self.scope = OpenScope::User(Box::new(user));
@@ -455,8 +459,12 @@ impl Transaction {
 
     /// Commits the open transaction, whose writes storage has. Each record that it wrote has a commit number;
     /// `last` is the last of them. If the commit fails, the transaction is rolled back.
-    pub(super) fn commit_user(&mut self, last: CommitSeq, storage: &mut impl Storage) -> Result<()> {
-        let Some(user) = self.take_user() else { return Ok(()) };
+    pub(super) fn commit_user_transaction(
+        &mut self,
+        last: CommitSeq,
+        storage: &mut impl Storage,
+    ) -> Result<()> {
+        let Some(user) = self.take_user_transaction() else { return Ok(()) };
         if !user.is_empty() {
             storage.commit().inspect_err(|_| storage.roll_back())?;
             self.commits.push_sets(last, &mut user.into_log());
@@ -467,13 +475,13 @@ impl Transaction {
     }
 
     /// Rolls the open transaction back.
-    pub(super) fn roll_back_user(&mut self, storage: &mut impl Storage) {
-        if self.take_user().is_some() {
+    pub(super) fn roll_back_user_transaction(&mut self, storage: &mut impl Storage) {
+        if self.take_user_transaction().is_some() {
             storage.roll_back();
         }
     }
 
-    fn take_user(&mut self) -> Option<UserTransaction> {
+    fn take_user_transaction(&mut self) -> Option<UserTransaction> {
         match std::mem::take(&mut self.scope) {
             OpenScope::User(user) => Some(*user),
             other => {
@@ -486,12 +494,13 @@ impl Transaction {
     /// Whether the state of a record in storage may still be undone. While a write runs, this holds for all
     /// records.
     pub(super) fn may_undo(&self, pk: &str) -> bool {
-        self.write.is_some() || self.user().is_some_and(|user| user.pre_image(pk).is_some())
+        self.write.is_some() || self.user_transaction().is_some_and(|user| user.pre_image(pk).is_some())
     }
 
     /// Whether reads may see writes that are not committed, in a running write or in a transaction.
     pub(super) fn reads_uncommitted(&self) -> bool {
-        self.write.is_some() || self.user().is_some_and(|user| user.runs_own_call && !user.is_empty())
+        self.write.is_some()
+            || self.user_transaction().is_some_and(|user| user.runs_own_call && !user.is_empty())
     }
 }
 

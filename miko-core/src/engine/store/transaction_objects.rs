@@ -14,14 +14,14 @@ const MAX_OBJECTS: usize = 4096;
 /// The transaction objects of a store.
 #[derive(Debug, Default)]
 pub(super) struct TransactionObjects {
-    objects: BTreeMap<TransactionId, TransactionObject>,
+    objects: BTreeMap<TransactionId, ObjectEntry>,
     /// The id that was given out last.
     last: TransactionId,
     pub(super) limits: TransactionLimits,
 }
 
 #[derive(Debug)]
-pub(super) struct TransactionObject {
+pub(super) struct ObjectEntry {
     /// The parent object: the transactions of this object are nested in those of the parent. `None` at the
     /// root.
     parent: Option<TransactionId>,
@@ -51,10 +51,8 @@ impl TransactionObjects {
             return Err(too_many_open("transactions", MAX_OBJECTS));
         }
         self.last.0 += 1;
-        self.objects.insert(
-            self.last,
-            TransactionObject { parent, state: ObjectState::Idle, opening_gate: Gate::new() },
-        );
+        self.objects
+            .insert(self.last, ObjectEntry { parent, state: ObjectState::Idle, opening_gate: Gate::new() });
         Ok(self.last)
     }
 
@@ -63,7 +61,7 @@ impl TransactionObjects {
     }
 
     /// Sets the state of objects. Ids of removed objects are ignored.
-    pub(super) fn set(
+    pub(super) fn set_states(
         &mut self,
         ids: impl IntoIterator<Item = TransactionId>,
         state: impl Fn() -> ObjectState,
@@ -80,7 +78,7 @@ impl TransactionObjects {
     /// # Errors
     /// `transaction-invalidated`, if the object was dropped: only objects that are nested in it still name
     /// it.
-    pub(super) fn get(&self, id: TransactionId) -> Result<&TransactionObject> {
+    pub(super) fn get(&self, id: TransactionId) -> Result<&ObjectEntry> {
         self.objects.get(&id).ok_or_else(|| {
             let message = "the transaction around this one has been dropped";
             Error::new(ErrorId::TRANSACTION_INVALIDATED, message)

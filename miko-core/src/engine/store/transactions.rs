@@ -31,22 +31,22 @@ impl<T: Storage> Store<T> {
         parent: Option<TransactionId>,
     ) -> Result<TransactionId> {
         self.check_writable()?;
-        self.transactions.add(parent)
+        self.transaction_objects.add(parent)
     }
 
     /// Removes an object, and rolls back its uncommitted writes.
     pub(in crate::engine) fn remove_transaction(&mut self, id: TransactionId) {
         self.roll_back_transaction(id);
-        self.transactions.remove(id);
+        self.transaction_objects.remove(id);
     }
 
     /// Sets the limits of transactions.
     pub(in crate::engine) fn set_transaction_limits(&mut self, limits: TransactionLimits) {
-        self.transactions.limits = limits;
+        self.transaction_objects.limits = limits;
     }
 
     pub(in crate::engine) fn transaction_limits(&self) -> TransactionLimits {
-        self.transactions.limits
+        self.transaction_objects.limits
     }
 }
 
@@ -54,7 +54,7 @@ impl<T: Storage> Store<T> {
 impl<T: Storage> Store<T> {
     /// Whether a transaction is open.
     pub(in crate::engine) fn has_open_transaction(&self) -> bool {
-        self.transaction.user().is_some()
+        self.transaction.user_transaction().is_some()
     }
 
     /// Whether a group of calls is open. The holder of the lock runs it.
@@ -64,7 +64,7 @@ impl<T: Storage> Store<T> {
 
     /// The thread that has opened the transaction, if one is open.
     pub(in crate::engine) fn transaction_thread(&self) -> Option<ThreadId> {
-        self.transaction.user().map(|user| user.thread)
+        self.transaction.user_transaction().map(|user| user.thread)
     }
 
     /// Whether an object has to wait for its turn to write before its next call.
@@ -72,13 +72,13 @@ impl<T: Storage> Store<T> {
     /// # Errors
     /// `transaction-invalidated`, if its transaction was rolled back, but not by its owner.
     pub(in crate::engine) fn needs_turn(&self, id: TransactionId) -> Result<bool> {
-        let path = self.transactions.path_to(id)?;
+        let path = self.transaction_objects.path_to(id)?;
         for id in &path {
-            if let ObjectState::Invalidated(reason) = &self.transactions.get(*id)?.state {
+            if let ObjectState::Invalidated(reason) = &self.transaction_objects.get(*id)?.state {
                 return Err(reason.clone());
             }
         }
-        Ok(self.transaction.user().is_none_or(|user| user.levels[0].id != path[0]))
+        Ok(self.transaction.user_transaction().is_none_or(|user| user.levels[0].id != path[0]))
     }
 
     /// The gate that a call of an object enters before it waits for its turn to write. Of several calls of an
@@ -88,18 +88,19 @@ impl<T: Storage> Store<T> {
     /// # Errors
     /// `transaction-invalidated`, if an object around it was dropped.
     pub(in crate::engine) fn opening_gate(&self, id: TransactionId) -> Result<Gate> {
-        self.transactions.opening_gate(id)
+        self.transaction_objects.opening_gate(id)
     }
 
     /// Opens the transaction of the object at the root of `id`. `turn` is the right to write.
     pub(in crate::engine) fn open_transaction(&mut self, id: TransactionId, turn: Pass) -> Result<()> {
-        let root = self.transactions.path_to(id)?[0];
+        let root = self.transaction_objects.path_to(id)?[0];
         let time = self.time_of_next_transaction(Timestamp::now());
-        let user = UserTransaction::new(root, self.state(), time, self.transactions.limits.memory, turn);
-        self.transaction.open_user(user, &mut self.storage)?;
+        let user =
+            UserTransaction::new(root, self.state(), time, self.transaction_objects.limits.memory, turn);
+        self.transaction.open_user_transaction(user, &mut self.storage)?;
         // Opening it has committed earlier writes.
         self.publish_commits();
-        self.transactions.set([root], || ObjectState::Open);
+        self.transaction_objects.set_states([root], || ObjectState::Open);
         Ok(())
     }
 
@@ -124,18 +125,18 @@ impl<T: Storage> Store<T> {
     /// begin beside another one that is open.
     pub(in crate::engine) fn resume_transaction(&mut self, id: TransactionId) -> Result<()> {
         self.show_uncommitted()?;
-        let path = self.transactions.path_to(id)?;
+        let path = self.transaction_objects.path_to(id)?;
         for (id, parent) in path.iter().skip(1).zip(&path) {
-            let Some(user) = self.transaction.user() else { break };
+            let Some(user) = self.transaction.user_transaction() else { break };
             if user.level_of(*id).is_some() {
                 continue;
             }
             self.check_innermost(*parent)?;
             let state = self.state();
-            if let Some(user) = self.transaction.user_mut() {
+            if let Some(user) = self.transaction.user_transaction_mut() {
                 user.nest(*id, state);
             }
-            self.transactions.set([*id], || ObjectState::Open);
+            self.transaction_objects.set_states([*id], || ObjectState::Open);
         }
         Ok(())
     }
@@ -146,7 +147,7 @@ impl<T: Storage> Store<T> {
     /// # Errors
     /// `transaction-open`.
     pub(in crate::engine) fn check_innermost(&self, id: TransactionId) -> Result<()> {
-        match self.transaction.user() {
+        match self.transaction.user_transaction() {
             Some(user) if !user.is_innermost(id) => {
                 let message = "a nested transaction is open: write through it, or end it";
                 Err(Error::new(ErrorId::TRANSACTION_OPEN, message))
@@ -167,12 +168,12 @@ impl<T: Storage> Store<T> {
 
     /// Shows the writes of the open transaction.
     fn show_uncommitted(&mut self) -> Result<()> {
-        let Some(user) = self.transaction.user_mut() else { return Ok(()) };
+        let Some(user) = self.transaction.user_transaction_mut() else { return Ok(()) };
         user.runs_own_call = true;
         if let Some(state) = user.take_hidden() {
             self.set_state(state);
         }
-        let Some(user) = self.transaction.user_mut() else { return Ok(()) };
+        let Some(user) = self.transaction.user_transaction_mut() else { return Ok(()) };
         if !user.needs_apply(&self.storage) {
             return Ok(());
         }
@@ -190,13 +191,13 @@ impl<T: Storage> Store<T> {
 
     /// Shows the committed state, as any caller sees it that is not inside the open transaction.
     pub(in crate::engine) fn show_committed(&mut self) {
-        let Some(user) = self.transaction.user_mut() else { return };
+        let Some(user) = self.transaction.user_transaction_mut() else { return };
         user.runs_own_call = false;
         if user.is_empty() || user.is_hidden() {
             return;
         }
         let state = self.state();
-        let Some(user) = self.transaction.user_mut() else { return };
+        let Some(user) = self.transaction.user_transaction_mut() else { return };
         let committed = user.hide(state, &mut self.storage);
         self.set_state(committed);
     }
@@ -204,21 +205,21 @@ impl<T: Storage> Store<T> {
     /// Prepares for a read of records by their pks by a caller that is not inside the open transaction. The
     /// writes of the transaction need not be hidden: the read uses its pre-images.
     pub(in crate::engine) fn begin_committed_read(&mut self) {
-        if let Some(user) = self.transaction.user_mut() {
+        if let Some(user) = self.transaction.user_transaction_mut() {
             user.runs_own_call = false;
         }
     }
 
     /// Notes that a call of the open transaction has ended, for its limit of idleness.
     pub(in crate::engine) fn note_transaction_call(&mut self) {
-        if let Some(user) = self.transaction.user_mut() {
+        if let Some(user) = self.transaction.user_transaction_mut() {
             user.last_call = Instant::now();
         }
     }
 
     /// After a write: rolls the open transaction back if its writes were lost, or exceed its limit.
     pub(super) fn check_transaction(&mut self) -> Result<()> {
-        let Some(user) = self.transaction.user_mut() else { return Ok(()) };
+        let Some(user) = self.transaction.user_transaction_mut() else { return Ok(()) };
         let reason = if let Some(error) = user.lost.take() {
             let message = format!("a write failed and the writes before it were lost: {error}");
             Error::new(ErrorId::TRANSACTION_INVALIDATED, message).with_source(error)
@@ -235,7 +236,8 @@ impl<T: Storage> Store<T> {
     pub(super) fn memory_exceeded(&self) -> Error {
         let message = "the transaction has written more than its limit of memory, and was rolled back: split \
                        it, or raise `transaction_memory`";
-        Error::new(ErrorId::TRANSACTION_INVALIDATED, message).with("allowed", self.transactions.limits.memory)
+        Error::new(ErrorId::TRANSACTION_INVALIDATED, message)
+            .with("allowed", self.transaction_objects.limits.memory)
     }
 }
 
@@ -247,17 +249,19 @@ impl<T: Storage> Store<T> {
     /// # Errors
     /// The errors of storage; the transaction is rolled back then.
     pub(in crate::engine) fn commit_transaction(&mut self, id: TransactionId) -> Result<()> {
-        let Some(level) = self.transaction.user().and_then(|user| user.level_of(id)) else { return Ok(()) };
+        let Some(level) = self.transaction.user_transaction().and_then(|user| user.level_of(id)) else {
+            return Ok(());
+        };
         if level > 0 {
-            let ended = self.transaction.user_mut().map(|user| {
+            let ended = self.transaction.user_transaction_mut().map(|user| {
                 user.last_call = Instant::now();
                 user.merge_level(level)
             });
-            self.transactions.set(ended.into_iter().flatten(), || ObjectState::Idle);
+            self.transaction_objects.set_states(ended.into_iter().flatten(), || ObjectState::Idle);
             return Ok(());
         }
         self.show_uncommitted()?;
-        let Some(user) = self.transaction.user() else { return Ok(()) };
+        let Some(user) = self.transaction.user_transaction() else { return Ok(()) };
         let ended: Vec<_> = user.levels.iter().map(|level| level.id).collect();
         let committed_state = user.committed_state().clone();
         let last = self.last.get();
@@ -267,13 +271,13 @@ impl<T: Storage> Store<T> {
         }
         // Nothing between here and the commit can panic and leave them staged.
         user.log().iter().for_each(|set| self.record_cache.stage(&set.rows));
-        let committed = self.transaction.commit_user(last.commit, &mut self.storage);
+        let committed = self.transaction.commit_user_transaction(last.commit, &mut self.storage);
         match &committed {
             Ok(()) => self.record_cache.publish(),
             Err(_) => self.record_cache.discard_staged(),
         }
         self.streams.close_of_transaction();
-        self.transactions.set(ended, || ObjectState::Idle);
+        self.transaction_objects.set_states(ended, || ObjectState::Idle);
         if committed.is_err() {
             let undone_claims = self.claim_rows.clone();
             self.set_state(committed_state);
@@ -286,24 +290,24 @@ impl<T: Storage> Store<T> {
 
     /// Rolls back the transaction of an object, with those nested inside of it.
     pub(in crate::engine) fn roll_back_transaction(&mut self, id: TransactionId) {
-        if let Some(level) = self.transaction.user().and_then(|user| user.level_of(id)) {
+        if let Some(level) = self.transaction.user_transaction().and_then(|user| user.level_of(id)) {
             let own = self.roll_back_level(level, || {
                 let message = "the transaction around this one was rolled back";
                 Error::new(ErrorId::TRANSACTION_INVALIDATED, message)
             });
-            self.transactions.set(own, || ObjectState::Idle);
+            self.transaction_objects.set_states(own, || ObjectState::Idle);
         } else {
-            self.transactions.set([id], || ObjectState::Idle);
+            self.transaction_objects.set_states([id], || ObjectState::Idle);
         }
     }
 
     /// Rolls back a level and those inside of it, whose objects are invalidated. Returns the object of the
     /// level.
     fn roll_back_level(&mut self, level: usize, reason: impl Fn() -> Error) -> Option<TransactionId> {
-        let user = self.transaction.user_mut()?;
+        let user = self.transaction.user_transaction_mut()?;
         let (ended, state) = user.drop_level(level, &mut self.storage);
         if level == 0 {
-            self.transaction.roll_back_user(&mut self.storage);
+            self.transaction.roll_back_user_transaction(&mut self.storage);
             self.streams.close_of_transaction();
         } else {
             // Streams that were opened before the level began show none of its writes, and stay open.
@@ -312,7 +316,8 @@ impl<T: Storage> Store<T> {
         let undone_claims = self.claim_rows.clone();
         self.set_state(state);
         self.wake_claims_after_undo(&undone_claims);
-        self.transactions.set(ended.iter().skip(1).copied(), || ObjectState::Invalidated(reason()));
+        self.transaction_objects
+            .set_states(ended.iter().skip(1).copied(), || ObjectState::Invalidated(reason()));
         self.discard_abandoned_files();
         ended.first().copied()
     }
@@ -321,15 +326,15 @@ impl<T: Storage> Store<T> {
     /// with that reason. Returns the reason.
     pub(super) fn invalidate(&mut self, reason: Error) -> Error {
         let own = self.roll_back_level(0, || reason.clone());
-        self.transactions.set(own, || ObjectState::Invalidated(reason.clone()));
+        self.transaction_objects.set_states(own, || ObjectState::Invalidated(reason.clone()));
         reason
     }
 
     /// Rolls back the open transaction if it has exceeded its limits of time. Otherwise returns when it will.
     pub(in crate::engine) fn expire_transaction(&mut self) -> Option<Instant> {
-        let TransactionLimits { idle, total, .. } = self.transactions.limits;
-        let user = self.transaction.user()?;
-        let (idle_end, total_end) = (far(user.last_call, idle), far(user.began, total));
+        let TransactionLimits { idle, total, .. } = self.transaction_objects.limits;
+        let user = self.transaction.user_transaction()?;
+        let (idle_end, total_end) = (saturating_add(user.last_call, idle), saturating_add(user.began, total));
         let now = Instant::now();
         let (message, allowed) = if now >= total_end {
             ("the transaction has lasted longer than `transaction_limit`, and was rolled back", total)
@@ -367,6 +372,6 @@ impl<T: Storage> Store<T> {
 }
 
 /// A time after `from`; one that no transaction reaches, if it cannot be represented.
-fn far(from: Instant, after: Duration) -> Instant {
+fn saturating_add(from: Instant, after: Duration) -> Instant {
     from.checked_add(after).unwrap_or_else(|| from + Duration::from_secs(u32::MAX.into()))
 }

@@ -13,7 +13,7 @@ use crate::diagnostics::{FaultList, Place};
 use crate::engine::store::Store;
 use crate::engine::store::index_entries::{Derived, StackAndBucket};
 use crate::engine::store::refusal::RejectedWrite;
-use crate::engine::store::stored_json::{defined_by, extras_text, map, stored_markers, text};
+use crate::engine::store::stored_json::{defined_by, extras_text, parse_object, stored_markers, text};
 use crate::json;
 use crate::query::{self, Edit, EditRequest, PatchRequest, StackInput, UpdateRequest, WriteTarget};
 use crate::record::EXTRA_KEYS;
@@ -158,7 +158,7 @@ impl<T: Storage> Store<T> {
         // The old bucket is parsed only if it is kept, or if index entries are derived from it.
         let (old_markers, markers) = (stored_markers(old.extras.as_deref())?, Markers::of(&extras));
         let needs_old_bucket = bucket.is_none() || self.derives_from_bucket(&old_stack, &old_markers);
-        let old_bucket = if needs_old_bucket { map(&old.bucket)? } else { Map::new() };
+        let old_bucket = if needs_old_bucket { parse_object(&old.bucket)? } else { Map::new() };
         let mut bucket = bucket.unwrap_or_else(|| old_bucket.clone());
         let old_content = (&*old_stack, &old_bucket);
         let definition = self
@@ -270,7 +270,7 @@ fn new_stack_text(old: &State, old_stack: &Map<String, Value>, new: &Map<String,
 /// The stored bucket of an active record.
 fn stored_bucket(row: &Row) -> Result<Map<String, Value>> {
     let state = row.state.as_ref().ok_or_else(|| corruption("an active record without a state"))?;
-    map(&state.bucket)
+    parse_object(&state.bucket)
 }
 
 fn stale_write(pk: &str, expected: Timestamp, found: Timestamp) -> Error {
@@ -286,7 +286,7 @@ fn merge_extras(before: Option<&str>, mut extras: Map<String, Value>) -> Result<
     if before.is_none() && extras.is_empty() {
         return Ok(extras);
     }
-    let mut before = before.map_or(Ok(Map::new()), map)?;
+    let mut before = before.map_or(Ok(Map::new()), parse_object)?;
     let value = |key: &str| Some((key.to_owned(), extras.remove(key).or_else(|| before.remove(key))?));
     Ok(EXTRA_KEYS.into_iter().filter_map(value).collect())
 }

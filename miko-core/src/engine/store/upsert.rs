@@ -10,7 +10,7 @@ use crate::diagnostics::Place;
 use crate::engine::store::Store;
 use crate::engine::store::examine::MAX_BUCKET_DEPTH;
 use crate::engine::store::index_entries::{facets, unique_violation, unique_violation_with};
-use crate::engine::store::stored_json::map;
+use crate::engine::store::stored_json::parse_object;
 use crate::engine::store::taken_values::key_of_two_records;
 use crate::json;
 use crate::query::{self, CreateRequest, Edit, StackInput, UpsertRequest};
@@ -138,7 +138,7 @@ impl<T: Storage> Store<T> {
         let Some(id) = found else { return Ok(None) };
         let row = self.storage.row(id)?.ok_or_else(|| corruption("a unique value of no record"))?;
         let state = row.state.as_ref().ok_or_else(|| corruption("a unique value of a deleted record"))?;
-        let stack = map(&state.stack)?;
+        let stack = parse_object(&state.stack)?;
         let class = std::slice::from_ref(&key.class.definition.name);
         let is_of_class = |found: &str| self.catalog.is_subclass_of_any(found, class);
         if !stack::has_own_buckets(&stack) {
@@ -149,7 +149,7 @@ impl<T: Storage> Store<T> {
             // it.
             return Err(unique_violation(key.constraint(), &row.pk).into());
         }
-        let bucket = map(&state.bucket)?;
+        let bucket = parse_object(&state.bucket)?;
         let mut with_key = facets(&stack, &bucket);
         with_key.retain(|facet| is_of_class(facet.class) && key.is_in(facet.bucket));
         if with_key.iter().any(|facet| facet.platter.is_none()) {

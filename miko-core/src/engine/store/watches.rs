@@ -90,7 +90,7 @@ impl Watches {
                 let unread = match redefines_classes {
                     true => Unread::Everything,
                     false if watcher.unread != Unread::Nothing => watcher.unread,
-                    false if watcher.is_concerned(commit, classes, catalog) => Unread::Commits,
+                    false if watcher.is_affected_by(commit, classes, catalog) => Unread::Commits,
                     false => Unread::Nothing,
                 };
                 watcher.note(commit.seq, unread)
@@ -113,7 +113,7 @@ impl Watcher {
     }
 
     /// Whether the select finds, or has found, a record that a commit has changed.
-    fn is_concerned(&self, commit: &LoggedCommit, classes: &mut StackClasses, catalog: &Catalog) -> bool {
+    fn is_affected_by(&self, commit: &LoggedCommit, classes: &mut StackClasses, catalog: &Catalog) -> bool {
         let mut states = commit.changes.iter().flat_map(|change| {
             let (before, after) = before_and_after(change);
             before.into_iter().chain(after)

@@ -20,7 +20,7 @@ use crate::diagnostics::{FaultList, Place};
 use crate::engine::store::Store;
 use crate::engine::store::index_entries::{Derived, StackAndBucket};
 use crate::engine::store::refusal::RejectedWrite;
-use crate::engine::store::stored_json::{defined_by, extras_text, map, stored_markers, text};
+use crate::engine::store::stored_json::{defined_by, extras_text, parse_object, stored_markers, text};
 use crate::query::{CreateRequest, DeleteRequest, StackInput, WriteTarget};
 use crate::response::Results;
 use crate::stack::Stack;
@@ -212,7 +212,8 @@ impl<T: Storage> Store<T> {
         let stack = self.parsed_stacks.parse(&old.stack)?;
         // The bucket is parsed only if index entries are derived from it.
         let markers = stored_markers(old.extras.as_deref())?;
-        let bucket = if self.derives_from_bucket(&stack, &markers) { map(&old.bucket)? } else { Map::new() };
+        let bucket =
+            if self.derives_from_bucket(&stack, &markers) { parse_object(&old.bucket)? } else { Map::new() };
         let mut write = self.transaction.empty_set();
         let entries = self.derive(id, (&stack, &bucket), &markers, &mut write)?.entries;
         write.change_entries(entries, Vec::new());

@@ -144,7 +144,7 @@ impl Run {
     /// Makes a call. Returns what it has written, if it was answered.
     fn call(&mut self, call: &Call) -> Option<Vec<Written>> {
         self.calls += 1;
-        self.store.restore();
+        self.store.restore_group();
         // The rows that the call can see. These reads fill the cache, though writes of a group may be lost.
         let known: Vec<String> =
             self.inserted.iter().filter(|pk| self.store.record(pk).unwrap().is_some()).cloned().collect();
