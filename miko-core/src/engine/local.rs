@@ -1,4 +1,14 @@
 //! A local engine: a store shared by the threads of one process.
+//!
+//! | subject | where |
+//! | --- | --- |
+//! | the store behind its lock; the views of it | [`shared_store`]; [`view`] |
+//! | group commit | [`group`] |
+//! | transactions; those that Q0 names | [`transaction`], [`transaction_object`]; [`q0_transactions`] |
+//! | claims | [`claims`], [`connection_claims`] |
+//! | subscriptions; live queries | [`changes`]; [`watch`] |
+//! | hooks | [`hooks`] |
+//! | streams; uploads and imports | [`streams`]; [`objects`], [`spool`] |
 
 mod changes;
 mod claims;
@@ -209,10 +219,10 @@ impl<T: Storage> LocalEngine<T> {
         self
     }
 
-    /// Locks the store for a call that cannot fail.
+    /// Locks the store for a method that returns no `Result`.
     ///
     /// # Panics
-    /// In a hook of this store: the panic is a veto of the hook.
+    /// If a hook of this store calls the method. The panic is a veto of the hook.
     pub(super) fn store(&self) -> MutexGuard<'_, Store<T>> {
         self.store.lock().unwrap_or_else(|refusal| panic!("{refusal}"))
     }
@@ -257,6 +267,7 @@ impl<T: Storage, V: View> LocalEngine<T, V> {
     /// Runs a single request.
     fn run(&self, request: Request) -> Result<Results> {
         match request {
+            // In a transaction `Store::run` refuses a claim that would wait.
             Request::Claim(claim) if !claim.wait.is_zero() && self.view.transaction().is_none() => {
                 self.claim_or_wait(claim)
             }
@@ -275,8 +286,8 @@ impl<T: Storage, V: View> LocalEngine<T, V> {
         if request.writes() { self.write() } else { self.read() }
     }
 
-    /// The size of the pieces of a stream in bytes: `largest`, if such a piece fits into a frame, with what
-    /// surrounds it.
+    /// The size of the pieces of a stream in bytes: `largest`, or less if the answer limit is low. Half of
+    /// the limit is left for the rest of the frame.
     fn piece_size(&self, largest: usize) -> usize {
         largest.min(self.answer_limit.load(Ordering::Relaxed) / 2).max(1)
     }
@@ -298,11 +309,13 @@ impl<T: Storage, V: View> LocalEngine<T, V> {
         self.keep_claims(begun_claims, answers)
     }
 
+    /// Runs requests independently, and adds the ids of the claims that they begin to `begun_claims`, also if
+    /// the call fails.
     fn run_each(&self, queries: Vec<Query>, begun_claims: &mut Vec<String>) -> Result<Answers> {
         let mut remaining = self.answer_limit.load(Ordering::Relaxed);
         let mut answers = Vec::with_capacity(queries.len());
-        // All writes share one turn, since a call must not wait after its first change. They lock by `read`:
-        // see `turn_to_write`.
+        // All writes share one turn, since a call must not wait after its first change. With the turn they
+        // lock by `read` (see `turn_to_write`).
         let may_write = queries.iter().any(query::may_write);
         let _turn = if may_write { self.store.turn_to_write(self.view)? } else { None };
         let writes_inside = may_write && self.view.transaction().is_some();
@@ -321,6 +334,7 @@ impl<T: Storage, V: View> LocalEngine<T, V> {
             let within_limit = match &answer {
                 Err(error) if store.answer.is_exceeded() => Err(error.clone()),
                 Err(error) => store.answer.charge_error(error),
+                // The overhead of an answer. Its records and values are charged already.
                 Ok(_) => store.answer.charge(0),
             };
             if let Err(too_large) = within_limit {
@@ -375,7 +389,7 @@ impl<T: Storage, V: View> Mikobase for LocalEngine<T, V> {
         if let Some(pk) = self.write()?.create_from_text(class, &bucket)? {
             return Ok(pk);
         }
-        // This class or bucket cannot be checked as text.
+        // This class or bucket cannot be checked as text: the bucket is parsed.
         self.q0(serde_json::json!({"action": "create", "class": class, "bucket": bucket.to_value()?}))?
             .into_pk()
     }
@@ -523,6 +537,7 @@ impl<T: Storage> Engine for LocalEngine<T> {
     }
 }
 
+/// Refuses a value that nests too deep, with `invalid_request`.
 fn check_depth(value: serde_json::Value) -> Result<serde_json::Value> {
     if !json::too_deep(&value) {
         return Ok(value);

@@ -2,7 +2,8 @@
 
 use miko_rpc::{Error, ErrorId};
 
-/// The error of opening one more of `what`, such as `streams`, than a database may have open.
+/// The error `storage-full`: the database has `allowed` open objects of a kind, the most that it may have.
+/// `what` is the plural of the kind, such as `streams`.
 pub(super) fn too_many_open(what: &str, allowed: usize) -> Error {
     let message = format!("{allowed} {what} of this database are open: drop some of them");
     Error::new(ErrorId::STORAGE_FULL, message).with("allowed", allowed)

@@ -73,11 +73,11 @@ impl LocalEngine<Sqlite> {
     /// ```
     ///
     /// # Errors
-    /// `backend-in-use`, if the file is already open, in this process or another, unless both only read;
-    /// `invalid-backend`, if it is not a Mikobase, cannot be opened, or was written by a newer version; in
-    /// mode `r` also if it is missing, empty, or was written by an older version. The file is then unchanged.
-    /// Also `invalid-backend` or another error, if the file system fails; the file may have been created or
-    /// migrated then, and can be opened again.
+    /// `backend-in-use`, if the file is open already, in this process or another, unless both open it in mode
+    /// `r`; `invalid-backend`, if it is not a Mikobase, cannot be opened, or was written by a newer version;
+    /// in mode `r` also if it is missing, empty, or was written by an older version. The file is then
+    /// unchanged. Also `invalid-backend` or another error, if the file system fails; the file may have been
+    /// created or migrated then, and can be opened again.
     pub fn open(path: impl AsRef<Path>, mode: Mode) -> Result<Self> {
         Ok(Self::of(Store::on(Sqlite::open(path.as_ref(), mode, false)?, mode)?))
     }

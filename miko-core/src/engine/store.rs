@@ -6,7 +6,7 @@
 //! | subject | where |
 //! | --- | --- |
 //! | the writes that are refused | [`access`] |
-//! | the transaction state; the changes of commits | [`transaction`]; [`changes`] |
+//! | the transaction state; the log of the changes of commits | [`transaction`]; [`changes`] |
 //! | subscriptions of changes, and their matches | [`subscribe`], [`subscriptions`]; [`change_matches`] |
 //! | live queries: their results, and the watches that wake their readers | [`live_query`]; [`watches`] |
 //! | transactions of callers, and their objects | [`transactions`], [`transaction_objects`] |
@@ -15,16 +15,20 @@
 //! | writing the records of a select | [`selected`] |
 //! | claims of records, and the calls that wait for one | [`claims`] |
 //! | hooks; running them, and their reads | [`hooks`]; [`before_save`], [`hook_reader`] |
-//! | exporting, importing | [`export`], [`import`] |
-//! | planning and running a select; the past | [`planner`], [`select`], [`candidate`]; [`past`] |
+//! | creating records from JSON text | [`text_creates`] |
+//! | exporting, importing, merging | [`export`], [`import`], [`merge`] |
+//! | planning and running a select; selects on the past | [`planner`], [`select`], [`candidate`]; [`past`] |
+//! | the size limit of an answer | [`answer`] |
 //! | classes: validating a record, definitions, the whole schema | [`examine`], [`definitions`], [`schema`] |
 //! | index entries of a record | [`index_entries`] |
 //! | unique values that move between records within a write | [`taken_values`] |
-//! | references that must have targets | [`pending`], [`pending_checks`] |
-//! | files; results and exports as of one moment | [`files`]; [`streams`], [`open_streams`], [`snapshot`] |
-//! | records by their pks; those that were read or changed last | [`records`]; [`record_cache`] |
-//! | stacks that were parsed last | [`parsed_stacks`] |
-//! | values at the paths that are scanned | [`columns`]; [`column_scans`] |
+//! | checks of references at the end of a write | [`pending`], [`pending_checks`] |
+//! | collecting all faults of a rejected write | [`refusal`] |
+//! | files | [`files`] |
+//! | streams of records and of exports | [`streams`], [`open_streams`], [`snapshot`] |
+//! | reading records by pk; the record cache | [`records`]; [`record_cache`] |
+//! | the JSON of stored records; the cache of parsed stacks | [`stored_json`]; [`parsed_stacks`] |
+//! | columns: cached values at scanned paths | [`columns`], [`column_scans`] |
 //! | pks of new records; ids of classes and constraints | [`pks`]; [`ids`], [`id_cache`] |
 
 mod access;
@@ -112,15 +116,17 @@ use transaction::{CommitSharing, Transaction};
 use transaction_objects::TransactionObjects;
 use watches::Watches;
 
-/// With a memory limit, each cache may take this part of it (1/16).
+/// With a memory limit, a cache takes at most the limit divided by this.
 const CACHE_DIVISOR: usize = 16;
 
-/// Storage, and the state that is kept between two calls.
+/// A storage, and the state that is kept between two calls.
 #[derive(Debug)]
 pub(crate) struct Store<T> {
     pub(super) storage: T,
     is_temporal: bool,
+    /// The transaction that is open in storage, and the running write.
     transaction: Transaction,
+    /// The objects through which callers begin transactions.
     transaction_objects: TransactionObjects,
     /// The ids and the commit number given out last.
     last: Cell<LastNumbers>,
@@ -133,7 +139,7 @@ pub(crate) struct Store<T> {
     /// When the last ended definition of each class name ended, in a temporal database. A new definition of
     /// the name begins no earlier.
     definition_ends: HashTrieMapSync<String, Timestamp>,
-    /// The constraint checks that the running write has deferred to its end.
+    /// The checks and hooks that the running write has deferred to its end.
     deferred: DeferredWork,
     /// The stored claims.
     claim_rows: ClaimTable,
@@ -146,7 +152,7 @@ pub(crate) struct Store<T> {
     parsed_stacks: ParsedStacks,
     columns: Columns,
     /// The pks of unfinished files whose writers are gone, and which could not be discarded yet: a
-    /// transaction was open, or the write failed. This is tried again when the next file is begun or
+    /// transaction was open, or the write failed. Discarding is tried again when the next file is begun or
     /// discarded, and when a transaction ends.
     abandoned_files: Vec<String>,
     /// Whether records of undefined classes are refused.
@@ -157,7 +163,8 @@ pub(crate) struct Store<T> {
     pub(super) hooks: Hooks,
     mode: Mode,
     access: Access,
-    /// In an append-only database: the last row before the running write, which may change only later rows.
+    /// In an append-only database: the last row that existed before the running write. The write may change
+    /// only later rows.
     last_record_before: Option<RowId>,
 }
 
@@ -214,8 +221,8 @@ impl<T: Storage> Store<T> {
         let sharing = self.sharing_with_hooks(sharing);
         self.note_last_record();
         self.transaction.begin(sharing, self.last.get().row.0, &mut self.storage)?;
-        // `begin` may have committed earlier calls. Their changes are published now, while the classes are
-        // still those with which they were made.
+        // `begin` may have committed earlier calls. Their changes are published now, while the catalog still
+        // has the classes with which they were made.
         self.publish_commits();
         self.deferred = DeferredWork::default();
         self.transaction_time =
@@ -225,13 +232,14 @@ impl<T: Storage> Store<T> {
         if let Err(error) = &done {
             self.end_rejected_transaction(error);
         }
+        // If the write has ended the transaction of its caller, that error replaces the result of the write.
         self.check_transaction().and(done)
     }
 
-    /// Applies a write set as a part of the running write. If unique values of it belong to other records,
-    /// they are returned, and nothing is applied; the write is to fail then.
+    /// Applies a write set as a part of the running write. Returns the unique values of the set that other
+    /// records already have. If there are any, nothing was applied, and the caller must fail the write.
     ///
-    /// The hooks run for its rows at the end of the write.
+    /// The hooks for the rows of the set run at the end of the write.
     fn apply(&mut self, write: WriteSet) -> Result<Vec<Conflict>> {
         self.check_appends(&write)?;
         self.note_stored_rows(&write.rows)?;
@@ -246,6 +254,8 @@ impl<T: Storage> Store<T> {
         self.streams.save_pre_images(&write.rows);
         self.columns.note(&write, self.last.get().row);
         match self.transaction.user_transaction_mut() {
+            // The new states are staged, and the calls that wait for claims are woken, when the transaction
+            // commits.
             Some(user) => {
                 self.record_cache.remove(&write.rows);
                 user.note(&write);
@@ -271,18 +281,18 @@ impl<T: Storage> Store<T> {
         self.transaction.commits.take()
     }
 
-    /// Prepares for a call: brings back the writes of its group, if storage has lost their transaction.
+    /// Prepares for a call: applies the writes of the open group again, if storage has lost them.
     pub(super) fn restore_group(&mut self) {
         self.transaction.restore_group(&mut self.storage);
     }
 
-    /// Begins calls of this thread whose changes are committed together. Returns `false` if a group or a
-    /// transaction of a caller is open.
+    /// Begins a group: calls of this thread whose changes are committed together. Returns `false`, and begins
+    /// none, if a group or a transaction of a caller is open.
     pub(super) fn begin_group(&mut self) -> Result<bool> {
         self.transaction.begin_group(&mut self.storage)
     }
 
-    /// Sets which call of the group runs from now on.
+    /// Begins the call of the group with this index.
     pub(super) fn begin_call(&mut self, index: usize) {
         self.transaction.begin_call(index);
     }
@@ -301,7 +311,7 @@ impl<T: Storage> Store<T> {
         ended
     }
 
-    /// Ends the group, if one is open, without its changes.
+    /// Ends the group, if one is open, and rolls back its uncommitted changes.
     pub(super) fn abandon_group(&mut self) {
         if self.transaction.abandon_group(&mut self.storage) {
             self.reload();
@@ -309,15 +319,16 @@ impl<T: Storage> Store<T> {
         self.publish_commits();
     }
 
-    /// Restores the state that is derived from storage after storage has lost writes.
+    /// Derives the state of the store anew, after storage has lost writes.
     fn reload(&mut self) {
         self.ids = RefCell::default();
         self.record_cache.clear();
         self.columns.clear();
-        // The callers of claims that are lost here get `claim-lost`, and can claim the records again.
+        // A caller whose claim was lost gets `claim-lost`, and can claim the record again.
         let _ = self.load_claims();
-        // If they cannot be read, the numbers stay: too large ones only leave gaps. The number of the last
-        // commit does not fall below the snapshots of open streams, which recognize later rows by it.
+        // If the last numbers cannot be read, the present ones stay: numbers that are too large only leave
+        // gaps. The number of the last commit does not fall below the snapshots of open streams: a stream
+        // recognizes rows that were written later by their larger commit numbers.
         if let Ok(last) = self.storage.last_numbers() {
             let commit = last.commit.max(self.streams.latest_snapshot());
             self.last.set(LastNumbers { commit, ..last });
@@ -334,19 +345,19 @@ impl<T: Storage> Store<T> {
         self.columns = Columns::of_size(self.cache_size(bytes));
     }
 
-    /// The size of a cache for which `bytes` are asked, in bytes. It is 0 where reads are fast, and in mode
-    /// `r`: a file that is opened for reading is not always locked against writers of other processes. With
-    /// a memory limit of the process, it is at most [a part](CACHE_DIVISOR) of that.
-    fn cache_size(&self, bytes: usize) -> usize {
+    /// The size in bytes that a cache gets if `requested` bytes are configured. It is 0 if storage reads
+    /// fast, and in mode `r`: a file that is opened for reading is not always locked against writers of other
+    /// processes. With a memory limit of the process, it is at most [a part](CACHE_DIVISOR) of the limit.
+    fn cache_size(&self, requested: usize) -> usize {
         if !self.storage.capabilities().has_slow_reads || self.mode != Mode::ReadWrite {
             return 0;
         }
-        memory::current_limit().map_or(bytes, |limit| bytes.min(limit / CACHE_DIVISOR))
+        memory::current_limit().map_or(requested, |limit| requested.min(limit / CACHE_DIVISOR))
     }
 
-    /// Limits the memory of the store to its part of the memory limit of the process.
+    /// Bounds the caches and the storage by the memory limit of the process, in bytes.
     pub(super) fn limit_memory(&mut self, limit: usize) -> Result<()> {
-        // Built anew: their sizes have a new bound.
+        // Setting the size again builds both caches anew, within the limit.
         self.set_record_cache_size(self.record_cache.size());
         self.set_columns_size(self.columns.size());
         self.storage.limit_memory(limit)
@@ -370,10 +381,10 @@ impl<T: Storage> Store<T> {
         self.next_numbers(|last| last.commit = last.commit.next()).commit
     }
 
-    /// Gives out a number: `give_out` advances one of the last numbers.
-    fn next_numbers(&self, give_out: impl FnOnce(&mut LastNumbers)) -> LastNumbers {
+    /// Gives out a number: `advance` increments one of the last numbers. Returns the new last numbers.
+    fn next_numbers(&self, advance: impl FnOnce(&mut LastNumbers)) -> LastNumbers {
         let mut last = self.last.get();
-        give_out(&mut last);
+        advance(&mut last);
         self.last.set(last);
         last
     }
@@ -382,16 +393,15 @@ impl<T: Storage> Store<T> {
 /// A write that has begun. Dropping it before it has ended undoes it.
 struct RunningWrite<'s, T: Storage> {
     store: &'s mut Store<T>,
-    /// The state of the store when it began.
+    /// The state of the store when the write began.
     before: StoreState,
-    /// The length of the list of begun claims when the write began. If the write is undone, those that follow
-    /// are forgotten.
+    /// The number of begun claims when the write began. If the write is undone, the later ones are forgotten.
     begun_claims: usize,
     has_ended: bool,
 }
 
 impl<T: Storage> RunningWrite<'_, T> {
-    /// Does the work, runs the checks and hooks that it has deferred, and ends the write.
+    /// Runs `work`, then the checks and hooks that it has deferred, and ends the write.
     fn run<R>(mut self, work: impl FnOnce(&mut Store<T>) -> Result<R>) -> Result<R> {
         let done = work(self.store)?;
         self.store.check_deferred_constraints()?;
@@ -399,7 +409,7 @@ impl<T: Storage> RunningWrite<'_, T> {
         let last_commit = self.store.last.get().commit;
         self.store.transaction.end(last_commit, &mut self.store.storage)?;
         if let Some(user) = self.store.transaction.user_transaction_mut() {
-            // A write may have advanced the time.
+            // A write advances its time if a definition has to begin later than a former one.
             user.time = self.store.transaction_time;
         }
         self.has_ended = true;

@@ -78,7 +78,8 @@ impl LocalEngine<MemoryTables> {
         Self::open_or_create(path.as_ref(), mode, true)
     }
 
-    fn open_or_create(path: &Path, mode: Mode, temporal: bool) -> Result<Self> {
+    /// With `requires_temporal`, a new worldlet is temporal, and one that exists must be.
+    fn open_or_create(path: &Path, mode: Mode, requires_temporal: bool) -> Result<Self> {
         let (file, mut content) = WorldletFile::open(path, mode)?;
         let is_temporal = match &mut content {
             Some(content) => {
@@ -86,13 +87,14 @@ impl LocalEngine<MemoryTables> {
                 content.rewind().map_err(|error| cannot_open(path, error))?;
                 is_temporal
             }
-            None => temporal,
+            None => requires_temporal,
         };
-        if temporal && !is_temporal {
+        if requires_temporal && !is_temporal {
             let message = "the worldlet is not temporal: that is chosen when one is created";
             return Err(invalid_backend(path, message));
         }
         let tables = MemoryTables::new(is_temporal);
+        // The import needs write access also in mode `r`.
         let mut store = Store::on(tables, Mode::ReadWrite)?;
         let is_new = content.is_none();
         if let Some(mut content) = content {
@@ -101,6 +103,7 @@ impl LocalEngine<MemoryTables> {
                 store.write(CommitSharing::Separate, |store| store.import_worldlet(&mut content, trust));
             imported.map_err(|error| error.with_all("path", path.display().to_string()))?;
         }
+        // Set after the import, whose commit need not save the file.
         if let Some(mut file) = file {
             let save = move |tables: &MemoryTables| file.save(|writer| export::write(tables, writer));
             store.storage.save_with(Box::new(save));
@@ -108,7 +111,7 @@ impl LocalEngine<MemoryTables> {
         if is_new {
             store.storage.save()?;
         }
-        // The import needed write access. From here on the requested mode applies.
+        // The store is built again on the imported tables, in the requested mode.
         Ok(Self::of(Store::on(store.storage, mode)?))
     }
 }

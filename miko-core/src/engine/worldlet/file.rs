@@ -28,7 +28,7 @@ pub(super) struct WorldletFile {
     path: PathBuf,
     /// The metadata when this process last read or wrote the file.
     stamp: FileStamp,
-    /// The digest of its content at that time.
+    /// The digest of the content at that time.
     digest: Digest,
     /// The descriptor that holds the lock.
     locked: File,
@@ -103,7 +103,7 @@ impl<W: Write> Write for HashingWriter<W> {
 type FileReader = BufReader<File>;
 
 impl WorldletFile {
-    /// Opens a file. Returns its content unless it is empty, and in mode `rw` the locked file.
+    /// Opens a file. Returns the locked file in mode `rw`, and a reader of the content unless it is empty.
     pub(super) fn open(path: &Path, mode: Mode) -> Result<(Option<Self>, Option<FileReader>)> {
         match mode {
             Mode::Read => {
@@ -160,8 +160,8 @@ impl WorldletFile {
         let path = self.path.clone();
         let restored =
             self.replace(|file| copy_content(&old, file).map_err(|fault| write_error(&path, fault)));
-        // Whether the restored file is flushed to the disk does not matter: the caller is told that the save
-        // has failed, and after a crash of the machine the file has one content or the other.
+        // Whether the restored file is flushed to the disk does not matter: the save returns an error in
+        // either case, and after a crash of the machine the file has one content or the other.
         match restored {
             Ok(_) => Err(write_error(&path, fault)),
             Err(error) => {
@@ -198,9 +198,10 @@ impl WorldletFile {
             digest = writer.hasher.finalize().into();
             Ok(())
         })?;
-        // From here on the path leads to the new file, and no error may return before it is taken over. Only
-        // its `ctime` is read after the rename, which has changed it: so a change by another program is
-        // noticed. If it cannot be read, the digest decides at the next save.
+        // The path leads to the new file now, so no error may return before `self` describes this file. The
+        // stamp has the metadata from before the rename, so that the next save notices any later change by
+        // another program. Only the `ctime` is read now, since the rename has changed it. If it cannot be
+        // read, the next save compares the digests.
         self.stamp = FileStamp::of(&replaced.metadata);
         if let Ok(renamed) = replaced.file.metadata() {
             self.stamp.changed = FileStamp::of(&renamed).changed;
@@ -210,6 +211,8 @@ impl WorldletFile {
         Ok((std::mem::replace(&mut self.locked, replaced.file), synced))
     }
 
+    /// Whether no other program has changed the content since this process last read or wrote it. If only
+    /// times differ, the content is compared.
     fn is_unchanged(&self, current: &FileStamp) -> bool {
         *current == self.stamp
             || current.has_same_identity(&self.stamp)
@@ -217,7 +220,7 @@ impl WorldletFile {
     }
 }
 
-/// Writes the whole content of a file, which need no longer be at its path.
+/// Copies the whole content of an open file, also if the path leads to another file by now.
 fn copy_content(mut file: &File, writer: &mut dyn Write) -> io::Result<()> {
     file.rewind()?;
     io::copy(&mut file, writer).map(drop)
@@ -245,7 +248,7 @@ mod tests {
     use crate::engine::Engine;
     use crate::{MikobaseExt, WorldletEngine};
 
-    /// The faults of the next syncs of the folder, and the error of a create then.
+    /// The faults of the next syncs of the folder, and the error that a create then returns.
     const FAULTS: &[(&[ErrorKind], Option<ErrorId>)] = &[
         (&[], None),
         // A file system that cannot sync folders.
@@ -293,7 +296,7 @@ mod tests {
 
     #[test]
     fn a_change_by_another_program_while_a_save_is_flushed_is_not_overwritten() {
-        // Whether the save fails, so that the old content would be put back, or succeeds.
+        // A save that fails, after which the old content would be put back, and one that succeeds.
         for (fault, expected) in [(Other, Some(ErrorId::INTERNAL)), (InvalidInput, None)] {
             let folder = tempfile::tempdir().unwrap();
             let path = folder.path().join("crew.json");
