@@ -1,7 +1,12 @@
 //! The transaction state of a store: which transaction is open in storage, and how a write in it is undone.
 //!
-//! Every write runs in a transaction of storage. Either the write owns it, and is rolled back if it fails; or
-//! the write shares it with others, which have to stay, and is undone by the inverse of its write sets.
+//! Every write runs in a transaction of storage. Either the write owns the transaction, and is rolled back if
+//! it fails; or the write shares the transaction with others, which have to stay, and is undone by the
+//! inverse of its write sets.
+//!
+//! The scope (`OpenScope`) is what is open between two writes: nothing, deferred writes, a group of calls, or
+//! a transaction of a caller. Each line of the table says what storage does on an event in a scope, the scope
+//! after the event, and whether the write that begins owns its transaction or shares it.
 //!
 //! | scope | event | storage | next scope | the write |
 //! | --- | --- | --- | --- | --- |
@@ -23,6 +28,8 @@
 //! | group | stream is opened | `commit` | group | |
 //! | group | group ends | `commit` | none | |
 //!
+//! What storage does at the end of a write:
+//!
 //! | the write | ends | fails or panics |
 //! | --- | --- | --- |
 //! | own | `commit` | `roll_back` |
@@ -34,19 +41,20 @@
 //! If the log of a transaction of a caller cannot be applied again, that transaction is invalidated: it is
 //! rolled back, and the next calls of its objects fail.
 //!
-//! SQLite may roll back the whole transaction on an error, as when memory or the disk is full. An error in a
-//! read can do so, too.
+//! Storage can lose a transaction: SQLite may roll back the whole transaction on an error, as when memory or
+//! the disk is full. An error in a read can do so, too.
 //!
 //! A group whose commit fails is rolled back, and its writes are applied again one by one, each with its own
-//! commit. The first that fails ends this: its call and those after it have failed. A call that has several
-//! writes, such as a batch that is not atomic, may be durable in part: the detail `committed` is the number
-//! of its writes that are.
+//! commit. At the first write that fails this ends: the call of that write and all later calls have failed. A
+//! call that has several writes, such as a batch that is not atomic, may be committed in part: the detail
+//! `committed` is the number of its committed writes.
 //!
-//! A transaction of a caller ([`user_transaction`]) is one more scope, all of whose writes are shared. Its
+//! A transaction of a caller ([`user_transaction`]) is one more scope, in which all writes are shared. Its
 //! log has their write sets. A read by pk of another caller gets the pre-images of changed records. For any
 //! other read of another caller the writes are hidden: storage is rolled back, and the store has its
-//! committed state. After the rollback of a nested transaction the log is not applied: storage lacks the
-//! writes that are left in it. The next call of the transaction applies the log again.
+//! committed state. The rollback of a nested transaction rolls back storage, too. Storage then lacks the
+//! writes that are left in the log (in the table: not applied). The next call of the transaction applies the
+//! log again.
 //!
 //! | scope | event | storage | next scope | the write |
 //! | --- | --- | --- | --- | --- |
@@ -55,10 +63,10 @@
 //! | user | write begins | – | user | shared |
 //! | user | another caller reads, but not by pk | `roll_back` | user, hidden | |
 //! | user, hidden or not applied | call of the transaction begins | `begin`, its log applied again | user | |
-//! | user, its transaction lost by storage | call of the transaction begins | the same | user | |
+//! | user, transaction lost by storage | call of the transaction begins | as above | user | |
 //! | user | nested transaction that has written is rolled back | `roll_back` | user, not applied | |
-//! | user | it is committed | `commit` | none | |
-//! | user | it is rolled back, or applying its writes again fails | `roll_back` | none | |
+//! | user | the transaction is committed | `commit` | none | |
+//! | user | the transaction is rolled back, or its log cannot be applied again | `roll_back` | none | |
 
 mod replay;
 #[cfg(test)]
@@ -77,12 +85,12 @@ use crate::storage::{Storage, corruption};
 use replay::{apply_again, revert};
 use user_transaction::UserTransaction;
 
-/// The least limit of writes per deferred commit. SQLite copies each page into its journal in memory before
-/// it changes it: with keys in random order some 4 KiB per index and write.
+/// The least limit of writes per deferred commit. Before SQLite changes a page, it copies the page into its
+/// journal in memory. With keys in random order these copies take some 4 KiB per index and write.
 const MIN_DEFERRED_LIMIT: i64 = 4096;
 
 /// The size of a page in bytes. A deferred write counts once more for each page that its records fill, since
-/// an update of such a record copies that page.
+/// an update of a large record copies all its pages to the journal.
 const PAGE_SIZE: usize = 4096;
 
 /// In a large database the limit is the number of records divided by this, since the cost of a commit may
@@ -99,9 +107,9 @@ pub(in crate::engine) enum CommitSharing {
     Deferrable,
     /// It may be part of a group.
     Groupable,
-    /// It has a transaction of its own: its write sets are large, or have no inverse, as those that remove
-    /// chunks of files. In a transaction of a caller it shares that one. If it has no inverse, it is undone
-    /// there by applying the log before it again.
+    /// It owns its transaction, because its write sets are large, or have no inverse, as those that remove
+    /// chunks of files. Only in a transaction of a caller it shares that transaction. A write without an
+    /// inverse is undone there by a rollback, after which the log is applied again.
     Separate,
 }
 
@@ -110,7 +118,9 @@ pub(in crate::engine) enum CommitSharing {
 enum OpenScope {
     #[default]
     None,
-    /// Writes that have been answered share a transaction that is still open.
+    /// Writes that have been answered share a transaction that is still open. `writes` is their number: large
+    /// writes, and writes of several records, count several times. After `limit` is reached, the next write
+    /// commits them.
     Deferred { writes: i64, limit: i64 },
     /// One thread runs several calls, whose changes are committed together.
     Group(CallGroup),
@@ -121,24 +131,28 @@ enum OpenScope {
 #[derive(Debug)]
 struct CallGroup {
     thread: ThreadId,
-    /// Whether a transaction was begun that the group has not committed. Storage may have lost it since.
+    /// Whether the group has begun a transaction and not committed it. Storage may have lost the transaction
+    /// since.
     has_uncommitted: bool,
-    /// The running call.
+    /// The index of the running call.
     call: usize,
-    /// The number of writes of that call that have ended.
+    /// The number of writes of the running call that have ended.
     writes: usize,
     /// The writes of the open transaction.
     log: Vec<LoggedWrite>,
+    /// The first call of which a write could not be committed, with the error. With a failure, the group
+    /// refuses further writes.
     failure: Option<GroupFailure>,
 }
 
 /// A finished write of the open group.
 #[derive(Debug)]
 struct LoggedWrite {
+    /// The index of its call.
     call: usize,
     /// How many writes of the same call have ended before this write.
-    earlier: usize,
-    /// Each record that it wrote has a commit number ([`CommitSeq`]). This is the last of them.
+    earlier_writes: usize,
+    /// The write has given a commit number to each record that it wrote. This is the last of them.
     last: CommitSeq,
     sets: Vec<WriteSet>,
 }
@@ -146,13 +160,13 @@ struct LoggedWrite {
 /// The write that runs.
 #[derive(Debug)]
 struct Write {
-    /// Whether it shares its transaction with other writes: then it does not commit, and its inverse undoes
-    /// it.
+    /// Whether the write shares its transaction with other writes. If so, it does not commit, and is undone
+    /// by its inverse. Otherwise it owns the transaction.
     shares_transaction: bool,
-    /// Its write sets so far; the last may be applied in part. Kept for its inverse, for a group, and for the
-    /// commit log. A write with a transaction of its own keeps nothing here.
+    /// The write sets so far, if the transaction is shared: for the inverse, for a group, and for the commit
+    /// log. The last set may be applied in part.
     sets: Vec<WriteSet>,
-    /// The rows that a write with a transaction of its own has changed, for the commit log.
+    /// The rows changed so far, if the write owns its transaction: for the commit log.
     changed: ChangedRows,
 }
 
@@ -161,19 +175,19 @@ struct Write {
 pub(super) struct Transaction {
     scope: OpenScope,
     write: Option<Write>,
-    /// Empty, with the capacity that an earlier write needed.
+    /// The empty list of write sets of an earlier write, whose allocation the next write uses.
     spare_sets: Vec<WriteSet>,
-    /// Empty, with the capacity of a small one that was applied.
+    /// An emptied small write set, whose allocations the next write uses.
     spare_set: WriteSet,
     /// The changes of committed writes.
     pub(super) commits: CommitLog,
 }
 
 impl Transaction {
-    /// Begins a write. `records` is the number of records of the database.
+    /// Begins a write. `records` is the number of records of the database, deleted ones included.
     ///
     /// # Errors
-    /// The errors of storage; in a group that has failed, the error of that. No write has begun then.
+    /// The errors of storage; in a group that has failed, the error of the group. No write has begun then.
     pub(super) fn begin(
         &mut self,
         sharing: CommitSharing,
@@ -230,7 +244,7 @@ impl Transaction {
         Ok(())
     }
 
-    /// An empty write set.
+    /// An empty write set, which may have the allocations of an earlier one.
     pub(super) fn empty_set(&mut self) -> WriteSet {
         std::mem::take(&mut self.spare_set)
     }
@@ -245,7 +259,7 @@ impl Transaction {
             }
             return Ok(conflicts);
         }
-        // It is kept first: an error or a panic may leave a part of it applied.
+        // The set is kept before it is applied: an error or a panic may leave a part of it applied.
         write.sets.push(set);
         let conflicts = write.sets.last().map_or(Ok(Vec::new()), |set| storage.apply(set))?;
         if !conflicts.is_empty() {
@@ -254,11 +268,11 @@ impl Transaction {
         Ok(conflicts)
     }
 
-    /// Ends the running write. If its transaction is its own, commits that. Each record that it wrote has a
-    /// commit number; `last` is the last of them.
+    /// Ends the running write, and commits its transaction if it owns that. The write has given a commit
+    /// number to each record that it wrote; `last` is the last of them.
     ///
     /// # Errors
-    /// The errors of storage. The write is still running then, and is to be undone.
+    /// The errors of storage. The write is still running then, and the caller must undo it.
     pub(super) fn end(&mut self, last: CommitSeq, storage: &mut impl Storage) -> Result<()> {
         if self.write.as_ref().is_some_and(|write| !write.shares_transaction) {
             storage.commit()?;
@@ -269,10 +283,10 @@ impl Transaction {
             return Ok(());
         }
         if let OpenScope::Group(group) = &mut self.scope {
-            let (call, earlier) = (group.call, group.writes);
+            let (call, earlier_writes) = (group.call, group.writes);
             group.writes += 1;
             if shares_transaction {
-                group.log.push(LoggedWrite { call, earlier, last, sets });
+                group.log.push(LoggedWrite { call, earlier_writes, last, sets });
                 return Ok(());
             }
         }
@@ -332,8 +346,8 @@ impl Transaction {
         }
     }
 
-    /// Begins the transaction of a group anew if storage has lost it, so that a read sees the writes of the
-    /// group.
+    /// If storage has lost the transaction of the open group, begins it anew and applies the writes of the
+    /// group again, so that a read sees them.
     pub(super) fn restore_group(&mut self, storage: &mut impl Storage) {
         if let OpenScope::Group(group) = &mut self.scope
             && group.has_uncommitted
@@ -345,14 +359,14 @@ impl Transaction {
     }
 
     /// Prepares for a select: of Q0, by class, of a stream, or of a live query. Reads by pk do not call it.
-    /// With a memory limit a select may fail in SQLite, which then rolls back the transaction. So writes that
-    /// were answered are committed first.
+    /// With a memory limit a select may fail in SQLite, which then rolls back the transaction. So deferred
+    /// writes, which were answered, are committed first.
     pub(super) fn before_select(&mut self, storage: &mut impl Storage) -> Result<()> {
         if memory::current_limit().is_some() { self.commit_deferred(storage) } else { Ok(()) }
     }
 
-    /// Commits the writes whose commit was deferred. If that fails, the process is aborted: they were
-    /// answered.
+    /// Commits the writes whose commit was deferred. If the commit fails, the process is aborted, because the
+    /// writes were answered.
     pub(super) fn commit_deferred(&mut self, storage: &mut impl Storage) -> Result<()> {
         if let OpenScope::Deferred { .. } = self.scope {
             self.scope = OpenScope::None;
@@ -364,8 +378,9 @@ impl Transaction {
 
 /// Groups of calls whose changes are committed together.
 impl Transaction {
-    /// Begins calls of this thread whose changes are committed together. Returns `false` if a group or a
-    /// transaction is open: the calls then run as they would without a group.
+    /// Begins a group: calls of this thread whose changes are committed together. Returns `false`, and begins
+    /// none, if a group or a transaction of a caller is open: the calls then run as they would without a
+    /// group.
     pub(super) fn begin_group(&mut self, storage: &mut impl Storage) -> Result<bool> {
         if let OpenScope::Group(_) | OpenScope::User(_) = self.scope {
             return Ok(false);
@@ -382,7 +397,7 @@ impl Transaction {
         Ok(true)
     }
 
-    /// Sets which call of the group runs from now on.
+    /// Begins the call of the group with this index.
     pub(super) fn begin_call(&mut self, index: usize) {
         if let OpenScope::Group(group) = &mut self.scope {
             (group.call, group.writes) = (index, 0);
@@ -409,16 +424,18 @@ impl Transaction {
 
     /// Ends the group: commits its writes.
     pub(super) fn end_group(&mut self, storage: &mut impl Storage) -> Result<(), GroupFailure> {
-        // A call of the group may have opened a transaction, which has committed the calls before.
+        // If no group is open, a call of the group has opened a transaction, which has committed the writes
+        // of the group.
         let OpenScope::Group(group) = &mut self.scope else { return Ok(()) };
-        // A failure is noted in the group.
+        // The group has the error as its failure.
         let _ = group.commit(storage, &mut self.commits);
         let failure = group.failure.take();
         self.scope = OpenScope::None;
         failure.map_or(Ok(()), Err)
     }
 
-    /// Ends the group, if one is open, as after a panic of its calls. Returns whether writes were lost.
+    /// Ends the group, if one is open, and rolls back its uncommitted writes, as after a panic of a call.
+    /// Returns whether writes were lost.
     pub(super) fn abandon_group(&mut self, storage: &mut impl Storage) -> bool {
         let OpenScope::Group(group) = &self.scope else { return false };
         let loses_writes = group.has_uncommitted || group.failure.is_some();
@@ -430,7 +447,7 @@ impl Transaction {
 
 /// Transactions that callers have begun.
 impl Transaction {
-    /// The transaction that is open.
+    /// The transaction of a caller, if one is open.
     pub(super) fn user_transaction(&self) -> Option<&UserTransaction> {
         match &self.scope {
             OpenScope::User(user) => Some(user),
@@ -438,6 +455,7 @@ impl Transaction {
         }
     }
 
+    /// As [`user_transaction`](Self::user_transaction), to be changed.
     pub(super) fn user_transaction_mut(&mut self) -> Option<&mut UserTransaction> {
         match &mut self.scope {
             OpenScope::User(user) => Some(user),
@@ -445,7 +463,7 @@ impl Transaction {
         }
     }
 
-    /// Commits the open transaction, if any, and opens a transaction of a caller.
+    /// Opens a transaction of a caller. Commits the writes of an open group, or deferred ones, first.
     pub(super) fn open_user_transaction(
         &mut self,
         user: UserTransaction,
@@ -457,8 +475,9 @@ impl Transaction {
         Ok(())
     }
 
-    /// Commits the open transaction, whose writes storage has. Each record that it wrote has a commit number;
-    /// `last` is the last of them. If the commit fails, the transaction is rolled back.
+    /// Commits the open transaction of a caller, whose log is applied to storage. It has given a commit
+    /// number to each record that it wrote; `last` is the last of them. If the commit fails, the transaction
+    /// is rolled back.
     pub(super) fn commit_user_transaction(
         &mut self,
         last: CommitSeq,
@@ -474,7 +493,7 @@ impl Transaction {
         Ok(())
     }
 
-    /// Rolls the open transaction back.
+    /// Rolls back the open transaction of a caller.
     pub(super) fn roll_back_user_transaction(&mut self, storage: &mut impl Storage) {
         if self.take_user_transaction().is_some() {
             storage.roll_back();
@@ -497,7 +516,7 @@ impl Transaction {
         self.write.is_some() || self.user_transaction().is_some_and(|user| user.pre_image(pk).is_some())
     }
 
-    /// Whether reads may see writes that are not committed, in a running write or in a transaction.
+    /// Whether reads may see uncommitted changes: of the running write, or of a transaction of a caller.
     pub(super) fn reads_uncommitted(&self) -> bool {
         self.write.is_some()
             || self.user_transaction().is_some_and(|user| user.runs_own_call && !user.is_empty())
@@ -505,11 +524,12 @@ impl Transaction {
 }
 
 impl CallGroup {
+    /// Fails with the error of the group, if it has failed.
     fn check(&self) -> Result<()> {
         self.failure.as_ref().map_or(Ok(()), |failure| Err(failure.error.clone()))
     }
 
-    /// Commits the open transaction. If that fails, commits its writes one by one.
+    /// Commits the open transaction. If the commit fails, commits the writes one by one.
     fn commit(&mut self, storage: &mut impl Storage, commits: &mut CommitLog) -> Result<()> {
         if !self.has_uncommitted {
             return self.check();
@@ -528,14 +548,16 @@ impl CallGroup {
         }
     }
 
+    /// Applies the writes of the log again, each with its own commit. The first error becomes the failure of
+    /// the group, and ends this: the later writes are dropped.
     fn commit_one_by_one(&mut self, storage: &mut impl Storage, commits: &mut CommitLog) -> Result<()> {
-        for LoggedWrite { call, earlier, last, mut sets } in std::mem::take(&mut self.log) {
+        for LoggedWrite { call, earlier_writes, last, mut sets } in std::mem::take(&mut self.log) {
             let begun = storage.begin();
             let done = begun.and_then(|()| apply_again(&sets, storage)).and_then(|()| storage.commit());
             if let Err(error) = done {
                 storage.roll_back();
                 // All writes before this one are committed.
-                let error = if earlier > 0 { error.with("committed", earlier) } else { error };
+                let error = if earlier_writes > 0 { error.with("committed", earlier_writes) } else { error };
                 self.failure = Some(GroupFailure { call, error: error.clone() });
                 return Err(error);
             }
@@ -544,8 +566,8 @@ impl CallGroup {
         Ok(())
     }
 
-    /// Begins the transaction anew, with the writes that have ended: storage has lost it, or an inverse has
-    /// failed. If that fails, commits them one by one.
+    /// Begins the transaction anew and applies the log again, after storage has lost the transaction or an
+    /// inverse could not be applied. If the log cannot be applied, commits its writes one by one.
     fn rebuild(&mut self, storage: &mut impl Storage, commits: &mut CommitLog) {
         storage.roll_back();
         let applied = storage
@@ -554,13 +576,13 @@ impl CallGroup {
         if applied.is_err() {
             storage.roll_back();
             self.has_uncommitted = false;
-            // A failure is noted in the group.
+            // The group has the error as its failure.
             let _ = self.commit_one_by_one(storage, commits);
         }
     }
 }
 
-/// How many pages the rows of these write sets fill, before and after.
+/// How many pages the rows of these write sets fill: their states before and after the write.
 fn filled_pages(sets: &[WriteSet]) -> i64 {
     let rows = sets.iter().flat_map(|set| set.rows.iter().chain(&set.versions));
     let states = rows.flat_map(|change| change.before.iter().chain(&change.after));
@@ -568,7 +590,7 @@ fn filled_pages(sets: &[WriteSet]) -> i64 {
     i64::try_from(pages).unwrap_or(i64::MAX)
 }
 
-/// Ends the process, as Rust does where memory is exhausted: storage has lost writes that were answered.
+/// Aborts the process, as Rust does when memory is exhausted: storage has lost writes that were answered.
 fn abort_after_losing_answered_writes() -> ! {
     eprintln!("mikobase: memory is exhausted: the records in memory are lost");
     std::process::abort()

@@ -11,7 +11,7 @@ use crate::transaction_limits::TransactionLimits;
 /// The most transaction objects of a store.
 const MAX_OBJECTS: usize = 4096;
 
-/// The transaction objects of a store.
+/// The transaction objects of a store, by id.
 #[derive(Debug, Default)]
 pub(super) struct TransactionObjects {
     objects: BTreeMap<TransactionId, ObjectEntry>,
@@ -20,29 +20,33 @@ pub(super) struct TransactionObjects {
     pub(super) limits: TransactionLimits,
 }
 
+/// What the store knows about a transaction object.
 #[derive(Debug)]
 pub(super) struct ObjectEntry {
-    /// The parent object: the transactions of this object are nested in those of the parent. `None` at the
+    /// The parent object: the transactions of this object are nested in those of the parent. `None` for a
     /// root.
     parent: Option<TransactionId>,
     pub(super) state: ObjectState,
-    /// The gate that a call enters before it waits for the turn to write and opens the transaction. Other
-    /// calls wait at this gate, not at `writers`, where they would wait for their own transaction to end.
-    /// Only that of a root object is used.
+    /// The gate that a call of the object enters before it waits for the turn to write and opens the
+    /// transaction. Other calls of the object wait at this gate. At the gate `writers` they would wait for
+    /// the end of their own transaction. Only the gate of a root object is used.
     opening_gate: Gate,
 }
 
+/// The state of a transaction object.
 #[derive(Debug)]
 pub(super) enum ObjectState {
     /// Its next call begins a transaction.
     Idle,
+    /// Its transaction is open.
     Open,
-    /// Its transaction was rolled back by something else than its own calls, for this reason.
+    /// Its transaction was rolled back, not by a call of the object but for this reason. Its next calls fail
+    /// with the reason.
     Invalidated(Error),
 }
 
 impl TransactionObjects {
-    /// Adds an idle object.
+    /// Adds an idle object, and returns its id.
     ///
     /// # Errors
     /// `storage-full`, if there are too many.
@@ -85,8 +89,7 @@ impl TransactionObjects {
         })
     }
 
-    /// The gate that a call of `id` enters before it waits for the turn to write: that of the object at its
-    /// root.
+    /// The gate that a call of `id` enters before it waits for the turn to write: the gate of its root.
     ///
     /// # Errors
     /// The errors of [`get`](Self::get).

@@ -1,4 +1,4 @@
-//! Transactions of callers: opens them, nests them, and lets each caller see its own state.
+//! Transactions of callers: opens, nests and ends them, and lets each caller see its own state.
 //!
 //! A transaction object begins one transaction after another. A nested object begins levels inside the
 //! transaction of its parent. [`transaction_objects`](super::transaction_objects) has their states.
@@ -17,7 +17,8 @@ use crate::storage::Storage;
 use crate::timestamp::Timestamp;
 use crate::transaction_limits::TransactionLimits;
 
-/// How far a transaction may be dated ahead of the clock to come after the last write, in milliseconds.
+/// The most milliseconds by which the time of a transaction may be ahead of the clock. It is ahead if it has
+/// to be later than the last write.
 const MAX_LEAD_MILLIS: i64 = 1_000;
 
 /// Adds, removes and limits transaction objects.
@@ -57,7 +58,7 @@ impl<T: Storage> Store<T> {
         self.transaction.user_transaction().is_some()
     }
 
-    /// Whether a group of calls is open. The holder of the lock runs it.
+    /// Whether a group of calls is open. The thread that has locked the store then runs the group.
     pub(in crate::engine) fn is_in_group(&self) -> bool {
         self.transaction.is_in_group()
     }
@@ -67,10 +68,11 @@ impl<T: Storage> Store<T> {
         self.transaction.user_transaction().map(|user| user.thread)
     }
 
-    /// Whether an object has to wait for its turn to write before its next call.
+    /// Whether a call of an object has to wait for the turn to write: its root has no open transaction.
     ///
     /// # Errors
-    /// `transaction-invalidated`, if its transaction was rolled back, but not by its owner.
+    /// `transaction-invalidated`, if the transaction of the object, or of one around it, was rolled back by
+    /// something else than its own calls, or an object around it was dropped.
     pub(in crate::engine) fn needs_turn(&self, id: TransactionId) -> Result<bool> {
         let path = self.transaction_objects.path_to(id)?;
         for id in &path {
@@ -81,12 +83,13 @@ impl<T: Storage> Store<T> {
         Ok(self.transaction.user_transaction().is_none_or(|user| user.levels[0].id != path[0]))
     }
 
-    /// The gate that a call of an object enters before it waits for its turn to write. Of several calls of an
-    /// object without an open transaction, one waits at the gate of all writers, and opens it. The others
-    /// wait at this gate: at that of all writers they would wait for the end of their own transaction.
+    /// The gate that a call of an object enters before it waits for the turn to write. If several calls find
+    /// no open transaction, one of them waits at the gate of all writers, and opens the transaction. The
+    /// others wait at this gate: at the gate of all writers they would wait for the end of their own
+    /// transaction.
     ///
     /// # Errors
-    /// `transaction-invalidated`, if an object around it was dropped.
+    /// `transaction-invalidated`, if an object around this one was dropped.
     pub(in crate::engine) fn opening_gate(&self, id: TransactionId) -> Result<Gate> {
         self.transaction_objects.opening_gate(id)
     }
@@ -104,12 +107,12 @@ impl<T: Storage> Store<T> {
         Ok(())
     }
 
-    /// The time of a transaction that begins at `now`. In a temporal database a version must be later than
-    /// the one before it. This time usually is, since it is later than that of the last write; only a record
-    /// that is written twice gets a later one.
+    /// The time of a transaction that begins at `now`: in a temporal database later than the time of the last
+    /// write, otherwise not earlier. A version must be later than the version before it. With this time it
+    /// usually is; only a record that is written twice in the transaction gets a later time.
     ///
-    /// The last write may have a time far ahead of the clock: the clock was set back, or the write was a
-    /// definition that had to begin after a former one. Such a time is not passed on.
+    /// The time of the last write may be far ahead of the clock: the clock was set back, or the write was a
+    /// definition that had to begin after a former one. The transaction then ignores that time.
     fn time_of_next_transaction(&self, now: Timestamp) -> Timestamp {
         let last = self.transaction_time;
         let earliest = if self.is_temporal { last.after() } else { last };
@@ -117,11 +120,11 @@ impl<T: Storage> Store<T> {
         if is_near { now.max(earliest) } else { now }
     }
 
-    /// Begins a call of an object whose root has a transaction open: shows its writes, and begins the levels
-    /// between the root and the object that have not begun.
+    /// Begins a call of an object whose root has a transaction open: shows the writes of the transaction, and
+    /// begins the levels from the root to the object that have not begun.
     ///
     /// # Errors
-    /// `transaction-invalidated`, if its writes cannot be applied again; `transaction-open`, if a level would
+    /// `transaction-invalidated`, if the writes cannot be applied again; `transaction-open`, if a level would
     /// begin beside another one that is open.
     pub(in crate::engine) fn resume_transaction(&mut self, id: TransactionId) -> Result<()> {
         self.show_uncommitted()?;
@@ -141,8 +144,8 @@ impl<T: Storage> Store<T> {
         Ok(())
     }
 
-    /// Refuses a write through an object while a transaction nested in its own is open: the write would be a
-    /// part of that, and be lost with it.
+    /// Refuses a write through an object while a transaction nested in its own is open. The write would
+    /// become a part of the nested transaction, and be lost if that is rolled back.
     ///
     /// # Errors
     /// `transaction-open`.
@@ -166,7 +169,11 @@ impl<T: Storage> Store<T> {
         Ok(())
     }
 
-    /// Shows the writes of the open transaction.
+    /// Shows the writes of the open transaction: sets the state of the store that was hidden, and applies the
+    /// log again if storage lacks the writes.
+    ///
+    /// # Errors
+    /// `transaction-invalidated`, if the log cannot be applied again. The transaction was rolled back then.
     fn show_uncommitted(&mut self) -> Result<()> {
         let Some(user) = self.transaction.user_transaction_mut() else { return Ok(()) };
         user.runs_own_call = true;
@@ -189,7 +196,7 @@ impl<T: Storage> Store<T> {
         Ok(())
     }
 
-    /// Shows the committed state, as any caller sees it that is not inside the open transaction.
+    /// Shows the committed state to a caller outside the open transaction: hides the uncommitted writes.
     pub(in crate::engine) fn show_committed(&mut self) {
         let Some(user) = self.transaction.user_transaction_mut() else { return };
         user.runs_own_call = false;
@@ -202,8 +209,8 @@ impl<T: Storage> Store<T> {
         self.set_state(committed);
     }
 
-    /// Prepares for a read of records by their pks by a caller that is not inside the open transaction. The
-    /// writes of the transaction need not be hidden: the read uses its pre-images.
+    /// Prepares for a read by pk of a caller outside the open transaction. The writes of the transaction are
+    /// not hidden: the read uses the pre-images.
     pub(in crate::engine) fn begin_committed_read(&mut self) {
         if let Some(user) = self.transaction.user_transaction_mut() {
             user.runs_own_call = false;
@@ -217,7 +224,10 @@ impl<T: Storage> Store<T> {
         }
     }
 
-    /// After a write: rolls the open transaction back if its writes were lost, or exceed its limit.
+    /// Rolls the open transaction back if its writes were lost, or exceed its limit. Called after each write.
+    ///
+    /// # Errors
+    /// `transaction-invalidated`, if it was rolled back.
     pub(super) fn check_transaction(&mut self) -> Result<()> {
         let Some(user) = self.transaction.user_transaction_mut() else { return Ok(()) };
         let reason = if let Some(error) = user.lost.take() {
@@ -231,8 +241,8 @@ impl<T: Storage> Store<T> {
         Err(self.invalidate(reason))
     }
 
-    /// The error of a transaction that is too large. A write returns it as soon as it makes the transaction
-    /// so; its end rolls the transaction back.
+    /// The error of a transaction that is too large. The write that makes it too large fails with this error
+    /// at once; [`check_transaction`](Self::check_transaction) then rolls the transaction back.
     pub(super) fn memory_exceeded(&self) -> Error {
         let message = "the transaction has written more than its limit of memory, and was rolled back: split \
                        it, or raise `transaction_memory`";
@@ -243,11 +253,13 @@ impl<T: Storage> Store<T> {
 
 /// Commits and rolls back transactions.
 impl<T: Storage> Store<T> {
-    /// Commits the transaction of an object, with those nested inside of it. If it is nested itself, its
-    /// writes become those of the transaction around it. Its next call begins another one.
+    /// Commits the transaction of an object, with the transactions nested inside of it. If it is nested
+    /// itself, its writes become writes of the transaction around it. The next call of the object begins
+    /// another transaction.
     ///
     /// # Errors
-    /// The errors of storage; the transaction is rolled back then.
+    /// The errors of storage; the transaction is rolled back then. `transaction-invalidated`, if its writes
+    /// were hidden or lost, and cannot be applied again.
     pub(in crate::engine) fn commit_transaction(&mut self, id: TransactionId) -> Result<()> {
         let Some(level) = self.transaction.user_transaction().and_then(|user| user.level_of(id)) else {
             return Ok(());
@@ -269,7 +281,7 @@ impl<T: Storage> Store<T> {
             self.columns.note(set, last.row);
             self.claims.wake_claims_for_rows(&set.rows, &self.catalog);
         }
-        // Nothing between here and the commit can panic and leave them staged.
+        // Nothing can panic between here and the commit: a panic would leave the records staged.
         user.log().iter().for_each(|set| self.record_cache.stage(&set.rows));
         let committed = self.transaction.commit_user_transaction(last.commit, &mut self.storage);
         match &committed {
@@ -288,7 +300,7 @@ impl<T: Storage> Store<T> {
         committed
     }
 
-    /// Rolls back the transaction of an object, with those nested inside of it.
+    /// Rolls back the transaction of an object, with the transactions nested inside of it.
     pub(in crate::engine) fn roll_back_transaction(&mut self, id: TransactionId) {
         if let Some(level) = self.transaction.user_transaction().and_then(|user| user.level_of(id)) {
             let own = self.roll_back_level(level, || {
@@ -322,15 +334,16 @@ impl<T: Storage> Store<T> {
         ended.first().copied()
     }
 
-    /// Rolls the open transaction back for a reason that is not a call of its objects. Their next calls fail
-    /// with that reason. Returns the reason.
+    /// Rolls the open transaction back for another reason than a call of its objects. The next calls of its
+    /// objects fail with the reason. Returns the reason.
     pub(super) fn invalidate(&mut self, reason: Error) -> Error {
         let own = self.roll_back_level(0, || reason.clone());
         self.transaction_objects.set_states(own, || ObjectState::Invalidated(reason.clone()));
         reason
     }
 
-    /// Rolls back the open transaction if it has exceeded its limits of time. Otherwise returns when it will.
+    /// Rolls back the open transaction if it has exceeded one of its limits of time. Otherwise returns when
+    /// it will exceed one. `None` if no transaction is open afterwards.
     pub(in crate::engine) fn expire_transaction(&mut self) -> Option<Instant> {
         let TransactionLimits { idle, total, .. } = self.transaction_objects.limits;
         let user = self.transaction.user_transaction()?;
@@ -348,6 +361,7 @@ impl<T: Storage> Store<T> {
         None
     }
 
+    /// A copy of the state that [`set_state`](Self::set_state) restores.
     pub(super) fn state(&self) -> StoreState {
         StoreState {
             catalog: self.catalog.clone(),
@@ -357,7 +371,7 @@ impl<T: Storage> Store<T> {
         }
     }
 
-    /// Sets the state, and drops the cached facts that depend on the classes or ids in which it differs.
+    /// Sets the state. If its classes or the ids given out differ, clears the id cache and the columns.
     pub(super) fn set_state(&mut self, state: StoreState) {
         let StoreState { catalog, definition_ends, claim_rows, last } = state;
         let before = self.last.get();
@@ -371,7 +385,8 @@ impl<T: Storage> Store<T> {
     }
 }
 
-/// A time after `from`; one that no transaction reaches, if it cannot be represented.
-fn saturating_add(from: Instant, after: Duration) -> Instant {
-    from.checked_add(after).unwrap_or_else(|| from + Duration::from_secs(u32::MAX.into()))
+/// The time that is `duration` after `from`. If it cannot be represented, a time so late that no transaction
+/// reaches it: 136 years after `from`.
+fn saturating_add(from: Instant, duration: Duration) -> Instant {
+    from.checked_add(duration).unwrap_or_else(|| from + Duration::from_secs(u32::MAX.into()))
 }

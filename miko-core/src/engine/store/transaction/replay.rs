@@ -5,7 +5,7 @@ use miko_rpc::Result;
 use crate::storage::write_set::WriteSet;
 use crate::storage::{Storage, corruption};
 
-/// Applies write sets that have been applied before, to the same state.
+/// Applies write sets again, to the state to which they were applied before. So they have no conflicts.
 pub(super) fn apply_again(sets: &[WriteSet], storage: &mut impl Storage) -> Result<()> {
     for set in sets {
         if !storage.apply(set)?.is_empty() {
@@ -19,6 +19,7 @@ pub(super) fn apply_again(sets: &[WriteSet], storage: &mut impl Storage) -> Resu
 pub(super) fn revert(sets: Vec<WriteSet>, storage: &mut impl Storage) -> Result<()> {
     for set in sets.into_iter().rev() {
         let inverse = set.inverse().ok_or_else(|| corruption("a shared write without an inverse"))?;
+        // An inverse has no conflicts either: it restores a state that storage had.
         apply_again(&[inverse], storage)?;
     }
     Ok(())

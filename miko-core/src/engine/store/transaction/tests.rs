@@ -25,7 +25,7 @@ use crate::storage::sqlite::Sqlite;
 struct Call {
     sharing: CommitSharing,
     rows: usize,
-    /// Each chooses one of the rows.
+    /// Each number chooses one of the rows.
     updates: Vec<usize>,
     end: CallEnd,
 }
@@ -316,16 +316,42 @@ proptest! {
 
 #[test]
 fn a_call_that_is_lost_in_part_says_how_many_of_its_writes_are_committed() {
-    // The writes of each call; whether its first is committed early, as by a stream; which commits fail at
-    // the end: the commit of the group, then the commits of the writes one by one. Then what is expected: the
-    // first call that has failed, and how many of its writes are committed.
-    type Case = (&'static [usize], bool, &'static [bool], usize, Option<usize>);
-    let cases: [Case; 3] = [
-        (&[1, 3], false, &[true, false, false, false, true], 1, Some(2)),
-        (&[1, 3], false, &[true, false, true], 1, None),
-        (&[2, 0], true, &[true, true], 0, Some(1)),
+    struct Case {
+        /// The number of writes of each call.
+        writes: &'static [usize],
+        /// Whether the first write of a call is committed at once, as by a stream.
+        commits_first: bool,
+        /// Which commits fail at the end: the commit of the group, then the commits of the writes one by one.
+        commit_failures: &'static [bool],
+        /// The first call that is expected to fail.
+        lost: usize,
+        /// How many writes of that call are expected to be committed.
+        committed: Option<usize>,
+    }
+    let cases = [
+        Case {
+            writes: &[1, 3],
+            commits_first: false,
+            commit_failures: &[true, false, false, false, true],
+            lost: 1,
+            committed: Some(2),
+        },
+        Case {
+            writes: &[1, 3],
+            commits_first: false,
+            commit_failures: &[true, false, true],
+            lost: 1,
+            committed: None,
+        },
+        Case {
+            writes: &[2, 0],
+            commits_first: true,
+            commit_failures: &[true, true],
+            lost: 0,
+            committed: Some(1),
+        },
     ];
-    for (writes, is_settled, commit_failures, lost, committed) in cases {
+    for Case { writes, commits_first, commit_failures, lost, committed } in cases {
         let mut run = Run::new(false);
         run.store.begin_group().unwrap();
         for (call, count) in writes.iter().enumerate() {
@@ -338,7 +364,7 @@ fn a_call_that_is_lost_in_part_says_how_many_of_its_writes_are_committed() {
                     end: CallEnd::Answer,
                 })
                 .unwrap();
-                if is_settled && write == 0 {
+                if commits_first && write == 0 {
                     run.store.transaction.commit_group_so_far(&mut run.store.storage).unwrap();
                 }
             }
@@ -455,7 +481,7 @@ fn a_write_to_a_full_store_fails_and_changes_nothing() {
     assert_eq!(store.storage.counts(), before);
 }
 
-/// A transaction in which nothing is written yet may be lost by storage, too: an error in a read can end it.
+/// Storage may lose a transaction also before the first write: an error in a read can end it.
 #[test]
 fn the_first_write_of_a_transaction_begins_one_in_storage_also_after_a_loss() {
     let mut store = fleet();

@@ -1,9 +1,9 @@
 //! A transaction of a caller: writes of several calls, which are committed together or not at all.
 //!
-//! Its writes are applied to storage, in a transaction of storage that stays open between the calls. For each
-//! record that it has written it keeps the pre-image, which is the committed state: a read by pk of another
-//! caller takes that. For any other read the writes are hidden: storage is rolled back, and the next call of
-//! the transaction applies them again from the log (decision 0028).
+//! Its writes are applied to storage, in a transaction of storage that stays open between the calls. It keeps
+//! the pre-image of each record that it has written: a read by pk of another caller gets this committed
+//! state. For any other read of another caller the writes are hidden: storage is rolled back, and the next
+//! call of the transaction applies the writes again from the log (decision 0028).
 
 use std::collections::HashMap;
 use std::thread::{self, ThreadId};
@@ -28,14 +28,15 @@ pub struct TransactionId(pub(crate) u64);
 pub(crate) struct UserTransaction {
     /// The transaction itself, and the nested ones that are open: the innermost is last.
     pub(crate) levels: Vec<Level>,
-    /// The write sets so far.
+    /// The write sets of the writes that have ended.
     log: Vec<WriteSet>,
-    /// The approximate sizes of the log, of the write sets of the running write and of the pre-images, in
-    /// bytes.
+    /// The approximate size of the log, in bytes.
     log_size: usize,
+    /// The approximate size of the write sets of the running write, in bytes.
     running_size: usize,
+    /// The approximate size of the pre-images, in bytes.
     pre_image_size: usize,
-    /// The largest allowed sum of these sizes, in bytes.
+    /// The largest allowed sum of the three sizes, in bytes.
     max_size: usize,
     /// The committed states of the records that the log may change, by pk; `None` for a record that is not in
     /// the committed state, such as one that the transaction has created.
@@ -44,39 +45,42 @@ pub(crate) struct UserTransaction {
     is_applied: bool,
     /// While the writes are hidden from other callers: the state of the store with these writes.
     hidden: Option<StoreState>,
-    /// Whether the call that runs, or has run last, is one of the transaction. Each call sets it as it
+    /// Whether the call that runs, or has run last, belongs to the transaction. Each call sets this when it
     /// begins.
     pub(crate) runs_own_call: bool,
-    /// The error that has lost the log: a write failed, its inverse could not be applied or storage had lost
-    /// the transaction, and applying the log again failed, too. When that write ends, the transaction is
-    /// rolled back.
+    /// The error because of which storage lacks the writes of the log: a write failed, its inverse could not
+    /// be applied or storage had lost the transaction, and applying the log again failed, too. At the end of
+    /// that write the transaction is rolled back.
     pub(crate) lost: Option<Error>,
-    /// The time of its next write: that at which it was opened, unless a write has advanced it.
+    /// The time of the next write: the time at which the transaction was opened, unless a write has advanced
+    /// it.
     pub(crate) time: Timestamp,
+    /// When the transaction was opened, for its limit of time.
     pub(crate) began: Instant,
     /// The thread that has opened it.
     pub(crate) thread: ThreadId,
-    /// When its last call has ended.
+    /// When its last call has ended, for its limit of idleness.
     pub(crate) last_call: Instant,
     /// The turn to write, which is given up when the transaction ends.
     _turn: Pass,
 }
 
-/// A transaction, or a nested one.
+/// The transaction itself (level 0), or a nested one.
 #[derive(Debug)]
 pub(crate) struct Level {
-    /// The object that began it.
+    /// The object that began the level.
     pub(crate) id: TransactionId,
-    /// The length and the size of the log when it began.
+    /// The length of the log when the level began.
     log_length: usize,
+    /// The size of the log in bytes when the level began.
     log_size: usize,
-    /// The state of the store when it began.
+    /// The state of the store when the level began.
     state: StoreState,
 }
 
 impl UserTransaction {
-    /// A transaction in which nothing is written yet. `state` is the committed one, `turn` the right to
-    /// write.
+    /// A transaction in which nothing is written yet. `state` is the committed state of the store, `turn` the
+    /// right to write.
     pub(crate) fn new(
         id: TransactionId,
         state: StoreState,
@@ -132,7 +136,7 @@ impl UserTransaction {
         self.pre_images.get(pk).map(Option::as_ref)
     }
 
-    /// Whether nothing was written, so that all callers see the same state.
+    /// Whether nothing is written, so that all callers see the same state.
     pub(crate) fn is_empty(&self) -> bool {
         self.log.is_empty()
     }
@@ -146,10 +150,11 @@ impl UserTransaction {
         self.log
     }
 
-    /// Begins the transaction of storage, unless it is open and has all writes of the log. If the log has
-    /// writes, it is open: each call applies the log as it begins. If the log is empty, it may not be open.
+    /// Begins the transaction of storage for a write, unless it is open. If the log has writes, it is open
+    /// and has them: each call applies the log when it begins. If the log is empty, there may be no
+    /// transaction of storage yet, or storage may have lost it.
     pub(crate) fn begin_in(&mut self, storage: &mut impl Storage) -> Result<()> {
-        // An earlier write may have failed.
+        // A write that has failed leaves its size here.
         self.running_size = 0;
         if !(self.is_applied && storage.in_transaction()) {
             storage.begin()?;
@@ -185,8 +190,8 @@ impl UserTransaction {
         self.log_size + self.running_size + self.pre_image_size > self.max_size
     }
 
-    /// Rolls storage back to the committed state, and keeps `state`, that of the store with the writes.
-    /// Returns the state of the store before the transaction.
+    /// Hides the writes: rolls storage back to the committed state, and keeps `state`, the state of the store
+    /// with the writes. Returns the committed state of the store.
     pub(crate) fn hide(&mut self, state: StoreState, storage: &mut impl Storage) -> StoreState {
         self.is_applied = false;
         storage.roll_back();
@@ -220,15 +225,15 @@ impl UserTransaction {
         Ok(())
     }
 
-    /// Ends a nested level and those inside of it, whose writes become those of the level around it. Returns
-    /// their objects, the outermost first.
+    /// Ends a nested level and those inside of it. Their writes stay in the log, and so become writes of the
+    /// level around them. Returns the objects of the ended levels, the outermost first.
     pub(crate) fn merge_level(&mut self, level: usize) -> Vec<TransactionId> {
         self.remove_levels(level)
     }
 
-    /// Ends a level and those inside of it, and takes their writes out of the log. Returns their objects, the
-    /// outermost first, and the state of the store when the level began. If `level` is 0, the caller must
-    /// then drop the transaction.
+    /// Ends a level and those inside of it, and removes their writes from the log. Returns the objects of the
+    /// ended levels, the outermost first, and the state of the store when the level began. If `level` is 0,
+    /// the caller must then drop the transaction.
     pub(crate) fn drop_level(
         &mut self,
         level: usize,
@@ -242,13 +247,14 @@ impl UserTransaction {
             self.is_applied = false;
             storage.roll_back();
         }
+        // `state` replaces the hidden state, which has the removed writes.
         self.hidden = None;
         (self.remove_levels(level), state)
     }
 
     /// Removes a level and those inside of it. Returns their objects, the outermost first.
-    fn remove_levels(&mut self, from: usize) -> Vec<TransactionId> {
-        self.levels.drain(from..).map(|level| level.id).collect()
+    fn remove_levels(&mut self, level: usize) -> Vec<TransactionId> {
+        self.levels.drain(level..).map(|level| level.id).collect()
     }
 }
 
