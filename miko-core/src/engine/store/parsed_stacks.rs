@@ -1,4 +1,4 @@
-//! Parsed stacks by their text: most records of a class have equal ones.
+//! A cache of parsed stacks, by their text: most records of a class have equal stacks.
 
 use std::cell::RefCell;
 use std::collections::HashMap;
@@ -10,10 +10,10 @@ use serde_json::{Map, Value};
 
 use crate::engine::store::stored_json::{MAX_CACHED_STACK_LENGTH, parse_object};
 
-/// The most stacks that are kept.
+/// The most stacks that are kept. All are dropped when one more is added.
 const MAX_STACKS: usize = 256;
 
-/// The stacks that were parsed last. A stack depends on its text alone, so none is ever out of date.
+/// The cache. A parsed stack depends on its text alone, so no entry is ever out of date.
 #[derive(Debug, Default)]
 pub(super) struct ParsedStacks(RefCell<Stacks>);
 
@@ -21,7 +21,7 @@ pub(super) struct ParsedStacks(RefCell<Stacks>);
 type Stacks = HashMap<Box<str>, Arc<Map<String, Value>>, RandomState>;
 
 impl ParsedStacks {
-    /// The stack with a stored text.
+    /// Parses the stored text of a stack, or takes the parsed stack from the cache.
     ///
     /// # Errors
     /// `internal`, if the text is not a JSON object.

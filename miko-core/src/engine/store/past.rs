@@ -102,8 +102,8 @@ impl<T: Storage> Store<T> {
         Ok(found.map(|Candidate { record, id, .. }| PastRecord { record, id }).collect())
     }
 
-    /// The versions that a select finds. A tombstone has no content, so it is matched with the content of the
-    /// version before it, and with its own time.
+    /// The versions that a select finds. A tombstone has no content, so the select is evaluated on the
+    /// content of the version before the tombstone, with the time of the tombstone.
     fn select_versions(&self, select: &SelectRequest, cutoff: Option<Timestamp>) -> Result<Results> {
         self.check_temporal()?;
         let past_catalog = cutoff.map(|cutoff| self.catalog_at(cutoff)).transpose()?;
@@ -120,7 +120,7 @@ impl<T: Storage> Store<T> {
                 let record = match version.view() {
                     Some(record) => Record::from(record),
                     None => match &last_state {
-                        Some(ended) => Record { updated_at: version.updated_at, ..ended.clone() },
+                        Some(deleted) => Record { updated_at: version.updated_at, ..deleted.clone() },
                         None => return Ok(()),
                     },
                 };
@@ -145,8 +145,8 @@ impl<T: Storage> Store<T> {
         mut visit: impl FnMut(RowId) -> Result<()>,
     ) -> Result<()> {
         let pks = match &select.filter.pks {
-            // `class` is evaluated before `pk`. If it cannot be resolved, each record raises its error, so
-            // all have to be visited.
+            // `class` is evaluated before `pk`. If `class` is an error, each record raises that error, also a
+            // record with another pk, so all records have to be visited.
             Some(Ok(pks)) if !matches!(select.filter.classes, Some(Err(_))) => Some(pks),
             _ => None,
         };
@@ -167,7 +167,7 @@ impl<T: Storage> Store<T> {
         Ok(())
     }
 
-    /// The classes that were defined at a time. Parents that were not are left out.
+    /// The classes that were defined at a time. Parents that were not defined then are left out.
     fn catalog_at(&self, time: Timestamp) -> Result<Catalog> {
         let mut definitions = Vec::new();
         for id in self.storage.definitions()? {

@@ -12,18 +12,18 @@ use crate::storage::ids::{ConstraintId, RowId};
 pub(super) struct DeferredWork {
     /// References whose targets must exist and be of an allowed class.
     pub(super) references: Vec<DeferredReference>,
-    /// The pks of deleted records, each with the index of the batch request that deleted it.
-    pub(super) deleted: Vec<(String, Option<usize>)>,
-    /// The pks of records that left a class, each with the index of the batch request that changed it.
-    pub(super) reclassed: Vec<(String, Option<usize>)>,
-    /// Whether a record may be written with a unique value that another one still has. It then waits for the
-    /// value. Whether records still wait is checked at the end of the write.
+    /// Deleted records, at which no restricting reference may point.
+    pub(super) deleted: Vec<DeferredTarget>,
+    /// Records that have left a class, which no restricting reference to them may require.
+    pub(super) left_class: Vec<DeferredTarget>,
+    /// Whether a record may be written with a unique value that another record still has. The record then
+    /// waits for the value. The end of the write checks that no record still waits.
     pub(super) allows_taken_values: bool,
-    /// The unique values that records wait for, each with these records. The first one gets the value when it
-    /// becomes free.
+    /// The unique values that records wait for, each with the records that wait. The first of them gets the
+    /// value when it becomes free.
     pub(super) taken_values: HashMap<UniqueValue, Vec<WaitingRecord>>,
-    /// The first of the rows that were stored before their hooks have run. An import checks its records from
-    /// there on.
+    /// The first of the rows that were stored before their hooks have run. An import checks the records of
+    /// this row and of all later ones.
     pub(super) first_stored_row: Option<RowId>,
     /// The rows for which the hooks are to run. Boxed, since few writes have any.
     pub(super) stored_rows: Option<Box<StoredRows>>,
@@ -31,7 +31,7 @@ pub(super) struct DeferredWork {
     pub(super) request: Option<usize>,
 }
 
-/// A constraint, and a value of it as the index has it.
+/// A unique constraint, and a value as its index has it.
 pub(super) type UniqueValue = (ConstraintId, String);
 
 /// A record that waits for a unique value, which another record still has.
@@ -50,14 +50,22 @@ impl DeferredWork {
 
     /// Whether no constraint is to be checked.
     pub(super) fn has_no_checks(&self) -> bool {
-        let Self { references, deleted, reclassed, taken_values, .. } = self;
-        references.is_empty() && deleted.is_empty() && reclassed.is_empty() && taken_values.is_empty()
+        let Self { references, deleted, left_class, taken_values, .. } = self;
+        references.is_empty() && deleted.is_empty() && left_class.is_empty() && taken_values.is_empty()
     }
 
     /// Whether a batch is running: its later requests may still create the targets of references.
     pub(super) fn is_in_batch(&self) -> bool {
         self.request.is_some()
     }
+}
+
+/// A deleted or changed record. The end of the write checks the references to it.
+#[derive(Debug)]
+pub(super) struct DeferredTarget {
+    pub(super) pk: String,
+    /// The index of the batch request that deleted or changed the record.
+    pub(super) request: Option<usize>,
 }
 
 /// A reference that is checked at the end of the write.

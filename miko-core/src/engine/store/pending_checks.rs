@@ -14,7 +14,7 @@ use crate::class::{OnDelete, Reference};
 use crate::diagnostics::FaultList;
 use crate::engine::store::Store;
 use crate::engine::store::index_entries::references;
-use crate::engine::store::pending::DeferredReference;
+use crate::engine::store::pending::{DeferredReference, DeferredTarget};
 use crate::engine::store::stored_json::{parse_object, stored_markers};
 use crate::stack;
 use crate::storage::Storage;
@@ -25,12 +25,12 @@ use crate::uns;
 /// The most records that one fault lists.
 pub(super) const MAX_LISTED: usize = 10;
 
-/// The references of a record as it is now.
+/// The references of a record as storage has it now.
 struct CurrentReferences {
     row: RowId,
     pk: String,
     /// By their JSON pointers, each with the class that declares it. Several classes that share a bucket may
-    /// declare one at the same place.
+    /// declare a reference at the same place.
     by_pointer: HashMap<String, Vec<(String, Reference)>>,
 }
 
@@ -42,7 +42,7 @@ impl CurrentReferences {
     }
 }
 
-/// The classes whose records stand for files.
+/// The classes whose records represent files.
 const FILE_CLASSES: [&str; 2] = [uns::FILE, uns::FILE_REFERENCE];
 
 impl<T: Storage> Store<T> {
@@ -60,12 +60,14 @@ impl<T: Storage> Store<T> {
 
     /// Defers the check that no restricting reference points at a deleted record.
     pub(super) fn defer_delete_check(&mut self, pk: &str) {
-        self.deferred.deleted.push((pk.to_owned(), self.deferred.request));
+        let request = self.deferred.request;
+        self.deferred.deleted.push(DeferredTarget { pk: pk.to_owned(), request });
     }
 
     /// Defers the check that no restricting reference requires a class that a record has left.
-    pub(super) fn defer_reclass_check(&mut self, pk: &str) {
-        self.deferred.reclassed.push((pk.to_owned(), self.deferred.request));
+    pub(super) fn defer_left_class_check(&mut self, pk: &str) {
+        let request = self.deferred.request;
+        self.deferred.left_class.push(DeferredTarget { pk: pk.to_owned(), request });
     }
 
     /// Runs and discards all deferred checks of the write.
@@ -86,11 +88,11 @@ impl<T: Storage> Store<T> {
             faults.push(fault);
             Ok(())
         })?;
-        for (pk, request) in &deleted {
+        for DeferredTarget { pk, request } in &deleted {
             faults.extend(self.check_deleted(pk)?.map(|fault| with_request_index(fault, *request)));
         }
-        for (pk, request) in std::mem::take(&mut self.deferred.reclassed) {
-            faults.extend(self.check_reclassed(&pk)?.map(|fault| with_request_index(fault, request)));
+        for DeferredTarget { pk, request } in std::mem::take(&mut self.deferred.left_class) {
+            faults.extend(self.check_left_class(&pk)?.map(|fault| with_request_index(fault, request)));
         }
         faults.check()
     }
@@ -101,7 +103,7 @@ impl<T: Storage> Store<T> {
         &mut self,
         mut report: impl FnMut(&Self, RowId, ErrorItem) -> Result<()>,
     ) -> Result<()> {
-        // Those of one record follow each other, so it is read once.
+        // The references of one record follow each other, so each record is read at most once.
         let mut current = None;
         for deferred in std::mem::take(&mut self.deferred.references) {
             if let Some(fault) = self.check_reference(&deferred, &mut current)? {
@@ -119,14 +121,15 @@ impl<T: Storage> Store<T> {
         current: &mut Option<CurrentReferences>,
     ) -> Result<Option<ErrorItem>> {
         let DeferredReference { row, class, reference: Reference { target, pointer, .. }, .. } = deferred;
-        // A later request of the batch may have removed the reference from the record.
+        // A later request of the batch may have removed the reference from the record. The record itself is
+        // read only if the reference is there and its target is not allowed.
         if !self.storage.refers(target, *row, pointer)?
             || self.check_target(class, &deferred.reference)?.is_none()
         {
             return Ok(None);
         }
-        // It may also have removed the class that declares the reference, while another class of the record
-        // declares one at the same place.
+        // A later request may also have removed the class that declares the reference, while another class of
+        // the record declares a reference at the same place.
         let current = self.read_references(*row, current)?;
         match current.at(pointer, target).find(|(declaring, _)| declaring == class) {
             Some((class, reference)) => self.check_target(class, reference),
@@ -134,7 +137,7 @@ impl<T: Storage> Store<T> {
         }
     }
 
-    /// The references of the record at `id`: those in `current`, if it was read last, or else read into it.
+    /// The references of the record at `id`. Reads them into `current`, unless `current` has them.
     fn read_references<'c>(
         &self,
         id: RowId,
@@ -237,9 +240,10 @@ impl<T: Storage> Store<T> {
     }
 }
 
+/// Checks of the restricting references to a record that has changed.
 impl<T: Storage> Store<T> {
-    /// The fault of a record that was deleted, or has left a class, by an import for example, while a
-    /// restricting reference points at it.
+    /// The fault of a record that was deleted or has left a class, as by an import, while a restricting
+    /// reference points at it.
     pub(super) fn check_replaced(&self, pk: &str) -> Result<Option<ErrorItem>> {
         match self.classes_of(pk)? {
             Some(classes) => self.check_classes(pk, &classes),
@@ -249,20 +253,20 @@ impl<T: Storage> Store<T> {
 
     /// The fault of a record that has left a class required by a restricting reference. `None` also if the
     /// record was deleted: [`check_deleted`](Self::check_deleted) covers that.
-    fn check_reclassed(&self, pk: &str) -> Result<Option<ErrorItem>> {
+    fn check_left_class(&self, pk: &str) -> Result<Option<ErrorItem>> {
         self.classes_of(pk)?.map_or(Ok(None), |classes| self.check_classes(pk, &classes))
     }
 
     /// The fault of a record of these classes, if a restricting reference does not allow them.
     fn check_classes(&self, pk: &str, classes: &[String]) -> Result<Option<ErrorItem>> {
-        // All restricting references: the index does not have the classes that they allow, so each record has
-        // to be read. The limit is a number that fits into SQL's integers and that is never reached.
+        // All restricting references are read, with their records: the index does not have the classes that a
+        // reference allows. The limit is never reached. It fits into the integers of SQL.
         let restricting = self.storage.restricting(pk, i32::MAX as usize)?;
         if restricting.is_empty() {
             return Ok(None);
         }
         let is_file = represents_file(classes) || self.is_complete_file(pk)?;
-        // Those of one record follow each other.
+        // The references of one record follow each other, so each record is read once.
         let (mut restricting_references, mut current) = (Vec::new(), None);
         for (id, pointer) in restricting {
             let current = self.read_references(id, &mut current)?;
@@ -290,7 +294,7 @@ impl<T: Storage> Store<T> {
     }
 }
 
-/// Whether a record of these classes stands for a file.
+/// Whether a record of these classes represents a file.
 fn represents_file(classes: &[String]) -> bool {
     classes.iter().any(|class| FILE_CLASSES.contains(&class.as_str()))
 }

@@ -16,10 +16,11 @@ pub(super) struct Pks {
 }
 
 impl Pks {
-    /// The pk of a record or a version of this time, or of now if that is earlier. A version may have a time
-    /// in the future, as one that was imported. If a pk had it, all pks until then would be counted up from
-    /// it.
+    /// A new pk for a record or a version of this time. It contains the time, or the current time if that is
+    /// earlier: a version, such as an imported one, may have a time in the future. If a pk contained that,
+    /// all pks up to that time would be counted up from it.
     pub(super) fn next(&mut self, time: Timestamp) -> String {
+        // A random pk, or 0 if the next pk is counted up.
         let drawn = if self.is_drawn_at(time) {
             // Reading the clock here costs nothing for the further pks of a millisecond.
             let time = time.min(Timestamp::now());
@@ -34,13 +35,13 @@ impl Pks {
 
     /// Whether the next pk is random, if it has this time.
     fn is_drawn_at(&self, time: Timestamp) -> bool {
-        // Before the first pk `last` is 0, and its time reads as 1970. If the clock is at 1970 or before, the
-        // pk would then be counted up from 0, and would be no UUID of version 7.
+        // Before the first pk `last` is 0, which `millis` reads as 1970. With a clock at 1970 or before, the
+        // first pk would be counted up from 0, and would be no UUID of version 7.
         self.last == 0 || time.as_millis() > self.millis()
     }
 
-    /// Skips a pk that a caller has chosen, so that it is not given out. Only one shortly after the last pk
-    /// has to be skipped, since only counting could reach it.
+    /// Skips a pk that a caller has chosen, so that it is not given out. Only a pk shortly after the last one
+    /// has to be skipped: it could be reached by counting, any other only by a random draw.
     pub(super) fn skip(&mut self, chosen: &str) {
         /// More pks than can be given out in a millisecond.
         const MAX_DISTANCE: u128 = 1 << 32;

@@ -18,7 +18,8 @@ const MAX_PARTS: usize = 250;
 impl<T: Storage> Store<T> {
     /// Plans a select with the classes that are in force.
     pub(super) fn plan<'q>(&self, select: &'q SelectRequest) -> Result<Plan<'q>> {
-        // If there is a reason, storage only finds candidates. The evaluator filters, sorts and limits them.
+        // With a reason for a residual filter, storage only finds candidates. The evaluator then filters,
+        // sorts and limits them.
         let residual_filter_reason = self.storage.capabilities().residual_filter_reason;
         let (mut filter, residual_filter_reason) = if select.may_fail {
             let why = "its evaluation may reach a placeholder that cannot be resolved";
@@ -35,10 +36,10 @@ impl<T: Storage> Store<T> {
         Ok(Plan { select, access_path, filter, residual_filter_reason })
     }
 
-    /// The classes, pks and path of the condition itself, up to the first of them that may be an error.
+    /// The classes, pks and path of the outermost filter, in this order, up to the first that is an error.
     /// Storage may use them to discard records: for a record that does not meet one of them, the evaluator
-    /// stops there and never reaches a later part, so no error of a later part is lost. The filter of a
-    /// select itself is never negated.
+    /// stops at that part and never reaches a later one, so no error of a later part is lost. The outermost
+    /// filter of a select is never negated.
     fn pushdown_predicates<'q>(&self, condition: &'q Filter) -> Result<Vec<Predicate<'q>>> {
         let mut predicates = Vec::new();
         let Some(classes) = part_unless_error(condition.classes.as_ref()) else { return Ok(predicates) };
@@ -109,8 +110,8 @@ impl<T: Storage> Store<T> {
         }
     }
 
-    /// Finds an index of one of the classes for one of the paths. Removes the predicates that hold for all
-    /// records that the lookup finds.
+    /// Finds an index of one of the classes in the filter for one of its paths. Removes the predicates that
+    /// hold for all records that the lookup finds.
     fn take_lookup(&self, filter: &mut Vec<Predicate<'_>>) -> Result<Option<IndexLookup>> {
         for (class_index, predicate) in filter.iter().enumerate() {
             let Predicate::Classes(Classes { names: [class], .. }) = predicate else { continue };
@@ -122,9 +123,10 @@ impl<T: Storage> Store<T> {
                 };
                 let mut index = 0;
                 filter.retain(|_| {
-                    let answered = (index == class_index && is_of_class) || (index == path_index && is_exact);
+                    let is_implied =
+                        (index == class_index && is_of_class) || (index == path_index && is_exact);
                     index += 1;
-                    !answered
+                    !is_implied
                 });
                 return Ok(Some(lookup));
             }
@@ -149,7 +151,7 @@ impl<T: Storage> Store<T> {
         let constraint = &class.constraints[position];
         let is_unique = constraint.kind != ConstraintKind::Index;
         if is_unique && !self.deferred.taken_values.is_empty() {
-            // Some entries are missing at this point of the write.
+            // Records wait for unique values, so their entries are missing at this point of the write.
             return Ok(None);
         }
         Ok(Some(UsableIndex {
@@ -160,9 +162,9 @@ impl<T: Storage> Store<T> {
                 class: Arc::clone(class),
                 position,
             },
-            // Selects test the shared bucket, but a unique value may come from a platter's own bucket. A
-            // reference may be written as `"x"` or `{"pk": "x"}`. The index has one key for both, but a path
-            // test with `"x"` holds for the first only, so it is run on the records that are found.
+            // A unique index is not exact: a unique value may come from a platter's own bucket, but selects
+            // test the shared bucket. For references see `may_index_references`. With an index that is not
+            // exact, the path test runs on the records that are found.
             is_exact: !is_unique && !self.may_index_references(constraint),
             is_of_class: constraint.class == class.definition.name,
         }))
@@ -182,9 +184,9 @@ impl<T: Storage> Store<T> {
 /// An index that a select can use.
 struct UsableIndex {
     lookup: IndexLookup,
-    /// Whether it has exactly the records for which the path holds.
+    /// Whether the lookup finds exactly the records for which the path test holds.
     is_exact: bool,
-    /// Whether all its records are of the class.
+    /// Whether all records that the lookup finds are of the class of the select.
     is_of_class: bool,
 }
 

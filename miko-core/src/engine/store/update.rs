@@ -29,7 +29,7 @@ use crate::timestamp::Timestamp;
 struct ContentChange {
     bucket: Option<Map<String, Value>>,
     stack: Option<StackInput>,
-    /// The extras to replace.
+    /// The extras with new values. Other extras keep their stored values.
     extras: Map<String, Value>,
 }
 
@@ -139,8 +139,8 @@ impl<T: Storage> Store<T> {
         self.run_hooks_before_update(&before, &mut stack, &mut bucket, &extras)?;
         let pk = before.pk.clone();
         let mut write = self.transaction.empty_set();
-        // Fast path: neither the old nor the new classes have rules. Then there is nothing to validate, and
-        // the record has no index entries but its memberships.
+        // Fast path: if neither the old nor the new classes have rules, there is nothing to validate, and the
+        // record has no index entries but its memberships.
         if !self.needs_examination(&old_stack, &extras) && !self.needs_examination(&stack, &extras) {
             let bucket = bucket.as_ref().map_or_else(|| old.bucket.clone(), text);
             let state = State {
@@ -182,7 +182,7 @@ impl<T: Storage> Store<T> {
         let updated_at = self.stage_state(id, before, Some(state), &mut write)?;
         let old_record = (old_content, &old_markers);
         self.stage_entry_changes(id, old_record, ((&stack, &bucket), &markers), &mut write)?;
-        self.defer_reclass_check_of_left_classes(&pk, &old_stack, &stack);
+        self.defer_left_class_check_if_needed(&pk, &old_stack, &stack);
         self.apply_record(write, id, (&stack, &bucket))
             .and_then(|()| self.change_definition(id, defined_by(&old_stack, &old_bucket), definition))
             .map_err(|error| {
@@ -203,8 +203,10 @@ impl<T: Storage> Store<T> {
         (after, markers): (StackAndBucket<'_>, &Markers),
         write: &mut WriteSet,
     ) -> Result<()> {
-        let has_same_stack = std::ptr::eq(before.0, after.0);
-        if has_same_stack && markers.is_empty() && !self.derives_from_bucket(before.0, old_markers) {
+        let ((old_stack, _), (new_stack, _)) = (before, after);
+        let has_same_stack = std::ptr::eq(old_stack, new_stack);
+        // With the same stack, the memberships are unchanged. Other index entries come from the bucket.
+        if has_same_stack && markers.is_empty() && !self.derives_from_bucket(old_stack, old_markers) {
             return Ok(());
         }
         let old_entries = self.derive(id, before, old_markers, write)?.entries;
@@ -229,23 +231,20 @@ impl<T: Storage> Store<T> {
         self.derive_memberships(id, (old, &no_markers), &mut before, write)?;
         self.derive_memberships(id, (new, &no_markers), &mut after, write)?;
         write.change_entries(before, after);
-        self.defer_reclass_check_of_left_classes(pk, old, new);
+        self.defer_left_class_check_if_needed(pk, old, new);
         Ok(())
     }
 
     /// Defers the check of references to the record, if it has left a class: a reference may require that
     /// class.
-    fn defer_reclass_check_of_left_classes(
+    fn defer_left_class_check_if_needed(
         &mut self,
         pk: &str,
         old: &Map<String, Value>,
         new: &Map<String, Value>,
     ) {
-        if std::ptr::eq(old, new) {
-            return;
-        }
-        if stack::leaves_a_class(old, new) {
-            self.defer_reclass_check(pk);
+        if !std::ptr::eq(old, new) && stack::leaves_a_class(old, new) {
+            self.defer_left_class_check(pk);
         }
     }
 
@@ -262,7 +261,7 @@ impl<T: Storage> Store<T> {
     }
 }
 
-/// The text of the new stack of a record. One that is the old one is not serialized again.
+/// The text of the new stack of a record. An unchanged stack is not serialized again.
 fn new_stack_text(old: &State, old_stack: &Map<String, Value>, new: &Map<String, Value>) -> String {
     if std::ptr::eq(old_stack, new) { old.stack.clone() } else { text(new) }
 }
