@@ -1,9 +1,9 @@
 //! The record cache: the records that were read last, with the JSON texts that answers contain.
 //!
 //! For each record, the cache has the same state as storage, or nothing. So a write removes the records that
-//! it changes, and stages their new states. When it has succeeded, these are added: the next write of such a
-//! record reads it first, and finds it in the cache. While a write runs, no record that is read from storage
-//! is added, since the write may be undone.
+//! it changes, and stages their new states. When the write has succeeded, the staged states are added: the
+//! next write of such a record reads it first, and finds it in the cache. While a write runs, no record that
+//! is read from storage is added, since the write may be undone.
 
 use std::cell::RefCell;
 use std::collections::{HashMap, HashSet};
@@ -25,20 +25,21 @@ const OVERHEAD: usize = size_of::<StoredRecord>() + 256;
 /// The most distinct stacks that are shared.
 const MAX_SHARED_STACKS: usize = 1024;
 
-/// The most records of one write whose new states are added. Writes of more records are rare, and only few
-/// of those records are read soon. Together they are at most as large as the cache.
+/// The most records of one write whose new states are staged. Writes of more records are rare, and only few
+/// of their records are read soon. The staged states together are at most as large as the cache.
 const MAX_STAGED: usize = 64;
 
-/// Records by pk and by row. Those that were not read lately are evicted when all together exceed the size.
+/// Records by pk and by row. When they exceed the size of the cache, those that were not read lately are
+/// evicted.
 #[derive(Debug)]
 pub(super) struct RecordCache(RefCell<Content>);
 
 #[derive(Debug)]
 struct Content {
     records: Cache<Arc<str>, StoredRecord, SizeWeighter, RandomState, EvictedRows>,
-    /// The pks of these records.
+    /// The pks of the cached records, by row.
     pks: HashMap<RowId, Arc<str>, RandomState>,
-    /// Distinct stacks, each kept once: most records of a class have equal ones.
+    /// Distinct stacks, which the cached records share: most records of a class have equal stacks.
     stacks: HashSet<Object, RandomState>,
     /// The new states of records that the running write has changed, in the order of the changes.
     staged: Staged,
@@ -48,11 +49,11 @@ struct Content {
 
 #[derive(Debug, Default)]
 struct Staged {
-    /// A record that was deleted has no state.
+    /// The new states by pk; `None` for a deleted record.
     records: Vec<(Arc<str>, Option<StoredRecord>)>,
     /// The approximate size of these records in bytes.
     size: usize,
-    /// Whether the write has exceeded the limits of staging. Its states were dropped, and none is added.
+    /// Whether the write has exceeded the limits of staging. Its states were dropped, and no more are staged.
     is_too_large: bool,
 }
 
@@ -158,7 +159,7 @@ impl RecordCache {
                     None => content.remove(&pk),
                 }
             }
-            // Keeps the allocation.
+            // The emptied list keeps its allocation for the next write.
             staged.size = 0;
             content.staged = staged;
         }
@@ -197,8 +198,8 @@ impl Content {
         }
     }
 
-    /// Stages a state. Drops all staged states of the write for good, if they are more than `MAX_STAGED`, or
-    /// would take more memory than the cache may.
+    /// Stages a state. If the write would have more than `MAX_STAGED` states, or more bytes than the size of
+    /// the cache, drops all of them, and stages no further ones of this write.
     fn stage(&mut self, id: RowId, pk: &str, after: Option<&Row>) {
         let size = self.staged.size + OVERHEAD + after.map_or(0, Row::memory_size);
         if self.staged.records.len() == MAX_STAGED || size > self.size {
@@ -212,7 +213,7 @@ impl Content {
         }
     }
 
-    /// The stack with a text: one that other records share, if there is one.
+    /// The stack with this text: one that other records share, or a new one.
     fn stack_of_text(&mut self, text: &str) -> Object {
         match self.stacks.get(text) {
             Some(shared) => shared.clone(),
@@ -220,7 +221,7 @@ impl Content {
         }
     }
 
-    /// The stack, or one with the same text that other records share.
+    /// The stack, or an equal one that other records share.
     fn shared_stack(&mut self, stack: Object) -> Object {
         let text = stack.as_str();
         if text.len() > MAX_CACHED_STACK_LENGTH {

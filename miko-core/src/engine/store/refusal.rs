@@ -30,8 +30,8 @@ pub(super) struct RejectedWrite<'r> {
 }
 
 impl<'r> RejectedWrite<'r> {
-    /// A rejected create. `row` and `pk` are those of the new record, if it got them already. A pk that
-    /// neither the caller nor a hook knows may be left out.
+    /// A rejected create. `row` and `pk` are those of the new record, if it got them already. The pk may be
+    /// left out if neither the caller nor a hook knows it.
     pub(super) fn new_record(
         row: Option<RowId>,
         pk: Option<&'r str>,
@@ -64,7 +64,8 @@ const RECORD_FAULTS: [ErrorId; 6] = [
 ];
 
 impl<T: Storage> Store<T> {
-    /// Adds the faults of the phases that were not reached to `error`.
+    /// Adds to `error` the faults of the phases that the write did not reach. An error that is not a fault of
+    /// the record is returned unchanged.
     pub(super) fn with_faults_of_later_phases(&self, error: Error, rejected: &RejectedWrite<'_>) -> Error {
         if !error.items().iter().all(|fault| RECORD_FAULTS.contains(&fault.id)) {
             return error;
@@ -90,7 +91,8 @@ impl<T: Storage> Store<T> {
         if let Some(before) = rejected.before {
             self.report_changed_joins(before, after, faults);
         }
-        // A write in which unique values may move between records checks them only at its end.
+        // The phase of a unique violation has reported all of them. A write in which unique values may move
+        // between records checks them only at its end.
         if !has_unique_violations && !self.deferred.allows_taken_values {
             self.report_unique_violations(rejected.row, after, faults)?;
         }
@@ -103,7 +105,7 @@ impl<T: Storage> Store<T> {
     }
 
     /// Adds a fault for each reference without an allowed target. References of the record to itself are not
-    /// checked, because storage has the record as it was before the write, or lacks it.
+    /// checked, because storage has the old state of the record, or lacks it.
     fn report_missing_targets(&self, rejected: &RejectedWrite<'_>, faults: &mut FaultList) -> Result<()> {
         let own_pk = match (rejected.new_pk, rejected.row) {
             (Some(pk), _) => Some(pk.to_owned()),
@@ -118,7 +120,8 @@ impl<T: Storage> Store<T> {
         Ok(())
     }
 
-    /// If the record is a class definition, adds the faults of its name and of the resulting class hierarchy.
+    /// If the record is a class definition, adds the faults of its name and of the class hierarchy that would
+    /// result.
     fn report_definition_faults(&self, rejected: &RejectedWrite<'_>, faults: &mut FaultList) -> Result<()> {
         let (stack, bucket) = rejected.after;
         let Some(name) = defined_by(stack, bucket) else { return Ok(()) };

@@ -38,6 +38,7 @@ impl<T: Storage> Store<T> {
             store.deferred.allows_taken_values = may_free_values;
             let answers = store.run_each(requests, |store, (request, warnings)| {
                 let results = store.run_in_transaction(request)?;
+                // The overhead of an answer.
                 store.answer.charge(0)?;
                 Ok(Ok(Response { results, warnings }))
             });
@@ -48,7 +49,7 @@ impl<T: Storage> Store<T> {
         }
         self.transaction.before_select(&mut self.storage)?;
         let answers = run_all(self);
-        // Forgets the index of the request that `run_each` has set. A write does that when it ends.
+        // Forgets the index of the request that `run_each` has set. A write resets it when it ends.
         self.deferred = DeferredWork::default();
         answers
     }
@@ -77,7 +78,8 @@ impl<T: Storage> Store<T> {
             {
                 CommitSharing::Deferrable
             }
-            // As above: an update may make a record of any size, so with a memory limit it is not deferred.
+            // For the same reason, updates are not deferred with a memory limit: one may make a record of any
+            // size.
             Request::Update(_)
             | Request::Patch(_)
             | Request::Edit(_)
@@ -93,30 +95,30 @@ impl<T: Storage> Store<T> {
         }
     }
 
-    /// Whether commits of updates may be deferred. Whether one changes a definition is known from the record
-    /// cache, without reading the record from storage twice.
+    /// Whether commits of updates may be deferred. This needs the record cache: the check whether an update
+    /// changes a definition reads the record, and the update then finds it in the cache.
     fn may_defer_updates(&self) -> bool {
         self.storage.capabilities().may_defer_commit
             && memory::current_limit().is_none()
             && self.record_cache.is_enabled()
     }
 
-    /// As [`commit_sharing_of`](Self::commit_sharing_of), for the create of a record with a text of this
-    /// length, which is no class definition.
-    pub(super) fn sharing_of_create(&self, length: usize) -> CommitSharing {
-        match stays_below_memory_limit(|max| length <= max) {
+    /// As [`commit_sharing_of`](Self::commit_sharing_of), for the create of a record that is no class
+    /// definition. `text_length` is the length of its bucket in bytes.
+    pub(super) fn sharing_of_create(&self, text_length: usize) -> CommitSharing {
+        match stays_below_memory_limit(|max| text_length <= max) {
             true => CommitSharing::Deferrable,
             false => self.commit_sharing(|_| false),
         }
     }
 
-    /// As [`commit_sharing_of`](Self::commit_sharing_of), for a batch. Its commit is never deferred. Outside
-    /// a group it has its own transaction anyway.
+    /// As [`commit_sharing_of`](Self::commit_sharing_of), for a batch. Its commit is never deferred.
     fn commit_sharing_of_all<'r>(&self, mut requests: impl Iterator<Item = &'r Request>) -> CommitSharing {
         self.commit_sharing(|store| requests.any(|request| store.may_change_definition(request)))
     }
 
-    /// A write of a group that may change a definition is separate.
+    /// The sharing of a write whose commit is not deferred: separate in a group, if the write may change a
+    /// definition. Outside a group the two kinds do not differ.
     pub(super) fn commit_sharing(&self, may_change_definition: impl FnOnce(&Self) -> bool) -> CommitSharing {
         let is_separate = self.transaction.is_in_group() && may_change_definition(self);
         if is_separate { CommitSharing::Separate } else { CommitSharing::Groupable }
@@ -179,11 +181,10 @@ impl<T: Storage> Store<T> {
     }
 }
 
-/// Whether an upper bound of the size of a new record stays below the memory limit, even if every value is
-/// indexed.
-/// `is_text_within` says whether the text of its bucket has at most so many bytes.
+/// Whether a new record cannot reach the memory limit, even if every value is indexed. `is_text_within` says
+/// whether the text of its bucket has at most a given number of bytes.
 fn stays_below_memory_limit(is_text_within: impl FnOnce(usize) -> bool) -> bool {
-    /// The text of the bucket may take at most this fraction of the limit (1/256).
+    /// The text of the bucket may take at most the limit divided by this.
     const LIMIT_DIVISOR: usize = 256;
     let Some(limit) = memory::current_limit() else { return true };
     memory::is_below_half() && is_text_within(limit / LIMIT_DIVISOR)

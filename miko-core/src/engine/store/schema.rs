@@ -64,15 +64,15 @@ impl<T: Storage> Store<T> {
             changed.push(definition);
         }
         if !changed.is_empty() {
-            // Of all records.
-            let indexed_up_to = self.last.get().commit;
-            self.redefine(changed, &[], indexed_up_to)?;
+            // All stored records are indexed anew.
+            let last_commit = self.last.get().commit;
+            self.redefine(changed, &[], last_commit)?;
         }
         Ok(changes)
     }
 
-    /// Whether a stored definition is equal to the text of a normalized one. The stored one may have class
-    /// names with a protocol, if it was imported as a record.
+    /// Whether the record at `id` has the definition with this text, which is normalized. A stored definition
+    /// that was imported as a record may have class names with a protocol, so it is normalized, too.
     pub(super) fn stores_definition(&self, id: RowId, text: &str) -> Result<bool> {
         let Some(State { bucket, .. }) = self.storage.row(id)?.and_then(|row| row.state) else {
             return Ok(false);
@@ -95,7 +95,7 @@ impl<T: Storage> Store<T> {
     }
 }
 
-/// Reads `{"classes": {name: definition}}`: every definition with the bucket that is stored for it.
+/// Reads `{"classes": {name: definition}}`. Returns each definition with the bucket that is stored for it.
 fn read(schema: Value) -> Result<Vec<(Definition, Map<String, Value>)>> {
     let refused = |message: &str| Error::new(ErrorId::INVALID_REQUEST, message);
     let Value::Object(mut schema) = schema else {
@@ -126,7 +126,7 @@ fn read(schema: Value) -> Result<Vec<(Definition, Map<String, Value>)>> {
     Ok(definitions)
 }
 
-/// The fault of two keys of `classes` that are the same name, as with and without a protocol.
+/// The fault of two keys of `classes` that are the same name, one with a protocol and one without.
 pub(super) fn defined_twice(name: &str, place: &Place<'_>) -> ErrorItem {
     place.fault(format!("`{name}` is defined twice under `classes`")).with("class", name)
 }
@@ -149,8 +149,8 @@ pub(super) fn read_one(
         faults.push(place.wrong_type("an object", &definition));
         return None;
     };
-    // The key is the name. It replaces a `name` in the definition at its place. If there is none, it comes
-    // first.
+    // The key is the name. It replaces the value of `name`, whose position stays. Without a `name` in the
+    // definition, the name comes first.
     let mut bucket = Map::new();
     if !given.contains_key("name") {
         bucket.insert("name".to_owned(), Value::from(name));

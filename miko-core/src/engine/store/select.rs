@@ -23,8 +23,8 @@ impl<T: Storage> Store<T> {
         self.select_current(&SelectRequest::of_class(class))
     }
 
-    /// The current records that a select finds, whatever its `history` and `cutoff`. Fails if they exceed the
-    /// size limit of the answer.
+    /// The current records that a select finds; its `history` and `cutoff` are ignored. Fails if the records
+    /// exceed the size limit of the answer.
     pub(super) fn select_current(&self, select: &SelectRequest) -> Result<Records> {
         if let Some(pks) = select.only_pks() {
             return self.records_by_creation(pks);
@@ -71,7 +71,7 @@ impl<T: Storage> Store<T> {
         Ok(rows)
     }
 
-    /// Filters, sorts and limits the candidates of a plan, and calls `charge` for each record that is found.
+    /// Filters, sorts and limits the candidates of a plan. Calls `charge` for each record that matches.
     fn evaluate(
         &self,
         plan: &Plan<'_>,
@@ -89,6 +89,7 @@ impl<T: Storage> Store<T> {
         Ok(matches.finish()?.into_iter().map(|Candidate { id, record, .. }| (id, record)).collect())
     }
 
+    /// How storage and columns would run a select.
     pub(in crate::engine) fn explain(&self, select: &SelectRequest) -> Result<Explanation> {
         let plan = self.plan(select)?;
         let columns = self.columns.explain(&plan);

@@ -10,12 +10,12 @@ use crate::storage::row::Row;
 use crate::storage::{Storage, corruption};
 
 impl<T: Storage> Store<T> {
-    /// Changes each of the records that a select finds now, in its order. What is selected does not depend on
-    /// the changes.
+    /// Changes the records that a select finds, in their order. The select is run before the first change, so
+    /// its result does not depend on the changes.
     ///
     /// # Errors
-    /// The errors of the select; the first of `change`, with the pk of its record. The caller must undo the
-    /// write then.
+    /// The errors of the select; the first error of `change`, with the pk of the record. The caller must undo
+    /// the write then.
     pub(super) fn change_selected(
         &mut self,
         select: &SelectRequest,

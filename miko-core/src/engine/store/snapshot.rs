@@ -1,7 +1,7 @@
-//! The state after a given commit, readable while later writes go on.
+//! The state after a given commit, which stays readable during later writes.
 //!
-//! By the commit number of a row, a snapshot recognizes rows that were written later. It reads the rows that
-//! were overwritten later from their pre-images.
+//! A snapshot recognizes rows that were written later by their commit numbers. If a row was overwritten
+//! later, the snapshot has its pre-image.
 //!
 //! An overwritten row does not always become a past version. An import that finds the same version of a
 //! record replaces the row by an equal one with a new commit number. A stub or a merged version may change
@@ -49,7 +49,7 @@ impl<'t, T: Storage> Snapshot<'t, T> {
     }
 
     /// The first row of the snapshot whose id is larger than `id`, with its id. `last` is the largest id in
-    /// the snapshot: the rows behind it are not read.
+    /// the snapshot: rows with larger ids are not read.
     pub(super) fn row_after(&self, mut id: RowId, last: RowId) -> Result<Option<(RowId, Row)>> {
         while id < last
             && let Some((next, row)) = self.storage.next_row(id, CommitSeq::default())?
@@ -95,7 +95,7 @@ impl<'t, T: Storage> Snapshot<'t, T> {
         Ok(Some(stored.map_or(last, |version| Row { created_at, ..version })))
     }
 
-    /// As [`next_version`](Self::next_version), without pre-images.
+    /// As [`next_version`](Self::next_version), of the versions in storage only.
     fn next_stored_version(&self, id: RowId, after: (Timestamp, &str)) -> Result<Option<Row>> {
         let mut next = self.storage.next_version(id, after)?;
         while let Some(version) = next.as_ref().filter(|version| version.commit > self.commit) {
@@ -104,7 +104,7 @@ impl<'t, T: Storage> Snapshot<'t, T> {
         Ok(next)
     }
 
-    /// The version of a record that was valid at `time`, as far as the snapshot knows.
+    /// The version of a record that was valid at `time`, among those that the snapshot has.
     pub(super) fn version_at(&self, id: RowId, time: Timestamp) -> Result<Option<Row>> {
         let pre_image = self.pre_image(id);
         if pre_image.as_ref().is_some_and(|row| row.updated_at <= time) {

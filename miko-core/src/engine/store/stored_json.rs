@@ -9,8 +9,8 @@ use crate::stack;
 use crate::storage::corruption;
 use crate::uns;
 
-/// Stacks with longer texts, in bytes, are not kept by their text. They have data of their records, such as a
-/// bucket, so hardly any other record has an equal one.
+/// The longest text of a stack, in bytes, that caches keep. Longer stacks have data of their records, such as
+/// a bucket, so hardly any other record has an equal stack.
 pub(super) const MAX_CACHED_STACK_LENGTH: usize = 256;
 
 /// The text of an object, as it is stored.
@@ -31,7 +31,10 @@ pub(super) fn stored_markers(extras: Option<&str>) -> Result<Markers> {
     )
 }
 
-/// The object of a stored text.
+/// Parses the stored text of a JSON object.
+///
+/// # Errors
+/// `internal`, if the text is not a JSON object.
 pub(super) fn parse_object(stored: &str) -> Result<Map<String, Value>> {
     json::object_from_text(stored).map_err(corruption)
 }
@@ -41,6 +44,6 @@ pub(super) fn defined_by(stack: &Map<String, Value>, bucket: &Map<String, Value>
     if !stack::has_class(stack, uns::CLASS) {
         return None;
     }
-    // An imported definition is stored as it came, with a protocol if it had one.
+    // An imported definition is stored as it came, so its name may have a protocol.
     uns::parse(bucket.get("name")?.as_str()?).ok().map(str::to_owned)
 }
