@@ -58,15 +58,15 @@ impl Cursor for FoundRecords {
 /// The text of an export.
 pub(in crate::engine) struct ExportText {
     export: Export,
-    /// The entries that were written last.
+    /// Text that was exported, and is returned piece by piece.
     text: Vec<u8>,
-    /// How many bytes of `text` were returned.
+    /// The number of bytes at the start of `text` that were returned.
     returned: usize,
     /// The largest piece in bytes.
     piece_size: usize,
 }
 
-/// The number of steps that make a piece of an export. The store is locked meanwhile.
+/// The most steps of an export per piece. During these steps the store is locked.
 const MAX_STEPS: usize = 4096;
 
 impl Cursor for ExportText {
@@ -107,7 +107,8 @@ impl<T: Storage> Store<T> {
 
     /// As [`open_select`](Self::open_select), with a select that was parsed.
     pub(super) fn open_select_of(&mut self, select: &SelectRequest) -> Result<(StreamId, FoundRecords)> {
-        self.open_stream(false, |store| {
+        let is_export = false;
+        self.open_stream(is_export, |store| {
             let rows = match select.cutoff {
                 None => store.select_current_rows(select)?,
                 Some(cutoff) => store.rows_as_of(select, cutoff)?,
@@ -119,15 +120,16 @@ impl<T: Storage> Store<T> {
 
     /// Opens a stream of the whole state, in pieces of at most `piece_size` bytes.
     pub(in crate::engine) fn open_export(&mut self, piece_size: usize) -> Result<(StreamId, ExportText)> {
-        self.open_stream(true, |store| {
+        let is_export = true;
+        self.open_stream(is_export, |store| {
             let export = Export::of(&store.storage, store.last.get().row)?;
             Ok(ExportText { export, text: Vec::new(), returned: 0, piece_size })
         })
     }
 
-    /// Opens a stream of the items that `find` finds. The writes of an open group are committed first, since
-    /// they may still be undone. A stream that a call of the open transaction opens shows its uncommitted
-    /// writes, and is closed when the transaction ends.
+    /// Opens a stream with the cursor that `find` returns. The writes of an open group are committed first,
+    /// since they may still be undone. A stream that a call of the open transaction opens shows the
+    /// uncommitted writes of the transaction, and is closed when the transaction ends.
     pub(super) fn open_stream<C>(
         &mut self,
         is_export: bool,
@@ -184,7 +186,7 @@ mod tests {
         store.run(query::parse(request).unwrap().0).unwrap();
     }
 
-    /// The rest of the pieces of an export.
+    /// The remaining pieces of an export.
     fn pieces<T: Storage>(store: &Store<T>, (id, mut text): (StreamId, ExportText)) -> Vec<String> {
         let next = || store.next_of(id, &mut text).unwrap();
         std::iter::from_fn(next).map(|piece| String::from_utf8(piece).unwrap()).collect()

@@ -16,8 +16,8 @@ use crate::storage::Storage;
 use crate::storage::ids::CommitSeq;
 use crate::target::Target;
 
-/// With a memory limit, this part of it (1/16) bounds the size of the ring, of each queue and of each live
-/// query. The ring has the last commits, from which a subscription resumes.
+/// With a memory limit, the ring, each queue and each live query take at most the limit divided by this. The
+/// ring has the last commits, from which a subscription resumes.
 const LIMIT_DIVISOR: usize = 16;
 
 /// The size, but no more than the [part](LIMIT_DIVISOR) of the memory limit.
@@ -26,7 +26,7 @@ fn within_memory_limit(size: usize) -> usize {
 }
 
 /// The largest size in bytes of the target of a subscription, and of the select of a live query or of a claim
-/// that waits. Each commit tests its records by all of them, under the lock of the store.
+/// that waits. The records of each commit are tested against all of them, under the lock of the store.
 const MAX_TESTED_SIZE: usize = 128 << 10;
 
 /// Refuses a target or a select of this size, if it is too large to be tested after each commit.
@@ -39,7 +39,7 @@ pub(in crate::engine) fn check_tested_size(size: usize) -> Result<()> {
     Err(Error::new(ErrorId::REQUEST_TOO_LARGE, message).with("allowed", MAX_TESTED_SIZE).with("found", size))
 }
 
-/// A subscription that has begun, but has no subscriber before [`subscribe`](Store::subscribe).
+/// A subscription that has begun. [`subscribe`](Store::subscribe) adds its subscriber.
 pub(in crate::engine) struct Subscription {
     interest: Arc<Interest>,
     /// The most bytes that its feed may hold.
@@ -81,12 +81,11 @@ impl<T: Storage> Store<T> {
         self.subscriptions.limits = limits;
     }
 
-    /// Prepares a subscription. Returns the items that precede the changes from now on. The caller has to
-    /// call
-    /// [`subscribe`](Self::subscribe) before any other write.
+    /// Begins a subscription. Also returns the items that precede the changes from now on. The caller must
+    /// call [`subscribe`](Self::subscribe) before any other write.
     ///
     /// # Errors
-    /// Every fault of the target; `request-too-large`, if it is too large to be tested for each change;
+    /// The faults of the target; `request-too-large`, if it is too large to be tested for each change;
     /// `invalid_request` for a snapshot with `after`; `changes-expired`, if the ring lacks a change after
     /// `after`; `read-only-connection`; `storage-full`, if too many subscriptions or streams are open.
     pub(in crate::engine) fn begin_subscription(
@@ -139,7 +138,7 @@ impl<T: Storage> Store<T> {
     /// The next commit that a subscriber has missed; `None` if it has read all of them.
     ///
     /// # Errors
-    /// `changes-expired`, if the ring does not have all of the rest any more.
+    /// `changes-expired`, if the ring no longer has all commits that the subscriber has missed.
     pub(in crate::engine) fn next_missed(&self, missed: &MissedChanges) -> Result<Option<Arc<LoggedCommit>>> {
         self.subscriptions.next_missed(missed)
     }
@@ -151,7 +150,7 @@ impl<T: Storage> Store<T> {
     }
 
     fn check_subscribable(&self, options: ChangeOptions) -> Result<()> {
-        // In mode `r` another process may commit, of which this store would not learn.
+        // In mode `r` another process may commit changes, which this store would not notice.
         self.check_writable()?;
         if options.snapshot && options.after.is_some() {
             let message = "`snapshot` and `after` exclude each other: leave out one of them";

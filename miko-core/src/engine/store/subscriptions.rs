@@ -31,11 +31,11 @@ pub(super) struct Subscriptions {
     /// The last commits; `None` before the first subscription, and some time after the last one.
     ring: Option<Ring>,
     pub(super) classes: StackClasses,
-    /// Added to a commit number to make the number of a change.
+    /// Added to a commit number to make the number that changes carry ([`Change::seq`]).
     seq_offset: i64,
 }
 
-/// A subscriber of the changes of a set.
+/// A subscriber of the changes of the records that match its target.
 #[derive(Debug)]
 struct Subscriber {
     interest: Arc<Interest>,
@@ -48,21 +48,23 @@ struct Subscriber {
 #[derive(Debug)]
 struct Ring {
     commits: VecDeque<Arc<LoggedCommit>>,
-    /// The sum of their sizes, and the most that it may be, in bytes.
+    /// The sum of the sizes of the commits, in bytes.
     size: usize,
+    /// The most that `size` may be, in bytes.
     max_size: usize,
     /// The ring has all commits after this one.
     floor: CommitSeq,
-    /// When it was noticed that there are no subscribers.
+    /// When a commit was first published without subscribers and watches; `None` before that.
     unused_since: Option<Instant>,
 }
 
 impl Subscriptions {
-    /// The subscriptions of a storage. `keeps_numbers`: whether its commit numbers continue when it is opened
-    /// again.
+    /// The subscriptions of a storage. `keeps_numbers`: whether its commit numbers continue when the storage
+    /// is opened again.
     pub(super) fn of(keeps_numbers: bool) -> Self {
-        // Where numbers begin anew, the numbers of this storage are larger than all from before it was
-        // opened, so none of those names a commit of it. This fails only beyond a million commits a second.
+        // If commit numbers begin anew, the changes carry larger numbers than those from before the storage
+        // was opened. So an old number never names a new commit, unless the old storage had more than a
+        // million commits a second.
         let seq_offset = if keeps_numbers { 0 } else { Timestamp::now().as_millis() << 10 };
         Self {
             limits: ChangeLimits::default(),
@@ -115,7 +117,7 @@ impl Subscriptions {
         self.subscribers.push(Subscriber { interest, sink, queue_size });
     }
 
-    /// The oldest commit after `seen`; none, if the ring does not have all of those after it.
+    /// The oldest commit after `seen`; `None` also if the ring does not have all commits after `seen`.
     pub(super) fn commit_after(&self, seen: CommitSeq) -> Option<Arc<LoggedCommit>> {
         let ring = self.ring.as_ref().filter(|ring| ring.floor <= seen)?;
         ring.after(seen).next().cloned()
@@ -126,8 +128,9 @@ impl Subscriptions {
         self.ring.iter().flat_map(move |ring| ring.after(seen)).map(Arc::as_ref)
     }
 
-    /// Refuses another subscription if too many are open, the watches among them.
+    /// Refuses another subscription if too many are open. The open watches count as subscriptions.
     pub(super) fn check_room(&mut self, watches: usize) -> Result<()> {
+        // A subscriber without a reader is otherwise removed at the next commit.
         if self.subscribers.len() + watches >= MAX_SUBSCRIPTIONS {
             self.subscribers.retain(|subscriber| subscriber.sink.is_read());
         }
@@ -165,7 +168,7 @@ impl Subscriptions {
     /// The next commit that a subscriber has missed; `None` if it has read all of them.
     ///
     /// # Errors
-    /// `changes-expired`, if it has read so slowly that the ring does not have all of the rest.
+    /// `changes-expired`, if it has read so slowly that the ring no longer has all of them.
     pub(super) fn next_missed(&self, missed: &MissedChanges) -> Result<Option<Arc<LoggedCommit>>> {
         if missed.seen >= missed.last {
             return Ok(None);
@@ -185,6 +188,7 @@ impl Subscriber {
     /// Sends the changes of a commit that match. Returns whether the subscriber still reads.
     fn deliver(&self, built: &mut BuiltChanges<'_>, classes: &mut StackClasses, catalog: &Catalog) -> bool {
         let commit = built.commit;
+        // The changes of a commit that was too large are not logged, only their number.
         if commit.left_out > 0 {
             return self.sink.skip(commit.left_out);
         }
@@ -237,15 +241,16 @@ impl BuiltChanges<'_> {
 /// The changes that a subscriber has missed, which it reads before those from now on. They stay in the ring
 /// until they are read, so that a subscriber that does not read holds no memory.
 pub(in crate::engine) struct MissedChanges {
-    /// The last commit that was read, and the last one to be read.
+    /// The last commit that was read.
     seen: CommitSeq,
+    /// The last commit to be read.
     last: CommitSeq,
     interest: Arc<Interest>,
     /// The classes as they were when it resumed.
     catalog: Catalog,
     classes: StackClasses,
     seq_offset: i64,
-    /// The rest of the changes of the last commit that was read.
+    /// The changes of the commit `seen` that were not returned yet.
     current: VecDeque<Change>,
 }
 
@@ -278,8 +283,8 @@ impl Ring {
         self.commits.range(self.commits.partition_point(|commit| commit.seq <= seen)..)
     }
 
-    /// Adds a commit. The oldest are dropped to make room for it; all are dropped if it lacks changes, since
-    /// none of them can be resumed from then.
+    /// Adds a commit, and drops the oldest commits while the ring is too large. If the commit lacks changes,
+    /// drops all commits, this one included: no subscription can resume from before it.
     fn push(&mut self, commit: LoggedCommit) {
         self.size += commit.size;
         let is_complete = commit.left_out == 0;

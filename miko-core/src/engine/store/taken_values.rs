@@ -1,8 +1,9 @@
 //! Unique values that move from one record to another within a write. They are checked at its end.
 //!
-//! A batch may swap the unique values of two records, and a write with `where` may shift those of many. If a
-//! record is to get a value that another record still has, it waits: its index entry is written when the
-//! other record gives the value up. If records still wait at the end, the write fails.
+//! A batch may swap the unique values of two records, and a write with `where` may shift the values of many
+//! records. If a record is to get a value that another record still has, the record waits for the value: its
+//! index entry is written when the other record gives the value up. If records still wait at the end, the
+//! write fails.
 
 use std::collections::BTreeMap;
 
@@ -27,21 +28,21 @@ impl<T: Storage> Store<T> {
         record: StackAndBucket<'_>,
     ) -> Result<()> {
         let mut freed = Vec::new();
-        let mut kept = Vec::with_capacity(write.removed_entries.len());
+        let mut removed = Vec::with_capacity(write.removed_entries.len());
         for entry in write.removed_entries {
             match entry {
                 IndexEntry::Unique { constraint, value, row } => {
                     let unique = (constraint, value);
                     // A record that was still waiting for the value has no entry to remove.
                     if !self.stop_waiting(&unique, row) {
-                        kept.push(IndexEntry::Unique { constraint, value: unique.1.clone(), row });
+                        removed.push(IndexEntry::Unique { constraint, value: unique.1.clone(), row });
                         freed.push(unique);
                     }
                 }
-                other => kept.push(other),
+                other => removed.push(other),
             }
         }
-        write.removed_entries = kept;
+        write.removed_entries = removed;
         let mut added = Vec::with_capacity(write.added_entries.len());
         for entry in write.added_entries {
             match entry {
@@ -70,7 +71,7 @@ impl<T: Storage> Store<T> {
         !taken_values.is_empty() && taken_values.contains_key(&(constraint, value.to_owned()))
     }
 
-    /// The record at `row` no longer waits for a value. Returns whether it did.
+    /// Removes the record at `row` from those that wait for a value. Returns whether it was among them.
     fn stop_waiting(&mut self, unique: &UniqueValue, row: RowId) -> bool {
         let Some(waiting) = self.deferred.taken_values.get_mut(unique) else { return false };
         let Some(index) = waiting.iter().position(|record| record.row == row) else { return false };
@@ -98,6 +99,7 @@ impl<T: Storage> Store<T> {
     /// # Errors
     /// `unique-violation`, with the pk of each record that waits.
     pub(super) fn check_taken_values(&mut self) -> Result<()> {
+        // A record that waits for several values is reported once. The rows are sorted in order of creation.
         let mut rows = BTreeMap::new();
         for WaitingRecord { row, request } in
             self.deferred.taken_values.drain().flat_map(|(_, waiting)| waiting)
@@ -122,8 +124,8 @@ impl<T: Storage> Store<T> {
     }
 }
 
-/// The error of an upsert whose key two records have at this point of a batch: the unique index has one of
-/// them, and the other one waits.
+/// The error of an upsert whose key two records have at this point of a batch: one has the value in the
+/// unique index, and the other one waits for it.
 pub(super) fn key_of_two_records() -> Error {
     let message = "two records have the key at this point of the batch: move the upsert before the request \
                    that gives it to the second one, or after the request that takes it from one of them";

@@ -2,7 +2,7 @@
 //!
 //! Text that is known to need no change and to have no fault is stored as it is, without being parsed
 //! ([decision 0034](../../../../docs/decisions/0034-buckets-as-text.md)). Any other text is parsed into a
-//! `serde_json::Value`, and takes the path of every `create`.
+//! `serde_json::Value`, and the record is created as by the action `create`.
 
 use std::sync::Arc;
 
@@ -31,7 +31,7 @@ pub(in crate::engine) struct NewRecords<'c> {
     class: &'c str,
     /// The class without its protocol, as it is stored; `None` if it is no valid UNS.
     valid_class: Option<&'c str>,
-    /// `None` if all buckets are to be parsed.
+    /// `None` if all buckets have to be parsed.
     text_creator: Option<TextCreator>,
 }
 
@@ -47,12 +47,12 @@ struct TextCreator {
 /// A bucket that is ready to be stored.
 struct AcceptedBucket {
     text: String,
-    /// The keys of its constraints, by their positions in `Class::constraints`.
+    /// The keys of the index entries, each with the position of its constraint in `Class::constraints`.
     keys: Vec<(usize, String)>,
 }
 
 impl TextCreator {
-    /// Checks a bucket. `None` if it is to be parsed.
+    /// Checks the text of a bucket. `None` if it has to be parsed.
     fn accept<T: Storage>(&mut self, store: &Store<T>, bucket: &str) -> Option<AcceptedBucket> {
         match &self.definition {
             Some(class) => {
@@ -65,6 +65,14 @@ impl TextCreator {
                 Some(AcceptedBucket { text: bucket.to_owned(), keys: Vec::new() })
             }
         }
+    }
+
+    /// Whether records of the class may have unique values.
+    fn has_unique_values(&self) -> bool {
+        let is_unique = |kind: ConstraintKind| kind != ConstraintKind::Index;
+        self.definition
+            .as_ref()
+            .is_some_and(|class| class.constraints.iter().any(|constraint| is_unique(constraint.kind)))
     }
 }
 
@@ -79,11 +87,12 @@ impl<T: Storage> Store<T> {
         }
     }
 
-    /// `None` if buckets of the class are to be parsed.
+    /// `None` if buckets of the class have to be parsed: a class definition changes the catalog, a record of
+    /// an unknown class may be refused, and hooks get parsed buckets.
     fn text_creator(&self, class: &str) -> Option<TextCreator> {
         let definition = self.catalog.class(class).cloned();
-        let is_known = definition.is_some() || !self.strict || uns::is_built_in(class);
-        if class == uns::CLASS || !is_known || !self.hooks.is_empty() {
+        let is_allowed = definition.is_some() || !self.strict || uns::is_built_in(class);
+        if class == uns::CLASS || !is_allowed || !self.hooks.is_empty() {
             return None;
         }
         let stack = match &definition {
@@ -93,7 +102,7 @@ impl<T: Storage> Store<T> {
         Some(TextCreator { class: class.to_owned(), definition, stack, checker: TextChecker::default() })
     }
 
-    /// Creates a record. Returns its pk, or `None` if the bucket is to be parsed.
+    /// Creates a record. Returns its pk, or `None` if the bucket has to be parsed.
     pub(in crate::engine) fn create_from_text(
         &mut self,
         class: &str,
@@ -152,7 +161,7 @@ impl<T: Storage> Store<T> {
         let state = State { bucket: text, stack: creator.stack.clone(), extras: None };
         let mut write = self.transaction.empty_set();
         let (id, pk, _) = self.stage_insert(None, state, &mut write)?;
-        // Reuses the allocation.
+        // The list is empty. It is taken out to reuse its allocation.
         let mut entries = std::mem::take(&mut write.added_entries);
         entries.push(IndexEntry::Member { class: self.class_id(&creator.class, &mut write)?, row: id });
         if let Some(class) = &creator.definition {
@@ -167,8 +176,8 @@ impl<T: Storage> Store<T> {
         Err(self.conflict_of(creator, id, bucket.as_deref().unwrap_or("{}"))?)
     }
 
-    /// Adds the unique and indexed values of a record. Its platter must have no bucket of its own: then each
-    /// constraint needs one entry only.
+    /// Adds the unique and indexed values of a record to `entries`. Its platter must have no own bucket: then
+    /// each constraint has at most one entry.
     pub(super) fn derive_from_keys(
         &self,
         row: RowId,
@@ -197,14 +206,5 @@ impl<T: Storage> Store<T> {
         let markers = Markers::default();
         let rejected = RejectedWrite::new_record(Some(row), None, (&stack, &bucket), &markers);
         Ok(self.with_faults_of_later_phases(error, &rejected))
-    }
-}
-
-impl TextCreator {
-    fn has_unique_values(&self) -> bool {
-        let is_unique = |kind: ConstraintKind| kind != ConstraintKind::Index;
-        self.definition
-            .as_ref()
-            .is_some_and(|class| class.constraints.iter().any(|rule| is_unique(rule.kind)))
     }
 }

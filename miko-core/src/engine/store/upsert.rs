@@ -48,9 +48,9 @@ impl<T: Storage> Store<T> {
     ///
     /// # Errors
     /// `class-not-found`; `invalid_request` for a key that fits no constraint, or a bucket that contradicts
-    /// it; `unique-violation`, if a record of another class has the key, or one that has it in the own bucket
-    /// of a platter; in a batch `conflict`, if two records have it at this point; the errors of a create, of
-    /// a patch and of an edit.
+    /// the key; `unique-violation`, if a record of another class has the key, or a record has it in the own
+    /// bucket of a platter; `conflict`, if two records have the key at this point of a batch; the errors of a
+    /// create, of a patch and of an edit.
     pub(super) fn upsert(&mut self, upsert: UpsertRequest) -> Result<Results> {
         let UpsertRequest { class, key, bucket, edits } = upsert;
         let key = self.read_key(&class, key)?;
@@ -71,7 +71,7 @@ impl<T: Storage> Store<T> {
         Ok(Results::Upserted { pk, updated_at, created, values })
     }
 
-    /// Whether the record that an upsert would change is a class definition, too, by another class of its
+    /// Whether the record that an upsert would change is also a class definition, by another class of its
     /// stack. `false` on an error: the request itself then reports it.
     pub(super) fn upserts_definition(&self, upsert: &UpsertRequest) -> bool {
         let key = self.read_key(&upsert.class, upsert.key.clone());
@@ -79,10 +79,10 @@ impl<T: Storage> Store<T> {
         found.is_ok_and(|found| found.is_some_and(|(_, row)| self.is_definition(&row.pk)))
     }
 
-    /// Finds the constraint that the key of a request fits.
+    /// Reads the key of a request: finds the unique constraint that it fits, and normalizes it.
     fn read_key(&self, class: &str, object: Map<String, Value>) -> Result<Key> {
-        let class = self.catalog.class(class).ok_or_else(|| undefined(class))?;
-        let constraint = class.constraint_of_key(&object).ok_or_else(|| no_key(class))?;
+        let class = self.catalog.class(class).ok_or_else(|| class_not_defined(class))?;
+        let constraint = class.constraint_of_key(&object).ok_or_else(|| key_fits_no_constraint(class))?;
         let object = self.normalized(class, object, WriteKind::Update)?;
         let text = class.key(&class.constraints[constraint], &object).ok_or_else(|| {
             let message = "a null in the key: records with a null there are not told apart by it";
@@ -91,7 +91,7 @@ impl<T: Storage> Store<T> {
         Ok(Key { class: Arc::clone(class), constraint, object, text })
     }
 
-    /// The bucket of a new record with the key, before edits. It is computed for an existing record, too,
+    /// The bucket of a new record with the key, before edits. It is computed also if a record has the key,
     /// since a bucket that contradicts the key is refused in either case.
     fn new_bucket(&self, key: &Key, patch: Map<String, Value>) -> Result<Map<String, Value>> {
         let mut bucket = key.object.clone();
@@ -106,7 +106,8 @@ impl<T: Storage> Store<T> {
     }
 
     /// The bucket as a write of this kind normalizes it by the class. Only [`WriteKind::Create`] adds
-    /// defaults. They are the only faults, too many or too deep, so the place is always in the bucket.
+    /// defaults. Only defaults can be faults, if they are too many or nest too deep. So the place of a fault
+    /// is always in the bucket, although a key is normalized here, too.
     fn normalized(
         &self,
         class: &Class,
@@ -128,7 +129,7 @@ impl<T: Storage> Store<T> {
     ///
     /// # Errors
     /// `unique-violation`, if a record has the key in the own bucket of a platter, or by another class;
-    /// `conflict`, if inside of a batch one record has the key while another one waits for it.
+    /// `conflict`, if in a batch one record has the key while another one waits for it.
     fn find_by_key(&self, key: &Key) -> Result<Option<(RowId, Row)>> {
         let Some(ids) = self.find_constraint_ids(&key.class)? else { return Ok(None) };
         if self.is_awaited(ids[key.constraint], &key.text) {
@@ -145,8 +146,8 @@ impl<T: Storage> Store<T> {
             if stack::any_class(&stack, is_of_class) {
                 return Ok(Some((id, row)));
             }
-            // An ancestor declares the constraint. The record is of the ancestor, or of another subclass of
-            // it.
+            // An ancestor of the class declares the constraint. The record is of the ancestor, or of another
+            // subclass of the ancestor.
             return Err(unique_violation(key.constraint(), &row.pk).into());
         }
         let bucket = parse_object(&state.bucket)?;
@@ -174,7 +175,8 @@ impl<T: Storage> Store<T> {
             let (pk, now) = self.create_record(create(bucket), WriteKind::Create)?;
             return Ok((pk, now, Vec::new()));
         };
-        // The edits see the defaults, and may remove them.
+        // The defaults are added before the edits, which may remove them. So `WriteKind::Update` must not add
+        // them again.
         let bucket = self.normalized(&key.class, bucket, WriteKind::Create)?;
         let (bucket, values) =
             query::apply_edits(bucket, edits, Some(&|value| self.answer.charge_value(value)))?;
@@ -190,14 +192,14 @@ fn key_in_own_bucket(constraint: &Constraint, pk: &str, platter: &str) -> ErrorI
     unique_violation_with(message, constraint, pk).with("platter", platter)
 }
 
-fn undefined(class: &str) -> Error {
+fn class_not_defined(class: &str) -> Error {
     let message =
         format!("`{class}` is not defined: an upsert finds its record by a unique field of the class");
     let item = ErrorItem::new(ErrorId::CLASS_NOT_FOUND, message).with("class", class);
     Place::Key(&Place::Root, "class").with_pointer(item).into()
 }
 
-fn no_key(class: &Class) -> ErrorItem {
+fn key_fits_no_constraint(class: &Class) -> ErrorItem {
     let message =
         format!("the key has not exactly the fields of a unique constraint of `{}`", class.definition.name);
     Place::Key(&Place::Root, "key").fault(message).with("allowed", class.unique_keys())

@@ -1,7 +1,7 @@
 //! The watches of live queries: wakes their readers when there is something to read.
 //!
-//! A commit only wakes the readers. Its changes of a result are computed when a reader asks for them, in
-//! [`live_query`](super::live_query).
+//! A commit only wakes the readers. How it changes a result is computed when a reader asks for the changes,
+//! in [`live_query`](super::live_query).
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -20,6 +20,7 @@ use crate::uns;
 #[derive(Debug, Default)]
 pub(super) struct Watches {
     open: BTreeMap<WatchId, Watcher>,
+    /// The id that was given out last.
     last: WatchId,
 }
 
@@ -31,7 +32,7 @@ pub(in crate::engine) struct WatchId(u64);
 struct Watcher {
     select: Arc<SelectRequest>,
     signal: Signal,
-    /// Every commit up to this one is in its result, or does not change it.
+    /// Every commit up to this one is in the result of the watch, or does not change the result.
     seen: CommitSeq,
     unread: Unread,
 }
@@ -42,8 +43,8 @@ pub(super) enum Unread {
     Nothing,
     /// Commits after `seen` may change the result.
     Commits,
-    /// A class was redefined: other records may match now although none was written, so the select has to run
-    /// again.
+    /// A class was redefined: other records may match now although they were not written, so the select has
+    /// to run again.
     Everything,
 }
 
@@ -52,7 +53,7 @@ impl Watches {
         self.open.len()
     }
 
-    /// The id of a watch that begins.
+    /// Gives out the id of a new watch.
     pub(super) fn new_id(&mut self) -> WatchId {
         self.last.0 += 1;
         self.last
@@ -72,14 +73,14 @@ impl Watches {
         self.open.get(&id).map(|watcher| (watcher.seen, watcher.unread))
     }
 
-    /// Notes that the result of a watch has all commits up to `seen`.
+    /// Notes that the result of a watch has all commits up to `seen`, and how much of the rest is `unread`.
     pub(super) fn advance(&mut self, id: WatchId, seen: CommitSeq, unread: Unread) {
         if let Some(watcher) = self.open.get_mut(&id) {
             (watcher.seen, watcher.unread) = (seen, unread);
         }
     }
 
-    /// Tells the readers of commits that may change their results.
+    /// Wakes the readers whose results commits may change. Removes watches without a reader.
     pub(super) fn notify(&mut self, commits: &[LoggedCommit], classes: &mut StackClasses, catalog: &Catalog) {
         if self.open.is_empty() {
             return;
@@ -100,8 +101,8 @@ impl Watches {
 }
 
 impl Watcher {
-    /// Records a commit, and how much the reader has not read after it. Returns whether the watch has a
-    /// reader.
+    /// Notes how much the reader has not read after a commit. Wakes the reader if there is something to read,
+    /// and there was nothing before. Returns whether the watch has a reader.
     fn note(&mut self, commit: CommitSeq, unread: Unread) -> bool {
         if unread == Unread::Nothing {
             self.seen = commit;
@@ -112,7 +113,8 @@ impl Watcher {
         if was_notified { self.signal.is_read() } else { self.signal.notify() }
     }
 
-    /// Whether the select finds, or has found, a record that a commit has changed.
+    /// Whether a commit may change the result: the select finds the old or the new state of a changed record.
+    /// A commit whose changes were not logged may change every result.
     fn is_affected_by(&self, commit: &LoggedCommit, classes: &mut StackClasses, catalog: &Catalog) -> bool {
         let mut states = commit.changes.iter().flat_map(|change| {
             let (before, after) = before_and_after(change);
@@ -120,13 +122,13 @@ impl Watcher {
         });
         commit.left_out > 0
             || states.any(|record| {
-                // The reader gets the error when it reads.
+                // If the evaluation fails, the reader is woken, and gets the error when it reads.
                 self.select.filter.matches(&ChangedRecord::of(record, classes, catalog)).unwrap_or(true)
             })
     }
 }
 
-/// Whether a commit may have changed which classes a class inherits from.
+/// Whether a commit has changed a class definition, and so perhaps the ancestors of classes.
 fn redefines_classes(commit: &LoggedCommit, classes: &mut StackClasses) -> bool {
     let mut is_definition =
         |record: RecordRef<'_>| classes.of(record.stack).iter().any(|class| class == uns::CLASS);

@@ -41,8 +41,8 @@ impl<T: Storage> Store<T> {
         Ok(Results::Written { pk, updated_at })
     }
 
-    /// As [`create`](Self::create). Returns the pk and the time. Only for [`WriteKind::Create`] the record
-    /// gets the defaults of its classes.
+    /// As [`create`](Self::create). Returns the pk and the creation time. The record gets the defaults of its
+    /// classes only with [`WriteKind::Create`].
     pub(super) fn create_record(
         &mut self,
         create: CreateRequest,
@@ -96,8 +96,8 @@ impl<T: Storage> Store<T> {
     /// Checks that a new record may have this pk.
     ///
     /// # Errors
-    /// `pk-in-use`, if a record has it, a deleted one included; `invalid_request`, if this database chooses
-    /// the pks itself.
+    /// `pk-in-use`, if a record has the pk, or a deleted record has had it; `invalid_request`, if this
+    /// database chooses the pks itself.
     fn check_chosen_pk(&self, pk: &str) -> Result<()> {
         if !self.client_pks {
             let message = "this database chooses the pks of its records itself: leave out `pk`";
@@ -149,8 +149,8 @@ impl<T: Storage> Store<T> {
     ///
     /// # Errors
     /// `unique-violation`, if other records already have unique values of the record. Nothing is applied
-    /// then. In an atomic batch and in a write with `where` one record may take over the value of another:
-    /// the end of the write checks that ([`taken_values`](crate::engine::store::taken_values)).
+    /// then. In an atomic batch and in a write with `where`, a record may wait for such a value instead,
+    /// until the end of the write ([`taken_values`](crate::engine::store::taken_values)).
     pub(super) fn apply_record(
         &mut self,
         write: WriteSet,
@@ -184,7 +184,7 @@ impl<T: Storage> Store<T> {
     ///
     /// # Errors
     /// `record_not_found`, `record_deleted`, unless the request has `if_exists`; `conflict`, if the record
-    /// has changed since `if_updated_at`; those of [`delete_record`](Self::delete_record).
+    /// has changed since `if_updated_at`; the errors of [`delete_record`](Self::delete_record).
     pub(super) fn delete(&mut self, delete: DeleteRequest) -> Result<Results> {
         let DeleteRequest { target, if_exists } = delete;
         let (pk, if_updated_at) = match target {
@@ -255,12 +255,12 @@ impl<T: Storage> Store<T> {
         self.is_temporal.then(|| self.pks.next(now))
     }
 
-    /// Updates the catalog after a write to record `id`. `old` is the class that the record defined before
-    /// the write, `new` the definition that it contains now.
+    /// Updates the catalog after a write to the record at `id`. `old` is the class that the record defined
+    /// before the write, `new` the definition that the record has now.
     ///
     /// # Errors
     /// `duplicate-class`, if the new name is taken or built in; `reference-restricted`, if the old name
-    /// disappears and has subclasses; those of [`redefine`](Self::redefine).
+    /// disappears and has subclasses; the errors of [`redefine`](Self::redefine).
     pub(super) fn change_definition(
         &mut self,
         id: RowId,
