@@ -30,14 +30,14 @@ pub(crate) struct Catalog {
     subclasses: NameRelation,
     /// For each class, the classes with a field that may contain objects of it.
     embedded_in: NameRelation,
-    /// How much all classes inherit ([`Class::inherited`]).
-    inherited: usize,
+    /// The total of [`Class::inherited_count`] over all classes.
+    inherited_total: usize,
     /// The number of changes since the empty catalog.
     revision: u64,
 }
 
-/// The most that all classes of a database may inherit together: fields, constraints and ancestors. Each
-/// class has a list of them. Without this limit, short definitions of subclasses could take any amount of
+/// The maximum of [`Catalog::inherited_total`]. Each class has a list of the fields, constraints and
+/// ancestors that it inherits. Without this limit, short definitions of subclasses could take any amount of
 /// memory.
 const MAX_INHERITED: usize = 1_000_000;
 
@@ -60,11 +60,11 @@ pub(crate) struct Class {
     pub(crate) holds_references: bool,
     /// Whether normalization may change a bucket of the class.
     pub(super) normalizes: bool,
-    /// What the check of a bucket as JSON text, without parsing it, needs to know of the class.
+    /// Facts about the class for checking a bucket as JSON text, without parsing it.
     pub(super) text_rules: TextRules,
-    /// The stack of a record whose only class is this one, also as JSON text. Cached because most new records
-    /// have this stack.
+    /// The stack of a record whose only class is this one. Cached because most new records have this stack.
     pub(crate) stack: Map<String, Value>,
+    /// `stack` as JSON text.
     pub(crate) stack_text: String,
 }
 
@@ -72,16 +72,18 @@ impl Catalog {
     /// Builds a catalog from definitions.
     ///
     /// # Errors
-    /// `class-not-found` for each undefined parent, `validation-failed` for each cycle. How much classes
-    /// inherit is not limited: stored definitions were within the limit, or within another one.
+    /// `class-not-found` for each undefined parent, `validation-failed` for each class that inherits from
+    /// itself or through too many levels. The total of what classes inherit is not limited: an earlier
+    /// version with another limit may have stored the definitions.
     pub(crate) fn of(definitions: impl IntoIterator<Item = Definition>) -> Result<Self> {
-        Self::default().changed(definitions.into_iter().collect(), &[], usize::MAX)
+        Self::default().with_limit(definitions.into_iter().collect(), &[], usize::MAX)
     }
 
-    /// Builds a catalog from the definitions of a past time. These need not fit together, since an import
-    /// checks the inheritance of the current ones only. A parent that is not among them is left out. So are
-    /// all parents of a class that would inherit from itself or through too many levels: those of the first
-    /// such class by name, until there is none.
+    /// Builds a catalog from the definitions of a past time. Their inheritance may be invalid, since an
+    /// import checks the inheritance of the current definitions only. It is repaired instead of refused:
+    /// undefined parents are removed, and a class that inherits from itself or through too many levels loses
+    /// all its parents. Classes are repaired in alphabetical order, so an earlier repair can make a later one
+    /// unnecessary.
     pub(crate) fn of_past(definitions: impl IntoIterator<Item = Definition>) -> Self {
         let named = definitions.into_iter().map(|definition| (definition.name.clone(), definition));
         let catalog = Self::default();
@@ -96,17 +98,17 @@ impl Catalog {
             if faults.is_empty() {
                 continue;
             }
-            let mut mended = definition.clone();
-            mended.inherits.retain(|parent| all.get(parent).is_some() || uns::is_built_in(parent));
+            let mut repaired = definition.clone();
+            repaired.inherits.retain(|parent| all.get(parent).is_some() || uns::is_built_in(parent));
             let mut faults = FaultList::default();
-            check_parents(&mended, &all, &mut faults);
+            check_parents(&repaired, &all, &mut faults);
             if !faults.is_empty() {
-                mended.inherits.clear();
+                repaired.inherits.clear();
             }
-            all.added.insert(name.clone(), mended);
+            all.added.insert(name.clone(), repaired);
         }
         let mut past = catalog.clone();
-        // Without a limit there is no error.
+        // `rebuild` fails only beyond the limit, and `usize::MAX` is none.
         let _ = past.rebuild(&names, &all, usize::MAX);
         past
     }
@@ -114,14 +116,14 @@ impl Catalog {
     /// A copy of the catalog in which definitions are added or replaced, and names are removed.
     ///
     /// # Errors
-    /// The errors of [`of`](Self::of); `validation-failed`, if classes inherit more than is allowed.
+    /// The errors of [`of`](Self::of); `validation-failed`, if all classes together inherit more than
+    /// [`MAX_INHERITED`] and more than before.
     pub(crate) fn with(&self, added: Vec<Definition>, removed: &[String]) -> Result<Self> {
-        self.changed(added, removed, MAX_INHERITED)
+        self.with_limit(added, removed, MAX_INHERITED)
     }
 
-    /// As [`with`](Self::with). `max_inherited` is the most that all classes may inherit together. A change
-    /// by which they inherit no more than before is allowed.
-    fn changed(&self, added: Vec<Definition>, removed: &[String], max_inherited: usize) -> Result<Self> {
+    /// As [`with`](Self::with), with `max_inherited` in place of [`MAX_INHERITED`].
+    fn with_limit(&self, added: Vec<Definition>, removed: &[String], max_inherited: usize) -> Result<Self> {
         let changed = ChangedDefinitions {
             catalog: self,
             removed: removed.iter().map(String::as_str).collect(),
@@ -139,11 +141,12 @@ impl Catalog {
         faults.check()?;
         let names: Vec<&str> = affected.into_iter().collect();
         let mut new = self.clone();
-        new.rebuild(&names, &changed, max_inherited.max(self.inherited))?;
+        new.rebuild(&names, &changed, max_inherited.max(self.inherited_total))?;
         Ok(new)
     }
 
-    /// Makes these classes as they are in `changed`, or removes them.
+    /// Replaces the classes with these names by those that `changed` defines. Removes a class that `changed`
+    /// does not define.
     ///
     /// # Errors
     /// `validation-failed`, if all classes together inherit more than `max_inherited`.
@@ -153,10 +156,11 @@ impl Catalog {
         changed: &ChangedDefinitions<'_>,
         max_inherited: usize,
     ) -> Result<()> {
+        // All are removed before any is inserted, so `inherited_total` never counts a class twice.
         names.iter().for_each(|name| self.remove(name.as_ref()));
         for definition in names.iter().filter_map(|name| changed.get(name.as_ref())) {
             self.insert(Class::of(definition, changed));
-            if self.inherited > max_inherited {
+            if self.inherited_total > max_inherited {
                 return Err(inherits_too_much(&definition.name, max_inherited));
             }
         }
@@ -164,7 +168,8 @@ impl Catalog {
         Ok(())
     }
 
-    /// Whether both are the same catalog. One must have been made from the other, by any number of changes.
+    /// Whether no change was made between the two catalogs. Only the numbers of their changes are compared,
+    /// so one catalog must have been made from the other.
     pub(crate) fn is_same(&self, other: &Self) -> bool {
         self.revision == other.revision
     }
@@ -174,7 +179,7 @@ impl Catalog {
         for ancestor in class.ancestors() {
             insert_related(&mut self.subclasses, ancestor, &name);
         }
-        self.inherited += class.inherited();
+        self.inherited_total += class.inherited_count();
         for embedded in class.embedded() {
             insert_related(&mut self.embedded_in, embedded, &name);
         }
@@ -186,7 +191,7 @@ impl Catalog {
         for ancestor in class.ancestors() {
             remove_related(&mut self.subclasses, ancestor, name);
         }
-        self.inherited -= class.inherited();
+        self.inherited_total -= class.inherited_count();
         for embedded in class.embedded() {
             remove_related(&mut self.embedded_in, embedded, name);
         }
@@ -284,7 +289,7 @@ impl Definitions for ChangedDefinitions<'_> {
 }
 
 impl Class {
-    /// Whether records may have only subclasses of it, not the class itself.
+    /// Whether the class is abstract: records may have its subclasses, but not the class itself.
     pub(crate) fn is_abstract(&self) -> bool {
         self.definition.is_abstract
     }
@@ -294,20 +299,21 @@ impl Class {
         self.lineage.iter().filter(|ancestor| **ancestor != self.definition.name)
     }
 
-    /// How many fields, constraints and ancestors it has by inheritance.
-    fn inherited(&self) -> usize {
+    /// The number of fields, constraints and ancestors that the class inherits.
+    fn inherited_count(&self) -> usize {
         let Self { lineage, fields, constraints, definition, .. } = self;
         (lineage.len() + fields.len() + constraints.len())
             - (1 + definition.fields.len() + definition.constraints.len())
     }
 
-    /// The classes of the objects that its fields may contain.
+    /// The classes of the objects that the fields of the class may contain.
     fn embedded(&self) -> BTreeSet<&str> {
         let mut names = BTreeSet::new();
         self.fields.iter().for_each(|(_, field)| field.add_embedded(&mut names));
         names
     }
 
+    /// Resolves the inheritance of a class. `all` has the definitions of its ancestors.
     fn of(definition: &Definition, all: &ChangedDefinitions<'_>) -> Self {
         let mut lineage = Vec::new();
         linearize(definition, all, &mut lineage);
@@ -437,7 +443,7 @@ mod tests {
         // Two fields, two constraints and the ancestor.
         let max = 3 * 5;
         for n in 0..3 {
-            catalog = catalog.changed(vec![subclass(n)], &[], max).unwrap();
+            catalog = catalog.with_limit(vec![subclass(n)], &[], max).unwrap();
         }
         let [root, last] = ["a.b/root", "a.b/c2"].map(|name| Arc::clone(catalog.class(name).unwrap()));
         assert!(
@@ -445,14 +451,14 @@ mod tests {
         );
         assert!(root.constraints.iter().zip(&last.constraints).all(|(one, other)| Arc::ptr_eq(one, other)));
         assert_eq!((last.fields.len(), last.constraints.len()), (3, 2));
-        let error = catalog.changed(vec![subclass(3)], &[], max).unwrap_err();
+        let error = catalog.with_limit(vec![subclass(3)], &[], max).unwrap_err();
         assert_eq!(error.items()[0].details["found"], "a.b/c3");
         let of_root = |fields: Value| vec![definition(json!({"name": "a.b/root", "fields": fields}))];
         let wider = json!({"a": {}, "b": {}, "c": {}, "d": {}, "e": {}});
-        catalog.changed(of_root(wider.clone()), &[], max).unwrap_err();
-        // A catalog that is beyond the limit may change, if it does not grow.
-        let fewer = catalog.changed(of_root(json!({"a": {}})), &[], 1).unwrap();
-        fewer.changed(of_root(wider), &["a.b/c0".to_owned(), "a.b/c1".to_owned()], max).unwrap();
+        catalog.with_limit(of_root(wider.clone()), &[], max).unwrap_err();
+        // A catalog beyond the limit may change if its total does not grow.
+        let fewer = catalog.with_limit(of_root(json!({"a": {}})), &[], 1).unwrap();
+        fewer.with_limit(of_root(wider), &["a.b/c0".to_owned(), "a.b/c1".to_owned()], max).unwrap();
     }
 
     #[test]

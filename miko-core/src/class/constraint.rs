@@ -7,7 +7,8 @@ use super::field::{Field, FieldType, Fields};
 /// The path of a field: keys down from the bucket.
 pub(crate) type FieldPath = Vec<String>;
 
-/// A constraint on records of a class and its subclasses. An engine keeps the values in an index.
+/// A constraint on records of a class and its subclasses. An engine keeps the values of its fields in an
+/// index.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub(crate) struct Constraint {
     pub(crate) kind: ConstraintKind,
@@ -19,11 +20,11 @@ pub(crate) struct Constraint {
 /// The rule of a constraint for the tuple of its fields.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub(crate) enum ConstraintKind {
-    /// No two active records have the same tuple. Tuples with a null are exempt.
+    /// No two active records have the same tuple. A tuple with a null or absent value is exempt.
     Unique,
-    /// A unique tuple that no update may change.
+    /// As `Unique`, but every value is required, and no update may change the tuple.
     Join,
-    /// Nothing: queries can look the tuple up.
+    /// No rule. The index lets queries look the tuple up.
     Index,
 }
 
@@ -56,7 +57,7 @@ pub(super) fn declared_constraints(
 ) -> Vec<Arc<Constraint>> {
     let mut constraints = Vec::new();
     for (name, field) in fields.iter() {
-        collect(class, field, vec![name.to_owned()], &mut constraints);
+        collect_of_field(class, field, vec![name.to_owned()], &mut constraints);
     }
     let tuples = uniques.into_iter().map(|fields| (ConstraintKind::Unique, fields));
     let join = (!join.is_empty()).then_some((ConstraintKind::Join, join));
@@ -68,10 +69,11 @@ pub(super) fn declared_constraints(
     constraints.into_iter().map(Arc::new).collect()
 }
 
-/// Collects the constraints that a field and its sub-fields declare.
-fn collect(class: &str, field: &Field, path: FieldPath, constraints: &mut Vec<Constraint>) {
+/// Collects the constraints that a field and its sub-fields declare. Elements of arrays and hashes have none.
+fn collect_of_field(class: &str, field: &Field, path: FieldPath, constraints: &mut Vec<Constraint>) {
     let constraint = |kind| Constraint { kind, class: class.to_owned(), fields: vec![path.clone()] };
     if field.unique {
+        // The index of a unique constraint serves queries, too, so `index` adds nothing to it.
         constraints.push(constraint(ConstraintKind::Unique));
     } else if field.index {
         constraints.push(constraint(ConstraintKind::Index));
@@ -79,7 +81,7 @@ fn collect(class: &str, field: &Field, path: FieldPath, constraints: &mut Vec<Co
     if let FieldType::Hash(hash) = &field.field_type {
         for (name, sub_field) in hash.fields.iter() {
             let path = path.iter().cloned().chain([name.to_owned()]).collect();
-            collect(class, sub_field, path, constraints);
+            collect_of_field(class, sub_field, path, constraints);
         }
     }
 }

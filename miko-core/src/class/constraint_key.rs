@@ -9,17 +9,18 @@ use super::reference::pk_of;
 use crate::json::{IndexKey, members};
 
 impl Class {
-    /// Whether the field holds a reference.
+    /// Whether the field at a path is declared as a reference.
     pub(crate) fn is_reference(&self, path: &FieldPath) -> bool {
         self.field(path).is_some_and(Field::is_reference)
     }
 
-    /// The key of the values under a constraint; `None` if one of them is null or absent.
+    /// The index key of the values that a bucket has in the fields of a constraint; `None` if one of them is
+    /// null or absent.
     pub(crate) fn key(&self, constraint: &Constraint, bucket: &Map<String, Value>) -> Option<String> {
         let mut key = IndexKey::new();
         for path in &constraint.fields {
             let value = value_at(bucket, path)?;
-            // Both spellings of a reference have the same key.
+            // A reference has the same key as a string and as `{"pk": …}`.
             match pk_of(value).filter(|_| self.is_reference(path)) {
                 Some(pk) => key.push(&pk.into()),
                 None => key.push(value),

@@ -13,7 +13,7 @@ use crate::diagnostics::{FaultList, Place};
 #[derive(Debug, Clone)]
 pub(crate) struct Definition {
     pub(crate) name: String,
-    /// The parents.
+    /// The names of the parents.
     pub(super) inherits: Vec<String>,
     pub(super) fields: Fields,
     /// The constraints that the class declares. They are shared with its subclasses.
@@ -32,20 +32,20 @@ impl Definition {
         Self::read_with(DefinitionFaults::default(), bucket, place, faults)
     }
 
-    /// As [`read`](Self::read), for a definition that is stored already: its sub-fields inherit without
-    /// limit.
+    /// As [`read`](Self::read), for a definition that is stored already: the size of the settings that its
+    /// sub-fields inherit is not limited.
     pub(crate) fn read_stored(bucket: &Map<String, Value>, faults: &mut FaultList) -> Option<Self> {
         Self::read_with(DefinitionFaults::without_limit(), bucket, Place::Root, faults)
     }
 
     fn read_with(
-        mut found: DefinitionFaults,
+        mut definition_faults: DefinitionFaults,
         bucket: &Map<String, Value>,
         place: Place<'_>,
         faults: &mut FaultList,
     ) -> Option<Self> {
         let own = Settings::of_object(bucket, place);
-        let mut settings = SettingsReader { own, inherited: &[], faults: &mut found };
+        let mut settings = SettingsReader { own, inherited: &[], faults: &mut definition_faults };
         let name = match bucket.get("name") {
             None => {
                 settings.refuse("name", "a class definition has a `name`, which is a UNS");
@@ -60,14 +60,14 @@ impl Definition {
             paths.iter().filter_map(|path| read_path(&mut settings, key, path)).collect()
         });
         let is_abstract = settings.boolean("abstract");
-        faults.append(found.faults);
+        faults.append(definition_faults.faults);
         let name = name?;
         let constraints = declared_constraints(&name, &fields, uniques, join);
         Some(Self { name, inherits, fields, constraints, is_abstract })
     }
 
-    /// The definitions of a schema by name, from the buckets of their records. An import stores a bucket as
-    /// it came, so it may have class names with a protocol. A schema has none.
+    /// Returns the definitions of a schema by name. `buckets` are those of the records of the definitions. An
+    /// import stores a bucket unchanged, so its class names may have a protocol, which a schema omits.
     pub(crate) fn classes(buckets: impl IntoIterator<Item = Map<String, Value>>) -> Map<String, Value> {
         let normalized = buckets.into_iter().map(|mut bucket| {
             Self::normalize(&mut bucket);
@@ -127,6 +127,7 @@ fn read_path(settings: &mut SettingsReader<'_>, key: &str, path: &Value) -> Opti
     keys
 }
 
+/// Removes the protocol from a class name, or from each name in an array.
 fn strip_protocol(names: Option<&mut Value>) {
     match names {
         Some(Value::String(name)) => {
@@ -159,7 +160,7 @@ fn normalize_field(field: &mut Value) {
             name => strip_protocol(name),
         }
     }
-    // The `default` of a hash with `fields` has settings for each of them.
+    // On a hash with `fields`, `default` is not a value, but has settings for each sub-field.
     if settings.contains_key("fields")
         && let Some(definition) = settings.get_mut("default")
     {

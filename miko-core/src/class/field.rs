@@ -12,6 +12,7 @@ use super::settings::{DefinitionFaults, FIELD_SIZE, Settings, SettingsReader, fa
 use crate::diagnostics::Place;
 use crate::uns;
 
+// The limit of inherited settings counts `FIELD_SIZE` bytes for each field.
 const _: () = assert!(size_of::<Field>() <= FIELD_SIZE);
 
 /// The fields of a class or a hash. Each is shared by the class that declares it and all of its subclasses.
@@ -21,14 +22,15 @@ pub(super) type Fields = NamedList<Field>;
 pub(super) type NamedField = Named<Field>;
 
 impl Fields {
-    /// The text of the member that the default of the field at a position makes.
+    /// As `NamedField::default_member`, for the field at a position.
     pub(super) fn default_member(&self, position: usize) -> Option<&str> {
         self.shared().get(position)?.default_member()
     }
 }
 
 impl NamedField {
-    /// The text of the member that the default makes.
+    /// The JSON text of the member that the default adds to a bucket: `"name":value`. Made on the first call.
+    /// `None` if the field has no default.
     pub(super) fn default_member(&self) -> Option<&str> {
         let default = self.value.default.as_ref()?;
         let text = || format!("{}:{default}", Value::from(self.name.as_str()));
@@ -45,9 +47,10 @@ pub(crate) struct Field {
     pub(super) index: bool,
     /// The value of the field in a new record that lacks it.
     pub(super) default: Option<Value>,
-    /// Whether the definition of the field itself has the `default`. Otherwise a hash gives it to the field.
+    /// Whether the definition of the field itself has the `default`. Otherwise the field inherits it from a
+    /// hash.
     pub(super) has_own_default: bool,
-    /// Shared, since it may be large: copies of the field are made without it.
+    /// Shared, since the list may be large and fields are cloned.
     pub(super) one_of: Option<Arc<OneOf>>,
 }
 
@@ -76,20 +79,26 @@ pub(super) enum FieldType {
 #[derive(Debug, Clone, Default)]
 pub(super) struct HashRules {
     pub(super) fields: Fields,
-    /// Whether the definition of the hash itself has the `fields`. Otherwise another hash gives them to it.
+    /// Whether the definition of the hash itself has the `fields`. Otherwise it inherits them from another
+    /// hash.
     pub(super) has_own_fields: bool,
     /// Whether a new record that lacks the hash gets an empty one, in which the defaults of sub-fields apply.
     pub(super) creates_if_absent: bool,
+    /// The rules for the number of members, and for members that `fields` does not name.
     pub(super) elements: ElementRules,
 }
 
 /// The rules for the elements of an array or a hash.
 #[derive(Debug, Clone, Default)]
 pub(super) struct ElementRules {
+    /// The minimal number of elements.
     pub(super) min: Option<u64>,
+    /// The maximal number of elements.
     pub(super) max: Option<u64>,
+    /// The rules for each element.
     pub(super) element_field: Option<Box<Field>>,
-    /// The key of the element type, if the definition itself has it. Otherwise a hash gives the type to it.
+    /// The key of the element type, `of` or `items`, if the definition itself has the key. `None` if there is
+    /// no element type, or if it is inherited from a hash.
     pub(super) own_element_key: Option<&'static str>,
 }
 
@@ -101,7 +110,7 @@ pub(super) struct ReferenceRules {
     pub(super) on_delete: OnDelete,
 }
 
-/// Settings that apply to some types only.
+// Settings that apply to some types only, grouped by these types.
 const STRING_KEYS: &[&str] = &["min_length", "max_length", "collapse", "format", "pattern"];
 const NUMBER_KEYS: &[&str] = &["min", "gte", "max", "lte", "gt", "lt", "integer_only", "multiple_of"];
 const COLLECTION_KEYS: &[&str] = &["min_elements", "max_elements", "of", "items"];
@@ -133,7 +142,7 @@ impl Field {
     fn of_settings(settings: &mut SettingsReader<'_>) -> Self {
         let field_type = FieldType::read(settings);
         let has_sub_fields = matches!(&field_type, FieldType::Hash(_)) && settings.has("fields");
-        // On a hash with `fields`, `default` is no value: see `read_sub_fields`.
+        // On a hash with `fields`, `default` is not a value: see `read_sub_fields`.
         let default = if has_sub_fields { None } else { settings.find("default").cloned() };
         let one_of = settings.array(&["one_of", "enum"]);
         Self {
@@ -147,6 +156,7 @@ impl Field {
         }
     }
 
+    /// Whether the value itself is a reference, to a record or a file.
     pub(super) fn is_reference(&self) -> bool {
         matches!(self.field_type, FieldType::Reference(_) | FieldType::File)
     }
@@ -214,7 +224,7 @@ impl Field {
 impl FieldType {
     fn read(settings: &mut SettingsReader<'_>) -> Self {
         let class = settings.text("class").map(str::to_owned);
-        let (kind, allowed): (Self, &[&[&str]]) = match class.as_deref() {
+        let (field_type, allowed_groups): (Self, &[&[&str]]) = match class.as_deref() {
             None => (Self::Any, &[SCALAR_KEYS]),
             Some("string") => (Self::String(StringRules::read(settings)), &[STRING_KEYS, SCALAR_KEYS]),
             Some("number") => (Self::Number(NumberRules::read(settings)), &[NUMBER_KEYS, SCALAR_KEYS]),
@@ -237,13 +247,13 @@ impl FieldType {
                 }
             },
         };
-        refuse_misplaced_keys(settings, class.as_deref(), allowed);
-        kind
+        refuse_misplaced_keys(settings, class.as_deref(), allowed_groups);
+        field_type
     }
 }
 
-/// Reports settings that have no effect, because they apply to other types.
-fn refuse_misplaced_keys(settings: &mut SettingsReader<'_>, class: Option<&str>, allowed: &[&[&str]]) {
+/// Reports settings that have no effect on a field of `class`, because they apply to other types.
+fn refuse_misplaced_keys(settings: &mut SettingsReader<'_>, class: Option<&str>, allowed_groups: &[&[&str]]) {
     let groups = [
         (STRING_KEYS, "strings"),
         (NUMBER_KEYS, "numbers"),
@@ -253,7 +263,7 @@ fn refuse_misplaced_keys(settings: &mut SettingsReader<'_>, class: Option<&str>,
         (SCALAR_KEYS, "single values"),
     ];
     for (keys, what) in groups {
-        for key in keys.iter().filter(|key| !allowed.iter().any(|allowed| allowed.contains(key))) {
+        for key in keys.iter().filter(|key| !allowed_groups.iter().any(|group| group.contains(key))) {
             if settings.has(key) {
                 let class =
                     class.map_or_else(|| "without a `class`".to_owned(), |class| format!("of `{class}`"));
@@ -286,8 +296,8 @@ impl HashRules {
     }
 }
 
-/// Reads the `fields` of a hash. Each inherits the settings in `default`, then those in `of`, where the name
-/// of a type is short for a definition.
+/// Reads the `fields` of a hash. Each sub-field inherits the settings in `default` and in `of`; those in
+/// `default` take precedence. In `of`, the name of a type is short for settings with this `class`.
 fn read_sub_fields(settings: &mut SettingsReader<'_>) -> Fields {
     let Some(definitions) = settings.object("fields") else { return Fields::default() };
     let of = settings.get(&["of", "items"]);
@@ -298,6 +308,7 @@ fn read_sub_fields(settings: &mut SettingsReader<'_>) -> Fields {
             "on a hash with `fields`, `default` must be an object of settings that apply to each of the fields",
         );
     }
+    // The hash may inherit these keys itself. A fault has a place in the settings that have the key.
     let settings_with = |key| settings.settings_with(key).unwrap_or(settings.own);
     let with_fields = settings_with("fields");
     let place = with_fields.place_of("fields");
@@ -319,11 +330,11 @@ fn read_sub_fields(settings: &mut SettingsReader<'_>) -> Fields {
 impl ReferenceRules {
     fn read(settings: &mut SettingsReader<'_>) -> Self {
         let mut classes = settings.classes(&["target", "allowed_class"]);
-        // `allowed_class` and `allowed_classes` may both be given, since existing definitions have both.
-        // Their classes are joined.
+        // Existing definitions have both `allowed_class` and `allowed_classes`. So both may be given, and all
+        // their classes are allowed.
         let others = settings.classes(&["allowed_classes"]);
         if settings.has("target") {
-            // Reports the fault if both are given. The value is not used.
+            // Reports a fault if both keys are given. The value is not used.
             settings.get(&["target", "allowed_classes"]);
         }
         classes.extend(others);

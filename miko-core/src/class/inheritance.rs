@@ -22,7 +22,7 @@ pub(super) fn linearize(definition: &Definition, all: &impl Definitions, lineage
     for parent in &definition.inherits {
         match all.get(parent) {
             Some(parent) => linearize(parent, all, lineage),
-            // A built-in class need not be defined.
+            // A built-in class, which has no definition.
             None if !lineage.contains(parent) => lineage.push(parent.clone()),
             None => {}
         }
@@ -34,29 +34,28 @@ pub(super) fn linearize(definition: &Definition, all: &impl Definitions, lineage
 pub(super) struct FieldOrder<'d> {
     pub(super) names: Vec<&'d str>,
     /// `names` as a set.
-    fields: HashSet<&'d str>,
-    /// The classes that were visited.
-    classes: HashSet<&'d str>,
+    seen_fields: HashSet<&'d str>,
+    seen_classes: HashSet<&'d str>,
 }
 
 impl<'d> FieldOrder<'d> {
-    /// Appends the fields of a class: those of the parents first, each once.
+    /// Appends the fields of a class, each once: first those of the parents, then its own.
     pub(super) fn collect(&mut self, definition: &'d Definition, all: &'d impl Definitions) {
-        if !self.classes.insert(&definition.name) {
+        if !self.seen_classes.insert(&definition.name) {
             return;
         }
         for parent in definition.inherits.iter().filter_map(|parent| all.get(parent)) {
             self.collect(parent, all);
         }
         for (name, _) in definition.fields.iter() {
-            if self.fields.insert(name) {
+            if self.seen_fields.insert(name) {
                 self.names.push(name);
             }
         }
     }
 }
 
-/// Reports undefined parents, and a cycle of inheritance.
+/// Reports undefined parents, and a class that inherits from itself or through too many levels.
 pub(super) fn check_parents(definition: &Definition, all: &impl Definitions, faults: &mut FaultList) {
     for parent in definition.inherits.iter().filter(|parent| all.get(parent).is_none()) {
         if !uns::is_built_in(parent) {
@@ -84,18 +83,20 @@ pub(super) fn check_parents(definition: &Definition, all: &impl Definitions, fau
     );
 }
 
-/// The result of a search for a cycle.
+/// The result of [`find_cycle`].
 enum CycleSearch {
     NoCycle,
     /// The class inherits from itself.
     Cycle,
+    /// The class inherits through more than [`MAX_INHERITANCE_DEPTH`] levels.
     TooDeep,
 }
 
-/// The limit of the depth of inheritance. It also bounds the recursion.
+/// The maximal depth of inheritance. It also bounds the recursion of this module.
 const MAX_INHERITANCE_DEPTH: usize = 200;
 
-/// Searches all ancestors of `from` for `origin`, depth first. If there is a cycle, `path` is that cycle.
+/// Searches all ancestors of `from` for `origin`, depth first. `path` leads from `origin` to `from`, and
+/// holds the cycle if there is one.
 fn find_cycle<'d>(
     from: &'d Definition,
     origin: &Definition,

@@ -1,4 +1,5 @@
-//! Keys by which an upsert names a record, as objects: the values of the fields of one unique constraint.
+//! The keys of upserts. A key is an object with the values of all fields of one unique constraint, and names
+//! a record by them.
 
 use serde_json::{Map, Value};
 
@@ -28,7 +29,8 @@ impl Constraint {
     }
 }
 
-/// The number of fields of the constraint in an object; `None` if it has anything else.
+/// The number of fields of the constraint in `object`, which is at `path` of the key. `None` if the object
+/// has anything else.
 fn count_fields<'k>(
     object: &'k Map<String, Value>,
     path: &mut Vec<&'k str>,
@@ -39,7 +41,7 @@ fn count_fields<'k>(
         let is_field = constraint.fields.iter().any(|field| field == path);
         let found = match value {
             _ if is_field => Some(1),
-            // The fields may be inside it. Descending ends where no field has a longer path.
+            // A field with a longer path may be inside the object.
             Value::Object(inner) if constraint.fields.iter().any(|field| field.len() > path.len()) => {
                 count_fields(inner, path, constraint).filter(|found| *found > 0)
             }

@@ -1,13 +1,14 @@
-//! Values with names, in their order and by their names.
+//! A list of named values, which keeps their order and finds a value by its name.
 
 use std::sync::{Arc, OnceLock};
 
-/// Values with names, in their order. No two have the same name.
+/// A list of named values in a given order. No two have the same name.
 #[derive(Debug, Clone)]
 pub(super) struct NamedList<T> {
-    /// Shared with the copies of the list and with other lists.
+    /// The elements are shared with clones of the list, and with other lists.
     list: Vec<Arc<Named<T>>>,
-    /// The positions of the values in the order of their names, if they are too many for a linear search.
+    /// The positions of the values in `list`, sorted by name. Empty if the values are few enough for a linear
+    /// search.
     by_name: Box<[usize]>,
 }
 
@@ -16,7 +17,7 @@ pub(super) struct NamedList<T> {
 pub(super) struct Named<T> {
     pub(super) name: String,
     pub(super) value: T,
-    /// A text that is made of both once it is needed.
+    /// A text that is derived from the name and the value when it is first needed.
     pub(super) text: OnceLock<String>,
 }
 
@@ -38,7 +39,7 @@ impl<T> NamedList<T> {
         self.shared().iter().map(|named| (named.name.as_str(), &named.value))
     }
 
-    /// The elements of the list, for those who share them.
+    /// The elements of the list. Other lists can share them by cloning the `Arc`s.
     #[inline]
     pub(super) fn shared(&self) -> &[Arc<Named<T>>] {
         &self.list

@@ -13,7 +13,7 @@ use crate::pattern::Pattern;
 pub(super) struct StringRules {
     pub(super) min_length: Option<u64>,
     pub(super) max_length: Option<u64>,
-    /// Whether white space is collapsed by a write.
+    /// Whether a create or an update collapses white space.
     pub(super) collapse: bool,
     pub(super) format: Option<Format>,
     pub(super) pattern: Option<Pattern>,
@@ -42,7 +42,7 @@ pub(super) struct NumberRules {
 /// A bound of a number.
 #[derive(Debug, Clone)]
 pub(super) struct Bound {
-    /// The key in the definition, as `gte` for `min`.
+    /// The key in the definition. `gte` is a synonym of `min`, and `lte` of `max`.
     pub(super) key: &'static str,
     pub(super) number: Number,
 }
@@ -53,11 +53,12 @@ pub(super) struct OneOf {
     /// The key in the definition: `one_of` or `enum`.
     pub(super) key: &'static str,
     pub(super) values: Vec<Value>,
-    /// The index keys of the values, if they are too many to compare a value with each of them.
+    /// The index keys of the values, if there are more than [`LINEAR_SCAN_MAX`]. Equal values have equal
+    /// keys.
     index_keys: Option<HashSet<String>>,
 }
 
-/// The number of values up to which a value is compared with each of them.
+/// Up to this number of values, a value is compared with each of them instead of looked up by its index key.
 const LINEAR_SCAN_MAX: usize = 64;
 
 impl OneOf {
@@ -74,6 +75,7 @@ impl OneOf {
         }
     }
 
+    /// As [`contains`](Self::contains), for a string.
     pub(super) fn contains_text(&self, text: &str) -> bool {
         match &self.index_keys {
             None => self.values.iter().any(|allowed| allowed.as_str() == Some(text)),

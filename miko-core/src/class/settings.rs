@@ -9,11 +9,11 @@ use crate::pattern::{Pattern, PatternBudget};
 use crate::uns;
 
 /// The maximal total size of the settings that the sub-fields of hashes inherit in one definition, in bytes
-/// of memory. Each sub-field counts all that it may inherit. Without this limit a short definition could have
-/// an exponential number of fields: those of hashes that inherit hashes.
+/// of memory. Each sub-field counts all settings that it may inherit. Without this limit a short definition
+/// could have an exponential number of fields, because sub-fields may inherit hashes with sub-fields.
 const MAX_INHERITED_SIZE: usize = 16 << 20;
 
-/// The size of a field in memory, without what it points to. It is at most this.
+/// The maximal size of a [`Field`](super::field::Field) in memory, without the values that it points to.
 pub(super) const FIELD_SIZE: usize = 256;
 
 /// The faults of a definition, and the budgets for its regular expressions and for inherited settings.
@@ -38,14 +38,16 @@ impl DefinitionFaults {
         Self { max_inherited_size: usize::MAX, ..Self::default() }
     }
 
-    /// Adds a fault, unless it is listed already: each sub-field reads the settings that it inherits.
+    /// Adds a fault, unless it is listed already: each sub-field that inherits a faulty setting reports it.
     pub(super) fn push(&mut self, fault: ErrorItem) {
+        // Once the list is full, further faults are only counted, so comparing them would not pay.
         if self.faults.len() >= MAX_REPORTED_FAULTS || !self.faults.listed().contains(&fault) {
             self.faults.push(fault);
         }
     }
 
-    /// Whether `heirs` sub-fields may inherit these settings. The first excess is a fault at `place`.
+    /// Adds the size of these settings once for each of `heirs` sub-fields. Returns whether they may inherit
+    /// the settings. Only the first excess is reported, as a fault at `place`.
     pub(super) fn charge_inherited(
         &mut self,
         inherited: &[Settings<'_>],
@@ -56,9 +58,10 @@ impl DefinitionFaults {
             return true;
         }
         let Some(remaining) = self.max_inherited_size.checked_sub(self.inherited_size) else { return false };
-        let (mut size, max) = (0, remaining / heirs);
-        inherited.iter().for_each(|settings| settings.add_size(&mut size, max));
-        if size > max {
+        let (mut size, max_size) = (0, remaining / heirs);
+        inherited.iter().for_each(|settings| settings.add_size(&mut size, max_size));
+        if size > max_size {
+            // Nothing remains for later calls, which then report no fault.
             self.inherited_size = MAX_INHERITED_SIZE + 1;
             let message = format!(
                 "the settings that hashes give to their sub-fields take more than {} MiB, counted once for \
@@ -73,7 +76,7 @@ impl DefinitionFaults {
     }
 }
 
-/// The settings at a place of a definition.
+/// The settings at a place of a definition: those of a field, of its elements, or of the class.
 #[derive(Clone, Copy)]
 pub(super) struct Settings<'a> {
     source: SettingsSource<'a>,
@@ -108,7 +111,7 @@ impl<'a> Settings<'a> {
         }
     }
 
-    /// The place of a setting.
+    /// The place of a setting. A type name has no keys, so its place is also that of its `class`.
     pub(super) fn place_of<'p>(&'p self, key: &'p str) -> Place<'p> {
         match self.source {
             SettingsSource::Object(_) => Place::Key(&self.place, key),
@@ -116,7 +119,7 @@ impl<'a> Settings<'a> {
         }
     }
 
-    /// Adds the size of the settings, up to a number beyond `max`.
+    /// Adds the approximate size of the settings in memory to `size`. Stops once `size` exceeds `max`.
     fn add_size(&self, size: &mut usize, max: usize) {
         match self.source {
             SettingsSource::Object(map) => add_size_of_members(map, size, max),
@@ -125,7 +128,8 @@ impl<'a> Settings<'a> {
     }
 }
 
-/// Adds the approximate size of a value in memory, as it is or as the field that it defines.
+/// Adds the approximate size of a value in memory to `size`. An object counts at least as much as a field,
+/// since it may define one. Stops once `size` exceeds `max`.
 fn add_size(value: &Value, size: &mut usize, max: usize) {
     *size += size_of::<Value>();
     match value {
@@ -159,18 +163,18 @@ fn add_size_of_members(map: &Map<String, Value>, size: &mut usize, max: usize) {
 pub(super) struct SettingsReader<'a> {
     /// The settings of the definition itself.
     pub(super) own: Settings<'a>,
-    /// The settings that apply where it has none itself. Earlier ones take precedence.
+    /// Settings that apply to keys which the definition itself does not have. Earlier ones take precedence.
     pub(super) inherited: &'a [Settings<'a>],
     pub(super) faults: &'a mut DefinitionFaults,
 }
 
 impl<'a> SettingsReader<'a> {
-    /// The settings that have `key`: the own ones, or inherited ones.
+    /// The settings that have `key`: those of the definition itself, or else the first inherited ones.
     pub(super) fn settings_with(&self, key: &str) -> Option<Settings<'a>> {
         self.position(key).map(|position| self.at(position))
     }
 
-    /// The position of the settings that have `key`. The own ones are at 0, the inherited ones follow.
+    /// The position of the settings that have `key`. `own` is at 0, and `inherited` follows.
     fn position(&self, key: &str) -> Option<usize> {
         (0..=self.inherited.len()).find(|&position| self.at(position).get(key).is_some())
     }
@@ -323,16 +327,17 @@ impl<'a> SettingsReader<'a> {
         self.faults.push(item.with("expected", expected).with("found", type_name(found)));
     }
 
-    /// A fault of the setting `key`, at its place, or where it is missing.
+    /// A fault of the setting `key`, at its place. A setting that is missing has the place that it would have
+    /// in the definition itself.
     fn fault_of(&self, key: &str, message: impl Into<String>) -> ErrorItem {
         fault(&self.settings_with(key).unwrap_or(self.own).place_of(key), message)
     }
 
-    /// A fault of `key` together with `other`. If `key` is inherited and `other` is at another place, the
-    /// fault is that of the field which has both.
+    /// A fault of `key` together with `other`, at the place of `key`. If `key` is inherited and `other` comes
+    /// from other settings, the place is that of the definition, which combines both.
     fn fault_together(&self, key: &str, other: &str, message: impl Into<String>) -> ErrorItem {
-        let (position, of_other) = (self.position(key), self.position(other));
-        if position == Some(0) || of_other.is_none() || of_other == position {
+        let (position, other_position) = (self.position(key), self.position(other));
+        if position == Some(0) || other_position.is_none() || other_position == position {
             self.fault_of(key, message)
         } else {
             fault(&self.own.place, message)
