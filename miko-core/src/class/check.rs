@@ -12,20 +12,19 @@ use crate::diagnostics::{FaultList, Place, abbreviate};
 use crate::json::members;
 use crate::timestamp::is_rfc3339;
 
-/// The reason for validating a bucket.
+/// The kind of write for which a bucket is normalized and validated.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum WriteKind {
-    /// A new record. Defaults fill in absent fields.
+    /// A new record. Absent fields get their defaults, and white space is collapsed.
     Create,
-    /// An update of a record.
+    /// An update of a record. White space is collapsed, but no defaults are added.
     Update,
     /// A record of a worldlet. It gets no defaults, and no white space is collapsed. Class names in a
     /// definition are still normalized before validation (`Definition::normalize`).
     Import,
 }
 
-/// Validates a normalized bucket against all fields of `class`, own and inherited. `place` is the place of
-/// the bucket.
+/// Validates a normalized bucket, which is at `place`, against all fields of `class`, own and inherited.
 pub(crate) fn check(
     catalog: &Catalog,
     class: &Class,
@@ -37,8 +36,8 @@ pub(crate) fn check(
     Checker::of(catalog, &class.definition.name, markers, faults).check_fields(&class.fields, bucket, place);
 }
 
-/// Validates a bucket or a part of it. The parser and normalization bound its nesting, so a check descends no
-/// deeper than [`MAX_DEPTH`](crate::json::MAX_DEPTH).
+/// Validates a bucket or a part of a bucket. The recursion is bounded: the parser and normalization limit the
+/// nesting of a bucket to [`MAX_DEPTH`](crate::json::MAX_DEPTH).
 pub(super) struct Checker<'c> {
     catalog: &'c Catalog,
     violations: RuleFaults<'c>,
@@ -55,15 +54,15 @@ impl<'c> Checker<'c> {
         Self { catalog, violations: RuleFaults::of(class, faults), markers }
     }
 
-    /// Validates an object against a class, whose name the faults then report.
+    /// Validates an object against a class. Faults in the object report the name of this class.
     pub(super) fn check_object(&mut self, class: &'c Class, object: &Map<String, Value>, place: &Place<'_>) {
         let outer = std::mem::replace(&mut self.violations.class, &class.definition.name);
         self.check_fields(&class.fields, object, place);
         self.violations.class = outer;
     }
 
-    /// Whether a class marker (`custom_classes`) applies to an object. Reports each marked class that is
-    /// neither `declared` nor a subclass of it.
+    /// Reports each class that a marker (`custom_classes`) assigns to an object and that is neither
+    /// `declared` nor a subclass of it. Returns whether the object is marked.
     fn check_markers(&mut self, declared: &str, object: &Map<String, Value>, place: &Place<'_>) -> bool {
         let classes: Vec<&str> = self.markers.classes_of(object).collect();
         for class in &classes {
@@ -76,22 +75,22 @@ impl<'c> Checker<'c> {
         !classes.is_empty()
     }
 
-    /// Validates the fields of an object. Undeclared keys may have any value.
+    /// Validates the fields of an object. A key without a field may have any value.
     fn check_fields(&mut self, fields: &Fields, bucket: &Map<String, Value>, place: &Place<'_>) {
         for (name, field) in fields.iter() {
             let place = Place::Key(place, name);
             match members::get(bucket, name) {
-                Some(value) => self.check_element(field, value, &place),
+                Some(value) => self.check_value(field, value, &place),
                 None if field.required => self.report_missing(&place, "absent"),
                 None => {}
             }
         }
     }
 
-    /// Validates a present value: a field, or an element of an array or a hash.
-    pub(super) fn check_element(&mut self, field: &Field, value: &Value, place: &Place<'_>) {
+    /// Validates the value of a field, or an element of an array or a hash. The value may be null.
+    pub(super) fn check_value(&mut self, field: &Field, value: &Value, place: &Place<'_>) {
         if !value.is_null() {
-            self.check_value(field, value, place);
+            self.check_non_null(field, value, place);
         } else if field.required {
             self.report_missing(place, "null");
         }
@@ -108,13 +107,14 @@ impl<'c> Checker<'c> {
     }
 
     /// Validates a value that is not null against the type and the `one_of` of its field.
-    fn check_value(&mut self, field: &Field, value: &Value, place: &Place<'_>) {
+    fn check_non_null(&mut self, field: &Field, value: &Value, place: &Place<'_>) {
         self.check_type(&field.field_type, value, place);
         if let Some(one_of) = &field.one_of
             && !one_of.contains(value)
         {
             let fault =
                 self.violations.item(place, "one_of", "this value is not one of those that are allowed");
+            // Of further faults only the number is kept, so the list is not copied for them.
             self.violations.push(if self.violations.is_full() {
                 fault
             } else {
@@ -157,7 +157,7 @@ impl<'c> Checker<'c> {
                 scalar::check_count(&mut self.violations, elements, items.len(), place);
                 if let Some(element_field) = &elements.element_field {
                     for (index, item) in items.iter().enumerate() {
-                        self.check_element(element_field, item, &Place::Index(place, index));
+                        self.check_value(element_field, item, &Place::Index(place, index));
                     }
                 }
             }
@@ -184,7 +184,7 @@ impl<'c> Checker<'c> {
         if let Some(element_field) = &hash.elements.element_field {
             for (key, value) in map {
                 if !hash.fields.contains(key) {
-                    self.check_element(element_field, value, &Place::Key(place, key));
+                    self.check_value(element_field, value, &Place::Key(place, key));
                 }
             }
         }

@@ -1,6 +1,6 @@
 //! Detects rules of a definition that no value satisfies together, and defaults that violate their own field.
 //!
-//! A definition is checked when it is written, not when it is loaded. A database with a definition that an
+//! A definition is checked when it is written, not when it is loaded. So a database with a definition that an
 //! earlier version accepted can still be opened.
 
 use std::cmp::Ordering;
@@ -22,7 +22,7 @@ use crate::json::compare_numbers;
 impl Definition {
     /// Reports unsatisfiable rules. Each fault names the rule and has a JSON pointer under `place`.
     pub(crate) fn report_contradictions(&self, place: &Place<'_>, faults: &mut FaultList) {
-        let place = FieldPlace { place: *place, is_copy: false, is_in_elements: false };
+        let place = FieldPlace { place: *place, is_inherited: false, is_in_elements: false };
         report_in_fields(&self.fields, &place.below("fields", true), faults);
     }
 }
@@ -30,20 +30,21 @@ impl Definition {
 /// The place of a field in a definition.
 #[derive(Clone, Copy)]
 struct FieldPlace<'p> {
-    /// The place of the definition. If a hash gives the definition to a sub-field, that of the sub-field.
+    /// The place of the definition. If it is inherited, the place of the sub-field that inherits it.
     place: Place<'p>,
-    /// Whether a hash gives the definition to the sub-field at `place`.
-    is_copy: bool,
-    /// Whether the field is that of the elements of an array or a hash, or is in them.
+    /// Whether the sub-field at `place` inherits the definition from a hash.
+    is_inherited: bool,
+    /// Whether the definition is that of the elements of an array or a hash, or of a field inside them.
     is_in_elements: bool,
 }
 
 impl FieldPlace<'_> {
-    /// The place of a part under `key`. `is_own` says whether the definition itself has it.
+    /// The place of the part under `key`. `is_own` says whether the definition itself has the key; otherwise
+    /// it inherits the key.
     fn below<'p>(&'p self, key: &'p str, is_own: bool) -> FieldPlace<'p> {
-        let is_copy = self.is_copy || !is_own;
-        let place = if is_copy { self.place } else { Place::Key(&self.place, key) };
-        FieldPlace { place, is_copy, is_in_elements: self.is_in_elements }
+        let is_inherited = self.is_inherited || !is_own;
+        let place = if is_inherited { self.place } else { Place::Key(&self.place, key) };
+        FieldPlace { place, is_inherited, is_in_elements: self.is_in_elements }
     }
 }
 
@@ -79,7 +80,8 @@ impl Field {
                     );
                 }
                 report_in_fields(&hash.fields, &place.below("fields", hash.has_own_fields), faults);
-                // Sub-fields inherit the settings of the elements.
+                // On a hash with `fields`, the sub-fields inherit the settings of the elements. There
+                // `unique` and `index` have an effect.
                 let is_in_elements = place.is_in_elements || hash.fields.is_empty();
                 report_in_elements(&hash.elements, &FieldPlace { is_in_elements, ..*place }, faults);
             }
@@ -93,13 +95,13 @@ impl Field {
             self.report_unsatisfiable_values(place, faults);
         }
         if place.is_in_elements {
-            self.report_constraints_of_elements(&place.place, faults);
+            self.report_constraints_in_elements(&place.place, faults);
         }
     }
 
-    /// Reports the constraints of a field in elements. An index has the values of fields that a path of keys
-    /// leads to.
-    fn report_constraints_of_elements(&self, place: &Place<'_>, faults: &mut FaultList) {
+    /// Reports `unique` and `index` of a field in elements. They have no effect there: a constraint names a
+    /// field by a path of keys, and no such path leads into elements.
+    fn report_constraints_in_elements(&self, place: &Place<'_>, faults: &mut FaultList) {
         for (rule, is_set) in [("unique", self.unique), ("index", self.index)] {
             if is_set {
                 let message = format!("`{rule}` has no effect in the elements of an array or a hash");
@@ -122,16 +124,17 @@ impl Field {
             return faults.push(fault(&place.place, message).with("rule", "one_of"));
         }
         let Some(default) = &self.default else { return };
-        if let Some(broken) = self.first_violation(&self.normalized(default)) {
-            let rule = broken.details.get("rule").and_then(Value::as_str).unwrap_or_default();
-            let message = format!("`default` breaks a rule of its own field, `{rule}`: {}", broken.message());
+        if let Some(violation) = self.first_violation(&self.normalized(default)) {
+            let rule = violation.details.get("rule").and_then(Value::as_str).unwrap_or_default();
+            let message =
+                format!("`default` breaks a rule of its own field, `{rule}`: {}", violation.message());
             let item = fault(&place.below("default", self.has_own_default).place, message);
             faults.push(item.with("rule", "default").with("broken", rule));
         }
     }
 
-    /// Whether one of the values of the field's `one_of` satisfies its other rules. Takes time in proportion
-    /// to the number of values.
+    /// Whether one of `values`, which are those of `one_of`, satisfies the other rules of the field. Takes
+    /// time in proportion to the number of values.
     fn allows_one_of(&self, values: &[Value]) -> bool {
         let without_list = Self { one_of: None, ..self.clone() };
         values.iter().any(|value| {
@@ -142,7 +145,8 @@ impl Field {
         })
     }
 
-    /// The value as it is stored. Objects of other classes are left as they are, because these may change.
+    /// The value as it is stored. Objects of other classes are not normalized, because the definitions of
+    /// these classes may change.
     fn normalized(&self, value: &Value) -> Value {
         let (catalog, markers) = (Catalog::default(), Markers::default());
         let mut value = value.clone();
@@ -151,10 +155,11 @@ impl Field {
         value
     }
 
-    /// The first rule that a normalized value violates. Other classes are ignored, because they may change.
+    /// The first violation of a rule by a normalized value. The rules of other classes are ignored, because
+    /// their definitions may change.
     fn first_violation(&self, value: &Value) -> Option<ErrorItem> {
         let (catalog, markers, mut faults) = (Catalog::default(), Markers::default(), FaultList::default());
-        Checker::of(&catalog, "", &markers, &mut faults).check_element(self, value, &Place::Root);
+        Checker::of(&catalog, "", &markers, &mut faults).check_value(self, value, &Place::Root);
         faults.into_items().into_iter().next()
     }
 }
@@ -185,10 +190,11 @@ impl ElementRules {
 
 impl NumberRules {
     fn contradiction(&self) -> Option<Contradiction> {
-        let lower = [("min", &self.min, false), ("gt", &self.gt, true)];
-        let upper = [(&self.max, false), (&self.lt, true)];
-        for (rule, lower, lower_is_strict) in lower {
-            for (upper, upper_is_strict) in upper {
+        // The last part says whether the bound is strict: whether the bound itself is not allowed.
+        let lower_bounds = [("min", &self.min, false), ("gt", &self.gt, true)];
+        let upper_bounds = [(&self.max, false), (&self.lt, true)];
+        for (rule, lower, lower_is_strict) in lower_bounds {
+            for (upper, upper_is_strict) in upper_bounds {
                 let (Some(lower), Some(upper)) = (lower, upper) else { continue };
                 let is_empty = match compare_numbers(&lower.number, &upper.number) {
                     Some(Ordering::Greater) => true,
@@ -201,24 +207,28 @@ impl NumberRules {
                 }
             }
         }
-        let low = [(&self.min, false), (&self.gt, true)].into_iter();
-        let low = low.filter_map(|(bound, strict)| Some(least_integer(&bound.as_ref()?.number, strict)));
-        let high = [(&self.max, false), (&self.lt, true)].into_iter();
-        let high = high.filter_map(|(bound, strict)| Some(greatest_integer(&bound.as_ref()?.number, strict)));
-        let (low, high) = (low.max()?, high.min()?);
+        let least = lower_bounds.into_iter().filter_map(|(_, bound, is_strict)| {
+            let bound = bound.as_ref()?;
+            Some(least_integer(&bound.number, is_strict))
+        });
+        let greatest = upper_bounds.into_iter().filter_map(|(bound, is_strict)| {
+            let bound = bound.as_ref()?;
+            Some(greatest_integer(&bound.number, is_strict))
+        });
+        // Without bounds on both sides there is always a whole number, and a multiple.
+        let (low, high) = (least.max()?, greatest.min()?);
         if self.integer_only && low > high {
             return Some(("integer_only", "there is no whole number between the bounds".to_owned()));
         }
-        // Whether a larger float is a multiple is judged by its decimal digits, not by its exact value.
+        // The test for multiples reads the decimal digits of a float. Beyond this range, the exact value of
+        // the float, which is compared here, may differ from them.
         let is_exact = |bound: i128| bound.unsigned_abs() <= 1 << f64::MANTISSA_DIGITS;
         if !(is_exact(low) && is_exact(high)) {
             return None;
         }
-        let step = self
-            .multiple_of
-            .as_ref()
-            .filter(|step| is_integer(step))
-            .map(|step| greatest_integer(step, false))?;
+        let step = self.multiple_of.as_ref().filter(|step| is_integer(step))?;
+        let step = to_integer(step, f64::floor);
+        // A step that is not positive has been reported when it was read.
         let greatest_multiple = if step > 0 { high.checked_sub(high.rem_euclid(step))? } else { high };
         (greatest_multiple < low)
             .then(|| ("multiple_of", format!("there is no multiple of {step} between the bounds")))
@@ -237,6 +247,7 @@ fn greatest_integer(number: &Number, is_strict: bool) -> i128 {
     if is_strict && is_integer(number) { rounded.saturating_sub(1) } else { rounded }
 }
 
+/// The number as an integer; a float is rounded by `round`.
 fn to_integer(number: &Number, round: fn(f64) -> f64) -> i128 {
     let exact = number.as_i64().map(i128::from).or_else(|| number.as_u64().map(i128::from));
     // A float that is out of range becomes the nearest `i128`.

@@ -19,19 +19,19 @@ pub(super) fn check_string(
 ) {
     if rules.min_length.is_some() || rules.max_length.is_some() {
         let length = text.chars().count() as u64;
-        let mut bound = |rule, allowed: u64, how| {
+        let mut report = |rule, allowed: u64, how| {
             let message = format!("the string has {length} characters, and {how} {allowed}");
             let fault = violations.item(place, rule, message);
             violations.push(fault.with("allowed", allowed).with("found", length));
         };
         match (rules.min_length, rules.max_length) {
-            (Some(min), _) if length < min => bound("min_length", min, "needs at least"),
-            (_, Some(max)) if length > max => bound("max_length", max, "may have at most"),
+            (Some(min), _) if length < min => report("min_length", min, "needs at least"),
+            (_, Some(max)) if length > max => report("max_length", max, "may have at most"),
             _ => {}
         }
     }
     if let Some(format) = rules.format
-        && let Some(expected) = format.violated_expectation(text)
+        && let Some(expected) = format.expected_unless_matched(text)
     {
         violations.push_mismatch(place, "format", expected, &text.into());
     }
@@ -44,13 +44,14 @@ pub(super) fn check_string(
 }
 
 impl Format {
-    /// The expected format, if `text` does not have it.
-    fn violated_expectation(self, text: &str) -> Option<&'static str> {
+    /// The description of the format for an error message, if `text` does not have this format.
+    fn expected_unless_matched(self, text: &str) -> Option<&'static str> {
         static IDENTIFIER: LazyLock<Option<Regex>> =
             LazyLock::new(|| Regex::new("^[A-Za-z_][A-Za-z0-9_]*$").ok());
         let matches =
             |pattern: &LazyLock<Option<Regex>>| pattern.as_ref().is_some_and(|regex| regex.is_match(text));
         let (holds, expected) = match self {
+            // The parser also accepts UUIDs in other forms, which have other lengths.
             Self::Uuid => (
                 text.len() == 36 && uuid::Uuid::try_parse(text).is_ok(),
                 "a UUID, 32 hexadecimal digits with hyphens",
@@ -82,38 +83,40 @@ pub(super) fn is_url(text: &str) -> bool {
     !needs_host || iri.authority_components().is_some_and(|authority| !authority.host().is_empty())
 }
 
+/// Whether the text is a date with hyphens. The parser also accepts other forms, which have other lengths.
 fn is_date(text: &str) -> bool {
     text.len() == 10 && text.parse::<jiff::civil::Date>().is_ok()
 }
 
 pub(super) fn check_number(
     violations: &mut RuleFaults<'_>,
-    bounds: &NumberRules,
+    rules: &NumberRules,
     number: &Number,
     place: &Place<'_>,
 ) {
     use std::cmp::Ordering::{Equal, Greater, Less};
-    let rules = [
-        ("min", &bounds.min, "at least", [Equal, Greater].as_slice()),
-        ("max", &bounds.max, "at most", &[Equal, Less]),
-        ("gt", &bounds.gt, "more than", &[Greater]),
-        ("lt", &bounds.lt, "less than", &[Less]),
+    // The last part has the allowed results of comparing the number with the bound.
+    let bounds = [
+        ("min", &rules.min, "at least", [Equal, Greater].as_slice()),
+        ("max", &rules.max, "at most", &[Equal, Less]),
+        ("gt", &rules.gt, "more than", &[Greater]),
+        ("lt", &rules.lt, "less than", &[Less]),
     ];
-    for (rule, bound, how, allowed) in rules {
+    for (rule, bound, how, allowed_orders) in bounds {
         if let Some(Bound { number: bound, .. }) = bound
-            && !compare_numbers(number, bound).is_some_and(|order| allowed.contains(&order))
+            && !compare_numbers(number, bound).is_some_and(|order| allowed_orders.contains(&order))
         {
             let fault =
                 violations.item(place, rule, format!("the number is {number}, and must be {how} {bound}"));
             violations.push(fault.with("allowed", bound.clone()).with("found", number.clone()));
         }
     }
-    if bounds.integer_only
+    if rules.integer_only
         && !(number.is_i64() || number.is_u64() || number.as_f64().is_some_and(|f| f.fract() == 0.0))
     {
         violations.push_mismatch(place, "integer_only", "a whole number", &number.clone().into());
     }
-    if let Some(step) = &bounds.multiple_of
+    if let Some(step) = &rules.multiple_of
         && !is_multiple(number, step)
     {
         let fault = violations.item(place, "multiple_of", format!("{number} is no multiple of {step}"));
@@ -128,12 +131,12 @@ pub(super) fn check_count(
     place: &Place<'_>,
 ) {
     let count = count as u64;
-    let broken = match (elements.min, elements.max) {
+    let violated = match (elements.min, elements.max) {
         (Some(min), _) if count < min => Some(("min_elements", min, "needs at least")),
         (_, Some(max)) if count > max => Some(("max_elements", max, "may have at most")),
         _ => None,
     };
-    if let Some((rule, allowed, how)) = broken {
+    if let Some((rule, allowed, how)) = violated {
         let fault =
             violations.item(place, rule, format!("there are {count} elements, and it {how} {allowed}"));
         violations.push(fault.with("allowed", allowed).with("found", count));

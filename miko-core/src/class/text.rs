@@ -1,9 +1,9 @@
 //! Checks a bucket of a class by its text, without parsing all of it.
 //!
 //! A bucket is accepted only if validation ([`check`](mod@super::check)) finds no fault in it, and if
-//! normalization ([`normalize`](mod@super::normalize)) changes nothing but to add defaults and to reorder
-//! fields. Those two are done on the text. Any other bucket, also one that cannot be judged by its text, is
-//! parsed, normalized and validated. So only validation has to describe faults.
+//! normalization ([`normalize`](mod@super::normalize)) only adds defaults and reorders fields. Both changes
+//! are made in the text. Any other bucket, also one that cannot be judged by its text, is parsed, normalized
+//! and validated by the caller. So this module need not describe faults.
 
 use std::borrow::Cow;
 
@@ -23,14 +23,15 @@ use crate::json::{CheckedObject, CheckedValue, IndexKey, TextChecker};
 /// A bucket that was accepted.
 #[derive(Debug)]
 pub(crate) struct AcceptedText<'t> {
-    /// The text as it is to be stored.
+    /// The normalized text, which is stored.
     pub(crate) text: Cow<'t, str>,
     /// For each constraint that has a value in the bucket: its position in `Class::constraints`, and its key.
     pub(crate) keys: Vec<(usize, String)>,
 }
 
 impl Class {
-    /// Checks the text of a new or imported bucket: `kind` is no update. `None` if it is to be parsed.
+    /// Checks the text of a new or imported bucket of a record without markers. `kind` must not be
+    /// [`WriteKind::Update`]. Returns `None` if the bucket must be parsed instead.
     pub(crate) fn accept_text<'t>(
         &self,
         catalog: &Catalog,
@@ -47,6 +48,7 @@ impl Class {
             let keys = self.accept(catalog, &object, &members, kind)?;
             return Some(AcceptedText { text: Cow::Borrowed(text), keys });
         };
+        // The members of the new text have other positions.
         let object = checker.check(&normalized)?;
         let keys = self.accept(catalog, &object, &self.members_of_fields(&object), kind)?;
         Some(AcceptedText { text: Cow::Owned(normalized), keys })
@@ -54,6 +56,7 @@ impl Class {
 
     /// For each field of the class, the index of its member in the object; `None` if the object lacks it.
     fn members_of_fields(&self, object: &CheckedObject<'_>) -> Vec<Option<usize>> {
+        // Most objects have their members in the order of the class, so the next member is tried first.
         let mut expected = 0;
         let member_of = |(name, _): (&str, &Field)| {
             let member =
@@ -65,7 +68,7 @@ impl Class {
     }
 
     /// The text with the defaults of a new record, and with the fields in the order of the class. `None` if
-    /// it has them already, and for an import, which is not normalized.
+    /// the text stays unchanged, as it does in an import.
     fn normalized_text(
         &self,
         object: &CheckedObject<'_>,
@@ -76,21 +79,21 @@ impl Class {
             return None;
         }
         let defaults = self.text_rules.defaults.as_slice();
-        let lacks_default = defaults.iter().any(|field| members[*field].is_none());
+        let lacks_default = defaults.iter().any(|position| members[*position].is_none());
         let in_order = members.iter().flatten().enumerate().all(|(expected, member)| expected == *member);
         if in_order && !lacks_default {
             return None;
         }
-        let default_of = |field| self.fields.default_member(field);
-        let declared = members.iter().enumerate().filter_map(|(field, member)| {
-            member.map_or_else(|| default_of(field), |member| Some(object.member(member)))
+        let default_of = |position| self.fields.default_member(position);
+        let declared = members.iter().enumerate().filter_map(|(position, member)| {
+            member.map_or_else(|| default_of(position), |member| Some(object.member(member)))
         });
         let others = (0..object.len()).filter(|member| !members.contains(&Some(*member)));
         let texts: Vec<&str> = declared.chain(others.map(|member| object.member(member))).collect();
         Some(format!("{{{}}}", texts.join(",")))
     }
 
-    /// Checks a normalized bucket. Returns the keys of its constraints; `None` if it is to be parsed.
+    /// Checks a normalized bucket. Returns [`AcceptedText::keys`]; `None` if the bucket must be parsed.
     fn accept(
         &self,
         catalog: &Catalog,
@@ -111,7 +114,7 @@ impl Class {
         for (position, constraint) in self.constraints.iter().enumerate() {
             match key_in_text(constraint, object)? {
                 Some(key) => keys.push((position, key)),
-                // Validation reports that the value is missing.
+                // The fields of a join are required. Validation reports the missing value.
                 None if constraint.kind == ConstraintKind::Join => return None,
                 None => {}
             }
@@ -119,7 +122,8 @@ impl Class {
         Some(keys)
     }
 
-    /// Whether the value of a member surely has no fault and needs no normalization.
+    /// Whether the value of a member surely has no fault and needs no normalization. `false` also if that
+    /// cannot be judged by the text.
     fn is_surely_valid(
         &self,
         catalog: &Catalog,
@@ -150,7 +154,7 @@ impl Class {
                 }
             }
             CheckedValue::Other(value) => {
-                // A string with escapes: whether it is collapsed is judged by the parsed bucket.
+                // A string here has escapes. Whether its white space is collapsed is not judged by the text.
                 if field.collapses_whitespace() && kind != WriteKind::Import && value.is_string() {
                     return false;
                 }
@@ -162,13 +166,15 @@ impl Class {
 
     fn check_value(class: &str, catalog: &Catalog, field: &Field, value: &Value, faults: &mut FaultList) {
         let markers = Markers::default();
-        Checker::of(catalog, class, &markers, faults).check_element(field, value, &Place::Root);
+        Checker::of(catalog, class, &markers, faults).check_value(field, value, &Place::Root);
     }
 }
 
-/// The key of a bucket under a constraint. It equals that of [`Class::key`] for the parsed bucket: the two
-/// differ for references only, and a class with references is not checked as text. The outer `None` if the
-/// bucket is to be parsed; the inner one if a value of the key is null or absent.
+/// The index key of a bucket under a constraint. `None` if the bucket must be parsed, `Some(None)` if a value
+/// of the key is null or absent.
+///
+/// The key equals that of [`Class::key`] for the parsed bucket. The two functions differ only for references,
+/// and a bucket of a class with references is not checked as text.
 fn key_in_text(constraint: &Constraint, object: &CheckedObject<'_>) -> Option<Option<String>> {
     let mut key = IndexKey::new();
     for path in &constraint.fields {

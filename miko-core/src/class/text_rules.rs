@@ -1,4 +1,4 @@
-//! Facts about a class that are precomputed for the check of buckets as text.
+//! Facts about a class that are precomputed for checking buckets as [text](super::text).
 
 use std::sync::Arc;
 
@@ -8,14 +8,14 @@ use super::constraint::Constraint;
 use super::field::{Field, FieldType, Fields};
 use crate::json;
 
-/// Facts about a class for the check of buckets as text.
+/// Facts about a class for checking buckets as text.
 #[derive(Debug, Default)]
 pub(super) struct TextRules {
-    /// Whether buckets of the class can be checked as text. They cannot, if the class has references, or
-    /// defaults inside of arrays and objects, or if a key of a bucket that a field or a constraint names
-    /// needs escapes.
+    /// Whether buckets of the class can be checked as text. They cannot be if the class is abstract or may
+    /// hold references, if a default is an array or an object, if normalization may change the inside of
+    /// arrays or objects, or if a key that a field or a constraint names needs escapes.
     pub(super) is_checkable: bool,
-    /// The positions in the class of the fields with a default.
+    /// The positions of the fields with a default, in [`Class::fields`](super::catalog::Class).
     pub(super) defaults: Vec<usize>,
 }
 
@@ -34,7 +34,9 @@ impl TextRules {
             constraints.iter().flat_map(|constraint| &constraint.fields).filter_map(|path| path.first());
         let is_checkable = !is_abstract
             && !holds_references
-            && fields.iter().all(|(name, field)| !json::needs_escapes(name) && field.is_simple_in_text())
+            && fields
+                .iter()
+                .all(|(name, field)| !json::needs_escapes(name) && field.has_simple_normalization())
             && !constraint_keys.any(|key| json::needs_escapes(key));
         Self { is_checkable, defaults: defaults.collect() }
     }
@@ -42,8 +44,8 @@ impl TextRules {
 
 impl Field {
     /// Whether normalization does nothing but add a scalar default, or collapse white space in a string.
-    fn is_simple_in_text(&self) -> bool {
-        let default_is_stored_as_it_is = match &self.default {
+    fn has_simple_normalization(&self) -> bool {
+        let default_is_normalized = match &self.default {
             None => true,
             Some(Value::Array(_) | Value::Object(_)) => false,
             Some(Value::String(text)) => !self.collapses_whitespace() || is_collapsed(text),
@@ -51,18 +53,22 @@ impl Field {
         };
         let is_scalar =
             !matches!(self.field_type, FieldType::Hash(_) | FieldType::Array(_) | FieldType::Class(_));
-        default_is_stored_as_it_is && (is_scalar || !self.normalizes())
+        default_is_normalized && (is_scalar || !self.normalizes())
     }
 
+    /// Whether the field is a string with `collapse`.
     pub(super) fn collapses_whitespace(&self) -> bool {
         matches!(&self.field_type, FieldType::String(rules) if rules.collapse)
     }
 }
 
-/// Whether collapsing white space leaves the text unchanged. May be `false` for such a text, too.
+/// Whether collapsing white space surely leaves the text unchanged. `false` for any text with characters
+/// beyond ASCII, which may be white space.
 pub(super) fn is_collapsed(text: &str) -> bool {
+    // `is_ascii_whitespace` lacks the vertical tab, which Unicode counts as white space.
+    const VERTICAL_TAB: u8 = 0x0b;
     text.is_ascii()
-        && !text.bytes().any(|byte| byte.is_ascii_whitespace() && byte != b' ' || byte == 0x0b)
+        && !text.bytes().any(|byte| byte.is_ascii_whitespace() && byte != b' ' || byte == VERTICAL_TAB)
         && !text.starts_with(' ')
         && !text.ends_with(' ')
         && !text.contains("  ")

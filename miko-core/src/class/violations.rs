@@ -21,7 +21,7 @@ impl<'c> RuleFaults<'c> {
         self.faults.push(violation);
     }
 
-    /// Whether another violation would be counted only, so that its details are not needed.
+    /// Whether another violation would only be counted, so that its details are not needed.
     pub(super) fn is_full(&self) -> bool {
         self.faults.len() >= MAX_REPORTED_FAULTS
     }
@@ -32,7 +32,7 @@ impl<'c> RuleFaults<'c> {
         place.with_pointer(place.with_field(item)).with("rule", rule)
     }
 
-    /// Adds the violation that `found` does not have the expected form.
+    /// Adds a violation of `rule`: the value `found` is not as `expected` describes.
     pub(super) fn push_mismatch(&mut self, place: &Place<'_>, rule: &str, expected: &str, found: &Value) {
         let item = self.item(place, rule, format!("expected {expected}"));
         self.push(item.with("expected", expected).with("found", abbreviate(found)));
