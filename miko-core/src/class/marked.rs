@@ -7,7 +7,8 @@ use super::check::Checker;
 use super::markers::Markers;
 use crate::diagnostics::{FaultList, Place};
 
-/// Validates all marked objects of a bucket, including the bucket itself.
+/// Validates each marked object of a bucket, and the bucket itself if it is marked, against the classes of
+/// its markers.
 pub(crate) fn check_marked(
     catalog: &Catalog,
     bucket: &Map<String, Value>,

@@ -12,7 +12,7 @@ type Visit<'f, 'm> = dyn FnMut(&'m str, &Map<String, Value>, &Place<'_>) + 'f;
 /// The `custom_classes` of a record: marker keys, each with a class.
 #[derive(Debug, Default)]
 pub(crate) struct Markers {
-    /// In the order of the record.
+    /// The marker keys with their classes, in the order of the record.
     list: Vec<(String, String)>,
     /// The index of each marker in the list.
     indices: BTreeMap<String, usize>,
@@ -37,8 +37,8 @@ impl Markers {
         self.list.iter().map(|(_, class)| class.as_str())
     }
 
-    /// Calls `visit` for each class of each marked object in `object`, which is at `place`: first for those of
-    /// `object` itself.
+    /// Calls `visit` for each class that markers assign to `object`, which is at `place`, and then in the
+    /// same way for each object inside it, at any depth.
     pub(super) fn visit_marked<'m>(
         &'m self,
         object: &Map<String, Value>,
@@ -70,8 +70,8 @@ impl Markers {
         &'m self,
         object: &Map<String, Value>,
     ) -> impl Iterator<Item = &'m str> + use<'m> {
-        // The smaller side is looked up in the larger one, so that the objects of a bucket take no more
-        // look-ups than they have members.
+        // The smaller side is looked up in the larger one, so an object takes at most as many look-ups as it
+        // has members.
         let mut found: Vec<usize> = if self.list.len() <= object.len() {
             let is_in_object = |index: &usize| object.contains_key(&self.list[*index].0);
             (0..self.list.len()).filter(is_in_object).collect()

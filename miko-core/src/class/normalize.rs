@@ -1,8 +1,8 @@
-//! Normalizes a bucket before validation. A create gets defaults and has white space collapsed, an update
-//! only the latter, an import neither.
+//! Normalizes a bucket before validation. A create adds defaults and collapses white space, an update only
+//! collapses white space, and an import does neither.
 //!
-//! The caller repeats the normalization by all classes of a record until nothing changes, so the order of the
-//! classes does not matter.
+//! The caller repeats the normalization by all classes of a record until nothing changes, because a default
+//! of one class may need normalization by another class. So the order of the classes does not matter.
 
 use std::borrow::Cow;
 
@@ -24,13 +24,15 @@ pub(crate) struct Normalizer<'c> {
     catalog: &'c Catalog,
     kind: WriteKind,
     markers: &'c Markers,
-    /// The class whose fields are normalized.
+    /// The class whose fields are being normalized, for faults.
     class: &'c str,
-    /// The number of levels to descend further. A default may be an object whose class has defaults again,
-    /// without end. [`check_nesting`](Self::check_nesting) refuses a bucket that nests so deep.
+    /// The number of levels that normalization may still descend. Without this limit it might not end: a
+    /// default may be an object whose class has such a default again. A bucket that nests so deep is refused
+    /// by [`check_nesting`](Self::check_nesting).
     remaining_depth: usize,
     /// The number of defaults that may still be added.
     remaining_defaults: usize,
+    /// Whether a bucket was changed since the last [`take_changed`](Self::take_changed).
     changed: bool,
     /// Whether a default was added that is an array or an object.
     adds_nesting: bool,
@@ -54,15 +56,16 @@ impl<'c> Normalizer<'c> {
         }
     }
 
-    /// Fills in the defaults of a class, for a create, and collapses white space in its fields that have
-    /// `collapse`. Does nothing for an import.
+    /// Normalizes a bucket by a class: adds defaults if this is a create, and collapses white space in fields
+    /// with `collapse`. Does nothing for an import.
     pub(crate) fn normalize(&mut self, class: &'c Class, bucket: &mut Map<String, Value>, place: &Place<'_>) {
         if class.normalizes && self.kind != WriteKind::Import {
             self.normalize_object(class, bucket, place);
         }
     }
 
-    /// Normalizes all marked objects of a bucket, including the bucket itself.
+    /// Normalizes each marked object of a bucket, and the bucket itself if it is marked, by the classes of
+    /// its markers. Does nothing for an import.
     pub(crate) fn normalize_marked(&mut self, bucket: &mut Map<String, Value>, place: &Place<'_>) {
         if !self.markers.is_empty() && self.kind != WriteKind::Import {
             self.normalize_marked_object(bucket, place);
@@ -74,8 +77,8 @@ impl<'c> Normalizer<'c> {
         std::mem::take(&mut self.changed)
     }
 
-    /// Checks that a normalized bucket, with its defaults, nests at most `levels` deep, itself included. The
-    /// bucket of a request or a worldlet does so already.
+    /// Checks that a normalized bucket nests at most `levels` deep, the bucket itself included. Only defaults
+    /// can exceed this: the parser has checked the bucket without them.
     pub(crate) fn check_nesting(&mut self, bucket: &Map<String, Value>, levels: usize, place: &Place<'_>) {
         if !self.adds_nesting || self.fault.is_some() {
             return;
@@ -215,7 +218,8 @@ impl Class {
     }
 }
 
-/// The initial value of an absent field.
+/// The value that a create gives to an absent field: the default, or an empty object if the field is a hash
+/// with `instantiate`. `None` if the field stays absent.
 fn initial_value(field: &Field) -> Option<Cow<'_, Value>> {
     match &field.field_type {
         FieldType::Hash(hash) if hash.creates_if_absent && field.default.is_none() => {
@@ -229,7 +233,7 @@ fn reorder_fields(fields: &Fields, bucket: &mut Map<String, Value>) {
     if is_in_order(fields, bucket) {
         return;
     }
-    // Removing a member would move all members after it.
+    // Values are taken out of their members, not removed: removing a member moves all members after it.
     let mut rest = std::mem::take(bucket);
     for (name, _) in fields.iter() {
         if let Some(value) = rest.get_mut(name) {

@@ -26,7 +26,7 @@ pub(crate) struct Reference {
     pub(crate) pointer: String,
 }
 
-/// The pk in a reference: a string, or an object `{"pk": …}`.
+/// The pk in a reference, which is a string or an object `{"pk": …}`. `None` for any other value.
 pub(super) fn pk_of(value: &Value) -> Option<&str> {
     match value {
         Value::String(pk) => Some(pk),

@@ -1,4 +1,4 @@
-//! Finds the references in the buckets of a record, in the fields of its classes and in its marked objects.
+//! Finds the references in the buckets of a record: in the fields of its classes and in its marked objects.
 
 use std::collections::HashSet;
 
@@ -10,13 +10,21 @@ use super::markers::Markers;
 use super::reference::{OnDelete, Reference, pk_of};
 use crate::diagnostics::Place;
 
-/// Collects references, each with the class that declares it.
+/// Collects references, each with a class of the record or of a marker, through whose fields it was found. A
+/// reference in an embedded object has the class of the outer object.
 pub(crate) struct ReferenceScan<'c> {
     catalog: &'c Catalog,
     markers: &'c Markers,
-    /// The class whose fields are scanned.
+    /// The class of the record or of a marker whose fields are being scanned.
     class: &'c str,
     found: Vec<(String, Reference)>,
+}
+
+/// The rule of a field for the targets of its references, as in [`Reference`].
+struct TargetRule<'f> {
+    classes: &'f [String],
+    on_delete: OnDelete,
+    is_file: bool,
 }
 
 impl<'c> ReferenceScan<'c> {
@@ -33,8 +41,8 @@ impl<'c> ReferenceScan<'c> {
         }
     }
 
-    /// Collects the references that markers declare: those in the marked objects of the bucket at `place`, in
-    /// itself if it is marked, by the class of each marker.
+    /// Collects the references in each marked object of the bucket at `place`, and in the bucket itself if it
+    /// is marked, by the class of each marker.
     pub(crate) fn scan_marked(&mut self, bucket: &Map<String, Value>, place: &Place<'_>) {
         if !self.markers.is_empty() {
             let markers = self.markers;
@@ -44,8 +52,10 @@ impl<'c> ReferenceScan<'c> {
         }
     }
 
-    /// The references that were found, each once: an object may be marked with a class that the record has.
+    /// The references that were found, each once.
     pub(crate) fn into_found(mut self) -> Vec<(String, Reference)> {
+        // An object that is marked with a class of the record was scanned for both. Without markers there are
+        // no duplicates.
         if !self.markers.is_empty() {
             let mut places = HashSet::new();
             self.found.retain(|(class, reference)| places.insert((class.clone(), reference.pointer.clone())));
@@ -64,15 +74,21 @@ impl<'c> ReferenceScan<'c> {
     fn scan_value(&mut self, field: &Field, value: &Value, place: &Place<'_>) {
         match (&field.field_type, value) {
             (FieldType::Reference(to), value) => {
-                self.push(pk_of(value), (&to.classes, to.on_delete, false), place);
+                let rule = TargetRule { classes: &to.classes, on_delete: to.on_delete, is_file: false };
+                self.push(pk_of(value), rule, place);
             }
-            (FieldType::File, value) => self.push(pk_of(value), (&[], OnDelete::Restrict, true), place),
+            (FieldType::File, value) => {
+                let rule = TargetRule { classes: &[], on_delete: OnDelete::Restrict, is_file: true };
+                self.push(pk_of(value), rule, place);
+            }
             // A field of a class has an embedded object, or the pk of a record of the class.
             (FieldType::Class(class), Value::String(pk)) => {
-                self.push(Some(pk), (std::slice::from_ref(class), OnDelete::Ignore, false), place);
+                let classes = std::slice::from_ref(class);
+                let rule = TargetRule { classes, on_delete: OnDelete::Ignore, is_file: false };
+                self.push(Some(pk), rule, place);
             }
             (FieldType::Class(class), Value::Object(embedded)) => {
-                // The class of the marker applies to a marked object instead.
+                // `scan_marked` scans a marked object by the class of its marker instead.
                 let is_marked = self.markers.classes_of(embedded).next().is_some();
                 if !is_marked && let Some(class) = self.catalog.class(class) {
                     self.scan_fields(&class.fields, embedded, place);
@@ -100,14 +116,10 @@ impl<'c> ReferenceScan<'c> {
         }
     }
 
-    /// Adds a reference to `pk`, if there is one.
-    fn push(
-        &mut self,
-        pk: Option<&str>,
-        (classes, on_delete, is_file): (&[String], OnDelete, bool),
-        place: &Place<'_>,
-    ) {
+    /// Adds the reference to `pk` at `place`. Without a `pk`, the value at `place` is not a reference.
+    fn push(&mut self, pk: Option<&str>, rule: TargetRule<'_>, place: &Place<'_>) {
         self.found.extend(pk.map(|pk| {
+            let TargetRule { classes, on_delete, is_file } = rule;
             let (target, classes, pointer) = (pk.to_owned(), classes.to_vec(), place.to_string());
             (self.class.to_owned(), Reference { target, classes, on_delete, is_file, pointer })
         }));
