@@ -1,8 +1,8 @@
-//! Checks the text of a JSON object in one pass, and finds its members, without a value for each part.
+//! Checks the text of a JSON object in one pass and finds its members, without parsing them as values.
 //!
 //! Only text that the [writer](super::writer) could have written passes: compact, with the shortest escapes
 //! and numbers, and without duplicate keys. Parsed and written again it is the same text. So a bucket that
-//! passes may be stored as it came, and any other one is to be parsed.
+//! passes may be stored unchanged. Any other bucket must be parsed.
 
 use std::ops::Range;
 
@@ -10,20 +10,22 @@ use serde_json::{Number, Value};
 
 use super::{MAX_DEPTH, from_text};
 
-/// An object with more keys is to be parsed, which finds duplicates by hashing.
+/// The maximal number of keys of an object that passes. Here each key is compared with all others to find
+/// duplicates. An object with more keys must be parsed, which finds duplicates by hashing.
 const MAX_KEYS: usize = 32;
 
-/// Any number with as many digits is an integer of 64 bits.
+/// Any integer with at most this many digits fits into 64 bits.
 const MAX_SAFE_DIGITS: usize = 18;
 
-/// Any decimal number with as many significant digits is the shortest form of its nearest float.
+/// Any decimal number with at most this many significant digits is the shortest form of its nearest float.
 const MAX_SAFE_FLOAT_DIGITS: usize = 15;
 
-/// Checks objects, one after the other. It keeps its allocations.
+/// Checks the texts of objects, one after the other. Reuses its allocations.
 #[derive(Debug, Default)]
 pub(crate) struct TextChecker {
     members: Vec<Member>,
-    /// Where the keys of the open objects are in the text: those of an outer object first.
+    /// The ranges in the text of the keys of all objects whose end is not yet read, from the outermost object
+    /// to the innermost.
     keys: Vec<Range<usize>>,
 }
 
@@ -37,7 +39,7 @@ pub(crate) struct CheckedObject<'t> {
 /// A member of a [`CheckedObject`]: where its key and value are in the text.
 #[derive(Debug, Clone)]
 struct Member {
-    /// Without its quotes.
+    /// The range of the key without its quotes.
     key: Range<usize>,
     value: Range<usize>,
     kind: Kind,
@@ -51,12 +53,13 @@ enum Kind {
     Integer,
     Float,
     /// A string without escapes.
-    Plain,
-    Escaped,
+    PlainString,
+    EscapedString,
+    /// An array or an object.
     Composite,
 }
 
-/// A value of a [`CheckedObject`], as far as it is read.
+/// A value of a [`CheckedObject`]. Null and strings without escapes are read without building a [`Value`].
 #[derive(Debug, Clone, PartialEq)]
 pub(crate) enum CheckedValue<'t> {
     Null,
@@ -67,13 +70,14 @@ pub(crate) enum CheckedValue<'t> {
 }
 
 impl TextChecker {
-    /// Checks a text. `None` if it is no object, or one whose text may be different when it is written again:
-    /// it is to be parsed.
+    /// Checks a text. `None` if it is not an object, or if it might be a different text after parsing and
+    /// writing: it must be parsed.
     pub(crate) fn check<'t>(&'t mut self, text: &'t str) -> Option<CheckedObject<'t>> {
         self.check_start(text).filter(|(_, length)| *length == text.len()).map(|(object, _)| object)
     }
 
-    /// As [`check`](Self::check), for an object at the start of a text. Returns its length as well.
+    /// As [`check`](Self::check), for an object at the start of a text. Returns the length of the object as
+    /// well.
     pub(crate) fn check_start<'t>(&'t mut self, text: &'t str) -> Option<(CheckedObject<'t>, usize)> {
         self.members.clear();
         self.keys.clear();
@@ -81,6 +85,7 @@ impl TextChecker {
         scan.expect(b'{')?;
         let members = &mut self.members;
         let found = &mut |key, value, kind| members.push(Member { key, value, kind });
+        // `MAX_DEPTH` limits a whole record, which has its bucket one level down.
         scan.members(found, MAX_DEPTH - 1)?;
         let length = scan.at;
         Some((CheckedObject { text: &text[..length], members }, length))
@@ -93,7 +98,8 @@ impl<'t> CheckedObject<'t> {
         self.members.len()
     }
 
-    /// The position of the member with a key that needs no escapes.
+    /// The position of the member with this key. The key must need no escapes, since it is compared with the
+    /// text of the keys.
     pub(crate) fn position(&self, key: &str) -> Option<usize> {
         self.members.iter().position(|member| self.text[member.key.clone()] == *key)
     }
@@ -120,15 +126,15 @@ impl<'t> CheckedObject<'t> {
         self.members[position].kind == Kind::Null
     }
 
-    /// The value at a position.
+    /// The value at a position. `None` if its text cannot be parsed after all.
     pub(crate) fn value(&self, position: usize) -> Option<CheckedValue<'t>> {
         let text = self.value_text(position);
         Some(match self.members[position].kind {
             Kind::Null => CheckedValue::Null,
-            Kind::Plain => CheckedValue::Text(&text[1..text.len() - 1]),
+            Kind::PlainString => CheckedValue::Text(&text[1..text.len() - 1]),
             Kind::Bool => CheckedValue::Other(Value::Bool(text == "true")),
             Kind::Integer => CheckedValue::Other(Value::Number(integer(text)?)),
-            Kind::Float | Kind::Escaped | Kind::Composite => CheckedValue::Other(from_text(text).ok()?),
+            Kind::Float | Kind::EscapedString | Kind::Composite => CheckedValue::Other(from_text(text).ok()?),
         })
     }
 }
@@ -157,8 +163,9 @@ impl Scan<'_, '_> {
         (self.peek()? == byte).then(|| self.at += 1)
     }
 
-    /// Reads the members of an object, after its opening brace, with the closing one. `levels` is how deep
-    /// it may nest.
+    /// Reads the members of an object and its closing brace; the opening one is read already. Calls `found`
+    /// with the ranges of each key and value, and with the kind of the value. The object may nest `levels`
+    /// deep, itself included.
     fn members(
         &mut self,
         found: &mut impl FnMut(Range<usize>, Range<usize>, Kind),
@@ -186,7 +193,7 @@ impl Scan<'_, '_> {
         Some(())
     }
 
-    /// Reads a key. The earlier keys of its object are in `keys`, from index `outer_keys` on.
+    /// Reads a key. `keys` has `outer_keys` keys of outer objects, then the earlier keys of this object.
     fn key(&mut self, outer_keys: usize) -> Option<Range<usize>> {
         self.expect(b'"')?;
         let start = self.at;
@@ -209,7 +216,7 @@ impl Scan<'_, '_> {
         Some(byte)
     }
 
-    /// Reads a value. `levels` is how deep it may nest.
+    /// Reads a value, which may nest `levels` deep.
     fn value(&mut self, levels: usize) -> Option<Kind> {
         match self.peek()? {
             b'"' => {
@@ -234,6 +241,8 @@ impl Scan<'_, '_> {
         }
     }
 
+    /// Reads the elements of an array and its closing bracket; the opening one is read already. The array may
+    /// nest `levels` deep, itself included.
     fn elements(&mut self, levels: usize) -> Option<()> {
         let levels = levels.checked_sub(1)?;
         if self.peek()? == b']' {
@@ -257,16 +266,16 @@ impl Scan<'_, '_> {
         })
     }
 
-    /// Reads a string after its opening quote, with the closing one.
+    /// Reads a string and its closing quote; the opening one is read already.
     fn string(&mut self) -> Option<Kind> {
         let bytes = self.text.as_bytes();
-        let mut kind = Kind::Plain;
+        let mut kind = Kind::PlainString;
         loop {
             self.at += plain_length(&bytes[self.at..]);
             match self.next()? {
                 b'"' => return Some(kind),
                 b'\\' => {
-                    kind = Kind::Escaped;
+                    kind = Kind::EscapedString;
                     self.escape()?;
                 }
                 // A control character.
@@ -275,17 +284,19 @@ impl Scan<'_, '_> {
         }
     }
 
-    /// Reads an escape after its backslash, in the form that the writer gives it.
+    /// Reads an escape in the form that the writer gives it; its backslash is read already.
     fn escape(&mut self) -> Option<()> {
         match self.next()? {
             b'"' | b'\\' | b'b' | b'f' | b'n' | b'r' | b't' => Some(()),
             b'u' => {
                 let digits = self.text.as_bytes().get(self.at..self.at + 4)?;
                 self.at += 4;
-                // Control characters without a short escape.
-                let is_short = |low: u8| matches!(low, b'8' | b'9' | b'a' | b'c' | b'd');
+                // The writer gives these control characters a short escape, such as `\n`.
+                let has_short_escape = |low: u8| matches!(low, b'8' | b'9' | b'a' | b'c' | b'd');
                 match digits {
-                    [b'0', b'0', b'0', low @ (b'0'..=b'9' | b'a'..=b'f')] if !is_short(*low) => Some(()),
+                    [b'0', b'0', b'0', low @ (b'0'..=b'9' | b'a'..=b'f')] if !has_short_escape(*low) => {
+                        Some(())
+                    }
                     [b'0', b'0', b'1', b'0'..=b'9' | b'a'..=b'f'] => Some(()),
                     _ => None,
                 }
@@ -305,11 +316,12 @@ impl Scan<'_, '_> {
         }
         if !matches!(self.peek(), Some(b'.' | b'e' | b'E')) {
             let literal = &self.text[start..self.at];
-            // The text `-0` is read as a float.
+            // The parser reads `-0` as a float, so it would be written as `-0.0`.
             let is_exact = literal != "-0" && (whole_digits <= MAX_SAFE_DIGITS || integer(literal).is_some());
             return is_exact.then_some(Kind::Integer);
         }
         let is_shortest = self.fraction(whole_digits);
+        // The exponent, if there is one, or the rest of a malformed number, which `is_written_as` refuses.
         let bytes = self.text.as_bytes();
         while matches!(bytes.get(self.at), Some(b'+' | b'-' | b'.' | b'e' | b'E' | b'0'..=b'9')) {
             self.at += 1;
@@ -318,8 +330,8 @@ impl Scan<'_, '_> {
         (is_shortest || is_written_as(literal)).then_some(Kind::Float)
     }
 
-    /// Reads the fraction of a number with `whole_digits` digits before the point, if it has one. Returns
-    /// whether the number ends with it and is known to be in its shortest form.
+    /// Reads the fraction of a number with `whole_digits` digits before the point, if there is a fraction.
+    /// Returns whether the number ends with the fraction and is known to be in its shortest form.
     fn fraction(&mut self, whole_digits: usize) -> bool {
         let bytes = self.text.as_bytes();
         if bytes[self.at] != b'.' {
@@ -329,7 +341,7 @@ impl Scan<'_, '_> {
         let start = self.at;
         let decimals = self.digits();
         let is_last = !matches!(self.peek(), Some(b'e' | b'E' | b'.' | b'+' | b'-'));
-        // Small numbers have an exponent.
+        // The writer may give a number below 0.1 an exponent.
         let is_small = bytes[start - 2] == b'0' && whole_digits == 1 && bytes.get(start) == Some(&b'0');
         let is_trimmed = decimals == 1 || (decimals > 1 && bytes[self.at - 1] != b'0');
         is_last && is_trimmed && !is_small && whole_digits + decimals <= MAX_SAFE_FLOAT_DIGITS
@@ -346,7 +358,7 @@ impl Scan<'_, '_> {
     }
 }
 
-/// Whether a number is written in the same form when it is read and written again.
+/// Whether a number is the same text after parsing and writing.
 fn is_written_as(literal: &str) -> bool {
     let written = |value: Value| serde_json::to_string(&value).ok();
     from_text(literal).ok().and_then(written).is_some_and(|written| written == literal)
@@ -382,7 +394,7 @@ mod tests {
         TextChecker::default().check(text).is_some()
     }
 
-    /// Parts of a text that are replaced.
+    /// Replacements of single characters of a text: the index of the character, and the new text.
     fn replacements() -> impl Strategy<Value = Vec<(prop::sample::Index, String)>> {
         prop::collection::vec((any::<prop::sample::Index>(), "[\\[\\]{}\",:\\\\abeu01.n \u{1}-]"), 1..3)
     }

@@ -26,7 +26,7 @@ pub fn equal(a: &Value, b: &Value) -> bool {
     }
 }
 
-/// Orders two numbers by their exact values.
+/// Orders two numbers by their exact values. `None` only for NaN, which JSON lacks.
 pub(crate) fn compare_numbers(a: &Number, b: &Number) -> Option<Ordering> {
     match (integer(a), integer(b)) {
         (Some(a), Some(b)) => Some(a.cmp(&b)),
@@ -40,9 +40,9 @@ fn integer(number: &Number) -> Option<i128> {
     number.as_i64().map(i128::from).or_else(|| number.as_u64().map(i128::from))
 }
 
-/// Compares without rounding. Converts the integer part of the float to `i128`, which is exact below 2^65;
-/// the integer as a float might be rounded. A float of 2^65 or more exceeds every integer in magnitude, so
-/// its sign gives the order.
+/// Compares without rounding. The integer is not converted to a float, which could round it. Instead, the
+/// integer part of the float is converted to `i128`, which is exact below 2^65. A float of 2^65 or more
+/// exceeds every integer in magnitude, so its sign gives the order.
 fn compare_integer_with_float(integer: i128, float: f64) -> Option<Ordering> {
     if float.abs() >= 2f64.powi(65) {
         return 0.0.partial_cmp(&float);

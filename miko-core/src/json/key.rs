@@ -1,10 +1,10 @@
-//! Index keys: text that is equal exactly when the values are equal by Q0's rules.
+//! Index keys: two values have the same key exactly when they are equal by the rules of Q0.
 
 use std::fmt::Write;
 
 use serde_json::{Number, Value};
 
-/// The key of a tuple of values, which are added one by one.
+/// Builds the key of a tuple of values, which are added one by one.
 ///
 /// `1` and `1.0` give the same key, `1` and `"1"` do not; the order of an object's keys does not matter. Keys
 /// of natural numbers sort in numeric order, so ascending values are appended at the end of an index instead
@@ -25,7 +25,7 @@ impl IndexKey {
         self.0.push(',');
     }
 
-    /// Adds a string, as its JSON text.
+    /// Adds a string, which is given as its JSON text with quotes.
     pub(crate) fn push_string_text(&mut self, text: &str) {
         self.0.push_str(text);
         self.0.push(',');
@@ -71,7 +71,8 @@ fn write_value(value: &Value, key: &mut String) {
     }
 }
 
-/// A float with an integer value in the range of the integers is written as that integer.
+/// Writes a number. A whole float in the range of the integers is written as the integer, so both have the
+/// same key.
 fn write_number(number: &Number, key: &mut String) {
     let from = key.len();
     let integral = number.as_f64().filter(|float| number.is_f64() && float.fract() == 0.0);
@@ -101,7 +102,7 @@ pub(crate) fn with_length_prefixes(old: &str) -> String {
         let length = match first {
             '"' => string_length(rest),
             _ if first.is_ascii_digit() => rest.find([',', ':', ']', '}']).unwrap_or(rest.len()),
-            // A negative number has no prefix.
+            // A negative number is one token, so its digits get no prefix.
             '-' => rest.find(',').unwrap_or(rest.len()),
             _ => first.len_utf8(),
         };

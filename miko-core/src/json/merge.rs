@@ -3,17 +3,17 @@
 use serde_json::{Map, Value};
 
 /// Merges `patch` into `target`: null removes a member, an object is merged into the member, anything else
-/// replaces it. A member that the patch does not name stays as it is, and every member keeps its place.
+/// replaces it. A member that the patch does not name stays unchanged, and the members keep their order.
 ///
-/// Returns how many members were moved or compared to remove others.
+/// Returns the work of removing members: the number of members that were moved or compared for it.
 pub(crate) fn merge(target: &mut Map<String, Value>, patch: Map<String, Value>) -> usize {
-    let mut moved = remove_nulls(target, &patch);
+    let mut work = remove_nulls(target, &patch);
     for (key, value) in patch {
         match (value, target.get_mut(&key)) {
             (Value::Null, _) => {}
-            (Value::Object(patch), Some(Value::Object(member))) => moved += merge(member, patch),
+            (Value::Object(patch), Some(Value::Object(member))) => work += merge(member, patch),
             (Value::Object(patch), _) => {
-                // Merged into an empty object, so that the nulls of the patch are not stored.
+                // Merging into an empty object drops the nulls of the patch.
                 let mut member = Map::new();
                 merge(&mut member, patch);
                 target.insert(key, member.into());
@@ -21,11 +21,11 @@ pub(crate) fn merge(target: &mut Map<String, Value>, patch: Map<String, Value>) 
             (value, _) => drop(target.insert(key, value)),
         }
     }
-    moved
+    work
 }
 
 /// Removes the members that are null in `patch`. Removing one moves all members after it, so several are
-/// removed in one pass. Returns the number of members before, or 0 if none was removed.
+/// removed in one pass. Returns the number of members that `target` had, or 0 if none was removed.
 fn remove_nulls(target: &mut Map<String, Value>, patch: &Map<String, Value>) -> usize {
     let count = target.len();
     let mut removed =
@@ -72,7 +72,7 @@ mod tests {
         }
     }
 
-    /// With a removal of its own for each key this would take minutes.
+    /// Removing the keys one by one would take minutes.
     #[test]
     fn many_members_are_removed_in_one_pass() {
         let key = |n: i32| format!("key {n}");

@@ -18,6 +18,7 @@ use super::writer::text_of;
 use super::{plain, reader, serialize_text};
 
 /// A JSON object stored as its text, so that passing it on requires no parsing. A clone shares the text.
+/// Objects are equal if their texts are: the order of the keys and the form of numbers matter.
 ///
 /// It serializes as a string in binary formats, and as the object itself in JSON.
 ///
@@ -33,8 +34,8 @@ use super::{plain, reader, serialize_text};
 #[derive(Clone)]
 pub struct Object {
     text: Arc<str>,
-    /// Whether the text is known to be a JSON object. `false` for text from another process, which nothing
-    /// has parsed yet.
+    /// Whether the text is known to be a JSON object. `false` for text from another process that is not
+    /// parsed yet.
     is_checked: bool,
 }
 
@@ -52,7 +53,7 @@ impl Hash for Object {
     }
 }
 
-/// As its text, so that a set of objects finds one by its text.
+/// Allows looking up an object by its text in a set of objects.
 impl Borrow<str> for Object {
     fn borrow(&self) -> &str {
         &self.text
@@ -65,13 +66,12 @@ impl Object {
         Self { text: text.into(), is_checked: true }
     }
 
-    /// Wraps text without checking that it is a JSON object. [`to_map`](Self::to_map) reports it if it is
-    /// not.
+    /// Wraps text without checking that it is a JSON object. If it is not, [`to_map`](Self::to_map) fails.
     pub(crate) fn from_text_unchecked(text: impl Into<Arc<str>>) -> Self {
         Self { text: text.into(), is_checked: false }
     }
 
-    /// The JSON text, as it was stored or received.
+    /// The JSON text, unchanged since it was stored or received.
     pub fn as_str(&self) -> &str {
         &self.text
     }
@@ -142,14 +142,14 @@ impl fmt::Display for Object {
 impl Serialize for Object {
     fn serialize<S: Serializer>(&self, serializer: S) -> std::result::Result<S::Ok, S::Error> {
         if !writes_binary(&serializer) {
-            let checked = |serializer| {
+            let parse_and_serialize = |serializer| {
                 let raw: &RawValue = serde_json::from_str(&self.text).map_err(serde::ser::Error::custom)?;
                 serialize_raw(&Some(raw), serializer)
             };
             if self.is_checked {
-                serialize_text(&self.text, serializer, checked)
+                serialize_text(&self.text, serializer, parse_and_serialize)
             } else {
-                checked(serializer)
+                parse_and_serialize(serializer)
             }
         } else {
             serializer.serialize_str(&self.text)
@@ -157,9 +157,9 @@ impl Serialize for Object {
     }
 }
 
-/// Serializes raw JSON, or none. It takes an `Option` so that it can be the `serialize_with` of an optional
-/// field. `serde_json::to_value` would misread a `RawValue` that holds a key which `serde_json` reserves, so
-/// such a text is parsed by [`reader`] first and serialized as a value.
+/// Serializes raw JSON, or `None`. It takes an `Option` so that it can be the `serialize_with` of an optional
+/// field. `serde_json::to_value` would misread a `RawValue` with a key that `serde_json` reserves. So a text
+/// with such a key is parsed by [`reader`] and serialized as a value.
 pub(crate) fn serialize_raw<S: Serializer>(
     raw: &Option<impl Deref<Target = RawValue>>,
     serializer: S,
@@ -173,11 +173,13 @@ pub(crate) fn serialize_raw<S: Serializer>(
     }
 }
 
-/// Deserializes raw JSON: the text itself, or what serde has buffered of it, which `RawValue` cannot read.
+/// Deserializes raw JSON. Unlike `RawValue`, it also reads a value that serde has buffered: the value is then
+/// written as text again.
 pub(crate) fn deserialize_raw<'de, D: Deserializer<'de>>(
     deserializer: D,
 ) -> std::result::Result<Box<RawValue>, D::Error> {
-    /// The name under which `serde_json` gives the text, as a map that `RawValue` reads.
+    /// The name of a newtype for which `serde_json` passes the text to the visitor, as a map that `RawValue`
+    /// reads.
     const RAW_VALUE: &str = "$serde_json::private::RawValue";
     deserializer.deserialize_newtype_struct(RAW_VALUE, RawVisitor)
 }
@@ -211,7 +213,7 @@ impl<'de> Deserialize<'de> for Object {
         let text = deserialize_raw(deserializer)?;
         let text = text.get();
         if text.starts_with('{') {
-            // Where serde buffers an object, a reserved key may have given the text unchecked.
+            // Unchecked: where serde buffers an object, the text may be the value of a reserved key in it.
             Ok(Self::from_text_unchecked(text))
         } else {
             Err(D::Error::custom("expected a JSON object"))
@@ -219,7 +221,7 @@ impl<'de> Deserialize<'de> for Object {
     }
 }
 
-/// Copies the text once, from the frame in which it came.
+/// Copies the text once, from the received frame into the object.
 struct TextVisitor;
 
 impl Visitor<'_> for TextVisitor {

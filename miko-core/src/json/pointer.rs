@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-/// A key as an escaped reference token of a JSON pointer.
+/// Displays a key as a reference token of a JSON pointer: escaped, and with the slash before it.
 pub(crate) struct PointerToken<'k>(pub(crate) &'k str);
 
 impl fmt::Display for PointerToken<'_> {

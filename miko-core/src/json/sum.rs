@@ -5,19 +5,19 @@ use serde_json::Number;
 /// Why two numbers have no sum.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum NoSum {
-    /// It is outside the range of integers (-2^63 to 2^64-1), or of floats.
+    /// The sum is outside the range of integers (-2^63 to 2^64-1), or of floats.
     Overflow,
-    /// It is a float, and no float equals an operand, or the sum of whole numbers.
+    /// The sum would be a float, but no float equals one of the operands, or the sum of whole numbers.
     Inexact,
 }
 
-/// Adds two numbers. Two integers give their exact sum, as an integer; a float makes the sum a float. The sum
-/// of whole numbers is exact in either case: a counter that no longer counts is an error. That of fractions
-/// is rounded.
+/// Adds two numbers. The sum of two integers is an integer; a float makes the sum a float. The sum of whole
+/// numbers is exact in either case, so an increment that rounding would lose is an error. A sum with a
+/// fraction is rounded.
 pub(crate) fn sum(a: &Number, b: &Number) -> Result<Number, NoSum> {
     match (integer(a), integer(b)) {
         (Some(a), Some(b)) => {
-            // It cannot overflow: both fit into 65 bits.
+            // This cannot overflow: both operands fit into 65 bits.
             let sum = a + b;
             let signed = i64::try_from(sum).map(Number::from);
             signed.or_else(|_| u64::try_from(sum).map(Number::from)).map_err(|_| NoSum::Overflow)
@@ -31,8 +31,7 @@ pub(crate) fn sum(a: &Number, b: &Number) -> Result<Number, NoSum> {
     }
 }
 
-/// The difference between the sum of two floats and the float that is nearest to it: 2Sum of Knuth and
-/// Møller.
+/// The rounding error of `a + b`, exactly: the algorithm 2Sum of Knuth and Møller.
 fn rounding_error(a: f64, b: f64) -> f64 {
     let sum = a + b;
     let from_b = sum - a;

@@ -1,16 +1,16 @@
 //! Writes the compact JSON text of values, as `serde_json` does. A vectorized scan finds out whether a string
-//! needs escapes; one that needs none is copied.
+//! needs escapes. A string that needs none is copied.
 
 use serde_json::{Map, Value};
 
-/// More bytes than the text of most buckets has.
+/// The initial capacity for a text, in bytes. The texts of most buckets are shorter.
 const CAPACITY: usize = 256;
 
 /// The compact JSON text of an object.
 pub(crate) fn text_of(map: &Map<String, Value>) -> String {
     let mut text = Vec::with_capacity(CAPACITY);
     push_object(&mut text, map);
-    // All that is written is JSON text. The fallback is unreachable.
+    // Only JSON text is written, which is UTF-8. The fallback is unreachable.
     String::from_utf8(text).unwrap_or_else(|_| "{}".to_owned())
 }
 
@@ -59,9 +59,9 @@ fn push_string(text: &mut Vec<u8>, string: &str) {
     text.push(b'"');
 }
 
-/// Writes a string or a number by `serde_json`.
+/// Writes a string or a number as `serde_json` does.
 fn push_scalar<T: serde::Serialize + ?Sized>(text: &mut Vec<u8>, scalar: &T) {
-    // Strings and finite numbers are JSON, and a vector takes all bytes.
+    // This cannot fail: a string or a finite number is JSON, and writing to a vector succeeds.
     let _ = serde_json::to_writer(text, scalar);
 }
 
