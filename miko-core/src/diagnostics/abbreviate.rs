@@ -4,13 +4,15 @@ use serde_json::Value;
 
 use crate::json::type_name;
 
-/// A value for error details: short values in full, the beginning of a long string, the type of an array or
-/// object.
+/// Abbreviates a value for error details: a long string to its beginning and its length, an array or an
+/// object to the name of its type. Any other value is returned in full.
 pub(crate) fn abbreviate(value: &Value) -> Value {
-    const SHORT: usize = 200;
+    /// The maximal length of a string that is returned in full, in bytes.
+    const MAX_LENGTH: usize = 200;
     match value {
-        Value::String(text) if text.len() > SHORT => {
-            let beginning: String = text.chars().take(SHORT / 4).collect();
+        Value::String(text) if text.len() > MAX_LENGTH => {
+            // A character has at most 4 bytes.
+            let beginning: String = text.chars().take(MAX_LENGTH / 4).collect();
             format!("{beginning}… ({} bytes)", text.len()).into()
         }
         Value::Array(_) | Value::Object(_) => type_name(value).into(),

@@ -11,11 +11,12 @@ use crate::pattern::PatternBudget;
 pub(crate) struct Faults {
     errors: FaultList,
     warnings: FaultList,
-    /// Errors that occur only if evaluation reaches the faulty part, so they do not fail the request. They
-    /// and the hints are reported by `validate` alone.
+    /// Errors that occur only if evaluation reaches the faulty part, so they do not fail the request. Only
+    /// `validate` reports them.
     deferred_errors: FaultList,
+    /// Warnings that only `validate` reports.
     hints: FaultList,
-    /// Says which values are exempt from type checks, such as placeholders, which are replaced before use.
+    /// Decides which values are exempt from type checks: placeholders, which are replaced before use.
     pub(crate) exempt: Option<fn(&Value) -> bool>,
     /// The budget for the regular expressions of the input.
     pub(crate) patterns: PatternBudget,
@@ -38,7 +39,8 @@ impl Faults {
         self.exempt.is_some_and(|is_exempt| is_exempt(value))
     }
 
-    /// The number of errors so far, by which a caller detects that reading a part has added one.
+    /// The number of errors so far. A caller compares it before and after reading a part, to detect an error
+    /// in the part.
     pub(crate) fn count(&self) -> usize {
         self.errors.len()
     }
@@ -52,12 +54,12 @@ impl Faults {
         std::mem::take(&mut self.warnings)
     }
 
-    /// Adds errors that evaluation may raise.
+    /// Adds errors that occur only if evaluation reaches the faulty part.
     pub(crate) fn add_deferred_errors(&mut self, items: FaultList) {
         self.deferred_errors.append(items);
     }
 
-    /// Adds a warning that only a validation reports.
+    /// Adds a warning that only `validate` reports.
     pub(crate) fn hint(&mut self, warning: Warning) {
         self.hints.push(warning);
     }
@@ -70,17 +72,18 @@ impl Faults {
         self.hints.append(hints);
     }
 
-    /// Reports an unresolved placeholder at once rather than deferred: every evaluation needs its value.
+    /// Adds the errors of unresolved placeholders. They are not deferred, because every evaluation needs the
+    /// values of the placeholders.
     pub(crate) fn refuse_unresolved(&mut self, error: Error) {
         self.errors.extend(error.into_items());
     }
 
-    /// Takes the errors and warnings that only a validation reports.
+    /// Takes what only `validate` reports: the deferred errors, and the hints.
     pub(crate) fn take_deferred(&mut self) -> (FaultList, FaultList) {
         (std::mem::take(&mut self.deferred_errors), std::mem::take(&mut self.hints))
     }
 
-    /// Returns errors and warnings.
+    /// Returns the errors and the warnings. Drops deferred errors and hints.
     pub(crate) fn into_parts(self) -> (FaultList, FaultList) {
         (self.errors, self.warnings)
     }

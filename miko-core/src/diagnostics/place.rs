@@ -10,7 +10,7 @@ use crate::json::pointer::PointerToken;
 
 /// A place in an input. `Display` writes it as a JSON pointer.
 ///
-/// A linked list of borrowed parts: an input without faults allocates nothing for its places.
+/// A place is a linked list of borrowed parts, so an input without faults allocates nothing for its places.
 #[derive(Debug, Clone, Copy)]
 pub(crate) enum Place<'a> {
     /// The input as a whole.
@@ -35,7 +35,7 @@ impl Place<'_> {
         self.mismatch(expected, found.into())
     }
 
-    /// Adds this place to a fault.
+    /// Adds this place to a fault, as the detail `pointer`.
     pub(crate) fn with_pointer(&self, item: ErrorItem) -> ErrorItem {
         item.with("pointer", self.to_string())
     }
@@ -46,7 +46,7 @@ impl Place<'_> {
         self.with_field(item).with("expected", expected).with("found", found)
     }
 
-    /// Adds the nearest key to a fault.
+    /// Adds the nearest key to a fault, as the detail `field`.
     pub(crate) fn with_field(&self, item: ErrorItem) -> ErrorItem {
         match self.field() {
             Some(field) => item.with("field", field),
@@ -54,7 +54,8 @@ impl Place<'_> {
         }
     }
 
-    /// The nearest key. The key of an element is that of its array.
+    /// The last key on the way to this place. An element of an array has the key of the array. `None` if
+    /// there is no key.
     fn field(&self) -> Option<&str> {
         match self {
             Self::Root => None,

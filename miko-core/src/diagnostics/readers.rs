@@ -48,7 +48,7 @@ pub(crate) fn count(value: Value, place: &Place<'_>, faults: &mut Faults) -> Opt
 pub(crate) fn timestamp(value: Value, place: &Place<'_>, faults: &mut Faults) -> Option<Timestamp> {
     let text = string(value, place, faults)?;
     match text.parse() {
-        Ok(moment) => Some(moment),
+        Ok(time) => Some(time),
         Err(_) => refuse(faults, place.wrong_value("a timestamp such as 2026-04-21T14:32:00.123Z", text)),
     }
 }
@@ -56,6 +56,7 @@ pub(crate) fn timestamp(value: Value, place: &Place<'_>, faults: &mut Faults) ->
 /// A timestamp to compare with `updated_at`. A precision finer than milliseconds is refused, not truncated.
 pub(crate) fn exact_timestamp(value: Value, place: &Place<'_>, faults: &mut Faults) -> Option<Timestamp> {
     const EXPECTED: &str = "the `updated_at` of a record, which is to the millisecond";
+    // Reports the fault of a value that is not a timestamp.
     timestamp(value.clone(), place, faults)?;
     match value.as_str().and_then(Timestamp::parse_exact) {
         Some(exact) => Some(exact),
@@ -91,7 +92,7 @@ fn one_or_many<T>(value: Value, place: &Place<'_>, faults: &mut Faults, one: Rea
         Value::Array(items) => {
             let mut read = Vec::with_capacity(items.len());
             for (index, item) in items.into_iter().enumerate() {
-                // Reading continues after a fault, to report those of the other elements.
+                // Reading continues after a fault, to report the faults of all elements.
                 read.extend(one(item, &Place::Index(place, index), faults));
             }
             Some(read)

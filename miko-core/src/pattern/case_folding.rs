@@ -1,36 +1,38 @@
-//! Bounds the time in which a regular expression is translated that ignores case.
+//! Bounds the time that the translation of a case-insensitive regular expression takes.
 //!
-//! The translation looks up the other cases of each character of a class: of `(?i)\p{any}`, of a million
-//! characters. The syntax tree is made without that, in time linear in the length of the text, and tells an
-//! upper bound of the number of lookups.
+//! For each character of a class, the translation looks up the other cases of the character: for
+//! `(?i)\p{any}`, those of a million characters. Parsing needs no lookups and takes time linear in the length
+//! of the text. So an upper bound of the number of lookups is computed from the syntax tree, before the
+//! translation.
 
 use regex_syntax::ast::{
     Ast, ClassBracketed, ClassPerlKind, ClassSet, ClassSetItem, Flag, Flags, FlagsItemKind, GroupKind,
 };
 
-/// The number of all characters: code points, with the surrogates.
+/// The number of all characters: code points, including surrogates.
 const ALL: u64 = 0x11_0000;
 
 /// More than the number of characters of `\w`.
 const WORD_CHARACTERS: u64 = 1 << 18;
 
 /// The maximal number of characters that are equal if case is ignored.
-const CASES: u64 = 4;
+const MAX_CASES: u64 = 4;
 
 /// An upper bound of the number of characters of which the translation looks up the other cases.
 pub(super) fn lookups(tree: &Ast) -> u64 {
     if ignores_case(tree) { lookups_in(tree) } else { 0 }
 }
 
-/// Whether the flag `i` occurs anywhere.
+/// Whether the flag `i` occurs anywhere. All classes are then counted, also those to which it does not apply.
 fn ignores_case(tree: &Ast) -> bool {
-    let sets = |flags: &Flags| {
+    let has_flag = |flags: &Flags| {
         flags.items.iter().any(|item| item.kind == FlagsItemKind::Flag(Flag::CaseInsensitive))
     };
     match tree {
-        Ast::Flags(set) => sets(&set.flags),
+        Ast::Flags(set) => has_flag(&set.flags),
         Ast::Group(group) => {
-            matches!(&group.kind, GroupKind::NonCapturing(flags) if sets(flags)) || ignores_case(&group.ast)
+            matches!(&group.kind, GroupKind::NonCapturing(flags) if has_flag(flags))
+                || ignores_case(&group.ast)
         }
         Ast::Repetition(repetition) => ignores_case(&repetition.ast),
         Ast::Alternation(alternation) => alternation.asts.iter().any(ignores_case),
@@ -39,13 +41,14 @@ fn ignores_case(tree: &Ast) -> bool {
     }
 }
 
+/// The lookups of a tree in which every class ignores case.
 fn lookups_in(tree: &Ast) -> u64 {
     match tree {
         // The Perl classes contain all cases of their characters.
         Ast::Empty(_) | Ast::Flags(_) | Ast::Dot(_) | Ast::Assertion(_) | Ast::ClassPerl(_) => 0,
         Ast::Literal(_) => 1,
         Ast::ClassUnicode(_) => ALL,
-        Ast::ClassBracketed(class) => Set::of_class(class).lookups,
+        Ast::ClassBracketed(class) => CharacterSet::of_class(class).lookups,
         Ast::Group(group) => lookups_in(&group.ast),
         Ast::Repetition(repetition) => lookups_in(&repetition.ast),
         Ast::Alternation(alternation) => alternation.asts.iter().map(lookups_in).sum(),
@@ -53,34 +56,34 @@ fn lookups_in(tree: &Ast) -> u64 {
     }
 }
 
-/// A set of characters in brackets.
+/// Upper bounds for a set of characters: a bracketed class or a part of one.
 #[derive(Clone, Copy, Default)]
-struct Set {
-    /// An upper bound of the number of its characters.
+struct CharacterSet {
+    /// The number of characters in the set.
     characters: u64,
-    /// An upper bound of the lookups that make it.
+    /// The number of lookups by which the translation makes the set.
     lookups: u64,
 }
 
-impl Set {
+impl CharacterSet {
     fn of(characters: u64) -> Self {
         Self { characters: characters.min(ALL), lookups: 0 }
     }
 
-    /// All cases are added to a class before it is negated.
+    /// A bracketed class. The translation adds all cases before it negates the class.
     fn of_class(class: &ClassBracketed) -> Self {
         let set = Self::of_set(&class.kind).with_all_cases();
         if class.negated { Self { characters: ALL, ..set } } else { set }
     }
 
-    /// All cases are added to both operands of an operator.
+    /// The content of brackets. The translation adds all cases to both operands of an operator.
     fn of_set(set: &ClassSet) -> Self {
         match set {
             ClassSet::Item(item) => Self::of_item(item),
             ClassSet::BinaryOp(operation) => {
                 let [left, right] =
                     [&operation.lhs, &operation.rhs].map(|operand| Self::of_set(operand).with_all_cases());
-                left.and(right)
+                left.plus(right)
             }
         }
     }
@@ -101,16 +104,18 @@ impl Set {
             }),
             ClassSetItem::Bracketed(class) => Self::of_class(class),
             ClassSetItem::Union(union) => {
-                union.items.iter().map(Self::of_item).fold(Self::default(), Self::and)
+                union.items.iter().map(Self::of_item).fold(Self::default(), Self::plus)
             }
         }
     }
 
+    /// The set after a lookup of the other cases of each character.
     fn with_all_cases(self) -> Self {
-        Self { lookups: self.lookups + self.characters, ..Self::of(CASES * self.characters) }
+        Self { lookups: self.lookups + self.characters, ..Self::of(MAX_CASES * self.characters) }
     }
 
-    fn and(self, other: Self) -> Self {
+    /// The sums of the bounds. They bound the result of any operator.
+    fn plus(self, other: Self) -> Self {
         let lookups = self.lookups + other.lookups;
         Self { lookups, ..Self::of(self.characters + other.characters) }
     }
@@ -165,7 +170,7 @@ mod tests {
                 HirKind::Literal(_) => 1,
                 _ => 0,
             };
-            prop_assert!(characters <= Set::of_class(class).characters, "{text}: {characters}");
+            prop_assert!(characters <= CharacterSet::of_class(class).characters, "{text}: {characters}");
         }
     }
 }

@@ -5,8 +5,11 @@ use serde_json::{Map, Value};
 use super::{Select, Step, action, action_on, action_on_selected};
 use crate::timestamp::Timestamp;
 
-/// A list of edits of a bucket. Each method adds one, which has a path: the steps down from the bucket. A
-/// float that JSON lacks, NaN or an infinity, becomes null, and is not refused.
+/// A list of edits of a bucket, which apply in order, all or none. Each method adds an edit of the value at
+/// `path`: the steps down from the bucket. [`Results::Edited`](crate::Results::Edited) has the value that
+/// each edit returns.
+///
+/// NaN and the infinities, which JSON lacks, become null without an error.
 ///
 /// ```
 /// use miko_core::q0::Edits;
@@ -34,7 +37,7 @@ impl Edits {
         self.with(path, "set", value)
     }
 
-    /// Sets the value if it is absent.
+    /// Sets the value if it is absent. A null is not absent.
     #[must_use]
     pub fn default_to<S: Into<Step>>(
         self,
@@ -44,7 +47,7 @@ impl Edits {
         self.with(path, "default", value)
     }
 
-    /// Removes the key, or the element.
+    /// Removes the member of an object, or the element of an array.
     #[must_use]
     pub fn remove<S: Into<Step>>(self, path: impl IntoIterator<Item = S>) -> Self {
         self.with(path, "remove", true)
@@ -62,13 +65,13 @@ impl Edits {
         self.with(path, "push", element)
     }
 
-    /// Takes the last element of an array.
+    /// Removes the last element of an array. The edit returns the element.
     #[must_use]
     pub fn pop<S: Into<Step>>(self, path: impl IntoIterator<Item = S>) -> Self {
         self.with(path, "pop", true)
     }
 
-    /// Takes the first element of an array.
+    /// Removes the first element of an array. The edit returns the element.
     #[must_use]
     pub fn shift<S: Into<Step>>(self, path: impl IntoIterator<Item = S>) -> Self {
         self.with(path, "shift", true)
@@ -84,14 +87,14 @@ impl Edits {
         self.with(path, "unshift", element)
     }
 
-    /// Adds an element to an array that has none equal to it.
+    /// Adds an element at the end of an array, unless the array has an equal element.
     #[must_use]
     #[allow(clippy::should_implement_trait, reason = "it is the name in Q0, and takes a path")]
     pub fn add<S: Into<Step>>(self, path: impl IntoIterator<Item = S>, element: impl Into<Value>) -> Self {
         self.with(path, "add", element)
     }
 
-    /// Removes the elements of an array that equal this one.
+    /// Removes all elements of an array that equal `element`.
     #[must_use]
     pub fn discard<S: Into<Step>>(
         self,
@@ -101,13 +104,13 @@ impl Edits {
         self.with(path, "discard", element)
     }
 
-    /// Merges an object into the value, by RFC 7396.
+    /// Merges an object into the value, by RFC 7396: a null removes a member.
     #[must_use]
     pub fn merge<S: Into<Step>>(self, path: impl IntoIterator<Item = S>, patch: impl Into<Value>) -> Self {
         self.with(path, "merge", patch)
     }
 
-    /// Requires that the value equals this one; otherwise the whole list fails with `conflict`. Null equals
+    /// Requires that the value equals `expected`; otherwise the whole list fails with `conflict`. Null equals
     /// an absent value.
     #[must_use]
     pub fn test<S: Into<Step>>(self, path: impl IntoIterator<Item = S>, expected: impl Into<Value>) -> Self {
@@ -171,7 +174,8 @@ impl Edit {
     }
 }
 
-/// The action `upsert`: changes the record of a class that has a key, or creates it.
+/// The action `upsert`: changes the record of a class that has a given key, or creates the record if there is
+/// none.
 ///
 /// ```
 /// use miko_core::q0::{Edits, Upsert};
@@ -194,27 +198,27 @@ pub struct Upsert {
 }
 
 impl Upsert {
-    /// Changes or creates a record of this class, which declares unique fields.
+    /// Changes or creates a record of this class, which must declare a unique field or combination of fields.
     pub fn class(class: impl Into<String>) -> Self {
         let mut request = action("upsert");
         request.insert("class".to_owned(), class.into().into());
         Self { request }
     }
 
-    /// Sets the key: the values of a unique field, or of a unique combination.
+    /// Sets the key: an object with the values of a unique field, or of a unique combination of fields.
     #[must_use]
     pub fn key(self, key: impl Into<Value>) -> Self {
         self.with("key", key)
     }
 
-    /// Sets the other members of a new record. Without edits they are merged into an existing record, by RFC
-    /// 7396.
+    /// Sets the other members of a new record. If there are no edits, these members are also merged into an
+    /// existing record, by RFC 7396.
     #[must_use]
     pub fn bucket(self, bucket: impl Into<Value>) -> Self {
         self.with("bucket", bucket)
     }
 
-    /// Sets the edits, which apply to an existing record as to a new one.
+    /// Sets the edits. They apply to an existing record, and also to a new one.
     #[must_use]
     pub fn edits(self, edits: Edits) -> Self {
         self.with("edits", edits)

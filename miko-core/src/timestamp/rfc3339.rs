@@ -12,28 +12,29 @@ pub(super) struct ParsedTime {
     pub(super) is_exact: bool,
 }
 
+// Durations in milliseconds.
 const SECOND: i64 = 1_000;
 const MINUTE: i64 = 60 * SECOND;
 const DAY: i64 = 24 * 60 * MINUTE;
 
-/// The largest offset, in minutes.
-const MAX_OFFSET: i64 = 23 * 60 + 59;
+/// The largest offset from UTC, in minutes.
+const MAX_OFFSET_MINUTES: i64 = 23 * 60 + 59;
 
-/// 0000-01-01T00:00:00Z to 9999-12-31T23:59:59.999Z, in milliseconds.
+/// The years 0 to 9999 in UTC: 0000-01-01T00:00:00Z to 9999-12-31T23:59:59.999Z, in milliseconds since 1970.
 pub(super) const YEARS: RangeInclusive<i64> = -62_167_219_200_000..=253_402_300_799_999;
 
-/// The times that can be parsed: the years 0 to 9999 with any offset.
+/// The times that can be parsed: those in the years 0 to 9999 of any offset, in milliseconds since 1970.
 pub(super) const PARSEABLE: RangeInclusive<i64> =
-    *YEARS.start() - MAX_OFFSET * MINUTE..=*YEARS.end() + MAX_OFFSET * MINUTE;
+    *YEARS.start() - MAX_OFFSET_MINUTES * MINUTE..=*YEARS.end() + MAX_OFFSET_MINUTES * MINUTE;
 
-/// Whether `text` follows the grammar and the ranges of RFC 3339.
+/// Whether `text` is a `date-time` of RFC 3339.
 pub(crate) fn is_valid(text: &str) -> bool {
     parse(text).is_some()
 }
 
 /// Parses a `date-time` of RFC 3339.
 ///
-/// `:60` is a leap second. It is valid only at the end of a month in UTC, and is read as the second after it.
+/// A leap second (`:60`) is valid only at the end of a month in UTC. It is read as the second after it.
 pub(super) fn parse(text: &str) -> Option<ParsedTime> {
     let mut rest = text.as_bytes();
     let year = number(&mut rest, 4)?;
@@ -54,8 +55,8 @@ pub(super) fn parse(text: &str) -> Option<ParsedTime> {
     }
     // Each number has at most four digits, so the casts are lossless.
     let date = Date::new(year as i16, month as i8, day as i8).ok()?;
-    let minutes = (hour * 60 + minute - offset) * MINUTE;
-    let start_of_minute = days_since_epoch(date) * DAY + minutes;
+    let minute_in_utc = hour * 60 + minute - offset;
+    let start_of_minute = days_since_epoch(date) * DAY + minute_in_utc * MINUTE;
     if second == 60 && !ends_month(start_of_minute) {
         return None;
     }
@@ -78,7 +79,7 @@ fn literal(rest: &mut &[u8], any_of: &[u8]) -> Option<u8> {
     any_of.contains(first).then_some(*first)
 }
 
-/// Parses an optional fraction of a second: the milliseconds, and whether truncation lost nothing.
+/// Parses an optional fraction of a second. Returns its milliseconds, and whether truncation lost nothing.
 fn fraction(rest: &mut &[u8]) -> Option<(i64, bool)> {
     let Some(after) = rest.strip_prefix(b".") else { return Some((0, true)) };
     let count = after.iter().take_while(|byte| byte.is_ascii_digit()).count();
@@ -89,7 +90,7 @@ fn fraction(rest: &mut &[u8]) -> Option<(i64, bool)> {
     (count > 0).then(|| (millis, digits.iter().skip(3).all(|byte| *byte == b'0')))
 }
 
-/// Parses the offset, in minutes.
+/// Parses the offset from UTC. Returns it in minutes.
 fn offset(rest: &mut &[u8]) -> Option<i64> {
     let sign = match literal(rest, b"Zz+-")? {
         b'+' => 1,
@@ -105,7 +106,8 @@ fn offset(rest: &mut &[u8]) -> Option<i64> {
 /// Whether the minute that starts at `start_of_minute` is the last of a month in UTC.
 fn ends_month(start_of_minute: i64) -> bool {
     let end = start_of_minute + MINUTE;
-    // `Date` ends with the year 9999, whose end is also the end of a month.
+    // `Date` has no year 10000, so the end of the year 9999, which also ends a month, is compared as a
+    // number.
     let first_of_month = |date: Date| date.day() == 1;
     let is_first_of_month =
         end == YEARS.end() + 1 || date_of(end.div_euclid(DAY)).is_some_and(first_of_month);
@@ -113,7 +115,7 @@ fn ends_month(start_of_minute: i64) -> bool {
 }
 
 fn days_since_epoch(date: Date) -> i64 {
-    // The days between two dates of the calendar are at most a few million.
+    // This cannot fail: the days between two dates of the calendar are at most a few million.
     let since = date.since(Date::constant(1970, 1, 1)).map(|span| span.get_days());
     i64::from(since.unwrap_or_default())
 }
@@ -123,22 +125,22 @@ fn date_of(days_since_epoch: i64) -> Option<Date> {
     Date::constant(1970, 1, 1).checked_add(span).ok()
 }
 
-/// The text of a time in UTC. A time outside the years 0 to 9999 in UTC is written with an offset in which it
-/// lies inside them.
+/// The text of a time in UTC. A time outside the years 0 to 9999 in UTC is written with an offset by which
+/// its local time is inside them. A time that has no such offset is written in milliseconds.
 pub(super) struct TimeText {
     bytes: [u8; Self::CAPACITY],
     length: usize,
 }
 
 impl TimeText {
-    /// More than any text has.
+    /// More bytes than any text needs.
     const CAPACITY: usize = 32;
 
     pub(super) fn of(millis: i64) -> Self {
         let (offset, suffix) = if millis < *YEARS.start() {
-            (MAX_OFFSET, "+23:59")
+            (MAX_OFFSET_MINUTES, "+23:59")
         } else if millis > *YEARS.end() {
-            (-MAX_OFFSET, "-23:59")
+            (-MAX_OFFSET_MINUTES, "-23:59")
         } else {
             (0, "Z")
         };
@@ -146,7 +148,7 @@ impl TimeText {
         let date = YEARS.contains(&local).then(|| date_of(local.div_euclid(DAY))).flatten();
         let mut text = Self { bytes: [0; Self::CAPACITY], length: 0 };
         let Some(date) = date else {
-            // Not representable in RFC 3339: only a faulty peer sends such a time.
+            // RFC 3339 has no text for such a time. Only a faulty peer sends one.
             text.push(&format!("{millis}ms"));
             return text;
         };
@@ -162,7 +164,7 @@ impl TimeText {
     }
 
     pub(super) fn as_str(&self) -> &str {
-        // All that is written is ASCII. The fallback is unreachable.
+        // Only ASCII is written. The fallback is unreachable.
         str::from_utf8(&self.bytes[..self.length]).unwrap_or_default()
     }
 
@@ -172,14 +174,14 @@ impl TimeText {
         self.length = end;
     }
 
-    /// Writes a number that is not negative with this many digits, and what is behind it.
-    fn push_number(&mut self, number: i64, digits: usize, behind: &str) {
+    /// Writes a non-negative number with exactly `digits` digits, then `suffix`.
+    fn push_number(&mut self, number: i64, digits: usize, suffix: &str) {
         let mut rest = number;
         for digit in self.bytes[self.length..self.length + digits].iter_mut().rev() {
             *digit = b'0' + (rest % 10) as u8;
             rest /= 10;
         }
         self.length += digits;
-        self.push(behind);
+        self.push(suffix);
     }
 }

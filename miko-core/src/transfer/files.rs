@@ -12,8 +12,8 @@ use crate::files::FileInfo;
 use crate::mikobase::Mikobase;
 use crate::objects::Upload;
 
-/// The content of a file, read piece by piece. At its end its SHA-256 is checked; if it differs, the last
-/// read fails with `InvalidData`.
+/// The content of a file, read piece by piece. After the last piece, the SHA-256 of the content is compared
+/// with that in [`info`](Self::info). If they differ, the read at the end fails with `InvalidData`.
 ///
 /// ```
 /// use std::io::Read;
@@ -53,7 +53,7 @@ impl FileReader {
         &self.info
     }
 
-    /// Takes the next piece. Returns `false` at the end, after the hash was compared.
+    /// Receives the next piece. Returns `false` at the end, if the content has the expected hash.
     fn fetch(&mut self) -> io::Result<bool> {
         let Some(hasher) = &mut self.hasher else { return Ok(false) };
         match self.pieces.recv() {
@@ -77,6 +77,7 @@ impl FileReader {
 
 impl Read for FileReader {
     fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        // A piece may be empty.
         while self.consumed == self.piece.len() && self.fetch()? {}
         let length = buffer.len().min(self.piece.len() - self.consumed);
         buffer[..length].copy_from_slice(&self.piece[self.consumed..self.consumed + length]);
