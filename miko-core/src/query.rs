@@ -201,7 +201,7 @@ fn read(query: Query, faults: &mut Faults) -> Option<Request> {
         return Some(Request::Select(SelectRequest::read(&map, faults)));
     }
     let mut keys = RequestKeys::new(map, faults);
-    let Some(action) = keys.required("action") else {
+    let Some(action) = keys.take_required("action") else {
         keys.report_missing();
         return None;
     };

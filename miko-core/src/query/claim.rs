@@ -10,14 +10,15 @@ use crate::query::edit::{Edit, read_edits};
 use crate::query::request_keys::RequestKeys;
 use crate::query::select::SelectRequest;
 
-/// The longest lease and the longest wait, in seconds: a year.
+/// The longest lease and the longest wait, in seconds: a year of 366 days.
 const MAX_SECONDS: f64 = 366.0 * 24.0 * 60.0 * 60.0;
 
 /// A request to claim the first record that a select finds and that is not claimed.
 #[derive(Debug)]
 pub(crate) struct ClaimRequest {
     pub(crate) select: SelectRequest,
-    /// The select as JSON text.
+    /// The select as JSON text. Calls that wait share a select by its text, and a lasting claim stores the
+    /// text.
     pub(crate) select_text: String,
     pub(crate) lease: Duration,
     /// How long to wait for a record that can be claimed.
@@ -33,10 +34,10 @@ pub(crate) struct FinishRequest {
     pub(crate) effect: FinishEffect,
 }
 
-/// The write to its record that finishes a claim.
+/// The write to the record of a claim that finishes the claim.
 #[derive(Debug)]
 pub(crate) enum FinishEffect {
-    /// Nothing: the record was changed before, so that the select of the claim does not find it any more.
+    /// No write: the record was changed before, and the select of the claim no longer finds it.
     None,
     Edit(Vec<Edit>),
     Delete,
@@ -52,16 +53,16 @@ impl ClaimRequest {
     pub(super) fn read(fields: &mut RequestKeys<'_>) -> Option<Self> {
         fields.refuse_transaction();
         let select = fields.read_required("select", readers::object);
-        let lease = fields.read_required("lease", lease);
-        let wait = fields.read("wait", seconds);
-        let is_lasting = fields.read("hold", hold).unwrap_or(false);
+        let lease = fields.read_required("lease", read_lease);
+        let wait = fields.read("wait", read_seconds);
+        let is_lasting = fields.read("hold", read_hold).unwrap_or(false);
         let conditions = select?;
         let select = SelectRequest::read_claimed(&conditions, fields.faults);
         let select_text = json::text_of(&conditions);
         Some(Self { select, select_text, lease: lease?, wait: wait.unwrap_or_default(), is_lasting })
     }
 
-    /// Reads the text of a select again.
+    /// Parses the [text](Self::select_text) of a select that was valid when the claim was requested.
     pub(crate) fn select_of_text(text: &str) -> Option<SelectRequest> {
         let Ok(Value::Object(conditions)) = json::from_text(text) else { return None };
         Some(SelectRequest::read_claimed(&conditions, &mut Faults::default()))
@@ -95,15 +96,16 @@ impl ReleaseRequest {
     }
 }
 
-fn lease(value: Value, place: &Place<'_>, faults: &mut Faults) -> Option<Duration> {
+/// Reads the key `lease`: more than 0 seconds. A shorter time than a nanosecond becomes a nanosecond.
+fn read_lease(value: Value, place: &Place<'_>, faults: &mut Faults) -> Option<Duration> {
     if value.as_f64() == Some(0.0) {
         return readers::refuse(faults, place.wrong_value("a number of seconds above 0", 0));
     }
-    Some(seconds(value, place, faults)?.max(Duration::from_nanos(1)))
+    Some(read_seconds(value, place, faults)?.max(Duration::from_nanos(1)))
 }
 
-/// A number of seconds, which may have a fraction.
-fn seconds(value: Value, place: &Place<'_>, faults: &mut Faults) -> Option<Duration> {
+/// Reads a number of seconds, which may have a fraction.
+fn read_seconds(value: Value, place: &Place<'_>, faults: &mut Faults) -> Option<Duration> {
     const EXPECTED: &str = "a number of seconds, from 0 to those of a year";
     let Some(seconds) = value.as_f64() else {
         return readers::refuse_type(faults, place, EXPECTED, &value);
@@ -115,7 +117,7 @@ fn seconds(value: Value, place: &Place<'_>, faults: &mut Faults) -> Option<Durat
 }
 
 /// Reads the key `hold`. Returns whether the lease alone holds the claim, so that it outlives its connection.
-fn hold(value: Value, place: &Place<'_>, faults: &mut Faults) -> Option<bool> {
+fn read_hold(value: Value, place: &Place<'_>, faults: &mut Faults) -> Option<bool> {
     match readers::string(value, place, faults)?.as_str() {
         "connection" => Some(false),
         "lease" => Some(true),

@@ -15,7 +15,8 @@ pub(crate) use apply::apply;
 /// The maximal number of edits in one list. A longer list is refused with `request-too-large`.
 pub const MAX_EDITS: usize = 10_000;
 
-/// The number of levels to which arrays and objects may nest in a bucket, the bucket included.
+/// The number of levels to which arrays and objects may nest in a bucket, the bucket included. A request may
+/// nest one level deeper, since it has the bucket as a member.
 const BUCKET_DEPTH: usize = json::MAX_DEPTH - 1;
 
 /// One edit: an operation on the value at a path of a bucket.
@@ -50,7 +51,7 @@ pub(crate) enum Operation {
     Discard(Value),
     /// Merges an object into the value, by RFC 7396.
     Merge(Map<String, Value>),
-    /// Demands that the value equals this one. Null equals an absent value.
+    /// Fails unless the value equals this one. Null equals an absent value.
     Test(Value),
 }
 
@@ -112,8 +113,8 @@ impl Edit {
 
     /// Refuses an empty path where an operation does not apply to the bucket as a whole.
     fn check_whole_bucket(&self, name: &str, place: &Place<'_>, faults: &mut Faults) -> Option<()> {
-        let takes_bucket = matches!(self.operation, Operation::Merge(_) | Operation::Test(_));
-        if takes_bucket || !self.path.is_empty() {
+        let applies_to_bucket = matches!(self.operation, Operation::Merge(_) | Operation::Test(_));
+        if applies_to_bucket || !self.path.is_empty() {
             return Some(());
         }
         let message = format!(
@@ -128,7 +129,7 @@ impl Edit {
         let (operand, levels_above) = match &self.operation {
             Set(value) | Default(value) => (value, self.path.len()),
             Push(value) | Unshift(value) | Add(value) => (value, self.path.len() + 1),
-            // The value nests as deep in the request as here, and in the bucket deeper by the path.
+            // The members of the patch are below the path and the merged object.
             Operation::Merge(patch) => return check_members(patch, self.path.len() + 1, place, faults),
             _ => return Some(()),
         };
@@ -136,8 +137,8 @@ impl Edit {
     }
 }
 
-/// Refuses a merge below `levels_above` levels, the merged object included, if that object or one of its
-/// members would nest too deep.
+/// Refuses a merge if the merged object or one of its members would nest too deep. `levels_above` is the
+/// number of levels above the members, the merged object included.
 fn check_members(
     members: &Map<String, Value>,
     levels_above: usize,
@@ -164,7 +165,8 @@ fn too_deep(place: &Place<'_>) -> ErrorItem {
     place.fault(format!("arrays and objects may nest {BUCKET_DEPTH} deep in a bucket"))
 }
 
-/// The members of an edit beside its path: exactly one operation, with its operand.
+/// Returns the name of the operation of an edit, and its operand. Refuses members that are not exactly one
+/// operation.
 fn sole_operation(
     members: Map<String, Value>,
     place: &Place<'_>,
@@ -195,24 +197,25 @@ impl Operation {
             "add" => Self::Add(operand),
             "discard" => Self::Discard(operand),
             "test" => Self::Test(operand),
-            "increment" => Self::Increment(number(operand, place, faults)?),
+            "increment" => Self::Increment(read_number(operand, place, faults)?),
             "merge" => Self::Merge(readers::object(operand, place, faults)?),
-            "remove" => flag(&operand, place, faults).map(|()| Self::Remove)?,
-            "pop" => flag(&operand, place, faults).map(|()| Self::Pop)?,
-            _ => flag(&operand, place, faults).map(|()| Self::Shift)?,
+            "remove" => check_true(&operand, place, faults).map(|()| Self::Remove)?,
+            "pop" => check_true(&operand, place, faults).map(|()| Self::Pop)?,
+            // `shift`: `sole_operation` has refused unknown names.
+            _ => check_true(&operand, place, faults).map(|()| Self::Shift)?,
         })
     }
 }
 
-fn number(operand: Value, place: &Place<'_>, faults: &mut Faults) -> Option<Number> {
+fn read_number(operand: Value, place: &Place<'_>, faults: &mut Faults) -> Option<Number> {
     match operand {
         Value::Number(number) => Some(number),
         other => refuse_type(faults, place, "a number", &other),
     }
 }
 
-/// The operand of an operation that needs none: `true`.
-fn flag(operand: &Value, place: &Place<'_>, faults: &mut Faults) -> Option<()> {
+/// Checks the operand of an operation that has no parameter: it must be `true`.
+fn check_true(operand: &Value, place: &Place<'_>, faults: &mut Faults) -> Option<()> {
     match operand {
         Value::Bool(true) => Some(()),
         Value::Bool(false) => refuse(faults, place.wrong_value("true", false)),
@@ -220,7 +223,7 @@ fn flag(operand: &Value, place: &Place<'_>, faults: &mut Faults) -> Option<()> {
     }
 }
 
-/// Reads the path of an edit. No value is deeper in a bucket than the longest path.
+/// Reads the path of an edit. It has at most [`BUCKET_DEPTH`] steps: no value is deeper in a bucket.
 fn read_path(value: Value, place: &Place<'_>, faults: &mut Faults) -> Option<Vec<PathStep>> {
     let elements = match value {
         Value::Array(elements) => elements,

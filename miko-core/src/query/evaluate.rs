@@ -27,9 +27,9 @@ impl Filter {
     /// # Errors
     /// The deferred error of a part, if the evaluation reaches that part.
     pub(crate) fn matches(&self, record: &impl RecordView) -> Result<bool> {
-        let own = self.own_parts_match(record)?;
+        let own_parts_match = self.own_parts_match(record)?;
         let negated = self.negated.as_ref().map_or(Ok(false), Clone::clone)?;
-        if own == negated {
+        if own_parts_match == negated {
             return Ok(false);
         }
         self.then.as_deref().map_or(Ok(true), |then| matches(then, record))
@@ -62,6 +62,7 @@ impl Filter {
     }
 }
 
+/// Whether the record passes a filter; an error if the filter is a deferred error.
 fn matches(filter: &DeferredResult<Filter>, record: &impl RecordView) -> Result<bool> {
     filter.as_ref().map_err(Clone::clone)?.matches(record)
 }
@@ -71,7 +72,8 @@ fn resolved<T>(part: Option<&DeferredResult<T>>) -> Result<Option<&T>> {
     part.map(|part| part.as_ref().map_err(Clone::clone)).transpose()
 }
 
-/// The values by which a record is sorted, one for each sort key of a select.
+/// The values by which a record is sorted, one for each sort key of a select, as bytes that compare as the
+/// values do. `None` stands for a null or absent value.
 pub(crate) type SortValues = Box<[Option<Vec<u8>>]>;
 
 /// The approximate size of sort values in bytes.
@@ -85,8 +87,8 @@ impl SelectRequest {
         self.sorts.iter().map(|sort| sort.by.sort_key(record)).collect()
     }
 
-    /// The order of two records by their sort values. Those that are equal are in the order of their
-    /// creation, which the caller compares.
+    /// Compares two records by their sort values. If they are equal, the order is that of creation, which the
+    /// caller compares.
     pub(crate) fn compare(&self, a: &SortValues, b: &SortValues) -> Ordering {
         let pairs = self.sorts.iter().zip(a.iter().zip(b));
         pairs
@@ -100,6 +102,7 @@ impl SelectRequest {
     /// # Errors
     /// `storage-full` if the memory limit is reached.
     fn sorted<S: RecordView>(&self, records: Vec<S>) -> Result<Vec<S>> {
+        // With a limit of 0 no record is returned, whatever the order.
         if self.sorts.is_empty() || self.limit == Some(0) {
             return Ok(records);
         }
@@ -125,7 +128,7 @@ pub(crate) struct MatchCollector<'s, S, F> {
     matches: Vec<S>,
     /// The number of records that the answer can depend on; `usize::MAX` without a limit.
     limit_plus_offset: usize,
-    /// Charges a record to the size limit of the answer.
+    /// Charges a record of the answer to the size limit of the answer.
     charge: F,
 }
 
@@ -156,6 +159,7 @@ impl<'s, S: RecordView, F: Fn(&S) -> Result<()>> MatchCollector<'s, S, F> {
     /// The errors of `charge`; `storage-full` if the memory limit is reached.
     pub(crate) fn push(&mut self, record: S) -> Result<()> {
         if self.may_discard() {
+            // `finish` charges it to the answer if it becomes a part of the answer.
             memory::charge(record.bucket().len() + size_of::<S>())?;
         } else {
             (self.charge)(&record)?;

@@ -18,8 +18,11 @@ pub(crate) struct Filter {
     pub(crate) classes: Option<DeferredResult<Vec<String>>>,
     /// The record has one of these pks.
     pub(crate) pks: Option<DeferredResult<PkList>>,
+    /// The test of a value in the bucket holds.
     pub(crate) path: Option<DeferredResult<PathTest>>,
+    /// The record passes each of these filters.
     pub(crate) all: Option<DeferredResult<Vec<DeferredResult<Filter>>>>,
+    /// The record passes at least one of these filters.
     pub(crate) any: Option<DeferredResult<Vec<DeferredResult<Filter>>>>,
     /// Whether the conjunction of the parts above is negated. The key `not`.
     pub(crate) negated: Option<DeferredResult<bool>>,
@@ -28,7 +31,8 @@ pub(crate) struct Filter {
 }
 
 impl Filter {
-    /// The filter of a condition outside of a select, as of a target.
+    /// Reads a condition that is not part of a select, such as that of a target. The filter has no deferred
+    /// errors.
     ///
     /// # Errors
     /// All faults, also those that evaluation would raise.
@@ -62,7 +66,8 @@ pub(super) struct FilterReader<'f> {
     pub(super) faults: &'f mut Faults,
     /// All deferred errors: evaluation raises one only if it reaches the faulty part.
     pub(super) deferred: FaultList,
-    /// The number of filters and parts parsed so far. Storage does not take a select of very many.
+    /// The number of filters and parts parsed so far. The planner does not pass a very large filter to
+    /// storage.
     pub(super) size: usize,
     resolver: Resolver,
     /// The nesting of the filter that is being parsed.
@@ -130,8 +135,9 @@ impl<'f> FilterReader<'f> {
             return self.read_or_defer(context, |reader| read(value.clone(), context.place, reader.faults));
         }
         let mut literal_warnings = FaultList::default();
+        // Inside the definition of a placeholder all faults are deferred, those of literal parts as well.
         if context.expansion.is_none() {
-            // Checks the literal parts: faults at a placeholder are exempt.
+            // Checks the literal parts. Faults at a placeholder are not reported.
             let before = self.faults.count();
             let earlier_warnings = self.faults.take_warnings();
             self.faults.exempt = Some(placeholder::is_placeholder);
@@ -264,7 +270,7 @@ impl<'f> FilterReader<'f> {
         read: impl FnOnce(&mut Self) -> Option<DeferredResult<T>>,
     ) -> Option<DeferredResult<T>> {
         let mut outer = std::mem::take(self.faults);
-        // Both lists use one cache of patterns.
+        // The budget for regular expressions is that of the whole request.
         self.faults.patterns = std::mem::take(&mut outer.patterns);
         let part = read(self);
         let mut inner = std::mem::replace(self.faults, outer);

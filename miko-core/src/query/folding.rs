@@ -1,14 +1,16 @@
-//! Normalizes texts before they are compared.
+//! Folds texts before they are compared: ignores case and white space, as the modifiers of a path say.
 
 use std::borrow::Cow;
 
 /// The modifiers `case-sensitive` and `collapse`.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub(crate) struct Folding {
-    /// `"case-sensitive": false`: texts are compared in lower case, by Unicode. Each character has one lower
-    /// case, wherever it is in the text, so that a text contains each of its parts.
+    /// `"case-sensitive": false`: texts are compared in Unicode lower case. The lower case of a character
+    /// does not depend on the characters around it. So if a text contains another one, it still does when
+    /// both are in lower case.
     pub(super) ignores_case: bool,
-    /// `"collapse": true`: white space is trimmed, and each run of it counts as one space.
+    /// `"collapse": true`: white space at both ends is removed, and each other run of white space becomes one
+    /// space.
     pub(super) collapses_whitespace: bool,
 }
 
@@ -33,8 +35,8 @@ impl Folding {
     }
 }
 
-/// The text in lower case. Greek words end with another form of the small sigma, `ς`. By `str::to_lowercase`
-/// the lower case of `Σ` is that or `σ`, depending on its place. Here both forms are `σ`.
+/// The text in lower case. `str::to_lowercase` depends on the position of `Σ`: it makes `ς` at the end of a
+/// Greek word, and `σ` elsewhere. Here both forms of the small sigma become `σ`.
 fn lower_case(text: &str) -> String {
     if text.is_ascii() {
         return text.to_ascii_lowercase();

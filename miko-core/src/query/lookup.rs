@@ -9,44 +9,45 @@ use crate::json::reader;
 use crate::query::step::PathStep;
 use crate::query::value_ref::ValueRef;
 
-/// Calls `visit` with the value at the end of the steps in a bucket given as JSON text.
+/// Calls `visit` with the value at the end of the steps in a bucket, which is given as JSON text.
 pub(super) fn with_value_at<R>(bucket: &str, steps: &[PathStep], visit: impl FnOnce(ValueRef<'_>) -> R) -> R {
-    let mut visitor = PathVisitor { steps, state: Visit::Pending(visit) };
+    let mut visitor = PathVisitor { steps, state: VisitState::Pending(visit) };
     // The visitor stops early by leaving text unread, which serde_json reports as an error. The result is
     // valid.
     let _ = visitor.deserialize(&mut serde_json::Deserializer::from_str(bucket));
     match visitor.state {
-        Visit::Pending(visit) => visit(ValueRef::Absent),
-        Visit::Done(outcome) => outcome,
-        Visit::Running => unreachable!("`visit` returns or unwinds"),
+        VisitState::Pending(visit) => visit(ValueRef::Absent),
+        VisitState::Done(outcome) => outcome,
+        VisitState::Running => unreachable!("`visit` returns or unwinds"),
     }
 }
 
 /// A serde visitor that descends one step per level.
-struct PathVisitor<'s, L, R> {
+struct PathVisitor<'s, F, R> {
+    /// The steps from the visited value to the end of the path.
     steps: &'s [PathStep],
-    state: Visit<L, R>,
+    state: VisitState<F, R>,
 }
 
-/// The state of a call of the closure, which is called once.
-enum Visit<L, R> {
+/// The state of the call of the closure `visit`, which is called once.
+enum VisitState<F, R> {
     /// The value was not found yet. Holds the closure.
-    Pending(L),
+    Pending(F),
     /// The closure runs.
     Running,
     /// The closure has returned this.
     Done(R),
 }
 
-impl<R, L: FnOnce(ValueRef<'_>) -> R> PathVisitor<'_, L, R> {
+impl<R, F: FnOnce(ValueRef<'_>) -> R> PathVisitor<'_, F, R> {
     fn visit(&mut self, value: ValueRef<'_>) {
-        if let Visit::Pending(visit) = std::mem::replace(&mut self.state, Visit::Running) {
-            self.state = Visit::Done(visit(value));
+        if let VisitState::Pending(visit) = std::mem::replace(&mut self.state, VisitState::Running) {
+            self.state = VisitState::Done(visit(value));
         }
     }
 
-    /// Visits a scalar at the end of the path. Before the end, a scalar has no members, so the value is
-    /// absent.
+    /// Visits a scalar if the path ends here. If steps are left, the value is absent: a scalar has no
+    /// members.
     fn visit_scalar<E>(&mut self, value: ValueRef<'_>) -> Result<(), E> {
         if self.steps.is_empty() {
             self.visit(value);
@@ -55,7 +56,7 @@ impl<R, L: FnOnce(ValueRef<'_>) -> R> PathVisitor<'_, L, R> {
     }
 }
 
-impl<'de, R, L: FnOnce(ValueRef<'_>) -> R> DeserializeSeed<'de> for &mut PathVisitor<'_, L, R> {
+impl<'de, R, F: FnOnce(ValueRef<'_>) -> R> DeserializeSeed<'de> for &mut PathVisitor<'_, F, R> {
     type Value = ();
 
     fn deserialize<D: Deserializer<'de>>(self, deserializer: D) -> Result<(), D::Error> {
@@ -63,7 +64,7 @@ impl<'de, R, L: FnOnce(ValueRef<'_>) -> R> DeserializeSeed<'de> for &mut PathVis
     }
 }
 
-impl<'de, R, L: FnOnce(ValueRef<'_>) -> R> Visitor<'de> for &mut PathVisitor<'_, L, R> {
+impl<'de, R, F: FnOnce(ValueRef<'_>) -> R> Visitor<'de> for &mut PathVisitor<'_, F, R> {
     type Value = ();
 
     fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {

@@ -68,7 +68,7 @@ const MODIFIERS: [&str; 2] = ["case-sensitive", "collapse"];
 const SPELLINGS: [(&str, &str); 3] =
     [("starts-with", "starts_with"), ("ends-with", "ends_with"), ("case-sensitive", "case_sensitive")];
 
-/// The key with this spelling, as the tables of keys spell it.
+/// The spelling of a key in the lists of keys, which have the hyphen: `starts-with` for `starts_with`.
 pub(super) fn normalized(key: &str) -> &str {
     SPELLINGS.iter().find(|(_, other)| *other == key).map_or(key, |(hyphenated, _)| *hyphenated)
 }
@@ -87,8 +87,9 @@ impl Operators {
     pub(super) fn read(map: &Map<String, Value>, place: &Place<'_>, faults: &mut Faults) -> Option<Self> {
         let before = faults.count();
         let folding = read_folding(map, place, faults);
-        let named: Vec<_> = map.iter().filter(|(key, _)| !MODIFIERS.contains(&normalized(key))).collect();
-        if named.is_empty() {
+        let without_modifiers: Vec<_> =
+            map.iter().filter(|(key, _)| !MODIFIERS.contains(&normalized(key))).collect();
+        if without_modifiers.is_empty() {
             let message = "the object at the end of a path has no operator; to compare with an object, \
                            write {\"value\": {…}}";
             return refuse(faults, place.fault(message).with("allowed", OPERATORS.to_vec()));
@@ -96,7 +97,7 @@ impl Operators {
         let read = |(key, operand): (&String, &Value)| {
             Operator::read(key, operand, folding, &Place::Key(place, key), faults)
         };
-        let operators: Vec<_> = named.into_iter().filter_map(read).collect();
+        let operators: Vec<_> = without_modifiers.into_iter().filter_map(read).collect();
         (faults.count() == before).then_some(Self { operators, folding })
     }
 
@@ -137,33 +138,31 @@ impl Operator {
         faults: &mut Faults,
     ) -> Option<Self> {
         use Ordering::{Equal, Greater, Less};
-        let value = |value: &Value| match value {
+        let folded = |value: &Value| match value {
             Value::String(text) => folding.apply(text).into_owned().into(),
             other => other.clone(),
         };
-        let mut text = |make: fn(String) -> Self| {
+        let mut read_text = |make: fn(String) -> Self| {
             let text = readers::string(operand.clone(), place, faults)?;
             Some(make(folding.apply(&text).into_owned()))
         };
         match normalized(key) {
-            "value" => Some(Self::Value(value(operand))),
-            "contains" => text(Self::Contains),
-            "starts-with" => text(Self::StartsWith),
-            "ends-with" => text(Self::EndsWith),
+            "value" => Some(Self::Value(folded(operand))),
+            "contains" => read_text(Self::Contains),
+            "starts-with" => read_text(Self::StartsWith),
+            "ends-with" => read_text(Self::EndsWith),
             "matches" => read_pattern(operand, place, faults).map(Self::Matches),
             "gt" => read_ordered(&[Greater], operand, place, faults),
             "gte" => read_ordered(&[Greater, Equal], operand, place, faults),
             "lt" => read_ordered(&[Less], operand, place, faults),
             "lte" => read_ordered(&[Less, Equal], operand, place, faults),
             "includes" => Some(Self::Includes(operand.clone())),
-            "includes_all" => {
-                array(operand, place, faults).map(|items| Self::IncludesAll(ValueList::of(items.to_vec())))
-            }
-            "includes_any" => {
-                array(operand, place, faults).map(|items| Self::IncludesAny(ValueList::of(items.to_vec())))
-            }
-            "in" => array(operand, place, faults)
-                .map(|items| Self::In(ValueList::of(items.iter().map(value).collect()))),
+            "includes_all" => read_array(operand, place, faults)
+                .map(|items| Self::IncludesAll(ValueList::of(items.to_vec()))),
+            "includes_any" => read_array(operand, place, faults)
+                .map(|items| Self::IncludesAny(ValueList::of(items.to_vec()))),
+            "in" => read_array(operand, place, faults)
+                .map(|items| Self::In(ValueList::of(items.iter().map(folded).collect()))),
             "exists" => readers::boolean(operand.clone(), place, faults).map(Self::Exists),
             "truthy" => readers::boolean(operand.clone(), place, faults).map(Self::Truthy),
             "any" => match operand {
@@ -230,7 +229,7 @@ fn read_ordered(
 
 fn read_pattern(operand: &Value, place: &Place<'_>, faults: &mut Faults) -> Option<Pattern> {
     let text = readers::string(operand.clone(), place, faults)?;
-    // The patterns of all of the input share one budget, which comes with its faults.
+    // All patterns of the input share the budget in `faults`.
     let item = match faults.patterns.read(&text) {
         Ok(pattern) => return Some(pattern),
         Err(PatternFault::Malformed(reason)) => {
@@ -244,16 +243,16 @@ fn read_pattern(operand: &Value, place: &Place<'_>, faults: &mut Faults) -> Opti
     refuse(faults, item)
 }
 
-fn array<'v>(operand: &'v Value, place: &Place<'_>, faults: &mut Faults) -> Option<&'v [Value]> {
+fn read_array<'v>(operand: &'v Value, place: &Place<'_>, faults: &mut Faults) -> Option<&'v [Value]> {
     match operand {
         Value::Array(items) => Some(items),
         other => readers::refuse_type(faults, place, "an array", other),
     }
 }
 
-/// Reads the last element of a path. The inner value has the operators of an object; it is `None` for any
-/// other element, which is a literal. The outer `None`: a fault was reported, or the element is a placeholder
-/// without a value, which is not checked.
+/// Reads the last element of a path: `Some(Some(operators))` for an object, `Some(None)` for any other
+/// element, which is a literal. `None` if a fault was reported, or if the element is a placeholder that is
+/// not resolved yet, which is not checked.
 pub(super) fn read_test(last: &Value, place: &Place<'_>, faults: &mut Faults) -> Option<Option<Operators>> {
     match last {
         exempt if faults.is_exempt(exempt) => None,

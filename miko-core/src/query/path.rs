@@ -60,7 +60,7 @@ impl PathTest {
         &self.steps
     }
 
-    /// The accepted values, if the test is one of equality.
+    /// The accepted values, if the test only compares for equality.
     pub(crate) fn equality_values(&self) -> Option<&[Value]> {
         match &self.operators {
             None => Some(std::slice::from_ref(&self.test)),

@@ -1,4 +1,4 @@
-//! Values at the end of a path that are kept apart from their buckets.
+//! Owned values at the end of a path, which are kept without their buckets.
 
 use std::sync::Arc;
 
@@ -10,8 +10,8 @@ use crate::query::value_ref::ValueRef;
 
 /// The value at the end of a path: [`ValueRef`], owned. Clones share texts and composites.
 ///
-/// Operators and sort keys do not distinguish equal values. The reverse is not true: they do not distinguish
-/// `1` and `1.0`, which are not equal here.
+/// Operators and sort keys do not distinguish values that are equal by `Eq`. They also do not distinguish `1`
+/// and `1.0`, which differ by `Eq`.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub(crate) enum PathValue {
     Absent,
@@ -48,7 +48,7 @@ impl PathValue {
         }
     }
 
-    /// The approximate number of bytes that it takes besides its own size.
+    /// The approximate size of its heap allocations in bytes.
     pub(crate) fn heap_size(&self) -> usize {
         match self {
             Self::Absent | Self::Null | Self::Bool(_) | Self::Number(_) => 0,
@@ -58,10 +58,11 @@ impl PathValue {
     }
 }
 
-/// The bytes that an allocation takes in addition to its content.
+/// The approximate number of bytes that an allocation takes in addition to its content.
 const ALLOCATION_OVERHEAD: usize = 32;
 
-/// The approximate size of a value in memory. Recursive: values nest at most [`MAX_DEPTH`] deep.
+/// The approximate size of a value in bytes, heap allocations included. Recursive: values nest at most
+/// [`MAX_DEPTH`] deep.
 ///
 /// [`MAX_DEPTH`]: crate::json::MAX_DEPTH
 fn composite_size(value: &Value) -> usize {

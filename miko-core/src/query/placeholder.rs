@@ -13,12 +13,13 @@ use serde_json::{Map, Value};
 use crate::diagnostics::Place;
 use crate::json;
 
-/// The most values that the placeholders of one request may repeat. The first expansion of each definition is
-/// free, unless it is inside of a repeated one: all first expansions together are no larger than the request.
-/// Each later expansion costs one, and one per value of the definition, nested values included. The check for
-/// circles costs one per binding that it compares. The limit is checked at each expansion, so the last one
-/// may exceed it. Without it, ten names that each stand for an array of ten others could expand to a billion
-/// values.
+/// The maximal number of values that the placeholders of one request may repeat. Without this limit, ten
+/// names that each stand for an array of ten others could expand to a billion values.
+///
+/// The first expansion of each definition is free, unless it is inside of a repeated one: all first
+/// expansions together are no larger than the request. Each later expansion costs one, and one per value of
+/// the definition, nested values included. The check for circular definitions costs one per binding that it
+/// compares. The limit is checked at each expansion, so the last one may exceed it.
 const MAX_REPEATED_VALUES: usize = 100_000;
 
 /// The name of the placeholder, if the value is one.
@@ -98,7 +99,7 @@ pub(super) struct Expansion<'q, 'c> {
 }
 
 impl<'q, 'c> Expansion<'q, 'c> {
-    /// The scopes of those expansions, from this one outwards, that expand the argument `definition`.
+    /// The scopes in which this expansion and those around it expand `definition`, from the inside outwards.
     fn scopes_of(&self, definition: &Value) -> impl Iterator<Item = &'c PlaceholderScope<'q, 'c>> {
         let links = std::iter::successors(Some(*self), |link| link.outer.copied());
         links.filter(move |link| std::ptr::eq(link.definition, definition)).map(|link| link.scope)
@@ -188,7 +189,7 @@ impl Resolver {
             return Err(fault("too_large", message));
         }
         if repeats {
-            // Charged here, since conditions are read without being resolved as a whole.
+            // Charged as a whole: a condition is read part by part, and no part of it is charged later.
             self.budget = self.budget.saturating_sub(count_values(definition));
         }
         Ok(Expansion { definition, scope: context.scope, outer: context.expansion, depth, repeats })
@@ -200,21 +201,21 @@ impl Resolver {
         value: &'q Value,
         context: &ReadContext<'q, '_>,
     ) -> Result<Value, ErrorItem> {
-        self.resolve_at(json::MAX_DEPTH, value, context)
+        self.resolve_within(json::MAX_DEPTH, value, context)
     }
 
-    /// Implements `resolve` with a limit on the nesting of arrays and objects.
-    fn resolve_at<'q>(
+    /// As [`resolve`](Self::resolve), for a value in which arrays and objects may nest `levels_left` deep.
+    fn resolve_within<'q>(
         &mut self,
-        depth: usize,
+        levels_left: usize,
         value: &'q Value,
         context: &ReadContext<'q, '_>,
     ) -> Result<Value, ErrorItem> {
         if let Some(name) = name(value) {
             let expansion = self.expand(name, context)?;
-            return self.resolve_at(depth, expansion.definition, &context.within(&expansion));
+            return self.resolve_within(levels_left, expansion.definition, &context.within(&expansion));
         }
-        if depth == 0 && (value.is_array() || value.is_object()) {
+        if levels_left == 0 && (value.is_array() || value.is_object()) {
             let message =
                 format!("arrays and objects may nest {} deep, placeholders resolved", json::MAX_DEPTH);
             return Err(context.place.fault(message));
@@ -225,14 +226,14 @@ impl Resolver {
             Value::Array(items) => {
                 let resolve = |(index, item)| {
                     let place = place_of(Place::Index(context.place, index));
-                    self.resolve_at(depth - 1, item, &context.at(&place))
+                    self.resolve_within(levels_left - 1, item, &context.at(&place))
                 };
                 items.iter().enumerate().map(resolve).collect()
             }
             Value::Object(map) => {
                 let resolve = |(key, item): (&'q String, &'q Value)| {
                     let place = place_of(Place::Key(context.place, key));
-                    Ok((key.clone(), self.resolve_at(depth - 1, item, &context.at(&place))?))
+                    Ok((key.clone(), self.resolve_within(levels_left - 1, item, &context.at(&place))?))
                 };
                 map.iter().map(resolve).collect::<Result<Map<_, _>, _>>().map(Value::Object)
             }

@@ -7,11 +7,10 @@ use crate::diagnostics::readers::ReadFn;
 use crate::diagnostics::{Faults, Place};
 use crate::record::COMMENT_KEYS;
 
-/// The keys of a request that have not been taken yet.
-///
-/// A vector: requests have few keys, so a linear search is faster than hashing.
+/// The keys of a request that have not been taken yet, and the required keys that it lacks.
 #[derive(Debug)]
 pub(crate) struct RequestKeys<'f> {
+    /// A vector: requests have few keys, so a linear search is faster than hashing.
     remaining: Vec<(String, Value)>,
     missing: Vec<&'static str>,
     pub(crate) faults: &'f mut Faults,
@@ -22,6 +21,7 @@ impl<'f> RequestKeys<'f> {
         Self { remaining: map.into_iter().collect(), missing: Vec::new(), faults }
     }
 
+    /// Removes `key` and returns its value.
     pub(crate) fn take(&mut self, key: &str) -> Option<Value> {
         let index = self.remaining.iter().position(|(name, _)| name == key)?;
         // `remove` keeps the order of the other keys, in which they are reported.
@@ -29,7 +29,7 @@ impl<'f> RequestKeys<'f> {
     }
 
     /// Takes `key` and reports it if it is missing.
-    pub(crate) fn required(&mut self, key: &'static str) -> Option<Value> {
+    pub(crate) fn take_required(&mut self, key: &'static str) -> Option<Value> {
         let value = self.take(key);
         if value.is_none() {
             self.missing.push(key);
@@ -45,18 +45,18 @@ impl<'f> RequestKeys<'f> {
 
     /// Reads `key` and reports it if it is missing.
     pub(crate) fn read_required<T>(&mut self, key: &'static str, reader: ReadFn<T>) -> Option<T> {
-        let value = self.required(key)?;
+        let value = self.take_required(key)?;
         reader(value, &Place::Key(&Place::Root, key), self.faults)
     }
 
-    /// Refuses the key `transaction`, as [`refuse_transaction_key`] says.
+    /// Takes the key `transaction` and refuses it if it is present: see [`refuse_transaction_key`].
     pub(crate) fn refuse_transaction(&mut self) {
         if self.take("transaction").is_some() {
             refuse_transaction_key(self.faults);
         }
     }
 
-    /// The keys of `keys` that the request has and that have not been taken.
+    /// The elements of `keys` that the request has and that have not been taken.
     pub(crate) fn present<'k>(
         &self,
         keys: &'k [&'static str],
@@ -64,7 +64,8 @@ impl<'f> RequestKeys<'f> {
         keys.iter().copied().filter(|key| self.remaining.iter().any(|(name, _)| name == key))
     }
 
-    /// Reports only the missing keys. Without an action, the other keys cannot be judged.
+    /// Reports only the missing keys. For a request without an action: which other keys are unknown depends
+    /// on the action.
     pub(crate) fn report_missing(self) {
         report(self.faults, "missing_fields", "the request lacks", self.missing);
     }
@@ -81,7 +82,8 @@ pub(super) fn unknown<'m>(map: &'m Map<String, Value>, known: &[&str]) -> Vec<&'
     map.keys().map(String::as_str).filter(|key| !known.contains(key)).collect()
 }
 
-/// Refuses the key `transaction` in a request of a batch. In a request of its own it was taken before.
+/// Refuses the key `transaction` in a request of a batch. In a single request the key is never found here:
+/// [`TransactionRequest::take`](crate::query::TransactionRequest::take) has removed it.
 pub(crate) fn refuse_transaction_key(faults: &mut Faults) {
     let message = "`transaction` belongs to a request of its own: a batch runs in a transaction as a whole, \
                    or in none";
@@ -89,7 +91,7 @@ pub(crate) fn refuse_transaction_key(faults: &mut Faults) {
     faults.refuse(place.with_field(place.fault(message)));
 }
 
-/// Reports keys that the action does not have.
+/// Refuses the keys that are not in `known`, except comment keys, which every action allows.
 pub(crate) fn refuse_unknown<'k>(keys: impl Iterator<Item = &'k str>, known: &[&str], faults: &mut Faults) {
     let unknown = keys.filter(|key| !COMMENT_KEYS.contains(key) && !known.contains(key)).collect();
     report(faults, "unknown_fields", "this action has no key", unknown);
@@ -102,7 +104,7 @@ fn report(faults: &mut Faults, detail: &str, complaint: &str, keys: Vec<&str>) {
     }
 }
 
-/// The warning that two keys of a request are redundant.
+/// The warning that two keys of a request are redundant. `consequence` says what is done with both.
 pub(crate) fn redundant_fields(keys: [&str; 2], consequence: &str) -> ErrorItem {
     let message = format!("`{}` and `{}` are redundant; {consequence}", keys[0], keys[1]);
     ErrorItem::new(ErrorId::REDUNDANT_FIELDS, message).with("fields", keys.to_vec())

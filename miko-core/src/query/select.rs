@@ -11,7 +11,8 @@ use crate::query::request_keys;
 use crate::query::sort::{MAX_SORT_KEYS, SortKey, too_many_keys};
 use crate::timestamp::Timestamp;
 
-/// The keys of a select.
+/// The keys of a select. `transaction` is among them because it has a fault of its own: see
+/// [`request_keys::refuse_transaction_key`].
 const KEYS: [&str; 16] = [
     "action",
     "history",
@@ -42,13 +43,14 @@ pub(crate) struct SelectRequest {
     pub(crate) sorts: Vec<SortKey>,
     pub(crate) limit: Option<u64>,
     pub(crate) offset: u64,
-    /// Whether all versions are selected.
+    /// Whether all versions are selected, not only the current ones.
     pub(crate) history: bool,
     /// The time as of which the database is read; `None` for now.
     pub(crate) cutoff: Option<Timestamp>,
     /// Whether evaluation may raise a deferred error, as of a placeholder that cannot be resolved.
     pub(crate) may_fail: bool,
-    /// The number of filters, of their parts, and of sort keys.
+    /// The number of filters, of their parts, and of sort keys. The planner does not pass a very large select
+    /// to storage.
     pub(crate) size: usize,
 }
 
@@ -59,8 +61,9 @@ impl SelectRequest {
         Self { filter, size: 2, ..Self::default() }
     }
 
-    /// Takes the pk out of a request that selects the record with it, and has no other key. Batches have many
-    /// of them, which have nothing to check.
+    /// Reads `{"action": "select", "pk": "…"}`, and takes the pk out of it. `None` for any other query, which
+    /// stays as it is. This is a fast path: batches have many such requests, and nothing in them has to be
+    /// checked.
     pub(super) fn take_only_pk(query: &mut Value) -> Option<Self> {
         let map = query.as_object_mut().filter(|map| map.len() == 2)?;
         get(map, "action").filter(|action| *action == "select")?;
@@ -72,17 +75,19 @@ impl SelectRequest {
     /// Selects the records that pass a filter without deferred errors.
     pub(crate) fn of_filter(filter: Filter) -> Self {
         let Filter { path, all, any, negated, then, .. } = &filter;
-        // Two parts that storage can test, or more than one statement takes, which the evaluator tests.
+        // The parts were not counted. A filter with at most classes and pks is small enough for storage. With
+        // other parts, the size makes the planner leave the filter to the evaluator.
         let is_small = path.is_none() && all.is_none() && any.is_none() && then.is_none();
         let size = if is_small { 2 } else { usize::MAX };
-        // The filter of a select itself is not negated.
+        // The planner expects that the outermost filter of a select is not negated.
         let is_negated = negated.is_some();
         let filter =
             if is_negated { Filter { all: Some(Ok(vec![Ok(filter)])), ..Filter::default() } } else { filter };
         Self { filter, size, ..Self::default() }
     }
 
-    /// The pks, if the select of current records asks for them and for nothing else.
+    /// The pks, if they are the only condition, and the select has no order and no limit. `history` and
+    /// `cutoff` are not looked at: the caller selects current records.
     pub(crate) fn only_pks(&self) -> Option<&[String]> {
         let Self { sorts, limit: None, offset: 0, may_fail: false, .. } = self else { return None };
         match &self.filter {
@@ -108,12 +113,12 @@ impl SelectRequest {
     ) -> Self {
         let place = Place::Key(&Place::Root, "where");
         let select =
-            Self::read_part(conditions, &place, (order, &Place::Root), faults, |select, _, _| select);
+            Self::read_with_order(conditions, &place, (order, &Place::Root), faults, |select, _, _| select);
         refuse_unknown_keys("`where`", conditions, &WHERE_KEYS, &place, faults);
         select
     }
 
-    /// Reads the select of a claim: conditions and an order.
+    /// Reads the select of a claim: conditions and an order, without a limit.
     pub(super) fn read_claimed(map: &Map<String, Value>, faults: &mut Faults) -> Self {
         const KEYS: [&str; 11] = [
             "action",
@@ -132,14 +137,15 @@ impl SelectRequest {
         if let Some(action) = get(map, "action").filter(|action| *action != "select") {
             faults.refuse(Place::Key(&place, "action").wrong_value("`select`", action.clone()));
         }
-        let select = Self::read_part(map, &place, (map, &place), faults, |select, _, _| select);
+        let select = Self::read_with_order(map, &place, (map, &place), faults, |select, _, _| select);
+        // `limit` is refused here, although it was read.
         refuse_unknown_keys("`select` of a claim", map, &KEYS, &place, faults);
         Self { limit: None, ..select }
     }
 
-    /// Reads conditions, and from `order` the keys `sort`, `sorts` and `limit`, whose faults get the place of
-    /// each. `read_rest` reads the other keys, which may use the same placeholders.
-    fn read_part(
+    /// Reads conditions, which are at `place`, and the keys `sort`, `sorts` and `limit` of `order`, which is
+    /// at `order_place`. `read_rest` reads other keys, which may use the same placeholders.
+    fn read_with_order(
         conditions: &Map<String, Value>,
         place: &Place<'_>,
         (order, order_place): (&Map<String, Value>, &Place<'_>),
@@ -178,23 +184,26 @@ impl SelectRequest {
         })
     }
 
+    /// Reads a select. It may be used only if no fault was reported.
     pub(super) fn read(map: &Map<String, Value>, faults: &mut Faults) -> Self {
         if get(map, "transaction").is_some() {
             request_keys::refuse_transaction_key(faults);
         }
         let order = (map, &Place::Root);
-        let select = Self::read_part(map, &Place::Root, order, faults, |select, reader, context| Self {
-            offset: read_unconditional(reader, map, "offset", context, readers::count).unwrap_or(0),
-            history: read_unconditional(reader, map, "history", context, readers::boolean).unwrap_or(false),
-            cutoff: read_unconditional(reader, map, "cutoff", context, readers::timestamp),
-            ..select
-        });
+        let select =
+            Self::read_with_order(map, &Place::Root, order, faults, |select, reader, context| Self {
+                offset: read_unconditional(reader, map, "offset", context, readers::count).unwrap_or(0),
+                history: read_unconditional(reader, map, "history", context, readers::boolean)
+                    .unwrap_or(false),
+                cutoff: read_unconditional(reader, map, "cutoff", context, readers::timestamp),
+                ..select
+            });
         request_keys::refuse_unknown(map.keys().map(String::as_str), &KEYS, faults);
         select
     }
 }
 
-/// Refuses the keys of `map`, a part of a request, that it does not have.
+/// Refuses the keys of `map` that are not in `known`. `part` names the part of the request in the message.
 fn refuse_unknown_keys(
     part: &str,
     map: &Map<String, Value>,
@@ -229,8 +238,8 @@ fn read_sorts<'q>(
     sorts
 }
 
-/// Reads a part that every evaluation reaches. Its faults are reported at once, and not added to the deferred
-/// ones.
+/// Reads a part that every evaluation reaches. Its faults are reported at once, also those of placeholders:
+/// they are not added to the deferred errors.
 fn read_unconditional<'q, T>(
     reader: &mut FilterReader<'_>,
     map: &'q Map<String, Value>,

@@ -1,4 +1,4 @@
-//! The size of a select or a filter: how much a test of a record may look at.
+//! The approximate size of a select or a filter in bytes. It bounds what a test of one record costs.
 
 use std::fmt::{self, Display, Write as _};
 
@@ -6,10 +6,11 @@ use crate::query::filter::{DeferredResult, Filter};
 use crate::query::select::SelectRequest;
 use crate::query::sort::{SortBy, SortKey};
 
-/// What each part counts besides its text.
+/// The bytes that each part counts in addition to its text.
 const PART_SIZE: usize = 32;
 
-/// A pk counts as this part of its size: a long list of them is searched, not compared one by one.
+/// The size of a list of pks is divided by this number: a pk is looked up in a long list, not compared with
+/// each element.
 const PK_DIVISOR: usize = 16;
 
 impl SelectRequest {
@@ -22,23 +23,23 @@ impl SelectRequest {
 impl SortKey {
     fn text_size(&self) -> usize {
         match &self.by {
-            SortBy::Bucket(path) => PART_SIZE + length(path),
+            SortBy::Bucket(path) => PART_SIZE + display_length(path),
             SortBy::Pk | SortBy::CreatedAt | SortBy::UpdatedAt => PART_SIZE,
         }
     }
 }
 
 impl Filter {
-    /// The approximate size in bytes, with what placeholders stand for at each place. The filter nests no
-    /// deeper than [`MAX_DEPTH`](crate::json::MAX_DEPTH).
+    /// The approximate size in bytes. The value of a placeholder counts wherever the placeholder is used.
+    /// Recursive: the filter nests no deeper than [`MAX_DEPTH`](crate::json::MAX_DEPTH).
     pub(crate) fn text_size(&self) -> usize {
         let Self { classes, pks, path, all, any, negated: _, then } = self;
         let size_of = |texts: &[String]| texts.iter().map(|text| PART_SIZE + text.len()).sum::<usize>();
-        let nested = [all, any].into_iter().flat_map(read).flatten().flatten();
+        let nested = [all, any].into_iter().flat_map(valid_part).flatten().flatten();
         PART_SIZE
-            + read(classes).map_or(0, |classes| size_of(classes))
-            + read(pks).map_or(0, |pks| size_of(pks)).div_ceil(PK_DIVISOR)
-            + read(path).map_or(0, |path| PART_SIZE + length(path))
+            + valid_part(classes).map_or(0, |classes| size_of(classes))
+            + valid_part(pks).map_or(0, |pks| size_of(pks)).div_ceil(PK_DIVISOR)
+            + valid_part(path).map_or(0, |path| PART_SIZE + display_length(path))
             + nested
                 .chain(then.as_deref().and_then(|then| then.as_ref().ok()))
                 .map(Self::text_size)
@@ -46,13 +47,13 @@ impl Filter {
     }
 }
 
-/// A part, if it is present and can be evaluated.
-fn read<T>(part: &Option<DeferredResult<T>>) -> Option<&T> {
+/// A part, if it is present and is not a deferred error.
+fn valid_part<T>(part: &Option<DeferredResult<T>>) -> Option<&T> {
     part.as_ref()?.as_ref().ok()
 }
 
-/// The length of the text of a value, which is not kept.
-fn length(value: &impl Display) -> usize {
+/// The length in bytes of the text that `Display` writes. The text is not stored.
+fn display_length(value: &impl Display) -> usize {
     struct Length(usize);
     impl fmt::Write for Length {
         fn write_str(&mut self, text: &str) -> fmt::Result {
@@ -61,7 +62,7 @@ fn length(value: &impl Display) -> usize {
         }
     }
     let mut length = Length(0);
-    // Writing to it does not fail.
+    // Writing to a `Length` does not fail.
     let _ = write!(length, "{value}");
     length.0
 }

@@ -18,8 +18,8 @@ use crate::query::request_keys;
 use crate::query::step::{self, PathStep};
 use crate::query::value_ref::ValueRef;
 
-/// The maximal number of sort keys of a select. The evaluator makes a value of each for each record that it
-/// has found.
+/// The maximal number of sort keys of a select. For each record that it finds, the evaluator makes a value
+/// per sort key.
 pub(super) const MAX_SORT_KEYS: usize = 32;
 
 /// A sort key.
@@ -39,7 +39,7 @@ pub(crate) enum SortBy {
     Bucket(SortPath),
 }
 
-/// The path of a value in the bucket.
+/// The path of a value in the bucket, and how text is folded before it is compared.
 #[derive(Debug, Clone)]
 pub(crate) struct SortPath {
     steps: Vec<PathStep>,
@@ -61,22 +61,23 @@ impl SortKey {
             Value::Array(elements) => elements,
             other => return refuse_type(faults, place, EXPECTED, &other),
         };
-        let written = Value::Array(elements.clone());
-        let last = Place::Index(place, elements.len().saturating_sub(1));
-        let qualifiers = match elements.pop_if(|last| is_qualifier(last)) {
+        let original = Value::Array(elements.clone());
+        let last_place = Place::Index(place, elements.len().saturating_sub(1));
+        let qualifiers = match elements.pop_if(|last| has_qualifiers(last)) {
             Some(Value::Object(map)) => map,
             _ => Map::new(),
         };
         let reverse = match qualifiers.get("reverse") {
             None => Some(false),
-            Some(value) => readers::boolean(value.clone(), &Place::Key(&last, "reverse"), faults),
+            Some(value) => readers::boolean(value.clone(), &Place::Key(&last_place, "reverse"), faults),
         };
-        let folding = read_folding(&qualifiers, &last, faults);
+        let folding = read_folding(&qualifiers, &last_place, faults);
         let mut unknown = request_keys::unknown(&qualifiers, &QUALIFIERS);
+        // `case_sensitive` is another spelling of `case-sensitive`.
         unknown.retain(|key| !QUALIFIERS.contains(&normalized(key)));
         if !unknown.is_empty() {
             let message = format!("a sort path has no key `{}`", unknown.join("`, `"));
-            let item = last.fault(message).with("unknown_fields", unknown);
+            let item = last_place.fault(message).with("unknown_fields", unknown);
             faults.refuse(item.with("allowed", QUALIFIERS.to_vec()));
         }
         if let [_, .., Value::String(key)] = &elements[..]
@@ -91,10 +92,12 @@ impl SortKey {
             );
         }
         let by = match &elements[..] {
-            [] => refuse(faults, place.wrong_value(EXPECTED, written)),
+            [] => refuse(faults, place.wrong_value(EXPECTED, original)),
             [Value::Object(property)] if property.contains_key("record") => {
                 if !folding.is_identity() {
-                    faults.refuse(last.fault("a property of the record allows only the qualifier `reverse`"));
+                    faults.refuse(
+                        last_place.fault("a property of the record allows only the qualifier `reverse`"),
+                    );
                 }
                 read_property(property, &Place::Index(place, 0), faults)
             }
@@ -128,8 +131,8 @@ pub(super) fn too_many_keys(found: usize, place: &Place<'_>) -> ErrorItem {
     item.with("allowed", MAX_SORT_KEYS).with("found", found)
 }
 
-/// Whether the last element holds qualifiers: an object that is neither a record property nor a placeholder.
-fn is_qualifier(last: &Value) -> bool {
+/// Whether the last element has qualifiers: an object that is neither a record property nor a placeholder.
+fn has_qualifiers(last: &Value) -> bool {
     last.is_object() && last.get("record").is_none() && placeholder::name(last).is_none()
 }
 
@@ -157,7 +160,7 @@ impl SortPath {
         with_value_at(bucket, &self.steps, |value| encode_value(&value, self.folding))
     }
 
-    /// The encoding of a value at the end of the steps, as [`key`](Self::key) is of the one in a bucket.
+    /// As [`key`](Self::key), for a value that was already taken from the path of a bucket.
     pub(crate) fn key_of(&self, value: &PathValue) -> Option<Vec<u8>> {
         encode_value(&value.view(), self.folding)
     }
@@ -216,13 +219,16 @@ fn encode_value(value: &ValueRef<'_>, folding: Folding) -> Option<Vec<u8>> {
 }
 
 /// Encodes the nearest float as bytes that compare in numeric order, then the difference between the number
-/// and that float, which breaks ties. Rounding is monotonic. An integer differs from its float by at most
-/// 2^10, so the difference plus 2^15 fits into 16 bits.
+/// and that float. The difference decides only between numbers with the same float, since rounding to a float
+/// is monotonic. An integer differs from its float by at most 2^10, so the difference plus 2^15 fits into 16
+/// bits.
 fn encode_number(number: &Number) -> Vec<u8> {
     // `as_f64` is `None` only with the feature `arbitrary_precision` of `serde_json`, which is off. Adding
     // zero turns -0.0 into 0.0.
     let float = number.as_f64().unwrap_or_default() + 0.0;
     let bits = float.to_bits();
+    // Floats compare as these integers do: a negative float has all bits inverted, any other the sign bit
+    // set.
     let ordered = if bits >> 63 == 1 { !bits } else { bits | 1 << 63 };
     let integer = number.as_i64().map(i128::from).or_else(|| number.as_u64().map(i128::from));
     let difference = integer.map_or(0, |integer| integer - float as i128);

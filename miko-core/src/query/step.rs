@@ -36,7 +36,8 @@ impl PathStep {
     }
 }
 
-/// Reads keys and indices; `None` if an element is neither.
+/// Reads keys and indices; `None` if an element is neither. Reading continues after a fault, to report those
+/// of the other elements.
 pub(super) fn read_steps(
     elements: Vec<Value>,
     place: &Place<'_>,

@@ -11,23 +11,26 @@ use crate::query::request_keys::RequestKeys;
 /// The actions on transactions.
 pub(super) const ACTIONS: [&str; 3] = ["transaction", "commit", "rollback"];
 
-/// The request about transactions, which are named by their ids.
+/// What a request says about transactions, which it names by their ids.
 #[derive(Debug, PartialEq)]
 pub(crate) enum TransactionRequest {
-    /// Begins one, nested in another one if there is one around it.
+    /// Begins a transaction, nested in the transaction `parent` if there is one.
     Begin {
-        around: Option<String>,
+        parent: Option<String>,
     },
     Commit(String),
     RollBack(String),
-    /// The rest of the request runs in it.
+    /// Runs the rest of the request in this transaction.
     Within(String),
 }
 
 impl TransactionRequest {
-    /// Takes it out of a query: all of a query with such an action, otherwise the key `transaction`. Reports
-    /// the faults of what it takes, and unknown keys; the query must not be run then. `None` without a fault
-    /// if the query has neither, or nests too deep: it is as it was.
+    /// Takes what a query says about transactions out of the query: all keys if the action is one on
+    /// transactions, otherwise the key `transaction`. Reports the faults of these keys; after a fault, the
+    /// query must not be run.
+    ///
+    /// Returns `None` without a fault, and leaves the query as it is, if the query says nothing about
+    /// transactions or nests too deep.
     pub(crate) fn take(query: &mut Query, faults: &mut Faults) -> Option<Self> {
         let Value::Object(map) = query else { return None };
         let action = members::get(map, "action").and_then(Value::as_str).unwrap_or_default();
@@ -36,7 +39,7 @@ impl TransactionRequest {
             members::get(map, "transaction")?;
         }
         if json::too_deep(query) {
-            // Parsing it refuses it as a whole.
+            // The caller parses the query, which reports this.
             return None;
         }
         let Value::Object(map) = query else { return None };
@@ -48,11 +51,11 @@ impl TransactionRequest {
         keys.take("action");
         let request = if action == "transaction" {
             match keys.take("transaction") {
-                None => Some(Self::Begin { around: None }),
-                Some(id) => read_id(id, keys.faults).map(|id| Self::Begin { around: Some(id) }),
+                None => Some(Self::Begin { parent: None }),
+                Some(id) => read_id(id, keys.faults).map(|id| Self::Begin { parent: Some(id) }),
             }
         } else {
-            let id = keys.required("transaction").and_then(|id| read_id(id, keys.faults));
+            let id = keys.take_required("transaction").and_then(|id| read_id(id, keys.faults));
             id.map(if action == "commit" { Self::Commit } else { Self::RollBack })
         };
         keys.finish();

@@ -85,6 +85,7 @@ fn check(mut query: Query, is_selected: impl Fn(Check) -> bool) -> Validation {
             | TransactionRequest::Commit(_)
             | TransactionRequest::RollBack(_),
         ) => {}
+        // `take` has reported faults: the query must not be read.
         None if faults.count() > 0 => json::drop_iteratively(query),
         Some(TransactionRequest::Within(_)) | None => drop(super::read(query, &mut faults)),
     }
@@ -92,6 +93,7 @@ fn check(mut query: Query, is_selected: impl Fn(Check) -> bool) -> Validation {
     let (mut errors, mut warnings) = faults.into_parts();
     errors.retain(|item| is_selected(Check::of(item)));
     warnings.retain(|item| is_selected(Check::of(item)));
+    // All deferred errors and all hints are about placeholders.
     if is_selected(Check::Placeholders) {
         append_distinct(&mut errors, deferred);
         append_distinct(&mut warnings, hints);

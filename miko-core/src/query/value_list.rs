@@ -1,7 +1,7 @@
 //! Lists in a condition in which the values of many records are looked up.
 //!
-//! A short list is searched. A longer one has a lookup table, which is made when the first record is tested:
-//! a select that storage answers by an index needs none.
+//! A short list is searched. A longer one gets a lookup table when the first record is tested: a select that
+//! storage answers by an index needs no table.
 
 use std::collections::HashSet;
 use std::ops::Deref;
@@ -21,7 +21,8 @@ const LINEAR_SEARCH_MAX: usize = 8;
 #[derive(Debug, Clone)]
 pub(super) struct ValueList {
     values: Vec<Value>,
-    /// The index keys of the values. Keys are equal exactly if the values are.
+    /// The lookup table of a long list: the index keys of the values. Keys are equal exactly if the values
+    /// are.
     keys: OnceLock<HashSet<String>>,
 }
 
@@ -34,7 +35,8 @@ impl ValueList {
         &self.values
     }
 
-    /// Whether a value equals one of the list, whose texts are folded already.
+    /// Whether the list contains a value. `folding` applies to the value; the texts of the list are folded
+    /// already.
     pub(super) fn contains(&self, actual: &ValueRef<'_>, folding: Folding) -> bool {
         match self.keys() {
             None => self.values.iter().any(|value| actual.equals_folded(value, folding)),
@@ -42,7 +44,7 @@ impl ValueList {
         }
     }
 
-    /// Whether an element of an array equals one of the list.
+    /// Whether the list contains an element of an array.
     pub(super) fn contains_any_of(&self, items: &[Value]) -> bool {
         match self.keys() {
             None => self.values.iter().any(|value| items.iter().any(|item| json::equal(item, value))),
@@ -50,7 +52,7 @@ impl ValueList {
         }
     }
 
-    /// Whether each value of the list equals an element of an array.
+    /// Whether an array contains each value of the list.
     pub(super) fn is_within(&self, items: &[Value]) -> bool {
         match self.keys() {
             None => self.values.iter().all(|value| items.iter().any(|item| json::equal(item, value))),
@@ -62,7 +64,7 @@ impl ValueList {
         }
     }
 
-    /// The keys, if the list is long.
+    /// The lookup table; `None` for a short list.
     fn keys(&self) -> Option<&HashSet<String>> {
         let keys = || self.values.iter().map(|value| json::index_key(&[value])).collect();
         (self.values.len() > LINEAR_SEARCH_MAX).then(|| self.keys.get_or_init(keys))
@@ -84,12 +86,12 @@ fn key_of(actual: &ValueRef<'_>, folding: Folding) -> String {
 #[derive(Debug, Default)]
 pub(crate) struct PkList {
     pks: Vec<String>,
-    /// The indices of the pks, in the order of the pks.
+    /// The lookup table of a long list: indices into `pks`, sorted by pk.
     sorted: OnceLock<Vec<usize>>,
 }
 
 impl PkList {
-    /// Reads a pk or an array of them.
+    /// Reads a pk or an array of pks.
     pub(super) fn read(value: Value, place: &Place<'_>, faults: &mut Faults) -> Option<Self> {
         readers::pks(value, place, faults).map(Self::from)
     }

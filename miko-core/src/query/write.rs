@@ -1,4 +1,4 @@
-//! The actions that write.
+//! The actions that write records. Claims are in [`claim`](super::claim).
 
 use miko_rpc::{Error, ErrorId, Result};
 use serde_json::{Map, Value};
@@ -16,13 +16,14 @@ use crate::uns;
 /// The maximal length in bytes of a pk that a `create` chooses. Imported records may have longer ones.
 const MAX_PK_LENGTH: usize = 255;
 
-/// The most markers in the `custom_classes` of a record. Its references are found by the class of each.
+/// The maximal number of markers in the `custom_classes` of a record. A write looks up the class of each
+/// marker to find the references of the record.
 const MAX_MARKERS: usize = 1_000;
 
 /// A request to create a record.
 #[derive(Debug)]
 pub(crate) struct CreateRequest {
-    /// The pk that the caller has chosen; `None` for one that the store gives out.
+    /// The pk that the caller has chosen; `None` if the store is to generate one.
     pub(crate) pk: Option<String>,
     pub(crate) bucket: Map<String, Value>,
     pub(crate) stack: StackInput,
@@ -37,6 +38,7 @@ pub(crate) struct UpdateRequest {
     pub(crate) stack: Option<StackInput>,
     /// The extras to replace. Others stay as they are.
     pub(crate) extras: Map<String, Value>,
+    /// The time at which the record must have been changed last.
     pub(crate) if_updated_at: Option<Timestamp>,
 }
 
@@ -91,13 +93,12 @@ pub(crate) struct DeleteRequest {
 }
 
 impl CreateRequest {
-    /// A request to create a record. `class` is the name as the caller gave it. `valid` is that name without
-    /// its protocol, if it was found to be a valid UNS; with `None` the name is checked here, to report its
-    /// faults.
+    /// A request to create a record of a class. `class` is the name that the caller has given. `valid_class`
+    /// is that name without its protocol; `None` if it is not a valid UNS, which is then reported.
     ///
     /// # Errors
     /// `invalid_request`, if the class is not a UNS, or the bucket is no object or nests too deep.
-    pub(crate) fn of_class(class: &str, valid: Option<&str>, bucket: Value) -> Result<Self> {
+    pub(crate) fn of_class(class: &str, valid_class: Option<&str>, bucket: Value) -> Result<Self> {
         let mut faults = Faults::default();
         let place = Place::Key(&Place::Root, "bucket");
         let bucket = if json::nests_deeper_than(&bucket, json::MAX_DEPTH - 1) {
@@ -107,13 +108,14 @@ impl CreateRequest {
         } else {
             readers::object(bucket, &place, &mut faults)
         };
-        let class = match valid {
+        let class = match valid_class {
             Some(class) => Some(class.to_owned()),
             None => readers::class(class.into(), &Place::Key(&Place::Root, "class"), &mut faults),
         };
         let (errors, _) = faults.into_parts();
         errors.check()?;
         let (Some(bucket), Some(class)) = (bucket, class) else {
+            // Unreachable: a reader that returns `None` has reported a fault.
             return Err(Error::new(ErrorId::INTERNAL, "a bucket was refused without a reason"));
         };
         Ok(Self { pk: None, bucket, stack: StackInput::Primary(class), extras: Map::new() })
@@ -121,10 +123,10 @@ impl CreateRequest {
 
     pub(super) fn read(fields: &mut RequestKeys<'_>) -> Option<Self> {
         fields.refuse_transaction();
-        let pk = fields.read("pk", new_pk);
+        let pk = fields.read("pk", read_new_pk);
         let bucket = fields.read_required("bucket", readers::object);
-        let stack = stack(fields).unwrap_or_else(|| StackInput::Primary(uns::RECORD.to_owned()));
-        let extras = extras(fields);
+        let stack = read_stack(fields).unwrap_or_else(|| StackInput::Primary(uns::RECORD.to_owned()));
+        let extras = read_extras(fields);
         Some(Self { pk, bucket: bucket?, stack, extras })
     }
 }
@@ -139,8 +141,8 @@ impl UpdateRequest {
         }
         let pk = fields.read_required("pk", readers::string);
         let bucket = fields.read("bucket", readers::object);
-        let stack = stack(fields);
-        let extras = extras(fields);
+        let stack = read_stack(fields);
+        let extras = read_extras(fields);
         let if_updated_at = fields.read("if_updated_at", readers::exact_timestamp);
         Some(Self { pk: pk?, bucket, stack, extras, if_updated_at })
     }
@@ -185,7 +187,7 @@ impl DeleteRequest {
 }
 
 /// Reads the pk of a record that is to be created.
-fn new_pk(value: Value, place: &Place<'_>, faults: &mut Faults) -> Option<String> {
+fn read_new_pk(value: Value, place: &Place<'_>, faults: &mut Faults) -> Option<String> {
     let pk = readers::string(value, place, faults)?;
     if (1..=MAX_PK_LENGTH).contains(&pk.len()) {
         return Some(pk);
@@ -195,7 +197,7 @@ fn new_pk(value: Value, place: &Place<'_>, faults: &mut Faults) -> Option<String
 }
 
 /// Reads `class`, `classes` or `stack`. `None` if none is present, or if it is invalid.
-fn stack(fields: &mut RequestKeys<'_>) -> Option<StackInput> {
+fn read_stack(fields: &mut RequestKeys<'_>) -> Option<StackInput> {
     const KEYS: [&str; 3] = ["class", "classes", "stack"];
     let first_two = {
         let mut present = fields.present(&KEYS);
@@ -211,6 +213,7 @@ fn stack(fields: &mut RequestKeys<'_>) -> Option<StackInput> {
             let present: Vec<_> = fields.present(&KEYS).collect();
             let message = format!("`{}` are mutually exclusive: give only one of them", present.join("`, `"));
             fields.faults.refuse(Place::Root.fault(message).with("fields", present));
+            // Keys that are taken are not reported as unknown.
             for key in KEYS {
                 fields.take(key);
             }
@@ -219,8 +222,8 @@ fn stack(fields: &mut RequestKeys<'_>) -> Option<StackInput> {
     }
 }
 
-/// Reads `custom_classes`, which has at most [`MAX_MARKERS`].
-fn custom_classes(value: Value, place: &Place<'_>, faults: &mut Faults) -> Option<Value> {
+/// Reads `custom_classes`, which has at most [`MAX_MARKERS`] markers.
+fn read_custom_classes(value: Value, place: &Place<'_>, faults: &mut Faults) -> Option<Value> {
     let count = value.as_object().map_or(0, Map::len);
     if count > MAX_MARKERS {
         let message = format!("`custom_classes` has at most {MAX_MARKERS} markers");
@@ -230,12 +233,12 @@ fn custom_classes(value: Value, place: &Place<'_>, faults: &mut Faults) -> Optio
     readers::custom_classes(value, place, faults)
 }
 
-/// Takes the extras of the record, in the order in which they are returned.
-fn extras(fields: &mut RequestKeys<'_>) -> Map<String, Value> {
+/// Reads the extras of the record, in the order in which answers have them.
+fn read_extras(fields: &mut RequestKeys<'_>) -> Map<String, Value> {
     let mut extras = Map::new();
     for key in EXTRA_KEYS {
         let value = match key {
-            "custom_classes" => fields.read(key, custom_classes),
+            "custom_classes" => fields.read(key, read_custom_classes),
             _ => fields.take(key),
         };
         if let Some(value) = value {

@@ -35,6 +35,7 @@ impl WriteTarget {
             let message = format!("`{}` is about one record, and `where` about many", excluded.join("`, `"));
             let present: Vec<&str> = excluded.iter().copied().chain(["where"]).collect();
             fields.faults.refuse(Place::Root.fault(message).with("fields", present));
+            // Keys that are taken are not reported as unknown.
             for key in excluded {
                 fields.take(key);
             }

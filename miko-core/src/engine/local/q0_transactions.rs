@@ -47,8 +47,8 @@ impl Q0Transactions {
         check_connection_lasts("a transaction")?;
         let id = match request {
             TransactionRequest::Within(id) => return self.in_transaction(&id, |tx| tx.q0(rest)),
-            TransactionRequest::Begin { around: None } => self.add(db.begin()?, None)?,
-            TransactionRequest::Begin { around: Some(id) } => {
+            TransactionRequest::Begin { parent: None } => self.add(db.begin()?, None)?,
+            TransactionRequest::Begin { parent: Some(id) } => {
                 self.add(self.in_transaction(&id, Mikobase::begin)?, Some(id))?
             }
             TransactionRequest::Commit(id) => {

@@ -12,25 +12,26 @@ use crate::query::step::PathStep;
 /// Charges a value that becomes a part of the answer to the size limit of the answer.
 type Charge<'c> = &'c dyn Fn(&Value) -> Result<()>;
 
-/// The most array elements and members of objects that the edits of one record may compare and move, the last
-/// edit excepted. Without it, 10,000 edits of an array with a million elements would take minutes.
+/// The maximal number of array elements and members of objects that the edits of one record may compare and
+/// move. It is checked before each edit, so the last edit may exceed it. Without this limit, 10,000 edits of
+/// an array with a million elements would take minutes.
 const MAX_EDIT_WORK: usize = 200_000_000;
 
-/// Applies edits in order. Returns the new bucket, and for each edit the value that it has read, replaced or
-/// made, unless `charge` is `None`: then the answer has no values, and none are made.
+/// Applies edits in order. Returns the new bucket and a value for each edit. Without `charge` the answer has
+/// no values: the list is empty.
 ///
 /// | operation | value |
 /// | --- | --- |
-/// | `set`, `default`, `remove`, `merge`, `test` | the one before, null if it was absent |
+/// | `set`, `default`, `remove`, `merge`, `test` | the value before the edit, null if it was absent |
 /// | `increment` | the sum |
 /// | `push`, `unshift` | the new number of elements |
 /// | `pop`, `shift` | the element, null if there is none |
-/// | `add`, `discard` | whether it changed the array |
+/// | `add`, `discard` | whether the array has changed |
 ///
 /// # Errors
 /// `conflict` for a `test` that fails, `edit-refused` for an edit that does not fit the bucket, both with the
 /// place of the edit; `request-too-large` for edits that compare and move too many elements; any error that
-/// `charge` returns. No edit after a failed one is applied or checked, since it builds on the failed one.
+/// `charge` returns. The edits after a failed one are neither applied nor checked, since they build on it.
 pub(crate) fn apply(
     bucket: Map<String, Value>,
     edits: Vec<Edit>,
@@ -39,7 +40,7 @@ pub(crate) fn apply(
     apply_within(MAX_EDIT_WORK, bucket, edits, charge)
 }
 
-/// As [`apply`], with another limit of the work.
+/// As [`apply`], with `max_work` in place of [`MAX_EDIT_WORK`].
 fn apply_within(
     max_work: usize,
     bucket: Map<String, Value>,
@@ -50,8 +51,8 @@ fn apply_within(
     let mut values = Vec::with_capacity(if charge.is_some() { edits.len() } else { 0 });
     let mut work = Work { max: max_work, done: 0 };
     for (index, Edit { path, operation }) in edits.into_iter().enumerate() {
-        let run = work.check().and_then(|()| operation.run(&mut root, &path, charge, &mut work));
-        match run {
+        let outcome = work.check().and_then(|()| operation.run(&mut root, &path, charge, &mut work));
+        match outcome {
             Ok(value) if charge.is_some() => values.push(value),
             Ok(_) => {}
             Err(EditError::Failed(error)) => return Err(error),
@@ -64,7 +65,7 @@ fn apply_within(
     }
 }
 
-/// Adds the place of the edit in the request, and the path of its value in the bucket.
+/// Adds the place of the edit in the request, and its path in the bucket, to a fault.
 fn with_place_of_edit(fault: ErrorItem, index: usize, path: &[PathStep]) -> ErrorItem {
     let list = Place::Key(&Place::Root, "edits");
     let path: Value = path.iter().map(PathStep::to_json).collect();
@@ -94,7 +95,8 @@ impl Work {
 
 /// Why an edit was not applied.
 enum EditError {
-    /// The edit does not fit the bucket, or is a `test` that fails. The place is still to be added.
+    /// The edit does not fit the bucket, or is a `test` that fails. The fault lacks the place of the edit,
+    /// which [`with_place_of_edit`] adds.
     Refused(ErrorItem),
     /// Charging a value failed.
     Failed(Error),
@@ -133,7 +135,7 @@ impl Operation {
                     *slot.value = value;
                     return Ok(Value::Null);
                 }
-                answer(slot.value, charge)
+                copy_for_answer(slot.value, charge)
             }
             Self::Remove => {
                 let removed = remove(root, path, work).unwrap_or_default();
@@ -150,7 +152,7 @@ impl Operation {
                 };
                 *slot.value =
                     json::sum(number, &by).map_err(|no_sum| no_sum_fault(no_sum, number, &by))?.into();
-                answer(slot.value, charge)
+                copy_for_answer(slot.value, charge)
             }
             Self::Push(element) => {
                 let items = array_or_new(find_or_insert(root, path)?)?;
@@ -191,7 +193,7 @@ impl Operation {
             }
             Self::Merge(patch) => {
                 let slot = find_or_insert(root, path)?;
-                let before = answer(slot.value, charge)?;
+                let before = copy_for_answer(slot.value, charge)?;
                 if slot.is_new {
                     *slot.value = Value::Object(Map::new());
                 }
@@ -204,7 +206,7 @@ impl Operation {
             Self::Test(expected) => {
                 let found = find_mut(root, path).map_or(&Value::Null, |found| found);
                 if json::equal(found, &expected) {
-                    answer(found, charge)
+                    copy_for_answer(found, charge)
                 } else {
                     Err(conflict(&expected, found))
                 }
@@ -214,7 +216,7 @@ impl Operation {
 }
 
 /// A copy of a value for the answer; null if the answer has no values.
-fn answer(value: &Value, charge: Option<Charge<'_>>) -> Result<Value, EditError> {
+fn copy_for_answer(value: &Value, charge: Option<Charge<'_>>) -> Result<Value, EditError> {
     charge_value(value, charge)?;
     Ok(if charge.is_some() { value.clone() } else { Value::Null })
 }
@@ -223,9 +225,10 @@ fn charge_value(value: &Value, charge: Option<Charge<'_>>) -> Result<()> {
     charge.map_or(Ok(()), |charge| charge(value))
 }
 
-/// The value at a path. If there was none, it is new: a null that was just inserted.
+/// A value in the bucket.
 struct Slot<'v> {
     value: &'v mut Value,
+    /// Whether the value was missing: it is then a null that was just inserted.
     is_new: bool,
 }
 
@@ -295,7 +298,7 @@ fn remove(root: &mut Value, path: &[PathStep], work: &mut Work) -> Option<Value>
     }
 }
 
-/// Takes an element out of the array at `path`. Null if there is none.
+/// Takes an element out of the array at `path`. Null if the array is empty or absent.
 fn take_element(
     root: &mut Value,
     path: &[PathStep],
@@ -315,6 +318,7 @@ fn array(value: &mut Value) -> Result<&mut Vec<Value>, EditError> {
     }
 }
 
+/// The array in a slot. A new value becomes an empty array.
 fn array_or_new(slot: Slot<'_>) -> Result<&mut Vec<Value>, EditError> {
     if slot.is_new {
         *slot.value = Value::Array(Vec::new());
