@@ -6,7 +6,7 @@ use super::WorldletFaults;
 use crate::diagnostics::{Faults, Place};
 use crate::json;
 
-/// Parses the entry `key` of the top-level object `section`. Faults of its text go to `worldlet_faults`.
+/// Parses the text of the entry `key` of the top-level object `section`. Faults go to `worldlet_faults`.
 pub(super) fn read_text(
     (section, key): (&str, &str),
     text: &str,
@@ -15,8 +15,8 @@ pub(super) fn read_text(
     read((section, key), text, worldlet_faults, |value, _, _| Some(value))
 }
 
-/// Parses the entry `key` of the top-level object `section` and reads its value with `read`. `None` if it has
-/// a fault; faults go to `worldlet_faults`.
+/// Parses the text of the entry `key` of the top-level object `section`, and reads the value with `read`.
+/// `None` if the text or the value has a fault; all faults go to `worldlet_faults`.
 pub(super) fn read<T>(
     (section, key): (&str, &str),
     text: &str,

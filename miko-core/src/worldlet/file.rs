@@ -1,4 +1,4 @@
-//! The files of a worldlet: the metadata of each, and their chunks.
+//! The files of a worldlet: the metadata of each file, and the chunks of all files.
 
 use miko_rpc::from_base64;
 use serde_json::{Map, Value};
@@ -22,16 +22,18 @@ pub(crate) struct IncomingFile {
 /// A chunk of a file.
 #[derive(Debug)]
 pub(crate) struct IncomingChunk {
+    /// The pk of the file.
     pub(crate) file: String,
+    /// The position of the chunk in the file, from 0.
     pub(crate) index: u64,
     pub(crate) is_last: bool,
     /// Base64 or plain text, according to the file's `mime.encoding`.
     pub(crate) data: String,
-    /// The JSON pointer of the chunk.
+    /// The JSON pointer of the chunk in the worldlet, for faults.
     pub(crate) pointer: String,
 }
 
-/// Reads the metadata of a file. Faults go to `faults`; then the result is `Err` with the pk.
+/// Reads the metadata of a file. After a fault, which goes to `faults`, returns the pk as the error.
 pub(super) fn read_file(pk: String, text: &str, faults: &mut WorldletFaults) -> Result<IncomingFile, String> {
     let file = read("files", &pk, text, faults, |parts, place, faults| {
         let sha256 = take(parts, "sha256", place, faults).and_then(|value| match value.as_str() {
@@ -56,7 +58,8 @@ pub(super) fn read_file(pk: String, text: &str, faults: &mut WorldletFaults) -> 
     }
 }
 
-/// Reads a chunk. Faults go to `faults`; then the result is `Err` with the pk of its file, if it names one.
+/// Reads a chunk. After a fault, which goes to `faults`, returns the pk of the file as the error, if the
+/// chunk names a file.
 pub(super) fn read_chunk(
     key: &str,
     text: &str,
@@ -128,6 +131,7 @@ impl Encoding {
     }
 }
 
+/// Reads the `mime` of a file. The whole value is kept, after its type and its encoding are checked.
 fn read_mime(value: Value, place: &Place<'_>, faults: &mut Faults) -> Option<Value> {
     let place = Place::Key(place, "mime");
     if value.get("type").is_none_or(|kind| !kind.is_string()) {
@@ -168,7 +172,7 @@ fn read<T>(
     })
 }
 
-/// Removes a required key.
+/// Removes a required key, and reports it if it is missing.
 fn take(
     parts: &mut Map<String, Value>,
     key: &'static str,

@@ -1,4 +1,4 @@
-//! Where the text of a worldlet has the parts of a record, in each of the forms of an entry.
+//! The forms of an entry of a worldlet: translates places in a record to places in its entry, for faults.
 
 use serde_json::{Map, Value};
 
@@ -13,26 +13,28 @@ pub(crate) struct RecordForm {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 struct Spelling {
     /// The JSON pointer of the part in the record.
-    part: &'static str,
-    /// The JSON pointer of what spells it, in the entry.
-    spelled: &'static str,
-    /// Whether the members of the part in the record are members of its spelling in the entry.
+    in_record: &'static str,
+    /// The JSON pointer in the entry of the value that spells the part.
+    in_entry: &'static str,
+    /// Whether the value in the entry has the same members as the part in the record. If not, a place inside
+    /// of the part becomes the place of that value.
     has_members: bool,
 }
 
 impl Spelling {
-    const fn of(part: &'static str, spelled: &'static str) -> Self {
-        Self { part, spelled, has_members: true }
+    const fn of(in_record: &'static str, in_entry: &'static str) -> Self {
+        Self { in_record, in_entry, has_members: true }
     }
 
-    const fn without_members(part: &'static str, spelled: &'static str) -> Self {
-        Self { part, spelled, has_members: false }
+    const fn without_members(in_record: &'static str, in_entry: &'static str) -> Self {
+        Self { in_record, in_entry, has_members: false }
     }
 
-    /// The pointer in the entry; `None` if `pointer` leads elsewhere in the record.
-    fn pointer(self, pointer: &str) -> Option<String> {
-        let rest = pointer.strip_prefix(self.part).filter(|rest| rest.is_empty() || rest.starts_with('/'))?;
-        Some(format!("{}{}", self.spelled, if self.has_members { rest } else { "" }))
+    /// Translates a JSON pointer into the record to one into the entry; `None` if it leads to another part.
+    fn translate(self, pointer: &str) -> Option<String> {
+        let rest =
+            pointer.strip_prefix(self.in_record).filter(|rest| rest.is_empty() || rest.starts_with('/'))?;
+        Some(format!("{}{}", self.in_entry, if self.has_members { rest } else { "" }))
     }
 }
 
@@ -64,10 +66,11 @@ impl RecordForm {
         Self { bucket, stack }
     }
 
-    /// The JSON pointer in the entry of what `pointer` leads to in the record.
-    pub(crate) fn pointer(self, pointer: &str) -> String {
-        let spelled = self.bucket.pointer(pointer).or_else(|| self.stack.pointer(pointer));
-        spelled.unwrap_or_else(|| pointer.to_owned())
+    /// Translates a JSON pointer into the record to one into the entry. A pointer to another part than the
+    /// bucket and the stack is the same in both.
+    pub(crate) fn translate(self, pointer: &str) -> String {
+        let translated = self.bucket.translate(pointer).or_else(|| self.stack.translate(pointer));
+        translated.unwrap_or_else(|| pointer.to_owned())
     }
 }
 
@@ -89,15 +92,18 @@ mod tests {
         ];
         for (entry, expected) in cases {
             let form = RecordForm::of(entry.as_object().unwrap());
-            let found = [bucket, "/stack/x/bucket/b", "/stack/x"].map(|pointer| form.pointer(pointer));
+            let found = [bucket, "/stack/x/bucket/b", "/stack/x"].map(|pointer| form.translate(pointer));
             assert_eq!(found, expected, "{entry}");
-            assert_eq!((form.pointer(""), form.pointer("/buckets")), (String::new(), "/buckets".to_owned()));
+            assert_eq!(
+                (form.translate(""), form.translate("/buckets")),
+                (String::new(), "/buckets".to_owned())
+            );
         }
-        assert_eq!(RecordForm::DEFINITION.pointer("/bucket/fields/n"), "/fields/n");
-        assert_eq!(RecordForm::DEFINITION.pointer("/stack/class"), "/class");
-        assert_eq!(RecordForm::BARE.pointer("/bucket/value/0"), "/0");
+        assert_eq!(RecordForm::DEFINITION.translate("/bucket/fields/n"), "/fields/n");
+        assert_eq!(RecordForm::DEFINITION.translate("/stack/class"), "/class");
+        assert_eq!(RecordForm::BARE.translate("/bucket/value/0"), "/0");
         let value = json!({"class": "puck.uno/dbfile", "value": {"pk": "f"}});
         let form = RecordForm::of(value.as_object().unwrap());
-        assert_eq!(form.pointer("/bucket/value/pk"), "/value/pk");
+        assert_eq!(form.translate("/bucket/value/pk"), "/value/pk");
     }
 }

@@ -62,7 +62,7 @@ pub(super) struct Stub {
 }
 
 impl Stub {
-    /// Parses `text` as a stub; `None` if it has any other key.
+    /// Parses `text` as a stub; `None` if it has another key, or is of another type.
     pub(super) fn read(text: &str) -> Option<Self> {
         serde_json::from_str(text).ok()
     }
@@ -86,6 +86,7 @@ pub(crate) fn bare_value<'b>(bucket: &'b str, stack: &str) -> Option<&'b str> {
     Some(bare.value.get()).filter(|value| !value.starts_with('{'))
 }
 
+/// Reads a record in any form. The caller fills in the pk.
 fn read_form(value: Value, place: &Place<'_>, faults: &mut Faults) -> Option<IncomingRecord> {
     if json::too_deep(&value) {
         let message = format!("arrays and objects may nest {} deep in a record", json::MAX_DEPTH);
@@ -103,6 +104,7 @@ fn read_form(value: Value, place: &Place<'_>, faults: &mut Faults) -> Option<Inc
         return Some(metadata.into_record(definition, stack, RecordForm::DEFINITION));
     }
     let form = RecordForm::of(&parts);
+    // The bucket is taken first: its form depends on the class.
     let bucket = take_bucket(&mut parts, place, faults);
     let stack = take_stack(&mut parts, place, faults);
     for unknown in parts.keys() {
@@ -127,8 +129,8 @@ fn class_of(parts: &Map<String, Value>) -> Option<&str> {
     uns::parse(parts.get("class")?.as_str()?).ok()
 }
 
-/// Takes `bucket`, or makes one of `value`. An empty object, which has no other key either, is a record with
-/// an empty bucket. `None` if there is a fault.
+/// Takes `bucket`, or makes a bucket of `value`. If no key is left, the bucket is empty. `None` if there is a
+/// fault. Call it before [`take_stack`]: whether `value` is allowed depends on the class.
 pub(super) fn take_bucket(
     parts: &mut Map<String, Value>,
     place: &Place<'_>,
@@ -161,7 +163,7 @@ pub(super) fn take_bucket(
     }
 }
 
-/// Takes the classes of a record, in any of the forms. `None` if there is a fault.
+/// Takes the classes of a record out of `class`, `classes` or `stack`. `None` if there is a fault.
 pub(super) fn take_stack(
     parts: &mut Map<String, Value>,
     place: &Place<'_>,
@@ -210,7 +212,7 @@ impl Metadata {
         Self { extras, created_at, updated_at }
     }
 
-    /// The record without its pk, which the caller fills in.
+    /// The record with an empty pk, which the caller fills in.
     fn into_record(self, bucket: Map<String, Value>, stack: Stack, form: RecordForm) -> IncomingRecord {
         let Self { extras, created_at, updated_at } = self;
         IncomingRecord {

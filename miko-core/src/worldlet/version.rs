@@ -85,7 +85,9 @@ fn read_version(
         faults.refuse(Place::Key(place, unknown).fault(format!("{what} has no key `{unknown}`")));
     }
     let state = match state {
+        // A state with a fault is `None`.
         Some(state) => Some(state?),
+        // A tombstone.
         None => None,
     };
     // The caller fills in the instance pk.
@@ -108,7 +110,8 @@ fn read_state(
     Some(IncomingState { bucket: bucket?, stack: stack?.into_map(None), extras, form })
 }
 
-/// Takes a required member that has two spellings. Both together are a fault, since they may differ.
+/// Takes a required member whose key has two spellings. Returns the key that was used, and the value. Both
+/// keys together are a fault, since their values may differ.
 fn take_either(
     parts: &mut Map<String, Value>,
     keys: [&'static str; 2],

@@ -1,5 +1,5 @@
-//! The text of a worldlet, as it is read. serde_json takes it byte by byte; entries of the usual form are
-//! taken as a whole, which takes a twentieth of the time.
+//! A window of the text of a worldlet while it is read. serde_json takes bytes out of it one by one. Records
+//! of the usual form are taken as a whole, which takes a twentieth of the time.
 
 use std::cell::RefCell;
 use std::collections::VecDeque;
@@ -7,10 +7,10 @@ use std::io::{self, Read};
 
 use crate::json::{CheckedObject, TextChecker};
 
-/// At least as many bytes are read at once, as long as there are any.
+/// The window is refilled when fewer bytes than this are left in it, to twice as many.
 const MIN_FILL: usize = 64 << 10;
 
-/// More bytes than a character has.
+/// The number of bytes of the longest character in UTF-8.
 const MAX_CHARACTER: usize = 4;
 
 /// A part of a text that is being read.
@@ -19,18 +19,29 @@ pub(super) struct Window<'r> {
     text: String,
     /// The number of bytes of `text` that were taken.
     taken: usize,
-    /// The bytes after the text: an incomplete character, or bytes that are not UTF-8.
+    /// The bytes after `text`: an incomplete character, or bytes that are not UTF-8.
     rest: VecDeque<u8>,
     /// Whether the reader has no more bytes.
     has_ended: bool,
-    /// The error of the reader, until the bytes before it are taken.
+    /// The error of the reader. It is returned after all bytes before it were taken.
     failure: Option<io::Error>,
-    /// The position of serde_json, which has not seen the entries that were taken as a whole.
-    read: Position,
-    /// The position with these entries.
-    all: Position,
-    /// Both after the last of those entries.
-    last_entry: (Position, Position),
+    /// The end of the bytes that were taken.
+    position: Positions,
+    /// The end of the last entry that was taken as a whole.
+    last_entry: Positions,
+}
+
+/// One place in the text, counted in two ways.
+#[derive(Debug, Clone, Copy)]
+struct Positions {
+    /// As serde_json counts: without the entries that were taken as a whole, which it has not seen.
+    by_serde: Position,
+    /// In the whole text.
+    in_text: Position,
+}
+
+impl Positions {
+    const START: Self = Self { by_serde: Position::START, in_text: Position::START };
 }
 
 /// A position in a text, as serde_json counts it.
@@ -56,10 +67,10 @@ impl Position {
 
 /// The next entry of an object, as it is in the window.
 pub(super) struct Entry<'w> {
-    /// Without its quotes. It has no escapes.
+    /// The key without its quotes. It has no escapes.
     pub(super) key: &'w str,
     pub(super) value: CheckedObject<'w>,
-    /// With the comma before it.
+    /// The number of bytes of the entry, with the comma before it.
     length: usize,
 }
 
@@ -72,51 +83,53 @@ impl<'r> Window<'r> {
             rest: VecDeque::new(),
             has_ended: false,
             failure: None,
-            read: Position::START,
-            all: Position::START,
-            last_entry: (Position::START, Position::START),
+            position: Positions::START,
+            last_entry: Positions::START,
         }
     }
 
-    /// The line and column in the text of a place that serde_json has counted without the entries that were
-    /// taken as a whole.
+    /// Converts a line and column, as serde_json counts them, to those in the text.
     pub(super) fn position_of(&self, line: usize, column: usize) -> (usize, usize) {
-        let (read, all) = self.last_entry;
-        match line.checked_sub(read.line) {
-            Some(0) => (all.line, all.column + column.saturating_sub(read.column)),
-            Some(lines) => (all.line + lines, column),
+        let Positions { by_serde, in_text } = self.last_entry;
+        match line.checked_sub(by_serde.line) {
+            Some(0) => (in_text.line, in_text.column + column.saturating_sub(by_serde.column)),
+            Some(lines) => (in_text.line + lines, column),
             None => (line, column),
         }
     }
 
-    /// The next entry of an object, after another one: `,"key":{…}`. `None`, if it has another form, or is
-    /// not in the window as a whole.
+    /// The next entry of an object, after another one: `,"key":{…}`. `None` if the text has another form, or
+    /// if the window does not have the whole entry.
     pub(super) fn entry<'w>(&'w self, checker: &'w mut TextChecker) -> Option<Entry<'w>> {
         let text = &self.text[self.taken..];
         let bytes = text.as_bytes();
-        let skip = |at: usize| {
+        // These take a position in `bytes`, and return the one after the spaces or the byte.
+        let skip_spaces = |at: usize| {
             let is_space = |byte: &&u8| matches!(byte, b' ' | b'\n' | b'\r' | b'\t');
             at + bytes[at..].iter().take_while(is_space).count()
         };
         let expect = |at: usize, byte: u8| (bytes.get(at) == Some(&byte)).then_some(at + 1);
-        let key = expect(skip(expect(skip(0), b',')?), b'"')?;
-        let key_length = bytes[key..].iter().position(|byte| matches!(byte, b'"' | b'\\' | 0..b' '))?;
-        let value = skip(expect(skip(expect(key + key_length, b'"')?), b':')?);
-        let (checked, length) = checker.check_start(&text[value..])?;
-        Some(Entry { key: &text[key..key + key_length], value: checked, length: value + length })
+        let key_start = expect(skip_spaces(expect(skip_spaces(0), b',')?), b'"')?;
+        let key_length = bytes[key_start..].iter().position(|byte| matches!(byte, b'"' | b'\\' | 0..b' '))?;
+        let key_end = key_start + key_length;
+        let value_start = skip_spaces(expect(skip_spaces(expect(key_end, b'"')?), b':')?);
+        let (value, value_length) = checker.check_start(&text[value_start..])?;
+        Some(Entry { key: &text[key_start..key_end], value, length: value_start + value_length })
     }
 
-    /// Takes an entry, by its length.
+    /// Takes an entry of this length as a whole.
     pub(super) fn take(&mut self, length: usize) {
-        self.all.advance(&self.text.as_bytes()[self.taken..self.taken + length]);
+        self.position.in_text.advance(&self.text.as_bytes()[self.taken..self.taken + length]);
         self.taken += length;
-        self.last_entry = (self.read, self.all);
+        self.last_entry = self.position;
     }
 
-    /// Reads more, if little is left. Whether there is more text than before.
+    /// Reads more text if little is left. Returns whether there is more text than before.
     pub(super) fn fill(&mut self) -> bool {
         let left = self.text.len() - self.taken;
-        if left >= MIN_FILL || self.has_ended || self.rest.len() >= MAX_CHARACTER {
+        // An incomplete character has fewer bytes.
+        let is_not_utf8 = self.rest.len() >= MAX_CHARACTER;
+        if left >= MIN_FILL || self.has_ended || is_not_utf8 {
             return false;
         }
         let mut bytes = std::mem::take(&mut self.text).into_bytes();
@@ -138,7 +151,7 @@ impl<'r> Window<'r> {
         self.text.len() > left
     }
 
-    /// Takes as many bytes as there are, and fit into `out`. Returns their number.
+    /// Takes bytes for serde_json: as many as there are and fit into `out`. Returns their number.
     fn read(&mut self, out: &mut [u8]) -> io::Result<usize> {
         let count = if self.taken < self.text.len() || self.fill() {
             let count = out.len().min(self.text.len() - self.taken);
@@ -146,14 +159,15 @@ impl<'r> Window<'r> {
             self.taken += count;
             count
         } else {
+            // Bytes that are not UTF-8, which serde_json reports.
             let (Some(slot), Some(byte)) = (out.first_mut(), self.rest.pop_front()) else {
                 return self.failure.take().map_or(Ok(0), Err);
             };
             *slot = byte;
             1
         };
-        self.read.advance(&out[..count]);
-        self.all.advance(&out[..count]);
+        self.position.by_serde.advance(&out[..count]);
+        self.position.in_text.advance(&out[..count]);
         Ok(count)
     }
 }
@@ -164,7 +178,7 @@ impl Entry<'_> {
     }
 }
 
-/// Reads a window that others read as well.
+/// The reader of serde_json. It shares the window, out of which entries are taken as a whole as well.
 pub(super) struct WindowReader<'w, 'r>(pub(super) &'w RefCell<Window<'r>>);
 
 impl Read for WindowReader<'_, '_> {

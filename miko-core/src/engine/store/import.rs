@@ -696,7 +696,7 @@ fn report_definition_faults(
     }
     problems.refuse_all(faults, |fault| {
         let pointer = fault.details.get("pointer").and_then(Value::as_str).unwrap_or_default();
-        let pointer = format!("{place}{}", form.pointer(pointer));
+        let pointer = format!("{place}{}", form.translate(pointer));
         fault.with("pointer", pointer)
     });
     built_in.is_none()

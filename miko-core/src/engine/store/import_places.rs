@@ -86,7 +86,7 @@ impl ImportPlaces {
             Section::History => ("history", row.instance_pk.as_deref().unwrap_or_default()),
             Section::Classes => ("classes", class_key),
         };
-        let pointer = format!("/{section}{}{}", PointerToken(key), form.pointer(found));
+        let pointer = format!("/{section}{}{}", PointerToken(key), form.translate(found));
         fault.with("pointer", pointer)
     }
 }
