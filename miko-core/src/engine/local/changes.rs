@@ -33,7 +33,7 @@ impl<T: Storage, V: View> LocalEngine<T, V> {
     /// Subscribes to changes.
     pub(super) fn open_changes(&self, target: &Target, options: ChangeOptions) -> Result<Stream<Change>> {
         let mut store = self.read()?;
-        // The queue is no larger than a frame, so each group of changes in it fits into one, too.
+        // The queue is no larger than a frame, so any changes that are sent together fit into one frame.
         let (subscription, initial) =
             store.begin_subscription(target, options, self.piece_size(usize::MAX))?;
         let (size, overflow) = (subscription.queue_size, Overflow::DropOldest);
@@ -45,16 +45,18 @@ impl<T: Storage, V: View> LocalEngine<T, V> {
             }
             InitialItems::Snapshot { seq, records } => {
                 let records = StoreStream::of(&self.store, records);
-                let present = records.map(move |record| present(seq, record?));
-                Stream::feed_after(present.chain(iter::once(Ok(synced(seq)))), size, overflow)
+                let present = records.map(move |record| present_change(seq, record?));
+                Stream::feed_after(present.chain(iter::once(Ok(synced_change(seq)))), size, overflow)
             }
         };
+        // Still under the lock in which the subscription has begun, so that no commit is missed between.
         store.subscribe(subscription, sink);
         Ok(changes)
     }
 }
 
-/// The changes that a subscriber has missed. It locks the store to read the next commit.
+/// The changes that a subscriber has missed, with their sequence numbers. The iterator locks the store to
+/// read each commit.
 struct UnreadChanges<T: Storage> {
     store: Arc<SharedStore<T>>,
     missed: MissedChanges,
@@ -77,9 +79,8 @@ impl<T: Storage> Iterator for UnreadChanges<T> {
     }
 }
 
-/// A record that was in the set when the subscription began, with the commit number, by which the stream is
-/// ordered.
-fn present(seq: i64, record: Record) -> Result<(u64, Change)> {
+/// A record that matched the target when the subscription began, as a change with its sequence number.
+fn present_change(seq: i64, record: Record) -> Result<(u64, Change)> {
     let change = Change {
         seq,
         kind: ChangeKind::Present,
@@ -92,8 +93,8 @@ fn present(seq: i64, record: Record) -> Result<(u64, Change)> {
     Ok((seq.unsigned_abs(), change))
 }
 
-/// The end of the records that were in the set when the subscription began.
-fn synced(seq: i64) -> (u64, Change) {
+/// The change after the last of these records, with its sequence number.
+fn synced_change(seq: i64) -> (u64, Change) {
     let (pk, class) = (String::new(), String::new());
     let kind = ChangeKind::Synced;
     (seq.unsigned_abs(), Change { seq, kind, pk, class, record: None, fields: no_fields(), last: true })

@@ -19,8 +19,8 @@ use crate::storage::Storage;
 
 #[expect(private_bounds, reason = "storage backends are private to the crate")]
 impl<T: Storage, V: View> LocalEngine<T, V> {
-    /// Runs requests, unlocks the store, and keeps the claims that have begun for the caller. If the requests
-    /// fail, those end.
+    /// Runs requests, and unlocks the store. Keeps the claims that have begun for the caller; if the requests
+    /// fail, ends these claims.
     pub(super) fn run_with_claims<R>(
         &self,
         mut store: StoreGuard<'_, T>,
@@ -32,8 +32,8 @@ impl<T: Storage, V: View> LocalEngine<T, V> {
         self.keep_claims(begun, done)
     }
 
-    /// Keeps claims for the caller. Those of a call that has failed end: dropping a [`ConnectedClaim`] ends
-    /// its claim, for which the store must be unlocked.
+    /// Keeps the claims that a call has begun for the caller, or ends them if the call has failed. The store
+    /// must be unlocked: dropping a [`ConnectedClaim`] locks it to end the claim.
     pub(super) fn keep_claims<R>(&self, begun: Vec<String>, done: Result<R>) -> Result<R> {
         if !begun.is_empty() {
             let connected = |id| ConnectedClaim { store: Arc::clone(&self.store), id };
@@ -45,8 +45,9 @@ impl<T: Storage, V: View> LocalEngine<T, V> {
         done
     }
 
-    /// Runs a request that ends a claim, and removes the claim from those of the caller. In a transaction or
-    /// a group, which may undo the end, it stays among them until the next time that they are looked through.
+    /// Runs a request that ends a claim, and removes the claim from the claims of the caller. If the end may
+    /// still be undone, in a transaction or a group, the claim stays among them until a
+    /// [cleanup](super::connection_claims::ConnectionClaims::add) removes it.
     pub(super) fn run_end_of_claim(&self, request: Request, id: &str) -> Result<Results> {
         let mut store = self.lock_for(&request)?;
         let results = store.run(request)?;
@@ -58,19 +59,19 @@ impl<T: Storage, V: View> LocalEngine<T, V> {
         Ok(results)
     }
 
-    /// Claims a record. If there is none, waits for one, as long as the request says.
+    /// Claims a record. If none is free, waits for one, at most for the `wait` of the request.
     ///
     /// # Errors
-    /// `request-too-large`, if it may wait, and its select is too large to be tested for each change.
+    /// `request-too-large`, if the request may wait and its select is too large to be tested for each change.
     pub(super) fn claim_or_wait(&self, mut request: ClaimRequest) -> Result<Results> {
         if !request.wait.is_zero() {
             check_tested_size(request.select.text_size())?;
         }
         let earlier_wait = self.store.lock()?.wait_of_served_call();
-        // A call that was parked and is made again goes on with its earlier wait.
+        // A call that was parked and is made again continues its earlier wait.
         let (id, until) = match earlier_wait {
             Some((id, until)) => (Some(id), until),
-            // At most a year.
+            // No overflow: a request waits a year at most.
             None => (None, Instant::now() + request.wait),
         };
         let mut wait = Wait { store: &self.store, id, gate: None, is_parked: false, has_failed: false };
@@ -89,14 +90,15 @@ impl<T: Storage, V: View> LocalEngine<T, V> {
         }
     }
 
-    /// Claims a record. If there is none and time is left, lets the call wait for one at a gate.
+    /// Claims a record. If none is free and time is left, adds the call to the queue of waiting calls.
     fn try_claim(
         &self,
         request: &mut ClaimRequest,
         wait: &mut Wait<'_, T>,
         until: Instant,
     ) -> Result<Attempt> {
-        // If the time runs out during the attempt, another one is made: a record may have become free since.
+        // Decided before the attempt: if the time runs out meanwhile, another attempt is made, since a record
+        // may have become free.
         let time_left = until.saturating_duration_since(Instant::now());
         let is_last = time_left.is_zero();
         let mut store = match self.store.write_waiting(self.view, time_left) {
@@ -119,47 +121,53 @@ impl<T: Storage, V: View> LocalEngine<T, V> {
             Some(id) => store.wait_again(id, (gate.clone(), closing_pass)),
             None => wait.id = Some(store.wait_for_claim(request, until, gate.clone(), Some(closing_pass))),
         }
-        // Before the store is unlocked: an entry of the queue counts as abandoned if nobody else has its
-        // gate.
+        // Before the store is unlocked: an entry of the queue counts as abandoned while it has the only
+        // reference to its gate.
         wait.gate = Some(gate.clone());
         drop(store);
-        // Transactions would wait for the right to write as long as the call is parked. It may be given up,
-        // since nothing was written.
+        // Gives up the turn to write: transactions would wait for it as long as the call is parked. This is
+        // allowed, since the call has written nothing.
         self.store.writers.leave_in_call();
         Ok(Attempt::Waits(gate))
     }
 
-    /// Adds a call that is parked before its first attempt, so that its wait ends in time and it keeps its
-    /// position. Entering a gate keeps a pass in the call: when it is made again, it is recognized by that.
+    /// Adds a call to the queue before its first attempt: it is parked until its turn to write. In the queue
+    /// it keeps its position and the end of its wait. The call keeps a pass of the new gate, by which it is
+    /// recognized when it is made again.
     fn begin_wait_for_turn(&self, request: &ClaimRequest, until: Instant) -> Result<WaitId> {
         let gate = Gate::new();
         drop(gate.enter(GateMode::Exclusive, Duration::ZERO)?);
         Ok(self.store.lock()?.wait_for_claim(request, until, gate, None))
     }
 
-    /// A gate for a call that waits, and the pass that keeps it closed. While a call waits at it, the waiting
-    /// claims are checked whenever a lease ends.
+    /// A gate for a call that waits, and the pass that keeps the gate closed. While the call waits, it calls
+    /// `check_waiting_claims` whenever a lease ends.
     fn closed_gate(&self) -> (Gate, Pass) {
         let store = Arc::downgrade(&self.store);
         Gate::closed(move || store.upgrade()?.lock().ok()?.check_waiting_claims())
     }
 }
 
+/// The outcome of an attempt to claim a record.
 enum Attempt {
+    /// The claim; `None` if no record was free until the end of the wait.
     Done(Option<Claimed>),
+    /// The call is to enter this gate before its next attempt.
     Waits(Gate),
 }
 
-/// The position of a call in the queue of waiting calls. Dropping it leaves the queue, unless the call is
-/// parked and will be made again.
+/// The position of a call in the queue of waiting calls. Dropping it removes the call from the queue, unless
+/// the call is parked and will be made again.
 struct Wait<'s, T: Storage> {
     store: &'s SharedStore<T>,
+    /// `None` until the call is in the queue.
     id: Option<WaitId>,
-    /// The gate at which it waits, or has waited last.
+    /// The gate at which the call waits, or has waited last. The reference shows that the caller still
+    /// exists.
     gate: Option<Gate>,
     is_parked: bool,
-    /// Whether the call has ended with an error. Then another call may get the record for which this one was
-    /// woken.
+    /// Whether the call has ended with an error. Then another call is woken for the record for which this one
+    /// was woken.
     has_failed: bool,
 }
 
@@ -175,7 +183,7 @@ impl<T: Storage> Wait<'_, T> {
 impl<T: Storage> Drop for Wait<'_, T> {
     fn drop(&mut self) {
         if let Some(id) = self.id.take().filter(|_| !self.is_parked) {
-            // Not in a hook: its calls are refused before they wait.
+            // No callback runs in this thread: the calls of a hook are refused before they wait.
             self.store.lock_outside_of_callbacks().end_wait(&id, self.has_failed);
         }
     }

@@ -8,12 +8,13 @@ use miko_rpc::connection_local;
 use super::shared_store::SharedStore;
 use crate::storage::Storage;
 
-/// The number of claims of a connection at which those that have ended by other means, as by a time-out or a
-/// release by id, are first removed.
+/// The number of claims of a connection at which the first cleanup runs. A cleanup removes claims that have
+/// ended without a call of [`end`](ConnectionClaims::end): by the end of their lease, by a request of another
+/// connection, or in a transaction or a group.
 const FIRST_CLEANUP: usize = 128;
 
-/// The claims of a connection by their ids; without a server, those of the engine. All clones share one set,
-/// and dropping the last clone ends the claims.
+/// The claims of a connection; outside of a server, the claims of the engine. All clones share one set, and
+/// dropping the last clone ends the claims.
 #[derive(Debug)]
 pub(super) struct ConnectionClaims<T: Storage>(Arc<Mutex<Claims<T>>>);
 
@@ -22,11 +23,11 @@ struct Claims<T: Storage> {
     by_id: HashMap<String, ConnectedClaim<T>>,
     /// The number of claims at which the next cleanup runs.
     cleanup_at: usize,
-    /// The claims that had ended at the last cleanup.
+    /// The ids of claims that had ended at the last cleanup. The next one removes those that are still ended.
     ended_before: HashSet<String>,
 }
 
-/// A claim that is in force until it is dropped.
+/// A claim that ends when this value is dropped, if it has not ended before.
 #[derive(Debug)]
 pub(super) struct ConnectedClaim<T: Storage> {
     pub(super) store: Arc<SharedStore<T>>,
@@ -62,6 +63,7 @@ impl<T: Storage> ConnectionClaims<T> {
         connection_local().unwrap_or_else(|| self.clone())
     }
 
+    /// Adds claims. Runs a cleanup if there are many.
     pub(super) fn add(&self, claims: Vec<ConnectedClaim<T>>, store: &SharedStore<T>) {
         let ids: Vec<String> = {
             let mut held = self.lock();
@@ -71,13 +73,13 @@ impl<T: Storage> ConnectionClaims<T> {
             }
             held.by_id.keys().cloned().collect()
         };
-        // The lock of the store is never taken while this one is held: another thread, whose calls with one
-        // commit hold the store, may add claims here.
+        // The store is never locked while this set is locked: another thread that runs a group of calls holds
+        // the store, and may add claims to the same set.
         // No hook runs here: hooks cannot claim.
         let over = store.lock_outside_of_callbacks().claims_that_are_over(ids);
         let ended: Vec<_> = {
             let mut held = self.lock();
-            // It is unknown while a transaction is open.
+            // Unknown while a transaction is open.
             let Some(over) = over else {
                 held.cleanup_at = held.by_id.len() + FIRST_CLEANUP;
                 return;
@@ -91,7 +93,7 @@ impl<T: Storage> ConnectionClaims<T> {
             held.cleanup_at = FIRST_CLEANUP.max(2 * held.by_id.len());
             ended
         };
-        // Dropped without the lock: each locks the store.
+        // Without the lock of this set: dropping a claim locks the store.
         drop(ended);
     }
 
@@ -100,8 +102,10 @@ impl<T: Storage> ConnectionClaims<T> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
+    /// Removes a claim that has ended.
     pub(super) fn end(&self, id: &str) {
         let ended = self.lock().by_id.remove(id);
+        // Without the lock of this set: dropping a claim locks the store.
         drop(ended);
     }
 }

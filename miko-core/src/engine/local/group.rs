@@ -9,11 +9,12 @@ use crate::engine::store::Store;
 use crate::storage::Storage;
 
 impl<T: Storage> SharedStore<T> {
-    /// Runs calls until `call` returns `false`, and commits their changes together.
+    /// Runs calls until `call` returns `false`, and commits their changes together. `call` gets the index of
+    /// the call that it runs, from 0.
     pub(super) fn commit_as_group(&self, call: &mut dyn FnMut(usize) -> bool) -> Result<(), GroupFailure> {
         let failed = |error| GroupFailure { call: 0, error };
         if !self.lock().and_then(|mut store| store.begin_group()).map_err(failed)? {
-            // The calls are part of a group already.
+            // A group or a transaction is open already: the calls run as they would without a group.
             (0..).take_while(|index| call(*index)).for_each(drop);
             return Ok(());
         }
@@ -38,7 +39,8 @@ impl<T: Storage> SharedStore<T> {
     }
 }
 
-/// A group that has begun. Dropping it undoes its uncommitted writes, as after a panic of the calls.
+/// A group that has begun. Dropping it undoes the writes that are not committed, as after a panic of a call,
+/// and wakes the threads that wait for the end of the group.
 struct OpenGroup<'e, T: Storage>(&'e SharedStore<T>);
 
 impl<T: Storage> OpenGroup<'_, T> {

@@ -10,12 +10,14 @@ use crate::target::Target;
 
 #[expect(private_bounds, reason = "storage backends are private to the crate")]
 impl<T: Storage> LocalEngine<T> {
-    /// Runs `hook` before each record of the target is saved, by whatever way: inside the running write, in
-    /// which it reads the database, and may amend or refuse the record. Several hooks run in the order in
-    /// which they were added, from now on. Existing records are not affected.
+    /// Runs `hook` before each save of a record of the target, also in an import, a merge or a schema. The
+    /// hook runs inside the write. It reads the database there, and may amend or refuse the record.
     ///
-    /// The hook has the name of the function that it is, or in which the closure was written.
-    /// [`Hook::named`] gives it another.
+    /// The hook runs from now on; existing records are not affected. Several hooks run in the order in which
+    /// they were added.
+    ///
+    /// The name of the hook is that of the function `hook`, or of the function in which the closure was
+    /// written. [`Hook::named`] gives a hook another name.
     ///
     /// ```
     /// use miko_core::{ErrorId, MikobaseExt, SqliteEngine};
@@ -36,7 +38,7 @@ impl<T: Storage> LocalEngine<T> {
     /// ```
     ///
     /// # Errors
-    /// Every fault of the target.
+    /// Every fault of the target; `self-call` in a hook of this database.
     pub fn before_save<F>(&self, target: impl Into<Target>, hook: F) -> Result<()>
     where
         F: Fn(&mut PendingSave<'_>) -> HookResult + Send + Sync + 'static,
