@@ -21,18 +21,20 @@ use crate::objects::{Import, Upload};
 use crate::storage::Storage;
 use crate::worldlet::Imported;
 
-/// The maximum number of uploads and imports of a database that are open: an import has a descriptor.
+/// The maximal number of open uploads and imports of a database. Each may have a file descriptor, that of its
+/// temporary file.
 const MAX_OPEN_TRANSFERS: usize = 256;
 
-/// How many pieces are moved from the temporary file to the store at once, so that no call takes long, and no
-/// other call waits long for the store.
+/// The maximal number of pieces that are moved from the temporary file to the store under one lock, so that
+/// no call takes long, and no other call waits long for the store.
 const PIECES_AT_ONCE: usize = 2;
 
-/// The store of an upload or import, which counts as open until it is dropped.
+/// The store of an upload or an import. The upload or import counts as open until this value is dropped.
 struct TransferStore<T: Storage>(Arc<SharedStore<T>>);
 
 impl<T: Storage> TransferStore<T> {
     fn of(store: &Arc<SharedStore<T>>) -> Result<Self> {
+        // Made before the check: if the check fails, dropping it undoes the increment.
         let counted = Self(Arc::clone(store));
         if store.transfers.fetch_add(1, Ordering::Relaxed) < MAX_OPEN_TRANSFERS {
             return Ok(counted);
@@ -55,12 +57,13 @@ impl<T: Storage> Drop for TransferStore<T> {
     }
 }
 
-/// A file that is being written. Its pieces go to the store at once, but to a temporary file while a
-/// transaction is open or waits: only the end of the file waits for its turn.
+/// A file that is being written. Its pieces go to the store directly; while a transaction is open or waits,
+/// they go to a temporary file. So only `finish` waits for its turn to write.
 pub(super) struct FileUpload<T: Storage> {
     store: TransferStore<T>,
     mime: String,
-    /// Locked after the store: a group of calls of another thread holds the store, and may use this upload.
+    /// Locked after the store, never before it: another thread that runs a group of calls holds the store,
+    /// and may use this upload.
     state: Mutex<UploadState>,
 }
 
@@ -73,18 +76,24 @@ enum UploadState {
 /// The pieces of a file so far.
 #[derive(Default)]
 struct Pieces {
-    /// The unfinished file with the bytes that are in the store; `None` if no byte has arrived yet.
+    /// The unfinished file in the store; `None` if it has not begun yet.
     stored: Option<UnfinishedFile>,
-    /// The bytes that come after those in the store, and how many of the spooled bytes have reached the store
-    /// since.
-    spooled: Option<(Spool, u64)>,
+    /// The bytes that come after those that went to the store directly.
+    spooled: Option<SpooledBytes>,
     /// The gate that the call of `finish` has entered last to let other calls run.
     last_yield: Option<Gate>,
 }
 
+/// Bytes in a temporary file, which are moved to the store from the beginning.
+struct SpooledBytes {
+    spool: Spool,
+    /// How many of them are in the store.
+    moved: u64,
+}
+
 impl Pieces {
-    /// Moves up to `max_pieces` spooled pieces to the store. Returns the file, and whether all its bytes are
-    /// in the store.
+    /// Begins the file in the store, if it has not begun, and moves up to `max_pieces` spooled pieces to it.
+    /// Returns the file, and whether all its bytes are in the store.
     fn move_to_store<T: Storage>(
         &mut self,
         mime: &str,
@@ -95,16 +104,16 @@ impl Pieces {
             Some(file) => file,
             none => none.insert(store.begin_file(mime)?),
         };
-        if let Some((spool, done)) = &mut self.spooled {
+        if let Some(SpooledBytes { spool, moved }) = &mut self.spooled {
             for _ in 0..max_pieces {
-                let piece = spool.read_at(*done, MAX_PIECE_SIZE)?;
+                let piece = spool.read_at(*moved, MAX_PIECE_SIZE)?;
                 if piece.is_empty() {
                     break;
                 }
                 store.append_to_file(file, &piece)?;
-                *done += piece.len() as u64;
+                *moved += piece.len() as u64;
             }
-            if spool.has_more_at(*done) {
+            if spool.has_more_at(*moved) {
                 return Ok((file, false));
             }
             self.spooled = None;
@@ -112,14 +121,14 @@ impl Pieces {
         Ok((file, true))
     }
 
-    /// Appends to the temporary file.
+    /// Appends a piece to the temporary file.
     fn spool(&mut self, data: &[u8]) -> Result<()> {
         check_piece(data)?;
-        let (spool, _) = match &mut self.spooled {
+        let spooled = match &mut self.spooled {
             Some(spooled) => spooled,
-            none => none.insert((Spool::new()?, 0)),
+            none => none.insert(SpooledBytes { spool: Spool::new()?, moved: 0 }),
         };
-        spool.append(data)
+        spooled.spool.append(data)
     }
 }
 
@@ -154,7 +163,7 @@ impl<T: Storage> Upload for FileUpload<T> {
     }
 
     fn finish(&self) -> Result<String> {
-        // Spooled pieces take several writes, which share one turn.
+        // Spooled pieces take several writes, which share one turn. They lock by `read`: see `turn_to_write`.
         let turn = if self.has_spooled() { self.store.turn_to_write(Committed)? } else { None };
         loop {
             let store = if turn.is_some() { self.store.read(Committed) } else { self.store.write(Committed) };
@@ -187,8 +196,8 @@ impl<T: Storage> FileUpload<T> {
         Ok(Some(pk))
     }
 
-    /// Lets other calls use the store before this one goes on. On a server, whose thread runs one call at a
-    /// time, this one is parked and made again; it keeps its turn to write.
+    /// Lets other calls use the store before this call continues. On a server, whose thread runs one call at
+    /// a time, this call is parked and made again; it keeps its turn to write.
     ///
     /// # Errors
     /// `parked`.
@@ -202,9 +211,10 @@ impl<T: Storage> FileUpload<T> {
         if let UploadState::Unfinished(pieces) = &mut *locked(&self.state)
             && let Some(last) = pieces.last_yield.replace(gate)
         {
+            // Otherwise the call would keep a pass of each gate.
             last.leave_in_call();
         }
-        // The call may be made again at once.
+        // Opens the gate, so that the call can be made again at once.
         drop(closed);
         parked.map(drop)
     }
@@ -245,13 +255,14 @@ impl<T: Storage> Import for WorldletImport<T> {
     fn finish(&self) -> Result<Imported> {
         let mut store = self.store.write(Committed)?;
         let file = locked(&self.text).take().ok_or_else(was_finished)?.into_file()?;
-        // The parser reads single bytes.
+        // Buffered, since a worldlet may be read in small pieces.
         let mut reader = BufReader::with_capacity(1 << 16, file);
         store.write(CommitSharing::Separate, |store| store.import_worldlet(&mut reader, self.trust))
     }
 }
 
-/// Poisoning is ignored: after a panic under the lock the state is that before or after the call.
+/// Locks a state. Poisoning is ignored: a panic under the lock leaves the state as it was before the call or
+/// as it is after the call.
 fn locked<S>(state: &Mutex<S>) -> MutexGuard<'_, S> {
     state.lock().unwrap_or_else(PoisonError::into_inner)
 }

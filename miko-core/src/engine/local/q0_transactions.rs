@@ -10,22 +10,21 @@ use crate::mikobase::{Mikobase, Query, Transaction};
 use crate::query::TransactionRequest;
 use crate::response::{Response, Results};
 
-/// The most ids of a connection.
+/// The maximal number of ids of a connection.
 const MAX_IDS: usize = 256;
 
-/// The transactions of a connection by their ids, or those of an engine in its own process. Clones have the
-/// same ones.
+/// The transactions of a connection; outside of a server, those of the engine. All clones share one set.
 #[derive(Debug, Clone, Default)]
 pub(super) struct Q0Transactions(Arc<Mutex<TransactionsById>>);
 
-/// Their ids are in the order in which the transactions began.
-type TransactionsById = BTreeMap<String, Named>;
+/// The ids are UUIDs of version 7, so they are in the order in which the transactions began.
+type TransactionsById = BTreeMap<String, NamedTransaction>;
 
 #[derive(Debug)]
-struct Named {
-    /// The id of the transaction around it.
+struct NamedTransaction {
+    /// The id of the transaction in which this one is nested.
     parent: Option<String>,
-    /// `None` after it was rolled back by a limit, or with the transaction around it.
+    /// `None` after the transaction was rolled back by a limit, or together with its parent.
     transaction: Option<Arc<Remote<dyn Transaction>>>,
 }
 
@@ -36,14 +35,14 @@ impl Q0Transactions {
     }
 
     /// Runs a request that begins or ends a transaction of `db`, or runs in one. `rest` is the request
-    /// without the keys that say so.
+    /// without the keys about transactions.
     pub(super) fn run(
         &self,
         request: TransactionRequest,
         rest: Query,
         db: &impl Mikobase,
     ) -> Result<Response> {
-        // A call over HTTP may have no session.
+        // A call over HTTP without a session is refused: its transaction would end with the call.
         check_connection_lasts("a transaction")?;
         let id = match request {
             TransactionRequest::Within(id) => return self.in_transaction(&id, |tx| tx.q0(rest)),
@@ -65,7 +64,8 @@ impl Q0Transactions {
         Ok(Results::Transaction { transaction: id }.into())
     }
 
-    /// Calls the transaction without holding the lock: its calls may need the lock again.
+    /// Runs `call` on the transaction with this id. The set is not locked meanwhile: `call` may lock it
+    /// again.
     fn in_transaction<R>(
         &self,
         id: &str,
@@ -76,11 +76,11 @@ impl Q0Transactions {
                 let message = "this connection has no open transaction with the id";
                 return Err(Error::new(ErrorId::TRANSACTION_NOT_FOUND, message).with("transaction", id));
             }
-            Some(Named { transaction: None, .. }) => {
+            Some(NamedTransaction { transaction: None, .. }) => {
                 let message = "the transaction was rolled back from outside";
                 return Err(Error::new(ErrorId::TRANSACTION_INVALIDATED, message).with("transaction", id));
             }
-            Some(Named { transaction: Some(transaction), .. }) => Arc::clone(transaction),
+            Some(NamedTransaction { transaction: Some(transaction), .. }) => Arc::clone(transaction),
         };
         let called = call(&**transaction);
         if called.as_ref().is_err_and(|error| error.is(ErrorId::TRANSACTION_INVALIDATED)) {
@@ -90,10 +90,11 @@ impl Q0Transactions {
         called
     }
 
+    /// Adds a transaction that has begun. Returns its id.
     fn add(&self, transaction: Remote<dyn Transaction>, parent: Option<String>) -> Result<String> {
         let mut ids = self.lock();
         if ids.len() >= MAX_IDS {
-            // The id of an invalidated transaction is forgotten to make room.
+            // Makes room: forgets the id of the oldest transaction that was invalidated.
             let oldest = ids.iter().find(|(_, named)| named.transaction.is_none()).map(|(id, _)| id.clone());
             let Some(oldest) = oldest else {
                 let message = format!("{MAX_IDS} transactions of this connection are open: end some of them");
@@ -102,12 +103,12 @@ impl Q0Transactions {
             ids.remove(&oldest);
         }
         let id = Uuid::now_v7().to_string();
-        ids.insert(id.clone(), Named { parent, transaction: Some(Arc::new(transaction)) });
+        ids.insert(id.clone(), NamedTransaction { parent, transaction: Some(Arc::new(transaction)) });
         Ok(id)
     }
 
-    /// Removes a transaction that has ended. Nested ones are removed with it, or invalidated if it was rolled
-    /// back.
+    /// Removes a transaction that was committed or rolled back. The transactions nested in it are removed as
+    /// well after a commit, and invalidated after a rollback.
     fn end(&self, id: &str, is_committed: bool) {
         let mut ended = Vec::new();
         {
@@ -115,20 +116,20 @@ impl Q0Transactions {
             ended.extend(ids.remove(id));
             let mut parents = vec![id.to_owned()];
             while let Some(parent) = parents.pop() {
-                let is_inside = |named: &Named| named.parent.as_ref() == Some(&parent);
+                let is_inside = |named: &NamedTransaction| named.parent.as_ref() == Some(&parent);
                 let inside: Vec<String> =
                     ids.iter().filter(|(_, named)| is_inside(named)).map(|(id, _)| id.clone()).collect();
                 for id in &inside {
                     if is_committed {
                         ended.extend(ids.remove(id));
                     } else if let Some(named) = ids.get_mut(id) {
-                        ended.push(Named { parent: None, transaction: named.transaction.take() });
+                        ended.push(NamedTransaction { parent: None, transaction: named.transaction.take() });
                     }
                 }
                 parents.extend(inside);
             }
         }
-        // Without the lock: dropping a transaction locks the store.
+        // Without the lock of the set: dropping a transaction locks the store.
         drop(ended);
     }
 

@@ -17,13 +17,13 @@ type Task<T> = Box<dyn FnOnce(&mut Store<T>) + Send>;
 /// returned.
 pub(super) struct SharedStore<T> {
     store: Mutex<Store<T>>,
-    /// The thread that runs a callback, which is a hook or a waker: it has the lock of the store, so locking
-    /// it again would wait forever.
+    /// The thread that runs a callback: a hook or a waker. That thread has the lock of the store, so locking
+    /// the store again would deadlock.
     callback_thread: CallbackThread,
-    /// The tasks of such a thread, which run under the next lock; see
+    /// The tasks that callbacks have left, which run when the store is locked next; see
     /// [`do_now_or_after_callback`](Self::do_now_or_after_callback).
     postponed: Mutex<Vec<Task<T>>>,
-    /// Whether there may be any. Set and read under the lock of the store.
+    /// Whether `postponed` may have tasks. Set and read only by a thread that has the lock of the store.
     has_postponed: AtomicBool,
     /// Signalled when a group of calls has ended.
     pub(super) group_ended: Condvar,
@@ -64,8 +64,7 @@ impl<T: Storage> SharedStore<T> {
         Ok(self.lock_outside_of_callbacks())
     }
 
-    /// As [`lock`](Self::lock), for threads that run no callback of this store. In one that does it never
-    /// returns.
+    /// As [`lock`](Self::lock), for threads that run no callback of this store. In a callback it deadlocks.
     pub(super) fn lock_outside_of_callbacks(&self) -> MutexGuard<'_, Store<T>> {
         let store = self.store.lock().unwrap_or_else(|poisoned| {
             self.store.clear_poison();

@@ -1,11 +1,11 @@
-//! Bytes that wait in a temporary file.
+//! A temporary file for bytes that cannot be stored yet.
 
 use std::fs::File;
 use std::io::{self, Read, Seek, SeekFrom, Write};
 
 use miko_rpc::{Error, ErrorId, Result};
 
-/// Bytes in an unnamed temporary file, which are written at its end and then read from its beginning.
+/// Bytes in an unnamed temporary file. They are appended at its end, and read from any position.
 pub(super) struct Spool {
     file: File,
     /// The number of bytes. A write that failed may have left more in the file.
@@ -17,7 +17,7 @@ impl Spool {
         Ok(Self { file: tempfile::tempfile().map_err(cannot_keep)?, length: 0 })
     }
 
-    /// Appends bytes, or nothing if it fails.
+    /// Appends bytes. Appends nothing if it fails.
     pub(super) fn append(&mut self, data: &[u8]) -> Result<()> {
         let Self { file, length } = self;
         file.seek(SeekFrom::Start(*length)).and_then(|_| file.write_all(data)).map_err(cannot_keep)?;
@@ -25,7 +25,7 @@ impl Spool {
         Ok(())
     }
 
-    /// At most `max` bytes from a position.
+    /// Reads at most `max` bytes from a position. Empty at the end.
     pub(super) fn read_at(&mut self, position: u64, max: usize) -> Result<Vec<u8>> {
         let mut piece = Vec::new();
         let left = self.length.saturating_sub(position).min(max as u64);
@@ -34,12 +34,12 @@ impl Spool {
         Ok(piece)
     }
 
-    /// Whether there are bytes behind a position.
+    /// Whether there are bytes from a position on.
     pub(super) fn has_more_at(&self, position: u64) -> bool {
         position < self.length
     }
 
-    /// The file with exactly these bytes, at its beginning.
+    /// The file with exactly these bytes. Reading starts at its beginning.
     pub(super) fn into_file(mut self) -> Result<File> {
         self.file.set_len(self.length).and_then(|()| self.file.rewind()).map_err(cannot_keep)?;
         Ok(self.file)

@@ -52,7 +52,7 @@ pub(super) struct FilePieces<T> {
 }
 
 impl<T: Storage> FilePieces<T> {
-    /// Pieces of at max `max` bytes.
+    /// Pieces of at most `max` bytes.
     pub(super) fn of(store: &Arc<SharedStore<T>>, pk: String, max: usize) -> Self {
         Self { store: Arc::clone(store), pk, next: Position::default(), max }
     }

@@ -12,7 +12,7 @@ use crate::storage::Storage;
 
 #[expect(private_bounds, reason = "storage backends are private to the crate")]
 impl<T: Storage, V: View> LocalEngine<T, V> {
-    /// A transaction, or one nested in the transaction whose view this is.
+    /// Begins a transaction. In the view of a transaction, the new one is nested in it.
     pub(super) fn begin_transaction(&self) -> Result<Remote<dyn Transaction>> {
         let id = self.store.lock()?.add_transaction(self.view.transaction())?;
         let object = TransactionObject { store: Arc::clone(&self.store), id };
@@ -33,6 +33,7 @@ impl<T: Storage> Transaction for LocalEngine<T, OfTransaction> {
     fn commit(&self) -> Result<()> {
         let mut store = self.store.lock()?;
         store.expire_transaction();
+        // Returns the error of a transaction that was invalidated.
         store.needs_turn(self.view.0)?;
         store.commit_transaction(self.view.0)
     }

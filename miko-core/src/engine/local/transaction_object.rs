@@ -1,4 +1,4 @@
-//! A transaction object of a store, as its engine holds it.
+//! A transaction object of a store, which its engine owns.
 
 use std::sync::Arc;
 
@@ -6,7 +6,7 @@ use super::shared_store::SharedStore;
 use crate::engine::store::transaction::user_transaction::TransactionId;
 use crate::storage::Storage;
 
-/// The right to use a transaction object of a store. Dropping it rolls back what is not committed.
+/// Owns a transaction object of a store. Dropping it rolls back the writes that are not committed.
 #[derive(Debug)]
 pub(super) struct TransactionObject<T: Storage> {
     pub(super) store: Arc<SharedStore<T>>,

@@ -1,7 +1,7 @@
 //! The two views of a store: the committed state, and the state inside an open transaction.
 //!
-//! A call locks the store in its view. One that is not inside the open transaction waits for its turn before
-//! it writes, and never before it reads.
+//! A call locks the store in its view. A call that is not inside the open transaction waits for its turn
+//! before it writes, but not before it reads.
 
 use std::ops::{Deref, DerefMut};
 use std::sync::MutexGuard;
@@ -18,7 +18,7 @@ use crate::transaction_block::transaction_open;
 
 /// A view of a store.
 pub trait View: Copy + Send + Sync + 'static {
-    /// The transaction whose writes it shows; `None` for the committed state.
+    /// The transaction whose writes the view shows; `None` for the committed state.
     #[doc(hidden)]
     fn transaction(&self) -> Option<TransactionId>;
 }
@@ -47,7 +47,7 @@ impl View for OfTransaction {
 pub(super) struct StoreGuard<'s, T: Storage> {
     store: MutexGuard<'s, Store<T>>,
     is_in_transaction: bool,
-    /// The turn to write, which is given up after the lock.
+    /// The turn to write. Declared last, so that it is given up after the lock.
     _turn: Option<Pass>,
 }
 
@@ -86,13 +86,13 @@ impl<T: Storage> SharedStore<T> {
         self.enter(view, Store::show_committed)
     }
 
-    /// Locks the store for a call that reads records by their pks, or rows of an open stream. It shows what
-    /// is committed while the writes of an open transaction are in storage.
+    /// Locks the store for a call that reads only records by their pks. Such a read shows the committed state
+    /// without hiding the writes of the open transaction from storage.
     pub(super) fn read_by_pk(&self, view: impl View) -> Result<StoreGuard<'_, T>> {
         self.enter(view, Store::begin_committed_read)
     }
 
-    /// Locks the store. `prepare` prepares it for a call outside of a transaction.
+    /// Locks the store. For a call outside of a transaction, `prepare` prepares the store.
     fn enter(&self, view: impl View, prepare: fn(&mut Store<T>)) -> Result<StoreGuard<'_, T>> {
         if let Some(id) = view.transaction() {
             return self.enter_transaction(id);
@@ -102,7 +102,7 @@ impl<T: Storage> SharedStore<T> {
         Ok(StoreGuard::outside(store, None))
     }
 
-    /// Locks the store for a call that writes, when it is its turn.
+    /// Waits for the turn to write, and locks the store.
     ///
     /// # Errors
     /// `lock-timeout`, `transaction-open`, `parked`.
@@ -110,7 +110,8 @@ impl<T: Storage> SharedStore<T> {
         self.write_waiting(view, Duration::ZERO)
     }
 
-    /// As [`write`](Self::write). It waits for its turn for `min_wait` if the lock timeout is shorter.
+    /// As [`write`](Self::write). Waits for the turn at least for `min_wait`, even if the lock timeout is
+    /// shorter.
     pub(super) fn write_waiting(&self, view: impl View, min_wait: Duration) -> Result<StoreGuard<'_, T>> {
         if let Some(id) = view.transaction() {
             let store = self.enter_transaction(id)?;
@@ -124,27 +125,30 @@ impl<T: Storage> SharedStore<T> {
         Ok(StoreGuard::outside(self.lock()?, Some(turn)))
     }
 
-    /// Locks the store for a write that is not inside a transaction, if it need not wait for its turn.
+    /// Locks the store for a write that is not inside a transaction. `None` if the write has to wait for its
+    /// turn.
     ///
     /// # Errors
     /// `self-call` in a hook of this store.
     pub(super) fn try_write(&self) -> Result<Option<StoreGuard<'_, T>>> {
         let store = self.lock()?;
-        let is_free = self.needs_no_turn(&store);
-        Ok(is_free.then(|| StoreGuard::outside(store, None)))
+        let needs_no_turn = self.needs_no_turn(&store);
+        Ok(needs_no_turn.then(|| StoreGuard::outside(store, None)))
     }
 
-    /// Whether a write that is not inside a transaction may run under the lock alone: no transaction is open,
-    /// and none waits. One opens under the lock. A group of calls keeps other threads from the store, also
-    /// those that are at the gate, so it does not wait for them.
+    /// Whether a write that is not inside a transaction needs only the lock: no transaction is open, and none
+    /// waits at the gate. No transaction opens meanwhile, since opening takes the lock.
+    ///
+    /// A group of calls does not look at the gate. It keeps all other threads from the store, also those that
+    /// are inside the gate, so waiting for them would be a deadlock.
     fn needs_no_turn(&self, store: &Store<T>) -> bool {
         !store.has_open_transaction() && (store.is_in_group() || self.writers.is_open())
     }
 
-    /// Waits for the turn to write, for several writes. While it is held they lock by [`read`](Self::read):
-    /// [`write`](Self::write) could queue behind a transaction that waits for this turn. `None` for the view
-    /// of a transaction, which takes its turn in `write`, and for a group of calls, which no other write can
-    /// interrupt.
+    /// Waits for the turn to write, for several writes. While the caller holds it, its writes lock the store
+    /// by [`read`](Self::read): [`write`](Self::write) could queue behind a transaction that waits for this
+    /// turn. `None` for the view of a transaction, which takes its turn in `write`, and for a group of calls,
+    /// which no other write can interrupt.
     pub(super) fn turn_to_write(&self, view: impl View) -> Result<Option<Pass>> {
         if view.transaction().is_some() {
             return Ok(None);
@@ -166,7 +170,8 @@ impl<T: Storage> SharedStore<T> {
         self.writers.enter(mode, lock_timeout.max(min_wait))
     }
 
-    /// Locks the store for a call of a transaction, when it is its turn.
+    /// Locks the store for a call of a transaction. If the transaction is not open, waits for its turn to
+    /// write and opens it.
     fn enter_transaction(&self, id: TransactionId) -> Result<StoreGuard<'_, T>> {
         let mut store = self.lock()?;
         store.expire_transaction();
@@ -174,9 +179,10 @@ impl<T: Storage> SharedStore<T> {
             refuse_in_thread_of_transaction(&store)?;
             let (gate, lock_timeout) = (store.opening_gate(id)?, store.transaction_limits().lock_timeout);
             drop(store);
+            // One call of the transaction opens it; the others wait here.
             let _opening = gate.enter(GateMode::Exclusive, lock_timeout)?;
-            // Meanwhile another call of it may have opened the transaction; it may even have been
-            // invalidated.
+            // Checked again after each wait: another call may have opened the transaction, or it may have
+            // been invalidated.
             if self.lock()?.needs_turn(id)? {
                 let turn = self.wait_for_turn(GateMode::Exclusive, Duration::ZERO)?;
                 let mut store = self.lock()?;

@@ -17,18 +17,18 @@ use crate::record::Record;
 use crate::storage::Storage;
 use crate::watch::{ResultChange, ResultChangeKind};
 
-/// The items of a live query that its stream has yet to return. Dropping it ends the watch.
+/// Makes the items of the stream of a live query. Dropping it ends the watch.
 struct WatchStream<T: Storage> {
     store: Arc<SharedStore<T>>,
     watch: Watch,
-    /// The records that were in the result at first, until all were returned.
+    /// The records that were in the result at first. `None` after all of them were returned.
     present: Option<StoreStream<T, FoundRecords>>,
     /// How many of them were returned.
     returned: u64,
     /// The number of the last commit that the records of `present` include.
     seq: i64,
-    /// The changes of the current step that were not returned yet. A step has the changes of one commit, or
-    /// of all commits since the step before if the select has run again.
+    /// The changes of the current step that were not returned yet. A step has the changes of one commit or,
+    /// if the select has run again, of all commits since the step before.
     step: VecDeque<ResultChange>,
 }
 
@@ -48,6 +48,7 @@ impl<T: Storage, V: View> LocalEngine<T, V> {
             step: VecDeque::new(),
         };
         let (signal, stream) = Stream::on_demand(move || items.next());
+        // Still under the lock in which the watch has begun, so that no commit is missed between.
         store.add_watcher(id, select, signal);
         Ok(stream)
     }
@@ -64,6 +65,7 @@ impl<T: Storage> WatchStream<T> {
         Poll::Ready(Some(Ok((change.seq.unsigned_abs(), change))))
     }
 
+    /// The next change; `None` while the result is up to date.
     fn next_change(&mut self) -> Result<Option<ResultChange>> {
         if let Some(present) = &mut self.present {
             if let Some(record) = present.next().transpose()? {
@@ -74,14 +76,15 @@ impl<T: Storage> WatchStream<T> {
             self.present = None;
             return Ok(Some(self.synced()));
         }
-        // Reading the committed state hides the writes of an open transaction, which costs time. So that is
-        // done only if there is something to read.
+        // `read` hides the writes of an open transaction, which takes time. So it is called only if there is
+        // something to read.
         if self.step.is_empty() && self.store.lock()?.has_unread(self.watch.id()) {
             self.step = self.store.read(Committed)?.next_step(&mut self.watch)?.into();
         }
         Ok(self.step.pop_front())
     }
 
+    /// The item of a record that was in the result at first, at the position `index`.
     fn present_record(&self, record: Record, index: u64) -> ResultChange {
         ResultChange {
             seq: self.seq,
@@ -94,7 +97,7 @@ impl<T: Storage> WatchStream<T> {
         }
     }
 
-    /// The end of the records that were in the result at first.
+    /// The item after the last of these records.
     fn synced(&self) -> ResultChange {
         ResultChange {
             seq: self.seq,
