@@ -102,7 +102,7 @@ impl SelectRequest {
     /// # Errors
     /// `storage-full` if the memory limit is reached.
     fn sorted<S: RecordView>(&self, records: Vec<S>) -> Result<Vec<S>> {
-        // With a limit of 0 no record is returned, whatever the order.
+        // With a limit of 0 no record is returned, so the order does not matter.
         if self.sorts.is_empty() || self.limit == Some(0) {
             return Ok(records);
         }

@@ -1,4 +1,4 @@
-//! Folds texts before they are compared: ignores case and white space, as the modifiers of a path say.
+//! Folds texts before they are compared: ignores case and collapses white space, by the modifiers of a path.
 
 use std::borrow::Cow;
 

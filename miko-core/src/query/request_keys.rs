@@ -104,7 +104,7 @@ fn report(faults: &mut Faults, detail: &str, complaint: &str, keys: Vec<&str>) {
     }
 }
 
-/// The warning that two keys of a request are redundant. `consequence` says what is done with both.
+/// The warning that two keys of a request are redundant. `consequence` is how the request is run with both.
 pub(crate) fn redundant_fields(keys: [&str; 2], consequence: &str) -> ErrorItem {
     let message = format!("`{}` and `{}` are redundant; {consequence}", keys[0], keys[1]);
     ErrorItem::new(ErrorId::REDUNDANT_FIELDS, message).with("fields", keys.to_vec())

@@ -11,8 +11,8 @@ use crate::query::request_keys;
 use crate::query::sort::{MAX_SORT_KEYS, SortKey, too_many_keys};
 use crate::timestamp::Timestamp;
 
-/// The keys of a select. `transaction` is among them because it has a fault of its own: see
-/// [`request_keys::refuse_transaction_key`].
+/// The keys of a select. `transaction` is not reported as unknown, because
+/// [`request_keys::refuse_transaction_key`] refuses it.
 const KEYS: [&str; 16] = [
     "action",
     "history",

@@ -11,7 +11,7 @@ use crate::query::request_keys::RequestKeys;
 /// The actions on transactions.
 pub(super) const ACTIONS: [&str; 3] = ["transaction", "commit", "rollback"];
 
-/// What a request says about transactions, which it names by their ids.
+/// The part of a request that is about transactions, which are named by their ids.
 #[derive(Debug, PartialEq)]
 pub(crate) enum TransactionRequest {
     /// Begins a transaction, nested in the transaction `parent` if there is one.
@@ -25,12 +25,12 @@ pub(crate) enum TransactionRequest {
 }
 
 impl TransactionRequest {
-    /// Takes what a query says about transactions out of the query: all keys if the action is one on
-    /// transactions, otherwise the key `transaction`. Reports the faults of these keys; after a fault, the
+    /// Takes the part about transactions out of a query: all keys if the action is one of [`ACTIONS`],
+    /// otherwise the key `transaction`. Reports the faults of the keys that it takes; after a fault, the
     /// query must not be run.
     ///
-    /// Returns `None` without a fault, and leaves the query as it is, if the query says nothing about
-    /// transactions or nests too deep.
+    /// Returns `None` without a fault, and leaves the query as it is, if the query has no such part or nests
+    /// too deep.
     pub(crate) fn take(query: &mut Query, faults: &mut Faults) -> Option<Self> {
         let Value::Object(map) = query else { return None };
         let action = members::get(map, "action").and_then(Value::as_str).unwrap_or_default();

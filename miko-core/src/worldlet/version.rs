@@ -3,8 +3,8 @@
 //! `{"identity": pk, "timestamp": …, "active": …, "bucket": …, "stack": …}`. The older spelling has `record`
 //! and `updated_at` instead of `identity` and `timestamp`. The other forms of a record
 //! ([`record`](super::record)) are allowed in place of bucket and stack. `created_at` is checked and ignored:
-//! that of a record is in its stub, or is the time of its first version. With `active: false` the entry is a
-//! tombstone, whose extras are checked and ignored, too.
+//! a record was created at the time in its stub, or else at the time of its first version. With
+//! `active: false` the entry is a tombstone, whose extras are checked and ignored as well.
 
 use serde_json::{Map, Value};
 

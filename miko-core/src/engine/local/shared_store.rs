@@ -71,6 +71,7 @@ impl<T: Storage> SharedStore<T> {
             poisoned.into_inner()
         });
         let mut store = self.wait_for_other_group(store);
+        // Storage may have lost the transaction of a group of this thread.
         store.restore_group();
         if self.has_postponed.load(Ordering::Relaxed) {
             self.do_postponed(&mut store);

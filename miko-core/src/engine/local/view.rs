@@ -161,6 +161,8 @@ impl<T: Storage> SharedStore<T> {
         self.wait_for_turn(GateMode::Shared, Duration::ZERO).map(Some)
     }
 
+    /// Enters the gate of all writers. Waits at most for the lock timeout, or for `min_wait` if that is
+    /// longer.
     fn wait_for_turn(&self, mode: GateMode, min_wait: Duration) -> Result<Pass> {
         let lock_timeout = {
             let store = self.lock()?;
