@@ -106,7 +106,7 @@ impl LocalEngine<MemoryTables> {
         // Set after the import, whose commit need not save the file.
         if let Some(mut file) = file {
             let save = move |tables: &MemoryTables| file.save(|writer| export::write(tables, writer));
-            store.storage.save_with(Box::new(save));
+            store.storage.set_save(Box::new(save));
         }
         if is_new {
             store.storage.save()?;

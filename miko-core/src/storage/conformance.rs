@@ -1,8 +1,8 @@
-//! What every storage must do, tested through the trait alone. A new storage is one more line of
-//! [`conforms!`].
+//! The requirements on every storage, tested through the trait alone. A new storage needs one more line in
+//! the call of [`conforms!`].
 //!
-//! Generated write sets run on a storage and on the naive one, and every answer of the trait must be equal
-//! after each step.
+//! Generated write sets run on a storage and on the naive storage. After each step every method of the trait
+//! must return the same for both.
 
 use std::collections::BTreeSet;
 use std::ops::ControlFlow;
@@ -278,23 +278,23 @@ fn records_are_selected_once_each_in_order_of_creation<S: Storage>(create: Creat
     };
     apply(&mut storage, &write);
     let pks = |pks: &[&str]| pks.iter().map(|&pk| pk.to_owned()).collect::<Vec<_>>();
-    let (p3_p1, p1) = (pks(&["p3", "p1", "p4", "p9", "p3"]), pks(&["p1"]));
+    let (several, one) = (pks(&["p3", "p1", "p4", "p9", "p3"]), pks(&["p1"]));
     let members = |ids: &[i64]| {
         let ids = ids.iter().map(|id| ClassId(*id)).collect();
         AccessPath::Members(Classes { names: &[], ids })
     };
     let cases = [
         (AccessPath::Everything, vec!["p1", "p2", "p3"]),
-        (AccessPath::Pks(&p3_p1), vec!["p1", "p3"]),
-        (AccessPath::Pks(&p1), vec!["p1"]),
+        (AccessPath::Pks(&several), vec!["p1", "p3"]),
+        (AccessPath::Pks(&one), vec!["p1"]),
         (members(&[1]), vec!["p1", "p3"]),
         (members(&[1, 2]), vec!["p1", "p2", "p3"]),
         (members(&[7]), vec![]),
         (members(&[]), vec![]),
     ];
     for (access_path, expected) in cases {
-        let found = format!("{access_path:?}");
-        assert_eq!(selected(&storage, access_path, Vec::new()), expected, "{found}");
+        let shown = format!("{access_path:?}");
+        assert_eq!(selected(&storage, access_path, Vec::new()), expected, "{shown}");
     }
     if storage.capabilities().residual_filter_reason.is_none() {
         let names = pks(&["a.b/class-1"]);
@@ -400,8 +400,8 @@ fn op() -> impl Strategy<Value = Op> {
     ]
 }
 
-/// A storage and the naive storage with the same content, and what the steps need to know of it that the
-/// trait does not return.
+/// A storage and the naive storage with the same content. The other fields are facts about the content that
+/// the steps need, and that the trait does not return.
 struct Pair<S> {
     storage: S,
     naive: NaiveStorage,
@@ -448,7 +448,8 @@ impl<S: Storage> Pair<S> {
                 }
             }
             Step::Revert => {
-                // A write set without an inverse stays, and so do those before it.
+                // A write set without an inverse is not undone, and then the write sets before it are not
+                // either.
                 if let Some(inverse) = self.applied.last().cloned().and_then(WriteSet::inverse) {
                     self.applied.pop();
                     assert!(self.apply(&inverse), "an inverse has no conflict");
@@ -502,12 +503,13 @@ impl<S: Storage> Pair<S> {
     fn write_set(&mut self, ops: &[Op]) -> WriteSet {
         let mut write = WriteSet::default();
         for op in ops {
-            self.add(op, &mut write);
+            self.add_op(op, &mut write);
         }
         write
     }
 
-    fn add(&mut self, op: &Op, write: &mut WriteSet) {
+    /// Adds the change of `op` to `write`, unless `write` has a change of the same kind already.
+    fn add_op(&mut self, op: &Op, write: &mut WriteSet) {
         match op {
             Op::Create if write.rows.is_empty() => {
                 let last = self.naive.last_numbers().unwrap();
@@ -548,6 +550,7 @@ impl<S: Storage> Pair<S> {
                     size: self.commit.0 as u64,
                     created_at: Timestamp::FIRST,
                 };
+                // The size is a commit number, so that it is even for about half of the files.
                 write.others_mut().files.push(match self.naive.find_file(&file.pk).unwrap() {
                     Some((_, before)) if before.size % 2 == 0 => RowChange::remove(id, before),
                     Some((_, before)) => RowChange::replace(id, before, file),
@@ -591,6 +594,7 @@ impl<S: Storage> Pair<S> {
         }
     }
 
+    /// Adds the change of a row to `write`. `state` gets the commit number of the change.
     fn replace(&mut self, id: RowId, write: &mut WriteSet, state: impl FnOnce(i64) -> Option<State>) {
         let Some(before) = self.naive.row(id).unwrap().filter(|_| write.rows.is_empty()) else { return };
         let after = self.stamped(before.clone());
@@ -604,7 +608,7 @@ impl<S: Storage> Pair<S> {
     /// The row with the numbers of a new write.
     fn stamped(&mut self, row: Row) -> Row {
         self.commit = self.commit.next();
-        // Two versions share a time.
+        // Two consecutive versions have the same time.
         let updated_at = Timestamp::from_millis(self.commit.0 / 2);
         let instance_pk = self.is_temporal.then(|| format!("i{}", self.commit));
         Row { updated_at, commit: self.commit, instance_pk, ..row }
@@ -612,14 +616,15 @@ impl<S: Storage> Pair<S> {
 }
 
 fn changes_chunks(write: &WriteSet) -> bool {
-    write.others.as_ref().is_some_and(|it| !it.chunks.is_empty() || !it.removed_chunks.is_empty())
+    write.others.as_ref().is_some_and(|others| !others.chunks.is_empty() || !others.removed_chunks.is_empty())
 }
 
 fn is_changed(write: &WriteSet, entry: &IndexEntry) -> bool {
     write.added_entries.iter().chain(&write.removed_entries).any(|changed| key_of(changed) == key_of(entry))
 }
 
-/// The key of an entry: its fields but for those that differ among entries that replace each other.
+/// The key of an entry: two entries with one key cannot both exist. The key is an entry in which the fields
+/// that are not part of it have fixed values.
 fn key_of(entry: &IndexEntry) -> IndexEntry {
     match entry.clone() {
         IndexEntry::Unique { constraint, value, .. } => {
@@ -642,7 +647,7 @@ fn with_rows<S: Storage>(create: Create<S>, count: i64) -> S {
     storage
 }
 
-/// Applies a write set in a transaction of its own.
+/// Applies a write set in a separate transaction.
 #[track_caller]
 fn apply(storage: &mut impl Storage, write: &WriteSet) {
     storage.begin().unwrap();
@@ -733,7 +738,8 @@ fn selected(storage: &impl Storage, access_path: AccessPath<'_>, filter: Vec<Pre
     found
 }
 
-/// All that the trait returns of the content of a storage, a line per answer.
+/// Everything that the trait returns about the content of a storage, as lines. Also checks that methods agree
+/// that return the same content.
 fn state(storage: &impl Storage) -> Vec<String> {
     let is_temporal = storage.capabilities().is_temporal;
     let definitions = if is_temporal { storage.definitions().unwrap() } else { Vec::new() };

@@ -18,16 +18,16 @@ use serde_json::Value;
 /// ```
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct Explanation {
-    /// The SQL, on an engine that has it. It contains no text of the request.
+    /// The SQL text of the select; `None` on a worldlet. It contains no text of the request.
     pub sql: Option<String>,
     /// The values bound to `?1`, `?2` and so on.
     pub values: Vec<Value>,
-    /// SQLite's query plan, one step per line; on a worldlet, which records are scanned.
+    /// SQLite's query plan, one step per item; on a worldlet one item, which says which records are scanned.
     pub plan: Vec<String>,
-    /// The index that supplies the records: the class that declares it, and the field.
+    /// The index that supplies the records, if one does: the class that declares it, and the field.
     pub index: Option<String>,
-    /// The paths, as JSON, whose values are in columns in memory. If there are any, the SQL is run only if
-    /// more than an eighth of the records match.
+    /// The paths, as JSON, whose values the select reads from columns in memory. If there are any, the SQL is
+    /// run only if more than an eighth of the records match.
     pub columns: Vec<String>,
     /// The reason why the evaluator filters, sorts and limits the records in Rust, if it does. The SQL then
     /// only selects candidates.

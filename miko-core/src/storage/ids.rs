@@ -1,4 +1,4 @@
-//! The numbers by which the tables know their rows.
+//! The numbers that identify the rows of the tables, and that order the writes.
 
 use std::fmt;
 
@@ -50,11 +50,11 @@ number! {
 }
 
 impl ConstraintId {
-    /// The one constraint that no class declares: a name has one definition.
+    /// The only constraint that no class declares: the names of class definitions are unique.
     pub(crate) const DEFINITION_NAME: Self = Self(1);
 }
 
-/// The largest number of each kind that is in use. The engine gives out those that follow.
+/// The largest number of each kind that is in use. The engine assigns the numbers that follow.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub(crate) struct LastNumbers {
     pub(crate) row: RowId,

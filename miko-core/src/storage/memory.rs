@@ -46,11 +46,11 @@ pub struct MemoryTables {
     indexed_value: UndoTable<(ConstraintId, String, RowId), ()>,
     /// Key: target, record, JSON pointer. Value: whether the reference restricts deletion of the target.
     reference: UndoTable<(String, RowId, String), bool>,
-    /// Top-level keys of the worldlet, such as `comment`, and the property `executable`.
+    /// Top-level keys of an imported worldlet, such as `comment`, and its property `executable`.
     metadata: UndoTable<String, Value>,
-    /// Key: record, time, pk of the version.
+    /// Key: record, time, instance pk.
     version: UndoTable<(RowId, Timestamp, String), Row>,
-    /// The record of a version, by the pk of the version.
+    /// Records by the instance pks of all their versions, the current one included.
     by_instance: UndoTable<String, RowId>,
     /// The records that are or were class definitions.
     definition: UndoTable<RowId, ()>,
@@ -63,8 +63,7 @@ pub struct MemoryTables {
     in_transaction: bool,
     /// Writes the tables to their file, if they have one.
     save: Option<RefCell<Save>>,
-    /// Whether the open transaction has changed anything but files that are still being written, which are
-    /// not saved.
+    /// Whether the open transaction has changed anything that the saved worldlet contains.
     needs_save: bool,
 }
 
@@ -91,8 +90,8 @@ impl MemoryTables {
         tables
     }
 
-    /// From now on, calls `save` at each commit that changes the worldlet of the database.
-    pub(crate) fn save_with(&mut self, save: Save) {
+    /// Sets the function that each later commit calls if it changes the worldlet of the database.
+    pub(crate) fn set_save(&mut self, save: Save) {
         self.save = Some(RefCell::new(save));
     }
 
@@ -153,7 +152,9 @@ impl MemoryTables {
         }
     }
 
-    /// The rows that an index has for the values of a lookup.
+    /// The rows that an index has for the values of a lookup. A unique index has entries in both tables: if a
+    /// platter has an own bucket, `unique_value` has its value, and `indexed_value` that of the shared
+    /// bucket.
     fn rows_of_index(&self, lookup: &IndexLookup) -> BTreeSet<RowId> {
         let mut found = BTreeSet::new();
         for value in &lookup.keys {
@@ -171,7 +172,7 @@ fn first_version_key(id: RowId) -> (RowId, Timestamp, String) {
     (id, Timestamp::from_millis(i64::MIN), String::new())
 }
 
-/// Sets the creation time of a version, which only the last row of the record has.
+/// A past version with the creation time of its record, which is taken from the current row (`last`).
 fn with_creation_time(last: &Row, version: &Row) -> Row {
     Row { created_at: last.created_at, ..version.clone() }
 }

@@ -46,7 +46,7 @@ pub(crate) enum InjectedFailure {
 #[derive(Debug, Clone, Default)]
 struct Tables {
     rows: BTreeMap<RowId, Row>,
-    /// Key: record, time, pk of the version.
+    /// Key: record, time, instance pk.
     versions: BTreeMap<(RowId, Timestamp, Option<String>), Row>,
     definitions: BTreeSet<RowId>,
     classes: BTreeMap<ClassId, String>,
@@ -69,8 +69,8 @@ fn injected_error() -> Error {
     Error::new(ErrorId::STORAGE_FULL, "this fault is injected by a test")
 }
 
-/// Makes the changes of one table.
-fn change<K: Ord + Clone, V: Clone>(table: &mut BTreeMap<K, V>, changes: &[RowChange<K, V>]) {
+/// Applies the changes of one table.
+fn apply_changes<K: Ord + Clone, V: Clone>(table: &mut BTreeMap<K, V>, changes: &[RowChange<K, V>]) {
     for RowChange { key, after, .. } in changes {
         match after {
             Some(value) => table.insert(key.clone(), value.clone()),
@@ -81,7 +81,7 @@ fn change<K: Ord + Clone, V: Clone>(table: &mut BTreeMap<K, V>, changes: &[RowCh
 
 impl Tables {
     fn apply(&mut self, write: &WriteSet) {
-        change(&mut self.rows, &write.rows);
+        apply_changes(&mut self.rows, &write.rows);
         for RowChange { key, before, after } in &write.versions {
             let version_key = |version: &Row| (*key, version.updated_at, version.instance_pk.clone());
             if let Some(version) = before {
@@ -97,15 +97,15 @@ impl Tables {
         self.entries.extend(write.added_entries.iter().cloned());
         let Some(others) = &write.others else { return };
         self.definitions.extend(&others.definitions);
-        change(&mut self.classes, &others.classes);
-        change(&mut self.constraints, &others.constraints);
-        change(&mut self.claims, &others.claims);
+        apply_changes(&mut self.classes, &others.classes);
+        apply_changes(&mut self.constraints, &others.constraints);
+        apply_changes(&mut self.claims, &others.claims);
         for file in &others.removed_chunks {
-            self.chunks.retain(|(of, _), _| of != file);
+            self.chunks.retain(|(chunk_file, _), _| chunk_file != file);
         }
-        change(&mut self.files, &others.files);
-        change(&mut self.chunks, &others.chunks);
-        change(&mut self.metadata, &others.metadata);
+        apply_changes(&mut self.files, &others.files);
+        apply_changes(&mut self.chunks, &others.chunks);
+        apply_changes(&mut self.metadata, &others.metadata);
     }
 
     fn find_unique(&self, constraint: ConstraintId, value: &str) -> Option<RowId> {
@@ -208,7 +208,7 @@ impl Storage for NaiveStorage {
         match self.apply_failures.pop_front().flatten() {
             None => {}
             Some(InjectedFailure::Incomplete) => {
-                change(&mut self.tables.rows, &write.rows);
+                apply_changes(&mut self.tables.rows, &write.rows);
                 return Err(injected_error());
             }
             Some(InjectedFailure::RolledBack) => {
@@ -267,12 +267,9 @@ impl Storage for NaiveStorage {
     }
 
     fn find_version(&self, instance_pk: &str) -> Result<Option<(RowId, Row)>> {
-        let of = |id: &RowId| Some((*id, self.tables.versions(*id)));
-        let is_wanted = |version: &Row| version.instance_pk.as_deref() == Some(instance_pk);
-        let found = self.tables.rows.keys().filter_map(of);
-        Ok(found
-            .flat_map(|(id, all)| all.into_iter().map(move |one| (id, one)))
-            .find(|(_, row)| is_wanted(row)))
+        let with_id = |&id: &RowId| self.tables.versions(id).into_iter().map(move |version| (id, version));
+        let mut all = self.tables.rows.keys().flat_map(with_id);
+        Ok(all.find(|(_, version)| version.instance_pk.as_deref() == Some(instance_pk)))
     }
 
     fn definitions(&self) -> Result<Vec<RowId>> {
@@ -333,7 +330,9 @@ impl Storage for NaiveStorage {
 
     fn restricting(&self, target: &str, limit: usize) -> Result<Vec<(RowId, String)>> {
         let restricting = self.tables.entries.iter().filter_map(|entry| match entry {
-            IndexEntry::Reference { target: to, row, pointer, restricts: true } if to == target => {
+            IndexEntry::Reference { target: entry_target, row, pointer, restricts: true }
+                if entry_target == target =>
+            {
                 Some((*row, pointer.clone()))
             }
             _ => None,

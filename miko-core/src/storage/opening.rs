@@ -43,13 +43,13 @@ pub(super) fn check_folder(path: &Path) -> Result<()> {
     })
 }
 
-/// The error of a file that is not a database, or one that cannot be opened.
+/// The error `invalid-backend` of a file that is not a database, or that cannot be opened.
 pub(crate) fn invalid_backend(path: &Path, message: &str) -> Error {
     with_path(Error::new(ErrorId::INVALID_BACKEND, message), path)
 }
 
-fn caused_by(path: &Path, what: &str, error: std::io::Error) -> Error {
-    with_path(Error::caused_by(ErrorId::INVALID_BACKEND, what, error), path)
+fn caused_by(path: &Path, message: &str, error: std::io::Error) -> Error {
+    with_path(Error::caused_by(ErrorId::INVALID_BACKEND, message, error), path)
 }
 
 /// Adds the path to the details of an error.

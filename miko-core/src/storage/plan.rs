@@ -15,8 +15,8 @@ pub(crate) struct Plan<'q> {
     pub(crate) access_path: AccessPath<'q>,
     /// The predicates that each record of the access path must satisfy.
     pub(crate) filter: Vec<Predicate<'q>>,
-    /// Why storage cannot filter alone; `None` if it can. Otherwise it returns candidates, which the
-    /// evaluator filters, sorts and limits.
+    /// The reason why storage cannot apply the whole filter; `None` if it can. With a reason, storage returns
+    /// candidates, which the evaluator filters, sorts and limits.
     pub(crate) residual_filter_reason: Option<&'static str>,
 }
 
@@ -49,10 +49,11 @@ pub(crate) struct Classes<'q> {
     pub(crate) ids: Vec<ClassId>,
 }
 
-/// The records that an index has for some values of a field.
+/// The lookup of some values of a field in an index.
 #[derive(Debug, Clone)]
 pub(crate) struct IndexLookup {
     pub(crate) constraint: ConstraintId,
+    /// The values, as the index entries have them ([`IndexEntry`](super::write_set::IndexEntry)).
     pub(crate) keys: Vec<String>,
     /// Whether the values are unique.
     pub(crate) is_unique: bool,
@@ -71,8 +72,9 @@ impl<'q> Plan<'q> {
 }
 
 impl IndexLookup {
-    /// Whether it looks up one key of an index that is not unique. Each of its records then has one entry.
-    pub(crate) fn is_of_one_key(&self) -> bool {
+    /// Whether it looks up one key of an index that is not unique. Each record is then found by one entry, so
+    /// that no duplicates have to be removed.
+    pub(crate) fn has_one_nonunique_key(&self) -> bool {
         !self.is_unique && self.keys.len() == 1
     }
 
@@ -89,7 +91,7 @@ impl IndexLookup {
 }
 
 impl AccessPath<'_> {
-    /// The name of the index that is looked up, if one is.
+    /// The name of the index, if the path is an index lookup.
     pub(crate) fn index_name(&self) -> Option<String> {
         match self {
             Self::Index(lookup) => Some(lookup.name()),

@@ -16,24 +16,25 @@ pub(crate) struct Row {
     pub(crate) created_at: Timestamp,
     pub(crate) updated_at: Timestamp,
     pub(crate) commit: CommitSeq,
-    /// The instance pk of this version, in a temporal database. A row without one there is a stub: the
-    /// versions of the record are still to be imported.
+    /// The instance pk of this version, in a temporal database. A row of a temporal database that has no
+    /// instance pk is a stub: the versions of the record are still to be imported.
     pub(crate) instance_pk: Option<String>,
 }
 
 impl Row {
-    /// The approximate number of bytes that storing the row takes; 0 without content, so that a delete needs
-    /// no room.
+    /// The number of bytes that storing the row is charged to the memory limit, an estimate: 0 without
+    /// content, so that a delete needs no room.
     pub(crate) fn size(&self) -> usize {
         self.state.as_ref().map_or(0, |state| 2 * size_of::<Self>() + self.pk.len() + state.text_length())
     }
 
-    /// The approximate size in memory, in bytes.
+    /// The approximate size of this value in memory, in bytes.
     pub(crate) fn memory_size(&self) -> usize {
         size_of::<Self>() + self.pk.len() + self.state.as_ref().map_or(0, State::text_length)
     }
 
-    /// Its position among the versions of its record. That of a stub comes before all others of its time.
+    /// The sort key of the row among the versions of its record: time, then instance pk. A stub has no
+    /// instance pk, so it precedes all versions of the same time.
     pub(crate) fn position(&self) -> (Timestamp, &str) {
         (self.updated_at, self.instance_pk.as_deref().unwrap_or_default())
     }
@@ -51,7 +52,7 @@ impl Row {
     }
 }
 
-/// An active record as storage has it: its row in the form of an answer.
+/// An active record: the content of its row, with texts that answers share.
 #[derive(Debug, Clone)]
 pub(crate) struct StoredRecord {
     pub(crate) id: RowId,
@@ -70,7 +71,8 @@ impl StoredRecord {
         Self::with_stack(id, row, |stack| Object::from_stored_text(stack))
     }
 
-    /// As [`of`](Self::of), with the stack that `stack` returns for its text, such as one that is shared.
+    /// As [`of`](Self::of), but `stack` makes the stack from its text. It may return an object that other
+    /// records share.
     pub(crate) fn with_stack(id: RowId, row: &Row, stack: impl FnOnce(&str) -> Object) -> Option<Self> {
         let State { bucket, stack: stack_text, extras } = row.state.as_ref()?;
         Some(Self {
@@ -85,7 +87,7 @@ impl StoredRecord {
         })
     }
 
-    /// The record as it is answered. Its texts are shared.
+    /// The record for an answer. It shares the texts of this value.
     pub(crate) fn to_record(&self, pk: &str) -> Record {
         Record {
             pk: pk.to_owned(),
@@ -97,7 +99,7 @@ impl StoredRecord {
         }
     }
 
-    /// The row. Its texts are copied.
+    /// The row, with copies of the texts.
     pub(crate) fn to_row(&self, pk: &str) -> Row {
         let text = |object: &Object| object.as_str().to_owned();
         Row {
@@ -142,13 +144,13 @@ pub(crate) struct RecordRef<'r> {
 }
 
 impl RecordRef<'_> {
-    /// The number of bytes of its texts.
+    /// The number of bytes of its texts, with the pk.
     pub(crate) fn text_length(&self) -> usize {
         self.pk.len() + self.bucket.len() + self.stack.len() + self.extras.map_or(0, str::len)
     }
 
-    /// The record. Its stack is `shared` if that is given: an object with the same text, whose memory is
-    /// shared.
+    /// Converts to a record. `shared`, if given, is an object with the text of the stack: the record then
+    /// shares its memory instead of copying the text.
     pub(crate) fn with_stack(self, shared: Option<Object>) -> Record {
         Record {
             pk: self.pk.to_owned(),
@@ -167,12 +169,12 @@ impl From<RecordRef<'_>> for Record {
     }
 }
 
-/// A row of `claim`: the last claim of a record, and how often it was claimed since its last claim was
-/// finished.
+/// A row of `claim`: the last claim of a record.
 #[derive(Debug, Clone, PartialEq)]
 pub(crate) struct ClaimRow {
     /// The id of the claim.
     pub(crate) id: String,
+    /// How often the record was claimed since a claim of it was last finished.
     pub(crate) attempts: u64,
     /// When its lease ends.
     pub(crate) lease_end: Timestamp,
@@ -189,6 +191,7 @@ pub(crate) struct FileRow {
     pub(crate) sha256: Option<String>,
     /// An object; its key `type` has the media type.
     pub(crate) mime: Value,
+    /// The size of the content in bytes.
     pub(crate) size: u64,
     pub(crate) created_at: Timestamp,
 }

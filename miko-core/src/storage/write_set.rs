@@ -17,7 +17,8 @@ use crate::class::Constraint;
 /// that exists, and removing one that does not, changes nothing.
 #[derive(Debug, Clone, Default, PartialEq)]
 pub(crate) struct WriteSet {
-    /// Rows of records: inserted, rewritten, or made tombstones.
+    /// Rows of records: inserted, rewritten, or made tombstones. Only an [`inverse`](Self::inverse) removes
+    /// rows.
     pub(crate) rows: Vec<RowChange<RowId, Row>>,
     /// Past versions of records, in a temporal database. The key is the row of the record; the instance pk
     /// identifies the version.
@@ -73,7 +74,8 @@ impl<K, V> RowChange<K, V> {
     }
 }
 
-/// A row of another table that belongs to a record. It can be derived from the record and its classes.
+/// A row that belongs to a record in a table of memberships, values or references. It can be derived from the
+/// record and its classes. Equal values have equal text.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub(crate) enum IndexEntry {
     /// The record is a member of a class.
@@ -82,7 +84,8 @@ pub(crate) enum IndexEntry {
     Unique { constraint: ConstraintId, value: String, row: RowId },
     /// Selects find the record by this value.
     Indexed { constraint: ConstraintId, value: String, row: RowId },
-    /// The record refers to the record or file with a pk, at a JSON pointer.
+    /// The record refers to the record or file with the pk `target`, at a JSON pointer. `restricts` is
+    /// whether the reference prevents the deletion of the target.
     Reference { target: String, row: RowId, pointer: String, restricts: bool },
 }
 
@@ -91,6 +94,7 @@ pub(crate) enum IndexEntry {
 pub(crate) struct Conflict {
     pub(crate) constraint: ConstraintId,
     pub(crate) value: String,
+    /// The record that has the value.
     pub(crate) holder: RowId,
 }
 
@@ -111,12 +115,12 @@ impl WriteSet {
 
     /// Whether its vectors take so little memory that another write set may reuse them.
     pub(crate) fn is_small(&self) -> bool {
-        // In elements, of each vector.
-        const MAX_KEPT: usize = 64;
+        // The capacity of each vector, in elements.
+        const MAX_CAPACITY: usize = 64;
         let Self { rows, versions, removed_entries, added_entries, .. } = self;
         let capacities =
             [rows.capacity(), versions.capacity(), removed_entries.capacity(), added_entries.capacity()];
-        capacities.iter().all(|capacity| *capacity <= MAX_KEPT)
+        capacities.iter().all(|capacity| *capacity <= MAX_CAPACITY)
     }
 
     /// Removes everything. The vectors that most write sets use keep their capacity.
@@ -131,20 +135,22 @@ impl WriteSet {
 
     /// Adds the change of a row.
     pub(crate) fn change_row(&mut self, change: RowChange<RowId, Row>) {
-        // Most write sets have no other row.
+        // Exactly one, because most write sets change no other row.
         self.rows.reserve_exact(1);
         self.rows.push(change);
     }
 
-    /// The changes to tables that few writes change. Begins with none.
+    /// The changes to tables that few writes change, created empty if there are none yet.
     pub(crate) fn others_mut(&mut self) -> &mut OtherChanges {
         self.others.get_or_insert_default()
     }
 
-    /// Records that the entries of a record change from `before` to `after`. Both may have duplicates.
+    /// Adds the difference between the entries that a record has before and after the write. Both may have
+    /// duplicates.
     pub(crate) fn change_entries(&mut self, mut before: Vec<IndexEntry>, mut after: Vec<IndexEntry>) {
         normalize(&mut before);
         normalize(&mut after);
+        // As in a create of one record: the vector is used as it is.
         if before.is_empty() && self.added_entries.is_empty() {
             self.added_entries = after;
             return;
@@ -175,15 +181,21 @@ impl From<OtherChanges> for WriteSet {
     }
 }
 
-/// Sorts the entries of a record and removes duplicates. Of two references at one place the stricter counts.
+/// Sorts the entries of one record and removes duplicates. Two references to one target at one pointer become
+/// one, which restricts the deletion of the target if either does.
 fn normalize(entries: &mut Vec<IndexEntry>) {
     entries.sort_unstable();
     entries.dedup_by(|next, entry| match (next, entry) {
         (
-            IndexEntry::Reference { target, pointer, restricts: next, .. },
-            IndexEntry::Reference { target: same_target, pointer: same_pointer, restricts, .. },
-        ) if target == same_target && pointer == same_pointer => {
-            *restricts |= *next;
+            IndexEntry::Reference {
+                target: next_target,
+                pointer: next_pointer,
+                restricts: next_restricts,
+                ..
+            },
+            IndexEntry::Reference { target, pointer, restricts, .. },
+        ) if next_target == target && next_pointer == pointer => {
+            *restricts |= *next_restricts;
             true
         }
         (next, entry) => next == entry,

@@ -66,7 +66,9 @@ impl Needs {
                 [class] if !classes.ids.is_empty() => Some(class.clone()),
                 _ => return None,
             },
-            AccessPath::Index(lookup) if lookup.is_of_one_key() => Some(lookup.constraint().class.clone()),
+            AccessPath::Index(lookup) if lookup.has_one_nonunique_key() => {
+                Some(lookup.constraint().class.clone())
+            }
             AccessPath::Index(_) | AccessPath::Pks(_) => return None,
         };
         let mut paths = Vec::new();

@@ -16,9 +16,11 @@ impl MemoryTables {
             return Ok(conflicts);
         }
         self.needs_save |= changes_a_worldlet(write);
-        // Versions are removed before rows change. When an update is undone, the old state moves from
-        // `version` back to `record` and keeps its instance pk. `by_instance` has one entry for both places:
-        // if the version were removed last, the entry that the row has just written would be gone.
+        // Versions are removed before rows change, and inserted afterwards, because a state that moves
+        // between `record` and `version` keeps its instance pk, and `by_instance` has one entry for both
+        // tables. An update moves the old state from `record` to `version`, its undo moves it back. In the
+        // other order, removing the state from one table would remove the entry that inserting it into the
+        // other has written.
         write.versions.iter().for_each(|change| self.remove_version(change));
         write.rows.iter().try_for_each(|change| self.change_row(change))?;
         write.versions.iter().try_for_each(|change| self.insert_version(change))?;
@@ -179,7 +181,8 @@ fn version_key(id: RowId, version: &Row) -> (RowId, Timestamp, String) {
     (id, version.updated_at, version.instance_pk.clone().unwrap_or_default())
 }
 
-/// Whether a write changes the saved worldlet. A file that is being written is not in it.
+/// Whether a write changes anything that the saved worldlet contains. Files that are still being written are
+/// not saved.
 fn changes_a_worldlet(write: &WriteSet) -> bool {
     let is_complete = |file: &Option<FileRow>| file.as_ref().is_some_and(|file| file.sha256.is_some());
     let changes_file =

@@ -98,27 +98,27 @@ mod tests {
         #[test]
         fn a_rollback_restores_the_committed_entries(steps in steps()) {
             let mut table = UndoTable::default();
-            let (mut committed, mut now) = (BTreeMap::new(), BTreeMap::new());
+            let (mut committed, mut current) = (BTreeMap::new(), BTreeMap::new());
             for step in steps {
                 match step {
                     Operation::Insert(key, value) => {
                         table.insert(key, value);
-                        now.insert(key, value);
+                        current.insert(key, value);
                     }
                     Operation::Remove(key) => {
                         table.remove(&key);
-                        now.remove(&key);
+                        current.remove(&key);
                     }
                     Operation::Commit => {
                         table.commit();
-                        committed = now.clone();
+                        committed = current.clone();
                     }
                     Operation::RollBack => {
                         table.roll_back();
-                        now = committed.clone();
+                        current = committed.clone();
                     }
                 }
-                prop_assert_eq!(&table.entries, &now);
+                prop_assert_eq!(&table.entries, &current);
             }
         }
     }

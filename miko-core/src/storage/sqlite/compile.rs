@@ -42,9 +42,9 @@ pub(super) fn select_row_ids(plan: &Plan<'_>) -> SqlBuilder {
         {
             statement.push("SELECT seq FROM membership WHERE class_id = ").push_bind(ids[0].0);
         }
-        // `is_of_one_key` excludes unique indexes, whose entries are in `unique_value` as well.
+        // A unique index is excluded, because its entries are in `unique_value` as well.
         AccessPath::Index(lookup)
-            if lookup.is_of_one_key() && plan.filter.is_empty() && plan.select.sorts.is_empty() =>
+            if lookup.has_one_nonunique_key() && plan.filter.is_empty() && plan.select.sorts.is_empty() =>
         {
             push_entries(statement.push("SELECT seq FROM indexed_value WHERE "), lookup);
         }
@@ -69,8 +69,8 @@ fn push_order_and_limit(statement: &mut SqlBuilder, select: &SelectRequest) {
 /// predicates.
 fn push_from_and_where(statement: &mut SqlBuilder, plan: &Plan<'_>) {
     push_access_path(statement, &plan.access_path);
-    for part in &plan.filter {
-        push_predicate(statement.push(" AND "), part);
+    for predicate in &plan.filter {
+        push_predicate(statement.push(" AND "), predicate);
     }
 }
 
@@ -126,11 +126,11 @@ fn push_access_path(statement: &mut SqlBuilder, access_path: &AccessPath<'_>) {
     }
 }
 
-/// Appends the lookup of values in an index as tables and `WHERE` clause. The index is that of a constraint,
-/// of the kind unique or index. For one value of an index that is not unique, the key of `indexed_value`
-/// yields the records in order of creation.
+/// Appends the tables and the `WHERE` clause that look up values in the index of a constraint, unique or not.
+/// For one value of an index that is not unique, the key of `indexed_value` yields the records in order of
+/// creation.
 fn push_index_scan(statement: &mut SqlBuilder, lookup: &IndexLookup) {
-    if lookup.is_of_one_key() {
+    if lookup.has_one_nonunique_key() {
         statement.push("indexed_value CROSS JOIN record USING (seq) WHERE bucket IS NOT NULL AND ");
         return push_entries(statement, lookup);
     }
@@ -146,7 +146,7 @@ fn push_index_scan(statement: &mut SqlBuilder, lookup: &IndexLookup) {
     statement.push(")");
 }
 
-/// Appends the condition of the entries of an index that are looked up.
+/// Appends the condition that selects the index entries of a lookup.
 fn push_entries(statement: &mut SqlBuilder, lookup: &IndexLookup) {
     statement.push("constraint_id = ").push_bind(lookup.constraint.0);
     match &lookup.keys[..] {
@@ -156,8 +156,8 @@ fn push_entries(statement: &mut SqlBuilder, lookup: &IndexLookup) {
 }
 
 /// Appends a predicate. Every predicate evaluates to 0 or 1, never to NULL, so `NOT` inverts it.
-fn push_predicate(statement: &mut SqlBuilder, part: &Predicate<'_>) {
-    match part {
+fn push_predicate(statement: &mut SqlBuilder, predicate: &Predicate<'_>) {
+    match predicate {
         Predicate::Classes(classes) => {
             statement.push("EXISTS (SELECT 1 FROM membership WHERE membership.seq = record.seq AND ");
             push_class_predicate(statement, &classes.ids);
@@ -169,13 +169,14 @@ fn push_predicate(statement: &mut SqlBuilder, part: &Predicate<'_>) {
         }
         Predicate::All(parts) => push_joined(statement, parts, " AND ", "1"),
         Predicate::Any(parts) => push_joined(statement, parts, " OR ", "0"),
-        Predicate::Not(part) => {
-            push_predicate(statement.push("NOT "), part);
+        Predicate::Not(inverted) => {
+            push_predicate(statement.push("NOT "), inverted);
         }
     }
 }
 
-/// Appends the conjunction or disjunction of `parts`. `empty` is its value without any parts.
+/// Appends the conjunction or disjunction of `parts`, as `operator` says. `empty` is its value if there are
+/// no parts.
 fn push_joined(
     statement: &mut SqlBuilder,
     parts: &[Predicate<'_>],
