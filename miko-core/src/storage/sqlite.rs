@@ -9,9 +9,9 @@
 //! | an update that is postponed until the next statement | [`statements`] |
 //! | reading tables; applying write sets | [`tables`]; [`apply`] |
 //! | index entries and claims in memory, as maps | [`entry_maps`], [`row_set`] |
-//! | the same as virtual tables, which selects read | [`entry_tables`] |
+//! | these index entries as virtual tables, which selects read | [`entry_tables`] |
 //! | the SQL text and bound values of a select; running it | [`compile`], [`sql_builder`]; [`select`] |
-//! | SQL functions for the paths of Q0; numbers as values | [`functions`]; [`values`] |
+//! | SQL functions for the paths of Q0; ids and rows as values of SQLite | [`functions`]; [`values`] |
 //! | the memory limit | [`heap`] |
 //! | mapping SQLite's errors to error ids | [`faults`] |
 
@@ -46,13 +46,14 @@ use statement_cache::StatementCache;
 use statements::Statements;
 
 /// A database in memory has no file to protect: no rollback journal on disk, nothing to flush.
-const IN_MEMORY: &str = "PRAGMA journal_mode = memory; PRAGMA synchronous = off;";
+const IN_MEMORY_PRAGMAS: &str = "PRAGMA journal_mode = memory; PRAGMA synchronous = off;";
 
-/// No temporary files. The engine enforces the foreign keys that the schema declares: SQLite would look up
-/// again every row that was just written or read.
-const PRAGMAS: &str = "PRAGMA foreign_keys = off; PRAGMA temp_store = memory;";
+/// SQLite does not enforce the foreign keys that the schema declares, because the engine does: SQLite would
+/// look up again every row that was just written or read. It creates no temporary files.
+const COMMON_PRAGMAS: &str = "PRAGMA foreign_keys = off; PRAGMA temp_store = memory;";
 
-/// How many selects stay prepared. Each shape of a select is a statement of its own, so there may be many.
+/// The number of selects that stay prepared. Selects that differ in more than their bound values are
+/// different statements, so there may be many.
 const CACHED_STATEMENTS: usize = 256;
 
 /// The tables in a SQLite database.
@@ -61,7 +62,8 @@ pub struct Sqlite {
     statements: Statements,
     /// The index entries and claims of a database in memory; `None` if they are in tables.
     entry_maps: Option<SharedEntryMaps>,
-    /// The registration of the file, if there is one. It is dropped after the connection.
+    /// The registration of the file, if there is one. The field comes after `statements`, so that the
+    /// connection is closed before the registration ends.
     lease: Option<FileLease>,
     is_temporal: bool,
 }
@@ -70,7 +72,7 @@ impl Sqlite {
     /// Creates empty tables in memory.
     pub(crate) fn in_memory(is_temporal: bool) -> Result<Self> {
         let connection = Connection::open_in_memory().map_err(sqlite_error)?;
-        connection.execute_batch(IN_MEMORY).map_err(sqlite_error)?;
+        connection.execute_batch(IN_MEMORY_PRAGMAS).map_err(sqlite_error)?;
         connection.execute_batch(&schema::tables_without_entries(is_temporal)).map_err(sqlite_error)?;
         let entry_maps = SharedEntryMaps::default();
         entry_tables::register(&connection, &entry_maps).map_err(sqlite_error)?;
@@ -94,7 +96,7 @@ impl Sqlite {
 
     fn with_connection(connection: Connection, lease: Option<FileLease>) -> Result<Self> {
         connection.set_prepared_statement_cache_capacity(CACHED_STATEMENTS);
-        connection.execute_batch(PRAGMAS).map_err(sqlite_error)?;
+        connection.execute_batch(COMMON_PRAGMAS).map_err(sqlite_error)?;
         // Query planner stability: a plan that depends on bound values would be made again with each value.
         connection.set_db_config(DbConfig::SQLITE_DBCONFIG_ENABLE_QPSG, true).map_err(sqlite_error)?;
         rusqlite::vtab::array::load_module(&connection).map_err(sqlite_error)?;
@@ -111,7 +113,7 @@ impl Sqlite {
         executed.map(drop).map_err(|error| self.with_path(error))
     }
 
-    /// The error, with the path of the file if that cannot be written.
+    /// Adds the path of the file to an error that says that the file cannot be written.
     fn with_path(&self, error: Error) -> Error {
         match self.statements.without_flush().path() {
             Some(path) if error.is(ErrorId::NOT_WRITABLE) => error.with("path", path),

@@ -63,9 +63,8 @@ impl Sqlite {
         const ADD: &str =
             "INSERT OR IGNORE INTO unique_value (constraint_id, value, seq) VALUES (?1, ?2, ?3)";
         const HOLDER: &str = "SELECT seq FROM unique_value WHERE constraint_id = ?1 AND value = ?2";
-        // The entries that were not added, which are few: most writes allocate nothing here.
+        // The entries that were not added are collected, since they are few: most writes allocate nothing.
         let (mut conflicts, mut not_added) = (Vec::new(), Vec::new());
-        let is_unique = |entry: &&IndexEntry| matches!(entry, IndexEntry::Unique { .. });
         for entry in entries {
             let IndexEntry::Unique { constraint, value, row } = entry else { continue };
             if self.statements.without_flush().execute(ADD, params![*constraint, value, *row])? == 1 {
@@ -83,12 +82,11 @@ impl Sqlite {
             }
         }
         if !conflicts.is_empty() {
-            let was_added = |entry: &&IndexEntry| !not_added.iter().any(|other| std::ptr::eq(*other, *entry));
-            entries
-                .iter()
-                .filter(is_unique)
-                .filter(was_added)
-                .try_for_each(|entry| self.remove_entry(entry))?;
+            let was_added = |entry: &&IndexEntry| {
+                matches!(entry, IndexEntry::Unique { .. })
+                    && !not_added.iter().any(|other| std::ptr::eq(*other, *entry))
+            };
+            entries.iter().filter(was_added).try_for_each(|entry| self.remove_entry(entry))?;
         }
         Ok(conflicts)
     }
@@ -101,7 +99,7 @@ impl Sqlite {
             "INSERT OR REPLACE INTO reference (target, seq, pointer, restricts) VALUES (?1, ?2, ?3, ?4)";
         match entry {
             &IndexEntry::Member { class, row } => self.run(MEMBER, params![class, row]),
-            // `add_unique_values` has added them.
+            // `add_unique_values` has added it.
             IndexEntry::Unique { .. } => Ok(()),
             IndexEntry::Indexed { constraint, value, row } => {
                 self.run(INDEXED, params![*constraint, value, *row])
@@ -133,14 +131,15 @@ impl Sqlite {
     }
 
     fn change_row(&self, change: &RowChange<RowId, Row>) -> Result<()> {
-        // Without `seq`, SQLite appends the row with the number after the last one, and does not search its
-        // place.
+        // Without a value for `seq`, SQLite assigns the number after the largest one. It then appends the
+        // row, and does not search the table for its place.
         const APPEND: &str = "INSERT INTO record \
              (pk, bucket, stack, extras, created_at, updated_at, commit_seq, instance_pk) \
              VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8)";
         let id = change.key;
         let Some(row) = &change.after else {
-            // By its pk: an insert that failed in part may have left the row under another number.
+            // By its pk: an insert that failed between its two statements (see below) may have left the row
+            // under another number.
             let pk = change.before.as_ref().map(|row| row.pk.as_str());
             return self.run("DELETE FROM record WHERE pk = ?1", [pk]);
         };
@@ -157,7 +156,7 @@ impl Sqlite {
         if assigned == id.0 {
             return Ok(());
         }
-        // The engine has chosen another number.
+        // The engine has chosen another number than SQLite.
         self.run("UPDATE record SET seq = ?1 WHERE seq = ?2", [id, RowId(assigned)])
     }
 
@@ -228,7 +227,7 @@ impl Sqlite {
     fn change_chunk(&self, change: &RowChange<(FileId, u64), Vec<u8>>) -> Result<()> {
         const WRITE: &str = "INSERT OR REPLACE INTO file_chunk (file_id, number, data) VALUES (?1, ?2, ?3)";
         const REMOVE: &str = "DELETE FROM file_chunk WHERE file_id = ?1 AND number = ?2";
-        // An index beyond the range of `i64` is stored as the negative number with the same bits.
+        // The cast stores an index beyond the range of `i64` as the negative number with the same bits.
         let (file, index) = (change.key.0, change.key.1 as i64);
         match &change.after {
             Some(data) => self.run(WRITE, params![file, index, data]),

@@ -1,10 +1,10 @@
-//! The index entries of a database in memory, as maps: memberships, unique and indexed values. So are its
+//! Maps of the index entries of a database in memory (memberships, unique and indexed values) and of its
 //! claims.
 //!
-//! In a file they are tables. In memory nothing has to be durable, and an entry costs a map a fraction of
-//! what it costs a table (`docs/decisions/0027`). Selects read the entries by SQL: see [`entry_tables`]. A
-//! transaction of the maps begins with the first change after a commit or a rollback, and ends when that of
-//! SQLite does.
+//! A database in a file has tables instead. In memory nothing has to be durable, and adding an entry to a map
+//! costs a fraction of adding it to a table (`docs/decisions/0027`). Selects read the entries by SQL: see
+//! [`entry_tables`]. A transaction of the maps begins with the first change after a commit or a rollback, and
+//! ends with the transaction of SQLite.
 //!
 //! [`entry_tables`]: super::entry_tables
 
@@ -54,11 +54,11 @@ pub(super) struct EntryMaps {
     undo: Vec<Change>,
 }
 
-/// A change that was made.
+/// A change, in the undo log.
 enum Change {
     Added(IndexEntry),
     Removed(IndexEntry),
-    /// The claim of a record, with what it was before.
+    /// The claim of a record was changed. The second field is the previous claim.
     Claim(RowId, Option<ClaimRow>),
 }
 
@@ -68,7 +68,7 @@ impl EntryMaps {
         !matches!(entry, IndexEntry::Reference { .. })
     }
 
-    /// The unique values that belong to other records.
+    /// The conflicts of entries that are to be added: the unique values that belong to other records.
     pub(super) fn conflicts(&self, added: &[IndexEntry]) -> Vec<Conflict> {
         let conflict = |entry: &IndexEntry| {
             let IndexEntry::Unique { constraint, value, row } = entry else { return None };
@@ -78,7 +78,8 @@ impl EntryMaps {
         added.iter().filter_map(conflict).collect()
     }
 
-    /// Removes and adds the entries that belong in the maps. There are no [conflicts](Self::conflicts).
+    /// Removes and adds the entries that belong in the maps. The caller has checked that there are no
+    /// [conflicts](Self::conflicts).
     ///
     /// # Errors
     /// `storage-full`, if the process has reached its memory limit. A part of the entries is added then.
@@ -121,10 +122,10 @@ impl EntryMaps {
 
     /// Makes the changes permanent.
     pub(super) fn commit(&mut self) {
-        // The capacity that a large import needed is released.
-        const MAX_KEPT: usize = 64;
+        // Releases the memory of the undo log of a large import.
+        const MAX_CAPACITY: usize = 64;
         self.undo.clear();
-        self.undo.shrink_to(MAX_KEPT);
+        self.undo.shrink_to(MAX_CAPACITY);
     }
 
     /// Undoes the changes since the last commit.
@@ -151,7 +152,7 @@ impl EntryMaps {
         self.indexed.get(&constraint)?.get(value)
     }
 
-    /// Adds an entry. Returns whether it was not there.
+    /// Adds an entry. Returns whether it is new.
     fn add(&mut self, entry: &IndexEntry) -> bool {
         match entry {
             IndexEntry::Member { class, row } => add_row(&mut self.members, *class, *row),
@@ -170,7 +171,7 @@ impl EntryMaps {
         }
     }
 
-    /// Removes an entry. Returns whether it was there.
+    /// Removes an entry. Returns whether there was one.
     fn remove(&mut self, entry: &IndexEntry) -> bool {
         match entry {
             IndexEntry::Member { class, row } => remove_row(&mut self.members, class, *row),
@@ -197,6 +198,7 @@ impl EntryMaps {
     }
 }
 
+/// Adds a row to the set of a key. Returns whether it is new.
 fn add_row<K: Eq + Hash>(sets: &mut Map<K, RowSet>, key: K, row: RowId) -> bool {
     match sets.get_mut(&key) {
         Some(rows) => rows.insert(row),
@@ -204,7 +206,7 @@ fn add_row<K: Eq + Hash>(sets: &mut Map<K, RowSet>, key: K, row: RowId) -> bool 
     }
 }
 
-/// Removes a row from a set, and the set if nothing is left of it.
+/// Removes a row from the set of a key, and the set if it is then empty. Returns whether the row was in it.
 fn remove_row<K, Q>(sets: &mut Map<K, RowSet>, key: &Q, row: RowId) -> bool
 where
     K: Eq + Hash + Borrow<Q>,

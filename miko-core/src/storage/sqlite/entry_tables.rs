@@ -1,9 +1,11 @@
-//! The maps of index entries as virtual tables, so that one SQL text of a select fits a file and memory.
+//! The maps of index entries as virtual tables, so that a select has the same SQL text for a database in
+//! memory as for one in a file.
 //!
-//! Their columns are those of the tables in `schema/entries.sql`. A query gives a value for each key column:
-//! for the class, or for constraint and value. The row number is optional. A table yields rows in order of
-//! creation. For a `WHERE` that is always false, SQLite asks for a plan without these values. It gets one
-//! that fails when it is run, since SQLite never runs it.
+//! The tables have the same columns as those in `schema/entries.sql`. The last column is the row number
+//! (`seq`); the columns before it are the key: the class, or constraint and value. A query has to give a
+//! value for each key column, and may give the row number. A table yields rows in order of creation. From a
+//! `WHERE` that is always false SQLite drops the conditions, so it asks for a plan without a key. It gets a
+//! plan that would fail, and never runs it.
 
 use std::borrow::Cow;
 use std::ffi::{CStr, c_int};
@@ -17,13 +19,18 @@ use rusqlite::{Connection, Result, ffi};
 use super::entry_maps::SharedEntryMaps;
 use crate::storage::ids::{ClassId, ConstraintId, RowId};
 
-/// The flag of a plan in which the row number is given, too.
-const IS_OF_ROW: c_int = 1;
+/// The number (`idxNum`) of the plan of a query that gives the key. `best_index` chooses a plan, `filter`
+/// runs it.
+const PLAN_KEY: c_int = 0;
 
-/// The flag of a plan without a key, which fails when it is run.
-const IS_NEVER_RUN: c_int = 2;
+/// The number of the plan of a query that gives the key and the row number.
+const PLAN_KEY_AND_ROW: c_int = 1;
 
-/// A cursor copies row numbers in blocks, of which each is twice as large as the one before.
+/// The number of the plan of a query without a key, which fails when it is run.
+const PLAN_NO_KEY: c_int = 2;
+
+/// A cursor copies row numbers in blocks. Each block is twice as large as the block before it, up to
+/// [`MAX_BLOCK`] rows.
 const FIRST_BLOCK: usize = 16;
 const MAX_BLOCK: usize = 512;
 
@@ -61,7 +68,7 @@ impl Kind {
         }
     }
 
-    /// The number of columns of the key before the row number, which is the last column.
+    /// The number of key columns, which is also the index of the column of the row number.
     const fn key_columns(self) -> usize {
         match self {
             Self::Membership => 1,
@@ -69,8 +76,8 @@ impl Kind {
         }
     }
 
-    /// The plan without and with a given row, as `explain` shows it.
-    const fn plans(self) -> [&'static CStr; 2] {
+    /// How `explain` shows [`PLAN_KEY`] and [`PLAN_KEY_AND_ROW`].
+    const fn plan_texts(self) -> [&'static CStr; 2] {
         match self {
             Self::Membership => [c"class_id=?", c"class_id=? AND seq=?"],
             Self::Unique | Self::Indexed => {
@@ -122,11 +129,13 @@ unsafe impl<'vtab> VTab<'vtab> for EntryTable {
         let key_columns = self.kind.key_columns();
         if is_constrained[..key_columns].contains(&false) {
             info.set_estimated_cost(1e12);
-            info.set_idx_num(IS_NEVER_RUN);
+            info.set_idx_num(PLAN_NO_KEY);
             return Ok(true);
         }
-        let [key @ .., of_row] = &constraint_of_column[..=key_columns] else { return Ok(false) };
+        let [key @ .., row] = &constraint_of_column[..=key_columns] else { return Ok(false) };
         if key.contains(&None) {
+            // A value of the key is not available, for example because it comes from a table that is read
+            // later. `false` refuses these constraints, and SQLite tries another plan.
             return Ok(false);
         }
         for (position, index) in constraint_of_column.iter().flatten().enumerate() {
@@ -135,11 +144,11 @@ unsafe impl<'vtab> VTab<'vtab> for EntryTable {
             usage.set_argv_index(position as c_int + 1);
             usage.set_omit(true);
         }
-        let is_of_row = of_row.is_some() || self.kind == Kind::Unique;
-        info.set_estimated_rows(if is_of_row { 1 } else { 1000 });
-        info.set_estimated_cost(if is_of_row { 1.0 } else { 1000.0 });
-        info.set_idx_num(if of_row.is_some() { IS_OF_ROW } else { 0 });
-        info.set_idx_cstr(self.kind.plans()[usize::from(of_row.is_some())]);
+        let yields_one_row = row.is_some() || self.kind == Kind::Unique;
+        info.set_estimated_rows(if yields_one_row { 1 } else { 1000 });
+        info.set_estimated_cost(if yields_one_row { 1.0 } else { 1000.0 });
+        info.set_idx_num(if row.is_some() { PLAN_KEY_AND_ROW } else { PLAN_KEY });
+        info.set_idx_cstr(self.kind.plan_texts()[usize::from(row.is_some())]);
         let is_in_order = {
             let mut order = info.order_bys();
             let first = order.next();
@@ -172,13 +181,15 @@ struct EntryCursor<'vtab> {
     base: ffi::sqlite3_vtab_cursor,
     kind: Kind,
     maps: SharedEntryMaps,
-    /// The class or constraint, and the value, whose rows are visited.
+    /// The class or constraint whose rows are visited.
     key: i64,
+    /// The value whose rows are visited; empty for memberships.
     value: String,
-    /// The current block of rows, and the position in it.
+    /// The current block of rows.
     rows: Vec<RowId>,
+    /// The position in `rows`.
     position: usize,
-    /// The size of the block to read next; 0 if the current one is the last.
+    /// The size of the block to read next, in rows; 0 if the current block is the last.
     next_block: usize,
     table: PhantomData<&'vtab EntryTable>,
 }
@@ -204,7 +215,7 @@ impl EntryCursor<'_> {
         self.position = 0;
     }
 
-    /// Leaves only `row`, if the key has it.
+    /// Reads `row` alone, if the key has it.
     fn read_row(&mut self, row: RowId) {
         let maps = self.maps.lock();
         let has_row = match self.kind {
@@ -224,7 +235,7 @@ impl EntryCursor<'_> {
 // SAFETY: the type is `repr(C)`, and its first field is a `sqlite3_vtab_cursor`.
 unsafe impl VTabCursor for EntryCursor<'_> {
     fn filter(&mut self, plan: c_int, _: Option<&str>, arguments: &Filters<'_>) -> Result<()> {
-        if plan == IS_NEVER_RUN {
+        if plan == PLAN_NO_KEY {
             return Err(rusqlite::Error::ModuleError("index entries are read without a key".to_owned()));
         }
         let key_columns = self.kind.key_columns();
@@ -232,7 +243,7 @@ unsafe impl VTabCursor for EntryCursor<'_> {
         if key_columns == 2 {
             self.value = arguments.get(1)?;
         }
-        if plan == IS_OF_ROW {
+        if plan == PLAN_KEY_AND_ROW {
             self.read_row(RowId(arguments.get(key_columns)?));
         } else {
             self.next_block = FIRST_BLOCK;

@@ -4,13 +4,13 @@
 //! Another process may change the file between the two steps. A writer therefore repeats every check through
 //! SQLite under its lock. A reader repeats only the check of the version.
 //!
-//! The locks are SQLite's own. A writer locks the file exclusively at open (`locking_mode = EXCLUSIVE`) and
-//! until close, so the lock ends with its process. A reader never locks it exclusively; in WAL mode SQLite
-//! holds a shared lock for it, which keeps writers out. These are POSIX locks: they belong to the process,
-//! and the system releases them when *any* descriptor of the file is closed in that process. A file that is
-//! already open in this process is therefore refused before it is read. The exception is a reader of a file
-//! that only readers have open: it skips the check of the header and leaves all reading to SQLite, which
-//! keeps its descriptors open.
+//! SQLite takes the locks. A writer holds an exclusive lock from open to close (`locking_mode = EXCLUSIVE`);
+//! if its process is killed, the lock ends with the process. A reader never takes an exclusive lock; in WAL
+//! mode SQLite holds a shared lock for it, which keeps writers out. These are POSIX locks: they belong to the
+//! process, and the system releases them when *any* descriptor of the file is closed in that process. A file
+//! that is already open in this process is therefore refused before it is read. The exception is a reader of
+//! a file that only readers have open: it skips the check of the header and leaves all reading to SQLite,
+//! which keeps its descriptors open.
 
 use std::collections::HashMap;
 use std::fs::{self, File};
@@ -38,14 +38,14 @@ const SCHEMA_VERSION: u32 = 1 + MIGRATIONS.len() as u32;
 
 /// SQL that migrates the schema from one version to the next; the first entry migrates from version 1 to 2.
 const MIGRATIONS: &[Migration] = &[
+    // Index entries are derived from the record, so that they need no index by record. Values get length
+    // prefixes, with which numbers sort in numeric order.
     Migration::Always(
-        // The index entries of a record can be derived from the record; the keys of numbers sort in numeric
-        // order.
         "DROP INDEX unique_value_by_record; DROP INDEX indexed_value_by_record;
      UPDATE unique_value SET value = with_length_prefixes(value);
      UPDATE indexed_value SET value = with_length_prefixes(value);",
     ),
-    // Versions have a pk in temporal databases, which did not exist before. Adds the tables of files.
+    // Adds the instance pk, which only temporal databases use (none existed before), and the tables of files.
     Migration::Always(
         "ALTER TABLE record ADD COLUMN instance_pk TEXT;
      CREATE TABLE file (id INTEGER PRIMARY KEY, pk TEXT NOT NULL UNIQUE, sha256 TEXT, mime TEXT NOT NULL,
@@ -65,7 +65,7 @@ const MIGRATIONS: &[Migration] = &[
      INSERT INTO version SELECT * FROM old_version;
      DROP TABLE old_version;",
     ),
-    // The references of a record can be derived from it, as its index entries can.
+    // References are derived from the record, too, so that they need no index by record.
     Migration::Always("DROP INDEX reference_by_record;"),
     // Records can be claimed.
     Migration::Always(
@@ -88,9 +88,9 @@ const APPLICATION_ID: u32 = u32::from_be_bytes(*b"Miko");
 const HEADER_SIZE: usize = 100;
 
 /// The files that are open in this process, by device and inode.
-static OPEN_FILES: LazyLock<Mutex<HashMap<Inode, Holders>>> = LazyLock::new(Mutex::default);
+static OPEN_FILES: LazyLock<Mutex<HashMap<DeviceAndInode, Holders>>> = LazyLock::new(Mutex::default);
 
-type Inode = (u64, u64);
+type DeviceAndInode = (u64, u64);
 
 /// How a file is open in this process.
 #[derive(Debug, PartialEq)]
@@ -101,7 +101,7 @@ enum Holders {
 
 /// Registers a file as open in this process until it is dropped.
 #[derive(Debug)]
-pub(super) struct FileLease(Inode);
+pub(super) struct FileLease(DeviceAndInode);
 
 impl Drop for FileLease {
     fn drop(&mut self) {
@@ -113,7 +113,7 @@ impl Drop for FileLease {
     }
 }
 
-fn open_files() -> MutexGuard<'static, HashMap<Inode, Holders>> {
+fn open_files() -> MutexGuard<'static, HashMap<DeviceAndInode, Holders>> {
     // No operation leaves the map in an inconsistent state.
     OPEN_FILES.lock().unwrap_or_else(PoisonError::into_inner)
 }
@@ -122,11 +122,16 @@ fn open_files() -> MutexGuard<'static, HashMap<Inode, Holders>> {
 /// set.
 ///
 /// # Errors
-/// `backend-in-use`, if the file is open already, in this process or another one, unless both sides only
-/// read. `invalid-backend`, if it is not a Mikobase, cannot be opened, or was written by a newer version; in
-/// mode `r` also if it is missing, empty, or was written by an older version; if `temporal` is set, also if
-/// it is not temporal. The file is then unchanged. Also `invalid-backend`, if the file system fails; the file
-/// may have been created or migrated then, and is opened as it is the next time.
+/// The file is unchanged after these errors:
+///
+/// - `backend-in-use`, if the file is open already, in this process or another one, unless both sides only
+///   read;
+/// - `invalid-backend`, if the file is not a Mikobase, cannot be opened, or was written by a newer version;
+///   in mode `r` also if it is missing, empty, or was written by an older version; if `temporal` is set, also
+///   if it is not temporal.
+///
+/// Also `invalid-backend`, if the file system fails. The file may have been created or migrated then; it can
+/// be opened again.
 pub(super) fn open(path: &Path, mode: Mode, temporal: bool) -> Result<(Connection, FileLease)> {
     let flags = match mode {
         Mode::ReadWrite => OpenFlags::SQLITE_OPEN_READ_WRITE,
@@ -148,7 +153,7 @@ pub(super) fn open(path: &Path, mode: Mode, temporal: bool) -> Result<(Connectio
     let connection = Connection::open_with_flags(path, flags | OpenFlags::SQLITE_OPEN_NO_MUTEX)
         .map_err(|error| sqlite_cannot_open(path, error))?;
     configure(&connection, mode, temporal).map_err(|error| {
-        // Any statement may be the first that needs a lock, so the error of each is translated here.
+        // Any statement may be the first that needs a lock, so the errors of all are translated here.
         if error.is(ErrorId::BACKEND_IN_USE) {
             backend_in_use(path)
         } else if error.is(ErrorId::NOT_WRITABLE) {
@@ -164,23 +169,24 @@ pub(super) fn open(path: &Path, mode: Mode, temporal: bool) -> Result<(Connectio
     Ok((connection, lease))
 }
 
-/// The file in which SQLite keeps commits until they are in the database.
+/// The file in which SQLite keeps commits until it copies them to the database file.
 fn write_ahead_log(path: &Path) -> PathBuf {
     let mut log = path.as_os_str().to_owned();
     log.push("-wal");
     log.into()
 }
 
-/// Registers the file as open, and checks its header if it was not. Refuses a file that is already open in
-/// this process, unless both sides only read. Then the header was checked before, and checking it again would
-/// close a descriptor, which releases the locks of the other reader.
+/// Registers the file as open. Refuses a file that is already open in this process, unless both sides only
+/// read. Checks the header, unless the file is already open: the first reader has checked it, and checking it
+/// again would close a descriptor, which releases the locks of the other readers.
 fn acquire(path: &Path, mode: Mode) -> Result<FileLease> {
     let metadata = fs::metadata(path).map_err(|error| cannot_open(path, error))?;
     let inode = (metadata.dev(), metadata.ino());
     let mut open = open_files();
     match (open.get_mut(&inode), mode) {
         (None, mode) => {
-            // Under the lock, so that the descriptor is closed before another reader opens the file.
+            // Under the lock of the map, so that the descriptor is closed before another reader opens the
+            // file.
             check_header(path, mode)?;
             let holders = if mode == Mode::Read { Holders::Readers(1) } else { Holders::Writer };
             open.insert(inode, holders);
@@ -224,9 +230,9 @@ fn check_version(version: u32) -> Result<()> {
     Err(Error::new(ErrorId::INVALID_BACKEND, message).with("found", version).with("known", SCHEMA_VERSION))
 }
 
-/// Refuses a database that is not temporal, if `temporal` is set. The schema has a table of versions only in
-/// a temporal database, in each version of the schema.
-fn check_kind(connection: &Connection, temporal: bool) -> Result<()> {
+/// Refuses a database that is not temporal, if `temporal` is set. In each version of the schema, exactly the
+/// temporal databases have the table `version`.
+fn check_temporal(connection: &Connection, temporal: bool) -> Result<()> {
     if !temporal || connection.table_exists(None, "version").map_err(sqlite_error)? {
         return Ok(());
     }
@@ -235,8 +241,8 @@ fn check_kind(connection: &Connection, temporal: bool) -> Result<()> {
 }
 
 /// Prepares a connection. As a writer, locks the file, then creates the schema, or checks and migrates it. As
-/// a reader, only checks through SQLite that the schema has exactly this version. All checks precede the
-/// first change of the file.
+/// a reader, only checks through SQLite that the schema has the current version. All checks precede the first
+/// change of the file.
 fn configure(connection: &Connection, mode: Mode, temporal: bool) -> Result<()> {
     connection.busy_timeout(Duration::ZERO).map_err(sqlite_error)?;
     if mode == Mode::Read {
@@ -248,7 +254,7 @@ fn configure(connection: &Connection, mode: Mode, temporal: bool) -> Result<()> 
                     .with("found", version)
                     .with("known", SCHEMA_VERSION))
             }
-            version => check_version(version).and_then(|()| check_kind(connection, temporal)),
+            version => check_version(version).and_then(|()| check_temporal(connection, temporal)),
         };
     }
     connection
@@ -261,7 +267,7 @@ fn configure(connection: &Connection, mode: Mode, temporal: bool) -> Result<()> 
         version => {
             check_application_id(connection)?;
             check_version(version)?;
-            check_kind(connection, temporal)?;
+            check_temporal(connection, temporal)?;
             migrate(connection, version, MIGRATIONS)?;
         }
     }
@@ -277,7 +283,7 @@ fn is_empty(connection: &Connection) -> rusqlite::Result<bool> {
     connection.query_row("SELECT count(*) = 0 FROM sqlite_schema", [], |row| row.get(0))
 }
 
-/// Repeats the check of the header under the lock.
+/// Repeats the check of the application id, which the header has, under the lock.
 fn check_application_id(connection: &Connection) -> Result<()> {
     let application: u32 =
         connection.pragma_query_value(None, "application_id", |row| row.get(0)).map_err(sqlite_error)?;

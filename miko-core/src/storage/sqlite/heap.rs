@@ -1,9 +1,11 @@
 //! Limits the memory that SQLite uses.
 //!
-//! For a database in memory the number of pages is limited: a write that needs one more fails with
-//! `SQLITE_FULL`. The heap as a whole is limited for everything else (copies of pages that a transaction
-//! changes, sorting): beyond the limit SQLite fails with `SQLITE_NOMEM`. Both become `storage-full`, and both
-//! may make SQLite roll back the open transaction.
+//! - A database in memory has a limited number of pages. A write that needs another page fails with
+//!   `SQLITE_FULL`.
+//! - The heap as a whole is limited, for everything else (copies of pages that a transaction changes,
+//!   sorting). Beyond the limit SQLite fails with `SQLITE_NOMEM`.
+//!
+//! Both errors become `storage-full`, and both may make SQLite roll back the open transaction.
 
 use miko_rpc::{Result, memory};
 use rusqlite::ffi;
@@ -28,36 +30,33 @@ impl Sqlite {
                 .unwrap_or(u32::MAX);
             connection.pragma_update(None, "max_page_count", pages).map_err(sqlite_error)?;
         }
-        // The pages, five eighths of the limit, and an eighth for everything else.
-        HeapLimit::set(process_limit / 4 * 3);
+        // Five eighths of the limit for the pages, and an eighth for everything else.
+        let heap_limit = process_limit / 4 * 3;
+        // More bytes than SQLite takes become 0, which is no limit.
+        set_hard_heap_limit(i64::try_from(heap_limit).unwrap_or(0));
         Ok(())
     }
 }
 
-/// The heap limit that was in force before it was lifted; restored on drop. The limit applies to the whole
-/// process.
-pub(super) struct HeapLimit(i64);
+/// Lifts the heap limit, which applies to the whole process, until it is dropped.
+pub(super) struct LiftedHeapLimit {
+    previous: i64,
+}
 
-impl HeapLimit {
-    fn set(bytes: usize) {
-        // 0, no limit, for more bytes than the function takes.
-        hard_heap_limit(i64::try_from(bytes).unwrap_or(0));
-    }
-
-    /// Lifts the limit until the returned value is dropped.
+impl LiftedHeapLimit {
     pub(super) fn lift() -> Self {
-        Self(hard_heap_limit(0))
+        Self { previous: set_hard_heap_limit(0) }
     }
 }
 
-impl Drop for HeapLimit {
+impl Drop for LiftedHeapLimit {
     fn drop(&mut self) {
-        hard_heap_limit(self.0);
+        set_hard_heap_limit(self.previous);
     }
 }
 
-/// Sets the limit (0 for none) and returns the previous one.
-fn hard_heap_limit(bytes: i64) -> i64 {
+/// Sets the limit in bytes (0 for none) and returns the previous one.
+fn set_hard_heap_limit(bytes: i64) -> i64 {
     // SAFETY: the function takes an integer and may be called from any thread at any time.
     unsafe { ffi::sqlite3_hard_heap_limit64(bytes) }
 }

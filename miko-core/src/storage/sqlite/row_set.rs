@@ -5,7 +5,7 @@ use std::ops::Bound;
 
 use crate::storage::ids::RowId;
 
-/// Row numbers in ascending order. Most sets of an index with distinct values have one.
+/// Row numbers in ascending order. In an index whose values are distinct, most sets have one row.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) enum RowSet {
     One(RowId),
@@ -18,7 +18,7 @@ impl RowSet {
         Self::One(row)
     }
 
-    /// Adds a row. Returns whether it was not there.
+    /// Adds a row. Returns whether it is new.
     pub(super) fn insert(&mut self, row: RowId) -> bool {
         match self {
             Self::One(one) if *one == row => false,
@@ -30,11 +30,12 @@ impl RowSet {
         }
     }
 
-    /// Removes a row. Returns whether it was there.
+    /// Removes a row. Returns whether it was in the set.
     pub(super) fn remove(&mut self, row: RowId) -> bool {
         match self {
             Self::One(one) if *one != row => false,
             Self::One(_) => {
+                // Only `Many` can be empty.
                 *self = Self::Many(Box::default());
                 true
             }
@@ -90,9 +91,13 @@ mod tests {
                 prop_assert_eq!(changed, expected);
                 prop_assert_eq!((set.len(), set.contains(row)), (model.len(), adds));
                 let mut rows = Vec::new();
-                while { let before = rows.len();
-                        set.push_after(rows.last().copied().unwrap_or_default(), max, &mut rows);
-                        rows.len() > before } {}
+                loop {
+                    let before = rows.len();
+                    set.push_after(rows.last().copied().unwrap_or_default(), max, &mut rows);
+                    if rows.len() == before {
+                        break;
+                    }
+                }
                 prop_assert!(rows.iter().eq(&model));
             }
         }

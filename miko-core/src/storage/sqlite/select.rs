@@ -62,8 +62,8 @@ impl Sqlite {
     }
 }
 
-/// Reads a row of [`compile::select`], but for its id: most selects do not need it, and reading it takes 3 in
-/// 100 instructions of an indexed select.
+/// Reads a row of [`compile::select`], except its id: most selects do not need the id, and reading it takes 3
+/// of 100 instructions of an indexed select.
 pub(super) fn read_record<'r>(row: &'r Row<'_>) -> rusqlite::Result<RecordRef<'r>> {
     let extras = match row.get_ref(4)? {
         ValueRef::Null => None,

@@ -16,7 +16,7 @@ pub(super) struct SqlBuilder {
 }
 
 impl SqlBuilder {
-    /// An empty statement, with room for most statements, so that it grows without being moved.
+    /// An empty statement. Its capacity suffices for most statements without reallocation.
     pub(super) fn new() -> Self {
         Self { sql: String::with_capacity(512), values: Vec::with_capacity(4) }
     }
@@ -27,7 +27,7 @@ impl SqlBuilder {
         self
     }
 
-    /// Appends a number, as the suffix of a generated name.
+    /// Appends a number, which is the suffix of a generated column name.
     pub(super) fn push_number(&mut self, number: usize) -> &mut Self {
         self.sql.push_str(&number.to_string());
         self
@@ -66,7 +66,7 @@ impl From<i64> for SqlValue {
 }
 
 impl From<u64> for SqlValue {
-    /// A count beyond `i64::MAX` exceeds the rows of every table.
+    /// A larger count becomes `i64::MAX`, which exceeds the rows of every table as well.
     fn from(count: u64) -> Self {
         Self::Integer(i64::try_from(count).unwrap_or(i64::MAX))
     }

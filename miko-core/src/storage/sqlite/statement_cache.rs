@@ -2,7 +2,7 @@
 //!
 //! All operations but selects are a few dozen statements, each a string literal. The cache is keyed by the
 //! address of the literal: rusqlite's own cache hashes the text twice per use, which takes half as long as a
-//! small statement. Selects, whose text depends on the request, use rusqlite's cache.
+//! small statement. Selects use rusqlite's cache, because their text depends on the request.
 
 use std::cell::RefCell;
 use std::collections::HashMap;
@@ -17,13 +17,13 @@ use self_cell::self_cell;
 use super::faults::sqlite_error;
 
 /// Statements by the address and the length of their text.
-type Statements<'c> = RefCell<HashMap<(usize, usize), Statement<'c>, RandomState>>;
+type StatementMap<'c> = RefCell<HashMap<(usize, usize), Statement<'c>, RandomState>>;
 
 self_cell! {
     struct ConnectionCell {
         owner: Connection,
         #[not_covariant]
-        dependent: Statements,
+        dependent: StatementMap,
     }
 
     impl {Debug}
@@ -40,12 +40,12 @@ unsafe impl Send for StatementCache {}
 
 impl StatementCache {
     pub(super) fn new(connection: Connection) -> Self {
-        Self(ConnectionCell::new(connection, |_| Statements::default()))
+        Self(ConnectionCell::new(connection, |_| StatementMap::default()))
     }
 
     /// Runs a statement that returns no rows. Returns the number of rows that it changed.
     pub(super) fn execute(&self, sql: &'static str, values: impl Params) -> Result<usize> {
-        self.with(sql, |statement| statement.execute(values))
+        self.with_statement(sql, |statement| statement.execute(values))
     }
 
     /// Returns the first row of a statement, if there is one.
@@ -55,7 +55,7 @@ impl StatementCache {
         values: impl Params,
         map: RowMapper<R>,
     ) -> Result<Option<R>> {
-        self.with(sql, |statement| statement.query_row(values, map).optional())
+        self.with_statement(sql, |statement| statement.query_row(values, map).optional())
     }
 
     /// Returns all rows of a statement.
@@ -65,7 +65,7 @@ impl StatementCache {
         values: impl Params,
         map: RowMapper<R>,
     ) -> Result<Vec<R>> {
-        self.with(sql, |statement| statement.query_map(values, map)?.collect())
+        self.with_statement(sql, |statement| statement.query_map(values, map)?.collect())
     }
 
     /// Calls `visit` with each row of a statement. `visit` must not run a statement.
@@ -76,13 +76,14 @@ impl StatementCache {
         map: RowMapper<R>,
         mut visit: impl FnMut(R) -> Result<()>,
     ) -> Result<()> {
-        self.with(sql, |statement| {
+        self.with_statement(sql, |statement| {
             let rows = statement.query_map(values, map)?;
             Ok(rows.map(|row| row.map_err(sqlite_error)).try_for_each(|row: Result<R>| visit(row?)))
         })?
     }
 
-    fn with<R>(
+    /// Calls `work` with the cached statement, which is prepared at its first use.
+    fn with_statement<R>(
         &self,
         sql: &'static str,
         work: impl FnOnce(&mut Statement<'_>) -> rusqlite::Result<R>,
@@ -99,7 +100,7 @@ impl StatementCache {
                 }
             };
             let result = work(statement);
-            // Bound values may be large.
+            // Frees the bound values, which may be large.
             statement.clear_bindings();
             result.map_err(sqlite_error)
         })

@@ -1,4 +1,4 @@
-//! The statements of a database, and an update of a record that is still to be written.
+//! The statements of a database, and a postponed update of a record.
 //!
 //! A counter that many callers increment is one row, which changes with each of their calls. In memory, where
 //! commits are deferred, only its last state needs to reach SQLite. So if the row that was updated last is
@@ -16,7 +16,7 @@ use crate::storage::ids::RowId;
 use crate::storage::row::Row;
 use crate::timestamp::Timestamp;
 
-/// A larger row, in bytes, is written at once.
+/// The largest row whose update may be postponed, in bytes.
 const MAX_POSTPONED: usize = 64 << 10;
 
 /// The statements, and the update that is postponed.
@@ -24,14 +24,15 @@ const MAX_POSTPONED: usize = 64 << 10;
 pub(super) struct Statements {
     cache: StatementCache,
     may_postpone: bool,
+    /// The row of the last update, postponed or not.
     last_updated: Cell<Option<RowId>>,
-    /// A row of the open transaction, with its new state.
+    /// The row of the postponed update of the open transaction, with its new state.
     postponed: RefCell<Option<(RowId, Row)>>,
 }
 
 impl Statements {
-    /// The statements of a database. Updates may be postponed where writing them cannot fail: a failure would
-    /// be reported to another call.
+    /// The statements of a database. `may_postpone` is whether updates may be postponed. This requires that
+    /// writing one later cannot fail: the failure would be reported to another call.
     pub(super) fn new(cache: StatementCache, may_postpone: bool) -> Self {
         Self { cache, may_postpone, last_updated: Cell::default(), postponed: RefCell::default() }
     }
@@ -54,9 +55,14 @@ impl Statements {
 
     /// Updates a row, at once or before the next statement on records.
     pub(super) fn update(&self, id: RowId, row: &Row) -> Result<()> {
-        let is_last = self.last_updated.replace(Some(id)) == Some(id);
+        let is_updated_again = self.last_updated.replace(Some(id)) == Some(id);
         // With a memory limit, writing may fail.
-        if is_last && self.may_postpone && row.size() <= MAX_POSTPONED && memory::current_limit().is_none() {
+        if is_updated_again
+            && self.may_postpone
+            && row.size() <= MAX_POSTPONED
+            && memory::current_limit().is_none()
+        {
+            // Replaces the postponed update of the same row, if there is one.
             self.postponed.replace(Some((id, row.clone())));
             return Ok(());
         }
@@ -64,7 +70,7 @@ impl Statements {
         self.write(id, row)
     }
 
-    /// Drops a postponed update: its transaction is rolled back.
+    /// Drops the postponed update, because its transaction is rolled back.
     pub(super) fn forget_postponed(&self) {
         self.postponed.take();
     }
@@ -106,8 +112,8 @@ mod tests {
     }
 
     #[test]
-    fn a_postponed_update_is_lost_with_its_transaction_also_if_sqlite_ends_that_by_itself() {
-        for ends_by_itself in [false, true] {
+    fn a_postponed_update_is_lost_with_its_transaction_also_if_sqlite_has_rolled_back() {
+        for sqlite_has_rolled_back in [false, true] {
             let mut storage = Sqlite::in_memory(false).unwrap();
             storage.begin().unwrap();
             apply(&mut storage, RowChange::insert(RowId(1), row(0)));
@@ -115,7 +121,7 @@ mod tests {
             storage.begin().unwrap();
             (0..3).for_each(|n| apply(&mut storage, RowChange::replace(RowId(1), row(n), row(n + 1))));
             assert!(storage.statements.postponed.borrow().is_some());
-            if ends_by_itself {
+            if sqlite_has_rolled_back {
                 storage.statements.without_flush().execute_batch("ROLLBACK").unwrap();
             }
             storage.roll_back();

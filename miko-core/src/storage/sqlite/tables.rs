@@ -1,7 +1,8 @@
-//! Reading the tables of `schema/sqlite.sql`, and the transactions: each operation is a prepared statement.
+//! Implements [`Storage`]: reads the tables, begins and ends transactions. Each operation is a prepared
+//! statement.
 //!
-//! Statements on the tables of records run through `after_flush`, which first writes a postponed update;
-//! others run through `without_flush`.
+//! Statements that read or write the table `record`, or that begin or end a transaction, run through
+//! `after_flush`, which first writes a postponed update. Other statements run through `without_flush`.
 
 use miko_rpc::Result;
 use rusqlite::{Row as SqlRow, params};
@@ -9,7 +10,7 @@ use serde_json::Value;
 
 use super::Sqlite;
 use super::faults::sqlite_error;
-use super::heap::HeapLimit;
+use super::heap::LiftedHeapLimit;
 use super::select::read_record;
 use crate::class::Constraint;
 use crate::json::{self, Object};
@@ -79,12 +80,11 @@ impl Storage for Sqlite {
 
     fn roll_back(&mut self) {
         self.statements.forget_postponed();
-        // Also where SQLite has rolled back by itself.
         self.entry_maps.iter().for_each(|maps| maps.lock().roll_back());
-        // SQLite rolls back by itself after some errors; no transaction is open then.
+        // After some errors SQLite has rolled back already, and its transaction is no longer open.
         if self.in_transaction() {
-            // A rollback must succeed when memory is short, and needs little.
-            let _unlimited = HeapLimit::lift();
+            // A rollback must succeed even if memory is short. It needs little.
+            let _lifted = LiftedHeapLimit::lift();
             // SQLite documents no failure of ROLLBACK that leaves the transaction open.
             let _ = self.run("ROLLBACK", []);
         }
@@ -303,9 +303,9 @@ impl Storage for Sqlite {
     fn chunk(&self, file: FileId, index: u64, offset: u64, max: usize) -> Result<Option<(Vec<u8>, u64)>> {
         const SQL: &str = "SELECT coalesce(substr(data, ?3 + 1, ?4), x''), length(data) FROM file_chunk \
                            WHERE file_id = ?1 AND number = ?2";
-        // The same bits as those that `change_chunk` writes.
+        // The same cast as in `change_chunk`.
         let index = index as i64;
-        // The statement adds 1 to the offset.
+        // At most `i64::MAX - 1`, because the statement adds 1.
         let offset = i64::try_from(offset).unwrap_or(i64::MAX - 1);
         let read = |row: &SqlRow<'_>| Ok((row.get(0)?, row.get::<_, i64>(1)? as u64));
         self.statements.without_flush().query_optional(SQL, params![file, index, offset, max as i64], read)

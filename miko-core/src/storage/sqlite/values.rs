@@ -1,4 +1,4 @@
-//! Row numbers and the content of records as values of SQLite.
+//! Ids, commit numbers and the content of records as values of SQLite.
 
 use rusqlite::types::{FromSql, FromSqlResult, ToSqlOutput, ValueRef};
 use rusqlite::{Result, ToSql};
