@@ -20,7 +20,7 @@ use serde::de::DeserializeOwned;
 use serde_json::Value;
 
 use self::hooks::BuilderHooks;
-use self::initial::Initial;
+use self::initial::InitialContent;
 pub use self::server::Server;
 use crate::server::Service;
 use crate::share::{BoxError, Interrupt, Report, Share, ShareError, Uds, Worker};
@@ -95,10 +95,10 @@ struct MikobaseOptions {
     access: Access,
     transactions: TransactionLimits,
     changes: ChangeLimits,
-    initial: Vec<Initial>,
+    initial: Vec<InitialContent>,
     hooks: BuilderHooks,
     returning: Returning,
-    /// Taken by the next share.
+    /// The closure of [`Uds::setup`], which runs for one share.
     setup: RefCell<Option<Setup>>,
 }
 
@@ -117,7 +117,7 @@ impl Default for MikobaseOptions {
     }
 }
 
-/// The closure that [`Uds::setup`] was given.
+/// The type of the closure of [`Uds::setup`].
 type Setup = Box<dyn FnOnce(&Server<'_>) -> Result<(), BoxError>>;
 
 impl Uds {
@@ -133,20 +133,20 @@ impl Uds {
     /// `invalid-backend`, listing the known backends.
     pub fn backend(mut self, url: &str) -> Result<Self> {
         let options = self.mikobase_options();
-        // Options and earlier URLs remain in force: `temporal` and `strict` stay switched on, client pks
-        // forbidden, and sizes set, unless this URL has a size of its own.
+        // Options that were set before remain in force, by methods or by an earlier URL: `temporal` and
+        // `strict` stay switched on, client pks stay forbidden, and sizes stay set unless this URL sets them.
         let Backend { temporal, strict, client_pks, record_cache_size, columns_size, .. } = options.backend;
-        let named: Backend = url.parse()?;
-        let (temporal, strict) = (named.temporal || temporal, named.strict || strict);
-        let client_pks = named.client_pks && client_pks;
-        let record_cache_size = named.record_cache_size.or(record_cache_size);
-        let columns_size = named.columns_size.or(columns_size);
-        options.backend = Backend { temporal, strict, client_pks, record_cache_size, columns_size, ..named };
+        let parsed: Backend = url.parse()?;
+        let (temporal, strict) = (parsed.temporal || temporal, parsed.strict || strict);
+        let client_pks = parsed.client_pks && client_pks;
+        let record_cache_size = parsed.record_cache_size.or(record_cache_size);
+        let columns_size = parsed.columns_size.or(columns_size);
+        options.backend = Backend { temporal, strict, client_pks, record_cache_size, columns_size, ..parsed };
         Ok(self)
     }
 
-    /// Whether the database keeps every version of a record. It applies to a database that is created now; an
-    /// existing file keeps its own setting.
+    /// Whether a new database keeps every version of a record. An existing file keeps its setting. With
+    /// `true`, the share fails with `invalid-backend` if the existing file is not temporal.
     #[must_use]
     pub fn temporal(mut self, temporal: bool) -> Self {
         self.mikobase_options().backend.temporal = temporal;
@@ -167,10 +167,10 @@ impl Uds {
         self
     }
 
-    /// Which writes are accepted, once schemas and worldlets are loaded and `setup` has run. By default all
-    /// are.
+    /// Which writes are accepted after schemas and worldlets are loaded and `setup` has run. By default all
+    /// writes are accepted.
     ///
-    /// `Access::AppendOnly` takes creates, imports of new pks and merges. Any other write is refused with
+    /// `Access::AppendOnly` accepts creates, imports of new pks and merges. Any other write is refused with
     /// `action-not-supported`.
     #[must_use]
     pub fn access(mut self, access: Access) -> Self {
@@ -202,32 +202,34 @@ impl Uds {
         self
     }
 
-    /// The size of the writes of a transaction in bytes, with the earlier states of the records that it has
-    /// changed: 64 MiB by default. Beyond it the transaction is rolled back, with `transaction-invalidated`.
+    /// The largest size in bytes of the writes of a transaction, with the previous states of the records that
+    /// it has changed: 64 MiB by default. Beyond it the transaction is rolled back, with
+    /// `transaction-invalidated`.
     #[must_use]
     pub fn transaction_memory(mut self, bytes: usize) -> Self {
         self.mikobase_options().transactions.memory = bytes;
         self
     }
 
-    /// The size of the changes that wait for a subscriber, in bytes: 4 MiB by default. Beyond it the oldest
-    /// are left out, and the subscriber gets the error `lagged` in their place.
+    /// The largest size in bytes of the changes that wait for a subscriber: 4 MiB by default. Beyond it the
+    /// oldest changes are left out, and the subscriber gets the error `lagged` in their place.
     #[must_use]
     pub fn change_queue(mut self, bytes: usize) -> Self {
         self.mikobase_options().changes.queue = bytes;
         self
     }
 
-    /// The size of the last changes in bytes, which are kept for subscribers that resume: 16 MiB by default.
+    /// The largest size in bytes of the last changes, which are kept for subscribers that resume: 16 MiB by
+    /// default.
     #[must_use]
     pub fn change_ring(mut self, bytes: usize) -> Self {
         self.mikobase_options().changes.ring = bytes;
         self
     }
 
-    /// The size of the state of a live query, in bytes: the pks and sort values of its records,
-    /// and of a thousand more behind its limit. 16 MiB by default. Beyond it the query is refused, or ends,
-    /// with `storage-full`.
+    /// The largest size in bytes of the state of a live query: the pks and sort values of its records, and of
+    /// a thousand more records beyond its limit. 16 MiB by default. If the state grows larger, the query is
+    /// refused, or ends, with `storage-full`.
     #[must_use]
     pub fn live_query_size(mut self, bytes: usize) -> Self {
         self.mikobase_options().changes.live_query = bytes;
@@ -235,8 +237,8 @@ impl Uds {
     }
 
     /// Sets the size of the record cache in bytes: the records that were read last are read again without
-    /// SQL. The default is 64 MiB, with a [memory limit](Self::memory_limit) at most a sixteenth of that; 0
-    /// keeps none. In a backend URL it is `record_cache_size=…`.
+    /// SQL. The default is 64 MiB, but at most a sixteenth of the [memory limit](Self::memory_limit); 0 turns
+    /// the cache off. In a backend URL it is `record_cache_size=…`.
     ///
     /// A worldlet has its records in memory: with this option it fails the share with `invalid-backend`.
     #[must_use]
@@ -246,8 +248,8 @@ impl Uds {
     }
 
     /// Sets the size of the columns in bytes: they keep the values of the paths that selects scan, so that
-    /// later scans read only what they find. The default is 64 MiB, with a [memory
-    /// limit](Self::memory_limit) at most a sixteenth of that; 0 keeps none. In a backend URL it is
+    /// later scans read only the records that they find. The default is 64 MiB, but at most a sixteenth of
+    /// the [memory limit](Self::memory_limit); 0 turns the columns off. In a backend URL it is
     /// `columns_size=…`.
     ///
     /// A worldlet has its records in memory: with this option it fails the share with `invalid-backend`.
@@ -264,7 +266,7 @@ impl Uds {
     /// An invalid schema fails the share.
     #[must_use]
     pub fn schema(mut self, schema: Schema) -> Self {
-        self.mikobase_options().initial.push(Initial::Schema(schema));
+        self.mikobase_options().initial.push(InitialContent::Schema(schema));
         self
     }
 
@@ -274,14 +276,14 @@ impl Uds {
     /// `invalid_request`, if the file cannot be read. Invalid content fails the share.
     pub fn schema_file(mut self, path: impl AsRef<Path>) -> Result<Self> {
         initial::check_file(path.as_ref())?;
-        self.mikobase_options().initial.push(Initial::SchemaFile(path.as_ref().to_owned()));
+        self.mikobase_options().initial.push(InitialContent::SchemaFile(path.as_ref().to_owned()));
         Ok(self)
     }
 
     /// Imports a worldlet before the first worker starts. It is the JSON text that an earlier share returned.
     #[must_use]
     pub fn worldlet(mut self, worldlet: impl Into<String>) -> Self {
-        self.mikobase_options().initial.push(Initial::Worldlet(worldlet.into()));
+        self.mikobase_options().initial.push(InitialContent::Worldlet(worldlet.into()));
         self
     }
 
@@ -291,7 +293,7 @@ impl Uds {
     /// `invalid_request`, if the file cannot be read. Invalid content fails the share.
     pub fn worldlet_file(mut self, path: impl AsRef<Path>) -> Result<Self> {
         initial::check_file(path.as_ref())?;
-        self.mikobase_options().initial.push(Initial::WorldletFile(path.as_ref().to_owned()));
+        self.mikobase_options().initial.push(InitialContent::WorldletFile(path.as_ref().to_owned()));
         Ok(self)
     }
 
@@ -302,9 +304,9 @@ impl Uds {
         self
     }
 
-    /// Runs `setup` once in the server process, before the first worker starts. The handle that it gets reads
-    /// and writes the store, and adds [hooks](Server::before_save). `setup` applies only to the next share of
-    /// this `Uds` that is set up.
+    /// Runs `setup` once in the server process, before the first worker starts. With the handle that it gets,
+    /// `setup` reads and writes the store, and adds [hooks](Server::before_save). It runs only for the next
+    /// share of this `Uds`. If that share cannot be set up, it runs again for the share after it.
     #[must_use]
     pub fn setup(mut self, setup: impl FnOnce(&Server<'_>) -> Result<(), BoxError> + 'static) -> Self {
         self.mikobase_options().setup.replace(Some(Box::new(setup)));
@@ -324,7 +326,7 @@ impl Uds {
         n: usize,
         work: impl Fn(&MikobaseClient, &Worker) -> Result<R, BoxError>,
     ) -> Result<Report<R, Worldlet>, ShareError<R, Worldlet>> {
-        // Ctrl-C is noticed from here on, also before the workers run.
+        // Listens for Ctrl-C from here on, also before the workers run.
         let _interrupt = Interrupt::listen()?;
         self.spawn(n, work)?.join()
     }
@@ -340,7 +342,7 @@ impl Uds {
     ) -> Result<Share<'b, dyn Mikobase, R, Worldlet>> {
         let defaults = MikobaseOptions::default();
         let options = self.interface_options.get().unwrap_or(&defaults);
-        // Not only at the end, when the work of all workers would be lost.
+        // Checked before the start, since a failure at the end would lose the work of all workers.
         if let Returning::File(path) = &options.returning {
             atomic_file::check(path)?;
         }
@@ -364,13 +366,14 @@ impl Uds {
             Ok(SharedEngine { engine, returning: options.returning.clone(), listeners })
         };
         let share = self.launch(n, open, |bytes| Worldlet(text_of(bytes)), work)?;
-        // Only the server, which was forked, has taken it.
+        // The forked server has taken only its copy of `setup`. This process still has the closure.
         options.setup.take();
         Ok(share)
     }
 }
 
-/// The text of the final state. If not all of it arrived, it may end inside a character.
+/// The text of the final state. If only a part of the state has arrived, it may end inside a character: the
+/// text then ends before this character.
 fn text_of(bytes: Vec<u8>) -> String {
     String::from_utf8(bytes).unwrap_or_else(|error| {
         let valid = error.utf8_error().valid_up_to();
@@ -392,10 +395,10 @@ fn run_setup(setup: Setup, server: &Server<'_>) -> Result<()> {
 }
 
 impl StandaloneServer {
-    /// Serves a Mikobase until the server is told to stop, then writes its final state to `file`, if there is
-    /// one. `database` is the file that the engine has open, if any, with its mode. The
-    /// [name](crate::ServerName) of the server is written beside that file. If that fails, `ready` gets the
-    /// reason, and the server runs without a name.
+    /// Serves a Mikobase until the server is stopped, then writes its final state to `file`, if that is
+    /// given. `database` is the file that the engine has open, if any, with its mode. The [name
+    /// file](crate::ServerName) of the server is written beside it. If that fails, `ready` gets the reason,
+    /// and the server runs without a name file.
     ///
     /// # Errors
     /// The errors of [`run`](Self::run); `not-writable` or `storage-full`, if the state cannot be written.
@@ -413,7 +416,8 @@ impl StandaloneServer {
         let (name, unnamed) = name.map_or_else(|error| (None, Some(error)), |name| (name, None));
         let served = self.run::<dyn Mikobase, _>(engine, || ready(unnamed))?;
         let delivered = served.deliver(&mut std::io::sink());
-        // The name is removed before the engine is dropped, which unlocks the database for another server.
+        // The name file is removed before the engine is dropped, which unlocks the database for another
+        // server.
         drop(name);
         delivered
     }
@@ -433,7 +437,8 @@ impl Service<dyn Mikobase> for SharedEngine {
     }
 
     fn deliver(&self, state: &mut dyn Write) -> Result<()> {
-        // No worker writes any more, but a listener may.
+        // The listeners finish before the state is written, since they may still write. The workers have
+        // ended.
         self.listeners.take().into_iter().for_each(AfterSave::finish);
         match &self.returning {
             Returning::Nothing => Ok(()),

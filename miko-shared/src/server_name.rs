@@ -1,8 +1,8 @@
-//! The name of the server that has a database file open: a file beside the database, which says where its
-//! socket is and has a secret for it.
+//! The name file of a server that has a database file open. The file is beside the database. It has the path
+//! of the server's socket, and a token for it.
 //!
-//! A name may be stale, since a server that is killed leaves it. That does no harm: it is looked at only when
-//! the database is locked, and its secret is known to no other server.
+//! A name file may be stale, since a server that is killed leaves it. This does no harm: clients read it only
+//! if the database is locked, and no other server accepts its token.
 
 use std::fs::{self, Metadata, OpenOptions};
 use std::io::{self, Read, Write};
@@ -18,13 +18,13 @@ use serde::{Deserialize, Serialize};
 use crate::client::Connect;
 use crate::token::Token;
 
-/// Appended to the path of the database.
+/// The suffix that makes the path of the name file from the path of the database.
 const SUFFIX: &str = "-server";
 
-/// The most bytes that are read of a name.
+/// The most bytes that are read from a name file.
 const MAX_SIZE: u64 = 8 << 10;
 
-/// Where the server is that has a database open.
+/// The address of the server that has a database file open, as read from its name file.
 ///
 /// ```
 /// use miko_shared::ServerName;
@@ -37,7 +37,7 @@ pub struct ServerName {
     token: Token,
 }
 
-/// The content of the file.
+/// The content of a name file, as JSON.
 #[derive(Serialize, Deserialize)]
 struct Content {
     socket: PathBuf,
@@ -45,8 +45,8 @@ struct Content {
 }
 
 impl ServerName {
-    /// The server whose name file says that it has this database open. `None` if none does, or if another
-    /// user could have written what it says.
+    /// Reads the name file of this database. `None` if there is no valid name file, or if another user could
+    /// have written it.
     pub fn of(database: &Path) -> Option<Self> {
         let (metadata, text) = read(&path_beside(database).ok()?)?;
         if metadata.uid() != Uid::effective().as_raw() || metadata.mode() & 0o077 != 0 {
@@ -56,47 +56,50 @@ impl ServerName {
         Some(Self { socket, token: token.parse().ok()? })
     }
 
-    /// Connects to the server, without waiting for one.
+    /// Connects to the server. Fails at once if no server listens.
     ///
     /// # Errors
-    /// `server-gone` or `unauthorized`, if the name is stale; those of [`Connect::connect`].
+    /// The errors of [`Connect::connect`]. `server-gone` and `unauthorized` also mean that the name file is
+    /// stale.
     pub fn connect<P: Proxy>(&self) -> Result<P> {
-        // A connect that waits for a server to come up would wait for one that was killed.
-        self.reach().map_err(|fault| {
+        // Checked first, because `Connect::connect` retries while no server listens, and a killed server
+        // never listens again.
+        self.open_socket().map_err(|fault| {
             Error::caused_by(ErrorId::SERVER_GONE, "no server can be reached", fault)
                 .with("path", self.socket.display().to_string())
         })?;
         P::connect(&self.socket, &self.token)
     }
 
-    /// Whether a server listens where the name says. It may be another one.
-    pub(crate) fn is_answered(&self) -> bool {
-        self.reach().is_ok()
+    /// Whether a server listens on the socket. It may be another server than the one that wrote the name
+    /// file.
+    pub(crate) fn has_listener(&self) -> bool {
+        self.open_socket().is_ok()
     }
 
-    fn reach(&self) -> io::Result<UnixStream> {
+    fn open_socket(&self) -> io::Result<UnixStream> {
         UnixStream::connect(&self.socket)
     }
 }
 
-/// A name that was written. Dropping it removes it, unless another server has written its own. The database
-/// should still be locked then.
+/// A name file that this server has written. Dropping this value removes the file, unless another server has
+/// replaced it. The database should still be locked then.
 pub(crate) struct WrittenName {
     path: PathBuf,
     text: Vec<u8>,
 }
 
 impl WrittenName {
-    /// Says that the server on `socket` has the database open, in place of any other name. The caller has the
-    /// lock of the database.
+    /// Writes the name file of the server on `socket`, and replaces any other name file of the database. The
+    /// caller has the lock of the database.
     pub(crate) fn write(database: &Path, socket: &Path, token: &Token) -> io::Result<Self> {
         let path = path_beside(database)?;
         let content = Content { socket: std::path::absolute(socket)?, token: token.to_hex() };
         let text = serde_json::to_vec(&content)?;
         let mut unfinished = path.clone().into_os_string();
-        // Several servers that only read can hold the lock at once, so each writes a file of its own first.
+        // Several servers that only read can hold the lock at once, so each first writes to a different path.
         unfinished.push(format!(".{}.new", std::process::id()));
-        // It may have been left by a process of the same id, which was killed before the rename.
+        // A process with the same id may have left the file, if it was killed before the rename.
         let _ = fs::remove_file(&unfinished);
         let options = OpenOptions::new().write(true).create_new(true).mode(0o600).open(&unfinished);
         let written = options.and_then(|mut file| file.write_all(&text));
@@ -115,7 +118,7 @@ impl Drop for WrittenName {
     }
 }
 
-/// Removes the name that a killed server has left. The caller has the lock of the database.
+/// Removes the name file that a killed server has left. The caller has the lock of the database.
 pub(crate) fn remove_stale(database: &Path) {
     if let Ok(path) = path_beside(database)
         && read(&path).is_some()
@@ -124,7 +127,7 @@ pub(crate) fn remove_stale(database: &Path) {
     }
 }
 
-/// Reads a name. Anything but a regular file is no name, since reading a FIFO, for example, could block.
+/// Reads a name file. `None` for anything but a regular file: reading a FIFO, for example, could block.
 fn read(path: &Path) -> Option<(Metadata, Vec<u8>)> {
     let flags = OFlag::O_NOFOLLOW | OFlag::O_NONBLOCK;
     let file = OpenOptions::new().read(true).custom_flags(flags.bits()).open(path).ok()?;
@@ -134,7 +137,7 @@ fn read(path: &Path) -> Option<(Metadata, Vec<u8>)> {
     Some((metadata, text))
 }
 
-/// The path of the name. Links to a database lead to the same one.
+/// The path of the name file. It is the same for the database and for links to it, since links are resolved.
 fn path_beside(database: &Path) -> io::Result<PathBuf> {
     let mut path = fs::canonicalize(database)?.into_os_string();
     path.push(SUFFIX);

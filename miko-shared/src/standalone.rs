@@ -1,5 +1,5 @@
-//! A server in this process, without workers: other processes connect to it, and it runs until it is told to
-//! stop.
+//! A server in this process, without workers. Other processes connect to it. It runs until a signal or the
+//! end of standard input stops it.
 
 use std::io::{self, Read};
 use std::os::unix::net::UnixListener;
@@ -28,9 +28,8 @@ use crate::server::{self, Activity, ProtocolSocket, ServeOptions, Service};
 use crate::server_name::{self, ServerName, WrittenName};
 use crate::token::Token;
 
-/// A server in this process. It stops at SIGTERM, SIGINT and SIGHUP; a signal that arrives between its
-/// creation and [`run`](Self::run) counts as well. See [`at_hangup`](Self::at_hangup) for another effect of
-/// SIGHUP.
+/// A server in this process. SIGTERM, SIGINT and SIGHUP stop it, also if the signal arrives between its
+/// creation and [`run`](Self::run). [`at_hangup`](Self::at_hangup) gives SIGHUP another effect.
 ///
 /// ```
 /// use miko_shared::StandaloneServer;
@@ -61,7 +60,7 @@ impl StandaloneServer {
     /// `internal`, if the system refuses to report signals.
     pub fn new() -> Result<Self> {
         let mut mask = SigSet::empty();
-        // The kernel would report an ignored signal, too, once it is blocked.
+        // Ignored signals are left out, because the kernel would report them, too, once they are blocked.
         let stops = |signal: &Signal| linux::handler_of(*signal) != Some(libc::SIG_IGN);
         mask.extend([Signal::SIGTERM, Signal::SIGINT, Signal::SIGHUP].into_iter().filter(stops));
         let failed = |fault| Error::caused_by(ErrorId::INTERNAL, "signals cannot be received", fault);
@@ -98,19 +97,19 @@ impl StandaloneServer {
         self
     }
 
-    /// Writes the address of this server to a file beside its database, by which other commands find it: see
+    /// Writes the name file of this server beside its database, so that other commands find the server: see
     /// [`ServerName`](crate::ServerName). The caller has the lock of the database, in this mode. Returns
     /// `None` if the server has no socket.
     ///
     /// # Errors
-    /// `conflict`, if the file names a running server already, which is possible only if both servers only
-    /// read; `not-writable`, if the folder cannot be written.
+    /// `conflict`, if the name file already names a running server, which is possible only if both servers
+    /// only read; `not-writable`, if the folder cannot be written.
     #[cfg(feature = "mikobase")]
     pub(crate) fn write_name(&mut self, database: &Path, mode: Mode) -> Result<Option<WrittenName>> {
         let address = self.socket.as_ref().and_then(|socket| socket.local_addr().ok());
         let socket = address.as_ref().and_then(|address| address.as_pathname());
         // A database can be open in two servers only if both only read.
-        let is_taken = mode == Mode::Read && ServerName::of(database).is_some_and(|name| name.is_answered());
+        let is_taken = mode == Mode::Read && ServerName::of(database).is_some_and(|name| name.has_listener());
         let Some(socket) = socket else {
             if !is_taken {
                 server_name::remove_stale(database);
@@ -121,7 +120,7 @@ impl StandaloneServer {
             let message = "another server that reads the file has its name beside it";
             return Err(Error::new(ErrorId::CONFLICT, message).with("path", database.display().to_string()));
         }
-        // The file gets a token of its own, which becomes invalid when this server ends. The token that was
+        // The name file gets a new token, which becomes invalid when this server ends. The token that was
         // passed to the server may be valid longer.
         let token = Token::random()?;
         let written = WrittenName::write(database, socket, &token).map_err(|fault| {
@@ -138,30 +137,32 @@ impl StandaloneServer {
         self.limits.frame_size
     }
 
-    /// Whether it also stops at the end of standard input. A program that holds the other end of a pipe to it
-    /// is then not outlived by its server.
+    /// Whether the server also stops at the end of standard input. It then does not outlive a program that
+    /// holds the other end of its standard input, a pipe.
     pub fn stop_at_end_of_input(mut self, stops: bool) -> Self {
         self.stops_at_end_of_input = stops;
         self
     }
 
-    /// Calls `reload` at SIGHUP, instead of stopping, to read files again that may have changed, such as the
-    /// certificate of a server. It runs between the calls of clients, which wait for it.
+    /// Makes SIGHUP call `reload` instead of stopping the server, also if the process ignores SIGHUP.
+    /// `reload` reads files again that may have changed, such as the certificate of a server. It runs between
+    /// the calls of clients, which wait for it.
     pub fn at_hangup(mut self, reload: impl FnMut() + 'static) -> Self {
         self.at_hangup = Some(Box::new(reload));
         self
     }
 
-    /// Has SIGHUP reported, also if the process ignores it.
+    /// Makes `signals` report SIGHUP, also if the process ignores it.
     fn receive_hangups(&mut self) -> nix::Result<()> {
         self.mask.add(Signal::SIGHUP);
         sigprocmask(SigmaskHow::SIG_BLOCK, Some(&self.mask), None)?;
         self.signals.set_mask(&self.mask)
     }
 
-    /// Serves until it is told to stop, and returns the service. `ready` is called when connections are
-    /// accepted. Meanwhile the soft limit on file descriptors is as high as its connections need. If the hard
-    /// limit is lower, it takes fewer connections than its limit `connections` says.
+    /// Serves until the server is stopped, and returns the service. Calls `ready` when clients can connect.
+    ///
+    /// While the server runs, the soft limit on file descriptors is as high as its connections need. If the
+    /// hard limit is lower, the server takes fewer connections than [`Limits::connections`].
     ///
     /// # Errors
     /// The errors of `ready`; `internal`, if the system refuses what a server needs.
@@ -196,7 +197,7 @@ impl StandaloneServer {
             let signals = unsafe { AsyncFd::register_with_interest(self.signals, Interest::READABLE) };
             let signals = signals.map_err(|fault| failed(fault.into()))?;
             let stop = async {
-                let signal = signal_to_stop(signals, self.at_hangup);
+                let signal = wait_for_stop_signal(signals, self.at_hangup);
                 match end_of_input {
                     Some(end) => server::first_of(signal, async { drop(end.await) }).await,
                     None => signal.await,
@@ -209,9 +210,9 @@ impl StandaloneServer {
     }
 }
 
-/// Completes at a signal to stop.
-async fn signal_to_stop(signals: AsyncFd<SignalFd>, mut at_hangup: Option<Box<dyn FnMut()>>) {
-    // Waiting fails only after the runtime has ended, with which this future ends, too.
+/// Completes at a signal that stops the server. Calls `at_hangup`, if it is set, at each SIGHUP.
+async fn wait_for_stop_signal(signals: AsyncFd<SignalFd>, mut at_hangup: Option<Box<dyn FnMut()>>) {
+    // Waiting fails only after the runtime has ended, and then this future is no longer polled.
     while let Ok(mut readable) = signals.readable().await {
         let signal = signals.get_ref().read_signal();
         match (signal, &mut at_hangup) {
@@ -222,7 +223,7 @@ async fn signal_to_stop(signals: AsyncFd<SignalFd>, mut at_hangup: Option<Box<dy
     }
 }
 
-/// Completes at the end of standard input, for which a thread waits: not everything that can be read can be
+/// Completes at the end of standard input. A thread reads the input, since not every kind of file can be
 /// polled.
 fn end_of_input() -> io::Result<oneshot::Receiver<()>> {
     let (ended, has_ended) = oneshot::channel();

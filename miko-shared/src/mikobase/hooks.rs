@@ -1,30 +1,30 @@
-//! The hooks of the builder of a share.
+//! The hooks that are added to a [`Uds`], the builder of a share.
 
 use miko_core::{Engine, Hook, HookResult, PendingSave, Target};
 use miko_rpc::Result;
 
 use crate::share::Uds;
 
-/// The hooks of a builder. A fault of a target is kept, and fails the share.
+/// The hooks of a builder. An invalid target is kept as its error, which fails the share when it starts.
 #[derive(Default)]
 pub(super) struct BuilderHooks(Vec<Result<Hook>>);
 
 impl BuilderHooks {
-    /// Adds them to the engine of a server process.
+    /// Adds the hooks to the engine of a server process.
     pub(super) fn add_to(&self, engine: &dyn Engine) -> Result<()> {
         self.0.iter().try_for_each(|hook| engine.add_hook(hook.clone()?))
     }
 }
 
 impl Uds {
-    /// Runs `hook` in the server process before each record of the target is saved, by any worker and in
-    /// any way: inside the transaction of the save. It sees the record before and after, can read
-    /// the database, can amend the new bucket, and can refuse: the caller then gets `save-rejected`, and all
-    /// that is written together with the record is rolled back. A panic refuses as well.
+    /// Runs `hook` in the server process before each record of the target is saved, by any worker and by any
+    /// kind of write. The hook runs inside the transaction of the save. It sees the record before and after
+    /// the write, can read the database, and can amend the new bucket. It can also refuse the save: the
+    /// caller then gets `save-rejected`, and everything that is written together with the record is rolled
+    /// back. A panic refuses the save as well.
     ///
-    /// Several hooks run in the order in which they were added. They are in force once schema and worldlet
-    /// are loaded; those that `setup` adds run after these. The hooks also run for the records that `setup`
-    /// writes.
+    /// Several hooks run in the order in which they were added. They are in force after schemas and worldlets
+    /// are loaded. They also run for the records that `setup` writes. Hooks that `setup` adds run after them.
     ///
     /// A target is a pk, the name of a class, or a condition of Q0. A target that is invalid fails the share.
     ///
@@ -42,8 +42,8 @@ impl Uds {
     /// # Ok::<(), Box<dyn std::error::Error>>(())
     /// ```
     ///
-    /// The hook has the name of the function that it is, or in which the closure was written:
-    /// [`add_hook`](Self::add_hook) takes one with another name.
+    /// The name of the hook is the name of the function, or of the function that contains the closure.
+    /// [`add_hook`](Self::add_hook) takes a hook with another name.
     #[must_use]
     pub fn before_save<F>(mut self, target: impl Into<Target>, hook: F) -> Self
     where
@@ -53,7 +53,7 @@ impl Uds {
         self
     }
 
-    /// As [`before_save`](Self::before_save), with a hook that was made before.
+    /// As [`before_save`](Self::before_save), with a [`Hook`], which has its target and its name.
     #[must_use]
     pub fn add_hook(mut self, hook: Hook) -> Self {
         self.mikobase_options().hooks.0.push(Ok(hook));

@@ -11,14 +11,14 @@ use serde_json::Value;
 
 /// One source of initial content. Sources are loaded in the order in which they were set.
 #[derive(Clone)]
-pub(super) enum Initial {
+pub(super) enum InitialContent {
     Schema(Value),
     SchemaFile(PathBuf),
     Worldlet(String),
     WorldletFile(PathBuf),
 }
 
-impl Initial {
+impl InitialContent {
     /// Loads the source into a new engine.
     ///
     /// # Errors
@@ -42,7 +42,8 @@ impl Initial {
 }
 
 /// Checks that the file can be opened. It runs while the share is configured, so that a misspelt path is
-/// reported at once. A pipe is opened only when it is loaded: its writer would notice that it was closed.
+/// reported at once. A pipe is opened only when it is loaded: closing it after a check would break its
+/// writer.
 pub(super) fn check_file(path: &Path) -> Result<()> {
     let found = fs::metadata(path).map_err(|fault| unreadable(path, fault))?;
     if found.is_file() { open(path).map(drop) } else { Ok(()) }

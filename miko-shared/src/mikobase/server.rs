@@ -1,11 +1,11 @@
-//! The handle of `setup` in the server process.
+//! The handle that `setup` gets in the server process.
 
 use std::cell::RefCell;
 
 use miko_core::{AfterSave, Change, Engine, Hook, HookResult, Mikobase, MikobaseExt, PendingSave, Target};
 use miko_rpc::Result;
 
-/// The handle that `setup` receives in the server process.
+/// The handle that the closure of [`Uds::setup`](crate::Uds::setup) gets in the server process.
 pub struct Server<'e> {
     engine: &'e dyn Engine,
     listeners: &'e RefCell<Vec<AfterSave>>,
@@ -18,16 +18,16 @@ impl<'e> Server<'e> {
 }
 
 impl Server<'_> {
-    /// The store itself, in the server process.
+    /// The Mikobase that is shared. Calls run in this process, without a proxy.
     pub fn db(&self) -> &dyn Mikobase {
         self.engine
     }
 
-    /// As [`Uds::before_save`](crate::Uds::before_save), from now on: a record that `setup` has written
-    /// before is not affected.
+    /// As [`Uds::before_save`](crate::Uds::before_save), from now on: the hook does not run for records that
+    /// `setup` has written before.
     ///
     /// # Errors
-    /// Every fault of the target.
+    /// All faults of the target.
     pub fn before_save<F>(&self, target: impl Into<Target>, hook: F) -> Result<()>
     where
         F: Fn(&mut PendingSave<'_>) -> HookResult + Send + Sync + 'static,
@@ -35,9 +35,9 @@ impl Server<'_> {
         self.add_hook(Hook::new(target, hook)?)
     }
 
-    /// Calls `listener` in the server process for each committed change of the target, in a thread of its
-    /// own, until the share ends: see [`MikobaseExt::after_save`]. The share ends when it was called for all
-    /// of them.
+    /// Calls `listener` in the server process for each committed change of the target, in a separate thread,
+    /// until the share ends: see [`MikobaseExt::after_save`]. The share ends only after `listener` was called
+    /// for all changes.
     ///
     /// # Errors
     /// The errors of [`Mikobase::changes`].
@@ -50,10 +50,10 @@ impl Server<'_> {
         Ok(())
     }
 
-    /// As [`before_save`](Self::before_save), with a hook that was made before.
+    /// As [`before_save`](Self::before_save), with a [`Hook`], which has its target and its name.
     ///
     /// # Errors
-    /// `self-call` in a hook.
+    /// `self-call`, if a hook makes this call.
     pub fn add_hook(&self, hook: Hook) -> Result<()> {
         self.engine.add_hook(hook)
     }
