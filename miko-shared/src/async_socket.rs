@@ -1,5 +1,5 @@
-//! Reading and writing a socket of tokio. Its feature `io-util`, which has the same, is a third of what tokio
-//! takes to compile.
+//! Reads and writes a socket of tokio. The feature `io-util` of tokio has the same functions, but takes a
+//! third of the time in which tokio is compiled.
 
 use std::future::poll_fn;
 use std::io::{Error, ErrorKind, Result};
@@ -8,7 +8,8 @@ use std::pin::Pin;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::UnixStream;
 
-/// Reads the bytes that have arrived, and waits for at least one; returns 0 at the end.
+/// Reads the bytes that have arrived into `room`, and waits for at least one. Returns their number, which is
+/// 0 at the end of the stream.
 pub(crate) async fn read(stream: &mut UnixStream, room: &mut [u8]) -> Result<usize> {
     let mut buffer = ReadBuf::new(room);
     poll_fn(|context| Pin::new(&mut *stream).poll_read(context, &mut buffer)).await?;

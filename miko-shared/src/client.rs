@@ -63,8 +63,8 @@ pub trait Connect: Proxy {
     /// Connects to the server at `path`. Retries for two seconds while the server does not listen yet.
     ///
     /// # Errors
-    /// `server-gone` if there is no server, `unauthorized` if the token is wrong or the socket is one of
-    /// another user than this one or root, `surface-mismatch` if the server serves another interface.
+    /// `server-gone` if there is no server, `unauthorized` if the token is wrong or the socket belongs to a
+    /// user other than this one and root, `surface-mismatch` if the server serves another interface.
     fn connect(path: impl AsRef<Path>, token: &Token) -> Result<Self> {
         let address = Address::new(path, token);
         let transport =

@@ -1,6 +1,6 @@
-//! The limit on file descriptors. A share needs some per worker, and is refused before the first fork if they
-//! do not suffice. A server needs some per connection, and takes no more connections than there are
-//! descriptors for: else a connection would never be answered, and files could not be opened.
+//! The limit on file descriptors. A share needs some per worker, and is refused before the first fork if the
+//! limit does not allow them. A server needs some per connection, and takes no more connections than there
+//! are descriptors for. Otherwise further connections would never be answered, and files could not be opened.
 
 use std::fs;
 
@@ -8,29 +8,30 @@ use miko_rpc::{Error, ErrorId, Result};
 use nix::sys::resource::{Resource, getrlimit, setrlimit};
 use tracing::warn;
 
-/// Descriptors for everything else: the control socket, files that the program opens meanwhile, SQLite's
-/// files.
+/// The descriptors that are kept free for everything else: the control socket, files that the program opens
+/// later, SQLite's files.
 const RESERVE: u64 = 32;
 
-/// The most descriptors that one connection of a server takes: its own, and those that tell of the end of the
-/// connection and of its process.
+/// The most descriptors that one connection of a server takes: the socket, and those by which the server
+/// notices the end of the connection and of the peer process.
 const PER_CONNECTION: u64 = 3;
 
 /// Raises the soft limit on descriptors, if it is too low, until it is dropped.
 pub(crate) struct DescriptorLimit {
-    /// The soft and the hard limit before, if the soft limit was raised.
+    /// The previous soft and hard limit, if the soft limit was raised.
     before: Option<(u64, u64)>,
 }
 
 impl DescriptorLimit {
-    /// Ensures descriptors for `workers` live workers, each of which takes `each` in the parent, and a
-    /// connection in the server, which has the same limit.
+    /// Ensures descriptors for `workers` live workers. Each worker takes `per_worker` descriptors in the
+    /// parent, and a connection in the server, whose process has the same limit.
     ///
     /// # Errors
     /// `internal`, if the hard limit does not allow it.
-    pub(crate) fn for_workers(workers: usize, each: usize) -> Result<Self> {
-        let needed =
-            (workers as u64).saturating_mul(PER_CONNECTION.max(each as u64)).saturating_add(in_use());
+    pub(crate) fn for_workers(workers: usize, per_worker: usize) -> Result<Self> {
+        let needed = (workers as u64)
+            .saturating_mul(PER_CONNECTION.max(per_worker as u64))
+            .saturating_add(open_and_reserved());
         let raised = Self::raise_to(needed);
         match getrlimit(Resource::RLIMIT_NOFILE) {
             Ok((soft, hard)) if soft < needed => Err(Error::new(
@@ -46,14 +47,15 @@ impl DescriptorLimit {
         }
     }
 
-    /// Ensures descriptors for `connections` of a server, or as many as the hard limit allows. Returns the
-    /// number of connections that they suffice for, too.
+    /// Ensures descriptors for `connections` connections of a server, or for as many as the hard limit
+    /// allows. Also returns the number of connections that the descriptors suffice for, at most
+    /// `connections`.
     pub(crate) fn for_connections(connections: usize) -> (Self, usize) {
-        let in_use = in_use();
+        let taken = open_and_reserved();
         let raised =
-            Self::raise_to((connections as u64).saturating_mul(PER_CONNECTION).saturating_add(in_use));
+            Self::raise_to((connections as u64).saturating_mul(PER_CONNECTION).saturating_add(taken));
         let Ok((soft, _)) = getrlimit(Resource::RLIMIT_NOFILE) else { return (raised, connections) };
-        let possible = (soft.saturating_sub(in_use) / PER_CONNECTION).max(1);
+        let possible = (soft.saturating_sub(taken) / PER_CONNECTION).max(1);
         if possible < connections as u64 {
             warn!(
                 allowed = possible,
@@ -64,7 +66,7 @@ impl DescriptorLimit {
         (raised, connections.min(usize::try_from(possible).unwrap_or(usize::MAX)))
     }
 
-    /// Raises the soft limit to `needed`, if it is lower, or else as far as the hard limit allows.
+    /// Raises the soft limit if it is below `needed`: to `needed`, or to the hard limit if that is lower.
     fn raise_to(needed: u64) -> Self {
         let before = getrlimit(Resource::RLIMIT_NOFILE).ok().filter(|(soft, _)| *soft < needed);
         let raised =
@@ -80,8 +82,8 @@ impl DescriptorLimit {
     }
 }
 
-/// The number of descriptors that are open, and of those that everything else may need.
-fn in_use() -> u64 {
+/// The number of descriptors that are open now, plus the [`RESERVE`].
+fn open_and_reserved() -> u64 {
     let open = fs::read_dir("/proc/self/fd").map_or(0, Iterator::count) as u64;
     open.saturating_add(RESERVE)
 }

@@ -9,6 +9,7 @@
 //! | [`client`] | the transports of blocking and async proxies |
 //! | [`server`] | serves one implementation to many connections, one call at a time |
 //! | [`share`] | forks the server process and the workers, and reports how they ended |
+//! | `standalone` | runs a server in this process, without workers |
 //! | `mikobase` | shares a Mikobase: backend URL, final worldlet (feature `mikobase`) |
 //!
 //! The package runs on Linux only. Code that depends on it is in [`linux`].

@@ -15,26 +15,29 @@ use std::time::Duration;
 #[derive(Debug, Clone)]
 #[non_exhaustive]
 pub struct Limits {
-    /// The largest request or response in bytes; larger ones are refused as `request-too-large`. 64 MiB.
+    /// The largest request or response in bytes; larger ones are refused as `request-too-large`. 64 MiB by
+    /// default.
     ///
-    /// So is a request whose values take more than
+    /// A request is refused with the same error if its values take more than
     /// [12 times as many bytes](miko_rpc::memory::MAX_EXPANSION) in the memory of the server. `put_file` and
     /// `import_worldlet` of a Mikobase send pieces of 1 MiB, which have to fit.
     pub frame_size: usize,
-    /// The most connections that are open at once; further ones are refused as `too-many-connections`. 1024.
+    /// The most connections that are open at once; further ones are refused as `too-many-connections`. 1024
+    /// by default.
     pub connections: usize,
     /// The most calls of one connection that wait for their turn at a gate, or whose answers come later;
-    /// further ones are refused as `storage-full`. 16,384.
+    /// further ones are refused as `storage-full`. 16,384 by default.
     ///
-    /// The calls that wait at gates have at most as many bytes as one frame may have, those of one connection
-    /// half as many; further ones are refused as `storage-full`, too. One call may always wait. Each counts
-    /// 1 KiB more towards the memory limit.
+    /// The bytes of the calls that wait at gates are limited, too: all calls together take at most
+    /// [`frame_size`](Self::frame_size), and the calls of one connection at most half of it. Further calls
+    /// are refused as `storage-full`. One call of any size may always wait. Towards the memory limit each
+    /// waiting call counts its bytes and 1 KiB.
     pub calls_in_flight: usize,
-    /// How long a client waits for the answer to a call before it fails as `deadline-exceeded`, for methods
-    /// that have no deadline of their own. Five minutes.
+    /// How long a client waits for the answer to a call before the call fails as `deadline-exceeded`, if its
+    /// method declares no deadline. Five minutes by default.
     pub call_deadline: Duration,
-    /// How long each step of the handshake of a new connection may take, and the last answers of one that the
-    /// server closes. Ten seconds.
+    /// How long each step of the handshake of a new connection may take. Also how long the server tries to
+    /// send the last answers of a connection that it closes. Ten seconds by default.
     pub handshake: Duration,
 }
 

@@ -48,15 +48,15 @@ pub fn pidfd(pid: Pid) -> io::Result<OwnedFd> {
 /// The process that connected a Unix socket.
 #[derive(Debug)]
 pub enum PeerPidfd {
-    /// It has a descriptor, which becomes readable when it ends.
+    /// A descriptor of the process, which becomes readable when the process ends.
     Open(OwnedFd),
-    /// It has ended, and was reaped.
+    /// The process has ended, and was reaped.
     Reaped,
-    /// It cannot be watched, as before Linux 6.5.
+    /// The process cannot be watched, for example before Linux 6.5.
     Unknown,
 }
 
-/// The process that connected `socket`, which is never mistaken for a later one of the same pid.
+/// The process that connected `socket`; never a later process with the same pid.
 pub fn peer_pidfd(socket: &impl AsFd) -> PeerPidfd {
     let fault = match getsockopt(socket, sockopt::PeerPidfd) {
         Ok(process) => return PeerPidfd::Open(process),
@@ -69,8 +69,9 @@ pub fn peer_pidfd(socket: &impl AsFd) -> PeerPidfd {
     }
 }
 
-/// Whether a process has ended and was reaped, if its descriptor cannot be had for this fault: before Linux
-/// 6.16 there is none of such a process. A process of another namespace has the pid 0 here.
+/// Whether a process has ended and was reaped, given the fault with which the kernel refused its descriptor.
+/// Before Linux 6.16 the kernel refuses the descriptor of a reaped process. `ENOPROTOOPT` is the fault of a
+/// kernel that has no such descriptors. The pid is 0 if the process is in another namespace.
 fn was_reaped(fault: Errno, pid: i32) -> bool {
     fault != Errno::ENOPROTOOPT && pid > 0 && kill(Pid::from_raw(pid), None) == Err(Errno::ESRCH)
 }

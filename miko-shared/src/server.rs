@@ -108,21 +108,21 @@ pub(crate) async fn serve<I: Interface + ?Sized>(
         tasks.spawn_local(async move { shared.busy_poll.run().await });
     }
     let mut accepting_others = Vec::new();
-    let mut paths = Vec::new();
+    let mut socket_paths = Vec::new();
     for ProtocolSocket { listener, protocol } in protocols {
-        paths.extend(listener.path());
+        socket_paths.extend(listener.path());
         let listener = listener.listen().map_err(refused)?;
         accepting_others.push(tasks.spawn_local(accept_for(listener, protocol, Rc::clone(&shared))));
     }
     let listener = match listener {
         Some(listener) => {
-            paths.extend(listener.local_addr().map_err(refused)?.as_pathname().map(Path::to_owned));
+            socket_paths.extend(listener.local_addr().map_err(refused)?.as_pathname().map(Path::to_owned));
             listener.set_nonblocking(true).map_err(refused)?;
             Some(UnixListener::from_std(listener).map_err(refused)?)
         }
         None => None,
     };
-    serving::set_sockets(paths);
+    serving::set_sockets(socket_paths);
     let accepting = async {
         match listener {
             Some(listener) => accept_all(listener, Rc::clone(&shared), &tasks).await,
@@ -152,7 +152,7 @@ pub(crate) async fn first_of(one: impl Future<Output = ()>, other: impl Future<O
 /// The longest pause before accepting is retried after a failure.
 const ACCEPT_RETRY: Duration = Duration::from_millis(100);
 
-/// Accepts connections without end. Running out of descriptors does not end it: it retries after a peer has
+/// Accepts connections without end. If descriptors run out, accepting is retried after a peer has
 /// disconnected, or after [`ACCEPT_RETRY`], since another process may have freed descriptors.
 async fn accept_all<I: Interface + ?Sized>(listener: UnixListener, shared: Rc<Shared<I>>, tasks: &LocalSet) {
     loop {
@@ -203,8 +203,8 @@ async fn handle_accepted<I: Interface + ?Sized>(
     let _open = calls.metrics().connect(|metrics| &metrics.protocols);
     accepted.refusal = shared.check_connections().err();
     protocol.serve(accepted, calls).await;
-    // The stream was closed in the same poll: no other task has run in which its number could be taken for
-    // that of another connection.
+    // `serve` has closed the stream in this poll. No other task has run since, so no other connection can
+    // have got its descriptor number while `peers` still has it.
     drop(connected);
     debug!("closed");
     shared.peers.disconnected.notify_waiters();
@@ -223,8 +223,8 @@ async fn handle_connection<I: Interface + ?Sized>(stream: UnixStream, pid: i32, 
         debug!("admitted");
         connection::serve_calls(&mut socket, peer, incoming, &shared).await;
     }
-    // `connected` removes the descriptor from `peers`. That comes before the descriptor is closed, whose
-    // number the kernel may reuse.
+    // Dropping `connected` removes the descriptor from `peers`. This comes before the descriptor is closed,
+    // because the kernel may then reuse its number.
     drop(connected);
     drop(socket);
     debug!("closed");

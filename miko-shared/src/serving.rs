@@ -1,7 +1,8 @@
 //! Which server runs a call in this thread.
 //!
-//! A method may call a proxy of another server: the thread of its server waits for that, as for any other
-//! work of the method. A call to the server that is running it would wait for itself.
+//! A method may call a proxy of another server: the thread that runs the method waits for the answer, as for
+//! any other work of the method. A call to the server of the same thread would never be answered, because the
+//! thread waits. Such calls are refused.
 
 use std::cell::{Cell, RefCell};
 use std::fs;
@@ -22,15 +23,15 @@ pub(crate) fn set_sockets(paths: Vec<PathBuf>) {
 
 /// Runs code of the object that the server of this thread serves: a call, the source of a stream, a `Drop`.
 pub(crate) fn run<R>(call: impl FnOnce() -> R) -> R {
-    struct Running {
-        outer: bool,
+    struct RestoreOnDrop {
+        previous: bool,
     }
-    impl Drop for Running {
+    impl Drop for RestoreOnDrop {
         fn drop(&mut self) {
-            RUNS_A_CALL.set(self.outer);
+            RUNS_A_CALL.set(self.previous);
         }
     }
-    let _running = Running { outer: RUNS_A_CALL.replace(true) };
+    let _restore = RestoreOnDrop { previous: RUNS_A_CALL.replace(true) };
     call()
 }
 
@@ -39,7 +40,7 @@ pub(crate) fn runs_a_call() -> bool {
     RUNS_A_CALL.get()
 }
 
-/// Whether the server of this thread listens at `path`, by whatever name.
+/// Whether the server of this thread listens on the socket at `path`. Links to the socket count as well.
 pub(crate) fn listens_at(path: &Path) -> bool {
     let identity = |path: &Path| fs::metadata(path).map(|socket| (socket.dev(), socket.ino())).ok();
     SOCKETS.with_borrow(|sockets| {

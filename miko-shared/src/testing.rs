@@ -30,19 +30,21 @@ const FAILURE: &str = "failed: ";
 /// # Panics
 /// If the body panics, with its message; if it returns an error; if the process ends without a result.
 pub fn run_in_own_process(test: &str) {
-    if let Err(message) = start(test).unwrap_or_else(|fault| Err(format!("the test cannot be run: {fault}")))
-    {
+    let result = run_and_read_result(test);
+    if let Err(message) = result.unwrap_or_else(|fault| Err(format!("the test cannot be run: {fault}"))) {
         panic!("{message}");
     }
 }
 
-/// Runs the process. The inner result is the outcome of the body; its error is the message of a failure.
-fn start(test: &str) -> io::Result<Result<(), String>> {
-    let (_, result) = temporary_file()?;
-    let run = run(test, &result);
-    let text = fs::read_to_string(&result);
-    fs::remove_file(&result)?;
-    let (status, text) = (run?, text?);
+/// Runs the process and reads its result. The inner result is the outcome of the body; its error is the
+/// message of a failure.
+fn run_and_read_result(test: &str) -> io::Result<Result<(), String>> {
+    let (_, path) = temporary_file()?;
+    let status = run(test, &path);
+    let text = fs::read_to_string(&path);
+    // The file is removed in any case, so the errors are returned only afterwards.
+    fs::remove_file(&path)?;
+    let (status, text) = (status?, text?);
     Ok(match text.strip_prefix(FAILURE) {
         Some(message) => Err(message.to_owned()),
         None if text == PASSED => Ok(()),
@@ -52,7 +54,8 @@ fn start(test: &str) -> io::Result<Result<(), String>> {
 
 /// Runs the process until it ends, and prints its output.
 fn run(test: &str, result: &Path) -> io::Result<ExitStatus> {
-    // A file, not a pipe: a process that the body leaves running may keep it open.
+    // A file, not a pipe: a process that the body leaves running may keep the pipe open, and reading it to
+    // the end would then wait for that process.
     let (mut output, path) = temporary_file()?;
     fs::remove_file(path)?;
     let status = Command::new(env::current_exe()?)
@@ -101,7 +104,8 @@ pub fn run_if_started_for<T: Termination>(test: &str, body: fn() -> T) {
     // If the test is killed, this process is killed too. Failure is harmless: the process then ends a little
     // later.
     let _ = prctl::set_pdeathsig(Signal::SIGKILL);
-    // Rust's runtime does this before `main`, so that writing to a closed pipe returns an error.
+    // So that writing to a closed pipe returns an error. Rust's runtime ignores SIGPIPE as well, but only
+    // after this code, right before `main`.
     // SAFETY: No handler is installed.
     let _ = unsafe { signal(Signal::SIGPIPE, SigHandler::SigIgn) };
     let text = match panic::catch_unwind(AssertUnwindSafe(|| body().report())) {

@@ -1,5 +1,5 @@
-//! The wire format, in layers that each check before they allocate: frames, and in them the handshake or
-//! messages.
+//! The wire format, in layers: frames, and inside them the handshake or messages. Each layer checks its input
+//! before it allocates.
 //!
 //! After the handshake a connection carries tarpc's protocol, framed as `tokio-util`'s length-delimited codec
 //! does by default and serialized as MessagePack. A stock tarpc client that performs the handshake can call
