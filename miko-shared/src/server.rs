@@ -29,7 +29,7 @@ mod service;
 mod session;
 mod shared;
 mod socket;
-mod turn;
+mod time_slice;
 
 use std::future::{Future, poll_fn};
 use std::os::fd::AsRawFd;

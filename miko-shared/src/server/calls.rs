@@ -1,7 +1,8 @@
 //! One call: its frame is read, the method is run, and its answer is appended.
 //!
-//! A method may have to wait at a gate (`miko_rpc::Gate`). Then its call is parked: its frame is kept, and it
-//! is made again when the gate lets it enter, or its wait has timed out. While it is inside, it has a pass.
+//! A method may have to wait at a gate (`miko_rpc::Gate`). Then its call is parked: its frame is kept, and
+//! the call is run again from the start when the gate lets it enter, or its wait has timed out. The call has
+//! a pass of each gate that it has entered.
 
 use std::rc::Rc;
 use std::sync::Arc;
@@ -38,9 +39,9 @@ pub(super) struct CallContext<I: ?Sized> {
     pub(super) limits: Limits,
     pub(super) activity: Arc<Activity>,
     pub(super) around: Option<Rc<Around>>,
-    /// Accounts for the calls that wait at a gate: their bytes, and the workers that wait with them.
+    /// Accounts for the calls that wait at a gate: their bytes, and the workers that made them.
     pub(super) parked_calls: ParkedCalls,
-    /// Only if the server speaks another protocol.
+    /// `None` if the server speaks no other protocol, since no caller could read the counters then.
     pub(super) metrics: Option<Rc<Metrics>>,
 }
 
@@ -49,24 +50,24 @@ pub(super) struct ConnectionContext<'s> {
     pub(super) peer: &'s Peer,
     /// When the call arrived.
     pub(super) arrived: Instant,
-    /// When the call was taken up, once it was.
-    pub(super) taken_up: Option<Instant>,
+    /// When the call started; `None` until then.
+    pub(super) started: Option<Instant>,
     pub(super) outgoing: &'s mut Vec<u8>,
     /// Collects the objects and streams that the answer carries, or the answer itself if it comes later.
     pub(super) handles: &'s mut Handles,
-    /// The gates that the call has entered.
+    /// The passes of the gates that the call has entered.
     pub(super) passes: Vec<Pass>,
     /// The values that interfaces keep for the connection.
     pub(super) locals: ConnectionLocals,
-    /// The deadline of the call, once it was read.
-    pub(super) deadline: Instant,
+    /// When the deadline of the call passes. Set when the call starts.
+    pub(super) expires_at: Instant,
     /// Whether the call was parked at a gate before.
     pub(super) is_retry: bool,
 }
 
-/// Runs the call in one frame and appends its answer. Returns the id of the call that it makes or cancels, by
-/// which the answer can be replaced by an error; `None` for a frame that leads to no answer. An error ends
-/// the connection.
+/// Handles one frame: runs its call and appends the answer, or handles a control frame. Returns the id of the
+/// call that was answered, or will be, so that the answer can be replaced by an error; `None` for a frame
+/// that leads to no answer. An error ends the connection.
 pub(super) fn serve_frame<I: Interface + ?Sized>(
     frame: &[u8],
     context: &CallContext<I>,
@@ -90,7 +91,7 @@ pub(super) fn serve_frame<I: Interface + ?Sized>(
     Ok(Some(id))
 }
 
-/// As [`serve_frame`], for a frame of our extension of tarpc's protocol.
+/// As [`serve_frame`], for a frame that tarpc's protocol does not have.
 fn serve_extension<I: Interface + ?Sized>(
     frame: &[u8],
     context: &CallContext<I>,
@@ -125,8 +126,8 @@ fn serve_extension<I: Interface + ?Sized>(
     Ok(None)
 }
 
-/// Answers the call `id` as cancelled, if its answer is still to come. Otherwise it has been answered
-/// already, since calls run in order. Returns the id if it was cancelled.
+/// Cancels the call `id` and appends that as its answer, if the call is parked or its answer comes later. Any
+/// other call has been answered already, since calls run in order. Returns the id if the call was cancelled.
 fn cancel(
     id: u64,
     session: &mut Option<Box<Session>>,
@@ -150,8 +151,8 @@ struct ReceivedCall<'f> {
     frame: &'f [u8],
 }
 
-/// Runs a call of `target`, the interface or an object, and appends its answer, or a refusal. A call that
-/// waits at a gate is parked.
+/// Runs a call by `target`, which serves it on the interface or on an object, and appends its answer, or a
+/// refusal. A call that waits at a gate is parked.
 fn serve_call<I: Interface + ?Sized>(
     call: &ReceivedCall<'_>,
     surface: &'static Surface,
@@ -170,7 +171,7 @@ fn serve_call<I: Interface + ?Sized>(
     }
 }
 
-/// Keeps a call until its turn at the gate has come.
+/// Keeps a call in the session until its turn at `gate` has come.
 fn park<I: ?Sized>(
     call: &ReceivedCall<'_>,
     gate: ParkedCall,
@@ -186,13 +187,16 @@ fn park<I: ?Sized>(
     let passes = std::mem::take(&mut connection.passes);
     let frame = call.frame.to_vec();
     let parked = Parked { id: call.id, frame, arrived: connection.arrived, passes, gate };
-    // The session keeps everything by handles, also what no answer carries.
+    // No answer carries this handle: the session keeps everything by handle.
     session.park(connection.handles.reserve(), parked, accounted);
     Ok(())
 }
 
-/// As [`serve_call`], unless the deadline of the call has passed. An error refuses the call. `Some` is the
-/// gate at which it waits.
+/// Runs a call, unless its deadline has passed, and appends its answer, unless the answer comes later.
+/// Returns `Some` if the call waits at a gate and is to be parked.
+///
+/// # Errors
+/// The error with which the call is refused.
 fn try_serve_call<I: Interface + ?Sized>(
     call: &ReceivedCall<'_>,
     surface: &'static Surface,
@@ -201,8 +205,8 @@ fn try_serve_call<I: Interface + ?Sized>(
     target: impl Fn(Call<'_>) -> Result<Served, Error>,
 ) -> Result<Option<ParkedCall>, Error> {
     let now = Instant::now();
-    let call_deadline = connection.arrived.checked_add(call.deadline);
-    check_deadline(call_deadline, now, connection.is_retry)?;
+    let expires = connection.arrived.checked_add(call.deadline);
+    check_deadline(expires, now, connection.is_retry)?;
     let (name, arguments) =
         call.call.ok_or_else(|| unreadable("it is not a map from a method to its arguments"))?;
     let method = context.activity.begin(surface, name, now);
@@ -213,17 +217,17 @@ fn try_serve_call<I: Interface + ?Sized>(
         passes,
         locals,
         arrived: _,
-        taken_up,
-        deadline: answers_by,
+        started,
+        expires_at,
         is_retry,
     } = connection;
-    *taken_up = Some(now);
+    *started = Some(now);
     let begin = outgoing.len();
-    *answers_by = call_deadline.unwrap_or(now + FAR_FUTURE);
+    *expires_at = expires.unwrap_or(now + FAR_FUTURE);
     let mut attempt = Attempt {
         peer,
         deadline: call.deadline,
-        ends: call_deadline,
+        expires_at: expires,
         is_retry: *is_retry,
         passes,
         locals,
@@ -238,10 +242,10 @@ fn try_serve_call<I: Interface + ?Sized>(
     context.activity.end();
     report_slow(method, now);
     if is_pending || served.is_err() {
-        // The answer comes later, or what was written of it is discarded.
+        // There is no answer to send now: it comes later, or the call is refused or parked.
         outgoing.truncate(begin);
-        // A later answer is itself among the handles, from where the session adopts it. Of a refused or
-        // parked call nothing is kept.
+        // The later answer itself is in `handles`, from which the session adopts it. Everything that a
+        // refused or parked call has carried is dropped.
         if served.is_err() || parked.is_some() {
             serving::run(|| handles.discard());
         }
@@ -256,12 +260,13 @@ fn try_serve_call<I: Interface + ?Sized>(
     Ok(None)
 }
 
-/// Refuses an attempt to run a call whose deadline has passed. `is_retry` says that it was parked before.
+/// Checks that the deadline of a call has not passed before an attempt to run it. `is_retry` means that the
+/// call was parked before.
 ///
 /// # Errors
 /// `deadline-exceeded`.
-pub(super) fn check_deadline(ends: Option<Instant>, now: Instant, is_retry: bool) -> Result<(), Error> {
-    if ends.is_none_or(|ends| now < ends) {
+pub(super) fn check_deadline(expires_at: Option<Instant>, now: Instant, is_retry: bool) -> Result<(), Error> {
+    if expires_at.is_none_or(|expires_at| now < expires_at) {
         return Ok(());
     }
     let message = match is_retry {
@@ -271,65 +276,66 @@ pub(super) fn check_deadline(ends: Option<Instant>, now: Instant, is_retry: bool
     Err(Error::new(ErrorId::DEADLINE_EXCEEDED, message))
 }
 
-/// One attempt to run a call, in whatever form its arguments came.
+/// One attempt to run a call, for arguments in MessagePack as well as in JSON.
 pub(super) struct Attempt<'a> {
     pub(super) peer: &'a Peer,
-    /// How long the client waits. It is counted from the arrival of the call.
+    /// How long the client waits, counted from the arrival of the call.
     pub(super) deadline: Duration,
-    /// When that is over; `None` if an `Instant` cannot represent it.
-    pub(super) ends: Option<Instant>,
+    /// When the deadline passes; `None` if an `Instant` cannot represent that time.
+    pub(super) expires_at: Option<Instant>,
     /// Whether the call was parked at a gate before.
     pub(super) is_retry: bool,
-    /// The gates that the call has entered.
+    /// The passes of the gates that the call has entered.
     pub(super) passes: &'a mut Vec<Pass>,
     /// The values that interfaces keep for the connection.
     pub(super) locals: &'a mut ConnectionLocals,
-    /// Where the call is counted when its method has returned.
+    /// Counts the call when its method has returned; `None` if the server has no metrics.
     pub(super) count: Option<CallCount<'a>>,
     pub(super) outcome: AttemptOutcome,
 }
 
-/// Counts a call in the metrics when its method has returned, also if the answer comes later.
+/// The arguments of [`Metrics::record_call`], which counts a call when its method has returned, also if the
+/// answer comes later.
 pub(super) struct CallCount<'m> {
     pub(super) metrics: &'m Metrics,
     pub(super) surface: &'static Surface,
     pub(super) began: Instant,
 }
 
-/// The outcome of the call itself, whatever the function of `Uds::around` returns.
+/// The outcome of the call itself. The hook of `Uds::around` may return another result.
 #[derive(Default)]
 pub(super) struct AttemptOutcome {
-    /// Whether the answer comes later. It does so also for a parked call.
+    /// Whether the answer comes later. Also true for a parked call.
     pub(super) is_pending: bool,
-    /// The gate at which the call waits.
+    /// The position of the call in the queue of a gate, if it waits at one.
     pub(super) parked: Option<ParkedCall>,
 }
 
 impl Attempt<'_> {
-    /// Runs the call with its gates, and with the function of `Uds::around` around it.
+    /// Runs the call with its gates, inside the hook of `Uds::around` if there is one.
     ///
     /// # Errors
-    /// The errors of the call and of that function.
+    /// The errors of the call and of the hook.
     pub(super) fn run(
         &mut self,
         method: Option<&'static Method>,
         around: Option<&Around>,
         run: &mut impl FnMut() -> Result<Served, Error>,
     ) -> Result<Served, Error> {
-        let Self { peer, deadline, ends, is_retry, passes, locals, count, outcome } = self;
+        let Self { peer, deadline, expires_at, is_retry, passes, locals, count, outcome } = self;
         let mut serve = || {
             let (passes_before, locals_before) = (std::mem::take(*passes), std::mem::take(*locals));
             let entered = CallGates { passes: passes_before, parked: None, locals: locals_before };
-            let (served, gates) = serve_gated(*ends, entered, &mut *run);
+            let (served, gates) = serve_gated(*expires_at, entered, &mut *run);
             (**passes, **locals) = (gates.passes, gates.locals);
             outcome.parked = gates.parked;
-            // To that function, a parked call is one whose answer comes later.
+            // The hook sees a parked call as one whose answer comes later.
             let served = if outcome.parked.is_some() { Ok(Served::Pending) } else { served };
             outcome.is_pending = matches!(served, Ok(Served::Pending));
             served
         };
         let served = serving::run(|| match (around, method) {
-            // It has seen a retried call before it was parked.
+            // The hook runs once per call: at a retry it has run already, before the call was parked.
             (Some(around), Some(method)) if !*is_retry => {
                 let info = CallInfo { method, peer, deadline: *deadline };
                 around::run(around, &info, &mut serve)

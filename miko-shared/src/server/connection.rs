@@ -16,7 +16,7 @@ use crate::wire::frame::FrameBuffer;
 use crate::wire::message;
 
 /// Serves calls until the peer disconnects or sends an invalid message. While a peer does not read its
-/// answers, none of its calls are served but those whose turn at a gate has come; other connections are not
+/// answers, only those of its calls are served whose turn at a gate has come. Other connections are not
 /// affected.
 pub(super) async fn serve_calls<I: Interface + ?Sized>(
     socket: &mut Socket,
@@ -29,7 +29,7 @@ pub(super) async fn serve_calls<I: Interface + ?Sized>(
     let mut peer_process = PeerProcess::default();
     let frame_size = shared.calls.limits.frame_size;
     loop {
-        if state.has_calls(frame_size) {
+        if state.has_work(frame_size) {
             shared.busy_poll.record_arrival();
             if shared.groups_commits {
                 let Some(served) = shared.commit_batch.enqueue(&slot, state, &shared.calls).await else {
@@ -46,22 +46,22 @@ pub(super) async fn serve_calls<I: Interface + ?Sized>(
         if let Some(end) = &state.end {
             // Quoted: it may contain text of the client, with line breaks.
             warn!(error = ?end.to_string(), "closed by the server");
-            // What lives with the connection ends now: the client may never read its last answers.
+            // The session ends before the last answers are sent: the client may never read them.
             drop(state.session.take());
             let sending = send_final_error(socket, end, state.outgoing.split_off(state.sent));
-            // Without effect if the time is over.
+            // After a timeout the connection is closed without the rest of the bytes.
             let _ = timeout(shared.calls.limits.handshake, sending).await;
             return;
         }
-        let goes_on = match state.session {
+        let is_open = match state.session {
             None => exchange(socket, &mut state, frame_size).await,
             Some(_) => exchange_with_session(socket, &mut state, &mut peer_process, frame_size).await,
         };
-        if !goes_on {
+        if !is_open {
             return;
         }
-        if state.turn.is_over() {
-            state.turn.give_way().await;
+        if state.time_slice.is_over() {
+            state.time_slice.yield_to_others().await;
         }
     }
 }
@@ -70,18 +70,19 @@ pub(super) async fn serve_calls<I: Interface + ?Sized>(
 async fn exchange(socket: &mut Socket, state: &mut ConnectionState, frame_size: usize) -> bool {
     if !state.outgoing.is_empty() {
         let sending = socket.write_all(&state.outgoing[state.sent..]);
-        if state.turn.wait(sending).await.is_err() {
+        if state.time_slice.wait(sending).await.is_err() {
             return false;
         }
         state.record_sent(state.outgoing.len() - state.sent);
     }
-    // Calls may be left that were not served, as after [`FLUSH_AT`] bytes of answers or at the end of a turn.
-    if state.has_calls(frame_size) {
+    // Calls may be left: serving stops at `FLUSH_AT` bytes of answers, and at the end of the time slice or of
+    // the group.
+    if state.has_work(frame_size) {
         return true;
     }
     state.incoming.shrink();
     memory::trim_if_grown();
-    match state.turn.wait(socket.read(state.incoming.room())).await {
+    match state.time_slice.wait(socket.read(state.incoming.room())).await {
         Ok(count) if count > 0 => {
             state.receive(count, frame_size);
             true
@@ -90,9 +91,9 @@ async fn exchange(socket: &mut Socket, state: &mut ConnectionState, frame_size: 
     }
 }
 
-/// As [`exchange`], for a connection with a session. What the client sends about its streams and objects is
-/// read also while it does not read its answers, and the session ends with the process of the client. Waits
-/// for one event.
+/// As [`exchange`], for a connection with a session: waits for one event. Bytes are read also while the
+/// client does not read its answers, because they may be credit, releases or cancellations. The session ends
+/// when the process of the client ends.
 async fn exchange_with_session(
     socket: &mut Socket,
     state: &mut ConnectionState,
@@ -100,10 +101,12 @@ async fn exchange_with_session(
     frame_size: usize,
 ) -> bool {
     peer_process.watch(socket);
-    if state.has_calls(frame_size) {
-        // The turn of a call at a gate has come, or that of the connection is over.
-        if state.turn.is_over() && !state.outgoing.is_empty() {
-            // After an error, the bytes that have arrived are still served; sending again fails again.
+    if state.has_work(frame_size) {
+        // A parked call has become due, or calls are left, as in `exchange`. Answers do not wait for further
+        // time slices.
+        if state.time_slice.is_over() && !state.outgoing.is_empty() {
+            // An error is ignored here: the bytes that have arrived are still served, and the next attempt to
+            // send fails again.
             if let Ok(count) = peer_process.try_send(socket, &state.outgoing[state.sent..]) {
                 state.record_sent(count);
             }
@@ -111,12 +114,14 @@ async fn exchange_with_session(
         return true;
     }
     if !state.outgoing.is_empty() && !state.has_ready() {
-        // No stream has more to send, so pending answers are sent before the socket is read. After an error,
-        // the bytes that have arrived are still read and served; sending again fails again.
+        // No stream has more to send, so pending answers are sent before the socket is read. An error is
+        // ignored here: the bytes that have arrived are still read and served, and the next attempt to send
+        // fails again.
         if let Ok(count) = peer_process.try_send(socket, &state.outgoing[state.sent..]) {
             state.record_sent(count);
         }
-        if state.has_calls(frame_size) {
+        // Sending may have made room for the answers of further calls.
+        if state.has_work(frame_size) {
             return true;
         }
     }
@@ -128,18 +133,18 @@ async fn exchange_with_session(
         memory::trim_if_grown();
     }
     let (has_room, has_ended) = (!state.is_full(), peer_process.has_ended());
-    let ConnectionState { incoming, outgoing, sent, session, turn, .. } = state;
+    let ConnectionState { incoming, outgoing, sent, session, time_slice, .. } = state;
     let room = if may_read { Some(incoming.room()) } else { None };
     let is_ready = |context: &mut Context<'_>| match session {
         Some(session) if !has_ended => session.poll_ready(has_room, context),
         _ => Poll::Pending,
     };
-    match turn.wait(peer_process.next_event(socket, &outgoing[*sent..], room, is_ready)).await {
+    match time_slice.wait(peer_process.next_event(socket, &outgoing[*sent..], room, is_ready)).await {
         Ok(ConnectionEvent::Sent(count)) => {
             state.record_sent(count);
             if state.has_ready() {
-                // Other connections, and calls of this one, have their turn between items.
-                state.turn.end();
+                // Other connections, and calls of this one, are served between items.
+                state.time_slice.end();
             }
         }
         Ok(ConnectionEvent::Read(count)) if count > 0 => state.receive(count, frame_size),

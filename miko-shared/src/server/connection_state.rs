@@ -11,7 +11,7 @@ use super::around::Peer;
 use super::calls::{CallContext, ConnectionContext, serve_frame};
 use super::metrics::Metrics;
 use super::session::{Outgoing, Retry, Session};
-use super::turn::Turn;
+use super::time_slice::TimeSlice;
 use crate::serving;
 use crate::wire::envelope::Envelope;
 use crate::wire::extension::{FromClient, is_control};
@@ -21,7 +21,7 @@ use crate::wire::message;
 /// Pending answers are sent when they reach this many bytes.
 const FLUSH_AT: usize = 64 << 10;
 
-/// The id of an answer to a message without a readable id.
+/// The id of the error that answers a message without a readable id.
 pub(super) const NO_ID: u64 = 0;
 
 /// The unserved input and the unsent answers of a connection, and its session.
@@ -38,7 +38,7 @@ pub(super) struct ConnectionState {
     pub(super) session: Option<Box<Session>>,
     /// When the last bytes arrived.
     arrived: Instant,
-    pub(super) turn: Turn,
+    pub(super) time_slice: TimeSlice,
     /// The error with which the connection is closed after `outgoing` is sent.
     pub(super) end: Option<Error>,
     metrics: Option<Rc<Metrics>>,
@@ -54,25 +54,25 @@ impl ConnectionState {
             handles: Handles::default(),
             session: None,
             arrived: Instant::now(),
-            turn: Turn::default(),
+            time_slice: TimeSlice::default(),
             end: None,
             metrics,
         }
     }
 
-    /// Serves the calls that have arrived, at least one, until the turn is over or [`FLUSH_AT`] bytes of
-    /// answers are pending.
+    /// Serves the calls that have arrived, at least one, until the time slice is over or [`FLUSH_AT`] bytes
+    /// of answers are pending.
     pub(super) fn serve<I: Interface + ?Sized>(&mut self, context: &CallContext<I>) {
-        while self.serve_next(context).is_some() && !self.turn.is_over() {}
+        while self.serve_next(context).is_some() && !self.time_slice.is_over() {}
     }
 
-    /// Serves the next call that has arrived. Returns `None` if there is none, [`FLUSH_AT`] bytes of answers
-    /// are pending, or the connection is to end.
+    /// Serves the next frame: that of a parked call which is due, else one that has arrived. Returns `None`
+    /// if there is none to serve, or the connection is to end.
     pub(super) fn serve_next<I: Interface + ?Sized>(
         &mut self,
         context: &CallContext<I>,
     ) -> Option<ServedCall> {
-        if self.end.is_some() || !self.has_calls(context.limits.frame_size) {
+        if self.end.is_some() || !self.has_work(context.limits.frame_size) {
             return None;
         }
         let answer_begin = self.outgoing.len();
@@ -81,12 +81,13 @@ impl ConnectionState {
         let mut connection = ConnectionContext {
             peer: &self.peer,
             arrived: self.arrived,
-            taken_up: None,
+            started: None,
             outgoing: &mut self.outgoing,
             handles: &mut self.handles,
             passes: Vec::new(),
             locals: ConnectionLocals::default(),
-            deadline: self.arrived,
+            // A placeholder: only the deadline of a call that starts is used.
+            expires_at: self.arrived,
             is_retry: false,
         };
         let is_retry = due.is_some();
@@ -105,16 +106,16 @@ impl ConnectionState {
                 Err(too_large) => Err(too_large),
             },
         };
-        let ConnectionContext { passes, locals, deadline, taken_up, .. } = connection;
-        if let Some(taken_up) = taken_up {
-            self.turn.record(taken_up);
+        let ConnectionContext { passes, locals, expires_at, started, .. } = connection;
+        if let Some(started) = started {
+            self.time_slice.record(started);
         }
         if let (true, Ok(Some(id)), Some(session)) = (is_retry, &served, &self.session)
             && session.is_pending(*id)
         {
-            // It waits again. It may be let in again at once, as at the end of an upload: others have their
-            // turn in between.
-            self.turn.end();
+            // The call was parked again. Its gate may be open again at once, as at the end of an upload:
+            // other connections are served before the next attempt.
+            self.time_slice.end();
         }
         if !locals.is_empty() {
             self.session.get_or_insert_default().put_locals(locals);
@@ -123,7 +124,7 @@ impl ConnectionState {
             // Only an answer to a call carries objects and streams, so there is an id.
             let id = served.as_ref().ok().copied().flatten().unwrap_or(NO_ID);
             let session = self.session.get_or_insert_default();
-            session.adopt(id, deadline, self.handles.take());
+            session.adopt(id, expires_at, self.handles.take());
             if let Err(error) = session.check_size(context.limits.calls_in_flight) {
                 serving::run(|| session.withdraw_after(last_handle));
                 self.outgoing.truncate(answer_begin);
@@ -139,7 +140,8 @@ impl ConnectionState {
         }
     }
 
-    /// Replaces the answers of `calls` by `error`. They must be the calls that were served last.
+    /// Replaces the answers of `calls` by `error`. `calls` must be the calls that were served last: the
+    /// answers from the first of them on are discarded.
     pub(super) fn refuse_served<'c>(&mut self, calls: impl Iterator<Item = &'c ServedCall>, error: &Error) {
         let mut calls = calls.peekable();
         if let Some(first) = calls.peek() {
@@ -155,14 +157,14 @@ impl ConnectionState {
 
     /// Whether there are frames to serve. While [`FLUSH_AT`] bytes of answers are pending, only two kinds
     /// count: calls whose turn at a gate has come, since calls of other connections may wait for them, and
-    /// frames that are no calls.
-    pub(super) fn has_calls(&self, frame_size: usize) -> bool {
+    /// control frames, which have no answer.
+    pub(super) fn has_work(&self, frame_size: usize) -> bool {
         self.session.as_ref().is_some_and(|session| session.has_due())
             || self.incoming.is_ready(frame_size)
                 && (!self.is_full() || self.incoming.peek_frame().is_some_and(is_control))
     }
 
-    /// Whether a stream or a later answer may have something to send.
+    /// Whether a stream or a later answer may have something to send, or a parked call may be due.
     pub(super) fn has_ready(&self) -> bool {
         self.session.as_ref().is_some_and(|session| session.has_ready())
     }
@@ -172,7 +174,7 @@ impl ConnectionState {
         self.outgoing.len() - self.sent >= FLUSH_AT
     }
 
-    /// Forgets bytes that were sent.
+    /// Records that `count` further bytes of `outgoing` were sent, and removes sent bytes from it.
     pub(super) fn record_sent(&mut self, count: usize) {
         if let Some(metrics) = &self.metrics {
             metrics.wire.record_sent(count);
@@ -188,7 +190,7 @@ impl ConnectionState {
         }
     }
 
-    /// Appends the items and later answers that are ready.
+    /// Appends the items and later answers that are ready, and makes parked calls due.
     pub(super) fn pump(&mut self, frame_size: usize) {
         let Self { session, outgoing: bytes, handles, sent, .. } = self;
         let mut outgoing = Outgoing { bytes, handles, frame_size, full: *sent + FLUSH_AT };
@@ -202,15 +204,15 @@ impl ConnectionState {
         message::encode_refusal(id, error, &mut self.outgoing);
     }
 
-    /// Records `count` bytes that were read, and accounts for the memory of a large frame. If memory is full,
-    /// refuses the frame before all of it has arrived.
+    /// Records `count` bytes that were read, and accounts for the memory of a large frame. At the memory
+    /// limit, refuses the frame before all of it has arrived.
     pub(super) fn receive(&mut self, count: usize, frame_size: usize) {
         if let Some(metrics) = &self.metrics {
             metrics.wire.record_received(count);
         }
         self.incoming.filled(count);
         self.arrived = Instant::now();
-        self.turn.record(self.arrived);
+        self.time_slice.record(self.arrived);
         if self.incoming.len() > LARGE_FRAME
             && let Err(full) = memory::charge_incoming(count)
             && !self.incoming.is_ready(frame_size)
@@ -220,15 +222,15 @@ impl ConnectionState {
     }
 
     /// Refuses the call of a frame that has not arrived completely, and skips the rest of the frame. The id
-    /// of the call comes from the envelope that blocking clients put first; without it the id is unknown and
-    /// the connection ends.
+    /// of the call is read from the start of the frame: the envelope, or the numbers of a call on an object.
+    /// If there is neither, the id is unknown and the connection ends.
     fn refuse_partial_frame(&mut self, error: Error) {
         let partial = self.incoming.partial_frame();
-        let of_object = || match FromClient::read(partial) {
+        let id_of_object_call = || match FromClient::read(partial) {
             Ok(FromClient::Call { id, .. }) => Some(id),
             _ => None,
         };
-        match Envelope::open(partial).map(|(Envelope { id, .. }, _)| id).or_else(of_object) {
+        match Envelope::open(partial).map(|(Envelope { id, .. }, _)| id).or_else(id_of_object_call) {
             Some(id) => {
                 self.incoming.skip_frame();
                 self.refuse(id, &error);
@@ -238,14 +240,14 @@ impl ConnectionState {
     }
 }
 
-/// Takes the values that are kept for the connection, for a call.
+/// Takes the values that are kept for the connection, to lend them to a call.
 fn take_locals(session: &mut Option<Box<Session>>) -> ConnectionLocals {
     session.as_mut().map(|session| session.take_locals()).unwrap_or_default()
 }
 
-/// A call that was served, while its answer is pending.
+/// A call that was served. Its answer is in `outgoing` and can still be replaced by an error.
 pub(super) struct ServedCall {
-    /// The id of its request. A message without an answer has none.
+    /// The id of the call; `None` for a frame without an answer.
     id: Option<u64>,
     /// The position of the answer in `outgoing`.
     answer_begin: usize,

@@ -1,5 +1,5 @@
-//! Calls with JSON params, as other protocols make them. They are served like calls of the server's own
-//! socket: gates, deadlines, the hook of `Uds::around`, and the method that runs is published.
+//! Calls with JSON params, as other protocols make them. They are served like the calls of the server's own
+//! wire protocol: with gates, deadlines and the hook of `Uds::around`, and the running method is published.
 //!
 //! A call that waits, at a gate or for a later answer, is a pending future: other calls run meanwhile.
 
@@ -43,23 +43,26 @@ pub struct JsonCalls {
     metrics: Rc<Metrics>,
 }
 
-/// One caller with all that lives with it: the objects and streams that its results have carried, and what
-/// the implementation keeps for a connection.
+/// The session of one caller, or a single call: the objects and streams that results have carried, and the
+/// values that the implementation keeps for the connection.
 ///
-/// Dropping it ends them, the newest first.
+/// Dropping it drops all of them, the newest object or stream first.
 pub struct JsonConnection {
     calls: Rc<JsonCalls>,
     peer: Peer,
-    state: RefCell<State>,
+    state: RefCell<SessionState>,
+    /// The bytes of the calls of this connection that wait at gates.
     parked_bytes: ParkedBytes,
-    /// The streams that are being read.
-    read: RefCell<HashSet<u64>>,
+    /// The handles of the streams that are being read.
+    being_read: RefCell<HashSet<u64>>,
     has_ended: Cell<bool>,
-    end: Notify,
+    /// Wakes the calls that wait when the session ends.
+    on_end: Notify,
 }
 
+/// The parts of a session that a call borrows while it runs.
 #[derive(Default)]
-struct State {
+struct SessionState {
     handles: JsonHandles,
     locals: ConnectionLocals,
 }
@@ -78,9 +81,9 @@ pub struct JsonCall<'c> {
 /// The params of a call.
 #[derive(Debug, Clone, Copy)]
 pub enum JsonParams<'c> {
-    /// JSON text of a client. Empty text is no params.
+    /// JSON text of a client. Empty text means that there are no params.
     Text(&'c str),
-    /// A value of the server's own, which is not checked again.
+    /// A value that the server has made. The limits on text of clients do not apply to it.
     Value(&'c Value),
 }
 
@@ -90,8 +93,8 @@ pub enum JsonParams<'c> {
 pub struct JsonReply {
     /// The result as JSON text.
     pub result: JsonText,
-    /// For a result that is nil: how many `Some` are around it, such as 1 for `Some(None)`, since JSON writes
-    /// all of them as `null`. 0 for any other result.
+    /// For a result that is nil: the number of `Some` around it, such as 1 for `Some(None)`. JSON writes both
+    /// `None` and `Some(None)` as `null`. 0 for any other result.
     pub nil_level: u32,
 }
 
@@ -126,14 +129,14 @@ impl JsonCalls {
 }
 
 impl JsonConnection {
-    /// A caller who has a session: the objects and streams that results carry live until they are released,
-    /// or the caller is dropped.
+    /// A session: the objects and streams that results carry live until they are released, or the session
+    /// ends or is dropped.
     pub fn new(calls: &Rc<JsonCalls>, peer: Peer) -> Self {
-        let (state, parked_bytes, read, has_ended, end) = Default::default();
-        Self { calls: Rc::clone(calls), peer, state, parked_bytes, read, has_ended, end }
+        let (state, parked_bytes, being_read, has_ended, on_end) = Default::default();
+        Self { calls: Rc::clone(calls), peer, state, parked_bytes, being_read, has_ended, on_end }
     }
 
-    /// A caller who makes one call only. A call that would begin something that lives with a session is
+    /// A connection for one call only. A call that would begin something that lives with a session is
     /// refused.
     pub fn of_single_call(calls: &Rc<JsonCalls>, peer: Peer) -> Self {
         let connection = Self::new(calls, peer);
@@ -144,8 +147,9 @@ impl JsonConnection {
     /// Makes a call, and waits for its turn at a gate and for its answer.
     ///
     /// # Errors
-    /// As `Interface::dispatch`; `session-gone` if there is no such object, or the session ends meanwhile;
-    /// `deadline-exceeded`; `request-too-large` if the result exceeds the limit `frame_size`.
+    /// As `Interface::dispatch`; `session-gone` if there is no such object, or the session ends before the
+    /// answer; `deadline-exceeded`; `request-too-large` if the result exceeds the limit `frame_size`;
+    /// `storage-full` if too many objects and streams are open, or too many bytes of calls wait at gates.
     pub async fn call(&self, call: JsonCall<'_>) -> Result<JsonText, DispatchError> {
         self.call_for_reply(call).await.map(|reply| reply.result)
     }
@@ -155,8 +159,8 @@ impl JsonConnection {
     /// # Errors
     /// As [`call`](Self::call).
     pub async fn call_for_reply(&self, call: JsonCall<'_>) -> Result<JsonReply, DispatchError> {
-        let mut ended = pin!(self.end.notified());
-        // Registered before the call runs, so that an end during the call is noticed.
+        let mut ended = pin!(self.on_end.notified());
+        // Registered before the call runs, so that an end during the call is not missed.
         ended.as_mut().enable();
         self.check_open()?;
         let mut running = pin!(self.run(call));
@@ -180,7 +184,7 @@ impl JsonConnection {
         }
     }
 
-    /// Begins to read a stream. Only one caller may, and only once.
+    /// Marks a stream as being read. Only one caller may read a stream, and only once.
     ///
     /// # Errors
     /// `session-gone` if there is no such stream; `conflict` if it is being read.
@@ -189,7 +193,7 @@ impl JsonConnection {
             let message = "there is no such stream in this session";
             return Err(Error::new(ErrorId::SESSION_GONE, message).with("handle", stream));
         }
-        if self.read.borrow_mut().insert(stream) {
+        if self.being_read.borrow_mut().insert(stream) {
             return Ok(());
         }
         let message = "another request reads this stream, and each item is sent once";
@@ -206,19 +210,20 @@ impl JsonConnection {
         !self.state.borrow().handles.is_empty()
     }
 
-    /// Drops an object or a stream; whether it was open.
+    /// Drops an object or a stream. Returns whether it was open.
     pub fn release(&self, handle: u64) -> bool {
-        self.read.borrow_mut().remove(&handle);
+        self.being_read.borrow_mut().remove(&handle);
         let taken = self.state.borrow_mut().handles.take(handle);
         let was_open = taken.is_some();
         drop_guarded(taken);
         was_open
     }
 
-    /// Ends the session: its objects and streams are dropped, and its calls that wait fail as `session-gone`.
+    /// Ends the session: drops its objects and streams, the newest first. Calls that wait fail as
+    /// `session-gone`.
     pub fn end(&self) {
         self.has_ended.set(true);
-        self.end.notify_waiters();
+        self.on_end.notify_waiters();
         loop {
             let newest = self.state.borrow_mut().handles.take_newest();
             if newest.is_none() {
@@ -234,37 +239,39 @@ impl JsonConnection {
         if self.has_ended.get() { Err(session_ended()) } else { Ok(()) }
     }
 
-    /// Runs the call, again after each gate at which it waits.
+    /// Runs the call, and runs it again after each wait at a gate.
     async fn run(&self, call: JsonCall<'_>) -> Result<JsonReply, DispatchError> {
         let calls = &*self.calls;
         let object = call.object.map(|handle| self.state.borrow().handles.object(handle)).transpose()?;
-        // While the call waits, the object may be released, so that this reference is the last one.
+        // If the object is released while the call waits, this reference is the last one and drops the
+        // object.
         let object = object.map(Guarded::new);
         let surface = object.as_ref().map_or(calls.surface, |object| object.surface());
-        let limit = surface
+        let deadline = surface
             .method(call.method)
             .map_or(calls.limits.call_deadline, |method| method.deadline_or(calls.limits.call_deadline));
-        let ends = Instant::now().checked_add(limit).unwrap_or_else(|| Instant::now() + FAR_FUTURE);
+        let expires_at = Instant::now().checked_add(deadline).unwrap_or_else(|| Instant::now() + FAR_FUTURE);
         let mut passes = Vec::new();
         let mut is_retry = false;
         let result = loop {
-            let attempt = CallTarget {
+            let target = CallTarget {
                 object: object.as_ref().map(|object| &***object),
                 surface,
-                limit,
-                ends,
+                deadline,
+                expires_at,
                 is_retry,
             };
-            match self.attempt(&call, &attempt, &mut passes)? {
+            match self.attempt(&call, &target, &mut passes)? {
                 Attempted::Answered(result) => break result,
-                Attempted::Later(answer) => break self.wait_for_answer(answer, ends).await,
+                Attempted::Later(answer) => break self.wait_for_answer(answer, expires_at).await,
                 Attempted::Parked(gate) => {
                     let bytes = call.method.len() + call.params.text_length();
                     let limit = calls.limits.frame_size;
                     let _count = calls.parked_calls.add(bytes, &self.parked_bytes, None, limit)?;
                     wait_at_gate(&gate).await;
                     if is_retry {
-                        // The gate may be open at once, as at the end of an upload: others have their turn.
+                        // The gate may be open again at once, as at the end of an upload: other calls run
+                        // before the next attempt.
                         tokio::task::yield_now().await;
                     }
                     passes.push(gate.into_pass());
@@ -272,13 +279,14 @@ impl JsonConnection {
                 }
             }
         };
-        // The gates are left when the changes are committed.
+        // The call leaves its gates only now, after its changes are committed.
         drop(passes);
         let reply = result?;
         charge_answer_memory(reply.result.get().len()).map_err(|error| error.with("method", call.method))?;
         Ok(reply)
     }
 
+    /// Runs the call once. The passes of the gates that it enters are added to `passes`.
     fn attempt(
         &self,
         call: &JsonCall<'_>,
@@ -288,16 +296,16 @@ impl JsonConnection {
         let calls = &*self.calls;
         self.check_open()?;
         let now = Instant::now();
-        check_deadline(Some(target.ends), now, target.is_retry)?;
+        check_deadline(Some(target.expires_at), now, target.is_retry)?;
         let mut params = Some(call.params.read(calls.limits.frame_size)?);
         let mut state = self.state.borrow_mut();
-        let State { handles, locals } = &mut *state;
+        let SessionState { handles, locals } = &mut *state;
         let method = calls.activity.begin(target.surface, call.method, now);
         let mut result: JsonResult = None;
         let mut attempt = Attempt {
             peer: &self.peer,
-            deadline: target.limit,
-            ends: Some(target.ends),
+            deadline: target.deadline,
+            expires_at: Some(target.expires_at),
             is_retry: target.is_retry,
             passes,
             locals,
@@ -335,7 +343,11 @@ impl JsonConnection {
         }
     }
 
-    /// Adopts the objects and streams that an answer has carried.
+    /// Adopts the objects and streams that an answer has carried. Returns the answer itself if it comes
+    /// later.
+    ///
+    /// # Errors
+    /// `storage-full`, if [`MAX_OPEN`] objects and streams are open already. Those of the answer are dropped.
     fn adopt(&self, handles: &mut JsonHandles) -> Result<Option<Box<dyn LaterAnswer>>> {
         if handles.len() >= MAX_OPEN && handles.scope().has_carried() {
             serving::run(|| handles.scope().discard());
@@ -345,14 +357,15 @@ impl JsonConnection {
         Ok(handles.adopt())
     }
 
+    /// Waits for a later answer until the deadline of its call.
     async fn wait_for_answer(
         &self,
         answer: Box<dyn LaterAnswer>,
-        ends: Instant,
+        expires_at: Instant,
     ) -> Result<JsonReply, DispatchError> {
         let mut answer = Guarded::new(answer);
         let arrival = poll_fn(|context| serving::run(|| answer.poll(context)));
-        if timeout_at(ends.into(), arrival).await.is_err() {
+        if timeout_at(expires_at.into(), arrival).await.is_err() {
             let message = "the answer did not come before the deadline of the call";
             return Err(Error::new(ErrorId::DEADLINE_EXCEEDED, message).into());
         }
@@ -377,22 +390,27 @@ impl Drop for JsonConnection {
 
 /// The object on which a call is made, and the deadline of the call.
 struct CallTarget<'t> {
+    /// `None` for the interface itself.
     object: Option<&'t dyn ServedObject>,
     surface: &'static Surface,
-    limit: Duration,
-    ends: Instant,
+    deadline: Duration,
+    /// When the deadline passes.
+    expires_at: Instant,
+    /// Whether the call was parked at a gate before.
     is_retry: bool,
 }
 
-/// The outcome of an attempt.
+/// The outcome of an attempt that the server has not refused.
 enum Attempted {
     Answered(Result<JsonReply, DispatchError>),
+    /// The answer comes later.
     Later(Box<dyn LaterAnswer>),
+    /// The call waits at a gate.
     Parked(ParkedCall),
 }
 
-/// Waits until it is the turn of a parked call, or until its wait has timed out: then entering the gate with
-/// the returned pass fails.
+/// Waits until the turn of a parked call has come, or until its wait has timed out. After a timeout, entering
+/// the gate with the pass of `gate` fails.
 async fn wait_at_gate(gate: &ParkedCall) {
     let mut timer = pin!(sleep_until(gate.check_time().unwrap_or_else(Instant::now).into()));
     poll_fn(|context| {
@@ -415,7 +433,7 @@ impl JsonParams<'_> {
         }
     }
 
-    /// The bytes of the params as text.
+    /// The number of bytes of the params as JSON text.
     fn text_length(self) -> usize {
         match self {
             Self::Text(text) => text.len(),
