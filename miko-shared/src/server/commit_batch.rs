@@ -1,8 +1,8 @@
 //! Commit batches: the calls that have arrived on several connections are run together, with few commits.
 //!
-//! A batch is the connections that wait at one time. It is served in groups: the calls of a group share one
-//! commit. A group ends after [`MAX_GROUP_TIME`]. After a failed commit each connection is a group of its
-//! own.
+//! A batch consists of the connections that wait at the same time. It is served in groups: the calls of a
+//! group share one commit. A group ends after [`MAX_GROUP_TIME`]. For a while after a failed commit, each
+//! connection is served alone.
 //!
 //! The kernel reports several ready connections at once. The first task that has calls in its buffer yields
 //! to the other ready tasks, which read and enqueue their calls; then it runs the calls of all of them, and
@@ -20,13 +20,14 @@ use miko_rpc::{Error, ErrorId, GroupFailure, Interface};
 use super::calls::CallContext;
 use super::connection_state::{ConnectionState, ServedCall};
 
-/// After this time a group takes no further calls. The connections served so far, at least one, are answered
-/// before the batch continues: one long call does not delay answers that are ready. The first one has calls
-/// left if it had too many. In tests groups do not depend on the speed of the machine.
+/// After this time a group takes no further calls. The connections served so far are answered before the
+/// batch continues: one long call does not delay answers that are ready. If the time does not suffice for the
+/// calls of the first connection, it is answered nevertheless, and its further calls join a later batch. The
+/// time is long in tests, so that their groups do not depend on the speed of the machine.
 const MAX_GROUP_TIME: Duration = Duration::from_millis(if cfg!(test) { 60_000 } else { 1 });
 
-/// After a commit that failed, this many connections are served alone: such failures tend to recur, and a
-/// call that fails in a group fails those after it.
+/// After a failed commit, this many connections are served alone: such failures tend to recur, and a call
+/// whose changes cannot be committed fails all calls after it in its group.
 const UNGROUPED_AFTER_FAILURE: u32 = 100;
 
 /// The connections that wait for the next batch.
@@ -74,7 +75,7 @@ impl CommitBatch {
         .await
     }
 
-    /// Serves all waiting connections.
+    /// Serves all waiting connections, and returns their states to them.
     fn run<I: Interface + ?Sized>(&self, context: &CallContext<I>) {
         let mut slots = Slots(self.waiting.take());
         while !slots.0.is_empty() {
@@ -89,10 +90,11 @@ impl CommitBatch {
         }
     }
 
-    /// Serves as many of these connections as fit into one group, from the front. Returns the number of those
-    /// that are to be answered.
+    /// Serves as many of these connections as fit into one group, from the front. Returns the number of
+    /// connections that are to be answered.
     fn serve_group<I: Interface + ?Sized>(&self, slots: &[Rc<Slot>], context: &CallContext<I>) -> usize {
         let started = Instant::now();
+        // The index of the connection that is being served; all before it were served completely.
         let mut served = 0;
         let mut group = PendingGroup { slots, calls: Vec::new() };
         let committed = context.service.run_group(&mut |_| {
@@ -111,14 +113,14 @@ impl CommitBatch {
             self.ungrouped.set(UNGROUPED_AFTER_FAILURE);
             group.refuse_from(call, &error);
         }
-        // So that dropping the group refuses no call.
+        // The group has ended, so dropping it must not refuse its calls.
         group.calls.clear();
         served.max(1)
     }
 }
 
-/// The calls that have run in a group. Dropping it before the group has ended refuses them: a panic undoes
-/// what they have changed.
+/// The calls that have run in a group. Dropping it with calls refuses them: that happens only if a call of
+/// the group panics, which undoes their changes.
 struct PendingGroup<'s> {
     slots: &'s [Rc<Slot>],
     /// The calls, each with the index of its connection.
@@ -126,7 +128,7 @@ struct PendingGroup<'s> {
 }
 
 impl PendingGroup<'_> {
-    /// Replaces the answers of the calls from `first` on.
+    /// Replaces the answers of the calls from the index `first` on by `error`.
     fn refuse_from(&mut self, first: usize, error: &Error) {
         let lost = self.calls.get(first..).unwrap_or_default();
         for calls in lost.chunk_by(|(one, _), (other, _)| one == other) {
@@ -146,6 +148,7 @@ impl Drop for PendingGroup<'_> {
 }
 
 impl Slot {
+    /// Serves the calls of the connection, each with its own commit.
     fn serve<I: Interface + ?Sized>(&self, context: &CallContext<I>) {
         self.with_state(|state| state.serve(context));
     }
@@ -230,9 +233,9 @@ mod tests {
 
     #[derive(Default)]
     struct State {
-        /// How many calls have run, those included that were parked.
+        /// How many attempts to run a call there were, including those that were parked.
         attempts: usize,
-        /// How many calls have written. A failed group sets it back.
+        /// How many calls have written. A failed group resets it to the calls whose changes are committed.
         written: usize,
         /// The index of the call with which the next group of several calls fails.
         fails_at: Option<usize>,
@@ -275,8 +278,8 @@ mod tests {
                 "one" => call.run(one, |()| self.write(false)),
                 "both" => call.run(both, |()| self.write(true)),
                 _ => call.run(open, |()| {
-                    // In the thread of the server, so that all waiting calls are woken before one of them
-                    // runs.
+                    // Opened in the thread of the server, so that all waiting calls are woken before one of
+                    // them runs.
                     let closed = self.state.lock().unwrap().closed.take();
                     drop(closed);
                     Ok::<(), Error>(())
@@ -439,7 +442,7 @@ mod tests {
         assert_eq!(state(), (attempts + 6, written, 0), "the calls at the exclusive gate have left it");
         assert!(gates.shared.enter(GateMode::Exclusive, Duration::ZERO).is_ok());
         assert!(gates.exclusive.enter(GateMode::Exclusive, Duration::ZERO).is_ok());
-        // Each was answered once.
+        // Each call was answered once: the next answer is that of the next call.
         for caller in &mut callers {
             caller.call("one");
             assert!(caller.succeeds());

@@ -1,4 +1,4 @@
-//! The calls that wait at gates: how many bytes they take, and which workers wait with them.
+//! Accounts for the calls that wait at gates: how many bytes they take, and which workers made them.
 
 use std::cell::{Cell, RefCell};
 use std::collections::HashMap;
@@ -9,48 +9,50 @@ use miko_rpc::{Error, ErrorId, Result, memory};
 
 use crate::polling::SharedStatus;
 
-/// What a parked call takes besides its frame: its entries in the session and in the queue of the gate, its
-/// timer and its wakers. It counts towards the memory limit only: the limit of calls in flight bounds it per
-/// connection.
+/// The bytes that a parked call takes besides its frame: its entries in the session and in the queue of the
+/// gate, its timer and its wakers. They count towards the memory limit, not towards the limit on frames: the
+/// limit `calls_in_flight` bounds them per connection.
 const OVERHEAD: usize = 1 << 10;
 
-/// All parked calls of a server.
+/// The counts of all parked calls of a server. Clones share them.
 #[derive(Clone, Default)]
-pub(super) struct ParkedCalls(Rc<Calls>);
+pub(super) struct ParkedCalls(Rc<Counts>);
 
 #[derive(Default)]
-struct Calls {
+struct Counts {
     frames: ParkedBytes,
     /// The number of parked calls of each worker that has some.
     by_worker: RefCell<HashMap<usize, usize>>,
-    /// The status in which the server publishes which workers wait.
+    /// The status in which the server publishes which workers have parked calls.
     shared_status: Option<Arc<SharedStatus>>,
 }
 
-/// The bytes of the frames of parked calls.
+/// The bytes of the frames of parked calls. Clones share the count.
 #[derive(Clone, Default)]
 pub(super) struct ParkedBytes(Rc<Cell<usize>>);
 
-/// One parked call, as it is counted. Dropping it ends the count.
+/// Counts one parked call until it is dropped.
 pub(super) struct ParkedCount {
     calls: ParkedCalls,
     connection: ParkedBytes,
+    /// The size of the frame in bytes.
     frame: usize,
     worker: Option<usize>,
 }
 
 impl ParkedCalls {
-    /// No parked calls. It publishes in `shared_status` which workers wait with some.
+    /// Starts with no parked calls. Publishes in `shared_status` which workers have some.
     pub(super) fn new(shared_status: Option<Arc<SharedStatus>>) -> Self {
-        Self(Rc::new(Calls { shared_status, ..Calls::default() }))
+        Self(Rc::new(Counts { shared_status, ..Counts::default() }))
     }
 
-    /// Accounts for a parked call of a connection, whose frame has this size. `worker` is that of the
-    /// connection.
+    /// Accounts for a parked call with a frame of `frame` bytes. `connection` counts the parked calls of its
+    /// connection, and `worker` is the worker at the other end.
     ///
     /// # Errors
-    /// `storage-full`, if the frames would have more than `limit` bytes, or half of them those of one
-    /// connection, unless no other call is parked; or if the memory limit is reached.
+    /// `storage-full`, if the frames of all parked calls would exceed `limit` bytes, or those of the
+    /// connection half of it. A frame of any size is accepted if it is the only one. Also `storage-full` at
+    /// the memory limit.
     pub(super) fn add(
         &self,
         frame: usize,
@@ -61,12 +63,12 @@ impl ParkedCalls {
         let refuse = |message, allowed: usize| {
             Err(Error::new(ErrorId::STORAGE_FULL, message).with("allowed", allowed))
         };
-        if connection.exceed(frame, limit / 2) {
+        if connection.would_exceed(frame, limit / 2) {
             let message = "the calls of this connection that wait for their turn take half as many bytes as \
                            one frame may have";
             return refuse(message, limit / 2);
         }
-        if self.0.frames.exceed(frame, limit) {
+        if self.0.frames.would_exceed(frame, limit) {
             let message = "the calls that wait for their turn take as many bytes as one frame may have";
             return refuse(message, limit);
         }
@@ -81,16 +83,17 @@ impl ParkedCalls {
         Ok(ParkedCount { calls: self.clone(), connection: connection.clone(), frame, worker })
     }
 
-    fn publish(&self, worker: usize, is_parked: bool, parked: usize) {
+    /// Publishes whether `worker` has parked calls, and how many workers have some.
+    fn publish(&self, worker: usize, is_parked: bool, parked_workers: usize) {
         if let Some(shared_status) = &self.0.shared_status {
-            shared_status.publish_parked(worker, is_parked, parked);
+            shared_status.publish_parked(worker, is_parked, parked_workers);
         }
     }
 }
 
 impl ParkedBytes {
-    /// Whether this many further bytes would exceed a limit. The first call never does.
-    fn exceed(&self, bytes: usize, limit: usize) -> bool {
+    /// Whether this many further bytes would exceed a limit. Those of the first call never do.
+    fn would_exceed(&self, bytes: usize, limit: usize) -> bool {
         let taken = self.0.get();
         taken > 0 && taken.saturating_add(bytes) > limit
     }

@@ -1,5 +1,5 @@
-//! The process of a peer. The connection ends when that process ends, even if a process that it has forked
-//! keeps the socket open.
+//! Watches the process of a peer. The connection ends when that process ends, even if another process has
+//! inherited the socket and keeps it open.
 
 use std::cell::{Cell, RefCell};
 use std::future::poll_fn;
@@ -21,17 +21,17 @@ pub(super) enum PeerProcess {
     /// The connection has no session yet.
     #[default]
     Unwatched,
-    /// It runs.
+    /// The process runs.
     ///
-    /// A kernel before Linux 6.5 has no descriptor of the process of a peer. Then its death is seen when the
-    /// last process that has the socket closes it.
+    /// `None` if it cannot be watched: before Linux 6.5 the kernel provides no pidfd of the process of a
+    /// peer. The end of the process is then detected when the last process that has the socket closes it.
     Watched(Option<Watch>),
-    /// It has ended. The calls that it has sent are run, and their answers are discarded.
+    /// The process has ended. The calls that it has sent are run, and their answers are discarded.
     Ended,
 }
 
-/// A task of its own waits for the end of the process: the calls of the connection do not poll its
-/// descriptor.
+/// Waits for the end of a process in a separate task, so that the calls of the connection do not poll the
+/// pidfd.
 pub(super) struct Watch {
     end: Rc<ProcessEnd>,
     task: JoinHandle<()>,
@@ -47,23 +47,23 @@ struct ProcessEnd {
 
 /// An event on a connection.
 pub(super) enum ConnectionEvent {
-    /// This many bytes were sent.
+    /// This many bytes were sent, or discarded because the process has ended.
     Sent(usize),
-    /// This many bytes were read; none at the end.
+    /// This many bytes were read; 0 at the end.
     Read(usize),
-    /// There is something to send, or the process has ended.
+    /// A stream, a later answer or a parked call is ready, or the process has ended.
     Ready,
 }
 
 impl PeerProcess {
-    /// Begins to watch the process that connected `socket`.
+    /// Begins to watch the process that connected `socket`. Later calls do nothing.
     pub(super) fn watch(&mut self, socket: &Socket) {
         if !matches!(self, Self::Unwatched) {
             return;
         }
         match linux::peer_pidfd(socket) {
-            PeerPidfd::Open(process) => *self = Self::Watched(Watch::new(process)),
-            PeerPidfd::Reaped => self.end(socket),
+            PeerPidfd::Open(pidfd) => *self = Self::Watched(Watch::new(pidfd)),
+            PeerPidfd::Reaped => self.mark_ended(socket),
             PeerPidfd::Unknown => *self = Self::Watched(None),
         }
     }
@@ -73,8 +73,8 @@ impl PeerProcess {
         matches!(self, Self::Ended)
     }
 
-    /// Sends as much of `unsent` as the socket takes at once. Returns the number of bytes that are done with:
-    /// all of them after the process has ended.
+    /// Sends as much of `unsent` as the socket takes without waiting. Returns the number of bytes that were
+    /// sent. After the process has ended, all bytes count as sent and are discarded.
     pub(super) fn try_send(&self, socket: &mut Socket, unsent: &[u8]) -> io::Result<usize> {
         if self.has_ended() {
             return Ok(unsent.len());
@@ -85,13 +85,13 @@ impl PeerProcess {
         }
     }
 
-    /// Sends a part of `unsent`, reads into `free`, if there is one, or waits until `is_ready`: the one that
-    /// is possible first.
+    /// Waits for the first of these events: bytes were read into `room`, if there is one; a part of `unsent`
+    /// was sent; `is_ready` is ready; the process has ended.
     pub(super) async fn next_event(
         &mut self,
         socket: &mut Socket,
         unsent: &[u8],
-        mut free: Option<&mut [u8]>,
+        mut room: Option<&mut [u8]>,
         mut is_ready: impl FnMut(&mut Context<'_>) -> Poll<()>,
     ) -> io::Result<ConnectionEvent> {
         if self.has_ended() && !unsent.is_empty() {
@@ -100,8 +100,8 @@ impl PeerProcess {
         let event = poll_fn(|context| {
             // Reading has priority: the credit, releases and calls that have arrived are handled before more
             // items of streams are sent.
-            if let Some(free) = &mut free
-                && let Poll::Ready(read) = socket.poll_read(context, free)
+            if let Some(room) = &mut room
+                && let Poll::Ready(read) = socket.poll_read(context, room)
             {
                 return Poll::Ready(Some(read.map(ConnectionEvent::Read)));
             }
@@ -117,7 +117,7 @@ impl PeerProcess {
         })
         .await;
         event.unwrap_or_else(|| {
-            self.end(socket);
+            self.mark_ended(socket);
             Ok(ConnectionEvent::Ready)
         })
     }
@@ -129,9 +129,9 @@ impl PeerProcess {
         }
     }
 
-    /// Shuts receiving down: the bytes that have arrived can still be read, followed by end of file, also if
-    /// another process has the socket.
-    fn end(&mut self, socket: &Socket) {
+    /// Records that the process has ended, and shuts receiving down: the bytes that have arrived can still be
+    /// read, followed by end of file, also if another process has the socket.
+    fn mark_ended(&mut self, socket: &Socket) {
         *self = Self::Ended;
         // An error means that the peer has closed the connection already.
         let _ = shutdown(socket.as_raw_fd(), Shutdown::Read);
@@ -139,13 +139,13 @@ impl PeerProcess {
 }
 
 impl Watch {
-    /// `process` becomes readable when the process ends. `None` if it cannot be waited for.
-    fn new(process: OwnedFd) -> Option<Self> {
-        let process = watch(process, Interest::READABLE).ok()?;
+    /// Watches a pidfd, which becomes readable when its process ends. `None` if the runtime cannot watch it.
+    fn new(pidfd: OwnedFd) -> Option<Self> {
+        let pidfd = watch(pidfd, Interest::READABLE).ok()?;
         let end = Rc::<ProcessEnd>::default();
         let reported = Rc::clone(&end);
         let task = spawn_local(async move {
-            if process.readable().await.is_ok() {
+            if pidfd.readable().await.is_ok() {
                 reported.report();
             }
         });
@@ -167,7 +167,7 @@ impl ProcessEnd {
         }
     }
 
-    /// Whether the process has ended, or registers the task to be woken.
+    /// Whether the process has ended; otherwise registers the task to be woken.
     fn poll(&self, context: &Context<'_>) -> Poll<()> {
         if self.has_ended.get() {
             return Poll::Ready(());

@@ -1,4 +1,4 @@
-//! The connected processes: which connections each has, and how those of ended processes end.
+//! The connected processes and their connections. Closes the connections of processes that have ended.
 
 use std::cell::RefCell;
 use std::collections::HashMap;
@@ -10,7 +10,7 @@ use nix::sys::socket::{Shutdown, shutdown};
 use nix::unistd::Pid;
 use tokio::sync::Notify;
 
-/// How long the server waits for answers to an ended process to be read. They may never be read.
+/// How long the server waits until the answers to an ended process are read. They may never be read.
 const DEAD_PEER_TIMEOUT: Duration = Duration::from_secs(1);
 
 /// The connected processes.
@@ -22,7 +22,7 @@ pub(super) struct Peers {
     pub(super) disconnected: Notify,
 }
 
-/// A connection among the [`Peers`], until it is dropped; also by a panic.
+/// Keeps a connection among the [`Peers`] until it is dropped, also by a panic.
 pub(super) struct Connected<'p> {
     peers: &'p Peers,
     pid: i32,
@@ -36,6 +36,7 @@ impl Drop for Connected<'_> {
 }
 
 impl Peers {
+    /// Adds a connection of the process `pid`.
     pub(super) fn add(&self, pid: i32, descriptor: RawFd) -> Connected<'_> {
         self.by_pid.borrow_mut().entry(pid).or_default().push(descriptor);
         Connected { peers: self, pid, descriptor }
@@ -51,6 +52,7 @@ impl Peers {
         }
     }
 
+    /// The number of connections.
     pub(super) fn count(&self) -> usize {
         self.by_pid.borrow().values().map(Vec::len).sum()
     }
@@ -59,9 +61,9 @@ impl Peers {
     /// sent have then been applied. Does not wait for live peers.
     ///
     /// A process forked by the peer may hold the connection open, so end of file may never arrive. Receiving
-    /// is therefore shut down: bytes that have arrived can still be read, followed by end of file. If the
-    /// forked process does not read its answers either, sending is shut down after [`DEAD_PEER_TIMEOUT`]
-    /// without a disconnection.
+    /// is therefore shut down: bytes that have arrived can still be read, followed by end of file. The forked
+    /// process may not read the answers either. Sending is therefore shut down, too, once no connection was
+    /// closed for [`DEAD_PEER_TIMEOUT`].
     pub(super) async fn read_input_of_dead_peers(&self) {
         let mut how = Shutdown::Read;
         loop {
@@ -75,7 +77,7 @@ impl Peers {
         }
     }
 
-    /// Shuts down the connections of processes that have ended; returns whether there were any.
+    /// Shuts down the connections of processes that have ended. Returns whether there were any.
     fn shut_down_dead(&self, how: Shutdown) -> bool {
         let by_pid = self.by_pid.borrow();
         let dead = by_pid.iter().filter(|(pid, _)| kill(Pid::from_raw(**pid), None).is_err());

@@ -1,9 +1,9 @@
-//! The streams, parked calls and later answers (those sent after their call has returned) of a connection
-//! that may have something to do. The waker of each puts its handle on a list.
+//! The list of the streams, parked calls and later answers of a connection that may have something to do. The
+//! waker of each puts its handle on the list.
 //!
-//! One that has nothing to do is not looked at, so it costs the calls of its connection nothing. Parked calls
-//! are listed apart: they go on also while the client does not read its answers, since a call whose turn has
-//! come is inside its gate, where calls of other connections wait for it.
+//! Only listed handles are polled, so idle streams cost the calls of their connection nothing. Parked calls
+//! have a separate list, because they are run also while the client does not read its answers: a call whose
+//! turn has come is inside its gate, where calls of other connections wait for it.
 
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -12,25 +12,25 @@ use std::task::{Context, Poll, Wake, Waker};
 /// The handles that were put on the list since they were last taken.
 #[derive(Default)]
 pub(super) struct ReadyList {
-    handles: Mutex<Handles>,
+    handles: Mutex<ListedHandles>,
     /// Whether a handle is on the list. Read without the lock.
-    has_some: AtomicBool,
+    is_nonempty: AtomicBool,
 }
 
 #[derive(Default)]
-struct Handles {
+struct ListedHandles {
     parked: Vec<u64>,
     senders: Vec<u64>,
     /// The task of the connection, while it waits.
     task: Option<Waker>,
 }
 
-/// What a handle on the list is that of.
+/// The kind of entry of the session to which a listed handle belongs.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum ReadyKind {
     /// A parked call.
     Parked,
-    /// A stream or a later answer. It waits while there is no room for what it would send.
+    /// A stream or a later answer. It stays on the list while there is no room for its bytes.
     Sender,
 }
 
@@ -50,24 +50,24 @@ struct HandleWaker {
 impl ReadyList {
     /// Whether no handle is on the list.
     pub(super) fn is_empty(&self) -> bool {
-        !self.has_some.load(Ordering::Acquire)
+        !self.is_nonempty.load(Ordering::Acquire)
     }
 
     /// Takes the handles of parked calls, in the order in which they were put on the list.
     pub(super) fn take_parked(&self) -> Vec<u64> {
         let mut handles = self.lock();
-        self.has_some.store(!handles.senders.is_empty(), Ordering::Release);
+        self.is_nonempty.store(!handles.senders.is_empty(), Ordering::Release);
         std::mem::take(&mut handles.parked)
     }
 
-    /// As [`take_parked`](Self::take_parked), of streams and later answers.
+    /// As [`take_parked`](Self::take_parked), for streams and later answers.
     pub(super) fn take_senders(&self) -> Vec<u64> {
         let mut handles = self.lock();
-        self.has_some.store(!handles.parked.is_empty(), Ordering::Release);
+        self.is_nonempty.store(!handles.parked.is_empty(), Ordering::Release);
         std::mem::take(&mut handles.senders)
     }
 
-    /// Whether a handle is on the list, or registers the task to be woken. Without `has_room` only those of
+    /// Whether a handle is on the list; otherwise registers the task to be woken. Without `has_room` only
     /// parked calls count.
     pub(super) fn poll(&self, has_room: bool, context: &Context<'_>) -> Poll<()> {
         let mut handles = self.lock();
@@ -80,7 +80,7 @@ impl ReadyList {
         Poll::Pending
     }
 
-    fn lock(&self) -> MutexGuard<'_, Handles> {
+    fn lock(&self) -> MutexGuard<'_, ListedHandles> {
         // Nothing panics while the lock is held.
         self.handles.lock().unwrap_or_else(PoisonError::into_inner)
     }
@@ -98,12 +98,13 @@ impl ListedWaker {
         self.handle.make_ready();
     }
 
-    /// Records that the handle was taken from the list.
+    /// Records that the handle was taken from the list. Called before polling, so that a wake-up during the
+    /// poll lists the handle again.
     pub(super) fn mark_taken(&self) {
         self.handle.is_listed.store(false, Ordering::Release);
     }
 
-    /// The context with which a stream or an answer is polled.
+    /// The context with which a stream, an answer or a gate is polled.
     pub(super) fn context(&self) -> Context<'_> {
         Context::from_waker(&self.waker)
     }
@@ -119,7 +120,7 @@ impl HandleWaker {
             ReadyKind::Parked => handles.parked.push(self.handle),
             ReadyKind::Sender => handles.senders.push(self.handle),
         }
-        self.list.has_some.store(true, Ordering::Release);
+        self.list.is_nonempty.store(true, Ordering::Release);
         let task = handles.task.take();
         drop(handles);
         if let Some(task) = task {

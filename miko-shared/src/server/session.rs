@@ -1,6 +1,6 @@
-//! The session of a connection, which ends with it: the objects and streams that answers have carried, the
-//! calls whose answers come later, and the calls that wait at a gate. Each has a handle, a number that is
-//! unique on the connection. The client names objects and streams by it.
+//! The session of a connection: the objects and streams that answers have carried, the calls whose answers
+//! come later, and the calls that wait at a gate. They end with the connection. Each has a handle, a number
+//! that is unique on the connection. The client names objects and streams by their handles.
 
 use std::collections::{BTreeMap, HashMap, VecDeque};
 use std::future::Future;
@@ -24,31 +24,32 @@ use crate::wire::envelope::enclose_response;
 use crate::wire::frame::HEADER_SIZE;
 use crate::wire::{extension, message};
 
-/// For how long one connection may append items before other connections have their turn.
+/// How long one connection may append items before other connections are served.
 const MAX_PUMP_TIME: Duration = Duration::from_millis(1);
 
-/// The capacity that the buffer of an item keeps for the next one.
-const KEPT_ITEM: usize = 64 << 10;
+/// The capacity that the buffer of an item keeps after a larger item, in bytes.
+const KEPT_ITEM_CAPACITY: usize = 64 << 10;
 
-/// The most objects and streams of a connection, with its calls that wait.
+/// The most objects, streams, later answers and parked calls of a connection, all together.
 pub(super) const MAX_OPEN: usize = 1 << 17;
 
 /// The objects, streams and later answers of a connection, and its calls that wait at a gate.
 ///
-/// They are dropped when the client releases them, and at the end of the connection, the newest first: a
-/// newer one may use an older one.
+/// The client may release objects and streams, and cancel calls. The end of the connection drops all that is
+/// left, the newest first: a newer object may use an older one.
 #[derive(Default)]
 pub(super) struct Session {
-    /// By handle. Handles grow, so the newest is the last.
+    /// By handle. Each new handle is larger than all before it, so the newest entry is the last.
     open: BTreeMap<u64, Open>,
-    /// The handles of later answers and parked calls, by the ids of the calls. A client may give several of
-    /// them one id; then it is the newest.
+    /// The handles of later answers and parked calls, by the ids of the calls. If a client gives several
+    /// calls one id, the entry is that of the newest call.
     pending: HashMap<u64, u64>,
     /// The number of later answers and parked calls in `open`.
     in_flight: usize,
-    /// Parked calls that are to be made again.
+    /// The parked calls that are to be run again now. They are no longer in `open`.
     due: VecDeque<Retry>,
     parked_bytes: ParkedBytes,
+    /// The handles of the streams, later answers and parked calls that were woken.
     ready: Arc<ReadyList>,
     /// The values that implementations keep for the connection.
     locals: ConnectionLocals,
@@ -56,6 +57,7 @@ pub(super) struct Session {
     item: Vec<u8>,
 }
 
+/// An entry of the session.
 enum Open {
     Object(OpenObject),
     Stream(OpenStream),
@@ -68,31 +70,31 @@ pub(super) struct Parked {
     pub(super) id: u64,
     pub(super) frame: Vec<u8>,
     pub(super) arrived: Instant,
-    /// The passes of the gates that it has entered.
+    /// The passes of the gates that the call has entered.
     pub(super) passes: Vec<Pass>,
-    /// Its position in the queue of the gate where it waits.
+    /// The position of the call in the queue of the gate where it waits.
     pub(super) gate: ParkedCall,
 }
 
-/// A parked call whose turn has come, or whose wait has timed out: it is made again.
+/// A parked call whose turn has come, or whose wait has timed out, and which is to be run again.
 pub(super) struct Retry {
     pub(super) frame: Vec<u8>,
     pub(super) arrived: Instant,
-    /// The passes of the gates that it has entered, and that of the gate where it has waited. If the wait has
-    /// timed out, the last pass makes the call fail when it enters that gate.
+    /// The passes of the gates that the call has entered, followed by the pass of the gate where it has
+    /// waited. If the wait has timed out, entering that gate with the last pass fails.
     pub(super) passes: Vec<Pass>,
 }
 
 struct OpenObject {
     object: Arc<dyn ServedObject>,
-    /// The id of the call whose answer has carried it.
+    /// The id of the call whose answer has carried the object.
     opened_by: u64,
 }
 
 struct OpenParked {
     call: Parked,
-    /// Ends when [`ParkedCall::check_time`] is to be called again, which lets overdue calls leave the gate,
-    /// and takes this one out of the queue if its own time is over.
+    /// Fires when [`ParkedCall::check_time`] is to be called again. That method makes overdue calls leave the
+    /// gate, and removes this call from the queue if its wait has timed out.
     timer: Pin<Box<Sleep>>,
     waker: ListedWaker,
     _count: ParkedCount,
@@ -100,7 +102,7 @@ struct OpenParked {
 
 struct OpenStream {
     source: Box<dyn ServedStream>,
-    /// How many bytes of items the client has room for. Negative after an item that exceeded the room.
+    /// How many bytes of items the client has room for. Negative after an item that was larger than the room.
     credit: i64,
     waker: ListedWaker,
 }
@@ -109,7 +111,7 @@ struct OpenAnswer {
     /// The id of the call.
     id: u64,
     answer: Box<dyn LaterAnswer>,
-    /// Ends at the deadline of the call.
+    /// Fires at the deadline of the call.
     timer: Pin<Box<Sleep>>,
     waker: ListedWaker,
 }
@@ -125,12 +127,12 @@ pub(super) struct Outgoing<'s> {
 }
 
 impl Session {
-    /// Adopts the objects and streams that the answer to the call `id` has carried. `deadline` is that of the
-    /// call.
+    /// Adopts the objects and streams that the answer to the call `id` has carried, or the answer itself if
+    /// it comes later. The deadline of the call passes at `expires_at`, which matters to a later answer only.
     pub(super) fn adopt(
         &mut self,
         id: u64,
-        deadline: Instant,
+        expires_at: Instant,
         carried: impl Iterator<Item = (u64, Carried)>,
     ) {
         for (handle, carried) in carried {
@@ -146,7 +148,7 @@ impl Session {
                     // The answer registers the waker when it is polled for the first time.
                     waker.make_ready();
                     self.add_pending(id, handle);
-                    let timer = Box::pin(sleep_until(deadline.into()));
+                    let timer = Box::pin(sleep_until(expires_at.into()));
                     Open::Answer(OpenAnswer { id, answer, timer, waker })
                 }
             };
@@ -154,7 +156,7 @@ impl Session {
         }
     }
 
-    /// Takes the values that are kept for the connection, for a call.
+    /// Takes the values that are kept for the connection, to lend them to a call.
     pub(super) fn take_locals(&mut self) -> ConnectionLocals {
         std::mem::take(&mut self.locals)
     }
@@ -164,27 +166,27 @@ impl Session {
         self.locals = locals;
     }
 
-    /// Keeps a call until it is to be made again.
+    /// Keeps a call until it is to be run again. `count` accounts for it.
     pub(super) fn park(&mut self, handle: u64, call: Parked, count: ParkedCount) {
         let waker = ListedWaker::new(handle, ReadyKind::Parked, &self.ready);
         // The gate registers the waker when it is polled for the first time.
         waker.make_ready();
         self.add_pending(call.id, handle);
-        // Without a next check its wait has timed out already. The first pump then makes the call again.
+        // Without a next check the wait has timed out already. The first pump then makes the call due.
         let next_check = call.gate.check_time().unwrap_or_else(Instant::now);
         let timer = Box::pin(sleep_until(next_check.into()));
         self.open.insert(handle, Open::Parked(OpenParked { call, timer, waker, _count: count }));
     }
 
-    /// Whether the answer to the call `id` comes later, or it waits at a gate.
+    /// Whether the call `id` is parked, or its answer comes later.
     pub(super) fn is_pending(&self, id: u64) -> bool {
         self.pending.contains_key(&id)
     }
 
-    /// Checks that so many `further` calls may wait for their turn or for their answer.
+    /// Checks that this many `further` calls may be parked or be answered later.
     ///
     /// # Errors
-    /// `storage-full`, if there would be more than `allowed`.
+    /// `storage-full`, if there would be more than `allowed` of them.
     pub(super) fn check_in_flight(&self, further: usize, allowed: usize) -> Result<()> {
         if self.in_flight + further <= allowed {
             return Ok(());
@@ -193,37 +195,39 @@ impl Session {
         Err(Error::new(ErrorId::STORAGE_FULL, message).with("allowed", allowed))
     }
 
-    /// The bytes of the calls that wait at gates.
+    /// The bytes of the parked calls of the connection.
     pub(super) fn parked_bytes(&self) -> &ParkedBytes {
         &self.parked_bytes
     }
 
-    /// Whether calls are to be made again.
+    /// Whether parked calls are to be run again now.
     pub(super) fn has_due(&self) -> bool {
         !self.due.is_empty()
     }
 
-    /// The next call that is to be made again.
+    /// Takes the next parked call that is to be run again.
     pub(super) fn next_due(&mut self) -> Option<Retry> {
         self.due.pop_front()
     }
 
-    /// The object with this handle, or of the answer to [this call](extension::opened_by).
+    /// The object that `named` names: by its handle, or by [the call](extension::opened_by) whose answer has
+    /// carried it.
     ///
     /// # Errors
     /// `session-gone` if there is none.
     pub(super) fn object(&self, named: u64) -> Result<Arc<dyn ServedObject>> {
         let found = match extension::opening_of(named) {
             None => self.open.get(&named).and_then(Open::object),
-            // The first call on it is sent with the call that opens it, so it is one of the newest.
+            // Searched from the newest: a client sends such a call together with the call that opens the
+            // object, so the object is one of the newest.
             Some(id) => self.open.values().rev().filter_map(Open::object).find(|open| open.opened_by == id),
         };
         found.map(|open| Arc::clone(&open.object)).ok_or_else(|| no_object(named))
     }
 
-    /// Lets more bytes of items of a stream be sent.
+    /// Allows a stream to send this many further bytes of items.
     pub(super) fn add_credit(&mut self, handle: u64, bytes: u64) {
-        // A stream that has ended may be given credit that was on its way.
+        // The stream may have ended while the credit was on its way.
         if let Some(Open::Stream(stream)) = self.open.get_mut(&handle) {
             let bytes = i64::try_from(bytes).unwrap_or(i64::MAX);
             stream.credit = stream.credit.saturating_add(bytes);
@@ -231,7 +235,8 @@ impl Session {
         }
     }
 
-    /// Drops an object or a stream. Ignores other handles, which the client cannot know.
+    /// Drops an object or a stream. Ignores the handles of later answers and parked calls, which the client
+    /// does not know.
     pub(super) fn release(&mut self, handle: u64) {
         if matches!(self.open.get(&handle), Some(Open::Object(_) | Open::Stream(_))) {
             self.remove(handle);
@@ -245,7 +250,7 @@ impl Session {
         handle.inspect(|handle| self.remove(*handle)).is_some()
     }
 
-    /// Drops all that was opened after the handle `last`, the newest first.
+    /// Drops everything with a handle above `last`, the newest first.
     pub(super) fn withdraw_after(&mut self, last: u64) {
         while let Some((&newest, _)) = self.open.last_key_value().filter(|(newest, _)| **newest > last) {
             self.remove(newest);
@@ -258,13 +263,13 @@ impl Session {
         }
     }
 
-    /// Counts a later answer or a parked call, which is put into `open`.
+    /// Counts a later answer or a parked call, which the caller puts into `open`.
     fn add_pending(&mut self, id: u64, handle: u64) {
         self.pending.insert(id, handle);
         self.in_flight += 1;
     }
 
-    /// Takes what has this handle out of the session.
+    /// Removes the entry with this handle from the session, and returns it.
     fn take(&mut self, handle: u64) -> Option<Open> {
         let open = self.open.remove(&handle)?;
         if let Open::Answer(OpenAnswer { id, .. })
@@ -278,8 +283,8 @@ impl Session {
         Some(open)
     }
 
-    /// Whether a parked call is ready, or, with `has_room`, a stream or a later answer; or registers the task
-    /// to be woken.
+    /// Whether a parked call is ready, or, with `has_room`, a stream or a later answer. Otherwise registers
+    /// the task to be woken.
     pub(super) fn poll_ready(&self, has_room: bool, context: &Context<'_>) -> Poll<()> {
         self.ready.poll(has_room, context)
     }
@@ -289,10 +294,11 @@ impl Session {
         !self.ready.is_empty()
     }
 
-    /// Checks what is open after a call.
+    /// Checks the number of entries after a call.
     ///
     /// # Errors
-    /// `storage-full`, if it is more than [`MAX_OPEN`], or more calls than `calls_in_flight` wait.
+    /// `storage-full`, if there are more than [`MAX_OPEN`], or more than `calls_in_flight` of them are later
+    /// answers and parked calls.
     pub(super) fn check_size(&self, calls_in_flight: usize) -> Result<()> {
         if self.open.len() <= MAX_OPEN {
             return self.check_in_flight(0, calls_in_flight);
@@ -301,8 +307,8 @@ impl Session {
         Err(Error::new(ErrorId::STORAGE_FULL, message).with("allowed", MAX_OPEN))
     }
 
-    /// Moves the parked calls that are ready to `due`, and appends the items and answers that are ready, as
-    /// far as there is room.
+    /// Moves the parked calls that are due to `due`, and appends the items and answers that are ready, as far
+    /// as there is room.
     pub(super) fn pump(&mut self, outgoing: &mut Outgoing<'_>) {
         if self.ready.is_empty() {
             return;
@@ -323,12 +329,12 @@ impl Session {
     /// Appends the items and answers that are ready.
     fn pump_senders(&mut self, outgoing: &mut Outgoing<'_>) {
         let until = Instant::now() + MAX_PUMP_TIME;
-        let mut had_turn = Vec::new();
+        let mut yielded = Vec::new();
         for handle in self.ready.take_senders() {
             match self.open.get_mut(&handle) {
                 Some(Open::Stream(stream)) => match stream.pump(handle, until, &mut self.item, outgoing) {
                     Pumped::Ended => self.remove(handle),
-                    Pumped::HadTurn => had_turn.push(handle),
+                    Pumped::Yielded => yielded.push(handle),
                     Pumped::Waits => {}
                 },
                 Some(Open::Answer(answer)) => {
@@ -342,19 +348,19 @@ impl Session {
                 Some(Open::Parked(_) | Open::Object(_)) | None => {}
             }
         }
-        // These go behind the streams that had no turn: a stream that always has items must not starve
-        // others.
-        for handle in had_turn {
+        // They are listed behind the streams that have sent nothing: a stream that always has items must not
+        // starve others.
+        for handle in yielded {
             if let Some(Open::Stream(stream)) = self.open.get(&handle) {
                 stream.waker.make_ready();
             }
         }
-        // It does not shrink below its content, which was sent.
+        // Cleared first, because a vector does not shrink below its length.
         self.item.clear();
-        self.item.shrink_to(KEPT_ITEM);
+        self.item.shrink_to(KEPT_ITEM_CAPACITY);
     }
 
-    /// Lets a parked call be made again. Its position in the queue of the gate becomes a pass.
+    /// Moves a parked call to `due`. Its position in the queue of the gate becomes a pass.
     fn make_due(&mut self, handle: u64) {
         let Some(Open::Parked(OpenParked { call, .. })) = self.take(handle) else { return };
         let Parked { frame, arrived, mut passes, gate, .. } = call;
@@ -362,7 +368,7 @@ impl Session {
         self.due.push_back(Retry { frame, arrived, passes });
     }
 
-    /// Appends an answer that has arrived, or refuses the call after its deadline.
+    /// Appends a later answer that is ready, or refuses its call after the deadline.
     fn send_answer(&mut self, handle: u64, answered: Result<()>, outgoing: &mut Outgoing<'_>) {
         let Some(Open::Answer(OpenAnswer { id, answer, .. })) = self.take(handle) else { return };
         let Outgoing { bytes, handles, frame_size, .. } = outgoing;
@@ -382,8 +388,7 @@ impl Session {
             handles.discard();
             message::encode_refusal(id, &error, bytes);
         }
-        // The deadline is that of later answers among `handles`. There is none: a later answer carries only
-        // objects and streams.
+        // The time is not used: a later answer carries only objects and streams, no other later answer.
         self.adopt(id, Instant::now(), handles.take());
     }
 }
@@ -403,12 +408,14 @@ impl Drop for Session {
     }
 }
 
-/// How the turn of a stream ended.
+/// The outcome of pumping one stream.
 enum Pumped {
-    /// It has sent all its items, has no credit, or had no turn and is ready again.
+    /// The stream has no further items or no credit; or it has sent nothing for lack of room or time, and is
+    /// listed as ready again.
     Waits,
-    /// It has sent items, and may have more.
-    HadTurn,
+    /// The stream has sent items and may have more, but room or time is used up. It is not listed as ready.
+    Yielded,
+    /// The stream has sent its end.
     Ended,
 }
 
@@ -419,7 +426,7 @@ impl Outgoing<'_> {
 }
 
 impl OpenStream {
-    /// Appends items while there are some, and room for them.
+    /// Appends items while there are some, room for them, and time before `until`.
     fn pump(
         &mut self,
         handle: u64,
@@ -433,7 +440,7 @@ impl OpenStream {
         while self.credit > 0 {
             if outgoing.is_full() || Instant::now() >= until {
                 if has_sent {
-                    return Pumped::HadTurn;
+                    return Pumped::Yielded;
                 }
                 self.waker.make_ready();
                 return Pumped::Waits;
@@ -480,8 +487,8 @@ impl OpenAnswer {
 }
 
 impl OpenParked {
-    /// Whether its turn at the gate has come, or its wait has timed out. In both cases the call is made
-    /// again: after a timeout the gate returns the error.
+    /// Whether the turn of the call at the gate has come, or its wait has timed out. In both cases the call
+    /// is run again: after a timeout, entering the gate returns the error.
     fn is_due(&mut self) -> bool {
         let mut context = self.waker.context();
         while self.timer.as_mut().poll(&mut context).is_ready()
@@ -493,7 +500,7 @@ impl OpenParked {
     }
 }
 
-/// Accounts for the memory of a large answer or item. A small answer is always sent, because its call may
+/// Accounts for the memory of a large answer or item. A small answer is never refused, because its call may
 /// have had effects.
 pub(super) fn charge_answer_memory(bytes: usize) -> Result<()> {
     if bytes > LARGE_FRAME { memory::charge(bytes) } else { Ok(()) }
@@ -527,7 +534,7 @@ mod tests {
     }
 
     #[test]
-    fn the_buffer_of_a_large_item_is_given_back() {
+    fn the_buffer_of_a_large_item_is_freed() {
         const SIZE: usize = 1 << 20;
         let mut session = Session::default();
         let large = Carried::Stream(Box::new(Large(Some(vec![0xc0; SIZE]))));
@@ -541,7 +548,7 @@ mod tests {
             full: usize::MAX,
         });
         assert!(bytes.len() > SIZE);
-        assert!(session.item.capacity() <= KEPT_ITEM, "{}", session.item.capacity());
+        assert!(session.item.capacity() <= KEPT_ITEM_CAPACITY, "{}", session.item.capacity());
     }
 
     /// An answer that never comes.
