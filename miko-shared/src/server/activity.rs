@@ -1,8 +1,9 @@
 //! Publishes to the parent process which method the server runs, and since when.
 //!
 //! The parent kills a server that hangs, and reports the method that it was running. A hanging server cannot
-//! send that itself, so it writes it to shared memory beforehand. The parent does not trust the values it
-//! reads: an invalid index means that no method runs, and a time in the future counts as the present.
+//! report its method, so every server writes it to shared memory before it runs. The parent does not trust
+//! the values that it reads: an invalid index means that no method runs, and a time in the future counts as
+//! the present.
 
 use std::sync::atomic::{AtomicU32, AtomicU64, Ordering::Relaxed};
 use std::time::{Duration, Instant};
@@ -21,6 +22,7 @@ pub(crate) struct Activity {
     epoch: Instant,
     /// The surface of the served interface, with the surfaces of its objects.
     surface: &'static Surface,
+    /// The deadline of methods that have none of their own.
     call_deadline: Duration,
 }
 
@@ -36,7 +38,7 @@ struct Page {
 unsafe impl Shareable for Page {}
 
 impl Activity {
-    /// Maps the shared memory.
+    /// Maps the shared memory, for this process and those that it forks afterwards.
     ///
     /// # Errors
     /// `internal`, if the memory cannot be mapped.
@@ -47,8 +49,8 @@ impl Activity {
         Ok(Self { page, epoch: Instant::now(), surface, call_deadline })
     }
 
-    /// Publishes that a method of the interface or object with this surface starts. Returns the description
-    /// of the method; `None` if the surface has no such method.
+    /// Publishes that a method of the interface or object with this surface starts at `now`. Returns the
+    /// description of the method; `None` if the surface has no such method.
     pub(super) fn begin(
         &self,
         surface: &'static Surface,
@@ -56,7 +58,7 @@ impl Activity {
         now: Instant,
     ) -> Option<&'static Method> {
         let position = surface.methods.iter().position(|known| known.name == method);
-        let index = position.and_then(|position| Some(self.index_of(surface)? + position));
+        let index = position.and_then(|position| Some(self.first_index_of(surface)? + position));
         let number = index.and_then(|index| u32::try_from(index + 1).ok()).unwrap_or(IDLE);
         let since = now.saturating_duration_since(self.epoch).as_nanos();
         self.page.began.store(u64::try_from(since).unwrap_or(u64::MAX), Relaxed);
@@ -64,8 +66,9 @@ impl Activity {
         position.and_then(|position| surface.methods.get(position))
     }
 
-    /// The index of the first method of a surface among all methods, those of objects included.
-    fn index_of(&self, surface: &Surface) -> Option<usize> {
+    /// The index of the first method of a surface in [`Surface::all_methods`]; `None` if the surface is
+    /// neither that of the interface nor that of one of its objects.
+    fn first_index_of(&self, surface: &Surface) -> Option<usize> {
         if surface.interface == self.surface.interface {
             return Some(0);
         }
@@ -84,13 +87,13 @@ impl Activity {
         self.page.method.store(IDLE, Relaxed);
     }
 
-    /// The running method.
+    /// The running method; `None` if no method runs.
     fn running(&self) -> Option<&'static Method> {
         let index = usize::try_from(self.page.method.load(Relaxed)).ok()?.checked_sub(1)?;
         self.surface.all_methods().nth(index)
     }
 
-    /// The start of the last method, at the latest now.
+    /// The start of the running method, or of the last one. Never in the future.
     fn began(&self) -> Instant {
         let since = Duration::from_nanos(self.page.began.load(Relaxed));
         let now = Instant::now();
@@ -105,7 +108,9 @@ impl Activity {
     }
 
     /// The time at which the server is killed if it has not answered its parent, which has waited since
-    /// `waiting_since`. `None` if an `Instant` cannot represent that time.
+    /// `waiting_since`: the [kill deadline](Self::method_kill_deadline) of the running method; if no method
+    /// runs, `call_deadline` and `grace` after the later of `waiting_since` and the start of the last method.
+    /// `None` if an `Instant` cannot represent that time.
     pub(crate) fn answer_kill_deadline(&self, waiting_since: Instant, grace: Duration) -> Option<Instant> {
         if self.running().is_some() {
             return self.method_kill_deadline(grace);
@@ -113,7 +118,8 @@ impl Activity {
         self.began().max(waiting_since).checked_add(self.call_deadline)?.checked_add(grace)
     }
 
-    /// The earliest time at which a method that starts from now on can exceed its kill deadline.
+    /// The earliest time at which a method that starts from now on can exceed its kill deadline. `None` if an
+    /// `Instant` cannot represent that time.
     pub(crate) fn next_check(&self, grace: Duration) -> Option<Instant> {
         let deadlines = self.surface.all_methods().map(|method| method.deadline_or(self.call_deadline));
         Instant::now().checked_add(deadlines.min()?)?.checked_add(grace)

@@ -17,10 +17,10 @@ use crate::wire::handshake::{self, HandshakeReply, Hello, MAX_HELLO_SIZE, PREAMB
 /// The largest surface of a client, in bytes.
 const MAX_SURFACE_SIZE: usize = 4 << 20;
 
-/// A peer that may call.
+/// A peer that has passed the handshake.
 pub(super) struct Admitted {
     pub(super) peer: Peer,
-    /// The bytes that followed the handshake.
+    /// The bytes that have arrived after the handshake.
     pub(super) incoming: FrameBuffer,
 }
 
@@ -47,8 +47,8 @@ pub(super) async fn admit<I: Interface + ?Sized>(
     admitted
 }
 
-/// Checks the peer, cheapest checks first. The token is compared in constant time, so the timing does not
-/// reveal how many of its leading bytes are right.
+/// Checks the peer, the cheapest checks first. Each token is compared in constant time, so the timing does
+/// not reveal how many leading bytes of the client's token are right.
 async fn authenticate<I: Interface + ?Sized>(
     socket: &mut Socket,
     buffer: &mut FrameBuffer,
@@ -56,9 +56,10 @@ async fn authenticate<I: Interface + ?Sized>(
 ) -> Result<Hello> {
     check_user(socket)?;
     shared.check_connections()?;
-    let opening = with_timeout(shared, read_exact::<PREAMBLE_SIZE>(socket, buffer)).await?;
-    handshake::check_preamble(opening)?;
+    let preamble = with_timeout(shared, read_exact::<PREAMBLE_SIZE>(socket, buffer)).await?;
+    handshake::check_preamble(preamble)?;
     let hello: Hello = with_timeout(shared, read_frame(socket, buffer, MAX_HELLO_SIZE)).await?;
+    // All tokens are compared, also after a match: the timing does not reveal which one matches.
     let is_known = shared.tokens.iter().fold(false, |known, token| hello.token.matches(token) | known);
     if !is_known {
         return Err(Error::new(ErrorId::UNAUTHORIZED, "the server does not know this token"));
@@ -82,7 +83,10 @@ fn check_user(socket: &Socket) -> Result<()> {
     Err(refused("the server takes connections of its own user only".to_owned()).with("found", user))
 }
 
-/// Limits a step of the handshake to the limit `handshake`.
+/// Limits the duration of one step of the handshake to the limit `handshake`.
+///
+/// # Errors
+/// The errors of the step, and `deadline-exceeded`.
 async fn with_timeout<I: ?Sized, T>(shared: &Shared<I>, step: impl Future<Output = Result<T>>) -> Result<T> {
     tokio::time::timeout(shared.calls.limits.handshake, step).await.unwrap_or_else(|_| {
         Err(Error::new(

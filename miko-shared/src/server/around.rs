@@ -1,4 +1,4 @@
-//! The hook of a user that runs around each call of a server.
+//! The hook of the application that runs around each call of a server.
 
 use std::fmt;
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -17,7 +17,7 @@ pub struct CallInfo<'c> {
     pub method: &'static Method,
     /// The process that calls.
     pub peer: &'c Peer,
-    /// How long the client waits, from the time it sent the call.
+    /// How long the client waits, counted from the time at which it sent the call.
     pub deadline: Duration,
 }
 
@@ -25,7 +25,7 @@ pub struct CallInfo<'c> {
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Peer {
-    /// The id of the process that connected, as the kernel reports it.
+    /// The id of the process that connected, as the kernel reports it. 0 if it is unknown, as with TCP.
     pub pid: i32,
     /// The index of the worker, which the client sends and the server does not verify. `None` for clients
     /// outside the share.
@@ -38,14 +38,15 @@ impl Peer {
     }
 }
 
-/// The call itself. The hook either [runs](Self::run) it or returns an error.
+/// The call inside the hook. The hook either [runs](Self::run) it or returns an error.
 pub struct Next<'n>(&'n mut dyn FnMut() -> Result<Served>);
 
 impl Next<'_> {
     /// Runs the call, and returns its outcome.
     ///
     /// # Errors
-    /// If the method was not run, because its arguments cannot be read; or its answer cannot be sent.
+    /// If the method was not run, because its arguments cannot be read, or if its answer cannot be sent. An
+    /// error that the method returns is no error here: it is part of [`Served`].
     pub fn run(self) -> Result<Served> {
         (self.0)()
     }

@@ -1,4 +1,4 @@
-//! Busy polling: keeps the server from blocking between two calls, while that succeeds.
+//! Busy polling: after a call, the server polls for the next one before it blocks, while such polls succeed.
 
 use std::cell::Cell;
 use std::sync::Arc;
@@ -9,14 +9,14 @@ use tokio::task::yield_now;
 
 use crate::polling::{Backoff, SharedStatus};
 
-/// How long the server polls for the next call. A client that calls again directly after its answer needs
+/// How long the server polls for the next call. A client that calls again directly after its answer takes
 /// less time than this.
 const POLL_WINDOW: Duration = Duration::from_micros(50);
 
 /// Records the arrival of calls, and polls for the next one before the runtime blocks.
 pub(super) struct BusyPoll {
     shared_status: Option<Arc<SharedStatus>>,
-    /// How often calls have arrived.
+    /// The number of arrivals so far.
     arrivals: Cell<u64>,
     /// Notified when calls arrive.
     arrived: Notify,
@@ -27,17 +27,18 @@ impl BusyPoll {
         Self { shared_status, arrivals: Cell::new(0), arrived: Notify::new() }
     }
 
-    /// Whether the server ever polls: if it publishes a status.
+    /// Whether the server ever polls. It polls only if it publishes a status, by which it decides when.
     pub(super) fn may_be_enabled(&self) -> bool {
         self.shared_status.is_some()
     }
 
-    /// Whether the server may poll now. It does not yield its core, so it needs one that no client wants.
+    /// Whether the server may poll now. It does not yield its core while it polls, so there must be a core
+    /// that no client needs.
     fn is_enabled(&self) -> bool {
         self.shared_status.as_ref().is_some_and(|shared_status| shared_status.has_cpu_for_server())
     }
 
-    /// Records that calls have arrived, and publishes the server's CPU.
+    /// Records that calls have arrived, and publishes the CPU on which the server runs.
     pub(super) fn record_arrival(&self) {
         if let Some(shared_status) = &self.shared_status {
             shared_status.publish_cpu();
@@ -51,6 +52,7 @@ impl BusyPoll {
     /// Polls after each arrival, with backoff; never returns.
     pub(super) async fn run(&self) {
         let mut backoff = Backoff::default();
+        // The value of `arrivals` up to which this task has reacted.
         let mut seen = 0;
         loop {
             while seen == self.arrivals.get() {
@@ -68,8 +70,8 @@ impl BusyPoll {
         }
     }
 
-    /// Polls until calls arrive (`true`) or `until` has passed (`false`). While a task yields, the runtime
-    /// polls the kernel for events without blocking.
+    /// Polls until calls arrive (`true`) or `until` has passed (`false`). Each `yield_now` makes the runtime
+    /// poll the kernel for events without blocking.
     async fn poll_until(&self, until: Instant) -> bool {
         let before = self.arrivals.get();
         loop {

@@ -1,4 +1,4 @@
-//! Values whose `Drop` may be code of the served object: objects, streams, later answers.
+//! Drops values whose `Drop` may be code of the served object: objects, streams, later answers.
 
 use std::ops::{Deref, DerefMut};
 
@@ -6,15 +6,15 @@ use tracing::warn;
 
 use crate::serving;
 
-/// Drops a value whose `Drop` may be user code, which then runs as a call does. A panic is logged, and the
-/// server continues.
+/// Drops a value whose `Drop` may be code of the served object. That code runs as in a call
+/// ([`serving::run`]). A panic is logged, and the server continues.
 pub(super) fn drop_guarded<T>(value: T) {
     if let Err(panic) = serving::run(|| miko_rpc::drop_guarded(value)) {
         warn!(panic, "dropping an object or a stream panicked");
     }
 }
 
-/// A value that is dropped by [`drop_guarded`], also with a future that owns it.
+/// A value that is dropped by [`drop_guarded`], also when a future that owns it is dropped.
 pub(super) struct Guarded<T>(Option<T>);
 
 const IS_SOME: &str = "only `into_inner` takes the value, and it consumes the guard";

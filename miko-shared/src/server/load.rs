@@ -1,8 +1,8 @@
 //! Measures the load of the server, and publishes two facts for its clients: whether the server is busy, and
-//! whether it is crowded out.
+//! whether it is crowded out, which means that spinning clients keep it from running on a core.
 //!
 //! Where there are more clients than CPUs, they spin only while the server is busy. After a period in which
-//! spinning clients kept the server from its core, no client spins for a while.
+//! the server was crowded out, no client spins for a while.
 
 use std::fs::File;
 use std::io;
@@ -21,13 +21,13 @@ const PERIOD: Duration = Duration::from_millis(4);
 /// An idle server becomes busy if it uses more than this fraction of a period.
 const BECOMES_BUSY: f32 = 0.6;
 
-/// A busy server stays busy above this fraction. It is lower, since the load drops once clients need no
-/// wake-ups.
+/// A busy server stays busy above this fraction. It is lower than [`BECOMES_BUSY`], since the load drops once
+/// the server need not wake its clients.
 const STAYS_BUSY: f32 = 0.4;
 
-/// A server that waits for a core for more than this fraction of a period, while clients spin, is crowded out
-/// by them. Measured while clients spin: it waits for 3% of the time if the share has the cores for itself,
-/// since clients yield, and for more than half of the time if other processes compete for them.
+/// A server that waits for a core for more than this fraction of a period, while clients spin, is crowded
+/// out. Measured while clients spin: the server waits for 3% of the time if no other processes use the cores,
+/// since clients yield, and for more than half of the time if other processes compete for the cores.
 const MAX_WAITING: f32 = 0.35;
 
 /// After this many calm periods in a row, in which the server waited less than [`MAX_WAITING`], the backoff
@@ -57,14 +57,14 @@ pub(crate) fn runtime(shared_status: Option<&Arc<SharedStatus>>) -> io::Result<R
     builder.enable_all().build()
 }
 
-/// The CPU time of this thread. Time spent waiting for a CPU does not count: the server is not the bottleneck
-/// then.
+/// The CPU time of this thread. Time spent waiting for a CPU does not count: during that time the server is
+/// not the bottleneck.
 fn cpu_time() -> Duration {
     // All versions of Linux have this clock; without it the server never counts as busy.
     clock_gettime(ClockId::CLOCK_THREAD_CPUTIME_ID).map_or(Duration::ZERO, Duration::from)
 }
 
-/// How long this thread has waited for a core while it could run.
+/// Reads how long this thread has waited for a core while it could run.
 struct WaitClock(Option<File>);
 
 impl WaitClock {
@@ -72,7 +72,7 @@ impl WaitClock {
         Self(File::open("/proc/thread-self/schedstat").ok())
     }
 
-    /// Zero on a kernel that does not report it.
+    /// The time so far; zero on a kernel that does not report it.
     fn read(&self) -> Duration {
         let mut buffer = [0; 64];
         let length = self.0.as_ref().and_then(|file| file.read_at(&mut buffer, 0).ok()).unwrap_or(0);
@@ -80,17 +80,19 @@ impl WaitClock {
     }
 }
 
-/// The second number of `schedstat`, in nanoseconds. The others are the time on a core, and how often it was
-/// given one.
+/// The second number of `schedstat`: the time of waiting, in nanoseconds. The first is the time on a core,
+/// the third the number of time slices.
 fn waiting_time(schedstat: &str) -> Duration {
     let waited = schedstat.split_ascii_whitespace().nth(1).and_then(|number| number.parse().ok());
     Duration::from_nanos(waited.unwrap_or(0))
 }
 
-/// For how long the thread has run, and for how long it has waited for a core, since it began.
+/// The times of the thread since its start.
 #[derive(Clone, Copy)]
 struct Times {
+    /// How long it has run on a core.
     used: Duration,
+    /// How long it has waited for a core while it could run.
     waited: Duration,
 }
 
@@ -102,9 +104,10 @@ struct LoadMeter {
     at_begin: Times,
     /// Whether the last period was busy.
     busy: bool,
-    /// Whether clients must not spin.
+    /// Whether clients must not spin in the current period.
     crowded: bool,
-    /// The calm periods in a row: those in which clients could spin, and did not crowd the server out.
+    /// The number of calm periods in a row: periods in which clients could spin, and did not crowd the server
+    /// out.
     calm: u32,
     /// Counts the periods in which clients must not spin, after one in which they crowded the server out.
     backoff: Backoff,
@@ -136,8 +139,9 @@ impl LoadMeter {
         if !self.crowded {
             self.record_spinning_period(waited <= MAX_WAITING);
         }
-        self.busy = used > if self.busy { STAYS_BUSY } else { BECOMES_BUSY };
-        // The attempts of the backoff are periods: in a skipped one clients must not spin.
+        let threshold = if self.busy { STAYS_BUSY } else { BECOMES_BUSY };
+        self.busy = used > threshold;
+        // Each attempt of the backoff is one period: in a skipped period clients must not spin.
         self.crowded = !self.backoff.should_try();
         (self.begin, self.at_begin) = (now, times);
         Some(Load { busy: self.busy, crowded: self.crowded })
@@ -158,8 +162,8 @@ impl LoadMeter {
 mod tests {
     use super::*;
 
-    /// Works and sleeps for the given numbers of microseconds in turn. Returns whether the server was busy,
-    /// for each period that has ended.
+    /// Simulates a server that works and then sleeps for these numbers of microseconds, for each element of
+    /// `turns`. Returns whether the server was busy, for each period that has ended.
     fn samples(turns: &[(u64, u64)]) -> Vec<bool> {
         let mut now = Instant::now();
         let mut times = Times { used: Duration::from_secs(1), waited: Duration::ZERO };

@@ -1,5 +1,5 @@
-//! The counters of a server since its start. Only a server that speaks another protocol counts: there is no
-//! way to ask the others.
+//! The counters of a server since its start. Only a server that speaks another protocol counts: the counters
+//! of other servers could not be read.
 
 use std::cell::{Cell, RefCell};
 use std::collections::BTreeMap;
@@ -8,8 +8,8 @@ use std::time::Duration;
 
 use miko_rpc::{Error, ErrorId, Method, Result, Served, Surface};
 
-/// The most outcomes of a method that are counted separately: an interface makes its own ids, and some may be
-/// made from what a client sends.
+/// The most outcomes of a method that are counted separately. An interface may return error ids that it makes
+/// from input of clients, so their number has to be bounded.
 const MAX_OUTCOMES: usize = 64;
 
 /// The counters of a server since its start.
@@ -31,7 +31,7 @@ type MethodKey = (&'static str, &'static str);
 pub struct MethodCount {
     /// How often each outcome has occurred.
     pub outcomes: Vec<(CallOutcome, u64)>,
-    /// For how long the thread of the server has run these calls.
+    /// How long the thread of the server has run these calls, in total.
     pub time: Duration,
 }
 
@@ -43,7 +43,8 @@ pub enum CallOutcome {
     Succeeded,
     /// The call failed with this id.
     Failed(ErrorId),
-    /// The method returned an error without an id, or one of too many ids.
+    /// The method returned an error without an id, or with an id beyond the bound of separately counted
+    /// outcomes.
     OtherError,
     /// The method returned, and its answer came later.
     Later,
@@ -58,9 +59,13 @@ pub struct Traffic {
     sent: Cell<u64>,
 }
 
-/// A connection that is open until this is dropped.
+/// Counts a connection as open until it is dropped.
 #[derive(Debug)]
-pub(super) struct OpenConnection(Rc<Metrics>, fn(&Metrics) -> &Traffic);
+pub(super) struct OpenConnection {
+    metrics: Rc<Metrics>,
+    /// The traffic to which the connection belongs.
+    traffic: fn(&Metrics) -> &Traffic,
+}
 
 impl Metrics {
     /// Calls `visit` for each method that was called, with the name of the interface, that of the method, and
@@ -77,7 +82,7 @@ impl Metrics {
         served: &Result<Served>,
         time: Duration,
     ) {
-        // A client may send any name. Names of no method are counted together.
+        // A client may send any name. Unknown names are counted together, under an empty name.
         let method = method.map_or("", |method| &*method.name);
         let mut calls = self.calls.borrow_mut();
         let count = calls.entry((&*surface.interface, method)).or_default();
@@ -85,22 +90,24 @@ impl Metrics {
         count.record(CallOutcome::of(served));
     }
 
+    /// Counts a new connection of the selected traffic.
     pub(super) fn connect(self: &Rc<Self>, traffic: fn(&Self) -> &Traffic) -> OpenConnection {
         let Traffic { open, accepted, .. } = traffic(self);
         open.set(open.get() + 1);
         accepted.set(accepted.get() + 1);
-        OpenConnection(Rc::clone(self), traffic)
+        OpenConnection { metrics: Rc::clone(self), traffic }
     }
 }
 
 impl Drop for OpenConnection {
     fn drop(&mut self) {
-        let open = &(self.1)(&self.0).open;
+        let Traffic { open, .. } = (self.traffic)(&self.metrics);
         open.set(open.get() - 1);
     }
 }
 
 impl MethodCount {
+    /// Counts one call.
     fn record(&mut self, outcome: CallOutcome) {
         let is_full = self.outcomes.len() >= MAX_OUTCOMES;
         let known = self.outcomes.iter_mut().find(|(known, _)| *known == outcome);

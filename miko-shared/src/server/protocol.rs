@@ -1,4 +1,4 @@
-//! Protocols besides the server's own, each on a socket of its own.
+//! Protocols in addition to the server's own wire protocol, each on a separate socket.
 
 use std::fmt;
 use std::future::Future;
@@ -23,16 +23,19 @@ use crate::limits::Limits;
 /// A protocol, such as HTTP, by which other programs call the interface that a server serves. Its connections
 /// run in the thread and runtime of the server, one task each.
 pub trait Protocol {
-    /// Serves one connection until it ends. It ends with the server, too: then the future is dropped.
+    /// Serves one connection until it is closed. When the server ends, the future is dropped before that.
     ///
-    /// The stream must live as long as the future: the server knows it by its descriptor.
+    /// The future must keep the stream open until it completes: the server identifies the connection by the
+    /// descriptor of the stream.
     fn serve(self: Rc<Self>, accepted: Accepted, calls: Rc<JsonCalls>) -> Pin<Box<dyn Future<Output = ()>>>;
 
     /// Connects a worker whose proxy speaks this protocol: see
-    /// [`Uds::workers_use_second_protocol`](crate::Uds). It runs in the process of the worker.
+    /// [`Uds::workers_use_second_protocol`](crate::Uds::workers_use_second_protocol). Runs in the process of
+    /// the worker.
     ///
     /// # Errors
-    /// `invalid_request`, if the protocol has no client; otherwise the errors of connecting.
+    /// `invalid_request`, if the protocol has no client, which is the default; otherwise the errors of
+    /// connecting.
     fn connect(&self, worker: WorkerAddress) -> Result<Box<dyn CallTransport>> {
         let _ = worker;
         let message = "the protocol on the second socket of the share has no client for workers";
@@ -68,7 +71,7 @@ pub struct Accepted {
     pub peer: Peer,
     /// Whether the kernel says that the process runs as the user of the server.
     pub is_own_user: bool,
-    /// The reason why the connection is to be refused: there are too many.
+    /// The error with which the protocol must refuse the connection, if there are too many connections.
     pub refusal: Option<Error>,
 }
 
@@ -96,7 +99,7 @@ pub struct ProtocolSocket {
     pub(super) protocol: Rc<dyn Protocol>,
 }
 
-/// A listening socket that no runtime knows yet.
+/// A listening socket that is not registered with a runtime yet.
 #[derive(Debug)]
 pub(super) enum BoundSocket {
     Unix(StdUnixListener),
@@ -121,23 +124,22 @@ impl fmt::Debug for ProtocolSocket {
     }
 }
 
-impl BoundSocket {
-    /// The path of a Unix socket.
-    pub(super) fn path(&self) -> Option<PathBuf> {
-        match self {
-            Self::Unix(listener) => listener.local_addr().ok()?.as_pathname().map(Path::to_owned),
-            Self::Tcp(_) => None,
-        }
-    }
-}
-
-/// A listening socket of the runtime of the server.
+/// A listening socket that is registered with the runtime of the server.
 pub(super) enum Listener {
     Unix(UnixListener),
     Tcp(TcpListener),
 }
 
 impl BoundSocket {
+    /// The path of a Unix socket; `None` for a TCP socket.
+    pub(super) fn path(&self) -> Option<PathBuf> {
+        match self {
+            Self::Unix(listener) => listener.local_addr().ok()?.as_pathname().map(Path::to_owned),
+            Self::Tcp(_) => None,
+        }
+    }
+
+    /// Registers the socket with the runtime of the current task.
     pub(super) fn listen(self) -> io::Result<Listener> {
         Ok(match self {
             Self::Unix(listener) => {
@@ -153,15 +155,16 @@ impl BoundSocket {
 }
 
 impl Listener {
+    /// Waits for the next connection.
     pub(super) async fn accept(&self) -> io::Result<Accepted> {
         Ok(match self {
             Self::Unix(listener) => {
                 let (stream, _) = listener.accept().await?;
                 let credentials = stream.peer_cred().ok();
                 let pid = credentials.and_then(|peer| peer.pid()).unwrap_or(0);
-                let own = nix::unistd::Uid::effective().as_raw();
+                let own_uid = nix::unistd::Uid::effective().as_raw();
                 Accepted {
-                    is_own_user: credentials.is_some_and(|peer| peer.uid() == own),
+                    is_own_user: credentials.is_some_and(|peer| peer.uid() == own_uid),
                     stream: AcceptedStream::Unix(stream),
                     peer: Peer::new(pid, None),
                     refusal: None,
@@ -169,9 +172,9 @@ impl Listener {
             }
             Self::Tcp(listener) => {
                 let (stream, _) = listener.accept().await?;
-                // Sends small answers at once. If this fails, they are only slower.
+                // Sends small answers at once. If this fails, answers only take longer.
                 let _ = stream.set_nodelay(true);
-                // The kernel notices a client whose machine is gone, after the time set for the system.
+                // The kernel detects a client whose machine is gone, after the time set for the system.
                 let _ = setsockopt(&stream, sockopt::KeepAlive, &true);
                 let stream = AcceptedStream::Tcp(stream);
                 Accepted { stream, peer: Peer::new(0, None), is_own_user: false, refusal: None }

@@ -4,12 +4,13 @@ use std::io::Write;
 
 use miko_rpc::{GroupFailure, Interface, Result};
 
-/// An implementation of an interface that a server serves, with the state that it delivers at the end.
+/// An implementation of an interface that a server serves, with the final state that it delivers at the end
+/// of a share.
 pub trait Service<I: Interface + ?Sized> {
     /// The implementation that runs the calls.
     fn interface(&self) -> &I;
 
-    /// Writes the final state, after the last worker of a share has ended.
+    /// Writes the final state to `state`, after the last worker of a share has ended.
     ///
     /// # Errors
     /// Any error that prevents the delivery of the state; the share then fails with it.
@@ -20,20 +21,22 @@ pub trait Service<I: Interface + ?Sized> {
         false
     }
 
-    /// Runs the calls of clients that share one commit: calls `run_next` with 0, 1 and so on until it returns
-    /// `false`, since no call is left, then commits the changes of all of them.
+    /// Runs calls of clients that share one commit: calls `run_next` with 0, 1 and so on, which runs the call
+    /// with this index in the group, until it returns `false` because no call is left. Then commits the
+    /// changes of all of them.
     ///
     /// The default does not group commits.
     ///
     /// # Errors
-    /// The first call whose changes could not be committed; the changes of all later calls are lost as well.
+    /// The index of the first call whose changes could not be committed, and the reason. The changes of all
+    /// later calls of the group are lost as well.
     fn run_group(&self, run_next: &mut dyn FnMut(usize) -> bool) -> Result<(), GroupFailure> {
         (0..).take_while(|index| run_next(*index)).for_each(drop);
         Ok(())
     }
 }
 
-/// Serves an implementation alone, without a final state.
+/// Serves an implementation without a final state and without group commit.
 impl<I: Interface + ?Sized> Service<I> for Box<I> {
     fn interface(&self) -> &I {
         self

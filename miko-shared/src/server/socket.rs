@@ -1,7 +1,8 @@
-//! The socket of a connection, which wakes the server only for what it waits for.
+//! The socket of a connection, which wakes the server only for events that the server waits for.
 //!
-//! A socket of tokio is always watched for room to write as well. A Unix socket reports room each time the
-//! other side reads. Half of the wake-ups of a server that delivers changes had no other reason.
+//! A socket of tokio is always watched for room to write as well, and a Unix socket reports room each time
+//! the other side reads. With tokio's socket, half of the wake-ups of a server that delivered changes had
+//! only this reason.
 
 use std::future::poll_fn;
 use std::io::{self, ErrorKind, Read, Write};
@@ -17,12 +18,14 @@ use tokio::io::unix::AsyncFd;
 pub(super) struct Socket {
     /// Watched for bytes that arrive.
     stream: AsyncFd<UnixStream>,
-    /// A second descriptor, which is watched for room to write: from a write without room until one that has
-    /// taken all bytes.
+    /// A second descriptor of the socket, which is watched for room to write: from a write that found no room
+    /// until a write that took all of its bytes.
     write_watch: Option<AsyncFd<OwnedFd>>,
 }
 
 impl Socket {
+    /// Registers a connected socket with the runtime.
+    ///
     /// # Errors
     /// If the system cannot watch another descriptor.
     pub(super) fn new(stream: tokio::net::UnixStream) -> io::Result<Self> {
@@ -32,12 +35,12 @@ impl Socket {
         Ok(Self { stream: stream?, write_watch: None })
     }
 
-    /// The user of the process that connected it.
+    /// The user of the process that connected the socket.
     pub(super) fn peer_uid(&self) -> nix::Result<u32> {
         getsockopt(self.stream.get_ref(), sockopt::PeerCredentials).map(|peer| peer.uid())
     }
 
-    /// Reads the bytes that have arrived, and waits for at least one; returns 0 at the end.
+    /// Waits until bytes have arrived, and reads them. Returns their number; 0 at the end of the stream.
     pub(super) async fn read(&self, buffer: &mut [u8]) -> io::Result<usize> {
         poll_fn(|context| self.poll_read(context, buffer)).await
     }
@@ -53,12 +56,13 @@ impl Socket {
         Ok(())
     }
 
-    /// As [`read`](Self::read).
+    /// As [`read`](Self::read), or registers the task to be woken.
     pub(super) fn poll_read(&self, context: &mut Context<'_>, buffer: &mut [u8]) -> Poll<io::Result<usize>> {
         loop {
             let mut ready = ready!(self.stream.poll_read_ready(context))?;
             if let Ok(read) = ready.try_io(|stream| stream.get_ref().read(buffer)) {
-                // After a short read the socket has no more bytes.
+                // After a short read the socket has no more bytes. Clearing its readiness saves the next
+                // read, which would only return `WouldBlock`.
                 if read.as_ref().is_ok_and(|&count| count < buffer.len()) {
                     ready.clear_ready();
                 }
@@ -67,7 +71,8 @@ impl Socket {
         }
     }
 
-    /// Writes as much as there is room for, and waits while there is none.
+    /// Writes as much as there is room for, and returns the number of bytes. Without any room, registers the
+    /// task to be woken.
     pub(super) fn poll_write(&mut self, context: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
         loop {
             match self.try_write(bytes) {
@@ -75,7 +80,7 @@ impl Socket {
                 written => return Poll::Ready(written),
             }
             let Some(write_watch) = self.watch_for_room() else {
-                // Without a descriptor the write is tried again when the other tasks have run.
+                // Without a second descriptor the write is tried again after the other tasks have run.
                 context.waker().wake_by_ref();
                 return Poll::Pending;
             };
@@ -83,10 +88,10 @@ impl Socket {
         }
     }
 
-    /// Writes as much as there is room for.
+    /// Writes as much as there is room for, and returns the number of bytes.
     ///
     /// # Errors
-    /// `WouldBlock`, if there is none.
+    /// `WouldBlock`, if there is no room.
     pub(super) fn try_write(&mut self, bytes: &[u8]) -> io::Result<usize> {
         let written = self.stream.get_ref().write(bytes)?;
         if written == bytes.len() {
@@ -98,7 +103,7 @@ impl Socket {
     /// The descriptor that is watched for room to write; `None` if the system has none to spare.
     fn watch_for_room(&mut self) -> Option<&AsyncFd<OwnedFd>> {
         if self.write_watch.is_none() {
-            // The same descriptor cannot be watched twice.
+            // epoll refuses to watch the same descriptor twice.
             let second = self.stream.get_ref().as_fd().try_clone_to_owned().ok()?;
             self.write_watch = watch(second, Interest::WRITABLE).ok();
         }
@@ -106,7 +111,7 @@ impl Socket {
     }
 }
 
-/// Watches a descriptor for one kind of event. It is closed with the result.
+/// Watches a descriptor for one kind of event. Dropping the result closes the descriptor.
 pub(super) fn watch(descriptor: OwnedFd, interest: Interest) -> io::Result<AsyncFd<OwnedFd>> {
     // SAFETY: an `OwnedFd` names the same open descriptor until it is dropped, and the `AsyncFd` that owns it
     // keeps it open while it is registered.
@@ -182,7 +187,8 @@ mod tests {
         });
     }
 
-    /// Whether an epoll of this process watches a descriptor for room to write, by what the kernel says.
+    /// Whether an epoll instance of this process watches a descriptor of the socket for room to write,
+    /// according to `/proc`.
     fn is_watched_for_room(socket: &Socket) -> bool {
         let descriptors = socket.write_watch.iter().map(AsRawFd::as_raw_fd).chain([socket.as_raw_fd()]);
         let descriptors: Vec<String> = descriptors.map(|descriptor| descriptor.to_string()).collect();
