@@ -14,29 +14,35 @@ use crate::linux;
 /// Keeps the exit status of children available while it exists.
 pub(super) struct SigchldGuard(());
 
-/// The number of guards, and the action before the first one if it was replaced.
-static SAVED_ACTION: Mutex<(usize, Option<SigAction>)> = Mutex::new((0, None));
+/// The state shared by the guards of this process.
+struct Guards {
+    count: usize,
+    /// The action of SIGCHLD before the first guard, if a guard has replaced it.
+    action_before: Option<SigAction>,
+}
+
+static GUARDS: Mutex<Guards> = Mutex::new(Guards { count: 0, action_before: None });
 
 impl SigchldGuard {
     /// Replaces the action of SIGCHLD if the signal is ignored.
     pub(super) fn install() -> Self {
-        let mut saved = SAVED_ACTION.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut guards = GUARDS.lock().unwrap_or_else(PoisonError::into_inner);
         if linux::handler_of(Signal::SIGCHLD) == Some(libc::SIG_IGN) {
             let default = SigAction::new(SigHandler::SigDfl, SaFlags::empty(), SigSet::empty());
             // SAFETY: the default action runs no code of this process.
-            saved.1 = unsafe { sigaction(Signal::SIGCHLD, &default) }.ok();
+            guards.action_before = unsafe { sigaction(Signal::SIGCHLD, &default) }.ok();
         }
-        saved.0 += 1;
+        guards.count += 1;
         Self(())
     }
 }
 
 impl Drop for SigchldGuard {
     fn drop(&mut self) {
-        let mut saved = SAVED_ACTION.lock().unwrap_or_else(PoisonError::into_inner);
-        saved.0 = saved.0.saturating_sub(1);
-        if saved.0 == 0
-            && let Some(before) = saved.1.take()
+        let mut guards = GUARDS.lock().unwrap_or_else(PoisonError::into_inner);
+        guards.count = guards.count.saturating_sub(1);
+        if guards.count == 0
+            && let Some(before) = guards.action_before.take()
         {
             // SAFETY: `before` was the action of this process, so its handler is valid.
             let _ = unsafe { sigaction(Signal::SIGCHLD, &before) };

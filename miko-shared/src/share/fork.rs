@@ -1,4 +1,4 @@
-//! Forking: the only module that forks.
+//! Forks the processes of a share. No other module forks.
 //!
 //! A child starts with the signal mask and the handlers of a fresh Rust program. Signals that the parent
 //! ignores stay ignored. All signals are blocked across the fork, so that no handler of the parent ever runs
@@ -21,8 +21,9 @@ use crate::linux;
 /// The exit code of a child that panicked; it is the code that Rust uses.
 pub(super) const PANICKED: i32 = 101;
 
-/// Forks a child that runs `body` and exits with the code it returns. The kernel sends it `when_orphaned`
-/// when the parent dies. `handle_signals` runs in the child before the first signal can reach it.
+/// Forks a child that runs `body` and exits with the code that `body` returns. The kernel sends
+/// `when_orphaned` to the child when the parent dies. `handle_signals` runs in the child before the first
+/// signal can reach it.
 ///
 /// The child exits through `_exit`, so that destructors and exit handlers of the parent's program do not run
 /// twice.
@@ -35,8 +36,8 @@ pub(super) fn fork_child(
     handle_signals: impl FnOnce(),
     body: impl FnOnce() -> i32,
 ) -> Result<Pid> {
-    // Bytes that stay buffered would be written by both parent and child. The locks are held across the fork:
-    // a lock held by another thread would never be released in the child.
+    // Bytes that stay buffered would be written by both parent and child. This thread holds the locks across
+    // the fork, because a lock held by another thread would never be released in the child.
     let (mut stdout, mut stderr) = (std::io::stdout().lock(), std::io::stderr().lock());
     let _ = stdout.flush();
     let _ = stderr.flush();
@@ -49,6 +50,8 @@ pub(super) fn fork_child(
     let forked = unsafe { fork() };
     if let Ok(ForkResult::Child) = forked {
         drop((stdout, stderr));
+        // In this order: if the parent dies after the request, the kernel signals the child. The check
+        // detects an earlier death.
         let _ = linux::die_with_parent(when_orphaned);
         if getppid() != parent {
             exit(0);
@@ -61,13 +64,14 @@ pub(super) fn fork_child(
     let _ = pthread_sigmask(SigmaskHow::SIG_SETMASK, Some(&mask), None);
     match forked {
         Ok(ForkResult::Parent { child }) => Ok(child),
+        // Unreachable: the child has exited above.
         Ok(ForkResult::Child) => exit(PANICKED),
         Err(fault) => Err(Error::caused_by(ErrorId::INTERNAL, "no process can be forked", fault)),
     }
 }
 
-/// Gives every signal its default action, but for those that are ignored, and those by which Rust's runtime
-/// detects stack overflows.
+/// Gives every signal its default action, except ignored signals and those by which Rust's runtime detects
+/// stack overflows.
 fn reset_handlers() {
     let default = SigAction::new(SigHandler::SigDfl, SaFlags::empty(), SigSet::empty());
     for signal in Signal::iterator() {
@@ -83,8 +87,8 @@ fn reset_handlers() {
 /// thread of the child may hold the lock.
 const FLUSH_SECONDS: u32 = 2;
 
-/// Flushes the output within [`FLUSH_SECONDS`], and ends the process without running destructors or exit
-/// handlers.
+/// Flushes the output, for [`FLUSH_SECONDS`] at most, and ends the process without running destructors or
+/// exit handlers.
 fn exit(code: i32) -> ! {
     exit_after(code, FLUSH_SECONDS);
     let _ = std::io::stdout().flush();
@@ -93,10 +97,10 @@ fn exit(code: i32) -> ! {
     unsafe { libc::_exit(code) }
 }
 
-/// The exit code of a process that is about to exit.
+/// The exit code that the handler of [`exit_after`] uses.
 static EXIT_CODE: AtomicI32 = AtomicI32::new(0);
 
-/// Ends this process after `seconds`, even if all its threads are blocked.
+/// Ends this process with `code` after `seconds`, even if all its threads are blocked.
 fn exit_after(code: i32, seconds: u32) {
     extern "C" fn exit_now(_: libc::c_int) {
         // SAFETY: `_exit` is async-signal-safe.

@@ -8,17 +8,17 @@ use miko_rpc::{Error, ErrorId, Result};
 use crate::client::refuse_in_runtime;
 use crate::linux;
 
-/// How often the threads are counted, a millisecond apart. The kernel lists a thread for a moment after it
-/// was joined.
+/// How often the threads are counted, a millisecond apart, before an error. The kernel lists a thread for a
+/// moment after it was joined.
 const MAX_CHECKS: usize = 20;
 
 /// The permission to fork once, directly after the check. Only [`check`] issues it.
 pub(super) struct ForkPermit(());
 
 /// Checks that this process may fork. A fork copies only the calling thread: a lock held by another thread
-/// would stay locked forever in the child. tokio supports a fork only in a process that never used it.
+/// would stay locked forever in the child. tokio supports a fork only in a process that has never used tokio.
 ///
-/// With `allow_threads` the caller vouches for the other threads, and they are not counted.
+/// With `allow_threads` the caller guarantees that the other threads do no harm, and they are not counted.
 ///
 /// # Errors
 /// `inside-runtime` in an async runtime, `threads-running` if there are other threads, `internal` without

@@ -29,12 +29,14 @@ use crate::token::Token;
 pub(super) struct ServerSetup<'d> {
     pub(super) directory: &'d Directory,
     pub(super) listener: UnixListener,
+    /// The server's end of the socket pair with its parent.
     pub(super) control: UnixStream,
     pub(super) token: Token,
     pub(super) limits: Limits,
-    /// The memory in bytes that it may allocate beyond its parent's; `None` for no limit.
+    /// How many bytes of memory the server may allocate beyond those inherited from its parent; `None` for no
+    /// limit.
     pub(super) memory_limit: Option<usize>,
-    /// The status that it publishes to its workers; `None` if polling is disabled.
+    /// The status that the server publishes to its workers; `None` if polling is disabled.
     pub(super) shared_status: Option<Arc<SharedStatus>>,
     /// Publishes to the parent which method runs.
     pub(super) activity: Arc<Activity>,
@@ -55,7 +57,7 @@ where
     let code = i32::from(outcome.is_err());
     let last_message = outcome.map_or_else(ServerMessage::Failed, |()| ServerMessage::Done);
     send(&mut setup.control, &last_message);
-    // A parent that lives removes the directory itself.
+    // A live parent removes the directory itself.
     if is_orphan(&setup.control) {
         setup.directory.remove();
     }
@@ -70,7 +72,7 @@ where
     if let Some(bytes) = setup.memory_limit {
         memory::limit(bytes)?;
     }
-    // The parent has raised the limit for its workers only, or not at all.
+    // The inherited limit is the one that the parent needs for its workers; it may be too low for the server.
     let (_raised, connections) = DescriptorLimit::for_connections(setup.limits.connections);
     setup.limits.connections = connections;
     let opened = std::panic::catch_unwind(std::panic::AssertUnwindSafe(open)).unwrap_or_else(|panic| {
@@ -81,7 +83,7 @@ where
     })?;
     let service: Rc<dyn Service<I>> = Rc::new(opened);
     let runtime = server::runtime(setup.shared_status.as_ref())
-        .map_err(|fault| system("no runtime can be started", fault))?;
+        .map_err(|fault| system_error("no runtime can be started", fault))?;
     send(&mut setup.control, &ServerMessage::Ready);
     runtime.block_on(serve_until_finish(setup, Rc::clone(&service)))?;
     if is_orphan(&setup.control) {
@@ -89,14 +91,15 @@ where
     }
     let mut state = BufWriter::with_capacity(64 << 10, StateWriter(&mut setup.control));
     service.deliver(&mut state)?;
-    state.flush().map_err(|fault| system("the final state cannot be handed over", fault))
+    state.flush().map_err(|fault| system_error("the final state cannot be handed over", fault))
 }
 
+/// Serves until the parent sends [`FINISH`] or ends.
 async fn serve_until_finish<I: Interface + ?Sized>(
     setup: &ServerSetup<'_>,
     service: Rc<dyn Service<I>>,
 ) -> Result<()> {
-    let failed = |fault| system("the server cannot listen", fault);
+    let failed = |fault| system_error("the server cannot listen", fault);
     let control = setup.control.try_clone().map_err(failed)?;
     control.set_nonblocking(true).map_err(failed)?;
     let mut control = tokio::net::UnixStream::from_std(control).map_err(failed)?;
@@ -104,7 +107,8 @@ async fn serve_until_finish<I: Interface + ?Sized>(
     let (token, limits) = (setup.token.clone(), setup.limits.clone());
     let stop = async {
         let mut command = [0];
-        // End of file means that the parent has ended, and its workers with it, so serving ends too.
+        // Ignores other commands. End of file means that the parent has ended, and with it its workers, so
+        // serving ends, too.
         while async_socket::read(&mut control, &mut command)
             .await
             .is_ok_and(|count| count > 0 && command[0] != FINISH)
@@ -123,11 +127,12 @@ async fn serve_until_finish<I: Interface + ?Sized>(
         protocols,
     };
     server::serve(Some(listener), service, options, stop).await?;
+    // Both descriptors of the socket share the mode: the final state is sent by blocking writes.
     setup.control.set_nonblocking(false).map_err(failed)
 }
 
-/// Whether the parent has ended. Its end of the socket is then closed, which the server may detect before
-/// SIGTERM arrives.
+/// Whether the parent has ended: then its end of the socket is closed. The server may detect that before the
+/// SIGTERM for the death of its parent arrives.
 fn is_orphan(control: &UnixStream) -> bool {
     let mut fds = [PollFd::new(control.as_fd(), PollFlags::empty())];
     let _ = poll(&mut fds, PollTimeout::ZERO);
@@ -153,11 +158,11 @@ struct CleanupPaths {
     directory: CString,
 }
 
-/// The paths that the handler removes: those of this process, or of the server that it was forked from; null
-/// in the parent. A value that was stored here is never freed.
+/// The paths that the handler removes: those of this process, or of the server that this process was forked
+/// from; null in the parent. A value that was stored here is never freed.
 static CLEANUP_PATHS: AtomicPtr<CleanupPaths> = AtomicPtr::new(std::ptr::null_mut());
 
-/// Installs the handler of SIGTERM, which the kernel sends when the parent dies. No other process is then
+/// Installs the handler of SIGTERM, which the kernel sends when the parent dies. Then no other process is
 /// left to remove the directory, and the server may be in a long call, so the handler itself removes it.
 fn clean_up_when_terminated(directory: &Directory) {
     extern "C" fn clean_up(_: libc::c_int) {
@@ -192,6 +197,6 @@ fn clean_up_when_terminated(directory: &Directory) {
     let _ = unsafe { sigaction(Signal::SIGTERM, &action) };
 }
 
-fn system(what: &str, fault: std::io::Error) -> Error {
+fn system_error(what: &str, fault: std::io::Error) -> Error {
     Error::new(ErrorId::INTERNAL, format!("{what}: {fault}"))
 }

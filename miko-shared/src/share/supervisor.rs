@@ -52,7 +52,7 @@ pub(super) struct WorkerOptions {
 /// Dropping it ends and reaps all of them, but only in the process that created it.
 pub(super) struct Supervisor {
     options: WorkerOptions,
-    /// The process that created it, which is the parent of the children.
+    /// The process that created the supervisor. It is the parent of the server and the workers.
     owner: Pid,
     /// Keeps the limit on descriptors raised.
     descriptors: DescriptorLimit,
@@ -62,9 +62,8 @@ pub(super) struct Supervisor {
     workers: Vec<WorkerChild>,
     /// The number of workers forked so far, without those that were started again.
     forked: usize,
-    /// The workers that have failed and are to be started again: their indices, and the numbers of their next
-    /// runs.
-    failed: VecDeque<(usize, usize)>,
+    /// The next runs of workers that have failed and are to be started again.
+    failed: VecDeque<WorkerRun>,
     restarts_left: usize,
     /// The reason of an early shutdown; `None` until one has begun.
     failure: Option<Error>,
@@ -72,9 +71,18 @@ pub(super) struct Supervisor {
     interrupts: u64,
 }
 
+/// One run of a worker that is to be started.
+struct WorkerRun {
+    /// The index of the worker.
+    index: usize,
+    /// How often the worker was started before.
+    run: usize,
+}
+
 /// The part of the final state that has arrived.
 #[derive(Default)]
 pub(super) struct Delivery {
+    /// The bytes so far.
     pub(super) state: Vec<u8>,
     pub(super) is_complete: bool,
 }
@@ -112,7 +120,7 @@ impl Supervisor {
             interrupts: 0,
         };
         if let Some(server) = &supervisor.server {
-            // Non-blocking, so that an incomplete message does not block the parent.
+            // Non-blocking, so that the parent does not block on an incomplete message.
             server.control.set_nonblocking(true).map_err(|fault| {
                 Error::caused_by(ErrorId::INTERNAL, "the control socket cannot be made non-blocking", fault)
             })?;
@@ -123,8 +131,8 @@ impl Supervisor {
     /// Waits until the server accepts connections.
     ///
     /// # Errors
-    /// The reason why its setup failed; `interrupted`; `server-gone`, if the server ended, or was killed
-    /// because it took longer than `call_deadline` plus the grace period.
+    /// The reason why the setup of the server failed; `interrupted`; `server-gone`, if the server ended, or
+    /// was killed because it took longer than `call_deadline` plus the grace period.
     pub(super) fn wait_until_ready(&mut self, interrupt: &Interrupt) -> Result<()> {
         let server = self.server.as_mut().ok_or_else(server_gone)?;
         match server.receive(interrupt, &mut self.interrupts, self.options.grace_period)? {
@@ -144,34 +152,33 @@ impl Supervisor {
 
     fn try_to_start_workers(&mut self, body: &WorkerBody<'_>) -> Result<()> {
         while self.failure.is_none() && self.workers.len() < self.options.max_concurrent {
-            let Some((index, run)) = self.next_worker() else { break };
+            let Some(WorkerRun { index, run }) = self.next_worker() else { break };
             self.fork_worker(index, run, body)?;
         }
         Ok(())
     }
 
-    /// Takes the next worker to start: one that has failed, or a new one. Returns its index and the number of
-    /// its run.
-    fn next_worker(&mut self) -> Option<(usize, usize)> {
+    /// Takes the next worker to start: one that has failed, or else a new one.
+    fn next_worker(&mut self) -> Option<WorkerRun> {
         self.failed.pop_front().or_else(|| {
             let index = self.forked;
             let is_new = index < self.options.count;
             self.forked += usize::from(is_new);
-            is_new.then_some((index, 0))
+            is_new.then_some(WorkerRun { index, run: 0 })
         })
     }
 
-    /// Has a worker started again if it was killed or has failed, and restarts are left.
+    /// Schedules another run of a worker that was killed or has failed, if restarts are left.
     fn restart_failed(&mut self, worker: &ReapedWorker) {
         if self.failure.is_none() && self.restarts_left > 0 && !worker.has_succeeded() {
             self.restarts_left -= 1;
             let left = self.restarts_left;
             warn!(worker = worker.index, status = %worker.status, left, "worker restarts");
-            self.failed.push_back((worker.index, worker.run + 1));
+            self.failed.push_back(WorkerRun { index: worker.index, run: worker.run + 1 });
         }
     }
 
-    /// Index and pid of the live workers.
+    /// The index and the pid of each live worker.
     pub(super) fn alive(&self) -> impl Iterator<Item = (usize, u32)> {
         self.workers.iter().map(|worker| (worker.index, worker.process.pid()))
     }
@@ -187,8 +194,9 @@ impl Supervisor {
     /// worker that was reaped.
     ///
     /// # Errors
-    /// The reason of an early shutdown: `interrupted`, `server-gone`, or a worker could not be started. It is
-    /// returned only after all live workers have ended. `internal` at once, if the system refuses to wait.
+    /// The reason of an early shutdown: `interrupted`, `server-gone`, or the error of starting a worker. It
+    /// is returned only after all live workers have ended. `internal`, if the system refuses to wait for
+    /// events: this error is returned at once.
     pub(super) fn wait_for_workers(
         &mut self,
         body: &WorkerBody<'_>,
@@ -227,12 +235,12 @@ impl Supervisor {
         }
     }
 
-    /// Sends [`FINISH`] to the server and receives the final state. The first Ctrl-C of a share does not
-    /// interrupt this; the second kills the server.
+    /// Sends [`FINISH`] to the server and receives the final state. The first Ctrl-C of a share does not stop
+    /// the delivery; the second kills the server.
     ///
     /// # Errors
     /// The reason why the state was not delivered: `delivery` then contains the part that arrived.
-    /// `interrupted` after a Ctrl-C meanwhile, also if the state is complete.
+    /// `interrupted` after a Ctrl-C during the delivery, also if the state is complete.
     pub(super) fn receive_final_state(
         &mut self,
         interrupt: &Interrupt,
@@ -256,7 +264,7 @@ impl Supervisor {
             }
         }
         delivery.is_complete = true;
-        // The server exits after its last message.
+        // The server exits after this last message.
         server.process.wait_or_kill(after(self.options.grace_period));
         self.server = None;
         info!(bytes = delivery.state.len(), "final state received, server ended");
@@ -281,34 +289,32 @@ impl Supervisor {
     fn fork_worker(&mut self, index: usize, run: usize, body: &WorkerBody<'_>) -> Result<()> {
         let worker = Worker { index, run, count: self.options.count };
         let (result, write_result) = worker_pipe()?;
-        let captured = match self.options.capture {
-            Some(limit) => Some((worker_pipe()?, worker_pipe()?, limit)),
-            None => None,
-        };
-        let (reading, writing) = match captured {
-            Some(((stdout, write_out), (stderr, write_err), limit)) => {
-                (Some(OutputPipes { stdout, stderr, limit }), Some((write_out, write_err)))
+        let (output, write_output) = match self.options.capture {
+            Some(limit) => {
+                let (stdout, write_stdout) = worker_pipe()?;
+                let (stderr, write_stderr) = worker_pipe()?;
+                (Some(OutputPipes { stdout, stderr, limit }), Some((write_stdout, write_stderr)))
             }
             None => (None, None),
         };
         let permit = preconditions::check(self.options.allow_threads)?;
         let supervisor = &mut *self;
-        let forked = worker.clone();
+        let inherited = worker.clone();
         let pid = fork_child(
             permit,
             Signal::SIGKILL,
-            // The handlers of a worker are the default ones.
+            // A worker keeps the default handlers.
             || {},
             move || {
                 supervisor.close_inherited();
-                if let Some((stdout, stderr)) = writing {
+                if let Some((stdout, stderr)) = write_output {
                     redirect_output(&stdout, &stderr);
                 }
-                body(&forked, write_result.into())
+                body(&inherited, write_result.into())
             },
         )?;
         debug!(worker = index, run, pid = pid.as_raw(), "worker started");
-        self.workers.push(WorkerChild::adopt(&worker, pid, result, reading, self.options.worker_timeout)?);
+        self.workers.push(WorkerChild::adopt(&worker, pid, result, output, self.options.worker_timeout)?);
         Ok(())
     }
 
@@ -321,7 +327,8 @@ impl Supervisor {
     }
 
     /// Blocks until Ctrl-C, output or the end of a worker, the next kill deadline, or the end of the server.
-    /// The end of the server is not watched once the share has failed: it would end each wait at once.
+    /// Once the share has failed, the end of the server is not watched: a server that has ended would end
+    /// each wait at once.
     fn wait_for_event(&self, interrupt: &Interrupt) -> Result<()> {
         let mut fds = vec![PollFd::new(interrupt.as_fd(), PollFlags::POLLIN)];
         if let (None, Some(server)) = (&self.failure, &self.server) {
@@ -332,8 +339,8 @@ impl Supervisor {
         wait_on(&mut fds, workers.chain(self.next_server_check()).min())
     }
 
-    /// The next time at which the running method, or one that starts now, may have exceeded its kill
-    /// deadline; `None` during a shutdown or without a server.
+    /// The next time at which the running method, or else a method that starts now, can have exceeded its
+    /// kill deadline. `None` during a shutdown or without a server.
     fn next_server_check(&self) -> Option<Instant> {
         let (None, Some(server)) = (&self.failure, &self.server) else { return None };
         let grace = self.options.grace_period;
@@ -360,8 +367,8 @@ impl Supervisor {
         }
     }
 
-    /// The first Ctrl-C sends SIGINT to the workers that have not got it from the terminal, and begins the
-    /// shutdown; the second kills all processes.
+    /// Handles `count` further Ctrl-C. The first Ctrl-C of a share sends SIGINT to the workers that have not
+    /// got it from the terminal, and begins the shutdown. The second kills all processes.
     fn handle_interrupts(&mut self, count: u64) {
         self.interrupts += count;
         if self.interrupts > 1 {
@@ -373,8 +380,10 @@ impl Supervisor {
         } else {
             let (group, from_terminal) = (getpgrp(), count_from_terminal());
             for worker in &self.workers {
-                let was_there = worker.interrupts_at_fork < from_terminal;
-                if !(was_there && worker.process.is_in_group(group)) {
+                // The terminal sends SIGINT to the processes that are in its group at that time.
+                let existed = worker.interrupts_at_fork < from_terminal;
+                let got_it_from_terminal = existed && worker.process.is_in_group(group);
+                if !got_it_from_terminal {
                     worker.process.signal(Signal::SIGINT);
                 }
             }
@@ -399,7 +408,7 @@ impl Supervisor {
 
 impl Drop for Supervisor {
     fn drop(&mut self) {
-        // A forked process inherits this value, but the children are those of the parent.
+        // A forked process inherits this value, but the server and the workers are not its children.
         if getpid() == self.owner {
             self.terminate_all();
         }
@@ -407,10 +416,11 @@ impl Drop for Supervisor {
 }
 
 impl ServerChild {
-    /// Receives the server's next message; `None` if Ctrl-C arrives first, which is added to `interrupts`.
+    /// Receives the server's next message; `None` if Ctrl-C arrives first, which is then added to
+    /// `interrupts`.
     ///
     /// # Errors
-    /// `server-gone`, if the server ends without a message, or exceeds its deadline: it is killed then.
+    /// `server-gone`, if the server ends without a message, or exceeds its kill deadline and is killed.
     fn receive(
         &mut self,
         interrupt: &Interrupt,

@@ -5,23 +5,24 @@ use std::collections::VecDeque;
 /// The beginning and the end of a stream of bytes.
 #[derive(Debug, Clone, Default)]
 pub(in crate::share) struct Captured {
-    /// The bytes that are kept of the beginning.
+    /// How many bytes of the beginning are kept.
     head_limit: usize,
-    /// The bytes that are kept of the end.
+    /// How many bytes of the end are kept.
     tail_limit: usize,
     head: Vec<u8>,
     tail: VecDeque<u8>,
-    /// The number of bytes dropped between them.
+    /// The number of bytes dropped between `head` and `tail`.
     cut: u64,
 }
 
 impl Captured {
-    /// Keeps up to `limit` bytes: the first half from the beginning, the other half from the end.
+    /// Keeps up to `limit` bytes: one half of the limit from the beginning, the other half from the end.
     pub(in crate::share) fn new(limit: usize) -> Self {
         let head_limit = limit.div_ceil(2);
         Self { head_limit, tail_limit: limit - head_limit, ..Self::default() }
     }
 
+    /// Appends bytes of the output.
     pub(in crate::share) fn push(&mut self, bytes: &[u8]) {
         let (head, rest) = bytes.split_at(bytes.len().min(self.head_limit - self.head.len()));
         self.head.extend_from_slice(head);
@@ -36,6 +37,7 @@ impl Captured {
         self.cut
     }
 
+    /// The kept bytes: the beginning, followed by the end.
     pub(in crate::share) fn into_bytes(mut self) -> Vec<u8> {
         self.head.extend(self.tail);
         self.head

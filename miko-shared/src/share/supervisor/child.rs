@@ -1,4 +1,4 @@
-//! One child process, as its parent manages it.
+//! The child processes of a share, as the parent manages them: their signals, pipes and exit status.
 
 use std::fs::File;
 use std::io::{ErrorKind, Read};
@@ -43,18 +43,20 @@ impl ChildProcess {
         self.pid.as_raw().unsigned_abs()
     }
 
+    /// Sends a signal, unless the process has ended.
     pub(super) fn signal(&self, signal: Signal) {
-        // The pid is not reused before the process is reaped. An error means that it has ended already.
+        // The pid is not reused before the process is reaped. An error means that the process has just ended.
         if self.is_alive() {
             let _ = kill(self.pid, signal);
         }
     }
 
-    /// Whether the process belongs to this process group. It may have changed it since the fork.
+    /// Whether the process belongs to this process group. A process can change its group after the fork.
     pub(super) fn is_in_group(&self, group: Pid) -> bool {
         getpgid(Some(self.pid)) == Ok(group)
     }
 
+    /// Whether the process has ended, also if it was not reaped yet.
     pub(super) fn has_ended(&self) -> bool {
         let mut fds = [PollFd::new(self.pidfd.as_fd(), PollFlags::POLLIN)];
         matches!(poll(&mut fds, PollTimeout::ZERO), Ok(1))
@@ -64,7 +66,7 @@ impl ChildProcess {
         !self.has_ended()
     }
 
-    /// Reaps the process, which has ended or is about to, and returns its status.
+    /// Waits until the process ends, reaps it, and returns its status.
     pub(super) fn reap(&self) -> ExitStatus {
         loop {
             match waitpid(self.pid, None) {
@@ -76,7 +78,8 @@ impl ChildProcess {
         }
     }
 
-    /// Waits until the process ends, kills it at `until` if there is such a time, and reaps it.
+    /// Waits until the process ends, and reaps it. Kills it if it still runs at `until`; `None` sets no
+    /// limit.
     pub(super) fn wait_or_kill(&self, until: Option<Instant>) {
         while self.is_alive() {
             if until.is_some_and(|until| Instant::now() >= until) {
@@ -96,8 +99,8 @@ pub(super) fn after(duration: Duration) -> Option<Instant> {
     Instant::now().checked_add(duration)
 }
 
-/// The time left until `until`, rounded up to milliseconds: waking a millisecond early would mean waking
-/// twice.
+/// The time left until `until`, rounded up to milliseconds: a poll that ended a fraction of a millisecond
+/// early would have to be repeated.
 pub(super) fn timeout_until(until: Option<Instant>) -> PollTimeout {
     let Some(until) = until else { return PollTimeout::NONE };
     let left = until.saturating_duration_since(Instant::now()) + Duration::from_millis(1);
@@ -115,23 +118,24 @@ pub(in crate::share) struct WorkerChild {
     pub(super) index: usize,
     run: usize,
     pub(super) process: ChildProcess,
-    /// How often SIGINT had come from the terminal when the worker had been forked. It has got later ones.
+    /// How many SIGINT from the terminal the parent had got when the worker was forked. The worker has got
+    /// only later ones.
     pub(super) interrupts_at_fork: u64,
     started: SystemTime,
     result: Pipe,
     stdout: Option<Pipe>,
     stderr: Option<Pipe>,
     kill_timer: KillTimer,
-    /// Whether it was signalled because it exceeded `worker_timeout`.
+    /// Whether the worker was signalled because it exceeded `worker_timeout`.
     timed_out: bool,
 }
 
 /// The next signal to a worker, and its time.
 struct KillTimer {
     /// When the signal is sent; `None` for never.
-    until: Option<Instant>,
+    due: Option<Instant>,
     signal: Signal,
-    /// Whether `until` comes from `worker_timeout`.
+    /// Whether `due` comes from `worker_timeout`.
     is_timeout: bool,
 }
 
@@ -170,7 +174,7 @@ impl WorkerChild {
         let captured =
             output.map(|output| (pipe(output.stdout, output.limit), pipe(output.stderr, output.limit)));
         let (stdout, stderr) = captured.unzip();
-        let until = timeout.and_then(after);
+        let due = timeout.and_then(after);
         Ok(Self {
             index: worker.index,
             run: worker.run,
@@ -180,12 +184,12 @@ impl WorkerChild {
             result: Pipe::new(result, Captured::new(usize::MAX)),
             stdout,
             stderr,
-            kill_timer: KillTimer { until, signal: Signal::SIGTERM, is_timeout: timeout.is_some() },
+            kill_timer: KillTimer { due, signal: Signal::SIGTERM, is_timeout: timeout.is_some() },
             timed_out: false,
         })
     }
 
-    /// The descriptors to poll: its pidfd and its open pipes.
+    /// The descriptors to poll: the pidfd and the open pipes of the worker.
     pub(super) fn watched(&self) -> impl Iterator<Item = PollFd<'_>> {
         let pipes = [Some(&self.result), self.stdout.as_ref(), self.stderr.as_ref()];
         let open = pipes.into_iter().flatten().filter_map(|pipe| pipe.file.as_ref()).map(AsFd::as_fd);
@@ -196,7 +200,7 @@ impl WorkerChild {
         self.process.has_ended()
     }
 
-    /// Reads its pipes without blocking, so that the worker does not block on a full pipe.
+    /// Reads the pipes of the worker without blocking, so that the worker does not block on a full pipe.
     pub(super) fn read_pipes(&mut self) {
         self.result.read();
         for pipe in [&mut self.stdout, &mut self.stderr].into_iter().flatten() {
@@ -204,30 +208,30 @@ impl WorkerChild {
         }
     }
 
-    /// When its next signal is due.
+    /// When the next signal to the worker is due.
     pub(super) fn next_deadline(&self) -> Option<Instant> {
-        self.kill_timer.until
+        self.kill_timer.due
     }
 
-    /// Makes its next signal a SIGTERM at `until`, unless a signal is due earlier.
+    /// Makes the next signal to the worker a SIGTERM at `until`, unless a signal is due earlier.
     pub(super) fn end_by(&mut self, until: Option<Instant>) {
         let Some(until) = until else { return };
-        if self.kill_timer.until.is_none_or(|due| due > until) {
-            self.kill_timer = KillTimer { until: Some(until), signal: Signal::SIGTERM, is_timeout: false };
+        if self.kill_timer.due.is_none_or(|due| due > until) {
+            self.kill_timer = KillTimer { due: Some(until), signal: Signal::SIGTERM, is_timeout: false };
         }
     }
 
-    /// Sends the signal if the timer has expired: SIGTERM first, SIGKILL after `grace`.
+    /// Sends the next signal if it is due: SIGTERM first, SIGKILL after `grace`.
     pub(super) fn escalate(&mut self, now: Instant, grace: Duration) {
-        if self.kill_timer.until.is_none_or(|until| now < until) {
+        if self.kill_timer.due.is_none_or(|due| now < due) {
             return;
         }
         let (worker, signal) = (self.index, self.kill_timer.signal.as_str());
         warn!(worker, signal, is_timeout = self.kill_timer.is_timeout, "worker has not ended in time");
         self.timed_out |= self.kill_timer.is_timeout;
         self.process.signal(self.kill_timer.signal);
-        let until = (self.kill_timer.signal != Signal::SIGKILL).then(|| now.checked_add(grace)).flatten();
-        self.kill_timer = KillTimer { until, signal: Signal::SIGKILL, is_timeout: false };
+        let due = (self.kill_timer.signal != Signal::SIGKILL).then(|| now.checked_add(grace)).flatten();
+        self.kill_timer = KillTimer { due, signal: Signal::SIGKILL, is_timeout: false };
     }
 
     /// Reaps the worker and reads the rest of its pipes.
@@ -251,8 +255,8 @@ impl WorkerChild {
 }
 
 impl ReapedWorker {
-    /// Whether the worker has returned a value, or has exited with code 0 without doing so: it may have
-    /// executed another program.
+    /// Whether the worker has returned a value. A worker without a result, which may have executed another
+    /// program, has succeeded if its exit code is 0.
     pub(super) fn has_succeeded(&self) -> bool {
         match rmp_serde::from_slice::<WorkerResult<IgnoredAny>>(&self.result) {
             Ok(WorkerResult { result, .. }) => matches!(result, ClosureResult::Returned(_)),
@@ -261,8 +265,8 @@ impl ReapedWorker {
     }
 }
 
-/// The most bytes that are read from a pipe at a time, so that a process that writes endlessly delays nothing
-/// else.
+/// The most bytes that are read from a pipe at a time, so that a process that writes endlessly does not keep
+/// the parent from its other work.
 const MAX_READ: usize = 1 << 20;
 
 /// The read end of a pipe, and the bytes read from it.
@@ -274,11 +278,13 @@ struct Pipe {
 
 impl Pipe {
     fn new(fd: OwnedFd, captured: Captured) -> Self {
-        // A blocking read would wait for all processes that inherited the write end from the worker.
+        // A blocking read would wait for output or the end of all processes that inherited the write end from
+        // the worker.
         let _ = fcntl(&fd, FcntlArg::F_SETFL(OFlag::O_NONBLOCK));
         Self { file: Some(fd.into()), captured }
     }
 
+    /// Reads what has arrived, at most [`MAX_READ`] bytes and a last buffer.
     fn read(&mut self) {
         let Some(file) = &mut self.file else { return };
         let mut buffer = [0; 16 << 10];
@@ -300,9 +306,9 @@ impl Pipe {
     }
 }
 
-/// Creates a pipe for the result or the output of a worker, and returns its read and its write end. Both are
-/// closed on exec. If output is captured, stdout and stderr of the worker are copies of write ends: programs
-/// that it executes inherit those.
+/// Creates a pipe for the result or the output of a worker, and returns the read end and the write end. Both
+/// are closed on exec. If output is captured, stdout and stderr of the worker are duplicates of write ends,
+/// which programs that the worker executes inherit.
 pub(super) fn worker_pipe() -> Result<(OwnedFd, OwnedFd)> {
     pipe2(OFlag::O_CLOEXEC)
         .map_err(|fault| Error::caused_by(ErrorId::INTERNAL, "no pipe to a worker can be made", fault))

@@ -1,9 +1,9 @@
 //! Ctrl-C, read from a descriptor while the parent waits.
 //!
 //! SIGINT has a handler while an [`Interrupt`] exists. The handler writes to an eventfd, so no signal is
-//! missed, whichever thread of the process receives it. Several may exist, nested in one another: they share
-//! one descriptor, and the first that reads it gets the signal. If SIGINT is ignored when the first begins,
-//! as in background jobs of shells, it stays ignored.
+//! missed, whichever thread of the process receives it. Several listeners may exist, nested in one another:
+//! they share one descriptor, and the first that reads it gets the signal. If SIGINT is ignored when the
+//! outermost listener begins, as in background jobs of shells, it stays ignored.
 
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd};
 use std::sync::atomic::{AtomicI32, AtomicU64, Ordering};
@@ -23,17 +23,20 @@ use crate::linux;
 /// A listener for Ctrl-C.
 pub(crate) struct Interrupt {
     descriptor: Arc<EventFd>,
+    /// The signal mask of the thread before [`listen`](Self::listen).
     mask_before: SigSet,
 }
 
 /// The state shared by the listeners of this process.
 struct Listeners {
-    /// The process that owns this state. A forked process resets it.
+    /// The process that owns this state. A forked process resets the state.
     owner: Option<Pid>,
+    /// The number of listeners.
     count: usize,
     /// The owner never closes it, because its handler may be about to write to it. A forked process may close
-    /// its copy: its handler does not write.
+    /// its copy: the handler does not write in that process.
     descriptor: Option<Arc<EventFd>>,
+    /// The action of SIGINT before the first listener, if the handler is installed.
     action_before: Option<SigAction>,
 }
 
@@ -43,18 +46,19 @@ static LISTENERS: Mutex<Listeners> =
 /// The descriptor that the handler writes to.
 static HANDLER_FD: AtomicI32 = AtomicI32::new(-1);
 
-/// The pid of the process that owns the descriptor.
+/// The pid of the process that owns the descriptor. The handler writes only in this process.
 static HANDLER_PID: AtomicI32 = AtomicI32::new(0);
 
-/// How often SIGINT came from the terminal, which sends it to each process of the foreground group.
+/// How often this process has got SIGINT from the terminal, which sends it to each process of the foreground
+/// group.
 static FROM_TERMINAL: AtomicU64 = AtomicU64::new(0);
 
 /// The handler of SIGINT.
 extern "C" fn handle_sigint(_: libc::c_int, info: *mut libc::siginfo_t, _: *mut libc::c_void) {
     // `getpid` is async-signal-safe.
     if getpid().as_raw() != HANDLER_PID.load(Ordering::Relaxed) {
-        // This process is none of a share, which resets its handlers, and has inherited this one. It receives
-        // the signal with the default action.
+        // This process has inherited the handler by a fork that was not one of a share, since a share resets
+        // the handlers of its children. The signal gets its default action here.
         //
         // SAFETY: `signal` and `raise` are async-signal-safe, and the default action runs no code.
         unsafe {
@@ -74,8 +78,8 @@ extern "C" fn handle_sigint(_: libc::c_int, info: *mut libc::siginfo_t, _: *mut 
     Errno::set_raw(before);
 }
 
-/// How often this process has got SIGINT from the terminal. The processes of its group that were there have
-/// got it each time, too.
+/// How often this process has got SIGINT from the terminal. Each time, all other processes that were in its
+/// group at that time have got it, too.
 pub(super) fn count_from_terminal() -> u64 {
     FROM_TERMINAL.load(Ordering::Relaxed)
 }
