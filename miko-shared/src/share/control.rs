@@ -15,7 +15,8 @@ pub(super) const FINISH: u8 = b'F';
 /// The most bytes of the final state in one message.
 const CHUNK: usize = 64 << 10;
 
-/// The largest message in bytes. An error with many items may be large.
+/// The size of the largest message, in bytes. It is far above [`CHUNK`], because an error with many items may
+/// be large.
 const FRAME_LIMIT: usize = 64 << 20;
 
 /// The most characters that are kept of the text of an error that exceeds [`FRAME_LIMIT`].
@@ -39,7 +40,7 @@ pub(super) enum ServerMessage {
 pub(super) struct Inbox(FrameBuffer);
 
 impl Inbox {
-    /// The next message, or `None` if it has not arrived completely. It does not block if `from` is
+    /// The next message, or `None` if it has not arrived completely. Does not block if `from` is
     /// non-blocking.
     ///
     /// # Errors
@@ -89,6 +90,7 @@ pub(super) struct StateWriter<'s>(pub(super) &'s mut UnixStream);
 impl Write for StateWriter<'_> {
     fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
         let chunk = &bytes[..bytes.len().min(CHUNK)];
+        // 64 bytes suffice for everything in the frame besides the chunk.
         let mut framed = Vec::with_capacity(chunk.len() + 64);
         frame::encode(&ServerMessage::State(chunk.to_vec()), FRAME_LIMIT, &mut framed)
             .map_err(std::io::Error::other)?;

@@ -6,12 +6,13 @@
 //! # The races
 //!
 //! - *A directory is removed as stale before it is locked*: it is created under a temporary name and renamed
-//!   once locked. It may be removed before that, too: after locking, its creator checks that the lock file
-//!   still has its path, and otherwise retries under another name.
-//! - *A directory is created again while a stale one of the same name is removed*: names are never reused.
-//!   The lock is held while a stale one is removed, and is first compared with the file at its path.
-//! - *A process dies while it creates or removes a directory*: the remains are unlocked or empty, and both
-//!   are removed.
+//!   once locked. A directory with a temporary name may be removed as stale, too: after locking, its creator
+//!   checks that the lock file is still at its path, and otherwise retries under another name.
+//! - *A directory is created while a stale directory of the same name is removed*: names are never reused.
+//!   A process that removes a stale directory holds its lock, and has first checked that the locked file is
+//!   still the one at its path.
+//! - *A process dies while it creates or removes a directory*: the remains are unlocked or empty. Both kinds
+//!   are removed as stale.
 
 use std::fs::{self, DirBuilder, File};
 use std::io;
@@ -22,10 +23,10 @@ use miko_rpc::{Error, ErrorId, Result};
 use nix::unistd::Uid;
 use tracing::info;
 
-/// The prefix of directories that are locked.
+/// The prefix of the names of locked directories.
 const PREFIX: &str = "mikobase-";
 
-/// The prefix of directories that are not locked yet.
+/// The prefix of the temporary names of directories that are not locked yet.
 const UNFINISHED_PREFIX: &str = ".mikobase-";
 
 const SOCKET: &str = "socket";
@@ -35,10 +36,10 @@ const LOCK: &str = "lock";
 /// The number of random bytes in a name.
 const NAME_BYTES: usize = 8;
 
-/// How often creating a directory is tried if another process removes it before it is locked.
+/// How often creating a directory is tried, if another process removes it each time before it is locked.
 const MAX_ATTEMPTS: usize = 100;
 
-/// The largest path of a Unix socket in bytes, including the final zero.
+/// The size of the longest path of a Unix socket, in bytes, including the final zero.
 const PATH_LIMIT: usize = 108;
 
 /// A directory of mode 0700, locked by this process and its children.
@@ -50,7 +51,10 @@ pub(super) struct Directory {
 }
 
 impl Directory {
-    /// Removes stale directories, and creates a new one with an unguessable name.
+    /// Removes stale directories, and creates a new directory with an unguessable name.
+    ///
+    /// # Errors
+    /// `internal`, if no directory can be created in any of the [`bases`].
     pub(super) fn create() -> Result<Self> {
         let mut failed = None;
         for base in bases() {
@@ -108,23 +112,25 @@ impl Directory {
         self.path.join(SOCKET)
     }
 
-    /// The path of the socket of another protocol, if one is spoken.
+    /// The path of the socket of the second protocol. The socket exists only if there is such a protocol.
     pub(super) fn second_socket(&self) -> PathBuf {
         self.path.join(SECOND_SOCKET)
     }
 
-    /// The files that may be in the directory, and the directory itself, in the order of removal.
+    /// The paths of the files that may be in the directory, and that of the directory itself, in the order of
+    /// removal.
     pub(super) fn contents(&self) -> ([PathBuf; 3], PathBuf) {
         ([self.socket(), self.second_socket(), self.path.join(LOCK)], self.path.clone())
     }
 
+    /// Removes the directory and its files.
     pub(super) fn remove(&self) {
         remove(&self.path);
     }
 }
 
-/// Creates and locks the file `lock` in a new directory. Returns `None` if another process removed it
-/// meanwhile.
+/// Creates and locks the file `lock` in a new directory. Returns `None` if another process has removed the
+/// file or the directory before the lock was held.
 fn lock_in(directory: &Path) -> io::Result<Option<File>> {
     let path = directory.join(LOCK);
     let lock = match File::create_new(&path) {
@@ -145,8 +151,8 @@ fn is_at(file: &File, path: &Path) -> bool {
     }
 }
 
-/// Removes the files of a share and then the directory, unless it contains other files. Files that are gone
-/// already are no error.
+/// Removes the files of a share from a directory, and then the directory, unless it contains other files.
+/// Files that do not exist are no error.
 fn remove(directory: &Path) {
     let _ = fs::remove_file(directory.join(SOCKET));
     let _ = fs::remove_file(directory.join(SECOND_SOCKET));
@@ -159,13 +165,13 @@ fn cannot_create(path: &Path, fault: io::Error) -> Error {
         .with("path", path.display().to_string())
 }
 
-/// The directories for sockets of a user, in order of preference. All are absolute, so that a worker that
-/// changes its working directory still finds the socket.
+/// The directories in which the directory of a share may be created, in order of preference. All are
+/// absolute, so that a worker that changes its working directory still finds the socket.
 fn bases() -> Vec<PathBuf> {
     let runtime = std::env::var_os("XDG_RUNTIME_DIR").map(PathBuf::from);
     // The XDG specification requires that a relative path is ignored.
     let runtime = runtime.filter(|path| path.is_absolute() && path.is_dir());
-    // An empty TMPDIR is one that is not set.
+    // An empty TMPDIR counts as unset.
     let temporary = Some(std::env::temp_dir()).filter(|path| !path.as_os_str().is_empty());
     let temporary = std::path::absolute(temporary.unwrap_or_else(|| PathBuf::from("/tmp"))).ok();
     runtime.into_iter().chain(temporary).collect()
@@ -181,6 +187,7 @@ fn remove_stale(base: &Path) {
     }
 }
 
+/// Whether a file has the name of a directory of a share, locked or not.
 fn is_share_name(name: &str) -> bool {
     let random = name.strip_prefix(PREFIX).or_else(|| name.strip_prefix(UNFINISHED_PREFIX));
     random.is_some_and(|random| {
@@ -188,6 +195,7 @@ fn is_share_name(name: &str) -> bool {
     })
 }
 
+/// Removes a directory with the name of a share, if it belongs to this user and is not locked.
 fn remove_if_stale(directory: &Path) {
     let Ok(metadata) = fs::symlink_metadata(directory) else { return };
     if !metadata.is_dir() || metadata.uid() != Uid::effective().as_raw() {
@@ -195,14 +203,14 @@ fn remove_if_stale(directory: &Path) {
     }
     let path = directory.join(LOCK);
     match File::open(&path) {
-        // The lock is held until the directory is removed.
+        // `lock` is dropped only after the directory was removed.
         Ok(lock) if lock.try_lock().is_ok() && is_at(&lock, &path) => {
             info!(directory = %directory.display(), "removed the directory of a killed share");
             remove(directory);
         }
         Ok(_) => {}
-        // Its owner died before it created the lock or after it removed it. `remove_dir` removes only an
-        // empty directory.
+        // The owner died before it created the lock file or after it removed the lock file. `remove_dir`
+        // removes only an empty directory.
         Err(fault) if fault.kind() == io::ErrorKind::NotFound => drop(fs::remove_dir(directory)),
         Err(_) => {}
     }

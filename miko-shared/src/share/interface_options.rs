@@ -15,7 +15,7 @@ pub(crate) struct InterfaceOptions(Option<Box<dyn Any>>);
     allow(dead_code, reason = "only shares of a Mikobase have options of their own")
 )]
 impl InterfaceOptions {
-    /// The options of type `T`, if they were set.
+    /// The options of type `T`; `None` if none were set, or those of another type.
     pub(crate) fn get<T: 'static>(&self) -> Option<&T> {
         self.0.as_deref()?.downcast_ref()
     }

@@ -20,8 +20,8 @@ impl<R, S> Report<R, S> {
         &self.workers
     }
 
-    /// Whether the whole final state arrived. It can be true if the share failed: after Ctrl-C the workers
-    /// are ended first, and the state is delivered then.
+    /// Whether the whole final state arrived. This can be so although the share failed: after Ctrl-C, the
+    /// workers are ended first, and the state is delivered afterwards.
     pub fn state_is_complete(&self) -> bool {
         self.is_complete
     }
@@ -80,7 +80,7 @@ pub struct WorkerReport<R> {
     pub ended: SystemTime,
     /// The number of calls that it made on its `db`; 0 if the process ended before it reported them.
     pub calls: u64,
-    /// Its standard output, with `capture_output`: all of it, or the beginning and the end.
+    /// Its standard output, if `capture_output` is set: all of it, or the beginning and the end.
     pub stdout: Vec<u8>,
     /// The number of bytes cut from the middle of `stdout`, because it exceeded `capture_limit`.
     pub stdout_cut: u64,
@@ -139,7 +139,7 @@ impl<R> WorkerReport<R> {
     /// The value that the closure returned.
     ///
     /// # Errors
-    /// `worker-failed`, with the reason why there is none.
+    /// `worker-failed`, with the reason why there is no value.
     pub fn returned(&self) -> Result<&R> {
         match &self.outcome {
             Outcome::Returned(value) => Ok(value),
@@ -161,7 +161,7 @@ pub enum Outcome<R> {
     Failed {
         /// The error as text.
         text: String,
-        /// The error itself, if it was one of Mikobase.
+        /// The error itself, if its type is [`Error`].
         error: Option<Error>,
     },
     /// It panicked, with this message.
@@ -193,7 +193,7 @@ pub enum ExitStatus {
     Code(i32),
     /// This signal ended it.
     Signal(i32),
-    /// Other code reaped it, so its status is lost.
+    /// Other code of the parent process reaped it, so its status is unknown.
     Unknown,
 }
 
@@ -210,9 +210,9 @@ impl fmt::Display for ExitStatus {
     }
 }
 
-/// The failure of a share, with its report as far as there is one.
+/// The failure of a share, with its report unless the share could not be set up.
 ///
-/// It converts into an [`Error`] by `?`. A share does not fail because its *workers* failed: see
+/// It converts into an [`Error`] by `?`. A share whose *workers* failed has not failed itself: see
 /// [`Report::all_succeeded`].
 pub struct ShareError<R, S = ()>(Box<Inner<R, S>>);
 
@@ -253,7 +253,7 @@ impl<R, S> From<ShareError<R, S>> for Error {
 
 impl<R, S> fmt::Debug for ShareError<R, S> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        // `main` prints an error by `Debug`.
+        // A `main` that returns an error prints it by `Debug`.
         fmt::Debug::fmt(&self.0.error, f)
     }
 }

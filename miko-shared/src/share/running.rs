@@ -22,13 +22,16 @@ pub(super) type OnExit = Rc<RefCell<dyn FnMut(&WorkerReport<()>)>>;
 
 /// A running share: a server process and its workers. Dropping it ends all of them.
 ///
-/// It has no thread in the parent. Only while [`wait`](Self::wait) or [`join`](Self::join) runs, workers
-/// beyond `max_concurrent` are started, captured output is read, `on_exit` is called and Ctrl-C is handled.
+/// A share has no thread in the parent. So workers beyond `max_concurrent` are started, captured output is
+/// read, `on_exit` is called and Ctrl-C is handled only while [`wait`](Self::wait) or [`join`](Self::join)
+/// runs.
 pub struct Share<'b, I: Interface + ?Sized, R, S = ()> {
-    /// Dropping it ends all processes. It is the first field, so it is dropped before the resources that they
-    /// use.
+    /// Dropping it ends all processes. It is the first field, so it is dropped before the resources that the
+    /// processes use.
     pub(super) supervisor: Supervisor,
+    /// The code of the workers.
     pub(super) body: Box<WorkerBody<'b>>,
+    /// The workers that were reaped.
     pub(super) ended: Vec<ReapedWorker>,
     pub(super) on_exit: Option<OnExit>,
     pub(super) address: Address,
@@ -41,10 +44,13 @@ pub struct Share<'b, I: Interface + ?Sized, R, S = ()> {
     pub(super) _lease: UdsLease,
 }
 
-/// The lease of a share on its `Uds`: the directory, and the exclusive right to run a share on it.
+/// The lease of a share on its `Uds`: the directory of the socket, and the exclusive right to run a share.
+/// Dropping it removes the directory and releases the `Uds`.
 pub(super) struct UdsLease {
     pub(super) directory: Directory,
+    /// Shared with the `Uds`. Reset when the lease ends.
     pub(super) in_use: Rc<Cell<bool>>,
+    /// The process that started the share. A copy in a forked process has no effect.
     pub(super) owner: Pid,
     /// Restores the action of SIGCHLD when the share ends.
     pub(super) _child_status: SigchldGuard,
@@ -67,7 +73,8 @@ impl<I: Interface + ?Sized, R: DeserializeOwned, S> Share<'_, I, R, S> {
         &self.address.path
     }
 
-    /// The path of the socket of the [second protocol](crate::Uds::second_protocol), if there is one.
+    /// The path of the socket of the [second protocol](crate::Uds::second_protocol). The socket exists only
+    /// if the share has such a protocol.
     pub fn second_path(&self) -> PathBuf {
         self.address.path.with_extension("http")
     }
@@ -77,7 +84,7 @@ impl<I: Interface + ?Sized, R: DeserializeOwned, S> Share<'_, I, R, S> {
         &self.address.token
     }
 
-    /// Index and pid of the workers that were not reaped yet.
+    /// The index and the pid of each worker that was not reaped yet.
     pub fn workers(&self) -> Vec<(usize, u32)> {
         self.supervisor.alive().collect()
     }
@@ -98,7 +105,8 @@ impl<I: Interface + ?Sized, R: DeserializeOwned, S> Share<'_, I, R, S> {
     /// result.
     ///
     /// # Errors
-    /// `interrupted` or `server-gone`. All workers have ended in these cases, too.
+    /// `interrupted`, `server-gone`, or the error of starting a worker: all workers have ended in these
+    /// cases, too. `internal`, if the system refuses to wait for events.
     pub fn wait(&mut self) -> Result<()> {
         let interrupt = Interrupt::listen()?;
         self.wait_with(&interrupt)
@@ -107,8 +115,8 @@ impl<I: Interface + ?Sized, R: DeserializeOwned, S> Share<'_, I, R, S> {
     /// Waits until all workers have ended, then receives the final state and ends the server.
     ///
     /// # Errors
-    /// `interrupted`, `server-gone`, or the reason why the final state was not delivered. The error contains
-    /// the reports of the workers and the part of the state that arrived.
+    /// The errors of [`wait`](Self::wait), and the reason why the final state was not delivered. The error
+    /// contains the reports of the workers and the part of the state that arrived.
     pub fn join(mut self) -> Result<Report<R, S>, ShareError<R, S>> {
         let interrupt = Interrupt::listen()?;
         let mut delivery = Delivery::default();
@@ -116,14 +124,14 @@ impl<I: Interface + ?Sized, R: DeserializeOwned, S> Share<'_, I, R, S> {
         let delivered = self.supervisor.receive_final_state(&interrupt, &mut delivery);
         self.supervisor.terminate_all();
         let mut workers: Vec<WorkerReport<R>> =
-            std::mem::take(&mut self.ended).into_iter().map(report).collect();
+            std::mem::take(&mut self.ended).into_iter().map(report_of).collect();
         workers.sort_by_key(|worker| (worker.index, worker.run));
         let Delivery { state, is_complete } = delivery;
         let report = Report { state: (self.read_state)(state), is_complete, workers };
         match (waited, delivered) {
             (Ok(()), Ok(())) => Ok(report),
             (Err(error), Ok(())) | (Ok(()), Err(error)) => Err(ShareError::new(error, Some(report))),
-            (Err(first), Err(second)) => Err(ShareError::new(both(first, second), Some(report))),
+            (Err(first), Err(second)) => Err(ShareError::new(combine(first, second), Some(report))),
         }
     }
 
@@ -131,17 +139,17 @@ impl<I: Interface + ?Sized, R: DeserializeOwned, S> Share<'_, I, R, S> {
         let Self { supervisor, body, ended, on_exit, .. } = self;
         supervisor.wait_for_workers(body, interrupt, |worker| {
             if let Some(on_exit) = on_exit {
-                // `on_exit` was registered without the type of the value, so the value is not decoded.
-                on_exit.borrow_mut()(&report::<IgnoredAny>(worker.clone()).map(|_| ()));
+                // The callback does not know the type of the returned value, so the value is not decoded.
+                on_exit.borrow_mut()(&report_of::<IgnoredAny>(worker.clone()).map(|_| ()));
             }
             ended.push(worker);
         })
     }
 }
 
-/// The error of a share that ended early, and whose final state was not delivered either: both errors, or one
-/// if they are equal.
-fn both(first: Error, second: Error) -> Error {
+/// The error of a share that ended early, and whose final state was not delivered either: the items of both
+/// errors, or the first error if both are equal.
+fn combine(first: Error, second: Error) -> Error {
     if first.items() == second.items() {
         return first;
     }
@@ -149,8 +157,8 @@ fn both(first: Error, second: Error) -> Error {
 }
 
 /// Builds the report of a worker that was reaped.
-fn report<R: DeserializeOwned>(worker: ReapedWorker) -> WorkerReport<R> {
-    let (calls, outcome) = outcome(&worker);
+fn report_of<R: DeserializeOwned>(worker: ReapedWorker) -> WorkerReport<R> {
+    let (calls, outcome) = decode_result(&worker);
     WorkerReport {
         index: worker.index,
         run: worker.run,
@@ -168,7 +176,7 @@ fn report<R: DeserializeOwned>(worker: ReapedWorker) -> WorkerReport<R> {
 }
 
 /// Decodes the result of a worker: the number of its calls and the outcome of its closure.
-fn outcome<R: DeserializeOwned>(worker: &ReapedWorker) -> (u64, Outcome<R>) {
+fn decode_result<R: DeserializeOwned>(worker: &ReapedWorker) -> (u64, Outcome<R>) {
     let fault = match rmp_serde::from_slice::<WorkerResult<R>>(&worker.result) {
         Ok(WorkerResult { result, calls }) => {
             let outcome = match result {
@@ -180,12 +188,13 @@ fn outcome<R: DeserializeOwned>(worker: &ReapedWorker) -> (u64, Outcome<R>) {
         }
         Err(fault) => fault,
     };
+    // Tells a value that cannot be decoded as `R` from a result that is missing or incomplete.
     match rmp_serde::from_slice::<WorkerResult<IgnoredAny>>(&worker.result) {
         Ok(WorkerResult { calls, .. }) => {
             let text = format!("the returned value cannot be read back: {fault}");
             (calls, Outcome::Failed { text, error: None })
         }
-        // A worker that was killed while it wrote its result counts as one that wrote none.
+        // A worker that was killed while it wrote its result counts as a worker without a result.
         Err(_) if worker.timed_out => (0, Outcome::TimedOut),
         Err(_) => (0, Outcome::Silent),
     }

@@ -45,16 +45,17 @@ const FRAME_SIZE_DIVISOR: usize = 8;
 
 /// A Unix domain socket for one share at a time: its path, its secret and the options of the share.
 ///
-/// Creating one binds no socket and starts no process. It belongs to the process that created it: in a fork,
-/// starting a share fails as `server-used-in-fork`.
+/// Creating a `Uds` binds no socket and starts no process. The `Uds` belongs to the process that created it:
+/// in a forked process, starting a share fails as `server-used-in-fork`.
 pub struct Uds {
     owner: Pid,
-    /// The socket path of the current share; between shares, of the last one; before the first, of the first.
+    /// The path of the socket of the current share. Between shares, that of the last share. Before the first
+    /// share, the path that its socket will have.
     path: RefCell<PathBuf>,
     token: Token,
-    /// Whether a share runs on it. The [`UdsLease`] of the share resets it.
+    /// Whether a share runs on the `Uds`. The [`UdsLease`] of the share resets it.
     in_use: Rc<Cell<bool>>,
-    /// The directory for the socket, until a share takes it.
+    /// The directory for the socket of the first share, until that share takes it.
     directory: RefCell<Option<Directory>>,
     allow_threads: bool,
     polling: bool,
@@ -106,13 +107,14 @@ impl Uds {
         })
     }
 
-    /// The path of the socket, which exists while a share runs. Each share after the first gets a new path.
+    /// The path of the socket. The socket exists while a share runs. Each share after the first gets a new
+    /// path.
     pub fn path(&self) -> PathBuf {
         self.path.borrow().clone()
     }
 
-    /// The path of the socket of another protocol, which is that of [`path`](Self::path) with `.http` at its
-    /// end. It exists while a share with a [second protocol](Self::second_protocol) runs.
+    /// The path of the socket of the second protocol: [`path`](Self::path) followed by `.http`. The socket
+    /// exists while a share with a [second protocol](Self::second_protocol) runs.
     pub fn second_path(&self) -> PathBuf {
         self.path().with_extension("http")
     }
@@ -122,16 +124,17 @@ impl Uds {
         &self.token
     }
 
-    /// Limits the number of live workers; the next one starts when one has ended. No limit by default.
+    /// Limits the number of live workers. Each further worker starts when another has ended. No limit by
+    /// default.
     #[must_use]
     pub fn max_concurrent(mut self, workers: usize) -> Self {
         self.max_concurrent = workers.max(1);
         self
     }
 
-    /// Starts a worker again under its index if it was killed, panicked, or failed with an error, or if it
-    /// exited with another code than 0; at once, and at most `max` times in the whole share. Each run has a
-    /// report, which is kept. 0 by default.
+    /// Starts a worker again at once, with the same index, if it was killed, panicked, failed with an error,
+    /// or exited with a code other than 0. At most `max` such restarts happen in the whole share, 0 by
+    /// default. Each run of a worker has its own report.
     ///
     /// ```no_run
     /// use miko_shared::Uds;
@@ -151,8 +154,8 @@ impl Uds {
         self
     }
 
-    /// Captures standard output and error of the workers in their reports. By default workers inherit those
-    /// of the parent.
+    /// Whether standard output and standard error of the workers are captured in their reports. By default
+    /// workers inherit the outputs of the parent.
     #[must_use]
     pub fn capture_output(mut self, capture: bool) -> Self {
         self.capture_output = capture;
@@ -160,8 +163,8 @@ impl Uds {
     }
 
     /// The number of bytes that [`capture_output`](Self::capture_output) keeps of each output of a worker:
-    /// one half from the beginning, one from the end. The report counts the bytes dropped between them. 1 MiB
-    /// by default.
+    /// one half from the beginning, the other half from the end. The report counts the bytes dropped in
+    /// between. 1 MiB by default.
     #[must_use]
     pub fn capture_limit(mut self, bytes: usize) -> Self {
         self.capture_limit = bytes;
@@ -169,7 +172,7 @@ impl Uds {
     }
 
     /// Ends a worker that runs longer than `timeout`: first with SIGTERM, after the grace period with
-    /// SIGKILL.
+    /// SIGKILL. No limit by default.
     #[must_use]
     pub fn worker_timeout(mut self, timeout: Duration) -> Self {
         self.worker_timeout = Some(timeout);
@@ -191,18 +194,18 @@ impl Uds {
         self
     }
 
-    /// Runs `hook` in the server around each call: for metrics, spans and access rules. It sees the method,
-    /// the process that calls and the deadline, runs the call, and sees how it went; or it refuses the call
-    /// with an error, which the caller gets as the error of the method. A call of an unknown method is
-    /// refused before it.
+    /// Runs `hook` in the server around each call: for metrics, spans and access rules. The hook gets the
+    /// method, the process that calls and the deadline. It either runs the call and gets its outcome, or
+    /// refuses the call with an error, which the caller gets as the error of the method. A call of an unknown
+    /// method is refused without the hook.
     ///
     /// The hook runs in the server process, as the implementation does, and no two calls run at the same
-    /// time. It may call a proxy of another server. A panic of it fails the call. It runs before the commit
-    /// of calls that are committed together: if that fails, a call is refused that the hook saw succeed.
-    /// Setting it twice replaces it.
+    /// time. It may call a proxy of another server. If it panics, the call fails. With group commit the hook
+    /// runs before the commit: if the commit fails, calls are refused although the hook got their success. A
+    /// second hook replaces the first.
     ///
     /// Two examples: `calls_per_worker.rs` counts calls by method and worker, and `read_only_workers.rs`
-    /// refuses those of methods that write.
+    /// refuses calls of methods that write.
     ///
     /// ```
     /// use miko_shared::Uds;
@@ -221,8 +224,8 @@ impl Uds {
         self
     }
 
-    /// Speaks another protocol on a second socket in the directory of the first. `None` speaks none, as by
-    /// default. `miko-http` uses it.
+    /// Speaks another protocol on a second socket in the directory of the first. `None`, the default, opens
+    /// no second socket. `miko-http` uses this option.
     #[must_use]
     pub fn second_protocol(mut self, protocol: Option<Rc<dyn Protocol>>) -> Self {
         self.second_protocol = protocol;
@@ -230,9 +233,10 @@ impl Uds {
     }
 
     /// Whether the proxies of the workers speak the protocol of the second socket. By default they speak the
-    /// wire on the first, as the proxy of the parent always does. `miko-http` uses it.
+    /// server's own wire protocol on the first socket, as the proxy of the parent always does. `miko-http`
+    /// uses this option.
     ///
-    /// A share without such a protocol fails as `invalid_request`.
+    /// If it is set, a share without a second protocol fails as `invalid_request`.
     #[must_use]
     pub fn workers_use_second_protocol(mut self, use_it: bool) -> Self {
         self.workers_use_second_protocol = use_it;
@@ -244,12 +248,13 @@ impl Uds {
         self.second_protocol.is_some()
     }
 
-    /// Allows shares in a process with several threads. The thread that starts a share must outlive it.
+    /// Allows shares in a process with several threads. The thread that starts a share must outlive it: when
+    /// that thread ends, the kernel signals the processes that it has forked, as if the parent had died.
     ///
     /// # Safety
     /// A fork copies the calling thread only. Whenever this share forks, no other thread may hold a lock or
     /// be in the middle of a change of memory that the server or a worker will use. The locks of the
-    /// allocator and of standard output and error are taken care of.
+    /// allocator and of standard output and standard error are exempt.
     #[must_use]
     pub unsafe fn allow_threads(mut self, allow: bool) -> Self {
         self.allow_threads = allow;
@@ -257,8 +262,8 @@ impl Uds {
     }
 
     /// Whether a call may spin before it blocks for the reply: at most 200 µs with one worker, longer with
-    /// more, up to 5 ms. The default is `true`: calls return sooner, at the cost of CPU time that is
-    /// otherwise idle. Set `false` where CPU time is billed.
+    /// more workers, up to 5 ms. The default is `true`: calls return sooner, at the cost of CPU time that
+    /// would otherwise be idle. Set `false` where CPU time is billed.
     #[must_use]
     pub fn polling(mut self, polling: bool) -> Self {
         self.polling = polling;
@@ -336,7 +341,11 @@ impl Uds {
         self.launch(n, open, |_| (), work)
     }
 
-    /// Sets up a share of any [`Service`]: directory, socket, server process, workers.
+    /// Sets up a share of any [`Service`]: directory, socket, server process, workers. `open` runs in the
+    /// server process, `work` in each worker. `read_state` converts the bytes of the final state.
+    ///
+    /// # Errors
+    /// If the share could not be set up.
     pub(crate) fn launch<'b, I, R, S, T>(
         &self,
         n: usize,
@@ -361,9 +370,10 @@ impl Uds {
             shared_status,
             worker: None,
         };
-        let for_workers = WorkerConnection { address: address.clone(), protocol, path: self.second_path() };
+        let connection =
+            WorkerConnection { address: address.clone(), protocol, second_path: self.second_path() };
         let body: Box<WorkerBody<'b>> = Box::new(move |worker, result_pipe| {
-            worker_process::run::<I, R>(worker, &for_workers, result_pipe, &work)
+            worker_process::run::<I, R>(worker, &connection, result_pipe, &work)
         });
         supervisor.wait_until_ready(&interrupt)?;
         info!(path = %address.path.display(), workers = n, "share started");
@@ -382,6 +392,9 @@ impl Uds {
     }
 
     /// The protocol of the second socket, if the workers speak it.
+    ///
+    /// # Errors
+    /// `invalid_request`, if the workers are to speak it and there is none.
     fn protocol_of_workers(&self) -> Result<Option<Rc<dyn Protocol>>> {
         if self.workers_use_second_protocol && self.second_protocol.is_none() {
             let message = "the workers were to speak the protocol of the second socket, and there is none: \
@@ -410,7 +423,11 @@ impl Uds {
         SharedStatus::new(n.min(self.max_concurrent), cpus).ok().map(Arc::new)
     }
 
-    /// Checks that a share may start, and takes the directory for it.
+    /// Checks that a share may start, and acquires the `Uds` and its directory for the share.
+    ///
+    /// # Errors
+    /// `server-used-in-fork`, `uds-in-use`, the errors of [`preconditions::check`], and `internal` if no
+    /// directory can be created.
     fn acquire(&self) -> Result<UdsLease> {
         if getpid() != self.owner {
             return Err(Error::new(
@@ -466,7 +483,7 @@ impl Uds {
             None => None,
         };
         let (parent_end, control) = UnixStream::pair().map_err(cannot_bind(&self.path()))?;
-        // The child takes it out and closes it; in the parent it stays.
+        // The child drops its copy of the parent's end. In the parent the value stays in place.
         let mut inherited_end = Some(parent_end);
         let options = WorkerOptions {
             count: n,
@@ -478,14 +495,14 @@ impl Uds {
             grace_period: self.grace_period,
         };
         let (token, limits, memory_limit) = (self.token.clone(), self.effective_limits(), self.memory_limit);
-        let (for_server, around) = (Arc::clone(&activity), self.around.clone());
+        let (server_activity, around) = (Arc::clone(&activity), self.around.clone());
         let permit = preconditions::check(self.allow_threads)?;
         let pid = fork_child(
             permit,
             Signal::SIGTERM,
             || server_process::handle_signals(directory),
             || {
-                // With an open copy of the parent's end, the server could not detect that its parent has
+                // If a copy of the parent's end stayed open, the server could not detect that its parent has
                 // ended.
                 drop(inherited_end.take());
                 let setup = ServerSetup {
@@ -496,7 +513,7 @@ impl Uds {
                     limits,
                     memory_limit,
                     shared_status,
-                    activity: for_server,
+                    activity: server_activity,
                     around,
                     second_protocol,
                 };
@@ -509,7 +526,7 @@ impl Uds {
     }
 }
 
-/// Binds a socket for this user alone.
+/// Binds a socket to which only this user may connect.
 fn bind(path: &Path) -> Result<UnixListener> {
     let listener = UnixListener::bind(path).map_err(cannot_bind(path))?;
     fs::set_permissions(path, fs::Permissions::from_mode(0o600)).map_err(cannot_bind(path))?;

@@ -15,7 +15,8 @@ use super::fork::PANICKED;
 use crate::client::{Address, CallCounter, SocketTransport};
 use crate::server::{Protocol, WorkerAddress};
 
-/// How long a worker retries a refused connect. The server may be in a long call of another worker.
+/// How long a worker retries to connect while no process listens on the socket. A server in a long call does
+/// not refuse connects: the kernel queues them.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(30);
 
 /// The worker in which a closure runs.
@@ -57,8 +58,8 @@ pub(super) struct WorkerResult<R> {
     pub(super) calls: u64,
 }
 
-/// The result of a closure. A returned value keeps what those of calls keep: `Some(None)`, and JSON with the
-/// keys that `serde_json` reserves.
+/// The result of a closure. A returned value is encoded like the value of a call, so that `Some(None)` and
+/// JSON with the keys that `serde_json` reserves survive.
 #[derive(Serialize, Deserialize)]
 #[serde(bound(serialize = "R: Serialize", deserialize = "R: Deserialize<'de>"))]
 pub(super) enum ClosureResult<R> {
@@ -74,11 +75,11 @@ pub(super) struct WorkerConnection {
     /// The second protocol, if the workers use it instead.
     pub(super) protocol: Option<Rc<dyn Protocol>>,
     /// The socket of the second protocol.
-    pub(super) path: PathBuf,
+    pub(super) second_path: PathBuf,
 }
 
 impl WorkerConnection {
-    /// Connects. Returns the transport and the counter of its calls.
+    /// Connects the worker with this index. Returns the transport and the counter of its calls.
     fn open(
         &self,
         worker: usize,
@@ -86,7 +87,7 @@ impl WorkerConnection {
     ) -> Result<(Box<dyn CallTransport>, CallCounter)> {
         if let Some(protocol) = &self.protocol {
             let calls = CallCounter::default();
-            let (path, limits) = (self.path.clone(), self.address.limits.clone());
+            let (path, limits) = (self.second_path.clone(), self.address.limits.clone());
             let timeout = CONNECT_TIMEOUT;
             let address = WorkerAddress { path, surface, worker, limits, calls: calls.clone(), timeout };
             return Ok((protocol.connect(address)?, calls));
@@ -144,9 +145,9 @@ fn run_closure<R>(work: impl FnOnce() -> Result<R, BoxError>) -> ClosureResult<R
     }
 }
 
-/// Redirects standard output and error of this process to these pipes.
+/// Redirects standard output and standard error of this process to these pipes.
 pub(super) fn redirect_output(stdout: &OwnedFd, stderr: &OwnedFd) {
-    // If this fails, the output goes where that of the parent goes. That is no reason to end the worker.
+    // After a failure the output goes to the outputs of the parent. The worker can run nevertheless.
     let _ = nix::unistd::dup2_stdout(stdout);
     let _ = nix::unistd::dup2_stderr(stderr);
 }
