@@ -1,8 +1,9 @@
 //! One async connection, which any number of tasks use: the handshake, then calls, their answers, and the
 //! items of streams.
 //!
-//! A task that calls writes to the socket itself. One more task per connection, the driver, reads, writes the
-//! bytes that did not fit into the buffer of the socket, and ends calls at their deadlines.
+//! A task that makes a call writes the call to the socket itself. Each connection has another task, the
+//! driver: it reads, writes the bytes that did not fit into the buffer of the socket, and ends calls at their
+//! deadlines.
 
 use std::collections::HashMap;
 use std::future::poll_fn;
@@ -21,7 +22,7 @@ use tokio::time::{Sleep, sleep_until};
 use super::Address;
 use super::fault::{ConnectionFault, call_timed_out, closed, connection_lost};
 use super::handshake::ClientHandshake;
-use super::inbox::{Topic, append_frame, discard_answer, unexpected};
+use super::inbox::{Topic, append_frame, discard_answer, unexpected_answer};
 use super::server_user::check_server_user;
 use crate::async_socket;
 use crate::wire::envelope::Envelope;
@@ -29,15 +30,16 @@ use crate::wire::extension;
 use crate::wire::frame::{self, FrameBuffer};
 use crate::wire::message::Answer;
 
-/// How far ahead the timer of deadlines is set at first. Each call sets it anew before it is polled.
-const NO_DEADLINE: Duration = Duration::from_secs(3600);
+/// How far ahead the timer of deadlines is set at first. The driver sets it to the first deadline before it
+/// polls it.
+const INITIAL_TIMER: Duration = Duration::from_secs(3600);
 
 /// A connection after its handshake.
 pub(super) struct AsyncConnection {
     stream: Arc<UnixStream>,
     address: Address,
-    /// The process that opened it. A forked process inherits the socket, but must not use it: the bytes of
-    /// the two processes would mix.
+    /// The process that opened the connection. A forked process inherits the socket, but must not use it: the
+    /// bytes of the two processes would mix.
     pid: u32,
     /// The size of the largest call, in bytes: the smaller of the two sides' frame limits.
     frame_limit: usize,
@@ -55,11 +57,12 @@ struct State {
     unsent: Vec<u8>,
     /// How many of the bytes of `unsent` were sent.
     sent: usize,
-    /// By id.
+    /// The calls by id.
     calls: HashMap<u64, CallState>,
-    /// By handle.
-    streams: HashMap<u64, Items>,
-    /// When the driver next looks for calls whose deadline has passed: at the first deadline, or earlier.
+    /// The streams by handle.
+    streams: HashMap<u64, ReceivedItems>,
+    /// When the driver next looks for calls whose deadline has passed: at the first deadline of a call, or at
+    /// an earlier deadline of a call that has ended.
     next_check: Option<Instant>,
     /// Wakes the driver.
     driver: Option<Waker>,
@@ -67,15 +70,13 @@ struct State {
     fault: Option<Error>,
 }
 
-/// The state of a call that was sent and whose answer was not taken yet.
+/// The state of a call that was sent and whose answer was not taken.
 enum CallState {
     /// A task waits for the answer, until the deadline `until`.
-    Awaited {
-        until: Instant,
-        waker: Option<Waker>,
-    },
+    Awaited { until: Instant, waker: Option<Waker> },
+    /// The answer has arrived: its frame.
     Arrived(Vec<u8>),
-    /// The deadline has passed, and the task that waits was woken to give the call up.
+    /// The deadline has passed, and the task that waits was woken. It will give the call up.
     TimedOut,
     /// No task waits. The function releases the objects and streams in the answer when it arrives.
     GivenUp(&'static Method, Discard),
@@ -83,7 +84,7 @@ enum CallState {
 
 /// The frames of a stream that have arrived, with their headers.
 #[derive(Default)]
-struct Items {
+struct ReceivedItems {
     frames: Vec<u8>,
     waker: Option<Waker>,
 }
@@ -106,7 +107,7 @@ impl AsyncConnection {
         surface: &Surface,
     ) -> Result<Arc<Self>> {
         check_server_user(&stream, address)?;
-        let server_limit = shake_hands(&mut stream, address, surface).await?;
+        let server_limit = perform_handshake(&mut stream, address, surface).await?;
         let stream = Arc::new(stream);
         let connection = Arc::new(Self {
             stream: Arc::clone(&stream),
@@ -121,7 +122,7 @@ impl AsyncConnection {
             stream,
             connection: Arc::downgrade(&connection),
             incoming: FrameBuffer::default(),
-            timer: Box::pin(sleep_until((Instant::now() + NO_DEADLINE).into())),
+            timer: Box::pin(sleep_until((Instant::now() + INITIAL_TIMER).into())),
         };
         let task = tokio::spawn(async move {
             let fault = poll_fn(|context| driver.poll(context)).await;
@@ -154,7 +155,7 @@ impl AsyncConnection {
         let id = self.send(call, until)?;
         let mut sent = SentCall { connection: self, id, call, is_pending: true };
         let answered = poll_fn(|context| self.poll_answer(id, context)).await;
-        // `poll_answer` returns this fault only for a call that has timed out.
+        // `poll_answer` returns `OfCall` only for a call that has timed out.
         if let Err(ConnectionFault::OfCall(_)) = &answered {
             return Err(sent.time_out());
         }
@@ -164,7 +165,7 @@ impl AsyncConnection {
         Ok(ReceivedAnswer { bytes, link: Arc::clone(self) as _ })
     }
 
-    /// Sends a call, as far as the buffer of the socket has room, and registers it as awaited. The driver
+    /// Registers a call as awaited, and sends it as far as the buffer of the socket has room. The driver
     /// sends the rest. Returns the id of the call.
     fn send(&self, call: &EncodedCall, until: Instant) -> Result<u64, ConnectionFault> {
         let deadline = until.saturating_duration_since(Instant::now());
@@ -194,7 +195,7 @@ impl AsyncConnection {
         Ok(id)
     }
 
-    /// Takes the answer of a call that has arrived, or registers the waker for it.
+    /// Takes the answer to a call if it has arrived, or registers the waker for it.
     fn poll_answer(&self, id: u64, context: &Context<'_>) -> Poll<Result<Vec<u8>, ConnectionFault>> {
         let mut state = self.state();
         if let Some(CallState::Awaited { waker, .. }) = state.calls.get_mut(&id) {
@@ -207,7 +208,7 @@ impl AsyncConnection {
             };
         }
         if !matches!(state.calls.get(&id), Some(CallState::Arrived(_))) {
-            // It has timed out. The entry stays until the call is given up, since its answer may arrive.
+            // The call has timed out. Its entry stays until it is given up, since its answer may arrive.
             return Poll::Ready(Err(ConnectionFault::OfCall(call_timed_out())));
         }
         match state.calls.remove(&id) {
@@ -216,7 +217,7 @@ impl AsyncConnection {
         }
     }
 
-    /// Appends the control frames that `put` writes, such as cancellations, and sends them.
+    /// Sends the control frames that `put` appends, such as cancellations.
     pub(super) fn send_control(&self, put: impl FnOnce(&mut Vec<u8>)) {
         if !self.is_own() {
             return;
@@ -226,12 +227,12 @@ impl AsyncConnection {
         state.flush(&self.stream);
     }
 
-    /// From now on keeps the frames of a stream, whose handle an answer carried.
+    /// Starts to keep the frames of a stream, whose handle an answer carried.
     pub(super) fn open_stream(&self, stream: u64) {
         self.state().streams.entry(stream).or_default();
     }
 
-    /// Drops the frames of a stream, and tells the server that it is no longer read.
+    /// Drops the frames of a stream, and releases the stream in the server.
     pub(super) fn close_stream(&self, stream: u64) {
         if !self.is_own() {
             return;
@@ -240,7 +241,7 @@ impl AsyncConnection {
         self.send_control(|out| extension::put_release(stream, out));
     }
 
-    /// Takes the frames of a stream that have arrived, or registers the waker for them.
+    /// Takes the frames of a stream if any have arrived, or registers the waker for them.
     pub(super) fn poll_items(&self, stream: u64, context: &Context<'_>) -> Poll<Result<Vec<u8>>> {
         let mut state = self.state();
         let fault = state.fault.clone();
@@ -257,7 +258,8 @@ impl AsyncConnection {
         Poll::Pending
     }
 
-    /// Takes in one frame, and wakes the task that waits for it.
+    /// Stores one frame for the task that waits for it, and wakes that task. Discards the answer to a call
+    /// that was given up.
     fn deliver(self: &Arc<Self>, frame: &[u8]) -> Result<()> {
         let topic = Topic::of(frame)?;
         let mut state = self.state();
@@ -278,24 +280,24 @@ impl AsyncConnection {
                 drop(state);
                 discard_answer(Arc::clone(self) as _, frame, method, discard);
             }
-            Some(expected) => {
-                let awaited = std::mem::replace(expected, CallState::Arrived(frame.to_vec()));
-                if let CallState::Awaited { mut waker, .. } = awaited {
+            Some(call) => {
+                let previous = std::mem::replace(call, CallState::Arrived(frame.to_vec()));
+                if let CallState::Awaited { mut waker, .. } = previous {
                     wake(&mut waker);
                 }
             }
-            None => return Err(unexpected(frame)),
+            None => return Err(unexpected_answer(frame)),
         }
         Ok(())
     }
 
-    /// Ends the connection: all tasks that wait get `fault`, or the earlier one if there was one.
+    /// Ends the connection: all tasks that wait get `fault`, or an earlier fault if there is one.
     fn fail(&self, fault: Error) {
         let mut state = self.state();
         state.fault.get_or_insert(fault);
         let State { calls, streams, .. } = &mut *state;
-        for expected in calls.values_mut() {
-            if let CallState::Awaited { waker, .. } = expected {
+        for call in calls.values_mut() {
+            if let CallState::Awaited { waker, .. } = call {
                 wake(waker);
             }
         }
@@ -317,21 +319,24 @@ impl Drop for AsyncConnection {
     }
 }
 
-/// A call that was sent. Dropping it cancels the call if it is not answered yet.
+/// A call that was sent. Dropping it cancels the call if it is pending.
 struct SentCall<'c> {
     connection: &'c Arc<AsyncConnection>,
     id: u64,
     call: &'c EncodedCall,
+    /// Whether the call was neither answered nor given up, and the connection was not lost.
     is_pending: bool,
 }
 
 impl SentCall<'_> {
-    /// Cancels the call; its answer is discarded when it arrives.
+    /// Gives up the call, and returns its fault.
     fn time_out(mut self) -> ConnectionFault {
         self.give_up();
         ConnectionFault::OfCall(call_timed_out())
     }
 
+    /// Discards the answer if it has arrived. Otherwise cancels the call; the answer is discarded when it
+    /// arrives.
     fn give_up(&mut self) {
         self.is_pending = false;
         let (method, discard) = (self.call.method, self.call.discard);
@@ -360,7 +365,8 @@ impl Drop for SentCall<'_> {
 }
 
 impl State {
-    /// Sends what the buffer of the socket has room for, and wakes the driver to send the rest.
+    /// Sends as many unsent bytes as the buffer of the socket has room for, and wakes the driver to send the
+    /// rest.
     fn flush(&mut self, stream: &UnixStream) {
         while self.sent < self.unsent.len() {
             match stream.try_write(&self.unsent[self.sent..]) {
@@ -370,8 +376,9 @@ impl State {
                     // The connection was lost, which the driver reports when it reads.
                     self.sent = self.unsent.len();
                 }
+                // There is no room.
                 _ => {
-                    self.forget_sent();
+                    self.remove_sent();
                     return self.wake_driver();
                 }
             }
@@ -381,9 +388,10 @@ impl State {
         self.sent = 0;
     }
 
-    /// Forgets the bytes that were sent, if they are most of the buffer: under steady load the buffer of the
-    /// socket may never take all of it. So each byte is moved at most once.
-    fn forget_sent(&mut self) {
+    /// Removes from `unsent` the bytes that were sent, if they are more than half of it. Under steady load
+    /// the buffer of the socket may never take all bytes, and `unsent` would grow. Since fewer bytes are
+    /// moved than were sent, the cost per byte is bounded.
+    fn remove_sent(&mut self) {
         if self.sent > self.unsent.len() / 2 {
             self.unsent.drain(..self.sent);
             self.sent = 0;
@@ -401,11 +409,11 @@ impl State {
     /// Ends the calls whose deadline has passed, and sets the time of the next check.
     fn expire(&mut self, now: Instant) {
         let mut next_check = None;
-        for expected in self.calls.values_mut() {
-            let CallState::Awaited { until, waker } = expected else { continue };
+        for call in self.calls.values_mut() {
+            let CallState::Awaited { until, waker } = call else { continue };
             if *until <= now {
                 wake(waker);
-                *expected = CallState::TimedOut;
+                *call = CallState::TimedOut;
             } else {
                 next_check = Some(next_check.map_or(*until, |next: Instant| next.min(*until)));
             }
@@ -420,17 +428,18 @@ fn wake(waker: &mut Option<Waker>) {
     }
 }
 
-/// The task of a connection.
+/// The state of the driver, the task of a connection.
 struct Driver {
     stream: Arc<UnixStream>,
     connection: Weak<AsyncConnection>,
     incoming: FrameBuffer,
-    /// Set to the time of the next check.
+    /// Ends at the time of [`State::next_check`].
     timer: Pin<Box<Sleep>>,
 }
 
 impl Drop for Driver {
     fn drop(&mut self) {
+        // No effect if the connection has ended already, because its first fault is kept.
         self.end(Error::new(
             ErrorId::SERVER_GONE,
             "the runtime in which the connection was opened has ended",
@@ -449,7 +458,7 @@ impl Driver {
     /// Reads, writes and checks deadlines as far as possible. Resolves to the reason why the connection
     /// ended.
     fn poll(&mut self, context: &mut Context<'_>) -> Poll<Error> {
-        // Dropping the connection aborts this task.
+        // A dropped connection aborts this task.
         let Some(connection) = self.connection.upgrade() else { return Poll::Pending };
         if let Poll::Ready(fault) = self.read(&connection, context) {
             return Poll::Ready(fault);
@@ -466,7 +475,8 @@ impl Driver {
                 Poll::Ready(Err(fault)) => return Poll::Ready(connection_lost(fault)),
                 Poll::Ready(Ok(())) => {
                     let mut state = connection.state();
-                    // Without the waker: `flush` would wake this task, though the loop polls again itself.
+                    // Without the waker, `flush` does not wake this task: the loop checks for unsent bytes
+                    // anyway.
                     let driver = state.driver.take();
                     state.flush(&self.stream);
                     state.driver = driver;
@@ -530,12 +540,12 @@ impl miko_rpc::codec::Message for RawMessage<'_> {
 }
 
 /// Performs the handshake and returns the frame limit of the server.
-async fn shake_hands(stream: &mut UnixStream, address: &Address, surface: &Surface) -> Result<usize> {
+async fn perform_handshake(stream: &mut UnixStream, address: &Address, surface: &Surface) -> Result<usize> {
     let (mut incoming, mut outgoing) = (FrameBuffer::default(), Vec::new());
     let mut handshake = ClientHandshake::begin(address, surface, &mut outgoing)?;
     loop {
-        // The server may refuse before it has read everything. Its reply then takes precedence over the write
-        // error.
+        // The server may refuse the client before it has read everything. Its reply then takes precedence
+        // over the write error.
         let sent = async_socket::write_all(stream, &outgoing).await;
         outgoing.clear();
         let reply = match receive_reply(stream, &mut incoming).await {
@@ -582,7 +592,7 @@ mod tests {
         let (mut received, mut read) = (vec![0; PIECE], 0);
         for number in 0..100 {
             state.unsent.resize(state.unsent.len() + PIECE, number);
-            // All but about half a piece leaves before the next one comes.
+            // Sends all but about half a piece before the next piece is added.
             while state.unsent.len() - state.sent > PIECE / 2 {
                 runtime.block_on(own.writable()).unwrap();
                 state.flush(&own);

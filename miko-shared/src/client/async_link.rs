@@ -1,5 +1,5 @@
-//! The objects and streams that an answer of an async connection may carry. Both can also be used from
-//! threads that may block.
+//! The objects and streams that an answer of an async connection may carry. Threads that may block can use
+//! both without `await`.
 
 use std::future::poll_fn;
 use std::sync::Arc;
@@ -55,7 +55,7 @@ impl Drop for AsyncObject {
     }
 }
 
-/// Waits for the calls on an object, outside the tasks of the runtime.
+/// Carries blocking calls on one object, from threads that run no async task.
 struct BlockingObject(Arc<AsyncObject>);
 
 impl CallTransport for BlockingObject {
@@ -64,8 +64,8 @@ impl CallTransport for BlockingObject {
         refuse_where_it_cannot_wait(&address.path)?;
         let until = Instant::now() + deadline_of(call.method, address);
         let call = encode(call, Some(self.0.handle), address.limits.frame_size)?;
-        // `block_until` keeps the deadline. The timer of the runtime may not run: perhaps no thread drives
-        // the runtime, or this thread runs a method of a server.
+        // `block_until` has to keep the deadline, because the timer of the runtime may not run: no thread may
+        // drive the runtime, or its only thread may be this one, in a method of a server.
         let answered = block_until(Some(until), self.0.connection.call(&call, until));
         let answered = answered.ok_or_else(call_timed_out)?;
         answered.map_err(|fault| fault.into_error(session_gone))?.read(read)
@@ -80,9 +80,9 @@ struct AsyncItems {
 }
 
 impl AsyncItems {
-    /// Whether a frame has arrived, or registers the waker for it.
+    /// Gives credit that is due. Is ready once a frame has arrived; until then registers the waker.
     fn poll_frames(&mut self, context: &Context<'_>) -> Poll<Result<()>> {
-        if let Some(credit) = self.frames.credit() {
+        if let Some(credit) = self.frames.take_credit() {
             self.connection.send_control(|out| extension::put_credit(self.handle, credit, out));
         }
         if !self.frames.is_empty() {
@@ -108,7 +108,7 @@ impl ItemSource for AsyncItems {
             );
         match arrived {
             None => Poll::Pending,
-            Some(arrived) => Poll::Ready(self.frames.take(arrived)),
+            Some(arrived) => Poll::Ready(self.frames.next_message(arrived)),
         }
     }
 
@@ -118,7 +118,7 @@ impl ItemSource for AsyncItems {
         }
         match self.poll_frames(context) {
             Poll::Pending => Poll::Pending,
-            Poll::Ready(arrived) => Poll::Ready(self.frames.take(arrived)),
+            Poll::Ready(arrived) => Poll::Ready(self.frames.next_message(arrived)),
         }
     }
 }

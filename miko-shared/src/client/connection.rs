@@ -1,9 +1,10 @@
 //! One blocking connection, which any number of threads use: the handshake, then calls, their answers, and
 //! the items of streams.
 //!
-//! One thread at a time has the read half ([`Reader`]) and reads for all that wait. While no thread reads,
-//! the read half is in the [`Inbox`]. A thread that finds it there before it sends a call takes it, and reads
-//! its own answer directly; otherwise another thread puts the answer into the inbox.
+//! One thread at a time, the reader, has the read half ([`Reader`]) and reads for all threads that wait.
+//! While no thread reads, the read half is in the [`Inbox`]. A thread that is about to send a call takes the
+//! read half if it is there, and then reads its own answer directly. Otherwise another thread reads the
+//! answer and puts it into the inbox.
 
 use std::os::unix::net::UnixStream;
 use std::process;
@@ -18,11 +19,11 @@ use nix::sys::eventfd::{EfdFlags, EventFd};
 use super::Address;
 use super::fault::{ConnectionFault, call_timed_out};
 use super::handshake::ClientHandshake;
-use super::inbox::{Delivery, Inbox, Step, Topic, append_frame, discard_answer, unexpected};
+use super::inbox::{DeliveryOutcome, Inbox, Step, Topic, append_frame, discard_answer, unexpected_answer};
 use super::runtime::{park_until, refuse_where_it_cannot_wait};
 use super::server_user::check_server_user;
-use super::socket::{BLOCKING_READ, Event, Socket};
-use super::unsent::{Sending, Unsent};
+use super::socket::{BLOCKING_READ_TIMEOUT, Event, Socket};
+use super::unsent::{SendProgress, Unsent};
 use crate::polling::AdaptiveSpin;
 use crate::wire::envelope::{Envelope, open_response};
 use crate::wire::extension::{self, FromServer, is_extension};
@@ -30,15 +31,15 @@ use crate::wire::frame::{self, FrameBuffer};
 use crate::wire::handshake::HandshakeReply;
 use crate::wire::message::Answer;
 
-/// How long a thread waits for room to write before it checks again whether another thread still reads. If
-/// not, it reads itself.
+/// How long a thread waits for room to write while another thread reads. Then it checks whether the other
+/// thread still reads; if not, it reads itself.
 const ROOM_CHECK: Duration = Duration::from_millis(10);
 
 /// A connection after its handshake.
 pub(super) struct Connection {
     socket: Socket,
-    /// The process that opened it. A fork has inherited the socket, and must not use it: the bytes of both
-    /// would mix.
+    /// The process that opened the connection. A forked process inherits the socket, but must not use it: the
+    /// bytes of the two processes would mix.
     pid: u32,
     address: Address,
     next_id: AtomicU64,
@@ -46,11 +47,11 @@ pub(super) struct Connection {
     frame_limit: usize,
     /// The size of the largest answer or item, in bytes: the server's frame limit.
     answer_limit: usize,
-    /// Bytes that are sent before all others.
+    /// Bytes that are sent before any new frame.
     unsent: Mutex<Unsent>,
-    /// Whether there was no room for bytes of `unsent`. Read without its lock, and changed only under it.
+    /// Whether the queue of `unsent` has bytes. Written only under the lock of `unsent`, and read without it.
     has_unsent: AtomicBool,
-    /// Wakes the thread that waits for bytes to arrive, so that it sends, too.
+    /// Wakes the reader, which waits for bytes to arrive, so that it also sends the queue of `unsent`.
     wake_reader: EventFd,
     inbox: Mutex<Inbox<Box<Reader>, Thread>>,
 }
@@ -58,13 +59,14 @@ pub(super) struct Connection {
 /// The read half: the state that only the reading thread uses.
 struct Reader {
     incoming: FrameBuffer,
-    /// A buffer for the call that the thread sends before it reads. It is kept, so a call allocates nothing.
+    /// The frame of the call that the reader sends before it reads. The buffer is kept, so that a call
+    /// allocates nothing.
     outgoing: Vec<u8>,
     spin: AdaptiveSpin,
 }
 
-/// The right to read, which one thread has at a time. Dropping it returns the read half to the inbox, also
-/// when a result type of the caller panics while it is deserialized.
+/// The read half while a thread has it. Dropping it returns the read half to the inbox, even if deserializing
+/// a result panics in code of the caller.
 struct ReaderGuard<'c> {
     connection: &'c Connection,
     /// `None` only inside `drop`.
@@ -79,7 +81,7 @@ impl Drop for ReaderGuard<'_> {
     }
 }
 
-/// Decodes the response to a call, and keeps the result for the caller.
+/// Decodes the response to a call, and stores the result for the caller.
 type ReadAnswer<'r> = &'r mut dyn FnMut(&[u8]) -> Result<()>;
 
 /// What a reader waits for, which decides how it blocks.
@@ -87,21 +89,22 @@ type ReadAnswer<'r> = &'r mut dyn FnMut(&[u8]) -> Result<()>;
 enum Awaits {
     /// The answer to a call that was just sent.
     Answer,
-    /// Items, which the server sends unasked.
+    /// Items, which the server sends without a request.
     Items,
 }
 
 /// How the wait for an answer ended.
-enum Waited {
-    /// The answer was read, or the connection was lost.
-    Arrived(Result<(), ConnectionFault>),
+enum WaitOutcome {
+    /// The call has ended: its answer was read, or the connection was lost.
+    Ended(Result<(), ConnectionFault>),
     /// The answer did not arrive in time.
     TimedOut,
 }
 
 impl Connection {
     /// Checks the user of the server and performs the handshake on `stream`, for the interface of `surface`.
-    /// A server that runs a long call of another client reads the handshake only after that call.
+    /// Fails after `timeout`: a server that runs a long call of another client reads the handshake only after
+    /// that call.
     pub(super) fn open(
         stream: UnixStream,
         address: &Address,
@@ -155,12 +158,13 @@ impl Connection {
         Err(Error::new(ErrorId::SESSION_GONE, message))
     }
 
-    /// Sends one call, to an object or to the interface, and passes the response to `read`.
+    /// Sends one call, and passes the response to `read`.
     ///
-    /// The call with this `object` goes to the object with that handle. The client waits for the answer until
-    /// `until`; `deadline` is the same limit as a duration, which is sent to the server. A call that is not
-    /// answered in time is cancelled, and its answer is discarded when it arrives. Every fault except
-    /// [`ConnectionFault::OfCall`] and [`ConnectionFault::NotBegun`] leaves the connection unusable.
+    /// The call goes to the object with the handle `object`, or to the interface if that is `None`. This
+    /// thread waits for the answer until `until`; `deadline` is the same limit as a duration, which is sent
+    /// to the server. A call that is not answered in time is cancelled, and its answer is discarded when it
+    /// arrives. After every fault except [`ConnectionFault::OfCall`] and [`ConnectionFault::NotBegun`] the
+    /// connection is unusable.
     pub(super) fn call(
         self: &Arc<Self>,
         call: &OutgoingCall<'_>,
@@ -174,17 +178,19 @@ impl Connection {
         self.call_enclosed(id, call, enclose, until, read)
     }
 
-    /// As [`call`](Self::call), for a call on the object that `opening` returns: sends both calls at once.
-    /// `opening` has a deadline of its own. `began` is passed its id, by which [`finish`](Self::finish)
-    /// awaits its answer, before both are sent. When the call has been answered, that answer has arrived,
-    /// too, unless `opening` waits at a gate.
+    /// As [`call`](Self::call), for a call on the object that the call `opening` returns. Sends both calls at
+    /// once.
+    ///
+    /// Before it sends them, it passes the id of `opening` to `on_begin`. The caller takes the answer to
+    /// `opening` by [`finish`](Self::finish). That answer arrives before the answer to `call`, unless
+    /// `opening` waits at a gate. `opening_deadline` is sent to the server as the deadline of `opening`.
     pub(super) fn call_on_opened(
         self: &Arc<Self>,
         (opening, opening_deadline): (&OutgoingCall<'_>, Duration),
         call: &OutgoingCall<'_>,
         deadline: Duration,
         until: Option<Instant>,
-        began: impl FnOnce(u64),
+        on_begin: impl FnOnce(u64),
         read: ReadAnswer<'_>,
     ) -> Result<(), ConnectionFault> {
         let (opening_id, id) = (self.next_id(), self.next_id());
@@ -194,7 +200,7 @@ impl Connection {
         self.enclose(id, call, object, deadline, &mut frames)?;
         self.inbox().check().map_err(ConnectionFault::Unsent)?;
         self.inbox().expect(opening_id);
-        began(opening_id);
+        on_begin(opening_id);
         let enclose = |out: &mut Vec<u8>| {
             out.append(&mut frames);
             Ok(())
@@ -210,7 +216,8 @@ impl Connection {
         self.next_id.fetch_add(1, Ordering::Relaxed)
     }
 
-    /// Sends what `enclose` appends, which ends with the call `id`, and waits for the answer to that.
+    /// Sends the frames that `enclose` appends, the last of which is `call`, and waits for the answer to
+    /// `call`.
     fn call_enclosed(
         self: &Arc<Self>,
         id: u64,
@@ -219,20 +226,21 @@ impl Connection {
         until: Option<Instant>,
         read: ReadAnswer<'_>,
     ) -> Result<(), ConnectionFault> {
-        let waited = match self.become_reader().map_err(ConnectionFault::Unsent)? {
+        let outcome = match self.become_reader().map_err(ConnectionFault::Unsent)? {
             Some(guard) => self.call_as_reader(guard, id, enclose, until, read)?,
             None => {
                 self.send(id, enclose, until)?;
                 self.wait_for_answer(id, until, read)
             }
         };
-        match waited {
-            Waited::Arrived(answered) => answered,
-            Waited::TimedOut => self.give_up(id, call, read),
+        match outcome {
+            WaitOutcome::Ended(result) => result,
+            WaitOutcome::TimedOut => self.give_up(id, call, read),
         }
     }
 
-    /// Sends one call whose answer is asked for later, by the id that is returned.
+    /// Sends one call, and returns its id. The caller takes the answer later, by [`finish`](Self::finish), or
+    /// gives it up by [`cancel`](Self::cancel).
     pub(super) fn begin(
         self: &Arc<Self>,
         call: &OutgoingCall<'_>,
@@ -240,15 +248,15 @@ impl Connection {
         deadline: Duration,
         until: Option<Instant>,
     ) -> Result<u64, ConnectionFault> {
-        // Checked first, so that a call on a lost connection fails now and not when its answer is awaited.
+        // A call on a lost connection fails here, and not only when its answer is awaited.
         self.inbox().check().map_err(ConnectionFault::Unsent)?;
         let id = self.next_id();
         self.send(id, |out| self.enclose(id, call, object, deadline, out), until)?;
         Ok(id)
     }
 
-    /// Waits for the answer to a call that was begun, and passes its response to `read`; `false` if it has
-    /// not arrived at `until`.
+    /// Waits for the answer to a call that was begun, and passes the response to `read`. Returns `false` if
+    /// the answer has not arrived at `until`.
     pub(super) fn finish(
         self: &Arc<Self>,
         id: u64,
@@ -256,8 +264,8 @@ impl Connection {
         read: ReadAnswer<'_>,
     ) -> Result<bool, ConnectionFault> {
         match self.wait_for_answer(id, until, read) {
-            Waited::Arrived(answered) => answered.map(|()| true),
-            Waited::TimedOut => Ok(false),
+            WaitOutcome::Ended(result) => result.map(|()| true),
+            WaitOutcome::TimedOut => Ok(false),
         }
     }
 
@@ -273,7 +281,7 @@ impl Connection {
         }
     }
 
-    /// Does the work of [`call`](Self::call) in a thread that has the read half.
+    /// Sends the frames of `enclose` and waits for the answer, in a thread that has the read half.
     fn call_as_reader(
         self: &Arc<Self>,
         mut guard: ReaderGuard<'_>,
@@ -281,31 +289,31 @@ impl Connection {
         enclose: impl FnOnce(&mut Vec<u8>) -> Result<(), ConnectionFault>,
         until: Option<Instant>,
         read: ReadAnswer<'_>,
-    ) -> Result<Waited, ConnectionFault> {
-        // It is always there: see the field.
-        let Some(reader) = &mut guard.reader else { return Ok(Waited::TimedOut) };
+    ) -> Result<WaitOutcome, ConnectionFault> {
+        // Never `None`: see the field.
+        let Some(reader) = &mut guard.reader else { return Ok(WaitOutcome::TimedOut) };
         reader.outgoing.clear();
         enclose(&mut reader.outgoing)?;
-        let sending = self.try_send(&reader.outgoing).map_err(|error| self.lost_unsent(id, error))?;
-        if !matches!(sending, Sending::Done) {
-            // While this thread waits for room, another may become the reader and read the answer.
+        let progress = self.try_send(&reader.outgoing).map_err(|error| self.fail_unsent(id, error))?;
+        if !matches!(progress, SendProgress::Done) {
+            // While this thread waits for room, another thread may become the reader and read the answer. So
+            // the call is registered before `guard` is dropped.
             let frame = std::mem::take(&mut reader.outgoing);
             self.inbox().expect(id);
             drop(guard);
-            self.send_expected(id, &frame, sending, until)?;
+            self.send_expected(id, &frame, progress, until)?;
             return Ok(self.wait_for_answer(id, until, read));
         }
         reader.outgoing.shrink_to(frame::KEPT_BUFFER);
-        let waited = self.read_until_answered(&mut guard, id, until, read);
-        if matches!(waited, Waited::TimedOut) {
-            // The next reader may read the answer, and must then find it expected. `guard` is dropped
-            // later.
+        let outcome = self.read_until_answered(&mut guard, id, until, read);
+        if matches!(outcome, WaitOutcome::TimedOut) {
+            // The next reader may read the answer. So the call is registered before `guard` is dropped.
             self.inbox().expect(id);
         }
-        Ok(waited)
+        Ok(outcome)
     }
 
-    /// Appends the frame of a call.
+    /// Appends the frame of a call to `out`.
     fn enclose(
         &self,
         id: u64,
@@ -321,7 +329,8 @@ impl Connection {
         .map_err(ConnectionFault::OfCall)
     }
 
-    /// Cancels the call `id`, unless its answer has arrived by now.
+    /// Cancels a call whose deadline has passed. If the answer has arrived by now, passes it to `read`
+    /// instead.
     fn give_up(
         self: &Arc<Self>,
         id: u64,
@@ -336,14 +345,14 @@ impl Connection {
         Err(ConnectionFault::OfCall(call_timed_out()))
     }
 
-    /// Appends control frames, and sends them if the buffer of the socket has room. Never blocks: it runs
-    /// also while a frame is decoded, when no thread reads.
+    /// Sends the control frames that `put` appends, or queues them if the socket has no room. Never blocks,
+    /// because it also runs while the reader decodes an answer, and then no thread reads.
     pub(super) fn send_control(&self, put: impl FnOnce(&mut Vec<u8>)) {
-        self.change_unsent(|unsent| unsent.add(put));
+        self.change_unsent(|unsent| unsent.enqueue(put));
     }
 
-    /// As [`send_control`](Self::send_control), for frames that may wait for the next one: they are sent with
-    /// it, in one system call.
+    /// As [`send_control`](Self::send_control), for frames that may wait for the next frame: all are then
+    /// sent in one system call.
     pub(super) fn defer_control(&self, put: impl FnOnce(&mut Vec<u8>)) {
         self.change_unsent(|unsent| unsent.defer(put));
     }
@@ -356,12 +365,13 @@ impl Connection {
         change(&mut unsent);
         // If the connection is lost, the thread that reads next reports it.
         let _ = self.flush(&mut unsent);
-        self.leave_to_reader(&unsent);
+        self.wake_reader_if_unsent(&unsent);
     }
 
     // Sends frames.
 
-    /// Sends a call whose answer any thread may read: this thread does not have the read half.
+    /// Sends the frames of `enclose`, in a thread that does not have the read half. Any thread may read the
+    /// answer to the call `id`.
     fn send(
         self: &Arc<Self>,
         id: u64,
@@ -371,32 +381,35 @@ impl Connection {
         let mut frame = Vec::new();
         enclose(&mut frame)?;
         self.inbox().expect(id);
-        self.send_expected(id, &frame, Sending::NotBegun, until)
+        self.send_expected(id, &frame, SendProgress::NotBegun, until)
     }
 
-    /// Sends `frame`, as far as there is room. If a part was sent, keeps the rest in [`Unsent`].
-    fn try_send(&self, frame: &[u8]) -> Result<Sending> {
+    /// Sends `frame`, as far as there is room. If only a part was sent, the rest is in [`Unsent`].
+    fn try_send(&self, frame: &[u8]) -> Result<SendProgress> {
         let mut unsent = self.unsent();
-        let sending = unsent.send(frame, &mut |bytes| self.socket.send(bytes));
-        self.has_unsent.store(!unsent.is_empty(), Ordering::Relaxed);
-        sending
+        let progress = unsent.send(frame, &mut |bytes| self.socket.send(bytes));
+        self.has_unsent.store(!unsent.is_queue_empty(), Ordering::Relaxed);
+        progress
     }
 
-    /// Sends the frame of a call whose answer is expected. Reads while there is no room and no other thread
-    /// reads: otherwise this thread and a server that waits for its answers to be read would wait for each
-    /// other.
+    /// Sends the rest of the frame of a call that the inbox expects; `progress` is the part that was sent.
+    ///
+    /// While there is no room and no other thread reads, this thread reads. Otherwise a deadlock is possible:
+    /// the server may wait for its answers to be read before it reads more calls.
     fn send_expected(
         self: &Arc<Self>,
         id: u64,
         frame: &[u8],
-        mut sending: Sending,
+        mut progress: SendProgress,
         until: Option<Instant>,
     ) -> Result<(), ConnectionFault> {
         loop {
-            sending = match sending {
-                Sending::Done => return Ok(()),
-                Sending::NotBegun => self.try_send(frame).map_err(|error| self.lost_unsent(id, error))?,
-                Sending::Until(end) => {
+            progress = match progress {
+                SendProgress::Done => return Ok(()),
+                SendProgress::NotBegun => {
+                    self.try_send(frame).map_err(|error| self.fail_unsent(id, error))?
+                }
+                SendProgress::Partial { end } => {
                     let mut unsent = self.unsent();
                     let flushed = self.flush(&mut unsent);
                     if unsent.has_sent(end) {
@@ -404,70 +417,67 @@ impl Connection {
                         return Ok(());
                     }
                     drop(unsent);
-                    flushed.map_err(|error| self.lost_unsent(id, error))?;
-                    sending
+                    flushed.map_err(|error| self.fail_unsent(id, error))?;
+                    progress
                 }
             };
-            if matches!(sending, Sending::Done) {
+            if progress == SendProgress::Done {
                 return Ok(());
             }
-            match (self.wait_for_room(until), &sending) {
-                (Ok(true), _) => {}
-                (Ok(false), Sending::NotBegun) => {
-                    // A part of a deferred frame may have been sent.
-                    self.leave_to_reader(&self.unsent());
-                    self.inbox().forget(id);
-                    let message = "the server did not read the call before its deadline; it was not sent";
-                    return Err(ConnectionFault::NotBegun(Error::new(ErrorId::DEADLINE_EXCEEDED, message)));
-                }
-                (Ok(false), _) => {
-                    // A part was sent, so the rest must be, too. The caller times out when it waits.
-                    self.leave_to_reader(&self.unsent());
-                    return Ok(());
-                }
-                (Err(error), _) => return Err(self.lost_unsent(id, error)),
+            let is_in_time = self.wait_for_room(until).map_err(|error| self.fail_unsent(id, error))?;
+            if !is_in_time {
+                break;
             }
         }
+        // The reader sends the rest of this frame, or of a deferred frame of which a part was sent.
+        self.wake_reader_if_unsent(&self.unsent());
+        if progress != SendProgress::NotBegun {
+            // The caller times out when it waits for the answer.
+            return Ok(());
+        }
+        self.inbox().forget(id);
+        let message = "the server did not read the call before its deadline; it was not sent";
+        Err(ConnectionFault::NotBegun(Error::new(ErrorId::DEADLINE_EXCEEDED, message)))
     }
 
-    /// Waits until there may be room to send, and reads meanwhile, if no other thread does. Returns `false`
-    /// if `until` has passed.
+    /// Waits until there may be room to send. Reads meanwhile, if no other thread reads. Returns `false` if
+    /// `until` has passed.
     fn wait_for_room(self: &Arc<Self>, until: Option<Instant>) -> Result<bool> {
-        let soon = Instant::now() + ROOM_CHECK;
-        let check = Some(until.map_or(soon, |until| until.min(soon)));
+        let next_check = Instant::now() + ROOM_CHECK;
+        let end = Some(until.map_or(next_check, |until| until.min(next_check)));
         match self.become_reader()? {
             Some(mut guard) => {
-                self.socket.wait(Event::Any, check)?;
+                self.socket.wait(Event::Any, end)?;
                 if let Some(reader) = &mut guard.reader {
+                    // Delivers the frames that have arrived even if the connection is lost.
                     let received = self.socket.receive(&mut reader.incoming);
                     self.deliver_all(reader).and(received)?;
                 }
             }
             None => {
-                self.socket.wait(Event::Writable, check)?;
+                self.socket.wait(Event::Writable, end)?;
             }
         }
         Ok(until.is_none_or(|until| Instant::now() < until))
     }
 
-    /// Sends the bytes that did not fit into the buffer of the socket before. Returns whether all were sent.
+    /// Sends the queue of `unsent`, as far as there is room. Returns whether all of it was sent.
     fn flush(&self, unsent: &mut Unsent) -> Result<bool> {
         let flushed = unsent.flush(&mut |bytes| self.socket.send(bytes));
-        self.has_unsent.store(!unsent.is_empty(), Ordering::Relaxed);
+        self.has_unsent.store(!unsent.is_queue_empty(), Ordering::Relaxed);
         flushed
     }
 
-    /// If bytes are left, wakes the thread that reads, so that it sends them: it may sleep until bytes
-    /// arrive.
-    fn leave_to_reader(&self, unsent: &Unsent) {
-        if !unsent.is_empty() {
+    /// If bytes are queued, wakes the reader so that it sends them: it may sleep until bytes arrive.
+    fn wake_reader_if_unsent(&self, unsent: &Unsent) {
+        if !unsent.is_queue_empty() {
             // The counter of an eventfd cannot overflow here, and nothing else can fail.
             let _ = self.wake_reader.write(1);
         }
     }
 
     /// Ends the connection, which was lost before the call `id` was sent. Returns the fault of the call.
-    fn lost_unsent(&self, id: u64, error: Error) -> ConnectionFault {
+    fn fail_unsent(&self, id: u64, error: Error) -> ConnectionFault {
         let mut inbox = self.inbox();
         inbox.forget(id);
         inbox.fail(error.clone());
@@ -476,35 +486,42 @@ impl Connection {
 
     // Waits for answers and for the items of streams.
 
-    /// Waits for the answer to the call `id`, which is expected.
-    fn wait_for_answer(self: &Arc<Self>, id: u64, until: Option<Instant>, read: ReadAnswer<'_>) -> Waited {
+    /// Waits for the answer to the call `id`, which the inbox expects.
+    fn wait_for_answer(
+        self: &Arc<Self>,
+        id: u64,
+        until: Option<Instant>,
+        read: ReadAnswer<'_>,
+    ) -> WaitOutcome {
         loop {
             let step = self.inbox().poll(Topic::Answer(id), thread::current);
             match step {
-                Step::Arrived(answer) => return Waited::Arrived(self.read_answer(&answer, read)),
-                Step::Fault(error) => return Waited::Arrived(Err(ConnectionFault::after_sent(error))),
+                Step::Arrived(answer) => return WaitOutcome::Ended(self.read_answer(&answer, read)),
+                Step::Fault(error) => return WaitOutcome::Ended(Err(ConnectionFault::after_sent(error))),
                 Step::Read(reader) => {
                     let mut guard = ReaderGuard { connection: self, reader: Some(reader) };
-                    let waited = self.read_until_answered(&mut guard, id, until, read);
-                    if matches!(waited, Waited::Arrived(_)) {
+                    let outcome = self.read_until_answered(&mut guard, id, until, read);
+                    if matches!(outcome, WaitOutcome::Ended(_)) {
                         self.inbox().forget(id);
                     }
-                    return waited;
+                    return outcome;
                 }
                 Step::Sleep => {}
             }
             if !park_until(until) {
-                self.inbox().leave(Topic::Answer(id));
-                return Waited::TimedOut;
+                self.inbox().stop_waiting(Topic::Answer(id));
+                return WaitOutcome::TimedOut;
             }
         }
     }
 
-    /// Waits for frames of `stream` and stores them, with their headers, in `frames`, which is empty. Returns
-    /// `false` if none has arrived at `until`.
+    /// Waits for frames of `stream` and stores them, with their headers, in `frames`, which must be empty.
+    /// Returns `false` if none has arrived at `until`. A thread that may not block gets frames that have
+    /// already arrived.
     ///
     /// # Errors
-    /// If the connection was lost, or this thread may not wait.
+    /// If the connection was lost, if this process is a fork, or if the thread would have to wait and may not
+    /// block.
     pub(super) fn wait_for_items(
         self: &Arc<Self>,
         stream: u64,
@@ -531,18 +548,18 @@ impl Connection {
                 Step::Sleep => {}
             }
             if let Err(error) = refuse_where_it_cannot_wait(&self.address.path) {
-                self.inbox().leave(topic);
+                self.inbox().stop_waiting(topic);
                 return Err(error);
             }
             if !park_until(until) {
-                self.inbox().leave(topic);
+                self.inbox().stop_waiting(topic);
                 return Ok(false);
             }
         }
     }
 
-    /// Reads, as the reader, until a frame of `stream` has arrived; stores it and all others of `stream` that
-    /// have arrived by then in `frames`.
+    /// Reads, as the reader, until a frame of `stream` has arrived. Stores in `frames` all frames of `stream`
+    /// that have arrived by then. Returns `false` if none has arrived at `until`.
     fn read_items(
         self: &Arc<Self>,
         guard: &mut ReaderGuard<'_>,
@@ -551,11 +568,11 @@ impl Connection {
         frames: &mut Vec<u8>,
     ) -> Result<bool> {
         let mut accept = |frame: &[u8]| {
-            let is_own = is_extension(frame) && FromServer::stream_of(frame) == Some(stream);
-            if is_own {
+            let is_awaited = is_extension(frame) && FromServer::stream_of(frame) == Some(stream);
+            if is_awaited {
                 append_frame(frame, frames);
             }
-            is_own
+            is_awaited
         };
         if !self.read_until(guard, Awaits::Items, until, &mut accept)? {
             return Ok(false);
@@ -569,12 +586,12 @@ impl Connection {
         Ok(true)
     }
 
-    /// Keeps the frames of a stream that was received.
+    /// Starts to keep the frames of a stream, whose handle an answer carried.
     pub(super) fn open_stream(&self, stream: u64) {
         self.inbox().open(stream);
     }
 
-    /// Drops the frames of a stream, and tells the server that it is no longer read.
+    /// Drops the frames of a stream, and releases the stream in the server.
     pub(super) fn close_stream(&self, stream: u64) {
         if self.is_own() {
             self.inbox().close(stream);
@@ -589,35 +606,37 @@ impl Connection {
         id: u64,
         until: Option<Instant>,
         read: ReadAnswer<'_>,
-    ) -> Waited {
-        let mut answered = None;
+    ) -> WaitOutcome {
+        let mut result = None;
         let mut accept = |frame: &[u8]| match open_response(frame) {
-            Some((answers, response)) if answers == id => {
-                answered = Some(self.receive(|| read(response)));
+            Some((request_id, response)) if request_id == id => {
+                result = Some(self.receive(|| read(response)));
                 true
             }
             Some(_) => false,
             None if is_extension(frame) => false,
+            // A refusal, or an answer that another implementation of tarpc's protocol has encoded.
             None => match Answer::read(frame) {
                 Ok(answer) if answer.request_id == id => {
-                    answered = Some(answer.response.and_then(|response| self.receive(|| read(&response))));
+                    result = Some(answer.response.and_then(|response| self.receive(|| read(&response))));
                     true
                 }
                 _ => false,
             },
         };
         match self.read_until(guard, Awaits::Answer, until, &mut accept) {
-            Ok(false) => Waited::TimedOut,
-            Ok(true) => Waited::Arrived(answered.unwrap_or(Ok(())).map_err(ConnectionFault::OfCall)),
+            Ok(false) => WaitOutcome::TimedOut,
+            // After `Ok(true)`, `accept` has set `result`.
+            Ok(true) => WaitOutcome::Ended(result.unwrap_or(Ok(())).map_err(ConnectionFault::OfCall)),
             Err(error) => {
                 self.inbox().fail(error.clone());
-                Waited::Arrived(Err(ConnectionFault::after_sent(error)))
+                WaitOutcome::Ended(Err(ConnectionFault::after_sent(error)))
             }
         }
     }
 
-    /// Reads frames until `accept` returns `true` for one, which it has then used. Delivers the frames before
-    /// it to their threads; those after it stay in the buffer of the reader. Returns `false` if `until` has
+    /// Reads frames until `accept` consumes one, for which it returns `true`. Delivers the frames before that
+    /// one to the inbox; the frames after it stay in the buffer of the reader. Returns `false` if `until` has
     /// passed.
     fn read_until(
         self: &Arc<Self>,
@@ -627,7 +646,7 @@ impl Connection {
         accept: &mut dyn FnMut(&[u8]) -> bool,
     ) -> Result<bool> {
         let Some(reader) = &mut guard.reader else { return Ok(false) };
-        let mut may_block_in_read = awaits == Awaits::Items;
+        let mut try_blocking_read = awaits == Awaits::Items;
         loop {
             while let Some(frame) = reader.incoming.next_frame(self.answer_limit)? {
                 if accept(frame) {
@@ -640,8 +659,9 @@ impl Connection {
             if self.spin_until_readable(reader) {
                 continue;
             }
-            // Once: a read that blocks is not woken by bytes that another thread leaves to this one.
-            if std::mem::take(&mut may_block_in_read)
+            // At most once: a blocking read is not interrupted when another thread queues bytes that this
+            // thread has to send.
+            if std::mem::take(&mut try_blocking_read)
                 && self.may_block_in_read(until)
                 && self.socket.receive_blocking(&mut reader.incoming)?
             {
@@ -652,21 +672,22 @@ impl Connection {
                 return Ok(false);
             }
             if self.has_unsent.load(Ordering::Relaxed) {
-                // Receiving reports a lost connection, after the answers that arrived before.
+                // An error is ignored: `receive` reports the lost connection, once all answers that have
+                // arrived are read.
                 let _ = self.flush(&mut self.unsent());
             }
             self.socket.receive(&mut reader.incoming)?;
         }
     }
 
-    /// Whether the reader may block in a read: it has nothing to send, and `until` is later than the read
-    /// would end. The kernel may let it last almost twice as long.
+    /// Whether the reader may block in a read: it has nothing to send, and the read ends before `until`. The
+    /// kernel may let a read last almost twice as long as its timeout.
     fn may_block_in_read(&self, until: Option<Instant>) -> bool {
         !self.has_unsent.load(Ordering::Relaxed)
-            && until.is_none_or(|until| until > Instant::now() + 2 * BLOCKING_READ)
+            && until.is_none_or(|until| until > Instant::now() + 2 * BLOCKING_READ_TIMEOUT)
     }
 
-    /// Puts all frames that have arrived into the inbox.
+    /// Puts all frames in the buffer of the reader into the inbox.
     fn deliver_all(self: &Arc<Self>, reader: &mut Reader) -> Result<()> {
         while let Some(frame) = reader.incoming.next_frame(self.answer_limit)? {
             self.deliver(frame)?;
@@ -674,45 +695,46 @@ impl Connection {
         Ok(())
     }
 
-    /// Puts the frame of another thread into the inbox.
+    /// Puts a frame for another thread into the inbox, or discards the answer to a call that was given up.
     ///
     /// # Errors
-    /// If the frame is an answer that no call expects. See [`unexpected`].
+    /// If a server sends no such frame, or no call expects the answer. See [`unexpected_answer`].
     fn deliver(self: &Arc<Self>, frame: &[u8]) -> Result<()> {
         let topic = Topic::of(frame)?;
-        let delivery = self.inbox().deliver(topic, frame);
-        match delivery {
-            Delivery::Done => Ok(()),
-            Delivery::Discarded(method, discard) => {
+        // Separate from the `match`, which would keep the inbox locked while the answer is discarded.
+        let outcome = self.inbox().deliver(topic, frame);
+        match outcome {
+            DeliveryOutcome::Done => Ok(()),
+            DeliveryOutcome::GivenUp(method, discard) => {
                 discard_answer(Arc::clone(self) as _, frame, method, discard);
                 Ok(())
             }
-            Delivery::Unexpected => Err(unexpected(frame)),
+            DeliveryOutcome::Unexpected => Err(unexpected_answer(frame)),
         }
     }
 
-    /// Reads an answer that another thread has received.
+    /// Passes the response in `frame`, an answer that another thread has read, to `read`.
     fn read_answer(self: &Arc<Self>, frame: &[u8], read: ReadAnswer<'_>) -> Result<(), ConnectionFault> {
         let response = Answer::read(frame).and_then(|answer| answer.response);
         response.and_then(|response| self.receive(|| read(&response))).map_err(ConnectionFault::OfCall)
     }
 
-    /// Runs `decode`, which may create objects and streams that belong to this connection.
+    /// Runs `decode`. The objects and streams that it creates belong to this connection.
     fn receive<R>(self: &Arc<Self>, decode: impl FnOnce() -> R) -> R {
         let link: Arc<dyn Link> = Arc::clone(self) as _;
         receive(link, decode)
     }
 
-    /// Spins for bytes, if that is likely to succeed; returns whether some have arrived. An error ends the
-    /// spin with `false`: the caller then polls and reads again, which reports it.
+    /// Spins until bytes arrive, if that is likely to succeed. Returns whether bytes have arrived. Also
+    /// returns `false` after an error, which the next read of the caller reports.
     fn spin_until_readable(&self, reader: &mut Reader) -> bool {
         let Some(mut window) = reader.spin.begin() else { return false };
         let found = loop {
             window.yield_cpu();
             match self.socket.receive(&mut reader.incoming) {
                 Ok(true) => break true,
-                // The call is parked until other clients have made theirs, so its wait tells nothing about
-                // the next one.
+                // The call is parked until other clients have made their calls, so the result of this spin
+                // says nothing about the next one, and is not recorded.
                 Ok(false) if reader.spin.is_parked() => return false,
                 Ok(false) if window.is_open() => {}
                 _ => break false,
@@ -722,7 +744,7 @@ impl Connection {
         found
     }
 
-    /// Becomes the reader; `None` if another thread is.
+    /// Takes the read half; `None` if another thread has it.
     ///
     /// # Errors
     /// If the connection was lost.
@@ -742,8 +764,8 @@ impl Connection {
     }
 }
 
-/// Sends the hello, and the surface if the server asks for it, until the server admits the client. Returns
-/// the server's frame limit.
+/// Sends the hello, then the surface if the server requests it. Returns the server's frame limit once the
+/// server admits the client.
 fn perform_handshake(
     socket: &Socket,
     reader: &mut Reader,
@@ -753,8 +775,8 @@ fn perform_handshake(
 ) -> Result<usize> {
     let mut handshake = ClientHandshake::begin(address, surface, &mut reader.outgoing)?;
     loop {
-        // The server may refuse before it has read everything. Its reply then takes precedence over the
-        // write error.
+        // The server may refuse the client before it has read everything. Its reply then takes precedence
+        // over the write error.
         let sent = send_all(socket, &reader.outgoing, until);
         reader.outgoing.clear();
         let reply = receive_reply(socket, reader, address.limits.frame_size, until);
@@ -765,6 +787,7 @@ fn perform_handshake(
     }
 }
 
+/// Sends all of `bytes`, and blocks until there is room.
 fn send_all(socket: &Socket, bytes: &[u8], until: Option<Instant>) -> Result<()> {
     let mut sent = 0;
     while sent < bytes.len() {
@@ -776,6 +799,7 @@ fn send_all(socket: &Socket, bytes: &[u8], until: Option<Instant>) -> Result<()>
     Ok(())
 }
 
+/// Blocks until the next frame has arrived, and decodes it.
 fn receive_reply(
     socket: &Socket,
     reader: &mut Reader,

@@ -1,9 +1,9 @@
 //! Decides which thread reads from a connection, and keeps the frames that it reads for others. A state
 //! machine without I/O and without threads.
 //!
-//! Several threads wait for answers and items on one connection. One of them at a time has the read half: it
-//! reads frames and puts those of others into the inbox. When it has its own, it returns the read half and
-//! wakes another thread that waits.
+//! Several threads wait for answers and items on one connection. One thread at a time has the read half: it
+//! reads frames, and puts the frames for other threads into the inbox. When its own frame has arrived, it
+//! returns the read half and wakes another thread that waits.
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -28,7 +28,7 @@ impl Topic {
     /// The call that a frame answers, or the stream that it belongs to.
     ///
     /// # Errors
-    /// `internal` if it is no frame that a server sends.
+    /// `internal` if a server sends no such frame.
     pub(super) fn of(frame: &[u8]) -> Result<Self> {
         match open_response(frame) {
             Some((id, _)) => Ok(Self::Answer(id)),
@@ -43,7 +43,7 @@ impl Topic {
 
 /// Wakes a thread that waits.
 pub(super) trait Wake {
-    /// Wakes it, at once or when it next sleeps.
+    /// Wakes the thread. If it does not sleep yet, its next sleep ends at once.
     fn wake(&self);
 }
 
@@ -53,52 +53,61 @@ impl Wake for std::thread::Thread {
     }
 }
 
-/// The frames that were read for others. `R` is the read half of the connection, `W` wakes a thread.
+/// The frames that a thread has read for other threads. `R` is the read half of the connection; `W` wakes a
+/// thread.
 pub(super) struct Inbox<R, W> {
     /// The read half, while no thread reads.
     reader: Option<R>,
-    /// The unanswered calls by id, except one whose own thread has had the read half since it sent it.
-    calls: Vec<(u64, Expected)>,
-    /// The streams by handle, each with the frames that its reader has not taken, as they are on the wire.
+    /// The calls whose answers were not taken. A call that is sent by the reader is not among them while that
+    /// thread keeps the read half: it reads the answer directly.
+    calls: Vec<ExpectedCall>,
+    /// The streams by handle, each with the frames that were not taken, as they are on the wire.
     streams: HashMap<u64, Vec<u8>>,
-    /// The threads that sleep, at most one for each topic: a call has one caller, and a stream one reader.
-    /// The first of them is woken to read when the read half is returned.
+    /// The threads that sleep, at most one for each topic: a call has one caller, and a stream one user. When
+    /// the read half is returned, the first of these threads is woken to read.
     waiting: Vec<(Topic, W)>,
     /// Why the connection was lost.
     fault: Option<Error>,
 }
 
-/// A call that was sent and not answered.
-enum Expected {
-    /// A thread will ask for the answer.
+/// A call that was sent and whose answer was not taken.
+struct ExpectedCall {
+    id: u64,
+    answer: ExpectedAnswer,
+}
+
+/// The state of the answer to an [`ExpectedCall`].
+enum ExpectedAnswer {
+    /// It has not arrived. A thread will ask for it.
     Awaited,
-    /// The answer.
+    /// It has arrived: its frame.
     Arrived(Vec<u8>),
-    /// No thread will ask for the answer. The function releases the objects and streams in it.
+    /// It has not arrived, and no thread will ask for it. The function releases the objects and streams in
+    /// it.
     GivenUp(&'static Method, Discard),
 }
 
 /// The next step of a thread that waits.
 #[derive(Debug)]
 pub(super) enum Step<R> {
-    /// The awaited frame has arrived, or for a stream any number of frames with their headers.
+    /// The answer has arrived, without its header; or frames of the stream have, with their headers.
     Arrived(Vec<u8>),
-    /// It reads, and returns the read half.
+    /// The thread gets the read half. It reads, and then calls [`Inbox::return_reader`].
     Read(R),
-    /// It sleeps until it is woken.
+    /// The thread sleeps until it is woken.
     Sleep,
     /// The connection was lost.
     Fault(Error),
 }
 
-/// How a frame that was read was delivered.
+/// The result of [`Inbox::deliver`].
 #[derive(Debug)]
-pub(super) enum Delivery {
-    /// It was kept, or belongs to a stream that was released.
+pub(super) enum DeliveryOutcome {
+    /// The frame was kept, or was dropped because its stream was released.
     Done,
-    /// It is the answer to a call that was given up. The caller passes it to [`discard_answer`].
-    Discarded(&'static Method, Discard),
-    /// No call is expected to have this answer.
+    /// The frame answers a call that was given up. The caller passes it to [`discard_answer`].
+    GivenUp(&'static Method, Discard),
+    /// The frame is an answer that no call expects.
     Unexpected,
 }
 
@@ -113,7 +122,7 @@ impl<R, W: Wake> Inbox<R, W> {
         }
     }
 
-    /// Takes the read half, if no thread reads. The caller gives it back by
+    /// Takes the read half; `None` if another thread has it. The caller returns it to
     /// [`return_reader`](Self::return_reader).
     ///
     /// # Errors
@@ -130,112 +139,120 @@ impl<R, W: Wake> Inbox<R, W> {
         self.fault.clone().map_or(Ok(()), Err)
     }
 
-    /// Takes the read half back, and wakes a thread to read in turn.
+    /// Stores the read half that a thread has used, and wakes the next thread to read.
     pub(super) fn return_reader(&mut self, reader: R) {
         self.reader = Some(reader);
-        self.wake_a_successor();
+        self.wake_next_reader();
     }
 
-    /// Ends the connection: all threads that wait get `fault`, or the earlier one if there was one.
+    /// Ends the connection: all threads that wait get `fault`, or an earlier fault if there is one.
     pub(super) fn fail(&mut self, fault: Error) {
         self.fault.get_or_insert(fault);
         self.waiting.iter().for_each(|(_, waker)| waker.wake());
     }
 
-    /// Keeps the answer to the call `id` when it arrives.
+    /// Registers the call `id`, so that its answer is kept when it arrives.
     pub(super) fn expect(&mut self, id: u64) {
-        self.calls.push((id, Expected::Awaited));
+        self.calls.push(ExpectedCall { id, answer: ExpectedAnswer::Awaited });
     }
 
-    /// Forgets a call that was not sent, or whose answer its own thread has read.
+    /// Removes a call that was not sent, or whose caller has read the answer as the reader.
     pub(super) fn forget(&mut self, id: u64) {
-        self.calls.retain(|(call, _)| *call != id);
+        self.calls.retain(|call| call.id != id);
     }
 
-    /// Lets the answer to a call be discarded when it arrives. Returns the answer if it has arrived.
+    /// Returns the answer to a call if it has arrived. Otherwise the answer will be discarded when it
+    /// arrives.
     pub(super) fn give_up(&mut self, id: u64, method: &'static Method, discard: Discard) -> Option<Vec<u8>> {
-        let given_up = Expected::GivenUp(method, discard);
-        match self.calls.iter().position(|(call, _)| *call == id) {
-            Some(call) => match std::mem::replace(&mut self.calls[call].1, given_up) {
-                Expected::Arrived(answer) => {
-                    self.calls.swap_remove(call);
+        let given_up = ExpectedAnswer::GivenUp(method, discard);
+        match self.index_of(id) {
+            Some(index) => match std::mem::replace(&mut self.calls[index].answer, given_up) {
+                ExpectedAnswer::Arrived(answer) => {
+                    self.calls.swap_remove(index);
                     Some(answer)
                 }
                 _ => None,
             },
             None => {
-                self.calls.push((id, given_up));
+                self.calls.push(ExpectedCall { id, answer: given_up });
                 None
             }
         }
     }
 
-    /// Keeps the frames of a stream from now on.
+    /// Starts to keep the frames of a stream.
     pub(super) fn open(&mut self, stream: u64) {
         self.streams.entry(stream).or_default();
     }
 
-    /// Drops the frames of a stream, also those that arrive later.
+    /// Drops the frames of a stream, including those that arrive later.
     pub(super) fn close(&mut self, stream: u64) {
         self.streams.remove(&stream);
     }
 
-    /// Takes in a frame for another thread, and wakes it.
-    pub(super) fn deliver(&mut self, topic: Topic, frame: &[u8]) -> Delivery {
+    /// Keeps a frame for another thread, and wakes that thread.
+    pub(super) fn deliver(&mut self, topic: Topic, frame: &[u8]) -> DeliveryOutcome {
         match topic {
             Topic::Items(stream) => {
-                let Some(frames) = self.streams.get_mut(&stream) else { return Delivery::Done };
+                let Some(frames) = self.streams.get_mut(&stream) else { return DeliveryOutcome::Done };
                 append_frame(frame, frames);
             }
             Topic::Answer(id) => {
-                let Some(call) = self.calls.iter().position(|(call, _)| *call == id) else {
-                    return Delivery::Unexpected;
-                };
-                match self.calls[call].1 {
-                    Expected::GivenUp(method, discard) => {
-                        self.calls.swap_remove(call);
-                        return Delivery::Discarded(method, discard);
+                let Some(index) = self.index_of(id) else { return DeliveryOutcome::Unexpected };
+                match self.calls[index].answer {
+                    ExpectedAnswer::GivenUp(method, discard) => {
+                        self.calls.swap_remove(index);
+                        return DeliveryOutcome::GivenUp(method, discard);
                     }
-                    Expected::Arrived(_) => return Delivery::Unexpected,
-                    Expected::Awaited => self.calls[call].1 = Expected::Arrived(frame.to_vec()),
+                    ExpectedAnswer::Arrived(_) => return DeliveryOutcome::Unexpected,
+                    ExpectedAnswer::Awaited => {
+                        self.calls[index].answer = ExpectedAnswer::Arrived(frame.to_vec());
+                    }
                 }
             }
         }
         if let Some((_, waker)) = self.waiting.iter().find(|(waiting, _)| *waiting == topic) {
             waker.wake();
         }
-        Delivery::Done
+        DeliveryOutcome::Done
     }
 
-    /// Decides the next step of a thread that waits for `topic`. After [`Step::Sleep`] it is woken by
-    /// `waker`, and then polls again or calls [`leave`](Self::leave).
+    /// The index in `calls` of the call `id`.
+    fn index_of(&self, id: u64) -> Option<usize> {
+        self.calls.iter().position(|call| call.id == id)
+    }
+
+    /// Decides the next step of a thread that waits for `topic`. After [`Step::Sleep`] the thread is woken by
+    /// `waker`, and then polls again or calls [`stop_waiting`](Self::stop_waiting).
     pub(super) fn poll(&mut self, topic: Topic, waker: impl FnOnce() -> W) -> Step<R> {
         let step = match (self.take_arrived(topic), &self.fault) {
             (Some(arrived), _) => Step::Arrived(arrived),
             (None, Some(fault)) => Step::Fault(fault.clone()),
             (None, None) => self.reader.take().map_or(Step::Sleep, Step::Read),
         };
-        let waiting = self.waiting.iter().position(|(waiting, _)| *waiting == topic);
-        match (&step, waiting) {
+        let index = self.waiting.iter().position(|(waiting, _)| *waiting == topic);
+        match (&step, index) {
             (Step::Sleep, None) => self.waiting.push((topic, waker())),
             (Step::Sleep, Some(_)) | (_, None) => {}
-            (_, Some(waiting)) => {
-                self.waiting.swap_remove(waiting);
+            (_, Some(index)) => {
+                self.waiting.swap_remove(index);
             }
         }
-        // This thread may have been woken to read and does not, since its frame has arrived.
+        // This thread may have been woken to read, and does not read if its frame has arrived. So another
+        // thread is woken to read.
         if !matches!(step, Step::Sleep) {
-            self.wake_a_successor();
+            self.wake_next_reader();
         }
         step
     }
 
-    /// Stops waiting for `topic`. What arrives for it is kept.
-    pub(super) fn leave(&mut self, topic: Topic) {
+    /// Records that a thread no longer waits for `topic`. Frames of `topic` are still kept.
+    pub(super) fn stop_waiting(&mut self, topic: Topic) {
         self.waiting.retain(|(waiting, _)| *waiting != topic);
-        self.wake_a_successor();
+        self.wake_next_reader();
     }
 
+    /// Takes the frames of `topic` that have arrived.
     fn take_arrived(&mut self, topic: Topic) -> Option<Vec<u8>> {
         match topic {
             Topic::Items(stream) => {
@@ -243,20 +260,19 @@ impl<R, W: Wake> Inbox<R, W> {
                 (!frames.is_empty()).then(|| std::mem::take(frames))
             }
             Topic::Answer(id) => {
-                let is_answered = |(call, expected): &(u64, Expected)| {
-                    *call == id && matches!(expected, Expected::Arrived(_))
-                };
-                let call = self.calls.iter().position(is_answered)?;
-                match self.calls.swap_remove(call).1 {
-                    Expected::Arrived(answer) => Some(answer),
+                let is_answered =
+                    |call: &ExpectedCall| call.id == id && matches!(call.answer, ExpectedAnswer::Arrived(_));
+                let index = self.calls.iter().position(is_answered)?;
+                match self.calls.swap_remove(index).answer {
+                    ExpectedAnswer::Arrived(frame) => Some(frame),
                     _ => None,
                 }
             }
         }
     }
 
-    /// Wakes a thread to read, if none reads.
-    fn wake_a_successor(&self) {
+    /// Wakes a thread to read, if no thread has the read half.
+    fn wake_next_reader(&self) {
         if self.reader.is_some()
             && let Some((_, waker)) = self.waiting.first()
         {
@@ -265,16 +281,18 @@ impl<R, W: Wake> Inbox<R, W> {
     }
 }
 
-/// Decodes and drops the answer to a call that was given up, which releases the objects and streams in it.
+/// Decodes and drops the answer to a call that was given up, so that the objects and streams in the answer
+/// are released.
 pub(super) fn discard_answer(link: Arc<dyn Link>, frame: &[u8], method: &'static Method, discard: Discard) {
     if let Ok(response) = Answer::read(frame).and_then(|answer| answer.response) {
         receive(link, || discard(method, &response));
     }
 }
 
-/// The error of a connection on which an answer arrived that no call expects. A refusal is such an answer if
-/// the server could not decode the id of the call; the server then closes the connection.
-pub(super) fn unexpected(frame: &[u8]) -> Error {
+/// The error of a connection on which an answer arrived that no call expects. If the answer is a refusal,
+/// this is its error: a server that cannot decode the id of a call refuses that call, and closes the
+/// connection.
+pub(super) fn unexpected_answer(frame: &[u8]) -> Error {
     match Answer::read(frame).map(|answer| answer.response) {
         Ok(Ok(_)) => Error::new(ErrorId::INTERNAL, "the server answered another call"),
         Ok(Err(refusal)) => refusal,
@@ -282,9 +300,9 @@ pub(super) fn unexpected(frame: &[u8]) -> Error {
     }
 }
 
-/// Appends a frame with its header.
+/// Appends `frame` with its header to `frames`.
 pub(super) fn append_frame(frame: &[u8], frames: &mut Vec<u8>) {
-    // The length of a frame that was received fits.
+    // The length of a received frame came from such a header, so it fits.
     let header: [u8; HEADER_SIZE] = u32::try_from(frame.len()).unwrap_or(u32::MAX).to_be_bytes();
     frames.extend_from_slice(&header);
     frames.extend_from_slice(frame);
@@ -307,12 +325,13 @@ mod tests {
         }
     }
 
-    /// Threads that each wait for one answer, the frames that are still to arrive, and those that can be
-    /// read.
+    /// Threads that each wait for one answer. The id of a call is the index of its thread.
     struct Model {
         inbox: Inbox<(), Woken>,
         threads: Vec<(State, Woken)>,
+        /// The calls whose answers have not arrived at the socket.
         to_arrive: VecDeque<u64>,
+        /// The calls whose answers can be read from the socket.
         readable: VecDeque<u64>,
     }
 
@@ -369,17 +388,17 @@ mod tests {
             threads.map(Action::Continue).chain(arrival).collect()
         }
 
-        /// The possible next actions, if the threads before `first_patient` may time out.
-        fn actions(&self, first_patient: usize) -> Vec<Action> {
+        /// The possible next actions, if the first `with_timeout` threads may time out.
+        fn actions(&self, with_timeout: usize) -> Vec<Action> {
             let waits = |thread: &usize| matches!(self.threads[*thread].0, State::Reads | State::Sleeps);
-            let timeouts = (0..first_patient).filter(waits).map(Action::TimeOut);
+            let timeouts = (0..with_timeout).filter(waits).map(Action::TimeOut);
             self.progress().into_iter().chain(timeouts).collect()
         }
 
         fn act(&mut self, action: Action) {
             match action {
                 Action::Arrive => self.readable.extend(self.to_arrive.pop_front()),
-                Action::Continue(thread) => self.threads[thread].0 = self.go_on(thread),
+                Action::Continue(thread) => self.threads[thread].0 = self.resume(thread),
                 Action::TimeOut(thread) => {
                     let id = thread as u64;
                     let reads = self.threads[thread].0 == State::Reads;
@@ -387,25 +406,26 @@ mod tests {
                     if reads {
                         self.inbox.return_reader(());
                     } else {
-                        self.inbox.leave(Topic::Answer(id));
+                        self.inbox.stop_waiting(Topic::Answer(id));
                     }
                     self.threads[thread].0 = if answer.is_some() { State::HasAnswer } else { State::GaveUp };
                 }
             }
         }
 
-        fn go_on(&mut self, thread: usize) -> State {
+        /// Runs a thread up to its next state.
+        fn resume(&mut self, thread: usize) -> State {
             let (state, woken) = &self.threads[thread];
             let id = thread as u64;
             if *state == State::Reads {
-                let answers = self.readable.pop_front().unwrap();
-                if answers == id {
+                let answered_id = self.readable.pop_front().unwrap();
+                if answered_id == id {
                     self.inbox.forget(id);
                     self.inbox.return_reader(());
                     return State::HasAnswer;
                 }
-                let delivery = self.inbox.deliver(Topic::Answer(answers), &answers.to_be_bytes());
-                assert!(!matches!(delivery, Delivery::Unexpected), "the answer {answers} was lost");
+                let outcome = self.inbox.deliver(Topic::Answer(answered_id), &answered_id.to_be_bytes());
+                assert!(!matches!(outcome, DeliveryOutcome::Unexpected), "the answer {answered_id} was lost");
                 return State::Reads;
             }
             woken.set(false);
@@ -420,12 +440,13 @@ mod tests {
             }
         }
 
-        /// Runs the model with these choices, then the first one each time. Returns how many choices there
-        /// were each time.
-        fn run(&mut self, first_patient: usize, choices: &[usize]) -> Vec<usize> {
+        /// Runs the model until no thread can progress. Takes the action of the index `choices[n]` in step
+        /// `n`, and the first action in the steps after `choices`. Returns the number of possible actions of
+        /// each step.
+        fn run(&mut self, with_timeout: usize, choices: &[usize]) -> Vec<usize> {
             let mut counts = Vec::new();
             while !self.progress().is_empty() {
-                let actions = self.actions(first_patient);
+                let actions = self.actions(with_timeout);
                 let choice = choices.get(counts.len()).map_or(0, |choice| choice % actions.len());
                 counts.push(actions.len());
                 self.act(actions[choice]);
@@ -462,13 +483,13 @@ mod tests {
         #[test]
         fn in_random_orders_each_of_several_threads_gets_its_answer_or_gives_up(
             threads in 3..6_usize,
-            first_patient in 0..3_usize,
+            with_timeout in 0..3_usize,
             rotation in 0..6_usize,
             choices in proptest::collection::vec(0..60_usize, 0..60),
         ) {
             let mut answers: Vec<u64> = (0..threads as u64).collect();
             answers.rotate_left(rotation % threads);
-            Model::new(threads, &answers).run(first_patient, &choices);
+            Model::new(threads, &answers).run(with_timeout, &choices);
         }
     }
 
@@ -493,14 +514,14 @@ mod tests {
     fn a_lost_connection_wakes_all_and_keeps_its_first_reason() {
         let mut inbox: Inbox<(), Woken> = Inbox::new(());
         let _reader = inbox.take_reader();
-        let tokens = [Woken::default(), Woken::default()];
-        for (stream, woken) in tokens.iter().enumerate() {
+        let threads = [Woken::default(), Woken::default()];
+        for (stream, woken) in threads.iter().enumerate() {
             inbox.poll(Topic::Items(stream as u64), || Rc::clone(woken));
         }
         for message in ["first", "second"] {
             inbox.fail(Error::new(miko_rpc::ErrorId::SERVER_GONE, message));
         }
-        assert!(tokens.iter().all(|woken| woken.get()));
+        assert!(threads.iter().all(|woken| woken.get()));
         let Step::Fault(error) = inbox.poll(Topic::Items(0), Woken::default) else { panic!() };
         assert!(error.to_string().contains("first") && inbox.take_reader().is_err());
     }

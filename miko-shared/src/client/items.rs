@@ -12,8 +12,8 @@ use super::fault::session_gone;
 use crate::wire::extension::{self, FromServer};
 use crate::wire::frame::HEADER_SIZE;
 
-/// How many bytes of items may be on their way, or wait here to be read: the credit that the server has at
-/// first. One item may exceed it.
+/// The flow-control window of a stream: the first credit, and so the most bytes of items that are in transit
+/// or received but unread. An item that begins within the window may exceed it.
 pub(super) const WINDOW: u64 = 256 << 10;
 
 /// Receives the items of one stream. Dropping it releases the stream.
@@ -31,11 +31,11 @@ pub(super) struct ItemFrames {
     received: Vec<u8>,
     /// The start of the first unread frame.
     start: usize,
-    /// Whether the first credit was given.
-    is_open: bool,
+    /// Whether the server was given the first credit.
+    has_given_credit: bool,
     has_ended: bool,
     /// The bytes of items that were read since the last credit.
-    read: u64,
+    read_since_credit: u64,
 }
 
 impl SocketItems {
@@ -43,9 +43,9 @@ impl SocketItems {
         Self { connection, handle, frames: ItemFrames::default() }
     }
 
-    /// Waits until a frame has arrived; `false` if none has at `until`.
+    /// Gives credit that is due, and waits until a frame has arrived; `false` if none has at `until`.
     fn wait_for_frames(&mut self, until: Option<Instant>) -> Result<bool> {
-        if let Some(credit) = self.frames.credit() {
+        if let Some(credit) = self.frames.take_credit() {
             self.connection.send_control(|out| extension::put_credit(self.handle, credit, out));
         }
         if !self.frames.is_empty() {
@@ -63,8 +63,8 @@ impl ItemSource for SocketItems {
         }
         match self.wait_for_frames(until) {
             Ok(false) => Poll::Pending,
-            Ok(true) => Poll::Ready(self.frames.take(Ok(()))),
-            Err(error) => Poll::Ready(self.frames.take(Err(error))),
+            Ok(true) => Poll::Ready(self.frames.next_message(Ok(()))),
+            Err(error) => Poll::Ready(self.frames.next_message(Err(error))),
         }
     }
 
@@ -82,39 +82,40 @@ impl Drop for SocketItems {
 }
 
 impl ItemFrames {
-    /// The credit to give before waiting for the next frame: at first the whole window, later the bytes that
-    /// were read since the last credit, once they are half a window.
-    pub(super) fn credit(&mut self) -> Option<u64> {
-        if !self.is_open {
-            self.is_open = true;
+    /// Returns the credit to give before waiting for the next frame, and records that it was given. The first
+    /// credit is the whole window. Later ones are the bytes that were read since the last credit, once they
+    /// are half a window.
+    pub(super) fn take_credit(&mut self) -> Option<u64> {
+        if !self.has_given_credit {
+            self.has_given_credit = true;
             return Some(WINDOW);
         }
-        (self.read >= WINDOW / 2).then(|| std::mem::take(&mut self.read))
+        (self.read_since_credit >= WINDOW / 2).then(|| std::mem::take(&mut self.read_since_credit))
     }
 
     pub(super) fn has_ended(&self) -> bool {
         self.has_ended
     }
 
-    /// Takes frames that have arrived. All earlier ones must have been read.
+    /// Stores frames that have arrived. All earlier frames must have been read.
     pub(super) fn replace(&mut self, frames: Vec<u8>) {
         self.received = frames;
         self.start = 0;
     }
 
-    /// Consumes the next frame, which must have arrived; or, if `arrived` is an error, ends the stream with
-    /// it.
-    pub(super) fn take(&mut self, arrived: Result<()>) -> StreamMessage<'_> {
+    /// Returns the message of the next frame, which must have arrived. If `arrived` is an error, ends the
+    /// stream with that error instead.
+    pub(super) fn next_message(&mut self, arrived: Result<()>) -> StreamMessage<'_> {
         match arrived {
             Ok(()) if self.has_ended => StreamMessage::End(None),
             Ok(()) => {
-                let frame = self.next();
+                let frame = self.next_frame();
                 self.message(frame)
             }
             Err(error) => {
                 self.has_ended = true;
-                // The first two refuse the calling thread, `session-gone` a forked process. All others mean
-                // that the connection was lost.
+                // The first two errors refuse the calling thread, and `session-gone` refuses a forked
+                // process. All other errors mean that the connection was lost.
                 let refusals = [ErrorId::INSIDE_RUNTIME, ErrorId::SELF_CALL, ErrorId::SESSION_GONE];
                 let was_lost = !refusals.into_iter().any(|id| error.is(id));
                 StreamMessage::End(Some(if was_lost { session_gone(error) } else { error }))
@@ -132,7 +133,7 @@ impl ItemFrames {
     }
 
     /// Consumes the next frame, which must have arrived. Returns the range of its bytes in `received`.
-    fn next(&mut self) -> Range<usize> {
+    fn next_frame(&mut self) -> Range<usize> {
         let header = self.received[self.start..].first_chunk::<HEADER_SIZE>().copied().unwrap_or_default();
         let begin = self.start + HEADER_SIZE;
         let end = begin + u32::from_be_bytes(header) as usize;
@@ -140,11 +141,11 @@ impl ItemFrames {
         begin..end
     }
 
-    /// The message in a frame.
+    /// The message of the frame at this range of `received`.
     fn message(&mut self, frame: Range<usize>) -> StreamMessage<'_> {
         match FromServer::read(&self.received[frame.clone()]) {
             Ok(FromServer::Item { seq, item, .. }) => {
-                self.read += frame.len() as u64;
+                self.read_since_credit += frame.len() as u64;
                 StreamMessage::Item { seq, item }
             }
             Ok(FromServer::Lag { count, .. }) => StreamMessage::Lagged(count),

@@ -1,4 +1,5 @@
-//! A Unix socket that is read from and written to without blocking; waiting for it is a call of its own.
+//! A Unix socket whose reads and writes do not block, apart from [`Socket::receive_blocking`]. Other methods
+//! wait until it is readable or writable.
 
 use std::io::ErrorKind;
 use std::os::fd::{AsFd, AsRawFd};
@@ -14,9 +15,9 @@ use nix::sys::socket::{MsgFlags, recv, send};
 use super::fault::{call_timed_out, closed, connection_lost};
 use crate::wire::frame::FrameBuffer;
 
-/// How long a blocking read waits for bytes. A thread that leaves bytes to the reader cannot wake it
-/// meanwhile.
-pub(super) const BLOCKING_READ: Duration = Duration::from_millis(8);
+/// How long a blocking read waits for bytes. It is short, because another thread that has bytes for the
+/// reader to send cannot interrupt the read.
+pub(super) const BLOCKING_READ_TIMEOUT: Duration = Duration::from_millis(8);
 
 /// The socket of a connection. Any thread may use it.
 pub(super) struct Socket(UnixStream);
@@ -28,17 +29,17 @@ pub(super) enum Event {
     Readable,
     /// There is room to write.
     Writable,
-    /// Either.
+    /// Readable or writable.
     Any,
 }
 
 impl Socket {
     pub(super) fn new(stream: UnixStream) -> Result<Self> {
-        stream.set_read_timeout(Some(BLOCKING_READ)).map_err(connection_error)?;
+        stream.set_read_timeout(Some(BLOCKING_READ_TIMEOUT)).map_err(connection_error)?;
         Ok(Self(stream))
     }
 
-    /// Sends as many of the bytes as there is room for; returns their number.
+    /// Sends as many bytes as the buffer of the socket has room for. Returns their number, which may be zero.
     pub(super) fn send(&self, bytes: &[u8]) -> Result<usize> {
         match send(self.0.as_raw_fd(), bytes, MsgFlags::MSG_DONTWAIT | MsgFlags::MSG_NOSIGNAL) {
             Ok(count) => Ok(count),
@@ -52,11 +53,12 @@ impl Socket {
         self.receive_with(buffer, MsgFlags::MSG_DONTWAIT)
     }
 
-    /// Blocks until bytes have arrived, and reads them: one system call, where [`wait`](Self::wait) needs
-    /// another one to read. Returns `false` if there are none after [`BLOCKING_READ`], or after a signal.
+    /// Blocks until bytes have arrived, and reads them. This takes one system call; [`wait`](Self::wait) and
+    /// [`receive`](Self::receive) take two. Returns `false` if no bytes arrive within
+    /// [`BLOCKING_READ_TIMEOUT`], or if a signal arrives first.
     ///
-    /// For a thread that waits for what the server sends unasked. See [`wait`](Self::wait) for one that has
-    /// just sent a call.
+    /// Use it to wait for the items of a stream, which the server sends without a request. A thread that has
+    /// just sent a call uses [`wait`](Self::wait), for the reason given there.
     pub(super) fn receive_blocking(&self, buffer: &mut FrameBuffer) -> Result<bool> {
         self.receive_with(buffer, MsgFlags::empty())
     }
@@ -76,9 +78,9 @@ impl Socket {
     /// Blocks until `event`, until the socket has failed, or until a signal arrives. Returns `false` if
     /// `until` has passed.
     ///
-    /// It calls `poll`, which is woken only by the events that it requests. A blocking `read` would be woken
-    /// twice per call: a Unix socket also wakes its waiters when the server has received the request and the
-    /// socket becomes writable. That doubles the context switches and costs the server another wake-up.
+    /// This uses `poll`, which wakes only for the requested events. A blocking `read` would wake twice per
+    /// call: a Unix socket also wakes its waiters when the server has received the request and the socket
+    /// becomes writable. That would double the context switches, and cost the server another wake-up.
     pub(super) fn wait(&self, event: Event, until: Option<Instant>) -> Result<bool> {
         poll_until(&mut [PollFd::new(self.0.as_fd(), event.flags())], until)
     }
@@ -89,7 +91,7 @@ impl Socket {
             [PollFd::new(self.0.as_fd(), event.flags()), PollFd::new(wake.as_fd(), PollFlags::POLLIN)];
         let in_time = poll_until(&mut descriptors, until)?;
         if descriptors[1].any() == Some(true) {
-            // An error means that the previous reader has reset it.
+            // The read does not block. It fails only if the counter is zero already.
             let _ = wake.read();
         }
         Ok(in_time)
@@ -113,6 +115,7 @@ fn poll_until(descriptors: &mut [PollFd<'_>], until: Option<Instant>) -> Result<
         PollTimeout::try_from(milliseconds).unwrap_or(PollTimeout::MAX)
     });
     match poll(descriptors, timeout) {
+        // `PollTimeout::MAX` may end before `until`.
         Ok(0) => Ok(until.is_none_or(|until| Instant::now() < until)),
         Ok(_) | Err(Errno::EINTR) => Ok(true),
         Err(fault) => Err(connection_error(fault.into())),

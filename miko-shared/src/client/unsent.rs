@@ -1,73 +1,73 @@
-//! The bytes that a connection is still to send: frames that there was no room for, and frames that may wait
-//! for the next one. A state machine without I/O.
+//! The bytes that a connection has yet to send: a queue of bytes for which the socket had no room, and
+//! deferred frames, which may wait for the next frame. A state machine without I/O.
 
 use miko_rpc::Result;
 
 use crate::wire::frame::KEPT_BUFFER;
 
-/// Frames that may wait are sent without another one when they are more than this many bytes.
+/// Deferred frames of more than this many bytes are sent without waiting for the next frame.
 const MAX_DEFERRED: usize = 1 << 10;
 
 /// Bytes that are still to be sent.
 #[derive(Default)]
 pub(super) struct Unsent {
-    /// Whole frames that are sent with the next one.
+    /// Whole frames that are sent together with the next frame.
     deferred: Vec<u8>,
-    /// Bytes that there was no room for. They are sent before all others.
-    bytes: Vec<u8>,
-    /// The index in `bytes` of the first byte that was not sent.
+    /// Bytes that are sent before all others, as soon as there is room.
+    queue: Vec<u8>,
+    /// The index in `queue` of the first byte that was not sent.
     start: usize,
-    /// How many bytes went through `bytes` before its first one. A position is the number of all bytes before
-    /// it.
-    before: u64,
+    /// The position of the first byte of `queue`. Positions count all bytes that were ever queued.
+    base: u64,
 }
 
 /// How much of a frame was sent.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Sending {
-    /// Nothing.
+pub(super) enum SendProgress {
+    /// Nothing was sent, and nothing of the frame is queued.
     NotBegun,
-    /// A part. The rest is in [`Unsent`], before this position.
-    Until(u64),
-    /// All of it.
+    /// A part was sent. The rest is queued, and ends at the position `end`.
+    Partial { end: u64 },
+    /// The whole frame was sent.
     Done,
 }
 
-/// Sends as many bytes as there is room for, and returns their number.
+/// Sends as many bytes as the socket has room for, and returns their number.
 type SendBytes<'s> = &'s mut dyn FnMut(&[u8]) -> Result<usize>;
 
 impl Unsent {
-    /// Adds frames that are sent as soon as there is room.
-    pub(super) fn add(&mut self, put: impl FnOnce(&mut Vec<u8>)) {
-        self.bytes.append(&mut self.deferred);
-        put(&mut self.bytes);
+    /// Queues the frames that `put` appends: they are sent as soon as there is room.
+    pub(super) fn enqueue(&mut self, put: impl FnOnce(&mut Vec<u8>)) {
+        self.queue.append(&mut self.deferred);
+        put(&mut self.queue);
     }
 
-    /// Adds frames that are sent with the next one. If there are many, they are sent as soon as there is
-    /// room.
+    /// Defers the frames that `put` appends: they are sent together with the next frame. If there are many
+    /// deferred frames, queues them.
     pub(super) fn defer(&mut self, put: impl FnOnce(&mut Vec<u8>)) {
         put(&mut self.deferred);
         if self.deferred.len() > MAX_DEFERRED {
-            self.bytes.append(&mut self.deferred);
+            self.queue.append(&mut self.deferred);
         }
     }
 
-    /// Sends a frame, as far as there is room, after all that is to be sent before it. If a part of it was
-    /// sent, keeps the rest: it must follow before any other frame.
+    /// Sends the queue, the deferred frames and then `frame`, as far as there is room. If only a part of
+    /// `frame` was sent, queues the rest, because no other frame may come in between. If nothing of it was
+    /// sent, does not keep it.
     ///
     /// # Errors
     /// The errors of `send`.
-    pub(super) fn send(&mut self, frame: &[u8], send: SendBytes<'_>) -> Result<Sending> {
+    pub(super) fn send(&mut self, frame: &[u8], send: SendBytes<'_>) -> Result<SendProgress> {
         if frame.len() > KEPT_BUFFER {
-            // A large frame is not copied behind them.
-            self.bytes.append(&mut self.deferred);
+            // Sends the deferred frames separately: to send both at once, a large frame would be copied.
+            self.queue.append(&mut self.deferred);
         }
         if !self.flush(send)? {
-            return Ok(Sending::NotBegun);
+            return Ok(SendProgress::NotBegun);
         }
         if self.deferred.is_empty() {
             let sent = send(frame)?;
-            return Ok(self.keep_rest(frame, sent));
+            return Ok(self.queue_rest(frame, sent));
         }
         let mut frames = std::mem::take(&mut self.deferred);
         let deferred = frames.len();
@@ -76,62 +76,63 @@ impl Unsent {
         Ok(if sent == 0 {
             frames.truncate(deferred);
             self.deferred = frames;
-            Sending::NotBegun
+            SendProgress::NotBegun
         } else if sent <= deferred {
-            self.bytes.extend_from_slice(&frames[sent..deferred]);
-            Sending::NotBegun
+            self.queue.extend_from_slice(&frames[sent..deferred]);
+            SendProgress::NotBegun
         } else {
-            let sending = self.keep_rest(frame, sent - deferred);
+            let progress = self.queue_rest(frame, sent - deferred);
             frames.clear();
             self.deferred = frames;
-            sending
+            progress
         })
     }
 
-    /// Keeps what was not sent of a frame, if a part was.
-    fn keep_rest(&mut self, frame: &[u8], sent: usize) -> Sending {
+    /// Queues the rest of a frame of which the first `sent` bytes were sent, unless none were. The queue was
+    /// empty before.
+    fn queue_rest(&mut self, frame: &[u8], sent: usize) -> SendProgress {
         if sent == frame.len() {
-            return Sending::Done;
+            return SendProgress::Done;
         }
         if sent == 0 {
-            return Sending::NotBegun;
+            return SendProgress::NotBegun;
         }
-        self.bytes.extend_from_slice(&frame[sent..]);
-        Sending::Until(self.before + self.bytes.len() as u64)
+        self.queue.extend_from_slice(&frame[sent..]);
+        SendProgress::Partial { end: self.base + self.queue.len() as u64 }
     }
 
-    /// Sends the bytes that there was no room for. Returns whether all were sent.
+    /// Sends the queue, as far as there is room. Returns whether all of it was sent.
     ///
     /// # Errors
     /// The errors of `send`.
     pub(super) fn flush(&mut self, send: SendBytes<'_>) -> Result<bool> {
         let flushed = loop {
-            if self.is_empty() {
+            if self.is_queue_empty() {
                 break Ok(());
             }
-            match send(&self.bytes[self.start..]) {
+            match send(&self.queue[self.start..]) {
                 Ok(0) => break Ok(()),
                 Ok(count) => self.start += count,
                 Err(error) => break Err(error),
             }
         };
-        if self.is_empty() {
-            self.before += self.bytes.len() as u64;
-            self.bytes.clear();
-            self.bytes.shrink_to(KEPT_BUFFER);
+        if self.is_queue_empty() {
+            self.base += self.queue.len() as u64;
+            self.queue.clear();
+            self.queue.shrink_to(KEPT_BUFFER);
             self.start = 0;
         }
-        flushed.map(|()| self.is_empty())
+        flushed.map(|()| self.is_queue_empty())
     }
 
-    /// Whether there are no bytes that there was no room for.
-    pub(super) fn is_empty(&self) -> bool {
-        self.start == self.bytes.len()
+    /// Whether no bytes wait for room. There may still be deferred frames.
+    pub(super) fn is_queue_empty(&self) -> bool {
+        self.start == self.queue.len()
     }
 
     /// Whether all bytes before a position were sent.
     pub(super) fn has_sent(&self, position: u64) -> bool {
-        self.before + self.start as u64 >= position
+        self.base + self.start as u64 >= position
     }
 }
 
@@ -151,7 +152,7 @@ mod tests {
 
     #[derive(Debug, Clone)]
     enum Step {
-        Add(u8),
+        Enqueue(u8),
         Defer(u8),
         Send(u8),
         Flush,
@@ -159,7 +160,7 @@ mod tests {
 
     fn step() -> impl Strategy<Value = Step> {
         prop_oneof![
-            (0..40_u8).prop_map(Step::Add),
+            (0..40_u8).prop_map(Step::Enqueue),
             (0..40_u8).prop_map(Step::Defer),
             (0..200_u8).prop_map(Step::Send),
             Just(Step::Flush),
@@ -167,7 +168,7 @@ mod tests {
     }
 
     proptest! {
-        /// Each frame that is added, deferred or begun arrives whole and once; those of calls in their order.
+        /// Each frame that was enqueued, deferred or begun arrives whole, once and in its order.
         #[test]
         fn frames_arrive_whole_however_much_room_there_is(
             steps in prop::collection::vec((step(), 0..120_usize), 1..200),
@@ -181,8 +182,8 @@ mod tests {
                     Ok(count)
                 };
                 match step {
-                    Step::Add(length) => {
-                        unsent.add(|out| out.extend(frame(number, length)));
+                    Step::Enqueue(length) => {
+                        unsent.enqueue(|out| out.extend(frame(number, length)));
                         expected.push(frame(number, length));
                     }
                     Step::Defer(length) => {
@@ -190,23 +191,23 @@ mod tests {
                         expected.push(frame(number, length));
                     }
                     Step::Send(length) => {
-                        let sending = unsent.send(&frame(number, length), &mut send).unwrap();
-                        if sending != Sending::NotBegun {
+                        let progress = unsent.send(&frame(number, length), &mut send).unwrap();
+                        if progress != SendProgress::NotBegun {
                             expected.push(frame(number, length));
                         }
-                        if let Sending::Until(position) = sending {
-                            prop_assert!(!unsent.is_empty() && !unsent.has_sent(position));
+                        if let SendProgress::Partial { end } = progress {
+                            prop_assert!(!unsent.is_queue_empty() && !unsent.has_sent(end));
                         }
                     }
                     Step::Flush => drop(unsent.flush(&mut send).unwrap()),
                 }
             }
-            // A next frame takes all others with it.
-            let sending = unsent.send(&frame(0, 0), &mut |bytes| {
+            // With unlimited room, the next frame is sent after all others.
+            let progress = unsent.send(&frame(0, 0), &mut |bytes| {
                 wire.extend_from_slice(bytes);
                 Ok(bytes.len())
             });
-            prop_assert_eq!(sending.unwrap(), Sending::Done);
+            prop_assert_eq!(progress.unwrap(), SendProgress::Done);
             expected.push(frame(0, 0));
             let mut rest = &wire[..];
             for frame in &expected {
@@ -222,21 +223,21 @@ mod tests {
         let mut unsent = Unsent::default();
         unsent.defer(|out| out.push(1));
         let lost = unsent.send(&[2], &mut |_| Err(Error::new(ErrorId::SERVER_GONE, "lost")));
-        assert!(lost.is_err() && unsent.is_empty());
+        assert!(lost.is_err() && unsent.is_queue_empty());
         let mut wire = Vec::new();
-        let sent = unsent.send(&[3], &mut |bytes| {
+        let progress = unsent.send(&[3], &mut |bytes| {
             wire.extend_from_slice(bytes);
             Ok(bytes.len())
         });
-        assert_eq!((sent.unwrap(), wire), (Sending::Done, vec![1, 3]));
+        assert_eq!((progress.unwrap(), wire), (SendProgress::Done, vec![1, 3]));
     }
 
     #[test]
     fn many_deferred_frames_do_not_wait() {
         let mut unsent = Unsent::default();
         (0..MAX_DEFERRED).for_each(|_| unsent.defer(|out| out.push(1)));
-        assert!(unsent.is_empty());
+        assert!(unsent.is_queue_empty());
         unsent.defer(|out| out.push(1));
-        assert!(!unsent.is_empty());
+        assert!(!unsent.is_queue_empty());
     }
 }
