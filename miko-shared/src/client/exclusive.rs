@@ -1,11 +1,13 @@
-//! A value that one thread at a time uses; the others wait for it, for a limited time.
+//! A value that one thread at a time uses. Other threads wait for it, up to a timeout.
 
 use std::process;
 use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-/// Lends a value to one thread at a time. There may be none: it is lost by a panic of its user, and it does
-/// not survive a fork, after which the thread that used it may not exist.
+/// Lends a value to one thread at a time.
+///
+/// The value may be missing. A thread that panics while it uses the value loses it. A forked process starts
+/// without the value, since the thread that used it may not exist there.
 pub struct Exclusive<T> {
     state: Mutex<State<T>>,
     returned: Condvar,
@@ -14,28 +16,28 @@ pub struct Exclusive<T> {
 struct State<T> {
     value: Option<T>,
     in_use: bool,
-    /// How many threads wait. Notifying a condition variable is a system call also if none does.
+    /// How many threads wait. If none does, `returned` is not notified, which saves a system call.
     waiting: usize,
-    /// The process that the value belongs to.
+    /// The process that the value belongs to. Another process id means that this process was forked.
     pid: u32,
 }
 
 /// The value while a thread uses it. Dropping it returns the value.
-pub struct InUse<'e, T> {
+pub struct ExclusiveGuard<'e, T> {
     exclusive: &'e Exclusive<T>,
-    /// The value; `None` if it was lost, so that the user may put another one here.
+    /// The value; `None` if it is missing. The user may store another one here.
     pub value: Option<T>,
 }
 
 impl<T> Exclusive<T> {
-    /// Lends this value; with `None`, the first user may put one in.
+    /// Lends `value`. If it is `None`, the first user may store one in [`ExclusiveGuard::value`].
     pub fn new(value: Option<T>) -> Self {
         let state = State { value, in_use: false, waiting: 0, pid: process::id() };
         Self { state: Mutex::new(state), returned: Condvar::new() }
     }
 
     /// Waits for the value; `None` if other threads use it for longer than `timeout`.
-    pub fn wait(&self, timeout: Duration) -> Option<InUse<'_, T>> {
+    pub fn wait(&self, timeout: Duration) -> Option<ExclusiveGuard<'_, T>> {
         let mut state = self.lock();
         let pid = process::id();
         if state.pid != pid {
@@ -51,7 +53,7 @@ impl<T> Exclusive<T> {
             }
         }
         state.in_use = true;
-        Some(InUse { exclusive: self, value: state.value.take() })
+        Some(ExclusiveGuard { exclusive: self, value: state.value.take() })
     }
 
     fn lock(&self) -> MutexGuard<'_, State<T>> {
@@ -60,16 +62,16 @@ impl<T> Exclusive<T> {
     }
 }
 
-impl<T> Drop for InUse<'_, T> {
+impl<T> Drop for ExclusiveGuard<'_, T> {
     fn drop(&mut self) {
         // After a panic the value is in an unknown state.
         let value = self.value.take().filter(|_| !std::thread::panicking());
         let mut state = self.exclusive.lock();
         state.in_use = false;
         state.value = value;
-        let is_awaited = state.waiting > 0;
+        let has_waiters = state.waiting > 0;
         drop(state);
-        if is_awaited {
+        if has_waiters {
             self.exclusive.returned.notify_one();
         }
     }

@@ -1,4 +1,4 @@
-//! Answers that come later, over a blocking connection.
+//! Answers of a blocking connection for which the caller waits later.
 
 use std::sync::Arc;
 use std::time::Instant;
@@ -17,25 +17,35 @@ pub(super) struct LaterAnswer {
     discard: Discard,
     /// The deadline of the call.
     until: Option<Instant>,
-    /// Converts the error of a connection that was lost: to `session-gone`, if the call is one on an object.
-    lost: fn(Error) -> Error,
+    /// Converts the error of a lost connection: to `session-gone` for a call on an object.
+    convert_lost: fn(Error) -> Error,
+    /// Whether the answer was not taken yet, so that dropping this value has to cancel the call.
     is_pending: bool,
 }
 
 impl LaterAnswer {
-    /// The answer to `call`, which was begun on `connection` with this id.
+    /// The answer to `call`, which was begun on `connection` with this id. `convert_lost` converts the error
+    /// of a lost connection.
     pub(super) fn new(
         connection: &Arc<Connection>,
         id: u64,
         call: &OutgoingCall<'_>,
         until: Option<Instant>,
-        lost: fn(Error) -> Error,
+        convert_lost: fn(Error) -> Error,
     ) -> Self {
         let (method, discard) = (call.method, call.discard);
-        Self { connection: Arc::clone(connection), id, method, discard, until, lost, is_pending: true }
+        Self {
+            connection: Arc::clone(connection),
+            id,
+            method,
+            discard,
+            until,
+            convert_lost,
+            is_pending: true,
+        }
     }
 
-    /// Drops it without a cancellation: the call was not sent.
+    /// Drops this value without cancelling the call, which was not sent.
     pub(super) fn forget(mut self) {
         self.is_pending = false;
     }
@@ -52,11 +62,12 @@ impl PendingAnswer for LaterAnswer {
                 self.is_pending = false;
                 Ok(true)
             }
+            // The call stays pending, so that dropping this value cancels it.
             Ok(false) if self.until.is_some_and(|until| Instant::now() >= until) => Err(call_timed_out()),
             Ok(false) => Ok(false),
             Err(fault) => {
                 self.is_pending = false;
-                Err(fault.into_error(self.lost))
+                Err(fault.into_error(self.convert_lost))
             }
         }
     }

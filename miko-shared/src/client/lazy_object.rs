@@ -9,14 +9,14 @@ use miko_rpc::{
     CallTransport, Discard, Error, ErrorId, Method, OutgoingCall, PendingAnswer, ReadOpened, Result,
 };
 
-use super::exclusive::{Exclusive, InUse};
+use super::exclusive::{Exclusive, ExclusiveGuard};
 use super::fault::{ConnectionFault, session_gone};
 use super::later::LaterAnswer;
 use super::reconnecting::Reconnecting;
 use super::runtime::refuse_where_it_cannot_wait;
 
-/// Carries the calls on an object that is opened by the first of them: both calls are sent at once, and
-/// answered at once. An object that is never called is never opened.
+/// Carries the calls on an object. The first call on the object and the call that opens it are sent at once,
+/// and answered at once. An object that is never called is never opened.
 ///
 /// ```text
 /// worker                                server
@@ -32,12 +32,13 @@ pub(super) struct LazyObject {
     opening: OpeningCall,
     /// The object, once it is open.
     object: OnceLock<Box<dyn CallTransport>>,
-    /// Why the object cannot be used any more, if its opening call was sent, and its answer was lost. It is
-    /// not opened again: what earlier calls did in it would be missing.
+    /// Why the object cannot be used any more: its opening call was sent, and the answer to it was lost. The
+    /// object is not opened again, since a new one would lack the effects of earlier calls.
     lost: OnceLock<Error>,
-    /// Lets one thread open it. The answer to the opening call, if that was sent and the first call on the
-    /// object was not answered in time.
-    first: Exclusive<LaterAnswer>,
+    /// The turn to open the object: only the thread that has it may send the opening call. The value is the
+    /// pending answer to the opening call, if that call was sent with an earlier call on the object and its
+    /// answer has not arrived yet.
+    opening_turn: Exclusive<LaterAnswer>,
 }
 
 /// The call that returns the object, encoded.
@@ -45,47 +46,49 @@ struct OpeningCall {
     method: &'static Method,
     request: Vec<u8>,
     discard: Discard,
-    /// Reads its answer.
-    opened: ReadOpened,
+    /// Makes the object from the answer.
+    read_opened: ReadOpened,
 }
 
 impl LazyObject {
-    /// The object that `call` returns. Its answer will be read by `opened`.
+    /// The object that `call` will return. `read_opened` makes it from the answer to `call`.
     ///
     /// # Errors
-    /// `request-too-large`, and what cannot be serialized.
+    /// `request-too-large`, and the error of an argument that cannot be serialized.
     pub(super) fn new(
         connection: Arc<Reconnecting>,
         call: &OutgoingCall<'_>,
-        opened: ReadOpened,
+        read_opened: ReadOpened,
     ) -> Result<Self> {
         let mut request = Vec::new();
         let limit = connection.frame_limit();
         encode(&mut request, limit, |encoder| call.request.write(encoder))
             .map_err(|fault| fault.into_error(limit))?;
-        let opening = OpeningCall { method: call.method, request, discard: call.discard, opened };
+        let opening = OpeningCall { method: call.method, request, discard: call.discard, read_opened };
         let (object, lost) = (OnceLock::new(), OnceLock::new());
-        Ok(Self { connection, opening, object, lost, first: Exclusive::new(None) })
+        Ok(Self { connection, opening, object, lost, opening_turn: Exclusive::new(None) })
     }
 
-    /// Makes a call while the object is not known to be open.
+    /// Makes a call on the object, which was not open when the call began. Sends the opening call with it,
+    /// unless an earlier call has.
     fn call_first(&self, call: &OutgoingCall<'_>, read: &mut dyn FnMut(&[u8]) -> Result<()>) -> Result<()> {
         let mut turn = self.wait_for_turn(call.method)?;
-        if let Some(object) = self.opened_before(&mut turn)? {
+        if let Some(object) = self.finish_earlier_opening(&mut turn)? {
             drop(turn);
             return object.call(call, read);
         }
+        // The answer to the opening call, once that call is about to be sent.
         let mut opening = None;
         let opening_deadline = self.connection.deadline(self.opening.method);
-        let called = self.connection.on_a_connection(call.method, |connection, remaining, until| {
+        let called = self.connection.with_connection(call.method, |connection, remaining, until| {
             let request = EncodedMessage(&self.opening.request);
             let opening_call = self.opening.as_call(&request);
-            let opened_by = Instant::now().checked_add(opening_deadline);
-            let began = |id| {
-                opening = Some(LaterAnswer::new(connection, id, &opening_call, opened_by, session_gone));
+            let opening_until = Instant::now().checked_add(opening_deadline);
+            let on_begin = |id| {
+                opening = Some(LaterAnswer::new(connection, id, &opening_call, opening_until, session_gone));
             };
             let opening_call = (&opening_call, opening_deadline);
-            match connection.call_on_opened(opening_call, call, remaining, until, began, read) {
+            match connection.call_on_opened(opening_call, call, remaining, until, on_begin, read) {
                 Err(ConnectionFault::Unsent(error)) => {
                     opening = None;
                     Err(ConnectionFault::Unsent(error))
@@ -95,7 +98,7 @@ impl LazyObject {
                     opening.take().into_iter().for_each(LaterAnswer::forget);
                     Err(ConnectionFault::NotBegun(error))
                 }
-                // A call that may be repeated must not repeat the opening.
+                // A retry would repeat both calls, so the opening call has to be repeatable, too.
                 Err(ConnectionFault::Unanswered(error)) if !self.opening.method.is_repeatable() => {
                     Err(ConnectionFault::OfConnection(error))
                 }
@@ -103,13 +106,14 @@ impl LazyObject {
             }
         });
         let Some(mut opening) = opening else { return called };
-        // It arrives before the answer to the call. If the opening failed, that has no object to go to: the
-        // error of the opening says why.
-        let is_open = self.read_opened(&mut opening, Some(Instant::now()))?;
+        // The answer to the opening call arrives before the answer to `call`, so this does not wait. If the
+        // opening call failed, the server found no object for `call`, and the error of the opening call is
+        // the reason.
+        let is_open = self.wait_for_object(&mut opening, Some(Instant::now()))?;
         if called.as_ref().is_err_and(|error| error.is(ErrorId::SESSION_GONE)) {
-            // The opening call has waited at a gate, or waits. So the server found no object, and has not run
-            // the call.
-            if (is_open || self.read_opened(&mut opening, None)?)
+            // The opening call did not fail, but waited at a gate, where it may still wait. So the server
+            // found no object for `call` and did not run it. `call` is sent again once the object is open.
+            if (is_open || self.wait_for_object(&mut opening, None)?)
                 && let Some(object) = self.object()
             {
                 drop(turn);
@@ -123,33 +127,37 @@ impl LazyObject {
         called
     }
 
-    /// Opens the object without a call on it, if it is not open.
+    /// Returns the object. Opens it without a call on it, if it is not open.
     fn open(&self, method: &'static Method) -> Result<&dyn CallTransport> {
         let mut turn = self.wait_for_turn(method)?;
-        if let Some(object) = self.opened_before(&mut turn)? {
+        if let Some(object) = self.finish_earlier_opening(&mut turn)? {
             return Ok(object);
         }
         let request = EncodedMessage(&self.opening.request);
         let call = self.opening.as_call(&request);
-        self.connection.on_a_connection(self.opening.method, |connection, remaining, until| {
-            connection.call(&call, None, remaining, until, &mut |answer| self.keep(answer))
+        self.connection.with_connection(self.opening.method, |connection, remaining, until| {
+            connection.call(&call, None, remaining, until, &mut |answer| self.set_object(answer))
         })?;
         self.object().ok_or_else(not_opened)
     }
 
-    /// Waits while another thread opens the object.
-    fn wait_for_turn(&self, method: &Method) -> Result<InUse<'_, LaterAnswer>> {
+    /// Waits while another thread opens the object, at most for the deadline of `method`.
+    fn wait_for_turn(&self, method: &Method) -> Result<ExclusiveGuard<'_, LaterAnswer>> {
         refuse_where_it_cannot_wait(self.connection.path())?;
-        self.first.wait(self.connection.deadline(method)).ok_or_else(|| {
+        self.opening_turn.wait(self.connection.deadline(method)).ok_or_else(|| {
             let message = "the first call on the object, by another thread, did not end in time";
             Error::new(ErrorId::DEADLINE_EXCEEDED, message)
         })
     }
 
-    /// The object, if it is open by now, or its opening call was sent with an earlier call on it.
-    fn opened_before(&self, turn: &mut InUse<'_, LaterAnswer>) -> Result<Option<&dyn CallTransport>> {
+    /// Returns the object if an earlier call has opened it. Waits for the answer to the opening call if that
+    /// was sent and is not answered. Returns `None` if the opening call is still to be sent.
+    fn finish_earlier_opening(
+        &self,
+        turn: &mut ExclusiveGuard<'_, LaterAnswer>,
+    ) -> Result<Option<&dyn CallTransport>> {
         if let Some(mut opening) = turn.value.take()
-            && !self.read_opened(&mut opening, None)?
+            && !self.wait_for_object(&mut opening, None)?
         {
             return Err(not_opened());
         }
@@ -159,20 +167,22 @@ impl LazyObject {
         }
     }
 
-    /// Waits until this time for the answer to the opening call, and keeps the object; `false` if it was not
-    /// there in time.
-    fn read_opened(&self, opening: &mut LaterAnswer, until: Option<Instant>) -> Result<bool> {
-        opening.wait(until, &mut |answer| self.keep(answer)).inspect_err(|error| {
-            // A server that refuses the opening call has opened nothing, and may be asked again.
+    /// Waits for the answer to the opening call, and stores the object. Returns `false` if the answer has not
+    /// arrived at `until`.
+    fn wait_for_object(&self, opening: &mut LaterAnswer, until: Option<Instant>) -> Result<bool> {
+        opening.wait(until, &mut |answer| self.set_object(answer)).inspect_err(|error| {
+            // After these errors it is unknown whether the server has opened the object. After any other
+            // error it has opened nothing, and the next call tries again.
             if error.is(ErrorId::SESSION_GONE) || error.is(ErrorId::DEADLINE_EXCEEDED) {
                 let _ = self.lost.set(session_gone(error.clone()));
             }
         })
     }
 
-    fn keep(&self, answer: &[u8]) -> Result<()> {
-        let object = (self.opening.opened)(self.opening.method, answer)?;
-        // The thread whose turn it is sets it once.
+    /// Stores the object that the answer to the opening call carries.
+    fn set_object(&self, answer: &[u8]) -> Result<()> {
+        let object = (self.opening.read_opened)(self.opening.method, answer)?;
+        // Never set already: the threads take turns, and none opens an object that is open.
         let _ = self.object.set(object);
         Ok(())
     }
@@ -212,7 +222,7 @@ impl OpeningCall {
     }
 }
 
-/// A message that was encoded before.
+/// A message that is already encoded.
 struct EncodedMessage<'m>(&'m [u8]);
 
 impl Message for EncodedMessage<'_> {
@@ -221,7 +231,7 @@ impl Message for EncodedMessage<'_> {
     }
 }
 
-/// The error if the answer to the opening call did not bring the object.
+/// The error if the answer to the opening call has not arrived or carries no object.
 fn not_opened() -> Error {
     Error::new(ErrorId::DEADLINE_EXCEEDED, "the server did not open the object in time")
 }

@@ -1,4 +1,4 @@
-//! Calls on an object that lives in a server with a connection.
+//! Calls on an object in a server, over the blocking connection whose answer carried the object.
 
 use std::path::Path;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -18,27 +18,29 @@ use crate::wire::extension;
 pub(super) struct ObjectTransport {
     connection: Arc<Connection>,
     handle: u64,
-    calls: Mutex<Calls>,
+    calls: Mutex<CallHistory>,
 }
 
-/// What the calls on an object mean for its release.
+/// The history of the calls on an object, as far as it decides whether the release of the object may wait for
+/// the next message.
 #[derive(Default)]
-struct Calls {
+struct CallHistory {
     running: usize,
-    /// Whether calls have overlapped since none was running: their order in the server is unknown.
+    /// Whether calls have overlapped since the last moment without a running call. Their order in the server
+    /// is unknown, so it is also unknown which of them was the last.
     have_overlapped: bool,
     /// Whether the last call settles the object ([`OutgoingCall::settles`]) and was answered.
     is_settled: bool,
 }
 
-impl Calls {
+impl CallHistory {
     fn begin(&mut self) {
         self.have_overlapped |= self.running > 0;
         self.running += 1;
         self.is_settled = false;
     }
 
-    /// Notes that a call has ended. `settles` if it was answered, and settles the object.
+    /// Records the end of a call. `settles`: whether the call was answered and settles the object.
     fn end(&mut self, settles: bool) {
         self.running -= 1;
         self.is_settled = settles && !self.have_overlapped;
@@ -65,7 +67,8 @@ impl CallTransport for ObjectTransport {
 
     fn begin(&self, call: &OutgoingCall<'_>) -> Result<Box<dyn PendingAnswer>> {
         let (deadline, until) = self.deadline(call.method)?;
-        // It counts as a call that never ends: when it is answered is not seen here.
+        // There is no matching `end`, because the arrival of the answer is not observed here. The call counts
+        // as running for the life of the object, which therefore never counts as settled again.
         self.calls().begin();
         let begun = self.connection.begin(call, Some(self.handle), deadline, until);
         let id = begun.map_err(|fault| fault.into_error(session_gone))?;
@@ -82,16 +85,16 @@ impl CallTransport for ObjectTransport {
 }
 
 impl ObjectTransport {
-    fn calls(&self) -> MutexGuard<'_, Calls> {
+    fn calls(&self) -> MutexGuard<'_, CallHistory> {
         // Nothing panics while the lock is held.
         self.calls.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// How long a call of `method` may take, and until when.
+    /// The deadline of a call of `method`, as a duration and as a time.
     ///
     /// # Errors
-    /// Inside an async task or a method of the same server, where the call would wait for itself, and in a
-    /// fork.
+    /// `inside-runtime` in an async task, `self-call` in a method of the same server, which would wait for
+    /// itself, and `session-gone` in a fork.
     fn deadline(&self, method: &Method) -> Result<(Duration, Option<Instant>)> {
         let address = self.connection.address();
         refuse_where_it_cannot_wait(&address.path)?;
@@ -104,6 +107,8 @@ impl ObjectTransport {
 impl Drop for ObjectTransport {
     fn drop(&mut self) {
         let put_release = |out: &mut Vec<u8>| extension::put_release(self.handle, out);
+        // A settled object holds nothing that another client could wait for, so its release may wait for the
+        // next message.
         if self.calls().is_settled {
             self.connection.defer_control(put_release);
         } else {

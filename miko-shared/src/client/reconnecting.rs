@@ -36,21 +36,28 @@ pub(super) struct Reconnecting {
     opening: Exclusive<()>,
 }
 
+/// A connection that this process may use.
+struct UsableConnection {
+    connection: Arc<Connection>,
+    /// Whether the thread has spent time to open the connection or to wait for it.
+    has_waited: bool,
+}
+
 impl Reconnecting {
-    /// No connection yet: the first call opens one.
+    /// Creates it without a connection; the first call opens one.
     pub(super) fn new(address: Address, surface: &'static Surface) -> Self {
         let (calls, current) = Default::default();
         Self { address, surface, calls, current, opening: Exclusive::new(Some(())) }
     }
 
-    /// Connects at once. Retries until `timeout` while the server does not listen yet.
+    /// Connects at once. Retries for up to `timeout` while the server does not listen yet.
     pub(super) fn connect(address: Address, surface: &'static Surface, timeout: Duration) -> Result<Self> {
         refuse_where_it_cannot_wait(&address.path)?;
-        let deadline = Instant::now() + timeout;
+        let retry_until = Instant::now() + timeout;
         let stream = loop {
             match UnixStream::connect(&address.path) {
                 Ok(stream) => break stream,
-                Err(fault) if is_not_listening(&fault) && Instant::now() < deadline => {
+                Err(fault) if is_not_listening(&fault) && Instant::now() < retry_until => {
                     thread::sleep(CONNECT_RETRY)
                 }
                 Err(fault) => return Err(address.unreachable(fault)),
@@ -82,27 +89,28 @@ impl Reconnecting {
         method.deadline_or(self.address.limits.call_deadline)
     }
 
-    /// The connection, and whether this thread had to wait for it. Opens one if there is none of this
-    /// process, and waits for that until `deadline` after `started`.
+    /// The connection. If this process has none, opens one, or waits while another thread does. Waits at most
+    /// until `deadline` after `started`.
     ///
     /// # Errors
     /// `server-gone` if it cannot connect, the errors of the handshake, and `deadline-exceeded`.
-    fn connection(&self, started: Instant, deadline: Duration) -> Result<(Arc<Connection>, bool)> {
-        let usable = |connection: &&Arc<Connection>| connection.is_own();
-        if let Some(connection) = self.current().as_ref().filter(usable) {
-            return Ok((Arc::clone(connection), false));
+    fn connection(&self, started: Instant, deadline: Duration) -> Result<UsableConnection> {
+        let is_usable = |connection: &&Arc<Connection>| connection.is_own();
+        if let Some(connection) = self.current().as_ref().filter(is_usable) {
+            return Ok(UsableConnection { connection: Arc::clone(connection), has_waited: false });
         }
         let _opening =
             self.opening.wait(deadline.saturating_sub(started.elapsed())).ok_or_else(accept_timed_out)?;
-        if let Some(connection) = self.current().as_ref().filter(usable) {
-            return Ok((Arc::clone(connection), true));
+        // Another thread may have opened a connection in the meantime.
+        if let Some(connection) = self.current().as_ref().filter(is_usable) {
+            return Ok(UsableConnection { connection: Arc::clone(connection), has_waited: true });
         }
         let stream =
             UnixStream::connect(&self.address.path).map_err(|fault| self.address.unreachable(fault))?;
         let remaining = deadline.saturating_sub(started.elapsed());
         let connection = Connection::open(stream, &self.address, self.surface, remaining)?;
         *self.current() = Some(Arc::clone(&connection));
-        Ok((connection, true))
+        Ok(UsableConnection { connection, has_waited: true })
     }
 
     /// Forgets a connection that was lost.
@@ -118,9 +126,10 @@ impl Reconnecting {
         self.current.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Runs `attempt` with a connection, the time left as a duration, and the time at which it ends. If the
-    /// connection is lost and the call may be repeated, runs it once more with another connection.
-    pub(super) fn on_a_connection<R>(
+    /// Runs `attempt`, which makes a call of `method`. Its parameters are a connection, and the deadline of
+    /// the call as the time that is left and as an instant. If the connection is lost and the call may be
+    /// repeated, runs it once more with another connection.
+    pub(super) fn with_connection<R>(
         &self,
         method: &'static Method,
         mut attempt: impl FnMut(&Arc<Connection>, Duration, Option<Instant>) -> Result<R, ConnectionFault>,
@@ -132,10 +141,10 @@ impl Reconnecting {
         let until = started.checked_add(deadline);
         let mut retried = false;
         loop {
-            let (connection, was_opened) = self.connection(started, deadline)?;
-            // If nothing was waited for, the full deadline: most calls so read the clock once.
+            let UsableConnection { connection, has_waited } = self.connection(started, deadline)?;
+            // Most calls have not waited, and have the full deadline left without another look at the clock.
             let remaining =
-                if was_opened || retried { deadline.saturating_sub(started.elapsed()) } else { deadline };
+                if has_waited || retried { deadline.saturating_sub(started.elapsed()) } else { deadline };
             if remaining.is_zero() {
                 let message = "the deadline passed before the call was sent";
                 return Err(Error::new(ErrorId::DEADLINE_EXCEEDED, message));

@@ -23,7 +23,7 @@ impl SocketTransport {
         Self(Arc::new(Reconnecting::new(address, surface)))
     }
 
-    /// Connects at once. Retries until `timeout` while the server does not listen yet.
+    /// Connects at once. Retries for up to `timeout` while the server does not listen yet.
     pub(crate) fn connect(address: Address, surface: &'static Surface, timeout: Duration) -> Result<Self> {
         Ok(Self(Arc::new(Reconnecting::connect(address, surface, timeout)?)))
     }
@@ -40,13 +40,13 @@ impl CallTransport for SocketTransport {
     }
 
     fn call(&self, call: &OutgoingCall<'_>, read: &mut dyn FnMut(&[u8]) -> Result<()>) -> Result<()> {
-        self.0.on_a_connection(call.method, |connection, remaining, until| {
+        self.0.with_connection(call.method, |connection, remaining, until| {
             connection.call(call, None, remaining, until, read)
         })
     }
 
     fn begin(&self, call: &OutgoingCall<'_>) -> Result<Box<dyn PendingAnswer>> {
-        self.0.on_a_connection(call.method, |connection, remaining, until| {
+        self.0.with_connection(call.method, |connection, remaining, until| {
             let id = connection.begin(call, None, remaining, until)?;
             Ok(Box::new(LaterAnswer::new(connection, id, call, until, identity)) as _)
         })
