@@ -11,7 +11,7 @@ use crate::limits::Limits;
 use crate::polling::SharedStatus;
 use crate::token::Token;
 
-/// How long connecting is retried while the server starts.
+/// How long a client retries to connect while the server does not listen yet.
 pub(super) const CONNECT_TIMEOUT: Duration = Duration::from_secs(2);
 
 /// The pause between two attempts to connect.
@@ -30,8 +30,8 @@ pub(crate) struct Address {
 }
 
 impl Address {
-    /// The address of a server outside this share, with the default limits. Its status is not accessible:
-    /// only forked processes share that memory.
+    /// The address of a server outside this share, with the default limits. The status of that server is not
+    /// accessible: only the processes of its share have the memory with the status.
     pub(super) fn new(path: impl AsRef<Path>, token: &Token) -> Self {
         Self {
             path: path.as_ref().to_owned(),

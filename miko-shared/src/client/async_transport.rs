@@ -38,11 +38,11 @@ impl AsyncSocketTransport {
     /// Connects at once. Retries for [`CONNECT_TIMEOUT`] while the server does not listen yet.
     pub(super) async fn connect(address: Address, surface: &'static Surface) -> Result<Self> {
         refuse_outside_runtime()?;
-        let deadline = Instant::now() + CONNECT_TIMEOUT;
+        let retry_until = Instant::now() + CONNECT_TIMEOUT;
         let stream = loop {
             match UnixStream::connect(&address.path).await {
                 Ok(stream) => break stream,
-                Err(fault) if is_not_listening(&fault) && Instant::now() < deadline => {
+                Err(fault) if is_not_listening(&fault) && Instant::now() < retry_until => {
                     sleep(CONNECT_RETRY).await
                 }
                 Err(fault) => return Err(address.unreachable(fault)),
@@ -53,12 +53,13 @@ impl AsyncSocketTransport {
         Ok(Self { address, surface, current, opening })
     }
 
-    /// The connection. Opens one if there is none, or it has ended.
+    /// The connection. Opens one if there is none or it has ended; one task at a time does.
     async fn connection(&self) -> Result<Arc<AsyncConnection>> {
         if let Some(connection) = self.usable() {
             return Ok(connection);
         }
         let _opening = self.opening.lock().await;
+        // Another task may have opened a connection in the meantime.
         if let Some(connection) = self.usable() {
             return Ok(connection);
         }

@@ -1,4 +1,5 @@
-//! Why a call returned no response, and the errors of a connection, for the blocking and the async client.
+//! The reasons why a call has no response, and the errors of a connection, for the blocking and the async
+//! client.
 
 use std::io;
 
@@ -20,12 +21,12 @@ pub(super) enum ConnectionFault {
 }
 
 impl ConnectionFault {
-    /// A fault before the whole call was sent.
+    /// Classifies the fault of a connection before the whole call was sent.
     pub(super) fn before_sent(error: Error) -> Self {
         Self::classify(error, Self::Unsent)
     }
 
-    /// A fault after the call was sent.
+    /// Classifies the fault of a connection after the call was sent.
     pub(super) fn after_sent(error: Error) -> Self {
         Self::classify(error, Self::Unanswered)
     }
@@ -45,7 +46,7 @@ impl ConnectionFault {
         }
     }
 
-    /// The error of the call. `convert` is applied to the error of a connection that failed.
+    /// The error that the caller of the call gets. If the connection failed, `convert` is applied to it.
     pub(super) fn into_error(self, convert: fn(Error) -> Error) -> Error {
         match self {
             Self::OfCall(error) | Self::NotBegun(error) => error,

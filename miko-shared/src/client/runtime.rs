@@ -1,4 +1,5 @@
-//! Where a thread may block: not where it runs the tasks of an async runtime.
+//! Checks whether this thread may block, and blocks it. It may not block inside an async task, nor wait for
+//! the server whose method it runs.
 
 use std::future::Future;
 use std::path::Path;
@@ -14,19 +15,25 @@ use tokio::task::coop::{consume_budget, has_budget_remaining};
 
 use crate::serving;
 
-/// More steps than tokio lets a task take before it must yield.
-const MORE_THAN_A_BUDGET: usize = 256;
+/// An upper bound of tokio's cooperative budget, which is 128 operations between two yields of a task.
+const MAX_TASK_BUDGET: usize = 256;
 
 /// Refuses blocking calls inside an async task, where they would block all tasks of the thread.
 ///
-/// A thread of `spawn_blocking`, one inside `block_in_place`, and one that has merely entered a runtime may
-/// block.
+/// A thread may block inside `spawn_blocking`, inside `block_in_place`, and after it has merely entered a
+/// runtime.
+///
+/// # Errors
+/// `inside-runtime`.
 pub(crate) fn refuse_in_task() -> Result<()> {
     if Handle::try_current().is_ok() && runs_a_task() { Err(inside_runtime()) } else { Ok(()) }
 }
 
-/// Refuses a call to the server at `path` where it would wait for itself, or block all tasks of a thread. A
-/// method of a server may wait for another server: the thread of a server runs one call at a time anyway.
+/// Refuses a call to the server at `path` if this thread runs a method of that server, so that the call would
+/// wait for itself, or if it runs an async task, so that the call would block all tasks of the thread.
+///
+/// A method of another server may wait, although it runs in a task of that server's runtime: the thread of a
+/// server runs one call at a time anyway.
 ///
 /// # Errors
 /// `self-call`, `inside-runtime`.
@@ -42,7 +49,8 @@ pub fn refuse_where_it_cannot_wait(path: &Path) -> Result<()> {
     Err(Error::new(ErrorId::SELF_CALL, message).with("path", path.display().to_string()))
 }
 
-/// Waits for a future that other threads complete, without a runtime; `None` if it is not ready at `until`.
+/// Blocks this thread, without a runtime, until other threads have completed `future`. Returns `None` if it
+/// is not ready at `until`.
 pub(super) fn block_until<F: Future>(until: Option<Instant>, future: F) -> Option<F::Output> {
     struct Unpark(Thread);
     impl Wake for Unpark {
@@ -62,8 +70,8 @@ pub(super) fn block_until<F: Future>(until: Option<Instant>, future: F) -> Optio
     }
 }
 
-/// Sleeps until another thread wakes this one, until `until`, or spuriously. Returns `false` at once if
-/// `until` has passed.
+/// Parks this thread until another thread unparks it, or until `until`; may also return earlier. Returns
+/// `false`, without parking, if `until` has passed.
 pub(super) fn park_until(until: Option<Instant>) -> bool {
     match until.map(|until| until.saturating_duration_since(Instant::now())) {
         None => thread::park(),
@@ -73,18 +81,22 @@ pub(super) fn park_until(until: Option<Instant>) -> bool {
     true
 }
 
-/// Refuses where this thread has entered a tokio runtime, also outside a task.
+/// Refuses if this thread has entered a tokio runtime, inside or outside a task.
+///
+/// # Errors
+/// `inside-runtime`.
 pub(crate) fn refuse_in_runtime() -> Result<()> {
     if Handle::try_current().is_ok() { Err(inside_runtime()) } else { Ok(()) }
 }
 
-/// Whether this thread runs an async task of tokio. Only a task has a
-/// [budget](tokio::task::coop#cooperative-scheduling), which is used up here: the task yields at its next
-/// `await`, after the error that it gets. A task in `tokio::task::unconstrained` has no budget, and is not
-/// detected.
+/// Whether this thread runs an async task of tokio: whether it has a limited
+/// [budget](tokio::task::coop#cooperative-scheduling), as only a task has.
+///
+/// The test uses the budget up, so a task that is detected yields at its next `await`, after it has got its
+/// error. A task in `tokio::task::unconstrained` has no budget, and is not detected.
 fn runs_a_task() -> bool {
     let mut context = Context::from_waker(Waker::noop());
-    (0..MORE_THAN_A_BUDGET).any(|_| {
+    (0..MAX_TASK_BUDGET).any(|_| {
         let _ = pin!(consume_budget()).poll(&mut context);
         !has_budget_remaining()
     })

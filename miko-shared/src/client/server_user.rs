@@ -1,4 +1,4 @@
-//! The user of a server, which is checked before the server gets the token.
+//! Checks the user of a server before the client sends its token.
 
 use std::os::fd::AsFd;
 
@@ -8,13 +8,13 @@ use nix::unistd::Uid;
 
 use super::Address;
 
-/// Checks that the socket that was connected is one of this user or of root. If others may write to its
-/// folder, another user may have bound its path while the server was not there.
+/// Checks that this user or root listens at the other end of `socket`. Where other users may write to the
+/// folder of the socket, one of them may have bound its path while no server listened there.
 ///
-/// The kernel reports the effective user of the process that called `listen`: of the server, of the parent of
-/// a share, or of the systemd that has opened the socket for the server, which is root. Root is trusted: it
-/// can read the memory of this process anyway. A server takes clients of its own user only, so no other user
-/// has a server that would answer.
+/// The kernel reports the effective user of the process that called `listen`: the server, the parent of a
+/// share, or systemd, which runs as root and may have opened the socket for the server. Root is trusted: it
+/// can read the memory of this process anyway. A server admits only clients of its own user, so the check
+/// refuses no server that would admit this client.
 ///
 /// # Errors
 /// `unauthorized`.
@@ -32,7 +32,7 @@ pub(super) fn check_server_user(socket: &impl AsFd, address: &Address) -> Result
     Err(refused(message.to_owned()).with("found", user))
 }
 
-/// Whether this user may have the token of `own`.
+/// Whether a server of `user` may receive the token of a client that runs as `own`.
 fn is_trusted(user: u32, own: u32) -> bool {
     user == own || user == 0
 }
