@@ -1,10 +1,10 @@
 //! A fast codec for the fields around a call and around its response, in the form that this package writes.
 //!
-//! Both are messages of tarpc's protocol. A call carries a deadline, an unused trace context and an id; a
-//! response carries the id and the fact that the call was served. All but a few numbers is constant, so this
-//! codec compares the bytes instead of parsing them, which takes a fraction of the instructions. Messages in
-//! another valid form, such as those of a stock tarpc client, are decoded by serde, in
-//! [`message`](super::message).
+//! Calls and responses are messages of tarpc's protocol. A call carries a deadline, an unused trace context
+//! and an id; a response carries the id and the fact that the call was served. All bytes except for a few
+//! numbers are constant. So this codec compares bytes instead of parsing them, which takes a fraction of the
+//! instructions. Messages in another valid form, such as those of a stock tarpc client, are decoded by serde,
+//! in [`message`](super::message).
 
 use std::time::Duration;
 
@@ -15,7 +15,7 @@ use rmp::encode::write_uint;
 
 use super::frame;
 
-/// The bytes before the whole seconds of the deadline.
+/// The bytes of a call before the whole seconds of its deadline.
 const BEGIN: &[u8] = b"\x81\xa7Request\x83\xa7context\x82\xa8deadline\x82\xa4secs";
 
 /// The bytes between the seconds and the nanoseconds of the deadline.
@@ -25,13 +25,13 @@ const NANOS: &[u8] = b"\xa5nanos";
 const TRACE: &[u8] = b"\xadtrace_context\x83\xa8trace_id\xdc\0\x10\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\
                        \xa7span_id\0\xb1sampling_decision\xa9Unsampled\xa2id";
 
-/// The bytes between the id and the call.
+/// The bytes between the id and the method with its arguments.
 const MESSAGE: &[u8] = b"\xa7message";
 
 /// The bytes of an answer before the id of its call.
 const ANSWER: &[u8] = b"\x82\xaarequest_id";
 
-/// The bytes between the id and the response.
+/// The bytes of an answer between the id and the response of a call that was served.
 const SERVED: &[u8] = b"\xa7message\x81\xa2Ok";
 
 /// The fields that accompany a call.
@@ -44,7 +44,7 @@ pub struct Envelope {
 }
 
 impl Envelope {
-    /// Appends a call in this envelope to `out`, as one frame.
+    /// Appends a call in this envelope to `out`, as one frame of at most `limit` bytes.
     ///
     /// # Errors
     /// As [`frame::encode`].
@@ -52,7 +52,7 @@ impl Envelope {
         frame::encode_after(|out| self.write(out), call, limit, out)
     }
 
-    /// Appends the envelope, which the call follows, to `out`.
+    /// Appends the envelope to `out`. The call has to follow.
     pub(crate) fn write(&self, out: &mut Vec<u8>) {
         put(out, BEGIN, self.deadline.as_secs());
         put(out, NANOS, self.deadline.subsec_nanos().into());
@@ -72,11 +72,11 @@ impl Envelope {
     }
 }
 
-/// Appends the response to a call to `out`, as one frame. `serve` appends the response itself; it is passed
-/// the size of the largest one.
+/// Appends the response to the call `id` to `out`, as one frame of at most `limit` bytes. `serve` appends the
+/// response itself. It is passed the most bytes that the response may have, and must fail if it needs more.
 ///
 /// # Errors
-/// The errors of `serve`; `request-too-large` for a frame beyond `limit`. After an error `out` is unchanged.
+/// The errors of `serve`. After an error `out` is unchanged.
 pub fn enclose_response(
     id: u64,
     limit: usize,

@@ -1,7 +1,7 @@
 //! Frames in addition to tarpc's messages: calls on objects, items of streams, and control frames for both.
 //!
-//! Each is a MessagePack array, whose first element is a tag. The messages of tarpc are maps, so the first
-//! byte of a frame tells one from the other.
+//! Each frame is a MessagePack array whose first element is a tag. The messages of tarpc are maps, so the
+//! first byte of a frame distinguishes the two.
 //!
 //! | from the client | array |
 //! | --- | --- |
@@ -25,50 +25,53 @@ use rmp::encode::{write_array_len, write_uint};
 
 use super::frame;
 
+// The tags of frames from a client.
 const CALL: u64 = 0;
 const CREDIT: u64 = 1;
 const RELEASE: u64 = 2;
 const CANCEL: u64 = 3;
 
+// The tags of frames from a server.
 const ITEM: u64 = 0;
 const END: u64 = 1;
 const LAG: u64 = 2;
 
-/// Names the object in the answer to the call `id`, in place of its handle, which the client does not know
-/// before the answer has arrived.
-///
-/// Handles and ids are counted up, so none has the highest bit.
+/// Marks the id of a call, in the place of the handle of an object. Handles and ids are counted up, so none
+/// has the highest bit.
+const OPENED_BY: u64 = 1 << 63;
+
+/// Names the object that the answer to the call `id` carries, for use in place of its handle. The client does
+/// not know the handle before the answer has arrived.
 pub const fn opened_by(id: u64) -> u64 {
     id | OPENED_BY
 }
 
-/// The call whose answer has the object that is so named; `None` if it is named by its handle.
+/// The id of the call whose answer carries `object`, if `object` was made by [`opened_by`]; `None` if it is a
+/// handle.
 pub const fn opening_of(object: u64) -> Option<u64> {
     if object & OPENED_BY == 0 { None } else { Some(object & !OPENED_BY) }
 }
 
-const OPENED_BY: u64 = 1 << 63;
-
-/// Whether a frame is one of these, and not a message of tarpc.
+/// Whether a frame is one of this module, rather than a message of tarpc.
 #[inline]
 pub fn is_extension(frame: &[u8]) -> bool {
     // The first byte of an array of at most 15 elements.
     matches!(frame.first(), Some(0x90..=0x9f))
 }
 
-/// Whether a frame of a client has no answer of its own: credit, release or cancellation.
+/// Whether a frame of a client is a control frame, which gets no answer: credit, release or cancellation.
 pub fn is_control(frame: &[u8]) -> bool {
-    matches!(FromClient::decode(frame), Some(read) if !matches!(read, FromClient::Call { .. }))
+    matches!(FromClient::decode(frame), Some(decoded) if !matches!(decoded, FromClient::Call { .. }))
 }
 
 /// A frame from a client.
 #[derive(Debug, PartialEq, Eq)]
 pub enum FromClient<'f> {
-    /// A call on an object of the connection. Its answer is that of any call.
+    /// A call on an object of the connection. The server answers it like any other call.
     Call {
         /// The id that the answer must carry.
         id: u64,
-        /// The handle of the object, or the call that has [opened](opened_by) it.
+        /// The handle of the object, or the result of [`opened_by`].
         object: u64,
         /// How long the client waits, from the time it sent the call.
         deadline: Duration,
@@ -79,12 +82,12 @@ pub enum FromClient<'f> {
     Credit {
         /// The handle of the stream.
         stream: u64,
-        /// How many bytes of items.
+        /// How many more bytes of items the server may send.
         bytes: u64,
     },
     /// The client no longer uses an object or a stream.
     Release {
-        /// The handle of it.
+        /// The handle of the object or the stream.
         handle: u64,
     },
     /// The client no longer waits for an answer.
@@ -110,14 +113,14 @@ pub enum FromServer<'f> {
     End {
         /// The handle of the stream.
         stream: u64,
-        /// The error with which it ends.
+        /// The error with which the stream ends; `None` after its last item.
         error: Option<Error>,
     },
     /// Items of a stream were left out, because the client did not read them in time.
     Lag {
         /// The handle of the stream.
         stream: u64,
-        /// How many items.
+        /// How many items were left out.
         count: u64,
     },
 }
@@ -126,7 +129,7 @@ impl<'f> FromClient<'f> {
     /// Decodes a frame.
     ///
     /// # Errors
-    /// `invalid_request` if it is no such frame.
+    /// `invalid_request` if a client sends no such frame.
     pub fn read(frame: &'f [u8]) -> Result<Self> {
         Self::decode(frame)
             .ok_or_else(|| Error::new(ErrorId::INVALID_REQUEST, "the frame is not one that a client sends"))
@@ -134,7 +137,7 @@ impl<'f> FromClient<'f> {
 
     fn decode(frame: &'f [u8]) -> Option<Self> {
         let (len, tag, mut rest) = open(frame)?;
-        let read = match (tag, len) {
+        let decoded = match (tag, len) {
             (CALL, 5) => {
                 let (id, object) = (take(&mut rest)?, take(&mut rest)?);
                 let deadline = Duration::from_nanos(take(&mut rest)?);
@@ -145,7 +148,7 @@ impl<'f> FromClient<'f> {
             (CANCEL, 2) => Self::Cancel { id: take(&mut rest)? },
             _ => return None,
         };
-        rest.is_empty().then_some(read)
+        rest.is_empty().then_some(decoded)
     }
 }
 
@@ -153,7 +156,7 @@ impl<'f> FromServer<'f> {
     /// Decodes a frame.
     ///
     /// # Errors
-    /// `internal` if it is no such frame.
+    /// `internal` if a server sends no such frame.
     pub fn read(frame: &'f [u8]) -> Result<Self> {
         let unknown = || Error::new(ErrorId::INTERNAL, "the frame is not one that a server sends");
         let (tag, stream, mut rest) = Self::begin(frame).ok_or_else(unknown)?;
@@ -168,20 +171,21 @@ impl<'f> FromServer<'f> {
         }
     }
 
-    /// The stream that a frame belongs to. `None` if it is no frame of a server.
+    /// The handle of the stream that a frame belongs to. `None` if a server sends no such frame.
     #[inline]
     pub fn stream_of(frame: &[u8]) -> Option<u64> {
         Self::begin(frame).map(|(_, stream, _)| stream)
     }
 
-    /// The tag of a frame, its stream, and the rest.
+    /// The tag of a frame, the handle of its stream, and the rest.
     fn begin(frame: &[u8]) -> Option<(u64, u64, &[u8])> {
         let (_, tag, mut rest) = open(frame)?;
         Some((tag, take(&mut rest)?, rest))
     }
 }
 
-/// Appends a call on `object` to `out`, as one frame.
+/// Appends a call on `object` to `out`, as one frame of at most `limit` bytes. `object` is a handle, or the
+/// result of [`opened_by`].
 ///
 /// # Errors
 /// As [`frame::encode`].
@@ -212,10 +216,10 @@ pub fn put_cancel(id: u64, out: &mut Vec<u8>) {
     put_numbers(&[CANCEL, id], out);
 }
 
-/// Appends an item, which is MessagePack already, to `out`.
+/// Appends an item, which is already encoded as MessagePack, to `out`.
 ///
 /// # Errors
-/// `request-too-large` beyond `limit` bytes. After an error `out` is unchanged.
+/// `request-too-large` if the frame exceeds `limit` bytes. After an error `out` is unchanged.
 pub fn put_item(stream: u64, seq: u64, item: &[u8], limit: usize, out: &mut Vec<u8>) -> Result<()> {
     frame::append(limit, out, |out, end| {
         put(out, 4, &[ITEM, stream, seq]);
@@ -239,16 +243,16 @@ pub fn put_lag(stream: u64, count: u64, out: &mut Vec<u8>) {
     put_numbers(&[LAG, stream, count], out);
 }
 
-/// Appends a frame of numbers alone.
+/// Appends a frame that consists of numbers.
 fn put_numbers(numbers: &[u64], out: &mut Vec<u8>) {
-    // It is far below any limit.
+    // The frame has a few dozen bytes, so it cannot exceed the limit.
     let _ = frame::append(usize::MAX, out, |out, _| {
         put(out, numbers.len(), numbers);
         Ok(())
     });
 }
 
-/// Appends the head of an array of `len` elements and its first elements.
+/// Appends the header of an array of `len` elements, and `numbers` as its first elements.
 fn put(out: &mut Vec<u8>, len: usize, numbers: &[u64]) {
     // Writing to a vector cannot fail, and no array here has more than five elements.
     let _ = write_array_len(out, u32::try_from(len).unwrap_or(u32::MAX));
@@ -257,7 +261,7 @@ fn put(out: &mut Vec<u8>, len: usize, numbers: &[u64]) {
     }
 }
 
-/// The length of the array, its tag, and the rest.
+/// The number of elements of the array in a frame, its tag, and the bytes after the tag.
 fn open(frame: &[u8]) -> Option<(u8, u64, &[u8])> {
     let (first, mut rest) = frame.split_first()?;
     let len = first.checked_sub(0x90).filter(|len| *len < 16)?;

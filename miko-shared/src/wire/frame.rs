@@ -14,9 +14,12 @@ pub const MAX_FRAME_SIZE: usize = u32::MAX as usize;
 /// The capacity that a buffer of frames to send keeps after a larger one, in bytes.
 pub(crate) const KEPT_BUFFER: usize = 1 << 20;
 
-/// The minimum size of the buffer, in bytes. It grows beyond that only as bytes arrive, regardless of the
-/// length in a header.
+/// The minimum size of a [`FrameBuffer`], in bytes. The buffer grows beyond it only as bytes arrive,
+/// regardless of the length in a header.
 const MIN_BUFFER_SIZE: usize = 16 << 10;
+
+/// The size of the largest [`FrameBuffer`] that is kept while it is empty, in bytes.
+const MAX_IDLE_SIZE: usize = 16 * MIN_BUFFER_SIZE;
 
 /// Appends `value` to `out` as one frame of MessagePack with field names.
 ///
@@ -40,8 +43,8 @@ pub(super) fn encode_after(
     })
 }
 
-/// Appends one frame with the content that `write` appends. It gets the length up to which `out` may grow,
-/// and refuses a value that would exceed it.
+/// Appends one frame with the content that `write` appends. `write` is passed the length up to which `out`
+/// may grow, and must fail if it needs more: the limit is not checked here.
 ///
 /// # Errors
 /// The errors of `write`; `request-too-large` if the header cannot express the length. After an error `out`
@@ -67,7 +70,7 @@ pub(super) fn append(
 /// Decodes the content of a frame that [`encode`] wrote.
 ///
 /// # Errors
-/// `internal` if the content is not a valid `T`: the other side is no Mikobase server, or it is faulty.
+/// `internal` if the content is not a valid `T`: the peer does not use this protocol, or is faulty.
 pub fn decode<T: DeserializeOwned>(frame: &[u8]) -> Result<T> {
     codec::decode(frame)
 }
@@ -97,6 +100,7 @@ impl FrameBuffer {
             (self.start, self.end) = (0, 0);
         }
         if self.bytes.len() - self.end < MIN_BUFFER_SIZE / 4 {
+            // Moves the unconsumed bytes to the front, and then has at least half of the buffer free.
             self.bytes.copy_within(self.start..self.end, 0);
             (self.start, self.end) = (0, self.end - self.start);
             let wanted = (self.end * 2).max(MIN_BUFFER_SIZE);
@@ -122,8 +126,8 @@ impl FrameBuffer {
         self.bytes[self.start..self.end].get(HEADER_SIZE..).unwrap_or_default()
     }
 
-    /// Discards the next frame, which must be incomplete: all bytes received so far, and the rest of the
-    /// frame as it arrives. Does nothing until the header has arrived.
+    /// Discards the next frame, which must be incomplete: its bytes received so far now, and the rest as they
+    /// arrive. Does nothing if the header has not arrived.
     pub fn skip_frame(&mut self) {
         let Some(length) = self.announced_length() else { return };
         *self = Self { bytes_to_skip: (HEADER_SIZE + length).saturating_sub(self.len()), ..Self::default() };
@@ -146,7 +150,7 @@ impl FrameBuffer {
         Ok(Some(&self.bytes[from..from + length]))
     }
 
-    /// The next complete frame, without its header. It is not consumed. `None` until it has arrived.
+    /// The next complete frame, without its header and without consuming it; `None` until it has arrived.
     pub fn peek_frame(&self) -> Option<&[u8]> {
         let length = self.announced_length()?;
         self.bytes[self.start..self.end].get(HEADER_SIZE..HEADER_SIZE.checked_add(length)?)
@@ -168,7 +172,7 @@ impl FrameBuffer {
         self.announced_length().is_some_and(|length| length > limit || self.len() - HEADER_SIZE >= length)
     }
 
-    /// Consumes exactly `N` bytes outside any frame, if they have arrived.
+    /// Consumes the next `N` bytes, which belong to no frame, if they have arrived.
     pub fn take<const N: usize>(&mut self) -> Option<[u8; N]> {
         let taken = *self.bytes[self.start..self.end].first_chunk::<N>()?;
         self.start += N;
@@ -180,9 +184,9 @@ impl FrameBuffer {
         self.start == self.end
     }
 
-    /// Frees the memory of a large frame, once all received bytes were consumed.
+    /// Frees the memory of a large frame, if all received bytes were consumed.
     pub fn shrink(&mut self) {
-        if self.is_empty() && self.bytes.len() > 16 * MIN_BUFFER_SIZE {
+        if self.is_empty() && self.bytes.len() > MAX_IDLE_SIZE {
             *self = Self::default();
         }
     }

@@ -25,13 +25,13 @@ pub const MAX_HELLO_SIZE: usize = 4 << 10;
 /// The client's first message: the interface that it calls, and its token.
 #[derive(Debug, Serialize, Deserialize)]
 pub struct Hello {
-    /// The name of the interface it will call.
+    /// The name of the interface that the client will call.
     pub interface: String,
-    /// The fingerprint of the surface it was built with.
+    /// The fingerprint of the surface with which the client was built.
     pub fingerprint: u64,
     /// The token that authorizes the client.
     pub token: Token,
-    /// The index of the worker that the client is.
+    /// The index of the worker that connects. Other clients have none.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub worker: Option<usize>,
 }
@@ -45,7 +45,7 @@ pub enum HandshakeReply {
         /// The largest frame that the server accepts, in bytes.
         frame_size: u64,
     },
-    /// The fingerprints differ. The client sends its [`Surface`] and receives another reply.
+    /// The fingerprints differ. The client has to send its [`Surface`], and then receives another reply.
     ShowSurface,
     /// The client is refused, with the reason.
     Refused(Error),
@@ -96,8 +96,8 @@ pub fn check_interface(name: &str, server: &Surface) -> Result<()> {
 /// Checks that the surface `server` has all methods of the surface `client`.
 ///
 /// # Errors
-/// `surface-mismatch`, listing each method that differs with both signatures, and where the shapes of its
-/// types differ.
+/// `surface-mismatch`, which lists each method that differs: its signatures on both sides, and the places at
+/// which the shapes of its types differ.
 pub fn check_surface(client: &Surface, server: &Surface) -> Result<()> {
     let differences = client.differences_from(server);
     if differences.is_empty() {

@@ -1,8 +1,8 @@
 //! Calls and answers: the messages of tarpc's protocol.
 //!
-//! The types here have the shape of tarpc's. Decoding tarpc's own type of a call panics on a deadline that a
-//! hostile peer chose too large. The clients of this package encode a call in an [`Envelope`], which is
-//! decoded without serde.
+//! The types here have the shape of tarpc's types. Those are not used, because tarpc panics while it decodes
+//! a call whose deadline is too large for an `Instant`, which a hostile peer may send. The clients of this
+//! package encode a call in an [`Envelope`], which is decoded without serde.
 
 use std::borrow::Cow;
 use std::time::Duration;
@@ -44,7 +44,7 @@ impl<'f> Incoming<'f> {
     /// Decodes the content of a frame.
     ///
     /// # Errors
-    /// If the content is not such a message.
+    /// If the content is no message of a client.
     pub fn read(frame: &'f [u8]) -> Result<Self, rmp_serde::decode::Error> {
         if let Some((Envelope { deadline, id }, message)) = Envelope::open(frame) {
             return Ok(Self::Call(IncomingCall { deadline, id, message: message.into() }));
@@ -86,13 +86,13 @@ struct Request {
 #[derive(Deserialize)]
 struct Context {
     deadline: Duration,
-    /// Unused. The field exists because the compact form, in which fields have no names, is decoded by
+    /// Unused. The field exists because a client may omit the names of fields; they are then decoded by their
     /// position.
     #[serde(rename = "trace_context")]
     _trace_context: IgnoredAny,
 }
 
-/// Any value, as MessagePack.
+/// Any value. Deserializing it encodes it as MessagePack.
 struct Transcoded(Vec<u8>);
 
 impl<'de> Deserialize<'de> for Transcoded {
@@ -113,7 +113,7 @@ impl<'f> Answer<'f> {
     /// Decodes the content of a frame.
     ///
     /// # Errors
-    /// `internal` if the content is not such a message.
+    /// `internal` if the content is no answer.
     pub fn read(frame: &'f [u8]) -> Result<Self> {
         if let Some((request_id, response)) = open_response(frame) {
             return Ok(Self { request_id, response: Ok(response.into()) });
@@ -134,24 +134,24 @@ struct Response<R> {
 /// Why a server did not serve a call, in the shape of `tarpc::ServerError`.
 #[derive(Debug, Serialize, Deserialize)]
 struct ServerError {
-    /// The number that tarpc has for an [`std::io::ErrorKind`].
+    /// tarpc's number for an [`std::io::ErrorKind`].
     kind: u32,
     /// The error as JSON.
     detail: String,
 }
 
-/// The number of [`std::io::ErrorKind::Other`].
-const OTHER: u32 = 16;
+/// tarpc's number for [`std::io::ErrorKind::Other`].
+const KIND_OTHER: u32 = 16;
 
 /// Appends an answer that refuses the call `request_id` to `out`, as one frame.
 pub fn encode_refusal(request_id: u64, error: &Error, out: &mut Vec<u8>) {
-    let refusal = ServerError { kind: OTHER, detail: error.to_json() };
+    let refusal = ServerError { kind: KIND_OTHER, detail: error.to_json() };
     let refusal = Response::<()> { request_id, message: Err(refusal) };
-    // It consists of numbers and a text, and there is no limit.
+    // Cannot fail: a refusal consists of numbers and a text, and there is no limit.
     let _ = frame::encode(&refusal, usize::MAX, out);
 }
 
-/// The error in the detail of a refusal.
+/// The error that the `detail` of a refusal contains as JSON, or an error with `detail` as its text.
 pub(crate) fn error_in(detail: &str) -> Error {
     serde_json::from_str(detail).unwrap_or_else(|_| {
         Error::new(ErrorId::INTERNAL, format!("the server did not serve the call: {detail}"))
