@@ -8,18 +8,19 @@ use nix::unistd::Pid;
 
 use super::{Backoff, SharedStatus};
 
-/// The spin window of a single client: longer than most calls, and than a wake-up, which takes 60 µs.
+/// The spin window of a single client. It is longer than most calls, and longer than a wake-up, which takes
+/// 60 µs.
 const BASE_WINDOW: Duration = Duration::from_micros(200);
 
-/// Added to the window for each further client. The server answers the clients one after another, which takes
-/// about this long per client while none of them spins yet.
+/// The time that each further client adds to the window. The server answers the clients one after another,
+/// and needs about this long per client while no client spins.
 const WINDOW_PER_CLIENT: Duration = Duration::from_micros(50);
 
 /// The upper bound of the window, however many clients there are.
 const MAX_WINDOW: Duration = Duration::from_millis(5);
 
-/// A client that finds itself on the server's core migrates the first of every [`MIGRATE_EVERY`] times. The
-/// other times it blocks without spinning.
+/// Out of this many times that a client is on the server's core, it migrates to another core the first time.
+/// The other times it blocks without spinning.
 const MIGRATE_EVERY: u32 = 8;
 
 /// The spinning policy of one client: it spins only if the status of the server and the results of earlier
@@ -27,7 +28,7 @@ const MIGRATE_EVERY: u32 = 8;
 pub(crate) struct AdaptiveSpin {
     /// The status that the server publishes. A client without it never spins.
     shared_status: Option<Arc<SharedStatus>>,
-    /// The index of the worker whose client this is.
+    /// The index of the worker that this client belongs to. Other clients have none.
     worker: Option<usize>,
     window: Duration,
     backoff: Backoff,
@@ -47,6 +48,7 @@ impl AdaptiveSpin {
     pub(crate) fn begin(&mut self) -> Option<SpinWindow> {
         let shared_status = self.shared_status.as_ref()?;
         let busy = shared_status.is_busy();
+        // The backoff comes last, because `should_try` counts skipped attempts.
         if shared_status.is_crowded()
             || self.is_parked()
             || !(busy || shared_status.has_cpu_per_client())
@@ -54,15 +56,16 @@ impl AdaptiveSpin {
         {
             return None;
         }
-        // If the server is idle and there is no spare core, sharing its core is acceptable.
+        // A client may spin on the core of the server only if the server is not busy and the clients need all
+        // cores.
         if (busy || shared_status.has_cpu_for_server()) && shared_status.is_on_this_cpu() {
             self.collisions = (self.collisions + 1) % MIGRATE_EVERY;
-            // A client whose turn it is was woken on the core of the server, and no other client uses the
-            // other cores.
-            let moves = self.collisions == 1 || shared_status.clients_take_turns();
-            // A system that forbids changing the affinity leaves the client where it is.
-            let moved = moves && migrate().is_ok();
-            if !moved || shared_status.is_on_this_cpu() {
+            // If clients take turns, the server has just woken this client on its own core, and no other
+            // client uses the other cores.
+            let should_migrate = self.collisions == 1 || shared_status.clients_take_turns();
+            // Migrating fails if the system forbids to change the affinity.
+            let has_migrated = should_migrate && migrate().is_ok();
+            if !has_migrated || shared_status.is_on_this_cpu() {
                 return None;
             }
         }
@@ -70,46 +73,48 @@ impl AdaptiveSpin {
         Some(SpinWindow { until: now + self.window, now })
     }
 
-    /// Whether the call of this client is parked: its answer is not to be expected soon.
+    /// Whether the call of this client is parked, so that no answer is expected soon.
     pub(crate) fn is_parked(&self) -> bool {
         self.shared_status.as_ref().is_some_and(|shared_status| shared_status.is_parked(self.worker))
     }
 
-    /// Records whether a reply was found while spinning. A reply that was found after the end of the window
-    /// counts as a failure: another process occupied the core.
+    /// Records whether spinning has found a reply. A reply after the end of the window counts as a failure,
+    /// because another process has occupied the core meanwhile.
     pub(crate) fn record(&mut self, window: &SpinWindow, found: bool) {
         self.backoff.record(found && window.is_open());
     }
 }
 
-/// The spin window of each of `clients` clients.
+/// The spin window of a client, if there are `clients` clients.
 fn window(clients: usize) -> Duration {
     let others = u32::try_from(clients.saturating_sub(1)).unwrap_or(u32::MAX);
     (BASE_WINDOW + WINDOW_PER_CLIENT.saturating_mul(others)).min(MAX_WINDOW)
 }
 
-/// The time in which a client spins, and the time of its last look at the clock.
+/// The time in which a client spins.
 pub(crate) struct SpinWindow {
+    /// The end of the window.
     until: Instant,
+    /// The time when the clock was last read.
     now: Instant,
 }
 
 impl SpinWindow {
-    /// Yields the core to every runnable process, and updates the time. The caller polls after it.
+    /// Yields the core to every runnable process, and reads the clock. The caller then polls.
     pub(crate) fn yield_cpu(&mut self) {
         // `sched_yield` cannot fail on Linux.
         let _ = sched_yield();
         self.now = Instant::now();
     }
 
-    /// Whether the window is still open.
+    /// Whether the window was open when the clock was last read.
     pub(crate) fn is_open(&self) -> bool {
         self.now < self.until
     }
 }
 
-/// Moves this thread to another CPU, if its affinity allows one. The affinity is restored, so the thread may
-/// return.
+/// Moves this thread to another CPU, if its affinity allows another one. Removes the CPU from the affinity
+/// and restores it at once, so the scheduler may move the thread back later.
 fn migrate() -> nix::Result<()> {
     let this_thread = Pid::from_raw(0);
     let all = sched_getaffinity(this_thread)?;
@@ -185,7 +190,8 @@ mod tests {
     fn spinning_continues_while_it_succeeds_and_backs_off_when_it_fails() {
         let mut adaptive_spin = AdaptiveSpin::new(shared_status(), None);
         assert_eq!(count_spins(&mut adaptive_spin, 100, true), 100);
-        // After the four failures 1, 4, 16 and 64 waits do not spin; the last 64 are not over yet.
+        // The four failures are followed by 1, 4, 16 and 64 waits without a spin. The 86 waits end within the
+        // last 64.
         assert_eq!(count_spins(&mut adaptive_spin, 86, false), 4);
     }
 

@@ -14,7 +14,7 @@ use crate::shared_memory::{Shareable, SharedMemory};
 /// Stands for an unknown CPU; no CPU has this number.
 const NO_CPU: usize = usize::MAX;
 
-/// Only of so many workers, those with the lowest numbers, it is published whether they wait.
+/// For how many workers the server publishes whether they wait: those with the lowest indices.
 const TRACKED_WORKERS: usize = 1024;
 
 /// The status that a server publishes to its workers.
@@ -37,7 +37,7 @@ struct StatusPage {
     crowded: AtomicU32,
     /// The number of workers that wait with a parked call.
     parked: AtomicUsize,
-    /// Which they are: a bit for each of the first [`TRACKED_WORKERS`].
+    /// Which of the first [`TRACKED_WORKERS`] workers wait with a parked call: a bit for each.
     parked_workers: [AtomicU64; TRACKED_WORKERS / 64],
 }
 
@@ -71,11 +71,12 @@ impl SharedStatus {
         self.clients.saturating_sub(self.parked()) <= self.cpus
     }
 
-    /// Whether there is a CPU for the server beside one for each client that does not wait with a parked
+    /// Whether there is a CPU for the server, besides one for each client that does not wait with a parked
     /// call.
     ///
-    /// If calls are parked, the clients may need all CPUs: one of them is then a client between the answer of
-    /// its parked call and its next call, which runs only for a moment.
+    /// While calls are parked, one client less is counted if there is more than one CPU. One of the clients
+    /// that do not wait has then just got the answer to its parked call, and runs only for a moment before
+    /// its next call.
     pub(crate) fn has_cpu_for_server(&self) -> bool {
         let parked = self.parked();
         self.clients.saturating_sub(parked) < self.cpus + usize::from(parked > 0 && self.cpus > 1)
@@ -86,12 +87,12 @@ impl SharedStatus {
         self.clients > self.cpus && self.has_cpu_per_client()
     }
 
-    /// Publishes whether a worker waits with a parked call, and how many workers do.
+    /// Publishes whether `worker` waits with a parked call, and the number `parked` of all workers that do.
     pub(crate) fn publish_parked(&self, worker: usize, is_parked: bool, parked: usize) {
         self.page.parked.store(parked, Relaxed);
         if let Some(bits) = self.page.parked_workers.get(worker / 64) {
             let bit = 1 << (worker % 64);
-            // Only the server writes them.
+            // Only the server writes the bits, so separate loads and stores lose no change.
             let others = bits.load(Relaxed) & !bit;
             bits.store(others | if is_parked { bit } else { 0 }, Relaxed);
         }
@@ -106,10 +107,10 @@ impl SharedStatus {
         })
     }
 
-    /// Publishes the CPU of this thread as that of the server.
+    /// Publishes the CPU of this thread as the CPU of the server.
     pub(crate) fn publish_cpu(&self) {
         let here = sched_getcpu().unwrap_or(NO_CPU);
-        // Clients read it constantly. Writing only changes keeps the cache line shared.
+        // Clients read the CPU constantly. Only changes are written, which keeps the cache line shared.
         if self.page.cpu.load(Relaxed) != here {
             self.page.cpu.store(here, Relaxed);
         }
@@ -139,7 +140,7 @@ impl SharedStatus {
         self.page.busy.load(Relaxed) != 0
     }
 
-    /// Whether the CPU that the server published last is that of this thread.
+    /// Whether this thread runs on the CPU that the server published last.
     pub(super) fn is_on_this_cpu(&self) -> bool {
         sched_getcpu() == Ok(self.page.cpu.load(Relaxed))
     }
