@@ -29,25 +29,29 @@ use crate::record::Record;
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct Change {
-    /// The number of the transaction that made the change. Numbers grow from one transaction to the next,
-    /// with gaps; all changes of a transaction have the same number. [`ChangeOptions::after`] resumes after
-    /// it.
+    /// The number of the transaction or the single write that made the change. Numbers grow from one
+    /// transaction to the next, with gaps; all changes of a transaction have the same number.
+    /// [`Present`](ChangeKind::Present) and [`Synced`](ChangeKind::Synced) have the number of the last
+    /// transaction before the subscription began. [`ChangeOptions::after`] resumes after a number.
     pub seq: i64,
     /// The kind of the change.
     pub kind: ChangeKind,
     /// The pk of the record; empty for [`Synced`](ChangeKind::Synced).
     pub pk: String,
-    /// The primary class of the record, as in `record`; the last one of a deleted record; empty for
-    /// [`Synced`](ChangeKind::Synced).
+    /// The primary class of the record after the change; before the change, if the record was deleted; empty
+    /// for [`Synced`](ChangeKind::Synced).
     pub class: String,
     /// The record after the change; `None` if it was deleted, and for [`Synced`](ChangeKind::Synced).
     pub record: Option<Record>,
     /// The fields of the bucket that have changed: `{name: {"old": value, "new": value}}`. `old` is missing
     /// if there was no such field before, and `new` if there is none any more. A `create` has all fields of
-    /// the record, and a `delete` those that it had.
+    /// the record, and a `delete` all fields that the record had. Empty for [`Present`](ChangeKind::Present)
+    /// and [`Synced`](ChangeKind::Synced).
     pub fields: Object,
-    /// Whether this is the last change of its transaction that the subscriber gets. A state that is built
-    /// from all changes up to this one equals the state of the database at `seq`.
+    /// Whether this is the last change of its transaction that the subscriber gets. A
+    /// [replica](ChangeOptions::snapshot) that has applied all changes up to this one has the set of the
+    /// subscription as it was at `seq`. `true` for [`Synced`](ChangeKind::Synced), and `false` for
+    /// [`Present`](ChangeKind::Present).
     pub last: bool,
 }
 
@@ -92,7 +96,8 @@ impl fmt::Display for ChangeKind {
     }
 }
 
-/// The options of a subscription. By default it has the changes of records from now on, and no other items.
+/// The options of a subscription. By default a subscription has the changes of records from now on, and no
+/// other items.
 ///
 /// ```
 /// use miko_core::{ChangeKind, ChangeOptions, Mikobase, MikobaseExt, SqliteEngine};
@@ -109,10 +114,11 @@ impl fmt::Display for ChangeKind {
 #[serde(default, deny_unknown_fields)]
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct ChangeOptions {
-    /// Resumes after the transaction with this number ([`Change::seq`]). The server refuses it with
-    /// `changes-expired` if it does not have all changes since then.
+    /// Resumes after the transaction with this number ([`Change::seq`]). If the server does not have all
+    /// changes since then, the subscription is refused with `changes-expired`.
     pub after: Option<i64>,
-    /// Also reports records that leave the set.
+    /// Also reports records that leave the set: those that match the target before a change, and not after
+    /// it.
     pub leaving: bool,
     /// Begins with the records that are in the set now. Cannot be combined with `after`.
     pub snapshot: bool,
@@ -137,7 +143,8 @@ impl ChangeOptions {
     }
 }
 
-/// Limits of the memory that a database uses for changes and live queries.
+/// Limits of the memory that a database uses for changes and live queries, and of the time for which it keeps
+/// changes.
 ///
 /// ```
 /// use miko_core::{ChangeLimits, SqliteEngine};
@@ -148,20 +155,22 @@ impl ChangeOptions {
 /// ```
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct ChangeLimits {
-    /// The approximate size in bytes of the last changes, which are kept for subscribers that resume: 16 MiB
-    /// by default. If the process has a memory limit, at most a sixteenth of that limit.
+    /// The approximate size in bytes of the last changes, which are kept for subscribers that resume and for
+    /// live queries: 16 MiB by default. If the process has a memory limit, at most a sixteenth of that limit.
     pub ring: usize,
     /// The approximate size in bytes of the changes that a subscriber has not read yet: 4 MiB by default, and
-    /// at most half of the [limit of an answer](crate::Engine::limit_answers). Beyond it the oldest changes
-    /// are left out, and the subscriber gets the error `lagged` in their place. If the process has a memory
-    /// limit, at most a sixteenth of that limit.
+    /// at most half of the [limit of an answer](crate::Engine::limit_answers). Beyond this size the oldest
+    /// changes are left out, and the subscriber gets the error `lagged` in their place. If the process has a
+    /// memory limit, at most a sixteenth of that limit.
     pub queue: usize,
     /// The approximate size in bytes of the state of a [live query](crate::LiveQuery): 16 MiB by default. The
     /// state is the pks and the sort values of the records of the result, and of the next thousand records
     /// after the `limit` of the select. Beyond this size the query is refused with `storage-full`, or ends
-    /// with it. If the process has a memory limit, at most a sixteenth of that limit.
+    /// with this error. If the process has a memory limit, at most a sixteenth of that limit.
     pub live_query: usize,
-    /// How long the last changes are kept after the last subscription has ended: 60 s by default.
+    /// How long the last changes are kept after all subscriptions and live queries have ended: 60 s by
+    /// default, counted from the first commit after their end. The changes are discarded at the first commit
+    /// after this time.
     pub keep: Duration,
 }
 

@@ -2,14 +2,15 @@
 
 use crate::record::Record;
 
-/// The changes of one write. An atomic batch is one write, and so is an import.
+/// The changes of one write, or of one transaction of a caller. An atomic batch is one write, and so is an
+/// import.
 #[derive(Debug, Clone, PartialEq)]
 #[non_exhaustive]
 pub struct Commit {
-    /// The last of the commit numbers that the write gave to its records. Numbers grow from commit to commit,
-    /// with gaps.
+    /// The last of the numbers that the write gave to the records that it changed. Numbers grow from commit
+    /// to commit, with gaps.
     pub seq: i64,
-    /// The records that the write has changed, each once, in the order of their first changes.
+    /// The records that differ from before the write, each once, in the order of their first changes.
     pub changes: Vec<RecordChange>,
 }
 

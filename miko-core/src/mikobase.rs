@@ -1,4 +1,4 @@
-//! The trait [`Mikobase`], which engines and proxies implement.
+//! The trait [`Mikobase`], which engines and proxies implement, and the trait [`Transaction`].
 
 use std::collections::BTreeMap;
 
@@ -22,8 +22,9 @@ use crate::watch::ResultChange;
 /// A Mikobase: a live object store.
 ///
 /// Engines implement it, and so do proxies to a shared Mikobase, with the same answers. The attribute
-/// generates the service, the proxy and the JSON dispatch from these signatures, so a new method only has to
-/// be implemented by the engines.
+/// generates the proxies, and the code of a server that runs the calls of proxies and the calls by name with
+/// JSON. So a new method has to be implemented by hand only in the types of this crate that implement the
+/// trait: the engines, [`AsOf`](crate::AsOf), and the database that a hook reads.
 #[mikobase_interface(
     crate = crate,
     surface = "schema/mikobase.surface.json",
@@ -46,14 +47,16 @@ pub trait Mikobase: Send + Sync {
     /// Returns the record with this pk, or `None` if it does not exist or was deleted.
     ///
     /// # Errors
-    /// Only if the store could not be read.
+    /// Only if the store could not be read; `request-too-large`, if the answer exceeds the frame limit of the
+    /// server.
     #[interface(read)]
     fn record_by_pk(&self, pk: &str) -> Result<Option<Record>>;
 
     /// Returns all records of the class and its subclasses, in order of creation.
     ///
     /// # Errors
-    /// `invalid_request`, if `class` is not a UNS.
+    /// `invalid_request`, if `class` is not a UNS; `request-too-large`, if the answer exceeds the frame limit
+    /// of the server.
     #[interface(read)]
     fn by_class(&self, class: &str) -> Result<Records>;
 
@@ -101,8 +104,8 @@ pub trait Mikobase: Send + Sync {
     ///
     /// # Errors
     /// `record_not_found`, `record_deleted`; `conflict` for a `test` that fails; `edit-refused` for an edit
-    /// that does not fit the bucket; every fault of the list, or of the record that it makes. Nothing is
-    /// changed then.
+    /// that does not fit the bucket; every fault of the list, or of the edited record. Nothing is changed
+    /// then.
     fn edit(&self, pk: &str, edits: Vec<Edit>) -> Result<Edited>;
 
     /// Runs many requests in one call: independently, or all or none if `atomic`.
@@ -120,7 +123,8 @@ pub trait Mikobase: Send + Sync {
     /// deleted record is a tombstone.
     ///
     /// # Errors
-    /// `not-temporal`; `record_not_found`.
+    /// `not-temporal`; `record_not_found`; `request-too-large`, if the answer exceeds the frame limit of the
+    /// server.
     #[interface(read)]
     fn history(&self, pk: &str) -> Result<Vec<Version>>;
 
@@ -178,10 +182,11 @@ pub trait Mikobase: Send + Sync {
     /// `file-not-found`; `reference-restricted`, if a field of class `puck.uno/dbfile` references it.
     fn delete_file(&self, pk: &str) -> Result<()>;
 
-    /// Deletes the files whose pk occurs in no record and in no version. Returns their pks.
+    /// Deletes the files whose pk is not a string in any record or version. Returns their pks.
     ///
     /// # Errors
-    /// Only if the store could not be read or written.
+    /// The errors of a write, such as `read-only-connection`; `action-not-supported` in an append-only
+    /// database.
     fn collect_files(&self) -> Result<Vec<String>>;
 
     /// The records that a select finds, in any number. They show the state at the time of this call: later
@@ -200,8 +205,8 @@ pub trait Mikobase: Send + Sync {
     /// Later writes have no effect. [`export_worldlet`](crate::MikobaseExt::export_worldlet) writes it.
     ///
     /// # Errors
-    /// As [`select_stream`](Self::select_stream). The stream also ends with `stream-expired` if a file is
-    /// deleted meanwhile.
+    /// `storage-full`, if too many streams are open. The stream ends with `stream-expired`, if too much is
+    /// overwritten or a file is deleted while it is open.
     #[interface(read)]
     fn export(&self) -> Result<Stream<Bytes>>;
 
@@ -231,10 +236,11 @@ pub trait Mikobase: Send + Sync {
     /// `changes-expired`, if the server discards missed changes before they are read.
     ///
     /// # Errors
-    /// Every fault of the target; `changes-expired`, if the server does not have all changes since
-    /// [`after`](ChangeOptions::after); `invalid_request` in a transaction; `read-only-connection`;
-    /// `storage-full`, if too many subscriptions are open. With a
-    /// [`snapshot`](ChangeOptions::snapshot) the stream ends with `stream-expired`, if too much is
+    /// Every fault of the target; `request-too-large`, if the target is too large to be tested for each
+    /// change; `changes-expired`, if the server does not have all changes since
+    /// [`after`](ChangeOptions::after); `invalid_request` in a transaction, and for `after` together with
+    /// [`snapshot`](ChangeOptions::snapshot); `read-only-connection`; `storage-full`, if too many
+    /// subscriptions are open. With a snapshot the stream ends with `stream-expired`, if too much is
     /// overwritten while the snapshot is read.
     #[interface(read)]
     fn changes(&self, target: Target, options: ChangeOptions) -> Result<Stream<Change>>;
@@ -244,27 +250,30 @@ pub trait Mikobase: Send + Sync {
     ///
     /// The stream begins with the records of the result in their order (`present`), and `synced`. After that,
     /// each commit that changes the result adds a step: the changes that turn the result before the commit
-    /// into the result at `seq`. The last change of a step has `last` set.
+    /// into the result after it. The last change of a step has `last` set.
     ///
     /// Steps are computed when they are read, so a slow reader delays no write and no other reader. If the
     /// server does not have the single commits any more, one step has the changes of several commits.
     ///
     /// # Errors
-    /// Every fault of the select at once; `invalid_request` for a select with `history` or `cutoff`, and in a
-    /// transaction; `read-only-connection`; `storage-full`, if too many subscriptions are open, or the result
-    /// is too large. The stream ends with `storage-full` if the result has become too large, with
-    /// `stream-expired` if too much is overwritten while the first records are read, and with `self-call` if
-    /// a hook of the database reads it.
+    /// Every fault of the select at once; `request-too-large`, if the select is too large to be tested for
+    /// each change; `invalid_request` for a select with `history` or `cutoff`, and in a transaction;
+    /// `read-only-connection`; `storage-full`, if too many subscriptions are open, or the result is too
+    /// large. The stream ends with `storage-full` if the result has become too large, with `stream-expired`
+    /// if too much is overwritten while the first records are read, and with `self-call` if a hook of the
+    /// database reads the stream.
     #[interface(read)]
     fn watch_select(&self, query: Query) -> Result<Stream<ResultChange>>;
 
-    /// Begins a transaction. On a transaction, begins a nested one: writes through the outer transaction are
-    /// refused until the nested one has ended. A transaction waits for its turn to write at its first call.
-    /// [`transaction`](crate::MikobaseExt::transaction) runs a block in a transaction.
+    /// Begins a transaction. On a transaction, begins a nested one: from the first call of the nested
+    /// transaction until its end, writes through the outer one are refused. A transaction waits for its turn
+    /// to write at its first call. [`transaction`](crate::MikobaseExt::transaction) runs a block in a
+    /// transaction.
     ///
     /// # Errors
-    /// `read-only-connection`; `storage-full`, if there are too many transactions. In a worker, the first
-    /// call of the transaction has these errors: the transaction begins with that call.
+    /// `read-only-connection`; `storage-full`, if there are too many transactions. On a proxy, such as that
+    /// of a worker, the first call of the transaction has these errors: the transaction begins with that
+    /// call.
     #[interface(lazy)]
     fn begin(&self) -> Result<Remote<dyn Transaction>>;
 }
@@ -273,8 +282,9 @@ pub trait Mikobase: Send + Sync {
 /// caller sees them before. Dropping it rolls back what is not committed, as does the end of the process or
 /// connection that began it.
 ///
-/// Its first call waits until it is its turn to write; from then on no other caller writes until it ends.
-/// Files, imports and merges are no part of a transaction.
+/// The first call waits until it is the turn of the transaction to write; from then on no other caller writes
+/// until the transaction ends. Files, imports and merges are no part of a transaction: their methods are
+/// refused with `invalid_request`, except the reading of files.
 ///
 /// ```
 /// use miko_core::{Mikobase, MikobaseExt, SqliteEngine, Transaction};
@@ -304,7 +314,8 @@ pub trait Transaction: Mikobase {
     ///
     /// # Errors
     /// If the changes could not be stored: all are rolled back, and the next call begins another transaction.
-    /// `transaction-invalidated`, until [`roll_back`](Self::roll_back) is called.
+    /// `transaction-invalidated`, if the transaction was invalidated before; its calls have this error until
+    /// [`roll_back`](Self::roll_back) is called.
     #[interface(settles)]
     fn commit(&self) -> Result<()>;
 

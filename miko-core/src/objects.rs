@@ -1,4 +1,4 @@
-//! Objects that a Mikobase returns. They end with the connection of their caller.
+//! Uploads and imports: objects that a Mikobase returns. They end with the connection of their caller.
 
 use miko_macros::mikobase_interface;
 use miko_rpc::{Bytes, Result};
@@ -24,14 +24,16 @@ pub trait Upload: Send + Sync {
     ///
     /// # Errors
     /// `invalid_request`, if the piece is larger than [`MAX_PIECE_SIZE`](crate::MAX_PIECE_SIZE) or the file
-    /// was finished; `storage-full`.
+    /// was finished; `storage-full`; `not-writable`, if the server cannot keep the piece in a temporary file.
     fn put(&self, data: Bytes) -> Result<()>;
 
     /// Finishes the file: from now on it exists and never changes. Returns its pk, or the pk of an existing
     /// file with the same content. Further calls return the same pk.
     ///
     /// # Errors
-    /// Only if the store could not be written, or if too many calls wait for their turn (`storage-full`).
+    /// `lock-timeout`, if the turn to write does not come in time; `storage-full`, if the disk is full or too
+    /// many calls wait for their turn; another error, if the store cannot be written. The call may be
+    /// repeated.
     #[interface(deadline = "24h")]
     fn finish(&self) -> Result<String>;
 }
@@ -53,14 +55,17 @@ pub trait Import: Send + Sync {
     /// Appends a piece of the worldlet. A call that fails appends nothing.
     ///
     /// # Errors
-    /// `invalid_request`, if the import was finished; `storage-full`.
+    /// `invalid_request`, if the import was finished; `storage-full`; `not-writable`, if the server cannot
+    /// keep the text in a temporary file.
     fn put(&self, text: Bytes) -> Result<()>;
 
-    /// Imports the worldlet, all or none. The import ends with this call, even if the call fails.
+    /// Imports the worldlet, all or none. The import ends with this call, even if the worldlet is refused.
     ///
     /// # Errors
-    /// `invalid-worldlet`, an item per fault with its JSON pointer; `invalid_request`, if the import was
-    /// finished before.
+    /// `invalid-worldlet`, an item per fault with its JSON pointer; `save-rejected` by a hook;
+    /// `storage-full`, if the memory or the disk is full; `invalid_request`, if the import was finished
+    /// before. If the turn to write does not come in time (`lock-timeout`), or too many calls wait for their
+    /// turn (`storage-full`), the call may be repeated.
     #[interface(deadline = "24h")]
     fn finish(&self) -> Result<Imported>;
 }

@@ -1,4 +1,9 @@
 //! The transaction of a block (`db.transaction(|tx| …)`): other writes of its thread are refused.
+//!
+//! Only one transaction has the turn to write at a time, and other writes wait for its end. A write of the
+//! thread that runs the block would wait for that thread itself. An engine in this process refuses such a
+//! write when it would begin to wait. A server does not know the threads of its clients, so for a transaction
+//! of a proxy the calls are checked here, in the client, before they are sent.
 
 use std::any::TypeId;
 use std::cell::Cell;
@@ -14,10 +19,11 @@ use crate::mikobase::Transaction;
 use crate::objects::{Import, Upload};
 
 /// The transaction of a block that this thread runs. While the transaction has its turn to write, a write of
-/// this thread that is not made through it is refused: it would wait for the end of the block.
+/// this thread that is not made through the transaction is refused.
 pub(crate) struct TransactionBlock {
     pub(crate) transaction: Remote<dyn Transaction>,
-    /// Checks the calls of this thread until it is dropped.
+    /// While this value exists, the calls of this thread to the server of the transaction are checked.
+    /// Without a server it checks nothing.
     _checked: CheckedCalls,
 }
 
@@ -31,21 +37,22 @@ impl TransactionBlock {
 /// Whether the transaction of a proxy has its turn to write: from its first call on, until it is committed or
 /// rolled back. A nested transaction shares the turn of the outermost transaction around it.
 ///
-/// Only the calls of the thread of the block are observed.
+/// This is an estimate, since only the calls of the thread of the block are observed. [`CallChecker`] is
+/// called before each call of the thread to the server, and after each call on an object of the server.
 #[derive(Default)]
 struct WriteTurn(Cell<bool>);
 
 impl CallChecker for WriteTurn {
     /// Refuses a call that may write, with `transaction-open`.
     fn check(&self, method: &Method, arguments: &[u8]) -> Result<()> {
-        // These methods do not wait for the turn; `finish` of the upload or import does.
+        // These methods do not wait for the turn. `finish` of the upload or import that they begin does.
         let begins_transfer = matches!(&*method.name, "write_file" | "import");
         let waits = !begins_transfer && method.read != Some(true) && !has_only_selects(arguments);
         if waits && self.0.get() { Err(transaction_open()) } else { Ok(()) }
     }
 
-    /// Refuses the calls that wait for another turn: calls of a transaction with another outermost
-    /// transaction, and `finish` of an upload or an import.
+    /// Refuses the calls on objects that wait for another turn: the calls of a transaction whose outermost
+    /// transaction is another one, and `finish` of an upload or an import.
     fn check_object_call(&self, call: &ObjectCall<'_>) -> Result<()> {
         let waits = call.relation == Relation::Unrelated
             && match &*call.method.name {
@@ -58,12 +65,14 @@ impl CallChecker for WriteTurn {
         if waits && self.0.get() { Err(transaction_open()) } else { Ok(()) }
     }
 
+    /// Notes from the end of a call whether the transaction has the turn now.
     fn observe_object_call(&self, call: &ObjectCall<'_>, error: Option<&Error>) {
         let is_outermost = call.relation == Relation::Outermost;
         let has_failed = |id| error.is_some_and(|error| error.is(id));
         match &*call.method.name {
             _ if call.relation == Relation::Unrelated => {}
             "commit" | "roll_back" if is_outermost => self.0.set(false),
+            // The end of a nested transaction leaves the turn to the outermost one.
             "commit" | "roll_back" => {}
             // After these errors no transaction is open. They include the errors of `begin`, which the first
             // call of the transaction returns.
@@ -77,15 +86,16 @@ impl CallChecker for WriteTurn {
             // A nested transaction: the rollback of another nested one may have invalidated it, and the
             // outermost one still has the turn.
             _ if has_failed(ErrorId::TRANSACTION_INVALIDATED) => {}
-            // Even if the call has failed for another reason: it may have taken the turn before it failed.
+            // Also if the call has failed for another reason: it may have taken the turn before it failed.
             name if takes_turn(name) => self.0.set(true),
             _ => {}
         }
     }
 }
 
-/// Whether a method of a transaction, other than `commit` and `roll_back`, needs the turn to write. The
-/// methods that do not need it are refused in a transaction, or do not read records.
+/// Whether a method of a transaction, other than `commit` and `roll_back`, takes the turn to write.
+/// `validate` and `begin` do not read records; the other methods without the turn are refused in a
+/// transaction.
 fn takes_turn(method: &str) -> bool {
     !matches!(
         method,
@@ -101,7 +111,8 @@ fn takes_turn(method: &str) -> bool {
     )
 }
 
-/// The error of a write that is not made through the transaction that its thread has open.
+/// The error of a write that is not made through the transaction that its thread has open. Engines use it as
+/// well.
 pub(crate) fn transaction_open() -> Error {
     let message = "this thread has a transaction open, for whose end the write would wait: write through \
                    that transaction";

@@ -2,8 +2,9 @@
 
 use std::time::Duration;
 
-/// Limits of the time and memory of transactions. Beyond a limit of time or memory the transaction is rolled
-/// back, and its next call fails with `transaction-invalidated`.
+/// Limits of the time and memory of transactions. A transaction that exceeds `idle`, `total` or `memory` is
+/// rolled back: the write that exceeds `memory` fails with `transaction-invalidated`, as do the next calls of
+/// the transaction until [`roll_back`](crate::Transaction::roll_back) is called.
 ///
 /// ```
 /// use std::time::Duration;
@@ -16,13 +17,14 @@ use std::time::Duration;
 /// ```
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct TransactionLimits {
-    /// How long a write waits for its turn while a transaction is open: 90 s by default. Then it fails with
-    /// `lock-timeout`.
+    /// How long a write, or the first call of a transaction, waits for its turn to write: 90 s by default.
+    /// After that it fails with `lock-timeout`.
     pub lock_timeout: Duration,
     /// How long a transaction may be idle between two calls: 5 s by default. After that it is rolled back as
-    /// soon as another write waits, or at its next call.
+    /// soon as another write waits for its turn, or at the next call of the transaction.
     pub idle: Duration,
-    /// How long a transaction may last: 60 s by default.
+    /// How long a transaction may last: 60 s by default. After that it is rolled back at the same events as
+    /// after `idle`.
     pub total: Duration,
     /// The approximate size in bytes of the writes of a transaction, including the previous states of the
     /// records that it has changed: 64 MiB by default.

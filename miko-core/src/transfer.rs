@@ -1,6 +1,7 @@
 //! Transfers files and worldlets piece by piece, with one piece in memory at a time.
 //!
-//! Only methods of the trait are called, so that a transfer works on an engine and on a proxy.
+//! Only methods of the trait [`Mikobase`] are called, so that a transfer works on an engine and on a proxy.
+//! [`files`] has the transfers of files, this module those of worldlets.
 
 mod files;
 
@@ -16,7 +17,7 @@ use crate::worldlet::Imported;
 pub use files::FileReader;
 pub(crate) use files::put;
 
-/// Writes the whole state to `writer`.
+/// Writes the whole state to `writer`, as a worldlet.
 pub(crate) fn export(db: &(impl Mikobase + ?Sized), writer: &mut dyn Write) -> Result<()> {
     for text in db.export()? {
         writer.write_all(&text?).map_err(not_written)?;

@@ -37,20 +37,22 @@ use crate::record::Record;
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct ResultChange {
-    /// The number of the transaction that made the change, as in [`Change::seq`](crate::Change::seq).
+    /// The number of the transaction that made the change, as in [`Change::seq`](crate::Change::seq). If a
+    /// step has the changes of several transactions, the number of the last of them.
     pub seq: i64,
     /// The kind of the change.
     pub kind: ResultChangeKind,
     /// The pk of the record; empty for [`Synced`](ResultChangeKind::Synced).
     pub pk: String,
-    /// The index of the record in the result before the change; `None` if it was not in the result.
+    /// The index of the record in the result before this change; `None` if the record was not in the result.
     pub from: Option<u64>,
-    /// The index at which the record is inserted, after it was removed from `from`; `None` if it has left the
-    /// result.
+    /// The index at which the record is inserted, after it was removed from `from`; `None` if the record has
+    /// left the result.
     pub index: Option<u64>,
-    /// The record as it is now; `None` if it is not in the result any more.
+    /// The record as it was at `seq`; `None` if it is not in the result any more.
     pub record: Option<Record>,
-    /// Whether this is the last change of its step. After it, the result equals that of the select at `seq`.
+    /// Whether this is the last change of its step: the changes from one result to the next. After this
+    /// change, the result equals that of the select at `seq`.
     pub last: bool,
 }
 
@@ -98,8 +100,8 @@ impl ResultChange {
     /// Applies the change to the result so far.
     ///
     /// # Errors
-    /// `internal`, if the change does not fit the result, since an earlier change was not applied. The result
-    /// is then unchanged.
+    /// `internal`, if an index of the change is not in the result, since an earlier change was not applied.
+    /// The result is then unchanged.
     pub fn apply(self, result: &mut Vec<Record>) -> Result<()> {
         let checked = |index: u64, end: usize| {
             usize::try_from(index).ok().filter(|index| *index < end).ok_or_else(|| self.does_not_fit())
@@ -126,13 +128,14 @@ impl ResultChange {
 ///
 /// [`records`](Self::records) returns the result after the last step that was received. [`recv`](Self::recv)
 /// waits for the next step: the changes of one transaction, or of several if they are delivered together.
-/// Dropping it ends the watch.
+/// Dropping a `LiveQuery` ends the watch.
 pub struct LiveQuery {
     changes: Stream<ResultChange>,
     records: Vec<Record>,
     seq: i64,
     /// The received changes of a step whose last change has not arrived yet.
     step: Vec<ResultChange>,
+    /// Whether an error was returned: nothing is received after it.
     has_failed: bool,
 }
 
@@ -215,11 +218,16 @@ impl LiveQuery {
         }
     }
 
+    /// Applies the received step to the records, and returns it.
+    ///
+    /// # Errors
+    /// `internal`, if the step does not fit the records, which are then invalid.
     fn apply_step(&mut self) -> Result<Vec<ResultChange>> {
         let step = std::mem::take(&mut self.step);
         self.seq = step.last().map_or(self.seq, |last| last.seq);
         // The records of a step leave from the last to the first, and enter from the first to the last. A run
-        // of them is applied in one pass: applied one by one, each change would move all records behind it.
+        // of two or more of them is applied in one pass: applied one by one, each change would move all
+        // records behind its index.
         for run in step.chunk_by(|a, b| a.kind == b.kind) {
             match run {
                 [ResultChange { kind: ResultChangeKind::Leave, .. }, _, ..] => self.remove_all(run)?,
@@ -230,7 +238,8 @@ impl LiveQuery {
         Ok(step)
     }
 
-    /// Removes records whose indices descend. Each index is thus also that before the first removal.
+    /// Removes records whose indices descend. So no removal changes a later index: each one is an index in
+    /// the records as they are before the first removal.
     fn remove_all(&mut self, leaving: &[ResultChange]) -> Result<()> {
         let mut leaving = leaving.iter().rev().peekable();
         let mut index = 0;
@@ -242,7 +251,8 @@ impl LiveQuery {
         leaving.next().map_or(Ok(()), |change| Err(change.does_not_fit()))
     }
 
-    /// Inserts records whose indices ascend. Each index is thus also that after the last insertion.
+    /// Inserts records whose indices ascend. So no insertion moves a record that was inserted before it: each
+    /// index is also the index of the record after the last insertion.
     fn insert_all(&mut self, entered: &[ResultChange]) -> Result<()> {
         let mut records = Vec::with_capacity(self.records.len() + entered.len());
         let mut staying = std::mem::take(&mut self.records).into_iter();

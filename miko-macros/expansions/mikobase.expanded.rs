@@ -1,8 +1,9 @@
 /// A Mikobase: a live object store.
 ///
 /// Engines implement it, and so do proxies to a shared Mikobase, with the same answers. The attribute
-/// generates the service, the proxy and the JSON dispatch from these signatures, so a new method only has to
-/// be implemented by the engines.
+/// generates the proxies, and the code of a server that runs the calls of proxies and the calls by name with
+/// JSON. So a new method has to be implemented by hand only in the types of this crate that implement the
+/// trait: the engines, [`AsOf`](crate::AsOf), and the database that a hook reads.
 pub trait Mikobase: Send + Sync {
     /// Runs one Q0 request.
     ///
@@ -17,12 +18,14 @@ pub trait Mikobase: Send + Sync {
     /// Returns the record with this pk, or `None` if it does not exist or was deleted.
     ///
     /// # Errors
-    /// Only if the store could not be read.
+    /// Only if the store could not be read; `request-too-large`, if the answer exceeds the frame limit of the
+    /// server.
     fn record_by_pk(&self, pk: &str) -> Result<Option<Record>>;
     /// Returns all records of the class and its subclasses, in order of creation.
     ///
     /// # Errors
-    /// `invalid_request`, if `class` is not a UNS.
+    /// `invalid_request`, if `class` is not a UNS; `request-too-large`, if the answer exceeds the frame limit
+    /// of the server.
     fn by_class(&self, class: &str) -> Result<Records>;
     /// Returns the records with these pks, in the same order: `None` for a record that does not exist or was
     /// deleted. Equals a call of [`record_by_pk`](Self::record_by_pk) for each pk, but all records are read
@@ -64,8 +67,8 @@ pub trait Mikobase: Send + Sync {
     ///
     /// # Errors
     /// `record_not_found`, `record_deleted`; `conflict` for a `test` that fails; `edit-refused` for an edit
-    /// that does not fit the bucket; every fault of the list, or of the record that it makes. Nothing is
-    /// changed then.
+    /// that does not fit the bucket; every fault of the list, or of the edited record. Nothing is changed
+    /// then.
     fn edit(&self, pk: &str, edits: Vec<Edit>) -> Result<Edited>;
     /// Runs many requests in one call: independently, or all or none if `atomic`.
     ///
@@ -81,7 +84,8 @@ pub trait Mikobase: Send + Sync {
     /// deleted record is a tombstone.
     ///
     /// # Errors
-    /// `not-temporal`; `record_not_found`.
+    /// `not-temporal`; `record_not_found`; `request-too-large`, if the answer exceeds the frame limit of the
+    /// server.
     fn history(&self, pk: &str) -> Result<Vec<Version>>;
     /// Defines classes, all or none: missing ones are created, different ones updated, equal ones left
     /// unchanged. Other classes are not affected. Callers may import concurrently.
@@ -125,10 +129,11 @@ pub trait Mikobase: Send + Sync {
     /// # Errors
     /// `file-not-found`; `reference-restricted`, if a field of class `puck.uno/dbfile` references it.
     fn delete_file(&self, pk: &str) -> Result<()>;
-    /// Deletes the files whose pk occurs in no record and in no version. Returns their pks.
+    /// Deletes the files whose pk is not a string in any record or version. Returns their pks.
     ///
     /// # Errors
-    /// Only if the store could not be read or written.
+    /// The errors of a write, such as `read-only-connection`; `action-not-supported` in an append-only
+    /// database.
     fn collect_files(&self) -> Result<Vec<String>>;
     /// The records that a select finds, in any number. They show the state at the time of this call: later
     /// writes have no effect. [`iter`](crate::MikobaseExt::iter) also accepts a select that is built.
@@ -144,8 +149,8 @@ pub trait Mikobase: Send + Sync {
     /// Later writes have no effect. [`export_worldlet`](crate::MikobaseExt::export_worldlet) writes it.
     ///
     /// # Errors
-    /// As [`select_stream`](Self::select_stream). The stream also ends with `stream-expired` if a file is
-    /// deleted meanwhile.
+    /// `storage-full`, if too many streams are open. The stream ends with `stream-expired`, if too much is
+    /// overwritten or a file is deleted while it is open.
     fn export(&self) -> Result<Stream<Bytes>>;
     /// Begins an import, whose text follows in pieces. With `trust`, validation faults become warnings.
     /// [`import_worldlet`](crate::MikobaseExt::import_worldlet) performs all steps.
@@ -170,10 +175,11 @@ pub trait Mikobase: Send + Sync {
     /// `changes-expired`, if the server discards missed changes before they are read.
     ///
     /// # Errors
-    /// Every fault of the target; `changes-expired`, if the server does not have all changes since
-    /// [`after`](ChangeOptions::after); `invalid_request` in a transaction; `read-only-connection`;
-    /// `storage-full`, if too many subscriptions are open. With a
-    /// [`snapshot`](ChangeOptions::snapshot) the stream ends with `stream-expired`, if too much is
+    /// Every fault of the target; `request-too-large`, if the target is too large to be tested for each
+    /// change; `changes-expired`, if the server does not have all changes since
+    /// [`after`](ChangeOptions::after); `invalid_request` in a transaction, and for `after` together with
+    /// [`snapshot`](ChangeOptions::snapshot); `read-only-connection`; `storage-full`, if too many
+    /// subscriptions are open. With a snapshot the stream ends with `stream-expired`, if too much is
     /// overwritten while the snapshot is read.
     fn changes(&self, target: Target, options: ChangeOptions) -> Result<Stream<Change>>;
     /// The result of a select, and its changes from now on. [`watch`](crate::MikobaseExt::watch) keeps the
@@ -181,25 +187,28 @@ pub trait Mikobase: Send + Sync {
     ///
     /// The stream begins with the records of the result in their order (`present`), and `synced`. After that,
     /// each commit that changes the result adds a step: the changes that turn the result before the commit
-    /// into the result at `seq`. The last change of a step has `last` set.
+    /// into the result after it. The last change of a step has `last` set.
     ///
     /// Steps are computed when they are read, so a slow reader delays no write and no other reader. If the
     /// server does not have the single commits any more, one step has the changes of several commits.
     ///
     /// # Errors
-    /// Every fault of the select at once; `invalid_request` for a select with `history` or `cutoff`, and in a
-    /// transaction; `read-only-connection`; `storage-full`, if too many subscriptions are open, or the result
-    /// is too large. The stream ends with `storage-full` if the result has become too large, with
-    /// `stream-expired` if too much is overwritten while the first records are read, and with `self-call` if
-    /// a hook of the database reads it.
+    /// Every fault of the select at once; `request-too-large`, if the select is too large to be tested for
+    /// each change; `invalid_request` for a select with `history` or `cutoff`, and in a transaction;
+    /// `read-only-connection`; `storage-full`, if too many subscriptions are open, or the result is too
+    /// large. The stream ends with `storage-full` if the result has become too large, with `stream-expired`
+    /// if too much is overwritten while the first records are read, and with `self-call` if a hook of the
+    /// database reads the stream.
     fn watch_select(&self, query: Query) -> Result<Stream<ResultChange>>;
-    /// Begins a transaction. On a transaction, begins a nested one: writes through the outer transaction are
-    /// refused until the nested one has ended. A transaction waits for its turn to write at its first call.
-    /// [`transaction`](crate::MikobaseExt::transaction) runs a block in a transaction.
+    /// Begins a transaction. On a transaction, begins a nested one: from the first call of the nested
+    /// transaction until its end, writes through the outer one are refused. A transaction waits for its turn
+    /// to write at its first call. [`transaction`](crate::MikobaseExt::transaction) runs a block in a
+    /// transaction.
     ///
     /// # Errors
-    /// `read-only-connection`; `storage-full`, if there are too many transactions. In a worker, the first
-    /// call of the transaction has these errors: the transaction begins with that call.
+    /// `read-only-connection`; `storage-full`, if there are too many transactions. On a proxy, such as that
+    /// of a worker, the first call of the transaction has these errors: the transaction begins with that
+    /// call.
     fn begin(&self) -> Result<Remote<dyn Transaction>>;
 }
 const _: () = {
@@ -1071,7 +1080,7 @@ pub mod mikobase_rpc {
                     ),
                     returns: ::std::borrow::Cow::Borrowed("Result<Option<Record>>"),
                     doc: ::std::borrow::Cow::Borrowed(
-                        "Returns the record with this pk, or `None` if it does not exist or was deleted.\n\n# Errors\nOnly if the store could not be read.",
+                        "Returns the record with this pk, or `None` if it does not exist or was deleted.\n\n# Errors\nOnly if the store could not be read; `request-too-large`, if the answer exceeds the frame limit of the\nserver.",
                     ),
                     read: ::core::option::Option::Some(true),
                     idempotent: false,
@@ -1089,7 +1098,7 @@ pub mod mikobase_rpc {
                     ),
                     returns: ::std::borrow::Cow::Borrowed("Result<Records>"),
                     doc: ::std::borrow::Cow::Borrowed(
-                        "Returns all records of the class and its subclasses, in order of creation.\n\n# Errors\n`invalid_request`, if `class` is not a UNS.",
+                        "Returns all records of the class and its subclasses, in order of creation.\n\n# Errors\n`invalid_request`, if `class` is not a UNS; `request-too-large`, if the answer exceeds the frame limit\nof the server.",
                     ),
                     read: ::core::option::Option::Some(true),
                     idempotent: false,
@@ -1173,7 +1182,7 @@ pub mod mikobase_rpc {
                     ),
                     returns: ::std::borrow::Cow::Borrowed("Result<Edited>"),
                     doc: ::std::borrow::Cow::Borrowed(
-                        "Edits the bucket of a record: all edits, or none. Each is an object with a `path` and one operation,\nas in the action `edit` of Q0. [`hot`](crate::MikobaseExt::hot) makes single edits;\n[`Edits`](crate::q0::Edits) builds lists.\n\n```\nuse miko_core::{Mikobase, MikobaseExt, SqliteEngine};\nuse serde_json::json;\n\nlet db = SqliteEngine::in_memory()?;\nlet pk = db.create(\"a.b/queue\", &json!({\"jobs\": [\"x\", \"y\"]}))?;\nlet take = json!({\"path\": [\"jobs\"], \"shift\": true});\nlet count = json!({\"path\": [\"taken\"], \"increment\": 1});\nassert_eq!(db.edit(&pk, vec![take, count])?.values, [\"x\".into(), json!(1)]);\n# Ok::<(), miko_core::Error>(())\n```\n\n# Errors\n`record_not_found`, `record_deleted`; `conflict` for a `test` that fails; `edit-refused` for an edit\nthat does not fit the bucket; every fault of the list, or of the record that it makes. Nothing is\nchanged then.",
+                        "Edits the bucket of a record: all edits, or none. Each is an object with a `path` and one operation,\nas in the action `edit` of Q0. [`hot`](crate::MikobaseExt::hot) makes single edits;\n[`Edits`](crate::q0::Edits) builds lists.\n\n```\nuse miko_core::{Mikobase, MikobaseExt, SqliteEngine};\nuse serde_json::json;\n\nlet db = SqliteEngine::in_memory()?;\nlet pk = db.create(\"a.b/queue\", &json!({\"jobs\": [\"x\", \"y\"]}))?;\nlet take = json!({\"path\": [\"jobs\"], \"shift\": true});\nlet count = json!({\"path\": [\"taken\"], \"increment\": 1});\nassert_eq!(db.edit(&pk, vec![take, count])?.values, [\"x\".into(), json!(1)]);\n# Ok::<(), miko_core::Error>(())\n```\n\n# Errors\n`record_not_found`, `record_deleted`; `conflict` for a `test` that fails; `edit-refused` for an edit\nthat does not fit the bucket; every fault of the list, or of the edited record. Nothing is changed\nthen.",
                     ),
                     read: ::core::option::Option::None,
                     idempotent: false,
@@ -1213,7 +1222,7 @@ pub mod mikobase_rpc {
                     ),
                     returns: ::std::borrow::Cow::Borrowed("Result<Vec<Version>>"),
                     doc: ::std::borrow::Cow::Borrowed(
-                        "Returns all versions of a record in order of time, in a temporal database. The last version of a\ndeleted record is a tombstone.\n\n# Errors\n`not-temporal`; `record_not_found`.",
+                        "Returns all versions of a record in order of time, in a temporal database. The last version of a\ndeleted record is a tombstone.\n\n# Errors\n`not-temporal`; `record_not_found`; `request-too-large`, if the answer exceeds the frame limit of the\nserver.",
                     ),
                     read: ::core::option::Option::Some(true),
                     idempotent: false,
@@ -1343,7 +1352,7 @@ pub mod mikobase_rpc {
                     params: ::std::borrow::Cow::Borrowed(&[]),
                     returns: ::std::borrow::Cow::Borrowed("Result<Vec<String>>"),
                     doc: ::std::borrow::Cow::Borrowed(
-                        "Deletes the files whose pk occurs in no record and in no version. Returns their pks.\n\n# Errors\nOnly if the store could not be read or written.",
+                        "Deletes the files whose pk is not a string in any record or version. Returns their pks.\n\n# Errors\nThe errors of a write, such as `read-only-connection`; `action-not-supported` in an append-only\ndatabase.",
                     ),
                     read: ::core::option::Option::None,
                     idempotent: false,
@@ -1372,7 +1381,7 @@ pub mod mikobase_rpc {
                     params: ::std::borrow::Cow::Borrowed(&[]),
                     returns: ::std::borrow::Cow::Borrowed("Result<Stream<Bytes>>"),
                     doc: ::std::borrow::Cow::Borrowed(
-                        "The whole state at the time of this call, as the text of a worldlet, in pieces of at most 64 KiB.\nLater writes have no effect. [`export_worldlet`](crate::MikobaseExt::export_worldlet) writes it.\n\n# Errors\nAs [`select_stream`](Self::select_stream). The stream also ends with `stream-expired` if a file is\ndeleted meanwhile.",
+                        "The whole state at the time of this call, as the text of a worldlet, in pieces of at most 64 KiB.\nLater writes have no effect. [`export_worldlet`](crate::MikobaseExt::export_worldlet) writes it.\n\n# Errors\n`storage-full`, if too many streams are open. The stream ends with `stream-expired`, if too much is\noverwritten or a file is deleted while it is open.",
                     ),
                     read: ::core::option::Option::Some(true),
                     idempotent: false,
@@ -1423,7 +1432,7 @@ pub mod mikobase_rpc {
                     ),
                     returns: ::std::borrow::Cow::Borrowed("Result<Stream<Change>>"),
                     doc: ::std::borrow::Cow::Borrowed(
-                        "The changes of records from now on, in the order of the commits. The changes of a transaction are\ndelivered together after its commit; changes that are rolled back are not delivered. The caller's own\nchanges are delivered, too. [`listen`](crate::MikobaseExt::listen) and\n[`after_save`](crate::MikobaseExt::after_save) do the same without options.\n\nA reader that is too slow gets the error `lagged` in place of the oldest changes, with their number,\nand the stream continues. A transaction that exceeds the queue of a reader is replaced by one such\nerror, whose number may count changes that do not match the target. A stream that resumes ends with\n`changes-expired`, if the server discards missed changes before they are read.\n\n# Errors\nEvery fault of the target; `changes-expired`, if the server does not have all changes since\n[`after`](ChangeOptions::after); `invalid_request` in a transaction; `read-only-connection`;\n`storage-full`, if too many subscriptions are open. With a\n[`snapshot`](ChangeOptions::snapshot) the stream ends with `stream-expired`, if too much is\noverwritten while the snapshot is read.",
+                        "The changes of records from now on, in the order of the commits. The changes of a transaction are\ndelivered together after its commit; changes that are rolled back are not delivered. The caller's own\nchanges are delivered, too. [`listen`](crate::MikobaseExt::listen) and\n[`after_save`](crate::MikobaseExt::after_save) do the same without options.\n\nA reader that is too slow gets the error `lagged` in place of the oldest changes, with their number,\nand the stream continues. A transaction that exceeds the queue of a reader is replaced by one such\nerror, whose number may count changes that do not match the target. A stream that resumes ends with\n`changes-expired`, if the server discards missed changes before they are read.\n\n# Errors\nEvery fault of the target; `request-too-large`, if the target is too large to be tested for each\nchange; `changes-expired`, if the server does not have all changes since\n[`after`](ChangeOptions::after); `invalid_request` in a transaction, and for `after` together with\n[`snapshot`](ChangeOptions::snapshot); `read-only-connection`; `storage-full`, if too many\nsubscriptions are open. With a snapshot the stream ends with `stream-expired`, if too much is\noverwritten while the snapshot is read.",
                     ),
                     read: ::core::option::Option::Some(true),
                     idempotent: false,
@@ -1443,7 +1452,7 @@ pub mod mikobase_rpc {
                         "Result<Stream<ResultChange>>",
                     ),
                     doc: ::std::borrow::Cow::Borrowed(
-                        "The result of a select, and its changes from now on. [`watch`](crate::MikobaseExt::watch) keeps the\nresult up to date with them.\n\nThe stream begins with the records of the result in their order (`present`), and `synced`. After that,\neach commit that changes the result adds a step: the changes that turn the result before the commit\ninto the result at `seq`. The last change of a step has `last` set.\n\nSteps are computed when they are read, so a slow reader delays no write and no other reader. If the\nserver does not have the single commits any more, one step has the changes of several commits.\n\n# Errors\nEvery fault of the select at once; `invalid_request` for a select with `history` or `cutoff`, and in a\ntransaction; `read-only-connection`; `storage-full`, if too many subscriptions are open, or the result\nis too large. The stream ends with `storage-full` if the result has become too large, with\n`stream-expired` if too much is overwritten while the first records are read, and with `self-call` if\na hook of the database reads it.",
+                        "The result of a select, and its changes from now on. [`watch`](crate::MikobaseExt::watch) keeps the\nresult up to date with them.\n\nThe stream begins with the records of the result in their order (`present`), and `synced`. After that,\neach commit that changes the result adds a step: the changes that turn the result before the commit\ninto the result after it. The last change of a step has `last` set.\n\nSteps are computed when they are read, so a slow reader delays no write and no other reader. If the\nserver does not have the single commits any more, one step has the changes of several commits.\n\n# Errors\nEvery fault of the select at once; `request-too-large`, if the select is too large to be tested for\neach change; `invalid_request` for a select with `history` or `cutoff`, and in a transaction;\n`read-only-connection`; `storage-full`, if too many subscriptions are open, or the result is too\nlarge. The stream ends with `storage-full` if the result has become too large, with `stream-expired`\nif too much is overwritten while the first records are read, and with `self-call` if a hook of the\ndatabase reads the stream.",
                     ),
                     read: ::core::option::Option::Some(true),
                     idempotent: false,
@@ -1456,7 +1465,7 @@ pub mod mikobase_rpc {
                         "Result<Remote<dyn Transaction>>",
                     ),
                     doc: ::std::borrow::Cow::Borrowed(
-                        "Begins a transaction. On a transaction, begins a nested one: writes through the outer transaction are\nrefused until the nested one has ended. A transaction waits for its turn to write at its first call.\n[`transaction`](crate::MikobaseExt::transaction) runs a block in a transaction.\n\n# Errors\n`read-only-connection`; `storage-full`, if there are too many transactions. In a worker, the first\ncall of the transaction has these errors: the transaction begins with that call.",
+                        "Begins a transaction. On a transaction, begins a nested one: from the first call of the nested\ntransaction until its end, writes through the outer one are refused. A transaction waits for its turn\nto write at its first call. [`transaction`](crate::MikobaseExt::transaction) runs a block in a\ntransaction.\n\n# Errors\n`read-only-connection`; `storage-full`, if there are too many transactions. On a proxy, such as that\nof a worker, the first call of the transaction has these errors: the transaction begins with that\ncall.",
                     ),
                     read: ::core::option::Option::None,
                     idempotent: false,
@@ -1514,7 +1523,8 @@ Only if the check itself failed: the faults of the request are in the [`Validati
             /**Returns the record with this pk, or `None` if it does not exist or was deleted.
 
 # Errors
-Only if the store could not be read.*/
+Only if the store could not be read; `request-too-large`, if the answer exceeds the frame limit of the
+server.*/
             fn record_by_pk(
                 &self,
                 pk: &str,
@@ -1522,7 +1532,8 @@ Only if the store could not be read.*/
             /**Returns all records of the class and its subclasses, in order of creation.
 
 # Errors
-`invalid_request`, if `class` is not a UNS.*/
+`invalid_request`, if `class` is not a UNS; `request-too-large`, if the answer exceeds the frame limit
+of the server.*/
             fn by_class(&self, class: &str) -> crate::rpc::PendingCall<Result<Records>>;
             /**Returns the records with these pks, in the same order: `None` for a record that does not exist or was
 deleted. Equals a call of [`record_by_pk`](Self::record_by_pk) for each pk, but all records are read
@@ -1575,8 +1586,8 @@ assert_eq!(db.edit(&pk, vec![take, count])?.values, ["x".into(), json!(1)]);
 
 # Errors
 `record_not_found`, `record_deleted`; `conflict` for a `test` that fails; `edit-refused` for an edit
-that does not fit the bucket; every fault of the list, or of the record that it makes. Nothing is
-changed then.*/
+that does not fit the bucket; every fault of the list, or of the edited record. Nothing is changed
+then.*/
             fn edit(
                 &self,
                 pk: &str,
@@ -1600,7 +1611,8 @@ is changed then.*/
 deleted record is a tombstone.
 
 # Errors
-`not-temporal`; `record_not_found`.*/
+`not-temporal`; `record_not_found`; `request-too-large`, if the answer exceeds the frame limit of the
+server.*/
             fn history(&self, pk: &str) -> crate::rpc::PendingCall<Result<Vec<Version>>>;
             /**Defines classes, all or none: missing ones are created, different ones updated, equal ones left
 unchanged. Other classes are not affected. Callers may import concurrently.
@@ -1653,10 +1665,11 @@ exist until it is finished. [`put_file`](crate::MikobaseExt::put_file) performs 
 # Errors
 `file-not-found`; `reference-restricted`, if a field of class `puck.uno/dbfile` references it.*/
             fn delete_file(&self, pk: &str) -> crate::rpc::PendingCall<Result<()>>;
-            /**Deletes the files whose pk occurs in no record and in no version. Returns their pks.
+            /**Deletes the files whose pk is not a string in any record or version. Returns their pks.
 
 # Errors
-Only if the store could not be read or written.*/
+The errors of a write, such as `read-only-connection`; `action-not-supported` in an append-only
+database.*/
             fn collect_files(&self) -> crate::rpc::PendingCall<Result<Vec<String>>>;
             /**The records that a select finds, in any number. They show the state at the time of this call: later
 writes have no effect. [`iter`](crate::MikobaseExt::iter) also accepts a select that is built.
@@ -1675,8 +1688,8 @@ Every fault of the select at once; `storage-full`, if too many streams are open.
 Later writes have no effect. [`export_worldlet`](crate::MikobaseExt::export_worldlet) writes it.
 
 # Errors
-As [`select_stream`](Self::select_stream). The stream also ends with `stream-expired` if a file is
-deleted meanwhile.*/
+`storage-full`, if too many streams are open. The stream ends with `stream-expired`, if too much is
+overwritten or a file is deleted while it is open.*/
             fn export(&self) -> crate::rpc::PendingCall<Result<Stream<Bytes>>>;
             /**Begins an import, whose text follows in pieces. With `trust`, validation faults become warnings.
 [`import_worldlet`](crate::MikobaseExt::import_worldlet) performs all steps.
@@ -1704,10 +1717,11 @@ error, whose number may count changes that do not match the target. A stream tha
 `changes-expired`, if the server discards missed changes before they are read.
 
 # Errors
-Every fault of the target; `changes-expired`, if the server does not have all changes since
-[`after`](ChangeOptions::after); `invalid_request` in a transaction; `read-only-connection`;
-`storage-full`, if too many subscriptions are open. With a
-[`snapshot`](ChangeOptions::snapshot) the stream ends with `stream-expired`, if too much is
+Every fault of the target; `request-too-large`, if the target is too large to be tested for each
+change; `changes-expired`, if the server does not have all changes since
+[`after`](ChangeOptions::after); `invalid_request` in a transaction, and for `after` together with
+[`snapshot`](ChangeOptions::snapshot); `read-only-connection`; `storage-full`, if too many
+subscriptions are open. With a snapshot the stream ends with `stream-expired`, if too much is
 overwritten while the snapshot is read.*/
             fn changes(
                 &self,
@@ -1719,28 +1733,31 @@ result up to date with them.
 
 The stream begins with the records of the result in their order (`present`), and `synced`. After that,
 each commit that changes the result adds a step: the changes that turn the result before the commit
-into the result at `seq`. The last change of a step has `last` set.
+into the result after it. The last change of a step has `last` set.
 
 Steps are computed when they are read, so a slow reader delays no write and no other reader. If the
 server does not have the single commits any more, one step has the changes of several commits.
 
 # Errors
-Every fault of the select at once; `invalid_request` for a select with `history` or `cutoff`, and in a
-transaction; `read-only-connection`; `storage-full`, if too many subscriptions are open, or the result
-is too large. The stream ends with `storage-full` if the result has become too large, with
-`stream-expired` if too much is overwritten while the first records are read, and with `self-call` if
-a hook of the database reads it.*/
+Every fault of the select at once; `request-too-large`, if the select is too large to be tested for
+each change; `invalid_request` for a select with `history` or `cutoff`, and in a transaction;
+`read-only-connection`; `storage-full`, if too many subscriptions are open, or the result is too
+large. The stream ends with `storage-full` if the result has become too large, with `stream-expired`
+if too much is overwritten while the first records are read, and with `self-call` if a hook of the
+database reads the stream.*/
             fn watch_select(
                 &self,
                 query: Query,
             ) -> crate::rpc::PendingCall<Result<Stream<ResultChange>>>;
-            /**Begins a transaction. On a transaction, begins a nested one: writes through the outer transaction are
-refused until the nested one has ended. A transaction waits for its turn to write at its first call.
-[`transaction`](crate::MikobaseExt::transaction) runs a block in a transaction.
+            /**Begins a transaction. On a transaction, begins a nested one: from the first call of the nested
+transaction until its end, writes through the outer one are refused. A transaction waits for its turn
+to write at its first call. [`transaction`](crate::MikobaseExt::transaction) runs a block in a
+transaction.
 
 # Errors
-`read-only-connection`; `storage-full`, if there are too many transactions. In a worker, the first
-call of the transaction has these errors: the transaction begins with that call.*/
+`read-only-connection`; `storage-full`, if there are too many transactions. On a proxy, such as that
+of a worker, the first call of the transaction has these errors: the transaction begins with that
+call.*/
             fn begin(&self) -> crate::rpc::PendingCall<Result<Remote<dyn Transaction>>>;
         }
         #[automatically_derived]
