@@ -1,9 +1,11 @@
 //! Which writes a database accepts from its callers.
 
-/// Which writes a database accepts from its callers: see [`Engine::restrict`](crate::Engine::restrict).
+/// Which writes a database accepts from its callers: see [`Engine::restrict`](crate::Engine::restrict). A
+/// stricter access is less than a wider one.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Access {
-    /// No writes: each is refused with `read-only-connection`.
+    /// No writes: each is refused with `read-only-connection`, as are transactions, subscriptions and live
+    /// queries.
     ReadOnly,
     /// Writes that only add: creates, new classes and files, imports of records with new pks, and merges. Any
     /// other write is refused with `action-not-supported`, claims included.

@@ -1,4 +1,4 @@
-//! Listeners that are called for each change.
+//! Listeners that are called for each change. Each listener has a thread.
 
 use std::fmt;
 use std::sync::Arc;
@@ -31,15 +31,19 @@ const FINISH: u8 = 1;
 const STOP: u8 = 2;
 
 impl AfterSave {
+    /// Starts a thread that calls `listener` for each of `changes`.
+    ///
+    /// # Errors
+    /// `internal`, if the thread cannot be started.
     pub(crate) fn start(
         changes: Stream<Change>,
         listener: impl FnMut(Result<Change>) + Send + 'static,
     ) -> Result<Self> {
         let command = Arc::new(AtomicU8::new(CONTINUE));
-        let received = Arc::clone(&command);
+        let command_of_thread = Arc::clone(&command);
         let thread = thread::Builder::new()
             .name("after-save".to_owned())
-            .spawn(move || run(changes, listener, &received))
+            .spawn(move || run(changes, listener, &command_of_thread))
             .map_err(|fault| Error::caused_by(ErrorId::INTERNAL, "no thread for a listener", fault))?;
         Ok(Self { command, thread: Some(thread) })
     }
@@ -51,7 +55,8 @@ impl AfterSave {
     }
 
     /// Calls the listener for the changes that have arrived, and then stops it. The changes of an engine in
-    /// this process arrive with their commit; changes of a server may still be on their way.
+    /// this process arrive with their commit; changes of a server may still be on their way. In a call of the
+    /// listener itself, this method stops the listener as a drop does: after that call.
     pub fn finish(mut self) {
         self.end(FINISH);
     }
@@ -93,6 +98,7 @@ fn run(mut changes: Stream<Change>, mut listener: impl FnMut(Result<Change>), co
         match changes.recv_timeout(interval) {
             Poll::Ready(Some(change)) => listener(change),
             Poll::Pending if command == CONTINUE => {}
+            // The stream has ended; or the command is `FINISH`, and no further change has arrived.
             Poll::Ready(None) | Poll::Pending => return,
         }
     }

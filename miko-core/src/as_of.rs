@@ -24,6 +24,9 @@ use crate::watch::ResultChange;
 /// A temporal Mikobase as it was at the cutoff. It answers as the database would have answered then, and
 /// refuses writes. If a select has a cutoff as well, the earlier of the two applies.
 ///
+/// Exceptions: files that were stored after the cutoff are visible, and `properties` are those of now.
+/// `export`, `changes` and `watch_select` are refused with `action-not-supported`.
+///
 /// ```
 /// use miko_core::{ErrorId, Mikobase, MikobaseExt, SqliteEngine};
 /// use serde_json::json;
@@ -50,8 +53,9 @@ impl<'m, M: Mikobase + ?Sized> AsOf<'m, M> {
         Self { db, cutoff }
     }
 
-    /// The select with the cutoff added, unless it has an earlier one. A query that is not an object, and a
-    /// select whose own cutoff is malformed, are returned unchanged: the database refuses them.
+    /// The select with the cutoff of this value, unless its own cutoff is earlier. A query that is not an
+    /// object, and a select whose own cutoff cannot be read, are returned unchanged: the database refuses
+    /// them.
     fn with_cutoff(&self, mut select: Query) -> Query {
         let has_earlier_cutoff = match query::requested_cutoff(&select) {
             Ok(requested) => requested.is_some_and(|requested| requested < self.cutoff),
@@ -60,7 +64,9 @@ impl<'m, M: Mikobase + ?Sized> AsOf<'m, M> {
         if let Value::Object(request) = &mut select
             && !has_earlier_cutoff
         {
-            request.insert("cutoff".to_owned(), self.cutoff.nearest_parseable().to_string().into());
+            // A cutoff that RFC 3339 cannot express finds the same versions as the nearest one that it can.
+            let cutoff = self.cutoff.nearest_parseable();
+            request.insert("cutoff".to_owned(), cutoff.to_string().into());
         }
         select
     }
@@ -145,7 +151,7 @@ impl<M: Mikobase + ?Sized> Mikobase for AsOf<'_, M> {
         Err(read_only())
     }
 
-    /// Files never change. Files that were stored after the cutoff are visible as well.
+    /// Files never change, so that no cutoff is needed.
     fn file_info(&self, pk: &str) -> Result<FileInfo> {
         self.db.file_info(pk)
     }
@@ -194,7 +200,8 @@ impl<M: Mikobase + ?Sized> Mikobase for AsOf<'_, M> {
     }
 }
 
-/// Whether a query is an object other than a select. The database refuses a query that is not an object.
+/// Whether a query is an object other than a select. A query that is not an object is no write: it is passed
+/// on, and the database refuses it.
 fn is_write(query: &Query) -> bool {
     query.is_object() && query::may_write(query)
 }

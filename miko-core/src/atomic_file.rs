@@ -9,14 +9,15 @@ use miko_rpc::{Error, ErrorId, Result};
 use tempfile::{Builder, NamedTempFile};
 use tracing::info;
 
-/// Writes a temporary file beside `path` with `write`, flushes it to the disk and renames it to `path`. A
-/// pipe or a device at `path` is written to directly. Temporary files that killed writers of `path` have left
-/// are removed.
+/// Writes a temporary file beside `path` with `write`, flushes it to the disk and renames it to `path`. If
+/// `path` is a symbolic link, its target is replaced. A pipe or a device at `path` is written to directly.
+/// Temporary files that killed writers of `path` have left are removed.
 ///
 /// # Errors
 /// The errors of `write`; `storage-full` or `not-writable` with the path, if the file system fails. The file
-/// is then unchanged. `internal`, if the file was replaced, but the folder cannot be flushed to the disk: a
-/// crash of the machine may bring the old file back.
+/// is then unchanged; a pipe or a device may have got a part of the content. `internal`, if the file was
+/// replaced, but the folder cannot be flushed to the disk: a crash of the machine may bring the old file
+/// back.
 pub fn write(path: &Path, write: impl FnOnce(&mut BufWriter<&File>) -> Result<()>) -> Result<()> {
     let is_special = fs::metadata(path).is_ok_and(|metadata| !metadata.is_file());
     if is_special {
@@ -31,10 +32,10 @@ pub fn write(path: &Path, write: impl FnOnce(&mut BufWriter<&File>) -> Result<()
 }
 
 /// Checks that [`write()`] can write a file at `path`, before there is something to write. No file is
-/// changed.
+/// changed. A pipe or a device at `path` is not checked.
 ///
 /// # Errors
-/// `not-writable` with the path, if no file can be created beside it; `storage-full`.
+/// `not-writable` or `storage-full` with the path, if it is a folder, or if no file can be created beside it.
 pub fn check(path: &Path) -> Result<()> {
     let write_error = |fault: io::Error| write_error(path, fault);
     match fs::metadata(path) {
@@ -65,8 +66,8 @@ fn write_through(path: &Path, write: impl FnOnce(&mut BufWriter<&File>) -> Resul
     writer.flush().map_err(write_error)
 }
 
-/// Resolves a symbolic link: its target is replaced, and the link stays. A link to a missing file is itself
-/// replaced.
+/// Resolves a symbolic link, so that its target is replaced, and the link stays. A link to a missing file is
+/// not resolved: the link itself is replaced.
 fn resolve_links(path: &Path) -> PathBuf {
     fs::canonicalize(path).unwrap_or_else(|_| path.to_owned())
 }
@@ -76,7 +77,7 @@ fn resolve_links(path: &Path) -> PathBuf {
 pub(crate) struct Replaced {
     /// The new file. It is locked, unless the file system has no locks.
     pub(crate) file: File,
-    /// The metadata of the new file, read before the rename, since no error may return after the rename. The
+    /// The metadata of the new file, read before the rename: [`replace`] may not fail after the rename. The
     /// rename changes the `ctime` of the file, so the `ctime` of this metadata is outdated.
     pub(crate) metadata: Metadata,
     folder: File,
@@ -187,7 +188,7 @@ fn unfinished_prefix(path: &Path) -> String {
     format!(".{}.unfinished-", path.file_name().unwrap_or_default().to_string_lossy())
 }
 
-/// The error of a file that cannot be written. The file is unchanged.
+/// The error of a file that cannot be written.
 pub(crate) fn write_error(path: &Path, fault: io::Error) -> Error {
     Error::caused_by(ErrorId::of_failed_write(&fault), "the file cannot be written", fault)
         .with("path", path.display().to_string())

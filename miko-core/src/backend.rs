@@ -10,7 +10,7 @@ use crate::storage::opening::{cannot_open, invalid_backend};
 
 pub use crate::mode::Mode;
 
-/// The forms of a backend URL, as error details list them.
+/// The forms of a backend URL, as the detail `known` of an error lists them.
 pub const KNOWN: [&str; 5] = [
     "mikobase.uno/sqlite/memory",
     "mikobase.uno/sqlite/file?path=…",
@@ -33,7 +33,8 @@ pub const KNOWN: [&str; 5] = [
 pub struct Backend {
     /// Where the records are, and in which form.
     pub location: Location,
-    /// Whether a database that is created now keeps every version of a record.
+    /// Whether a database that is created now keeps every version of a record. With `true`, an existing
+    /// database that is not temporal is refused. The kind of an existing database does not change.
     pub temporal: bool,
     /// Whether records of undefined classes are refused.
     pub strict: bool,
@@ -124,8 +125,8 @@ impl Backend {
         }
     }
 
-    /// Opens the engine for reading and writing without creating anything: a file must exist and hold a
-    /// database.
+    /// Opens the engine for reading and writing without creating a file: the file must exist and hold a
+    /// database. A database in memory is opened as by [`open`](Self::open).
     ///
     /// ```
     /// use miko_core::backend::Backend;
@@ -188,7 +189,8 @@ impl std::str::FromStr for Backend {
         let (name, parameters) = without_scheme.split_once('?').unwrap_or((without_scheme, ""));
         let parameters = UrlParameters::parse(parameters);
         let backend = match name.strip_prefix("mikobase.uno/") {
-            // A plain path. The whole text is tried first, since a path may contain a question mark.
+            // Without `https://`: a plain path. The whole text is tried first, since a path may contain a
+            // question mark.
             None if without_scheme == url => match (location_of_path(url), location_of_path(name)) {
                 (Some(location), _) => return Ok(location.into()),
                 (None, Some(location)) => {
@@ -227,7 +229,7 @@ fn location_of_path(path: &str) -> Option<Location> {
 /// The query parameters of a backend URL.
 struct UrlParameters {
     path: Option<PathBuf>,
-    /// The other parameters. Its location is a placeholder.
+    /// The other parameters. The location in this value is not used: [`backend`](Self::backend) sets it.
     options: Backend,
 }
 

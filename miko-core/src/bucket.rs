@@ -1,4 +1,4 @@
-//! A bucket on its way into a database, as JSON text.
+//! A bucket on its way into a database: as JSON text for creates, as an object for other writes.
 
 use std::fmt;
 
@@ -14,12 +14,13 @@ use crate::diagnostics::Place;
 use crate::json::reader::PlainValue;
 use crate::json::{self, TextChecker, type_name};
 
-/// The data of a new record, as JSON text: the argument of [`create_many`](crate::Mikobase::create_many).
+/// The data of a new record, as JSON text: an argument of [`create_many`](crate::Mikobase::create_many) and
+/// [`create_one`](crate::Mikobase::create_one).
 ///
-/// It travels and is stored as this text. [`of`](Self::of) serializes a value of your own type;
-/// `Bucket::from(json!({…}))` converts a [`Value`].
+/// A bucket is sent as this text, and stored as this text if its class changes nothing in it.
+/// [`of`](Self::of) serializes a value of your own type; `Bucket::from(json!({…}))` converts a [`Value`].
 ///
-/// It serializes as a string in binary formats, and as the value itself in JSON.
+/// In binary formats a bucket serializes as a string, in JSON as the value itself.
 ///
 /// ```
 /// use miko_core::{Bucket, Mikobase, SqliteEngine};
@@ -56,8 +57,8 @@ impl Bucket {
         if checker.check(&text).is_some() {
             return Ok(Self(text));
         }
-        // The checker refuses faults, and text in an unusual form. Parsing reports a fault; other text is
-        // written again in the form that the checker accepts.
+        // The checker refuses text with a fault, and text in a form that this library does not write. Parsing
+        // reports the fault; text without a fault is written again in the form that the checker accepts.
         object_of(&text).map(Self::from)
     }
 
@@ -79,7 +80,7 @@ impl Bucket {
     }
 }
 
-/// The object that a value serializes as.
+/// The object that a value serializes as, for the writes that send a bucket as a part of a request.
 ///
 /// # Errors
 /// As [`Bucket::of`].
@@ -117,8 +118,8 @@ impl From<Value> for Bucket {
     /// or that nests too deep.
     fn from(bucket: Value) -> Self {
         if json::too_deep(&bucket) {
-            // Writing or dropping the value recursively could overflow the stack. It is replaced by a smaller
-            // value that also nests too deep, and is refused in the same way.
+            // Writing or dropping the value recursively could overflow the stack. The bucket gets a smaller
+            // value, which also nests too deep and is refused in the same way.
             json::drop_iteratively(bucket);
             return Self(json::too_deep_value().to_string());
         }
@@ -162,7 +163,7 @@ impl<'de> Deserialize<'de> for Bucket {
 }
 
 /// Reads a bucket from a binary format: as its text, which this library sends, or as a value, which clients
-/// in other languages may send. The engine checks it later.
+/// in other languages may send. The engine checks the bucket later.
 struct BucketVisitor;
 
 impl<'de> Visitor<'de> for BucketVisitor {

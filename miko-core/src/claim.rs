@@ -11,13 +11,14 @@ use crate::mikobase::{Edit, Mikobase, Query};
 use crate::record::Record;
 use crate::response::{Claimed, Results};
 
-/// A record that this caller has claimed: no other claim takes it until this one ends. Reads and writes of
-/// others are not affected.
+/// A record that this caller has claimed: the record cannot be claimed again until this claim ends. Reads and
+/// writes of others are not affected.
 ///
 /// A claim ends when it is [finished](Self::finish_with) or [released](Self::release), when its lease is
-/// over, and when the connection that took it ends, for example with its process. Dropping this value
-/// releases the claim. Exception: while a transaction of the same thread is open, the release would wait for
-/// that transaction, so the claim stays until its lease is over or the connection ends.
+/// over, when its record is deleted, and when the connection that took the claim ends, for example with its
+/// process; without a server, with the engine. Dropping this value releases the claim. Exception: while a
+/// transaction of the same thread is open, the release would wait for that transaction, so the claim stays
+/// until its lease is over or the connection ends.
 ///
 /// The value shows the record as it was when it was claimed.
 ///
@@ -44,16 +45,21 @@ use crate::response::{Claimed, Results};
 pub struct Claim<'m, M: Mikobase + ?Sized> {
     db: &'m M,
     claimed: Claimed,
-    /// Whether dropping the value does not release the claim: it has ended, or a transaction ends it.
-    has_ended: bool,
+    /// Whether dropping the value releases the claim: not if the claim has ended, or a transaction is to end
+    /// it.
+    releases_on_drop: bool,
 }
 
 impl<'m, M: Mikobase + ?Sized> Claim<'m, M> {
+    /// Claims the first free record that `select` finds, and waits at most `wait` for one. `None` if there is
+    /// none.
     pub(crate) fn take(db: &'m M, select: Query, lease: Duration, wait: Duration) -> Result<Option<Self>> {
         let (lease, wait) = (lease.as_secs_f64(), wait.as_secs_f64());
         let claim = json!({"action": "claim", "select": select, "lease": lease, "wait": wait});
         match db.q0(claim)?.results {
-            Results::Claimed(claimed) => Ok(claimed.map(|claimed| Self { db, claimed, has_ended: false })),
+            Results::Claimed(claimed) => {
+                Ok(claimed.map(|claimed| Self { db, claimed, releases_on_drop: true }))
+            }
             _ => Err(Error::new(ErrorId::INTERNAL, "the results of a claim are those of another action")),
         }
     }
@@ -64,7 +70,8 @@ impl<'m, M: Mikobase + ?Sized> Claim<'m, M> {
     }
 
     /// How often the record was claimed since a claim of it was last finished, including this time. More than
-    /// 1 means that an earlier claim ended without `finish`: its worker failed, for example, or was killed.
+    /// 1 means that an earlier claim ended without `finish`: it was released, for example, or its worker was
+    /// killed.
     pub fn attempts(&self) -> u64 {
         self.claimed.attempts
     }
@@ -72,7 +79,7 @@ impl<'m, M: Mikobase + ?Sized> Claim<'m, M> {
     /// Ends the claim of a record that was changed so that the select of the claim does not find it any more.
     ///
     /// # Errors
-    /// `claim-lost`; `invalid_request`, if the select still finds the record.
+    /// `claim-lost`; `invalid_request`, if the select still finds the record: the claim is released then.
     pub fn finish(self) -> Result<()> {
         self.finish_by(json!({})).map(drop)
     }
@@ -97,7 +104,7 @@ impl<'m, M: Mikobase + ?Sized> Claim<'m, M> {
         tx: &(impl Mikobase + ?Sized),
         edits: impl Into<Vec<Edit>>,
     ) -> Result<Vec<Value>> {
-        self.has_ended = true;
+        self.releases_on_drop = false;
         let edits = edits.into();
         tx.q0(json!({"action": "finish", "claim": self.id(), "edits": edits}))?.into_values()
     }
@@ -105,7 +112,7 @@ impl<'m, M: Mikobase + ?Sized> Claim<'m, M> {
     /// Deletes the record and ends the claim in the same commit.
     ///
     /// # Errors
-    /// `claim-lost`; the errors of a delete.
+    /// `claim-lost`; the errors of a delete: the claim is released then.
     pub fn finish_by_deleting(self) -> Result<()> {
         self.finish_by(json!({"delete": true})).map(drop)
     }
@@ -115,7 +122,7 @@ impl<'m, M: Mikobase + ?Sized> Claim<'m, M> {
     /// # Errors
     /// `claim-lost`.
     pub fn release(mut self) -> Result<()> {
-        self.has_ended = true;
+        self.releases_on_drop = false;
         self.db.q0(json!({"action": "release", "claim": self.id()})).map(drop)
     }
 
@@ -125,7 +132,7 @@ impl<'m, M: Mikobase + ?Sized> Claim<'m, M> {
         finish["action"] = "finish".into();
         finish["claim"] = self.id().into();
         let finished = self.db.q0(finish)?;
-        self.has_ended = true;
+        self.releases_on_drop = false;
         Ok(finished)
     }
 }
@@ -140,7 +147,7 @@ impl<M: Mikobase + ?Sized> Deref for Claim<'_, M> {
 
 impl<M: Mikobase + ?Sized> Drop for Claim<'_, M> {
     fn drop(&mut self) {
-        if !self.has_ended {
+        if self.releases_on_drop {
             // If the release fails, the claim ends with its lease or with the connection.
             let _ = self.db.q0(json!({"action": "release", "claim": self.claimed.claim}));
         }

@@ -11,7 +11,7 @@ pub const MAX_PIECE_SIZE: usize = 1 << 20;
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct FileInfo {
-    /// The pk by which records reference it.
+    /// The pk by which records reference the file.
     pub pk: String,
     /// The SHA-256 of its content, in hexadecimal digits.
     pub sha256: String,

@@ -116,7 +116,8 @@ impl fmt::Debug for Hook {
 }
 
 /// A record that is about to be saved, as a hook sees it: with the values that its classes have normalized
-/// and filled in, and before it is validated.
+/// and filled in, and before it is validated. Exception: the records of an import, a merge or a schema are
+/// neither normalized nor amended, and the hook runs after their validation, before the commit.
 ///
 /// ```
 /// use miko_core::{MikobaseExt, SqliteEngine};
@@ -138,6 +139,7 @@ pub struct PendingSave<'s> {
     /// The stack after the change. For a delete, the stack before it.
     pub(crate) stack: &'s Map<String, Value>,
     pub(crate) bucket: PendingBucket<'s>,
+    /// Whether the hook may have changed the bucket: it has called [`bucket_mut`](Self::bucket_mut).
     pub(crate) is_amended: bool,
     pub(crate) db: &'s dyn Mikobase,
 }
@@ -245,14 +247,16 @@ impl PendingSave<'_> {
     /// records are stored, so the database shows all of these records, including this one.
     ///
     /// Calls that write, and streams, are refused with `self-call`. Each call through another value for the
-    /// same database is refused as well, since it would wait for this write.
+    /// same database, such as the engine, is refused as well, since it would wait for this write.
     pub fn db(&self) -> &dyn Mikobase {
         self.db
     }
 
-    /// Whether the hook has amended the bucket so that it nests too deep.
+    /// Whether the hook has amended the bucket so that it nests too deep. A bucket that was not amended has
+    /// been checked with its request.
     fn is_too_deep(&self) -> bool {
-        // A request nests at most `MAX_DEPTH` levels; the request and the bucket are two of them.
+        // A request nests at most `MAX_DEPTH` levels. The request and the bucket are two of them, so a value
+        // in the bucket has two levels less.
         let nests_too_deep = |value: &Value| {
             matches!(value, Value::Array(_) | Value::Object(_))
                 && json::nests_deeper_than(value, json::MAX_DEPTH - 2)

@@ -11,10 +11,10 @@ use crate::q0::{Edits, Step};
 /// value is cached, so several workers may work on one record. [`MikobaseExt::hot`](crate::MikobaseExt::hot)
 /// returns it.
 ///
-/// A path is the steps down from the bucket: keys, indices, or both as [`Step`]s. Missing parents become
-/// objects. The methods fail with `record_not_found`, `record_deleted`, `edit-refused` and the errors of an
-/// update; nothing is changed then. NaN and infinities, which JSON does not have, become null, and are not
-/// refused.
+/// A path is the steps down from the bucket: keys, indices, or both as [`Step`]s. If a method sets a value,
+/// missing objects on its path are created. The methods fail with `record_not_found`, `record_deleted`,
+/// `edit-refused` and the errors of an update; nothing is changed then. NaN and infinities, which JSON does
+/// not have, become null, and are not refused.
 ///
 /// ```
 /// use miko_core::{MikobaseExt, SqliteEngine};
@@ -138,7 +138,7 @@ impl<'d, M: Mikobase + ?Sized> HotRecord<'d, M> {
         self.edit(Edits::new().increment(path, by))
     }
 
-    /// Sets the value to `new` if it equals `old`; returns whether it did. Null equals an absent value.
+    /// Sets the value to `new` if it equals `old`; returns whether it was set. Null equals an absent value.
     ///
     /// # Errors
     /// The errors that [`HotRecord`] lists.
@@ -163,7 +163,7 @@ impl<'d, M: Mikobase + ?Sized> HotRecord<'d, M> {
     }
 }
 
-/// The value one step down. The parent is not used again, so the order of the rest does not matter.
+/// The value one step down. The parent is dropped, so the order of its other members does not matter.
 fn take_child(parent: Value, step: &Step) -> Option<Value> {
     match (parent, step.as_json()) {
         (Value::Object(mut members), Value::String(key)) => members.swap_remove(key),

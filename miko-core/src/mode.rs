@@ -2,7 +2,8 @@
 
 use miko_rpc::{Error, ErrorId, Result};
 
-/// The access mode of a database.
+/// The access mode of a database: how its file is opened. [`Access`](crate::Access) restricts the writes of a
+/// database that is open.
 ///
 /// ```
 /// use miko_core::backend::Mode;
