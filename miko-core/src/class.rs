@@ -6,7 +6,8 @@
 //!
 //! | subject | module |
 //! | --- | --- |
-//! | reads definitions | [`definition`], [`field`], [`fields`], [`scalar_rules`], [`settings`] |
+//! | reads definitions | [`definition`], [`field`], [`scalar_rules`], [`settings`] |
+//! | the lists of the fields of a class or a hash | [`named_list`] |
 //! | detects rules that contradict each other | [`contradiction`] |
 //! | resolves inheritance | [`catalog`], [`inheritance`] |
 //! | normalizes buckets | [`normalize`] |

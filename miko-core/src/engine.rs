@@ -1,4 +1,12 @@
 //! Engines: they hold the records of a Mikobase in their own process.
+//!
+//! | subject | module |
+//! | --- | --- |
+//! | the engine on any storage: a store that threads share | [`local`] |
+//! | opens a database in SQLite; in a worldlet | [`sqlite`]; [`worldlet`] |
+//! | the operations of a Mikobase on a storage | [`store`] |
+//! | the error of too many open streams, transfers or subscriptions | [`open_limit`] |
+//! | the engine on the simplest storage, for tests | `naive` |
 
 mod local;
 #[cfg(feature = "naive-storage")]
@@ -26,7 +34,8 @@ pub use naive::NaiveEngine;
 pub use sqlite::SqliteEngine;
 pub use worldlet::WorldletEngine;
 
-/// A Mikobase in this process. It gives direct access to its whole state.
+/// A Mikobase in this process. Beside the methods of [`Mikobase`] it has methods for the process that holds
+/// the records: writing and reading the whole state, explaining selects, limits, hooks and group commit.
 pub trait Engine: Mikobase {
     /// Writes the whole state as a worldlet, record by record. The engine is locked meanwhile, which makes
     /// this faster than [`export_worldlet`](crate::MikobaseExt::export_worldlet).
@@ -41,33 +50,40 @@ pub trait Engine: Mikobase {
     /// all records, wherever they occur in the worldlet. Records are checked and stored unchanged: no
     /// defaults are filled in, no white space is collapsed, no fields are reordered.
     ///
-    /// With `trust`, validation faults become warnings. An export of a Mikobase can then always be imported,
-    /// even if definitions changed after its records were written.
+    /// With `trust`, validation faults become warnings. An export can then always be imported into an empty
+    /// database (a temporal one, if the export is temporal), even if definitions changed after its records
+    /// were written.
     ///
     /// # Errors
-    /// `invalid-worldlet`, an item per fault with its JSON pointer. Nothing is imported then.
+    /// `invalid-worldlet`, an item per fault with its JSON pointer; `save-rejected` by a hook;
+    /// `read-only-connection`; `lock-timeout`; `storage-full`. Nothing is imported then.
     fn read_worldlet(&self, reader: &mut dyn Read, trust: bool) -> Result<Imported>;
 
     /// Explains how a select would be executed, without executing it: its SQL, the bound values and the index
     /// that it uses.
     ///
-    /// A select by pks alone may find its records in the record cache instead.
+    /// A select by pks alone may find its records in the record cache, without this SQL.
     ///
     /// # Errors
-    /// Every fault of the request at once; also `invalid_request`, if it is not a select.
+    /// Every fault of the request at once; also `invalid_request`, if the request is not a select.
     fn explain(&self, query: Query) -> Result<Explanation>;
 
-    /// Limits the size of the answer to a call of [`q0`](Mikobase::q0), [`by_class`](Mikobase::by_class),
-    /// [`history`](Mikobase::history), [`batch`](Mikobase::batch) and the like: the call fails with
-    /// `request-too-large` as soon as the texts of its answer exceed `bytes`. By default there is no limit; a
-    /// server sets its frame limit. Streams are not limited.
+    /// Limits the size of the answer to a call that returns records, versions, pks or values, such as
+    /// [`q0`](Mikobase::q0), [`history`](Mikobase::history) and [`batch`](Mikobase::batch): the call fails
+    /// with `request-too-large` as soon as the texts of its answer exceed `bytes`. By default there is no
+    /// limit; a server sets its frame limit. Streams are not limited as a whole; each of their pieces of
+    /// bytes has at most half of the limit.
+    ///
+    /// The default implementation sets no limit.
     fn limit_answers(&self, bytes: usize) {
         let _ = bytes;
     }
 
-    /// Limits the data of this engine to five eighths of `bytes`: a write beyond that fails with
-    /// `storage-full`. The rest is for the calls that run. Set the [limit of the
+    /// Limits the data that this engine has in memory to five eighths of `bytes`: a write beyond that fails
+    /// with `storage-full`. The rest is for the calls that run. Set the [limit of the
     /// process](miko_rpc::memory::limit) first.
+    ///
+    /// The default implementation sets no limit.
     ///
     /// # Errors
     /// `internal`, if the engine cannot be limited.
@@ -76,8 +92,8 @@ pub trait Engine: Mikobase {
         Ok(())
     }
 
-    /// Adds a hook, which runs before each record of its target is saved, after the hooks that were added
-    /// earlier.
+    /// Adds a hook, which runs before each record of its target is saved. If several hooks match a record,
+    /// they run in the order in which they were added.
     ///
     /// # Errors
     /// `self-call` in a hook of this engine; `action-not-supported` from an engine that has no hooks.
@@ -112,7 +128,8 @@ pub trait Engine: Mikobase {
         let _ = limits;
     }
 
-    /// Sets the limits of changes for subscriptions that begin later.
+    /// Sets the limits of changes and live queries. The sizes apply to subscriptions and live queries that
+    /// begin later.
     fn limit_changes(&self, limits: ChangeLimits) {
         let _ = limits;
     }
@@ -127,7 +144,8 @@ pub trait Engine: Mikobase {
     /// through this engine, in this thread, are committed together. A call that fails does not undo the
     /// others. Other threads wait until the group has ended.
     ///
-    /// The default implementation runs the calls without grouping them.
+    /// The default implementation runs the calls without grouping them. So does an engine on which a group or
+    /// a transaction is already open.
     ///
     /// ```
     /// use miko_core::{Engine, Mikobase, SqliteEngine};
@@ -145,8 +163,8 @@ pub trait Engine: Mikobase {
     /// ```
     ///
     /// # Errors
-    /// The first call whose changes could not all be committed, with the reason. The calls before it are
-    /// durable. The answers of this call and of later calls are invalid.
+    /// The index of the first call whose changes could not all be committed, with the reason. The changes of
+    /// the calls before this one are durable. The answers of this call and of later calls are invalid.
     fn run_group(&self, call: &mut dyn FnMut(usize) -> bool) -> Result<(), GroupFailure> {
         (0..).take_while(|index| call(*index)).for_each(drop);
         Ok(())

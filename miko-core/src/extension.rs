@@ -31,7 +31,7 @@ use crate::worldlet::Imported;
 pub struct Upserted {
     /// The pk of the record.
     pub pk: String,
-    /// Whether it was created.
+    /// Whether the record was created.
     pub created: bool,
 }
 
@@ -127,9 +127,10 @@ pub trait MikobaseExt: Mikobase {
         self.q0(json!({"action": "patch", "pk": pk, "bucket": bucket})).map(drop)
     }
 
-    /// Patches the record of `class` that has `key` with `bucket`. If no record has it, creates one from
-    /// `key` and `bucket`. `key` is an object: the value of a unique field, or of each field of a unique
-    /// combination. If several callers upsert the same key at once, one of them creates the record.
+    /// Finds the record of `class` that has `key`, and merges `bucket` into it, as [`patch`](Self::patch). If
+    /// no record has the key, creates one from `key` and `bucket`. `key` is an object: the value of a unique
+    /// field, or the values of fields that are unique together. If several callers upsert the same key at
+    /// once, one of them creates the record.
     ///
     /// ```
     /// use miko_core::{Mikobase, MikobaseExt, SqliteEngine};
@@ -146,8 +147,10 @@ pub trait MikobaseExt: Mikobase {
     /// ```
     ///
     /// # Errors
-    /// As [`create`](Self::create) and [`patch`](Self::patch); `invalid_request` for a key that is not
-    /// unique; `unique-violation`, if a record has the key in the own bucket of a platter.
+    /// As [`create`](Self::create) and [`patch`](Self::patch); `class-not-found` for a class that is not
+    /// defined; `invalid_request`, if the fields of the key are not unique, or `bucket` has another value in
+    /// one of them; `unique-violation`, if a record has the key in the own bucket of a platter, or by another
+    /// class.
     fn upsert(
         &self,
         class: &str,
@@ -162,8 +165,8 @@ pub trait MikobaseExt: Mikobase {
         }
     }
 
-    /// Adds `by` to the number at `path` in a record, and returns the sum. An absent value counts as 0. Any
-    /// number of callers may do so at once.
+    /// Adds `by` to the number at `path` in a record, and returns the sum. An absent value counts as 0. If
+    /// several callers increment a number at once, no increment is lost.
     ///
     /// ```
     /// use miko_core::{MikobaseExt, SqliteEngine};
@@ -223,13 +226,15 @@ pub trait MikobaseExt: Mikobase {
     /// ```
     ///
     /// # Errors
-    /// Every fault of the request at once.
+    /// Every fault of the select at once; `request-too-large`, if the records exceed the frame limit of the
+    /// server: use [`iter`](Self::iter).
     fn select(&self, query: impl Into<Query>) -> Result<Records> {
         self.q0(as_select(query.into())?)?.into_records()
     }
 
     /// The state of the database at `cutoff`, read-only: with records that were deleted later, and with the
-    /// class definitions of that time. The database must be temporal.
+    /// class definitions of that time. The database must be temporal: otherwise each read fails with
+    /// `not-temporal`.
     fn as_of(&self, cutoff: Timestamp) -> AsOf<'_, Self> {
         AsOf::new(self, cutoff)
     }
@@ -353,18 +358,20 @@ pub trait MikobaseExt: Mikobase {
     /// there is none. The workers of a job queue take their jobs with this method: see [`Claim`].
     ///
     /// # Errors
-    /// Every fault of the select at once.
+    /// Every fault of the select at once; `invalid_request` for a lease of zero or of more than a year; the
+    /// errors of a write.
     fn claim(&self, select: impl Into<Query>, lease: Duration) -> Result<Option<Claim<'_, Self>>> {
         Claim::take(self, as_select(select.into())?, lease, Duration::ZERO)
     }
 
     /// As [`claim`](Self::claim). If there is no such record, waits at most `wait` for one. The call does not
-    /// poll: it is woken when a record is created, changed or released.
+    /// poll: it is woken when a record is created, changed or released, or when a lease ends.
     ///
     /// # Errors
-    /// As [`claim`](Self::claim); `invalid_request` inside a transaction, where no call can wait;
-    /// `deadline-exceeded`, if the call waits on a server for longer than the deadline of calls, 5 minutes
-    /// unless `Limits::call_deadline` says otherwise.
+    /// As [`claim`](Self::claim); `invalid_request` for a `wait` of more than a year, and inside a
+    /// transaction, where no call can wait; `request-too-large`, if the select is too large to be tested for
+    /// each change; `deadline-exceeded`, if the call waits on a server for longer than the deadline of calls,
+    /// 5 minutes unless `Limits::call_deadline` says otherwise.
     fn claim_or_wait(
         &self,
         select: impl Into<Query>,
@@ -399,8 +406,9 @@ pub trait MikobaseExt: Mikobase {
     }
 
     /// Calls `listener` for each change that [`listen`](Self::listen) yields, in a new thread, which ends
-    /// when the returned value is dropped. `listener` runs after the commit and cannot refuse it. It may use
-    /// the database. It continues after the error `lagged`; any other error is its last call.
+    /// when the returned value is dropped. `listener` runs after the commit and cannot refuse the change. It
+    /// may use the database. After the error `lagged` it is called for further changes; with any other error
+    /// it is called for the last time.
     ///
     /// A process with such a thread cannot start a share.
     ///
@@ -469,8 +477,8 @@ pub trait MikobaseExt: Mikobase {
     /// The text is canonical: the same state gives the same text, one record per line.
     ///
     /// # Errors
-    /// As [`export`](Mikobase::export); also if `writer` failed. `writer` may have received a part of the
-    /// worldlet.
+    /// As [`export`](Mikobase::export); `storage-full` or `not-writable`, if `writer` fails. `writer` may
+    /// have received a part of the worldlet.
     fn export_worldlet(&self, writer: &mut dyn Write) -> Result<()> {
         transfer::export(self, writer)
     }
@@ -479,21 +487,23 @@ pub trait MikobaseExt: Mikobase {
     /// Class definitions apply to all records, wherever they occur in the worldlet. Records are checked and
     /// stored unchanged: no defaults are filled in, no white space is collapsed, no fields are reordered.
     ///
-    /// With `trust`, validation faults become warnings. An export of a Mikobase can then always be imported,
-    /// even if definitions changed after its records were written.
+    /// With `trust`, validation faults become warnings. An export can then always be imported into an empty
+    /// database (a temporal one, if the export is temporal), even if definitions changed after its records
+    /// were written.
     ///
     /// # Errors
-    /// `invalid-worldlet`, an item per fault with its JSON pointer; `storage-full`; `read-only-connection`.
-    /// Nothing is imported then.
+    /// `invalid-worldlet`, an item per fault with its JSON pointer; `internal`, if `reader` fails; the other
+    /// errors of [`import`](Mikobase::import) and of [`finish`](crate::Import::finish). Nothing is imported
+    /// then.
     fn import_worldlet(&self, reader: &mut dyn Read, trust: bool) -> Result<Imported> {
         transfer::import(self, reader, trust)
     }
 
-    /// The number of records that a select finds. `query` is the select, built or as JSON; its `action` may
-    /// be omitted.
+    /// The number of records that a select finds, after its offset and limit. The records are read and sent
+    /// to be counted. `query` is the select, built or as JSON; its `action` may be omitted.
     ///
     /// # Errors
-    /// The errors of the select.
+    /// As [`select`](Self::select).
     fn count(&self, query: impl Into<Query>) -> Result<usize> {
         Ok(self.select(query)?.count())
     }

@@ -2,6 +2,13 @@
 //!
 //! Objects that are only passed on (buckets and stacks between the store and a client) stay text, as
 //! [`Object`].
+//!
+//! | subject | module |
+//! | --- | --- |
+//! | equality by the rules of Q0; keys of an index, which are equal for equal values | `equality`, `key` |
+//! | the sum of two numbers; merge patches (RFC 7396) | `sum`; `merge` |
+//! | checks text in one pass; writes text; an object as text | `checked`; `writer`; `object` |
+//! | finds a member of an object; JSON pointers, by which errors name places | `members`; `pointer` |
 
 #[cfg(test)]
 mod arbitrary;

@@ -2,7 +2,7 @@
 //!
 //! This crate works within one process and needs neither tokio nor tarpc. `miko-rpc` turns calls of the trait
 //! [`Mikobase`] into messages and back. `miko-shared` has the sockets and processes between which the
-//! messages are sent.
+//! messages are sent. `ARCHITECTURE.md` maps the modules of this crate.
 
 mod access;
 mod after_save;

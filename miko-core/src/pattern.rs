@@ -2,9 +2,11 @@
 //!
 //! Compiling takes time and memory in proportion to the size of the compiled program, which a short text can
 //! make huge (`\w{200}`). The size is estimated from the syntax tree, in which repetitions are not unrolled.
-//! So a pattern is accepted or refused before it is compiled, and independently of the cache. Two things take
-//! time before a pattern is compiled, and therefore count as size: the length of the text, and classes that
-//! ignore case.
+//! So a pattern is accepted or refused before it is compiled, and independently of the cache.
+//!
+//! Two things take time already before a pattern is compiled, and therefore count as size: the length of its
+//! text, and the number of its lookups. In a character class that ignores case, the translation of the syntax
+//! tree looks up the other cases of each character; [`case_folding`] counts these lookups.
 
 mod case_folding;
 
@@ -33,14 +35,13 @@ pub(crate) const MAX_TOTAL: u64 = 2 * MAX_SIZE;
 /// length of a text, and so the time in which its syntax tree is made.
 const SIZE_PER_BYTE: u64 = 2 << 10;
 
-/// A pattern is too large if this number, times the number of characters whose other cases are looked up,
-/// exceeds [`MAX_SIZE`]. This bounds the time in which a syntax tree is translated: a lookup takes some
-/// nanoseconds.
+/// A pattern is too large if this number, times the number of its lookups, exceeds [`MAX_SIZE`]. This bounds
+/// the time in which a syntax tree is translated: a lookup takes some nanoseconds.
 const SIZE_PER_LOOKUP: u64 = 2;
 
-/// The lookups of a pattern take no memory, so only this fraction (1/8) of their size is a part of its
-/// estimated size. So 25 names of the form `(?i)^[\p{L}\p{M}' -]+$`, which a class may well have, are within
-/// [`MAX_TOTAL`].
+/// The lookups of a pattern take no memory, so only this fraction (1/8) of their size is a part of the
+/// estimated size of the pattern. So the patterns of 25 fields for names, such as `(?i)^[\p{L}\p{M}' -]+$`,
+/// are within [`MAX_TOTAL`].
 const LOOKUPS_DIVISOR: u64 = 8;
 
 /// The maximal total of the estimated sizes of the patterns in the cache of a thread, in bytes, without a
@@ -150,15 +151,16 @@ impl Pattern {
         &self.0.text
     }
 
-    /// Whether the pattern matches some part of `text`.
+    /// Whether the pattern matches some part of `text`. A pattern that does not compile would match nothing;
+    /// no such pattern is known.
     pub(crate) fn is_match(&self, text: &str) -> bool {
         self.compiled().as_ref().is_ok_and(|regex| regex.is_match(text))
     }
 
     fn compiled(&self) -> &Result<Regex, regex::Error> {
         self.0.compiled.get_or_init(|| {
-            // A match cannot fail, so the error is ignored: beyond the memory limit, the next charge of this
-            // call fails.
+            // `is_match` has no error to return, so the error is ignored: beyond the memory limit, the next
+            // charge of the same call fails.
             let _ = memory::charge(usize::try_from(self.0.size).unwrap_or(usize::MAX));
             // The size is limited already, by the estimate.
             RegexBuilder::new(&self.0.text).size_limit(usize::MAX).build()
@@ -212,6 +214,7 @@ struct SizeWeighter;
 
 impl Weighter<String, Pattern> for SizeWeighter {
     fn weight(&self, _: &String, pattern: &Pattern) -> u64 {
+        // The cache never removes an entry of weight 0.
         pattern.0.size.max(1)
     }
 }

@@ -66,8 +66,8 @@ impl Select {
         Self::all().with("pk", pks)
     }
 
-    /// Keeps the records whose value at the end of `steps` passes the test. Several paths are combined with
-    /// AND.
+    /// Keeps the records whose value at the end of `steps` passes the test. `path` may be called several
+    /// times: the tests are combined with AND.
     #[must_use]
     pub fn path<S: Into<Step>>(mut self, steps: impl IntoIterator<Item = S>, test: Test) -> Self {
         add_path(&mut self.request, steps, test);
@@ -88,7 +88,8 @@ impl Select {
         self
     }
 
-    /// Filters the remaining records by a further condition. Several are applied one after another.
+    /// Filters the records that match all other conditions by a further one. The conditions of several calls
+    /// are applied one after another.
     #[must_use]
     pub fn then(mut self, condition: Condition) -> Self {
         add_then(&mut self.request, condition);
@@ -184,7 +185,8 @@ impl Condition {
         self.without_not().with("not", true)
     }
 
-    /// Filters the remaining records by a further condition. Several are applied one after another.
+    /// Filters the records that match the rest of this condition by a further one. The conditions of several
+    /// calls are applied one after another.
     #[must_use]
     pub fn then(mut self, condition: Self) -> Self {
         add_then(&mut self.parts, condition);
@@ -203,9 +205,10 @@ impl Condition {
         self
     }
 
-    /// An equivalent condition without `not`, so that parts that are added are not negated. A negated
-    /// condition becomes a member of `all` in the returned one. `placeholders` stays outside, since added
-    /// parts may use them, and so does `then`, which `not` does not negate.
+    /// An equivalent condition without `not`, so that parts that are added later are not negated. If this
+    /// condition is negated, it becomes the member of an `all` in the returned condition. Its `placeholders`
+    /// move to the returned condition, since added parts may use them. So does its `then`, which `not` does
+    /// not negate.
     fn without_not(mut self) -> Self {
         if !self.parts.contains_key("not") {
             return self;
@@ -221,7 +224,7 @@ impl Condition {
     }
 }
 
-/// Adds a path. A request has one `path`, so further ones go into `all`.
+/// Adds a path. A request has one `path`, so further paths go into `all`.
 fn add_path<S: Into<Step>>(parts: &mut Map<String, Value>, steps: impl IntoIterator<Item = S>, test: Test) {
     let steps = steps.into_iter().map(|step| step.into().0);
     let path: Value = steps.chain([test.into()]).collect();
@@ -237,6 +240,7 @@ fn add_members(parts: &mut Map<String, Value>, key: &str, conditions: impl IntoI
     let conditions = conditions.into_iter().map(Value::from);
     match parts.entry(key).or_insert_with(|| json!([])) {
         Value::Array(members) => members.extend(conditions),
+        // Unreachable: these keys always have arrays.
         other => *other = conditions.collect(),
     }
 }
@@ -316,8 +320,9 @@ impl Test {
         Self(json!({ name: operand.into() }))
     }
 
-    /// Combines two tests with AND. If both have the same operator, the operator of `other` replaces the
-    /// other one. Modifiers apply to both tests.
+    /// Combines two tests with AND. If both have the same operator, that of `self` is dropped. The modifiers
+    /// [`ignoring_case`](Self::ignoring_case) and [`collapsed`](Self::collapsed) of either test apply to
+    /// both.
     #[must_use]
     pub fn and(self, other: Self) -> Self {
         let mut operators = self.into_operators();
@@ -354,6 +359,7 @@ impl Test {
 /// The value equals `value`. `null` also matches an absent value.
 pub fn eq(value: impl Into<Value>) -> Test {
     match value.into() {
+        // In the place of a test, an object has the operators of the test.
         object @ Value::Object(_) => Test::operator("value", object),
         literal => Test(literal),
     }
@@ -481,7 +487,7 @@ impl Create {
         Self { request }.bucket(json!({}))
     }
 
-    /// Sets the pk of the new record, instead of one that the database chooses.
+    /// Sets the pk of the new record. Without it the database chooses a pk.
     #[must_use]
     pub fn pk(mut self, pk: impl Into<String>) -> Self {
         self.request.insert("pk".to_owned(), pk.into().into());
@@ -576,6 +582,7 @@ impl Patch {
     }
 
     /// Patches only if the record was last changed at `time`; otherwise the request fails with `conflict`.
+    /// Only for a patch [by pk](Self::pk).
     #[must_use]
     pub fn if_updated_at(mut self, time: Timestamp) -> Self {
         self.request.insert("if_updated_at".to_owned(), time.to_string().into());
@@ -600,7 +607,7 @@ impl Delete {
         Self { request: action_on("delete", pk) }
     }
 
-    /// Accepts a missing record without error.
+    /// Accepts a missing or deleted record without an error. Only for a delete [by pk](Self::pk).
     #[must_use]
     pub fn if_exists(mut self) -> Self {
         self.request.insert("if_exists".to_owned(), true.into());
@@ -608,6 +615,7 @@ impl Delete {
     }
 
     /// Deletes only if the record was last changed at `time`; otherwise the request fails with `conflict`.
+    /// Only for a delete [by pk](Self::pk).
     #[must_use]
     pub fn if_updated_at(mut self, time: Timestamp) -> Self {
         self.request.insert("if_updated_at".to_owned(), time.to_string().into());

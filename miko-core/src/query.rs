@@ -7,6 +7,7 @@
 //! | claims of records | [`claim`] |
 //! | edits of a bucket: their parser and their effects | [`edit`] |
 //! | the parts of a select | [`filter`], [`path`], [`step`], [`operator`], [`folding`], [`sort`] |
+//! | the size of a select, which bounds the costs of testing it | [`size`] |
 //! | resolves placeholders | [`placeholder`] |
 //! | finds the value at the end of a path in the text of a bucket | [`lookup`], [`value_ref`] |
 //! | the value at the end of a path, kept apart from its bucket | [`path_value`] |
@@ -15,8 +16,9 @@
 //! | the keys of a request about transactions | [`transaction`] |
 //! | evaluates a select record by record | [`evaluate`] |
 //!
-//! A [`Request`] is valid by construction, so engines do not validate it again. No module here knows SQL: the
-//! SQLite engine compiles a request itself.
+//! The form of a [`Request`] is valid by construction, so engines do not validate it again. The evaluation of
+//! a select may still fail, for example if it reaches a placeholder that has no value. No module here knows
+//! SQL: the SQLite engine compiles a request itself.
 
 mod claim;
 mod edit;
@@ -90,7 +92,7 @@ pub(crate) enum Request {
 }
 
 impl Request {
-    /// Whether the request may change something.
+    /// Whether the request may change something. Claiming a record counts as a change.
     pub(crate) fn writes(&self) -> bool {
         !matches!(self, Self::Select(_))
     }
@@ -111,6 +113,7 @@ const ACTIONS: [&str; 10] =
 /// # Errors
 /// All faults of the query.
 pub(crate) fn parse(mut query: Query) -> Result<(Request, Vec<Warning>)> {
+    // A fast path for a select of one pk: batches have many of them.
     if let Some(select) = SelectRequest::take_only_pk(&mut query) {
         return Ok((Request::Select(select), Vec::new()));
     }
@@ -127,8 +130,8 @@ fn refused_without_reason() -> Error {
     Error::new(ErrorId::INTERNAL, "a query was refused without a reason")
 }
 
-/// Parses a list of edits into the request to edit a record. Accepts the same edits as [`parse`], with the
-/// same errors.
+/// Parses a list of edits into the request to edit a record. Accepts the same edits as [`parse`] accepts in a
+/// request, and refuses others with the same errors.
 pub(crate) fn parse_edits(pk: &str, edits: Vec<Value>) -> Result<EditRequest> {
     let mut faults = Faults::default();
     let edits = Value::Array(edits);
@@ -168,7 +171,8 @@ pub(crate) fn may_write(query: &Query) -> bool {
 /// Takes the keys about transactions out of a query.
 ///
 /// # Errors
-/// All faults of these keys. The caller must then drop the query without recursion.
+/// All faults of these keys. The caller must then drop the query without recursion, because it may nest to
+/// any depth.
 pub(crate) fn take_transaction(query: &mut Query) -> Result<Option<TransactionRequest>> {
     let mut faults = Faults::default();
     let request = TransactionRequest::take(query, &mut faults);
@@ -197,6 +201,7 @@ fn read(query: Query, faults: &mut Faults) -> Option<Request> {
         faults.refuse(Place::Root.wrong_type("an object", &query));
         return None;
     };
+    // A select is read from the borrowed map. Other actions move their values out of the map.
     if json::members::get(&map, "action").is_some_and(|action| action == "select") {
         return Some(Request::Select(SelectRequest::read(&map, faults)));
     }
@@ -216,6 +221,7 @@ fn read(query: Query, faults: &mut Faults) -> Option<Request> {
         Some("finish") => FinishRequest::read(&mut keys).map(Request::Finish),
         Some("release") => ReleaseRequest::read(&mut keys).map(Request::Release),
         _ => {
+            // Without `finish`: which keys are unknown depends on the action.
             faults.refuse(unknown_action(&action));
             return None;
         }
