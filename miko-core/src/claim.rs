@@ -16,9 +16,11 @@ use crate::response::{Claimed, Results};
 ///
 /// A claim ends when it is [finished](Self::finish_with) or [released](Self::release), when its lease is
 /// over, when its record is deleted, and when the connection that took the claim ends, for example with its
-/// process; without a server, with the engine. Dropping this value releases the claim. Exception: while a
-/// transaction of the same thread is open, the release would wait for that transaction, so the claim stays
-/// until its lease is over or the connection ends.
+/// process. A claim that was taken from an engine in this process ends with the engine.
+///
+/// Dropping this value releases the claim. Exception: while a transaction of the same thread is open, the
+/// release would wait for that transaction, so the claim stays until its lease is over or the connection
+/// ends.
 ///
 /// The value shows the record as it was when it was claimed.
 ///

@@ -44,9 +44,9 @@ pub struct Record {
     pub extras: Option<Object>,
     /// The time of creation.
     pub created_at: Timestamp,
-    /// The time of the last write. In one database each write of a record has a later time than the one
-    /// before; a version that was merged from another database may have the same time as a version of this
-    /// one.
+    /// The time of the last write. In one database each write of a record has a later time than the write of
+    /// the record before it; a version that was merged from another database may have the same time as a
+    /// version that was written here.
     pub updated_at: Timestamp,
 }
 
@@ -145,7 +145,7 @@ pub(crate) fn null_as_present<'de, D: Deserializer<'de>>(
     deserialize_raw(deserializer).map(Some)
 }
 
-/// The binary form of a record: bucket, stack and extras are opaque text.
+/// The binary form of a record: bucket, stack and extras are text that is not parsed.
 #[derive(Serialize, Deserialize)]
 struct RecordWire<Pk, Text> {
     pk: Pk,

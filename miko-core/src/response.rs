@@ -36,7 +36,7 @@ pub enum Results {
         /// Its new `updated_at`.
         updated_at: Timestamp,
     },
-    /// `edit`: the record, the time of the write, and a value for each edit.
+    /// `edit`, and `finish` with `edits`: the record, the time of the write, and a value for each edit.
     Edited {
         /// The pk of the record.
         pk: String,
@@ -70,7 +70,7 @@ pub enum Results {
     },
     /// `claim`: the record that was claimed; `None`, if there was none.
     Claimed(Option<Claimed>),
-    /// `finish` without a change, and `release`: the claim that has ended.
+    /// `finish` without `edits` and `delete`, and `release`: the claim that has ended.
     ClaimEnded {
         /// The id of the claim.
         claim: String,
@@ -80,11 +80,11 @@ pub enum Results {
         /// The id of the transaction. It is valid only in the connection that began the transaction.
         transaction: String,
     },
-    /// `delete`: the record, and whether it existed.
+    /// `delete`, and `finish` with `delete`: the record, and whether it existed.
     Deleted {
         /// The requested pk.
         pk: String,
-        /// `false` only for a missing record with `if_exists`.
+        /// `false` only for a missing or deleted record with `if_exists`.
         deleted: bool,
     },
 }
@@ -132,7 +132,8 @@ impl Response {
         }
     }
 
-    /// The values of an `edit` or `upsert`, one for each edit: see [`Results::Edited`].
+    /// The values of an `edit`, a `finish` with `edits`, or an `upsert`: one for each edit, see
+    /// [`Results::Edited`]. An `upsert` without edits has none.
     ///
     /// # Errors
     /// `invalid_request` for every other request.
@@ -146,11 +147,12 @@ impl Response {
         }
     }
 
-    /// The pk of the record that a `create`, `update`, `patch`, `edit`, `upsert` or `delete` wrote.
+    /// The pk of the record that a `create`, `update`, `patch`, `edit`, `upsert` or `delete` wrote, or a
+    /// `finish` with `edits` or `delete`.
     ///
     /// # Errors
-    /// `invalid_request`, if the request was a `select`, a write with `where`, or about a claim or a
-    /// transaction.
+    /// `invalid_request` for any other request: a `select`, a write with `where`, `claim`, `release`,
+    /// `finish` without a change, and the actions on transactions.
     pub fn into_pk(self) -> Result<String> {
         match self.results {
             Results::Written { pk, .. }
@@ -247,7 +249,7 @@ impl Serialize for ResponseJson<'_> {
             Transaction {
                 transaction: &'a str,
             },
-            /// `null`, if there was no record to claim.
+            /// A claim that has ended; `null`, if there was no record to claim.
             Claim {
                 claim: Option<&'a str>,
             },
@@ -355,6 +357,7 @@ fn present<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<Option<S
     Option::deserialize(deserializer).map(Some)
 }
 
+/// The values of edits. Their numbers are read without loss.
 #[derive(Deserialize)]
 struct EditValues(#[serde(deserialize_with = "json::reader::values")] Vec<Value>);
 
@@ -432,7 +435,7 @@ pub const MAX_CHANGED_PKS: usize = 1_000;
 /// `request-too-large` before any of its requests is parsed.
 pub const MAX_BATCH_REQUESTS: usize = 100_000;
 
-/// Refuses a batch of more than [`MAX_BATCH_REQUESTS`] requests.
+/// Refuses a batch of more than [`MAX_BATCH_REQUESTS`] requests, with `request-too-large`.
 pub(crate) fn check_batch_size(found: usize) -> Result<()> {
     if found <= MAX_BATCH_REQUESTS {
         return Ok(());

@@ -1,4 +1,5 @@
-//! The JSON Schemas of types whose JSON form is written by hand. The schemas of other types are derived.
+//! The JSON Schemas of types with a hand-written `Serialize` or `Deserialize`. The schemas of other types are
+//! derived.
 
 use std::borrow::Cow;
 

@@ -17,6 +17,9 @@ const SHADOW: &str = "shadow";
 /// indexed.
 const MAX_PLATTERS: usize = 1_000;
 
+/// The number that is tried first to make the key of a platter unique ([`unused_key`]).
+const FIRST_NUMBER: usize = 2;
+
 /// Up to this number of members of a stack, a linear search is faster than hashing.
 const LINEAR_SCAN_MAX: usize = 8;
 
@@ -32,8 +35,8 @@ pub(crate) struct Stack {
 impl Stack {
     /// A stack with one platter, of this class.
     pub(crate) fn of_class(class: String) -> Self {
-        let mut platters = Map::new();
-        let key = unused_key(&class, &platters, &mut 2);
+        let (mut platters, mut next_number) = (Map::new(), FIRST_NUMBER);
+        let key = unused_key(&class, &platters, &mut next_number);
         platters.insert(key, json!({ "class": class }));
         Self { shadow: None, platters }
     }
@@ -45,7 +48,7 @@ impl Stack {
         // time.
         let mut next_numbers = HashMap::new();
         for class in classes {
-            let next_number = next_numbers.entry(last_segment(&class).to_owned()).or_insert(2);
+            let next_number = next_numbers.entry(last_segment(&class).to_owned()).or_insert(FIRST_NUMBER);
             let key = unused_key(&class, &platters, next_number);
             platters.insert(key, json!({ "class": class }));
         }
@@ -82,8 +85,7 @@ impl Stack {
         }
     }
 
-    /// Reads `stack`: optionally the shadow, which must be the first member, and all platters, at most
-    /// [`MAX_PLATTERS`].
+    /// Reads `stack`: all platters, at most [`MAX_PLATTERS`], and before them optionally the shadow.
     pub(crate) fn read_stack(value: Value, place: &Place<'_>, faults: &mut Faults) -> Option<Self> {
         if let Value::Object(members) = &value
             && members.len() > MAX_PLATTERS + usize::from(members.contains_key(SHADOW))
@@ -205,8 +207,8 @@ pub(crate) fn classes(stack: &Map<String, Value>) -> Vec<&str> {
 }
 
 /// The members of a stored stack, without repeated platters. A platter is repeated if an earlier platter has
-/// the same class and both apply to the shared bucket: both would be validated and indexed alike. Platters of
-/// class `puck.uno/class` all stay, since a second one is a fault.
+/// the same class and both apply to the shared bucket: both would be validated and indexed alike. No platter
+/// of class `puck.uno/class` is left out: a second one is a fault, which the validation reports.
 pub(crate) fn distinct_members(stack: &Map<String, Value>) -> impl Iterator<Item = (&String, &Value)> {
     // The shadow and one platter are always distinct.
     let has_one_platter = stack.len() <= 2;
@@ -227,7 +229,8 @@ pub(crate) fn distinct_members(stack: &Map<String, Value>) -> impl Iterator<Item
         .map(|(_, member)| member)
 }
 
-/// The class of a platter that applies to the shared bucket; `None` for `puck.uno/class`.
+/// The class of a platter that applies to the shared bucket. `None` for the shadow, for a platter with an own
+/// bucket, and for the class `puck.uno/class`.
 fn class_of_shared_bucket(platter: &Value) -> Option<&str> {
     let has_own_bucket = platter.get("bucket").is_some_and(Value::is_object);
     let class = platter.get("class")?.as_str().filter(|class| *class != uns::CLASS);
@@ -239,8 +242,8 @@ pub(crate) fn has_own_buckets(stack: &Map<String, Value>) -> bool {
     stack.values().any(|platter| platter.get("bucket").is_some_and(Value::is_object))
 }
 
-/// Replaces the primary class of a stored stack. The other keys of its platter stay. The key of the platter
-/// stays as well, unless it is the last segment of the old class.
+/// Replaces the primary class of a stored stack. The other settings of its platter stay. The key of the
+/// platter stays as well, unless it is the last segment of the old class: then the new class gives the key.
 pub(crate) fn replace_primary(stack: Map<String, Value>, class: String) -> Map<String, Value> {
     let mut replaced = Map::with_capacity(stack.len());
     let mut rest = stack.into_iter();
@@ -250,7 +253,8 @@ pub(crate) fn replace_primary(stack: Map<String, Value>, class: String) -> Map<S
         let later: Map<String, Value> = rest.collect();
         let before = platter.get("class").and_then(Value::as_str).unwrap_or_default();
         let is_derived = key == last_segment(before);
-        let key = if is_derived { unused_key(&class, &later, &mut 2) } else { key };
+        let mut next_number = FIRST_NUMBER;
+        let key = if is_derived { unused_key(&class, &later, &mut next_number) } else { key };
         if let Value::Object(keys) = &mut platter {
             keys.insert("class".to_owned(), class.into());
         }
@@ -280,9 +284,9 @@ fn normalize_platter(platter: &mut Value, place: &Place<'_>, faults: &mut Faults
     }
 }
 
-/// The key of a platter for `class`: the last segment of the class, such as `officer`. If that key is taken,
-/// a number follows, such as in `officer_2`: the first one from `next_number` on that is free. `next_number`
-/// then moves behind it.
+/// The key of a platter for `class`: the last segment of the class, such as `officer`. If another platter has
+/// that key, a number is added, such as in `officer_2`: the first number from `next_number` on that makes the
+/// key unique. `next_number` becomes the number after that one.
 fn unused_key(class: &str, platters: &Map<String, Value>, next_number: &mut usize) -> String {
     let segment = last_segment(class);
     let is_free = |key: &str| key != SHADOW && !platters.contains_key(key);

@@ -1,15 +1,17 @@
 //! Storage: the tables in which an engine keeps a Mikobase.
 //!
-//! The tables are those of `schema/sqlite.sql` and `schema/entries.sql`, which document each of them. The
-//! engine decides which changes a write makes and describes them as a [`WriteSet`]; storage applies it. So
-//! validation, definitions, imports and merges are written once, and a storage knows nothing of them.
+//! The tables are those of `sqlite.sql`, `entries.sql` and `temporal.sql` in `miko-core/schema`, which
+//! document each of them. The engine decides which changes a write makes and describes them as a
+//! [`WriteSet`]; storage applies the write set. So validation, definitions, imports and merges are written
+//! once, and a storage knows nothing of them.
 //!
 //! | subject | where |
 //! | --- | --- |
 //! | ids and commit numbers, rows, the operations of a write | [`ids`], [`row`], [`write_set`] |
 //! | how a select finds its records; the result of `explain` | [`plan`], [`explain`] |
-//! | tables in SQLite; tables as sorted maps | [`sqlite`], [`memory`] |
-//! | the requirements on every implementation, as tests | `conformance` |
+//! | tables in SQLite; tables as sorted maps | [`sqlite`]; [`memory`] |
+//! | errors of opening a file as a database | [`opening`] |
+//! | the tests of every implementation; the simplest implementation | `conformance`; `naive` |
 
 #[cfg(test)]
 mod conformance;
@@ -40,17 +42,17 @@ use write_set::{Conflict, WriteSet};
 
 /// The tables of a Mikobase, and the transaction that is open on them, if one is.
 ///
-/// The engine assigns the ids and the commit numbers of new rows. After an error of [`apply`](Self::apply) a
-/// part of the write set may be applied, and the transaction may have ended
-/// ([`in_transaction`](Self::in_transaction)). The engine then rolls back, or applies the inverse of the
-/// write set in the same transaction: the inverse must also undo a write set of which only a part was
-/// applied. After an error of [`commit`](Self::commit) the engine rolls back, or aborts the process if the
-/// commit was deferred.
+/// The engine assigns the ids of new rows, and a commit number to each state of a record that it writes.
+/// After an error of [`apply`](Self::apply) a part of the write set may be applied, and the transaction may
+/// have ended ([`in_transaction`](Self::in_transaction)). The engine then rolls back, or applies the inverse
+/// of the write set in the same transaction: the inverse must also undo a write set of which only a part was
+/// applied. After an error of [`commit`](Self::commit) the engine rolls back. If the commit was deferred
+/// ([`may_defer_commit`](Capabilities::may_defer_commit)), its writes were answered, and the engine aborts
+/// the process.
 ///
-/// Only in a [temporal](Capabilities::is_temporal) database does the engine call
-/// [`each_version`](Self::each_version), [`next_version`](Self::next_version),
+/// The engine calls [`each_version`](Self::each_version), [`next_version`](Self::next_version),
 /// [`version_at`](Self::version_at), [`find_version`](Self::find_version) and
-/// [`definitions`](Self::definitions).
+/// [`definitions`](Self::definitions) only in a [temporal](Capabilities::is_temporal) database.
 pub(crate) trait Storage: Sized + Send + 'static {
     fn capabilities(&self) -> Capabilities;
 
@@ -92,7 +94,8 @@ pub(crate) trait Storage: Sized + Send + 'static {
     /// The row with an id, which may be a tombstone.
     fn row(&self, id: RowId) -> Result<Option<Row>>;
 
-    /// The first row after `id` that was written after `commit`.
+    /// The first row after `id` that was written after `commit`, that is, whose commit number is larger. It
+    /// may be a tombstone.
     fn next_row(&self, id: RowId, commit: CommitSeq) -> Result<Option<(RowId, Row)>>;
 
     /// The first rows after `id` that were written after `commit`: at most `max`, and possibly fewer although
@@ -103,7 +106,7 @@ pub(crate) trait Storage: Sized + Send + 'static {
     }
 
     /// Calls `visit` with each version of a record, in order of time; versions with equal times in order of
-    /// their instance pks. The last version is the current row of the record. `visit` must not use the
+    /// their instance pks. The last version is the current row of the record. `visit` must not call the
     /// storage.
     fn each_version(&self, id: RowId, visit: &mut dyn FnMut(Row) -> Result<()>) -> Result<()>;
 
@@ -117,12 +120,13 @@ pub(crate) trait Storage: Sized + Send + 'static {
     /// The version with this instance pk, and the id of the row of its record.
     fn find_version(&self, instance_pk: &str) -> Result<Option<(RowId, Row)>>;
 
-    /// The records that are or were definitions, in order of creation.
+    /// The row ids of the records that are or were class definitions, in order of creation.
     fn definitions(&self) -> Result<Vec<RowId>>;
 
     /// Calls `visit` with the records that a select finds, until `visit` breaks. If the plan has a [residual
-    /// filter](Plan::residual_filter_reason), the records are candidates in order of creation. `visit` must
-    /// not use the storage.
+    /// filter](Plan::residual_filter_reason), the records are candidates in order of creation: the evaluator
+    /// ([`query::evaluate`](crate::query)) then filters, sorts and limits them. `visit` must not call the
+    /// storage.
     fn select(&self, plan: &Plan<'_>, visit: Visitor<'_>) -> Result<()> {
         self.select_with_ids(plan, &mut |_, record| visit(record))
     }
@@ -138,24 +142,24 @@ pub(crate) trait Storage: Sized + Send + 'static {
     /// The id of a class, if any record has ever used it.
     fn class_id(&self, class: &str) -> Result<Option<ClassId>>;
 
-    /// The records that have this class in their stack, in order of creation. Those of subclasses are not
-    /// among them.
+    /// The row ids of the records that have this class in their stack, in order of creation. Records that
+    /// have only a subclass of it are not among them.
     fn members(&self, class: ClassId) -> Result<Vec<RowId>>;
 
     /// The id of a constraint, if it is in force.
     fn constraint_id(&self, constraint: &Constraint) -> Result<Option<ConstraintId>>;
 
-    /// The record that has a unique value.
+    /// The row id of the record that has a unique value.
     fn find_unique(&self, constraint: ConstraintId, value: &str) -> Result<Option<RowId>>;
 
-    /// Whether a record refers to a pk at this JSON pointer.
+    /// Whether a record has a reference to the pk `target` at this JSON pointer.
     fn refers(&self, target: &str, row: RowId, pointer: &str) -> Result<bool>;
 
-    /// The first `limit` records whose references restrict the deletion of a pk, each with the JSON pointer
-    /// of the reference.
+    /// The first `limit` restricting references to the pk `target` (references with `on_delete: restrict`):
+    /// the row id of the record that has the reference, and the JSON pointer in that record.
     fn restricting(&self, target: &str, limit: usize) -> Result<Vec<(RowId, String)>>;
 
-    /// The claims of records, each with the row id of its record.
+    /// The last claim of each record that has one, with the row id of the record.
     fn claims(&self) -> Result<Vec<(RowId, ClaimRow)>>;
 
     /// The file with a pk, which may be incomplete.
@@ -171,7 +175,7 @@ pub(crate) trait Storage: Sized + Send + 'static {
     /// has no such chunk.
     fn chunk(&self, file: FileId, index: u64, offset: u64, max: usize) -> Result<Option<(Vec<u8>, u64)>>;
 
-    /// The value of a top-level key of an imported worldlet, such as `comment`.
+    /// The value of a property that a worldlet has set: `executable`, or a top-level key such as `comment`.
     fn metadata(&self, key: &str) -> Result<Option<Value>>;
 }
 
@@ -197,8 +201,8 @@ pub(crate) struct Capabilities {
     pub(crate) may_defer_commit: bool,
     /// Whether the ids of rows and the commit numbers are still the same when the storage is opened again.
     pub(crate) keeps_numbers: bool,
-    /// The reason why the evaluator filters, sorts and limits the records of every select; `None` if the
-    /// storage can do this itself.
+    /// If storage cannot filter, sort and limit the records of a select, the reason why the evaluator does so
+    /// for every select; otherwise `None`.
     pub(crate) residual_filter_reason: Option<&'static str>,
 }
 
@@ -230,8 +234,9 @@ pub(crate) fn each_file(storage: &impl Storage, mut visit: impl FnMut(FileId, Fi
     Ok(())
 }
 
-/// The error of a store whose content violates an invariant, which `what` describes. If `what` is the text of
-/// an error of the memory limit, the content could not be read, and that error is returned.
+/// The error of a store whose content violates an invariant, which `what` describes. `what` may be the error
+/// of a deserializer, and that may be the error of the memory limit as text: then the content is not damaged,
+/// and the error of the memory limit is returned.
 pub(crate) fn corruption(what: impl std::fmt::Display) -> Error {
     let what = what.to_string();
     if let Some(limit_error) = process_memory::take_limit_error(&what) {

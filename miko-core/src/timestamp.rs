@@ -1,4 +1,4 @@
-//! Times in UTC with millisecond precision.
+//! Times in UTC with millisecond precision. The module `rfc3339` parses and writes them.
 
 mod rfc3339;
 
@@ -53,7 +53,7 @@ impl Timestamp {
         self.0
     }
 
-    /// The next millisecond.
+    /// The time one millisecond later; the last time has none later and is returned itself.
     pub(crate) fn after(self) -> Self {
         Self(self.0.saturating_add(1))
     }
@@ -72,13 +72,14 @@ impl Timestamp {
         Err(Error::new(ErrorId::INTERNAL, message).with("found", self.to_string()))
     }
 
-    /// The time, or the nearest time that can be parsed again. All times of records can be parsed.
+    /// The time, or the nearest time that can be parsed again: for a cutoff in a request, which is text. All
+    /// times of records can be parsed, so both find the same versions.
     pub(crate) fn nearest_parseable(self) -> Self {
         Self(self.0.clamp(*rfc3339::PARSEABLE.start(), *rfc3339::PARSEABLE.end()))
     }
 
-    /// Parses a timestamp for an equality test. Also returns `None` for digits other than 0 below
-    /// milliseconds: the time of a record has none.
+    /// Parses a timestamp that is to be compared with the time of a record. `None` if it is malformed, or has
+    /// digits other than 0 below milliseconds: it then equals no time of a record.
     pub(crate) fn parse_exact(text: &str) -> Option<Self> {
         rfc3339::parse(text).filter(|time| time.is_exact).map(|time| Self(time.millis))
     }

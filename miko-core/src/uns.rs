@@ -13,19 +13,21 @@ pub const CLASS: &str = "puck.uno/class";
 /// The type of a field that references a record.
 pub(crate) const REFERENCE: &str = "puck.uno/reference";
 
-/// The type of a field that holds the pk of a record that references a file.
+/// The class of a record that stands for a file; as the type of a field, the same as [`REFERENCE`].
 pub(crate) const FILE_REFERENCE: &str = "puck.uno/reference/file";
 
-/// The type of a field that references a file.
+/// The type of a field that references a file, or a record that stands for one. Also the class of such a
+/// record.
 pub(crate) const FILE: &str = "puck.uno/dbfile";
 
 /// The type of a field that holds an object.
 pub(crate) const HASH: &str = "puck.uno/hash";
 
-/// The class of a record whose content is a single value.
+/// The class of a record whose content is a single value. It may be defined, but a strict database also
+/// accepts it undefined.
 pub(crate) const VALUE: &str = "puck.uno/value";
 
-/// Whether the class is predefined and cannot be defined by a record.
+/// Whether the class is predefined, so that no record can define it.
 pub(crate) fn is_built_in(name: &str) -> bool {
     [RECORD, CLASS, REFERENCE, FILE_REFERENCE, FILE, HASH].contains(&name)
 }
@@ -55,6 +57,7 @@ pub fn parse(name: &str) -> Result<&str, ErrorItem> {
     }
 }
 
+/// The rule that a class name without its protocol violates; `None` for a valid name.
 fn violated_rule(name: &str) -> Option<&'static str> {
     // Characters outside ASCII are not allowed, and scanning bytes is faster than scanning characters.
     let name = name.as_bytes();

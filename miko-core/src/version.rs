@@ -91,7 +91,8 @@ struct VersionJson {
     updated_at: Timestamp,
 }
 
-/// The binary form of a version: bucket, stack and extras are opaque text. A version with a bucket is active.
+/// The binary form of a version: bucket, stack and extras are text that is not parsed. `active` is not sent:
+/// a version is active if it has a bucket.
 #[derive(Serialize, Deserialize)]
 struct VersionWire<Text> {
     pk: Text,

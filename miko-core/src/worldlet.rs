@@ -2,8 +2,15 @@
 //!
 //! The text is never in memory as a whole: [`read`] passes each entry to a [`Sink`] as soon as it is parsed,
 //! in the order of the text. There is one exception: an entry that may be a stub is passed on after all
-//! others, if the database is temporal and it is not yet known whether the worldlet is. Faults are collected,
-//! each with a JSON pointer, and reported together.
+//! others, if the database is temporal and it is not yet known whether the worldlet is temporal. Faults are
+//! collected, each with a JSON pointer, and reported together.
+//!
+//! | subject | module |
+//! | --- | --- |
+//! | the part of the text that is in memory | [`window`] |
+//! | reads one entry of an object, with all its faults | [`entry`] |
+//! | records, in all forms; places in a record as places in its entry | [`record`]; [`form`] |
+//! | versions; files and their chunks | [`version`]; [`file`] |
 
 mod entry;
 mod file;
@@ -35,7 +42,7 @@ pub(crate) use record::bare_value;
 pub(crate) use version::{IncomingState, IncomingVersion};
 use window::{Window, WindowReader};
 
-/// The format that is written. `WorldletVisitor::check_format` checks the formats that are read.
+/// The format that exports name. `WorldletVisitor::check_format` checks the formats that are read.
 pub(crate) const FORMAT: &str = "worldlet/1.0";
 
 /// The top-level keys that are stored and exported again, in the order in which they are written.
@@ -70,6 +77,7 @@ pub(crate) struct IncomingRecord {
     pub(crate) extras: Map<String, Value>,
     pub(crate) created_at: Option<Timestamp>,
     pub(crate) updated_at: Option<Timestamp>,
+    /// How the entry spells the record, for the places of later faults.
     pub(crate) form: RecordForm,
 }
 
@@ -121,8 +129,8 @@ pub(crate) trait Sink {
     /// Receives a record.
     fn record(&mut self, record: IncomingRecord, faults: &mut WorldletFaults) -> Result<()>;
 
-    /// Receives a record as parts of its text. Returns whether the sink took it; if not, the record is
-    /// parsed, and [`record`](Self::record) receives it.
+    /// Receives a record as parts of its text. Returns whether the sink took the record. If not, the record
+    /// is parsed, and [`record`](Self::record) receives it.
     fn text_record(&mut self, _record: &TextRecord<'_>) -> Result<bool> {
         Ok(false)
     }
@@ -144,11 +152,11 @@ pub(crate) trait Sink {
     /// Receives the metadata of a file.
     fn file(&mut self, file: IncomingFile) -> Result<()>;
 
-    /// Marks a file as refused, because its metadata or a chunk has a fault. `pk` is `None` if the file
-    /// cannot be identified.
+    /// Marks a file as refused, because its metadata or a chunk has a fault: the sink then reports no further
+    /// faults of the file. `pk` is `None` if the fault does not tell which file it is.
     fn mark_file_refused(&mut self, pk: Option<String>);
 
-    /// Receives a chunk of a file. It may come before the metadata of the file.
+    /// Receives a chunk of a file. A chunk may come before the metadata of its file.
     fn chunk(&mut self, chunk: IncomingChunk, faults: &mut WorldletFaults) -> Result<()>;
 
     /// Receives a class definition from the key `classes`.
@@ -168,7 +176,8 @@ pub(crate) struct WorldletFaults {
 }
 
 impl WorldletFaults {
-    /// Adds a fault as `invalid-worldlet`; its own id becomes the detail `reason`.
+    /// Adds a fault as `invalid-worldlet`. Any other id of the fault than `invalid_request` becomes the
+    /// detail `reason`.
     pub(crate) fn refuse(&mut self, fault: ErrorItem) {
         self.errors.push(into_invalid_worldlet(fault));
     }
@@ -187,8 +196,8 @@ impl WorldletFaults {
         error.into_items().into_iter().for_each(|item| self.refuse(place.with_pointer(item)));
     }
 
-    /// Adds a fault if the value of a top-level key is not an object. `found` is the value; `None` for an
-    /// object.
+    /// Adds a fault if the value of a top-level key is not an object. `found` is the value, as
+    /// [`EntriesVisitor`] returns it: `None` for an object.
     fn refuse_non_object(&mut self, key: &str, expected: &str, found: Option<Value>) {
         if let Some(found) = found {
             self.refuse(Place::Key(&Place::Root, key).wrong_type(expected, &found));
@@ -204,7 +213,7 @@ impl WorldletFaults {
     }
 }
 
-/// Converts a fault of any kind to `invalid-worldlet`.
+/// Converts a fault of any kind to `invalid-worldlet`, as [`WorldletFaults::refuse`] describes.
 fn into_invalid_worldlet(mut fault: ErrorItem) -> ErrorItem {
     let reason = std::mem::replace(&mut fault.id, ErrorId::INVALID_WORLDLET);
     if [ErrorId::INVALID_WORLDLET, ErrorId::INVALID_REQUEST].contains(&reason) {
@@ -227,8 +236,8 @@ fn without_byte_order_mark<'r>(mut reader: &'r mut dyn Read) -> impl Read + 'r {
 /// Reads a worldlet into `sink`.
 ///
 /// # Errors
-/// `invalid-worldlet` if the text is not a JSON object; the errors of the sink; `storage-full` if the memory
-/// limit is reached. Other faults go to `faults`.
+/// `invalid-worldlet` if the text is not a JSON object, or `reader` fails; the errors of the sink;
+/// `storage-full` if the memory limit is reached. Other faults go to `faults`.
 pub(crate) fn read(reader: &mut dyn Read, sink: &mut dyn Sink, faults: &mut WorldletFaults) -> Result<()> {
     let mut failure = None;
     let mut reader = without_byte_order_mark(reader);
@@ -272,8 +281,8 @@ pub(crate) fn read(reader: &mut dyn Read, sink: &mut dyn Sink, faults: &mut Worl
     }
 }
 
-/// Whether a worldlet is temporal: `properties.temporal` is true, or its history is not empty. `false` for
-/// text that is not a worldlet.
+/// Whether a worldlet is temporal: `properties.temporal` is true, or its history is not empty. `false` if
+/// `reader` fails, or the text is not a worldlet.
 ///
 /// ```
 /// let worldlet = r#"{"records": {}, "properties": {"temporal": true}}"#;
@@ -340,8 +349,8 @@ struct WorldletVisitor<'r, 't> {
     temporal: Option<bool>,
     /// Whether a version was read, which makes the worldlet temporal.
     has_history: bool,
-    /// Entries of `records`, as pk and text. They are stubs if the rest of the text makes the worldlet
-    /// temporal, and empty records otherwise.
+    /// Entries of `records` without content, as pk and text. They are stubs if the rest of the text makes the
+    /// worldlet temporal, and empty records otherwise.
     possible_stubs: Vec<(String, String)>,
 }
 
@@ -372,8 +381,8 @@ impl<'de> Visitor<'de> for WorldletVisitor<'_, '_> {
                                 }
                             }
                         }
-                        // After an object, serde_json has read no further byte, so the next entry begins at
-                        // the start of the window. After a number, for example, it has read one more byte.
+                        // After an object, serde_json has read no further byte, so the window begins with the
+                        // next entry. After a number, for example, it has read one more byte.
                         if text.ends_with('}') {
                             take_text_records(window, &mut checker, *sink)
                         } else {
@@ -456,8 +465,8 @@ impl<'de> Visitor<'de> for WorldletVisitor<'_, '_> {
     }
 }
 
-/// Passes the records that follow in the text to the sink as text, up to the first one that has another form
-/// or that the sink does not take.
+/// Passes the records that follow in the text to the sink as [`TextRecord`]s, up to the first record that has
+/// another form, or that the sink does not take. serde_json reads on from there.
 fn take_text_records(
     window: &RefCell<Window<'_>>,
     checker: &mut TextChecker,
@@ -466,7 +475,7 @@ fn take_text_records(
     let window = &mut *window.borrow_mut();
     loop {
         let taken_length = match window.entry(checker) {
-            // The entry may be incomplete in the window.
+            // The entry has another form, or is incomplete in the window. After `fill` it is tried again.
             None => None,
             Some(entry) => match TextRecord::of(entry.key, &entry.value) {
                 Some(record) if sink.text_record(&record)? => Some(entry.length()),
