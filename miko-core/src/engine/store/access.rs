@@ -1,9 +1,14 @@
 //! Refuses the writes that a store does not take.
 //!
-//! A store that only appends has two checks, which apply to every caller. A request whose action changes or
-//! claims records is refused before it runs ([`Store::check_action`]). Every write set is checked before it
-//! is applied ([`Store::check_appends`]): it may not change a record, a complete file or a property that
-//! existed when the write began. So an import can add records and cannot replace any.
+//! A read-only store refuses every write before it begins ([`Store::check_writable`]).
+//!
+//! A store that only appends has two checks, which apply to every caller. A call that changes or claims what
+//! exists is refused before it runs ([`Store::check_action`], [`Store::check_may_change`]). Each write set is
+//! checked before it is applied ([`Store::check_appends`]): it may not change a record, a complete file or a
+//! property of the database (a top-level key of a worldlet, such as `executable`) that existed when the write
+//! began. So an import can add records and cannot replace any. The second check leaves out two kinds of write
+//! sets: that of a single record, since the first check lets only creates pass, and those of a merge
+//! ([`Store::allow_changes`]).
 
 use miko_rpc::{Error, ErrorId, Result};
 
@@ -26,12 +31,13 @@ impl From<Mode> for Access {
 }
 
 impl<T: Storage> Store<T> {
-    /// Sets the access from now on, unless the access so far is stricter: it is never widened.
+    /// Sets the access from now on. If the present access is stricter, it stays: access is never widened.
     pub(in crate::engine) fn restrict(&mut self, access: Access) {
         self.access = self.access.min(access);
     }
 
-    /// Refuses any write, if the store is read-only.
+    /// Refuses any write if the store is read-only. Subscriptions and live queries are refused as well:
+    /// another process may write to a file that is open in mode `r`, and its commits are not seen here.
     ///
     /// # Errors
     /// `read-only-connection`.
@@ -44,7 +50,7 @@ impl<T: Storage> Store<T> {
         Err(Error::new(ErrorId::READ_ONLY_CONNECTION, message))
     }
 
-    /// Refuses `action`, which changes or claims existing records, if the store only appends.
+    /// Refuses `action`, which changes or claims existing records or files, if the store only appends.
     ///
     /// # Errors
     /// `action-not-supported`.
@@ -56,7 +62,7 @@ impl<T: Storage> Store<T> {
         Err(Error::new(ErrorId::ACTION_NOT_SUPPORTED, message).with("found", action))
     }
 
-    /// As [`check_may_change`](Self::check_may_change), for a request.
+    /// As [`check_may_change`](Self::check_may_change), for the action of a request.
     #[inline]
     pub(super) fn check_action(&self, request: &Request) -> Result<()> {
         if self.access != Access::AppendOnly {
@@ -75,7 +81,8 @@ impl<T: Storage> Store<T> {
         }
     }
 
-    /// Notes the last row before a write begins, for [`check_appends`](Self::check_appends).
+    /// Notes the last row that exists before a write, for [`check_appends`](Self::check_appends): the write
+    /// gives larger ids to the rows that it adds.
     #[inline]
     pub(super) fn note_last_record(&mut self) {
         if self.access == Access::AppendOnly {
@@ -83,17 +90,17 @@ impl<T: Storage> Store<T> {
         }
     }
 
-    /// Lets the running write change existing records. For a merge: a later version becomes the current one,
-    /// and the version before it stays in the history.
+    /// Turns [`check_appends`](Self::check_appends) off for the running write. For a merge, which may replace
+    /// the current version of a record with a later one: the replaced version stays in the history.
     pub(super) fn allow_changes(&mut self) {
         self.last_record_before = None;
     }
 
-    /// Checks a write set of the running write, if the store only appends. Writes that do not come from a
-    /// request, such as imports, have no other check.
+    /// Checks a write set of the running write, if the store only appends. An import has no other check.
     ///
     /// # Errors
-    /// `action-not-supported`, if the set changes anything that existed before the write.
+    /// `action-not-supported`, if the set changes a record or a property that existed before the write, or a
+    /// complete file.
     #[inline]
     pub(super) fn check_appends(&self, write: &WriteSet) -> Result<()> {
         match self.last_record_before {
@@ -111,11 +118,13 @@ fn check_appends_after(last: RowId, write: &WriteSet) -> Result<()> {
     }
     let Some(others) = &write.others else { return Ok(()) };
     let mut changed_files = others.files.iter().filter_map(|change| change.before.as_ref());
+    // A file has a hash as soon as it is complete. The row of an incomplete file may change.
     if let Some(file) = changed_files.find(|file| file.sha256.is_some()) {
         return Err(refused("a file with this pk is there").with("pk", file.pk.as_str()));
     }
     let changed_property = others.metadata.iter().find(|change| {
-        // A property that was never set counts as `false`, so setting it to `true` changes it.
+        // A first value adds a property. Exception: a flag such as `executable` counts as `false` while it is
+        // missing, so the first value `true` changes it.
         let is_added = change.before.is_none() && change.after != Some(true.into());
         !is_added && change.before != change.after
     });

@@ -12,11 +12,11 @@ use crate::json;
 use crate::record::Record;
 use crate::storage::row::{Row, State};
 
-/// The bytes that are charged for a record or a request in addition to its texts.
+/// The bytes that are charged for each part of an answer, such as a record, in addition to its texts.
 const OVERHEAD: usize = 64;
 
-/// The number of bytes by which the answer of the running call may still grow. Without a limit the budget is
-/// never used up.
+/// The number of bytes by which the answer of the running call may still grow. Without a limit it is
+/// `usize::MAX`, which no answer uses up.
 #[derive(Debug)]
 pub(in crate::engine) struct AnswerBudget {
     remaining: Cell<usize>,
@@ -30,7 +30,7 @@ impl Default for AnswerBudget {
 }
 
 impl AnswerBudget {
-    /// Starts the budget of a call whose answer may have `bytes` bytes.
+    /// Sets the budget to `bytes` bytes, as for the answer of a new call.
     pub(in crate::engine) fn begin(&self, bytes: usize) {
         self.remaining.set(bytes);
         self.is_exceeded.set(false);
@@ -40,8 +40,8 @@ impl AnswerBudget {
         self.remaining.get()
     }
 
-    /// Whether a charge has exceeded the budget since [`begin`](Self::begin). A request may be too large for
-    /// other reasons, with an error of the same id.
+    /// Whether a charge has exceeded the budget since [`begin`](Self::begin). The id of an error does not say
+    /// that: a request that is too large itself also fails with `request-too-large`.
     pub(in crate::engine) fn is_exceeded(&self) -> bool {
         self.is_exceeded.get()
     }
@@ -71,11 +71,12 @@ impl AnswerBudget {
         self.charge(serde_json::to_string(error).map_or(0, |text| text.len()))
     }
 
-    /// Charges `bytes` bytes of text.
+    /// Charges a part of the answer with `bytes` bytes of text, to the budget and to the memory limit of the
+    /// process.
     ///
     /// # Errors
-    /// `request-too-large`, if the budget is exceeded; `storage-full`, if the process has no memory for the
-    /// bytes.
+    /// `request-too-large`, if the budget is exceeded; `storage-full`, if the process has reached its memory
+    /// limit.
     pub(in crate::engine) fn charge(&self, bytes: usize) -> Result<()> {
         memory::charge(bytes + OVERHEAD)?;
         match self.remaining.get().checked_sub(bytes + OVERHEAD) {
@@ -91,16 +92,16 @@ impl AnswerBudget {
     }
 }
 
-/// Charges the memory of a record that a select has found, but not the budget: the answer does not contain
-/// the record.
+/// Charges a record that a select has found to the memory limit of the process, and not to the budget: the
+/// answer does not contain the record.
 ///
 /// # Errors
-/// `storage-full`, if the process has no memory for it.
+/// `storage-full`, if the process has reached its memory limit.
 pub(in crate::engine) fn charge_candidate(record: &Record) -> Result<()> {
     memory::charge(text_length(record) + OVERHEAD)
 }
 
-/// The number of bytes of the texts of a record.
+/// The number of bytes of the pk and the texts of a record.
 fn text_length(record: &Record) -> usize {
     let extras = record.extras.as_ref().map_or(0, |extras| extras.as_str().len());
     record.pk.len() + record.bucket.as_str().len() + record.stack.as_str().len() + extras

@@ -1,13 +1,15 @@
-//! Runs the hooks for each record that is about to be saved.
+//! Runs the hooks for each record that is saved.
 //!
-//! A write of one record runs the hooks before the record is examined ([`write`](super::write),
-//! [`update`](super::update)), and they may amend its bucket. Any other row that a write changes, as in an
-//! import, is noted when it is [applied](Store::apply), and the hooks run for it at the end of the write: the
-//! class definitions of an import are in force only then. So no kind of write bypasses the hooks.
+//! A create or a change of one record runs the hooks before it [examines](super::examine) the record, that
+//! is, normalizes and validates it. These hooks may amend the bucket. A delete of one record runs the hooks
+//! before it changes the row ([`write`](super::write), [`update`](super::update)). Any other row that a write
+//! changes, as in an import, is noted when it is [applied](Store::apply). The hooks run for the noted rows at
+//! the end of the write, since the class definitions of an import are in force only then. So no kind of write
+//! bypasses the hooks.
 //!
-//! Hooks run once per write. A write may be applied to storage again, after SQLite has rolled it back on an
+//! A write that has run its hooks may be applied to storage again: after SQLite has rolled it back on an
 //! error, or after an open transaction was rolled back so that another caller could read the committed state.
-//! This repeats the stored write sets, and runs no hooks
+//! This applies the write sets that are in memory, and runs no hooks
 //! ([decision 0032](../../../../docs/decisions/0032-before-save.md)).
 
 use std::borrow::Cow;
@@ -42,10 +44,11 @@ struct SavedRecord<'r> {
     bucket: SavedBucket<'r>,
 }
 
+/// The bucket that the hooks see, by whether they may amend it.
 enum SavedBucket<'r> {
     /// The bucket after the write, which is not stored yet: hooks may amend it.
     Amendable(&'r mut Map<String, Value>),
-    /// The bucket after the write, which is stored already.
+    /// The bucket after the write, which is stored already, as by an import.
     Fixed(&'r Map<String, Value>),
     /// The bucket before the delete.
     Deleted(&'r Map<String, Value>),
@@ -61,11 +64,12 @@ impl SavedBucket<'_> {
 }
 
 impl<T: Storage> Store<T> {
-    /// Runs the hooks for a new record. Returns its pk: if the caller has chosen none, and there are hooks,
-    /// it is given out here, since the hooks see it.
+    /// Runs the hooks for a new record. Returns its pk. If the caller has chosen none, a pk is given out
+    /// here, since the hooks see it; without hooks the result is `None`, and the pk is given out later.
     ///
     /// # Errors
-    /// `save-rejected`; `validation-failed` for defaults that are too many or nest too deep.
+    /// `save-rejected`; `validation-failed` for defaults that are too many or nest too deep; `storage-full`,
+    /// if storage has lost the transaction while a hook read.
     pub(super) fn run_hooks_before_create(
         &mut self,
         pk: Option<String>,
@@ -87,10 +91,10 @@ impl<T: Storage> Store<T> {
     }
 
     /// Runs the hooks for a record with new content. If `bucket` is `None`, the write keeps the stored
-    /// bucket: it is read here, so that the hooks see it and may amend it.
+    /// bucket. `bucket` is then set to the stored bucket, so that the hooks see that and may amend it.
     ///
     /// # Errors
-    /// `save-rejected`.
+    /// `save-rejected`; `storage-full`, if storage has lost the transaction while a hook read.
     pub(super) fn run_hooks_before_update(
         &mut self,
         before: &Row,
@@ -114,10 +118,10 @@ impl<T: Storage> Store<T> {
         self.run_hooks(SavedRecord { pk: &before.pk, before: Some(before), stack, bucket })
     }
 
-    /// Runs the hooks for a record that is about to be deleted. A tombstone has none.
+    /// Runs the hooks for a record that is about to be deleted. For a tombstone or a stub, none run.
     ///
     /// # Errors
-    /// `save-rejected`.
+    /// `save-rejected`; `storage-full`, if storage has lost the transaction while a hook read.
     pub(super) fn run_hooks_before_delete(&mut self, before: &Row) -> Result<()> {
         match &before.state {
             Some(state) if !self.hooks.is_empty() => self.run_hooks_on_delete(before, state),
@@ -132,7 +136,11 @@ impl<T: Storage> Store<T> {
     }
 
     /// Notes rows that are stored before their hooks run, for
-    /// [`run_deferred_hooks`](Self::run_deferred_hooks).
+    /// [`run_deferred_hooks`](Self::run_deferred_hooks). Only the first change of a row is noted: it has the
+    /// state from before the write.
+    ///
+    /// # Errors
+    /// `storage-full`, if the process has reached its memory limit.
     pub(super) fn note_stored_rows(&mut self, changes: &[RowChange<RowId, Row>]) -> Result<()> {
         if self.hooks.is_empty() {
             return Ok(());
@@ -146,15 +154,16 @@ impl<T: Storage> Store<T> {
         Ok(())
     }
 
-    /// Runs the hooks for the records that the write has stored already, in order of creation.
+    /// Runs the hooks for the rows that [`note_stored_rows`](Self::note_stored_rows) has noted, in order of
+    /// creation of the records.
     ///
     /// # Errors
-    /// `save-rejected`.
+    /// `save-rejected`; `storage-full`, if storage has lost the transaction while a hook read.
     pub(super) fn run_deferred_hooks(&mut self) -> Result<()> {
         let Some(stored_rows) = self.deferred.stored_rows.take() else { return Ok(()) };
         for (id, before) in *stored_rows {
             let Some(after) = self.storage.row(id)? else { continue };
-            // A tombstone, and a row whose versions are still to be imported, have no record.
+            // A row without a state (a tombstone or a stub) counts as no record.
             let before = before.as_deref().filter(|before| before.state.is_some());
             match (&before, &after.state) {
                 (None, None) => {}
@@ -170,8 +179,8 @@ impl<T: Storage> Store<T> {
         Ok(())
     }
 
-    /// Runs the hooks whose targets match, in order of registration. Each hook sees the bucket as the earlier
-    /// hooks have amended it.
+    /// Runs the hooks whose targets match, in order of registration. For each hook, the bucket is as the
+    /// earlier hooks have amended it: its target is tested on this bucket, and it sees this bucket.
     fn run_hooks(&mut self, mut save: SavedRecord<'_>) -> Result<()> {
         let mut before: Option<Record> = None;
         for hook in &*self.hooks.list() {
@@ -182,7 +191,7 @@ impl<T: Storage> Store<T> {
             if before.is_none() {
                 before = save.before.and_then(Row::view).map(Record::from);
             }
-            // The size limit of the answer does not apply to the reads of a hook.
+            // The size limit of the answer does not apply to the reads of a hook. It is restored afterwards.
             let remaining_budget = self.answer.remaining();
             self.answer.begin(usize::MAX);
             let done = {
@@ -203,9 +212,12 @@ impl<T: Storage> Store<T> {
         Ok(())
     }
 
-    /// Checks, after a hook, that the transaction is still open. SQLite rolls it back on some errors of a
-    /// read, and the hook may have ignored such an error. Without the transaction SQLite would commit each
-    /// further change of the write at once.
+    /// Checks, after a hook, that the transaction of the write is still open in storage. SQLite rolls the
+    /// transaction back on some errors of a read, and the hook may have ignored such an error. Without the
+    /// transaction SQLite would commit each further change of the write at once.
+    ///
+    /// # Errors
+    /// `storage-full`.
     fn check_transaction_of_write(&self) -> Result<()> {
         if self.storage.in_transaction() {
             return Ok(());
@@ -214,9 +226,10 @@ impl<T: Storage> Store<T> {
         Err(Error::new(ErrorId::STORAGE_FULL, message))
     }
 
-    /// The sharing of a write: `sharing`, but not deferrable if a read of a hook may fail. With a memory
-    /// limit a read may fail, and SQLite may then roll back the whole transaction. A transaction whose commit
-    /// is deferred also contains earlier writes, which were answered and must not be lost.
+    /// The sharing of a write that may run hooks: `sharing`, but not deferrable if a read of a hook may fail.
+    /// With a memory limit a read may fail, and SQLite may then roll back the whole transaction. A
+    /// transaction whose commit is deferred also contains earlier writes, which were answered and must not be
+    /// lost.
     pub(super) fn sharing_with_hooks(&self, sharing: CommitSharing) -> CommitSharing {
         let may_fail = sharing == CommitSharing::Deferrable
             && !self.hooks.is_empty()
@@ -224,7 +237,8 @@ impl<T: Storage> Store<T> {
         if may_fail { CommitSharing::Groupable } else { sharing }
     }
 
-    /// Rolls back the open transaction of a caller, if `error` says that a hook has refused a write in it.
+    /// Rolls back the open transaction of a caller, if there is one, and if `error` is that of a write which
+    /// a hook has refused: a veto ends the whole transaction.
     pub(super) fn end_rejected_transaction(&mut self, error: &Error) {
         let Some(rejection) = error.items().iter().find(|item| item.id == ErrorId::SAVE_REJECTED) else {
             return;
@@ -238,13 +252,15 @@ impl<T: Storage> Store<T> {
     }
 }
 
-/// Whether a record is unchanged: an import also stores unchanged records, with a new commit number.
+/// Whether a record is unchanged, so that no hooks run for it: an import also stores unchanged records, with
+/// a new commit number.
 fn is_same_record(before: &Row, after: &Row) -> bool {
     (&before.state, before.created_at, before.updated_at)
         == (&after.state, after.created_at, after.updated_at)
 }
 
-/// The record that the target of a hook is tested on.
+/// The record on which the target of a hook is tested. A target has no conditions on times, so the times are
+/// not exact: those of an imported record differ.
 struct TestedRecord<'r> {
     pk: &'r str,
     stack: &'r Map<String, Value>,

@@ -1,4 +1,4 @@
-//! A record that the evaluator looks at.
+//! A record on which the evaluator (`query/evaluate.rs`) evaluates a select.
 
 use miko_rpc::Result;
 
@@ -11,19 +11,24 @@ use crate::storage::ids::RowId;
 use crate::storage::row::Row;
 use crate::timestamp::Timestamp;
 
-/// A record, its classes, and the class definitions with which the select evaluates it: those of the cutoff,
-/// if the select has one.
+/// A record, its classes, and the class definitions by which a select is evaluated on it: the definitions as
+/// of the cutoff, if the select has one.
 pub(in crate::engine) struct Candidate<'c> {
     pub(in crate::engine) record: Record,
-    /// The version of which `record` is the content, in a select of versions.
+    /// In a select of versions, the version of which `record` has the content and the times. A tombstone has
+    /// no content: `record` then has the content of the version before.
     pub(in crate::engine) version: Option<Row>,
-    /// The id of its row; the default unless [`with_row_id`](Self::with_row_id) has set it.
+    /// The id of the row of the record; the default unless [`with_row_id`](Self::with_row_id) has set it.
     pub(in crate::engine) id: RowId,
     classes: Vec<String>,
     catalog: &'c Catalog,
 }
 
 impl<'c> Candidate<'c> {
+    /// A candidate of a record, without the id of the row and without a version.
+    ///
+    /// # Errors
+    /// `internal`, if the stored stack cannot be read; `storage-full`, if memory does not suffice to read it.
     pub(in crate::engine) fn of(record: Record, catalog: &'c Catalog) -> Result<Self> {
         let stack = record.stack.to_map().map_err(corruption)?;
         let classes = stack::classes(&stack).into_iter().map(str::to_owned).collect();

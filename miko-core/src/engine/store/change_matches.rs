@@ -1,4 +1,5 @@
-//! Which changes of a commit a subscriber gets, and in which form.
+//! Which changes of a commit a subscriber gets, and in which form. Live queries use the view of a changed
+//! record ([`ChangedRecord`]), too.
 
 use std::collections::{HashMap, HashSet};
 use std::fmt;
@@ -24,13 +25,13 @@ use crate::storage::write_set::RowChange;
 use crate::timestamp::Timestamp;
 use crate::uns;
 
-/// The most distinct stacks whose classes are kept.
+/// The most distinct stacks whose classes are cached.
 const MAX_STACKS: usize = 1024;
 
 /// The records whose changes a subscription delivers.
 #[derive(Debug)]
 pub(super) struct Interest {
-    /// Which records are in the set of the subscription.
+    /// The target of the subscription. The records that match are the set of the subscription.
     pub(super) filter: Filter,
     /// Whether a change by which a record leaves the set is delivered ([`ChangeKind::Leave`]).
     pub(super) leaving: bool,
@@ -39,7 +40,7 @@ pub(super) struct Interest {
 /// A change of a commit that a subscriber gets.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Match {
-    /// Its index in the commit.
+    /// The index of the change in [`LoggedCommit::changes`].
     pub(super) index: usize,
     pub(super) kind: ChangeKind,
 }
@@ -54,10 +55,12 @@ impl StackClasses {
         if let Some(classes) = self.0.get(stack) {
             return Arc::clone(classes);
         }
-        // Stacks were written by this store, so each can be read. One that cannot be has no classes.
+        // The store has written the stack, so it can be parsed. If not, the record counts as having no
+        // classes.
         let parsed = stored_json::parse_object(stack).unwrap_or_default();
         let classes: Arc<[String]> = stack::classes(&parsed).into_iter().map(str::to_owned).collect();
         if stack.len() <= MAX_CACHED_STACK_LENGTH {
+            // A full cache begins anew: stacks that are in use are soon cached again.
             if self.0.len() >= MAX_STACKS {
                 self.0.clear();
             }
@@ -67,7 +70,8 @@ impl StackClasses {
     }
 }
 
-/// A record before or after a change.
+/// A record as it was before or after a change, with what a filter needs to test it: the classes of the
+/// record and the class definitions.
 pub(super) struct ChangedRecord<'r> {
     record: RecordRef<'r>,
     classes: Arc<[String]>,
@@ -79,7 +83,8 @@ impl<'r> ChangedRecord<'r> {
         Self { record, classes: classes.of(record.stack), catalog }
     }
 
-    /// A hash of all that a reader sees of the record, except its pk.
+    /// A hash of all that a reader sees of the record, except its pk. The hash of the same content is the
+    /// same in each call, so a live query compares hashes to find changed records.
     pub(super) fn content_hash(&self) -> u64 {
         let RecordRef { pk: _, bucket, stack, extras, created_at, updated_at } = self.record;
         FixedState::default().hash_one((bucket, stack, extras, created_at, updated_at))
@@ -108,7 +113,7 @@ impl RecordView for ChangedRecord<'_> {
     }
 }
 
-/// The changes of a commit that a subscriber gets, in their order.
+/// The changes of a commit that a subscriber gets, in the order of the commit.
 pub(super) fn matches_of(
     commit: &LoggedCommit,
     interest: &Interest,
@@ -130,26 +135,27 @@ pub(super) fn matches_of(
 }
 
 fn is_in_set(filter: &Filter, record: &ChangedRecord<'_>) -> bool {
-    // The filter of a target has no part that fails.
+    // The filter of a target cannot fail: `Target::filter` refuses a condition with a part that may.
     filter.matches(record).unwrap_or(false)
 }
 
-/// The record before and after a change; `None` where it does not exist.
+/// The record before and after a change; `None` where the record is not active.
 pub(super) fn before_and_after(
     change: &RowChange<RowId, Row>,
 ) -> (Option<RecordRef<'_>>, Option<RecordRef<'_>>) {
     (change.before.as_ref().and_then(Row::view), change.after.as_ref().and_then(Row::view))
 }
 
-/// Whether a reader sees no difference between two states of a record. An update that changes no value still
-/// changes `updated_at`.
+/// Whether a reader sees no difference between two states of a record. This is so if an import stores an
+/// unchanged record again. An update that changes no value still changes `updated_at`.
 fn is_equal(before: RecordRef<'_>, after: RecordRef<'_>) -> bool {
     before.updated_at == after.updated_at
         && before.created_at == after.created_at
         && (before.bucket, before.stack, before.extras) == (after.bucket, after.stack, after.extras)
 }
 
-/// A change as a subscriber gets it.
+/// A change as a subscriber gets it. `kind` is that of the [`Match`], so the record exists before or after
+/// the change. For `seq` and `last`, see [`Change`].
 pub(super) fn change_of(
     change: &RowChange<RowId, Row>,
     kind: ChangeKind,
@@ -158,6 +164,7 @@ pub(super) fn change_of(
     classes: &mut StackClasses,
 ) -> Change {
     let (before, after) = before_and_after(change);
+    // The default is never used: a match has a record.
     let (pk, stack) = after.or(before).map_or(("", "{}"), |record| (record.pk, record.stack));
     Change {
         seq,
@@ -170,20 +177,20 @@ pub(super) fn change_of(
     }
 }
 
-/// The approximate size of a change in memory, and an upper bound of that of its encoding, in bytes.
+/// The size of a change in bytes: approximately that in memory, and an upper bound of that of its encoding.
 pub(super) fn change_size(change: &Change) -> usize {
     let record_size = change.record.as_ref().map_or(0, |record| {
         record.bucket.as_str().len()
             + record.stack.as_str().len()
             + record.extras.as_ref().map_or(0, |extras| extras.as_str().len())
     });
-    // The record repeats the pk.
+    // The change and its record each have the pk.
     let pks = 2 * change.pk.len();
     size_of::<Change>() + pks + change.class.len() + change.fields.as_str().len() + record_size
 }
 
-/// The fields whose texts differ between two buckets, in the order of the later bucket. Fields that the later
-/// bucket lacks come last.
+/// The fields whose texts differ between two buckets, as [`Change::fields`] has them. They are in the order
+/// of the later bucket; fields that the later bucket lacks come last. `None` is a record that does not exist.
 fn changed_fields(before: Option<&str>, after: Option<&str>) -> Object {
     let (before, after) = (members(before), members(after));
     let old_values: HashMap<&str, &str, RandomState> =
@@ -205,11 +212,12 @@ fn changed_fields(before: Option<&str>, after: Option<&str>) -> Object {
     Object::from_stored_text(fields.0)
 }
 
-/// The text of an object of fields.
+/// The JSON text of [`Change::fields`], of which the closing brace is still missing.
 struct Fields(String);
 
 impl Fields {
-    /// Adds a field with the texts of its old and new value, each if the bucket has the field.
+    /// Adds a field with the texts of its old and new value; `None` if the old or the new bucket lacks the
+    /// field.
     fn push(&mut self, name: &str, old: Option<&str>, new: Option<&str>) {
         let text = &mut self.0;
         if text.len() > 1 {
@@ -250,7 +258,7 @@ fn members(bucket: Option<&str>) -> Vec<(String, &RawValue)> {
     }
 
     let Some(bucket) = bucket else { return Vec::new() };
-    // Buckets were written by this store, so each can be read. One that cannot be has no fields.
+    // The store has written the bucket, so it can be parsed. If not, it counts as having no fields.
     serde_json::Deserializer::from_str(bucket).deserialize_map(Members).unwrap_or_default()
 }
 

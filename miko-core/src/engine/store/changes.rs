@@ -1,4 +1,5 @@
-//! The log of the changes of commits, for a program that observes them and for subscribers.
+//! The log of the changes of commits, for a program that [observes](super::Store::observe_commits) commits,
+//! and for subscribers and live queries.
 
 use std::collections::HashMap;
 
@@ -8,17 +9,17 @@ use crate::storage::ids::{CommitSeq, RowId};
 use crate::storage::row::Row;
 use crate::storage::write_set::{RowChange, WriteSet};
 
-/// Two lists of commits: one for a program that observes commits, and one for subscribers. A list is kept
-/// only if there is a reader for it.
+/// Two lists of commits: one for a program that observes commits, and one for subscribers. Live queries count
+/// as subscribers here. A list is kept only if it has a reader.
 #[derive(Debug, Default)]
 pub(super) struct CommitLog {
     /// Whether a program observes commits.
     is_observed: bool,
     /// The commits that the program has not taken yet.
     commits: Vec<Commit>,
-    /// How many bytes of changed rows a write that owns its transaction collects for subscribers; `None`
-    /// without subscribers. A write that shares its transaction has its write sets in memory anyway, so all
-    /// of its changes are logged. Each subscription has a further limit.
+    /// How many bytes of changed rows a write that owns its transaction collects for subscribers; `None` if
+    /// no subscriber needs commits. A write that shares its transaction has its write sets in memory anyway,
+    /// so all of its changes are logged. The queue of each subscriber has a further limit.
     max_collected_size: Option<usize>,
     /// The commits that subscribers have not got yet.
     unpublished: Vec<LoggedCommit>,
@@ -27,6 +28,7 @@ pub(super) struct CommitLog {
 /// A commit as subscribers get it.
 #[derive(Debug)]
 pub(in crate::engine) struct LoggedCommit {
+    /// The last of the commit numbers that the write has given to its records.
     pub(super) seq: CommitSeq,
     /// The changes, one per row.
     pub(super) changes: Vec<RowChange<RowId, Row>>,
@@ -38,25 +40,27 @@ pub(in crate::engine) struct LoggedCommit {
     pub(super) size: usize,
 }
 
-/// The rows that a write that owns its transaction has changed so far, for the log. Such a write keeps no
-/// write sets: if it fails, storage rolls it back.
+/// The changes of rows of one write, for the log. A write that owns its transaction collects them while it
+/// runs: it keeps no write sets, since storage rolls it back if it fails. The changes of any other write are
+/// taken from its write sets at the commit.
 #[derive(Debug, Default)]
 pub(super) struct ChangedRows {
+    /// The changes; empty if they are left out because they are too large.
     rows: Vec<RowChange<RowId, Row>>,
-    /// The approximate size of all rows that were added, kept or not, in bytes.
+    /// The approximate size in bytes of all changes that were [added](Self::add), also of those left out.
     size: usize,
-    /// The number of rows that were added, if they are not kept; otherwise 0.
+    /// The number of all changes that were added, if they are left out; otherwise 0.
     left_out: u64,
 }
 
 impl CommitLog {
-    /// Keeps commits from now on, for [`take`](Self::take).
+    /// Keeps commits for the program from now on, until it [takes](Self::take) them.
     pub(super) fn observe(&mut self) {
         self.is_observed = true;
     }
 
-    /// Keeps commits for subscribers from now on. A write collects at most `max_size` bytes, or the limit of
-    /// an earlier call if that is larger.
+    /// Keeps commits for subscribers from now on. A write that owns its transaction collects at most
+    /// `max_size` bytes of changes, or the limit of an earlier call if that is larger.
     pub(super) fn log_commits_up_to(&mut self, max_size: usize) {
         self.max_collected_size = self.max_collected_size.max(Some(max_size));
     }
@@ -72,13 +76,14 @@ impl CommitLog {
         self.is_observed || self.max_collected_size.is_some()
     }
 
-    /// The most bytes of changed rows that a write that owns its transaction collects.
+    /// The most bytes of changed rows that a write that owns its transaction collects. No limit if a program
+    /// observes commits, since it gets all changes.
     fn max_size(&self) -> usize {
         if self.is_observed { usize::MAX } else { self.max_collected_size.unwrap_or(0) }
     }
 
-    /// Adds the changes of one committed write, which are taken out of its write sets. Each record that it
-    /// wrote has a commit number; `last` is that of the last one.
+    /// Adds the commit of a write, or of a transaction of a caller. Takes the changes of rows out of its
+    /// write sets. Each record that was written has a commit number; `last` is the last of these numbers.
     pub(super) fn push_sets(&mut self, last: CommitSeq, sets: &mut [WriteSet]) {
         if !self.is_kept() {
             return;
@@ -106,7 +111,7 @@ impl CommitLog {
         }
     }
 
-    /// Takes the commits since the last call, in order.
+    /// Takes the commits for the program since the last call, in order.
     pub(super) fn take(&mut self) -> Vec<Commit> {
         std::mem::take(&mut self.commits)
     }
@@ -123,8 +128,8 @@ impl CommitLog {
 }
 
 impl ChangedRows {
-    /// Adds the changed rows of a write set. As soon as the rows of the write together exceed the limit of
-    /// the log, all of them are dropped, and from then on the rows of the write are only counted.
+    /// Adds the changed rows of a write set. As soon as all rows of the write together exceed the limit of
+    /// the log, they are dropped, and from then on further rows of the write are only counted.
     pub(super) fn add(&mut self, rows: Vec<RowChange<RowId, Row>>, log: &CommitLog) {
         self.size = rows.iter().map(change_size).fold(self.size, usize::saturating_add);
         if self.left_out > 0 || self.size > log.max_size() {
@@ -150,7 +155,8 @@ fn commit_of(last: CommitSeq, changes: &[RowChange<RowId, Row>]) -> Option<Commi
     (!changes.is_empty()).then_some(Commit { seq: last.0, changes })
 }
 
-/// One change per row, in the order of the first changes.
+/// Merges the changes of each row into one: from the state before the first change to the state after the
+/// last. The result is in the order of the first changes.
 fn merged(changes: Vec<RowChange<RowId, Row>>) -> Vec<RowChange<RowId, Row>> {
     let mut merged: Vec<RowChange<RowId, Row>> = Vec::with_capacity(changes.len());
     let mut position: HashMap<RowId, usize> = HashMap::with_capacity(changes.len());
