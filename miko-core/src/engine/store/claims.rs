@@ -2,8 +2,15 @@
 //!
 //! The table of claims has the last claim of each record, with the end of its lease, and how often the record
 //! was claimed. The table is stored, and restored when a write is undone. A claim is in force until it is
-//! finished or released, or its lease ends. A claim that belongs to a connection also ends with the
-//! connection. Which connections are open is not stored: [`KnownClaims`] has that.
+//! finished or released, or its lease ends. A claim belongs to the connection that took it (outside of a
+//! server: to the engine), and also ends with that connection, unless the claim is *lasting* (the key `hold`
+//! of the request is `lease`). Which connections are open is not stored.
+//!
+//! | subject | where |
+//! | --- | --- |
+//! | the rows of the table of claims, in memory | [`table`] |
+//! | the calls that wait for a claim | [`waiting`] |
+//! | the claims whose connections are open, and other state that is not stored | [`known`] |
 
 pub(super) mod known;
 pub(super) mod table;
@@ -29,8 +36,8 @@ use known::KnownClaims;
 use table::ClaimTable;
 use waiting::WaitId;
 
-/// How many records the select of a claim finds at first. If all of them are claimed, it is run again for
-/// more.
+/// How many records the select of a claim finds at first. If all of them are claimed, the select runs again
+/// with a higher limit.
 const FIRST_CANDIDATES: u64 = 32;
 
 /// The requests that claim records and that end claims.
@@ -39,22 +46,26 @@ impl<T: Storage> Store<T> {
     ///
     /// # Errors
     /// The errors of the select; `session-required`, if the connection that would hold the claim ends with
-    /// the call.
+    /// the call; `action-not-supported`, if the store only appends; `request-too-large`, if the record
+    /// exceeds the size limit of the answer; `storage-full`.
     pub(in crate::engine) fn claim(&mut self, request: &mut ClaimRequest) -> Result<Option<Claimed>> {
         self.check_may_change("claim")?;
         if !request.is_lasting {
             check_connection_lasts("a claim that is held by its connection")?;
         }
         let now = Timestamp::now();
-        self.end_leases(now);
+        // If the clock was set back, this also sets back the time up to which leases were checked. Otherwise
+        // the next check might pass over the end of the lease that begins here.
+        self.wake_claims_for_ended_leases(now);
         let Some(id) = self.first_free(&mut request.select, now)? else { return Ok(None) };
-        let row = self.claimed_record(id)?;
+        let row = self.existing_row(id)?;
         let record = Record::from(row.view().ok_or_else(|| corruption("a selected record that is deleted"))?);
         self.answer.charge_record(&record)?;
         let attempts = self.claim_rows.of_record(id).map_or(0, |before| before.attempts).saturating_add(1);
         let claim = Uuid::now_v7().to_string();
         let lease_end = end_of_lease(now, request.lease);
-        // `finish` needs the select. For a lasting claim its text is stored.
+        // `finish` tests the record by the select of the claim. For a lasting claim the text of the select is
+        // stored, otherwise the select is kept in memory (`connected`).
         let lasting = request.is_lasting.then(|| std::mem::take(&mut request.select_text));
         self.change_claim(id, Some(ClaimRow { id: claim.clone(), attempts, lease_end, lasting }))?;
         if !request.is_lasting {
@@ -64,10 +75,11 @@ impl<T: Storage> Store<T> {
         Ok(Some(Claimed { claim, record, attempts }))
     }
 
-    /// As [`claim`](Self::claim), as a request of a batch or of a transaction.
+    /// As [`claim`](Self::claim), for a request that cannot wait: in a batch or in a transaction, or without
+    /// `wait`.
     ///
     /// # Errors
-    /// `invalid_request`, if the request would wait.
+    /// `invalid_request`, if the request has a `wait`; the errors of [`claim`](Self::claim).
     pub(super) fn claim_at_once(&mut self, mut request: ClaimRequest) -> Result<Results> {
         if request.wait.is_zero() {
             return self.claim(&mut request).map(Results::Claimed);
@@ -76,17 +88,18 @@ impl<T: Storage> Store<T> {
         Err(Place::Key(&Place::Root, "wait").fault(message).into())
     }
 
-    /// Ends a claim, and changes its record in the same write.
+    /// Ends a claim, and edits or deletes its record in the same write, if the request says so.
     ///
     /// # Errors
-    /// `claim-lost`; `invalid_request`, if the record does not change and its claim would find it again;
-    /// the errors of an edit and of a delete.
+    /// `claim-lost`; `invalid_request`, if the request does not change the record and the select of the claim
+    /// still finds it; the errors of an edit and of a delete.
     pub(super) fn finish(&mut self, request: FinishRequest) -> Result<Results> {
         let FinishRequest { claim, effect } = request;
         let id = self.record_of_claim(&claim)?;
-        let before = self.claimed_record(id)?;
+        let before = self.existing_row(id)?;
         if before.state.is_none() {
-            // An import or a merge has replaced it with a tombstone.
+            // An import or a merge has replaced the record with a tombstone. A delete would also have removed
+            // the claim.
             return Err(claim_lost(&claim));
         }
         let pk = before.pk.clone();
@@ -104,6 +117,7 @@ impl<T: Storage> Store<T> {
                 Results::ClaimEnded { claim }
             }
         };
+        // After a delete this does nothing: the delete has removed the claim.
         self.change_claim(id, None)?;
         // Waiting calls whose selects find the changed record can claim it now.
         self.wake_claims_for_record(id);
@@ -118,7 +132,8 @@ impl<T: Storage> Store<T> {
         let ReleaseRequest { claim } = request;
         let id = self.record_of_claim(&claim)?;
         if let Some(before) = self.claim_rows.of_record(id) {
-            // With the current time the claim would be in force again after the clock was set back.
+            // The lease ends at the earliest time: with an end of now, the claim would be in force again as
+            // soon as the clock is set back.
             let released = ClaimRow { lease_end: Timestamp::FIRST, ..(**before).clone() };
             self.change_claim(id, Some(released))?;
         }
@@ -126,18 +141,21 @@ impl<T: Storage> Store<T> {
         Ok(Results::ClaimEnded { claim })
     }
 
-    /// The first free record that a select finds.
+    /// The first record that a select finds and that no claim in force has. The limit of the select is used
+    /// here, and is `None` afterwards.
     fn first_free(&self, select: &mut SelectRequest, now: Timestamp) -> Result<Option<RowId>> {
         let mut limit = FIRST_CANDIDATES;
         loop {
             select.limit = Some(limit);
             let found = self.select_current_rows(select);
-            // The limit is that of one run: the claim keeps the select, and the request may be tried again.
+            // The limit is removed, since the select is used again: the claim keeps it, or a call that waits
+            // tries again with it.
             select.limit = None;
             let found = found?;
             if let Some(free) = found.iter().find(|id| !self.is_claimed(**id, now)) {
                 return Ok(Some(*free));
             }
+            // The select finds no further records.
             if (found.len() as u64) < limit {
                 return Ok(None);
             }
@@ -150,33 +168,41 @@ impl<T: Storage> Store<T> {
         self.claim_rows.of_record(record).is_some_and(|claim| self.is_in_force(claim, now))
     }
 
+    /// Whether a claim in the table is in force: its lease has not ended, and it is lasting or its connection
+    /// is open.
     fn is_in_force(&self, claim: &ClaimRow, now: Timestamp) -> bool {
         claim.lease_end > now && (claim.lasting.is_some() || self.claims.connected.contains_key(&claim.id))
     }
 
-    /// The record of a claim that is in force.
+    /// The record of the claim with this id.
     ///
     /// # Errors
-    /// `claim-lost`.
-    fn record_of_claim(&self, claim: &str) -> Result<RowId> {
-        match self.claim_rows.find(claim) {
+    /// `claim-lost`, unless the claim is in force.
+    fn record_of_claim(&self, claim_id: &str) -> Result<RowId> {
+        match self.claim_rows.find(claim_id) {
             Some((record, row)) if self.is_in_force(row, Timestamp::now()) => Ok(record),
-            _ => Err(claim_lost(claim)),
+            _ => Err(claim_lost(claim_id)),
         }
     }
 
-    fn claimed_record(&self, id: RowId) -> Result<Row> {
+    /// The row of a record that is claimed, or about to be.
+    fn existing_row(&self, id: RowId) -> Result<Row> {
         self.row(id)?.ok_or_else(|| corruption("a claimed record that is not there"))
     }
 
     /// Refuses to finish a claim whose select still finds the record: another caller would claim the record
-    /// and do the same work.
-    fn check_is_done(&self, claim: &str, id: RowId, row: &Row) -> Result<()> {
+    /// and do the same work. `id` and `row` are those of the record.
+    ///
+    /// # Errors
+    /// `invalid_request`; the errors of an evaluation of the select.
+    fn check_is_done(&self, claim_id: &str, id: RowId, row: &Row) -> Result<()> {
         let stored_select;
-        let select = match self.claims.connected.get(claim) {
+        let select = match self.claims.connected.get(claim_id) {
             Some(select) => select,
             None => {
                 let text = self.claim_rows.of_record(id).and_then(|claim| claim.lasting.as_deref());
+                // The text was valid when it was stored. If it cannot be parsed, the default select is used,
+                // which finds every record, so that this refuses.
                 stored_select = text.and_then(ClaimRequest::select_of_text).unwrap_or_default();
                 &stored_select
             }
@@ -187,17 +213,18 @@ impl<T: Storage> Store<T> {
         }
         let message = "the select of the claim still finds the record: change it by `edits`, `delete` it, or \
                        `release` the claim";
-        Err(Place::Root.fault(message).with("claim", claim).with("pk", row.pk.as_str()).into())
+        Err(Place::Root.fault(message).with("claim", claim_id).with("pk", row.pk.as_str()).into())
     }
 
-    /// Whether the record of a claim is a class definition.
-    pub(super) fn claims_definition(&self, claim: &str) -> bool {
-        let Some((record, _)) = self.claim_rows.find(claim) else { return false };
+    /// Whether the record of the claim with this id is a class definition. `false` also if there is no such
+    /// claim or the record cannot be read: the request that needs this then fails.
+    pub(super) fn claims_definition(&self, claim_id: &str) -> bool {
+        let Some((record, _)) = self.claim_rows.find(claim_id) else { return false };
         let found = self.with_record_of_row(record, |_, record| self.defines_a_class(record));
         found.is_ok_and(|found| found == Some(true))
     }
 
-    /// Sets or removes the last claim of a record, as a part of the running write.
+    /// Sets the last claim of a record, or removes it (`None`), as a part of the running write.
     fn change_claim(&mut self, record: RowId, after: Option<ClaimRow>) -> Result<()> {
         let mut changes = OtherChanges::default();
         self.stage_claim(record, after, &mut changes);
@@ -207,14 +234,16 @@ impl<T: Storage> Store<T> {
         }
     }
 
-    /// Adds the end of the last claim of a record to a write set that deletes it.
+    /// Removes the last claim of a record that the write set deletes, if the record has one.
     pub(super) fn stage_end_of_claims(&mut self, record: RowId, write: &mut WriteSet) {
         if self.claim_rows.of_record(record).is_some() {
             self.stage_claim(record, None, write.others_mut());
         }
     }
 
-    /// Sets or removes the last claim of a record in memory, and adds that change to a write set.
+    /// Sets or removes the last claim of a record in the table in memory, and adds the change to a write set.
+    /// If the write is undone, the table in memory is restored as a part of the
+    /// [`StoreState`](super::state::StoreState).
     fn stage_claim(&mut self, record: RowId, after: Option<ClaimRow>, changes: &mut OtherChanges) {
         let before = self.claim_rows.of_record(record).map(|claim| (**claim).clone());
         if before.is_some() || after.is_some() {
@@ -224,21 +253,22 @@ impl<T: Storage> Store<T> {
     }
 }
 
-/// The claims of connections.
+/// The table of claims as storage has it, and the claims of connections.
 impl<T: Storage> Store<T> {
-    /// Reads the table of claims, and wakes all waiting calls: any record may be free now.
+    /// Reads the table of claims from storage, and wakes all waiting calls: any record may be free now.
     pub(super) fn load_claims(&mut self) -> Result<()> {
         self.claim_rows = self.storage.claims()?.into_iter().collect();
         self.claims.waiting.wake_all();
         Ok(())
     }
 
-    /// The length of the list of begun claims, for [`forget_begun_claims`](Self::forget_begun_claims).
+    /// The number of claims that [`take_begun_claims`](Self::take_begun_claims) would return, for
+    /// [`forget_begun_claims`](Self::forget_begun_claims).
     pub(super) fn begun_claims(&self) -> usize {
         self.claims.begun.len()
     }
 
-    /// Forgets all begun claims but the first `kept`: the write in which they began is undone.
+    /// Forgets all begun claims but the first `kept`: the write in which the others began is undone.
     pub(super) fn forget_begun_claims(&mut self, kept: usize) {
         let KnownClaims { begun, connected, .. } = &mut self.claims;
         for claim in begun.drain(kept.min(begun.len())..) {
@@ -246,27 +276,28 @@ impl<T: Storage> Store<T> {
         }
     }
 
-    /// Takes the ids of the claims of connections that have begun since the last call. The caller ends each
-    /// by [`end_connected_claim`](Self::end_connected_claim).
+    /// Takes the ids of the claims that have begun since the last call and belong to connections. The caller
+    /// ends each by [`end_connected_claim`](Self::end_connected_claim), when its connection has ended or no
+    /// longer has the claim.
     pub(in crate::engine) fn take_begun_claims(&mut self) -> Vec<String> {
         std::mem::take(&mut self.claims.begun)
     }
 
-    /// Ends a claim of a connection that has ended. It may have been ended before.
-    pub(in crate::engine) fn end_connected_claim(&mut self, claim: &str) {
-        if self.claims.connected.remove(claim).is_none() {
+    /// Notes that no connection has this claim any longer, and so ends the claim, unless it has ended before.
+    pub(in crate::engine) fn end_connected_claim(&mut self, claim_id: &str) {
+        if self.claims.connected.remove(claim_id).is_none() {
             return;
         }
-        if let Some((record, _)) = self.claim_rows.find(claim) {
+        if let Some((record, _)) = self.claim_rows.find(claim_id) {
             self.wake_claims_for_record(record);
         }
     }
 
-    /// Which of these claims are not in force. `None` while a transaction is open: it may have ended some of
-    /// them, and may be rolled back.
-    pub(in crate::engine) fn claims_that_are_over(&self, claims: Vec<String>) -> Option<Vec<String>> {
-        let is_over = |claim: &String| self.record_of_claim(claim).is_err();
-        (!self.has_open_transaction()).then(|| claims.into_iter().filter(is_over).collect())
+    /// Those of these ids whose claims are not in force. `None` while a transaction is open: it may have
+    /// ended some of the claims, and may be rolled back.
+    pub(in crate::engine) fn claims_that_are_over(&self, claim_ids: Vec<String>) -> Option<Vec<String>> {
+        let is_over = |claim_id: &String| self.record_of_claim(claim_id).is_err();
+        (!self.has_open_transaction()).then(|| claim_ids.into_iter().filter(is_over).collect())
     }
 
     /// Whether writes of calls that have ended may still be undone: in a transaction and in a group of calls.
@@ -283,35 +314,39 @@ impl<T: Storage> Store<T> {
         self.claims.waiting.of_served_call()
     }
 
-    /// Adds a waiting call. `closed` is the pass that keeps `gate` closed. It is dropped when a record that
-    /// the select of the request finds may be free. Without `closed`, the call is parked before its first
+    /// Adds a waiting call. `closing_pass` keeps `gate` closed. It is dropped, which wakes the call, when a
+    /// record that the select of the request finds may be free. `None` if the call is parked before its first
     /// attempt, until it has the turn to write.
     pub(in crate::engine) fn wait_for_claim(
         &mut self,
         request: &ClaimRequest,
         until: Instant,
         gate: Gate,
-        closed: Option<Pass>,
+        closing_pass: Option<Pass>,
     ) -> WaitId {
+        // The text is that of a select that was parsed before.
         let read = |text: &str| ClaimRequest::select_of_text(text).unwrap_or_default();
-        self.claims.waiting.add(&request.select_text, read, until, gate, closed)
+        self.claims.waiting.add(&request.select_text, read, until, gate, closing_pass)
     }
 
-    /// Lets a call wait again, at another gate, which its pass keeps closed.
+    /// Lets a call wait again, at another gate, which the pass keeps closed.
     pub(in crate::engine) fn wait_again(&mut self, id: &WaitId, gate: (Gate, Pass)) {
         self.claims.waiting.wait_again(id, gate);
     }
 
-    /// Ends the wait of a call. If the call has failed, the next waiting call is woken in its place.
+    /// Ends the wait of a call. If the call was woken and has failed, the next waiting call is woken in its
+    /// place.
     pub(in crate::engine) fn end_wait(&mut self, id: &WaitId, has_failed: bool) {
         self.claims.waiting.remove(id, has_failed);
     }
 
-    /// Wakes calls for records whose leases have ended. Returns when the next lease ends.
+    /// Wakes calls for records whose leases have ended, and removes calls whose callers are gone. Returns
+    /// when the next lease ends; `None` if no lease ends later. Calls that wait call this when a lease ends,
+    /// and at least once a second.
     pub(in crate::engine) fn check_waiting_claims(&mut self) -> Option<Instant> {
         self.claims.waiting.forget_abandoned();
         let now = Timestamp::now();
-        self.end_leases(now);
+        self.wake_claims_for_ended_leases(now);
         let next = self.claim_rows.next_lease_end(now)?;
         let left = u64::try_from(next.as_millis().saturating_sub(now.as_millis())).unwrap_or_default();
         // A millisecond more, so that the lease has ended by then.
@@ -319,26 +354,27 @@ impl<T: Storage> Store<T> {
     }
 
     /// Wakes calls for the records whose leases have ended since the last call of this method.
-    fn end_leases(&mut self, now: Timestamp) {
+    fn wake_claims_for_ended_leases(&mut self, now: Timestamp) {
         let checked_until = std::mem::replace(&mut self.claims.leases_checked_until, now);
         if self.claims.waiting.is_empty() || now == checked_until {
             return;
         }
         if now < checked_until {
-            // The clock was set back. A lease that has begun since may have ended already.
+            // The clock was set back. A lease that has begun since then may have ended already, and the times
+            // do not say which.
             return self.claims.waiting.wake_first_of_each();
         }
         let ended = self.claim_rows.leases_that_end(checked_until, now);
         ended.into_iter().for_each(|record| self.wake_claims_for_record(record));
     }
 
-    /// Wakes the first waiting call of each select that finds this record.
+    /// Wakes the first waiting call of each select that finds this record, which may be free.
     fn wake_claims_for_record(&mut self, record: RowId) {
         if self.claims.waiting.is_empty() {
             return;
         }
-        // An open transaction may have changed the record, and may be rolled back. Any select may find the
-        // record then.
+        // Without a row, any select may find the record: an open transaction may have changed the record and
+        // may be rolled back, or the row cannot be read.
         let row = if self.has_open_transaction() { None } else { self.row(record).ok().flatten() };
         match row {
             Some(row) => self.wake_claims_for_rows(&[RowChange::insert(record, row)]),
@@ -356,9 +392,9 @@ impl<T: Storage> Store<T> {
         self.claims.waiting.wake_all();
     }
 
-    /// Wakes all waiting calls if an undone write had changed claims. `undone_claims` is the table as the
-    /// write left it. A record that the write claimed is free again. A record whose claim the write finished
-    /// is free if the connection of that claim has ended since.
+    /// Wakes all waiting calls if an undone write, or an undone transaction of a caller, had changed claims.
+    /// `undone_claims` is the table as it was before the undo. A record that the write claimed is free again.
+    /// A record whose claim the write finished is free if the connection of that claim has ended since.
     pub(super) fn wake_claims_after_undo(&mut self, undone_claims: &ClaimTable) {
         if !undone_claims.is_same(&self.claim_rows) {
             self.claims.waiting.wake_all();
@@ -366,12 +402,13 @@ impl<T: Storage> Store<T> {
     }
 }
 
-fn claim_lost(claim: &str) -> Error {
+fn claim_lost(claim_id: &str) -> Error {
     let message = "the claim has ended, by its lease for example: claim again";
-    Error::new(ErrorId::CLAIM_LOST, message).with("claim", claim)
+    Error::new(ErrorId::CLAIM_LOST, message).with("claim", claim_id)
 }
 
-/// The end of a lease that begins now. Rounded up, so that it lasts at least as long as `lease`.
+/// The end of a lease of this length that begins at `now`. Rounded up to a millisecond, so that the lease
+/// does not end too early.
 fn end_of_lease(now: Timestamp, lease: Duration) -> Timestamp {
     let millis = i64::try_from(lease.as_nanos().div_ceil(1_000_000)).unwrap_or(i64::MAX);
     Timestamp::from_millis(now.as_millis().saturating_add(millis))
@@ -386,7 +423,7 @@ mod tests {
     enum Step {
         /// A record is claimed, with a lease that ends at this time.
         Lease(i64),
-        /// The leases are checked at this time. The flag: whether that wakes a waiting call.
+        /// The leases are checked at this time. The flag is whether the check wakes a waiting call.
         Clock(i64, bool),
     }
 
@@ -417,9 +454,10 @@ mod tests {
                         store.claim_rows.set(RowId(1), Some(claim));
                     }
                     Clock(now, wakes) => {
-                        let (gate, closed) = Gate::closed(|| None);
-                        let wait = store.wait_for_claim(&request, Instant::now(), gate.clone(), Some(closed));
-                        store.end_leases(Timestamp::from_millis(now));
+                        let (gate, closing_pass) = Gate::closed(|| None);
+                        let pass = Some(closing_pass);
+                        let wait = store.wait_for_claim(&request, Instant::now(), gate.clone(), pass);
+                        store.wake_claims_for_ended_leases(Timestamp::from_millis(now));
                         assert_eq!(gate.is_open(), wakes, "at {now}");
                         store.end_wait(&wait, false);
                     }

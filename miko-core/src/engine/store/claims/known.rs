@@ -1,4 +1,4 @@
-//! The state of claims that is not stored in their table.
+//! The state of claims that is not stored in their table: it ends with the process.
 
 use std::collections::HashMap;
 
@@ -11,10 +11,10 @@ use crate::storage::row::Row;
 use crate::storage::write_set::RowChange;
 use crate::timestamp::Timestamp;
 
-/// The state of claims that is not stored: it ends with the process.
+/// What is known about claims and not stored. After a restart no connection has a claim, and no call waits.
 #[derive(Debug)]
 pub(crate) struct KnownClaims {
-    /// The ids of the claims whose connections are open, with their selects.
+    /// The ids of the claims that an open connection has, with their selects.
     pub(super) connected: HashMap<String, SelectRequest>,
     /// The ids of the claims that belong to connections and have begun since the list was taken last.
     pub(super) begun: Vec<String>,
@@ -35,11 +35,12 @@ impl Default for KnownClaims {
 }
 
 impl KnownClaims {
-    /// Wakes, for each changed record, the first waiting call of each select that finds it.
+    /// Wakes, for each changed record that is active, the first waiting call of each select that finds it.
     pub(crate) fn wake_claims_for_rows(&mut self, changes: &[RowChange<RowId, Row>], catalog: &Catalog) {
         if self.waiting.is_empty() {
             return;
         }
+        // A record whose stack cannot be read wakes no call.
         for record in changes.iter().filter_map(|change| change.after.as_ref()?.view()) {
             if let Ok(candidate) = Candidate::of(record.into(), catalog) {
                 self.waiting.wake_for(&candidate);

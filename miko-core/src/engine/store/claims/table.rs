@@ -1,4 +1,4 @@
-//! The claims of records, as they are stored.
+//! The rows of the table of claims, in memory.
 
 use std::ops::Bound::{Excluded, Included, Unbounded};
 use std::sync::Arc;
@@ -9,10 +9,12 @@ use crate::storage::ids::RowId;
 use crate::storage::row::ClaimRow;
 use crate::timestamp::Timestamp;
 
-/// No row has a larger id.
+/// No row has a larger id. A range of `lease_ends` that ends at `(time, MAX_ROW)` has all leases that end at
+/// `time`, and one that begins after that has none of them.
 const MAX_ROW: RowId = RowId(i64::MAX);
 
-/// The rows of the table of claims, in memory. Cloning is cheap: a write that is undone restores a clone.
+/// The last claim of each record, as storage has it. Cloning is cheap: to undo a write, the store restores a
+/// clone.
 #[derive(Debug, Clone, Default)]
 pub(crate) struct ClaimTable(Arc<Rows>);
 
@@ -26,7 +28,8 @@ struct Rows {
 }
 
 impl ClaimTable {
-    /// The last claim of a record, until it is finished.
+    /// The last claim of a record, which may have ended without being finished. `None` if the record was not
+    /// claimed since a claim of it was last finished.
     pub(crate) fn of_record(&self, record: RowId) -> Option<&Arc<ClaimRow>> {
         self.0.by_record.get(&record)
     }
@@ -49,7 +52,7 @@ impl ClaimTable {
         self.0.lease_ends.range(range).next().map(|(end, _)| *end)
     }
 
-    /// Whether one is an unchanged clone of the other. Equal contents alone do not suffice.
+    /// Whether one table is an unchanged clone of the other. `false` may also be returned for equal tables.
     pub(crate) fn is_same(&self, other: &Self) -> bool {
         Arc::ptr_eq(&self.0, &other.0)
     }

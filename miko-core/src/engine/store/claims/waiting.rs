@@ -1,12 +1,13 @@
 //! The calls that wait for a record that they can claim.
 //!
-//! Each call waits at a separate gate, which is closed. When a record may have become free, the calls are
-//! grouped by their selects: of each select that finds the record, the gate of the first call is opened, and
-//! that call tries again. If another call has taken the record, the woken call waits again, at a new gate. It
+//! Each call waits at a separate gate, which is closed. When a record may have become free, one call per
+//! select is woken: for each select that finds the record, the gate of its first call is opened, and that
+//! call tries again. If another call has taken the record, the woken call waits again, at a new gate, and
 //! keeps its position in the queue.
 //!
-//! Any number of calls may wait, and each write looks for the calls that it wakes. So a select is kept once
-//! for all calls that have it, a call is found by its gate, and all calls are examined only once a second.
+//! Any number of calls may wait, and each write looks for the calls that it wakes. So a select is kept and
+//! evaluated once for all calls that have it, a call is found by its gate, and the calls whose callers are
+//! gone are searched for only once a second.
 
 use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
@@ -27,7 +28,7 @@ pub(super) struct WaitingClaims {
     selects: HashMap<Arc<str>, WaitingSelect>,
     /// The calls by the gates at which they wait, or have waited last.
     by_gate: HashMap<GateId, WaitId>,
-    /// The number of the call that came last.
+    /// The number of the call that was added last.
     last: u64,
     /// When calls whose callers are gone were removed last.
     cleaned_up: Option<Instant>,
@@ -47,8 +48,8 @@ struct WaitingSelect {
     select: SelectRequest,
     /// The calls whose gates are closed.
     asleep: BTreeMap<u64, WaitingClaim>,
-    /// The calls that were woken and have not tried again, and those that were parked before their first
-    /// attempt.
+    /// The calls that were woken and have not tried again yet, and those that were parked before their first
+    /// attempt: these wait for their turn to write, and not for a record.
     awake: BTreeMap<u64, WaitingClaim>,
 }
 
@@ -58,16 +59,16 @@ struct WaitingClaim {
     /// When its wait times out.
     until: Instant,
     gate: Gate,
-    /// The pass that keeps the gate closed. Dropping it wakes the call.
-    closed: Option<Pass>,
+    /// The pass that keeps the gate closed. Dropping it wakes the call. `None` if the call is awake.
+    closing_pass: Option<Pass>,
 }
 
 impl WaitingClaim {
-    /// Whether the caller is gone, as when its connection has ended. This entry has one reference to the
-    /// gate, and a second one while the pass in `closed` keeps it shut. A caller that still exists has at
-    /// least one more: its clone of the gate, its place in the queue, or the pass by which it entered.
+    /// Whether the caller is gone: its connection has ended, for example. This entry has one reference to the
+    /// gate, and a second one while `closing_pass` keeps it closed. A caller that still exists has at least
+    /// one more reference: its clone of the gate, its place in the queue, or the pass by which it entered.
     fn is_abandoned(&self) -> bool {
-        self.gate.references() <= 1 + usize::from(self.closed.is_some())
+        self.gate.references() <= 1 + usize::from(self.closing_pass.is_some())
     }
 }
 
@@ -76,6 +77,7 @@ impl WaitingSelect {
         self.asleep.is_empty() && self.awake.is_empty()
     }
 
+    /// Removes a call, asleep or awake.
     fn take(&mut self, number: u64) -> Option<WaitingClaim> {
         self.asleep.remove(&number).or_else(|| self.awake.remove(&number))
     }
@@ -87,7 +89,7 @@ impl WaitingSelect {
 
     fn wake(&mut self, number: u64) {
         if let Some(mut call) = self.asleep.remove(&number) {
-            call.closed = None;
+            call.closing_pass = None;
             self.awake.insert(number, call);
         }
     }
@@ -100,12 +102,13 @@ impl WaitingSelect {
 
     fn wake_all(&mut self) {
         for (number, mut call) in std::mem::take(&mut self.asleep) {
-            call.closed = None;
+            call.closing_pass = None;
             self.awake.insert(number, call);
         }
     }
 
-    /// Removes the calls whose callers are gone. For each removed call that was awake, wakes another one.
+    /// Removes the calls whose callers are gone. For each removed call that was awake, wakes another one: the
+    /// removed call was woken for a record that it has not taken.
     fn forget_abandoned(&mut self, by_gate: &mut HashMap<GateId, WaitId>) {
         let mut forget = |call: &WaitingClaim| {
             let is_abandoned = call.is_abandoned();
@@ -127,7 +130,7 @@ impl WaitingClaims {
     }
 
     /// The call that this thread serves, and when its wait times out; `None` if the call has not waited here.
-    /// A call keeps a pass of each gate that it has entered, and is found by that.
+    /// A call keeps a pass of each gate that it has entered. By the gates of these passes it is found.
     pub(super) fn of_served_call(&self) -> Option<(WaitId, Instant)> {
         let id = Gate::passed_by_call().iter().find_map(|gate| self.by_gate.get(gate))?;
         let WaitingSelect { asleep, awake, .. } = self.selects.get(&id.select)?;
@@ -135,7 +138,7 @@ impl WaitingClaims {
         Some((id.clone(), call.until))
     }
 
-    /// Adds a call, which waits at the gate until `closed` is dropped. Without `closed` the call is awake.
+    /// Adds a call, which waits at the gate until `closing_pass` is dropped. With `None` the call is awake.
     /// `read` parses `select_text`; it is called if no other call waits with the same text.
     pub(super) fn add(
         &mut self,
@@ -143,7 +146,7 @@ impl WaitingClaims {
         read: impl FnOnce(&str) -> SelectRequest,
         until: Instant,
         gate: Gate,
-        closed: Option<Pass>,
+        closing_pass: Option<Pass>,
     ) -> WaitId {
         let select: Arc<str> = self
             .selects
@@ -157,19 +160,20 @@ impl WaitingClaims {
             asleep: BTreeMap::new(),
             awake: BTreeMap::new(),
         });
-        let calls = if closed.is_some() { &mut waiting.asleep } else { &mut waiting.awake };
-        calls.insert(id.number, WaitingClaim { until, gate, closed });
+        let calls = if closing_pass.is_some() { &mut waiting.asleep } else { &mut waiting.awake };
+        calls.insert(id.number, WaitingClaim { until, gate, closing_pass });
         id
     }
 
-    /// Lets a call wait again, at another gate.
-    pub(super) fn wait_again(&mut self, id: &WaitId, (gate, closed): (Gate, Pass)) {
+    /// Lets a call wait again, at another gate, which the pass keeps closed.
+    pub(super) fn wait_again(&mut self, id: &WaitId, (gate, closing_pass): (Gate, Pass)) {
         let Some(waiting) = self.selects.get_mut(&id.select) else { return };
         let Some(mut call) = waiting.take(id.number) else { return };
         self.by_gate.remove(&call.gate.id());
         self.by_gate.insert(gate.id(), id.clone());
+        // Otherwise the served call would keep a pass of the old gate until it ends.
         call.gate.leave_in_call();
-        (call.gate, call.closed) = (gate, Some(closed));
+        (call.gate, call.closing_pass) = (gate, Some(closing_pass));
         waiting.asleep.insert(id.number, call);
     }
 
@@ -179,8 +183,9 @@ impl WaitingClaims {
         let Some(waiting) = self.selects.get_mut(&id.select) else { return };
         let Some(removed) = waiting.take(id.number) else { return };
         self.by_gate.remove(&removed.gate.id());
+        // As in `wait_again`.
         removed.gate.leave_in_call();
-        if wakes_next && removed.closed.is_none() {
+        if wakes_next && removed.closing_pass.is_none() {
             waiting.wake_first();
         }
         if waiting.is_empty() {
@@ -211,7 +216,7 @@ impl WaitingClaims {
             self.selects.values_mut().filter(|waiting| !waiting.asleep.is_empty() && finds(&waiting.select));
         let mut woken: Vec<_> =
             found.filter_map(|waiting| Some((waiting.first_asleep()?, waiting))).collect();
-        // The call that came first tries first, whatever its select.
+        // Of the woken calls of different selects, the one that came first tries first.
         woken.sort_unstable_by_key(|(number, _)| *number);
         woken.into_iter().for_each(|(number, waiting)| waiting.wake(number));
     }
@@ -239,9 +244,9 @@ mod tests {
 
     /// Adds a call. Returns its gate, which the caller holds.
     fn add(waiting: &mut WaitingClaims, select: &str) -> (Gate, WaitId) {
-        let (gate, closed) = Gate::closed(|| None);
-        let id =
-            waiting.add(select, |_| SelectRequest::default(), Instant::now(), gate.clone(), Some(closed));
+        let (gate, closing_pass) = Gate::closed(|| None);
+        let (read, pass) = (|_: &str| SelectRequest::default(), Some(closing_pass));
+        let id = waiting.add(select, read, Instant::now(), gate.clone(), pass);
         (gate, id)
     }
 
@@ -275,7 +280,7 @@ mod tests {
         drop(calls.remove(0));
         waiting.wake_first_of_each();
         assert!(calls[0].is_open() && !calls[1].is_open());
-        // The call that was woken is lost with its caller: another is woken in its place.
+        // A woken call whose caller is gone is removed, and another is woken in its place.
         drop(calls.remove(0));
         waiting.cleaned_up = None;
         waiting.forget_abandoned();
