@@ -1,4 +1,5 @@
-//! Answers selects from columns: finds rows in them, and builds columns that are worth it.
+//! Answers selects from [`columns`], which are caches of the values at scanned paths: finds rows in them, and
+//! builds columns that are worth it.
 
 use std::ops::ControlFlow;
 use std::slice;
@@ -14,7 +15,7 @@ use crate::storage::Storage;
 use crate::storage::ids::RowId;
 use crate::storage::plan::{AccessPath, IndexLookup, Plan};
 
-/// While a table is built, the memory limit is checked each time that it has grown by this many bytes.
+/// While a table is built, the memory limit is checked each time that the table has grown by this many bytes.
 const CHARGED_AT_ONCE: usize = 64 << 10;
 
 /// SQL scans this many records in the time in which one record is read by its row id.
@@ -24,8 +25,8 @@ const SCANNED_PER_FETCHED: usize = 8;
 pub(super) enum Scanned {
     /// The rows that the select finds, in its order.
     Rows(Vec<RowId>),
-    /// SQL has to find the rows. `Some` if columns may do so later: the caller then reports the scan to
-    /// [`count_scan`](Store::count_scan).
+    /// SQL has to find the rows. `Some` if columns could have done so but do not exist: the caller then
+    /// reports the scan to [`count_scan`](Store::count_scan), which counts towards building the columns.
     BySql(Option<Needs>),
 }
 
@@ -42,11 +43,13 @@ impl<T: Storage> Store<T> {
     /// The rows that a plan finds, if columns can answer it. Builds missing columns that are worth it.
     pub(super) fn scan_columns(&self, plan: &Plan<'_>, wanted: Wanted) -> Result<Scanned> {
         let content = &mut *self.columns.content();
+        // A size of 0 turns columns off. Columns are not read while changes may be undone.
         if content.max_size == 0 || self.transaction.reads_uncommitted() {
             return Ok(Scanned::BySql(None));
         }
         let Some(needs) = Needs::of(plan) else { return Ok(Scanned::BySql(None)) };
         let uses_index = matches!(plan.access_path, AccessPath::Index(_));
+        // SQL reads all records of a table faster than single reads by row id.
         let finds_all = plan.filter.is_empty() && plan.select.limit.is_none() && !uses_index;
         if finds_all && wanted == Wanted::Records {
             return Ok(Scanned::BySql(None));
@@ -54,29 +57,30 @@ impl<T: Storage> Store<T> {
         let Needs { scope, paths, effort } = &needs;
         // The largest row id is the estimate of the number of records.
         let last_row = self.last.get().row;
-        if !content.has_all(&needs) && !content.uses.are_due(scope, paths, *effort, last_row) {
+        if !content.has_all(&needs) && !content.uses.justify_build(scope, paths, *effort, last_row) {
             return Ok(Scanned::BySql(Some(needs)));
         }
         let Some(mut table) = self.table(&needs, content)? else { return Ok(Scanned::BySql(None)) };
         let candidates = match &plan.access_path {
             AccessPath::Index(lookup) => match self.look_up(lookup, &mut table)? {
                 Some(positions) => Some(positions),
-                // The table lacks a record that the index has. It is dropped, and built anew when that is
-                // worth it.
+                // The table lacks a record that the index has. The table is dropped here, and built anew when
+                // that is worth it.
                 None => {
-                    content.uses.restart(scope, table.paths(), table.saved(), last_row);
+                    content.uses.note_drop(scope, table.paths(), table.avoided_reads(), last_row);
                     return Ok(Scanned::BySql(Some(needs)));
                 }
             },
             _ => None,
         };
+        // With more found rows than this, SQL answers faster than reads by row id.
         let max_found = match wanted {
             Wanted::Records if !uses_index => table.rows().len().div_ceil(SCANNED_PER_FETCHED),
             _ => usize::MAX,
         };
         let rows = columns::scan(&table, plan, candidates.as_deref(), max_found);
         if rows.is_some() {
-            table.record_use(paths, effort.records(last_row));
+            table.note_use(paths, effort.records(last_row));
         }
         content.put(needs.scope, table, last_row);
         Ok(rows.map_or(Scanned::BySql(None), Scanned::Rows))
@@ -85,12 +89,13 @@ impl<T: Storage> Store<T> {
     /// Counts a select that SQL has answered with `found` records, because there were no columns.
     pub(super) fn count_scan(&self, needs: &Needs, select: &SelectRequest, found: usize) {
         let last_row = self.last.get().row;
-        // For so many records, SQL is faster than reads by row id.
+        // For so many records, SQL is faster than scanning columns and reading the records by row id.
         let is_faster_by_sql = found as u64 > last_row.0.unsigned_abs().div_ceil(SCANNED_PER_FETCHED as u64);
         // Whether the limit has ended the scan early.
         let reached_limit = select.limit.is_some_and(|limit| found as u64 >= limit);
         let effort = match needs.effort {
-            // A select of records would be answered by SQL even if there were columns.
+            // With columns, `scan_columns` would leave such a select of records to SQL again. A select of row
+            // ids is not counted either, although columns would answer it.
             Effort::All if is_faster_by_sql && select.limit.is_none() => return,
             Effort::UpToLimit if !reached_limit => Effort::All,
             effort => effort,
@@ -98,8 +103,8 @@ impl<T: Storage> Store<T> {
         self.columns.content().uses.count(&needs.scope, &needs.paths, effort, last_row);
     }
 
-    /// The positions of the records that an index has for the only key of `lookup`. `None` if the table lacks
-    /// one of these records.
+    /// The positions in the table of the records that an index has for the only key of `lookup`. `None` if
+    /// the table lacks one of these records.
     fn look_up(&self, lookup: &IndexLookup, table: &mut Table) -> Result<Option<Vec<u32>>> {
         let find = || {
             let (everything, access_path) = (SelectRequest::default(), AccessPath::Index(lookup.clone()));
@@ -109,8 +114,8 @@ impl<T: Storage> Store<T> {
     }
 
     /// Takes the table that `needs` describes out of `content`, brings it up to date, and builds missing
-    /// columns. The caller puts it back. `None` if the columns would be too large, or the records have
-    /// changed too much.
+    /// columns. The caller puts the table back. `None` if the columns would be too large, or so much has
+    /// changed that the table was dropped. An error drops the table, too.
     fn table(&self, needs: &Needs, content: &mut Content) -> Result<Option<Table>> {
         let Needs { scope, paths, .. } = needs;
         let last_row = self.last.get().row;
@@ -122,7 +127,7 @@ impl<T: Storage> Store<T> {
             return Ok(built);
         };
         if !table.refresh(content.max_size, &mut self.bucket_reader(scope))? {
-            content.uses.restart(scope, table.paths(), table.saved(), last_row);
+            content.uses.note_drop(scope, table.paths(), table.avoided_reads(), last_row);
             return Ok(None);
         }
         let missing: Vec<_> = paths.iter().filter(|path| table.column(path).is_none()).cloned().collect();
@@ -135,8 +140,9 @@ impl<T: Storage> Store<T> {
             return Ok(None);
         };
         table.make_room(missing.len(), paths);
+        // `false` if the table has missed a change, so that its rows differ from those of `added`.
         if !table.adopt(added) {
-            content.uses.restart(scope, table.paths(), table.saved(), last_row);
+            content.uses.note_drop(scope, table.paths(), table.avoided_reads(), last_row);
             return Ok(None);
         }
         if table.size() > content.max_size {
@@ -146,8 +152,8 @@ impl<T: Storage> Store<T> {
         Ok(Some(table))
     }
 
-    /// A function that reads the bucket of a row; `None` if the row is no record of the scope. It remembers
-    /// the last stack, since consecutive records often have equal stacks.
+    /// A function that reads the bucket of a row; `None` if the row has no record, or one outside of the
+    /// scope. The function remembers the last stack, since consecutive records often have equal stacks.
     fn bucket_reader(&self, scope: &Scope) -> impl FnMut(RowId) -> Result<Option<String>> {
         let mut last_stack: Option<(String, bool)> = None;
         move |row| {
@@ -167,7 +173,8 @@ impl<T: Storage> Store<T> {
         }
     }
 
-    /// Builds a table in one scan; `None` if it would exceed `max_size` bytes or the memory limit.
+    /// Builds a table with columns of these paths in one scan; `None` if it would exceed `max_size` bytes or
+    /// the memory limit.
     fn build_table(&self, scope: &Scope, paths: Vec<Path>, max_size: usize) -> Result<Option<Table>> {
         let access_path = match scope {
             Some(class) => AccessPath::Members(self.classes(slice::from_ref(class))?),

@@ -1,11 +1,22 @@
-//! Columns: the values at the paths that selects scan, beside the rows of their records.
+//! Columns: cached values at the paths that selects scan.
 //!
-//! SQL evaluates a condition on a path, or a sort key, for each record anew. With a column, the same
-//! evaluator does so once per distinct value. A column is built when its path is scanned for the second time.
+//! SQL evaluates a condition on a path, or a sort key, for each record anew. A column has the value at one
+//! path for each record, and the same evaluator is asked once per distinct value. A column is built when its
+//! path is scanned for the second time; after smaller reads, when they add up to two scans.
 //!
 //! Storage is authoritative. A write marks the rows that it changes as stale, before it is known whether it
-//! succeeds, and the next scan reads these rows anew. So nothing has to be done for a write that is undone. A
-//! running write, which may be undone, does not read from columns.
+//! succeeds, and the next scan reads these rows anew. So nothing has to be done for a write that is undone.
+//! Inside a running write, or a transaction of a caller that has written, no select reads from columns: the
+//! changes may be undone.
+//!
+//! | subject | where |
+//! | --- | --- |
+//! | the values of one column | [`column`] |
+//! | a table: the records of a class or all records, and their columns | [`table`] |
+//! | finding and sorting records by their columns | [`scan`](mod@scan) |
+//! | whether a column is worth building | [`uses`] |
+//!
+//! [`column_scans`](super::column_scans) builds the tables, and answers selects from them.
 
 mod column;
 mod scan;
@@ -32,6 +43,7 @@ const MAX_TABLES: usize = 64;
 #[derive(Debug)]
 pub(super) struct Columns(RefCell<Content>);
 
+/// The tables, and the counts by which further columns are built.
 #[derive(Debug)]
 pub(super) struct Content {
     /// In order of use: the table that was used last is last.
@@ -42,19 +54,19 @@ pub(super) struct Content {
     pub(super) max_size: usize,
 }
 
-/// What it takes to answer a select from columns.
+/// What a select needs to be answered from columns.
 #[derive(Debug)]
 pub(super) struct Needs {
     /// The scope of the table.
     pub(super) scope: Scope,
-    /// The columns of the table: the paths of all conditions and sort keys, each once.
+    /// The paths of the columns: those of all conditions and sort keys, each once.
     pub(super) paths: Vec<Path>,
     /// How many records the select examines without columns, as far as is known before it runs.
     pub(super) effort: Effort,
 }
 
 impl Needs {
-    /// `None` if columns cannot answer the plan, or the plan has no path.
+    /// `None` if columns cannot answer the plan, or the plan has no path, or too many.
     pub(super) fn of(plan: &Plan<'_>) -> Option<Self> {
         if plan.residual_filter_reason.is_some() {
             return None;
@@ -62,10 +74,11 @@ impl Needs {
         let scope = match &plan.access_path {
             AccessPath::Everything => None,
             AccessPath::Members(classes) => match classes.names {
-                // A class without an id has no records.
+                // A class without an id has no records, so there is nothing to scan.
                 [class] if !classes.ids.is_empty() => Some(class.clone()),
                 _ => return None,
             },
+            // The index has entries of all records of the class that declares it.
             AccessPath::Index(lookup) if lookup.has_one_nonunique_key() => {
                 Some(lookup.constraint().class.clone())
             }
@@ -86,7 +99,7 @@ impl Needs {
     }
 }
 
-/// Adds the paths of a predicate. `None` if it has a condition that is not on a path.
+/// Adds the paths of a predicate. `None` if the predicate has a condition that is not on a path.
 fn add_paths(predicate: &Predicate<'_>, paths: &mut Vec<Path>) -> Option<()> {
     match predicate {
         Predicate::Path(test) => add_path(test.steps(), paths),
@@ -119,7 +132,7 @@ impl Columns {
         self.0.borrow().max_size
     }
 
-    /// The tables and the counts, to scan and to extend.
+    /// The tables and the counts, to scan the tables, extend them, and count selects.
     pub(super) fn content(&self) -> RefMut<'_, Content> {
         self.0.borrow_mut()
     }
@@ -131,20 +144,22 @@ impl Columns {
         content.uses = PathUses::default();
     }
 
-    /// Marks the rows that a write changes as stale. `last_row` is the last row of the database.
+    /// Marks the rows that a write changes as stale, and drops the tables that are then not worth keeping.
+    /// `last_row` is the last row of the database.
     pub(super) fn note(&self, write: &WriteSet, last_row: RowId) {
         let content = &mut *self.0.borrow_mut();
         if content.tables.is_empty() {
             return;
         }
-        // A class gets its id with its first record. The tables of its superclasses lack the new id.
+        // A class gets its id with its first record. The tables of its superclasses lack the new id, so they
+        // would miss its records.
         if write.others.as_ref().is_some_and(|others| !others.classes.is_empty()) {
             content.tables.clear();
         }
         content.tables.retain_mut(|(scope, table)| {
             let is_worth_keeping = table.mark_stale(write);
             if !is_worth_keeping {
-                content.uses.restart(scope, table.paths(), table.saved(), last_row);
+                content.uses.note_drop(scope, table.paths(), table.avoided_reads(), last_row);
             }
             is_worth_keeping
         });
@@ -169,14 +184,14 @@ impl Content {
         self.tables.iter().any(has_all)
     }
 
-    /// Takes the table of this scope out, with any columns.
+    /// Takes the table of this scope out, whatever columns it has.
     pub(super) fn take(&mut self, scope: &Scope) -> Option<Table> {
         let index = self.tables.iter().position(|(other, _)| other == scope)?;
         Some(self.tables.remove(index).1)
     }
 
     /// Puts a table back, as the one that was used last. If it alone exceeds the size limit, it is dropped.
-    /// If all tables together do, those that were used least recently are dropped.
+    /// If all tables together do, or there are too many, those that were used least recently are dropped.
     pub(super) fn put(&mut self, scope: Scope, table: Table, last_row: RowId) {
         let mut size = table.size();
         if size > self.max_size {
@@ -187,7 +202,7 @@ impl Content {
         while size > self.max_size || self.tables.len() >= MAX_TABLES {
             let (scope, dropped) = self.tables.remove(0);
             size -= dropped.size();
-            self.uses.restart(&scope, dropped.paths(), dropped.saved(), last_row);
+            self.uses.note_drop(&scope, dropped.paths(), dropped.avoided_reads(), last_row);
         }
         self.tables.push((scope, table));
     }

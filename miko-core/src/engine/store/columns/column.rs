@@ -16,19 +16,22 @@ const ENTRY_SIZE: usize = size_of::<PathValue>() + 20;
 #[derive(Debug)]
 pub(crate) struct Column {
     values: Values,
-    /// The bytes that the values take on the heap.
+    /// The bytes that the values take on the heap, those of a dictionary each once.
     heap_size: usize,
 }
 
+/// The values of a column, in one of two forms.
 #[derive(Debug)]
 pub(crate) enum Values {
-    /// Distinct values, each once, and for each record the index of its value. A value that no record has any
-    /// longer remains. If there are too many distinct values, the column becomes a plain one.
+    /// A dictionary of the distinct values, and for each record the index of its value. A value that no
+    /// record has any longer stays in the dictionary. If the dictionary becomes too large, the column becomes
+    /// plain.
     Coded(Dictionary),
-    /// A value for each record, if most of the values are distinct.
+    /// The value of each record, without a dictionary: most of the values are distinct.
     Plain(Vec<PathValue>),
 }
 
+/// Distinct values, and the value of each record as an index into them (its code).
 #[derive(Debug, Default)]
 pub(crate) struct Dictionary {
     /// For each record, the index of its value in `distinct`.
@@ -88,7 +91,7 @@ impl Column {
         }
     }
 
-    /// Keeps the values of the records for which `is_kept` is true, by position.
+    /// Keeps the values at the positions at which `is_kept` is true.
     pub(crate) fn retain(&mut self, is_kept: &[bool]) {
         let mut is_kept = is_kept.iter().copied();
         match &mut self.values {
@@ -100,7 +103,7 @@ impl Column {
         }
     }
 
-    /// Makes the column a plain one if the dictionary has grown so large that it saves nothing.
+    /// Makes the column plain if the dictionary has grown so large that it saves nothing.
     fn replace_large_dictionary(&mut self) {
         let Values::Coded(Dictionary { codes, distinct }) = &self.values else { return };
         if distinct.len() <= MIN_DICTIONARY.max(codes.len() / 2) {
@@ -113,13 +116,14 @@ impl Column {
 }
 
 impl Dictionary {
-    /// The code of a value, which is added if it is new.
+    /// The code of a value. A new value is added, and its size to `heap_size`.
     fn code_of(&mut self, value: PathValue, heap_size: &mut usize) -> u32 {
         if let Some(code) = self.distinct.get_index_of(&value) {
             return code as u32;
         }
         *heap_size += value.heap_size();
-        // A table has fewer than 2^32 records, and at most one more distinct value.
+        // A table has fewer than 2^32 records. The dictionary has at most half as many values, or a few
+        // thousand (see `replace_large_dictionary`).
         self.distinct.insert_full(value).0 as u32
     }
 }

@@ -8,10 +8,10 @@ use crate::query::{PathTest, PathValue, SelectRequest, SortBy, SortKey, compare_
 use crate::storage::ids::RowId;
 use crate::storage::plan::{Plan, Predicate};
 
-/// The rows that a plan finds, in its order, after its offset and up to its limit. The table must have
-/// columns of all its paths. `candidates` are the positions of the records that the plan looks up in an
-/// index; `None` if it uses no index. Returns `None` if SQL has to answer, since the plan finds more than
-/// `max_found` rows.
+/// The rows that a plan finds, in the order of its select, after the offset and up to the limit. The table
+/// must have a column for each path of the plan. `candidates` are the positions of the records that the plan
+/// looks up in an index; `None` if the plan uses no index. Returns `None` if SQL has to answer, since the
+/// plan finds more than `max_found` rows.
 pub(crate) fn scan(
     table: &Table,
     plan: &Plan<'_>,
@@ -23,22 +23,22 @@ pub(crate) fn scan(
         Some(candidates) => filter_some(table, plan, candidates)?,
     };
     let select = plan.select;
-    let limit = select.limit.map_or(usize::MAX, count);
-    if positions.len().saturating_sub(count(select.offset)).min(limit) > max_found {
+    let limit = select.limit.map_or(usize::MAX, saturating_usize);
+    if positions.len().saturating_sub(saturating_usize(select.offset)).min(limit) > max_found {
         return None;
     }
     let positions = if select.sorts.is_empty() { positions } else { sorted(table, select, &positions)? };
     let found = positions.into_iter().map(|position| table.rows()[position as usize]);
-    Some(found.skip(count(select.offset)).take(limit).collect())
+    Some(found.skip(saturating_usize(select.offset)).take(limit).collect())
 }
 
-fn count(number: u64) -> usize {
+fn saturating_usize(number: u64) -> usize {
     usize::try_from(number).unwrap_or(usize::MAX)
 }
 
-/// A predicate is evaluated for each distinct value beforehand if there are at least this many candidates per
-/// distinct value. Otherwise it is evaluated per record, and only for records that pass the predicates
-/// before.
+/// A predicate on a column with a dictionary is evaluated beforehand, once per distinct value, if there are
+/// at least this many candidates per distinct value. Otherwise the predicate is evaluated per record, and
+/// only for records that pass the predicates before it.
 const RECORDS_PER_VALUE: usize = 4;
 
 /// A predicate, bound to the columns of a table.
@@ -62,8 +62,8 @@ enum Test<'t> {
 }
 
 impl<'t> Test<'t> {
-    /// Binds a predicate. `None` if it is not about paths, or a column is missing. `candidates` is an
-    /// estimate of the number of records for which it is evaluated.
+    /// Binds a predicate. `None` if the predicate is not about paths, or a column is missing. `candidates` is
+    /// an estimate of the number of records for which the predicate is evaluated.
     fn of(predicate: &Predicate<'t>, table: &'t Table, candidates: usize) -> Option<Self> {
         let all = |parts: &[Predicate<'t>]| {
             parts.iter().map(|part| Self::of(part, table, candidates)).collect::<Option<Vec<_>>>()
@@ -88,7 +88,8 @@ impl<'t> Test<'t> {
         }
     }
 
-    /// The fraction of the distinct values for which the predicate holds, if it was evaluated for each.
+    /// The fraction of the distinct values for which the predicate holds; `None` if the predicate was not
+    /// evaluated for each of them beforehand.
     fn selectivity(&self) -> Option<f64> {
         match self {
             Self::Coded { holds, .. } => {
@@ -117,16 +118,17 @@ fn value_at(column: &Column, position: u32) -> &PathValue {
     }
 }
 
-/// The number of codes that are compared at once.
+/// The number of codes that are compared before the result is tested once.
 const CHUNK: usize = 64;
 
-/// The positions of all records for which the predicates hold, in order of creation. If the select has no
-/// sort keys, at most as many as its offset and limit together.
+/// The positions of all records for which the predicates hold, in order of creation. If the select has a
+/// limit and no sort keys, at most as many as offset and limit together.
 fn filter_all(table: &Table, plan: &Plan<'_>) -> Option<Vec<u32>> {
     let len = table.rows().len();
     let max = max_matches(plan.select);
     // A scan that ends at its limit examines few records. How many is not known: the limit is the estimate.
-    let mut tests = tests(table, plan, if max == usize::MAX { len } else { max })?;
+    let candidates = if max == usize::MAX { len } else { max };
+    let mut tests = tests(table, plan, candidates)?;
     let most_selective = (0..tests.len())
         .filter_map(|index| Some((index, tests[index].selectivity()?)))
         .min_by(|(_, a), (_, b)| a.total_cmp(b));
@@ -147,13 +149,14 @@ fn filter_all(table: &Table, plan: &Plan<'_>) -> Option<Vec<u32>> {
     })
 }
 
-/// The code for which the predicate holds, if it is the only one.
+/// The only code for which the predicate holds; `None` if there are several, or none.
 fn single_match(holds: &[bool]) -> Option<u32> {
     let mut held = (0..).zip(holds).filter(|(_, holds)| **holds).map(|(code, _)| code);
     held.next().filter(|_| held.next().is_none())
 }
 
-/// The positions of a code. Each chunk is compared without branches first, and skipped if it lacks the code.
+/// The positions at which `codes` has `code`. Each chunk is compared without branches first, and skipped if
+/// it lacks the code.
 fn positions_of(codes: &[u32], code: u32) -> impl Iterator<Item = u32> {
     let chunks = codes.chunks(CHUNK).zip((0..).step_by(CHUNK));
     let found =
@@ -177,15 +180,16 @@ fn tests<'t>(table: &'t Table, plan: &Plan<'t>, candidates: usize) -> Option<Vec
     plan.filter.iter().map(|predicate| Test::of(predicate, table, candidates)).collect()
 }
 
-/// The number of matches, in order of creation, after which no further match is needed.
+/// The number of matches after which a scan in order of creation may end.
 fn max_matches(select: &SelectRequest) -> usize {
     match select.limit {
-        Some(limit) if select.sorts.is_empty() => count(limit.saturating_add(select.offset)),
+        Some(limit) if select.sorts.is_empty() => saturating_usize(limit.saturating_add(select.offset)),
         _ => usize::MAX,
     }
 }
 
-/// The keys of one sort of a select.
+/// The keys by which one of the sorts of a select compares the matches. The key of a null or absent value is
+/// `None`.
 enum SortKeys<'t> {
     /// A key per code.
     OfCodes {
@@ -222,7 +226,8 @@ impl<'t> SortKeys<'t> {
     }
 }
 
-/// Sorts the positions of matches. Keeps the first `offset + limit` of them; the caller skips the offset.
+/// Sorts the positions of matches by the sorts of the select. Returns the first `offset + limit` of them; the
+/// caller skips the offset.
 fn sorted(table: &Table, select: &SelectRequest, matches: &[u32]) -> Option<Vec<u32>> {
     let keys = select
         .sorts
@@ -238,7 +243,8 @@ fn sorted(table: &Table, select: &SelectRequest, matches: &[u32]) -> Option<Vec<
         by_keys.unwrap_or(Ordering::Equal).then(a.cmp(b))
     };
     let mut order: Vec<usize> = (0..matches.len()).collect();
-    let needed = select.limit.map_or(usize::MAX, |limit| count(limit.saturating_add(select.offset)));
+    let needed =
+        select.limit.map_or(usize::MAX, |limit| saturating_usize(limit.saturating_add(select.offset)));
     if needed < order.len() {
         order.select_nth_unstable_by(needed, compare);
         order.truncate(needed);

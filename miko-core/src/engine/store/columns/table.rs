@@ -1,4 +1,4 @@
-//! The records of one class, or all, with their values at some paths.
+//! The records of one class and its subclasses, or all records, with their values at some paths.
 
 use std::collections::HashMap;
 
@@ -14,12 +14,12 @@ use crate::storage::write_set::{IndexEntry, WriteSet};
 /// The most columns of a table.
 pub(crate) const MAX_COLUMNS: usize = 32;
 
-/// The list of stale rows may have this many entries, plus one for every four rows of the table. Beyond that
-/// its duplicates are removed. If more than half of the limit remains, reading these rows anew would cost
-/// more than the table saves, and the table is dropped.
+/// The list of stale rows (written since the table has read them) may have this many entries, plus one for
+/// every four rows of the table. Beyond that limit its duplicates are removed. If the rest still exceeds half
+/// of the limit, reading these rows anew would cost more than the table saves, and the table is dropped.
 const MAX_STALE: usize = 1024;
 
-/// The most records that a refresh may insert before existing rows, as when an older record joins the class.
+/// The most records that a refresh may insert before existing rows, as when an older record enters the class.
 /// Each insertion moves all later elements of the row vector and of every column.
 const MAX_INSERTED: usize = 64;
 
@@ -32,10 +32,11 @@ const OVERHEAD: usize = 256;
 /// The bytes that a value of an index takes besides its text and the positions of its records.
 const LOOKUP_OVERHEAD: usize = size_of::<LookupKey>() + size_of::<Vec<u32>>() + 64;
 
-/// The records of a class and its subclasses, or all, in order of creation, and columns of their values.
+/// The records of a class and its subclasses, or all records, in order of creation, and columns of their
+/// values. Below, "the class" stands for either.
 #[derive(Debug, Default)]
 pub(crate) struct Table {
-    /// The class and its subclasses, as far as records use them; `None` for all records.
+    /// The ids of the class and its subclasses, as far as records use them; `None` for all records.
     classes: Option<Vec<ClassId>>,
     /// The ids of the rows, ascending. The index of a row is its position.
     rows: Vec<RowId>,
@@ -53,13 +54,13 @@ pub(crate) struct Table {
     /// The approximate size of `lookups` in bytes.
     lookups_size: usize,
     /// The number of records that selects would have examined without the columns.
-    saved: u64,
+    avoided_reads: u64,
 }
 
 /// A value of an index.
 type LookupKey = (ConstraintId, String);
 
-/// Reads the bucket of a row; `None` if it is no record of the class.
+/// Reads the bucket of a row; `None` if the row has no record of the class.
 pub(crate) type ReadRow<'r> = &'r mut dyn FnMut(RowId) -> Result<Option<String>>;
 
 impl Table {
@@ -91,8 +92,8 @@ impl Table {
     }
 
     /// The number of records that selects would have examined without the columns.
-    pub(crate) fn saved(&self) -> u64 {
-        self.saved
+    pub(crate) fn avoided_reads(&self) -> u64 {
+        self.avoided_reads
     }
 
     /// The approximate size in bytes.
@@ -102,7 +103,7 @@ impl Table {
         OVERHEAD + rows + columns + self.lookups_size
     }
 
-    /// Adds the next record, whose row is behind all others.
+    /// Adds a record whose row id is larger than all others.
     pub(crate) fn push(&mut self, row: RowId, bucket: &str) {
         self.insert(self.rows.len(), row, bucket);
     }
@@ -115,10 +116,10 @@ impl Table {
         }
     }
 
-    /// Records that a select has used the columns of `paths`. Without them it would have examined `saved`
-    /// records.
-    pub(crate) fn record_use(&mut self, paths: &[Path], saved: u64) {
-        self.saved = self.saved.saturating_add(saved);
+    /// Notes that a select has used the columns of `paths`. Without the columns the select would have
+    /// examined `avoided_reads` records.
+    pub(crate) fn note_use(&mut self, paths: &[Path], avoided_reads: u64) {
+        self.avoided_reads = self.avoided_reads.saturating_add(avoided_reads);
         // The sort is stable: the columns that were used move behind the others.
         self.columns.sort_by_key(|(path, _)| paths.contains(path));
     }
@@ -133,9 +134,10 @@ impl Table {
         });
     }
 
-    /// Takes over the columns of `built`, a table of the same scope that was built later. Returns `false` if
-    /// `built` has other records.
+    /// Takes over the columns of `built`, a table of the same class that was just built. Returns `false` if
+    /// `built` has other records: the caller then drops both tables.
     pub(crate) fn adopt(&mut self, built: Self) -> bool {
+        // A table that was just built has no rows of former records.
         if self.removed > 0 {
             self.compact();
         }
@@ -161,7 +163,8 @@ impl Table {
 
 /// Updates after writes.
 impl Table {
-    /// Marks the rows that a write changes as stale. Returns `false` if the table is not worth keeping.
+    /// Marks the rows that a write changes as stale. Returns `false` if so many rows are stale that the table
+    /// is not worth keeping.
     pub(crate) fn mark_stale(&mut self, write: &WriteSet) -> bool {
         self.forget_lookups(write);
         match &self.classes {
@@ -169,8 +172,8 @@ impl Table {
             Some(classes) => {
                 let rows = write.rows.iter().map(|change| change.key);
                 self.stale.extend(rows.filter(|row| self.rows.binary_search(row).is_ok()));
-                // A record that joins the class is not among the rows yet: its membership entry has its row
-                // id. An import may write this entry in a later write set than the row.
+                // A record that enters the class is not among the rows of the table yet. It is found by its
+                // membership entry, which an import may write in a later write set than the row.
                 let entries = write.removed_entries.iter().chain(&write.added_entries);
                 self.stale.extend(entries.filter_map(|entry| match entry {
                     IndexEntry::Member { class, row } if classes.contains(class) => Some(*row),
@@ -192,7 +195,7 @@ impl Table {
     /// inserted before others, or the table would exceed `max_size` bytes.
     ///
     /// # Errors
-    /// The errors of `read`. The table is not to be used then.
+    /// The errors of `read`. The table must be dropped then: it has lost the list of stale rows.
     pub(crate) fn refresh(&mut self, max_size: usize, read: ReadRow<'_>) -> Result<bool> {
         let mut stale = std::mem::take(&mut self.stale);
         stale.sort_unstable();
@@ -215,13 +218,15 @@ impl Table {
                 return Ok(false);
             }
         }
+        // Rows of former records take memory, and each scan tests them.
         if self.removed > MAX_STALE.max(self.rows.len() / 2) {
             self.compact();
         }
         Ok(true)
     }
 
-    /// Sets the values of the row at a position. `bucket` is `None` if it is no longer a record of the class.
+    /// Sets the values of the row at a position. `bucket` is `None` if the row no longer has a record of the
+    /// class.
     fn set(&mut self, position: usize, bucket: Option<&str>) {
         self.removed -= usize::from(!self.is_present[position]);
         self.removed += usize::from(bucket.is_none());
@@ -251,8 +256,9 @@ impl Table {
             return Ok(Some(known.clone()));
         }
         let Some(positions) = positions(&self.rows, &find()?) else { return Ok(None) };
+        // A value without records is found to have none as fast in the index as here.
         if !positions.is_empty() && value.len() <= MAX_LOOKUP_KEY {
-            // The cache may take about as much memory as the row ids. Beyond that it starts anew.
+            // The cache may take about as much memory as the row ids. Beyond that it is emptied.
             if self.lookups_size > self.rows.len() * size_of::<RowId>() {
                 self.forget_all_lookups();
             }

@@ -1,5 +1,5 @@
 //! Decides whether a column is worth building, by the number of records that selects have examined without
-//! it.
+//! the column.
 
 use std::collections::HashMap;
 use std::hash::BuildHasher;
@@ -15,8 +15,8 @@ pub(crate) type Scope = Option<String>;
 /// The steps from the bucket down to a value.
 pub(crate) type Path = Vec<PathStep>;
 
-/// Selects on a path examine records. The column is built by the select that brings the number of examined
-/// records to this many times the number of all records.
+/// A select on a path without a column examines records. The column is built by the select that brings the
+/// number of records examined so far to this many times the number of all records.
 const MIN_SCANS: u64 = 2;
 
 /// The assumed number of records that a select examines if it reads the records of one index value, or stops
@@ -27,22 +27,23 @@ const FEW_RECORDS: u64 = 256;
 /// this many times.
 const MAX_FAILURES: u32 = 10;
 
-/// The most paths for which uses are kept.
+/// The most paths for which uses are counted. One more path deletes all counts.
 const MAX_PATHS: usize = 1024;
 
 /// How many records a select examines.
 #[derive(Debug, Clone, Copy)]
 pub(crate) enum Effort {
-    /// All of its class, or of the database.
+    /// All records of the class, or of the database.
     All,
-    /// The records of the class until the limit of the select is reached: presumably few.
+    /// The records of the class or of the database until the limit of the select is reached: presumably few.
     UpToLimit,
     /// The records that an index has for one value.
     Few,
 }
 
 impl Effort {
-    /// The number of records, in a database whose last row is `last_row`.
+    /// The assumed number of records. A class counts as the whole database, whose last row is `last_row`: the
+    /// number of its records is not known.
     pub(crate) fn records(self, last_row: RowId) -> u64 {
         let all = last_row.0.unsigned_abs();
         match self {
@@ -52,8 +53,8 @@ impl Effort {
     }
 }
 
-/// How many records were examined for the paths of each scope. The key is a hash of scope and path. A
-/// collision only makes a column be built too early.
+/// How many records selects have examined for each path of each scope. The key is a hash of scope and path. A
+/// collision only makes a column be built too early or too late.
 #[derive(Debug, Default)]
 pub(crate) struct PathUses {
     uses: HashMap<u64, PathUse>,
@@ -62,22 +63,29 @@ pub(crate) struct PathUses {
 
 #[derive(Debug, Default)]
 struct PathUse {
-    /// The records that were examined without a column.
+    /// The number of records that were examined without a column.
     examined: u64,
     /// The number of builds in a row that were not worth it.
     failures: u32,
 }
 
 impl PathUse {
-    /// The records that have to be examined before a column is built.
+    /// The number of records that have to be examined before a column is built.
     fn needed(&self, last_row: RowId) -> u64 {
         MIN_SCANS.saturating_mul(last_row.0.unsigned_abs()) << self.failures
     }
 }
 
 impl PathUses {
-    /// Whether columns of these paths are worth building, with a further select of this effort.
-    pub(crate) fn are_due(&self, scope: &Scope, paths: &[Path], effort: Effort, last_row: RowId) -> bool {
+    /// Whether the selects so far, and a further one of this effort, justify that columns of these paths are
+    /// built.
+    pub(crate) fn justify_build(
+        &self,
+        scope: &Scope,
+        paths: &[Path],
+        effort: Effort,
+        last_row: RowId,
+    ) -> bool {
         paths.iter().all(|path| {
             let unused = PathUse::default();
             let known = self.uses.get(&self.key(scope, path)).unwrap_or(&unused);
@@ -93,24 +101,25 @@ impl PathUses {
         }
     }
 
-    /// Counts from zero again, after columns were dropped. Without them selects would have examined `saved`
-    /// records.
-    pub(crate) fn restart<'p>(
+    /// Notes that the columns of these paths were dropped, and counts from zero again. Without the columns
+    /// selects would have examined `avoided_reads` records; if that is less than their build needed, the next
+    /// build needs twice as many.
+    pub(crate) fn note_drop<'p>(
         &mut self,
         scope: &Scope,
         paths: impl IntoIterator<Item = &'p Path>,
-        saved: u64,
+        avoided_reads: u64,
         last_row: RowId,
     ) {
         for path in paths {
             let known = self.entry(scope, path);
-            let was_worth_it = saved >= known.needed(last_row);
+            let was_worth_it = avoided_reads >= known.needed(last_row);
             known.failures = if was_worth_it { 0 } else { (known.failures + 1).min(MAX_FAILURES) };
             known.examined = 0;
         }
     }
 
-    /// Postpones the next build as far as possible: the columns are too large.
+    /// Postpones the next build of these columns as far as possible: they are too large.
     pub(crate) fn give_up(&mut self, scope: &Scope, paths: &[Path]) {
         for path in paths {
             *self.entry(scope, path) = PathUse { examined: 0, failures: MAX_FAILURES };
@@ -136,11 +145,11 @@ mod tests {
 
     const LAST: RowId = RowId(10_000);
 
-    /// How many selects run before the one for which a column is built.
-    fn selects_until_due(uses: &mut PathUses, effort: Effort) -> usize {
+    /// The number of selects before the one for which a column is built.
+    fn selects_before_build(uses: &mut PathUses, effort: Effort) -> usize {
         let paths = [vec![PathStep::Key("a".to_owned())]];
         let mut selects = 0;
-        while !uses.are_due(&None, &paths, effort, LAST) {
+        while !uses.justify_build(&None, &paths, effort, LAST) {
             uses.count(&None, &paths, effort, LAST);
             selects += 1;
         }
@@ -149,9 +158,9 @@ mod tests {
 
     #[test]
     fn a_column_is_built_at_the_second_scan_or_after_small_reads_of_as_many_records() {
-        assert_eq!(selects_until_due(&mut PathUses::default(), Effort::All), 1);
+        assert_eq!(selects_before_build(&mut PathUses::default(), Effort::All), 1);
         // The 79th select reaches 2 × 10,000 records, of which each of them is assumed to examine 256.
-        assert_eq!(selects_until_due(&mut PathUses::default(), Effort::Few), 78);
+        assert_eq!(selects_before_build(&mut PathUses::default(), Effort::Few), 78);
     }
 
     #[test]
@@ -160,12 +169,12 @@ mod tests {
         let paths = [vec![PathStep::Key("a".to_owned())]];
         // Due at the 2nd scan, then at the 4th, the 8th and the 16th.
         for expected in [1, 3, 7, 15] {
-            assert_eq!(selects_until_due(&mut uses, Effort::All), expected);
-            uses.restart(&None, &paths, 0, LAST);
+            assert_eq!(selects_before_build(&mut uses, Effort::All), expected);
+            uses.note_drop(&None, &paths, 0, LAST);
         }
-        uses.restart(&None, &paths, 1_000_000, LAST);
-        assert_eq!(selects_until_due(&mut uses, Effort::All), 1);
+        uses.note_drop(&None, &paths, 1_000_000, LAST);
+        assert_eq!(selects_before_build(&mut uses, Effort::All), 1);
         uses.give_up(&None, &paths);
-        assert_eq!(selects_until_due(&mut uses, Effort::All), 2047);
+        assert_eq!(selects_before_build(&mut uses, Effort::All), 2047);
     }
 }
