@@ -1,5 +1,5 @@
-//! Class definitions in the store: defines, redefines and undefines classes, and indexes the stored records
-//! anew.
+//! Class definitions in the store: reads them into the catalog, registers their names, and defines, redefines
+//! and undefines classes. After such a change, indexes the affected stored records anew.
 
 use std::collections::{BTreeSet, HashMap};
 
@@ -36,12 +36,14 @@ impl<T: Storage> Store<T> {
         Ok(())
     }
 
-    /// The pk and the bucket of each definition, in order of creation.
+    /// The pk and the bucket of each current definition, in order of creation.
     pub(super) fn definition_records(&self) -> Result<Vec<(String, Map<String, Value>)>> {
         let mut records = Vec::new();
         let Some(class) = self.find_class_id(uns::CLASS)? else { return Ok(records) };
+        // No record was written after this commit, so none is left out.
+        let last_commit = self.last.get().commit;
         for id in self.storage.members(class)? {
-            if let Some(ParsedRecord { pk, bucket, .. }) = self.stored_record(id, self.last.get().commit)? {
+            if let Some(ParsedRecord { pk, bucket, .. }) = self.stored_record(id, last_commit)? {
                 records.push((pk, bucket));
             }
         }
@@ -59,11 +61,13 @@ impl<T: Storage> Store<T> {
     /// `duplicate-class`, if the name is built in or has another definition.
     pub(super) fn register_class_name(&mut self, row: RowId, name: &str) -> Result<()> {
         Error::check(self.check_name(Some(row), name)?.into_iter().collect())?;
+        // `check_name` has excluded the only possible conflict.
         let write = WriteSet { added_entries: vec![name_entry(row, name)], ..WriteSet::default() };
         self.apply(write).map(drop)
     }
 
-    /// The fault of a definition whose name is built in, or is the name of a definition other than `row`.
+    /// The fault of a definition whose name is built in, or belongs to another definition than `row`. `row`
+    /// is `None` for a definition that is not stored yet.
     pub(super) fn check_name(&self, row: Option<RowId>, name: &str) -> Result<Option<ErrorItem>> {
         let other = self.definition_record(name)?.filter(|(holder, _)| Some(*holder) != row);
         let message = match &other {
@@ -75,12 +79,13 @@ impl<T: Storage> Store<T> {
         Ok(Some(item.with("class", name).with("other", other.map(|(_, pk)| pk))))
     }
 
-    /// Removes `row` as the definition of `name`. In a temporal database, notes when the definition ended.
+    /// Removes the registration of `row` as the definition of `name`. In a temporal database, notes when the
+    /// definition ended.
     pub(super) fn unregister_class_name(&mut self, row: RowId, name: &str) -> Result<()> {
         if self.is_temporal
             && let Some(row) = self.storage.row(row)?
         {
-            // The row was overwritten already: its time is that of this write, at which the definition ended.
+            // The row was overwritten already. Its time is that of this write, when the definition ended.
             note_definition_end(&mut self.definition_ends, name, row.updated_at);
         }
         let write = WriteSet { removed_entries: vec![name_entry(row, name)], ..WriteSet::default() };
@@ -102,7 +107,8 @@ impl<T: Storage> Store<T> {
         self.definition_ends.get(name).copied()
     }
 
-    /// Reads from the history when the definitions of each class name were valid. Returns a fault for each
+    /// Reads from the history when the definitions of each class name were valid, and notes when the last
+    /// former one ended. Each version of a definition counts as a definition here. Returns a fault for each
     /// pair of consecutive definitions of one name whose periods overlap. Two current definitions of one name
     /// are not reported here: [`register_class_name`](Self::register_class_name) refuses the second.
     pub(super) fn load_name_history(&mut self) -> Result<FaultList> {
@@ -124,6 +130,7 @@ impl<T: Storage> Store<T> {
         }
         let mut faults = FaultList::default();
         for (name, mut periods) in periods {
+            // An empty period overlaps no other.
             periods.retain(|period| period.until.is_none_or(|until| period.from < until));
             periods.sort_unstable();
             for pair in periods.windows(2) {
@@ -143,11 +150,12 @@ impl<T: Storage> Store<T> {
 
     /// Puts the definitions `added` into force and the classes `removed` out of force, and indexes the
     /// affected stored records anew. Records that were written after the commit `up_to` are left out: an
-    /// import indexes its own records.
+    /// import indexes its own records. After an error the caller must fail the write, which undoes the
+    /// change.
     ///
     /// # Errors
-    /// `class-not-found` for undefined parents and `validation-failed` for cycles; `unique-violation` for the
-    /// first stored records that violate a new unique constraint.
+    /// `class-not-found` for undefined parents; `validation-failed` for cycles, and if the classes inherit
+    /// too much; `unique-violation` for the first stored records that violate a new unique constraint.
     pub(super) fn redefine(
         &mut self,
         added: Vec<Definition>,
@@ -157,7 +165,8 @@ impl<T: Storage> Store<T> {
         let names: BTreeSet<String> =
             added.iter().map(|definition| definition.name.clone()).chain(removed.iter().cloned()).collect();
         let (old, new) = (self.catalog.clone(), self.catalog.with(added, removed)?);
-        // Changed classes, their subclasses, and the classes that embed one of these.
+        // Changed classes, their subclasses, and the classes whose records may contain objects of one of
+        // these.
         let mut affected: BTreeSet<String> = names
             .iter()
             .flat_map(|name| old.with_subclasses(name).chain(new.with_subclasses(name)))
@@ -165,6 +174,8 @@ impl<T: Storage> Store<T> {
             .collect();
         old.add_embedding_classes(&mut affected);
         new.add_embedding_classes(&mut affected);
+        // A class whose records may hold references is always indexed anew: a change of an embedded class may
+        // change them.
         let needs_reindex = |class: &&String| {
             old.constraints(class) != new.constraints(class)
                 || old.has_references(class)
@@ -185,7 +196,8 @@ impl<T: Storage> Store<T> {
         self.index_members(&members, up_to)
     }
 
-    /// Adds the change of the constraints that a class declares, from `before` to `after`, to a write set.
+    /// Adds the change of the constraints that a class declares, from `before` to `after`, to a write set. A
+    /// new constraint gets an id.
     fn change_constraints(
         &mut self,
         before: Vec<&Constraint>,
@@ -213,8 +225,9 @@ impl<T: Storage> Store<T> {
         Ok(members)
     }
 
-    /// Removes the index entries of these records. All are removed before any is added, so that no unique
-    /// value conflicts with an outdated entry.
+    /// Removes the index entries of these records that come from their values by the classes of `catalog`;
+    /// the memberships stay. All entries are removed before any is added, so that no unique value conflicts
+    /// with an outdated entry.
     fn unindex_members(
         &mut self,
         members: &BTreeSet<RowId>,
@@ -233,15 +246,15 @@ impl<T: Storage> Store<T> {
         Ok(())
     }
 
-    /// Adds the index entries of these records, by the classes in force. The error lists only the first
-    /// records that violate a unique constraint.
+    /// Adds the index entries that come from the values of these records, by the classes in force. The error
+    /// lists only the first records that violate a unique constraint.
     fn index_members(&mut self, members: &BTreeSet<RowId>, up_to: CommitSeq) -> Result<()> {
         let mut offenders = FaultList::default();
         for &id in members {
             let Some(ParsedRecord { pk, bucket, stack, markers }) = self.stored_record(id, up_to)? else {
                 continue;
             };
-            // The references are not checked: that is done only when the record is written again.
+            // Whether the references have targets is checked only when the record is written again.
             let (_references, faults) = self.index_values(id, (&stack, &bucket), &markers)?;
             offenders.append_with(faults, |fault| fault.with("pk", pk.as_str()));
             if offenders.len() >= MAX_LISTED {
@@ -251,7 +264,7 @@ impl<T: Storage> Store<T> {
         offenders.check()
     }
 
-    /// The record of a row, unless it was deleted, or written after the commit `up_to`.
+    /// The record of a row; `None` if the row has no content, or was written after the commit `up_to`.
     fn stored_record(&self, id: RowId, up_to: CommitSeq) -> Result<Option<ParsedRecord>> {
         let Some(row) = self.storage.row(id)?.filter(|row| row.commit <= up_to) else { return Ok(None) };
         let Some(State { bucket, stack, extras }) = row.state else { return Ok(None) };
@@ -285,13 +298,16 @@ struct ValidityPeriod {
     instance_pk: String,
 }
 
-/// Notes that a definition of `name` ended at `time`. The latest end counts.
+/// Notes that a definition of `name` ended at `time`. Of several ends, the latest is kept.
 fn note_definition_end(ends: &mut HashTrieMapSync<String, Timestamp>, name: &str, time: Timestamp) {
     let last = ends.get(name).map_or(time, |last| time.max(*last));
     ends.insert_mut(name.to_owned(), last);
 }
 
 /// Reads the buckets of stored definitions.
+///
+/// # Errors
+/// `internal`, if a bucket is no definition at all.
 pub(super) fn read_definitions(buckets: &[Map<String, Value>]) -> Result<Vec<Definition>> {
     let mut definitions = Vec::new();
     for bucket in buckets {

@@ -1,4 +1,5 @@
-//! Validates a record against its classes before a write: normalizes its buckets, then checks them.
+//! Validates a record against its classes before a write: normalizes its buckets, then checks them. Also
+//! checks that an update changes no tuple of a `join`.
 
 use std::borrow::Cow;
 use std::cmp::Reverse;
@@ -17,7 +18,7 @@ use crate::storage::Storage;
 use crate::uns;
 
 /// The number of levels to which arrays and objects may nest in the bucket of a record, the bucket included.
-/// The record around the bucket is one more level: a worldlet has the whole record, and limits its depth.
+/// The record around the bucket is one more level: in a worldlet, the whole record must be within the limit.
 pub(super) const MAX_BUCKET_DEPTH: usize = json::MAX_DEPTH - 1;
 
 /// As [`MAX_BUCKET_DEPTH`], for the own bucket of a platter. The platter, the stack and the record are three
@@ -34,8 +35,8 @@ impl<T: Storage> Store<T> {
             || stack::any_class(stack, |class| class == uns::CLASS || self.catalog.class(class).is_some())
     }
 
-    /// Normalizes the buckets of a record and validates them against all its classes. Returns the class
-    /// definition that the record contains, if it is one. `shared` is the shared bucket.
+    /// Normalizes the buckets of a record and validates them against all its classes. `shared` is the shared
+    /// bucket. If the record is a class definition, returns the definition.
     ///
     /// # Errors
     /// `validation-failed`, and `class-not-found` in a strict database: an item per fault, each with a JSON
@@ -53,7 +54,7 @@ impl<T: Storage> Store<T> {
         if self.strict {
             self.report_undefined_classes(stack, &markers, place, &mut faults);
         }
-        // The primary class comes last, so that its order of fields is the final one.
+        // The primary class comes last: each class orders the fields, and the last order stays.
         let mut platters = self.platters(stack);
         if let Some(fault) = self.normalize(&mut platters, shared, (kind, &markers), place) {
             // The buckets lack defaults, or nest too deep, so they are not validated.
@@ -70,9 +71,10 @@ impl<T: Storage> Store<T> {
                         None => {
                             definition = Definition::read(bucket, *place, &mut faults);
                             // An import reports the contradictions of its final definitions at its end.
-                            if kind != WriteKind::Import {
-                                let read = definition.iter();
-                                read.for_each(|read| read.report_contradictions(place, &mut faults));
+                            if kind != WriteKind::Import
+                                && let Some(definition) = &definition
+                            {
+                                definition.report_contradictions(place, &mut faults);
                             }
                         }
                     }
@@ -97,10 +99,11 @@ impl<T: Storage> Store<T> {
         Ok(definition)
     }
 
-    /// Normalizes the buckets of a record as [`examine`](Self::examine) does, without validating them.
+    /// Normalizes the buckets of a record as [`examine`](Self::examine) does, without validating them: hooks
+    /// see the record in this state.
     ///
     /// # Errors
-    /// `validation-failed`, if their defaults are too many or nest too deep.
+    /// `validation-failed`, if the defaults of its classes are too many or nest too deep.
     pub(super) fn normalize_record(
         &self,
         stack: &mut Cow<'_, Map<String, Value>>,
@@ -136,7 +139,7 @@ impl<T: Storage> Store<T> {
     /// the class with the longer lineage wins, then the one whose name sorts first; the order of the platters
     /// has no effect.
     ///
-    /// For an import, only class definitions are normalized.
+    /// For an import, only the class names in class definitions are normalized.
     ///
     /// Returns a fault if too many defaults were added, or defaults that nest too deep.
     fn normalize(
@@ -164,6 +167,7 @@ impl<T: Storage> Store<T> {
         loop {
             for (index, class) in &classes {
                 let platter = &mut platters[*index];
+                // Taken out, since `with_places` borrows the platter.
                 let mut own = platter.bucket.take();
                 platter.with_places(place, |place, _| {
                     normalizer.normalize(class, own.as_mut().unwrap_or(shared), place);
@@ -218,6 +222,7 @@ impl<T: Storage> Store<T> {
         faults: &mut FaultList,
     ) {
         for class in stack::classes(stack).into_iter().chain(markers.classes()) {
+            // A record may define `puck.uno/value`, unlike a built-in class, but need not.
             let is_known = uns::is_built_in(class) || class == uns::VALUE;
             if !is_known && self.catalog.class(class).is_none() {
                 faults.push(undefined_class(class, place));
@@ -226,7 +231,7 @@ impl<T: Storage> Store<T> {
     }
 
     /// Adds a fault for each `join` constraint of which an update would remove a tuple. As long as a record
-    /// is of the class, it keeps the tuples of all platters of the class.
+    /// is of a class, the record keeps the tuples of all platters of that class.
     pub(super) fn report_changed_joins(
         &self,
         before: StackAndBucket<'_>,
@@ -239,6 +244,7 @@ impl<T: Storage> Store<T> {
         }
         let after = self.join_tuples(after);
         for ((class, index), required) in before {
+            // Without an entry, the record has left the class.
             let Some(present) = after.get(&(class, index)) else { continue };
             if required.is_subset(present) {
                 continue;
@@ -286,7 +292,7 @@ struct Platter<'s> {
     /// Whether the platter has an own bucket, which is an object. Stays `true` while `bucket` is taken out
     /// for normalization.
     has_own_bucket: bool,
-    /// A copy of the own bucket, which is written back to the stack in the end.
+    /// A copy of the own bucket, which is written back to the stack after normalization.
     bucket: Option<Map<String, Value>>,
 }
 
@@ -306,6 +312,7 @@ fn own_buckets(platters: Vec<Platter<'_>>) -> Vec<(String, Map<String, Value>)> 
     platters.into_iter().filter_map(|platter| Some((platter.key.to_owned(), platter.bucket?))).collect()
 }
 
+/// Writes the own buckets of platters back to the stack.
 fn set_own_buckets(stack: &mut Cow<'_, Map<String, Value>>, buckets: Vec<(String, Map<String, Value>)>) {
     for (key, bucket) in buckets {
         stack.to_mut()[&key]["bucket"] = bucket.into();

@@ -14,9 +14,13 @@ use crate::timestamp::Timestamp;
 use crate::transfer::not_written;
 use crate::worldlet::{Encoding, FORMAT, WORLDLET_EXTRA_KEYS, bare_value};
 
-/// Writes the worldlet: one record per line, in order of creation, so that two exports can be compared line
-/// by line. In a temporal database that is the order of `created_at`, then of pks, whatever the order of
-/// arrival was after a merge.
+/// Writes the current state of storage as a worldlet. Each entry has a line, and the records are in order of
+/// creation, so that two exports can be compared line by line. In a temporal database this is the order of
+/// `created_at`, then of pks. The order of the row ids is that in which the records have arrived, which may
+/// be another one after a merge.
+///
+/// # Errors
+/// The errors of storage; that of a failed write to `writer`.
 pub(in crate::engine) fn write(storage: &impl Storage, writer: &mut dyn Write) -> Result<()> {
     let (mut export, snapshot) = (Export::of(storage, RowId(i64::MAX))?, Snapshot::current(storage));
     let mut text = Vec::new();
@@ -43,9 +47,10 @@ pub(in crate::engine) struct Export {
     head: Box<str>,
     /// The last row that existed when the export began. Later rows are not read.
     last_row: RowId,
-    /// The files that were complete when the export began.
+    /// The files that were complete when the export began, in the order of the export.
     files: Box<[FileId]>,
-    /// In a temporal database: the records that existed when the export began, by the time of their creation.
+    /// In a temporal database: the records that existed when the export began, by the time of their creation,
+    /// then by pk.
     ordered: Option<Box<[RowId]>>,
     /// While the history of a record is written: the position of its version that was written last.
     version: (Timestamp, String),
@@ -75,7 +80,7 @@ enum Part {
 }
 
 impl Export {
-    /// Begins an export of the current state. No row of it has a larger id than `last_row`.
+    /// Begins an export of the current state. No row of this state has a larger id than `last_row`.
     pub(super) fn of(storage: &impl Storage, last_row: RowId) -> Result<Self> {
         let (mut files, mut size) = (Vec::new(), 0);
         each_file(storage, |id, file| {
@@ -103,8 +108,8 @@ impl Export {
     }
 
     /// Writes the next entry, or the text between two objects of entries. Returns `false` when the export is
-    /// complete. A tombstone in a database that is not temporal has no entry: a call that reaches it writes
-    /// nothing, and returns `true`.
+    /// complete. A call may write nothing and return `true`: at a tombstone in a database that is not
+    /// temporal, after the last version of a record, and after the last chunk of a file.
     pub(super) fn write_next<T: Storage>(
         &mut self,
         snapshot: &Snapshot<'_, T>,
@@ -150,9 +155,7 @@ impl Export {
             },
             Part::Files(index) => match self.files.get(index) {
                 Some(&id) => {
-                    // `next_file` finds the first file after an id.
-                    let file = snapshot.storage.next_file(FileId(id.0 - 1))?;
-                    file.iter().for_each(|(_, file)| entries.file(file));
+                    stored_file(snapshot.storage, id)?.iter().for_each(|(_, file)| entries.file(file));
                     Part::Files(index + 1)
                 }
                 None => {
@@ -164,7 +167,7 @@ impl Export {
                 Some(&id) => match snapshot.storage.chunk(id, chunk, 0, WHOLE)? {
                     Some((data, _)) => {
                         let is_last = snapshot.storage.chunk(id, chunk + 1, 0, 0)?.is_none();
-                        let file = snapshot.storage.next_file(FileId(id.0 - 1))?;
+                        let file = stored_file(snapshot.storage, id)?;
                         file.iter().for_each(|(_, file)| entries.chunk(file, chunk, is_last, &data));
                         Part::Chunks { file: file_index, chunk: chunk + 1 }
                     }
@@ -185,7 +188,7 @@ impl Export {
         Ok(!matches!(self.part, Part::Done))
     }
 
-    /// Ends the object of the records or of the history. Returns the part that follows it.
+    /// Ends the object of the records, or that of the history. Returns the part that follows.
     fn after_records(&self, entries: &mut EntryWriter<'_>) -> Part {
         if self.files.is_empty() {
             entries.end_object();
@@ -194,6 +197,12 @@ impl Export {
         entries.next_object(r#","files":{"#);
         Part::Files(0)
     }
+}
+
+/// A file by its id. Storage finds the first file after an id, so the id before is given. The file exists:
+/// when a file is deleted, the exports are closed.
+fn stored_file(storage: &impl Storage, id: FileId) -> Result<Option<(FileId, FileRow)>> {
+    storage.next_file(FileId(id.0 - 1))
 }
 
 /// A position before all versions of a record.
@@ -244,6 +253,7 @@ struct EntryWriter<'t> {
 impl EntryWriter<'_> {
     fn record(&mut self, record: &RecordRef<'_>) {
         self.begin_entry(record.pk);
+        // A record that is a bare value (see `bare_value`) and has no extras is written as this value alone.
         if let Some(value) = bare_value(record.bucket, record.stack).filter(|_| record.extras.is_none()) {
             return self.add(value);
         }

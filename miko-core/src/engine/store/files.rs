@@ -1,7 +1,8 @@
 //! Files: written chunk by chunk, immutable once they are complete. Equal contents are stored once.
 //!
-//! A file that is being written has a row without a hash, and chunks. Its hash so far is in the
-//! [`UnfinishedFile`] of the upload.
+//! A file that is being written has a row without a hash, and the chunks so far. The hash of these chunks is
+//! in the [`UnfinishedFile`] of the upload. An unfinished file whose upload was dropped is *abandoned*: it is
+//! discarded as soon as that is possible.
 
 use std::collections::HashSet;
 
@@ -22,7 +23,7 @@ use crate::timestamp::Timestamp;
 /// A file that is being written: the part of its state that is not stored.
 #[derive(Debug, Clone)]
 pub(in crate::engine) struct UnfinishedFile {
-    /// The pk that it will have.
+    /// The pk that the file will have, unless another file has the same content.
     pk: String,
     /// How many chunks were written.
     chunks: u64,
@@ -68,6 +69,9 @@ impl<T: Storage> Store<T> {
     }
 
     /// Appends a piece to a file, as one chunk. If that fails, the file is unchanged.
+    ///
+    /// # Errors
+    /// `invalid_request`, if the piece is too large; the errors of a write.
     pub(in crate::engine) fn append_to_file(&mut self, file: &mut UnfinishedFile, data: &[u8]) -> Result<()> {
         check_piece(data)?;
         if data.is_empty() {
@@ -93,6 +97,7 @@ impl<T: Storage> Store<T> {
                 store.remove_file(id, row)?;
                 return Ok(same.pk);
             }
+            // A complete file has at least one chunk.
             if file.chunks == 0 {
                 store.write_chunk(id, 0, &[])?;
             }
@@ -102,11 +107,11 @@ impl<T: Storage> Store<T> {
         })
     }
 
-    /// Discards a file that was not ended.
+    /// Discards a file that was not completed.
     ///
     /// While a transaction is open, the file is kept until the transaction ends. If discarding fails, as in a
     /// group of calls that has failed, it is tried again when a transaction ends, or when the next file is
-    /// begun or discarded.
+    /// begun or discarded. Until then the pk of the file is in `abandoned_files`.
     pub(in crate::engine) fn discard_file(&mut self, file: &UnfinishedFile) {
         self.abandoned_files.push(file.pk.clone());
         self.discard_abandoned_files();
@@ -133,7 +138,7 @@ impl<T: Storage> Store<T> {
     /// The id and the row of a file that is being written.
     ///
     /// # Errors
-    /// `file-not-found`.
+    /// `file-not-found`, also if the file is complete.
     fn find_unfinished(&self, pk: &str) -> Result<(FileId, FileRow)> {
         let found = self.storage.find_file(pk)?.filter(|(_, row)| row.sha256.is_none());
         found.ok_or_else(|| not_found(pk))
@@ -155,6 +160,10 @@ impl<T: Storage> Store<T> {
         })
     }
 
+    /// What is known about a complete file, without its content.
+    ///
+    /// # Errors
+    /// `file-not-found`.
     pub(in crate::engine) fn file_info(&self, pk: &str) -> Result<FileInfo> {
         match self.storage.find_file(pk)? {
             Some((_, FileRow { pk, sha256: Some(sha256), mime, size, created_at })) => {
@@ -165,8 +174,11 @@ impl<T: Storage> Store<T> {
         }
     }
 
-    /// At most `max` bytes of a file from a position, and the position after them; `None` at the end. A piece
-    /// ends with its chunk.
+    /// At most `max` bytes of a complete file from a position, and the position after them; `None` at the end
+    /// of the file. The bytes are of one chunk, so there may be fewer although the file has more.
+    ///
+    /// # Errors
+    /// `file-not-found`.
     pub(in crate::engine) fn file_piece(
         &self,
         pk: &str,
@@ -189,7 +201,8 @@ impl<T: Storage> Store<T> {
     /// Deletes a file.
     ///
     /// # Errors
-    /// `file-not-found`; `reference-restricted`, if a field of a record names it.
+    /// `file-not-found`; `reference-restricted`, if a field of a record names the file;
+    /// `action-not-supported`, if the store only appends.
     pub(in crate::engine) fn delete_file(&mut self, pk: &str) -> Result<()> {
         self.check_may_change("delete_file")?;
         let found = self.storage.find_file(pk)?.filter(|(_, row)| row.sha256.is_some());
@@ -208,15 +221,20 @@ impl<T: Storage> Store<T> {
         })
     }
 
-    /// Deletes the files whose pks are not a string value in any record or version. Returns their pks.
+    /// Deletes the files whose pks are not a string value in any record or version. Returns the pks of the
+    /// deleted files.
+    ///
+    /// # Errors
+    /// `action-not-supported`, if the store only appends; the errors of storage.
     pub(in crate::engine) fn collect_files(&mut self) -> Result<Vec<String>> {
         self.check_may_change("collect_files")?;
+        // The pks of complete files that no record read so far names; all complete files, in order.
         let mut unnamed = HashSet::new();
-        let mut in_order = Vec::new();
+        let mut files = Vec::new();
         each_file(&self.storage, |file, row| {
             if row.sha256.is_some() {
                 unnamed.insert(row.pk.clone());
-                in_order.push((file, row));
+                files.push((file, row));
             }
         })?;
         let mut last = RowId::default();
@@ -235,11 +253,11 @@ impl<T: Storage> Store<T> {
                 }
             }
         }
-        in_order.retain(|(_, row)| unnamed.contains(&row.pk));
-        let removed = in_order.iter().map(|(_, row)| row.pk.clone()).collect();
-        if !in_order.is_empty() {
+        files.retain(|(_, row)| unnamed.contains(&row.pk));
+        let removed = files.iter().map(|(_, row)| row.pk.clone()).collect();
+        if !files.is_empty() {
             self.write(CommitSharing::Separate, |store| {
-                in_order.into_iter().try_for_each(|(file, row)| store.remove_file(file, row))?;
+                files.into_iter().try_for_each(|(file, row)| store.remove_file(file, row))?;
                 store.streams.close_exports();
                 Ok(())
             })?;
@@ -247,7 +265,7 @@ impl<T: Storage> Store<T> {
         Ok(removed)
     }
 
-    /// Inserts the row of a file, or replaces the row `before`. Returns its id.
+    /// Inserts the row of a file, or replaces the row `before`. Returns the id of the file.
     pub(super) fn write_file_row(
         &mut self,
         before: Option<(FileId, FileRow)>,

@@ -1,4 +1,7 @@
 //! The database as a hook reads it: inside the running write.
+//!
+//! A refused argument that is JSON is dropped without recursion (`drop_iteratively`), since it may nest
+//! deeply.
 
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
@@ -39,7 +42,11 @@ impl<'s, T: Storage> HookReader<'s, T> {
     }
 
     /// Runs a select.
+    ///
+    /// # Errors
+    /// `self-call` for any other request; the errors of the select.
     fn select(&self, query: Query) -> Result<Response> {
+        // Before the request is parsed: a request that writes is refused whether it is valid or not.
         if query::may_write(&query) {
             json::drop_iteratively(query);
             return Err(only_reads());
@@ -57,7 +64,8 @@ impl<T: Storage> Mikobase for HookReader<'_, T> {
     fn q0(&self, mut query: Query) -> Result<Response> {
         match query::take_transaction(&mut query) {
             Ok(None) => self.select(query),
-            // The request names a transaction, or has an invalid name of one, which is then the error.
+            // The request is part of a transaction, which a hook cannot use. If the key `transaction` is
+            // invalid, the error says that.
             transaction => {
                 json::drop_iteratively(query);
                 transaction.and(Err(only_reads()))
@@ -177,7 +185,7 @@ impl<T: Storage> Mikobase for HookReader<'_, T> {
     }
 }
 
-/// The error of a method that writes.
+/// The error of a method or a request that writes.
 fn only_reads() -> Error {
     let message = "a hook runs inside a write, and writes nothing else: amend the record, or refuse it";
     Error::new(ErrorId::SELF_CALL, message)

@@ -1,4 +1,5 @@
-//! The hooks of a store, and which thread runs a callback of the store.
+//! The hooks of a store, the rows for which they run at the end of a write, and which thread runs a callback
+//! of the store.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -11,7 +12,7 @@ use crate::storage::row::Row;
 /// The hooks of a store, in order of registration.
 #[derive(Debug, Default)]
 pub(in crate::engine) struct Hooks {
-    /// Shared, so that the store can be borrowed while the hooks run.
+    /// Behind an `Arc`, so that a write can hold the list while each hook borrows the store.
     list: Arc<Vec<Hook>>,
     thread: CallbackThread,
 }
@@ -50,7 +51,7 @@ impl CallbackThread {
         key != 0 && key == Self::own_key()
     }
 
-    /// Notes that this thread runs a callback, until the result is dropped.
+    /// Notes that this thread runs a callback, until the result is dropped. Callbacks do not nest.
     pub(super) fn enter(&self) -> RunningCallback {
         self.0.store(Self::own_key(), Ordering::Relaxed);
         RunningCallback(self.clone())
@@ -72,5 +73,6 @@ impl Drop for RunningCallback {
     }
 }
 
-/// The rows that a write has stored before their hooks have run, with their states before the write.
+/// The rows that a write has stored before their hooks have run, each as it was before the write; `None` if
+/// the write has created the row.
 pub(super) type StoredRows = BTreeMap<RowId, Option<Box<Row>>>;
