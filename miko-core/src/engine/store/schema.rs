@@ -1,4 +1,5 @@
-//! Importing and exporting all class definitions at once.
+//! Exports and imports all class definitions at once, as `{"classes": {name: definition}}`. An import of a
+//! worldlet reads its key `classes` by the functions of this module, too.
 
 use std::collections::HashSet;
 
@@ -19,17 +20,22 @@ use crate::storage::row::State;
 use crate::storage::write_set::WriteSet;
 use crate::uns;
 
-/// The key that holds the definitions.
+/// The key of a schema that holds the definitions.
 const CLASSES: &str = "classes";
 
 impl<T: Storage> Store<T> {
-    /// All definitions, in order of creation.
+    /// The schema of all definitions, in order of creation.
     pub(in crate::engine) fn export_schema(&self) -> Result<Value> {
         let buckets = self.definition_records()?.into_iter().map(|(_, bucket)| bucket);
         Ok(json!({ CLASSES: Definition::classes(buckets) }))
     }
 
-    /// Creates the classes that are missing and updates those that differ, all or none.
+    /// Creates the classes of a schema that are missing and updates those that differ, as a part of the
+    /// running write. Classes that the schema does not name are not affected.
+    ///
+    /// # Errors
+    /// All faults of the schema; `duplicate-class`, if a name is that of a built-in class; the errors of
+    /// [`redefine`](Self::redefine). The caller must undo the write then.
     pub(in crate::engine) fn import_schema(&mut self, schema: Value) -> Result<SchemaChanges> {
         let definitions = read(schema)?;
         let mut changes = SchemaChanges::default();
@@ -64,15 +70,16 @@ impl<T: Storage> Store<T> {
             changed.push(definition);
         }
         if !changed.is_empty() {
-            // All stored records are indexed anew.
+            // `redefine` leaves out records that were written after a commit: after the last one, so none.
             let last_commit = self.last.get().commit;
             self.redefine(changed, &[], last_commit)?;
         }
         Ok(changes)
     }
 
-    /// Whether the record at `id` has the definition with this text, which is normalized. A stored definition
-    /// that was imported as a record may have class names with a protocol, so it is normalized, too.
+    /// Whether the record at `id` has the definition with this text. `text` is that of a normalized
+    /// definition. A stored definition that was imported as a record may have class names with a protocol, so
+    /// it is normalized before it is compared.
     pub(super) fn stores_definition(&self, id: RowId, text: &str) -> Result<bool> {
         let Some(State { bucket, .. }) = self.storage.row(id)?.and_then(|row| row.state) else {
             return Ok(false);
@@ -85,7 +92,7 @@ impl<T: Storage> Store<T> {
         Ok(json::text_of(&bucket) == text)
     }
 
-    /// Replaces the bucket of a definition.
+    /// Replaces the bucket of the definition at `id`.
     fn rewrite_bucket(&mut self, id: RowId, bucket: String) -> Result<()> {
         let Some(row) = self.storage.row(id)? else { return Err(corruption("a definition is gone")) };
         let state = row.state.clone().map(|state| State { bucket, ..state });
@@ -95,7 +102,10 @@ impl<T: Storage> Store<T> {
     }
 }
 
-/// Reads `{"classes": {name: definition}}`. Returns each definition with the bucket that is stored for it.
+/// Reads a schema. Returns each definition with the bucket that is stored for it.
+///
+/// # Errors
+/// All faults of the schema.
 fn read(schema: Value) -> Result<Vec<(Definition, Map<String, Value>)>> {
     let refused = |message: &str| Error::new(ErrorId::INVALID_REQUEST, message);
     let Value::Object(mut schema) = schema else {
@@ -131,7 +141,8 @@ pub(super) fn defined_twice(name: &str, place: &Place<'_>) -> ErrorItem {
     place.fault(format!("`{name}` is defined twice under `classes`")).with("class", name)
 }
 
-/// Reads one definition, whose key is its name, with the bucket that is stored for it.
+/// Reads one definition under `classes`, where its key is its name. Returns it with the bucket that is stored
+/// for it; `None` if it has a fault, which is added to `faults`.
 pub(super) fn read_one(
     key: &str,
     definition: Value,

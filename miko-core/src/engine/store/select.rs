@@ -1,5 +1,8 @@
-//! Runs selects. Storage finds the records by a plan. Where it can only find candidates, the evaluator
-//! (`query/evaluate.rs`) filters, sorts and limits them.
+//! Runs selects of the current state; [`past`](super::past) runs those of the past.
+//!
+//! Storage finds the records by a plan. If storage can only find candidates, the evaluator
+//! (`query/evaluate.rs`) filters, sorts and limits them. Some selects are answered from columns
+//! ([`column_scans`](super::column_scans)).
 
 use std::ops::ControlFlow;
 
@@ -30,6 +33,7 @@ impl<T: Storage> Store<T> {
             return self.records_by_creation(pks);
         }
         let plan = self.plan(select)?;
+        // With such a reason, the plan finds only candidates.
         if plan.residual_filter_reason.is_some() {
             let found = self.evaluate(&plan, |record| self.answer.charge_record(record))?;
             return Ok(found.into_iter().map(|(_, record)| record).collect::<Vec<_>>().into());
@@ -41,19 +45,20 @@ impl<T: Storage> Store<T> {
         let mut records: Vec<Record> = Vec::new();
         self.storage.select(&plan, &mut |found| {
             self.answer.charge(found.text_length())?;
-            // Records of one class have equal stacks, and share their text.
+            // Consecutive records often have equal stacks. They then share the text.
             let shared = records.last().map(|last| &last.stack).filter(|stack| stack.as_str() == found.stack);
             records.push(found.with_stack(shared.cloned()));
             Ok(ControlFlow::Continue(()))
         })?;
-        // Counts towards building the columns that would have answered this select.
+        // The columns that would have answered this select are built after some scans like this one.
         if let Some(missing_columns) = missing_columns {
             self.count_scan(&missing_columns, select, records.len());
         }
         Ok(records.into())
     }
 
-    /// The rows of the current records that a select finds.
+    /// The row ids of the current records that a select finds, in its order. Its `history` and `cutoff` are
+    /// ignored.
     pub(super) fn select_current_rows(&self, select: &SelectRequest) -> Result<Vec<RowId>> {
         let plan = self.plan(select)?;
         if plan.residual_filter_reason.is_some() {
@@ -64,14 +69,14 @@ impl<T: Storage> Store<T> {
             Scanned::BySql(missing_columns) => missing_columns,
         };
         let rows = self.storage.select_rows(&plan)?;
-        // Counts towards building the columns that would have answered this select.
+        // As in `select_current`.
         if let Some(missing_columns) = missing_columns {
             self.count_scan(&missing_columns, select, rows.len());
         }
         Ok(rows)
     }
 
-    /// Filters, sorts and limits the candidates of a plan. Calls `charge` for each record that matches.
+    /// Filters, sorts and limits the candidates of a plan. Calls `charge` once for each record of the result.
     fn evaluate(
         &self,
         plan: &Plan<'_>,
@@ -89,7 +94,7 @@ impl<T: Storage> Store<T> {
         Ok(matches.finish()?.into_iter().map(|Candidate { id, record, .. }| (id, record)).collect())
     }
 
-    /// How storage and columns would run a select.
+    /// How storage would run a select, and which columns would answer it.
     pub(in crate::engine) fn explain(&self, select: &SelectRequest) -> Result<Explanation> {
         let plan = self.plan(select)?;
         let columns = self.columns.explain(&plan);

@@ -10,18 +10,19 @@ use crate::storage::row::Row;
 use crate::storage::{Storage, corruption};
 
 impl<T: Storage> Store<T> {
-    /// Changes the records that a select finds, in their order. The select is run before the first change, so
-    /// its result does not depend on the changes.
+    /// Changes the records that a select finds, in its order. The select is run before the first change, so
+    /// its result does not depend on the changes. Returns the number of records, and the first pks.
     ///
     /// # Errors
-    /// The errors of the select; the first error of `change`, with the pk of the record. The caller must undo
-    /// the write then.
+    /// The errors of the select; the first error of `change`, with the pk of the record; `request-too-large`,
+    /// if the pks exceed the size limit of the answer. The caller must undo the write then.
     pub(super) fn change_selected(
         &mut self,
         select: &SelectRequest,
         mut change: impl FnMut(&mut Self, RowId, Row) -> Result<()>,
     ) -> Result<Results> {
         let rows = self.select_current_rows(select)?;
+        // A record may get a unique value that a later record of the select still has.
         self.deferred.allows_taken_values = true;
         let count = rows.len() as u64;
         let mut pks = Vec::with_capacity(rows.len().min(MAX_CHANGED_PKS));

@@ -1,13 +1,13 @@
 //! The state after a given commit, which stays readable during later writes.
 //!
-//! A snapshot recognizes rows that were written later by their commit numbers. If a row was overwritten
-//! later, the snapshot has its pre-image.
+//! A row that was written after the snapshot has a larger commit number than the snapshot. If a row of the
+//! snapshot was overwritten, the snapshot has its pre-image.
 //!
-//! An overwritten row does not always become a past version. An import that finds the same version of a
-//! record replaces the row by an equal one with a new commit number. A stub or a merged version may change
-//! the creation time of a row, which all versions of the record share, and keep the commit number. So a
-//! pre-image also takes precedence over the last version in storage, and its creation time counts for all
-//! versions.
+//! In a temporal database, an overwritten row does not always become a past version. An import that finds the
+//! same version of a record replaces the row by an equal one with a new commit number. An imported stub or a
+//! merged version may change the creation time of a row, which all versions of the record share, and keep the
+//! commit number. So a pre-image also takes precedence over the last version in storage, and its creation
+//! time counts for all versions.
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -19,7 +19,7 @@ use crate::storage::row::Row;
 use crate::storage::{Storage, versions};
 use crate::timestamp::Timestamp;
 
-/// The rows that were overwritten after a snapshot, as they were in it.
+/// The rows that were overwritten after a snapshot, as they were in the snapshot.
 pub(super) type PreImages = HashMap<RowId, Arc<Row>>;
 
 /// The rows as they were after a commit.
@@ -30,12 +30,13 @@ pub(in crate::engine) struct Snapshot<'t, T> {
 }
 
 impl<'t, T: Storage> Snapshot<'t, T> {
-    /// The current state. Valid only until the next write, since it has no pre-images.
+    /// A snapshot of the current state. Valid only until the next write, since it has no pre-images.
     pub(in crate::engine) fn current(storage: &'t T) -> Self {
         Self { storage, commit: CommitSeq(i64::MAX), pre_images: None }
     }
 
-    /// The state after `commit`. `pre_images` has all rows of that state that were overwritten since.
+    /// A snapshot of the state after `commit`. `pre_images` has all rows of that state that were overwritten
+    /// since.
     pub(super) fn at(storage: &'t T, commit: CommitSeq, pre_images: &'t PreImages) -> Self {
         Self { storage, commit, pre_images: Some(pre_images) }
     }
@@ -75,7 +76,8 @@ impl<'t, T: Storage> Snapshot<'t, T> {
         versions.retain(|version| version.commit <= self.commit);
         if let Some(row) = self.pre_image(id) {
             versions.iter_mut().for_each(|version| version.created_at = row.created_at);
-            // The row was the last version. It is among the others only if a later write made it a past one.
+            // The pre-image is the last version of the snapshot. It is missing in `versions` if an import has
+            // replaced it by an equal one with a new commit number.
             if versions.last().is_none_or(|last| last.instance_pk != row.instance_pk) {
                 versions.push(row);
             }
@@ -83,8 +85,8 @@ impl<'t, T: Storage> Snapshot<'t, T> {
         Ok(versions)
     }
 
-    /// The first version of a record after a [position](Row::position) that the snapshot has, in the order of
-    /// [`versions`](Self::versions).
+    /// The first version of a record after a [position](Row::position), among those that the snapshot has, in
+    /// the order of [`versions`](Self::versions).
     pub(super) fn next_version(&self, id: RowId, after: (Timestamp, &str)) -> Result<Option<Row>> {
         let Some(last) = self.pre_image(id) else { return self.next_stored_version(id, after) };
         if last.position() <= after {
@@ -95,7 +97,7 @@ impl<'t, T: Storage> Snapshot<'t, T> {
         Ok(Some(stored.map_or(last, |version| Row { created_at, ..version })))
     }
 
-    /// As [`next_version`](Self::next_version), of the versions in storage only.
+    /// As [`next_version`](Self::next_version), without the pre-image.
     fn next_stored_version(&self, id: RowId, after: (Timestamp, &str)) -> Result<Option<Row>> {
         let mut next = self.storage.next_version(id, after)?;
         while let Some(version) = next.as_ref().filter(|version| version.commit > self.commit) {
@@ -111,7 +113,7 @@ impl<'t, T: Storage> Snapshot<'t, T> {
             return Ok(pre_image);
         }
         match self.storage.version_at(id, time)? {
-            // This version was written after the snapshot, so an earlier one was valid in it.
+            // This version was written after the snapshot. In the snapshot, an earlier one was valid.
             Some(later) if later.commit > self.commit => {
                 Ok(self.versions(id)?.into_iter().rfind(|version| version.updated_at <= time))
             }

@@ -8,7 +8,9 @@ use crate::engine::store::claims::table::ClaimTable;
 use crate::storage::ids::LastNumbers;
 use crate::timestamp::Timestamp;
 
-/// The state of a store that is restored when a write is undone. Cloning it is cheap.
+/// The state of a store that is restored when a write or a transaction is undone. While the writes of an open
+/// transaction are hidden, the store has the committed state, and the transaction keeps the state with its
+/// writes. Cloning is cheap.
 #[derive(Debug, Clone)]
 pub(crate) struct StoreState {
     pub(crate) catalog: Catalog,

@@ -9,8 +9,8 @@ use crate::stack;
 use crate::storage::corruption;
 use crate::uns;
 
-/// The longest text of a stack, in bytes, that caches keep. Longer stacks have data of their records, such as
-/// a bucket, so hardly any other record has an equal stack.
+/// The longest text of a stack, in bytes, that caches keep. A longer stack contains data of its record, such
+/// as an own bucket, so hardly any other record has an equal stack.
 pub(super) const MAX_CACHED_STACK_LENGTH: usize = 256;
 
 /// The text of an object, as it is stored.

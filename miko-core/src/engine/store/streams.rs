@@ -1,5 +1,5 @@
-//! Streams of the store: the records that a select finds, and exports. Each shows the state at the time at
-//! which it was opened.
+//! Streams of the store: the records that a select finds, and exports. A stream shows the state at the time
+//! at which it was opened.
 
 use std::vec;
 
@@ -16,7 +16,7 @@ use crate::storage::ids::RowId;
 use crate::storage::row::Row;
 use crate::timestamp::Timestamp;
 
-/// The position of a stream: the items that it has yet to return.
+/// What a stream has yet to return. The items are read from the snapshot of the stream.
 pub(in crate::engine) trait Cursor: Send + 'static {
     /// The items of the stream.
     type Item: 'static;
@@ -28,11 +28,12 @@ pub(in crate::engine) trait Cursor: Send + 'static {
 /// The records that a select has found.
 pub(in crate::engine) struct FoundRecords {
     rows: vec::IntoIter<RowId>,
+    /// The time as of which the records are returned; `None` for the current ones.
     cutoff: Option<Timestamp>,
 }
 
 impl FoundRecords {
-    /// The current records of rows.
+    /// The current records of these rows.
     pub(super) fn of(rows: Vec<RowId>) -> Self {
         Self { rows: rows.into_iter(), cutoff: None }
     }
@@ -66,7 +67,8 @@ pub(in crate::engine) struct ExportText {
     piece_size: usize,
 }
 
-/// The most steps of an export per piece. During these steps the store is locked.
+/// The most steps of an export per piece. Each step writes one entry at most ([`Export::write_next`]). During
+/// these steps the store is locked.
 const MAX_STEPS: usize = 4096;
 
 impl Cursor for ExportText {
@@ -94,6 +96,10 @@ impl Cursor for ExportText {
 
 impl<T: Storage> Store<T> {
     /// Opens a stream of the records that a select finds.
+    ///
+    /// # Errors
+    /// Every fault of the select; `invalid_request`, if it is another action or has `history`; the errors of
+    /// [`open_stream`](Self::open_stream).
     pub(in crate::engine) fn open_select(&mut self, query: Query) -> Result<(StreamId, FoundRecords)> {
         let (Request::Select(select), _) = query::parse(query)? else {
             return Err(Error::new(ErrorId::INVALID_REQUEST, "only a `select` can be streamed"));
@@ -128,8 +134,12 @@ impl<T: Storage> Store<T> {
     }
 
     /// Opens a stream with the cursor that `find` returns. The writes of an open group are committed first,
-    /// since they may still be undone. A stream that a call of the open transaction opens shows the
-    /// uncommitted writes of the transaction, and is closed when the transaction ends.
+    /// since a stream must not show writes that may still be undone. A stream that a call of the open
+    /// transaction opens shows the uncommitted writes of the transaction, and is closed when the transaction
+    /// ends.
+    ///
+    /// # Errors
+    /// `storage-full`, if too many streams are open; the errors of `find` and of storage.
     pub(super) fn open_stream<C>(
         &mut self,
         is_export: bool,
@@ -148,6 +158,9 @@ impl<T: Storage> Store<T> {
     ///
     /// The stream does not show writes that were made after it was opened. Opening it committed the earlier
     /// writes of the open group, so the stream shows no write of a group that may still be undone.
+    ///
+    /// # Errors
+    /// `stream-expired`, if the store has closed the stream; the errors of storage.
     pub(in crate::engine) fn next_of<C: Cursor>(
         &self,
         id: StreamId,
