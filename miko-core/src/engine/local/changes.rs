@@ -33,7 +33,8 @@ impl<T: Storage, V: View> LocalEngine<T, V> {
     /// Subscribes to changes.
     pub(super) fn open_changes(&self, target: &Target, options: ChangeOptions) -> Result<Stream<Change>> {
         let mut store = self.read()?;
-        // The queue is no larger than a frame, so any changes that are sent together fit into one frame.
+        // The size of the queue, like that of a piece, is at most half the answer limit. So the changes of a
+        // commit, which are sent together, fit into one frame.
         let (subscription, initial) =
             store.begin_subscription(target, options, self.piece_size(usize::MAX))?;
         let (size, overflow) = (subscription.queue_size, Overflow::DropOldest);
@@ -49,7 +50,7 @@ impl<T: Storage, V: View> LocalEngine<T, V> {
                 Stream::feed_after(present.chain(iter::once(Ok(synced_change(seq)))), size, overflow)
             }
         };
-        // Still under the lock in which the subscription has begun, so that no commit is missed between.
+        // Still under the lock in which the subscription has begun, so that no commit in between is missed.
         store.subscribe(subscription, sink);
         Ok(changes)
     }
@@ -93,7 +94,7 @@ fn present_change(seq: i64, record: Record) -> Result<(u64, Change)> {
     Ok((seq.unsigned_abs(), change))
 }
 
-/// The change after the last of these records, with its sequence number.
+/// The change that follows the last record of a snapshot, with its sequence number.
 fn synced_change(seq: i64) -> (u64, Change) {
     let (pk, class) = (String::new(), String::new());
     let kind = ChangeKind::Synced;

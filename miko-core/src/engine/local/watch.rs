@@ -17,7 +17,8 @@ use crate::record::Record;
 use crate::storage::Storage;
 use crate::watch::{ResultChange, ResultChangeKind};
 
-/// Makes the items of the stream of a live query. Dropping it ends the watch.
+/// Makes the items of the stream of a live query. Dropping this value ends the watch, which is the state of
+/// the live query in the store.
 struct WatchStream<T: Storage> {
     store: Arc<SharedStore<T>>,
     watch: Watch,
@@ -48,14 +49,14 @@ impl<T: Storage, V: View> LocalEngine<T, V> {
             step: VecDeque::new(),
         };
         let (signal, stream) = Stream::on_demand(move || items.next());
-        // Still under the lock in which the watch has begun, so that no commit is missed between.
+        // Still under the lock in which the watch has begun, so that no commit in between is missed.
         store.add_watcher(id, select, signal);
         Ok(stream)
     }
 }
 
 impl<T: Storage> WatchStream<T> {
-    /// The next item, with the number of its commit; `Pending` while the result is up to date.
+    /// The next item, with its sequence number; `Pending` while the result is up to date.
     fn next(&mut self) -> Poll<Option<Result<(u64, ResultChange)>>> {
         let change = match self.next_change() {
             Ok(Some(change)) => change,
@@ -97,7 +98,7 @@ impl<T: Storage> WatchStream<T> {
         }
     }
 
-    /// The item after the last of these records.
+    /// The item that follows the records that were in the result at first.
     fn synced(&self) -> ResultChange {
         ResultChange {
             seq: self.seq,

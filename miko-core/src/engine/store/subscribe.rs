@@ -1,4 +1,4 @@
-//! Begins subscriptions, and publishes commits to subscribers.
+//! Begins subscriptions, and publishes commits to subscribers and live queries.
 
 use std::sync::Arc;
 
@@ -16,8 +16,8 @@ use crate::storage::Storage;
 use crate::storage::ids::CommitSeq;
 use crate::target::Target;
 
-/// With a memory limit, the ring, each queue and each live query take at most the limit divided by this. The
-/// ring has the last commits, from which a subscription resumes.
+/// With a memory limit, the ring, the queue of each subscription and each live query take at most the limit
+/// divided by this. The ring has the last commits, from which a subscription resumes.
 const LIMIT_DIVISOR: usize = 16;
 
 /// The size, but no more than the [part](LIMIT_DIVISOR) of the memory limit.
@@ -29,7 +29,10 @@ fn within_memory_limit(size: usize) -> usize {
 /// that waits. The records of each commit are tested against all of them, under the lock of the store.
 const MAX_TESTED_SIZE: usize = 128 << 10;
 
-/// Refuses a target or a select of this size, if it is too large to be tested after each commit.
+/// Checks that a target or a select of this size is small enough to be tested after each commit.
+///
+/// # Errors
+/// `request-too-large`.
 pub(in crate::engine) fn check_tested_size(size: usize) -> Result<()> {
     if size <= MAX_TESTED_SIZE {
         return Ok(());
@@ -42,7 +45,7 @@ pub(in crate::engine) fn check_tested_size(size: usize) -> Result<()> {
 /// A subscription that has begun. [`subscribe`](Store::subscribe) adds its subscriber.
 pub(in crate::engine) struct Subscription {
     interest: Arc<Interest>,
-    /// The most bytes that its feed may hold.
+    /// The most bytes that its feed, which is the queue of its stream, may hold.
     pub(in crate::engine) queue_size: usize,
 }
 
@@ -86,8 +89,9 @@ impl<T: Storage> Store<T> {
     ///
     /// # Errors
     /// The faults of the target; `request-too-large`, if it is too large to be tested for each change;
-    /// `invalid_request` for a snapshot with `after`; `changes-expired`, if the ring lacks a change after
-    /// `after`; `read-only-connection`; `storage-full`, if too many subscriptions or streams are open.
+    /// `invalid_request` for a snapshot with `after`; `changes-expired`, if there is no ring, or it lacks a
+    /// change after `after`, or no commit has the number `after` yet; `read-only-connection`; `storage-full`,
+    /// if too many subscriptions or streams are open.
     pub(in crate::engine) fn begin_subscription(
         &mut self,
         target: &Target,
@@ -98,6 +102,7 @@ impl<T: Storage> Store<T> {
         let interest = Arc::new(Interest { filter: target.filter()?, leaving: options.leaving });
         check_tested_size(interest.filter.text_size())?;
         self.check_room_for_subscription()?;
+        // The subscription begins after the writes of the open group, so they must not be undone any more.
         self.transaction.commit_group_so_far(&mut self.storage)?;
         self.publish_commits();
         let last = self.last.get().commit;
@@ -118,14 +123,15 @@ impl<T: Storage> Store<T> {
         Ok((Subscription { interest, queue_size }, initial))
     }
 
-    /// Keeps the commits after `last` in the ring. Creates the ring if there is none.
+    /// Keeps the commits after `last`, the last commit, in the ring. Creates the ring if there is none; an
+    /// existing ring stays as it is.
     pub(super) fn keep_commits_after(&mut self, last: CommitSeq) {
         let ring_size = within_memory_limit(self.subscriptions.limits.ring);
         self.subscriptions.keep_commits_after(last, ring_size);
         self.transaction.commits.log_commits_up_to(ring_size);
     }
 
-    /// Refuses another subscription or watch if too many are open.
+    /// Refuses another subscription or watch, with `storage-full`, if too many are open.
     pub(super) fn check_room_for_subscription(&mut self) -> Result<()> {
         self.subscriptions.check_room(self.watches.len())
     }

@@ -1,8 +1,11 @@
 //! Subscriptions: delivers commits to subscribers, and keeps the last commits for those that resume.
 //!
 //! A commit is published while the store is locked, before the call that made it returns. A subscriber gets
-//! the changes of a commit that match its target as one group of its feed. A change is built once, however
-//! many subscribers get it, and the feed encodes it once.
+//! the changes of a commit that match its target as one group of its feed, the queue of its stream. A change
+//! is built and encoded once for all subscribers that get it in the same variant ([`BuiltChanges`]).
+//!
+//! The last commits are kept in the ring. A subscription that resumes reads there what it has missed; live
+//! queries read there how their results have changed.
 
 use std::collections::VecDeque;
 use std::sync::Arc;
@@ -28,7 +31,8 @@ const MAX_SUBSCRIPTIONS: usize = 1024;
 pub(super) struct Subscriptions {
     pub(super) limits: ChangeLimits,
     subscribers: Vec<Subscriber>,
-    /// The last commits; `None` before the first subscription, and some time after the last one.
+    /// The last commits; `None` before the first subscription or watch, and some time after the last one.
+    /// Without a ring there are no subscribers.
     ring: Option<Ring>,
     pub(super) classes: StackClasses,
     /// Added to a commit number to make the number that changes carry ([`Change::seq`]).
@@ -62,9 +66,9 @@ impl Subscriptions {
     /// The subscriptions of a storage. `keeps_numbers`: whether its commit numbers continue when the storage
     /// is opened again.
     pub(super) fn of(keeps_numbers: bool) -> Self {
-        // If commit numbers begin anew, the changes carry larger numbers than those from before the storage
-        // was opened. So an old number never names a new commit, unless the old storage had more than a
-        // million commits a second.
+        // If commit numbers begin anew each time that the storage is opened, an offset makes the numbers of
+        // changes larger than all earlier ones. So an old number never names a new commit, unless there were
+        // more than a million commits a second.
         let seq_offset = if keeps_numbers { 0 } else { Timestamp::now().as_millis() << 10 };
         Self {
             limits: ChangeLimits::default(),
@@ -75,8 +79,8 @@ impl Subscriptions {
         }
     }
 
-    /// Delivers commits, and keeps them for subscriptions that resume, and for the watches if there are any.
-    /// Returns whether further commits are needed.
+    /// Delivers commits, and keeps them in the ring for subscriptions that resume and for watches.
+    /// `is_watched` is whether there are watches. Returns whether further commits are needed.
     pub(super) fn publish(
         &mut self,
         commits: Vec<LoggedCommit>,
@@ -107,7 +111,8 @@ impl Subscriptions {
         commit.0 + self.seq_offset
     }
 
-    /// Keeps the commits after `last`, for subscriptions that resume. Creates the ring if there is none.
+    /// Keeps the commits after `last`, the last commit, in a ring of at most `max_size` bytes. If there is a
+    /// ring already, only keeps it in use: it has those commits, and its size stays.
     pub(super) fn keep_commits_after(&mut self, last: CommitSeq, max_size: usize) {
         self.ring.get_or_insert_with(|| Ring::empty_after(last, max_size)).unused_since = None;
     }
@@ -128,7 +133,8 @@ impl Subscriptions {
         self.ring.iter().flat_map(move |ring| ring.after(seen)).map(Arc::as_ref)
     }
 
-    /// Refuses another subscription if too many are open. The open watches count as subscriptions.
+    /// Refuses another subscription, with `storage-full`, if too many are open. The open watches count as
+    /// subscriptions.
     pub(super) fn check_room(&mut self, watches: usize) -> Result<()> {
         // A subscriber without a reader is otherwise removed at the next commit.
         if self.subscribers.len() + watches >= MAX_SUBSCRIPTIONS {
@@ -140,10 +146,11 @@ impl Subscriptions {
         Err(too_many_open("subscriptions", MAX_SUBSCRIPTIONS))
     }
 
-    /// The changes of the commits after the one with the number `after`. `last` is the last commit.
+    /// The changes of the commits after the one whose changes carry the number `after`. `last` is the last
+    /// commit.
     ///
     /// # Errors
-    /// `changes-expired`, if the ring does not have all of them.
+    /// `changes-expired`, if the ring does not have all of these commits, or no commit has the number yet.
     pub(super) fn missed(
         &self,
         after: i64,
@@ -185,10 +192,11 @@ fn expired(after: i64) -> Error {
 }
 
 impl Subscriber {
-    /// Sends the changes of a commit that match. Returns whether the subscriber still reads.
+    /// Sends the changes of a commit that match. Returns whether the stream still has a reader.
     fn deliver(&self, built: &mut BuiltChanges<'_>, classes: &mut StackClasses, catalog: &Catalog) -> bool {
         let commit = built.commit;
-        // The changes of a commit that was too large are not logged, only their number.
+        // The changes of a commit that was too large are not logged, only their number. The subscriber gets
+        // the error `lagged` in their place.
         if commit.left_out > 0 {
             return self.sink.skip(commit.left_out);
         }
@@ -213,8 +221,8 @@ struct BuiltChanges<'c> {
     /// The number that its changes carry.
     seq: i64,
     /// The four variants of each change, for subscribers that differ in two respects: whether the record
-    /// stays in their set or leaves it, and whether the change is the last one of the commit that they get.
-    /// Empty before the first one is built.
+    /// leaves their set, and whether the change is the last one of the commit that they get. Empty before the
+    /// first one is built.
     variants: Vec<[Option<BuiltChange>; 4]>,
 }
 
@@ -222,7 +230,8 @@ struct BuiltChanges<'c> {
 type BuiltChange = (Shared<Change>, usize);
 
 impl BuiltChanges<'_> {
-    /// A change for a subscriber.
+    /// The change that `found` names, for a subscriber. `last` is whether it is the last one of the commit
+    /// that the subscriber gets.
     fn get(&mut self, found: Match, last: bool, classes: &mut StackClasses) -> BuiltChange {
         if self.variants.is_empty() {
             self.variants.resize_with(self.commit.changes.len(), Default::default);
@@ -246,7 +255,7 @@ pub(in crate::engine) struct MissedChanges {
     /// The last commit to be read.
     last: CommitSeq,
     interest: Arc<Interest>,
-    /// The classes as they were when it resumed.
+    /// The classes as they were when the subscriber resumed.
     catalog: Catalog,
     classes: StackClasses,
     seq_offset: i64,

@@ -1,7 +1,7 @@
 //! The watches of live queries: wakes their readers when there is something to read.
 //!
-//! A commit only wakes the readers. How it changes a result is computed when a reader asks for the changes,
-//! in [`live_query`](super::live_query).
+//! A watch is the state of an open live query. A commit only wakes the readers. How the commit changes a
+//! result is computed when a reader asks for the changes, in [`live_query`](super::live_query).
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -27,7 +27,7 @@ pub(super) struct Watches {
 #[derive(Debug, Default, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub(in crate::engine) struct WatchId(u64);
 
-/// The store's side of a watch.
+/// The store's side of a watch. The reader's side is [`Watch`](super::live_query::Watch).
 #[derive(Debug)]
 struct Watcher {
     select: Arc<SelectRequest>,
@@ -68,7 +68,8 @@ impl Watches {
         self.open.remove(&id);
     }
 
-    /// The last commit that the result of a watch includes, and how much its reader has not read.
+    /// The last commit that the result of a watch includes, and how much its reader has not read. `None` if
+    /// the watch was removed.
     pub(super) fn progress(&self, id: WatchId) -> Option<(CommitSeq, Unread)> {
         self.open.get(&id).map(|watcher| (watcher.seen, watcher.unread))
     }
@@ -90,6 +91,7 @@ impl Watches {
             self.open.retain(|_, watcher| {
                 let unread = match redefines_classes {
                     true => Unread::Everything,
+                    // The reader has yet to read earlier commits, and reads this one after them.
                     false if watcher.unread != Unread::Nothing => watcher.unread,
                     false if watcher.is_affected_by(commit, classes, catalog) => Unread::Commits,
                     false => Unread::Nothing,
@@ -101,8 +103,8 @@ impl Watches {
 }
 
 impl Watcher {
-    /// Notes how much the reader has not read after a commit. Wakes the reader if there is something to read,
-    /// and there was nothing before. Returns whether the watch has a reader.
+    /// Notes how much the reader has not read after a commit. Wakes the reader if there is something to read
+    /// now, and there was nothing before the commit. Returns whether the watch has a reader.
     fn note(&mut self, commit: CommitSeq, unread: Unread) -> bool {
         if unread == Unread::Nothing {
             self.seen = commit;
