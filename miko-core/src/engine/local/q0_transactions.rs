@@ -13,7 +13,8 @@ use crate::response::{Response, Results};
 /// The maximal number of ids of a connection.
 const MAX_IDS: usize = 256;
 
-/// The transactions of a connection; outside of a server, those of the engine. All clones share one set.
+/// The transactions that Q0 has begun on one connection; outside of a server, on one engine or transaction.
+/// All clones share one set.
 #[derive(Debug, Clone, Default)]
 pub(super) struct Q0Transactions(Arc<Mutex<TransactionsById>>);
 
@@ -66,6 +67,10 @@ impl Q0Transactions {
 
     /// Runs `call` on the transaction with this id. The set is not locked meanwhile: `call` may lock it
     /// again.
+    ///
+    /// # Errors
+    /// `transaction-not-found`; `transaction-invalidated`, if the transaction was rolled back before; the
+    /// errors of `call`.
     fn in_transaction<R>(
         &self,
         id: &str,
@@ -85,12 +90,16 @@ impl Q0Transactions {
         let called = call(&**transaction);
         if called.as_ref().is_err_and(|error| error.is(ErrorId::TRANSACTION_INVALIDATED)) {
             let invalidated = self.lock().get_mut(id).and_then(|named| named.transaction.take());
+            // Without the lock of the set: dropping a transaction locks the store.
             drop(invalidated);
         }
         called
     }
 
-    /// Adds a transaction that has begun. Returns its id.
+    /// Adds a transaction that has begun. Returns the id that it gets.
+    ///
+    /// # Errors
+    /// `storage-full`, if too many transactions of the connection are open.
     fn add(&self, transaction: Remote<dyn Transaction>, parent: Option<String>) -> Result<String> {
         let mut ids = self.lock();
         if ids.len() >= MAX_IDS {

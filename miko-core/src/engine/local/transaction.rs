@@ -12,7 +12,8 @@ use crate::storage::Storage;
 
 #[expect(private_bounds, reason = "storage backends are private to the crate")]
 impl<T: Storage, V: View> LocalEngine<T, V> {
-    /// Begins a transaction. In the view of a transaction, the new one is nested in it.
+    /// Makes a transaction object, whose first call begins a transaction. In the view of a transaction, the
+    /// new one is nested in it.
     pub(super) fn begin_transaction(&self) -> Result<Remote<dyn Transaction>> {
         let id = self.store.lock()?.add_transaction(self.view.transaction())?;
         let object = TransactionObject { store: Arc::clone(&self.store), id };
@@ -33,7 +34,8 @@ impl<T: Storage> Transaction for LocalEngine<T, OfTransaction> {
     fn commit(&self) -> Result<()> {
         let mut store = self.store.lock()?;
         store.expire_transaction();
-        // Returns the error of a transaction that was invalidated.
+        // Fails if the transaction was invalidated. The result does not matter: without an open transaction
+        // there is nothing to commit.
         store.needs_turn(self.view.0)?;
         store.commit_transaction(self.view.0)
     }

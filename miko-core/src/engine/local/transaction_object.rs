@@ -1,4 +1,4 @@
-//! A transaction object of a store, which its engine owns.
+//! The owner of a transaction object of a store.
 
 use std::sync::Arc;
 
@@ -6,7 +6,8 @@ use super::shared_store::SharedStore;
 use crate::engine::store::transaction::user_transaction::TransactionId;
 use crate::storage::Storage;
 
-/// Owns a transaction object of a store. Dropping it rolls back the writes that are not committed.
+/// Owns a transaction object of a store, for the engine in the view of its transactions. Dropping it removes
+/// the object, and rolls back the writes that are not committed.
 #[derive(Debug)]
 pub(super) struct TransactionObject<T: Storage> {
     pub(super) store: Arc<SharedStore<T>>,

@@ -5,8 +5,9 @@
 //! inverse of its write sets.
 //!
 //! The scope (`OpenScope`) is what is open between two writes: nothing, deferred writes, a group of calls, or
-//! a transaction of a caller. Each line of the table says what storage does on an event in a scope, the scope
-//! after the event, and whether the write that begins owns its transaction or shares it.
+//! a transaction of a caller. Deferred writes were answered, and their transaction of storage is still open:
+//! further writes may share it. Each line of the table says what storage does on an event in a scope, the
+//! scope after the event, and whether the write that begins owns its transaction or shares it.
 //!
 //! | scope | event | storage | next scope | the write |
 //! | --- | --- | --- | --- | --- |
@@ -14,6 +15,7 @@
 //! | deferred, below its limit | deferrable write begins | – | deferred | shared |
 //! | deferred, at its limit | deferrable write begins | `commit`, `begin` | deferred | shared |
 //! | deferred, transaction lost by storage | write begins | – | – | the process is aborted |
+//! | deferred | its commit fails | – | – | the process is aborted |
 //! | none | other write begins | `begin` | none | own |
 //! | deferred | other write begins | `commit`, `begin` | none | own |
 //! | deferred, with a memory limit | select runs | `commit` | none | |
@@ -24,9 +26,9 @@
 //! | group, transaction lost by storage | call begins | `begin`, writes applied again | group | |
 //! | group that has failed | write begins | – | group | refused |
 //! | group | separate write begins | `commit`, `begin` | group | own |
-//! | deferred | its commit fails | – | – | the process is aborted |
-//! | group | stream is opened | `commit` | group | |
+//! | group | stream or subscription is opened, live query is opened or read | `commit` | group | |
 //! | group | group ends | `commit` | none | |
+//! | group | group is abandoned, as after a panic | `roll_back` | none | |
 //!
 //! What storage does at the end of a write:
 //!
@@ -34,18 +36,19 @@
 //! | --- | --- | --- |
 //! | own | `commit` | `roll_back` |
 //! | shared | – | the inverse of its write sets is applied |
-//! | shared, and that fails, in a group | – | `roll_back`, and the writes before it are applied again |
-//! | shared, and that fails, deferred | – | the process is aborted |
-//! | shared, and that fails, in a transaction of a caller | – | as in a group, with its log |
+//! | shared in a group, and the inverse fails | – | `roll_back`; the writes before it are applied again |
+//! | shared and deferred, and the inverse fails | – | the process is aborted |
+//! | shared in a transaction of a caller, and the inverse fails | – | as in a group |
 //!
-//! If the log of a transaction of a caller cannot be applied again, that transaction is invalidated: it is
-//! rolled back, and the next calls of its objects fail.
+//! If the earlier writes of a transaction of a caller cannot be applied again, that transaction is
+//! invalidated: it is rolled back, and the next calls of its objects fail.
 //!
 //! Storage can lose a transaction: SQLite may roll back the whole transaction on an error, as when memory or
-//! the disk is full. An error in a read can do so, too.
+//! the disk is full. An error in a read can do so, too. Undoing a write in a lost transaction counts as an
+//! inverse that fails.
 //!
 //! A group whose commit fails is rolled back, and its writes are applied again one by one, each with its own
-//! commit. At the first write that fails this ends: the call of that write and all later calls have failed. A
+//! commit, up to the first write that fails. The call of that write and all later calls have then failed. A
 //! call that has several writes, such as a batch that is not atomic, may be committed in part: the detail
 //! `committed` is the number of its committed writes.
 //!
@@ -105,22 +108,23 @@ pub(in crate::engine) enum CommitSharing {
     /// definition. With a memory limit it is the create of one record, which is so small that it cannot reach
     /// the limit.
     Deferrable,
-    /// It may be part of a group.
+    /// It shares the transaction of the group, or of the caller, in which it runs. Outside of both it owns
+    /// its transaction.
     Groupable,
-    /// It owns its transaction, because its write sets are large, or have no inverse, as those that remove
-    /// chunks of files. Only in a transaction of a caller it shares that transaction. A write without an
-    /// inverse is undone there by a rollback, after which the log is applied again.
+    /// It owns its transaction, in a group as well, because its write sets are large, or have no inverse, as
+    /// those that remove chunks of files. Only in a transaction of a caller it shares that transaction. A
+    /// write without an inverse is undone there by a rollback, after which the log is applied again.
     Separate,
 }
 
-/// The scope of the transaction that is open in storage between two writes.
+/// What is open between two writes.
 #[derive(Debug, Default)]
 enum OpenScope {
     #[default]
     None,
     /// Writes that have been answered share a transaction that is still open. `writes` is their number: large
-    /// writes, and writes of several records, count several times. After `limit` is reached, the next write
-    /// commits them.
+    /// writes, and writes of several records, count several times. When the number has reached `limit`, the
+    /// next write commits them before it begins.
     Deferred { writes: i64, limit: i64 },
     /// One thread runs several calls, whose changes are committed together.
     Group(CallGroup),
@@ -163,8 +167,8 @@ struct Write {
     /// Whether the write shares its transaction with other writes. If so, it does not commit, and is undone
     /// by its inverse. Otherwise it owns the transaction.
     shares_transaction: bool,
-    /// The write sets so far, if the transaction is shared: for the inverse, for a group, and for the commit
-    /// log. The last set may be applied in part.
+    /// The write sets so far, if the transaction is shared: for the inverse, for the log of a group or of a
+    /// transaction of a caller, and for the commit log. The last set may be applied in part.
     sets: Vec<WriteSet>,
     /// The rows changed so far, if the write owns its transaction: for the commit log.
     changed: ChangedRows,
@@ -268,7 +272,7 @@ impl Transaction {
         Ok(conflicts)
     }
 
-    /// Ends the running write, and commits its transaction if it owns that. The write has given a commit
+    /// Ends the running write, and commits the transaction if the write owns it. The write has given a commit
     /// number to each record that it wrote; `last` is the last of them.
     ///
     /// # Errors
@@ -309,7 +313,7 @@ impl Transaction {
     /// Counts a write of several records as that many, if its commit is deferred.
     pub(super) fn count_records(&mut self, records: usize) {
         if let OpenScope::Deferred { writes, .. } = &mut self.scope {
-            // One was counted when the write began.
+            // One was counted when the write began. Half the maximum leaves room for the sum.
             *writes += i64::try_from(records.saturating_sub(1)).unwrap_or(i64::MAX / 2);
         }
     }
@@ -342,6 +346,7 @@ impl Transaction {
                     user.lost = Some(error);
                 }
             }
+            // Deferred writes before this one, which were answered, may be lost.
             _ => abort_after_losing_answered_writes(),
         }
     }
@@ -379,8 +384,8 @@ impl Transaction {
 /// Groups of calls whose changes are committed together.
 impl Transaction {
     /// Begins a group: calls of this thread whose changes are committed together. Returns `false`, and begins
-    /// none, if a group or a transaction of a caller is open: the calls then run as they would without a
-    /// group.
+    /// none, if another group or a transaction of a caller is open: the calls then run as they would without
+    /// this group.
     pub(super) fn begin_group(&mut self, storage: &mut impl Storage) -> Result<bool> {
         if let OpenScope::Group(_) | OpenScope::User(_) = self.scope {
             return Ok(false);
@@ -413,8 +418,11 @@ impl Transaction {
         matches!(&self.scope, OpenScope::Group(group) if group.thread != thread::current().id())
     }
 
-    /// Commits the writes of the group so far, if one is open. A stream must not show writes of a group that
-    /// may still be undone.
+    /// Commits the writes of the group so far, if a group is open. Streams, subscriptions and live queries
+    /// must not show writes of a group that may still be undone.
+    ///
+    /// # Errors
+    /// The error of the group, if one of its writes could not be committed.
     pub(super) fn commit_group_so_far(&mut self, storage: &mut impl Storage) -> Result<()> {
         match &mut self.scope {
             OpenScope::Group(group) => group.commit(storage, &mut self.commits),
@@ -423,6 +431,9 @@ impl Transaction {
     }
 
     /// Ends the group: commits its writes.
+    ///
+    /// # Errors
+    /// The first call of which a write could not be committed, with the error.
     pub(super) fn end_group(&mut self, storage: &mut impl Storage) -> Result<(), GroupFailure> {
         // If no group is open, a call of the group has opened a transaction, which has committed the writes
         // of the group.
@@ -475,9 +486,9 @@ impl Transaction {
         Ok(())
     }
 
-    /// Commits the open transaction of a caller, whose log is applied to storage. It has given a commit
-    /// number to each record that it wrote; `last` is the last of them. If the commit fails, the transaction
-    /// is rolled back.
+    /// Commits the open transaction of a caller. Storage must have its writes. The transaction has given a
+    /// commit number to each record that it wrote; `last` is the last of them. If the commit fails, the
+    /// transaction is rolled back.
     pub(super) fn commit_user_transaction(
         &mut self,
         last: CommitSeq,
@@ -488,6 +499,7 @@ impl Transaction {
             storage.commit().inspect_err(|_| storage.roll_back())?;
             self.commits.push_sets(last, &mut user.into_log());
         } else if storage.in_transaction() {
+            // A write that has failed began the transaction of storage.
             storage.roll_back();
         }
         Ok(())
@@ -510,13 +522,15 @@ impl Transaction {
         }
     }
 
-    /// Whether the state of a record in storage may still be undone. While a write runs, this holds for all
-    /// records.
+    /// Whether the state of a record in storage may still be undone, by a write or a transaction. While a
+    /// write runs, this holds for all records. Writes of a group that have ended do not count: if they are
+    /// lost, the store clears its caches.
     pub(super) fn may_undo(&self, pk: &str) -> bool {
         self.write.is_some() || self.user_transaction().is_some_and(|user| user.pre_image(pk).is_some())
     }
 
-    /// Whether reads may see uncommitted changes: of the running write, or of a transaction of a caller.
+    /// Whether reads may see changes of the running write or of a transaction of a caller, which may still be
+    /// undone. As in [`may_undo`](Self::may_undo), a group does not count.
     pub(super) fn reads_uncommitted(&self) -> bool {
         self.write.is_some()
             || self.user_transaction().is_some_and(|user| user.runs_own_call && !user.is_empty())
@@ -530,6 +544,9 @@ impl CallGroup {
     }
 
     /// Commits the open transaction. If the commit fails, commits the writes one by one.
+    ///
+    /// # Errors
+    /// The failure of the group, also that of an earlier commit.
     fn commit(&mut self, storage: &mut impl Storage, commits: &mut CommitLog) -> Result<()> {
         if !self.has_uncommitted {
             return self.check();

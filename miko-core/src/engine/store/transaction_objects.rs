@@ -28,8 +28,9 @@ pub(super) struct ObjectEntry {
     parent: Option<TransactionId>,
     pub(super) state: ObjectState,
     /// The gate that a call of the object enters before it waits for the turn to write and opens the
-    /// transaction. Other calls of the object wait at this gate. At the gate `writers` they would wait for
-    /// the end of their own transaction. Only the gate of a root object is used.
+    /// transaction. Other calls of the object wait at this gate meanwhile. At the gate of all writers they
+    /// would wait for the end of their own transaction. Only the gate of a root object is used: its nested
+    /// objects use that gate, too.
     opening_gate: Gate,
 }
 
@@ -40,8 +41,8 @@ pub(super) enum ObjectState {
     Idle,
     /// Its transaction is open.
     Open,
-    /// Its transaction was rolled back, not by a call of the object but for this reason. Its next calls fail
-    /// with the reason.
+    /// Its transaction was rolled back, not by a call of the object but for this reason. Until the object is
+    /// rolled back itself, its calls fail with the reason.
     Invalidated(Error),
 }
 

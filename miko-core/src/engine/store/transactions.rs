@@ -26,7 +26,7 @@ impl<T: Storage> Store<T> {
     /// Adds a transaction object, which nests its transactions inside those of `parent` if there is one.
     ///
     /// # Errors
-    /// `storage-full`, if there are too many.
+    /// `storage-full`, if there are too many; `read-only-connection`.
     pub(in crate::engine) fn add_transaction(
         &mut self,
         parent: Option<TransactionId>,
@@ -35,7 +35,7 @@ impl<T: Storage> Store<T> {
         self.transaction_objects.add(parent)
     }
 
-    /// Removes an object, and rolls back its uncommitted writes.
+    /// Removes a transaction object, and rolls back its uncommitted writes.
     pub(in crate::engine) fn remove_transaction(&mut self, id: TransactionId) {
         self.roll_back_transaction(id);
         self.transaction_objects.remove(id);
@@ -101,7 +101,7 @@ impl<T: Storage> Store<T> {
         let user =
             UserTransaction::new(root, self.state(), time, self.transaction_objects.limits.memory, turn);
         self.transaction.open_user_transaction(user, &mut self.storage)?;
-        // Opening it has committed earlier writes.
+        // Opening the transaction has committed the writes of an open group.
         self.publish_commits();
         self.transaction_objects.set_states([root], || ObjectState::Open);
         Ok(())
@@ -109,7 +109,7 @@ impl<T: Storage> Store<T> {
 
     /// The time of a transaction that begins at `now`: in a temporal database later than the time of the last
     /// write, otherwise not earlier. A version must be later than the version before it. With this time it
-    /// usually is; only a record that is written twice in the transaction gets a later time.
+    /// usually is. A record that is written a second time in the transaction gets a later time.
     ///
     /// The time of the last write may be far ahead of the clock: the clock was set back, or the write was a
     /// definition that had to begin after a former one. The transaction then ignores that time.
@@ -121,11 +121,11 @@ impl<T: Storage> Store<T> {
     }
 
     /// Begins a call of an object whose root has a transaction open: shows the writes of the transaction, and
-    /// begins the levels from the root to the object that have not begun.
+    /// begins those levels from the root down to the object that have not begun yet.
     ///
     /// # Errors
     /// `transaction-invalidated`, if the writes cannot be applied again; `transaction-open`, if a level would
-    /// begin beside another one that is open.
+    /// begin while another level with the same parent is open.
     pub(in crate::engine) fn resume_transaction(&mut self, id: TransactionId) -> Result<()> {
         self.show_uncommitted()?;
         let path = self.transaction_objects.path_to(id)?;
@@ -144,8 +144,9 @@ impl<T: Storage> Store<T> {
         Ok(())
     }
 
-    /// Refuses a write through an object while a transaction nested in its own is open. The write would
-    /// become a part of the nested transaction, and be lost if that is rolled back.
+    /// Refuses a write through an object, or a new level inside its level, while a transaction nested in its
+    /// own is open. The write would become a part of the nested transaction, and be lost if that is rolled
+    /// back.
     ///
     /// # Errors
     /// `transaction-open`.
@@ -184,6 +185,7 @@ impl<T: Storage> Store<T> {
         if !user.needs_apply(&self.storage) {
             return Ok(());
         }
+        // Streams that were opened while the writes were hidden show the state without the writes.
         for set in user.log() {
             self.streams.save_pre_images_outside_transaction(&set.rows);
         }
@@ -255,11 +257,11 @@ impl<T: Storage> Store<T> {
 impl<T: Storage> Store<T> {
     /// Commits the transaction of an object, with the transactions nested inside of it. If it is nested
     /// itself, its writes become writes of the transaction around it. The next call of the object begins
-    /// another transaction.
+    /// another transaction. Does nothing if the object has no open transaction.
     ///
     /// # Errors
-    /// The errors of storage; the transaction is rolled back then. `transaction-invalidated`, if its writes
-    /// were hidden or lost, and cannot be applied again.
+    /// The errors of storage. `transaction-invalidated`, if the writes were hidden or lost, and cannot be
+    /// applied again. In both cases the transaction is rolled back.
     pub(in crate::engine) fn commit_transaction(&mut self, id: TransactionId) -> Result<()> {
         let Some(level) = self.transaction.user_transaction().and_then(|user| user.level_of(id)) else {
             return Ok(());
@@ -300,7 +302,8 @@ impl<T: Storage> Store<T> {
         committed
     }
 
-    /// Rolls back the transaction of an object, with the transactions nested inside of it.
+    /// Rolls back the transaction of an object, with the transactions nested inside of it. If the object was
+    /// invalidated, its next call can begin a transaction again.
     pub(in crate::engine) fn roll_back_transaction(&mut self, id: TransactionId) {
         if let Some(level) = self.transaction.user_transaction().and_then(|user| user.level_of(id)) {
             let own = self.roll_back_level(level, || {
@@ -313,8 +316,8 @@ impl<T: Storage> Store<T> {
         }
     }
 
-    /// Rolls back a level and those inside of it, whose objects are invalidated. Returns the object of the
-    /// level.
+    /// Rolls back a level and the levels inside of it. The objects of the inner levels are invalidated with
+    /// the reason. Returns the object of the level itself, whose state the caller sets.
     fn roll_back_level(&mut self, level: usize, reason: impl Fn() -> Error) -> Option<TransactionId> {
         let user = self.transaction.user_transaction_mut()?;
         let (ended, state) = user.drop_level(level, &mut self.storage);
@@ -334,8 +337,8 @@ impl<T: Storage> Store<T> {
         ended.first().copied()
     }
 
-    /// Rolls the open transaction back for another reason than a call of its objects. The next calls of its
-    /// objects fail with the reason. Returns the reason.
+    /// Rolls the open transaction back for a reason other than a request to roll it back. The next calls of
+    /// its objects fail with the reason. Returns the reason.
     pub(super) fn invalidate(&mut self, reason: Error) -> Error {
         let own = self.roll_back_level(0, || reason.clone());
         self.transaction_objects.set_states(own, || ObjectState::Invalidated(reason.clone()));
@@ -371,7 +374,8 @@ impl<T: Storage> Store<T> {
         }
     }
 
-    /// Sets the state. If its classes or the ids given out differ, clears the id cache and the columns.
+    /// Sets the state. If the classes in force, or the ids of classes and constraints given out, differ from
+    /// the present ones, clears the id cache and the columns.
     pub(super) fn set_state(&mut self, state: StoreState) {
         let StoreState { catalog, definition_ends, claim_rows, last } = state;
         let before = self.last.get();

@@ -6,6 +6,9 @@ use crate::storage::write_set::WriteSet;
 use crate::storage::{Storage, corruption};
 
 /// Applies write sets again, to the state to which they were applied before. So they have no conflicts.
+///
+/// # Errors
+/// The errors of storage, which may then have a part of the sets: the caller rolls it back.
 pub(super) fn apply_again(sets: &[WriteSet], storage: &mut impl Storage) -> Result<()> {
     for set in sets {
         if !storage.apply(set)?.is_empty() {
@@ -16,6 +19,10 @@ pub(super) fn apply_again(sets: &[WriteSet], storage: &mut impl Storage) -> Resu
 }
 
 /// Undoes write sets, the last one first. The last one may have been applied only in part.
+///
+/// # Errors
+/// The errors of storage; `internal` for a set that has no inverse. A part of the sets may be undone then:
+/// the caller rolls storage back.
 pub(super) fn revert(sets: Vec<WriteSet>, storage: &mut impl Storage) -> Result<()> {
     for set in sets.into_iter().rev() {
         let inverse = set.inverse().ok_or_else(|| corruption("a shared write without an inverse"))?;

@@ -24,8 +24,9 @@ use crate::storage::sqlite::Sqlite;
 #[derive(Debug, Clone)]
 struct Call {
     sharing: CommitSharing,
+    /// The number of rows that the call inserts.
     rows: usize,
-    /// Each number chooses one of the rows.
+    /// Each number chooses a row to update.
     updates: Vec<usize>,
     end: CallEnd,
 }
@@ -40,13 +41,17 @@ enum CallEnd {
 #[derive(Debug, Clone)]
 enum Step {
     Call(Call),
-    Group { calls: Vec<GroupCall>, panics: bool },
+    /// `panics` is whether the group is abandoned after its calls, as by a panic.
+    Group {
+        calls: Vec<GroupCall>,
+        panics: bool,
+    },
 }
 
 #[derive(Debug, Clone)]
 enum GroupCall {
     Write(Call),
-    /// Opens a stream, or reads one.
+    /// Opens a stream, which commits the writes of the group so far.
     Stream,
     /// A read that fails so that storage rolls back the transaction.
     FailedRead,
@@ -104,7 +109,7 @@ fn scenario() -> impl Strategy<Value = Scenario> {
                 apply_failures.truncate(1);
                 commit_failures.clear();
             }
-            // Only without injected failures is it known which writes a panic undoes.
+            // With injected failures it is not known which writes a panic undoes.
             if let Step::Group { panics: true, calls } = step {
                 apply_failures.clear();
                 commit_failures.clear();
@@ -188,7 +193,8 @@ impl Run {
     fn group(&mut self, calls: &[GroupCall], panics: bool) {
         assert!(self.store.begin_group().unwrap());
         let mut answers = Vec::new();
-        // The number of calls that are committed, if the group panics.
+        // The number of calls whose writes stay if the group panics: a stream and a separate write commit all
+        // calls before them, and a separate write commits itself.
         let mut committed = 0;
         for (index, call) in calls.iter().enumerate() {
             self.store.begin_call(index);

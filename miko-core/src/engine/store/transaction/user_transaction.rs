@@ -41,7 +41,8 @@ pub(crate) struct UserTransaction {
     /// The committed states of the records that the log may change, by pk; `None` for a record that is not in
     /// the committed state, such as one that the transaction has created.
     pre_images: HashMap<String, Option<StoredRecord>, RandomState>,
-    /// Whether storage has all writes of the log, in its open transaction.
+    /// Whether a transaction of storage was begun to which all writes of the log were applied. Storage may
+    /// have lost that transaction since.
     is_applied: bool,
     /// While the writes are hidden from other callers: the state of the store with these writes.
     hidden: Option<StoreState>,
@@ -151,8 +152,8 @@ impl UserTransaction {
     }
 
     /// Begins the transaction of storage for a write, unless it is open. If the log has writes, it is open
-    /// and has them: each call applies the log when it begins. If the log is empty, there may be no
-    /// transaction of storage yet, or storage may have lost it.
+    /// and contains these writes, since each call applies the log when it begins. If the log is empty, there
+    /// may be no transaction of storage yet, or storage may have lost it.
     pub(crate) fn begin_in(&mut self, storage: &mut impl Storage) -> Result<()> {
         // A write that has failed leaves its size here.
         self.running_size = 0;
@@ -163,8 +164,8 @@ impl UserTransaction {
         Ok(())
     }
 
-    /// Counts a write set that the running write is about to apply, and saves the committed states of its
-    /// rows.
+    /// Counts a write set that the running write is about to apply, and saves the committed states of the
+    /// records that it changes.
     pub(crate) fn note(&mut self, set: &WriteSet) {
         self.running_size += size_of_set(set);
         for change in &set.rows {
@@ -185,7 +186,7 @@ impl UserTransaction {
         self.log.extend(sets);
     }
 
-    /// Whether the log, the running write and the pre-images exceed their limit.
+    /// Whether the log, the running write and the pre-images together exceed the limit of memory.
     pub(crate) fn is_too_large(&self) -> bool {
         self.log_size + self.running_size + self.pre_image_size > self.max_size
     }
@@ -258,7 +259,8 @@ impl UserTransaction {
     }
 }
 
-/// The approximate size of a write set in memory, in bytes.
+/// The approximate size of a write set in memory, in bytes. The changes to tables that few writes change are
+/// small in a transaction of a caller, which has no files, and are not counted.
 fn size_of_set(set: &WriteSet) -> usize {
     let rows = set.rows.iter().chain(&set.versions);
     let states = rows.flat_map(|change| change.before.iter().chain(&change.after));
