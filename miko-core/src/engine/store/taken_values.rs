@@ -1,9 +1,9 @@
 //! Unique values that move from one record to another within a write. They are checked at its end.
 //!
 //! A batch may swap the unique values of two records, and a write with `where` may shift the values of many
-//! records. If a record is to get a value that another record still has, the record waits for the value: its
-//! index entry is written when the other record gives the value up. If records still wait at the end, the
-//! write fails.
+//! records. A value is taken if another record still has it. A record that is to get a taken value is
+//! written, and waits for the value: its entry in the unique index is written when the other record gives the
+//! value up. If records still wait at the end, the write fails.
 
 use std::collections::BTreeMap;
 
@@ -97,9 +97,10 @@ impl<T: Storage> Store<T> {
     /// change of a class definition, which needs complete unique indexes.
     ///
     /// # Errors
-    /// `unique-violation`, with the pk of each record that waits.
+    /// `unique-violation`: the violations of all records that wait, each with the pk of its record.
     pub(super) fn check_taken_values(&mut self) -> Result<()> {
-        // A record that waits for several values is reported once. The rows are sorted in order of creation.
+        // A record that waits for several values is reported once. The map sorts the rows in order of
+        // creation.
         let mut rows = BTreeMap::new();
         for WaitingRecord { row, request } in
             self.deferred.taken_values.drain().flat_map(|(_, waiting)| waiting)

@@ -25,9 +25,9 @@ use crate::storage::write_set::{IndexEntry, WriteSet};
 use crate::storage::{Storage, corruption};
 use crate::uns;
 
-/// The facts that the new records of a call share.
+/// What the new records of one call have in common.
 pub(in crate::engine) struct NewRecords<'c> {
-    /// The class as the caller gave it, for error messages.
+    /// The class as the caller gave it, for the errors of a name that is no UNS.
     class: &'c str,
     /// The class without its protocol, as it is stored; `None` if it is no valid UNS.
     valid_class: Option<&'c str>,
@@ -37,9 +37,11 @@ pub(in crate::engine) struct NewRecords<'c> {
 
 /// Creates records of a class from the text of their buckets.
 struct TextCreator {
+    /// The class, without its protocol.
     class: String,
     /// `None` if the class is not defined.
     definition: Option<Arc<Class>>,
+    /// The text of the stack of each record.
     stack: String,
     checker: TextChecker,
 }
@@ -47,7 +49,7 @@ struct TextCreator {
 /// A bucket that is ready to be stored.
 struct AcceptedBucket {
     text: String,
-    /// The keys of the index entries, each with the position of its constraint in `Class::constraints`.
+    /// The values of the index entries, each with the position of its constraint in `Class::constraints`.
     keys: Vec<(usize, String)>,
 }
 
@@ -87,8 +89,9 @@ impl<T: Storage> Store<T> {
         }
     }
 
-    /// `None` if buckets of the class have to be parsed: a class definition changes the catalog, a record of
-    /// an unknown class may be refused, and hooks get parsed buckets.
+    /// `None` if all buckets of the class have to be parsed: if the records are class definitions, since
+    /// these change the catalog; if the class is undefined in a strict database, which refuses its records;
+    /// and if there are hooks, which get parsed buckets.
     fn text_creator(&self, class: &str) -> Option<TextCreator> {
         let definition = self.catalog.class(class).cloned();
         let is_allowed = definition.is_some() || !self.strict || uns::is_built_in(class);
@@ -102,7 +105,7 @@ impl<T: Storage> Store<T> {
         Some(TextCreator { class: class.to_owned(), definition, stack, checker: TextChecker::default() })
     }
 
-    /// Creates a record. Returns its pk, or `None` if the bucket has to be parsed.
+    /// Creates a record. Returns its pk, or `None` if the bucket has to be parsed: nothing was created then.
     pub(in crate::engine) fn create_from_text(
         &mut self,
         class: &str,
@@ -115,7 +118,7 @@ impl<T: Storage> Store<T> {
         self.write(sharing, |store| store.store_accepted(creator, accepted)).map(Some)
     }
 
-    /// Creates records, all or none. Returns their pks.
+    /// Creates records, all or none. Buckets that cannot be stored as text are parsed. Returns the pks.
     pub(in crate::engine) fn create_many(
         &mut self,
         class: &str,
@@ -153,7 +156,7 @@ impl<T: Storage> Store<T> {
     /// Stores a bucket that was accepted, as a part of the running write. Returns the pk of its record.
     ///
     /// # Errors
-    /// `unique-violation`.
+    /// `unique-violation`, with the faults of later checks; the errors of storage.
     fn store_accepted(&mut self, creator: &TextCreator, accepted: AcceptedBucket) -> Result<String> {
         let AcceptedBucket { text, keys } = accepted;
         // `conflict_of` needs the bucket to describe a `unique-violation`; `text` is moved into the row.
@@ -176,8 +179,8 @@ impl<T: Storage> Store<T> {
         Err(self.conflict_of(creator, id, bucket.as_deref().unwrap_or("{}"))?)
     }
 
-    /// Adds the unique and indexed values of a record to `entries`. Its platter must have no own bucket: then
-    /// each constraint has at most one entry.
+    /// Adds the unique and indexed values of a record to `entries`. The record must have one platter, without
+    /// an own bucket: then each constraint has at most one entry.
     pub(super) fn derive_from_keys(
         &self,
         row: RowId,

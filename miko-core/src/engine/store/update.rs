@@ -43,8 +43,8 @@ impl<T: Storage> Store<T> {
     /// Updates a record. Parts that the request leaves out keep their stored values.
     ///
     /// # Errors
-    /// `record_not_found`, `record_deleted`; `conflict`, if the record has changed since `if_updated_at`; all
-    /// faults of the new content together.
+    /// `record_not_found`, `record_deleted`; `conflict`, if the record has changed since `if_updated_at`; the
+    /// errors of [`change_record`](Self::change_record).
     pub(super) fn update(&mut self, update: UpdateRequest) -> Result<Results> {
         let UpdateRequest { pk, bucket, stack, extras, if_updated_at } = update;
         let (id, before) = self.find_unchanged(&pk, if_updated_at)?;
@@ -52,10 +52,10 @@ impl<T: Storage> Store<T> {
         Ok(Results::Written { pk, updated_at })
     }
 
-    /// Merges an object into the buckets of records, by RFC 7396.
+    /// Merges an object into the bucket of one record, or of all records that a select finds, by RFC 7396.
     ///
     /// # Errors
-    /// As [`update`](Self::update).
+    /// As [`update`](Self::update); with a select, as [`change_selected`](Self::change_selected).
     pub(super) fn patch(&mut self, patch: PatchRequest) -> Result<Results> {
         let PatchRequest { target, bucket: patch } = patch;
         match target {
@@ -82,10 +82,11 @@ impl<T: Storage> Store<T> {
         self.change_record(id, before, ContentChange::of_bucket(bucket))
     }
 
-    /// Edits the buckets of records: all edits, or none.
+    /// Edits the bucket of one record, or of all records that a select finds: all edits, or none. The answer
+    /// has the values of the edits only for one record.
     ///
     /// # Errors
-    /// As [`update`](Self::update); `conflict` and `edit-refused` for an edit; `request-too-large`, if the
+    /// As [`patch`](Self::patch); `conflict` and `edit-refused` for an edit; `request-too-large`, if the
     /// values exceed the size limit of the answer.
     pub(super) fn edit(&mut self, edit: EditRequest) -> Result<Results> {
         let EditRequest { target, edits } = edit;
@@ -120,7 +121,8 @@ impl<T: Storage> Store<T> {
     /// Changes the content of an active record, and returns its new `updated_at`.
     ///
     /// # Errors
-    /// All faults of the new content together.
+    /// `save-rejected`; all faults of the new content together; the errors of
+    /// [`change_definition`](Self::change_definition).
     fn change_record(&mut self, id: RowId, before: Row, change: ContentChange) -> Result<Timestamp> {
         let ContentChange { mut bucket, stack, extras } = change;
         let old = before.state.as_ref().ok_or_else(|| corruption("an active record without a state"))?;
@@ -131,6 +133,7 @@ impl<T: Storage> Store<T> {
                 Cow::Owned(stack::replace_primary((*old_stack).clone(), class))
             }
             Some(StackInput::Whole(stack)) => {
+                // If the new stack has no shadow, the record keeps its own.
                 let old_shadow = stack::take_shadow(&mut (*old_stack).clone());
                 Cow::Owned(stack.into_map(old_shadow))
             }
@@ -152,6 +155,7 @@ impl<T: Storage> Store<T> {
             if *old_stack != *stack {
                 self.stage_membership_change(id, &pk, &old_stack, &stack, &mut write)?;
             }
+            // A bucket is needed only to describe conflicts of unique values, and the record has none.
             self.apply_record(write, id, (&stack, &Map::new()))?;
             return Ok(updated_at);
         }
@@ -205,7 +209,8 @@ impl<T: Storage> Store<T> {
     ) -> Result<()> {
         let ((old_stack, _), (new_stack, _)) = (before, after);
         let has_same_stack = std::ptr::eq(old_stack, new_stack);
-        // With the same stack, the memberships are unchanged. Other index entries come from the bucket.
+        // With the same stack and no markers, the memberships are unchanged. All other index entries are
+        // derived from the bucket, if any are.
         if has_same_stack && markers.is_empty() && !self.derives_from_bucket(old_stack, old_markers) {
             return Ok(());
         }
@@ -217,7 +222,8 @@ impl<T: Storage> Store<T> {
     }
 
     /// Adds the membership entries of the new stack to a write set, in place of those of the old stack, for a
-    /// record without markers. If it has left a class, defers the check of the references to it.
+    /// record without markers. If the record has left a class, defers the check of the references to the
+    /// record.
     fn stage_membership_change(
         &mut self,
         id: RowId,

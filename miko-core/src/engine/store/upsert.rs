@@ -37,6 +37,7 @@ impl Key {
         &self.class.constraints[self.constraint]
     }
 
+    /// Whether a bucket has the key.
     fn is_in(&self, bucket: &Map<String, Value>) -> bool {
         self.class.key(self.constraint(), bucket).as_ref() == Some(&self.text)
     }
@@ -106,7 +107,10 @@ impl<T: Storage> Store<T> {
     }
 
     /// The bucket as a write of this kind normalizes it by the class. Only [`WriteKind::Create`] adds
-    /// defaults. Only defaults can be faults, if they are too many or nest too deep. So the place of a fault
+    /// defaults.
+    ///
+    /// # Errors
+    /// `validation-failed`, if defaults are too many or nest too deep. There is no other fault, so its place
     /// is always in the bucket, although a key is normalized here, too.
     fn normalized(
         &self,
@@ -131,6 +135,7 @@ impl<T: Storage> Store<T> {
     /// `unique-violation`, if a record has the key in the own bucket of a platter, or by another class;
     /// `conflict`, if in a batch one record has the key while another one waits for it.
     fn find_by_key(&self, key: &Key) -> Result<Option<(RowId, Row)>> {
+        // Without an id, no record has a value of the constraint yet.
         let Some(ids) = self.find_constraint_ids(&key.class)? else { return Ok(None) };
         if self.is_awaited(ids[key.constraint], &key.text) {
             return Err(key_of_two_records());
@@ -162,7 +167,8 @@ impl<T: Storage> Store<T> {
         })
     }
 
-    /// Creates the record from `bucket`, and edits it. Returns its pk, its time, and the values of the edits.
+    /// Creates the record with `bucket`, after applying the edits to it. Returns the pk of the record, its
+    /// time, and the values of the edits.
     fn create_by_key(
         &mut self,
         key: &Key,
@@ -175,8 +181,8 @@ impl<T: Storage> Store<T> {
             let (pk, now) = self.create_record(create(bucket), WriteKind::Create)?;
             return Ok((pk, now, Vec::new()));
         };
-        // The defaults are added before the edits, which may remove them. So `WriteKind::Update` must not add
-        // them again.
+        // The defaults are added before the edits, which may remove them. So the record is then created as by
+        // `WriteKind::Update`, which adds no defaults.
         let bucket = self.normalized(&key.class, bucket, WriteKind::Create)?;
         let (bucket, values) =
             query::apply_edits(bucket, edits, Some(&|value| self.answer.charge_value(value)))?;

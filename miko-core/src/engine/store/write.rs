@@ -1,5 +1,5 @@
-//! The write path: creates and deletes one record inside the running write; [`update`](super::update) changes
-//! one.
+//! The write path: creates and deletes records inside the running write; [`update`](super::update) changes
+//! them. Also has the steps that other kinds of writes, such as imports, take in the same way.
 //!
 //! Each operation examines the record, stages its changes in a [`WriteSet`], applies the set to storage, and
 //! defers the checks that need the end state of the whole write
@@ -34,7 +34,8 @@ impl<T: Storage> Store<T> {
     /// Creates a record.
     ///
     /// # Errors
-    /// `pk-in-use`, if a record has had the chosen pk; all faults of the record together, see
+    /// `pk-in-use`, if a record has or has had the chosen pk; `invalid_request`, if this database chooses the
+    /// pks itself; `save-rejected`; all faults of the record together, see
     /// [`refusal`](crate::engine::store::refusal).
     pub(super) fn create(&mut self, create: CreateRequest) -> Result<Results> {
         let (pk, updated_at) = self.create_record(create, WriteKind::Create)?;
@@ -111,8 +112,8 @@ impl<T: Storage> Store<T> {
         Err(Error::new(ErrorId::PK_IN_USE, message).with("pk", pk))
     }
 
-    /// Adds the row of a new record to a write set. Returns the row id, the pk and the creation time. `pk` is
-    /// the one that the caller has chosen, if any.
+    /// Adds the row of a new record to a write set. Returns the row id, the pk and the creation time. Without
+    /// `pk`, the store chooses a pk.
     pub(super) fn stage_insert(
         &mut self,
         pk: Option<String>,
@@ -122,6 +123,7 @@ impl<T: Storage> Store<T> {
         let now = self.transaction_time.within_rfc3339_years()?;
         let pk = match pk {
             Some(pk) => {
+                // So that the store does not give the same pk to another record.
                 self.pks.skip(&pk);
                 pk
             }
@@ -180,11 +182,12 @@ impl<T: Storage> Store<T> {
         Err(corruption("a unique value belongs to a record that does not have it"))
     }
 
-    /// Deletes records.
+    /// Deletes one record, or all records that a select finds.
     ///
     /// # Errors
     /// `record_not_found`, `record_deleted`, unless the request has `if_exists`; `conflict`, if the record
-    /// has changed since `if_updated_at`; the errors of [`delete_record`](Self::delete_record).
+    /// has changed since `if_updated_at`; the errors of [`delete_record`](Self::delete_record); with a
+    /// select, those of [`change_selected`](Self::change_selected).
     pub(super) fn delete(&mut self, delete: DeleteRequest) -> Result<Results> {
         let DeleteRequest { target, if_exists } = delete;
         let (pk, if_updated_at) = match target {
@@ -283,7 +286,8 @@ impl<T: Storage> Store<T> {
         for class in &removed {
             self.refuse_if_inherited(class)?;
         }
-        // The commit number of this record. `redefine` indexes all records up to it, this one included.
+        // The commit number of this record. `redefine` indexes affected records up to this number, this
+        // record included.
         let this_commit = self.last.get().commit;
         self.redefine(new.into_iter().collect(), &removed, this_commit)
     }
@@ -335,6 +339,7 @@ pub(super) fn stack_text(stack: &Map<String, Value>, class: Option<&Class>) -> S
     }
 }
 
+/// Whether an error says that there is no active record with the pk.
 fn is_absent(error: &Error) -> bool {
     [ErrorId::RECORD_NOT_FOUND, ErrorId::RECORD_DELETED].contains(error.id())
 }
