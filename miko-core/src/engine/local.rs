@@ -83,9 +83,11 @@ pub struct LocalEngine<T: Storage, V = Committed> {
     /// The size limit of an answer in bytes.
     answer_limit: AtomicUsize,
     view: V,
-    /// The transactions that callers in this process begin by Q0, and name by ids.
+    /// The transactions that callers outside of a server begin by Q0, and name by ids. On a server, each
+    /// connection has such a set ([`Q0Transactions::of_caller`]).
     transactions: Q0Transactions,
-    /// The claims of callers in this process.
+    /// The claims of callers outside of a server. On a server, each connection has such a set
+    /// ([`ConnectionClaims::of_caller`]).
     claims: ConnectionClaims<T>,
     /// Keeps the transaction of the view open. `None` for the committed view.
     _transaction: Option<TransactionObject<T>>,
@@ -143,8 +145,9 @@ impl<T: Storage> LocalEngine<T> {
     }
 
     /// Sets the size of the record cache in bytes: the records that were read last are read again without
-    /// SQL. The default is 64 MiB, with a [memory limit](Engine::limit_memory) at most a sixteenth of that; 0
-    /// keeps none. There is no cache in mode `r`, nor in a worldlet engine, which has its records in memory.
+    /// SQL. The default is 64 MiB; 0 keeps none. With a [memory limit](Engine::limit_memory) the size is at
+    /// most a sixteenth of the limit. There is no cache in mode `r`, nor in a worldlet engine, which has its
+    /// records in memory.
     ///
     /// ```
     /// use miko_core::{MikobaseExt, SqliteEngine};
@@ -160,10 +163,11 @@ impl<T: Storage> LocalEngine<T> {
         self
     }
 
-    /// Sets the size of the columns in bytes. A column has the values at one path of the records of a class,
-    /// and is built when selects scan that path for the second time: further scans then read only the records
-    /// that they find. The default is 64 MiB, with a [memory limit](Engine::limit_memory) at most a sixteenth
-    /// of that; 0 keeps none. There are none in mode `r`, nor in a worldlet engine.
+    /// Sets the size of the columns in bytes. A column has the values at one path of the records of a class.
+    /// It is built when selects on that path have examined as many records as two scans of the database:
+    /// further scans then read only the records that they find. The default is 64 MiB; 0 keeps none. With a
+    /// [memory limit](Engine::limit_memory) the size is at most a sixteenth of the limit. There are no
+    /// columns in mode `r`, nor in a worldlet engine.
     ///
     /// ```
     /// use miko_core::{Engine, Mikobase, MikobaseExt, SqliteEngine};
@@ -222,7 +226,7 @@ impl<T: Storage> LocalEngine<T> {
     /// Locks the store for a method that returns no `Result`.
     ///
     /// # Panics
-    /// If a hook of this store calls the method. The panic is a veto of the hook.
+    /// If a hook or a waker of this store calls the method. The panic of a hook is a veto.
     pub(super) fn store(&self) -> MutexGuard<'_, Store<T>> {
         self.store.lock().unwrap_or_else(|refusal| panic!("{refusal}"))
     }
@@ -230,7 +234,7 @@ impl<T: Storage> LocalEngine<T> {
 
 #[expect(private_bounds, reason = "storage backends are private to the crate")]
 impl<T: Storage, V: View> LocalEngine<T, V> {
-    /// The same store in another view.
+    /// The same store in another view. `transaction` is the object whose transaction the view shows.
     fn with_view<W: View>(&self, view: W, transaction: Option<TransactionObject<T>>) -> LocalEngine<T, W> {
         LocalEngine {
             store: Arc::clone(&self.store),
@@ -314,8 +318,8 @@ impl<T: Storage, V: View> LocalEngine<T, V> {
     fn run_each(&self, queries: Vec<Query>, begun_claims: &mut Vec<String>) -> Result<Answers> {
         let mut remaining = self.answer_limit.load(Ordering::Relaxed);
         let mut answers = Vec::with_capacity(queries.len());
-        // All writes share one turn, since a call must not wait after its first change. With the turn they
-        // lock by `read` (see `turn_to_write`).
+        // All writes share one turn, since a call must not wait after its first change. While the call has
+        // the turn, its writes lock the store by `read` (see `turn_to_write`).
         let may_write = queries.iter().any(query::may_write);
         let _turn = if may_write { self.store.turn_to_write(self.view)? } else { None };
         let writes_inside = may_write && self.view.transaction().is_some();
@@ -332,12 +336,14 @@ impl<T: Storage, V: View> LocalEngine<T, V> {
                 .and_then(|(request, warnings)| Ok(Response { results: store.run(request)?, warnings }));
             begun_claims.append(&mut store.take_begun_claims());
             let within_limit = match &answer {
+                // The request has failed because its answer exceeds the limit.
                 Err(error) if store.answer.is_exceeded() => Err(error.clone()),
                 Err(error) => store.answer.charge_error(error),
                 // The overhead of an answer. Its records and values are charged already.
                 Ok(_) => store.answer.charge(0),
             };
             if let Err(too_large) = within_limit {
+                // The remaining queries may nest to any depth.
                 queries.for_each(json::drop_iteratively);
                 return Err(too_large.with("run", answers.len() + usize::from(answer.is_ok())));
             }

@@ -25,7 +25,7 @@ pub type SqliteEngine = LocalEngine<Sqlite>;
 
 impl LocalEngine<Sqlite> {
     /// Creates an empty database in memory, which lives as long as this value and what it has returned:
-    /// streams, uploads and imports.
+    /// streams, uploads, imports and transactions.
     ///
     /// # Errors
     /// `storage-full`, if memory is exhausted.
@@ -55,8 +55,8 @@ impl LocalEngine<Sqlite> {
     }
 
     /// Opens the database in a file. In mode `rw` the file is created if it is missing, and locked until this
-    /// value and the streams, uploads and imports that it has returned are dropped: no other process can open
-    /// it. An acknowledged write survives a crash of the process and of the machine.
+    /// value and the streams, uploads, imports and transactions that it has returned are dropped: no other
+    /// process can open it. An acknowledged write survives a crash of the process and of the machine.
     ///
     /// ```
     /// use miko_core::backend::Mode;
@@ -75,9 +75,9 @@ impl LocalEngine<Sqlite> {
     /// # Errors
     /// `backend-in-use`, if the file is open already, in this process or another, unless both open it in mode
     /// `r`; `invalid-backend`, if it is not a Mikobase, cannot be opened, or was written by a newer version;
-    /// in mode `r` also if it is missing, empty, or was written by an older version. The file is then
-    /// unchanged. Also `invalid-backend` or another error, if the file system fails; the file may have been
-    /// created or migrated then, and can be opened again.
+    /// in mode `r` also if it is missing, empty, or was written by an older version. After these errors the
+    /// file is unchanged. Also `invalid-backend` or another error, if the file system fails. The file may
+    /// have been created or migrated then, and can be opened again.
     pub fn open(path: impl AsRef<Path>, mode: Mode) -> Result<Self> {
         Ok(Self::of(Store::on(Sqlite::open(path.as_ref(), mode, false)?, mode)?))
     }
@@ -86,8 +86,8 @@ impl LocalEngine<Sqlite> {
     /// record. The kind of an existing file does not change.
     ///
     /// # Errors
-    /// As [`open`](Self::open); also `invalid-backend`, if the file exists and is not temporal. It is then
-    /// unchanged as well.
+    /// As [`open`](Self::open); also `invalid-backend`, if the file exists and is not temporal. The file is
+    /// unchanged after this error, too.
     pub fn open_temporal(path: impl AsRef<Path>, mode: Mode) -> Result<Self> {
         Ok(Self::of(Store::on(Sqlite::open(path.as_ref(), mode, true)?, mode)?))
     }

@@ -17,6 +17,7 @@
 //! | hooks; running them, and their reads | [`hooks`]; [`before_save`], [`hook_reader`] |
 //! | creating records from JSON text | [`text_creates`] |
 //! | exporting, importing, merging | [`export`], [`import`], [`merge`] |
+//! | parts of an import: files, text, places | [`import_files`], [`import_text`], [`import_places`] |
 //! | planning and running a select; selects on the past | [`planner`], [`select`], [`candidate`]; [`past`] |
 //! | the size limit of an answer | [`answer`] |
 //! | classes: validating a record, definitions, the whole schema | [`examine`], [`definitions`], [`schema`] |
@@ -131,10 +132,12 @@ pub(crate) struct Store<T> {
     /// The ids and the commit number given out last.
     last: Cell<LastNumbers>,
     ids: RefCell<IdCache>,
-    /// The time of the running write: all of its records have the same.
+    /// The time of the running write, or of the last one. Records that the write creates, changes or deletes
+    /// get this time. A record whose stored time is not earlier gets the next possible time after its own; an
+    /// imported record may state another time.
     transaction_time: Timestamp,
     pks: Pks,
-    /// The classes in force, inside the running write if there is one.
+    /// The classes in force, with the changes that the running write has made so far.
     catalog: Catalog,
     /// When the last ended definition of each class name ended, in a temporal database. A new definition of
     /// the name begins no earlier.
@@ -143,7 +146,8 @@ pub(crate) struct Store<T> {
     deferred: DeferredWork,
     /// The stored claims.
     claim_rows: ClaimTable,
-    /// What is known about claims and not stored: whose connections are open, and which calls wait for one.
+    /// What is known about claims and not stored: which claims belong to open connections, and which calls
+    /// wait for a claim.
     claims: KnownClaims,
     streams: Streams,
     subscriptions: Subscriptions,
@@ -164,12 +168,13 @@ pub(crate) struct Store<T> {
     mode: Mode,
     access: Access,
     /// In an append-only database: the last row that existed before the running write. The write may change
-    /// only later rows.
+    /// only later rows. `None` if the write may change any row, as a merge may.
     last_record_before: Option<RowId>,
 }
 
 impl<T: Storage> Store<T> {
-    /// Opens the store of this storage.
+    /// Opens the store of this storage: reads its classes and claims and, in mode `rw`, removes files that
+    /// were never completed.
     pub(super) fn on(storage: T, mode: Mode) -> Result<Self> {
         let Capabilities { is_temporal, keeps_numbers, .. } = storage.capabilities();
         let mut store = Self {
@@ -212,6 +217,11 @@ impl<T: Storage> Store<T> {
     }
 
     /// Runs `work` as one write: all of it takes effect, or nothing if it fails or panics.
+    ///
+    /// # Errors
+    /// `read-only-connection`; the errors of `work`, of the checks and hooks that it has deferred, and of
+    /// storage; `transaction-invalidated`, if the write belongs to a transaction of a caller, and that
+    /// transaction is rolled back now.
     pub(super) fn write<R>(
         &mut self,
         sharing: CommitSharing,
@@ -232,7 +242,8 @@ impl<T: Storage> Store<T> {
         if let Err(error) = &done {
             self.end_rejected_transaction(error);
         }
-        // If the write has ended the transaction of its caller, that error replaces the result of the write.
+        // If the transaction of the caller has lost its writes or exceeds its memory limit, it is rolled back
+        // here, and the error that says so replaces the result of the write.
         self.check_transaction().and(done)
     }
 
@@ -249,13 +260,14 @@ impl<T: Storage> Store<T> {
         self.apply_after_hooks(write)
     }
 
-    /// As [`apply`](Self::apply), for a record for which the hooks have run.
+    /// As [`apply`](Self::apply), for a record for which the hooks have run. Does not check append-only
+    /// access: the record is created, or `check_action` has checked the request that changes it.
     fn apply_after_hooks(&mut self, write: WriteSet) -> Result<Vec<Conflict>> {
         self.streams.save_pre_images(&write.rows);
         self.columns.note(&write, self.last.get().row);
         match self.transaction.user_transaction_mut() {
-            // The new states are staged, and the calls that wait for claims are woken, when the transaction
-            // commits.
+            // The new states are staged for the record cache, and the calls that wait for claims are woken,
+            // when the transaction commits.
             Some(user) => {
                 self.record_cache.remove(&write.rows);
                 user.note(&write);
@@ -302,6 +314,9 @@ impl<T: Storage> Store<T> {
     }
 
     /// Ends the group: commits its changes.
+    ///
+    /// # Errors
+    /// The first call of which a write could not be committed, with the error.
     pub(super) fn end_group(&mut self) -> Result<(), GroupFailure> {
         let ended = self.transaction.end_group(&mut self.storage);
         if ended.is_err() {
@@ -319,12 +334,14 @@ impl<T: Storage> Store<T> {
         self.publish_commits();
     }
 
-    /// Derives the state of the store anew, after storage has lost writes.
+    /// Derives the state of the store anew, after storage has lost writes of a group. The catalog stays: a
+    /// write of a group that may change a class definition has its own commit.
     fn reload(&mut self) {
         self.ids = RefCell::default();
         self.record_cache.clear();
         self.columns.clear();
-        // A caller whose claim was lost gets `claim-lost`, and can claim the record again.
+        // A caller whose claim was lost gets `claim-lost`, and can claim the record again. If the claims
+        // cannot be read, those in memory stay.
         let _ = self.load_claims();
         // If the last numbers cannot be read, the present ones stay: numbers that are too large only leave
         // gaps. The number of the last commit does not fall below the snapshots of open streams: a stream
@@ -355,9 +372,10 @@ impl<T: Storage> Store<T> {
         memory::current_limit().map_or(requested, |limit| requested.min(limit / CACHE_DIVISOR))
     }
 
-    /// Bounds the caches and the storage by the memory limit of the process, in bytes.
+    /// Bounds the caches and the storage by the memory limit of the process, in bytes. The process must have
+    /// the limit already.
     pub(super) fn limit_memory(&mut self, limit: usize) -> Result<()> {
-        // Setting the size again builds both caches anew, within the limit.
+        // Setting the size again builds each cache anew, within the limit of the process.
         self.set_record_cache_size(self.record_cache.size());
         self.set_columns_size(self.columns.size());
         self.storage.limit_memory(limit)

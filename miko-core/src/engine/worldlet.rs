@@ -39,7 +39,8 @@ use miko_rpc::Result;
 pub type WorldletEngine = LocalEngine<MemoryTables>;
 
 impl LocalEngine<MemoryTables> {
-    /// Creates an empty worldlet in memory, which lives as long as this value.
+    /// Creates an empty worldlet in memory, which lives as long as this value and what it has returned:
+    /// streams, uploads, imports and transactions.
     ///
     /// # Errors
     /// None are known.
@@ -56,15 +57,18 @@ impl LocalEngine<MemoryTables> {
     }
 
     /// Opens the worldlet in a file. In mode `rw` the file is created if it is missing, and locked until this
-    /// value is dropped. An acknowledged write survives a crash of the process and of the machine. In mode
-    /// `r` the file is read once; later changes of the file have no effect.
+    /// value and the streams, uploads, imports and transactions that it has returned are dropped. An
+    /// acknowledged write survives a crash of the process and of the machine. In mode `r` the file is read
+    /// once, without a lock; later changes of the file have no effect.
     ///
     /// Violated rules of classes do not prevent opening: definitions may have changed after the records were
     /// written.
     ///
     /// # Errors
-    /// `backend-in-use`, if another process has locked the file; `invalid-worldlet`, if the content is not a
-    /// worldlet; `invalid-backend`, if the file is missing and `mode` is `r`. The file is then unchanged.
+    /// `invalid-worldlet`, if the content is not a worldlet; `invalid-backend`, if the file cannot be opened;
+    /// in mode `r` also if it is missing or empty; in mode `rw` `backend-in-use`, if the file is open in mode
+    /// `rw` already, in this process or another. After these errors the file is unchanged. In mode `rw` also
+    /// `storage-full` or `not-writable`, if a new worldlet cannot be saved: an empty file may stay.
     pub fn open(path: impl AsRef<Path>, mode: Mode) -> Result<Self> {
         Self::open_or_create(path.as_ref(), mode, false)
     }
@@ -73,7 +77,8 @@ impl LocalEngine<MemoryTables> {
     /// record. The kind of an existing worldlet does not change.
     ///
     /// # Errors
-    /// As [`open`](Self::open); also `invalid-backend`, if the worldlet exists and is not temporal.
+    /// As [`open`](Self::open); also `invalid-backend`, if the worldlet exists and is not temporal. The file
+    /// is unchanged then, too.
     pub fn open_temporal(path: impl AsRef<Path>, mode: Mode) -> Result<Self> {
         Self::open_or_create(path.as_ref(), mode, true)
     }
@@ -103,7 +108,7 @@ impl LocalEngine<MemoryTables> {
                 store.write(CommitSharing::Separate, |store| store.import_worldlet(&mut content, trust));
             imported.map_err(|error| error.with_all("path", path.display().to_string()))?;
         }
-        // Set after the import, whose commit need not save the file.
+        // Set after the import, whose commit need not write the file: it was just read.
         if let Some(mut file) = file {
             let save = move |tables: &MemoryTables| file.save(|writer| export::write(tables, writer));
             store.storage.set_save(Box::new(save));
@@ -111,7 +116,7 @@ impl LocalEngine<MemoryTables> {
         if is_new {
             store.storage.save()?;
         }
-        // The store is built again on the imported tables, in the requested mode.
+        // The store in mode `rw` was only for the import. The one that is returned has the requested mode.
         Ok(Self::of(Store::on(store.storage, mode)?))
     }
 }

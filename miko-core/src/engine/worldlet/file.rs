@@ -1,7 +1,7 @@
 //! The file of a worldlet: locking it, and replacing it at each commit.
 //!
-//! A save writes a new file beside the old one and renames it over the old one, so one of the two always
-//! exists. The lock (`flock`) belongs to a file, not to its path: the new file is locked before it is
+//! A save writes a new file beside the old one and renames it over the old one, so the path always leads to
+//! one of the two. The lock (`flock`) belongs to a file, not to its path: the new file is locked before it is
 //! renamed. A process that has opened and locked a file must therefore check that the path still leads to
 //! that file.
 //!
@@ -26,7 +26,7 @@ use crate::storage::opening::{backend_in_use, cannot_create, cannot_open, invali
 pub(super) struct WorldletFile {
     /// The path with symbolic links resolved: a save replaces the file, not a link to it.
     path: PathBuf,
-    /// The metadata when this process last read or wrote the file.
+    /// The metadata at the time when this process last read or wrote the file.
     stamp: FileStamp,
     /// The digest of the content at that time.
     digest: Digest,
@@ -51,7 +51,9 @@ struct FileStamp {
     /// Device and inode.
     inode: (u64, u64),
     size: u64,
+    /// The modification time: seconds and nanoseconds.
     modified: (i64, i64),
+    /// The change time: seconds and nanoseconds.
     changed: (i64, i64),
 }
 
@@ -65,7 +67,7 @@ impl FileStamp {
         }
     }
 
-    /// Whether inode and size agree, so that only the times differ.
+    /// Whether inode and size agree, so that at most the times differ.
     fn has_same_identity(&self, other: &Self) -> bool {
         (self.inode, self.size) == (other.inode, other.size)
     }
@@ -103,7 +105,12 @@ impl<W: Write> Write for HashingWriter<W> {
 type FileReader = BufReader<File>;
 
 impl WorldletFile {
-    /// Opens a file. Returns the locked file in mode `rw`, and a reader of the content unless it is empty.
+    /// Opens a file. Returns the locked file in mode `rw`, and a reader of the content unless the file is
+    /// empty.
+    ///
+    /// # Errors
+    /// `backend-in-use` in mode `rw`, if the file is locked; `invalid-backend`, if it cannot be opened, and
+    /// in mode `r` if it is empty.
     pub(super) fn open(path: &Path, mode: Mode) -> Result<(Option<Self>, Option<FileReader>)> {
         match mode {
             Mode::Read => {
@@ -140,7 +147,7 @@ impl WorldletFile {
                     let digest = digest_of(&resolved).map_err(|error| cannot_open(path, error))?;
                     return Ok(Self { path: resolved, stamp: FileStamp::of(&opened), digest, locked: file });
                 }
-                // Another process replaced the file between opening and locking it: retry.
+                // Another process replaced or removed the file between opening and locking it: retry.
                 Ok(_) => {}
                 Err(error) if error.kind() == ErrorKind::NotFound => {}
                 Err(error) => return Err(cannot_open(path, error)),
@@ -151,9 +158,11 @@ impl WorldletFile {
     /// Replaces the content of the file by the bytes that `write` writes.
     ///
     /// # Errors
-    /// `conflict`, if another program has changed or removed the file since; errors of `write` and of the
-    /// file system. The file then has its old content. `internal`, if the new content cannot be flushed to
-    /// the disk, and the old one cannot be put back: the file has the new content until the next save.
+    /// `conflict`, if another program has changed or removed the file since this process last read or wrote
+    /// it; errors of `write` and of the file system. After these errors the content is the old one, or that
+    /// of the other program. `internal`, if the new content cannot be flushed to the disk, and the old one
+    /// cannot be put back: the file keeps the new content until the next save, or another program has changed
+    /// it meanwhile.
     pub(super) fn save(&mut self, write: impl FnOnce(&mut dyn Write) -> Result<()>) -> Result<()> {
         let (old, synced) = self.replace(write)?;
         let Err(fault) = synced else { return Ok(()) };
@@ -175,7 +184,8 @@ impl WorldletFile {
     /// the rename was flushed to the disk.
     ///
     /// # Errors
-    /// As [`save`](Self::save). The file is then unchanged.
+    /// `conflict`, as in [`save`](Self::save); errors of `write` and of the file system. The file is then
+    /// unchanged.
     fn replace(
         &mut self,
         write: impl FnOnce(&mut dyn Write) -> Result<()>,
