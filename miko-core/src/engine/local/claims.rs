@@ -19,8 +19,8 @@ use crate::storage::Storage;
 
 #[expect(private_bounds, reason = "storage backends are private to the crate")]
 impl<T: Storage, V: View> LocalEngine<T, V> {
-    /// Runs requests, and unlocks the store. Keeps the claims that have begun for the caller; if the requests
-    /// fail, ends these claims.
+    /// Runs requests, and unlocks the store. The claims that have begun become claims of the caller; if the
+    /// requests fail, these claims end.
     pub(super) fn run_with_claims<R>(
         &self,
         mut store: StoreGuard<'_, T>,
@@ -32,8 +32,9 @@ impl<T: Storage, V: View> LocalEngine<T, V> {
         self.keep_claims(begun, done)
     }
 
-    /// Keeps the claims that a call has begun for the caller, or ends them if the call has failed. The store
-    /// must be unlocked: dropping a [`ConnectedClaim`] locks it to end the claim.
+    /// Adds the claims that a call has begun to those of the caller; ends them if the call has failed.
+    /// `begun` has their ids. The store must be unlocked: dropping a [`ConnectedClaim`] locks it to end the
+    /// claim.
     pub(super) fn keep_claims<R>(&self, begun: Vec<String>, done: Result<R>) -> Result<R> {
         if !begun.is_empty() {
             let connected = |id| ConnectedClaim { store: Arc::clone(&self.store), id };
@@ -45,8 +46,8 @@ impl<T: Storage, V: View> LocalEngine<T, V> {
         done
     }
 
-    /// Runs a request that ends a claim, and removes the claim from the claims of the caller. If the end may
-    /// still be undone, in a transaction or a group, the claim stays among them until a
+    /// Runs a request that ends the claim with this id, and removes the claim from the claims of the caller.
+    /// If the end may still be undone, in a transaction or a group, the claim stays among them until a
     /// [cleanup](super::connection_claims::ConnectionClaims::add) removes it.
     pub(super) fn run_end_of_claim(&self, request: Request, id: &str) -> Result<Results> {
         let mut store = self.lock_for(&request)?;
@@ -62,13 +63,14 @@ impl<T: Storage, V: View> LocalEngine<T, V> {
     /// Claims a record. If none is free, waits for one, at most for the `wait` of the request.
     ///
     /// # Errors
-    /// `request-too-large`, if the request may wait and its select is too large to be tested for each change.
+    /// `request-too-large`, if the request may wait and its select is too large to be tested for each change;
+    /// `parked`, if a server makes the call again later; the errors of an attempt.
     pub(super) fn claim_or_wait(&self, mut request: ClaimRequest) -> Result<Results> {
         if !request.wait.is_zero() {
             check_tested_size(request.select.text_size())?;
         }
-        let earlier_wait = self.store.lock()?.wait_of_served_call();
         // A call that was parked and is made again continues its earlier wait.
+        let earlier_wait = self.store.lock()?.wait_of_served_call();
         let (id, until) = match earlier_wait {
             Some((id, until)) => (Some(id), until),
             // No overflow: a request waits a year at most.
@@ -82,7 +84,7 @@ impl<T: Storage, V: View> LocalEngine<T, V> {
                 Err(error) => return Err(wait.note_error(error)),
             };
             match gate.enter(GateMode::Exclusive, until.saturating_duration_since(Instant::now())) {
-                // Tries again: for the last time, if the wait has timed out.
+                // Either way the call tries again; after the end of the wait, for the last time.
                 Ok(_) => {}
                 Err(error) if error.is(ErrorId::LOCK_TIMEOUT) => {}
                 Err(error) => return Err(wait.note_error(error)),
@@ -90,7 +92,8 @@ impl<T: Storage, V: View> LocalEngine<T, V> {
         }
     }
 
-    /// Claims a record. If none is free and time is left, adds the call to the queue of waiting calls.
+    /// Makes one attempt to claim a record. If none is free and time is left, adds the call to the queue of
+    /// waiting calls. `until` is the end of the wait.
     fn try_claim(
         &self,
         request: &mut ClaimRequest,
@@ -104,6 +107,7 @@ impl<T: Storage, V: View> LocalEngine<T, V> {
         let mut store = match self.store.write_waiting(self.view, time_left) {
             Ok(store) => self.for_answer(store),
             Err(error) => {
+                // The call waits for its turn to write.
                 if error.is(ErrorId::PARKED) && wait.id.is_none() {
                     wait.id = Some(self.begin_wait_for_turn(request, until)?);
                 }
@@ -131,17 +135,19 @@ impl<T: Storage, V: View> LocalEngine<T, V> {
         Ok(Attempt::Waits(gate))
     }
 
-    /// Adds a call to the queue before its first attempt: it is parked until its turn to write. In the queue
-    /// it keeps its position and the end of its wait. The call keeps a pass of the new gate, by which it is
-    /// recognized when it is made again.
+    /// Adds a call to the queue before its first attempt, because it is parked until its turn to write. The
+    /// queue keeps its position and the end of its wait. The call keeps a pass of the new gate, by which it
+    /// is recognized when it is made again.
     fn begin_wait_for_turn(&self, request: &ClaimRequest, until: Instant) -> Result<WaitId> {
         let gate = Gate::new();
+        // On a server, the call keeps the pass also after this value is dropped.
         drop(gate.enter(GateMode::Exclusive, Duration::ZERO)?);
         Ok(self.store.lock()?.wait_for_claim(request, until, gate, None))
     }
 
     /// A gate for a call that waits, and the pass that keeps the gate closed. While the call waits, it calls
-    /// `check_waiting_claims` whenever a lease ends.
+    /// `check_waiting_claims` each time that a lease ends. That wakes calls for the records that are free
+    /// now.
     fn closed_gate(&self) -> (Gate, Pass) {
         let store = Arc::downgrade(&self.store);
         Gate::closed(move || store.upgrade()?.lock().ok()?.check_waiting_claims())
@@ -150,7 +156,7 @@ impl<T: Storage, V: View> LocalEngine<T, V> {
 
 /// The outcome of an attempt to claim a record.
 enum Attempt {
-    /// The claim; `None` if no record was free until the end of the wait.
+    /// The claim; `None` if no record was free, and the wait has ended.
     Done(Option<Claimed>),
     /// The call is to enter this gate before its next attempt.
     Waits(Gate),
@@ -162,8 +168,8 @@ struct Wait<'s, T: Storage> {
     store: &'s SharedStore<T>,
     /// `None` until the call is in the queue.
     id: Option<WaitId>,
-    /// The gate at which the call waits, or has waited last. The reference shows that the caller still
-    /// exists.
+    /// The gate at which the call waits, or has waited last. The queue counts the references to the gate:
+    /// this one shows that the caller still exists.
     gate: Option<Gate>,
     is_parked: bool,
     /// Whether the call has ended with an error. Then another call is woken for the record for which this one
@@ -183,7 +189,8 @@ impl<T: Storage> Wait<'_, T> {
 impl<T: Storage> Drop for Wait<'_, T> {
     fn drop(&mut self) {
         if let Some(id) = self.id.take().filter(|_| !self.is_parked) {
-            // No callback runs in this thread: the calls of a hook are refused before they wait.
+            // This thread runs no callback of the store: the calls of a callback are refused before they
+            // wait.
             self.store.lock_outside_of_callbacks().end_wait(&id, self.has_failed);
         }
     }

@@ -31,6 +31,7 @@ struct Claims<T: Storage> {
 #[derive(Debug)]
 pub(super) struct ConnectedClaim<T: Storage> {
     pub(super) store: Arc<SharedStore<T>>,
+    /// The id of the claim.
     pub(super) id: String,
 }
 
@@ -75,11 +76,13 @@ impl<T: Storage> ConnectionClaims<T> {
         };
         // The store is never locked while this set is locked: another thread that runs a group of calls holds
         // the store, and may add claims to the same set.
-        // No hook runs here: hooks cannot claim.
+        //
+        // This thread runs no callback: callbacks cannot claim.
         let over = store.lock_outside_of_callbacks().claims_that_are_over(ids);
         let ended: Vec<_> = {
             let mut held = self.lock();
-            // Unknown while a transaction is open.
+            // While a transaction is open, it is unknown which claims are over. The cleanup runs again when
+            // more claims were added.
             let Some(over) = over else {
                 held.cleanup_at = held.by_id.len() + FIRST_CLEANUP;
                 return;

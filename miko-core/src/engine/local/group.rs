@@ -11,10 +11,14 @@ use crate::storage::Storage;
 impl<T: Storage> SharedStore<T> {
     /// Runs calls until `call` returns `false`, and commits their changes together. `call` gets the index of
     /// the call that it runs, from 0.
+    ///
+    /// # Errors
+    /// The first call whose changes could not all be committed, with the error. Call 0, if the group could
+    /// not begin: no call was run then.
     pub(super) fn commit_as_group(&self, call: &mut dyn FnMut(usize) -> bool) -> Result<(), GroupFailure> {
         let failed = |error| GroupFailure { call: 0, error };
         if !self.lock().and_then(|mut store| store.begin_group()).map_err(failed)? {
-            // A group or a transaction is open already: the calls run as they would without a group.
+            // Another group or a transaction is open already: the calls run as they would without this group.
             (0..).take_while(|index| call(*index)).for_each(drop);
             return Ok(());
         }
@@ -39,11 +43,12 @@ impl<T: Storage> SharedStore<T> {
     }
 }
 
-/// A group that has begun. Dropping it undoes the writes that are not committed, as after a panic of a call,
-/// and wakes the threads that wait for the end of the group.
+/// A group that has begun. Dropping it wakes the threads that wait for the end of the group. If the group has
+/// not [ended](Self::end), as after a panic, dropping it first undoes the writes that are not committed.
 struct OpenGroup<'e, T: Storage>(&'e SharedStore<T>);
 
 impl<T: Storage> OpenGroup<'_, T> {
+    /// Commits the writes of the group.
     fn end(self) -> Result<(), GroupFailure> {
         self.0.lock_outside_of_callbacks().end_group()
     }

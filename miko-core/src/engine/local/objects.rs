@@ -29,7 +29,7 @@ const MAX_OPEN_TRANSFERS: usize = 256;
 /// no call takes long, and no other call waits long for the store.
 const PIECES_AT_ONCE: usize = 2;
 
-/// The store of an upload or an import. The upload or import counts as open until this value is dropped.
+/// The store of an upload or an import. Counts as one of the open uploads and imports until it is dropped.
 struct TransferStore<T: Storage>(Arc<SharedStore<T>>);
 
 impl<T: Storage> TransferStore<T> {
@@ -57,8 +57,9 @@ impl<T: Storage> Drop for TransferStore<T> {
     }
 }
 
-/// A file that is being written. Its pieces go to the store directly; while a transaction is open or waits,
-/// they go to a temporary file. So only `finish` waits for its turn to write.
+/// A file that is being written. Its pieces go to the store directly. While a transaction is open or waits,
+/// they are spooled: kept in a temporary file, and moved to the store later. So only `finish` waits for its
+/// turn to write.
 pub(super) struct FileUpload<T: Storage> {
     store: TransferStore<T>,
     mime: String,
@@ -80,7 +81,7 @@ struct Pieces {
     stored: Option<UnfinishedFile>,
     /// The bytes that come after those that went to the store directly.
     spooled: Option<SpooledBytes>,
-    /// The gate that the call of `finish` has entered last to let other calls run.
+    /// The gate at which the call of `finish` was parked last, to let other calls run.
     last_yield: Option<Gate>,
 }
 
@@ -137,6 +138,7 @@ impl<T: Storage> FileUpload<T> {
         let store = TransferStore::of(store)?;
         store.lock()?.check_writable()?;
         let mut pieces = Pieces::default();
+        // If the write would have to wait, a later call begins the file in the store.
         if let Some(mut store) = store.try_write()? {
             pieces.move_to_store(mime, &mut store, 0)?;
         }
@@ -151,6 +153,7 @@ impl<T: Storage> Upload for FileUpload<T> {
             (UploadState::Unfinished(pieces), Some(mut store)) => {
                 match pieces.move_to_store(&self.mime, &mut store, PIECES_AT_ONCE)? {
                     (file, true) => store.append_to_file(file, &data),
+                    // The rest of the spooled bytes comes before this piece.
                     (_, false) => pieces.spool(&data),
                 }
             }
@@ -163,7 +166,8 @@ impl<T: Storage> Upload for FileUpload<T> {
     }
 
     fn finish(&self) -> Result<String> {
-        // Spooled pieces take several writes, which share one turn. They lock by `read`: see `turn_to_write`.
+        // Spooled pieces take several writes, which share one turn. While the call has the turn, its writes
+        // lock the store by `read` (see `turn_to_write`).
         let turn = if self.has_spooled() { self.store.turn_to_write(Committed)? } else { None };
         loop {
             let store = if turn.is_some() { self.store.read(Committed) } else { self.store.write(Committed) };
@@ -180,7 +184,8 @@ impl<T: Storage> FileUpload<T> {
         matches!(&*locked(&self.state), UploadState::Unfinished(Pieces { spooled: Some(_), .. }))
     }
 
-    /// Moves some spooled pieces to the store. If no more are left, ends the file and returns its pk.
+    /// Moves some spooled pieces to the store. If none are left, ends the file and returns its pk; `None` if
+    /// more are to be moved.
     fn finish_or_move_pieces(&self, mut store: StoreGuard<'_, T>) -> Result<Option<String>> {
         let mut state = locked(&self.state);
         let pk = match &mut *state {
@@ -200,7 +205,7 @@ impl<T: Storage> FileUpload<T> {
     /// a time, this call is parked and made again; it keeps its turn to write.
     ///
     /// # Errors
-    /// `parked`.
+    /// On a server `parked`, with which the call ends until it is made again.
     fn let_other_calls_run(&self) -> Result<()> {
         if !serves_a_call() {
             thread::yield_now();
@@ -211,7 +216,7 @@ impl<T: Storage> FileUpload<T> {
         if let UploadState::Unfinished(pieces) = &mut *locked(&self.state)
             && let Some(last) = pieces.last_yield.replace(gate)
         {
-            // Otherwise the call would keep a pass of each gate.
+            // Otherwise the call would keep a pass of each gate at which it was parked.
             last.leave_in_call();
         }
         // Opens the gate, so that the call can be made again at once.

@@ -17,8 +17,9 @@ type Task<T> = Box<dyn FnOnce(&mut Store<T>) + Send>;
 /// returned.
 pub(super) struct SharedStore<T> {
     store: Mutex<Store<T>>,
-    /// The thread that runs a callback: a hook or a waker. That thread has the lock of the store, so locking
-    /// the store again would deadlock.
+    /// The thread that runs a callback: a hook, or the [`Waker`](std::task::Waker) of a task that awaits a
+    /// stream of changes or a live query. That thread has the lock of the store, so locking the store again
+    /// would deadlock.
     callback_thread: CallbackThread,
     /// The tasks that callbacks have left, which run when the store is locked next; see
     /// [`do_now_or_after_callback`](Self::do_now_or_after_callback).
@@ -37,6 +38,8 @@ impl<T: Storage> SharedStore<T> {
     pub(super) fn of(store: Store<T>) -> Arc<Self> {
         Arc::new_cyclic(|shared: &Weak<Self>| {
             let shared = Weak::clone(shared);
+            // Called while writes wait at the gate: rolls back an open transaction that has exceeded a limit
+            // of time.
             let expire = move || shared.upgrade()?.lock().ok()?.expire_transaction();
             Self {
                 callback_thread: store.hooks.thread().clone(),
@@ -71,7 +74,8 @@ impl<T: Storage> SharedStore<T> {
             poisoned.into_inner()
         });
         let mut store = self.wait_for_other_group(store);
-        // Storage may have lost the transaction of a group of this thread.
+        // On some errors, as when the disk is full, SQLite rolls back the transaction of the group that this
+        // thread runs. The writes of the group are then applied again.
         store.restore_group();
         if self.has_postponed.load(Ordering::Relaxed) {
             self.do_postponed(&mut store);
@@ -79,11 +83,13 @@ impl<T: Storage> SharedStore<T> {
         store
     }
 
-    /// Runs a task that must not fail, such as closing a stream, with the store locked. In a callback of this
-    /// store, where locking is refused, the task is left for the next call.
+    /// Runs a task that must not fail, such as closing a stream, with the store locked. A callback of this
+    /// store may drop a stream or a transaction, and must not lock the store: the task is then left for the
+    /// next call.
     pub(super) fn do_now_or_after_callback(&self, task: impl FnOnce(&mut Store<T>) + Send + 'static) {
         match self.lock() {
             Ok(mut store) => task(&mut store),
+            // The only error is `self-call`.
             Err(_) => {
                 self.postponed.lock().unwrap_or_else(PoisonError::into_inner).push(Box::new(task));
                 self.has_postponed.store(true, Ordering::Relaxed);

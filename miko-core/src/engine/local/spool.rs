@@ -8,7 +8,7 @@ use miko_rpc::{Error, ErrorId, Result};
 /// Bytes in an unnamed temporary file. They are appended at its end, and read from any position.
 pub(super) struct Spool {
     file: File,
-    /// The number of bytes. A write that failed may have left more in the file.
+    /// The number of appended bytes. A write that failed may have left more bytes in the file.
     length: u64,
 }
 
@@ -39,7 +39,7 @@ impl Spool {
         position < self.length
     }
 
-    /// The file with exactly these bytes. Reading starts at its beginning.
+    /// The file, with exactly the appended bytes. It is read from its beginning.
     pub(super) fn into_file(mut self) -> Result<File> {
         self.file.set_len(self.length).and_then(|()| self.file.rewind()).map_err(cannot_keep)?;
         Ok(self.file)

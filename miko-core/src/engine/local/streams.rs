@@ -10,7 +10,7 @@ use crate::engine::store::open_streams::StreamId;
 use crate::engine::store::streams::Cursor;
 use crate::storage::Storage;
 
-/// The items that a cursor reads from a snapshot of the store. Dropping it closes the snapshot.
+/// The items that a cursor reads from a snapshot of the store. Dropping the stream closes the snapshot.
 pub(super) struct StoreStream<T: Storage, C> {
     store: Arc<SharedStore<T>>,
     id: StreamId,
@@ -42,7 +42,8 @@ impl<T: Storage, C> Drop for StoreStream<T, C> {
     }
 }
 
-/// The pieces of a file.
+/// The pieces of a file. They are read from the file itself, without a snapshot: a complete file never
+/// changes.
 pub(super) struct FilePieces<T> {
     store: Arc<SharedStore<T>>,
     pk: String,

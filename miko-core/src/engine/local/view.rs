@@ -1,7 +1,8 @@
 //! The two views of a store: the committed state, and the state inside an open transaction.
 //!
 //! A call locks the store in its view. A call that is not inside the open transaction waits for its turn
-//! before it writes, but not before it reads.
+//! before it writes, but not before it reads. The turn is a pass of the gate of all writers: single writes
+//! share the gate, and a transaction has it alone.
 
 use std::ops::{Deref, DerefMut};
 use std::sync::MutexGuard;
@@ -43,9 +44,10 @@ impl View for OfTransaction {
     }
 }
 
-/// A locked store. Dropping it ends the call.
+/// A locked store. Dropping it unlocks the store, and notes the end of a call in a transaction.
 pub(super) struct StoreGuard<'s, T: Storage> {
     store: MutexGuard<'s, Store<T>>,
+    /// Whether the call is inside a transaction.
     is_in_transaction: bool,
     /// The turn to write. Declared last, so that it is given up after the lock.
     _turn: Option<Pass>,
@@ -92,7 +94,8 @@ impl<T: Storage> SharedStore<T> {
         self.enter(view, Store::begin_committed_read)
     }
 
-    /// Locks the store. For a call outside of a transaction, `prepare` prepares the store.
+    /// Locks the store. For a call outside of a transaction, `prepare` prepares the store. A call of a
+    /// transaction may wait for the turn to write, even if it reads.
     fn enter(&self, view: impl View, prepare: fn(&mut Store<T>)) -> Result<StoreGuard<'_, T>> {
         if let Some(id) = view.transaction() {
             return self.enter_transaction(id);
@@ -105,13 +108,14 @@ impl<T: Storage> SharedStore<T> {
     /// Waits for the turn to write, and locks the store.
     ///
     /// # Errors
-    /// `lock-timeout`, `transaction-open`, `parked`.
+    /// `lock-timeout`, `transaction-open`, `parked`; `transaction-invalidated`, in the view of a transaction;
+    /// `self-call` in a callback of this store.
     pub(super) fn write(&self, view: impl View) -> Result<StoreGuard<'_, T>> {
         self.write_waiting(view, Duration::ZERO)
     }
 
-    /// As [`write`](Self::write). Waits for the turn at least for `min_wait`, even if the lock timeout is
-    /// shorter.
+    /// As [`write`](Self::write). Outside of a transaction, waits for the turn up to `min_wait`, even if the
+    /// lock timeout is shorter.
     pub(super) fn write_waiting(&self, view: impl View, min_wait: Duration) -> Result<StoreGuard<'_, T>> {
         if let Some(id) = view.transaction() {
             let store = self.enter_transaction(id)?;
@@ -129,7 +133,7 @@ impl<T: Storage> SharedStore<T> {
     /// turn.
     ///
     /// # Errors
-    /// `self-call` in a hook of this store.
+    /// `self-call` in a callback of this store.
     pub(super) fn try_write(&self) -> Result<Option<StoreGuard<'_, T>>> {
         let store = self.lock()?;
         let needs_no_turn = self.needs_no_turn(&store);
@@ -145,10 +149,10 @@ impl<T: Storage> SharedStore<T> {
         !store.has_open_transaction() && (store.is_in_group() || self.writers.is_open())
     }
 
-    /// Waits for the turn to write, for several writes. While the caller holds it, its writes lock the store
-    /// by [`read`](Self::read): [`write`](Self::write) could queue behind a transaction that waits for this
-    /// turn. `None` for the view of a transaction, which takes its turn in `write`, and for a group of calls,
-    /// which no other write can interrupt.
+    /// Waits for the turn to write, for several writes. While the caller holds the turn, its writes lock the
+    /// store by [`read`](Self::read): [`write`](Self::write) could queue behind a transaction that waits for
+    /// the end of this turn. `None` for the view of a transaction, which takes its turn in `write`, and for a
+    /// group of calls, which no other write can interrupt.
     pub(super) fn turn_to_write(&self, view: impl View) -> Result<Option<Pass>> {
         if view.transaction().is_some() {
             return Ok(None);
@@ -163,6 +167,10 @@ impl<T: Storage> SharedStore<T> {
 
     /// Enters the gate of all writers. Waits at most for the lock timeout, or for `min_wait` if that is
     /// longer.
+    ///
+    /// # Errors
+    /// `lock-timeout`; `parked`, if a server makes the call again later; `transaction-open`, if this thread
+    /// has the transaction open for which it would wait.
     fn wait_for_turn(&self, mode: GateMode, min_wait: Duration) -> Result<Pass> {
         let lock_timeout = {
             let store = self.lock()?;
@@ -181,7 +189,7 @@ impl<T: Storage> SharedStore<T> {
             refuse_in_thread_of_transaction(&store)?;
             let (gate, lock_timeout) = (store.opening_gate(id)?, store.transaction_limits().lock_timeout);
             drop(store);
-            // One call of the transaction opens it; the others wait here.
+            // One call of the object opens the transaction; the other calls wait here.
             let _opening = gate.enter(GateMode::Exclusive, lock_timeout)?;
             // Checked again after each wait: another call may have opened the transaction, or it may have
             // been invalidated.
