@@ -77,6 +77,7 @@ impl Cursor for ExportText {
     /// The next piece, which is empty if [`MAX_STEPS`] steps have written nothing, as over deleted records.
     fn next<T: Storage>(&mut self, snapshot: &Snapshot<'_, T>) -> Result<Option<Vec<u8>>> {
         let mut has_more = true;
+        // More is exported only if the text that is left is shorter than a piece.
         if self.text.len() - self.returned < self.piece_size {
             self.text.drain(..self.returned);
             self.returned = 0;

@@ -122,6 +122,7 @@ impl WorldletFile {
             }
             Mode::ReadWrite => {
                 let worldlet_file = Self::open_and_lock(path)?;
+                // Temporary files of writers that were killed during a save.
                 atomic_file::remove_unfinished(&worldlet_file.path);
                 let file = File::open(&worldlet_file.path).map_err(|error| cannot_open(path, error))?;
                 let is_empty = worldlet_file.stamp.size == 0;
@@ -133,6 +134,7 @@ impl WorldletFile {
     /// Opens and locks the file at `path`, and creates it if it is missing.
     fn open_and_lock(path: &Path) -> Result<Self> {
         loop {
+            // Creating a file needs access to write. Nothing is written through this descriptor.
             let file = File::options()
                 .read(true)
                 .append(true)
