@@ -1,14 +1,14 @@
-//! Constraints on the records of a class: unique values and indexes.
+//! Constraints on the records of a class: unique values, joins and indexes.
 
 use std::sync::Arc;
 
 use super::field::{Field, FieldType, Fields};
 
-/// The path of a field: keys down from the bucket.
+/// The path of a field: the keys that lead to it from the bucket.
 pub(crate) type FieldPath = Vec<String>;
 
-/// A constraint on records of a class and its subclasses. An engine keeps the values of its fields in an
-/// index.
+/// A constraint on the tuple of some fields, in the records of a class and its subclasses. An engine keeps
+/// the tuples in an index.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub(crate) struct Constraint {
     pub(crate) kind: ConstraintKind,
@@ -29,7 +29,7 @@ pub(crate) enum ConstraintKind {
 }
 
 impl ConstraintKind {
-    /// The name in the database.
+    /// The name of the kind, as the database stores it.
     pub(crate) fn as_str(self) -> &'static str {
         match self {
             Self::Unique => "unique",
@@ -47,8 +47,8 @@ impl Constraint {
     }
 }
 
-/// The constraints that a class declares: those of single fields first, then its `uniques` and its `join`,
-/// which is empty if there is none.
+/// The constraints that a class declares: those of single fields first, then its `uniques` and its `join`.
+/// `join` is empty if the class declares none.
 pub(super) fn declared_constraints(
     class: &str,
     fields: &Fields,

@@ -1,4 +1,5 @@
-//! The index key of a record under a constraint.
+//! The index key of a record under a constraint: the text by which an engine stores the values of the fields
+//! of the constraint (see [`IndexKey`]).
 
 use serde_json::{Map, Value};
 
@@ -20,7 +21,7 @@ impl Class {
         let mut key = IndexKey::new();
         for path in &constraint.fields {
             let value = value_at(bucket, path)?;
-            // A reference has the same key as a string and as `{"pk": …}`.
+            // A reference that is written as a string has the same key as one that is written as `{"pk": …}`.
             match pk_of(value).filter(|_| self.is_reference(path)) {
                 Some(pk) => key.push(&pk.into()),
                 None => key.push(value),
@@ -29,7 +30,7 @@ impl Class {
         Some(key.into_text())
     }
 
-    /// The field at a path.
+    /// The field at a path; `None` if the class declares no field there.
     fn field(&self, path: &[String]) -> Option<&Field> {
         let mut fields = &self.fields;
         let (last, parents) = path.split_last()?;

@@ -1,4 +1,5 @@
-//! Detects rules of a definition that no value satisfies together, and defaults that violate their own field.
+//! Detects rules of a definition that no value satisfies together, defaults that violate their own field, and
+//! `unique` and `index` where they have no effect.
 //!
 //! A definition is checked when it is written, not when it is loaded. So a database with a definition that an
 //! earlier version accepted can still be opened.
@@ -20,7 +21,7 @@ use crate::diagnostics::{FaultList, Place};
 use crate::json::compare_numbers;
 
 impl Definition {
-    /// Reports unsatisfiable rules. Each fault names the rule and has a JSON pointer under `place`.
+    /// Reports the faults that this module detects. Each names the rule and has a JSON pointer under `place`.
     pub(crate) fn report_contradictions(&self, place: &Place<'_>, faults: &mut FaultList) {
         let place = FieldPlace { place: *place, is_inherited: false, is_in_elements: false };
         report_in_fields(&self.fields, &place.below("fields", true), faults);
@@ -30,17 +31,18 @@ impl Definition {
 /// The place of a field in a definition.
 #[derive(Clone, Copy)]
 struct FieldPlace<'p> {
-    /// The place of the definition. If it is inherited, the place of the sub-field that inherits it.
+    /// The place of the definition of the field. If a sub-field inherits the definition from a hash, the
+    /// place of the sub-field.
     place: Place<'p>,
     /// Whether the sub-field at `place` inherits the definition from a hash.
     is_inherited: bool,
-    /// Whether the definition is that of the elements of an array or a hash, or of a field inside them.
+    /// Whether the definition is that of the elements of an array or a hash, or of a field inside elements.
     is_in_elements: bool,
 }
 
 impl FieldPlace<'_> {
     /// The place of the part under `key`. `is_own` says whether the definition itself has the key; otherwise
-    /// it inherits the key.
+    /// the definition inherits the key.
     fn below<'p>(&'p self, key: &'p str, is_own: bool) -> FieldPlace<'p> {
         let is_inherited = self.is_inherited || !is_own;
         let place = if is_inherited { self.place } else { Place::Key(&self.place, key) };
@@ -80,8 +82,8 @@ impl Field {
                     );
                 }
                 report_in_fields(&hash.fields, &place.below("fields", hash.has_own_fields), faults);
-                // On a hash with `fields`, the sub-fields inherit the settings of the elements. There
-                // `unique` and `index` have an effect.
+                // On a hash with `fields`, the settings of the elements are also those of the sub-fields, in
+                // which `unique` and `index` have an effect. So these are reported only without `fields`.
                 let is_in_elements = place.is_in_elements || hash.fields.is_empty();
                 report_in_elements(&hash.elements, &FieldPlace { is_in_elements, ..*place }, faults);
             }
@@ -90,7 +92,8 @@ impl Field {
             }
             _ => {}
         }
-        // Unsatisfiable rules are reported once, not again for the values that violate them.
+        // After a fault here or in a sub-field, the allowed values and the default are not examined: they
+        // would violate the same rules.
         if faults.len() == before {
             self.report_unsatisfiable_values(place, faults);
         }
@@ -99,8 +102,8 @@ impl Field {
         }
     }
 
-    /// Reports `unique` and `index` of a field in elements. They have no effect there: a constraint names a
-    /// field by a path of keys, and no such path leads into elements.
+    /// Reports `unique` and `index` of a field in elements. These settings have no effect there: a constraint
+    /// names a field by a path of keys, and no such path leads into elements.
     fn report_constraints_in_elements(&self, place: &Place<'_>, faults: &mut FaultList) {
         for (rule, is_set) in [("unique", self.unique), ("index", self.index)] {
             if is_set {
@@ -133,20 +136,20 @@ impl Field {
         }
     }
 
-    /// Whether one of `values`, which are those of `one_of`, satisfies the other rules of the field. Takes
-    /// time in proportion to the number of values.
+    /// Whether one of `values`, which are those of `one_of`, satisfies the other rules of the field. The
+    /// values are not looked up in `one_of`, so this takes time in proportion to their number.
     fn allows_one_of(&self, values: &[Value]) -> bool {
         let without_list = Self { one_of: None, ..self.clone() };
         values.iter().any(|value| {
-            // A value that normalization changes is allowed only if the normalized one is another value of
-            // the list.
+            // A value that normalization changes is stored as another value, which is allowed only if the
+            // list has it as well. The list is searched for values that satisfy the rules as they are.
             let normalized = without_list.normalized(value);
             normalized == *value && without_list.first_violation(&normalized).is_none()
         })
     }
 
-    /// The value as it is stored. Objects of other classes are not normalized, because the definitions of
-    /// these classes may change.
+    /// The value as a create stores it. Objects of other classes are not normalized, because the definitions
+    /// of these classes may change.
     fn normalized(&self, value: &Value) -> Value {
         let (catalog, markers) = (Catalog::default(), Markers::default());
         let mut value = value.clone();
@@ -166,6 +169,7 @@ impl Field {
 
 fn report_in_elements(elements: &ElementRules, place: &FieldPlace<'_>, faults: &mut FaultList) {
     if let Some(element_field) = &elements.element_field {
+        // Without an own key, `below` keeps the place and ignores the key.
         let (key, is_own) = elements.own_element_key.map_or(("", false), |key| (key, true));
         element_field.report_contradictions(&place.below(key, is_own), faults);
     }
@@ -189,8 +193,10 @@ impl ElementRules {
 }
 
 impl NumberRules {
+    /// The first contradiction of two bounds, or of the bounds with `integer_only` or with a `multiple_of`
+    /// that is an integer. A `multiple_of` with a fraction is not examined.
     fn contradiction(&self) -> Option<Contradiction> {
-        // The last part says whether the bound is strict: whether the bound itself is not allowed.
+        // The last part says whether the bound is strict, so that a number equal to the bound is not allowed.
         let lower_bounds = [("min", &self.min, false), ("gt", &self.gt, true)];
         let upper_bounds = [(&self.max, false), (&self.lt, true)];
         for (rule, lower, lower_is_strict) in lower_bounds {
@@ -220,8 +226,8 @@ impl NumberRules {
         if self.integer_only && low > high {
             return Some(("integer_only", "there is no whole number between the bounds".to_owned()));
         }
-        // The test for multiples reads the decimal digits of a float. Beyond this range, the exact value of
-        // the float, which is compared here, may differ from them.
+        // Validation tests the decimal digits of a float for being a multiple. Beyond this range, the digits
+        // may differ from the exact value of the float, which is compared here. So nothing is reported.
         let is_exact = |bound: i128| bound.unsigned_abs() <= 1 << f64::MANTISSA_DIGITS;
         if !(is_exact(low) && is_exact(high)) {
             return None;

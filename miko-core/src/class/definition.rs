@@ -22,8 +22,8 @@ pub(crate) struct Definition {
 }
 
 impl Definition {
-    /// Reads a definition; `None` if its name is missing or invalid. Each fault has a JSON pointer under
-    /// `place`.
+    /// Reads a definition; `None` if its name is missing or invalid. After any other fault, the definition
+    /// lacks the faulty parts. Each fault has a JSON pointer under `place`.
     pub(crate) fn read(
         bucket: &Map<String, Value>,
         place: Place<'_>,
@@ -66,8 +66,9 @@ impl Definition {
         Some(Self { name, inherits, fields, constraints, is_abstract })
     }
 
-    /// Returns the definitions of a schema by name. `buckets` are those of the records of the definitions. An
-    /// import stores a bucket unchanged, so its class names may have a protocol, which a schema omits.
+    /// The `classes` of an exported schema: the definitions by name. `buckets` are the stored buckets of the
+    /// records of class `puck.uno/class`. A bucket that was imported is stored unchanged, so its class names
+    /// may have a protocol, which a schema omits.
     pub(crate) fn classes(buckets: impl IntoIterator<Item = Map<String, Value>>) -> Map<String, Value> {
         let normalized = buckets.into_iter().map(|mut bucket| {
             Self::normalize(&mut bucket);

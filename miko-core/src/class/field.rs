@@ -47,10 +47,10 @@ pub(crate) struct Field {
     pub(super) index: bool,
     /// The value of the field in a new record that lacks it.
     pub(super) default: Option<Value>,
-    /// Whether the definition of the field itself has the `default`. Otherwise the field inherits it from a
-    /// hash.
+    /// Whether the `default` is in the definition of the field itself. If not, the field inherits it from a
+    /// hash, or has none.
     pub(super) has_own_default: bool,
-    /// Shared, since the list may be large and fields are cloned.
+    /// The list of the allowed values. Shared, since it may be large and fields are cloned.
     pub(super) one_of: Option<Arc<OneOf>>,
 }
 
@@ -66,7 +66,7 @@ pub(super) enum FieldType {
     Timestamp,
     Hash(HashRules),
     Array(ElementRules),
-    /// Code, which is data and is never run.
+    /// Code. It is stored and never run, and any value is valid.
     Function,
     Reference(ReferenceRules),
     /// The pk of a file.
@@ -79,10 +79,11 @@ pub(super) enum FieldType {
 #[derive(Debug, Clone, Default)]
 pub(super) struct HashRules {
     pub(super) fields: Fields,
-    /// Whether the definition of the hash itself has the `fields`. Otherwise it inherits them from another
-    /// hash.
+    /// Whether the `fields` are in the definition of the hash itself. If not, the hash inherits them from a
+    /// hash around it, or has none.
     pub(super) has_own_fields: bool,
     /// Whether a new record that lacks the hash gets an empty one, in which the defaults of sub-fields apply.
+    /// A default of the hash takes precedence.
     pub(super) creates_if_absent: bool,
     /// The rules for the number of members, and for members that `fields` does not name.
     pub(super) elements: ElementRules,
@@ -98,11 +99,11 @@ pub(super) struct ElementRules {
     /// The rules for each element.
     pub(super) element_field: Option<Box<Field>>,
     /// The key of the element type, `of` or `items`, if the definition itself has the key. `None` if there is
-    /// no element type, or if it is inherited from a hash.
+    /// no element type, or if the definition inherits the element type from a hash.
     pub(super) own_element_key: Option<&'static str>,
 }
 
-/// The rules for the target of a reference.
+/// The rules for the target of a reference, as in [`Reference`](super::reference::Reference).
 #[derive(Debug, Clone, Default)]
 pub(super) struct ReferenceRules {
     /// The allowed classes; empty if all are allowed.
@@ -110,7 +111,8 @@ pub(super) struct ReferenceRules {
     pub(super) on_delete: OnDelete,
 }
 
-// Settings that apply to some types only, grouped by these types.
+// Settings that apply to some types only, grouped by these types. A setting in no group, such as `required`,
+// applies to all types.
 const STRING_KEYS: &[&str] = &["min_length", "max_length", "collapse", "format", "pattern"];
 const NUMBER_KEYS: &[&str] = &["min", "gte", "max", "lte", "gt", "lt", "integer_only", "multiple_of"];
 const COLLECTION_KEYS: &[&str] = &["min_elements", "max_elements", "of", "items"];
@@ -156,7 +158,9 @@ impl Field {
         }
     }
 
-    /// Whether the value itself is a reference, to a record or a file.
+    /// Whether the type of the field is a reference to a record or a file. Such a value may be written as
+    /// `"x"` or as `{"pk": "x"}`. In a field of another class, which may also hold a pk, an object is no
+    /// reference.
     pub(super) fn is_reference(&self) -> bool {
         matches!(self.field_type, FieldType::Reference(_) | FieldType::File)
     }
@@ -176,7 +180,7 @@ impl Field {
         }
     }
 
-    /// Whether normalization may change a value.
+    /// Whether normalization may change a value of the field, or give the field a value.
     pub(super) fn normalizes(&self) -> bool {
         let in_elements =
             |elements: &ElementRules| elements.element_field.as_ref().is_some_and(|field| field.normalizes());
@@ -308,7 +312,7 @@ fn read_sub_fields(settings: &mut SettingsReader<'_>) -> Fields {
             "on a hash with `fields`, `default` must be an object of settings that apply to each of the fields",
         );
     }
-    // The hash may inherit these keys itself. A fault has a place in the settings that have the key.
+    // The hash itself may have inherited a key. A fault then has its place in the settings that have the key.
     let settings_with = |key| settings.settings_with(key).unwrap_or(settings.own);
     let with_fields = settings_with("fields");
     let place = with_fields.place_of("fields");
@@ -317,6 +321,7 @@ fn read_sub_fields(settings: &mut SettingsReader<'_>) -> Fields {
     let default = default.and_then(|value| Settings::of_element(value, with_default.place_of("default")));
     let of = of.and_then(|(key, value)| Settings::of_element(value, with_of.place_of(key)));
     let inherited: Vec<Settings<'_>> = default.into_iter().chain(of).collect();
+    // Beyond the limit of inherited settings, the sub-fields are not read. The excess is reported.
     if !settings.faults.charge_inherited(&inherited, definitions.len(), &place) {
         return Fields::default();
     }
@@ -334,7 +339,7 @@ impl ReferenceRules {
         // their classes are allowed.
         let others = settings.classes(&["allowed_classes"]);
         if settings.has("target") {
-            // Reports a fault if both keys are given. The value is not used.
+            // Reports a fault if `target` and `allowed_classes` are given. The value is not used.
             settings.get(&["target", "allowed_classes"]);
         }
         classes.extend(others);

@@ -22,7 +22,7 @@ pub(super) fn linearize(definition: &Definition, all: &impl Definitions, lineage
     for parent in &definition.inherits {
         match all.get(parent) {
             Some(parent) => linearize(parent, all, lineage),
-            // A built-in class, which has no definition.
+            // A built-in class, which has no definition. Other parents are defined: see `check_parents`.
             None if !lineage.contains(parent) => lineage.push(parent.clone()),
             None => {}
         }
@@ -35,6 +35,7 @@ pub(super) struct FieldOrder<'d> {
     pub(super) names: Vec<&'d str>,
     /// `names` as a set.
     seen_fields: HashSet<&'d str>,
+    /// The classes whose fields were collected.
     seen_classes: HashSet<&'d str>,
 }
 
@@ -95,8 +96,8 @@ enum CycleSearch {
 /// The maximal depth of inheritance. It also bounds the recursion of this module.
 const MAX_INHERITANCE_DEPTH: usize = 200;
 
-/// Searches all ancestors of `from` for `origin`, depth first. `path` leads from `origin` to `from`, and
-/// holds the cycle if there is one.
+/// Searches all ancestors of `from` for `origin`, depth first. `path` leads from `origin` to `from`. If the
+/// result is a cycle, `path` is the cycle. `seen` has the ancestors that need not be searched again.
 fn find_cycle<'d>(
     from: &'d Definition,
     origin: &Definition,

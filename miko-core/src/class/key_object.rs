@@ -1,5 +1,5 @@
-//! The keys of upserts. A key is an object with the values of all fields of one unique constraint, and names
-//! a record by them.
+//! The keys of upserts. A key is an object with the values of all fields of one unique constraint (a join is
+//! one as well). By these values it names a record.
 
 use serde_json::{Map, Value};
 
@@ -7,7 +7,7 @@ use super::catalog::Class;
 use super::constraint::{Constraint, ConstraintKind};
 
 impl Class {
-    /// The position in `constraints` of the unique constraint whose fields are exactly those of `key`.
+    /// The position in `constraints` of the first unique constraint whose fields are exactly those of `key`.
     pub(crate) fn constraint_of_key(&self, key: &Map<String, Value>) -> Option<usize> {
         self.constraints
             .iter()

@@ -2,7 +2,7 @@
 
 use std::sync::{Arc, OnceLock};
 
-/// A list of named values in a given order. No two have the same name.
+/// A list of named values in a given order. No two have the same name: the caller ensures it.
 #[derive(Debug, Clone)]
 pub(super) struct NamedList<T> {
     /// The elements are shared with clones of the list, and with other lists.
@@ -17,11 +17,12 @@ pub(super) struct NamedList<T> {
 pub(super) struct Named<T> {
     pub(super) name: String,
     pub(super) value: T,
-    /// A text that is derived from the name and the value when it is first needed.
+    /// A text that is derived from the name and the value when it is first needed: the JSON member that the
+    /// default of a field adds to a bucket.
     pub(super) text: OnceLock<String>,
 }
 
-/// Up to this number of values, a linear search is faster.
+/// Up to this number of values, a linear search by name is faster than a binary search.
 const LINEAR_SCAN_MAX: usize = 16;
 
 impl<T> NamedList<T> {

@@ -47,14 +47,14 @@ pub(super) struct Bound {
     pub(super) number: Number,
 }
 
-/// The closed list of the values of a field.
+/// The list of the values that a field may have.
 #[derive(Debug)]
 pub(super) struct OneOf {
     /// The key in the definition: `one_of` or `enum`.
     pub(super) key: &'static str,
     pub(super) values: Vec<Value>,
-    /// The index keys of the values, if there are more than [`LINEAR_SCAN_MAX`]. Equal values have equal
-    /// keys.
+    /// The index keys of the values, if there are more than [`LINEAR_SCAN_MAX`]. Two values have the same
+    /// index key exactly if they are equal.
     index_keys: Option<HashSet<String>>,
 }
 

@@ -22,6 +22,7 @@ pub(super) struct DefinitionFaults {
     pub(super) patterns: PatternBudget,
     /// The size of the settings that sub-fields have inherited so far.
     inherited_size: usize,
+    /// [`MAX_INHERITED_SIZE`], or `usize::MAX` for a stored definition.
     max_inherited_size: usize,
 }
 
@@ -38,27 +39,29 @@ impl DefinitionFaults {
         Self { max_inherited_size: usize::MAX, ..Self::default() }
     }
 
-    /// Adds a fault, unless it is listed already: each sub-field that inherits a faulty setting reports it.
+    /// Adds a fault, unless the fault is listed already: all sub-fields that inherit a faulty setting report
+    /// the same fault.
     pub(super) fn push(&mut self, fault: ErrorItem) {
-        // Once the list is full, further faults are only counted, so comparing them would not pay.
+        // Once the list is full, faults are only counted. Comparing them would not pay, so a fault that is
+        // reported again is counted again.
         if self.faults.len() >= MAX_REPORTED_FAULTS || !self.faults.listed().contains(&fault) {
             self.faults.push(fault);
         }
     }
 
-    /// Adds the size of these settings once for each of `heirs` sub-fields. Returns whether they may inherit
-    /// the settings. Only the first excess is reported, as a fault at `place`.
+    /// Adds the size of these settings once for each sub-field. Returns whether the sub-fields may inherit
+    /// the settings: `false` beyond the limit. Only the first excess is reported, as a fault at `place`.
     pub(super) fn charge_inherited(
         &mut self,
         inherited: &[Settings<'_>],
-        heirs: usize,
+        sub_field_count: usize,
         place: &Place<'_>,
     ) -> bool {
-        if inherited.is_empty() || heirs == 0 {
+        if inherited.is_empty() || sub_field_count == 0 {
             return true;
         }
         let Some(remaining) = self.max_inherited_size.checked_sub(self.inherited_size) else { return false };
-        let (mut size, max_size) = (0, remaining / heirs);
+        let (mut size, max_size) = (0, remaining / sub_field_count);
         inherited.iter().for_each(|settings| settings.add_size(&mut size, max_size));
         if size > max_size {
             // Nothing remains for later calls, which then report no fault.
@@ -71,7 +74,7 @@ impl DefinitionFaults {
             self.push(fault(place, message).with("rule", "fields").with("limit", MAX_INHERITED_SIZE));
             return false;
         }
-        self.inherited_size = self.inherited_size.saturating_add(size.saturating_mul(heirs));
+        self.inherited_size = self.inherited_size.saturating_add(size.saturating_mul(sub_field_count));
         true
     }
 }
@@ -129,7 +132,7 @@ impl<'a> Settings<'a> {
 }
 
 /// Adds the approximate size of a value in memory to `size`. An object counts at least as much as a field,
-/// since it may define one. Stops once `size` exceeds `max`.
+/// since it may define a field. Stops once `size` exceeds `max`.
 fn add_size(value: &Value, size: &mut usize, max: usize) {
     *size += size_of::<Value>();
     match value {
@@ -158,8 +161,8 @@ fn add_size_of_members(map: &Map<String, Value>, size: &mut usize, max: usize) {
     }
 }
 
-/// Reads settings. A setting of another type than the one asked for is a fault, and is then read as if it
-/// were absent.
+/// Reads settings. A setting whose type is not that of the method that reads it is a fault, and is then read
+/// as if it were absent.
 pub(super) struct SettingsReader<'a> {
     /// The settings of the definition itself.
     pub(super) own: Settings<'a>,
@@ -197,7 +200,8 @@ impl<'a> SettingsReader<'a> {
         self.position(key) == Some(0)
     }
 
-    /// The value under the first present spelling of a key. A second spelling is a fault.
+    /// The value under the first present spelling of a key, with this spelling. A second present spelling is
+    /// a fault.
     pub(super) fn get(&mut self, spellings: &[&'static str]) -> Option<(&'static str, &'a Value)> {
         let mut given = spellings.iter().filter_map(|key| Some((*key, self.find(key)?)));
         let first = given.next();
@@ -285,7 +289,8 @@ impl<'a> SettingsReader<'a> {
         }
     }
 
-    /// Reads a class name or an array of them, without protocol.
+    /// Reads a class name or an array of class names. Returns them without protocol, and without invalid
+    /// names.
     pub(super) fn classes(&mut self, spellings: &[&'static str]) -> Vec<String> {
         let Some((key, value)) = self.get(spellings) else { return Vec::new() };
         let names = match value {
@@ -295,7 +300,7 @@ impl<'a> SettingsReader<'a> {
         names.iter().filter_map(|name| self.class(key, name)).collect()
     }
 
-    /// Reads a class name, without protocol.
+    /// Reads a class name, and returns it without protocol.
     pub(super) fn class(&mut self, key: &str, name: &Value) -> Option<String> {
         match name.as_str().map(uns::parse) {
             None => {
@@ -316,7 +321,7 @@ impl<'a> SettingsReader<'a> {
         self.faults.push(item);
     }
 
-    /// Reports that `key` has a fault together with `other`.
+    /// Reports that the settings `key` and `other` do not fit together.
     pub(super) fn refuse_together(&mut self, key: &str, other: &str, message: impl Into<String>) {
         let item = self.fault_together(key, other, message);
         self.faults.push(item);
@@ -327,14 +332,14 @@ impl<'a> SettingsReader<'a> {
         self.faults.push(item.with("expected", expected).with("found", type_name(found)));
     }
 
-    /// A fault of the setting `key`, at its place. A setting that is missing has the place that it would have
-    /// in the definition itself.
+    /// A fault of the setting `key`, at the place of the setting. A missing setting has the place that it
+    /// would have in the definition itself.
     fn fault_of(&self, key: &str, message: impl Into<String>) -> ErrorItem {
         fault(&self.settings_with(key).unwrap_or(self.own).place_of(key), message)
     }
 
-    /// A fault of `key` together with `other`, at the place of `key`. If `key` is inherited and `other` comes
-    /// from other settings, the place is that of the definition, which combines both.
+    /// A fault of `key` together with `other`, at the place of `key`. If `key` is inherited, and `other` is
+    /// in other settings than `key`, the place is that of the definition, which combines both settings.
     fn fault_together(&self, key: &str, other: &str, message: impl Into<String>) -> ErrorItem {
         let (position, other_position) = (self.position(key), self.position(other));
         if position == Some(0) || other_position.is_none() || other_position == position {
