@@ -20,8 +20,9 @@ use crate::uns;
 
 /// All defined classes.
 ///
-/// The maps are persistent, so a transaction can keep its initial catalog cheaply. A change of a class costs
-/// time in proportion to the class and its subclasses, not to the catalog.
+/// The maps are persistent data structures: a clone shares all entries that are not changed. So a transaction
+/// can keep its initial catalog cheaply, and a change of a class costs time in proportion to the class and
+/// its subclasses, not to the catalog.
 #[derive(Debug, Clone, Default)]
 pub(crate) struct Catalog {
     classes: ClassMap,
@@ -56,9 +57,9 @@ pub(crate) struct Class {
     pub(super) fields: Fields,
     /// The constraints of the class and its ancestors.
     pub(crate) constraints: Vec<Arc<Constraint>>,
-    /// Whether its records may hold references.
+    /// Whether the fields of the class may hold references.
     pub(crate) holds_references: bool,
-    /// Whether normalization may change a bucket of the class.
+    /// Whether [`Normalizer`](super::normalize::Normalizer) may change a bucket of the class.
     pub(super) normalizes: bool,
     /// Facts about the class for checking a bucket as JSON text, without parsing it.
     pub(super) text_rules: TextRules,
@@ -80,10 +81,10 @@ impl Catalog {
     }
 
     /// Builds a catalog from the definitions of a past time. Their inheritance may be invalid, since an
-    /// import checks the inheritance of the current definitions only. It is repaired instead of refused:
-    /// undefined parents are removed, and a class that inherits from itself or through too many levels loses
-    /// all its parents. Classes are repaired in alphabetical order, so an earlier repair can make a later one
-    /// unnecessary.
+    /// import checks the inheritance of the current definitions only. Invalid inheritance is repaired, not
+    /// refused: undefined parents are removed, and a class that inherits from itself or through too many
+    /// levels loses all its parents. Classes are repaired in alphabetical order, so an earlier repair can
+    /// make a later one unnecessary.
     pub(crate) fn of_past(definitions: impl IntoIterator<Item = Definition>) -> Self {
         let named = definitions.into_iter().map(|definition| (definition.name.clone(), definition));
         let catalog = Self::default();
@@ -113,7 +114,8 @@ impl Catalog {
         past
     }
 
-    /// A copy of the catalog in which definitions are added or replaced, and names are removed.
+    /// A copy of the catalog in which the definitions `added` are added or replaced, and the classes with the
+    /// names `removed` are removed. A class in both is kept, with its new definition.
     ///
     /// # Errors
     /// The errors of [`of`](Self::of); `validation-failed`, if all classes together inherit more than
@@ -174,6 +176,7 @@ impl Catalog {
         self.revision == other.revision
     }
 
+    /// Inserts a class. The catalog must have none of its name.
     fn insert(&mut self, class: Class) {
         let name: Arc<str> = class.definition.name.as_str().into();
         for ancestor in class.ancestors() {
@@ -219,17 +222,18 @@ impl Catalog {
         allowed.iter().any(|name| name == class || lineage.is_some_and(|lineage| lineage.contains(name)))
     }
 
-    /// The constraints of the class and its ancestors.
+    /// The constraints of the class and its ancestors; empty if the class is not defined.
     pub(crate) fn constraints(&self, class: &str) -> &[Arc<Constraint>] {
         self.class(class).map_or(&[], |class| &class.constraints)
     }
 
-    /// Whether records of the class may hold references.
+    /// Whether the fields of the class may hold references.
     pub(crate) fn has_references(&self, class: &str) -> bool {
         self.class(class).is_some_and(|class| class.holds_references)
     }
 
-    /// Extends `names` with all classes whose records may contain objects of one of them, at any depth.
+    /// Extends `names` with all classes whose records may contain objects of a class in `names`, at any
+    /// depth.
     pub(crate) fn add_embedding_classes(&self, names: &mut BTreeSet<String>) {
         let mut new: Vec<String> = names.iter().cloned().collect();
         while let Some(name) = new.pop() {
@@ -243,6 +247,7 @@ impl Catalog {
     }
 }
 
+/// Adds `name` to the names that are related to the class `to`.
 fn insert_related(related: &mut NameRelation, to: &str, name: &Arc<str>) {
     if let Some(names) = related.get_mut(to) {
         names.insert_mut(Arc::clone(name));
@@ -253,6 +258,7 @@ fn insert_related(related: &mut NameRelation, to: &str, name: &Arc<str>) {
     }
 }
 
+/// Removes `name` from the names that are related to the class `from`.
 fn remove_related(related: &mut NameRelation, from: &str, name: &str) {
     if let Some(names) = related.get_mut(from) {
         names.remove_mut(name);
@@ -262,7 +268,7 @@ fn remove_related(related: &mut NameRelation, from: &str, name: &str) {
     }
 }
 
-/// The fault of a class by which all classes together inherit more than `allowed`.
+/// The error for a class whose insertion makes all classes together inherit more than `allowed`.
 fn inherits_too_much(class: &str, allowed: usize) -> Error {
     let message = format!(
         "with `{class}`, the classes of the database would inherit more than {allowed} fields, constraints \
@@ -329,8 +335,8 @@ impl Class {
         }
         let declared_field = |name: &str| declared.get(name).map(|field| Arc::clone(field));
         let fields: Fields = order.names.into_iter().filter_map(declared_field).collect();
-        let ancestors = lineage.iter().filter_map(|class| all.get(class));
-        let constraints: Vec<_> = ancestors.flat_map(|class| &class.constraints).cloned().collect();
+        let lineage_definitions = lineage.iter().filter_map(|class| all.get(class));
+        let constraints: Vec<_> = lineage_definitions.flat_map(|class| &class.constraints).cloned().collect();
         let holds_references = fields.iter().any(|(_, field)| field.holds_references());
         let text_rules = TextRules::of(&fields, &constraints, definition.is_abstract, holds_references);
         let normalizes = fields.iter().any(|(_, field)| field.normalizes());

@@ -19,8 +19,8 @@ pub(crate) enum WriteKind {
     Create,
     /// An update of a record. White space is collapsed, but no defaults are added.
     Update,
-    /// A record of a worldlet. It gets no defaults, and no white space is collapsed. Class names in a
-    /// definition are still normalized before validation (`Definition::normalize`).
+    /// A record of a worldlet. It is stored unchanged: it gets no defaults, and no white space is collapsed.
+    /// Only for validation, the class names in a definition are normalized (`Definition::normalize`).
     Import,
 }
 
@@ -61,8 +61,8 @@ impl<'c> Checker<'c> {
         self.violations.class = outer;
     }
 
-    /// Reports each class that a marker (`custom_classes`) assigns to an object and that is neither
-    /// `declared` nor a subclass of it. Returns whether the object is marked.
+    /// Reports each class that a marker (`custom_classes`) assigns to an object and that is neither the class
+    /// `declared` nor one of its subclasses. Returns whether the object is marked.
     fn check_markers(&mut self, declared: &str, object: &Map<String, Value>, place: &Place<'_>) -> bool {
         let classes: Vec<&str> = self.markers.classes_of(object).collect();
         for class in &classes {
@@ -114,7 +114,8 @@ impl<'c> Checker<'c> {
         {
             let fault =
                 self.violations.item(place, "one_of", "this value is not one of those that are allowed");
-            // Of further faults only the number is kept, so the list is not copied for them.
+            // Once the list of faults is full, only the number of further ones is kept. So the allowed values
+            // are not copied for them.
             self.violations.push(if self.violations.is_full() {
                 fault
             } else {
@@ -164,7 +165,7 @@ impl<'c> Checker<'c> {
             (FieldType::Reference(_) | FieldType::File, found) if pk_of(found).is_some() => {}
             (FieldType::Class(_), Value::String(_)) => {}
             (FieldType::Class(class), Value::Object(embedded)) => {
-                // A marked object is validated against the class of its marker instead.
+                // `check_marked` validates a marked object against the class of its marker.
                 if !self.check_markers(class, embedded, place)
                     && let Some(class) = self.catalog.class(class)
                 {

@@ -7,8 +7,8 @@ use super::check::Checker;
 use super::markers::Markers;
 use crate::diagnostics::{FaultList, Place};
 
-/// Validates each marked object of a bucket, and the bucket itself if it is marked, against the classes of
-/// its markers.
+/// Validates each marked object of a bucket, and the bucket itself if it is marked, against those classes of
+/// its markers that are defined.
 pub(crate) fn check_marked(
     catalog: &Catalog,
     bucket: &Map<String, Value>,

@@ -1,8 +1,9 @@
 //! Normalizes a bucket before validation. A create adds defaults and collapses white space, an update only
-//! collapses white space, and an import does neither.
+//! collapses white space, and an import does neither. Also sorts the fields of a bucket.
 //!
 //! The caller repeats the normalization by all classes of a record until nothing changes, because a default
-//! of one class may need normalization by another class. So the order of the classes does not matter.
+//! of one class may need normalization by another class. The order of the classes matters only if several
+//! have a default for one field: the first class adds its default.
 
 use std::borrow::Cow;
 
@@ -16,7 +17,8 @@ use super::markers::Markers;
 use crate::diagnostics::Place;
 use crate::json::{self, members};
 
-/// The number of defaults at which a write is refused. A default that is an object may get defaults itself.
+/// The number of added defaults at which a write is refused. Without this limit, a short definition could add
+/// any number of values: a default that is an object may get defaults itself.
 const MAX_DEFAULTS: usize = 10_000;
 
 /// Normalizes the buckets of one record.
@@ -24,11 +26,11 @@ pub(crate) struct Normalizer<'c> {
     catalog: &'c Catalog,
     kind: WriteKind,
     markers: &'c Markers,
-    /// The class whose fields are being normalized, for faults.
+    /// The class whose fields are being normalized. A fault names it.
     class: &'c str,
-    /// The number of levels that normalization may still descend. Without this limit it might not end: a
-    /// default may be an object whose class has such a default again. A bucket that nests so deep is refused
-    /// by [`check_nesting`](Self::check_nesting).
+    /// The number of levels that normalization may still descend. Without this limit, normalization might not
+    /// end: a default may be an object whose class has the same default. A bucket that reaches the limit is
+    /// refused by [`check_nesting`](Self::check_nesting).
     remaining_depth: usize,
     /// The number of defaults that may still be added.
     remaining_defaults: usize,
@@ -36,7 +38,7 @@ pub(crate) struct Normalizer<'c> {
     changed: bool,
     /// Whether a default was added that is an array or an object.
     adds_nesting: bool,
-    /// Set when too many defaults were added, or defaults that nest too deep.
+    /// The fault of too many defaults, or of defaults that nest too deep.
     fault: Option<ErrorItem>,
 }
 
@@ -72,7 +74,7 @@ impl<'c> Normalizer<'c> {
         }
     }
 
-    /// Whether anything changed since the last call.
+    /// Whether a bucket was changed since the last call.
     pub(crate) fn take_changed(&mut self) -> bool {
         std::mem::take(&mut self.changed)
     }
@@ -123,6 +125,7 @@ impl<'c> Normalizer<'c> {
         }
     }
 
+    /// Counts a default that is added at `place`. Sets `fault` when the limit is reached.
     fn count_default(&mut self, place: &Place<'_>) {
         self.remaining_defaults -= 1;
         if self.remaining_defaults == 0 {
@@ -156,7 +159,7 @@ impl<'c> Normalizer<'c> {
                 }
             }
             (FieldType::Class(class), Value::Object(embedded)) => {
-                // A marked object is normalized by the class of its marker instead.
+                // `normalize_marked_object` normalizes a marked object by the class of its marker.
                 let is_marked = self.markers.classes_of(embedded).next().is_some();
                 if !is_marked && let Some(class) = self.catalog.class(class) {
                     self.normalize_object(class, embedded, place);
@@ -248,12 +251,12 @@ fn reorder_fields(fields: &Fields, bucket: &mut Map<String, Value>) {
 fn is_in_order(fields: &Fields, bucket: &Map<String, Value>) -> bool {
     let mut declared = fields.iter();
     let first_mismatch = bucket.keys().position(|key| !declared.any(|(name, _)| name == key));
-    // `any` advances `declared`, so this is the index of the first key that is undeclared or out of order. If
-    // it and all keys after it are undeclared, the order is right.
+    // `any` advances `declared`, so this is the index of the first key that is undeclared or out of order.
+    // The order is right if this key and all keys after it are undeclared.
     first_mismatch.is_none_or(|index| !bucket.keys().skip(index).any(|key| fields.contains(key)))
 }
 
-/// Trims white space and replaces each run of it by one space.
+/// Trims a text, and replaces each run of white space by one space.
 fn collapse_whitespace(text: &str) -> String {
     text.split_whitespace().collect::<Vec<_>>().join(" ")
 }

@@ -1,4 +1,4 @@
-//! References from a bucket to other records.
+//! References from a bucket to other records and to files.
 
 use serde_json::Value;
 
@@ -12,12 +12,12 @@ pub(crate) enum OnDelete {
     Restrict,
 }
 
-/// A reference to another record.
+/// A reference to another record or to a file.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Reference {
     /// The pk of the target.
     pub(crate) target: String,
-    /// The classes that the target may have; empty if any class is allowed.
+    /// The target must have one of these classes or a subclass of one; empty if any class is allowed.
     pub(crate) classes: Vec<String>,
     pub(crate) on_delete: OnDelete,
     /// Whether the target is a file.

@@ -10,8 +10,8 @@ use super::markers::Markers;
 use super::reference::{OnDelete, Reference, pk_of};
 use crate::diagnostics::Place;
 
-/// Collects references, each with a class of the record or of a marker, through whose fields it was found. A
-/// reference in an embedded object has the class of the outer object.
+/// Collects references, each with the class whose fields led to it: a class of the record or of a marker. For
+/// a reference in an embedded object, it is the class of the outermost object, not that of the embedded one.
 pub(crate) struct ReferenceScan<'c> {
     catalog: &'c Catalog,
     markers: &'c Markers,
@@ -33,7 +33,8 @@ impl<'c> ReferenceScan<'c> {
         Self { catalog, markers, class: "", found: Vec::new() }
     }
 
-    /// Collects the references that a class of the record declares, at any depth of the bucket at `place`.
+    /// Collects the references that a class of the record or of a marker declares, at any depth of the bucket
+    /// or marked object at `place`.
     pub(crate) fn scan_class(&mut self, class: &'c str, bucket: &Map<String, Value>, place: &Place<'_>) {
         if let Some(resolved) = self.catalog.class(class).filter(|class| class.holds_references) {
             self.class = class;
@@ -54,8 +55,8 @@ impl<'c> ReferenceScan<'c> {
 
     /// The references that were found, each once.
     pub(crate) fn into_found(mut self) -> Vec<(String, Reference)> {
-        // An object that is marked with a class of the record was scanned for both. Without markers there are
-        // no duplicates.
+        // An object that is marked with a class of the record may have been scanned twice: as a part of the
+        // record, and as a marked object. Without markers there are no duplicates.
         if !self.markers.is_empty() {
             let mut places = HashSet::new();
             self.found.retain(|(class, reference)| places.insert((class.clone(), reference.pointer.clone())));
@@ -88,7 +89,7 @@ impl<'c> ReferenceScan<'c> {
                 self.push(Some(pk), rule, place);
             }
             (FieldType::Class(class), Value::Object(embedded)) => {
-                // `scan_marked` scans a marked object by the class of its marker instead.
+                // `scan_marked` scans a marked object by the class of its marker.
                 let is_marked = self.markers.classes_of(embedded).next().is_some();
                 if !is_marked && let Some(class) = self.catalog.class(class) {
                     self.scan_fields(&class.fields, embedded, place);
@@ -116,7 +117,8 @@ impl<'c> ReferenceScan<'c> {
         }
     }
 
-    /// Adds the reference to `pk` at `place`. Without a `pk`, the value at `place` is not a reference.
+    /// Adds the reference to `pk` at `place`. Without a `pk`, the value at `place` is not a reference, and
+    /// nothing is added.
     fn push(&mut self, pk: Option<&str>, rule: TargetRule<'_>, place: &Place<'_>) {
         self.found.extend(pk.map(|pk| {
             let TargetRule { classes, on_delete, is_file } = rule;

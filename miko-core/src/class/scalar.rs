@@ -1,4 +1,4 @@
-//! Validates strings, numbers and counts against the rules of a field.
+//! Validates strings, URLs, numbers and counts of elements against the rules of a field.
 
 use std::sync::LazyLock;
 
@@ -46,6 +46,7 @@ pub(super) fn check_string(
 impl Format {
     /// The description of the format for an error message, if `text` does not have this format.
     fn expected_unless_matched(self, text: &str) -> Option<&'static str> {
+        // Never `None`: the pattern is well-formed.
         static IDENTIFIER: LazyLock<Option<Regex>> =
             LazyLock::new(|| Regex::new("^[A-Za-z_][A-Za-z0-9_]*$").ok());
         let matches =

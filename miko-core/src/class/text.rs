@@ -25,13 +25,15 @@ use crate::json::{CheckedObject, CheckedValue, IndexKey, TextChecker};
 pub(crate) struct AcceptedText<'t> {
     /// The normalized text, which is stored.
     pub(crate) text: Cow<'t, str>,
-    /// For each constraint that has a value in the bucket: its position in `Class::constraints`, and its key.
+    /// For each constraint of whose fields none is null or absent: its position in `Class::constraints`, and
+    /// the index key of the values.
     pub(crate) keys: Vec<(usize, String)>,
 }
 
 impl Class {
-    /// Checks the text of a new or imported bucket of a record without markers. `kind` must not be
-    /// [`WriteKind::Update`]. Returns `None` if the bucket must be parsed instead.
+    /// Checks the text of a new or imported bucket, of a record with only this class and without markers.
+    /// `kind` must not be [`WriteKind::Update`], for which defaults would be added as well. Returns `None` if
+    /// the bucket must be parsed instead.
     pub(crate) fn accept_text<'t>(
         &self,
         catalog: &Catalog,
@@ -93,7 +95,8 @@ impl Class {
         Some(format!("{{{}}}", texts.join(",")))
     }
 
-    /// Checks a normalized bucket. Returns [`AcceptedText::keys`]; `None` if the bucket must be parsed.
+    /// Checks a bucket that is normalized or imported. Returns [`AcceptedText::keys`]; `None` if the bucket
+    /// must be parsed.
     fn accept(
         &self,
         catalog: &Catalog,
@@ -114,7 +117,8 @@ impl Class {
         for (position, constraint) in self.constraints.iter().enumerate() {
             match key_in_text(constraint, object)? {
                 Some(key) => keys.push((position, key)),
-                // The fields of a join are required. Validation reports the missing value.
+                // The fields of a join are required. Validation of the parsed bucket reports the missing
+                // value.
                 None if constraint.kind == ConstraintKind::Join => return None,
                 None => {}
             }
@@ -122,8 +126,8 @@ impl Class {
         Some(keys)
     }
 
-    /// Whether the value of a member surely has no fault and needs no normalization. `false` also if that
-    /// cannot be judged by the text.
+    /// Whether the value of a member surely has no fault, and surely needs no normalization. `false` also if
+    /// the text does not show it.
     fn is_surely_valid(
         &self,
         catalog: &Catalog,
@@ -154,7 +158,7 @@ impl Class {
                 }
             }
             CheckedValue::Other(value) => {
-                // A string here has escapes. Whether its white space is collapsed is not judged by the text.
+                // A string here has escapes, which may stand for white space. It must be parsed.
                 if field.collapses_whitespace() && kind != WriteKind::Import && value.is_string() {
                     return false;
                 }

@@ -12,8 +12,9 @@ use crate::json;
 #[derive(Debug, Default)]
 pub(super) struct TextRules {
     /// Whether buckets of the class can be checked as text. They cannot be if the class is abstract or may
-    /// hold references, if a default is an array or an object, if normalization may change the inside of
-    /// arrays or objects, or if a key that a field or a constraint names needs escapes.
+    /// hold references, if a default is an array or an object or itself needs normalization, if normalization
+    /// may change the inside of arrays or objects, or if a top-level key that a field or a constraint names
+    /// needs escapes in JSON: members are found by the text of their keys.
     pub(super) is_checkable: bool,
     /// The positions of the fields with a default, in [`Class::fields`](super::catalog::Class).
     pub(super) defaults: Vec<usize>,
@@ -43,7 +44,8 @@ impl TextRules {
 }
 
 impl Field {
-    /// Whether normalization does nothing but add a scalar default, or collapse white space in a string.
+    /// Whether normalization does nothing but add a scalar default, which needs no further normalization, or
+    /// collapse white space in a string.
     fn has_simple_normalization(&self) -> bool {
         let default_is_normalized = match &self.default {
             None => true,

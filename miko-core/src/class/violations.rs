@@ -5,9 +5,10 @@ use serde_json::Value;
 
 use crate::diagnostics::{FaultList, Place, abbreviate};
 
-/// Collects violations, each with the class that declares the rule.
+/// Collects violations, each with the class against which the value was validated. An ancestor of this class
+/// may declare the rule.
 pub(super) struct RuleFaults<'c> {
-    /// The class whose fields are checked.
+    /// The class against which values are validated now.
     pub(super) class: &'c str,
     faults: &'c mut FaultList,
 }
@@ -21,12 +22,13 @@ impl<'c> RuleFaults<'c> {
         self.faults.push(violation);
     }
 
-    /// Whether another violation would only be counted, so that its details are not needed.
+    /// Whether [`MAX_REPORTED_FAULTS`] faults were found: another violation is then only counted, so its
+    /// details are not needed.
     pub(super) fn is_full(&self) -> bool {
         self.faults.len() >= MAX_REPORTED_FAULTS
     }
 
-    /// A violation of `rule` by the value at `place`.
+    /// Makes a violation of `rule` by the value at `place`, for [`push`](Self::push).
     pub(super) fn item(&self, place: &Place<'_>, rule: &str, message: impl Into<String>) -> ErrorItem {
         let item = ErrorItem::new(ErrorId::VALIDATION_FAILED, message).with("class", self.class);
         place.with_pointer(place.with_field(item)).with("rule", rule)
