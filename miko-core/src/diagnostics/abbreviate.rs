@@ -11,7 +11,7 @@ pub(crate) fn abbreviate(value: &Value) -> Value {
     const MAX_LENGTH: usize = 200;
     match value {
         Value::String(text) if text.len() > MAX_LENGTH => {
-            // A character has at most 4 bytes.
+            // A character has at most 4 bytes, so the beginning has at most `MAX_LENGTH` bytes.
             let beginning: String = text.chars().take(MAX_LENGTH / 4).collect();
             format!("{beginning}… ({} bytes)", text.len()).into()
         }

@@ -16,25 +16,27 @@ pub(crate) struct Faults {
     deferred_errors: FaultList,
     /// Warnings that only `validate` reports.
     hints: FaultList,
-    /// Decides which values are exempt from type checks: placeholders, which are replaced before use.
+    /// Decides which values are exempt from type checks. Set while the literal parts of a value with
+    /// placeholders are checked: the placeholders in the value are exempt.
     pub(crate) exempt: Option<fn(&Value) -> bool>,
     /// The budget for the regular expressions of the input.
     pub(crate) patterns: PatternBudget,
 }
 
 impl Faults {
+    /// Adds an error, also for a value that is exempt from type checks.
     pub(crate) fn refuse(&mut self, fault: ErrorItem) {
         self.errors.push(fault);
     }
 
-    /// Reports that the value at `place` has the wrong type.
+    /// Adds the error that the value at `place` has the wrong type, unless the value is exempt.
     pub(crate) fn refuse_type(&mut self, place: &Place<'_>, expected: &str, found: &Value) {
         if !self.is_exempt(found) {
             self.refuse(place.wrong_type(expected, found));
         }
     }
 
-    /// Whether the type of `value` is not checked.
+    /// Whether `value` is exempt from type checks.
     pub(crate) fn is_exempt(&self, value: &Value) -> bool {
         self.exempt.is_some_and(|is_exempt| is_exempt(value))
     }
@@ -72,8 +74,8 @@ impl Faults {
         self.hints.append(hints);
     }
 
-    /// Adds the errors of unresolved placeholders. They are not deferred, because every evaluation needs the
-    /// values of the placeholders.
+    /// Adds the errors of unresolved placeholders in a part that every evaluation reaches. So these errors
+    /// are not deferred.
     pub(crate) fn refuse_unresolved(&mut self, error: Error) {
         self.errors.extend(error.into_items());
     }

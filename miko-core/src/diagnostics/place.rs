@@ -20,17 +20,18 @@ pub(crate) enum Place<'a> {
 }
 
 impl Place<'_> {
-    /// A fault of the request at this place.
+    /// A fault at this place, with the id `invalid_request`.
     pub(crate) fn fault(&self, message: impl Into<String>) -> ErrorItem {
         self.with_pointer(ErrorItem::new(ErrorId::INVALID_REQUEST, message))
     }
 
-    /// The fault that the value has the wrong type.
+    /// The fault that the value has the wrong type. Its detail `found` is the name of the type.
     pub(crate) fn wrong_type(&self, expected: &str, found: &Value) -> ErrorItem {
         self.mismatch(expected, json::type_name(found).into())
     }
 
-    /// The fault that the value has the right type, but is not allowed.
+    /// The fault that the value has the right type, but is not allowed. Its detail `found` is the value, or a
+    /// property of it such as its length.
     pub(crate) fn wrong_value(&self, expected: &str, found: impl Into<Value>) -> ErrorItem {
         self.mismatch(expected, found.into())
     }

@@ -13,6 +13,9 @@ use crate::uns;
 /// a placeholder, gives `None` without a fault.
 pub(crate) type ReadFn<T> = fn(Value, &Place<'_>, &mut Faults) -> Option<T>;
 
+// The readers of scalars call `refuse_type` for another type, because the value may be exempt. A placeholder
+// is an object: so `object` returns it as a map, and no value that it refuses is exempt.
+
 pub(crate) fn object(value: Value, place: &Place<'_>, faults: &mut Faults) -> Option<Map<String, Value>> {
     match value {
         Value::Object(map) => Some(map),
@@ -53,10 +56,11 @@ pub(crate) fn timestamp(value: Value, place: &Place<'_>, faults: &mut Faults) ->
     }
 }
 
-/// A timestamp to compare with `updated_at`. A precision finer than milliseconds is refused, not truncated.
+/// Reads a timestamp to compare with `updated_at`. A precision finer than milliseconds is refused, not
+/// truncated.
 pub(crate) fn exact_timestamp(value: Value, place: &Place<'_>, faults: &mut Faults) -> Option<Timestamp> {
     const EXPECTED: &str = "the `updated_at` of a record, which is to the millisecond";
-    // Reports the fault of a value that is not a timestamp.
+    // Reports a value that is not a timestamp at all, and returns.
     timestamp(value.clone(), place, faults)?;
     match value.as_str().and_then(Timestamp::parse_exact) {
         Some(exact) => Some(exact),
@@ -77,16 +81,18 @@ pub(crate) fn class(value: Value, place: &Place<'_>, faults: &mut Faults) -> Opt
     }
 }
 
-/// A class name or an array of them.
+/// Reads a class name or an array of class names.
 pub(crate) fn classes(value: Value, place: &Place<'_>, faults: &mut Faults) -> Option<Vec<String>> {
     one_or_many(value, place, faults, class)
 }
 
-/// A pk or an array of them.
+/// Reads a pk or an array of pks.
 pub(crate) fn pks(value: Value, place: &Place<'_>, faults: &mut Faults) -> Option<Vec<String>> {
     one_or_many(value, place, faults, string)
 }
 
+/// Reads one value with `one`, or each element of an array. Elements that `one` refuses or exempts are left
+/// out.
 fn one_or_many<T>(value: Value, place: &Place<'_>, faults: &mut Faults, one: ReadFn<T>) -> Option<Vec<T>> {
     match value {
         Value::Array(items) => {
@@ -101,12 +107,13 @@ fn one_or_many<T>(value: Value, place: &Place<'_>, faults: &mut Faults, one: Rea
     }
 }
 
+/// Reports a fault. Returns `None`, for the reader to return. For a wrong type see [`refuse_type`].
 pub(crate) fn refuse<T>(faults: &mut Faults, fault: ErrorItem) -> Option<T> {
     faults.refuse(fault);
     None
 }
 
-/// Reports that the value has the wrong type.
+/// Reports that the value has the wrong type, unless it is exempt. Returns `None` in either case.
 pub(crate) fn refuse_type<T>(
     faults: &mut Faults,
     place: &Place<'_>,
@@ -117,7 +124,7 @@ pub(crate) fn refuse_type<T>(
     None
 }
 
-/// Reads `custom_classes`: an object that maps each marker key to a class name.
+/// Reads `custom_classes`: an object that maps each marker key to a class name. A refused name becomes null.
 pub(crate) fn custom_classes(value: Value, place: &Place<'_>, faults: &mut Faults) -> Option<Value> {
     let mut markers = object(value, place, faults)?;
     for (marker, name) in &mut markers {

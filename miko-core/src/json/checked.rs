@@ -1,7 +1,7 @@
 //! Checks the text of a JSON object in one pass and finds its members, without parsing them as values.
 //!
 //! Only text that the [writer](super::writer) could have written passes: compact, with the shortest escapes
-//! and numbers, and without duplicate keys. Parsed and written again it is the same text. So a bucket that
+//! and numbers, and without duplicate keys. Parsed and written again, it is the same text. So a bucket that
 //! passes may be stored unchanged. Any other bucket must be parsed.
 
 use std::ops::Range;
@@ -23,6 +23,7 @@ const MAX_SAFE_FLOAT_DIGITS: usize = 15;
 /// Checks the texts of objects, one after the other. Reuses its allocations.
 #[derive(Debug, Default)]
 pub(crate) struct TextChecker {
+    /// The members of the object itself, without those of inner objects.
     members: Vec<Member>,
     /// The ranges in the text of the keys of all objects whose end is not yet read, from the outermost object
     /// to the innermost.
@@ -70,8 +71,8 @@ pub(crate) enum CheckedValue<'t> {
 }
 
 impl TextChecker {
-    /// Checks a text. `None` if it is not an object, or if it might be a different text after parsing and
-    /// writing: it must be parsed.
+    /// Checks a text. `None` if it must be parsed: it is not an object, it might be a different text after
+    /// parsing and writing, it nests too deep, or an object in it has more than [`MAX_KEYS`] keys.
     pub(crate) fn check<'t>(&'t mut self, text: &'t str) -> Option<CheckedObject<'t>> {
         self.check_start(text).filter(|(_, length)| *length == text.len()).map(|(object, _)| object)
     }
@@ -85,7 +86,7 @@ impl TextChecker {
         scan.expect(b'{')?;
         let members = &mut self.members;
         let found = &mut |key, value, kind| members.push(Member { key, value, kind });
-        // `MAX_DEPTH` limits a whole record, which has its bucket one level down.
+        // `MAX_DEPTH` limits a whole record. Its bucket is one level down.
         scan.members(found, MAX_DEPTH - 1)?;
         let length = scan.at;
         Some((CheckedObject { text: &text[..length], members }, length))
@@ -126,7 +127,7 @@ impl<'t> CheckedObject<'t> {
         self.members[position].kind == Kind::Null
     }
 
-    /// The value at a position. `None` if its text cannot be parsed after all.
+    /// The value at a position. `None` if the parser refuses its text, which is not expected of checked text.
     pub(crate) fn value(&self, position: usize) -> Option<CheckedValue<'t>> {
         let text = self.value_text(position);
         Some(match self.members[position].kind {
@@ -149,6 +150,7 @@ struct Scan<'t, 'k> {
     text: &'t str,
     /// The position of the next byte.
     at: usize,
+    /// See [`TextChecker::keys`].
     keys: &'k mut Vec<Range<usize>>,
 }
 
@@ -341,7 +343,7 @@ impl Scan<'_, '_> {
         let start = self.at;
         let decimals = self.digits();
         let is_last = !matches!(self.peek(), Some(b'e' | b'E' | b'.' | b'+' | b'-'));
-        // The writer may give a number below 0.1 an exponent.
+        // The writer may give a number below 0.1 an exponent, so its form is compared by `is_written_as`.
         let is_small = bytes[start - 2] == b'0' && whole_digits == 1 && bytes.get(start) == Some(&b'0');
         let is_trimmed = decimals == 1 || (decimals > 1 && bytes[self.at - 1] != b'0');
         is_last && is_trimmed && !is_small && whole_digits + decimals <= MAX_SAFE_FLOAT_DIGITS

@@ -1,4 +1,5 @@
-//! Index keys: two values have the same key exactly when they are equal by the rules of Q0.
+//! Index keys: texts that represent values. Two values have the same key exactly when they are equal by the
+//! rules of Q0.
 
 use std::fmt::Write;
 
@@ -25,7 +26,8 @@ impl IndexKey {
         self.0.push(',');
     }
 
-    /// Adds a string, which is given as its JSON text with quotes.
+    /// Adds a string, which is given as its JSON text, with quotes and in the form in which `serde_json`
+    /// writes it.
     pub(crate) fn push_string_text(&mut self, text: &str) {
         self.0.push_str(text);
         self.0.push(',');

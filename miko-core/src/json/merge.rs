@@ -5,7 +5,8 @@ use serde_json::{Map, Value};
 /// Merges `patch` into `target`: null removes a member, an object is merged into the member, anything else
 /// replaces it. A member that the patch does not name stays unchanged, and the members keep their order.
 ///
-/// Returns the work of removing members: the number of members that were moved or compared for it.
+/// Returns the work of removing members, which the caller may limit: the number of members of each object
+/// from which members were removed. At most these were moved or compared.
 pub(crate) fn merge(target: &mut Map<String, Value>, patch: Map<String, Value>) -> usize {
     let mut work = remove_nulls(target, &patch);
     for (key, value) in patch {
@@ -13,7 +14,7 @@ pub(crate) fn merge(target: &mut Map<String, Value>, patch: Map<String, Value>) 
             (Value::Null, _) => {}
             (Value::Object(patch), Some(Value::Object(member))) => work += merge(member, patch),
             (Value::Object(patch), _) => {
-                // Merging into an empty object drops the nulls of the patch.
+                // Merging into an empty object drops the nulls of the patch, and removes no members.
                 let mut member = Map::new();
                 merge(&mut member, patch);
                 target.insert(key, member.into());

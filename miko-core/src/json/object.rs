@@ -34,8 +34,8 @@ use super::{plain, reader, serialize_text};
 #[derive(Clone)]
 pub struct Object {
     text: Arc<str>,
-    /// Whether the text is known to be a JSON object. `false` for text from another process that is not
-    /// parsed yet.
+    /// Whether the text is known to be a JSON object. `false` for text that was deserialized, which may come
+    /// from another process.
     is_checked: bool,
 }
 
@@ -61,7 +61,7 @@ impl Borrow<str> for Object {
 }
 
 impl Object {
-    /// Wraps the text of an object that was checked when it was stored.
+    /// Wraps text that is known to be a JSON object: it was checked when it was stored, or was just written.
     pub(crate) fn from_stored_text(text: impl Into<Arc<str>>) -> Self {
         Self { text: text.into(), is_checked: true }
     }
@@ -71,7 +71,7 @@ impl Object {
         Self { text: text.into(), is_checked: false }
     }
 
-    /// The JSON text, unchanged since it was stored or received.
+    /// The JSON text, as it was stored or received.
     pub fn as_str(&self) -> &str {
         &self.text
     }
@@ -84,7 +84,7 @@ impl Object {
     /// Parses the object as a map with the keys in their stored order.
     ///
     /// # Errors
-    /// `internal`, if a server sent text that is not a JSON object.
+    /// `internal`, if the text was deserialized and is not a JSON object: a server sent something else.
     pub fn to_map(&self) -> Result<Map<String, Value>> {
         reader::object_from_text(&self.text).map_err(|fault| {
             Error::caused_by(ErrorId::INTERNAL, "the server sent an object that is not JSON", fault)
@@ -106,8 +106,10 @@ impl Object {
     /// tagged enums), this key is refused.
     ///
     /// # Errors
-    /// `invalid_request`, if the object does not have the shape of `T`; the message names the field.
+    /// `invalid_request`, if the text is not a JSON object, or the object does not have the shape of `T`: the
+    /// message then names the field.
     pub fn parse<T: DeserializeOwned>(&self) -> Result<T> {
+        // `plain` reads a key that `serde_json` reserves as any other key.
         let parsed = if plain::may_hold_reserved_key(&self.text) {
             let mut deserializer = serde_json::Deserializer::from_str(&self.text);
             plain::read(&mut deserializer).and_then(|value| deserializer.end().map(|()| value))
@@ -146,6 +148,7 @@ impl Serialize for Object {
                 let raw: &RawValue = serde_json::from_str(&self.text).map_err(serde::ser::Error::custom)?;
                 serialize_raw(&Some(raw), serializer)
             };
+            // `serialize_text` may copy the text into the output without parsing it.
             if self.is_checked {
                 serialize_text(&self.text, serializer, parse_and_serialize)
             } else {
@@ -184,6 +187,8 @@ pub(crate) fn deserialize_raw<'de, D: Deserializer<'de>>(
     deserializer.deserialize_newtype_struct(RAW_VALUE, RawVisitor)
 }
 
+/// `serde_json` calls `visit_map`, with the text. The buffer of serde calls `visit_newtype_struct`, with the
+/// buffered value.
 struct RawVisitor;
 
 impl<'de> Visitor<'de> for RawVisitor {
@@ -213,7 +218,8 @@ impl<'de> Deserialize<'de> for Object {
         let text = deserialize_raw(deserializer)?;
         let text = text.get();
         if text.starts_with('{') {
-            // Unchecked: where serde buffers an object, the text may be the value of a reserved key in it.
+            // Unchecked: if an object has the key that `serde_json` reserves for `RawValue`, `text` may be
+            // the string under this key, which need not be JSON.
             Ok(Self::from_text_unchecked(text))
         } else {
             Err(D::Error::custom("expected a JSON object"))

@@ -7,13 +7,14 @@ use serde_json::Number;
 pub(crate) enum NoSum {
     /// The sum is outside the range of integers (-2^63 to 2^64-1), or of floats.
     Overflow,
-    /// The sum would be a float, but no float equals one of the operands, or the sum of whole numbers.
+    /// The sum would be a float, but one of the operands is an integer that no float equals, or both operands
+    /// are whole and no float equals their sum.
     Inexact,
 }
 
-/// Adds two numbers. The sum of two integers is an integer; a float makes the sum a float. The sum of whole
-/// numbers is exact in either case, so an increment that rounding would lose is an error. A sum with a
-/// fraction is rounded.
+/// Adds two numbers. The sum of two integers is an integer. If an operand is a float, the sum is a float. If
+/// both operands are whole, integers or floats, the sum is exact: an increment that rounding would lose is an
+/// error. If an operand has a fraction, the sum is rounded.
 pub(crate) fn sum(a: &Number, b: &Number) -> Result<Number, NoSum> {
     match (integer(a), integer(b)) {
         (Some(a), Some(b)) => {
@@ -43,7 +44,7 @@ fn integer(number: &Number) -> Option<i128> {
     number.as_i64().map(i128::from).or_else(|| number.as_u64().map(i128::from))
 }
 
-/// The float that equals the number; `Inexact` if none does.
+/// The float that equals the number; `Inexact` if no float equals it.
 fn float(number: &Number) -> Result<f64, NoSum> {
     let float = number.as_f64().ok_or(NoSum::Inexact)?;
     match integer(number) {

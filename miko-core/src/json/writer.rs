@@ -1,5 +1,5 @@
-//! Writes the compact JSON text of values, as `serde_json` does. A vectorized scan finds out whether a string
-//! needs escapes. A string that needs none is copied.
+//! Writes the compact JSON text of objects, as `serde_json` does. A vectorized scan finds out whether a
+//! string needs escapes. A string that needs none is copied.
 
 use serde_json::{Map, Value};
 

@@ -1,19 +1,23 @@
-//! Bounds the time that the translation of a case-insensitive regular expression takes.
+//! Bounds the time in which `regex_syntax` translates the syntax tree of a case-insensitive regular
+//! expression to its intermediate form (`Hir`).
 //!
-//! For each character of a class, the translation looks up the other cases of the character: for
-//! `(?i)\p{any}`, those of a million characters. Parsing needs no lookups and takes time linear in the length
-//! of the text. So an upper bound of the number of lookups is computed from the syntax tree, before the
-//! translation.
+//! For each character of a class such as `[a-z]`, the translation looks up the other cases of the character:
+//! for `(?i)\p{any}`, those of a million characters. Parsing needs no lookups and takes time linear in the
+//! length of the text. So an upper bound of the number of lookups is computed from the syntax tree, before
+//! the translation.
 
 use regex_syntax::ast::{
     Ast, ClassBracketed, ClassPerlKind, ClassSet, ClassSetItem, Flag, Flags, FlagsItemKind, GroupKind,
 };
 
-/// The number of all characters: code points, including surrogates.
+/// The number of all characters: here the code points of Unicode, surrogates included.
 const ALL: u64 = 0x11_0000;
 
 /// More than the number of characters of `\w`.
 const WORD_CHARACTERS: u64 = 1 << 18;
+
+/// More than the number of characters of `\d`, and of `\s`.
+const DIGITS_OR_SPACES: u64 = 1 << 10;
 
 /// The maximal number of characters that are equal if case is ignored.
 const MAX_CASES: u64 = 4;
@@ -23,7 +27,8 @@ pub(super) fn lookups(tree: &Ast) -> u64 {
     if ignores_case(tree) { lookups_in(tree) } else { 0 }
 }
 
-/// Whether the flag `i` occurs anywhere. All classes are then counted, also those to which it does not apply.
+/// Whether the flag `i` occurs anywhere. If so, all classes are counted, also those to which the flag does
+/// not apply.
 fn ignores_case(tree: &Ast) -> bool {
     let has_flag = |flags: &Flags| {
         flags.items.iter().any(|item| item.kind == FlagsItemKind::Flag(Flag::CaseInsensitive))
@@ -44,7 +49,7 @@ fn ignores_case(tree: &Ast) -> bool {
 /// The lookups of a tree in which every class ignores case.
 fn lookups_in(tree: &Ast) -> u64 {
     match tree {
-        // The Perl classes contain all cases of their characters.
+        // The Perl classes (`\d`, `\s`, `\w`) contain all cases of their characters, so nothing is looked up.
         Ast::Empty(_) | Ast::Flags(_) | Ast::Dot(_) | Ast::Assertion(_) | Ast::ClassPerl(_) => 0,
         Ast::Literal(_) => 1,
         Ast::ClassUnicode(_) => ALL,
@@ -100,7 +105,7 @@ impl CharacterSet {
             ClassSetItem::Perl(class) => Self::of(match class.kind {
                 _ if class.negated => ALL,
                 ClassPerlKind::Word => WORD_CHARACTERS,
-                ClassPerlKind::Digit | ClassPerlKind::Space => 1 << 10,
+                ClassPerlKind::Digit | ClassPerlKind::Space => DIGITS_OR_SPACES,
             }),
             ClassSetItem::Bracketed(class) => Self::of_class(class),
             ClassSetItem::Union(union) => {

@@ -9,6 +9,10 @@ use crate::timestamp::Timestamp;
 /// `path`: the steps down from the bucket. [`Results::Edited`](crate::Results::Edited) has the value that
 /// each edit returns.
 ///
+/// An absent array counts as empty. Missing objects on the path are created, except by `remove`, `pop`,
+/// `shift`, `discard` and `test`. An edit that does not fit the bucket fails the whole list with
+/// `edit-refused`.
+///
 /// NaN and the infinities, which JSON lacks, become null without an error.
 ///
 /// ```

@@ -34,7 +34,7 @@ pub(crate) fn is_valid(text: &str) -> bool {
 
 /// Parses a `date-time` of RFC 3339.
 ///
-/// A leap second (`:60`) is valid only at the end of a month in UTC. It is read as the second after it.
+/// A leap second (`:60`) is valid only at the end of a month in UTC. It is read as the following second.
 pub(super) fn parse(text: &str) -> Option<ParsedTime> {
     let mut rest = text.as_bytes();
     let year = number(&mut rest, 4)?;
@@ -148,7 +148,8 @@ impl TimeText {
         let date = YEARS.contains(&local).then(|| date_of(local.div_euclid(DAY))).flatten();
         let mut text = Self { bytes: [0; Self::CAPACITY], length: 0 };
         let Some(date) = date else {
-            // RFC 3339 has no text for such a time. Only a faulty peer sends one.
+            // RFC 3339 has no text for this time. It was made by `Timestamp::from_millis`, or a faulty peer
+            // sent it.
             text.push(&format!("{millis}ms"));
             return text;
         };

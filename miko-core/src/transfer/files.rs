@@ -13,7 +13,8 @@ use crate::mikobase::Mikobase;
 use crate::objects::Upload;
 
 /// The content of a file, read piece by piece. After the last piece, the SHA-256 of the content is compared
-/// with that in [`info`](Self::info). If they differ, the read at the end fails with `InvalidData`.
+/// with that in [`info`](Self::info). If the two differ, the read that would report the end fails with
+/// `InvalidData`. An error of the database fails a read with the kind `Other`.
 ///
 /// ```
 /// use std::io::Read;
@@ -77,7 +78,7 @@ impl FileReader {
 
 impl Read for FileReader {
     fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
-        // A piece may be empty.
+        // A loop, since a piece may be empty.
         while self.consumed == self.piece.len() && self.fetch()? {}
         let length = buffer.len().min(self.piece.len() - self.consumed);
         buffer[..length].copy_from_slice(&self.piece[self.consumed..self.consumed + length]);
@@ -86,7 +87,8 @@ impl Read for FileReader {
     }
 }
 
-/// Stores the content of `reader` as a file and returns its pk.
+/// Stores the content of `reader` as a file and returns its pk. If reading or sending fails, the upload is
+/// dropped, which discards it.
 pub(crate) fn put(db: &(impl Mikobase + ?Sized), reader: &mut dyn Read, mime: &str) -> Result<String> {
     let upload = db.write_file(mime)?;
     send_pieces(reader, "the file", |piece| upload.put(piece))?;
