@@ -1,4 +1,4 @@
-//! The actions on claims: a worker claims a record, changes it, and finishes the claim.
+//! The actions on claims: a caller claims a record, changes it, and finishes the claim, or releases it.
 
 use std::time::Duration;
 
@@ -17,27 +17,30 @@ const MAX_SECONDS: f64 = 366.0 * 24.0 * 60.0 * 60.0;
 #[derive(Debug)]
 pub(crate) struct ClaimRequest {
     pub(crate) select: SelectRequest,
-    /// The select as JSON text. Calls that wait share a select by its text, and a lasting claim stores the
-    /// text.
+    /// The select as JSON text. Of the calls that wait with the same text, the select is kept once. A lasting
+    /// claim stores the text.
     pub(crate) select_text: String,
+    /// After this time the claim ends.
     pub(crate) lease: Duration,
     /// How long to wait for a record that can be claimed.
     pub(crate) wait: Duration,
-    /// Whether the claim outlives the connection that takes it.
+    /// Whether the claim outlives the connection that takes it. If not, it ends with the connection.
     pub(crate) is_lasting: bool,
 }
 
 /// A request to end a claim, and to change its record in the same commit.
 #[derive(Debug)]
 pub(crate) struct FinishRequest {
+    /// The id of the claim, from the answer to `claim`.
     pub(crate) claim: String,
     pub(crate) effect: FinishEffect,
 }
 
-/// The write to the record of a claim that finishes the claim.
+/// What finishing a claim does to the claimed record.
 #[derive(Debug)]
 pub(crate) enum FinishEffect {
-    /// No write: the record was changed before, and the select of the claim no longer finds it.
+    /// No write, because the record was changed before. Refused if the select of the claim still finds the
+    /// record.
     None,
     Edit(Vec<Edit>),
     Delete,
@@ -46,6 +49,7 @@ pub(crate) enum FinishEffect {
 /// A request to give up a claim.
 #[derive(Debug)]
 pub(crate) struct ReleaseRequest {
+    /// The id of the claim, from the answer to `claim`.
     pub(crate) claim: String,
 }
 
@@ -62,7 +66,8 @@ impl ClaimRequest {
         Some(Self { select, select_text, lease: lease?, wait: wait.unwrap_or_default(), is_lasting })
     }
 
-    /// Parses the [text](Self::select_text) of a select that was valid when the claim was requested.
+    /// Parses the [text](Self::select_text) of a select that was valid when the claim was requested. `None`
+    /// if the text is not a JSON object.
     pub(crate) fn select_of_text(text: &str) -> Option<SelectRequest> {
         let Ok(Value::Object(conditions)) = json::from_text(text) else { return None };
         Some(SelectRequest::read_claimed(&conditions, &mut Faults::default()))
@@ -96,7 +101,7 @@ impl ReleaseRequest {
     }
 }
 
-/// Reads the key `lease`: more than 0 seconds. A shorter time than a nanosecond becomes a nanosecond.
+/// Reads the key `lease`: more than 0 seconds. A time below a nanosecond becomes a nanosecond.
 fn read_lease(value: Value, place: &Place<'_>, faults: &mut Faults) -> Option<Duration> {
     if value.as_f64() == Some(0.0) {
         return readers::refuse(faults, place.wrong_value("a number of seconds above 0", 0));
@@ -116,7 +121,7 @@ fn read_seconds(value: Value, place: &Place<'_>, faults: &mut Faults) -> Option<
     readers::refuse(faults, place.wrong_value(EXPECTED, value))
 }
 
-/// Reads the key `hold`. Returns whether the lease alone holds the claim, so that it outlives its connection.
+/// Reads the key `hold`. Returns whether the claim is held by its lease alone, and outlives its connection.
 fn read_hold(value: Value, place: &Place<'_>, faults: &mut Faults) -> Option<bool> {
     match readers::string(value, place, faults)?.as_str() {
         "connection" => Some(false),

@@ -71,7 +71,7 @@ pub(super) const OPERATIONS: [&str; 12] = [
     "test",
 ];
 
-/// Reads a list of edits.
+/// Reads a list of edits. Edits with a fault are left out.
 pub(super) fn read_edits(value: Value, place: &Place<'_>, faults: &mut Faults) -> Option<Vec<Edit>> {
     let list = match value {
         Value::Array(list) => list,
@@ -87,7 +87,7 @@ pub(super) fn read_edits(value: Value, place: &Place<'_>, faults: &mut Faults) -
     }
     let mut edits = Vec::with_capacity(list.len());
     for (index, edit) in list.into_iter().enumerate() {
-        // Reading continues after a fault, to report those of the other edits.
+        // Reading continues after a fault, to report the faults of the other edits as well.
         edits.extend(Edit::read(edit, &Place::Index(place, index), faults));
     }
     Some(edits)
@@ -111,7 +111,8 @@ impl Edit {
         Some(edit)
     }
 
-    /// Refuses an empty path where an operation does not apply to the bucket as a whole.
+    /// Refuses an empty path of an operation that does not apply to the bucket as a whole. `None` after a
+    /// fault.
     fn check_whole_bucket(&self, name: &str, place: &Place<'_>, faults: &mut Faults) -> Option<()> {
         let applies_to_bucket = matches!(self.operation, Operation::Merge(_) | Operation::Test(_));
         if applies_to_bucket || !self.path.is_empty() {
@@ -123,11 +124,14 @@ impl Edit {
         refuse(faults, Place::Key(place, "path").fault(message))
     }
 
-    /// Refuses an operand that would nest too deep in the bucket.
+    /// Refuses an operand that would nest too deep in the bucket. `None` after a fault. Operands that do not
+    /// get into the bucket, such as that of `test`, may nest to the depth of the request.
     fn check_depth(&self, place: &Place<'_>, faults: &mut Faults) -> Option<()> {
         use Operation::{Add, Default, Push, Set, Unshift};
         let (operand, levels_above) = match &self.operation {
+            // Above the value are the bucket and the values on the way to it: one per step.
             Set(value) | Default(value) => (value, self.path.len()),
+            // Above an element is also the array at the path.
             Push(value) | Unshift(value) | Add(value) => (value, self.path.len() + 1),
             // The members of the patch are below the path and the merged object.
             Operation::Merge(patch) => return check_members(patch, self.path.len() + 1, place, faults),
@@ -137,8 +141,8 @@ impl Edit {
     }
 }
 
-/// Refuses a merge if the merged object or one of its members would nest too deep. `levels_above` is the
-/// number of levels above the members, the merged object included.
+/// Refuses a merge if the object at the path or a member of the patch would nest too deep. `levels_above` is
+/// the number of levels above the members, the object at the path included. `None` after a fault.
 fn check_members(
     members: &Map<String, Value>,
     levels_above: usize,

@@ -21,8 +21,8 @@ pub(crate) trait RecordView {
 }
 
 impl Filter {
-    /// Whether the record passes the filter. Parts are evaluated in order, up to the first that does not
-    /// hold.
+    /// Whether the record passes the filter. The parts are evaluated in the order of the fields of
+    /// [`Filter`], up to the first that does not hold: this decides which deferred errors are raised.
     ///
     /// # Errors
     /// The deferred error of a part, if the evaluation reaches that part.
@@ -35,7 +35,7 @@ impl Filter {
         self.then.as_deref().map_or(Ok(true), |then| matches(then, record))
     }
 
-    /// The conjunction of all parts, before `negated` and `then` apply.
+    /// The conjunction of the parts other than `negated` and `then`.
     fn own_parts_match(&self, record: &impl RecordView) -> Result<bool> {
         let classes = resolved(self.classes.as_ref())?;
         if classes.is_some_and(|classes| !record.is_instance_of(classes)) {
@@ -87,8 +87,8 @@ impl SelectRequest {
         self.sorts.iter().map(|sort| sort.by.sort_key(record)).collect()
     }
 
-    /// Compares two records by their sort values. If they are equal, the order is that of creation, which the
-    /// caller compares.
+    /// Compares two records by their sort values. Records with equal sort values are in order of creation,
+    /// which the caller compares.
     pub(crate) fn compare(&self, a: &SortValues, b: &SortValues) -> Ordering {
         let pairs = self.sorts.iter().zip(a.iter().zip(b));
         pairs
@@ -97,7 +97,8 @@ impl SelectRequest {
             .unwrap_or(Ordering::Equal)
     }
 
-    /// Sorts records by the sort keys of the select. The sort is stable, so ties keep their order.
+    /// Sorts records by the sort keys of the select. The sort is stable: records with equal keys keep their
+    /// order.
     ///
     /// # Errors
     /// `storage-full` if the memory limit is reached.
@@ -121,8 +122,8 @@ impl SelectRequest {
 /// collected before the surplus is discarded.
 const MAX_SURPLUS: usize = 1024;
 
-/// Collects the records that pass a filter. With a limit, it holds at most `2 * (limit + offset)` +
-/// [`MAX_SURPLUS`] records: beyond that, it sorts them and keeps the first `limit + offset`.
+/// Collects the records that pass a filter. With a limit, the collector holds at most `2 * (limit + offset)`
+/// + [`MAX_SURPLUS`] records. Beyond this number, it sorts the records and keeps the first `limit + offset`.
 pub(crate) struct MatchCollector<'s, S, F> {
     select: &'s SelectRequest,
     matches: Vec<S>,
@@ -159,7 +160,7 @@ impl<'s, S: RecordView, F: Fn(&S) -> Result<()>> MatchCollector<'s, S, F> {
     /// The errors of `charge`; `storage-full` if the memory limit is reached.
     pub(crate) fn push(&mut self, record: S) -> Result<()> {
         if self.may_discard() {
-            // `finish` charges it to the answer if it becomes a part of the answer.
+            // Only the memory is charged here. `finish` charges the records that the answer has.
             memory::charge(record.bucket().len() + size_of::<S>())?;
         } else {
             (self.charge)(&record)?;
@@ -191,7 +192,8 @@ impl<'s, S: RecordView, F: Fn(&S) -> Result<()>> MatchCollector<'s, S, F> {
 }
 
 impl SortBy {
-    /// The sort key of a record, as bytes whose order is that of the values; `None` if the record has none.
+    /// The value of a record by which it is sorted, as bytes whose order is that of the values; `None` if the
+    /// value is null or absent.
     fn sort_key(&self, record: &impl RecordView) -> Option<Vec<u8>> {
         // With the sign bit flipped, the order of the bytes is that of the signed numbers.
         let time = |time: Timestamp| Some((time.as_millis() as u64 ^ 1 << 63).to_be_bytes().to_vec());

@@ -11,7 +11,7 @@ use crate::query::placeholder::{self, PlaceholderScope, ReadContext, Resolver};
 use crate::query::request_keys;
 use crate::query::value_list::PkList;
 
-/// A filter of records: the conjunction of its parts.
+/// A filter of records: the conjunction of its parts. A part is a key of the condition.
 #[derive(Debug, Default)]
 pub(crate) struct Filter {
     /// The record has one of these classes or a subclass of one.
@@ -26,7 +26,7 @@ pub(crate) struct Filter {
     pub(crate) any: Option<DeferredResult<Vec<DeferredResult<Filter>>>>,
     /// Whether the conjunction of the parts above is negated. The key `not`.
     pub(crate) negated: Option<DeferredResult<bool>>,
-    /// A further filter for the records that pass this one. It is not negated.
+    /// A further filter for the records that pass the parts above. `negated` does not apply to it.
     pub(crate) then: Option<Box<DeferredResult<Filter>>>,
 }
 
@@ -50,8 +50,8 @@ impl Filter {
     }
 }
 
-/// A part of a request after its placeholders are resolved. An error is raised only if evaluation reaches the
-/// part.
+/// A part of a request after its placeholders are resolved, or its deferred error, which is raised only if
+/// evaluation reaches the part. Only faults of placeholders and of their values are deferred.
 pub(crate) type DeferredResult<T> = Result<T, Error>;
 
 /// The keys of a condition inside a select.
@@ -79,7 +79,7 @@ impl<'f> FilterReader<'f> {
         Self { faults, deferred: FaultList::default(), size: 0, resolver: Resolver::default(), depth: 0 }
     }
 
-    /// Parses a filter from its keys. Unknown keys are ignored here; the caller reports them.
+    /// Parses a filter from the keys in `map`. Other keys are ignored here; the caller reports unknown ones.
     pub(super) fn read<'q>(&mut self, map: &'q Map<String, Value>, context: &ReadContext<'q, '_>) -> Filter {
         self.size += 1;
         let mut filter = Filter {
@@ -137,7 +137,8 @@ impl<'f> FilterReader<'f> {
         let mut literal_warnings = FaultList::default();
         // Inside the definition of a placeholder all faults are deferred, those of literal parts as well.
         if context.expansion.is_none() {
-            // Checks the literal parts. Faults at a placeholder are not reported.
+            // Checks the literal parts. The result is incomplete and is dropped. Faults at a placeholder are
+            // not reported.
             let before = self.faults.count();
             let earlier_warnings = self.faults.take_warnings();
             self.faults.exempt = Some(placeholder::is_placeholder);
@@ -155,7 +156,8 @@ impl<'f> FilterReader<'f> {
                 self.faults.warn_all(literal_warnings);
                 Some(Err(self.defer(vec![item])))
             }
-            // Reading the resolved value adds the warnings of its literal parts again.
+            // Reading the resolved value adds the warnings of its literal parts again, so `literal_warnings`
+            // are dropped.
             Ok(resolved) => {
                 self.deferring_errors(|reader| read(resolved, context.place, reader.faults).map(Ok))
             }
@@ -251,8 +253,8 @@ impl<'f> FilterReader<'f> {
         }
     }
 
-    /// Reads a value. Its faults are reported, or deferred if the value is part of a placeholder's
-    /// definition: `context.expansion` is that definition.
+    /// Reads a value. Its faults are reported, or deferred if the value is part of the definition of a
+    /// placeholder, that is, if the context has an expansion.
     fn read_or_defer<T>(
         &mut self,
         context: &ReadContext<'_, '_>,
@@ -264,11 +266,12 @@ impl<'f> FilterReader<'f> {
         }
     }
 
-    /// Defers the errors that `read` reports until evaluation. Warnings and hints are kept.
+    /// Calls `read`, and defers the errors that it reports. Warnings and hints are reported at once.
     fn deferring_errors<T>(
         &mut self,
         read: impl FnOnce(&mut Self) -> Option<DeferredResult<T>>,
     ) -> Option<DeferredResult<T>> {
+        // `read` reports to an empty list of faults.
         let mut outer = std::mem::take(self.faults);
         // The budget for regular expressions is that of the whole request.
         self.faults.patterns = std::mem::take(&mut outer.patterns);
@@ -283,7 +286,7 @@ impl<'f> FilterReader<'f> {
         if errors.is_empty() { part } else { Some(Err(self.defer(errors.into_items()))) }
     }
 
-    /// Records deferred errors, and returns them as the error of the part.
+    /// Adds errors to the deferred ones, and returns them as the error of the part.
     fn defer(&mut self, items: Vec<ErrorItem>) -> Error {
         self.deferred.extend(items.iter().cloned());
         Error::of(items)

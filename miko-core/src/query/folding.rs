@@ -6,8 +6,8 @@ use std::borrow::Cow;
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub(crate) struct Folding {
     /// `"case-sensitive": false`: texts are compared in Unicode lower case. The lower case of a character
-    /// does not depend on the characters around it. So if a text contains another one, it still does when
-    /// both are in lower case.
+    /// does not depend on the characters around it. So if text A contains text B, then A in lower case
+    /// contains B in lower case.
     pub(super) ignores_case: bool,
     /// `"collapse": true`: white space at both ends is removed, and each other run of white space becomes one
     /// space.

@@ -12,8 +12,8 @@ use crate::query::value_ref::ValueRef;
 /// Calls `visit` with the value at the end of the steps in a bucket, which is given as JSON text.
 pub(super) fn with_value_at<R>(bucket: &str, steps: &[PathStep], visit: impl FnOnce(ValueRef<'_>) -> R) -> R {
     let mut visitor = PathVisitor { steps, state: VisitState::Pending(visit) };
-    // The visitor stops early by leaving text unread, which serde_json reports as an error. The result is
-    // valid.
+    // Once the value is found, the visitor leaves the rest of the text unread, which serde_json reports as an
+    // error. The error is ignored: the value was visited before.
     let _ = visitor.deserialize(&mut serde_json::Deserializer::from_str(bucket));
     match visitor.state {
         VisitState::Pending(visit) => visit(ValueRef::Absent),
@@ -22,7 +22,7 @@ pub(super) fn with_value_at<R>(bucket: &str, steps: &[PathStep], visit: impl FnO
     }
 }
 
-/// A serde visitor that descends one step per level.
+/// A serde visitor that descends one step per level, and visits the value at the end of the path.
 struct PathVisitor<'s, F, R> {
     /// The steps from the visited value to the end of the path.
     steps: &'s [PathStep],

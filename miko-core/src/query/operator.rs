@@ -34,9 +34,10 @@ enum Operator {
     Includes(Value),
     IncludesAll(ValueList),
     IncludesAny(ValueList),
-    /// `exists`: whether the value is neither null nor absent.
+    /// With `true`, the value must be neither null nor absent; with `false`, null or absent.
     Exists(bool),
-    /// Whether the value is neither null, absent nor `false`. Zero and an empty text are truthy.
+    /// With `true`, the value must be neither null, absent nor `false`; with `false`, one of them. Zero and
+    /// an empty text are truthy.
     Truthy(bool),
     /// `any`: the key is present, even if its value is null.
     Present,
@@ -84,6 +85,7 @@ fn refuse_both_spellings(map: &Map<String, Value>, place: &Place<'_>, faults: &m
 }
 
 impl Operators {
+    /// Reads the object of operators and modifiers at the end of a path. `None` after a fault.
     pub(super) fn read(map: &Map<String, Value>, place: &Place<'_>, faults: &mut Faults) -> Option<Self> {
         let before = faults.count();
         let folding = read_folding(map, place, faults);
@@ -118,7 +120,7 @@ impl Operators {
     }
 }
 
-/// Reads the modifiers of `map`, which may have other keys.
+/// Reads the modifiers in `map`, which may have other keys. A modifier with a fault counts as absent.
 pub(super) fn read_folding(map: &Map<String, Value>, place: &Place<'_>, faults: &mut Faults) -> Folding {
     refuse_both_spellings(map, place, faults);
     let mut flag = |modifier: &str| {

@@ -24,7 +24,7 @@ pub(crate) struct PathTest {
 }
 
 impl PathTest {
-    /// Reads the `path` of a request.
+    /// Reads the `path` of a condition.
     pub(super) fn read(value: Value, place: &Place<'_>, faults: &mut Faults) -> Option<Self> {
         const EXPECTED: &str =
             "an array of keys and indices that ends with a literal or an object of operators";
@@ -68,7 +68,7 @@ impl PathTest {
         }
     }
 
-    /// Parses the output of `Display`.
+    /// Parses the output of `Display`. The error is a message.
     pub(crate) fn from_text(text: &str) -> Result<Self, String> {
         let value = json::from_text(text).map_err(|fault| fault.to_string())?;
         let mut faults = Faults::default();

@@ -3,7 +3,8 @@
 //! A name is looked up in the condition that uses the placeholder, then in the enclosing ones. A placeholder
 //! inside a definition is looked up where that definition is used (dynamic scoping), so one definition can
 //! expand differently in different conditions. An unresolved name is not a fault of the request, because
-//! evaluation may never reach it. It is an error of the part that contains it.
+//! evaluation may never reach the placeholder. It is a deferred error of the part that contains the
+//! placeholder.
 
 use std::collections::{BTreeMap, HashSet};
 
@@ -56,8 +57,9 @@ fn count_values(definition: &Value) -> usize {
 /// The names that are visible at one place of a request.
 #[derive(Debug, Clone, Copy, Default)]
 pub(super) struct PlaceholderScope<'q, 's> {
-    /// The definitions of this condition.
+    /// The definitions of the innermost condition; `None` if it has none.
     definitions: Option<&'q Map<String, Value>>,
+    /// The scope of the enclosing condition.
     outer: Option<&'s PlaceholderScope<'q, 's>>,
 }
 
@@ -93,8 +95,8 @@ pub(super) struct Expansion<'q, 'c> {
     scope: &'c PlaceholderScope<'q, 'c>,
     outer: Option<&'c Expansion<'q, 'c>>,
     depth: usize,
-    /// Whether this definition, or one around it, was expanded before. Only then does it use up the budget:
-    /// the first expansions of all definitions together are no larger than the request.
+    /// Whether this definition, or one around it, was expanded before. Only such expansions use up the
+    /// budget: the first expansions of all definitions together are no larger than the request.
     repeats: bool,
 }
 
@@ -115,6 +117,7 @@ pub(super) struct ReadContext<'q, 'p> {
 }
 
 impl<'q, 'p> ReadContext<'q, 'p> {
+    /// The same context at another place.
     pub(super) const fn at<'i>(&self, place: &'i Place<'i>) -> ReadContext<'q, 'i>
     where
         'p: 'i,
@@ -148,6 +151,10 @@ impl Default for Resolver {
 
 impl Resolver {
     /// Expands the placeholder `name`.
+    ///
+    /// # Errors
+    /// A fault at the place of the context, if the name is not defined, the definition is circular, the
+    /// budget is used up, or definitions nest too deep.
     pub(super) fn expand<'q, 'p>(
         &mut self,
         name: &str,
@@ -189,7 +196,8 @@ impl Resolver {
             return Err(fault("too_large", message));
         }
         if repeats {
-            // Charged as a whole: a condition is read part by part, and no part of it is charged later.
+            // The whole definition is charged here: if it is a condition, it is read part by part, and its
+            // parts are not charged.
             self.budget = self.budget.saturating_sub(count_values(definition));
         }
         Ok(Expansion { definition, scope: context.scope, outer: context.expansion, depth, repeats })
@@ -220,7 +228,8 @@ impl Resolver {
                 format!("arrays and objects may nest {} deep, placeholders resolved", json::MAX_DEPTH);
             return Err(context.place.fault(message));
         }
-        // A value inside a definition has the place of the placeholder.
+        // Inside a definition, all values have the place of the context: the definition is at another place
+        // of the request.
         let place_of = |inner| if context.expansion.is_none() { inner } else { *context.place };
         match value {
             Value::Array(items) => {

@@ -28,7 +28,7 @@ impl<'f> RequestKeys<'f> {
         Some(self.remaining.remove(index).1)
     }
 
-    /// Takes `key` and reports it if it is missing.
+    /// Takes `key`. If the request lacks it, [`finish`](Self::finish) reports it as missing.
     pub(crate) fn take_required(&mut self, key: &'static str) -> Option<Value> {
         let value = self.take(key);
         if value.is_none() {
@@ -43,7 +43,7 @@ impl<'f> RequestKeys<'f> {
         reader(value, &Place::Key(&Place::Root, key), self.faults)
     }
 
-    /// Reads `key` and reports it if it is missing.
+    /// As [`read`](Self::read), for a required key: if it is missing, [`finish`](Self::finish) reports it.
     pub(crate) fn read_required<T>(&mut self, key: &'static str, reader: ReadFn<T>) -> Option<T> {
         let value = self.take_required(key)?;
         reader(value, &Place::Key(&Place::Root, key), self.faults)
@@ -77,7 +77,7 @@ impl<'f> RequestKeys<'f> {
     }
 }
 
-/// The keys of `map` that are not in `known`.
+/// The keys of `map` that are not in `known`. For parts of a request, in which comment keys are not allowed.
 pub(super) fn unknown<'m>(map: &'m Map<String, Value>, known: &[&str]) -> Vec<&'m str> {
     map.keys().map(String::as_str).filter(|key| !known.contains(key)).collect()
 }
@@ -91,7 +91,7 @@ pub(crate) fn refuse_transaction_key(faults: &mut Faults) {
     faults.refuse(place.with_field(place.fault(message)));
 }
 
-/// Refuses the keys that are not in `known`, except comment keys, which every action allows.
+/// Refuses the keys of a request that are not in `known`, except comment keys, which every action allows.
 pub(crate) fn refuse_unknown<'k>(keys: impl Iterator<Item = &'k str>, known: &[&str], faults: &mut Faults) {
     let unknown = keys.filter(|key| !COMMENT_KEYS.contains(key) && !known.contains(key)).collect();
     report(faults, "unknown_fields", "this action has no key", unknown);

@@ -47,7 +47,7 @@ pub(crate) struct SelectRequest {
     pub(crate) history: bool,
     /// The time as of which the database is read; `None` for now.
     pub(crate) cutoff: Option<Timestamp>,
-    /// Whether evaluation may raise a deferred error, as of a placeholder that cannot be resolved.
+    /// Whether evaluation may raise a deferred error, for example of a placeholder that cannot be resolved.
     pub(crate) may_fail: bool,
     /// The number of filters, of their parts, and of sort keys. The planner does not pass a very large select
     /// to storage.
@@ -61,9 +61,9 @@ impl SelectRequest {
         Self { filter, size: 2, ..Self::default() }
     }
 
-    /// Reads `{"action": "select", "pk": "…"}`, and takes the pk out of it. `None` for any other query, which
-    /// stays as it is. This is a fast path: batches have many such requests, and nothing in them has to be
-    /// checked.
+    /// Reads a query of the form `{"action": "select", "pk": "…"}`, and takes the pk out of it. `None` for
+    /// any other query, which is left unchanged. This is a fast path: batches have many queries of this form,
+    /// and nothing in them has to be checked.
     pub(super) fn take_only_pk(query: &mut Value) -> Option<Self> {
         let map = query.as_object_mut().filter(|map| map.len() == 2)?;
         get(map, "action").filter(|action| *action == "select")?;
@@ -75,8 +75,9 @@ impl SelectRequest {
     /// Selects the records that pass a filter without deferred errors.
     pub(crate) fn of_filter(filter: Filter) -> Self {
         let Filter { path, all, any, negated, then, .. } = &filter;
-        // The parts were not counted. A filter with at most classes and pks is small enough for storage. With
-        // other parts, the size makes the planner leave the filter to the evaluator.
+        // The size is not known, since the parts were not counted. A filter with at most classes and pks is
+        // small enough for storage. With other parts, the size makes the planner leave the filter to the
+        // evaluator.
         let is_small = path.is_none() && all.is_none() && any.is_none() && then.is_none();
         let size = if is_small { 2 } else { usize::MAX };
         // The planner expects that the outermost filter of a select is not negated.
@@ -86,8 +87,8 @@ impl SelectRequest {
         Self { filter, size, ..Self::default() }
     }
 
-    /// The pks, if they are the only condition, and the select has no order and no limit. `history` and
-    /// `cutoff` are not looked at: the caller selects current records.
+    /// The pks, if they are the only condition, and the select has no sort key, limit or offset. `history`
+    /// and `cutoff` are not looked at: the caller selects current records.
     pub(crate) fn only_pks(&self) -> Option<&[String]> {
         let Self { sorts, limit: None, offset: 0, may_fail: false, .. } = self else { return None };
         match &self.filter {
@@ -138,7 +139,7 @@ impl SelectRequest {
             faults.refuse(Place::Key(&place, "action").wrong_value("`select`", action.clone()));
         }
         let select = Self::read_with_order(map, &place, (map, &place), faults, |select, _, _| select);
-        // `limit` is refused here, although it was read.
+        // `read_with_order` has read `limit`. It is refused here, since `KEYS` lacks it.
         refuse_unknown_keys("`select` of a claim", map, &KEYS, &place, faults);
         Self { limit: None, ..select }
     }
@@ -184,7 +185,7 @@ impl SelectRequest {
         })
     }
 
-    /// Reads a select. It may be used only if no fault was reported.
+    /// Reads a select. The result may be used only if no fault was reported.
     pub(super) fn read(map: &Map<String, Value>, faults: &mut Faults) -> Self {
         if get(map, "transaction").is_some() {
             request_keys::refuse_transaction_key(faults);
@@ -238,8 +239,8 @@ fn read_sorts<'q>(
     sorts
 }
 
-/// Reads a part that every evaluation reaches. Its faults are reported at once, also those of placeholders:
-/// they are not added to the deferred errors.
+/// Reads a part that every evaluation reaches. All its faults are reported at once, also those of the values
+/// of placeholders, which `read_value` would defer.
 fn read_unconditional<'q, T>(
     reader: &mut FilterReader<'_>,
     map: &'q Map<String, Value>,
@@ -248,8 +249,9 @@ fn read_unconditional<'q, T>(
     read: ReadFn<T>,
 ) -> Option<T> {
     let value = get(map, key)?;
-    let deferred = std::mem::take(&mut reader.deferred);
+    let deferred_before = std::mem::take(&mut reader.deferred);
     let part = reader.read_value(value, &context.at(&Place::Key(context.place, key)), read);
-    reader.deferred = deferred;
+    // The deferred errors of the part are dropped here: `part` has them as its error.
+    reader.deferred = deferred_before;
     part?.map_err(|error| reader.faults.refuse_unresolved(error)).ok()
 }

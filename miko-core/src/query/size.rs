@@ -1,4 +1,5 @@
-//! The approximate size of a select or a filter in bytes. It bounds what a test of one record costs.
+//! The approximate size of a select or a filter in bytes. The cost of testing one record grows with this
+//! size, so a limit of the size bounds the cost.
 
 use std::fmt::{self, Display, Write as _};
 

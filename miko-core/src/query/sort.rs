@@ -46,15 +46,19 @@ pub(crate) struct SortPath {
     folding: Folding,
 }
 
+/// The keys of the qualifiers: an object that may be the last element of a sort path.
 const QUALIFIERS: [&str; 3] = ["reverse", "case-sensitive", "collapse"];
 
-/// Keys at the end of a path that are probably meant as directions.
+/// Keys that are probably meant as a direction if they are the last element of a longer path.
 const DIRECTIONS: [&str; 4] = ["asc", "desc", "ascending", "descending"];
 
+/// The properties of a record by which a select may sort.
 const RECORD_PROPERTIES: [&str; 3] = ["pk", "created_at", "updated_at"];
 
 impl SortKey {
-    /// Reads the `sort` of a request.
+    /// Reads the `sort` of a request: the steps of a path in the bucket, or a property such as
+    /// `{"record": "pk"}`, then the qualifiers if there are any. After a fault, the result is `None` or
+    /// incomplete.
     pub(super) fn read(value: Value, place: &Place<'_>, faults: &mut Faults) -> Option<Self> {
         const EXPECTED: &str = "an array of at least one key or index, and qualifiers if any";
         let mut elements = match value {
@@ -73,7 +77,7 @@ impl SortKey {
         };
         let folding = read_folding(&qualifiers, &last_place, faults);
         let mut unknown = request_keys::unknown(&qualifiers, &QUALIFIERS);
-        // `case_sensitive` is another spelling of `case-sensitive`.
+        // The list lacks `case_sensitive`, another spelling of `case-sensitive`.
         unknown.retain(|key| !QUALIFIERS.contains(&normalized(key)));
         if !unknown.is_empty() {
             let message = format!("a sort path has no key `{}`", unknown.join("`, `"));
@@ -131,7 +135,8 @@ pub(super) fn too_many_keys(found: usize, place: &Place<'_>) -> ErrorItem {
     item.with("allowed", MAX_SORT_KEYS).with("found", found)
 }
 
-/// Whether the last element has qualifiers: an object that is neither a record property nor a placeholder.
+/// Whether the last element of a sort path is an object of qualifiers: neither a record property nor a
+/// placeholder.
 fn has_qualifiers(last: &Value) -> bool {
     last.is_object() && last.get("record").is_none() && placeholder::name(last).is_none()
 }
@@ -154,8 +159,8 @@ fn read_property(property: &Map<String, Value>, place: &Place<'_>, faults: &mut 
 }
 
 impl SortPath {
-    /// Encodes the value at this path of a bucket, given as JSON text, so that comparing the bytes of two
-    /// encodings compares the values. `None` if the value is null or absent.
+    /// Encodes the value at this path of a bucket, which is given as JSON text. The bytes of two encodings
+    /// compare as the values do. `None` if the value is null or absent.
     pub(crate) fn key(&self, bucket: &str) -> Option<Vec<u8>> {
         with_value_at(bucket, &self.steps, |value| encode_value(&value, self.folding))
     }
@@ -169,7 +174,7 @@ impl SortPath {
         &self.steps
     }
 
-    /// Parses the output of `Display`.
+    /// Parses the output of `Display`. The error is a message.
     pub(crate) fn from_text(text: &str) -> Result<Self, String> {
         let value = json::from_text(text).map_err(|fault| fault.to_string())?;
         match SortKey::read(value, &Place::Root, &mut Faults::default()) {
@@ -194,7 +199,8 @@ impl fmt::Display for SortPath {
     }
 }
 
-/// Compares two sort keys. Records without the key sort last in both directions.
+/// Compares the encoded values of two records for one sort key. `None`, a null or absent value, sorts last in
+/// both directions.
 pub(crate) fn compare_sort_keys(a: Option<&[u8]>, b: Option<&[u8]>, reverse: bool) -> Ordering {
     match (a, b) {
         (Some(a), Some(b)) if reverse => b.cmp(a),
@@ -203,8 +209,9 @@ pub(crate) fn compare_sort_keys(a: Option<&[u8]>, b: Option<&[u8]>, reverse: boo
     }
 }
 
-/// Encodes a value so that the encodings sort by type, then by value. The order of types: numbers, strings,
-/// `false`, `true`, arrays, objects. All arrays are equal, and so are all objects.
+/// Encodes a value so that the encodings sort by type, then by value; `None` if it is null or absent. The
+/// first byte stands for the type. The order: numbers, strings, `false`, `true`, arrays, objects. All arrays
+/// are equal, and so are all objects.
 fn encode_value(value: &ValueRef<'_>, folding: Folding) -> Option<Vec<u8>> {
     let key = match value {
         ValueRef::Absent | ValueRef::Null => return None,

@@ -36,8 +36,8 @@ impl PathStep {
     }
 }
 
-/// Reads keys and indices; `None` if an element is neither. Reading continues after a fault, to report those
-/// of the other elements.
+/// Reads keys and indices; `None` if an element is neither. Reading continues after a fault, to report the
+/// faults of the other elements as well.
 pub(super) fn read_steps(
     elements: Vec<Value>,
     place: &Place<'_>,
@@ -65,7 +65,8 @@ pub(crate) fn path_text(steps: &[PathStep]) -> String {
     Written(steps).to_string()
 }
 
-/// Writes the steps and the optional last element as a JSON array.
+/// Writes the steps and the optional last element as a JSON array. With a last element there is at least one
+/// step.
 pub(super) fn write_steps(
     f: &mut fmt::Formatter<'_>,
     steps: &[PathStep],

@@ -1,4 +1,4 @@
-//! The keys of a request about transactions: it begins or ends one, or runs in one.
+//! The keys of a request that begins or ends a transaction, or that runs in one.
 
 use serde_json::Value;
 
@@ -29,8 +29,8 @@ impl TransactionRequest {
     /// otherwise the key `transaction`. Reports the faults of the keys that it takes; after a fault, the
     /// query must not be run.
     ///
-    /// Returns `None` without a fault, and leaves the query as it is, if the query has no such part or nests
-    /// too deep.
+    /// Returns `None` without a fault, and leaves the query as it is, if the query is not about transactions,
+    /// or nests too deep.
     pub(crate) fn take(query: &mut Query, faults: &mut Faults) -> Option<Self> {
         let Value::Object(map) = query else { return None };
         let action = members::get(map, "action").and_then(Value::as_str).unwrap_or_default();
@@ -39,7 +39,7 @@ impl TransactionRequest {
             members::get(map, "transaction")?;
         }
         if json::too_deep(query) {
-            // The caller parses the query, which reports this.
+            // The caller parses the query next, and reports the depth.
             return None;
         }
         let Value::Object(map) = query else { return None };

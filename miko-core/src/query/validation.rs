@@ -79,7 +79,7 @@ pub(crate) fn validate(query: Query) -> Validation {
 fn check(mut query: Query, is_selected: impl Fn(Check) -> bool) -> Validation {
     let mut faults = Faults::default();
     match TransactionRequest::take(&mut query, &mut faults) {
-        // `take` has read all keys of such a request.
+        // `take` has read all keys of these requests, and reported their faults.
         Some(
             TransactionRequest::Begin { .. }
             | TransactionRequest::Commit(_)
@@ -87,6 +87,7 @@ fn check(mut query: Query, is_selected: impl Fn(Check) -> bool) -> Validation {
         ) => {}
         // `take` has reported faults: the query must not be read.
         None if faults.count() > 0 => json::drop_iteratively(query),
+        // The request is not run. Only its faults count.
         Some(TransactionRequest::Within(_)) | None => drop(super::read(query, &mut faults)),
     }
     let (deferred, hints) = faults.take_deferred();
@@ -101,7 +102,8 @@ fn check(mut query: Query, is_selected: impl Fn(Check) -> bool) -> Validation {
     Validation { errors: errors.into_items(), warnings: warnings.into_items() }
 }
 
-/// Appends items, each once: a placeholder that is used twice is read twice.
+/// Appends items, each once: a placeholder that is used twice is read twice, and its faults are collected
+/// twice.
 fn append_distinct(list: &mut FaultList, mut items: FaultList) {
     let mut seen = HashSet::new();
     items.retain(|item| seen.insert(item.to_string()));

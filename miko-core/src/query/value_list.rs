@@ -17,12 +17,12 @@ use crate::query::value_ref::ValueRef;
 /// Up to this number of elements, a linear search is as fast as a lookup.
 const LINEAR_SEARCH_MAX: usize = 8;
 
-/// The values of `in`, `includes_all` or `includes_any`.
+/// The values of the operator `in`, `includes_all` or `includes_any`.
 #[derive(Debug, Clone)]
 pub(super) struct ValueList {
     values: Vec<Value>,
-    /// The lookup table of a long list: the index keys of the values. Keys are equal exactly if the values
-    /// are.
+    /// The lookup table of a long list: the index keys of the values. Two values are equal exactly if their
+    /// index keys are.
     keys: OnceLock<HashSet<String>>,
 }
 
@@ -44,7 +44,7 @@ impl ValueList {
         }
     }
 
-    /// Whether the list contains an element of an array.
+    /// Whether the list contains at least one of `items`, which are the elements of an array in a bucket.
     pub(super) fn contains_any_of(&self, items: &[Value]) -> bool {
         match self.keys() {
             None => self.values.iter().any(|value| items.iter().any(|item| json::equal(item, value))),
@@ -52,7 +52,7 @@ impl ValueList {
         }
     }
 
-    /// Whether an array contains each value of the list.
+    /// Whether each value of the list is among `items`, which are the elements of an array in a bucket.
     pub(super) fn is_within(&self, items: &[Value]) -> bool {
         match self.keys() {
             None => self.values.iter().all(|value| items.iter().any(|item| json::equal(item, value))),

@@ -33,7 +33,7 @@ impl ValueRef<'_> {
         }
     }
 
-    /// Whether the value equals a literal whose text is folded already.
+    /// As [`equals`](Self::equals), after folding the value if it is a text. The literal is folded already.
     pub(super) fn equals_folded(&self, literal: &Value, folding: Folding) -> bool {
         match (self, literal) {
             (Self::Text(text), Value::String(literal)) => folding.apply(text) == literal.as_str(),

@@ -1,4 +1,4 @@
-//! The actions that write records. Claims are in [`claim`](super::claim).
+//! The actions that write records. Those on claims are in [`claim`](super::claim).
 
 use miko_rpc::{Error, ErrorId, Result};
 use serde_json::{Map, Value};
@@ -13,7 +13,8 @@ use crate::stack::{self, Stack};
 use crate::timestamp::Timestamp;
 use crate::uns;
 
-/// The maximal length in bytes of a pk that a `create` chooses. Imported records may have longer ones.
+/// The maximal length in bytes of a pk that the caller of a `create` chooses. Imported records may have
+/// longer ones.
 const MAX_PK_LENGTH: usize = 255;
 
 /// The maximal number of markers in the `custom_classes` of a record. A write looks up the class of each
@@ -34,11 +35,13 @@ pub(crate) struct CreateRequest {
 #[derive(Debug)]
 pub(crate) struct UpdateRequest {
     pub(crate) pk: String,
+    /// The new bucket; `None` if it stays as it is.
     pub(crate) bucket: Option<Map<String, Value>>,
+    /// The new classes; `None` if they stay as they are.
     pub(crate) stack: Option<StackInput>,
     /// The extras to replace. Others stay as they are.
     pub(crate) extras: Map<String, Value>,
-    /// The time at which the record must have been changed last.
+    /// The time at which the record must have been changed last; `None` for any time.
     pub(crate) if_updated_at: Option<Timestamp>,
 }
 
@@ -46,6 +49,7 @@ pub(crate) struct UpdateRequest {
 #[derive(Debug)]
 pub(crate) struct PatchRequest {
     pub(crate) target: WriteTarget,
+    /// The object that is merged, by RFC 7396.
     pub(crate) bucket: Map<String, Value>,
 }
 
@@ -75,13 +79,15 @@ impl StackInput {
     }
 }
 
-/// A request to change the record that has a key, or to create it.
+/// A request to change the record that has a key, or to create a record with the key if there is none.
 #[derive(Debug)]
 pub(crate) struct UpsertRequest {
     pub(crate) class: String,
     /// The values of a unique field, or of a unique combination.
     pub(crate) key: Map<String, Value>,
+    /// The other members of a new record. Without edits, they are also merged into an existing record.
     pub(crate) bucket: Map<String, Value>,
+    /// The edits of an existing record, and also of a new one.
     pub(crate) edits: Option<Vec<Edit>>,
 }
 
@@ -89,12 +95,13 @@ pub(crate) struct UpsertRequest {
 #[derive(Debug)]
 pub(crate) struct DeleteRequest {
     pub(crate) target: WriteTarget,
+    /// Whether it is no error if the record does not exist or was deleted before.
     pub(crate) if_exists: bool,
 }
 
 impl CreateRequest {
     /// A request to create a record of a class. `class` is the name that the caller has given. `valid_class`
-    /// is that name without its protocol; `None` if it is not a valid UNS, which is then reported.
+    /// is that name without its protocol; `None` if it is not a valid UNS, which this function reports.
     ///
     /// # Errors
     /// `invalid_request`, if the class is not a UNS, or the bucket is no object or nests too deep.
@@ -196,7 +203,7 @@ fn read_new_pk(value: Value, place: &Place<'_>, faults: &mut Faults) -> Option<S
     readers::refuse(faults, place.with_field(fault).with("found", pk.len()))
 }
 
-/// Reads `class`, `classes` or `stack`. `None` if none is present, or if it is invalid.
+/// Reads `class`, `classes` or `stack`. `None` if none of these keys is present, or if there is a fault.
 fn read_stack(fields: &mut RequestKeys<'_>) -> Option<StackInput> {
     const KEYS: [&str; 3] = ["class", "classes", "stack"];
     let first_two = {

@@ -11,18 +11,19 @@ use crate::timestamp::Timestamp;
 /// Which records a write changes.
 #[derive(Debug)]
 pub(crate) enum WriteTarget {
-    /// One record, with the time at which it must have been changed last.
+    /// One record. `if_updated_at` is the time at which it must have been changed last; `None` for any time.
     One { pk: String, if_updated_at: Option<Timestamp> },
     /// The current records that a select finds.
     Selected(Box<SelectRequest>),
 }
 
-/// The keys that are allowed only with `where`.
+/// The keys of a request that are allowed only beside `where`.
 const ORDER_KEYS: [&str; 3] = ["sort", "sorts", "limit"];
 
 impl WriteTarget {
-    /// Reads `pk` and `if_updated_at`, or `where` and the keys that are allowed with it. `single_record_keys`
-    /// are further keys of the action that `where` excludes.
+    /// Reads `pk` and `if_updated_at`, or `where` and the keys that are allowed beside it.
+    /// `single_record_keys` are further keys of the action, which the caller reads and which are refused
+    /// beside `where`.
     pub(super) fn read(fields: &mut RequestKeys<'_>, single_record_keys: &[&'static str]) -> Option<Self> {
         let Some(conditions) = fields.take("where") else {
             let pk = fields.read_required("pk", readers::string);

@@ -13,8 +13,8 @@ use crate::query::step::PathStep;
 type Charge<'c> = &'c dyn Fn(&Value) -> Result<()>;
 
 /// The maximal number of array elements and members of objects that the edits of one record may compare and
-/// move. It is checked before each edit, so the last edit may exceed it. Without this limit, 10,000 edits of
-/// an array with a million elements would take minutes.
+/// move. The limit is checked before each edit, so the last edit may exceed it. Without this limit, 10,000
+/// edits of an array with a million elements would take minutes.
 const MAX_EDIT_WORK: usize = 200_000_000;
 
 /// Applies edits in order. Returns the new bucket and a value for each edit. Without `charge` the answer has
@@ -29,9 +29,10 @@ const MAX_EDIT_WORK: usize = 200_000_000;
 /// | `add`, `discard` | whether the array has changed |
 ///
 /// # Errors
-/// `conflict` for a `test` that fails, `edit-refused` for an edit that does not fit the bucket, both with the
-/// place of the edit; `request-too-large` for edits that compare and move too many elements; any error that
-/// `charge` returns. The edits after a failed one are neither applied nor checked, since they build on it.
+/// With the place of the edit: `conflict` for a `test` that fails, `edit-refused` for an edit that does not
+/// fit the bucket, `request-too-large` for the edit after those that have compared and moved too many
+/// elements. Without a place: any error that `charge` returns. The edits after a failed one are neither
+/// applied nor checked, since they build on it.
 pub(crate) fn apply(
     bucket: Map<String, Value>,
     edits: Vec<Edit>,
@@ -61,6 +62,7 @@ fn apply_within(
     }
     match root {
         Value::Object(bucket) => Ok((bucket, values)),
+        // Unreachable: of the operations on the whole bucket, the reader allows `merge` and `test` only.
         _ => Err(Error::new(ErrorId::INTERNAL, "an edit has replaced a bucket by a value that is no object")),
     }
 }
@@ -95,8 +97,8 @@ impl Work {
 
 /// Why an edit was not applied.
 enum EditError {
-    /// The edit does not fit the bucket, or is a `test` that fails. The fault lacks the place of the edit,
-    /// which [`with_place_of_edit`] adds.
+    /// The edit does not fit the bucket, is a `test` that fails, or comes after the limit of the work. The
+    /// fault lacks the place of the edit, which [`with_place_of_edit`] adds.
     Refused(ErrorItem),
     /// Charging a value failed.
     Failed(Error),
@@ -215,7 +217,7 @@ impl Operation {
     }
 }
 
-/// A copy of a value for the answer; null if the answer has no values.
+/// A copy of a value for the answer; null, which the caller drops, if the answer has no values.
 fn copy_for_answer(value: &Value, charge: Option<Charge<'_>>) -> Result<Value, EditError> {
     charge_value(value, charge)?;
     Ok(if charge.is_some() { value.clone() } else { Value::Null })
@@ -225,10 +227,10 @@ fn charge_value(value: &Value, charge: Option<Charge<'_>>) -> Result<()> {
     charge.map_or(Ok(()), |charge| charge(value))
 }
 
-/// A value in the bucket.
+/// A place in the bucket, with its value.
 struct Slot<'v> {
     value: &'v mut Value,
-    /// Whether the value was missing: it is then a null that was just inserted.
+    /// Whether the value was missing. If so, it is a null that was just inserted.
     is_new: bool,
 }
 
@@ -272,7 +274,7 @@ fn child_or_insert<'v>(parent: &'v mut Value, step: &PathStep) -> Result<Slot<'v
     }
 }
 
-/// The value at `path`, if it is present.
+/// The value at `path`; `None` if it is absent, also if a step does not fit the value that it leads from.
 fn find_mut<'v>(root: &'v mut Value, path: &[PathStep]) -> Option<&'v mut Value> {
     path.iter().try_fold(root, |value, step| match (value, step) {
         (Value::Object(members), PathStep::Key(key)) => members.get_mut(key),
@@ -298,7 +300,8 @@ fn remove(root: &mut Value, path: &[PathStep], work: &mut Work) -> Option<Value>
     }
 }
 
-/// Takes an element out of the array at `path`. Null if the array is empty or absent.
+/// Takes an element out of the array at `path`. Null if the array is empty or absent. Refuses any other
+/// value.
 fn take_element(
     root: &mut Value,
     path: &[PathStep],
@@ -311,6 +314,7 @@ fn take_element(
     Ok(element)
 }
 
+/// The elements of an array. Refuses any other value.
 fn array(value: &mut Value) -> Result<&mut Vec<Value>, EditError> {
     match value {
         Value::Array(items) => Ok(items),
