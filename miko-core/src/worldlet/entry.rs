@@ -1,4 +1,4 @@
-//! Reads one entry of an object in a worldlet and collects all its faults.
+//! Reads one entry of a top-level object of a worldlet, such as `records`, and collects all its faults.
 
 use serde_json::Value;
 
@@ -6,7 +6,8 @@ use super::WorldletFaults;
 use crate::diagnostics::{Faults, Place};
 use crate::json;
 
-/// Parses the text of the entry `key` of the top-level object `section`. Faults go to `worldlet_faults`.
+/// Parses the text of the entry `key` of the top-level object `section`. `None` if it is not valid JSON; the
+/// faults go to `worldlet_faults`.
 pub(super) fn read_text(
     (section, key): (&str, &str),
     text: &str,

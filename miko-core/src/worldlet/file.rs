@@ -10,7 +10,7 @@ use crate::json;
 use crate::record::COMMENT_KEYS;
 use crate::timestamp::Timestamp;
 
-/// The metadata of a file. Its form is valid; its content is not checked yet.
+/// The metadata of a file. The form of the metadata is valid; the content of the file is not checked yet.
 #[derive(Debug)]
 pub(crate) struct IncomingFile {
     pub(crate) pk: String,
@@ -33,7 +33,8 @@ pub(crate) struct IncomingChunk {
     pub(crate) pointer: String,
 }
 
-/// Reads the metadata of a file. After a fault, which goes to `faults`, returns the pk as the error.
+/// Reads the metadata of a file. After a fault, which goes to `faults`, returns the pk as the error, so that
+/// the caller can mark the file as refused.
 pub(super) fn read_file(pk: String, text: &str, faults: &mut WorldletFaults) -> Result<IncomingFile, String> {
     let file = read("files", &pk, text, faults, |parts, place, faults| {
         let sha256 = take(parts, "sha256", place, faults).and_then(|value| match value.as_str() {
@@ -58,8 +59,8 @@ pub(super) fn read_file(pk: String, text: &str, faults: &mut WorldletFaults) -> 
     }
 }
 
-/// Reads a chunk. After a fault, which goes to `faults`, returns the pk of the file as the error, if the
-/// chunk names a file.
+/// Reads a chunk. After a fault, which goes to `faults`, returns the pk of the file as the error, so that the
+/// caller can mark the file as refused; `None` if the chunk names no file.
 pub(super) fn read_chunk(
     key: &str,
     text: &str,
@@ -151,7 +152,7 @@ fn read_mime(value: Value, place: &Place<'_>, faults: &mut Faults) -> Option<Val
 }
 
 /// Reads an entry of the top-level key `section`. `take_keys` removes the known keys; each remaining key is a
-/// fault.
+/// fault, except comment keys.
 fn read<T>(
     section: &str,
     key: &str,

@@ -16,8 +16,8 @@ struct Spelling {
     in_record: &'static str,
     /// The JSON pointer in the entry of the value that spells the part.
     in_entry: &'static str,
-    /// Whether the value in the entry has the same members as the part in the record. If not, a place inside
-    /// of the part becomes the place of that value.
+    /// Whether the value in the entry has the same members as the part in the record. If not, each place
+    /// inside the part becomes the place of the value.
     has_members: bool,
 }
 
@@ -30,7 +30,8 @@ impl Spelling {
         Self { in_record, in_entry, has_members: false }
     }
 
-    /// Translates a JSON pointer into the record to one into the entry; `None` if it leads to another part.
+    /// Translates a JSON pointer into the record to a pointer into the entry; `None` if it leads to another
+    /// part.
     fn translate(self, pointer: &str) -> Option<String> {
         let rest =
             pointer.strip_prefix(self.in_record).filter(|rest| rest.is_empty() || rest.starts_with('/'))?;
@@ -66,8 +67,8 @@ impl RecordForm {
         Self { bucket, stack }
     }
 
-    /// Translates a JSON pointer into the record to one into the entry. A pointer to another part than the
-    /// bucket and the stack is the same in both.
+    /// Translates a JSON pointer into the record to a pointer into the entry. A pointer to neither the bucket
+    /// nor the stack is the same in both.
     pub(crate) fn translate(self, pointer: &str) -> String {
         let translated = self.bucket.translate(pointer).or_else(|| self.stack.translate(pointer));
         translated.unwrap_or_else(|| pointer.to_owned())

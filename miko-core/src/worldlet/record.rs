@@ -33,7 +33,7 @@ const CUSTOM_CLASSES: &str = "custom_classes";
 /// The classes whose records have the compact form with `value`.
 const CLASSES_WITH_VALUE: [&str; 3] = [uns::REFERENCE, uns::FILE_REFERENCE, uns::FILE];
 
-/// The stored stack of a record that is exported as a bare value.
+/// The stored stack of a record that may be exported as a bare value: a scalar or an array.
 const BARE_STACK: &str = r#"{"shadow":{},"value":{"class":"puck.uno/value"}}"#;
 
 /// Reads one record. `None` if it has a fault; faults go to `faults`.
@@ -43,7 +43,7 @@ pub(super) fn read(pk: String, text: &str, faults: &mut WorldletFaults) -> Optio
 }
 
 /// An entry without content: the versions of the record are in the `history` of the worldlet. Only
-/// `created_at` is used; the other allowed keys are ignored.
+/// `created_at` is used; the other allowed keys are ignored, after `updated_at` is checked.
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(super) struct Stub {
@@ -62,7 +62,7 @@ pub(super) struct Stub {
 }
 
 impl Stub {
-    /// Parses `text` as a stub; `None` if it has another key, or is of another type.
+    /// Parses `text` as a stub; `None` if it is no object, has another key, or has a time that is not valid.
     pub(super) fn read(text: &str) -> Option<Self> {
         serde_json::from_str(text).ok()
     }
@@ -104,7 +104,7 @@ fn read_form(value: Value, place: &Place<'_>, faults: &mut Faults) -> Option<Inc
         return Some(metadata.into_record(definition, stack, RecordForm::DEFINITION));
     }
     let form = RecordForm::of(&parts);
-    // The bucket is taken first: its form depends on the class.
+    // The bucket is taken first: its form depends on the class, which `take_stack` removes.
     let bucket = take_bucket(&mut parts, place, faults);
     let stack = take_stack(&mut parts, place, faults);
     for unknown in parts.keys() {
@@ -129,8 +129,9 @@ fn class_of(parts: &Map<String, Value>) -> Option<&str> {
     uns::parse(parts.get("class")?.as_str()?).ok()
 }
 
-/// Takes `bucket`, or makes a bucket of `value`. If no key is left, the bucket is empty. `None` if there is a
-/// fault. Call it before [`take_stack`]: whether `value` is allowed depends on the class.
+/// Takes `bucket`, or makes a bucket of `value`. An entry that has no other key either has an empty bucket.
+/// `None` if there is a fault. To be called before [`take_stack`], which removes the class: whether `value`
+/// is allowed depends on the class.
 pub(super) fn take_bucket(
     parts: &mut Map<String, Value>,
     place: &Place<'_>,
@@ -188,7 +189,7 @@ pub(super) fn take_stack(
     }
 }
 
-/// The members of a record besides its bucket and classes.
+/// The members of an entry besides the bucket and the classes of the record.
 #[derive(Default)]
 pub(super) struct Metadata {
     pub(super) extras: Map<String, Value>,
@@ -197,6 +198,7 @@ pub(super) struct Metadata {
 }
 
 impl Metadata {
+    /// Takes the times and the extras. After a fault, they are incomplete.
     pub(super) fn take(parts: &mut Map<String, Value>, place: &Place<'_>, faults: &mut Faults) -> Self {
         let mut take = |key: &str| parts.shift_remove(key);
         let created_at =

@@ -16,18 +16,18 @@ use crate::stack::Stack;
 use crate::timestamp::Timestamp;
 use crate::uns;
 
-/// A version of a record. Its form is valid; its classes are not checked.
+/// A version of a record. Its form is valid; the bucket is not validated against its classes.
 #[derive(Debug)]
 pub(crate) struct IncomingVersion {
     pub(crate) instance_pk: String,
     /// The pk of the record.
     pub(crate) pk: String,
     pub(crate) time: Timestamp,
-    /// The state of the record; `None` in a tombstone.
+    /// The content of the record; `None` in a tombstone.
     pub(crate) state: Option<IncomingState>,
 }
 
-/// The state of a record in one version.
+/// The content of a record in one version.
 #[derive(Debug)]
 pub(crate) struct IncomingState {
     pub(crate) bucket: Map<String, Value>,
@@ -70,6 +70,7 @@ fn read_version(
     });
     let time = take_either(&mut parts, ["timestamp", "updated_at"], place, faults)
         .and_then(|(key, value)| read_time(value, &Place::Key(place, key), faults));
+    // After a fault, the rest is read as that of a version that is no tombstone.
     let active = match parts.shift_remove("active") {
         None => true,
         Some(Value::Bool(active)) => active,

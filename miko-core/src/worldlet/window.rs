@@ -1,5 +1,5 @@
-//! A window of the text of a worldlet while it is read. serde_json takes bytes out of it one by one. Records
-//! of the usual form are taken as a whole, which takes a twentieth of the time.
+//! A window of the text of a worldlet while the text is read. serde_json takes bytes out of the window one by
+//! one. Records in the form of an export are taken as a whole, which takes a twentieth of the time.
 
 use std::cell::RefCell;
 use std::collections::VecDeque;
@@ -7,7 +7,7 @@ use std::io::{self, Read};
 
 use crate::json::{CheckedObject, TextChecker};
 
-/// The window is refilled when fewer bytes than this are left in it, to twice as many.
+/// When fewer bytes than this are left in the window, it is refilled to twice this number.
 const MIN_FILL: usize = 64 << 10;
 
 /// The number of bytes of the longest character in UTF-8.
@@ -19,7 +19,7 @@ pub(super) struct Window<'r> {
     text: String,
     /// The number of bytes of `text` that were taken.
     taken: usize,
-    /// The bytes after `text`: an incomplete character, or bytes that are not UTF-8.
+    /// The bytes after `text`: an incomplete character, or bytes that begin with one that is not UTF-8.
     rest: VecDeque<u8>,
     /// Whether the reader has no more bytes.
     has_ended: bool,
@@ -88,22 +88,25 @@ impl<'r> Window<'r> {
         }
     }
 
-    /// Converts a line and column, as serde_json counts them, to those in the text.
+    /// Converts a line and column, as serde_json counts them, to those in the text. The line and column are
+    /// those of an error, which serde_json finds after the last entry that was taken as a whole.
     pub(super) fn position_of(&self, line: usize, column: usize) -> (usize, usize) {
         let Positions { by_serde, in_text } = self.last_entry;
         match line.checked_sub(by_serde.line) {
             Some(0) => (in_text.line, in_text.column + column.saturating_sub(by_serde.column)),
             Some(lines) => (in_text.line + lines, column),
+            // Not expected: serde_json has read up to the last entry.
             None => (line, column),
         }
     }
 
-    /// The next entry of an object, after another one: `,"key":{…}`. `None` if the text has another form, or
-    /// if the window does not have the whole entry.
+    /// The entry `,"key":{…}` at the start of the window: the next one of an object, after an entry that was
+    /// taken. `None` if the text has another form, or if the window does not have the whole entry.
     pub(super) fn entry<'w>(&'w self, checker: &'w mut TextChecker) -> Option<Entry<'w>> {
         let text = &self.text[self.taken..];
         let bytes = text.as_bytes();
-        // These take a position in `bytes`, and return the one after the spaces or the byte.
+        // `skip_spaces` and `expect` take a position in `bytes`, and return the position after the spaces, or
+        // after the expected byte.
         let skip_spaces = |at: usize| {
             let is_space = |byte: &&u8| matches!(byte, b' ' | b'\n' | b'\r' | b'\t');
             at + bytes[at..].iter().take_while(is_space).count()
@@ -124,10 +127,10 @@ impl<'r> Window<'r> {
         self.last_entry = self.position;
     }
 
-    /// Reads more text if little is left. Returns whether there is more text than before.
+    /// Reads more text if less than [`MIN_FILL`] is left. Returns whether there is more text than before.
     pub(super) fn fill(&mut self) -> bool {
         let left = self.text.len() - self.taken;
-        // An incomplete character has fewer bytes.
+        // An incomplete character has fewer bytes. No text follows bytes that are not UTF-8.
         let is_not_utf8 = self.rest.len() >= MAX_CHARACTER;
         if left >= MIN_FILL || self.has_ended || is_not_utf8 {
             return false;
@@ -159,7 +162,7 @@ impl<'r> Window<'r> {
             self.taken += count;
             count
         } else {
-            // Bytes that are not UTF-8, which serde_json reports.
+            // Bytes that are not UTF-8, one by one. serde_json reports them.
             let (Some(slot), Some(byte)) = (out.first_mut(), self.rest.pop_front()) else {
                 return self.failure.take().map_or(Ok(0), Err);
             };
@@ -178,7 +181,8 @@ impl Entry<'_> {
     }
 }
 
-/// The reader of serde_json. It shares the window, out of which entries are taken as a whole as well.
+/// The reader from which serde_json reads. The window is shared, because entries are also taken out of it as
+/// a whole.
 pub(super) struct WindowReader<'w, 'r>(pub(super) &'w RefCell<Window<'r>>);
 
 impl Read for WindowReader<'_, '_> {
