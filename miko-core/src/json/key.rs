@@ -96,7 +96,8 @@ fn length_prefix(number: &str) -> &'static str {
     letter.unwrap_or_default()
 }
 
-/// Converts a key of the older format of [`index_key`], without length prefixes, to the current format.
+/// Converts a key of the older format of [`index_key`], without length prefixes, to the current format. For
+/// the upgrade of a database file of an earlier version.
 pub(crate) fn with_length_prefixes(old: &str) -> String {
     let mut key = String::with_capacity(old.len() + 8);
     let mut rest = old;

@@ -60,6 +60,7 @@ impl ClaimRequest {
         let lease = fields.read_required("lease", read_lease);
         let wait = fields.read("wait", read_seconds);
         let is_lasting = fields.read("hold", read_hold).unwrap_or(false);
+        // Only after the other keys were read, so that their faults are reported as well.
         let conditions = select?;
         let select = SelectRequest::read_claimed(&conditions, fields.faults);
         let select_text = json::text_of(&conditions);

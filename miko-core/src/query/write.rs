@@ -1,4 +1,5 @@
-//! The actions that write records. Those on claims are in [`claim`](super::claim).
+//! The actions that write records. Those on claims are in [`claim`](super::claim). Each `read` reads all keys
+//! before it returns `None`, so that all faults are reported.
 
 use miko_rpc::{Error, ErrorId, Result};
 use serde_json::{Map, Value};
