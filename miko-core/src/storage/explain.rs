@@ -26,8 +26,8 @@ pub struct Explanation {
     pub plan: Vec<String>,
     /// The index that supplies the records, if one does: the class that declares it, and the field.
     pub index: Option<String>,
-    /// The paths, as JSON, whose values the select reads from columns in memory. If there are any, the SQL is
-    /// run only if more than an eighth of the records match.
+    /// The paths, as JSON, whose values the select reads from columns: values that are kept in memory. If
+    /// there are any, the SQL is run only if more than an eighth of the records match.
     pub columns: Vec<String>,
     /// The reason why the evaluator filters, sorts and limits the records in Rust, if it does. The SQL then
     /// only selects candidates.

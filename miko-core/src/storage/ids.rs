@@ -9,7 +9,7 @@ macro_rules! number {
         pub(crate) struct $name(pub(crate) i64);
 
         impl $name {
-            /// The number that follows.
+            /// The number after this one.
             pub(crate) const fn next(self) -> Self {
                 Self(self.0 + 1)
             }
@@ -24,13 +24,14 @@ macro_rules! number {
 }
 
 number! {
-    /// The number of a row of `record` (`seq`), in order of creation. The default, 0, precedes the first.
+    /// The number of a row of `record` (`seq`), in order of creation. The default, 0, is less than that of
+    /// the first row.
     RowId
 }
 
 number! {
     /// The number of a write of one record (`commit_seq`), in order of commit: a commit of several writes has
-    /// several numbers. The default, 0, precedes the first.
+    /// several numbers. The default, 0, is less than that of the first write.
     CommitSeq
 }
 
@@ -50,7 +51,8 @@ number! {
 }
 
 impl ConstraintId {
-    /// The only constraint that no class declares: the names of class definitions are unique.
+    /// The only constraint that no class declares, which every storage has from the start: the names of class
+    /// definitions are unique.
     pub(crate) const DEFINITION_NAME: Self = Self(1);
 }
 

@@ -1,4 +1,4 @@
-//! Errors of opening a file as a database, shared by the engines.
+//! The errors of opening a file as a database or as a worldlet, and a check of the folder of a database.
 
 use std::io::ErrorKind;
 use std::path::Path;
@@ -7,14 +7,14 @@ use miko_rpc::{Error, ErrorId, Result};
 
 use crate::atomic_file::folder_of;
 
-/// The error of a file that is open already, in this process or another.
+/// The error `backend-in-use` of a file that is open already, in this process or another.
 pub(crate) fn backend_in_use(path: &Path) -> Error {
     let message = "another process, or another part of this one, has this file open: use its connection, \
                    or open the file after it has been closed";
     with_path(Error::new(ErrorId::BACKEND_IN_USE, message), path)
 }
 
-/// The error of a file that cannot be opened.
+/// The error `invalid-backend` of a file that the system refuses to open or to read.
 pub(crate) fn cannot_open(path: &Path, error: std::io::Error) -> Error {
     match error.kind() {
         ErrorKind::NotFound => invalid_backend(path, "there is no such file").with_source(error),
@@ -22,7 +22,7 @@ pub(crate) fn cannot_open(path: &Path, error: std::io::Error) -> Error {
     }
 }
 
-/// The error of a file that cannot be created.
+/// The error `invalid-backend` of a file that the system refuses to create.
 pub(crate) fn cannot_create(path: &Path, error: std::io::Error) -> Error {
     let folder = folder_of(path);
     match error.kind() {
@@ -36,6 +36,9 @@ pub(crate) fn cannot_create(path: &Path, error: std::io::Error) -> Error {
 }
 
 /// Checks that files can be created in the folder of `path`: SQLite creates files beside the database.
+///
+/// # Errors
+/// `invalid-backend`.
 pub(super) fn check_folder(path: &Path) -> Result<()> {
     let folder = folder_of(path);
     tempfile::tempfile_in(folder).map(drop).map_err(|error| {
@@ -43,7 +46,7 @@ pub(super) fn check_folder(path: &Path) -> Result<()> {
     })
 }
 
-/// The error `invalid-backend` of a file that is not a database, or that cannot be opened.
+/// The error `invalid-backend` with this message and the path.
 pub(crate) fn invalid_backend(path: &Path, message: &str) -> Error {
     with_path(Error::new(ErrorId::INVALID_BACKEND, message), path)
 }

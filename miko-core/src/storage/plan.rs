@@ -13,10 +13,12 @@ use crate::query::{PathTest, SelectRequest};
 pub(crate) struct Plan<'q> {
     pub(crate) select: &'q SelectRequest,
     pub(crate) access_path: AccessPath<'q>,
-    /// The predicates that each record of the access path must satisfy.
+    /// The predicates that each record of the access path must satisfy. With a residual filter there may be
+    /// fewer of them than the select has conditions, and storage need not apply them.
     pub(crate) filter: Vec<Predicate<'q>>,
-    /// The reason why storage cannot apply the whole filter; `None` if it can. With a reason, storage returns
-    /// candidates, which the evaluator filters, sorts and limits.
+    /// The reason for a residual filter: storage cannot apply all conditions of the select. It returns
+    /// candidates, and the evaluator (`query/evaluate.rs`) filters, sorts and limits them. `None` if storage
+    /// does all of this.
     pub(crate) residual_filter_reason: Option<&'static str>,
 }
 
@@ -55,30 +57,30 @@ pub(crate) struct IndexLookup {
     pub(crate) constraint: ConstraintId,
     /// The values, as the index entries have them ([`IndexEntry`](super::write_set::IndexEntry)).
     pub(crate) keys: Vec<String>,
-    /// Whether the values are unique.
+    /// Whether the constraint makes values unique (`unique`, `uniques` or `join`), or only indexes them.
     pub(crate) is_unique: bool,
-    /// A class that has the index.
+    /// The class of the select, which declares the index or inherits it.
     pub(crate) class: Arc<Class>,
     /// The position of the index among the constraints of `class`.
     pub(crate) position: usize,
 }
 
 impl<'q> Plan<'q> {
-    /// A plan for all records of an access path. `everything` is an empty request, which has no order and no
-    /// limit.
+    /// A plan for all records of an access path, in order of creation. `everything` is an empty request: it
+    /// has no conditions, no sort keys and no limit.
     pub(crate) fn of_access_path(everything: &'q SelectRequest, access_path: AccessPath<'q>) -> Self {
         Self { select: everything, access_path, filter: Vec::new(), residual_filter_reason: None }
     }
 }
 
 impl IndexLookup {
-    /// Whether it looks up one key of an index that is not unique. Each record is then found by one entry, so
-    /// that no duplicates have to be removed.
+    /// Whether this looks up one key of an index that is not unique. If so, each record has only one matching
+    /// entry, and no duplicates have to be removed.
     pub(crate) fn has_one_nonunique_key(&self) -> bool {
         !self.is_unique && self.keys.len() == 1
     }
 
-    /// The index as it is declared.
+    /// The constraint, as the class declares it.
     pub(crate) fn constraint(&self) -> &Constraint {
         &self.class.constraints[self.position]
     }

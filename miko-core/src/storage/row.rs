@@ -1,4 +1,4 @@
-//! The rows of the tables of records and files.
+//! The rows of the tables of records, claims and files, and the forms in which records are read.
 
 use serde_json::Value;
 
@@ -22,7 +22,7 @@ pub(crate) struct Row {
 }
 
 impl Row {
-    /// The number of bytes that storing the row is charged to the memory limit, an estimate: 0 without
+    /// An estimate of the bytes that storing the row takes, which are charged to the memory limit: 0 without
     /// content, so that a delete needs no room.
     pub(crate) fn size(&self) -> usize {
         self.state.as_ref().map_or(0, |state| 2 * size_of::<Self>() + self.pk.len() + state.text_length())
@@ -39,7 +39,7 @@ impl Row {
         (self.updated_at, self.instance_pk.as_deref().unwrap_or_default())
     }
 
-    /// A view of the record, unless the row is a tombstone or a stub.
+    /// The record of the row, borrowed; `None` for a tombstone or a stub.
     pub(crate) fn view(&self) -> Option<RecordRef<'_>> {
         self.state.as_ref().map(|State { bucket, stack, extras }| RecordRef {
             pk: &self.pk,
@@ -52,7 +52,7 @@ impl Row {
     }
 }
 
-/// An active record: the content of its row, with texts that answers share.
+/// An active record without its pk: the content of its row. Answers share its texts instead of copying them.
 #[derive(Debug, Clone)]
 pub(crate) struct StoredRecord {
     pub(crate) id: RowId,
@@ -87,7 +87,7 @@ impl StoredRecord {
         })
     }
 
-    /// The record for an answer. It shares the texts of this value.
+    /// The record for an answer, which shares the texts of this value.
     pub(crate) fn to_record(&self, pk: &str) -> Record {
         Record {
             pk: pk.to_owned(),
@@ -144,13 +144,13 @@ pub(crate) struct RecordRef<'r> {
 }
 
 impl RecordRef<'_> {
-    /// The number of bytes of its texts, with the pk.
+    /// The number of bytes of the texts, with the pk.
     pub(crate) fn text_length(&self) -> usize {
         self.pk.len() + self.bucket.len() + self.stack.len() + self.extras.map_or(0, str::len)
     }
 
-    /// Converts to a record. `shared`, if given, is an object with the text of the stack: the record then
-    /// shares its memory instead of copying the text.
+    /// Converts to a record. `shared`, if given, is an object with the same text as the stack: the record
+    /// then shares the memory of `shared` instead of copying the text.
     pub(crate) fn with_stack(self, shared: Option<Object>) -> Record {
         Record {
             pk: self.pk.to_owned(),
@@ -169,17 +169,18 @@ impl From<RecordRef<'_>> for Record {
     }
 }
 
-/// A row of `claim`: the last claim of a record.
+/// A row of `claim`: the last claim of a record. The row stays after the claim was released or its lease has
+/// ended, for the count of attempts. Finishing the claim removes the row.
 #[derive(Debug, Clone, PartialEq)]
 pub(crate) struct ClaimRow {
-    /// The id of the claim.
+    /// The id of the claim, which the answer to `claim` has. It is not a pk.
     pub(crate) id: String,
     /// How often the record was claimed since a claim of it was last finished.
     pub(crate) attempts: u64,
-    /// When its lease ends.
+    /// When the lease of the claim ends; in the past after a release.
     pub(crate) lease_end: Timestamp,
-    /// For a claim that outlives its connection: its select as JSON text, by which `finish` checks the record
-    /// after a restart. `None` for a claim that ends with its connection.
+    /// For a claim that outlives its connection: its select as JSON text, with which `finish` checks the
+    /// record, also after a restart. `None` for a claim that ends with its connection.
     pub(crate) lasting: Option<String>,
 }
 
@@ -187,7 +188,7 @@ pub(crate) struct ClaimRow {
 #[derive(Debug, Clone, PartialEq)]
 pub(crate) struct FileRow {
     pub(crate) pk: String,
-    /// The digest of the content; `None` while the file is being written.
+    /// The hash of the content; `None` while the file is incomplete.
     pub(crate) sha256: Option<String>,
     /// An object; its key `type` has the media type.
     pub(crate) mime: Value,

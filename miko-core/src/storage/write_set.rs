@@ -6,11 +6,12 @@ use super::ids::{ClassId, ConstraintId, FileId, RowId};
 use super::row::{ClaimRow, FileRow, Row};
 use crate::class::Constraint;
 
-/// The changes of one write to the tables. If it adds a unique value that another record has, nothing is
-/// applied, and storage returns the [`Conflict`]s. After an error a part of it may be applied.
+/// Changes of the tables, which storage applies together: one write of the engine has one or several write
+/// sets. If a write set adds a unique value that another record has, nothing is applied, and storage returns
+/// the [`Conflict`]s. After an error a part of the write set may be applied.
 ///
-/// The engine decides which changes a write makes, storage applies them. A write set also has the replaced
-/// values, so that its [`inverse`](Self::inverse) undoes it, or the part of it that was applied.
+/// A write set also has the replaced values, so that its [`inverse`](Self::inverse) undoes it, or the part of
+/// it that was applied.
 ///
 /// A write set changes each row, version, file and so on at most once. It adds each unique value at most
 /// once: storage compares the added values with the stored ones, and not with each other. Adding an entry
@@ -24,7 +25,7 @@ pub(crate) struct WriteSet {
     /// identifies the version.
     pub(crate) versions: Vec<RowChange<RowId, Row>>,
     pub(crate) removed_entries: Vec<IndexEntry>,
-    /// No entry is in `removed_entries` as well.
+    /// Has no entry that `removed_entries` has.
     pub(crate) added_entries: Vec<IndexEntry>,
     /// Boxed, because most writes have none.
     pub(crate) others: Option<Box<OtherChanges>>,
@@ -33,22 +34,22 @@ pub(crate) struct WriteSet {
 /// The changes to tables that few writes change.
 #[derive(Debug, Clone, Default, PartialEq)]
 pub(crate) struct OtherChanges {
-    /// Only in a temporal database: rows to add to the table of records that are or were class definitions.
-    /// None is ever removed.
+    /// Only in a temporal database: records to add to the table of those that are or were class definitions.
+    /// No row of this table is ever removed.
     pub(crate) definitions: Vec<RowId>,
     pub(crate) classes: Vec<RowChange<ClassId, String>>,
     pub(crate) constraints: Vec<RowChange<ConstraintId, Constraint>>,
     pub(crate) claims: Vec<RowChange<RowId, ClaimRow>>,
     pub(crate) files: Vec<RowChange<FileId, FileRow>>,
     pub(crate) chunks: Vec<RowChange<(FileId, u64), Vec<u8>>>,
-    /// Files whose chunks are all removed. The write set does not have the content of the removed chunks, so
-    /// it has no inverse.
+    /// Files of which all chunks are removed. Without the content of these chunks, the write set has no
+    /// inverse.
     pub(crate) removed_chunks: Vec<FileId>,
     /// Top-level keys of an imported worldlet, such as `comment`.
     pub(crate) metadata: Vec<RowChange<String, Value>>,
 }
 
-/// The state of a row before and after a write; `None` where there is no such row.
+/// The state of a row before and after a write; `None` where the row does not exist.
 #[derive(Debug, Clone, PartialEq)]
 pub(crate) struct RowChange<K, V> {
     pub(crate) key: K,
@@ -113,7 +114,7 @@ impl WriteSet {
         Some(self)
     }
 
-    /// Whether its vectors take so little memory that another write set may reuse them.
+    /// Whether the vectors that [`clear`](Self::clear) keeps take so little memory that they may be reused.
     pub(crate) fn is_small(&self) -> bool {
         // The capacity of each vector, in elements.
         const MAX_CAPACITY: usize = 64;
@@ -123,7 +124,7 @@ impl WriteSet {
         capacities.iter().all(|capacity| *capacity <= MAX_CAPACITY)
     }
 
-    /// Removes everything. The vectors that most write sets use keep their capacity.
+    /// Removes everything. All vectors except those of `others` keep their capacity.
     pub(crate) fn clear(&mut self) {
         let Self { rows, versions, removed_entries, added_entries, others } = self;
         rows.clear();
@@ -135,7 +136,7 @@ impl WriteSet {
 
     /// Adds the change of a row.
     pub(crate) fn change_row(&mut self, change: RowChange<RowId, Row>) {
-        // Exactly one, because most write sets change no other row.
+        // `push` alone would allocate room for several rows, and most write sets change one.
         self.rows.reserve_exact(1);
         self.rows.push(change);
     }
@@ -150,7 +151,7 @@ impl WriteSet {
     pub(crate) fn change_entries(&mut self, mut before: Vec<IndexEntry>, mut after: Vec<IndexEntry>) {
         normalize(&mut before);
         normalize(&mut after);
-        // As in a create of one record: the vector is used as it is.
+        // As in a create of one record: the vector is taken over instead of copied.
         if before.is_empty() && self.added_entries.is_empty() {
             self.added_entries = after;
             return;
@@ -181,8 +182,8 @@ impl From<OtherChanges> for WriteSet {
     }
 }
 
-/// Sorts the entries of one record and removes duplicates. Two references to one target at one pointer become
-/// one, which restricts the deletion of the target if either does.
+/// Sorts the entries of one record and removes duplicates. Two references to one target at one pointer, which
+/// differ in `restricts`, become one that restricts the deletion of the target.
 fn normalize(entries: &mut Vec<IndexEntry>) {
     entries.sort_unstable();
     entries.dedup_by(|next, entry| match (next, entry) {
