@@ -1,8 +1,8 @@
 //! The requirements on every storage, tested through the trait alone. A new storage needs one more line in
 //! the call of [`conforms!`].
 //!
-//! Generated write sets run on a storage and on the naive storage. After each step every method of the trait
-//! must return the same for both.
+//! Most cases are written by hand. The last case applies generated write sets to a storage and to the naive
+//! storage: after each step every method that returns content must return the same for both.
 
 use std::collections::BTreeSet;
 use std::ops::ControlFlow;
@@ -188,7 +188,8 @@ fn of_several_updates_of_a_row_every_read_finds_the_last<S: Storage>(create: Cre
     }
 }
 
-/// Updates row 1, and returns it. Its commit number is also its time of creation.
+/// Updates row 1, and returns it with the commit number `number`. The time of creation is the same number,
+/// since the records of a select have no commit numbers.
 fn update(storage: &mut impl Storage, before: Row, number: i64) -> Row {
     let created_at = Timestamp::from_millis(number);
     let after = Row { commit: CommitSeq(number), created_at, ..before.clone() };
@@ -197,7 +198,7 @@ fn update(storage: &mut impl Storage, before: Row, number: i64) -> Row {
     after
 }
 
-/// The time of creation of the first record that a select finds, as a commit number.
+/// The commit number of the first record that a select finds, read from its time of creation: see [`update`].
 fn select_first<S: Storage>(
     storage: &S,
     run: fn(&S, &Plan<'_>, Visitor<'_>) -> miko_rpc::Result<()>,
@@ -345,15 +346,15 @@ enum Step {
     Revert,
 }
 
-/// A change. The numbers are ids of rows, files and so on. `Rewrite` and `Delete` of a row that is missing do
-/// nothing; `File`, `Chunk`, `Constraint`, `Claim` and `Metadata` insert what is missing, and remove or
-/// replace what is there.
+/// A change. The numbers are ids of rows, files and so on. `Rewrite` and `Delete` of a missing row do
+/// nothing. `File`, `Chunk`, `Constraint`, `Claim` and `Metadata` insert an entry that is missing, and remove
+/// or replace one that exists.
 #[derive(Debug, Clone)]
 enum Op {
     Create,
     Rewrite(i64),
     Delete(i64),
-    /// Adds an entry, or removes it if it is there.
+    /// Adds an entry, or removes it if it exists.
     Toggle(IndexEntry),
     Constraint(usize),
     File(i64),
@@ -448,8 +449,8 @@ impl<S: Storage> Pair<S> {
                 }
             }
             Step::Revert => {
-                // A write set without an inverse is not undone, and then the write sets before it are not
-                // either.
+                // Write sets are undone from the last one on. One without an inverse stays, and so do all
+                // write sets before it.
                 if let Some(inverse) = self.applied.last().cloned().and_then(WriteSet::inverse) {
                     self.applied.pop();
                     assert!(self.apply(&inverse), "an inverse has no conflict");
@@ -550,7 +551,8 @@ impl<S: Storage> Pair<S> {
                     size: self.commit.0 as u64,
                     created_at: Timestamp::FIRST,
                 };
-                // The size is a commit number, so that it is even for about half of the files.
+                // An existing file is removed if its size is even. The size is a commit number, so this
+                // happens to about half of the files.
                 write.others_mut().files.push(match self.naive.find_file(&file.pk).unwrap() {
                     Some((_, before)) if before.size % 2 == 0 => RowChange::remove(id, before),
                     Some((_, before)) => RowChange::replace(id, before, file),
@@ -605,10 +607,10 @@ impl<S: Storage> Pair<S> {
         write.rows.push(RowChange::replace(id, before, after));
     }
 
-    /// The row with the numbers of a new write.
+    /// The row with the time, commit number and instance pk of a new write.
     fn stamped(&mut self, row: Row) -> Row {
         self.commit = self.commit.next();
-        // Two consecutive versions have the same time.
+        // Two consecutive commit numbers have the same time, since versions with equal times are allowed.
         let updated_at = Timestamp::from_millis(self.commit.0 / 2);
         let instance_pk = self.is_temporal.then(|| format!("i{}", self.commit));
         Row { updated_at, commit: self.commit, instance_pk, ..row }
@@ -623,8 +625,8 @@ fn is_changed(write: &WriteSet, entry: &IndexEntry) -> bool {
     write.added_entries.iter().chain(&write.removed_entries).any(|changed| key_of(changed) == key_of(entry))
 }
 
-/// The key of an entry: two entries with one key cannot both exist. The key is an entry in which the fields
-/// that are not part of it have fixed values.
+/// The key of an entry: two entries with one key cannot both exist. The key is the entry with fixed values in
+/// the fields that do not belong to the key.
 fn key_of(entry: &IndexEntry) -> IndexEntry {
     match entry.clone() {
         IndexEntry::Unique { constraint, value, .. } => {
@@ -738,8 +740,8 @@ fn selected(storage: &impl Storage, access_path: AccessPath<'_>, filter: Vec<Pre
     found
 }
 
-/// Everything that the trait returns about the content of a storage, as lines. Also checks that methods agree
-/// that return the same content.
+/// Everything that the trait returns about the content of a storage, as lines. Where several methods return
+/// the same content, also checks that they agree.
 fn state(storage: &impl Storage) -> Vec<String> {
     let is_temporal = storage.capabilities().is_temporal;
     let definitions = if is_temporal { storage.definitions().unwrap() } else { Vec::new() };

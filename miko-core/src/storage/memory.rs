@@ -1,4 +1,4 @@
-//! Tables as sorted maps.
+//! Tables as sorted maps: the storage of the worldlet engine.
 
 mod apply;
 mod undo_table;
@@ -26,7 +26,8 @@ use undo_table::{UndoLog, UndoTable};
 /// Why the evaluator filters, sorts and limits every select.
 const NO_SQL: &str = "this engine has no SQL";
 
-/// Writes the tables to a file. Called at each commit, before the changes become permanent.
+/// Writes the tables to a file, as a worldlet. Called at each commit that changes the worldlet, before the
+/// changes become permanent.
 pub(crate) type Save = Box<dyn FnMut(&MemoryTables) -> Result<()> + Send>;
 
 /// The tables of `schema/sqlite.sql` as sorted maps.
@@ -61,7 +62,8 @@ pub struct MemoryTables {
     chunk: UndoTable<(FileId, u64), Arc<[u8]>>,
     is_temporal: bool,
     in_transaction: bool,
-    /// Writes the tables to their file, if they have one.
+    /// Writes the tables to their file; `None` if they have no file. In a `RefCell`, because the function
+    /// gets the tables, which contain it.
     save: Option<RefCell<Save>>,
     /// Whether the open transaction has changed anything that the saved worldlet contains.
     needs_save: bool,
@@ -86,16 +88,21 @@ impl MemoryTables {
         let mut tables = Self { is_temporal, ..Self::default() };
         let definition_name = (uns::CLASS.to_owned(), ConstraintKind::Unique, vec![vec!["name".to_owned()]]);
         tables.constraint.insert(definition_name, ConstraintId::DEFINITION_NAME);
+        // Otherwise the first rollback would remove the constraint.
         tables.constraint.commit();
         tables
     }
 
-    /// Sets the function that each later commit calls if it changes the worldlet of the database.
+    /// Sets the function that writes the tables to their file. Each later commit that changes the worldlet
+    /// calls the function.
     pub(crate) fn set_save(&mut self, save: Save) {
         self.save = Some(RefCell::new(save));
     }
 
-    /// Writes the tables to their file, if they have one.
+    /// Writes the tables to their file, if they have one, whether or not they have changed.
+    ///
+    /// # Errors
+    /// The errors of the [`Save`] function.
     pub(crate) fn save(&self) -> Result<()> {
         match &self.save {
             Some(save) => (save.borrow_mut())(self),
@@ -152,9 +159,9 @@ impl MemoryTables {
         }
     }
 
-    /// The rows that an index has for the values of a lookup. A unique index has entries in both tables: if a
-    /// platter has an own bucket, `unique_value` has its value, and `indexed_value` that of the shared
-    /// bucket.
+    /// The rows that an index has for the values of a lookup, which are values of shared buckets. A unique
+    /// index has entries in both tables: for a platter with an own bucket, `unique_value` has the value of
+    /// the own bucket, and `indexed_value` that of the shared bucket.
     fn rows_of_index(&self, lookup: &IndexLookup) -> BTreeSet<RowId> {
         let mut found = BTreeSet::new();
         for value in &lookup.keys {
@@ -167,12 +174,12 @@ impl MemoryTables {
     }
 }
 
-/// The lower bound of the keys of versions of a record.
+/// The lower bound of the keys that the versions of a record have in `version`.
 fn first_version_key(id: RowId) -> (RowId, Timestamp, String) {
     (id, Timestamp::from_millis(i64::MIN), String::new())
 }
 
-/// A past version with the creation time of its record, which is taken from the current row (`last`).
+/// A version of a record, with the creation time of the record, which is that of the current row (`last`).
 fn with_creation_time(last: &Row, version: &Row) -> Row {
     Row { created_at: last.created_at, ..version.clone() }
 }
@@ -300,7 +307,8 @@ impl Storage for MemoryTables {
     }
 
     fn select_rows(&self, _: &Plan<'_>) -> Result<Vec<RowId>> {
-        // Unreachable: every plan of this storage has a residual filter.
+        // Unreachable: every plan of this storage has a residual filter, and the engine then calls
+        // `select_with_ids`.
         Err(corruption("rows were selected by a plan that has a residual filter"))
     }
 

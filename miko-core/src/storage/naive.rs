@@ -1,5 +1,5 @@
-//! The simplest correct storage, for tests: it scans for everything, and a transaction begins with a
-//! copy of all tables.
+//! The simplest correct storage, for tests: each read scans a table, and a transaction begins with a copy of
+//! all tables. Tests can also make its calls fail.
 
 use std::cell::Cell;
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
@@ -17,19 +17,20 @@ use super::{Capabilities, IdVisitor, Storage, chunk_part, corruption};
 use crate::class::Constraint;
 use crate::timestamp::Timestamp;
 
-/// The tables, and their state before the open transaction.
+/// The tables, their state before the open transaction, and the failures that a test has injected.
 #[derive(Debug, Default)]
 pub struct NaiveStorage {
     tables: Tables,
+    /// The tables before the open transaction; `None` if none is open.
     before: Option<Tables>,
     is_temporal: bool,
     /// The number of rows that were read by [`next_row`](Storage::next_row).
     pub(crate) rows_read: Cell<usize>,
     /// Whether writes may be answered before their transaction is committed.
     pub(crate) may_defer_commit: bool,
-    /// For each of the next calls of `apply`: how it fails, if it does.
+    /// For each of the next calls of `apply`: how it fails; `None` if it succeeds.
     pub(crate) apply_failures: VecDeque<Option<InjectedFailure>>,
-    /// For each of the next calls of `commit`: whether it fails.
+    /// For each of the next calls of `commit`: whether it fails. The transaction stays open then.
     pub(crate) commit_failures: VecDeque<bool>,
 }
 
@@ -37,9 +38,9 @@ pub struct NaiveStorage {
 #[derive(Debug, Clone, Copy)]
 #[cfg_attr(not(test), expect(dead_code, reason = "unit tests inject faults, the behavioural tests do not"))]
 pub(crate) enum InjectedFailure {
-    /// A part of the write set is applied.
+    /// Only the rows of the write set are applied.
     Incomplete,
-    /// The transaction is rolled back.
+    /// Nothing is applied, and the transaction is rolled back.
     RolledBack,
 }
 
@@ -156,7 +157,8 @@ impl Tables {
         found.collect()
     }
 
-    /// The versions of a record, each with the time at which the record was created.
+    /// The versions of a record in order of time, the current row last. Past versions get the creation time
+    /// of the record from that row.
     fn versions(&self, id: RowId) -> Vec<Row> {
         let Some(last) = self.rows.get(&id) else { return Vec::new() };
         let first = |id| (id, Timestamp::from_millis(i64::MIN), None);
@@ -186,7 +188,7 @@ impl Storage for NaiveStorage {
 
     fn commit(&mut self) -> Result<()> {
         let is_injected = self.commit_failures.pop_front() == Some(true);
-        // An injected failure may have rolled the transaction back before.
+        // No transaction is open if an injected failure of `apply` has rolled it back.
         if is_injected || self.before.is_none() {
             return Err(injected_error());
         }

@@ -9,6 +9,10 @@ use crate::storage::write_set::{Conflict, IndexEntry, OtherChanges, RowChange, W
 use crate::timestamp::Timestamp;
 
 impl MemoryTables {
+    /// See [`Storage::apply`](crate::storage::Storage::apply).
+    ///
+    /// # Errors
+    /// `storage-full`, if the process has reached its memory limit. A part of the write set is applied then.
     pub(super) fn apply_write_set(&mut self, write: &WriteSet) -> Result<Vec<Conflict>> {
         let conflicts: Vec<_> =
             write.added_entries.iter().filter_map(|entry| self.conflict_of(entry)).collect();
@@ -16,11 +20,11 @@ impl MemoryTables {
             return Ok(conflicts);
         }
         self.needs_save |= changes_a_worldlet(write);
-        // Versions are removed before rows change, and inserted afterwards, because a state that moves
-        // between `record` and `version` keeps its instance pk, and `by_instance` has one entry for both
-        // tables. An update moves the old state from `record` to `version`, its undo moves it back. In the
-        // other order, removing the state from one table would remove the entry that inserting it into the
-        // other has written.
+        // Versions are removed before rows change, and inserted afterwards. An update moves the old state of
+        // a record from `record` to `version`, and the inverse of the update moves it back. The state keeps
+        // its instance pk, for which `by_instance` has one entry, whichever of the two tables has the state.
+        // In another order, removing the state from one table would remove the entry that was just written
+        // for the other.
         write.versions.iter().for_each(|change| self.remove_version(change));
         write.rows.iter().try_for_each(|change| self.change_row(change))?;
         write.versions.iter().try_for_each(|change| self.insert_version(change))?;
@@ -181,8 +185,9 @@ fn version_key(id: RowId, version: &Row) -> (RowId, Timestamp, String) {
     (id, version.updated_at, version.instance_pk.clone().unwrap_or_default())
 }
 
-/// Whether a write changes anything that the saved worldlet contains. Files that are still being written are
-/// not saved.
+/// Whether a write changes anything that the saved worldlet contains: neither index entries nor ids of
+/// classes nor claims, and only complete files. Chunks need no test: a file becomes complete, or is removed,
+/// by a change of its row.
 fn changes_a_worldlet(write: &WriteSet) -> bool {
     let is_complete = |file: &Option<FileRow>| file.as_ref().is_some_and(|file| file.sha256.is_some());
     let changes_file =

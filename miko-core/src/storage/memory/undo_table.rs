@@ -8,7 +8,7 @@ use std::ops::RangeBounds;
 #[derive(Debug)]
 pub(super) struct UndoTable<K, V> {
     entries: BTreeMap<K, V>,
-    /// The previous value of each changed key, in the order of the changes.
+    /// For each change, in order: the key and its previous value, or `None` if there was none.
     undo: Vec<(K, Option<V>)>,
 }
 
@@ -46,11 +46,11 @@ impl<K: Ord + Clone, V: Clone> UndoTable<K, V> {
     }
 }
 
-/// The transaction operations of a table, independent of its types.
+/// The transaction operations of a table. As a trait, so that tables of different types fit into one list.
 pub(super) trait UndoLog {
-    /// Makes the changes permanent.
+    /// Makes the changes since the last commit permanent.
     fn commit(&mut self);
-    /// Undoes the changes.
+    /// Undoes the changes since the last commit.
     fn roll_back(&mut self);
 }
 
