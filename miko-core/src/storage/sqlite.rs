@@ -1,12 +1,13 @@
 //! Tables in SQLite.
 //!
-//! Each operation is a prepared statement. A plan is compiled to the SQL text of a select with bound values.
-//! No layer above this module sees SQL.
+//! A plan is compiled to the SQL text of a select with bound values. Each other operation is a fixed prepared
+//! statement, or works on the maps that a database in memory has. No layer above this module makes SQL.
 //!
 //! | subject | where |
 //! | --- | --- |
-//! | the connection with its prepared statements; a database file | [`statement_cache`]; [`file`] |
-//! | an update that is postponed until the next statement | [`statements`] |
+//! | the connection with its prepared statements | [`statement_cache`] |
+//! | opening a database file; the SQL that creates the tables | [`file`]; [`schema`] |
+//! | an update that is postponed until the next statement on records | [`statements`] |
 //! | reading tables; applying write sets | [`tables`]; [`apply`] |
 //! | index entries and claims in memory, as maps | [`entry_maps`], [`row_set`] |
 //! | these index entries as virtual tables, which selects read | [`entry_tables`] |
@@ -45,15 +46,16 @@ use file::FileLease;
 use statement_cache::StatementCache;
 use statements::Statements;
 
-/// A database in memory has no file to protect: no rollback journal on disk, nothing to flush.
+/// A database in memory has no file to protect: its rollback journal is in memory, and nothing is flushed.
 const IN_MEMORY_PRAGMAS: &str = "PRAGMA journal_mode = memory; PRAGMA synchronous = off;";
 
-/// SQLite does not enforce the foreign keys that the schema declares, because the engine does: SQLite would
-/// look up again every row that was just written or read. It creates no temporary files.
+/// `foreign_keys`: SQLite does not enforce the foreign keys that the schema declares. The engine ensures
+/// them, and SQLite would look up again every row that was just written or read. `temp_store`: SQLite creates
+/// no temporary files.
 const COMMON_PRAGMAS: &str = "PRAGMA foreign_keys = off; PRAGMA temp_store = memory;";
 
 /// The number of selects that stay prepared. Selects that differ in more than their bound values are
-/// different statements, so there may be many.
+/// different statements, so an application may have many.
 const CACHED_STATEMENTS: usize = 256;
 
 /// The tables in a SQLite database.
@@ -62,8 +64,8 @@ pub struct Sqlite {
     statements: Statements,
     /// The index entries and claims of a database in memory; `None` if they are in tables.
     entry_maps: Option<SharedEntryMaps>,
-    /// The registration of the file, if there is one. The field comes after `statements`, so that the
-    /// connection is closed before the registration ends.
+    /// Registers the file as open in this process; `None` for a database in memory. The field comes after
+    /// `statements`, so that the connection is closed before the registration ends.
     lease: Option<FileLease>,
     is_temporal: bool,
 }
@@ -79,7 +81,8 @@ impl Sqlite {
         Ok(Self { entry_maps: Some(entry_maps), ..Self::with_connection(connection, None)? })
     }
 
-    /// Creates empty tables in memory, with the index entries in tables as in a file.
+    /// Creates empty tables in memory, with index entries and claims in tables, as a database in a file has
+    /// them.
     #[cfg(test)]
     pub(crate) fn as_in_a_file(is_temporal: bool) -> Result<Self> {
         let connection = Connection::open_in_memory().map_err(sqlite_error)?;
@@ -87,8 +90,8 @@ impl Sqlite {
         Self::with_connection(connection, None)
     }
 
-    /// Opens a file and locks it against other processes. A new file becomes temporal if `is_temporal` is
-    /// set.
+    /// Opens or creates a database file, with the locks, the checks and the errors of [`file::open`].
+    /// `is_temporal`: a new file becomes temporal, and an existing one must be.
     pub(crate) fn open(path: &Path, mode: Mode, is_temporal: bool) -> Result<Self> {
         let (connection, lease) = file::open(path, mode, is_temporal)?;
         Self::with_connection(connection, Some(lease))
@@ -99,15 +102,17 @@ impl Sqlite {
         connection.execute_batch(COMMON_PRAGMAS).map_err(sqlite_error)?;
         // Query planner stability: a plan that depends on bound values would be made again with each value.
         connection.set_db_config(DbConfig::SQLITE_DBCONFIG_ENABLE_QPSG, true).map_err(sqlite_error)?;
+        // The table-valued function `rarray` of compiled selects.
         rusqlite::vtab::array::load_module(&connection).map_err(sqlite_error)?;
         functions::register(&connection).map_err(sqlite_error)?;
+        // A file may be temporal although the caller did not require that.
         let is_temporal = connection.table_exists(None, "version").map_err(sqlite_error)?;
         let may_postpone = lease.is_none() && !is_temporal;
         let statements = Statements::new(StatementCache::new(connection), may_postpone);
         Ok(Self { statements, entry_maps: None, lease, is_temporal })
     }
 
-    /// Runs a statement that returns no rows.
+    /// Runs a statement that returns no rows, after a postponed update was written.
     fn run(&self, sql: &'static str, values: impl Params) -> Result<()> {
         let executed = self.statements.after_flush()?.execute(sql, values);
         executed.map(drop).map_err(|error| self.with_path(error))
@@ -121,7 +126,8 @@ impl Sqlite {
         }
     }
 
-    /// The number of rows of each table that a create writes to, in a database in memory.
+    /// The number of rows of each table, and of entries of each map, that a create writes to, in a database
+    /// in memory.
     #[cfg(test)]
     pub(crate) fn counts(&self) -> Vec<i64> {
         let count = |table| format!("SELECT count(*) FROM {table}");
@@ -133,7 +139,7 @@ impl Sqlite {
         counts
     }
 
-    /// Limits the database to its present size and some pages, so that tests can fill it.
+    /// Limits the database to its present size and `more` pages, so that tests can fill it.
     #[cfg(test)]
     pub(crate) fn limit_pages(&self, more: i64) {
         let connection = self.statements.after_flush().unwrap();

@@ -1,4 +1,5 @@
-//! Applies write sets, each operation with a prepared statement.
+//! Applies write sets: each change with a prepared statement, except for the entries and claims that a
+//! database in memory has in maps.
 
 use miko_rpc::{Result, memory};
 use rusqlite::params;
@@ -16,6 +17,7 @@ use crate::storage::write_set::{Conflict, IndexEntry, OtherChanges, RowChange, W
 use crate::timestamp::Timestamp;
 
 impl Sqlite {
+    /// See [`Storage::apply`](crate::storage::Storage::apply).
     pub(super) fn apply_write_set(&self, write: &WriteSet) -> Result<Vec<Conflict>> {
         let conflicts = match &self.entry_maps {
             Some(maps) => maps.lock().conflicts(&write.added_entries),
@@ -63,7 +65,8 @@ impl Sqlite {
         const ADD: &str =
             "INSERT OR IGNORE INTO unique_value (constraint_id, value, seq) VALUES (?1, ?2, ?3)";
         const HOLDER: &str = "SELECT seq FROM unique_value WHERE constraint_id = ?1 AND value = ?2";
-        // The entries that were not added are collected, since they are few: most writes allocate nothing.
+        // A conflict undoes what was added. For this the entries that were not added are collected, since
+        // they are few: most writes allocate nothing.
         let (mut conflicts, mut not_added) = (Vec::new(), Vec::new());
         for entry in entries {
             let IndexEntry::Unique { constraint, value, row } = entry else { continue };
@@ -84,6 +87,7 @@ impl Sqlite {
         if !conflicts.is_empty() {
             let was_added = |entry: &&IndexEntry| {
                 matches!(entry, IndexEntry::Unique { .. })
+                    // By address: `not_added` borrows from `entries`.
                     && !not_added.iter().any(|other| std::ptr::eq(*other, *entry))
             };
             entries.iter().filter(was_added).try_for_each(|entry| self.remove_entry(entry))?;
@@ -138,8 +142,8 @@ impl Sqlite {
              VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8)";
         let id = change.key;
         let Some(row) = &change.after else {
-            // By its pk: an insert that failed between its two statements (see below) may have left the row
-            // under another number.
+            // The row is found by its pk, because its number may differ from `id`: an insert may have failed
+            // between its two statements, `APPEND` and the update of `seq`.
             let pk = change.before.as_ref().map(|row| row.pk.as_str());
             return self.run("DELETE FROM record WHERE pk = ?1", [pk]);
         };
@@ -156,7 +160,7 @@ impl Sqlite {
         if assigned == id.0 {
             return Ok(());
         }
-        // The engine has chosen another number than SQLite.
+        // SQLite has chosen another number than the engine.
         self.run("UPDATE record SET seq = ?1 WHERE seq = ?2", [id, RowId(assigned)])
     }
 

@@ -5,7 +5,7 @@ use crate::query::{SelectRequest, SortBy, SortKey};
 use crate::storage::ids::ClassId;
 use crate::storage::plan::{AccessPath, Classes, IndexLookup, Plan, Predicate};
 
-/// SQL that selects the columns that `read_record` reads.
+/// SQL that selects the row id (`seq`) and the columns that `read_record` reads.
 macro_rules! select_record {
     ($rest:literal) => {
         concat!("SELECT seq, pk, bucket, stack, extras, created_at, updated_at ", $rest)
@@ -13,8 +13,8 @@ macro_rules! select_record {
 }
 
 /// Compiles the statement that selects the records, with the columns of [`select_record!`]. If the plan has a
-/// filter that SQL cannot evaluate, the statement returns every candidate in order of creation, without
-/// limit: the evaluator (`query/evaluate.rs`) filters, sorts and limits them.
+/// residual filter, the statement returns every candidate in order of creation, without limit: the evaluator
+/// (`query/evaluate.rs`) filters, sorts and limits them.
 pub(super) fn select(plan: &Plan<'_>) -> SqlBuilder {
     let select = plan.select;
     let mut statement = SqlBuilder::new();
@@ -30,19 +30,19 @@ pub(super) fn select(plan: &Plan<'_>) -> SqlBuilder {
     statement
 }
 
-/// Compiles the statement that selects the row ids (`seq`) of the records. Only for plans without a residual
-/// filter.
+/// Compiles the statement that selects the row ids (`seq`) of the records, in the order of [`select`]. Only
+/// for plans without a residual filter.
 pub(super) fn select_row_ids(plan: &Plan<'_>) -> SqlBuilder {
     let mut statement = SqlBuilder::new();
     match &plan.access_path {
-        // Only active records have entries (rows of `membership` and `indexed_value`), so `record` need not
-        // be read.
+        // Only active records have entries (rows of `membership` and `indexed_value`), so the table `record`
+        // need not be read to exclude tombstones.
         AccessPath::Members(Classes { ids, .. })
             if ids.len() == 1 && plan.filter.is_empty() && plan.select.sorts.is_empty() =>
         {
             statement.push("SELECT seq FROM membership WHERE class_id = ").push_bind(ids[0].0);
         }
-        // A unique index is excluded, because its entries are in `unique_value` as well.
+        // Not for a unique index, whose entries are in `unique_value` as well.
         AccessPath::Index(lookup)
             if lookup.has_one_nonunique_key() && plan.filter.is_empty() && plan.select.sorts.is_empty() =>
         {
@@ -54,7 +54,7 @@ pub(super) fn select_row_ids(plan: &Plan<'_>) -> SqlBuilder {
     statement
 }
 
-/// Appends `ORDER BY` the sort keys, then `seq`, and the limit.
+/// Appends `ORDER BY` with the sort keys and finally `seq`, and then the limit.
 fn push_order_and_limit(statement: &mut SqlBuilder, select: &SelectRequest) {
     statement.push(" ORDER BY ");
     for sort in &select.sorts {
@@ -74,8 +74,9 @@ fn push_from_and_where(statement: &mut SqlBuilder, plan: &Plan<'_>) {
     }
 }
 
-/// Top-N query: sorts and limits the sort keys alone, then fetches the records that remain. They are sorted
-/// again, because SQL does not guarantee that a join preserves the order.
+/// Appends a top-N query: a subquery sorts and limits the sort keys alone, because sorting whole rows takes
+/// longer. The outer query fetches the records that remain, and sorts them again, because SQL does not
+/// guarantee that a join preserves the order.
 fn push_top_n(statement: &mut SqlBuilder, plan: &Plan<'_>) {
     let select = plan.select;
     let push_order = |statement: &mut SqlBuilder| {
@@ -109,14 +110,14 @@ fn push_access_path(statement: &mut SqlBuilder, access_path: &AccessPath<'_>) {
             statement.push("record WHERE bucket IS NOT NULL AND ");
             push_pk_predicate(statement, pks);
         }
-        // The key (class_id, seq) yields the members of one class in order of creation. `ORDER BY seq` then
+        // The primary key (class_id, seq) yields the members of one class in order of creation. So `ORDER BY`
         // needs no sort, and a limit ends the scan.
         AccessPath::Members(classes) if classes.ids.len() == 1 => {
             statement
                 .push("membership CROSS JOIN record USING (seq) WHERE bucket IS NOT NULL AND class_id = ")
                 .push_bind(classes.ids[0].0);
         }
-        // A record may be a member of several of the classes; `IN` returns it once.
+        // A record may be a member of several of the classes. With `IN` each record is found once.
         AccessPath::Members(classes) => {
             statement.push("record WHERE bucket IS NOT NULL AND seq IN (SELECT seq FROM membership WHERE ");
             push_class_predicate(statement, &classes.ids);
@@ -127,14 +128,14 @@ fn push_access_path(statement: &mut SqlBuilder, access_path: &AccessPath<'_>) {
 }
 
 /// Appends the tables and the `WHERE` clause that look up values in the index of a constraint, unique or not.
-/// For one value of an index that is not unique, the key of `indexed_value` yields the records in order of
-/// creation.
+/// For one value of an index that is not unique, the primary key of `indexed_value` yields the records in
+/// order of creation.
 fn push_index_scan(statement: &mut SqlBuilder, lookup: &IndexLookup) {
     if lookup.has_one_nonunique_key() {
         statement.push("indexed_value CROSS JOIN record USING (seq) WHERE bucket IS NOT NULL AND ");
         return push_entries(statement, lookup);
     }
-    // `IN` removes duplicates.
+    // A record may have several matching entries. With `IN` each record is found once.
     statement.push("record WHERE bucket IS NOT NULL AND seq IN (SELECT seq FROM ");
     if lookup.is_unique {
         push_entries(statement.push("unique_value WHERE "), lookup);
@@ -223,7 +224,8 @@ fn push_sort_key(statement: &mut SqlBuilder, sort: &SortKey) {
     };
 }
 
-/// Appends the direction of a sort key and a comma. Records without the key sort last in both directions.
+/// Appends the direction of a sort key and a comma. Records without a value for the key sort last in both
+/// directions.
 fn push_direction(statement: &mut SqlBuilder, sort: &SortKey) {
     statement.push(if sort.reverse { " DESC NULLS LAST, " } else { " NULLS LAST, " });
 }

@@ -63,7 +63,7 @@ enum Change {
 }
 
 impl EntryMaps {
-    /// Whether the maps have entries of this kind. References are always in a table.
+    /// Whether the maps hold entries of this kind. Only references are in a table.
     pub(super) const fn holds(entry: &IndexEntry) -> bool {
         !matches!(entry, IndexEntry::Reference { .. })
     }
@@ -78,11 +78,11 @@ impl EntryMaps {
         added.iter().filter_map(conflict).collect()
     }
 
-    /// Removes and adds the entries that belong in the maps. The caller has checked that there are no
-    /// [conflicts](Self::conflicts).
+    /// Removes and adds the entries that the maps [hold](Self::holds), and ignores references. The caller has
+    /// checked that there are no [conflicts](Self::conflicts).
     ///
     /// # Errors
-    /// `storage-full`, if the process has reached its memory limit. A part of the entries is added then.
+    /// `storage-full`, if the process has reached its memory limit. Only a part of `added` is added then.
     pub(super) fn apply(&mut self, removed: &[IndexEntry], added: &[IndexEntry]) -> Result<()> {
         for entry in removed.iter().filter(|entry| Self::holds(entry)) {
             if self.remove(entry) {
@@ -98,10 +98,10 @@ impl EntryMaps {
         Ok(())
     }
 
-    /// Replaces or removes the claim of a record.
+    /// Sets or removes the claim of a record.
     ///
     /// # Errors
-    /// `storage-full`, if the process has reached its memory limit.
+    /// `storage-full`, if the process has reached its memory limit. Nothing is changed then.
     pub(super) fn change_claim(&mut self, change: &RowChange<RowId, ClaimRow>) -> Result<()> {
         let before = match &change.after {
             Some(claim) => {
@@ -115,16 +115,16 @@ impl EntryMaps {
         Ok(())
     }
 
-    /// The claims of records.
+    /// The claims of records, each with the row id of its record, in order of the row ids.
     pub(super) fn claims(&self) -> Vec<(RowId, ClaimRow)> {
         self.claims.iter().map(|(record, claim)| (*record, claim.clone())).collect()
     }
 
-    /// Makes the changes permanent.
+    /// Makes the changes since the last commit permanent.
     pub(super) fn commit(&mut self) {
-        // Releases the memory of the undo log of a large import.
         const MAX_CAPACITY: usize = 64;
         self.undo.clear();
+        // Releases the memory of the undo log of a large import.
         self.undo.shrink_to(MAX_CAPACITY);
     }
 
@@ -206,7 +206,8 @@ fn add_row<K: Eq + Hash>(sets: &mut Map<K, RowSet>, key: K, row: RowId) -> bool 
     }
 }
 
-/// Removes a row from the set of a key, and the set if it is then empty. Returns whether the row was in it.
+/// Removes a row from the set of a key, and an empty set from the map. Returns whether the row was in the
+/// set.
 fn remove_row<K, Q>(sets: &mut Map<K, RowSet>, key: &Q, row: RowId) -> bool
 where
     K: Eq + Hash + Borrow<Q>,

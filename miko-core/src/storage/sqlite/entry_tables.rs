@@ -3,9 +3,10 @@
 //!
 //! The tables have the same columns as those in `schema/entries.sql`. The last column is the row number
 //! (`seq`); the columns before it are the key: the class, or constraint and value. A query has to give a
-//! value for each key column, and may give the row number. A table yields rows in order of creation. From a
-//! `WHERE` that is always false SQLite drops the conditions, so it asks for a plan without a key. It gets a
-//! plan that would fail, and never runs it.
+//! value for each key column, and may give the row number. A table yields rows in order of creation.
+//!
+//! If a `WHERE` clause is always false, SQLite drops its conditions, and asks for a plan without a key. The
+//! answer is a plan that would fail ([`PLAN_NO_KEY`]), which SQLite never runs.
 
 use std::borrow::Cow;
 use std::ffi::{CStr, c_int};
@@ -135,16 +136,18 @@ unsafe impl<'vtab> VTab<'vtab> for EntryTable {
         let [key @ .., row] = &constraint_of_column[..=key_columns] else { return Ok(false) };
         if key.contains(&None) {
             // A value of the key is not available, for example because it comes from a table that is read
-            // later. `false` refuses these constraints, and SQLite tries another plan.
+            // later. `false` refuses this combination of constraints, and SQLite tries another plan.
             return Ok(false);
         }
         for (position, index) in constraint_of_column.iter().flatten().enumerate() {
             let mut usage = info.constraint_usage(*index);
             // SQLite numbers arguments from 1.
             usage.set_argv_index(position as c_int + 1);
+            // SQLite need not check the constraint on the rows that the table yields.
             usage.set_omit(true);
         }
         let yields_one_row = row.is_some() || self.kind == Kind::Unique;
+        // Of several rows the number is a guess.
         info.set_estimated_rows(if yields_one_row { 1 } else { 1000 });
         info.set_estimated_cost(if yields_one_row { 1.0 } else { 1000.0 });
         info.set_idx_num(if row.is_some() { PLAN_KEY_AND_ROW } else { PLAN_KEY });
@@ -156,6 +159,7 @@ unsafe impl<'vtab> VTab<'vtab> for EntryTable {
             first.is_some_and(|first| is_by_row(first.column()) && !first.is_order_by_desc())
                 && order.next().is_none()
         };
+        // SQLite need not sort the rows.
         info.set_order_by_consumed(is_in_order);
         Ok(true)
     }
@@ -195,7 +199,7 @@ struct EntryCursor<'vtab> {
 }
 
 impl EntryCursor<'_> {
-    /// Reads the rows of the key that follow `last`.
+    /// Reads the next block: rows of the key that follow `last`.
     fn read_block(&mut self, last: RowId) {
         let Self { kind, key, value, rows, next_block, .. } = self;
         rows.clear();
@@ -204,6 +208,7 @@ impl EntryCursor<'_> {
             Kind::Membership => maps.members(ClassId(*key)),
             Kind::Indexed => maps.indexed(ConstraintId(*key), value),
             Kind::Unique => {
+                // The key has at most one row, so the first block is the last.
                 rows.extend(maps.find_unique(ConstraintId(*key), value));
                 None
             }
@@ -215,7 +220,7 @@ impl EntryCursor<'_> {
         self.position = 0;
     }
 
-    /// Reads `row` alone, if the key has it.
+    /// Reads a block that has only `row`, or nothing if the key does not have this row.
     fn read_row(&mut self, row: RowId) {
         let maps = self.maps.lock();
         let has_row = match self.kind {

@@ -1,11 +1,12 @@
-//! A set of rows, in order of creation.
+//! A set of row ids, in order of creation. The maps of index entries have one per class and per value.
 
 use std::collections::BTreeSet;
 use std::ops::Bound;
 
 use crate::storage::ids::RowId;
 
-/// Row numbers in ascending order. In an index whose values are distinct, most sets have one row.
+/// Row ids in ascending order. In an index whose values are distinct, most sets have one row, so this case
+/// takes no allocation.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) enum RowSet {
     One(RowId),
@@ -35,7 +36,7 @@ impl RowSet {
         match self {
             Self::One(one) if *one != row => false,
             Self::One(_) => {
-                // Only `Many` can be empty.
+                // An empty set is a `Many` without rows.
                 *self = Self::Many(Box::default());
                 true
             }
@@ -57,7 +58,7 @@ impl RowSet {
         }
     }
 
-    /// Appends at most `max` rows that follow `last` to `rows`.
+    /// Appends the first rows that follow `last` to `rows`: at most `max`, which is not 0.
     pub(super) fn push_after(&self, last: RowId, max: usize, rows: &mut Vec<RowId>) {
         match self {
             Self::One(one) => rows.extend(Some(*one).filter(|one| *one > last)),

@@ -1,4 +1,4 @@
-//! Runs the SQL of selects. The JSON text of records is copied, not parsed.
+//! Runs the SQL of selects. The JSON text of records is not parsed.
 
 use std::ops::ControlFlow;
 
@@ -17,7 +17,7 @@ use crate::storage::row::RecordRef;
 use crate::timestamp::Timestamp;
 
 impl Sqlite {
-    /// Calls `visit` with each row of [`compile::select`], until it breaks.
+    /// Calls `visit` with each row of [`compile::select`], until `visit` breaks or fails.
     pub(super) fn run_select(
         &self,
         plan: &Plan<'_>,
@@ -35,6 +35,7 @@ impl Sqlite {
         Ok(())
     }
 
+    /// The row ids that [`compile::select_row_ids`] selects.
     pub(super) fn run_select_rows(&self, plan: &Plan<'_>) -> Result<Vec<RowId>> {
         let statement = compile::select_row_ids(plan);
         let connection = self.statements.after_flush()?;
@@ -55,6 +56,7 @@ impl Sqlite {
             sql: Some(statement.sql().to_owned()),
             values: statement.values().iter().map(Value::from).collect(),
             plan: steps.collect::<rusqlite::Result<_>>().map_err(sqlite_error)?,
+            // The store sets the columns, of which storage knows nothing.
             columns: Vec::new(),
             index: plan.access_path.index_name(),
             residual_filter_reason: plan.residual_filter_reason.map(str::to_owned),
@@ -62,8 +64,8 @@ impl Sqlite {
     }
 }
 
-/// Reads a row of [`compile::select`], except its id: most selects do not need the id, and reading it takes 3
-/// of 100 instructions of an indexed select.
+/// Reads a row of [`compile::select`], except for the row id: most selects do not need it, and reading it
+/// takes 3 of 100 instructions of an indexed select.
 pub(super) fn read_record<'r>(row: &'r Row<'_>) -> rusqlite::Result<RecordRef<'r>> {
     let extras = match row.get_ref(4)? {
         ValueRef::Null => None,

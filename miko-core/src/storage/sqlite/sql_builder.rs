@@ -27,7 +27,7 @@ impl SqlBuilder {
         self
     }
 
-    /// Appends a number, which is the suffix of a generated column name.
+    /// Appends a number: the suffix of a generated column name.
     pub(super) fn push_number(&mut self, number: usize) -> &mut Self {
         self.sql.push_str(&number.to_string());
         self
@@ -55,7 +55,7 @@ impl SqlBuilder {
 pub(super) enum SqlValue {
     Integer(i64),
     Text(String),
-    /// An array of values in one placeholder, for `IN rarray(…)`: the SQL does not depend on their number.
+    /// Values that share one placeholder, in `IN rarray(…)`: the SQL text is the same for any number of them.
     Array(Rc<Vec<Value>>),
 }
 
@@ -66,7 +66,7 @@ impl From<i64> for SqlValue {
 }
 
 impl From<u64> for SqlValue {
-    /// A larger count becomes `i64::MAX`, which exceeds the rows of every table as well.
+    /// A count beyond the range of `i64` becomes `i64::MAX`, which exceeds the rows of every table as well.
     fn from(count: u64) -> Self {
         Self::Integer(i64::try_from(count).unwrap_or(i64::MAX))
     }
