@@ -1,8 +1,8 @@
 //! Opens a database file: registers it in this process, checks its header, locks it and migrates its schema.
 //!
 //! The header is read before SQLite opens the file, only to avoid touching a file that is not a Mikobase.
-//! Another process may change the file between the two steps. A writer therefore repeats every check through
-//! SQLite under its lock. A reader repeats only the check of the version.
+//! Another process may change the file between the two steps. A writer (mode `rw`) therefore repeats every
+//! check through SQLite under its lock. A reader (mode `r`) repeats only the check of the version.
 //!
 //! SQLite takes the locks. A writer holds an exclusive lock from open to close (`locking_mode = EXCLUSIVE`);
 //! if its process is killed, the lock ends with the process. A reader never takes an exclusive lock; in WAL
@@ -99,7 +99,7 @@ enum Holders {
     Readers(usize),
 }
 
-/// Registers a file as open in this process until it is dropped.
+/// The registration of a file that this process has open. Dropping it ends the registration.
 #[derive(Debug)]
 pub(super) struct FileLease(DeviceAndInode);
 
@@ -119,7 +119,7 @@ fn open_files() -> MutexGuard<'static, HashMap<DeviceAndInode, Holders>> {
 }
 
 /// Opens a database file, or creates it if the mode permits writing. A new file is temporal if `temporal` is
-/// set.
+/// set. The returned lease must outlive the connection.
 ///
 /// # Errors
 /// The file is unchanged after these errors:
@@ -130,8 +130,11 @@ fn open_files() -> MutexGuard<'static, HashMap<DeviceAndInode, Holders>> {
 ///   in mode `r` also if it is missing, empty, or was written by an older version; if `temporal` is set, also
 ///   if it is not temporal.
 ///
-/// Also `invalid-backend`, if the file system fails. The file may have been created or migrated then; it can
-/// be opened again.
+/// After these errors the file may have been created or migrated; it can be opened again:
+///
+/// - `invalid-backend`, if the file system fails;
+/// - `storage-full`, if the disk or the memory is full; `internal` for other errors of SQLite, such as those
+///   of a damaged file.
 pub(super) fn open(path: &Path, mode: Mode, temporal: bool) -> Result<(Connection, FileLease)> {
     let flags = match mode {
         Mode::ReadWrite => OpenFlags::SQLITE_OPEN_READ_WRITE,
@@ -144,16 +147,18 @@ pub(super) fn open(path: &Path, mode: Mode, temporal: bool) -> Result<(Connectio
     let lease = acquire(path, mode)?;
     if mode == Mode::ReadWrite {
         // SQLite silently opens a write-protected file read-only, and reports an unwritable folder only as
-        // `disk I/O error`.
+        // `disk I/O error`. Closing this descriptor releases no lock: with the lease of a writer, no other
+        // part of this process has the file open.
         File::options().append(true).open(path).map_err(|error| cannot_open(path, error))?;
         check_folder(path)?;
     }
-    // Checked first: SQLite empties the log when it opens the file.
+    // Only for the message below. Checked first, because SQLite empties the log when it opens the file.
     let has_log = fs::metadata(write_ahead_log(path)).is_ok_and(|log| log.len() > 0);
     let connection = Connection::open_with_flags(path, flags | OpenFlags::SQLITE_OPEN_NO_MUTEX)
         .map_err(|error| sqlite_cannot_open(path, error))?;
     configure(&connection, mode, temporal).map_err(|error| {
-        // Any statement may be the first that needs a lock, so the errors of all are translated here.
+        // Any statement of `configure` may be the first that needs a lock, so the errors of all are
+        // translated here.
         if error.is(ErrorId::BACKEND_IN_USE) {
             backend_in_use(path)
         } else if error.is(ErrorId::NOT_WRITABLE) {
@@ -177,8 +182,8 @@ fn write_ahead_log(path: &Path) -> PathBuf {
 }
 
 /// Registers the file as open. Refuses a file that is already open in this process, unless both sides only
-/// read. Checks the header, unless the file is already open: the first reader has checked it, and checking it
-/// again would close a descriptor, which releases the locks of the other readers.
+/// read. Checks the header, unless the file is already open. If it is, its first reader has checked the
+/// header, and another check would close a descriptor, which releases the locks of all readers.
 fn acquire(path: &Path, mode: Mode) -> Result<FileLease> {
     let metadata = fs::metadata(path).map_err(|error| cannot_open(path, error))?;
     let inode = (metadata.dev(), metadata.ino());
@@ -207,8 +212,8 @@ fn check_header(path: &Path, mode: Mode) -> Result<()> {
     };
     let is_sqlite = header.starts_with(b"SQLite format 3\0");
     let (page_count, version, application_id) = (u32_at(28), u32_at(60), u32_at(68));
-    // SQLite writes the first page before the tables exist. A process killed at that point leaves only this
-    // page.
+    // SQLite writes the first page before the tables exist. A process that is killed at that point leaves a
+    // file with only this page, which counts as empty.
     let has_one_page = is_sqlite && page_count <= 1 && (version, application_id) == (0, 0);
     if header.is_empty() || has_one_page {
         return match mode {
@@ -241,9 +246,10 @@ fn check_temporal(connection: &Connection, temporal: bool) -> Result<()> {
 }
 
 /// Prepares a connection. As a writer, locks the file, then creates the schema, or checks and migrates it. As
-/// a reader, only checks through SQLite that the schema has the current version. All checks precede the first
-/// change of the file.
+/// a reader, only checks the version of the schema, which must be the current one, and `temporal`. All checks
+/// precede the first change of the file.
 fn configure(connection: &Connection, mode: Mode, temporal: bool) -> Result<()> {
+    // A file that another process has locked is refused at once.
     connection.busy_timeout(Duration::ZERO).map_err(sqlite_error)?;
     if mode == Mode::Read {
         return match user_version(connection).map_err(sqlite_error)? {
@@ -283,7 +289,7 @@ fn is_empty(connection: &Connection) -> rusqlite::Result<bool> {
     connection.query_row("SELECT count(*) = 0 FROM sqlite_schema", [], |row| row.get(0))
 }
 
-/// Repeats the check of the application id, which the header has, under the lock.
+/// Repeats under the lock the check of the application id in the header.
 fn check_application_id(connection: &Connection) -> Result<()> {
     let application: u32 =
         connection.pragma_query_value(None, "application_id", |row| row.get(0)).map_err(sqlite_error)?;
@@ -305,7 +311,7 @@ fn create_schema(connection: &Connection, temporal: bool) -> Result<()> {
     Ok(())
 }
 
-/// Runs the migrations from `version` to the last one, in one transaction.
+/// Runs in one transaction all migrations that a database of schema version `version` has not had.
 fn migrate(connection: &Connection, version: u32, steps: &[Migration]) -> Result<()> {
     let applied = (version as usize).saturating_sub(1);
     let Some(pending) = steps.get(applied..).filter(|pending| !pending.is_empty()) else { return Ok(()) };

@@ -10,20 +10,21 @@ use rusqlite::types::{ToSql, ValueRef};
 use crate::query::{PathTest, SortPath};
 
 /// Registers the functions on a connection: `q0_path(bucket, path)` returns whether the path holds for the
-/// bucket, and `q0_key(bucket, path)` returns the sort key of the bucket, or NULL.
+/// bucket, and `q0_key(bucket, path)` returns the sort key of the bucket, or NULL if it has none.
 pub(super) fn register(connection: &Connection) -> rusqlite::Result<()> {
     register_bucket_function(connection, "q0_path", PathTest::from_text, |path, bucket| path.holds(bucket))?;
     register_bucket_function(connection, "q0_key", SortPath::from_text, |path, bucket| path.key(bucket))
 }
 
-/// Registers a function of a bucket and a text argument. The argument is parsed once per statement: SQLite
-/// keeps the parsed value as auxiliary data of the bound parameter.
+/// Registers a function of a bucket and a text argument. The argument is parsed once per execution of a
+/// statement: SQLite keeps the parsed value as auxiliary data of the bound parameter.
 fn register_bucket_function<A: Send + Sync + 'static, R: ToSql + 'static>(
     connection: &Connection,
     name: &str,
     parse: fn(&str) -> Result<A, String>,
     evaluate: fn(&A, &str) -> R,
 ) -> rusqlite::Result<()> {
+    // `DIRECTONLY`: views and triggers of a manipulated file cannot call the function.
     let flags = FunctionFlags::SQLITE_UTF8
         | FunctionFlags::SQLITE_DETERMINISTIC
         | FunctionFlags::SQLITE_DIRECTONLY

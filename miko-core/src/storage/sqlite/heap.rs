@@ -14,11 +14,11 @@ use super::Sqlite;
 use super::faults::sqlite_error;
 
 impl Sqlite {
-    /// Limits the pages of a database in memory, and the heap of SQLite, to their parts of the memory limit
-    /// of the process, in bytes.
+    /// Limits the pages of a database in memory, and the heap of SQLite, to their parts of `process_limit`,
+    /// the memory limit of the process in bytes.
     ///
     /// # Errors
-    /// `internal`, if SQLite refuses the setting.
+    /// `internal`, if SQLite refuses the limit of pages.
     pub(super) fn limit_heap(&self, process_limit: usize) -> Result<()> {
         // Only a database in a file has a lease.
         let is_in_memory = self.lease.is_none();
@@ -30,15 +30,16 @@ impl Sqlite {
                 .unwrap_or(u32::MAX);
             connection.pragma_update(None, "max_page_count", pages).map_err(sqlite_error)?;
         }
-        // Five eighths of the limit for the pages, and an eighth for everything else.
+        // Three quarters: five eighths for the pages of a database in memory, and an eighth for everything
+        // else.
         let heap_limit = process_limit / 4 * 3;
-        // More bytes than SQLite takes become 0, which is no limit.
+        // A limit beyond the range of `i64` becomes 0, which is no limit.
         set_hard_heap_limit(i64::try_from(heap_limit).unwrap_or(0));
         Ok(())
     }
 }
 
-/// Lifts the heap limit, which applies to the whole process, until it is dropped.
+/// Lifts the heap limit, which applies to all connections of the process, until this value is dropped.
 pub(super) struct LiftedHeapLimit {
     previous: i64,
 }

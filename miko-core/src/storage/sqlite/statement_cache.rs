@@ -1,8 +1,9 @@
 //! A connection with its cached prepared statements.
 //!
-//! All operations but selects are a few dozen statements, each a string literal. The cache is keyed by the
-//! address of the literal: rusqlite's own cache hashes the text twice per use, which takes half as long as a
-//! small statement. Selects use rusqlite's cache, because their text depends on the request.
+//! All operations but selects are a few dozen statements, each a string literal. This cache has their
+//! prepared statements by the address of the literal. rusqlite's cache would hash the text twice per use,
+//! which takes half as long as a small statement. Selects, whose text depends on the request, use rusqlite's
+//! cache: a [`StatementCache`] dereferences to its connection.
 
 use std::cell::RefCell;
 use std::collections::HashMap;
@@ -22,6 +23,7 @@ type StatementMap<'c> = RefCell<HashMap<(usize, usize), Statement<'c>, RandomSta
 self_cell! {
     struct ConnectionCell {
         owner: Connection,
+        // Because of the `RefCell`.
         #[not_covariant]
         dependent: StatementMap,
     }
@@ -68,7 +70,7 @@ impl StatementCache {
         self.with_statement(sql, |statement| statement.query_map(values, map)?.collect())
     }
 
-    /// Calls `visit` with each row of a statement. `visit` must not run a statement.
+    /// Calls `visit` with each row of a statement. `visit` must not run a statement: this would panic.
     pub(super) fn for_each_row<R>(
         &self,
         sql: &'static str,
@@ -78,6 +80,7 @@ impl StatementCache {
     ) -> Result<()> {
         self.with_statement(sql, |statement| {
             let rows = statement.query_map(values, map)?;
+            // The inner result has the error of a row or of `visit`.
             Ok(rows.map(|row| row.map_err(sqlite_error)).try_for_each(|row: Result<R>| visit(row?)))
         })?
     }
@@ -107,7 +110,7 @@ impl StatementCache {
     }
 }
 
-/// Keeps long-lived statements out of SQLite's lookaside allocator, which serves single calls.
+/// Keeps long-lived statements out of SQLite's lookaside allocator, whose memory is meant for single calls.
 const PERSISTENT: PrepFlags = PrepFlags::SQLITE_PREPARE_PERSISTENT;
 
 /// Converts a row to an owned value.

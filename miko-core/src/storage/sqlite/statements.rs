@@ -1,9 +1,9 @@
 //! The statements of a database, and a postponed update of a record.
 //!
 //! A counter that many callers increment is one row, which changes with each of their calls. In memory, where
-//! commits are deferred, only its last state needs to reach SQLite. So if the row that was updated last is
-//! updated again, its new state is kept here. It is written before the next statement on records, and before
-//! a commit.
+//! commits are deferred, only the last state of the row needs to reach SQLite. So if the row that was updated
+//! last is updated again, its new state is kept here. It is written before the next statement that may read
+//! or write records, and before a commit.
 
 use std::cell::{Cell, RefCell};
 
@@ -19,7 +19,7 @@ use crate::timestamp::Timestamp;
 /// The largest row whose update may be postponed, in bytes.
 const MAX_POSTPONED: usize = 64 << 10;
 
-/// The statements, and the update that is postponed.
+/// The prepared statements, and the update that is postponed, if there is one.
 #[derive(Debug)]
 pub(super) struct Statements {
     cache: StatementCache,
@@ -32,12 +32,17 @@ pub(super) struct Statements {
 
 impl Statements {
     /// The statements of a database. `may_postpone` is whether updates may be postponed. This requires that
-    /// writing one later cannot fail: the failure would be reported to another call.
+    /// writing an update later cannot fail, as in a database in memory without history: the failure would be
+    /// reported to another call.
     pub(super) fn new(cache: StatementCache, may_postpone: bool) -> Self {
         Self { cache, may_postpone, last_updated: Cell::default(), postponed: RefCell::default() }
     }
 
-    /// The statements, after a postponed update was written. For statements that may read or write `record`.
+    /// The statements, after a postponed update was written. For statements that may read or write `record`,
+    /// or that commit.
+    ///
+    /// # Errors
+    /// The error of the postponed update, which stays postponed.
     pub(super) fn after_flush(&self) -> Result<&StatementCache> {
         let mut postponed = self.postponed.borrow_mut();
         if let Some((id, row)) = &*postponed {
@@ -56,7 +61,7 @@ impl Statements {
     /// Updates a row, at once or before the next statement on records.
     pub(super) fn update(&self, id: RowId, row: &Row) -> Result<()> {
         let is_updated_again = self.last_updated.replace(Some(id)) == Some(id);
-        // With a memory limit, writing may fail.
+        // With a memory limit, writing the update later may fail.
         if is_updated_again
             && self.may_postpone
             && row.size() <= MAX_POSTPONED
@@ -75,6 +80,7 @@ impl Statements {
         self.postponed.take();
     }
 
+    /// Writes an update to SQLite.
     fn write(&self, id: RowId, row: &Row) -> Result<()> {
         const UPDATE: &str = "UPDATE record SET bucket = ?2, stack = ?3, extras = ?4, created_at = ?5, \
                               updated_at = ?6, commit_seq = ?7, instance_pk = ?8 WHERE seq = ?1";

@@ -1,8 +1,8 @@
 //! Implements [`Storage`]: reads the tables, begins and ends transactions. Each operation is a prepared
-//! statement.
+//! statement, or reads the maps that a database in memory has.
 //!
-//! Statements that read or write the table `record`, or that begin or end a transaction, run through
-//! `after_flush`, which first writes a postponed update. Other statements run through `without_flush`.
+//! Reads of the table `record`, and all statements that return no rows, run through `after_flush`, which
+//! first writes a postponed update. Reads of other tables run through `without_flush`.
 
 use miko_rpc::Result;
 use rusqlite::{Row as SqlRow, params};
@@ -83,7 +83,7 @@ impl Storage for Sqlite {
         self.entry_maps.iter().for_each(|maps| maps.lock().roll_back());
         // After some errors SQLite has rolled back already, and its transaction is no longer open.
         if self.in_transaction() {
-            // A rollback must succeed even if memory is short. It needs little.
+            // A rollback must succeed even if the heap limit is reached. It needs little memory.
             let _lifted = LiftedHeapLimit::lift();
             // SQLite documents no failure of ROLLBACK that leaves the transaction open.
             let _ = self.run("ROLLBACK", []);
@@ -303,7 +303,8 @@ impl Storage for Sqlite {
     fn chunk(&self, file: FileId, index: u64, offset: u64, max: usize) -> Result<Option<(Vec<u8>, u64)>> {
         const SQL: &str = "SELECT coalesce(substr(data, ?3 + 1, ?4), x''), length(data) FROM file_chunk \
                            WHERE file_id = ?1 AND number = ?2";
-        // The same cast as in `change_chunk`.
+        // The same cast as in `change_chunk`: an index beyond the range of `i64` is stored as a negative
+        // number.
         let index = index as i64;
         // At most `i64::MAX - 1`, because the statement adds 1.
         let offset = i64::try_from(offset).unwrap_or(i64::MAX - 1);
@@ -330,6 +331,7 @@ fn read_file(row: &SqlRow<'_>) -> rusqlite::Result<(FileId, FileRow)> {
     let file = FileRow {
         pk: row.get(1)?,
         sha256: row.get(2)?,
+        // A damaged text becomes null.
         mime: json::from_text(&mime).unwrap_or_default(),
         size: row.get::<_, i64>(4)? as u64,
         created_at: Timestamp::from_millis(row.get(5)?),
@@ -354,7 +356,7 @@ fn read_row(row: &SqlRow<'_>) -> rusqlite::Result<(RowId, Row)> {
     Ok((row.get(0)?, record_row))
 }
 
-/// Reads a row of [`select_row!`] that has content. Its texts are copied once.
+/// Reads a row of [`select_row!`] that has content. Each text is copied once, from SQLite into the record.
 fn read_stored_record(row: &SqlRow<'_>) -> rusqlite::Result<StoredRecord> {
     let extras = row.get_ref(4)?.as_str_or_null()?;
     Ok(StoredRecord {

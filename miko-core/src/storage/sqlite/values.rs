@@ -26,7 +26,7 @@ macro_rules! integers {
 
 integers!(ClassId, CommitSeq, ConstraintId, FileId, RowId);
 
-/// Returns bucket, stack and extras; a tombstone has none of them.
+/// The bucket, the stack and the extras of a row. A row without content has none of them.
 pub(super) fn content_columns(row: &Row) -> [Option<&str>; 3] {
     match &row.state {
         Some(State { bucket, stack, extras }) => [Some(bucket), Some(stack), extras.as_deref()],
