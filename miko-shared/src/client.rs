@@ -5,8 +5,13 @@
 //! | blocking | `transport`, `reconnecting`, `connection`, `inbox`, `unsent`, `socket` | blocking code in the callers' threads | one per thread |
 //! | async | `async_transport`, `async_connection`, `async_link` | a task in the caller's runtime | many |
 //!
-//! A blocking proxy can also begin calls and wait for their answers afterwards (`later`), and send a call
-//! that returns an object with the first call on the object (`lazy_object`).
+//! A blocking proxy can also begin calls and wait for their answers afterwards (`later`), send a call that
+//! returns an object with the first call on the object (`lazy_object`), and receive objects and streams
+//! (`link`, `object`). `calls` counts its calls, and its threads take turns at values of `exclusive`.
+//!
+//! Both kinds use `address` (a server's address and the credentials for it), `server_user` and `handshake`
+//! (what precedes the first call), `runtime` (whether a thread may block), `items` (those of streams) and
+//! `fault` (the errors of a connection).
 
 mod address;
 mod async_connection;
@@ -64,7 +69,9 @@ pub trait Connect: Proxy {
     ///
     /// # Errors
     /// `server-gone` if there is no server, `unauthorized` if the token is wrong or the socket belongs to a
-    /// user other than this one and root, `surface-mismatch` if the server serves another interface.
+    /// user other than this one and root, `surface-mismatch` if the server serves another interface,
+    /// `too-many-connections` if the server has as many as it takes; `inside-runtime` in an async task, and
+    /// `self-call` in a method that this server runs.
     fn connect(path: impl AsRef<Path>, token: &Token) -> Result<Self> {
         let address = Address::new(path, token);
         let transport =
@@ -93,7 +100,8 @@ pub trait ConnectAsync: AsyncProxy {
     /// Connects to the server at `path`. Retries for two seconds while the server does not listen yet.
     ///
     /// # Errors
-    /// As [`Connect::connect`], and `outside-runtime` if it is called outside a tokio runtime.
+    /// As [`Connect::connect`], but neither `inside-runtime` nor `self-call`; also `outside-runtime`, if the
+    /// future is polled outside a tokio runtime.
     fn connect(path: impl AsRef<Path>, token: &Token) -> impl Future<Output = Result<Self>> + Send {
         let address = Address::new(path, token);
         async {

@@ -1,6 +1,7 @@
-//! The limit on file descriptors. A share needs some per worker, and is refused before the first fork if the
-//! limit does not allow them. A server needs some per connection, and takes no more connections than there
-//! are descriptors for. Otherwise further connections would never be answered, and files could not be opened.
+//! The limit on file descriptors. A share needs some descriptors per worker, and is refused before the first
+//! fork if the limit does not allow them. A server needs some per connection, and accepts only as many
+//! connections as there are descriptors for. Without this bound, further connections would never be answered,
+//! and files could not be opened.
 
 use std::fs;
 
@@ -16,15 +17,16 @@ const RESERVE: u64 = 32;
 /// notices the end of the connection and of the peer process.
 const PER_CONNECTION: u64 = 3;
 
-/// Raises the soft limit on descriptors, if it is too low, until it is dropped.
+/// Keeps the soft limit on descriptors raised, if it was too low, until this value is dropped.
 pub(crate) struct DescriptorLimit {
-    /// The previous soft and hard limit, if the soft limit was raised.
+    /// The soft and the hard limit before, if the soft limit was raised.
     before: Option<(u64, u64)>,
 }
 
 impl DescriptorLimit {
-    /// Ensures descriptors for `workers` live workers. Each worker takes `per_worker` descriptors in the
-    /// parent, and a connection in the server, whose process has the same limit.
+    /// Ensures descriptors for `workers` simultaneous workers. Each worker takes `per_worker` descriptors in
+    /// the parent, and those of a connection in the server. The two processes have separate descriptors and
+    /// the same limit.
     ///
     /// # Errors
     /// `internal`, if the hard limit does not allow it.
@@ -74,7 +76,7 @@ impl DescriptorLimit {
         Self { before: before.filter(raised) }
     }
 
-    /// Restores the previous limit.
+    /// Restores the soft limit before, at once. Dropping the value has no further effect then.
     pub(crate) fn restore(&mut self) {
         if let Some((soft, hard)) = self.before.take() {
             let _ = setrlimit(Resource::RLIMIT_NOFILE, soft, hard);

@@ -10,9 +10,12 @@
 //! | [`server`] | serves one implementation to many connections, one call at a time |
 //! | [`share`] | forks the server process and the workers, and reports how they ended |
 //! | `standalone` | runs a server in this process, without workers |
-//! | `mikobase` | shares a Mikobase: backend URL, final worldlet (feature `mikobase`) |
+//! | `mikobase` | shares or serves a Mikobase: backend URL, final worldlet (feature `mikobase`) |
 //!
-//! The package runs on Linux only. Code that depends on it is in [`linux`].
+//! The other modules are helpers of these layers, apart from [`testing`], which runs tests in separate
+//! processes.
+//!
+//! The package runs on Linux only. [`linux`] has functions for system calls that several modules need.
 
 mod async_socket;
 pub mod client;

@@ -18,20 +18,20 @@ pub struct Limits {
     /// The largest request or response in bytes; larger ones are refused as `request-too-large`. 64 MiB by
     /// default.
     ///
-    /// A request is refused with the same error if its values take more than
-    /// [12 times as many bytes](miko_rpc::memory::MAX_EXPANSION) in the memory of the server. `put_file` and
-    /// `import_worldlet` of a Mikobase send pieces of 1 MiB, which have to fit.
+    /// A request is refused with the same error if its values take more memory in the server than this limit
+    /// multiplied by [12](miko_rpc::memory::MAX_EXPANSION). `put_file` and `import_worldlet` of a Mikobase
+    /// send pieces of 1 MiB, so a smaller limit refuses them.
     pub frame_size: usize,
     /// The most connections that are open at once; further ones are refused as `too-many-connections`. 1024
     /// by default.
     pub connections: usize,
-    /// The most calls of one connection that wait for their turn at a gate, or whose answers come later;
-    /// further ones are refused as `storage-full`. 16,384 by default.
+    /// The most unanswered calls of one connection: calls that wait for their turn at a gate, and calls whose
+    /// answers come later. Further ones are refused as `storage-full`. 16,384 by default.
     ///
-    /// The bytes of the calls that wait at gates are limited, too: all calls together take at most
-    /// [`frame_size`](Self::frame_size), and the calls of one connection at most half of it. Further calls
-    /// are refused as `storage-full`. One call of any size may always wait. Towards the memory limit each
-    /// waiting call counts its bytes and 1 KiB.
+    /// The bytes of the calls that wait at gates are limited, too: those of all connections together take at
+    /// most [`frame_size`](Self::frame_size), and those of one connection at most half of it. Further calls
+    /// are refused as `storage-full`. A call that would wait alone may have any size. Towards the memory
+    /// limit each waiting call counts its bytes and 1 KiB.
     pub calls_in_flight: usize,
     /// How long a client waits for the answer to a call before the call fails as `deadline-exceeded`, if its
     /// method declares no deadline. Five minutes by default.

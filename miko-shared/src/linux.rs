@@ -1,4 +1,4 @@
-//! System calls and files that only Linux has.
+//! Functions for system calls and files of Linux: threads, the death of a parent, pidfds and signal handlers.
 
 use std::fs;
 use std::io;
@@ -30,8 +30,8 @@ pub fn die_with_parent(signal: Signal) -> nix::Result<()> {
     prctl::set_pdeathsig(signal)
 }
 
-/// A descriptor that becomes readable when the process ends. Unlike a pid it is never reused for another
-/// process.
+/// A descriptor of the process `pid`, which becomes readable when the process ends. Unlike a pid, the
+/// descriptor never names another process.
 ///
 /// # Errors
 /// If the process does not exist, or the descriptors are exhausted.
@@ -56,7 +56,7 @@ pub enum PeerPidfd {
     Unknown,
 }
 
-/// The process that connected `socket`; never a later process with the same pid.
+/// The process that connected `socket`; never a later process that has got the same pid.
 pub fn peer_pidfd(socket: &impl AsFd) -> PeerPidfd {
     let fault = match getsockopt(socket, sockopt::PeerPidfd) {
         Ok(process) => return PeerPidfd::Open(process),
@@ -69,15 +69,16 @@ pub fn peer_pidfd(socket: &impl AsFd) -> PeerPidfd {
     }
 }
 
-/// Whether a process has ended and was reaped, given the fault with which the kernel refused its descriptor.
-/// Before Linux 6.16 the kernel refuses the descriptor of a reaped process. `ENOPROTOOPT` is the fault of a
-/// kernel that has no such descriptors. The pid is 0 if the process is in another namespace.
+/// Whether a process has ended and was reaped, given the fault with which the kernel refused to give out a
+/// descriptor of it. Before Linux 6.16 the kernel refuses this for a reaped process. `ENOPROTOOPT` is the
+/// fault of a kernel that cannot give out descriptors of peers. The pid is 0 if the process is in another
+/// namespace.
 fn was_reaped(fault: Errno, pid: i32) -> bool {
     fault != Errno::ENOPROTOOPT && pid > 0 && kill(Pid::from_raw(pid), None) == Err(Errno::ESRCH)
 }
 
-/// Whether a forked child must keep the action of this signal: it is ignored, or Rust's runtime detects stack
-/// overflows by it.
+/// Whether a forked child must keep the action of this signal: the signal is ignored, or Rust's runtime
+/// detects stack overflows by it.
 pub(crate) fn keeps_handler(signal: Signal) -> bool {
     if matches!(signal, Signal::SIGSEGV | Signal::SIGBUS) {
         return true;

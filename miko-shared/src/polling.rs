@@ -3,23 +3,24 @@
 //! A process that blocks gives up its core, and the process that answers it has to wake it. On a virtual
 //! machine, whose cores halt when idle, a wake-up takes a quarter of the time that a busy server spends on a
 //! call. The kernel also prefers to wake a process on the core of the waker, because a waker usually blocks
-//! soon afterwards. A busy server does not block, so the woken process preempts it. A client therefore spins
-//! for a while before it blocks ([`AdaptiveSpin`]), under four rules.
+//! soon afterwards. A busy server does not block, so the woken process preempts the server. A client
+//! therefore spins for a while before it blocks ([`AdaptiveSpin`]), under four rules.
 //!
-//! - **It yields.** Between two polls it yields the core to every runnable process. Spinning therefore takes
-//!   no CPU time from others, and twenty clients on one core take turns without any of them blocking.
+//! - **It yields.** Between two polls a client yields the core to every runnable process. Spinning therefore
+//!   takes no CPU time from others, and twenty clients on one core take turns without any of them blocking.
 //! - **It avoids the server's core.** The server publishes in a [`SharedStatus`] on which CPU it runs and
 //!   whether it is busy. A client on the same CPU migrates to another. If there are more clients than CPUs,
-//!   clients spin only while the server is busy. At other times most of them compute, and a client that
-//!   competes with computing processes does better to block, since the scheduler prefers processes that have
-//!   slept.
+//!   clients spin only while the server is busy. At other times most clients compute, and a client that
+//!   competes with computing processes gets the core sooner if it blocks, since the scheduler prefers
+//!   processes that have slept.
 //! - **It stops if other processes need the cores.** The server then waits for a core, while spinning clients
-//!   are always ready to run. The server measures how long it waits, and publishes that it is crowded out.
+//!   are always ready to run. The server measures how long it waits, and publishes that it is crowded out: no
+//!   client spins then.
 //! - **It backs off** ([`Backoff`]) where spinning fails: where calls take long, or where another process
 //!   occupies the core.
 //!
-//! A server that waits for calls polls too, if there is a core for it and one for each worker. In a process
-//! that may use one CPU only, neither side polls.
+//! A server that waits for calls polls too, if there is a core for the server and one for each worker. In a
+//! process that may use one CPU only, neither side polls.
 
 mod adaptive_spin;
 mod backoff;

@@ -7,6 +7,16 @@
 //! one thread.
 //!
 //! Invariants: no input from a peer ends the loop, and no allocation relies on a size that a peer claims.
+//!
+//! | subject | where |
+//! | --- | --- |
+//! | the served implementation, and drops of its values; the method that runs | `service`, `guarded`; `activity` |
+//! | what all tasks share; the connected processes | `shared`; `peers`, `peer_process` |
+//! | a connection: socket, handshake, loop, time slice, state | `socket`, `admission`, `connection`, `time_slice`, `connection_state` |
+//! | a call, and the hook around it; the calls of several connections | `calls`, `around`; `commit_batch` |
+//! | objects, streams, later answers and parked calls of a connection | `session`, `ready`, `parked_calls` |
+//! | other protocols: their sockets, calls and counters | `protocol`, `json_calls`, `metrics` |
+//! | polling before blocking; the load, which clients see | `busy_poll`; `load` |
 
 mod activity;
 mod admission;
@@ -72,7 +82,7 @@ pub(crate) struct ServeOptions {
     pub(crate) limits: Limits,
     /// The status that the server publishes to its workers; `None` if polling is disabled.
     pub(crate) shared_status: Option<Arc<SharedStatus>>,
-    /// Publishes to the parent process which method runs.
+    /// Publishes to the parent process of a share which method runs.
     pub(crate) activity: Arc<Activity>,
     /// The hook that intercepts each call.
     pub(crate) around: Option<Rc<Around>>,
@@ -80,13 +90,13 @@ pub(crate) struct ServeOptions {
     pub(crate) protocols: Vec<ProtocolSocket>,
 }
 
-/// Serves `service` on `listener`, if there is one, and by other protocols, until `stop` completes. Then
-/// serves all calls that ended processes have sent before their end.
+/// Serves `service` on `listener`, if there is one, and by other protocols, until `stop` completes. After
+/// that, serves the remaining calls of processes that have ended: those that they have sent before their end.
 ///
 /// The listening sockets are closed when `stop` completes, so later connects are refused.
 ///
 /// # Errors
-/// `internal`, if the runtime refuses the socket.
+/// `internal`, if the runtime refuses a socket.
 pub(crate) async fn serve<I: Interface + ?Sized>(
     listener: Option<StdListener>,
     service: Rc<dyn Service<I>>,
@@ -122,6 +132,7 @@ pub(crate) async fn serve<I: Interface + ?Sized>(
         }
         None => None,
     };
+    // A method that calls this server again is recognized by these paths.
     serving::set_sockets(socket_paths);
     let accepting = async {
         match listener {
@@ -200,7 +211,8 @@ async fn handle_accepted<I: Interface + ?Sized>(
     shared: Rc<Shared<I>>,
 ) {
     let connected = shared.peers.add(accepted.peer.pid, accepted.stream.descriptor());
-    let _open = calls.metrics().connect(|metrics| &metrics.protocols);
+    let _counted_until_dropped = calls.metrics().connect(|metrics| &metrics.protocols);
+    // The protocol refuses the connection in its own form.
     accepted.refusal = shared.check_connections().err();
     protocol.serve(accepted, calls).await;
     // `serve` has closed the stream in this poll. No other task has run since, so no other connection can
@@ -218,7 +230,8 @@ async fn handle_connection<I: Interface + ?Sized>(stream: UnixStream, pid: i32, 
     };
     let descriptor = socket.as_raw_fd();
     let connected = shared.peers.add(pid, descriptor);
-    let _open = shared.calls.metrics.as_ref().map(|metrics| metrics.connect(|metrics| &metrics.wire));
+    let metrics = shared.calls.metrics.as_ref();
+    let _counted_until_dropped = metrics.map(|metrics| metrics.connect(|metrics| &metrics.wire));
     if let Some(admission::Admitted { peer, incoming }) = admission::admit(&mut socket, pid, &shared).await {
         debug!("admitted");
         connection::serve_calls(&mut socket, peer, incoming, &shared).await;
