@@ -1,4 +1,5 @@
-//! Shares a Mikobase: `uds.mikobase(20, |db, worker| …)`.
+//! Shares a Mikobase: `uds.mikobase(20, |db, worker| …)`. Also serves one without workers:
+//! [`StandaloneServer::run_mikobase`].
 
 mod hooks;
 mod initial;
@@ -44,7 +45,8 @@ pub enum Returning {
 pub struct Worldlet(String);
 
 impl Worldlet {
-    /// The JSON text. It is empty unless the share was configured with [`Returning::Worldlet`].
+    /// The JSON text. It is empty unless the share was configured with [`Returning::Worldlet`], the default.
+    /// If the share has failed, it may be only the beginning of the text: see [`Report::state_is_complete`].
     pub fn as_str(&self) -> &str {
         &self.0
     }
@@ -52,7 +54,7 @@ impl Worldlet {
     /// The worldlet as a JSON value.
     ///
     /// # Errors
-    /// `invalid_request`, if it is empty.
+    /// `invalid_request`, if the text is empty or incomplete.
     pub fn to_value(&self) -> Result<Value> {
         json::parse(&self.0)
     }
@@ -98,7 +100,7 @@ struct MikobaseOptions {
     initial: Vec<InitialContent>,
     hooks: BuilderHooks,
     returning: Returning,
-    /// The closure of [`Uds::setup`], which runs for one share.
+    /// The closure of [`Uds::setup`], until a share has run it.
     setup: RefCell<Option<Setup>>,
 }
 
@@ -133,8 +135,8 @@ impl Uds {
     /// `invalid-backend`, listing the known backends.
     pub fn backend(mut self, url: &str) -> Result<Self> {
         let options = self.mikobase_options();
-        // Options that were set before remain in force, by methods or by an earlier URL: `temporal` and
-        // `strict` stay switched on, client pks stay forbidden, and sizes stay set unless this URL sets them.
+        // Options that methods or an earlier URL have set remain in force: `temporal` and `strict` stay
+        // switched on, client pks stay forbidden, and sizes stay set unless this URL sets them.
         let Backend { temporal, strict, client_pks, record_cache_size, columns_size, .. } = options.backend;
         let parsed: Backend = url.parse()?;
         let (temporal, strict) = (parsed.temporal || temporal, parsed.strict || strict);
@@ -179,23 +181,23 @@ impl Uds {
     }
 
     /// How long a write waits for its turn while a transaction of another worker is open: 90 s by default,
-    /// and not beyond the deadline of the call. Then it fails with `lock-timeout`.
+    /// and not beyond the deadline of the call. After that the write fails with `lock-timeout`.
     #[must_use]
     pub fn lock_timeout(mut self, limit: Duration) -> Self {
         self.mikobase_options().transactions.lock_timeout = limit;
         self
     }
 
-    /// How long a transaction may last: 60 s by default. Then it is rolled back, and its next call fails with
-    /// `transaction-invalidated`.
+    /// How long a transaction may last: 60 s by default. After that it is rolled back, and its next call
+    /// fails with `transaction-invalidated`.
     #[must_use]
     pub fn transaction_limit(mut self, limit: Duration) -> Self {
         self.mikobase_options().transactions.total = limit;
         self
     }
 
-    /// How long a transaction may be idle between two calls: 5 s by default. Then it is rolled back as soon
-    /// as another write waits, and its next call fails with `transaction-invalidated`.
+    /// How long a transaction may be idle between two calls: 5 s by default. After that it is rolled back as
+    /// soon as another write waits, and its next call fails with `transaction-invalidated`.
     #[must_use]
     pub fn transaction_idle(mut self, limit: Duration) -> Self {
         self.mikobase_options().transactions.idle = limit;
@@ -280,7 +282,8 @@ impl Uds {
         Ok(self)
     }
 
-    /// Imports a worldlet before the first worker starts. It is the JSON text that an earlier share returned.
+    /// Imports a worldlet before the first worker starts: JSON text, such as an earlier share has returned.
+    /// An invalid worldlet fails the share.
     #[must_use]
     pub fn worldlet(mut self, worldlet: impl Into<String>) -> Self {
         self.mikobase_options().initial.push(InitialContent::Worldlet(worldlet.into()));
@@ -306,7 +309,7 @@ impl Uds {
 
     /// Runs `setup` once in the server process, before the first worker starts. With the handle that it gets,
     /// `setup` reads and writes the store, and adds [hooks](Server::before_save). It runs only for the next
-    /// share of this `Uds`. If that share cannot be set up, it runs again for the share after it.
+    /// share of this `Uds`. If that share cannot be set up, `setup` runs again for the share after it.
     #[must_use]
     pub fn setup(mut self, setup: impl FnOnce(&Server<'_>) -> Result<(), BoxError> + 'static) -> Self {
         self.mikobase_options().setup.replace(Some(Box::new(setup)));
@@ -342,7 +345,8 @@ impl Uds {
     ) -> Result<Share<'b, dyn Mikobase, R, Worldlet>> {
         let defaults = MikobaseOptions::default();
         let options = self.interface_options.get().unwrap_or(&defaults);
-        // Checked before the start, since a failure at the end would lose the work of all workers.
+        // Checked before the start: a failure to write the file at the end would lose the work of all
+        // workers.
         if let Returning::File(path) = &options.returning {
             atomic_file::check(path)?;
         }
@@ -366,7 +370,8 @@ impl Uds {
             Ok(SharedEngine { engine, returning: options.returning.clone(), listeners })
         };
         let share = self.launch(n, open, |bytes| Worldlet(text_of(bytes)), work)?;
-        // The forked server has taken only its copy of `setup`. This process still has the closure.
+        // The forked server has taken `setup` only out of its copy of the options. This process still has the
+        // closure, and drops it, so that it runs for no other share.
         options.setup.take();
         Ok(share)
     }
@@ -397,8 +402,8 @@ fn run_setup(setup: Setup, server: &Server<'_>) -> Result<()> {
 impl StandaloneServer {
     /// Serves a Mikobase until the server is stopped, then writes its final state to `file`, if that is
     /// given. `database` is the file that the engine has open, if any, with its mode. The [name
-    /// file](crate::ServerName) of the server is written beside it. If that fails, `ready` gets the reason,
-    /// and the server runs without a name file.
+    /// file](crate::ServerName) of the server is written beside the database. If this fails, `ready` gets the
+    /// reason, and the server runs without a name file.
     ///
     /// # Errors
     /// The errors of [`run`](Self::run); `not-writable` or `storage-full`, if the state cannot be written.
@@ -427,7 +432,7 @@ impl StandaloneServer {
 struct SharedEngine {
     engine: Box<dyn Engine>,
     returning: Returning,
-    /// The listeners that `setup` has registered.
+    /// The listeners that `setup` has added by [`Server::after_save`].
     listeners: RefCell<Vec<AfterSave>>,
 }
 
@@ -437,8 +442,8 @@ impl Service<dyn Mikobase> for SharedEngine {
     }
 
     fn deliver(&self, state: &mut dyn Write) -> Result<()> {
-        // The listeners finish before the state is written, since they may still write. The workers have
-        // ended.
+        // The listeners finish before the state is written, since they may still write records. The workers
+        // have ended.
         self.listeners.take().into_iter().for_each(AfterSave::finish);
         match &self.returning {
             Returning::Nothing => Ok(()),

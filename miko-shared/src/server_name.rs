@@ -1,8 +1,8 @@
-//! The name file of a server that has a database file open. The file is beside the database. It has the path
-//! of the server's socket, and a token for it.
+//! The name file of a server that has a database file open. The name file is beside the database, and has the
+//! path of the server's socket and a token for the server.
 //!
-//! A name file may be stale, since a server that is killed leaves it. This does no harm: clients read it only
-//! if the database is locked, and no other server accepts its token.
+//! A server that is killed leaves its name file, which is then stale. This does no harm: clients read name
+//! files only if the database is locked, and no other server accepts the token.
 
 use std::fs::{self, Metadata, OpenOptions};
 use std::io::{self, Read, Write};
@@ -45,8 +45,8 @@ struct Content {
 }
 
 impl ServerName {
-    /// Reads the name file of this database. `None` if there is no valid name file, or if another user could
-    /// have written it.
+    /// Reads the name file of this database. `None` if there is no valid name file, if it belongs to another
+    /// user, or if other users may read or write it.
     pub fn of(database: &Path) -> Option<Self> {
         let (metadata, text) = read(&path_beside(database).ok()?)?;
         if metadata.uid() != Uid::effective().as_raw() || metadata.mode() & 0o077 != 0 {
@@ -62,8 +62,8 @@ impl ServerName {
     /// The errors of [`Connect::connect`]. `server-gone` and `unauthorized` also mean that the name file is
     /// stale.
     pub fn connect<P: Proxy>(&self) -> Result<P> {
-        // Checked first, because `Connect::connect` retries while no server listens, and a killed server
-        // never listens again.
+        // Checked first, because `Connect::connect` retries while no server listens, and the server of a
+        // stale name file never listens again.
         self.open_socket().map_err(|fault| {
             Error::caused_by(ErrorId::SERVER_GONE, "no server can be reached", fault)
                 .with("path", self.socket.display().to_string())
@@ -83,7 +83,8 @@ impl ServerName {
 }
 
 /// A name file that this server has written. Dropping this value removes the file, unless another server has
-/// replaced it. The database should still be locked then.
+/// replaced it. Drop it before the lock of the database is released: a next server may write its own name
+/// file as soon as it has the lock.
 pub(crate) struct WrittenName {
     path: PathBuf,
     text: Vec<u8>,
@@ -99,7 +100,7 @@ impl WrittenName {
         let mut unfinished = path.clone().into_os_string();
         // Several servers that only read can hold the lock at once, so each first writes to a different path.
         unfinished.push(format!(".{}.new", std::process::id()));
-        // A process with the same id may have left the file, if it was killed before the rename.
+        // An earlier process with the same id may have left such a file, if it was killed before the rename.
         let _ = fs::remove_file(&unfinished);
         let options = OpenOptions::new().write(true).create_new(true).mode(0o600).open(&unfinished);
         let written = options.and_then(|mut file| file.write_all(&text));
@@ -137,7 +138,8 @@ fn read(path: &Path) -> Option<(Metadata, Vec<u8>)> {
     Some((metadata, text))
 }
 
-/// The path of the name file. It is the same for the database and for links to it, since links are resolved.
+/// The path of the name file of a database. Links to the database have the same name file, since they are
+/// resolved.
 fn path_beside(database: &Path) -> io::Result<PathBuf> {
     let mut path = fs::canonicalize(database)?.into_os_string();
     path.push(SUFFIX);

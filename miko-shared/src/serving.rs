@@ -1,4 +1,4 @@
-//! Which server runs a call in this thread.
+//! Which server runs in this thread, and whether it runs a call.
 //!
 //! A method may call a proxy of another server: the thread that runs the method waits for the answer, as for
 //! any other work of the method. A call to the server of the same thread would never be answered, because the
@@ -12,7 +12,7 @@ use std::path::{Path, PathBuf};
 thread_local! {
     /// The Unix sockets of the server of this thread: its own, and those of other protocols.
     static SOCKETS: RefCell<Vec<PathBuf>> = const { RefCell::new(Vec::new()) };
-    /// Whether code of the served object runs.
+    /// Whether this thread runs code of the served object.
     static RUNS_A_CALL: Cell<bool> = const { Cell::new(false) };
 }
 
@@ -35,12 +35,12 @@ pub(crate) fn run<R>(call: impl FnOnce() -> R) -> R {
     call()
 }
 
-/// Whether this thread runs a call of its server.
+/// Whether this thread runs a call of its server, or other code of the served object: see [`run`].
 pub(crate) fn runs_a_call() -> bool {
     RUNS_A_CALL.get()
 }
 
-/// Whether the server of this thread listens on the socket at `path`. Links to the socket count as well.
+/// Whether the server of this thread listens on the socket at `path`, which may also be a link to the socket.
 pub(crate) fn listens_at(path: &Path) -> bool {
     let identity = |path: &Path| fs::metadata(path).map(|socket| (socket.dev(), socket.ino())).ok();
     SOCKETS.with_borrow(|sockets| {

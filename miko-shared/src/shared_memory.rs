@@ -9,7 +9,7 @@ use nix::sys::mman::{MapFlags, ProtFlags, mmap_anonymous, munmap};
 /// A type that may be placed in shared memory.
 ///
 /// # Safety
-/// All fields must be atomic integers: zeros are then a valid value, and so are all bytes that another
+/// All fields must be atomic integers. Then zeros are a valid value, and so are all bytes that another
 /// process can write.
 pub(crate) unsafe trait Shareable: Sync {}
 
@@ -17,8 +17,8 @@ pub(crate) unsafe trait Shareable: Sync {}
 /// zeros.
 pub(crate) struct SharedMemory<T: Shareable>(NonNull<T>);
 
-// SAFETY: only shared references to the `T` are handed out; `T` is `Sync`, and it is mapped until this value
-// is dropped.
+// SAFETY: only shared references to the `T` are handed out, `T` is `Sync`, and its memory is mapped until
+// this value is dropped.
 unsafe impl<T: Shareable> Send for SharedMemory<T> {}
 // SAFETY: as above.
 unsafe impl<T: Shareable> Sync for SharedMemory<T> {}

@@ -28,8 +28,8 @@ use crate::server::{self, Activity, ProtocolSocket, ServeOptions, Service};
 use crate::server_name::{self, ServerName, WrittenName};
 use crate::token::Token;
 
-/// A server in this process. SIGTERM, SIGINT and SIGHUP stop it, also if the signal arrives between its
-/// creation and [`run`](Self::run). [`at_hangup`](Self::at_hangup) gives SIGHUP another effect.
+/// A server in this process. SIGTERM, SIGINT and SIGHUP stop it, also if the signal arrives between
+/// [`new`](Self::new) and [`run`](Self::run). [`at_hangup`](Self::at_hangup) gives SIGHUP another effect.
 ///
 /// ```
 /// use miko_shared::StandaloneServer;
@@ -54,13 +54,13 @@ pub struct StandaloneServer {
 impl StandaloneServer {
     /// A server without sockets. The thread that creates it runs it.
     ///
-    /// A signal that the process ignores, as SIGHUP after `nohup`, does not stop it.
+    /// A signal that the process ignores, as SIGHUP after `nohup`, does not stop the server.
     ///
     /// # Errors
     /// `internal`, if the system refuses to report signals.
     pub fn new() -> Result<Self> {
         let mut mask = SigSet::empty();
-        // Ignored signals are left out, because the kernel would report them, too, once they are blocked.
+        // Ignored signals are left out: once they are blocked, the kernel would report them, too.
         let stops = |signal: &Signal| linux::handler_of(*signal) != Some(libc::SIG_IGN);
         mask.extend([Signal::SIGTERM, Signal::SIGINT, Signal::SIGHUP].into_iter().filter(stops));
         let failed = |fault| Error::caused_by(ErrorId::INTERNAL, "signals cannot be received", fault);
@@ -98,17 +98,19 @@ impl StandaloneServer {
     }
 
     /// Writes the name file of this server beside its database, so that other commands find the server: see
-    /// [`ServerName`](crate::ServerName). The caller has the lock of the database, in this mode. Returns
-    /// `None` if the server has no socket.
+    /// [`ServerName`](crate::ServerName). The caller has opened the database in this mode, and has its lock.
+    /// Returns `None` if the server has no socket; a stale name file is then removed.
     ///
     /// # Errors
     /// `conflict`, if the name file already names a running server, which is possible only if both servers
-    /// only read; `not-writable`, if the folder cannot be written.
+    /// only read; `not-writable`, if the name file cannot be written; `internal`, if there is no randomness
+    /// for a token.
     #[cfg(feature = "mikobase")]
     pub(crate) fn write_name(&mut self, database: &Path, mode: Mode) -> Result<Option<WrittenName>> {
         let address = self.socket.as_ref().and_then(|socket| socket.local_addr().ok());
         let socket = address.as_ref().and_then(|address| address.as_pathname());
-        // A database can be open in two servers only if both only read.
+        // In mode `rw` a name file is always stale: a database can be open in two servers only if both only
+        // read.
         let is_taken = mode == Mode::Read && ServerName::of(database).is_some_and(|name| name.has_listener());
         let Some(socket) = socket else {
             if !is_taken {
@@ -137,8 +139,8 @@ impl StandaloneServer {
         self.limits.frame_size
     }
 
-    /// Whether the server also stops at the end of standard input. It then does not outlive a program that
-    /// holds the other end of its standard input, a pipe.
+    /// Whether the server also stops at the end of standard input. If its standard input is a pipe, the
+    /// server then does not outlive the program that has the other end.
     pub fn stop_at_end_of_input(mut self, stops: bool) -> Self {
         self.stops_at_end_of_input = stops;
         self
@@ -152,7 +154,7 @@ impl StandaloneServer {
         self
     }
 
-    /// Makes `signals` report SIGHUP, also if the process ignores it.
+    /// Makes `signals` report SIGHUP, also if the process ignores SIGHUP.
     fn receive_hangups(&mut self) -> nix::Result<()> {
         self.mask.add(Signal::SIGHUP);
         sigprocmask(SigmaskHow::SIG_BLOCK, Some(&self.mask), None)?;
@@ -165,7 +167,7 @@ impl StandaloneServer {
     /// hard limit is lower, the server takes fewer connections than [`Limits::connections`].
     ///
     /// # Errors
-    /// The errors of `ready`; `internal`, if the system refuses what a server needs.
+    /// The errors of `ready`; `internal`, if the system refuses memory, a thread or a descriptor.
     pub fn run<I: Interface + ?Sized, S: Service<I> + 'static>(
         mut self,
         service: S,
@@ -188,7 +190,8 @@ impl StandaloneServer {
         };
         let service = Rc::new(service);
         let served: Rc<dyn Service<I>> = Rc::clone(&service) as Rc<dyn Service<I>>;
-        // Connections wait in the queues of the sockets until the server runs.
+        // Clients can connect already: their connections wait in the queues of the sockets until the server
+        // runs.
         ready()?;
         let runtime = server::runtime(None).map_err(failed)?;
         runtime.block_on(async {
@@ -218,13 +221,14 @@ async fn wait_for_stop_signal(signals: AsyncFd<SignalFd>, mut at_hangup: Option<
         match (signal, &mut at_hangup) {
             (Ok(None), _) => readable.clear_ready(),
             (Ok(Some(signal)), Some(reload)) if signal.ssi_signo == Signal::SIGHUP as u32 => reload(),
+            // A stop signal; or signals cannot be read any more, and the server could not be stopped later.
             _ => return,
         }
     }
 }
 
-/// Completes at the end of standard input. A thread reads the input, since not every kind of file can be
-/// polled.
+/// Completes at the end of standard input, or if it cannot be read. A thread reads the input, since not every
+/// kind of file can be polled.
 fn end_of_input() -> io::Result<oneshot::Receiver<()>> {
     let (ended, has_ended) = oneshot::channel();
     thread::Builder::new().name("end of input".to_owned()).spawn(move || {

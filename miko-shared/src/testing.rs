@@ -1,8 +1,9 @@
-//! Runs a test in its own process, in which no other thread was started. `#[mikobase::test]` uses it.
+//! Runs a test in its own process, in which no other thread was started. `#[mikobase::test]` uses this
+//! module.
 //!
 //! The reason: libtest runs a test in a second thread, and a fork is sound only in a process with one thread.
-//! The test therefore executes its program again, and its body runs there as an initializer (`.init_array`),
-//! before `main`.
+//! The test therefore executes its program again ([`run_in_own_process`]). The body of the test runs in the
+//! new process as an initializer (`.init_array`), before `main` ([`run_if_started_for`]).
 
 use std::env;
 use std::fs::{self, File};
@@ -15,9 +16,9 @@ use std::process::{Command, ExitCode, ExitStatus, Stdio, Termination};
 use nix::sys::prctl;
 use nix::sys::signal::{SigHandler, Signal, signal};
 
-/// The environment variable with the test whose body a process has to run.
+/// The environment variable with the name of the test whose body a process has to run.
 const TEST: &str = "MIKOBASE_TEST";
-/// The environment variable with the file that the process writes the result to.
+/// The environment variable with the path of the file to which the process writes the result.
 const RESULT: &str = "MIKOBASE_TEST_RESULT";
 
 /// The content of the file if the test passed.
@@ -36,8 +37,8 @@ pub fn run_in_own_process(test: &str) {
     }
 }
 
-/// Runs the process and reads its result. The inner result is the outcome of the body; its error is the
-/// message of a failure.
+/// Runs the process of `test` and reads its result. The inner result is the outcome of the body; its error is
+/// the message of a failure.
 fn run_and_read_result(test: &str) -> io::Result<Result<(), String>> {
     let (_, path) = temporary_file()?;
     let status = run(test, &path);
@@ -54,12 +55,12 @@ fn run_and_read_result(test: &str) -> io::Result<Result<(), String>> {
 
 /// Runs the process until it ends, and prints its output.
 fn run(test: &str, result: &Path) -> io::Result<ExitStatus> {
-    // A file, not a pipe: a process that the body leaves running may keep the pipe open, and reading it to
-    // the end would then wait for that process.
+    // The output goes to a file. A process that the body leaves running may keep a pipe open, and reading the
+    // pipe to its end would then wait for that process.
     let (mut output, path) = temporary_file()?;
     fs::remove_file(path)?;
     let status = Command::new(env::current_exe()?)
-        // Makes libtest list the tests and exit, if the initializer is missing.
+        // If the initializer is missing, `main` of libtest runs: with this argument it only lists the tests.
         .arg("--list")
         .env(TEST, test)
         .env(RESULT, result)
@@ -101,11 +102,11 @@ pub fn run_if_started_for<T: Termination>(test: &str, body: fn() -> T) {
         // SAFETY: No other thread reads the environment: `main` has not begun, so there is none.
         unsafe { env::remove_var(name) };
     }
-    // If the test is killed, this process is killed too. Failure is harmless: the process then ends a little
-    // later.
+    // If the test is killed, this process is killed, too. A failure of this call is harmless: this process
+    // then ends a little later.
     let _ = prctl::set_pdeathsig(Signal::SIGKILL);
-    // So that writing to a closed pipe returns an error. Rust's runtime ignores SIGPIPE as well, but only
-    // after this code, right before `main`.
+    // Makes writing to a closed pipe return an error. Rust's runtime ignores SIGPIPE as well, but only after
+    // this code, right before `main`.
     // SAFETY: No handler is installed.
     let _ = unsafe { signal(Signal::SIGPIPE, SigHandler::SigIgn) };
     let text = match panic::catch_unwind(AssertUnwindSafe(|| body().report())) {

@@ -8,7 +8,7 @@ use miko_rpc::{Error, ErrorId, Result};
 use serde::{Deserialize, Serialize};
 use subtle::ConstantTimeEq;
 
-/// A random 256-bit secret. A process with this token and the user id of the server may connect.
+/// A random 256-bit secret. A process that has this token and runs as the user of the server may connect.
 ///
 /// `Debug` does not print the secret. [`to_hex`](Self::to_hex) returns it, to pass it to another process.
 #[derive(Clone, Serialize, Deserialize)]
@@ -40,6 +40,10 @@ impl Token {
 impl FromStr for Token {
     type Err = Error;
 
+    /// Reads the 64 hexadecimal digits of [`to_hex`](Token::to_hex), in lower or upper case.
+    ///
+    /// # Errors
+    /// `unauthorized`, if the text is anything else.
     fn from_str(hex: &str) -> Result<Self> {
         let malformed = || Error::new(ErrorId::UNAUTHORIZED, "a token is written as 64 hexadecimal digits");
         let bytes = HEXLOWER_PERMISSIVE.decode(hex.as_bytes()).map_err(|_| malformed())?;

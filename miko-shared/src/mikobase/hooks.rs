@@ -5,7 +5,8 @@ use miko_rpc::Result;
 
 use crate::share::Uds;
 
-/// The hooks of a builder. An invalid target is kept as its error, which fails the share when it starts.
+/// The hooks of a builder. In place of a hook with an invalid target there is the error of the target, which
+/// fails the share when it starts.
 #[derive(Default)]
 pub(super) struct BuilderHooks(Vec<Result<Hook>>);
 
@@ -23,8 +24,9 @@ impl Uds {
     /// caller then gets `save-rejected`, and everything that is written together with the record is rolled
     /// back. A panic refuses the save as well.
     ///
-    /// Several hooks run in the order in which they were added. They are in force after schemas and worldlets
-    /// are loaded. They also run for the records that `setup` writes. Hooks that `setup` adds run after them.
+    /// Several hooks run in the order in which they were added; hooks that `setup` adds run last. The hooks
+    /// of this method run for the records that `setup` writes, and not for those of the schemas and worldlets
+    /// that the share loads at its start.
     ///
     /// A target is a pk, the name of a class, or a condition of Q0. A target that is invalid fails the share.
     ///

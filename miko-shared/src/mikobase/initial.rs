@@ -22,8 +22,10 @@ impl InitialContent {
     /// Loads the source into a new engine.
     ///
     /// # Errors
-    /// The errors of the import, with the path of the file as detail `path`.
+    /// The errors of the import, and `invalid_request`, if a file cannot be read. The errors of a file have
+    /// its path as detail `path`.
     pub(super) fn load(&self, engine: &dyn Engine) -> Result<()> {
+        let trust = false; // Violated rules of classes fail the share.
         match self {
             Self::Schema(schema) => engine.import_schema(schema.clone()).map(drop),
             Self::SchemaFile(path) => {
@@ -32,17 +34,17 @@ impl InitialContent {
                 let schema = json::parse(&text).and_then(|schema| engine.import_schema(schema));
                 schema.map(drop).map_err(|error| in_file(error, path))
             }
-            Self::Worldlet(text) => engine.read_worldlet(&mut text.as_bytes(), false).map(drop),
+            Self::Worldlet(text) => engine.read_worldlet(&mut text.as_bytes(), trust).map(drop),
             Self::WorldletFile(path) => {
-                let imported = engine.read_worldlet(&mut BufReader::new(open(path)?), false);
+                let imported = engine.read_worldlet(&mut BufReader::new(open(path)?), trust);
                 imported.map(drop).map_err(|error| in_file(error, path))
             }
         }
     }
 }
 
-/// Checks that the file can be opened. It runs while the share is configured, so that a misspelt path is
-/// reported at once. A pipe is opened only when it is loaded: closing it after a check would break its
+/// Checks that a file can be opened. The builder calls this function, so that a misspelt path is reported
+/// before the share starts. A pipe is opened only when it is loaded: closing it after a check would break its
 /// writer.
 pub(super) fn check_file(path: &Path) -> Result<()> {
     let found = fs::metadata(path).map_err(|fault| unreadable(path, fault))?;

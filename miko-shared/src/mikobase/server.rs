@@ -1,4 +1,4 @@
-//! The handle that `setup` gets in the server process.
+//! The handle with which `setup` uses the store of a share.
 
 use std::cell::RefCell;
 
@@ -8,6 +8,7 @@ use miko_rpc::Result;
 /// The handle that the closure of [`Uds::setup`](crate::Uds::setup) gets in the server process.
 pub struct Server<'e> {
     engine: &'e dyn Engine,
+    /// The listeners added so far. The server ends them before it delivers the final state.
     listeners: &'e RefCell<Vec<AfterSave>>,
 }
 
@@ -27,7 +28,7 @@ impl Server<'_> {
     /// `setup` has written before.
     ///
     /// # Errors
-    /// All faults of the target.
+    /// All faults of the target; `self-call`, if a hook makes this call.
     pub fn before_save<F>(&self, target: impl Into<Target>, hook: F) -> Result<()>
     where
         F: Fn(&mut PendingSave<'_>) -> HookResult + Send + Sync + 'static,
@@ -36,11 +37,11 @@ impl Server<'_> {
     }
 
     /// Calls `listener` in the server process for each committed change of the target, in a separate thread,
-    /// until the share ends: see [`MikobaseExt::after_save`]. The share ends only after `listener` was called
-    /// for all changes.
+    /// until the share ends: see [`MikobaseExt::after_save`]. The final state is delivered only after
+    /// `listener` was called for all changes.
     ///
     /// # Errors
-    /// The errors of [`Mikobase::changes`].
+    /// The errors of [`Mikobase::changes`]; `internal`, if no thread can be started.
     pub fn after_save(
         &self,
         target: impl Into<Target>,
