@@ -8,6 +8,10 @@
 //! | server | `server_process` | the shared object and the listening socket |
 //! | worker | `worker_process` | one connection and the closure |
 //!
+//! Other modules: `control` has the messages between the parent and the server, `directory` the private
+//! directory, `report` the result of the share. `fork`, `preconditions` and `child_status` are about forking
+//! and the exit status of children. `interface_options` has the options that only some interfaces have.
+//!
 //! # The races
 //!
 //! - *A worker connects before the server listens*: the parent binds the socket before it forks.
@@ -42,5 +46,6 @@ pub(crate) use supervisor::Interrupt;
 pub use uds::Uds;
 pub use worker_process::Worker;
 
-/// The error of a worker's closure; any error converts into it by `?`.
+/// The error of a closure that the caller of a share gives, such as that of the workers. Any error converts
+/// into it by `?`.
 pub type BoxError = Box<dyn std::error::Error + Send + Sync>;

@@ -11,7 +11,7 @@ use nix::sys::signal::{SaFlags, SigAction, SigHandler, SigSet, Signal, sigaction
 
 use crate::linux;
 
-/// Keeps the exit status of children available while it exists.
+/// While it exists, SIGCHLD is not ignored. Several shares of a process may each have one.
 pub(super) struct SigchldGuard(());
 
 /// The state shared by the guards of this process.
@@ -24,7 +24,8 @@ struct Guards {
 static GUARDS: Mutex<Guards> = Mutex::new(Guards { count: 0, action_before: None });
 
 impl SigchldGuard {
-    /// Replaces the action of SIGCHLD if the signal is ignored.
+    /// Gives SIGCHLD its default action, if the signal is ignored. The action before is restored when the
+    /// last guard of the process is dropped.
     pub(super) fn install() -> Self {
         let mut guards = GUARDS.lock().unwrap_or_else(PoisonError::into_inner);
         if linux::handler_of(Signal::SIGCHLD) == Some(libc::SIG_IGN) {

@@ -1,8 +1,8 @@
 //! Forks the processes of a share. No other module forks.
 //!
-//! A child starts with the signal mask and the handlers of a fresh Rust program. Signals that the parent
-//! ignores stay ignored. All signals are blocked across the fork, so that no handler of the parent ever runs
-//! in a child.
+//! A child starts with the signal mask and the handlers of a fresh Rust program, apart from signals that the
+//! parent ignores: they stay ignored. All signals are blocked across the fork, so that no handler of the
+//! parent ever runs in a child.
 
 use std::io::Write;
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -18,12 +18,12 @@ use nix::unistd::{ForkResult, Pid, fork, getppid};
 use super::preconditions::ForkPermit;
 use crate::linux;
 
-/// The exit code of a child that panicked; it is the code that Rust uses.
+/// The exit code of a child that panicked: the code that Rust uses.
 pub(super) const PANICKED: i32 = 101;
 
 /// Forks a child that runs `body` and exits with the code that `body` returns. The kernel sends
-/// `when_orphaned` to the child when the parent dies. `handle_signals` runs in the child before the first
-/// signal can reach it.
+/// `when_orphaned` to the child when the thread that calls this function ends, as at the death of the parent.
+/// `handle_signals` runs in the child before the first signal can reach the child.
 ///
 /// The child exits through `_exit`, so that destructors and exit handlers of the parent's program do not run
 /// twice.
@@ -50,8 +50,8 @@ pub(super) fn fork_child(
     let forked = unsafe { fork() };
     if let Ok(ForkResult::Child) = forked {
         drop((stdout, stderr));
-        // In this order: if the parent dies after the request, the kernel signals the child. The check
-        // detects an earlier death.
+        // In this order: if the parent dies after the request to be signalled, the kernel signals the child.
+        // The comparison detects an earlier death.
         let _ = linux::die_with_parent(when_orphaned);
         if getppid() != parent {
             exit(0);
@@ -83,7 +83,7 @@ fn reset_handlers() {
     }
 }
 
-/// How long a child may take to flush its output. The output may be a pipe without a reader, or another
+/// How long a child may take to flush its output. The output may be a full pipe that is not read, or another
 /// thread of the child may hold the lock.
 const FLUSH_SECONDS: u32 = 2;
 

@@ -8,8 +8,8 @@ use miko_rpc::{Error, ErrorId, Result};
 use crate::client::refuse_in_runtime;
 use crate::linux;
 
-/// How often the threads are counted, a millisecond apart, before an error. The kernel lists a thread for a
-/// moment after it was joined.
+/// How often the threads are counted at most, a millisecond apart, before an error. The kernel still lists a
+/// thread for a moment after the thread was joined.
 const MAX_CHECKS: usize = 20;
 
 /// The permission to fork once, directly after the check. Only [`check`] issues it.
@@ -21,8 +21,8 @@ pub(super) struct ForkPermit(());
 /// With `allow_threads` the caller guarantees that the other threads do no harm, and they are not counted.
 ///
 /// # Errors
-/// `inside-runtime` in an async runtime, `threads-running` if there are other threads, `internal` without
-/// `/proc`.
+/// `inside-runtime` in an async runtime, `threads-running` if there are other threads, `internal` if `/proc`
+/// is not mounted.
 pub(super) fn check(allow_threads: bool) -> Result<ForkPermit> {
     refuse_in_runtime()?;
     if allow_threads {

@@ -30,15 +30,17 @@ pub(super) use child::{ReapedWorker, WorkerChild};
 pub(crate) use interrupt::Interrupt;
 use interrupt::count_from_terminal;
 
-/// The code of a forked worker; returns its exit code.
+/// The code of a forked worker. Writes the result of the closure to the pipe, and returns the exit code.
 pub(super) type WorkerBody<'b> = dyn Fn(&Worker, std::fs::File) -> i32 + 'b;
 
 /// How workers are started and ended.
 #[derive(Debug, Clone)]
 pub(super) struct WorkerOptions {
+    /// The number of workers of the share.
     pub(super) count: usize,
+    /// The most workers that are alive at once.
     pub(super) max_concurrent: usize,
-    /// How many workers are started again at most.
+    /// How many times workers are started again at most, in the whole share.
     pub(super) restarts: usize,
     /// The most bytes that are kept of a worker's stdout and stderr each; `None` if output is not captured.
     pub(super) capture: Option<usize>,
@@ -62,8 +64,8 @@ pub(super) struct Supervisor {
     workers: Vec<WorkerChild>,
     /// The number of workers forked so far, without those that were started again.
     forked: usize,
-    /// The next runs of workers that have failed and are to be started again.
-    failed: VecDeque<WorkerRun>,
+    /// The next runs of workers that have failed.
+    scheduled_restarts: VecDeque<WorkerRun>,
     restarts_left: usize,
     /// The reason of an early shutdown; `None` until one has begun.
     failure: Option<Error>,
@@ -115,7 +117,7 @@ impl Supervisor {
             server: Some(server),
             workers: Vec::new(),
             forked: 0,
-            failed: VecDeque::new(),
+            scheduled_restarts: VecDeque::new(),
             failure: None,
             interrupts: 0,
         };
@@ -132,7 +134,8 @@ impl Supervisor {
     ///
     /// # Errors
     /// The reason why the setup of the server failed; `interrupted`; `server-gone`, if the server ended, or
-    /// was killed because it took longer than `call_deadline` plus the grace period.
+    /// was killed because it took longer than `call_deadline` plus the grace period; `internal`, if its
+    /// message cannot be received.
     pub(super) fn wait_until_ready(&mut self, interrupt: &Interrupt) -> Result<()> {
         let server = self.server.as_mut().ok_or_else(server_gone)?;
         match server.receive(interrupt, &mut self.interrupts, self.options.grace_period)? {
@@ -158,9 +161,9 @@ impl Supervisor {
         Ok(())
     }
 
-    /// Takes the next worker to start: one that has failed, or else a new one.
+    /// Takes the next worker to start: one that is started again, or if there is none, a new one.
     fn next_worker(&mut self) -> Option<WorkerRun> {
-        self.failed.pop_front().or_else(|| {
+        self.scheduled_restarts.pop_front().or_else(|| {
             let index = self.forked;
             let is_new = index < self.options.count;
             self.forked += usize::from(is_new);
@@ -174,7 +177,7 @@ impl Supervisor {
             self.restarts_left -= 1;
             let left = self.restarts_left;
             warn!(worker = worker.index, status = %worker.status, left, "worker restarts");
-            self.failed.push_back(WorkerRun { index: worker.index, run: worker.run + 1 });
+            self.scheduled_restarts.push_back(WorkerRun { index: worker.index, run: worker.run + 1 });
         }
     }
 
@@ -225,7 +228,8 @@ impl Supervisor {
                 std::mem::take(&mut self.workers).into_iter().partition(WorkerChild::has_ended);
             self.workers = alive;
             let ended: Vec<WorkerChild> = ended;
-            // All are reaped before the first callback runs, because it may panic.
+            // All are reaped before the first call of `reaped`, which may panic: it runs the application's
+            // `on_exit`.
             let ended: Vec<ReapedWorker> = ended.into_iter().map(WorkerChild::reap).collect();
             for worker in &ended {
                 debug!(worker = worker.index, pid = worker.pid, status = %worker.status, "worker ended");
@@ -239,7 +243,7 @@ impl Supervisor {
     /// the delivery; the second kills the server.
     ///
     /// # Errors
-    /// The reason why the state was not delivered: `delivery` then contains the part that arrived.
+    /// The reason why the state was not delivered; `delivery` then contains the part that arrived.
     /// `interrupted` after a Ctrl-C during the delivery, also if the state is complete.
     pub(super) fn receive_final_state(
         &mut self,
@@ -256,6 +260,7 @@ impl Supervisor {
                 Some(ServerMessage::Done) => break,
                 Some(ServerMessage::Failed(error)) => return Err(error),
                 Some(ServerMessage::Ready) => return Err(unexpected_message()),
+                // `None` is a Ctrl-C.
                 None if self.interrupts > 1 => {
                     server.process.signal(Signal::SIGKILL);
                     return Err(interrupted());
@@ -318,36 +323,37 @@ impl Supervisor {
         Ok(())
     }
 
-    /// Runs in a worker: closes the descriptors inherited from the parent (pipes and pidfds of other workers,
-    /// the server's control socket and pidfd) and restores the descriptor limit.
+    /// Runs in a worker: closes the inherited descriptors of the supervisor (the pipes and pidfds of other
+    /// workers, the control socket and the pidfd of the server) and restores the descriptor limit.
     fn close_inherited(&mut self) {
         self.descriptors.restore();
         self.workers.clear();
         self.server = None;
     }
 
-    /// Blocks until Ctrl-C, output or the end of a worker, the next kill deadline, or the end of the server.
-    /// Once the share has failed, the end of the server is not watched: a server that has ended would end
-    /// each wait at once.
+    /// Blocks until Ctrl-C, output or the end of a worker, the time of the next signal to a worker, the next
+    /// check of the running method, or the end of the server. During an early shutdown the server is not
+    /// watched: one that has ended would end each wait at once.
     fn wait_for_event(&self, interrupt: &Interrupt) -> Result<()> {
         let mut fds = vec![PollFd::new(interrupt.as_fd(), PollFlags::POLLIN)];
         if let (None, Some(server)) = (&self.failure, &self.server) {
             fds.push(PollFd::new(server.process.as_fd(), PollFlags::POLLIN));
         }
         fds.extend(self.workers.iter().flat_map(WorkerChild::watched));
-        let workers = self.workers.iter().filter_map(WorkerChild::next_deadline);
-        wait_on(&mut fds, workers.chain(self.next_server_check()).min())
+        let signals = self.workers.iter().filter_map(WorkerChild::next_deadline);
+        wait_on(&mut fds, signals.chain(self.next_server_check()).min())
     }
 
-    /// The next time at which the running method, or else a method that starts now, can have exceeded its
-    /// kill deadline. `None` during a shutdown or without a server.
+    /// The next time at which a method of the server can have exceeded its kill deadline (its deadline plus
+    /// the grace period): the kill deadline of the running method; if no method runs, the earliest one of a
+    /// method that starts from now on. `None` during an early shutdown and without a server.
     fn next_server_check(&self) -> Option<Instant> {
         let (None, Some(server)) = (&self.failure, &self.server) else { return None };
         let grace = self.options.grace_period;
         server.activity.method_kill_deadline(grace).or_else(|| server.activity.next_check(grace))
     }
 
-    /// Kills the server and begins the shutdown, if the running method has exceeded its kill deadline.
+    /// Kills the server and begins an early shutdown, if the running method has exceeded its kill deadline.
     fn kill_overdue_server(&mut self) {
         let (None, Some(server)) = (&self.failure, &self.server) else { return };
         let deadline = server.activity.method_kill_deadline(self.options.grace_period);
@@ -359,7 +365,7 @@ impl Supervisor {
         }
     }
 
-    /// Sends the next signal to each worker whose kill timer has expired.
+    /// Sends the next signal to each worker for which it is due.
     fn escalate(&mut self) {
         let now = Instant::now();
         for worker in &mut self.workers {
@@ -368,7 +374,7 @@ impl Supervisor {
     }
 
     /// Handles `count` further Ctrl-C. The first Ctrl-C of a share sends SIGINT to the workers that have not
-    /// got it from the terminal, and begins the shutdown. The second kills all processes.
+    /// got it from the terminal, and begins an early shutdown. The second kills all processes.
     fn handle_interrupts(&mut self, count: u64) {
         self.interrupts += count;
         if self.interrupts > 1 {
@@ -380,7 +386,7 @@ impl Supervisor {
         } else {
             let (group, from_terminal) = (getpgrp(), count_from_terminal());
             for worker in &self.workers {
-                // The terminal sends SIGINT to the processes that are in its group at that time.
+                // The terminal sends SIGINT to the processes that are in the foreground group at that time.
                 let existed = worker.interrupts_at_fork < from_terminal;
                 let got_it_from_terminal = existed && worker.process.is_in_group(group);
                 if !got_it_from_terminal {
@@ -416,11 +422,12 @@ impl Drop for Supervisor {
 }
 
 impl ServerChild {
-    /// Receives the server's next message; `None` if Ctrl-C arrives first, which is then added to
-    /// `interrupts`.
+    /// Receives the server's next message. If Ctrl-C arrives first, adds it to `interrupts` and returns
+    /// `None`.
     ///
     /// # Errors
-    /// `server-gone`, if the server ends without a message, or exceeds its kill deadline and is killed.
+    /// `server-gone`, if the server ends without a message, or is killed because it has not answered in time;
+    /// `internal`, if its message cannot be read, or if the system refuses to wait for events.
     fn receive(
         &mut self,
         interrupt: &Interrupt,
@@ -455,7 +462,7 @@ impl ServerChild {
     }
 }
 
-/// Polls the descriptors until one is ready, `until` is reached, or a signal arrives.
+/// Polls the descriptors until one is ready, `until` is reached, or a signal arrives. `None` sets no limit.
 fn wait_on(fds: &mut [PollFd<'_>], until: Option<Instant>) -> Result<()> {
     match poll(fds, timeout_until(until)) {
         Ok(_) | Err(nix::errno::Errno::EINTR) => Ok(()),

@@ -1,4 +1,4 @@
-//! The output of a process, captured within a bound.
+//! The output or the result of a worker, kept within a bound.
 
 use std::collections::VecDeque;
 
@@ -16,7 +16,8 @@ pub(in crate::share) struct Captured {
 }
 
 impl Captured {
-    /// Keeps up to `limit` bytes: one half of the limit from the beginning, the other half from the end.
+    /// An empty value, which will keep up to `limit` bytes: half of them from the beginning, the others from
+    /// the end.
     pub(in crate::share) fn new(limit: usize) -> Self {
         let head_limit = limit.div_ceil(2);
         Self { head_limit, tail_limit: limit - head_limit, ..Self::default() }

@@ -20,14 +20,17 @@ use crate::linux;
 use crate::share::report::ExitStatus;
 use crate::share::worker_process::{ClosureResult, Worker, WorkerResult};
 
-/// A child process. Only its owner reaps it.
+/// A child process that this value owns: no other code of the share reaps the process.
 pub(super) struct ChildProcess {
     pid: Pid,
     pidfd: OwnedFd,
 }
 
 impl ChildProcess {
-    /// Takes ownership of a child that was just forked. Kills it if no pidfd can be opened for it.
+    /// Takes ownership of a child that was just forked.
+    ///
+    /// # Errors
+    /// `internal`, if no pidfd can be opened for the child. The child is then killed and reaped.
     pub(super) fn adopt(pid: Pid) -> Result<Self> {
         match linux::pidfd(pid) {
             Ok(pidfd) => Ok(Self { pid, pidfd }),
@@ -118,8 +121,8 @@ pub(in crate::share) struct WorkerChild {
     pub(super) index: usize,
     run: usize,
     pub(super) process: ChildProcess,
-    /// How many SIGINT from the terminal the parent had got when the worker was forked. The worker has got
-    /// only later ones.
+    /// How often the parent had got SIGINT from the terminal when the worker was forked. The worker can have
+    /// got only later ones.
     pub(super) interrupts_at_fork: u64,
     started: SystemTime,
     result: Pipe,
@@ -130,7 +133,7 @@ pub(in crate::share) struct WorkerChild {
     timed_out: bool,
 }
 
-/// The next signal to a worker, and its time.
+/// The next signal to a worker that has to end, and the time of the signal.
 struct KillTimer {
     /// When the signal is sent; `None` for never.
     due: Option<Instant>,
@@ -162,6 +165,8 @@ pub(super) struct OutputPipes {
 }
 
 impl WorkerChild {
+    /// Takes ownership of a worker that was just forked, with the read ends of its pipes. The worker has to
+    /// end within `timeout`.
     pub(super) fn adopt(
         worker: &Worker,
         pid: Pid,
@@ -213,7 +218,8 @@ impl WorkerChild {
         self.kill_timer.due
     }
 
-    /// Makes the next signal to the worker a SIGTERM at `until`, unless a signal is due earlier.
+    /// Makes the next signal to the worker a SIGTERM at `until` (`None` for never), unless a signal is due
+    /// earlier.
     pub(super) fn end_by(&mut self, until: Option<Instant>) {
         let Some(until) = until else { return };
         if self.kill_timer.due.is_none_or(|due| due > until) {
@@ -221,7 +227,8 @@ impl WorkerChild {
         }
     }
 
-    /// Sends the next signal if it is due: SIGTERM first, SIGKILL after `grace`.
+    /// Sends the next signal if it is due. After a SIGTERM the next one is SIGKILL, which is due after
+    /// `grace`.
     pub(super) fn escalate(&mut self, now: Instant, grace: Duration) {
         if self.kill_timer.due.is_none_or(|due| now < due) {
             return;
@@ -255,8 +262,8 @@ impl WorkerChild {
 }
 
 impl ReapedWorker {
-    /// Whether the worker has returned a value. A worker without a result, which may have executed another
-    /// program, has succeeded if its exit code is 0.
+    /// Whether the closure of the worker has returned a value. A worker that sent no complete result, for
+    /// example because it has executed another program, has succeeded if its exit code is 0.
     pub(super) fn has_succeeded(&self) -> bool {
         match rmp_serde::from_slice::<WorkerResult<IgnoredAny>>(&self.result) {
             Ok(WorkerResult { result, .. }) => matches!(result, ClosureResult::Returned(_)),
@@ -284,7 +291,7 @@ impl Pipe {
         Self { file: Some(fd.into()), captured }
     }
 
-    /// Reads what has arrived, at most [`MAX_READ`] bytes and a last buffer.
+    /// Reads the bytes that have arrived, until at least [`MAX_READ`] of them are read.
     fn read(&mut self) {
         let Some(file) = &mut self.file else { return };
         let mut buffer = [0; 16 << 10];
@@ -307,8 +314,8 @@ impl Pipe {
 }
 
 /// Creates a pipe for the result or the output of a worker, and returns the read end and the write end. Both
-/// are closed on exec. If output is captured, stdout and stderr of the worker are duplicates of write ends,
-/// which programs that the worker executes inherit.
+/// are closed on exec. Captured output survives an exec nevertheless: stdout and stderr of the worker are
+/// duplicates of write ends, and duplicates stay open.
 pub(super) fn worker_pipe() -> Result<(OwnedFd, OwnedFd)> {
     pipe2(OFlag::O_CLOEXEC)
         .map_err(|fault| Error::caused_by(ErrorId::INTERNAL, "no pipe to a worker can be made", fault))

@@ -1,9 +1,9 @@
 //! Ctrl-C, read from a descriptor while the parent waits.
 //!
-//! SIGINT has a handler while an [`Interrupt`] exists. The handler writes to an eventfd, so no signal is
-//! missed, whichever thread of the process receives it. Several listeners may exist, nested in one another:
-//! they share one descriptor, and the first that reads it gets the signal. If SIGINT is ignored when the
-//! outermost listener begins, as in background jobs of shells, it stays ignored.
+//! SIGINT has a handler while an [`Interrupt`] (a listener) exists. The handler writes to an eventfd, so no
+//! signal is missed, whichever thread of the process receives it. Several listeners may exist, nested in one
+//! another: they share one descriptor, and the first that reads it gets the signal. If SIGINT is ignored when
+//! the outermost listener begins, as in background jobs of shells, SIGINT stays ignored.
 
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd};
 use std::sync::atomic::{AtomicI32, AtomicU64, Ordering};
@@ -33,8 +33,8 @@ struct Listeners {
     owner: Option<Pid>,
     /// The number of listeners.
     count: usize,
-    /// The owner never closes it, because its handler may be about to write to it. A forked process may close
-    /// its copy: the handler does not write in that process.
+    /// The descriptor of all listeners. The owner never closes it, because the handler may be about to write
+    /// to it. A forked process may close its copy: the handler does not write in that process.
     descriptor: Option<Arc<EventFd>>,
     /// The action of SIGINT before the first listener, if the handler is installed.
     action_before: Option<SigAction>,
@@ -85,7 +85,7 @@ pub(super) fn count_from_terminal() -> u64 {
 }
 
 impl Interrupt {
-    /// Starts to listen for SIGINT, and unblocks it for this thread.
+    /// Starts to listen for SIGINT, and unblocks SIGINT for this thread until the listener is dropped.
     ///
     /// # Errors
     /// `internal`, if the system refuses the descriptor or the handler.
@@ -122,7 +122,7 @@ impl Interrupt {
         Ok(Self { descriptor, mask_before })
     }
 
-    /// How often Ctrl-C was pressed since the last call.
+    /// How often the process has got SIGINT since the last call, on any listener.
     pub(super) fn take(&self) -> u64 {
         self.descriptor.read().unwrap_or(0)
     }
