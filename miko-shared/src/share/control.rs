@@ -1,4 +1,5 @@
-//! The messages between the parent and the server process, over their own socket pair.
+//! The messages between the parent and the server process, over a socket pair that only these two have. The
+//! parent sends one byte, [`FINISH`]; the server sends frames.
 
 use std::io::{ErrorKind, Read, Write};
 use std::os::unix::net::UnixStream;
@@ -12,7 +13,7 @@ use crate::wire::frame::{self, FrameBuffer};
 /// The parent's command: all workers have ended, deliver the final state.
 pub(super) const FINISH: u8 = b'F';
 
-/// The most bytes of the final state in one message.
+/// The most bytes of the final state in one message, and so the largest [`ServerMessage::State`].
 const CHUNK: usize = 64 << 10;
 
 /// The size of the largest message, in bytes. It is far above [`CHUNK`], because an error with many items may
@@ -25,7 +26,7 @@ const MAX_ERROR_TEXT: usize = 64 << 10;
 /// A message from the server process.
 #[derive(Serialize, Deserialize)]
 pub(super) enum ServerMessage {
-    /// The server is set up; workers may be forked.
+    /// The server is set up, and workers may be forked.
     Ready,
     /// The server could not be set up, or the final state could not be delivered.
     Failed(Error),
@@ -44,7 +45,8 @@ impl Inbox {
     /// non-blocking.
     ///
     /// # Errors
-    /// `server-gone` at the end of the stream; `internal` if the bytes are not a valid message.
+    /// `server-gone` at the end of the stream or if it cannot be read; `internal` if the bytes are not a
+    /// valid message; `request-too-large` beyond the size limit of a message.
     pub(super) fn try_receive<T: DeserializeOwned>(&mut self, from: &mut impl Read) -> Result<Option<T>> {
         loop {
             if let Some(frame) = self.0.next_frame(FRAME_LIMIT)? {
@@ -62,8 +64,8 @@ impl Inbox {
     }
 }
 
-/// Sends `message` to the parent. Errors are ignored: the server detects the death of its parent by other
-/// means.
+/// Sends `message` to the parent; shortens an error that is too large. A failed write is ignored: it means
+/// that the parent has ended, which the server detects by other means.
 pub(super) fn send(stream: &mut UnixStream, message: &ServerMessage) {
     let mut bytes = Vec::new();
     let mut encoded = frame::encode(message, FRAME_LIMIT, &mut bytes);
@@ -76,7 +78,7 @@ pub(super) fn send(stream: &mut UnixStream, message: &ServerMessage) {
     }
 }
 
-/// Shortens an error that is too large for a message to its first item and the number of items.
+/// Shortens an error that is too large for a message: to the text of its first item and the number of items.
 fn shortened(error: &Error) -> Error {
     let Some(first) = error.items().first() else { return error.clone() };
     let text: String = first.to_string().chars().take(MAX_ERROR_TEXT).collect();

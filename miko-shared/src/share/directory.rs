@@ -1,12 +1,13 @@
 //! The private directory of a share, and the removal of directories whose owner was killed.
 //!
-//! The owner of a directory and all processes forked from it hold a lock on the file `lock` in it. The kernel
-//! releases the lock when the last of them ends. A directory whose lock can be acquired is stale.
+//! The process that creates a directory is its owner. The owner and all processes that it forks hold a lock
+//! on the file `lock` in the directory. The kernel releases the lock when the last of these processes has
+//! ended. A directory whose lock can be acquired is stale.
 //!
 //! # The races
 //!
 //! - *A directory is removed as stale before it is locked*: it is created under a temporary name and renamed
-//!   once locked. A directory with a temporary name may be removed as stale, too: after locking, its creator
+//!   once locked. A directory with a temporary name may be removed as stale, too. So after locking, its owner
 //!   checks that the lock file is still at its path, and otherwise retries under another name.
 //! - *A directory is created while a stale directory of the same name is removed*: names are never reused.
 //!   A process that removes a stale directory holds its lock, and has first checked that the locked file is
@@ -30,10 +31,12 @@ const PREFIX: &str = "mikobase-";
 const UNFINISHED_PREFIX: &str = ".mikobase-";
 
 const SOCKET: &str = "socket";
+/// The socket of the second protocol of a share ([`Uds::second_protocol`](crate::Uds::second_protocol)). It
+/// has the name of the first socket and an extension, as in [`Uds::second_path`](crate::Uds::second_path).
 const SECOND_SOCKET: &str = "socket.http";
 const LOCK: &str = "lock";
 
-/// The number of random bytes in a name.
+/// The number of random bytes in the name of a directory.
 const NAME_BYTES: usize = 8;
 
 /// How often creating a directory is tried, if another process removes it each time before it is locked.
@@ -42,7 +45,7 @@ const MAX_ATTEMPTS: usize = 100;
 /// The size of the longest path of a Unix socket, in bytes, including the final zero.
 const PATH_LIMIT: usize = 108;
 
-/// A directory of mode 0700, locked by this process and its children.
+/// The directory of a share, with mode 0700. This process and the processes that it forks have locked it.
 #[derive(Debug)]
 pub(super) struct Directory {
     path: PathBuf,
@@ -203,14 +206,14 @@ fn remove_if_stale(directory: &Path) {
     }
     let path = directory.join(LOCK);
     match File::open(&path) {
-        // `lock` is dropped only after the directory was removed.
+        // `lock` is dropped, and so released, only after the directory was removed.
         Ok(lock) if lock.try_lock().is_ok() && is_at(&lock, &path) => {
             info!(directory = %directory.display(), "removed the directory of a killed share");
             remove(directory);
         }
         Ok(_) => {}
-        // The owner died before it created the lock file or after it removed the lock file. `remove_dir`
-        // removes only an empty directory.
+        // The owner died before it created the lock file or after it removed the lock file. A directory with
+        // other files stays, since `remove_dir` removes only an empty one.
         Err(fault) if fault.kind() == io::ErrorKind::NotFound => drop(fs::remove_dir(directory)),
         Err(_) => {}
     }

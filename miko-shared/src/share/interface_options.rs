@@ -1,4 +1,5 @@
-//! Options that an interface adds to a share; the share does not know their type.
+//! Options of a share that only one interface has, such as the backend of a Mikobase. The code of shares does
+//! not know their type.
 
 use std::any::Any;
 
@@ -15,7 +16,7 @@ pub(crate) struct InterfaceOptions(Option<Box<dyn Any>>);
     allow(dead_code, reason = "only shares of a Mikobase have options of their own")
 )]
 impl InterfaceOptions {
-    /// The options of type `T`; `None` if none were set, or those of another type.
+    /// The options of type `T`; `None` if no options were set, or options of another type.
     pub(crate) fn get<T: 'static>(&self) -> Option<&T> {
         self.0.as_deref()?.downcast_ref()
     }

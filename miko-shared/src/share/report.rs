@@ -35,7 +35,7 @@ impl<R, S> Report<R, S> {
     /// The values that the closures returned, ordered by index of the worker.
     ///
     /// # Errors
-    /// `worker-failed` if any worker returned no value, with an item per such worker.
+    /// As [`all_succeeded`](Self::all_succeeded).
     pub fn into_returned(self) -> Result<Vec<R>> {
         self.all_succeeded()?;
         let returned = self.workers.into_iter().filter_map(|worker| match worker.outcome {
@@ -48,7 +48,7 @@ impl<R, S> Report<R, S> {
     /// Checks that every worker returned a value, in its last run if it was started again.
     ///
     /// # Errors
-    /// `worker-failed`, with an item per worker that returned no value.
+    /// `worker-failed`, with an item per worker whose last run returned no value.
     pub fn all_succeeded(&self) -> Result<()> {
         let failed = self.last_runs().filter_map(|worker| {
             let reason = worker.outcome.fault()?;
@@ -91,7 +91,7 @@ pub struct WorkerReport<R> {
 }
 
 impl<R> WorkerReport<R> {
-    /// Converts the returned value.
+    /// Converts the returned value, if there is one.
     pub(super) fn map<T>(self, convert: impl FnOnce(R) -> T) -> WorkerReport<T> {
         let outcome = match self.outcome {
             Outcome::Returned(value) => Outcome::Returned(convert(value)),
@@ -151,13 +151,14 @@ impl<R> WorkerReport<R> {
     }
 }
 
-/// How the closure of a worker ended.
+/// How the closure of a worker ended, or why it did not run.
 #[derive(Debug)]
 #[non_exhaustive]
 pub enum Outcome<R> {
     /// It returned a value.
     Returned(R),
-    /// It returned an error.
+    /// It returned an error. Also if the worker could not connect, and if the returned value could not be
+    /// serialized or read back.
     Failed {
         /// The error as text.
         text: String,
@@ -166,15 +167,16 @@ pub enum Outcome<R> {
     },
     /// It panicked, with this message.
     Panicked(String),
-    /// Its process ended without reporting a result: it was killed, or called `exit`.
+    /// Its process ended without reporting a result: it was killed, called `exit`, or executed another
+    /// program.
     Silent,
-    /// Its process was ended because it exceeded `worker_timeout`.
+    /// Its process exceeded `worker_timeout`, and was ended without reporting a result.
     TimedOut,
 }
 
 impl<R> Outcome<R> {
     /// The reason why there is no value, as the predicate of a sentence whose subject is the worker:
-    /// `panicked: out of dilithium`.
+    /// `panicked: out of dilithium`. `None` if there is a value.
     pub fn fault(&self) -> Option<String> {
         match self {
             Self::Returned(_) => None,
@@ -189,7 +191,7 @@ impl<R> Outcome<R> {
 /// How a process ended.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum ExitStatus {
-    /// It exited with this code: 0 after a value, 1 after an error, 101 after a panic.
+    /// It exited with this code. That of a worker is 0 after a value, 1 after an error, 101 after a panic.
     Code(i32),
     /// This signal ended it.
     Signal(i32),
@@ -216,7 +218,7 @@ impl fmt::Display for ExitStatus {
 /// [`Report::all_succeeded`].
 pub struct ShareError<R, S = ()>(Box<Inner<R, S>>);
 
-/// Boxed, so that a `Result` with the error stays small.
+/// The content of a [`ShareError`]. It is boxed, so that a `Result` with the error stays small.
 struct Inner<R, S> {
     error: Error,
     report: Option<Report<R, S>>,

@@ -17,7 +17,8 @@ use super::worker_process::{ClosureResult, WorkerResult};
 use crate::client::{Address, SocketTransport, refuse_in_task};
 use crate::token::Token;
 
-/// Called in the parent as each worker is reaped.
+/// The closure of [`Uds::on_exit`](crate::Uds::on_exit), which the parent calls for each worker that was
+/// reaped.
 pub(super) type OnExit = Rc<RefCell<dyn FnMut(&WorkerReport<()>)>>;
 
 /// A running share: a server process and its workers. Dropping it ends all of them.
@@ -31,14 +32,16 @@ pub struct Share<'b, I: Interface + ?Sized, R, S = ()> {
     pub(super) supervisor: Supervisor,
     /// The code of the workers.
     pub(super) body: Box<WorkerBody<'b>>,
-    /// The workers that were reaped.
+    /// The workers that were reaped so far, for the report.
     pub(super) ended: Vec<ReapedWorker>,
     pub(super) on_exit: Option<OnExit>,
+    /// The server's own socket, with the credentials for it.
     pub(super) address: Address,
     /// The proxy of the parent, created at its first use.
     pub(super) db: OnceCell<Client<I>>,
     /// Converts the bytes of the final state.
     pub(super) read_state: fn(Vec<u8>) -> S,
+    /// The closures of the workers return `R`, which is decoded when the share ends.
     pub(super) returns: PhantomData<fn() -> R>,
     /// Releases the `Uds` when it is dropped, however the share ends.
     pub(super) _lease: UdsLease,
@@ -106,7 +109,8 @@ impl<I: Interface + ?Sized, R: DeserializeOwned, S> Share<'_, I, R, S> {
     ///
     /// # Errors
     /// `interrupted`, `server-gone`, or the error of starting a worker: all workers have ended in these
-    /// cases, too. `internal`, if the system refuses to wait for events.
+    /// cases, too. `internal`, if the system refuses to watch Ctrl-C or to wait for events: workers may still
+    /// run.
     pub fn wait(&mut self) -> Result<()> {
         let interrupt = Interrupt::listen()?;
         self.wait_with(&interrupt)
@@ -115,8 +119,9 @@ impl<I: Interface + ?Sized, R: DeserializeOwned, S> Share<'_, I, R, S> {
     /// Waits until all workers have ended, then receives the final state and ends the server.
     ///
     /// # Errors
-    /// The errors of [`wait`](Self::wait), and the reason why the final state was not delivered. The error
-    /// contains the reports of the workers and the part of the state that arrived.
+    /// The errors of [`wait`](Self::wait), and the reason why the final state was not delivered. Unless the
+    /// system refuses to watch Ctrl-C, the error contains the reports of the workers and the part of the
+    /// state that arrived. All processes have ended in any case.
     pub fn join(mut self) -> Result<Report<R, S>, ShareError<R, S>> {
         let interrupt = Interrupt::listen()?;
         let mut delivery = Delivery::default();
@@ -139,7 +144,7 @@ impl<I: Interface + ?Sized, R: DeserializeOwned, S> Share<'_, I, R, S> {
         let Self { supervisor, body, ended, on_exit, .. } = self;
         supervisor.wait_for_workers(body, interrupt, |worker| {
             if let Some(on_exit) = on_exit {
-                // The callback does not know the type of the returned value, so the value is not decoded.
+                // `on_exit` gets a report without the returned value, so the value is not decoded.
                 on_exit.borrow_mut()(&report_of::<IgnoredAny>(worker.clone()).map(|_| ()));
             }
             ended.push(worker);
@@ -147,8 +152,8 @@ impl<I: Interface + ?Sized, R: DeserializeOwned, S> Share<'_, I, R, S> {
     }
 }
 
-/// The error of a share that ended early, and whose final state was not delivered either: the items of both
-/// errors, or the first error if both are equal.
+/// The error of a share that ended early (`first`), and whose final state was not delivered either
+/// (`second`): the items of both errors, or only the first error if both have the same items.
 fn combine(first: Error, second: Error) -> Error {
     if first.items() == second.items() {
         return first;
@@ -188,7 +193,7 @@ fn decode_result<R: DeserializeOwned>(worker: &ReapedWorker) -> (u64, Outcome<R>
         }
         Err(fault) => fault,
     };
-    // Tells a value that cannot be decoded as `R` from a result that is missing or incomplete.
+    // Distinguishes a value that cannot be decoded as `R` from a result that is missing or incomplete.
     match rmp_serde::from_slice::<WorkerResult<IgnoredAny>>(&worker.result) {
         Ok(WorkerResult { calls, .. }) => {
             let text = format!("the returned value cannot be read back: {fault}");

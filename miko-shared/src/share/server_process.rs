@@ -25,7 +25,7 @@ use crate::polling::SharedStatus;
 use crate::server::{self, Activity, Around, Protocol, ProtocolSocket, ServeOptions, Service};
 use crate::token::Token;
 
-/// Everything that the server process inherits from its parent.
+/// What the server process inherits from its parent, besides the closure that opens the shared object.
 pub(super) struct ServerSetup<'d> {
     pub(super) directory: &'d Directory,
     pub(super) listener: UnixListener,
@@ -38,11 +38,11 @@ pub(super) struct ServerSetup<'d> {
     pub(super) memory_limit: Option<usize>,
     /// The status that the server publishes to its workers; `None` if polling is disabled.
     pub(super) shared_status: Option<Arc<SharedStatus>>,
-    /// Publishes to the parent which method runs.
+    /// Publishes to the parent which method the server runs.
     pub(super) activity: Arc<Activity>,
     /// The hook that runs around each call.
     pub(super) around: Option<Rc<Around>>,
-    /// A second protocol, with its socket.
+    /// The protocol of [`Uds::second_protocol`](crate::Uds::second_protocol), with its socket.
     pub(super) second_protocol: Option<(UnixListener, Rc<dyn Protocol>)>,
 }
 
@@ -72,7 +72,8 @@ where
     if let Some(bytes) = setup.memory_limit {
         memory::limit(bytes)?;
     }
-    // The inherited limit is the one that the parent needs for its workers; it may be too low for the server.
+    // The inherited limit on descriptors suffices for the workers, and may be too low for all connections
+    // that the server accepts.
     let (_raised, connections) = DescriptorLimit::for_connections(setup.limits.connections);
     setup.limits.connections = connections;
     let opened = std::panic::catch_unwind(std::panic::AssertUnwindSafe(open)).unwrap_or_else(|panic| {
@@ -107,8 +108,8 @@ async fn serve_until_finish<I: Interface + ?Sized>(
     let (token, limits) = (setup.token.clone(), setup.limits.clone());
     let stop = async {
         let mut command = [0];
-        // Ignores other commands. End of file means that the parent has ended, and with it its workers, so
-        // serving ends, too.
+        // Ignores other commands. Serving also ends at the end of file or at an error: the parent has ended,
+        // and with it all workers.
         while async_socket::read(&mut control, &mut command)
             .await
             .is_ok_and(|count| count > 0 && command[0] != FINISH)
@@ -127,12 +128,12 @@ async fn serve_until_finish<I: Interface + ?Sized>(
         protocols,
     };
     server::serve(Some(listener), service, options, stop).await?;
-    // Both descriptors of the socket share the mode: the final state is sent by blocking writes.
+    // `setup.control` and its clone share the non-blocking mode. The final state is sent by blocking writes.
     setup.control.set_nonblocking(false).map_err(failed)
 }
 
-/// Whether the parent has ended: then its end of the socket is closed. The server may detect that before the
-/// SIGTERM for the death of its parent arrives.
+/// Whether the parent has ended, so that its end of the socket is closed. The server may detect this before
+/// the SIGTERM that the kernel sends at the death of the parent arrives.
 fn is_orphan(control: &UnixStream) -> bool {
     let mut fds = [PollFd::new(control.as_fd(), PollFlags::empty())];
     let _ = poll(&mut fds, PollTimeout::ZERO);
@@ -140,7 +141,8 @@ fn is_orphan(control: &UnixStream) -> bool {
 }
 
 /// Installs the signal actions of the server. It ignores the signals that a terminal sends to the whole
-/// process group, so that it can still deliver the final state. On SIGTERM it removes the directory.
+/// process group, so that it can still deliver the final state. On SIGTERM it removes the directory and
+/// exits.
 pub(super) fn handle_signals(directory: &Directory) {
     for signal in [Signal::SIGINT, Signal::SIGHUP, Signal::SIGQUIT] {
         let ignore = SigAction::new(SigHandler::SigIgn, SaFlags::empty(), SigSet::empty());
@@ -162,8 +164,9 @@ struct CleanupPaths {
 /// from; null in the parent. A value that was stored here is never freed.
 static CLEANUP_PATHS: AtomicPtr<CleanupPaths> = AtomicPtr::new(std::ptr::null_mut());
 
-/// Installs the handler of SIGTERM, which the kernel sends when the parent dies. Then no other process is
-/// left to remove the directory, and the server may be in a long call, so the handler itself removes it.
+/// Installs the handler of SIGTERM, which the kernel sends when the parent dies. No other process is then
+/// left to remove the directory, and the server may be in a long call, so the handler itself removes the
+/// directory. If a live parent has sent SIGTERM, both remove it, which does no harm.
 fn clean_up_when_terminated(directory: &Directory) {
     extern "C" fn clean_up(_: libc::c_int) {
         // SAFETY: the pointer is null or comes from `Box::leak` below; its value is never changed or freed.

@@ -49,7 +49,7 @@ const FRAME_SIZE_DIVISOR: usize = 8;
 /// in a forked process, starting a share fails as `server-used-in-fork`.
 pub struct Uds {
     owner: Pid,
-    /// The path of the socket of the current share. Between shares, that of the last share. Before the first
+    /// The path of the socket of the running share; between shares, that of the last share; before the first
     /// share, the path that its socket will have.
     path: RefCell<PathBuf>,
     token: Token,
@@ -80,7 +80,8 @@ impl Uds {
     /// of this user.
     ///
     /// # Errors
-    /// `internal`, if no directory can be created in `XDG_RUNTIME_DIR` or the directory for temporary files.
+    /// `internal`, if no directory can be created in `XDG_RUNTIME_DIR` or the directory for temporary files,
+    /// or if there is no randomness for a token.
     pub fn new() -> Result<Self> {
         let directory = Directory::create()?;
         Ok(Self {
@@ -179,15 +180,18 @@ impl Uds {
         self
     }
 
-    /// The time between SIGTERM and SIGKILL to a process that has to end. Two seconds by default.
+    /// The time between SIGTERM and SIGKILL to a process that has to end. Also the time between the beginning
+    /// of an early shutdown, as after Ctrl-C, and SIGTERM to the workers; and how far a call may exceed its
+    /// deadline before the server is killed. Two seconds by default.
     #[must_use]
     pub fn grace_period(mut self, grace: Duration) -> Self {
         self.grace_period = grace;
         self
     }
 
-    /// Calls `f` in the parent for each worker that was reaped. The report does not contain the value that
-    /// its closure returned.
+    /// Calls `f` in the parent for each worker that was reaped, while [`Share::wait`] or [`Share::join`]
+    /// runs. The report that `f` gets does not contain the value that the closure of the worker returned. A
+    /// second `f` replaces the first.
     #[must_use]
     pub fn on_exit(mut self, f: impl FnMut(&WorkerReport<()>) + 'static) -> Self {
         self.on_exit = Some(Rc::new(RefCell::new(f)));
@@ -201,7 +205,7 @@ impl Uds {
     ///
     /// The hook runs in the server process, as the implementation does, and no two calls run at the same
     /// time. It may call a proxy of another server. If it panics, the call fails. With group commit the hook
-    /// runs before the commit: if the commit fails, calls are refused although the hook got their success. A
+    /// runs before the commit: if the commit fails, the calls fail although the hook has seen them succeed. A
     /// second hook replaces the first.
     ///
     /// Two examples: `calls_per_worker.rs` counts calls by method and worker, and `read_only_workers.rs`
@@ -224,17 +228,16 @@ impl Uds {
         self
     }
 
-    /// Speaks another protocol on a second socket in the directory of the first. `None`, the default, opens
-    /// no second socket. `miko-http` uses this option.
+    /// Serves another protocol, the second protocol of the share, on a second socket in the directory of the
+    /// first. `None`, the default, opens no second socket. `miko-http` sets HTTP by this option.
     #[must_use]
     pub fn second_protocol(mut self, protocol: Option<Rc<dyn Protocol>>) -> Self {
         self.second_protocol = protocol;
         self
     }
 
-    /// Whether the proxies of the workers speak the protocol of the second socket. By default they speak the
-    /// server's own wire protocol on the first socket, as the proxy of the parent always does. `miko-http`
-    /// uses this option.
+    /// Whether the proxies of the workers use the second protocol. By default they use the server's own wire
+    /// protocol on the first socket, as the proxy of the parent always does. `miko-http` uses this option.
     ///
     /// If it is set, a share without a second protocol fails as `invalid_request`.
     #[must_use]
@@ -280,10 +283,10 @@ impl Uds {
     /// Limits the memory that the server process allocates beyond the memory inherited from its parent, in
     /// bytes; at least 16 MiB. No limit by default.
     ///
-    /// Records, files and indexes in memory may take five eighths of it: a write beyond that is refused with
-    /// `storage-full` and changes nothing, and deletes free memory again. Any other call that would exceed
-    /// the limit fails with `storage-full`, too, and the server keeps running. A frame may take at most an
-    /// eighth of the limit, even if [`Limits::frame_size`] is larger.
+    /// Records, files and indexes in memory may take five eighths of the limit: a write beyond that is
+    /// refused with `storage-full` and changes nothing, and deletes free memory again. Any other call that
+    /// would exceed the limit fails with `storage-full`, too, and the server keeps running. A frame may take
+    /// at most an eighth of the limit, even if [`Limits::frame_size`] is larger.
     ///
     /// Memory is measured each time a call has allocated another mebibyte, so a call may exceed the limit by
     /// a few mebibytes before it fails.
@@ -319,7 +322,7 @@ impl Uds {
         I: Interface + ?Sized,
         R: Serialize + DeserializeOwned,
     {
-        // From here until the workers have ended, Ctrl-C ends the share instead of this process.
+        // From here to the end of the share, Ctrl-C ends the share instead of this process.
         let _interrupt = Interrupt::listen()?;
         self.spawn_share::<I, R>(n, open, work)?.join()
     }
@@ -426,8 +429,8 @@ impl Uds {
     /// Checks that a share may start, and acquires the `Uds` and its directory for the share.
     ///
     /// # Errors
-    /// `server-used-in-fork`, `uds-in-use`, the errors of [`preconditions::check`], and `internal` if no
-    /// directory can be created.
+    /// `server-used-in-fork`, `uds-in-use`, the errors of [`preconditions::check`], and those of
+    /// [`Directory::create`].
     fn acquire(&self) -> Result<UdsLease> {
         if getpid() != self.owner {
             return Err(Error::new(
@@ -436,7 +439,7 @@ impl Uds {
             )
             .with("owner", self.owner.as_raw()));
         }
-        // Checked again before each fork. Here an error leaves nothing to undo.
+        // The check is repeated before each fork. At this point an error leaves nothing to undo.
         let _ = preconditions::check(self.allow_threads)?;
         if self.in_use.replace(true) {
             return Err(Error::new(
@@ -472,9 +475,10 @@ impl Uds {
         I: Interface + ?Sized,
         S: Service<I> + 'static,
     {
+        // A pidfd and a pipe for the result; for captured output two more pipes.
         let descriptors_per_worker = if self.capture_output { 4 } else { 2 };
         let descriptors = DescriptorLimit::for_workers(n.min(self.max_concurrent), descriptors_per_worker)?;
-        // Computed and cached before the fork: all processes inherit it.
+        // The fingerprint is computed and cached before the fork, so that all processes inherit it.
         I::surface().fingerprint();
         let activity = Arc::new(Activity::new(I::surface(), self.limits.call_deadline)?);
         let listener = bind(&self.path())?;
@@ -483,7 +487,8 @@ impl Uds {
             None => None,
         };
         let (parent_end, control) = UnixStream::pair().map_err(cannot_bind(&self.path()))?;
-        // The child drops its copy of the parent's end. In the parent the value stays in place.
+        // The closure of the child takes the parent's end out of this variable, and drops it. In the parent
+        // the closure does not run, and the value stays.
         let mut inherited_end = Some(parent_end);
         let options = WorkerOptions {
             count: n,

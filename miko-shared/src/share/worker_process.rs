@@ -55,11 +55,12 @@ impl Worker {
 #[serde(bound(deserialize = "R: Deserialize<'de>"))]
 pub(super) struct WorkerResult<R> {
     pub(super) result: ClosureResult<R>,
+    /// The number of calls that the worker has made on its proxy.
     pub(super) calls: u64,
 }
 
-/// The result of a closure. A returned value is encoded like the value of a call, so that `Some(None)` and
-/// JSON with the keys that `serde_json` reserves survive.
+/// The result of a closure. A returned value is encoded like the answer of a method, so that `Some(None)` and
+/// JSON with the keys that `serde_json` reserves arrive unchanged.
 #[derive(Serialize, Deserialize)]
 #[serde(bound(serialize = "R: Serialize", deserialize = "R: Deserialize<'de>"))]
 pub(super) enum ClosureResult<R> {
@@ -70,16 +71,17 @@ pub(super) enum ClosureResult<R> {
 
 /// How the proxy of a worker connects.
 pub(super) struct WorkerConnection {
-    /// The server's own socket.
+    /// The server's own socket, with the credentials for it.
     pub(super) address: Address,
-    /// The second protocol, if the workers use it instead.
+    /// The second protocol, if the workers use it instead of the server's own wire protocol: see
+    /// [`Uds::workers_use_second_protocol`](crate::Uds::workers_use_second_protocol).
     pub(super) protocol: Option<Rc<dyn Protocol>>,
-    /// The socket of the second protocol.
+    /// The socket of the second protocol, which is beside the server's own.
     pub(super) second_path: PathBuf,
 }
 
 impl WorkerConnection {
-    /// Connects the worker with this index. Returns the transport and the counter of its calls.
+    /// Connects the worker with this index. Returns the transport, and the counter of the calls over it.
     fn open(
         &self,
         worker: usize,
@@ -130,7 +132,7 @@ pub(super) fn run<I: Interface + ?Sized, R: Serialize>(
         // A text and a number can always be serialized.
         rmp_serde::to_vec_named(&WorkerResult { result, calls: report.calls }).unwrap_or_default()
     });
-    // An error means that the parent has closed the pipe and does not need the result.
+    // An error means that the parent has closed the pipe, or has ended, and does not need the result.
     let _ = result_pipe.write_all(&bytes);
     code
 }
@@ -147,7 +149,7 @@ fn run_closure<R>(work: impl FnOnce() -> Result<R, BoxError>) -> ClosureResult<R
 
 /// Redirects standard output and standard error of this process to these pipes.
 pub(super) fn redirect_output(stdout: &OwnedFd, stderr: &OwnedFd) {
-    // After a failure the output goes to the outputs of the parent. The worker can run nevertheless.
+    // A failure is ignored: the worker then writes to the outputs that it has inherited from the parent.
     let _ = nix::unistd::dup2_stdout(stdout);
     let _ = nix::unistd::dup2_stderr(stderr);
 }
