@@ -1,10 +1,10 @@
-//! A fast codec for the fields around a call and around its response, in the form that this package writes.
+//! A fast codec for the fields around a call and around its response (the envelope), in the byte form that
+//! this package writes.
 //!
 //! Calls and responses are messages of tarpc's protocol. A call carries a deadline, an unused trace context
 //! and an id; a response carries the id and the fact that the call was served. All bytes except for a few
 //! numbers are constant. So this codec compares bytes instead of parsing them, which takes a fraction of the
-//! instructions. Messages in another valid form, such as those of a stock tarpc client, are decoded by serde,
-//! in [`message`](super::message).
+//! instructions. Messages in another valid form are decoded by serde, in [`message`](super::message).
 
 use std::time::Duration;
 
@@ -60,20 +60,23 @@ impl Envelope {
         out.extend_from_slice(MESSAGE);
     }
 
-    /// Splits a frame into its envelope and its call. Returns `None` if the envelope has another form.
+    /// Splits a frame into its envelope and its call. Returns `None` if the envelope has another form. The
+    /// call is not read, so the end of it may be missing.
     pub fn open(frame: &[u8]) -> Option<(Self, &[u8])> {
         let mut rest = frame;
         let secs = take(&mut rest, BEGIN)?;
         let nanos = take(&mut rest, NANOS)?;
         let id = take(&mut rest, TRACE)?;
         let call = rest.strip_prefix(MESSAGE)?;
+        // With more nanoseconds, `Duration::new` could overflow and panic.
         let nanos = u32::try_from(nanos).ok().filter(|nanos| *nanos < 1_000_000_000)?;
         Some((Self { deadline: Duration::new(secs, nanos), id }, call))
     }
 }
 
 /// Appends the response to the call `id` to `out`, as one frame of at most `limit` bytes. `serve` appends the
-/// response itself. It is passed the most bytes that the response may have, and must fail if it needs more.
+/// response itself. Its second argument is the most bytes that the response may have; if `serve` needs more,
+/// it must fail.
 ///
 /// # Errors
 /// The errors of `serve`. After an error `out` is unchanged.
@@ -106,7 +109,8 @@ fn put(out: &mut Vec<u8>, before: &[u8], number: u64) {
     let _ = write_uint(out, number);
 }
 
-/// Removes `before` and the number after it from the front of `rest`, and returns the number.
+/// Removes `before` and the number after it from the front of `rest`, and returns the number. Returns `None`
+/// if `rest` begins with anything else.
 fn take(rest: &mut &[u8], before: &[u8]) -> Option<u64> {
     *rest = rest.strip_prefix(before)?;
     read_int(rest).ok()

@@ -1,7 +1,9 @@
-//! Frames in addition to tarpc's messages: calls on objects, items of streams, and control frames for both.
+//! Frames in addition to tarpc's messages: calls on objects, the frames of streams (items, end, lag), and
+//! control frames, by which a client gives credit for a stream, releases an object or a stream, or cancels a
+//! call.
 //!
 //! Each frame is a MessagePack array whose first element is a tag. The messages of tarpc are maps, so the
-//! first byte of a frame distinguishes the two.
+//! first byte of a frame tells whether it is one of them or a frame of this module.
 //!
 //! | from the client | array |
 //! | --- | --- |
@@ -36,12 +38,12 @@ const ITEM: u64 = 0;
 const END: u64 = 1;
 const LAG: u64 = 2;
 
-/// Marks the id of a call, in the place of the handle of an object. Handles and ids are counted up, so none
-/// has the highest bit.
+/// Set in the place of the handle of an object: the other bits are then the id of a call. Handles and the ids
+/// of clients of this package are counted up from 1, so none of them has this bit.
 const OPENED_BY: u64 = 1 << 63;
 
-/// Names the object that the answer to the call `id` carries, for use in place of its handle. The client does
-/// not know the handle before the answer has arrived.
+/// Names the object that the answer to the call `id` carries. A client uses this name in place of the handle
+/// of the object, which it does not know before the answer has arrived.
 pub const fn opened_by(id: u64) -> u64 {
     id | OPENED_BY
 }
@@ -59,7 +61,8 @@ pub fn is_extension(frame: &[u8]) -> bool {
     matches!(frame.first(), Some(0x90..=0x9f))
 }
 
-/// Whether a frame of a client is a control frame, which gets no answer: credit, release or cancellation.
+/// Whether a frame of a client is a control frame: credit, release or cancellation. A control frame has no
+/// answer of its own. After a cancellation the server may answer the cancelled call.
 pub fn is_control(frame: &[u8]) -> bool {
     matches!(FromClient::decode(frame), Some(decoded) if !matches!(decoded, FromClient::Call { .. }))
 }
@@ -129,7 +132,7 @@ impl<'f> FromClient<'f> {
     /// Decodes a frame.
     ///
     /// # Errors
-    /// `invalid_request` if a client sends no such frame.
+    /// `invalid_request` if the frame is not one that a client may send.
     pub fn read(frame: &'f [u8]) -> Result<Self> {
         Self::decode(frame)
             .ok_or_else(|| Error::new(ErrorId::INVALID_REQUEST, "the frame is not one that a client sends"))
@@ -141,6 +144,7 @@ impl<'f> FromClient<'f> {
             (CALL, 5) => {
                 let (id, object) = (take(&mut rest)?, take(&mut rest)?);
                 let deadline = Duration::from_nanos(take(&mut rest)?);
+                // The call is not read, so the end of it may be missing.
                 return Some(Self::Call { id, object, deadline, call: rest });
             }
             (CREDIT, 3) => Self::Credit { stream: take(&mut rest)?, bytes: take(&mut rest)? },
@@ -156,7 +160,7 @@ impl<'f> FromServer<'f> {
     /// Decodes a frame.
     ///
     /// # Errors
-    /// `internal` if a server sends no such frame.
+    /// `internal` if the frame is not one that a server may send.
     pub fn read(frame: &'f [u8]) -> Result<Self> {
         let unknown = || Error::new(ErrorId::INTERNAL, "the frame is not one that a server sends");
         let (tag, stream, mut rest) = Self::begin(frame).ok_or_else(unknown)?;
@@ -171,13 +175,14 @@ impl<'f> FromServer<'f> {
         }
     }
 
-    /// The handle of the stream that a frame belongs to. `None` if a server sends no such frame.
+    /// The handle of the stream that a frame belongs to. `None` if the frame does not begin with a tag and a
+    /// handle.
     #[inline]
     pub fn stream_of(frame: &[u8]) -> Option<u64> {
         Self::begin(frame).map(|(_, stream, _)| stream)
     }
 
-    /// The tag of a frame, the handle of its stream, and the rest.
+    /// The tag of a frame, the handle of its stream, and the rest; `None` if the frame begins in another way.
     fn begin(frame: &[u8]) -> Option<(u64, u64, &[u8])> {
         let (_, tag, mut rest) = open(frame)?;
         Some((tag, take(&mut rest)?, rest))
@@ -216,7 +221,7 @@ pub fn put_cancel(id: u64, out: &mut Vec<u8>) {
     put_numbers(&[CANCEL, id], out);
 }
 
-/// Appends an item, which is already encoded as MessagePack, to `out`.
+/// Appends an item, which is already encoded as MessagePack, to `out`, as one frame.
 ///
 /// # Errors
 /// `request-too-large` if the frame exceeds `limit` bytes. After an error `out` is unchanged.
@@ -234,7 +239,7 @@ pub fn put_item(stream: u64, seq: u64, item: &[u8], limit: usize, out: &mut Vec<
 /// Appends the end of a stream.
 pub fn put_end(stream: u64, error: Option<&Error>, out: &mut Vec<u8>) {
     let before = |out: &mut Vec<u8>| put(out, 3, &[END, stream]);
-    // An error consists of texts and JSON, and there is no limit.
+    // Cannot fail: an error consists of texts and JSON, and there is no limit.
     let _ = frame::encode_after(before, &SerdeMessage(&error), usize::MAX, out);
 }
 
@@ -245,7 +250,7 @@ pub fn put_lag(stream: u64, count: u64, out: &mut Vec<u8>) {
 
 /// Appends a frame that consists of numbers.
 fn put_numbers(numbers: &[u64], out: &mut Vec<u8>) {
-    // The frame has a few dozen bytes, so it cannot exceed the limit.
+    // Cannot fail: the frame has a few dozen bytes, and there is no limit.
     let _ = frame::append(usize::MAX, out, |out, _| {
         put(out, numbers.len(), numbers);
         Ok(())
@@ -261,14 +266,15 @@ fn put(out: &mut Vec<u8>, len: usize, numbers: &[u64]) {
     }
 }
 
-/// The number of elements of the array in a frame, its tag, and the bytes after the tag.
+/// The number of elements of the array in a frame, its tag, and the bytes after the tag; `None` if the frame
+/// is no array with a tag.
 fn open(frame: &[u8]) -> Option<(u8, u64, &[u8])> {
     let (first, mut rest) = frame.split_first()?;
     let len = first.checked_sub(0x90).filter(|len| *len < 16)?;
     Some((len, take(&mut rest)?, rest))
 }
 
-/// Removes a number from the front of `rest`.
+/// Removes a number from the front of `rest`, and returns it; `None` if `rest` does not begin with one.
 fn take(rest: &mut &[u8]) -> Option<u64> {
     read_int(rest).ok()
 }

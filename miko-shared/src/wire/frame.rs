@@ -11,14 +11,14 @@ pub const HEADER_SIZE: usize = 4;
 /// The largest frame that the header can express, in bytes, without the header.
 pub const MAX_FRAME_SIZE: usize = u32::MAX as usize;
 
-/// The capacity that a buffer of frames to send keeps after a larger one, in bytes.
+/// The most capacity that a buffer of unsent frames keeps once all of its bytes were sent, in bytes.
 pub(crate) const KEPT_BUFFER: usize = 1 << 20;
 
-/// The minimum size of a [`FrameBuffer`], in bytes. The buffer grows beyond it only as bytes arrive,
-/// regardless of the length in a header.
+/// The size of a [`FrameBuffer`] from its first use on, in bytes. The buffer grows beyond it only as bytes
+/// arrive, regardless of the length in a header.
 const MIN_BUFFER_SIZE: usize = 16 << 10;
 
-/// The size of the largest [`FrameBuffer`] that is kept while it is empty, in bytes.
+/// A [`FrameBuffer`] that is larger than this is freed once it is empty. In bytes.
 const MAX_IDLE_SIZE: usize = 16 * MIN_BUFFER_SIZE;
 
 /// Appends `value` to `out` as one frame of MessagePack with field names.
@@ -70,7 +70,8 @@ pub(super) fn append(
 /// Decodes the content of a frame that [`encode`] wrote.
 ///
 /// # Errors
-/// `internal` if the content is not a valid `T`: the peer does not use this protocol, or is faulty.
+/// `internal` if the content is not a valid `T`: the peer does not use this protocol, or is faulty. The
+/// message of the error speaks of an answer of the server.
 pub fn decode<T: DeserializeOwned>(frame: &[u8]) -> Result<T> {
     codec::decode(frame)
 }
@@ -100,7 +101,8 @@ impl FrameBuffer {
             (self.start, self.end) = (0, 0);
         }
         if self.bytes.len() - self.end < MIN_BUFFER_SIZE / 4 {
-            // Moves the unconsumed bytes to the front, and then has at least half of the buffer free.
+            // Little room would mean many small reads. So the unconsumed bytes are moved to the front, and
+            // the buffer is made large enough that at least half of it is free.
             self.bytes.copy_within(self.start..self.end, 0);
             (self.start, self.end) = (0, self.end - self.start);
             let wanted = (self.end * 2).max(MIN_BUFFER_SIZE);
@@ -121,7 +123,7 @@ impl FrameBuffer {
         }
     }
 
-    /// The received part of an incomplete frame, without its header.
+    /// The received part of the next frame, which must be incomplete, without its header.
     pub fn partial_frame(&self) -> &[u8] {
         self.bytes[self.start..self.end].get(HEADER_SIZE..).unwrap_or_default()
     }
@@ -186,6 +188,7 @@ impl FrameBuffer {
 
     /// Frees the memory of a large frame, if all received bytes were consumed.
     pub fn shrink(&mut self) {
+        // No frame is being skipped then: a buffer that only skips bytes does not grow.
         if self.is_empty() && self.bytes.len() > MAX_IDLE_SIZE {
             *self = Self::default();
         }

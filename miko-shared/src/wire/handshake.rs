@@ -2,8 +2,9 @@
 //!
 //! The client sends the magic bytes, the protocol version and a [`Hello`] in a frame. The server answers with
 //! a [`HandshakeReply`]. If the fingerprints differ, the server first requests the client's whole surface and
-//! compares it. A server that has additional methods is accepted. For other differences the client is refused
-//! before any call, with an error that lists the methods.
+//! compares it. The client is accepted if the server has all methods of the client's surface, and each side
+//! can read the arguments and results that the other sends; the server may have further methods. Otherwise
+//! the client is refused before any call, with an error that lists the methods that differ.
 
 use miko_rpc::{Error, ErrorId, Result, Surface};
 use serde::{Deserialize, Serialize};
@@ -93,7 +94,8 @@ pub fn check_interface(name: &str, server: &Surface) -> Result<()> {
         .with("server", &*server.interface))
 }
 
-/// Checks that the surface `server` has all methods of the surface `client`.
+/// Checks that a client with the surface `client` can call all methods of this surface on a server with the
+/// surface `server` (see [`Surface::differences_from`]).
 ///
 /// # Errors
 /// `surface-mismatch`, which lists each method that differs: its signatures on both sides, and the places at

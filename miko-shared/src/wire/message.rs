@@ -1,8 +1,8 @@
 //! Calls and answers: the messages of tarpc's protocol.
 //!
-//! The types here have the shape of tarpc's types. Those are not used, because tarpc panics while it decodes
-//! a call whose deadline is too large for an `Instant`, which a hostile peer may send. The clients of this
-//! package encode a call in an [`Envelope`], which is decoded without serde.
+//! The types here have the shape of tarpc's types. tarpc's own types are not used: decoding a call into them
+//! panics if the deadline is too large for an `Instant`, and a hostile peer may send such a call. The clients
+//! of this package encode a call in an [`Envelope`], which is decoded without serde.
 
 use std::borrow::Cow;
 use std::time::Duration;
@@ -92,7 +92,8 @@ struct Context {
     _trace_context: IgnoredAny,
 }
 
-/// Any value. Deserializing it encodes it as MessagePack.
+/// Any value, as MessagePack. This module does not know the types of arguments and results, so deserializing
+/// a value encodes it anew.
 struct Transcoded(Vec<u8>);
 
 impl<'de> Deserialize<'de> for Transcoded {
@@ -105,7 +106,8 @@ impl<'de> Deserialize<'de> for Transcoded {
 pub struct Answer<'f> {
     /// The id of the call.
     pub request_id: u64,
-    /// The response as MessagePack, or the reason why the call was refused.
+    /// The response as MessagePack, a map of one entry from the name of the method to its result; or the
+    /// reason why the call was refused.
     pub response: Result<Cow<'f, [u8]>>,
 }
 
