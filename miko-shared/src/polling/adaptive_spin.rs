@@ -8,8 +8,8 @@ use nix::unistd::Pid;
 
 use super::{Backoff, SharedStatus};
 
-/// The spin window of a single client. It is longer than most calls, and longer than a wake-up, which takes
-/// 60 µs.
+/// The spin window, the time for which a client spins at most, if there is one client. It is longer than most
+/// calls, and longer than a wake-up, which takes 60 µs.
 const BASE_WINDOW: Duration = Duration::from_micros(200);
 
 /// The time that each further client adds to the window. The server answers the clients one after another,
@@ -19,8 +19,9 @@ const WINDOW_PER_CLIENT: Duration = Duration::from_micros(50);
 /// The upper bound of the window, however many clients there are.
 const MAX_WINDOW: Duration = Duration::from_millis(5);
 
-/// Out of this many times that a client is on the server's core, it migrates to another core the first time.
-/// The other times it blocks without spinning.
+/// A client that is on the server's core when it is about to spin migrates to another core once in this many
+/// times. The other times it blocks without spinning, unless clients take turns
+/// ([`SharedStatus::clients_take_turns`]).
 const MIGRATE_EVERY: u32 = 8;
 
 /// The spinning policy of one client: it spins only if the status of the server and the results of earlier
@@ -30,6 +31,7 @@ pub(crate) struct AdaptiveSpin {
     shared_status: Option<Arc<SharedStatus>>,
     /// The index of the worker that this client belongs to. Other clients have none.
     worker: Option<usize>,
+    /// The length of a spin window.
     window: Duration,
     backoff: Backoff,
     /// How often this client was on the server's core, modulo [`MIGRATE_EVERY`].
@@ -43,8 +45,9 @@ impl AdaptiveSpin {
         Self { shared_status, worker, window, backoff: Backoff::default(), collisions: 0 }
     }
 
-    /// Opens a spin window, if a reply within it is likely. The caller reports the result to
-    /// [`record`](Self::record).
+    /// Opens a spin window, if a reply within it is likely. Otherwise returns `None`: the caller blocks
+    /// without spinning. The caller reports the result of the window to [`record`](Self::record), unless its
+    /// call is parked meanwhile.
     pub(crate) fn begin(&mut self) -> Option<SpinWindow> {
         let shared_status = self.shared_status.as_ref()?;
         let busy = shared_status.is_busy();
@@ -57,11 +60,11 @@ impl AdaptiveSpin {
             return None;
         }
         // A client may spin on the core of the server only if the server is not busy and the clients need all
-        // cores.
+        // cores: then there is no free core to migrate to.
         if (busy || shared_status.has_cpu_for_server()) && shared_status.is_on_this_cpu() {
             self.collisions = (self.collisions + 1) % MIGRATE_EVERY;
-            // If clients take turns, the server has just woken this client on its own core, and no other
-            // client uses the other cores.
+            // If clients take turns, the server has just woken this client on the server's core, and the
+            // other cores are free. So it pays to migrate each time.
             let should_migrate = self.collisions == 1 || shared_status.clients_take_turns();
             // Migrating fails if the system forbids to change the affinity.
             let has_migrated = should_migrate && migrate().is_ok();
@@ -113,8 +116,8 @@ impl SpinWindow {
     }
 }
 
-/// Moves this thread to another CPU, if its affinity allows another one. Removes the CPU from the affinity
-/// and restores it at once, so the scheduler may move the thread back later.
+/// Moves this thread to another CPU; does nothing if its affinity allows no other. Removes the current CPU
+/// from the affinity and restores the affinity at once, so the scheduler may move the thread back later.
 fn migrate() -> nix::Result<()> {
     let this_thread = Pid::from_raw(0);
     let all = sched_getaffinity(this_thread)?;

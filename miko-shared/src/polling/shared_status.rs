@@ -1,8 +1,9 @@
 //! The status that a server publishes to its workers: the CPU on which it runs; whether it is busy, which
-//! means that it has used much of a CPU lately; whether its clients crowd it out (`server/load.rs`); and
-//! which workers wait with a call that is parked at a gate (`server/parked_calls.rs`).
+//! means that it has used much of a CPU lately; whether its clients must not spin, because they have crowded
+//! it out, which means that they have kept it from running on a core (`server/load.rs`); and which workers
+//! wait with a call that is parked at a gate (`server/parked_calls.rs`).
 //!
-//! The status is a few integers in memory shared by all processes of a share. They are hints only, and
+//! The status is a few integers in memory shared by all processes of a share. The values are hints only, and
 //! correctness does not depend on them: a client that reads a stale value waits a little longer.
 
 use std::sync::atomic::{AtomicU32, AtomicU64, AtomicUsize, Ordering::Relaxed};
@@ -20,7 +21,7 @@ const TRACKED_WORKERS: usize = 1024;
 /// The status that a server publishes to its workers.
 pub(crate) struct SharedStatus {
     page: SharedMemory<StatusPage>,
-    /// How many clients run at a time.
+    /// How many clients, the workers of the share, run at a time.
     clients: usize,
     /// How many CPUs the clients and the server may use.
     cpus: usize,
@@ -33,7 +34,7 @@ struct StatusPage {
     cpu: AtomicUsize,
     /// Nonzero while the server is busy.
     busy: AtomicU32,
-    /// Nonzero while clients must not spin.
+    /// Nonzero while clients must not spin, because they have crowded the server out.
     crowded: AtomicU32,
     /// The number of workers that wait with a parked call.
     parked: AtomicUsize,
@@ -61,7 +62,7 @@ impl SharedStatus {
         self.clients
     }
 
-    /// How many clients wait with a parked call.
+    /// How many workers wait with a parked call.
     fn parked(&self) -> usize {
         self.page.parked.load(Relaxed)
     }
@@ -74,15 +75,16 @@ impl SharedStatus {
     /// Whether there is a CPU for the server, besides one for each client that does not wait with a parked
     /// call.
     ///
-    /// While calls are parked, one client less is counted if there is more than one CPU. One of the clients
-    /// that do not wait has then just got the answer to its parked call, and runs only for a moment before
-    /// its next call.
+    /// While calls are parked, and if there is more than one CPU, one client less is counted: one of the
+    /// clients that do not wait has just got the answer to a call that was parked, and runs only for a moment
+    /// before its next call.
     pub(crate) fn has_cpu_for_server(&self) -> bool {
         let parked = self.parked();
         self.clients.saturating_sub(parked) < self.cpus + usize::from(parked > 0 && self.cpus > 1)
     }
 
-    /// Whether clients take turns: most of them wait with a parked call.
+    /// Whether clients take turns: there are more clients than CPUs, but so many of them wait with a parked
+    /// call that each of the others has a CPU.
     pub(crate) fn clients_take_turns(&self) -> bool {
         self.clients > self.cpus && self.has_cpu_per_client()
     }
@@ -110,7 +112,8 @@ impl SharedStatus {
     /// Publishes the CPU of this thread as the CPU of the server.
     pub(crate) fn publish_cpu(&self) {
         let here = sched_getcpu().unwrap_or(NO_CPU);
-        // Clients read the CPU constantly. Only changes are written, which keeps the cache line shared.
+        // Clients read the page constantly. Only changes are written, so that the cache line stays in the
+        // caches of all CPUs.
         if self.page.cpu.load(Relaxed) != here {
             self.page.cpu.store(here, Relaxed);
         }
@@ -123,14 +126,14 @@ impl SharedStatus {
         }
     }
 
-    /// Publishes whether spinning clients keep the server off its CPU.
+    /// Publishes whether clients must not spin, because they have crowded the server out.
     pub(crate) fn publish_crowded(&self, crowded: bool) {
         if self.page.crowded.load(Relaxed) != u32::from(crowded) {
             self.page.crowded.store(u32::from(crowded), Relaxed);
         }
     }
 
-    /// Whether spinning clients keep the server off its CPU.
+    /// Whether clients must not spin, because they have crowded the server out.
     pub(super) fn is_crowded(&self) -> bool {
         self.page.crowded.load(Relaxed) != 0
     }
