@@ -1,4 +1,4 @@
-//! A value that one thread at a time uses. Other threads wait for it, up to a timeout.
+//! A value that one thread at a time uses. Other threads wait until the value is returned, up to a timeout.
 
 use std::process;
 use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
@@ -6,10 +6,11 @@ use std::time::Duration;
 
 /// Lends a value to one thread at a time.
 ///
-/// The value may be missing. A thread that panics while it uses the value loses it. A forked process starts
-/// without the value, since the thread that used it may not exist there.
+/// The value may be missing. If a thread panics while it uses the value, the value is dropped. A forked
+/// process starts without the value, since the thread that used it may not exist there.
 pub struct Exclusive<T> {
     state: Mutex<State<T>>,
+    /// Notified when a thread has returned the value.
     returned: Condvar,
 }
 
@@ -18,7 +19,8 @@ struct State<T> {
     in_use: bool,
     /// How many threads wait. If none does, `returned` is not notified, which saves a system call.
     waiting: usize,
-    /// The process that the value belongs to. Another process id means that this process was forked.
+    /// The id of the process that the value belongs to. If it is not the id of this process, this process was
+    /// forked.
     pid: u32,
 }
 
@@ -36,7 +38,7 @@ impl<T> Exclusive<T> {
         Self { state: Mutex::new(state), returned: Condvar::new() }
     }
 
-    /// Waits for the value; `None` if other threads use it for longer than `timeout`.
+    /// Waits until no other thread uses the value, and takes it; `None` if `timeout` passes before.
     pub fn wait(&self, timeout: Duration) -> Option<ExclusiveGuard<'_, T>> {
         let mut state = self.lock();
         let pid = process::id();

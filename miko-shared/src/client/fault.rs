@@ -1,18 +1,18 @@
-//! The reasons why a call has no response, and the errors of a connection, for the blocking and the async
-//! client.
+//! The reasons why a call failed, and the errors of a connection, for the blocking and the async client.
 
 use std::io;
 
 use miko_rpc::{Error, ErrorId, Method};
 
-/// Why a call returned no response.
+/// Why a call failed, other than by an error of its method.
 pub(super) enum ConnectionFault {
-    /// The call was refused, or given up; the connection remains usable.
+    /// The call itself failed: it could not be encoded, the server refused it, its answer could not be
+    /// decoded, or the answer did not arrive in time. The connection remains usable.
     OfCall(Error),
-    /// The call was given up before any of it was sent; the connection remains usable.
+    /// The call was given up at its deadline, before any of it was sent. The connection remains usable.
     NotBegun(Error),
-    /// The connection is unusable, though the server is not known to be gone: it sent a frame that cannot be
-    /// read, or refused the connection.
+    /// The connection is unusable, though the server is not known to be gone: the server sent a frame that
+    /// cannot be read, or ended the connection with an error. The call is not sent again.
     OfConnection(Error),
     /// The connection was lost before the whole request was sent, so the call did not run.
     Unsent(Error),
@@ -37,7 +37,7 @@ impl ConnectionFault {
         if error.is(ErrorId::SERVER_GONE) { if_gone(error) } else { Self::OfConnection(error) }
     }
 
-    /// Whether the call may be sent again, over another connection.
+    /// Whether a call of `method` may be sent again, over another connection.
     pub(super) fn may_repeat(&self, method: &Method) -> bool {
         match self {
             Self::OfCall(_) | Self::NotBegun(_) | Self::OfConnection(_) => false,
@@ -46,7 +46,8 @@ impl ConnectionFault {
         }
     }
 
-    /// The error that the caller of the call gets. If the connection failed, `convert` is applied to it.
+    /// The error that the caller of the call gets. `convert` is applied to the error of a connection that
+    /// failed.
     pub(super) fn into_error(self, convert: fn(Error) -> Error) -> Error {
         match self {
             Self::OfCall(error) | Self::NotBegun(error) => error,
@@ -55,7 +56,7 @@ impl ConnectionFault {
     }
 }
 
-/// The error of a call that the server did not answer in time.
+/// The error of a call or a handshake that the server did not answer in time.
 pub(super) fn call_timed_out() -> Error {
     Error::new(ErrorId::DEADLINE_EXCEEDED, "the server did not answer in time")
 }

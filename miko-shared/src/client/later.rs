@@ -1,4 +1,4 @@
-//! Answers of a blocking connection for which the caller waits later.
+//! Calls on a blocking connection whose callers send them first and wait for their answers later.
 
 use std::sync::Arc;
 use std::time::Instant;
@@ -9,13 +9,13 @@ use super::connection::Connection;
 use super::fault::call_timed_out;
 use super::runtime::refuse_where_it_cannot_wait;
 
-/// Waits for the answer to a call that was begun. Dropping it cancels the call.
-pub(super) struct LaterAnswer {
+/// A call that was sent, and whose caller waits for the answer later. Dropping it cancels the call.
+pub(super) struct BegunCall {
     connection: Arc<Connection>,
     id: u64,
     method: &'static Method,
     discard: Discard,
-    /// The deadline of the call.
+    /// The deadline of the call; `None` if an `Instant` cannot represent it.
     until: Option<Instant>,
     /// Converts the error of a lost connection: to `session-gone` for a call on an object.
     convert_lost: fn(Error) -> Error,
@@ -23,9 +23,9 @@ pub(super) struct LaterAnswer {
     is_pending: bool,
 }
 
-impl LaterAnswer {
-    /// The answer to `call`, which was begun on `connection` with this id. `convert_lost` converts the error
-    /// of a lost connection.
+impl BegunCall {
+    /// `call`, which was begun on `connection` with this id, or is about to be. `convert_lost` converts the
+    /// error of a lost connection.
     pub(super) fn new(
         connection: &Arc<Connection>,
         id: u64,
@@ -51,7 +51,7 @@ impl LaterAnswer {
     }
 }
 
-impl PendingAnswer for LaterAnswer {
+impl PendingAnswer for BegunCall {
     fn wait(&mut self, until: Option<Instant>, read: &mut dyn FnMut(&[u8]) -> Result<()>) -> Result<bool> {
         refuse_where_it_cannot_wait(&self.connection.address().path)?;
         self.connection.check_process()?;
@@ -65,6 +65,7 @@ impl PendingAnswer for LaterAnswer {
             // The call stays pending, so that dropping this value cancels it.
             Ok(false) if self.until.is_some_and(|until| Instant::now() >= until) => Err(call_timed_out()),
             Ok(false) => Ok(false),
+            // There is nothing to cancel: the answer has arrived, or the connection was lost.
             Err(fault) => {
                 self.is_pending = false;
                 Err(fault.into_error(self.convert_lost))
@@ -73,7 +74,7 @@ impl PendingAnswer for LaterAnswer {
     }
 }
 
-impl Drop for LaterAnswer {
+impl Drop for BegunCall {
     fn drop(&mut self) {
         if self.is_pending {
             self.connection.cancel(self.id, self.method, self.discard);

@@ -1,4 +1,4 @@
-//! An object whose opening call is sent with the first call on it.
+//! An object whose opening call, the call that returns the object, is sent with the first call on the object.
 
 use std::path::Path;
 use std::sync::{Arc, OnceLock};
@@ -11,12 +11,12 @@ use miko_rpc::{
 
 use super::exclusive::{Exclusive, ExclusiveGuard};
 use super::fault::{ConnectionFault, session_gone};
-use super::later::LaterAnswer;
+use super::later::BegunCall;
 use super::reconnecting::Reconnecting;
 use super::runtime::refuse_where_it_cannot_wait;
 
-/// Carries the calls on an object. The first call on the object and the call that opens it are sent at once,
-/// and answered at once. An object that is never called is never opened.
+/// Carries the calls on an object. The opening call and the first call on the object are sent together, and
+/// their answers arrive together. An object that is never called is never opened.
 ///
 /// ```text
 /// worker                                server
@@ -32,19 +32,21 @@ pub(super) struct LazyObject {
     opening: OpeningCall,
     /// The object, once it is open.
     object: OnceLock<Box<dyn CallTransport>>,
-    /// Why the object cannot be used any more: its opening call was sent, and the answer to it was lost. The
-    /// object is not opened again, since a new one would lack the effects of earlier calls.
+    /// Why the object cannot be used any more: its opening call was sent together with another call, and the
+    /// answer to the opening call was lost or did not arrive in time. The object is not opened again, since a
+    /// new object would lack the effects of earlier calls.
     lost: OnceLock<Error>,
-    /// The turn to open the object: only the thread that has it may send the opening call. The value is the
-    /// pending answer to the opening call, if that call was sent with an earlier call on the object and its
-    /// answer has not arrived yet.
-    opening_turn: Exclusive<LaterAnswer>,
+    /// The right to open the object: only the thread that has it may send the opening call. The value is the
+    /// opening call, if that was sent with an earlier call on the object and its answer has not arrived yet.
+    opening_turn: Exclusive<BegunCall>,
 }
 
-/// The call that returns the object, encoded.
+/// The call that returns the object.
 struct OpeningCall {
     method: &'static Method,
+    /// The method and its arguments, encoded.
     request: Vec<u8>,
+    /// Releases the object if the answer arrives after the caller has given up.
     discard: Discard,
     /// Makes the object from the answer.
     read_opened: ReadOpened,
@@ -69,15 +71,15 @@ impl LazyObject {
         Ok(Self { connection, opening, object, lost, opening_turn: Exclusive::new(None) })
     }
 
-    /// Makes a call on the object, which was not open when the call began. Sends the opening call with it,
-    /// unless an earlier call has.
+    /// Makes a call on the object, which was not open when the call began. Sends the opening call together
+    /// with `call`, unless the opening call was sent with an earlier call.
     fn call_first(&self, call: &OutgoingCall<'_>, read: &mut dyn FnMut(&[u8]) -> Result<()>) -> Result<()> {
         let mut turn = self.wait_for_turn(call.method)?;
         if let Some(object) = self.finish_earlier_opening(&mut turn)? {
             drop(turn);
             return object.call(call, read);
         }
-        // The answer to the opening call, once that call is about to be sent.
+        // The opening call, once it is about to be sent.
         let mut opening = None;
         let opening_deadline = self.connection.deadline(self.opening.method);
         let called = self.connection.with_connection(call.method, |connection, remaining, until| {
@@ -85,34 +87,38 @@ impl LazyObject {
             let opening_call = self.opening.as_call(&request);
             let opening_until = Instant::now().checked_add(opening_deadline);
             let on_begin = |id| {
-                opening = Some(LaterAnswer::new(connection, id, &opening_call, opening_until, session_gone));
+                opening = Some(BegunCall::new(connection, id, &opening_call, opening_until, session_gone));
             };
             let opening_call = (&opening_call, opening_deadline);
             match connection.call_on_opened(opening_call, call, remaining, until, on_begin, read) {
                 Err(ConnectionFault::Unsent(error)) => {
+                    // `with_connection` may send both calls once more, over another connection.
                     opening = None;
                     Err(ConnectionFault::Unsent(error))
                 }
                 Err(ConnectionFault::NotBegun(error)) => {
                     // Neither call was sent, so the next call opens the object.
-                    opening.take().into_iter().for_each(LaterAnswer::forget);
+                    opening.take().into_iter().for_each(BegunCall::forget);
                     Err(ConnectionFault::NotBegun(error))
                 }
                 // A retry would repeat both calls, so the opening call has to be repeatable, too.
+                // `with_connection` never retries after `OfConnection`.
                 Err(ConnectionFault::Unanswered(error)) if !self.opening.method.is_repeatable() => {
                     Err(ConnectionFault::OfConnection(error))
                 }
                 called => called,
             }
         });
+        // The opening call counts as not sent. The next call on the object sends it.
         let Some(mut opening) = opening else { return called };
-        // The answer to the opening call arrives before the answer to `call`, so this does not wait. If the
-        // opening call failed, the server found no object for `call`, and the error of the opening call is
-        // the reason.
+        // The answer to the opening call arrives before the answer to `call`, so there is no need to wait for
+        // it, except in the case below. If the opening call failed, the server found no object for `call`,
+        // and the error of the opening call is the reason.
         let is_open = self.wait_for_object(&mut opening, Some(Instant::now()))?;
         if called.as_ref().is_err_and(|error| error.is(ErrorId::SESSION_GONE)) {
-            // The opening call did not fail, but waited at a gate, where it may still wait. So the server
-            // found no object for `call` and did not run it. `call` is sent again once the object is open.
+            // The server found no object for `call` and did not run `call`, although the opening call did not
+            // fail: the opening call waited at a gate, where it may still wait. `call` is sent again once the
+            // object is open.
             if (is_open || self.wait_for_object(&mut opening, None)?)
                 && let Some(object) = self.object()
             {
@@ -122,6 +128,7 @@ impl LazyObject {
             return Err(not_opened());
         }
         if !is_open {
+            // The next call on the object waits for the answer to the opening call.
             turn.value = Some(opening);
         }
         called
@@ -142,7 +149,7 @@ impl LazyObject {
     }
 
     /// Waits while another thread opens the object, at most for the deadline of `method`.
-    fn wait_for_turn(&self, method: &Method) -> Result<ExclusiveGuard<'_, LaterAnswer>> {
+    fn wait_for_turn(&self, method: &Method) -> Result<ExclusiveGuard<'_, BegunCall>> {
         refuse_where_it_cannot_wait(self.connection.path())?;
         self.opening_turn.wait(self.connection.deadline(method)).ok_or_else(|| {
             let message = "the first call on the object, by another thread, did not end in time";
@@ -150,11 +157,11 @@ impl LazyObject {
         })
     }
 
-    /// Returns the object if an earlier call has opened it. Waits for the answer to the opening call if that
-    /// was sent and is not answered. Returns `None` if the opening call is still to be sent.
+    /// Returns the object if an earlier call has opened it. If the opening call was sent and is not answered
+    /// yet, waits for its answer. Returns `None` if the opening call is still to be sent.
     fn finish_earlier_opening(
         &self,
-        turn: &mut ExclusiveGuard<'_, LaterAnswer>,
+        turn: &mut ExclusiveGuard<'_, BegunCall>,
     ) -> Result<Option<&dyn CallTransport>> {
         if let Some(mut opening) = turn.value.take()
             && !self.wait_for_object(&mut opening, None)?
@@ -169,7 +176,7 @@ impl LazyObject {
 
     /// Waits for the answer to the opening call, and stores the object. Returns `false` if the answer has not
     /// arrived at `until`.
-    fn wait_for_object(&self, opening: &mut LaterAnswer, until: Option<Instant>) -> Result<bool> {
+    fn wait_for_object(&self, opening: &mut BegunCall, until: Option<Instant>) -> Result<bool> {
         opening.wait(until, &mut |answer| self.set_object(answer)).inspect_err(|error| {
             // After these errors it is unknown whether the server has opened the object. After any other
             // error it has opened nothing, and the next call tries again.
@@ -182,7 +189,8 @@ impl LazyObject {
     /// Stores the object that the answer to the opening call carries.
     fn set_object(&self, answer: &[u8]) -> Result<()> {
         let object = (self.opening.read_opened)(self.opening.method, answer)?;
-        // Never set already: the threads take turns, and none opens an object that is open.
+        // The object was not set before: one thread at a time opens it, and no thread opens an object that is
+        // open.
         let _ = self.object.set(object);
         Ok(())
     }

@@ -8,11 +8,11 @@ use miko_rpc::{CallTransport, Method, OutgoingCall, PendingAnswer, Result};
 
 use super::connection::Connection;
 use super::fault::session_gone;
-use super::later::LaterAnswer;
+use super::later::BegunCall;
 use super::runtime::refuse_where_it_cannot_wait;
 use crate::wire::extension;
 
-/// Carries the calls on one object. Dropping it releases the object.
+/// Carries the calls on one object. Dropping this value releases the object.
 ///
 /// A call is never repeated on another connection, where the object does not exist.
 pub(super) struct ObjectTransport {
@@ -25,11 +25,13 @@ pub(super) struct ObjectTransport {
 /// the next message.
 #[derive(Default)]
 struct CallHistory {
+    /// The number of calls in progress.
     running: usize,
-    /// Whether calls have overlapped since the last moment without a running call. Their order in the server
-    /// is unknown, so it is also unknown which of them was the last.
+    /// Whether calls have overlapped since the last time when no call was in progress. The order of such
+    /// calls in the server is unknown, and so is the last of them.
     have_overlapped: bool,
-    /// Whether the last call settles the object ([`OutgoingCall::settles`]) and was answered.
+    /// Whether the last call was answered and settles the object: the object holds nothing in the server
+    /// until its next call ([`OutgoingCall::settles`]).
     is_settled: bool,
 }
 
@@ -72,7 +74,7 @@ impl CallTransport for ObjectTransport {
         self.calls().begin();
         let begun = self.connection.begin(call, Some(self.handle), deadline, until);
         let id = begun.map_err(|fault| fault.into_error(session_gone))?;
-        Ok(Box::new(LaterAnswer::new(&self.connection, id, call, until, session_gone)))
+        Ok(Box::new(BegunCall::new(&self.connection, id, call, until, session_gone)))
     }
 
     fn server(&self) -> Option<&Path> {

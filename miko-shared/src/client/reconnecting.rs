@@ -1,4 +1,5 @@
-//! The connection of a blocking proxy. It is opened again after it is lost, and calls are then repeated.
+//! The connection of a blocking proxy. After it is lost, another one is opened, and a call that may be
+//! repeated is sent again.
 
 use std::convert::identity;
 use std::os::unix::net::UnixStream;
@@ -20,10 +21,10 @@ use super::runtime::refuse_where_it_cannot_wait;
 
 /// The connection of a proxy, and what is needed to open another one.
 ///
-/// A lost connection is reopened. The call in progress is retried once if it cannot have run, because it was
-/// not sent completely, or if it is repeatable. Otherwise it fails, because it is unknown whether it ran. A
-/// process that inherited the proxy by a fork opens its own connection: two processes on one stream would
-/// read each other's answers.
+/// A lost connection is reopened. A call in progress is retried once if it cannot have run, because it was
+/// not sent completely, or if its method may be repeated ([`Method::is_repeatable`]). Otherwise it fails,
+/// because it is unknown whether it ran. A process that inherited the proxy by a fork opens its own
+/// connection: two processes on one stream would read each other's answers.
 pub(super) struct Reconnecting {
     address: Address,
     /// The surface of the interface, for the handshake.
@@ -44,7 +45,7 @@ struct UsableConnection {
 }
 
 impl Reconnecting {
-    /// Creates it without a connection; the first call opens one.
+    /// Creates a value without a connection; the first call opens one.
     pub(super) fn new(address: Address, surface: &'static Surface) -> Self {
         let (calls, current) = Default::default();
         Self { address, surface, calls, current, opening: Exclusive::new(Some(())) }
@@ -89,8 +90,8 @@ impl Reconnecting {
         method.deadline_or(self.address.limits.call_deadline)
     }
 
-    /// The connection. If this process has none, opens one, or waits while another thread does. Waits at most
-    /// until `deadline` after `started`.
+    /// Returns the connection. If this process has none, opens one, or waits while another thread opens one.
+    /// Waits at most until `deadline` after `started`.
     ///
     /// # Errors
     /// `server-gone` if it cannot connect, the errors of the handshake, and `deadline-exceeded`.
@@ -126,9 +127,9 @@ impl Reconnecting {
         self.current.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Runs `attempt`, which makes a call of `method`. Its parameters are a connection, and the deadline of
-    /// the call as the time that is left and as an instant. If the connection is lost and the call may be
-    /// repeated, runs it once more with another connection.
+    /// Runs `attempt`, which makes a call of `method`. The parameters of `attempt` are a connection, and the
+    /// deadline of the call as the time that is left and as an instant. If the connection is lost and the
+    /// call may be repeated, runs `attempt` once more with another connection.
     pub(super) fn with_connection<R>(
         &self,
         method: &'static Method,

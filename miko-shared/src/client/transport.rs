@@ -9,7 +9,7 @@ use miko_rpc::{CallTransport, OutgoingCall, PendingAnswer, ReadOpened, Result, S
 
 use super::Address;
 use super::calls::CallCounter;
-use super::later::LaterAnswer;
+use super::later::BegunCall;
 use super::lazy_object::LazyObject;
 use super::reconnecting::Reconnecting;
 use super::runtime::refuse_where_it_cannot_wait;
@@ -48,7 +48,7 @@ impl CallTransport for SocketTransport {
     fn begin(&self, call: &OutgoingCall<'_>) -> Result<Box<dyn PendingAnswer>> {
         self.0.with_connection(call.method, |connection, remaining, until| {
             let id = connection.begin(call, None, remaining, until)?;
-            Ok(Box::new(LaterAnswer::new(connection, id, call, until, identity)) as _)
+            Ok(Box::new(BegunCall::new(connection, id, call, until, identity)) as _)
         })
     }
 
