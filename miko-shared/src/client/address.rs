@@ -1,4 +1,4 @@
-//! A server's address and the credentials for it.
+//! A server's address and the credentials for it, and how long a client retries to connect.
 
 use std::io;
 use std::path::{Path, PathBuf};
@@ -20,6 +20,7 @@ pub(super) const CONNECT_RETRY: Duration = Duration::from_millis(10);
 /// Everything needed to connect to a server.
 #[derive(Clone)]
 pub(crate) struct Address {
+    /// The path of the socket.
     pub(crate) path: PathBuf,
     pub(crate) token: Token,
     pub(crate) limits: Limits,
@@ -30,8 +31,8 @@ pub(crate) struct Address {
 }
 
 impl Address {
-    /// The address of a server outside this share, with the default limits. The status of that server is not
-    /// accessible: only the processes of its share have the memory with the status.
+    /// The address of a server, for a process that is not a worker of it, with the default limits. The status
+    /// that the server publishes is not accessible: only the processes of its share have that memory.
     pub(super) fn new(path: impl AsRef<Path>, token: &Token) -> Self {
         Self {
             path: path.as_ref().to_owned(),

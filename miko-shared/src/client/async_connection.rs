@@ -30,8 +30,8 @@ use crate::wire::extension;
 use crate::wire::frame::{self, FrameBuffer};
 use crate::wire::message::Answer;
 
-/// How far ahead the timer of deadlines is set at first. The driver sets it to the first deadline before it
-/// polls it.
+/// How far ahead the timer of deadlines is set at first. The driver resets the timer to the first deadline
+/// before it polls the timer.
 const INITIAL_TIMER: Duration = Duration::from_secs(3600);
 
 /// A connection after its handshake.
@@ -46,12 +46,13 @@ pub(super) struct AsyncConnection {
     /// The size of the largest answer, in bytes: the server's frame limit.
     answer_limit: usize,
     state: Mutex<State>,
-    /// Ends the driver when the connection is dropped.
+    /// Ends the driver when the connection is dropped. `None` only until the driver is spawned.
     driver: Mutex<Option<AbortHandle>>,
 }
 
 #[derive(Default)]
 struct State {
+    /// The id of the last call.
     last_id: u64,
     /// Bytes to send: new ones, and those that did not fit into the buffer of the socket.
     unsent: Vec<u8>,
@@ -64,8 +65,8 @@ struct State {
     /// When the driver next looks for calls whose deadline has passed: at the first deadline of a call, or at
     /// an earlier deadline of a call that has ended.
     next_check: Option<Instant>,
-    /// Wakes the driver.
-    driver: Option<Waker>,
+    /// Wakes the driver; `None` after the driver was woken, until it runs again.
+    driver_waker: Option<Waker>,
     /// Why the connection has ended.
     fault: Option<Error>,
 }
@@ -76,9 +77,10 @@ enum CallState {
     Awaited { until: Instant, waker: Option<Waker> },
     /// The answer has arrived: its frame.
     Arrived(Vec<u8>),
-    /// The deadline has passed, and the task that waits was woken. It will give the call up.
+    /// The deadline has passed, and the task that waits for the answer was woken. That task will give the
+    /// call up.
     TimedOut,
-    /// No task waits. The function releases the objects and streams in the answer when it arrives.
+    /// No task waits for the answer. When it arrives, the function releases the objects and streams in it.
     GivenUp(&'static Method, Discard),
 }
 
@@ -94,6 +96,7 @@ pub(super) struct EncodedCall {
     pub(super) method: &'static Method,
     /// The method and its arguments.
     pub(super) message: Vec<u8>,
+    /// Releases the objects and streams in an answer that no task waits for.
     pub(super) discard: Discard,
     /// The handle of the object that is called; `None` for the interface itself.
     pub(super) object: Option<u64>,
@@ -155,7 +158,8 @@ impl AsyncConnection {
         let id = self.send(call, until)?;
         let mut sent = SentCall { connection: self, id, call, is_pending: true };
         let answered = poll_fn(|context| self.poll_answer(id, context)).await;
-        // `poll_answer` returns `OfCall` only for a call that has timed out.
+        // `poll_answer` returns `OfCall` only for a call that has timed out. Its answer may still arrive, so
+        // the call is given up.
         if let Err(ConnectionFault::OfCall(_)) = &answered {
             return Err(sent.time_out());
         }
@@ -188,6 +192,7 @@ impl AsyncConnection {
         state.last_id = id;
         state.calls.insert(id, CallState::Awaited { until, waker: None });
         if state.next_check.is_none_or(|check| until < check) {
+            // The driver has to set its timer to an earlier time.
             state.next_check = Some(until);
             state.wake_driver();
         }
@@ -195,7 +200,8 @@ impl AsyncConnection {
         Ok(id)
     }
 
-    /// Takes the answer to a call if it has arrived, or registers the waker for it.
+    /// Takes the frame of the answer to a call if it has arrived, or registers the waker for it. An error if
+    /// the call has timed out or the connection has ended.
     fn poll_answer(&self, id: u64, context: &Context<'_>) -> Poll<Result<Vec<u8>, ConnectionFault>> {
         let mut state = self.state();
         if let Some(CallState::Awaited { waker, .. }) = state.calls.get_mut(&id) {
@@ -217,7 +223,7 @@ impl AsyncConnection {
         }
     }
 
-    /// Sends the control frames that `put` appends, such as cancellations.
+    /// Sends the control frames that `put` appends, such as cancellations. Does nothing in a fork.
     pub(super) fn send_control(&self, put: impl FnOnce(&mut Vec<u8>)) {
         if !self.is_own() {
             return;
@@ -227,12 +233,13 @@ impl AsyncConnection {
         state.flush(&self.stream);
     }
 
-    /// Starts to keep the frames of a stream, whose handle an answer carried.
+    /// Starts to keep the frames of a stream, whose handle an answer carried. No frame was missed: the server
+    /// sends none before the first credit, which is given later.
     pub(super) fn open_stream(&self, stream: u64) {
         self.state().streams.entry(stream).or_default();
     }
 
-    /// Drops the frames of a stream, and releases the stream in the server.
+    /// Drops the frames of a stream, and releases the stream in the server. Does nothing in a fork.
     pub(super) fn close_stream(&self, stream: u64) {
         if !self.is_own() {
             return;
@@ -241,7 +248,8 @@ impl AsyncConnection {
         self.send_control(|out| extension::put_release(stream, out));
     }
 
-    /// Takes the frames of a stream if any have arrived, or registers the waker for them.
+    /// Takes the frames of a stream if any have arrived, or registers the waker for them. An error if the
+    /// connection has ended and no frames are left.
     pub(super) fn poll_items(&self, stream: u64, context: &Context<'_>) -> Poll<Result<Vec<u8>>> {
         let mut state = self.state();
         let fault = state.fault.clone();
@@ -259,7 +267,8 @@ impl AsyncConnection {
     }
 
     /// Stores one frame for the task that waits for it, and wakes that task. Discards the answer to a call
-    /// that was given up.
+    /// that was given up, and the frame of a stream that was released. An error ends the connection: the
+    /// frame is not one that a server sends, or is the answer to an unknown call.
     fn deliver(self: &Arc<Self>, frame: &[u8]) -> Result<()> {
         let topic = Topic::of(frame)?;
         let mut state = self.state();
@@ -291,7 +300,7 @@ impl AsyncConnection {
         Ok(())
     }
 
-    /// Ends the connection: all tasks that wait get `fault`, or an earlier fault if there is one.
+    /// Ends the connection. All tasks that wait get `fault`, or an earlier fault if there is one.
     fn fail(&self, fault: Error) {
         let mut state = self.state();
         state.fault.get_or_insert(fault);
@@ -373,7 +382,8 @@ impl State {
                 Ok(count) if count > 0 => self.sent += count,
                 Err(fault) if fault.kind() == io::ErrorKind::Interrupted => {}
                 Err(fault) if fault.kind() != io::ErrorKind::WouldBlock => {
-                    // The connection was lost, which the driver reports when it reads.
+                    // The connection was lost. The driver reports that when it reads, and the bytes are not
+                    // needed any more.
                     self.sent = self.unsent.len();
                 }
                 // There is no room.
@@ -403,7 +413,7 @@ impl State {
     }
 
     fn wake_driver(&mut self) {
-        wake(&mut self.driver);
+        wake(&mut self.driver_waker);
     }
 
     /// Ends the calls whose deadline has passed, and sets the time of the next check.
@@ -433,13 +443,14 @@ struct Driver {
     stream: Arc<UnixStream>,
     connection: Weak<AsyncConnection>,
     incoming: FrameBuffer,
-    /// Ends at the time of [`State::next_check`].
+    /// Fires at the time of [`State::next_check`].
     timer: Pin<Box<Sleep>>,
 }
 
 impl Drop for Driver {
     fn drop(&mut self) {
-        // No effect if the connection has ended already, because its first fault is kept.
+        // The driver is dropped when it has completed, when the connection was dropped, or when the runtime
+        // ends. Only the last case has an effect here: a connection keeps its first fault.
         self.end(Error::new(
             ErrorId::SERVER_GONE,
             "the runtime in which the connection was opened has ended",
@@ -465,8 +476,8 @@ impl Driver {
         }
         {
             let mut state = connection.state();
-            if !state.driver.as_ref().is_some_and(|driver| driver.will_wake(context.waker())) {
-                state.driver = Some(context.waker().clone());
+            if !state.driver_waker.as_ref().is_some_and(|waker| waker.will_wake(context.waker())) {
+                state.driver_waker = Some(context.waker().clone());
             }
         }
         while connection.state().has_unsent() {
@@ -477,9 +488,9 @@ impl Driver {
                     let mut state = connection.state();
                     // Without the waker, `flush` does not wake this task: the loop checks for unsent bytes
                     // anyway.
-                    let driver = state.driver.take();
+                    let driver_waker = state.driver_waker.take();
                     state.flush(&self.stream);
-                    state.driver = driver;
+                    state.driver_waker = driver_waker;
                 }
             }
         }
@@ -487,7 +498,7 @@ impl Driver {
         Poll::Pending
     }
 
-    /// Reads and delivers what has arrived. Resolves to the reason why the connection ended.
+    /// Reads and delivers all frames that have arrived. Resolves to the reason why the connection ended.
     fn read(&mut self, connection: &Arc<AsyncConnection>, context: &mut Context<'_>) -> Poll<Error> {
         loop {
             if let Err(fault) = ready!(self.stream.poll_read_ready(context)) {

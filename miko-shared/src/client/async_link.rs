@@ -43,6 +43,7 @@ impl AsyncTransport for AsyncObject {
         let call = encode(call, Some(self.handle), address.limits.frame_size);
         Box::pin(async move {
             refuse_outside_runtime()?;
+            // The deadline counts from here: the call is sent when the future is first polled.
             let answered = self.connection.call(&call?, Instant::now() + deadline).await;
             answered.map_err(|fault| fault.into_error(session_gone))
         })
@@ -64,8 +65,9 @@ impl CallTransport for BlockingObject {
         refuse_where_it_cannot_wait(&address.path)?;
         let until = Instant::now() + deadline_of(call.method, address);
         let call = encode(call, Some(self.0.handle), address.limits.frame_size)?;
-        // `block_until` has to keep the deadline, because the timer of the runtime may not run: no thread may
-        // drive the runtime, or its only thread may be this one, in a method of a server.
+        // `block_until` ends at the deadline itself and does not rely on the timer of the runtime. It is
+        // possible that no thread drives the runtime, or that the only thread of the runtime is this one,
+        // which runs a method of a server.
         let answered = block_until(Some(until), self.0.connection.call(&call, until));
         let answered = answered.ok_or_else(call_timed_out)?;
         answered.map_err(|fault| fault.into_error(session_gone))?.read(read)
@@ -80,7 +82,8 @@ struct AsyncItems {
 }
 
 impl AsyncItems {
-    /// Gives credit that is due. Is ready once a frame has arrived; until then registers the waker.
+    /// Gives the credit that is due (the bytes of items for which there is room again). Ready once a frame
+    /// has arrived; an error if the connection has ended. Until then registers the waker.
     fn poll_frames(&mut self, context: &Context<'_>) -> Poll<Result<()>> {
         if let Some(credit) = self.frames.take_credit() {
             self.connection.send_control(|out| extension::put_credit(self.handle, credit, out));
@@ -107,6 +110,7 @@ impl ItemSource for AsyncItems {
                 }),
             );
         match arrived {
+            // `until` has passed.
             None => Poll::Pending,
             Some(arrived) => Poll::Ready(self.frames.next_message(arrived)),
         }

@@ -17,18 +17,19 @@ use super::address::{CONNECT_RETRY, CONNECT_TIMEOUT, is_not_listening};
 use super::async_connection::{AsyncConnection, EncodedCall};
 use super::fault::accept_timed_out;
 
-/// Longer deadlines are cut to this, because an `Instant` may not represent them.
+/// Longer deadlines are cut to this: an `Instant` might not be able to represent their end.
 const MAX_DEADLINE: Duration = Duration::from_secs(365 * 24 * 60 * 60);
 
 /// Carries the calls of an async proxy over a Unix socket, many at a time.
 ///
-/// After a connection is lost, the next call opens a new one. Calls that were in progress fail, because it is
-/// unknown whether they ran; repeatable ones are retried once.
+/// After a connection is lost, the next call opens a new one. A call in progress is retried once if it was
+/// not sent, or if its method may be repeated ([`Method::is_repeatable`]). Otherwise it fails, because it is
+/// unknown whether it ran.
 pub(super) struct AsyncSocketTransport {
     address: Address,
     /// The surface of the interface, for the handshake.
     surface: &'static Surface,
-    /// The connection, which may have ended; `None` before it is opened.
+    /// The connection that was opened last, which may have ended; `Some` from [`connect`](Self::connect) on.
     current: Mutex<Option<Arc<AsyncConnection>>>,
     /// Held while a connection is opened.
     opening: tokio::sync::Mutex<()>,
@@ -53,7 +54,8 @@ impl AsyncSocketTransport {
         Ok(Self { address, surface, current, opening })
     }
 
-    /// The connection. Opens one if there is none or it has ended; one task at a time does.
+    /// Returns the connection. If it has ended, opens another one; only one task at a time does so, and the
+    /// others wait for it.
     async fn connection(&self) -> Result<Arc<AsyncConnection>> {
         if let Some(connection) = self.usable() {
             return Ok(connection);
@@ -70,7 +72,7 @@ impl AsyncSocketTransport {
         Ok(connection)
     }
 
-    /// The connection, unless it has ended.
+    /// The connection; `None` if it has ended.
     fn usable(&self) -> Option<Arc<AsyncConnection>> {
         self.current().as_ref().filter(|connection| !connection.has_ended()).cloned()
     }
@@ -87,6 +89,7 @@ impl AsyncSocketTransport {
         let until = Instant::now() + deadline_of(call.method, &self.address);
         let mut retried = false;
         loop {
+            // Most calls find a connection here, and need no timer for opening one.
             let connection = match self.usable() {
                 Some(connection) => connection,
                 None => {
@@ -110,7 +113,8 @@ impl AsyncTransport for AsyncSocketTransport {
     }
 }
 
-/// Encodes a call to the interface or to an object.
+/// Encodes a call on the object with the handle `object`, or on the interface if it is `None`. The method and
+/// its arguments may have `limit` bytes.
 pub(super) fn encode(call: &OutgoingCall<'_>, object: Option<u64>, limit: usize) -> Result<EncodedCall> {
     let mut message = Vec::new();
     let request: &dyn Message = call.request;

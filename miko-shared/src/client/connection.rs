@@ -31,8 +31,8 @@ use crate::wire::frame::{self, FrameBuffer};
 use crate::wire::handshake::HandshakeReply;
 use crate::wire::message::Answer;
 
-/// How long a thread waits for room to write while another thread reads. Then it checks whether the other
-/// thread still reads; if not, it reads itself.
+/// How long a thread waits for room to write while another thread reads. Then the first thread checks whether
+/// the other still reads; if not, the first thread reads.
 const ROOM_CHECK: Duration = Duration::from_millis(10);
 
 /// A connection after its handshake.
@@ -95,7 +95,7 @@ enum Awaits {
 
 /// How the wait for an answer ended.
 enum WaitOutcome {
-    /// The call has ended: its answer was read, or the connection was lost.
+    /// The call has ended, with this result: its answer was read, or the connection was lost.
     Ended(Result<(), ConnectionFault>),
     /// The answer did not arrive in time.
     TimedOut,
@@ -103,8 +103,8 @@ enum WaitOutcome {
 
 impl Connection {
     /// Checks the user of the server and performs the handshake on `stream`, for the interface of `surface`.
-    /// Fails after `timeout`: a server that runs a long call of another client reads the handshake only after
-    /// that call.
+    /// Fails as `deadline-exceeded` after `timeout`: a server that runs a long call of another client reads
+    /// the handshake only after that call.
     pub(super) fn open(
         stream: UnixStream,
         address: &Address,
@@ -160,7 +160,7 @@ impl Connection {
 
     /// Sends one call, and passes the response to `read`.
     ///
-    /// The call goes to the object with the handle `object`, or to the interface if that is `None`. This
+    /// The call goes to the object with the handle `object`, or to the interface if `object` is `None`. This
     /// thread waits for the answer until `until`; `deadline` is the same limit as a duration, which is sent
     /// to the server. A call that is not answered in time is cancelled, and its answer is discarded when it
     /// arrives. After every fault except [`ConnectionFault::OfCall`] and [`ConnectionFault::NotBegun`] the
@@ -178,12 +178,13 @@ impl Connection {
         self.call_enclosed(id, call, enclose, until, read)
     }
 
-    /// As [`call`](Self::call), for a call on the object that the call `opening` returns. Sends both calls at
-    /// once.
+    /// As [`call`](Self::call), for a call on the object that the call `opening` returns. Sends both calls
+    /// together.
     ///
-    /// Before it sends them, it passes the id of `opening` to `on_begin`. The caller takes the answer to
-    /// `opening` by [`finish`](Self::finish). That answer arrives before the answer to `call`, unless
-    /// `opening` waits at a gate. `opening_deadline` is sent to the server as the deadline of `opening`.
+    /// Passes the id of `opening` to `on_begin` before the calls are sent. The caller takes the answer to
+    /// `opening` by [`finish`](Self::finish). The answer to `opening` arrives before the answer to `call`,
+    /// unless `opening` waits at a gate. `opening_deadline` is sent to the server as the deadline of
+    /// `opening`.
     pub(super) fn call_on_opened(
         self: &Arc<Self>,
         (opening, opening_deadline): (&OutgoingCall<'_>, Duration),
@@ -207,6 +208,7 @@ impl Connection {
         };
         let called = self.call_enclosed(id, call, enclose, until, read);
         if matches!(called, Err(ConnectionFault::NotBegun(_))) {
+            // No answer to `opening` will arrive.
             self.inbox().forget(opening_id);
         }
         called
@@ -216,8 +218,8 @@ impl Connection {
         self.next_id.fetch_add(1, Ordering::Relaxed)
     }
 
-    /// Sends the frames that `enclose` appends, the last of which is `call`, and waits for the answer to
-    /// `call`.
+    /// Sends the frames that `enclose` appends, the last of which is `call` with this id, and waits for the
+    /// answer to `call`.
     fn call_enclosed(
         self: &Arc<Self>,
         id: u64,
@@ -281,7 +283,8 @@ impl Connection {
         }
     }
 
-    /// Sends the frames of `enclose` and waits for the answer, in a thread that has the read half.
+    /// Sends the frames that `enclose` appends and waits for the answer to the call `id`, in a thread that
+    /// has the read half.
     fn call_as_reader(
         self: &Arc<Self>,
         mut guard: ReaderGuard<'_>,
@@ -290,7 +293,7 @@ impl Connection {
         until: Option<Instant>,
         read: ReadAnswer<'_>,
     ) -> Result<WaitOutcome, ConnectionFault> {
-        // Never `None`: see the field.
+        // Never `None` here: see the field.
         let Some(reader) = &mut guard.reader else { return Ok(WaitOutcome::TimedOut) };
         reader.outgoing.clear();
         enclose(&mut reader.outgoing)?;
@@ -313,7 +316,8 @@ impl Connection {
         Ok(outcome)
     }
 
-    /// Appends the frame of a call to `out`.
+    /// Appends the frame of a call to `out`. An error is the fault of the call, and leaves the connection
+    /// usable.
     fn enclose(
         &self,
         id: u64,
@@ -329,8 +333,8 @@ impl Connection {
         .map_err(ConnectionFault::OfCall)
     }
 
-    /// Cancels a call whose deadline has passed. If the answer has arrived by now, passes it to `read`
-    /// instead.
+    /// Ends a call whose deadline has passed. If the answer has arrived by now, passes it to `read`.
+    /// Otherwise cancels the call.
     fn give_up(
         self: &Arc<Self>,
         id: u64,
@@ -357,6 +361,8 @@ impl Connection {
         self.change_unsent(|unsent| unsent.defer(put));
     }
 
+    /// Applies `change` to the unsent bytes, sends their queue as far as there is room, and leaves the rest
+    /// to the reader. Does nothing in a fork.
     fn change_unsent(&self, change: impl FnOnce(&mut Unsent)) {
         if !self.is_own() {
             return;
@@ -370,8 +376,8 @@ impl Connection {
 
     // Sends frames.
 
-    /// Sends the frames of `enclose`, in a thread that does not have the read half. Any thread may read the
-    /// answer to the call `id`.
+    /// Sends the frames that `enclose` appends, in a thread that does not have the read half. Any thread may
+    /// read the answer to the call `id`.
     fn send(
         self: &Arc<Self>,
         id: u64,
@@ -384,7 +390,8 @@ impl Connection {
         self.send_expected(id, &frame, SendProgress::NotBegun, until)
     }
 
-    /// Sends `frame`, as far as there is room. If only a part was sent, the rest is in [`Unsent`].
+    /// Sends the queue and the deferred frames of `unsent` and then `frame`, as far as there is room. If only
+    /// a part of `frame` was sent, the rest is in the queue.
     fn try_send(&self, frame: &[u8]) -> Result<SendProgress> {
         let mut unsent = self.unsent();
         let progress = unsent.send(frame, &mut |bytes| self.socket.send(bytes));
@@ -392,7 +399,8 @@ impl Connection {
         progress
     }
 
-    /// Sends the rest of the frame of a call that the inbox expects; `progress` is the part that was sent.
+    /// Sends the frame of a call whose answer the inbox expects; `progress` is how much of the frame was sent
+    /// before.
     ///
     /// While there is no room and no other thread reads, this thread reads. Otherwise a deadlock is possible:
     /// the server may wait for its answers to be read before it reads more calls.
@@ -432,7 +440,7 @@ impl Connection {
         // The reader sends the rest of this frame, or of a deferred frame of which a part was sent.
         self.wake_reader_if_unsent(&self.unsent());
         if progress != SendProgress::NotBegun {
-            // The caller times out when it waits for the answer.
+            // A part of the call was sent, so the call counts as sent. Waiting for its answer will time out.
             return Ok(());
         }
         self.inbox().forget(id);
@@ -468,7 +476,7 @@ impl Connection {
         flushed
     }
 
-    /// If bytes are queued, wakes the reader so that it sends them: it may sleep until bytes arrive.
+    /// If bytes are queued, wakes the reader so that it sends them: the reader may sleep until bytes arrive.
     fn wake_reader_if_unsent(&self, unsent: &Unsent) {
         if !unsent.is_queue_empty() {
             // The counter of an eventfd cannot overflow here, and nothing else can fail.
@@ -539,6 +547,7 @@ impl Connection {
                 }
                 Step::Fault(error) => return Err(error),
                 Step::Read(reader) => {
+                    // Made before the check, so that the read half is returned if this thread is refused.
                     let mut guard = ReaderGuard { connection: self, reader: Some(reader) };
                     refuse_where_it_cannot_wait(&self.address.path)?;
                     return self.read_items(&mut guard, stream, until, frames).inspect_err(|error| {
@@ -586,12 +595,13 @@ impl Connection {
         Ok(true)
     }
 
-    /// Starts to keep the frames of a stream, whose handle an answer carried.
+    /// Starts to keep the frames of a stream, whose handle an answer carried. No frame was missed: the server
+    /// sends none before the first credit, which is given later.
     pub(super) fn open_stream(&self, stream: u64) {
         self.inbox().open(stream);
     }
 
-    /// Drops the frames of a stream, and releases the stream in the server.
+    /// Drops the frames of a stream, and releases the stream in the server. Does nothing in a fork.
     pub(super) fn close_stream(&self, stream: u64) {
         if self.is_own() {
             self.inbox().close(stream);
@@ -672,8 +682,8 @@ impl Connection {
                 return Ok(false);
             }
             if self.has_unsent.load(Ordering::Relaxed) {
-                // An error is ignored: `receive` reports the lost connection, once all answers that have
-                // arrived are read.
+                // An error of sending is ignored: `receive` reports the lost connection, once all answers
+                // that have arrived are read.
                 let _ = self.flush(&mut self.unsent());
             }
             self.socket.receive(&mut reader.incoming)?;
@@ -698,7 +708,8 @@ impl Connection {
     /// Puts a frame for another thread into the inbox, or discards the answer to a call that was given up.
     ///
     /// # Errors
-    /// If a server sends no such frame, or no call expects the answer. See [`unexpected_answer`].
+    /// If the frame is of no kind that a server sends, or is an answer that no call expects
+    /// ([`unexpected_answer`]). The caller then ends the connection.
     fn deliver(self: &Arc<Self>, frame: &[u8]) -> Result<()> {
         let topic = Topic::of(frame)?;
         // Separate from the `match`, which would keep the inbox locked while the answer is discarded.
@@ -725,8 +736,9 @@ impl Connection {
         receive(link, decode)
     }
 
-    /// Spins until bytes arrive, if that is likely to succeed. Returns whether bytes have arrived. Also
-    /// returns `false` after an error, which the next read of the caller reports.
+    /// Polls the socket until bytes arrive or the spin window ends, if bytes are likely to arrive within it.
+    /// Reads them, and returns whether there were any. Also returns `false` after an error, which the next
+    /// read of the caller reports.
     fn spin_until_readable(&self, reader: &mut Reader) -> bool {
         let Some(mut window) = reader.spin.begin() else { return false };
         let found = loop {

@@ -16,6 +16,9 @@ pub(super) struct ClientHandshake<'a> {
 
 impl<'a> ClientHandshake<'a> {
     /// Starts the handshake and appends its first message to `out`.
+    ///
+    /// # Errors
+    /// `request-too-large` if the name of the interface is too long.
     pub(super) fn begin(address: &'a Address, surface: &'a Surface, out: &mut Vec<u8>) -> Result<Self> {
         let hello = Hello {
             interface: surface.interface.clone().into_owned(),
@@ -32,7 +35,8 @@ impl<'a> ClientHandshake<'a> {
     /// succeeded. After `None` the caller sends the bytes appended to `out` and receives the next reply.
     ///
     /// # Errors
-    /// The reason of a refusal; `internal` if the server requests the surface twice.
+    /// The reason of a refusal; `internal` if the server requests the surface twice; `request-too-large` if
+    /// the surface exceeds the frame limit of the client.
     pub(super) fn receive(&mut self, reply: HandshakeReply, out: &mut Vec<u8>) -> Result<Option<usize>> {
         match reply {
             HandshakeReply::Welcome { frame_size } => {

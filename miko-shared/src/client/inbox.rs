@@ -1,9 +1,10 @@
-//! Decides which thread reads from a connection, and keeps the frames that it reads for others. A state
-//! machine without I/O and without threads.
+//! Decides which thread reads from a connection, and keeps the frames that this thread reads for other
+//! threads. A state machine without I/O and without threads.
 //!
-//! Several threads wait for answers and items on one connection. One thread at a time has the read half: it
-//! reads frames, and puts the frames for other threads into the inbox. When its own frame has arrived, it
-//! returns the read half and wakes another thread that waits.
+//! Several threads wait for answers and items on one connection. One thread at a time has the read half: the
+//! right to read, with the state for it. That thread reads frames, and puts the frames for other threads into
+//! the inbox. When its own frame has arrived, it returns the read half, and another thread that waits is
+//! woken to read.
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -28,14 +29,16 @@ impl Topic {
     /// The call that a frame answers, or the stream that it belongs to.
     ///
     /// # Errors
-    /// `internal` if a server sends no such frame.
+    /// `internal` if the frame is of no kind that a server sends.
     pub(super) fn of(frame: &[u8]) -> Result<Self> {
         match open_response(frame) {
+            // The answer to a call that was served, in the form that the servers of this package write.
             Some((id, _)) => Ok(Self::Answer(id)),
             None if is_extension(frame) => {
                 let unknown = || Error::new(ErrorId::INTERNAL, "the server has sent an unknown frame");
                 FromServer::stream_of(frame).map(Self::Items).ok_or_else(unknown)
             }
+            // A refusal, or an answer that another implementation of tarpc's protocol has encoded.
             None => Ok(Self::Answer(Answer::read(frame)?.request_id)),
         }
     }
@@ -53,13 +56,13 @@ impl Wake for std::thread::Thread {
     }
 }
 
-/// The frames that a thread has read for other threads. `R` is the read half of the connection; `W` wakes a
-/// thread.
+/// The frames that a thread has read for other threads, the threads that wait, and the read half while no
+/// thread has it. `R` is the read half of the connection; `W` wakes a thread.
 pub(super) struct Inbox<R, W> {
     /// The read half, while no thread reads.
     reader: Option<R>,
-    /// The calls whose answers were not taken. A call that is sent by the reader is not among them while that
-    /// thread keeps the read half: it reads the answer directly.
+    /// The calls whose answers were not taken. A call of the thread that has the read half is not among them
+    /// while the thread keeps the read half: the thread reads the answer directly.
     calls: Vec<ExpectedCall>,
     /// The streams by handle, each with the frames that were not taken, as they are on the wire.
     streams: HashMap<u64, Vec<u8>>,
@@ -70,7 +73,7 @@ pub(super) struct Inbox<R, W> {
     fault: Option<Error>,
 }
 
-/// A call that was sent and whose answer was not taken.
+/// A call that was sent or is about to be sent, and whose answer was not taken.
 struct ExpectedCall {
     id: u64,
     answer: ExpectedAnswer,
@@ -78,12 +81,12 @@ struct ExpectedCall {
 
 /// The state of the answer to an [`ExpectedCall`].
 enum ExpectedAnswer {
-    /// It has not arrived. A thread will ask for it.
+    /// The answer has not arrived. A thread will ask for it.
     Awaited,
-    /// It has arrived: its frame.
+    /// The answer has arrived: its frame.
     Arrived(Vec<u8>),
-    /// It has not arrived, and no thread will ask for it. The function releases the objects and streams in
-    /// it.
+    /// The answer has not arrived, and no thread will ask for it. The function releases the objects and
+    /// streams in the answer.
     GivenUp(&'static Method, Discard),
 }
 
@@ -145,7 +148,8 @@ impl<R, W: Wake> Inbox<R, W> {
         self.wake_next_reader();
     }
 
-    /// Ends the connection: all threads that wait get `fault`, or an earlier fault if there is one.
+    /// Ends the connection. All threads that wait are woken; those for which no frame has arrived get
+    /// `fault`, or an earlier fault if there is one.
     pub(super) fn fail(&mut self, fault: Error) {
         self.fault.get_or_insert(fault);
         self.waiting.iter().for_each(|(_, waker)| waker.wake());
@@ -156,13 +160,13 @@ impl<R, W: Wake> Inbox<R, W> {
         self.calls.push(ExpectedCall { id, answer: ExpectedAnswer::Awaited });
     }
 
-    /// Removes a call that was not sent, or whose caller has read the answer as the reader.
+    /// Removes a call that was not sent, or whose caller has read the answer itself with the read half.
     pub(super) fn forget(&mut self, id: u64) {
         self.calls.retain(|call| call.id != id);
     }
 
     /// Returns the answer to a call if it has arrived. Otherwise the answer will be discarded when it
-    /// arrives.
+    /// arrives, also if the call was not registered.
     pub(super) fn give_up(&mut self, id: u64, method: &'static Method, discard: Discard) -> Option<Vec<u8>> {
         let given_up = ExpectedAnswer::GivenUp(method, discard);
         match self.index_of(id) {
@@ -249,6 +253,7 @@ impl<R, W: Wake> Inbox<R, W> {
     /// Records that a thread no longer waits for `topic`. Frames of `topic` are still kept.
     pub(super) fn stop_waiting(&mut self, topic: Topic) {
         self.waiting.retain(|(waiting, _)| *waiting != topic);
+        // This thread may have been woken to read, so another thread is woken to read.
         self.wake_next_reader();
     }
 
@@ -290,8 +295,8 @@ pub(super) fn discard_answer(link: Arc<dyn Link>, frame: &[u8], method: &'static
 }
 
 /// The error of a connection on which an answer arrived that no call expects. If the answer is a refusal,
-/// this is its error: a server that cannot decode the id of a call refuses that call, and closes the
-/// connection.
+/// returns the error in the refusal: a server that cannot decode the id of a call sends a refusal without a
+/// valid id, and closes the connection.
 pub(super) fn unexpected_answer(frame: &[u8]) -> Error {
     match Answer::read(frame).map(|answer| answer.response) {
         Ok(Ok(_)) => Error::new(ErrorId::INTERNAL, "the server answered another call"),

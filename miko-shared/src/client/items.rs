@@ -1,4 +1,5 @@
-//! The items of a stream that a server sends over a blocking connection.
+//! The items of a stream that a server sends: [`SocketItems`] receives those of a blocking connection.
+//! [`ItemFrames`] keeps the frames and counts the credit, for blocking and async connections.
 
 use std::ops::Range;
 use std::sync::Arc;
@@ -33,6 +34,7 @@ pub(super) struct ItemFrames {
     start: usize,
     /// Whether the server was given the first credit.
     has_given_credit: bool,
+    /// Whether the end of the stream was returned. The stream then has no further messages.
     has_ended: bool,
     /// The bytes of items that were read since the last credit.
     read_since_credit: u64,
@@ -43,7 +45,8 @@ impl SocketItems {
         Self { connection, handle, frames: ItemFrames::default() }
     }
 
-    /// Gives credit that is due, and waits until a frame has arrived; `false` if none has at `until`.
+    /// Gives the credit that is due, and waits until a frame has arrived; `false` if none has arrived at
+    /// `until`.
     fn wait_for_frames(&mut self, until: Option<Instant>) -> Result<bool> {
         if let Some(credit) = self.frames.take_credit() {
             self.connection.send_control(|out| extension::put_credit(self.handle, credit, out));
@@ -103,8 +106,9 @@ impl ItemFrames {
         self.start = 0;
     }
 
-    /// Returns the message of the next frame, which must have arrived. If `arrived` is an error, ends the
-    /// stream with that error instead.
+    /// Returns the message of the next frame, which must have arrived, or the end if the stream has ended
+    /// before. If `arrived` is an error, ends the stream: with this error if the caller was refused, and with
+    /// `session-gone`, caused by this error, if the connection was lost.
     pub(super) fn next_message(&mut self, arrived: Result<()>) -> StreamMessage<'_> {
         match arrived {
             Ok(()) if self.has_ended => StreamMessage::End(None),
@@ -114,8 +118,8 @@ impl ItemFrames {
             }
             Err(error) => {
                 self.has_ended = true;
-                // The first two errors refuse the calling thread, and `session-gone` refuses a forked
-                // process. All other errors mean that the connection was lost.
+                // `inside-runtime` and `self-call` refuse the calling thread, and `session-gone` refuses a
+                // forked process. All other errors mean that the connection was lost.
                 let refusals = [ErrorId::INSIDE_RUNTIME, ErrorId::SELF_CALL, ErrorId::SESSION_GONE];
                 let was_lost = !refusals.into_iter().any(|id| error.is(id));
                 StreamMessage::End(Some(if was_lost { session_gone(error) } else { error }))

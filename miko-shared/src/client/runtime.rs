@@ -1,5 +1,5 @@
-//! Checks whether this thread may block, and blocks it. It may not block inside an async task, nor wait for
-//! the server whose method it runs.
+//! Checks whether this thread may block, and blocks it. A thread may not block inside an async task, nor wait
+//! for the server whose method it runs.
 
 use std::future::Future;
 use std::path::Path;
@@ -29,11 +29,12 @@ pub(crate) fn refuse_in_task() -> Result<()> {
     if Handle::try_current().is_ok() && runs_a_task() { Err(inside_runtime()) } else { Ok(()) }
 }
 
-/// Refuses a call to the server at `path` if this thread runs a method of that server, so that the call would
-/// wait for itself, or if it runs an async task, so that the call would block all tasks of the thread.
+/// Refuses a call to the server at `path` if this thread runs a method of that server: the call would wait
+/// for itself. Also refuses the call if this thread runs an async task: the call would block all tasks of the
+/// thread.
 ///
-/// A method of another server may wait, although it runs in a task of that server's runtime: the thread of a
-/// server runs one call at a time anyway.
+/// If this thread runs a method of another server, the call is allowed, although the method runs in a task of
+/// the other server's runtime: the thread of a server runs one call at a time anyway.
 ///
 /// # Errors
 /// `self-call`, `inside-runtime`.
@@ -92,8 +93,8 @@ pub(crate) fn refuse_in_runtime() -> Result<()> {
 /// Whether this thread runs an async task of tokio: whether it has a limited
 /// [budget](tokio::task::coop#cooperative-scheduling), as only a task has.
 ///
-/// The test uses the budget up, so a task that is detected yields at its next `await`, after it has got its
-/// error. A task in `tokio::task::unconstrained` has no budget, and is not detected.
+/// The test uses the budget up. So a task that is detected first gets its error, and yields at its next
+/// `await`. A task in `tokio::task::unconstrained` has no budget, and is not detected.
 fn runs_a_task() -> bool {
     let mut context = Context::from_waker(Waker::noop());
     (0..MAX_TASK_BUDGET).any(|_| {

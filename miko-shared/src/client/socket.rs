@@ -1,5 +1,5 @@
 //! A Unix socket whose reads and writes do not block, apart from [`Socket::receive_blocking`]. Other methods
-//! wait until it is readable or writable.
+//! wait until the socket is readable or writable.
 
 use std::io::ErrorKind;
 use std::os::fd::{AsFd, AsRawFd};
@@ -15,8 +15,8 @@ use nix::sys::socket::{MsgFlags, recv, send};
 use super::fault::{call_timed_out, closed, connection_lost};
 use crate::wire::frame::FrameBuffer;
 
-/// How long a blocking read waits for bytes. It is short, because another thread that has bytes for the
-/// reader to send cannot interrupt the read.
+/// How long a blocking read waits for bytes. The time is short: another thread that leaves bytes to the
+/// reading thread to send cannot interrupt the read.
 pub(super) const BLOCKING_READ_TIMEOUT: Duration = Duration::from_millis(8);
 
 /// The socket of a connection. Any thread may use it.
@@ -39,7 +39,8 @@ impl Socket {
         Ok(Self(stream))
     }
 
-    /// Sends as many bytes as the buffer of the socket has room for. Returns their number, which may be zero.
+    /// Sends as many bytes as the buffer of the socket has room for, without blocking. Returns their number,
+    /// which may be zero.
     pub(super) fn send(&self, bytes: &[u8]) -> Result<usize> {
         match send(self.0.as_raw_fd(), bytes, MsgFlags::MSG_DONTWAIT | MsgFlags::MSG_NOSIGNAL) {
             Ok(count) => Ok(count),

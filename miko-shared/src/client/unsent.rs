@@ -5,7 +5,7 @@ use miko_rpc::Result;
 
 use crate::wire::frame::KEPT_BUFFER;
 
-/// Deferred frames of more than this many bytes are sent without waiting for the next frame.
+/// If the deferred frames have more than this many bytes, they are sent without waiting for the next frame.
 const MAX_DEFERRED: usize = 1 << 10;
 
 /// Bytes that are still to be sent.
@@ -78,18 +78,21 @@ impl Unsent {
             self.deferred = frames;
             SendProgress::NotBegun
         } else if sent <= deferred {
+            // Nothing of `frame` was sent. The rest of the deferred frames goes before all other frames,
+            // because one of them may be sent in part.
             self.queue.extend_from_slice(&frames[sent..deferred]);
             SendProgress::NotBegun
         } else {
             let progress = self.queue_rest(frame, sent - deferred);
+            // The buffer is kept for the next deferred frames.
             frames.clear();
             self.deferred = frames;
             progress
         })
     }
 
-    /// Queues the rest of a frame of which the first `sent` bytes were sent, unless none were. The queue was
-    /// empty before.
+    /// Queues the rest of a frame of which the first `sent` bytes were sent. Queues nothing if `sent` is
+    /// zero. The queue must be empty.
     fn queue_rest(&mut self, frame: &[u8], sent: usize) -> SendProgress {
         if sent == frame.len() {
             return SendProgress::Done;
