@@ -1,8 +1,10 @@
-//! One call: its frame is read, the method is run, and its answer is appended.
+//! One call: its frame is read, the method is run, and its answer is appended to the bytes that the
+//! connection sends.
 //!
-//! A method may have to wait at a gate (`miko_rpc::Gate`). Then its call is parked: its frame is kept, and
-//! the call is run again from the start when the gate lets it enter, or its wait has timed out. The call has
-//! a pass of each gate that it has entered.
+//! A method may have to wait at a gate (`miko_rpc::Gate`). Then the call is parked: its frame is kept, and
+//! the call is run again from the start when the gate has let it enter, or when its wait has timed out. A
+//! call has a pass of each gate that it has entered. When it is run again, it enters these gates with its
+//! passes.
 
 use std::rc::Rc;
 use std::sync::Arc;
@@ -41,7 +43,8 @@ pub(super) struct CallContext<I: ?Sized> {
     pub(super) around: Option<Rc<Around>>,
     /// Accounts for the calls that wait at a gate: their bytes, and the workers that made them.
     pub(super) parked_calls: ParkedCalls,
-    /// `None` if the server speaks no other protocol, since no caller could read the counters then.
+    /// The counters of the server; `None` if the server speaks no other protocol, since no caller could read
+    /// the counters then.
     pub(super) metrics: Option<Rc<Metrics>>,
 }
 
@@ -50,8 +53,9 @@ pub(super) struct ConnectionContext<'s> {
     pub(super) peer: &'s Peer,
     /// When the call arrived.
     pub(super) arrived: Instant,
-    /// When the call started; `None` until then.
+    /// When the call started; `None` until then, and if the frame starts no call.
     pub(super) started: Option<Instant>,
+    /// The bytes that the connection sends, to which the answer is appended.
     pub(super) outgoing: &'s mut Vec<u8>,
     /// Collects the objects and streams that the answer carries, or the answer itself if it comes later.
     pub(super) handles: &'s mut Handles,
@@ -67,7 +71,10 @@ pub(super) struct ConnectionContext<'s> {
 
 /// Handles one frame: runs its call and appends the answer, or handles a control frame. Returns the id of the
 /// call that was answered, or will be, so that the answer can be replaced by an error; `None` for a frame
-/// that leads to no answer. An error ends the connection.
+/// that leads to no answer.
+///
+/// # Errors
+/// If the frame is not one that a client may send. The error ends the connection.
 pub(super) fn serve_frame<I: Interface + ?Sized>(
     frame: &[u8],
     context: &CallContext<I>,
@@ -84,7 +91,7 @@ pub(super) fn serve_frame<I: Interface + ?Sized>(
         Err(fault) => return Err(unreadable(&fault.to_string())),
     };
     let IncomingCall { id, deadline, .. } = call;
-    let call = ReceivedCall { id, deadline, call: call.method(), frame };
+    let call = ReceivedCall { id, deadline, method: call.method(), frame };
     serve_call(&call, I::surface(), context, connection, session, |call| {
         context.service.interface().serve(call)
     });
@@ -102,7 +109,7 @@ fn serve_extension<I: Interface + ?Sized>(
         FromClient::Call { id, object, deadline, call } => {
             match session.as_ref().map_or_else(|| Err(no_object(object)), |session| session.object(object)) {
                 Ok(object) => {
-                    let call = ReceivedCall { id, deadline, call: split_variant(call), frame };
+                    let call = ReceivedCall { id, deadline, method: split_variant(call), frame };
                     serve_call(&call, object.surface(), context, connection, session, |call| {
                         object.serve(call)
                     });
@@ -126,8 +133,9 @@ fn serve_extension<I: Interface + ?Sized>(
     Ok(None)
 }
 
-/// Cancels the call `id` and appends that as its answer, if the call is parked or its answer comes later. Any
-/// other call has been answered already, since calls run in order. Returns the id if the call was cancelled.
+/// Cancels the call `id` and refuses it as `cancelled`, if the call is parked or its answer comes later. Any
+/// other call has been answered already, since calls run in order, and parked calls whose turn has come run
+/// first. Returns the id if the call was cancelled.
 fn cancel(
     id: u64,
     session: &mut Option<Box<Session>>,
@@ -146,13 +154,13 @@ struct ReceivedCall<'f> {
     id: u64,
     deadline: Duration,
     /// The wire name of the method and its arguments; `None` if the message is no call.
-    call: Option<(&'f str, &'f [u8])>,
+    method: Option<(&'f str, &'f [u8])>,
     /// The whole frame, which is kept if the call is parked.
     frame: &'f [u8],
 }
 
-/// Runs a call by `target`, which serves it on the interface or on an object, and appends its answer, or a
-/// refusal. A call that waits at a gate is parked.
+/// Runs a call by `target`, which serves it on the interface or on an object, and appends the answer, or a
+/// refusal. A call that waits at a gate is parked. `surface` is that of the interface or the object.
 fn serve_call<I: Interface + ?Sized>(
     call: &ReceivedCall<'_>,
     surface: &'static Surface,
@@ -161,17 +169,20 @@ fn serve_call<I: Interface + ?Sized>(
     session: &mut Option<Box<Session>>,
     target: impl Fn(Call<'_>) -> Result<Served, Error>,
 ) {
-    let served = try_serve_call(call, surface, context, connection, target);
-    let parked = served.and_then(|parked| match parked {
-        Some(parked) => park(call, parked, context, connection, session),
+    let gate = try_serve_call(call, surface, context, connection, target);
+    let served_or_parked = gate.and_then(|gate| match gate {
+        Some(gate) => park(call, gate, context, connection, session),
         None => Ok(()),
     });
-    if let Err(error) = parked {
+    if let Err(error) = served_or_parked {
         message::encode_refusal(call.id, &error, connection.outgoing);
     }
 }
 
-/// Keeps a call in the session until its turn at `gate` has come.
+/// Keeps a call in the session until its turn at `gate` has come, or its wait there has timed out.
+///
+/// # Errors
+/// `storage-full` if too many calls wait, or at the memory limit.
 fn park<I: ?Sized>(
     call: &ReceivedCall<'_>,
     gate: ParkedCall,
@@ -187,7 +198,7 @@ fn park<I: ?Sized>(
     let passes = std::mem::take(&mut connection.passes);
     let frame = call.frame.to_vec();
     let parked = Parked { id: call.id, frame, arrived: connection.arrived, passes, gate };
-    // No answer carries this handle: the session keeps everything by handle.
+    // The session keeps its entries by handle. No answer carries this handle.
     session.park(connection.handles.reserve(), parked, accounted);
     Ok(())
 }
@@ -208,7 +219,7 @@ fn try_serve_call<I: Interface + ?Sized>(
     let expires = connection.arrived.checked_add(call.deadline);
     check_deadline(expires, now, connection.is_retry)?;
     let (name, arguments) =
-        call.call.ok_or_else(|| unreadable("it is not a map from a method to its arguments"))?;
+        call.method.ok_or_else(|| unreadable("it is not a map from a method to its arguments"))?;
     let method = context.activity.begin(surface, name, now);
     let ConnectionContext {
         peer,
@@ -242,10 +253,10 @@ fn try_serve_call<I: Interface + ?Sized>(
     context.activity.end();
     report_slow(method, now);
     if is_pending || served.is_err() {
-        // There is no answer to send now: it comes later, or the call is refused or parked.
+        // There is no answer to send now: the answer comes later, or the call is refused or parked.
         outgoing.truncate(begin);
-        // The later answer itself is in `handles`, from which the session adopts it. Everything that a
-        // refused or parked call has carried is dropped.
+        // A later answer is in `handles`, from which the session adopts it. Everything in `handles` that
+        // belongs to a refused or parked call is dropped.
         if served.is_err() || parked.is_some() {
             serving::run(|| handles.discard());
         }
@@ -279,9 +290,10 @@ pub(super) fn check_deadline(expires_at: Option<Instant>, now: Instant, is_retry
 /// One attempt to run a call, for arguments in MessagePack as well as in JSON.
 pub(super) struct Attempt<'a> {
     pub(super) peer: &'a Peer,
-    /// How long the client waits, counted from the arrival of the call.
+    /// How long the client waits for the answer.
     pub(super) deadline: Duration,
-    /// When the deadline passes; `None` if an `Instant` cannot represent that time.
+    /// When the deadline passes, counted from the arrival of the call; `None` if an `Instant` cannot
+    /// represent that time.
     pub(super) expires_at: Option<Instant>,
     /// Whether the call was parked at a gate before.
     pub(super) is_retry: bool,
@@ -302,7 +314,7 @@ pub(super) struct CallCount<'m> {
     pub(super) began: Instant,
 }
 
-/// The outcome of the call itself. The hook of `Uds::around` may return another result.
+/// The outcome of the call itself, as opposed to the result that the hook of `Uds::around` returns.
 #[derive(Default)]
 pub(super) struct AttemptOutcome {
     /// Whether the answer comes later. Also true for a parked call.
@@ -335,7 +347,8 @@ impl Attempt<'_> {
             served
         };
         let served = serving::run(|| match (around, method) {
-            // The hook runs once per call: at a retry it has run already, before the call was parked.
+            // The hook runs once per call: at a retry it has run already, before the call was parked. A call
+            // of an unknown method is refused without the hook.
             (Some(around), Some(method)) if !*is_retry => {
                 let info = CallInfo { method, peer, deadline: *deadline };
                 around::run(around, &info, &mut serve)

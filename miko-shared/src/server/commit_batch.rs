@@ -1,13 +1,13 @@
 //! Commit batches: the calls that have arrived on several connections are run together, with few commits.
 //!
 //! A batch consists of the connections that wait at the same time. It is served in groups: the calls of a
-//! group share one commit. A group ends after [`MAX_GROUP_TIME`]. For a while after a failed commit, each
-//! connection is served alone.
+//! group share one commit. A group takes no further calls after [`MAX_GROUP_TIME`]. For a while after a
+//! failed commit, connections are served alone, and each of their calls has its own commit.
 //!
 //! The kernel reports several ready connections at once. The first task that has calls in its buffer yields
-//! to the other ready tasks, which read and enqueue their calls; then it runs the calls of all of them, and
-//! each connection gets its own answers. If not all changes of a group can be committed, the calls whose
-//! changes are lost get the error as answer. No call is run again after a failed commit.
+//! to the other ready tasks, which read and enqueue their calls. Then the first task runs the calls of all
+//! connections, and each connection gets its own answers. If not all changes of a group can be committed, the
+//! calls whose changes are lost get the error as answer. No call is run again after a failed commit.
 
 use std::cell::{Cell, RefCell};
 use std::future::poll_fn;
@@ -20,28 +20,31 @@ use miko_rpc::{Error, ErrorId, GroupFailure, Interface};
 use super::calls::CallContext;
 use super::connection_state::{ConnectionState, ServedCall};
 
-/// After this time a group takes no further calls. The connections served so far are answered before the
-/// batch continues: one long call does not delay answers that are ready. If the time does not suffice for the
-/// calls of the first connection, it is answered nevertheless, and its further calls join a later batch. The
-/// time is long in tests, so that their groups do not depend on the speed of the machine.
+/// After this time a group takes no further calls. The connections whose calls have all run are answered
+/// before the batch continues: one long call does not delay answers that are ready. If the time is over
+/// before all calls of the first connection have run, the calls that have run are answered nevertheless, and
+/// the others join a later batch. The time is long in tests, so that their groups do not depend on the speed
+/// of the machine.
 const MAX_GROUP_TIME: Duration = Duration::from_millis(if cfg!(test) { 60_000 } else { 1 });
 
-/// After a failed commit, this many connections are served alone: such failures tend to recur, and a call
-/// whose changes cannot be committed fails all calls after it in its group.
+/// After a failed commit, a connection is served alone this many times, whichever it is: such failures tend
+/// to recur, and a call whose changes cannot be committed fails all calls after it in its group.
 const UNGROUPED_AFTER_FAILURE: u32 = 100;
 
 /// The connections that wait for the next batch.
 #[derive(Default)]
 pub(super) struct CommitBatch {
     waiting: RefCell<Vec<Rc<Slot>>>,
-    /// How many of the next connections are served alone.
+    /// How many times a connection is still to be served alone.
     ungrouped: Cell<u32>,
 }
 
 /// Lends the state of one connection to the batch until its calls have been served.
 #[derive(Default)]
 pub(super) struct Slot {
+    /// `None` while the state is used, after the connection has taken it back, and if serving panicked.
     state: Cell<Option<ConnectionState>>,
+    /// Whether the connection may take its state back.
     served: Cell<bool>,
     /// Wakes the task of the connection.
     waker: Cell<Option<Waker>>,
@@ -51,7 +54,8 @@ impl CommitBatch {
     /// Serves the calls that have arrived on a connection, as part of the next batch. Returns `None` if
     /// serving them panicked.
     ///
-    /// The first connection to enqueue runs the batch; the others wait until it wakes them.
+    /// The task of the first connection that is enqueued runs the batch. The tasks of the others wait until
+    /// the first task wakes them.
     pub(super) async fn enqueue<I: Interface + ?Sized>(
         &self,
         slot: &Rc<Slot>,
@@ -91,7 +95,7 @@ impl CommitBatch {
     }
 
     /// Serves as many of these connections as fit into one group, from the front. Returns the number of
-    /// connections that are to be answered.
+    /// connections that are to be answered: those whose calls have all run, and at least the first.
     fn serve_group<I: Interface + ?Sized>(&self, slots: &[Rc<Slot>], context: &CallContext<I>) -> usize {
         let started = Instant::now();
         // The index of the connection that is being served; all before it were served completely.
@@ -99,6 +103,7 @@ impl CommitBatch {
         let mut group = PendingGroup { slots, calls: Vec::new() };
         let committed = context.service.run_group(&mut |_| {
             while let Some(slot) = slots.get(served)
+                // A group has at least one call.
                 && (group.calls.is_empty() || started.elapsed() <= MAX_GROUP_TIME)
             {
                 if let Some(call) = slot.with_state(|state| state.serve_next(context)).flatten() {
@@ -119,8 +124,8 @@ impl CommitBatch {
     }
 }
 
-/// The calls that have run in a group. Dropping it with calls refuses them: that happens only if a call of
-/// the group panics, which undoes their changes.
+/// The calls that have run in a group. If a value with calls is dropped, the calls are refused. That happens
+/// only if a call of the group panics, which undoes the changes of the group that are not committed yet.
 struct PendingGroup<'s> {
     slots: &'s [Rc<Slot>],
     /// The calls, each with the index of its connection.
@@ -153,7 +158,8 @@ impl Slot {
         self.with_state(|state| state.serve(context));
     }
 
-    /// Runs `work` on the state. If `work` panics, the state is lost, and so is the connection.
+    /// Runs `work` on the state. If `work` panics, the state is lost, and the connection ends. Returns `None`
+    /// if the state was lost before.
     fn with_state<R>(&self, work: impl FnOnce(&mut ConnectionState) -> R) -> Option<R> {
         let mut state = self.state.take()?;
         let done = work(&mut state);
@@ -161,7 +167,7 @@ impl Slot {
         Some(done)
     }
 
-    /// Returns the state to its connection and wakes the connection's task.
+    /// Lets the connection take its state back, and wakes its task.
     fn release(&self) {
         self.served.set(true);
         if let Some(waker) = self.waker.take() {
@@ -174,6 +180,7 @@ impl Slot {
 struct Slots(Vec<Rc<Slot>>);
 
 impl Slots {
+    /// Releases the first `count` connections.
     fn release(&mut self, count: usize) {
         self.0.drain(..count).for_each(|slot| slot.release());
     }
@@ -223,11 +230,13 @@ mod tests {
 
     const LONG: Duration = Duration::from_secs(60);
 
-    /// All calls enter the shared gate. Calls of `both` also enter the exclusive gate.
+    /// An interface with three methods. Calls of `one` enter the outer gate together with others. Calls of
+    /// `both` enter the outer gate, too, and then the inner gate, each alone. Calls of `open` enter no gate.
     #[derive(Clone, Default)]
     struct TwoGates {
-        shared: Gate,
-        exclusive: Gate,
+        /// A test closes this gate by entering it alone.
+        outer: Gate,
+        inner: Gate,
         state: Arc<Mutex<State>>,
     }
 
@@ -239,7 +248,7 @@ mod tests {
         written: usize,
         /// The index of the call with which the next group of several calls fails.
         fails_at: Option<usize>,
-        /// The pass that closes the shared gate, until it is dropped.
+        /// The pass that closes the outer gate, until it is dropped.
         closed: Option<Pass>,
     }
 
@@ -293,11 +302,11 @@ mod tests {
     }
 
     impl TwoGates {
-        /// Enters the shared gate; with `both`, the exclusive one as well.
+        /// Enters the outer gate; with `both`, the inner one as well.
         fn write(&self, both: bool) -> Result<()> {
             self.state.lock().unwrap().attempts += 1;
-            let _pass = self.shared.enter(GateMode::Shared, LONG)?;
-            let _alone = both.then(|| self.exclusive.enter(GateMode::Exclusive, LONG)).transpose()?;
+            let _pass = self.outer.enter(GateMode::Shared, LONG)?;
+            let _alone = both.then(|| self.inner.enter(GateMode::Exclusive, LONG)).transpose()?;
             self.state.lock().unwrap().written += 1;
             Ok(())
         }
@@ -376,15 +385,15 @@ mod tests {
         }
     }
 
-    /// Lets `callers` call `method` while the shared gate is closed, lets the last one open it, and returns
-    /// which of the others succeeded.
+    /// Lets all `callers` but the last call `method` while the outer gate is closed, and lets the last one
+    /// open it. Returns which of the calls of `method` succeeded.
     fn called_as_group(gates: &TwoGates, callers: &mut [Caller], method: &str) -> Vec<bool> {
         let (opener, callers) = callers.split_last_mut().unwrap();
-        let closed = gates.shared.enter(GateMode::Exclusive, LONG).unwrap();
+        let closed = gates.outer.enter(GateMode::Exclusive, LONG).unwrap();
         gates.state.lock().unwrap().closed = Some(closed);
         for (number, caller) in callers.iter_mut().enumerate() {
             caller.call(method);
-            while gates.shared.waiting() <= number {
+            while gates.outer.waiting() <= number {
                 thread::yield_now();
             }
         }
@@ -420,7 +429,7 @@ mod tests {
         let fails_at = |call| gates.state.lock().unwrap().fails_at = call;
         let state = || {
             let state = gates.state.lock().unwrap();
-            (state.attempts, state.written, gates.shared.waiting() + gates.exclusive.waiting())
+            (state.attempts, state.written, gates.outer.waiting() + gates.inner.waiting())
         };
 
         assert_eq!(called_as_group(&gates, &mut callers, "one"), [true; 5]);
@@ -436,12 +445,13 @@ mod tests {
             assert!(callers[0].succeeds());
         }
         let (attempts, written, _) = state();
-        // In the group that fails, the second and the third call wait at the exclusive gate.
+        // In the group that fails, the second and the third call wait at the inner gate: the first call keeps
+        // its pass until the changes of the group are committed.
         fails_at(Some(0));
         assert_eq!(called_as_group(&gates, &mut callers[2..], "both"), [false; 3]);
-        assert_eq!(state(), (attempts + 6, written, 0), "the calls at the exclusive gate have left it");
-        assert!(gates.shared.enter(GateMode::Exclusive, Duration::ZERO).is_ok());
-        assert!(gates.exclusive.enter(GateMode::Exclusive, Duration::ZERO).is_ok());
+        assert_eq!(state(), (attempts + 6, written, 0), "the calls at the inner gate have left it");
+        assert!(gates.outer.enter(GateMode::Exclusive, Duration::ZERO).is_ok());
+        assert!(gates.inner.enter(GateMode::Exclusive, Duration::ZERO).is_ok());
         // Each call was answered once: the next answer is that of the next call.
         for caller in &mut callers {
             caller.call("one");

@@ -15,8 +15,8 @@ use super::socket::Socket;
 use crate::wire::frame::FrameBuffer;
 use crate::wire::message;
 
-/// Serves calls until the peer disconnects or sends an invalid message. While a peer does not read its
-/// answers, only those of its calls are served whose turn at a gate has come. Other connections are not
+/// Serves calls until the peer disconnects or sends an invalid message. While the peer does not read its
+/// answers, only control frames and calls whose turn at a gate has come are served. Other connections are not
 /// affected.
 pub(super) async fn serve_calls<I: Interface + ?Sized>(
     socket: &mut Socket,
@@ -33,6 +33,7 @@ pub(super) async fn serve_calls<I: Interface + ?Sized>(
             shared.busy_poll.record_arrival();
             if shared.groups_commits {
                 let Some(served) = shared.commit_batch.enqueue(&slot, state, &shared.calls).await else {
+                    // Serving the connection panicked, and its state is lost.
                     return;
                 };
                 state = served;
@@ -40,11 +41,12 @@ pub(super) async fn serve_calls<I: Interface + ?Sized>(
                 state.serve(&shared.calls);
             }
         }
+        // Nothing is sent to a process that has ended.
         if !peer_process.has_ended() {
             state.pump(frame_size);
         }
         if let Some(end) = &state.end {
-            // Quoted: it may contain text of the client, with line breaks.
+            // Quoted: the text of the error may contain text of the client, with line breaks.
             warn!(error = ?end.to_string(), "closed by the server");
             // The session ends before the last answers are sent: the client may never read them.
             drop(state.session.take());
@@ -92,8 +94,8 @@ async fn exchange(socket: &mut Socket, state: &mut ConnectionState, frame_size: 
 }
 
 /// As [`exchange`], for a connection with a session: waits for one event. Bytes are read also while the
-/// client does not read its answers, because they may be credit, releases or cancellations. The session ends
-/// when the process of the client ends.
+/// client does not read its answers, because they may be credit, releases or cancellations. The connection,
+/// and with it the session, ends when the process of the client ends.
 async fn exchange_with_session(
     socket: &mut Socket,
     state: &mut ConnectionState,
@@ -102,8 +104,8 @@ async fn exchange_with_session(
 ) -> bool {
     peer_process.watch(socket);
     if state.has_work(frame_size) {
-        // A parked call has become due, or calls are left, as in `exchange`. Answers do not wait for further
-        // time slices.
+        // A parked call is to be run again, or calls are left, as in `exchange`. Answers do not wait for
+        // further time slices.
         if state.time_slice.is_over() && !state.outgoing.is_empty() {
             // An error is ignored here: the bytes that have arrived are still served, and the next attempt to
             // send fails again.
@@ -114,9 +116,8 @@ async fn exchange_with_session(
         return true;
     }
     if !state.outgoing.is_empty() && !state.has_ready() {
-        // No stream has more to send, so pending answers are sent before the socket is read. An error is
-        // ignored here: the bytes that have arrived are still read and served, and the next attempt to send
-        // fails again.
+        // No stream has more to send, so pending answers are sent before the socket is read. As above, an
+        // error is ignored.
         if let Ok(count) = peer_process.try_send(socket, &state.outgoing[state.sent..]) {
             state.record_sent(count);
         }
@@ -132,6 +133,7 @@ async fn exchange_with_session(
         state.incoming.shrink();
         memory::trim_if_grown();
     }
+    // Without room for further answers, only parked calls are waited for, and no streams or later answers.
     let (has_room, has_ended) = (!state.is_full(), peer_process.has_ended());
     let ConnectionState { incoming, outgoing, sent, session, time_slice, .. } = state;
     let room = if may_read { Some(incoming.room()) } else { None };

@@ -1,5 +1,5 @@
 //! The state of one connection after its handshake: the bytes that have arrived, the bytes that are to be
-//! sent, and the objects and streams that live with it.
+//! sent, and its session.
 
 use std::rc::Rc;
 use std::time::Instant;
@@ -27,11 +27,14 @@ pub(super) const NO_ID: u64 = 0;
 /// The unserved input and the unsent answers of a connection, and its session.
 pub(super) struct ConnectionState {
     peer: Peer,
+    /// The bytes that have arrived and were not served yet.
     pub(super) incoming: FrameBuffer,
+    /// The frames that are to be sent: answers, and frames of streams.
     pub(super) outgoing: Vec<u8>,
     /// How many bytes of `outgoing` were sent.
     pub(super) sent: usize,
-    /// Numbers the objects, streams and later answers that answers carry.
+    /// Gives the entries of the session their handles, and collects the objects and streams that an answer
+    /// carries, or the answer itself if it comes later, until the session adopts them.
     handles: Handles,
     /// Created when the first answer carries an object or a stream, the first answer comes later, or the
     /// first call is parked.
@@ -66,8 +69,9 @@ impl ConnectionState {
         while self.serve_next(context).is_some() && !self.time_slice.is_over() {}
     }
 
-    /// Serves the next frame: that of a parked call which is due, else one that has arrived. Returns `None`
-    /// if there is none to serve, or the connection is to end.
+    /// Serves the next frame: that of a parked call which is due (its turn has come, or its wait has timed
+    /// out), or else one that has arrived. Returns `None` if there is no frame to serve, or the connection is
+    /// to end.
     pub(super) fn serve_next<I: Interface + ?Sized>(
         &mut self,
         context: &CallContext<I>,
@@ -86,7 +90,8 @@ impl ConnectionState {
             handles: &mut self.handles,
             passes: Vec::new(),
             locals: ConnectionLocals::default(),
-            // A placeholder: only the deadline of a call that starts is used.
+            // An arbitrary time, which a call that starts replaces by its deadline. Without such a call the
+            // time is not used.
             expires_at: self.arrived,
             is_retry: false,
         };
@@ -113,8 +118,9 @@ impl ConnectionState {
         if let (true, Ok(Some(id)), Some(session)) = (is_retry, &served, &self.session)
             && session.is_pending(*id)
         {
-            // The call was parked again. Its gate may be open again at once, as at the end of an upload:
-            // other connections are served before the next attempt.
+            // The call was parked again. A long call, such as the end of an upload, parks itself at a gate
+            // that it opens at once, to let other calls run. So other connections are served before the next
+            // attempt.
             self.time_slice.end();
         }
         if !locals.is_empty() {
@@ -157,7 +163,7 @@ impl ConnectionState {
 
     /// Whether there are frames to serve. While [`FLUSH_AT`] bytes of answers are pending, only two kinds
     /// count: calls whose turn at a gate has come, since calls of other connections may wait for them, and
-    /// control frames, which have no answer.
+    /// control frames, which have no answers of their own.
     pub(super) fn has_work(&self, frame_size: usize) -> bool {
         self.session.as_ref().is_some_and(|session| session.has_due())
             || self.incoming.is_ready(frame_size)
@@ -190,7 +196,8 @@ impl ConnectionState {
         }
     }
 
-    /// Appends the items and later answers that are ready, and makes parked calls due.
+    /// Appends the items and later answers that are ready. Makes the parked calls due whose turn has come or
+    /// whose wait has timed out.
     pub(super) fn pump(&mut self, frame_size: usize) {
         let Self { session, outgoing: bytes, handles, sent, .. } = self;
         let mut outgoing = Outgoing { bytes, handles, frame_size, full: *sent + FLUSH_AT };
@@ -205,7 +212,8 @@ impl ConnectionState {
     }
 
     /// Records `count` bytes that were read, and accounts for the memory of a large frame. At the memory
-    /// limit, refuses the frame before all of it has arrived.
+    /// limit, refuses the frame before all of it has arrived. A frame that has arrived completely is served:
+    /// it takes no further memory.
     pub(super) fn receive(&mut self, count: usize, frame_size: usize) {
         if let Some(metrics) = &self.metrics {
             metrics.wire.record_received(count);
@@ -222,8 +230,8 @@ impl ConnectionState {
     }
 
     /// Refuses the call of a frame that has not arrived completely, and skips the rest of the frame. The id
-    /// of the call is read from the start of the frame: the envelope, or the numbers of a call on an object.
-    /// If there is neither, the id is unknown and the connection ends.
+    /// of the call is read from the start of the frame: from the envelope, or from the numbers of a call on
+    /// an object. If the frame begins with neither of them, the id is unknown and the connection ends.
     fn refuse_partial_frame(&mut self, error: Error) {
         let partial = self.incoming.partial_frame();
         let id_of_object_call = || match FromClient::read(partial) {
@@ -253,6 +261,7 @@ pub(super) struct ServedCall {
     answer_begin: usize,
     /// The last handle that was given before the call.
     last_handle: u64,
-    /// The gates that the call has entered. They are left when its changes are committed.
+    /// The passes of the gates that the call has entered. They are dropped when the changes of the call are
+    /// committed.
     _passes: Vec<Pass>,
 }

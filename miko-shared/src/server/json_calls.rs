@@ -1,5 +1,6 @@
 //! Calls with JSON params, as other protocols make them. They are served like the calls of the server's own
-//! wire protocol: with gates, deadlines and the hook of `Uds::around`, and the running method is published.
+//! wire protocol: with gates, deadlines and the hook of `Uds::around`, and the running method is published to
+//! the parent process.
 //!
 //! A call that waits, at a gate or for a later answer, is a pending future: other calls run meanwhile.
 
@@ -43,10 +44,10 @@ pub struct JsonCalls {
     metrics: Rc<Metrics>,
 }
 
-/// The session of one caller, or a single call: the objects and streams that results have carried, and the
-/// values that the implementation keeps for the connection.
+/// The session of one caller, or the connection of a single call: the objects and streams that results have
+/// carried, and the values that the implementation keeps for the connection.
 ///
-/// Dropping it drops all of them, the newest object or stream first.
+/// Dropping it drops the objects and streams, the newest first, and then the values.
 pub struct JsonConnection {
     calls: Rc<JsonCalls>,
     peer: Peer,
@@ -136,8 +137,10 @@ impl JsonConnection {
         Self { calls: Rc::clone(calls), peer, state, parked_bytes, being_read, has_ended, on_end }
     }
 
-    /// A connection for one call only. A call that would begin something that lives with a session is
-    /// refused.
+    /// A connection for one call only. If the method would begin something that lives with a session and is
+    /// named by an id, such as a transaction, the call fails as `session-required`. The caller of this
+    /// function has to look after objects and streams in the result: they live until the connection is
+    /// dropped.
     pub fn of_single_call(calls: &Rc<JsonCalls>, peer: Peer) -> Self {
         let connection = Self::new(calls, peer);
         connection.state.borrow_mut().locals = ConnectionLocals::of_single_call();
@@ -147,9 +150,10 @@ impl JsonConnection {
     /// Makes a call, and waits for its turn at a gate and for its answer.
     ///
     /// # Errors
-    /// As `Interface::dispatch`; `session-gone` if there is no such object, or the session ends before the
-    /// answer; `deadline-exceeded`; `request-too-large` if the result exceeds the limit `frame_size`;
-    /// `storage-full` if too many objects and streams are open, or too many bytes of calls wait at gates.
+    /// As `Interface::dispatch`; the error of the hook of `Uds::around`; `session-gone` if there is no such
+    /// object, or the session ends before the answer; `deadline-exceeded`; `request-too-large` if the result
+    /// exceeds the limit `frame_size`; `storage-full` if too many objects and streams are open, too many
+    /// bytes of calls wait at gates, or the memory limit is reached.
     pub async fn call(&self, call: JsonCall<'_>) -> Result<JsonText, DispatchError> {
         self.call_for_reply(call).await.map(|reply| reply.result)
     }
@@ -184,10 +188,10 @@ impl JsonConnection {
         }
     }
 
-    /// Marks a stream as being read. Only one caller may read a stream, and only once.
+    /// Marks a stream as being read, until it is released. Only one caller may read a stream, and only once.
     ///
     /// # Errors
-    /// `session-gone` if there is no such stream; `conflict` if it is being read.
+    /// `session-gone` if there is no such stream; `conflict` if it is marked already.
     pub fn begin_read(&self, stream: u64) -> Result<()> {
         if !self.has_stream(stream) {
             let message = "there is no such stream in this session";
@@ -267,11 +271,12 @@ impl JsonConnection {
                 Attempted::Parked(gate) => {
                     let bytes = call.method.len() + call.params.text_length();
                     let limit = calls.limits.frame_size;
+                    // Counts the call as parked until the end of this block.
                     let _count = calls.parked_calls.add(bytes, &self.parked_bytes, None, limit)?;
                     wait_at_gate(&gate).await;
                     if is_retry {
-                        // The gate may be open again at once, as at the end of an upload: other calls run
-                        // before the next attempt.
+                        // A long call, such as the end of an upload, parks itself at a gate that it opens at
+                        // once, to let other calls run. So other calls run before the next attempt.
                         tokio::task::yield_now().await;
                     }
                     passes.push(gate.into_pass());
@@ -279,7 +284,7 @@ impl JsonConnection {
                 }
             }
         };
-        // The call leaves its gates only now, after its changes are committed.
+        // The call leaves its gates only now, after its changes were committed.
         drop(passes);
         let reply = result?;
         charge_answer_memory(reply.result.get().len()).map_err(|error| error.with("method", call.method))?;
@@ -388,7 +393,8 @@ impl Drop for JsonConnection {
     }
 }
 
-/// The object on which a call is made, and the deadline of the call.
+/// The parameters of an attempt to run a call: the object on which the call is made, the deadline, and
+/// whether the attempt is a retry.
 struct CallTarget<'t> {
     /// `None` for the interface itself.
     object: Option<&'t dyn ServedObject>,
@@ -410,7 +416,8 @@ enum Attempted {
 }
 
 /// Waits until the turn of a parked call has come, or until its wait has timed out. After a timeout, entering
-/// the gate with the pass of `gate` fails.
+/// the gate with the pass of `gate` fails. [`ParkedCall::check_time`] makes overdue calls leave the gate, and
+/// returns when it is to be called again; `None` if the wait has timed out.
 async fn wait_at_gate(gate: &ParkedCall) {
     let mut timer = pin!(sleep_until(gate.check_time().unwrap_or_else(Instant::now).into()));
     poll_fn(|context| {
@@ -425,6 +432,7 @@ async fn wait_at_gate(gate: &ParkedCall) {
 }
 
 impl JsonParams<'_> {
+    /// Parses the params; `null` if there are none.
     fn read(self, frame_size: usize) -> Result<Value> {
         match self {
             Self::Text(text) if text.trim().is_empty() => Ok(Value::Null),

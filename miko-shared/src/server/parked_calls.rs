@@ -1,4 +1,4 @@
-//! Accounts for the calls that wait at gates: how many bytes they take, and which workers made them.
+//! Accounts for parked calls, which wait at gates: how many bytes they take, and which workers made them.
 
 use std::cell::{Cell, RefCell};
 use std::collections::HashMap;
@@ -20,6 +20,7 @@ pub(super) struct ParkedCalls(Rc<Counts>);
 
 #[derive(Default)]
 struct Counts {
+    /// The bytes of the frames of all connections.
     frames: ParkedBytes,
     /// The number of parked calls of each worker that has some.
     by_worker: RefCell<HashMap<usize, usize>>,
@@ -46,13 +47,14 @@ impl ParkedCalls {
         Self(Rc::new(Counts { shared_status, ..Counts::default() }))
     }
 
-    /// Accounts for a parked call with a frame of `frame` bytes. `connection` counts the parked calls of its
-    /// connection, and `worker` is the worker at the other end.
+    /// Accounts for a parked call with a frame of `frame` bytes, until the returned value is dropped.
+    /// `connection` has the bytes of the parked calls of its connection, and `worker` is the worker at the
+    /// other end, if there is one.
     ///
     /// # Errors
     /// `storage-full`, if the frames of all parked calls would exceed `limit` bytes, or those of the
-    /// connection half of it. A frame of any size is accepted if it is the only one. Also `storage-full` at
-    /// the memory limit.
+    /// connection half of `limit`. If no other call is parked, a frame of any size is accepted. Also
+    /// `storage-full` at the memory limit.
     pub(super) fn add(
         &self,
         frame: usize,
@@ -92,7 +94,7 @@ impl ParkedCalls {
 }
 
 impl ParkedBytes {
-    /// Whether this many further bytes would exceed a limit. Those of the first call never do.
+    /// Whether this many further bytes would exceed a limit. The bytes of the first call never exceed it.
     fn would_exceed(&self, bytes: usize, limit: usize) -> bool {
         let taken = self.0.get();
         taken > 0 && taken.saturating_add(bytes) > limit

@@ -1,9 +1,11 @@
 //! The list of the streams, parked calls and later answers of a connection that may have something to do. The
-//! waker of each puts its handle on the list.
+//! session keeps each of these entries by a number, its handle. The waker of an entry puts the handle on the
+//! list.
 //!
 //! Only listed handles are polled, so idle streams cost the calls of their connection nothing. Parked calls
-//! have a separate list, because they are run also while the client does not read its answers: a call whose
-//! turn has come is inside its gate, where calls of other connections wait for it.
+//! have a separate part of the list, because they are run also while the client does not read its answers: a
+//! call whose turn has come is inside its gate, and calls of other connections may wait until it leaves the
+//! gate.
 
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -13,13 +15,15 @@ use std::task::{Context, Poll, Wake, Waker};
 #[derive(Default)]
 pub(super) struct ReadyList {
     handles: Mutex<ListedHandles>,
-    /// Whether a handle is on the list. Read without the lock.
+    /// Whether a handle is on the list. Written under the lock of `handles`, and read without it.
     is_nonempty: AtomicBool,
 }
 
 #[derive(Default)]
 struct ListedHandles {
+    /// The handles of parked calls.
     parked: Vec<u64>,
+    /// The handles of streams and later answers, which send something.
     senders: Vec<u64>,
     /// The task of the connection, while it waits.
     task: Option<Waker>,
@@ -30,13 +34,15 @@ struct ListedHandles {
 pub(super) enum ReadyKind {
     /// A parked call.
     Parked,
-    /// A stream or a later answer. It stays on the list while there is no room for its bytes.
+    /// A stream or a later answer. It stays on the list while too many bytes of the connection wait to be
+    /// sent.
     Sender,
 }
 
 /// Puts one handle on the list: by `make_ready`, or when the waker in its `context` is woken.
 pub(super) struct ListedWaker {
-    handle: Arc<HandleWaker>,
+    /// The handle, shared with `waker`.
+    inner: Arc<HandleWaker>,
     waker: Waker,
 }
 
@@ -44,6 +50,7 @@ struct HandleWaker {
     handle: u64,
     kind: ReadyKind,
     list: Arc<ReadyList>,
+    /// Whether the handle is on the list.
     is_listed: AtomicBool,
 }
 
@@ -67,8 +74,8 @@ impl ReadyList {
         std::mem::take(&mut handles.senders)
     }
 
-    /// Whether a handle is on the list; otherwise registers the task to be woken. Without `has_room` only
-    /// parked calls count.
+    /// Ready if a handle is on the list; otherwise registers the task to be woken. `has_room`: whether
+    /// streams and later answers may append bytes that the connection sends. If not, only parked calls count.
     pub(super) fn poll(&self, has_room: bool, context: &Context<'_>) -> Poll<()> {
         let mut handles = self.lock();
         if !handles.parked.is_empty() || has_room && !handles.senders.is_empty() {
@@ -88,20 +95,20 @@ impl ReadyList {
 
 impl ListedWaker {
     pub(super) fn new(handle: u64, kind: ReadyKind, list: &Arc<ReadyList>) -> Self {
-        let handle = HandleWaker { handle, kind, list: Arc::clone(list), is_listed: AtomicBool::new(false) };
-        let handle = Arc::new(handle);
-        Self { waker: Waker::from(Arc::clone(&handle)), handle }
+        let inner = HandleWaker { handle, kind, list: Arc::clone(list), is_listed: AtomicBool::new(false) };
+        let inner = Arc::new(inner);
+        Self { waker: Waker::from(Arc::clone(&inner)), inner }
     }
 
     /// Puts the handle on the list, unless it is there already, and wakes the task of the connection.
     pub(super) fn make_ready(&self) {
-        self.handle.make_ready();
+        self.inner.make_ready();
     }
 
     /// Records that the handle was taken from the list. Called before polling, so that a wake-up during the
     /// poll lists the handle again.
     pub(super) fn mark_taken(&self) {
-        self.handle.is_listed.store(false, Ordering::Release);
+        self.inner.is_listed.store(false, Ordering::Release);
     }
 
     /// The context with which a stream, an answer or a gate is polled.

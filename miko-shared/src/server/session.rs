@@ -1,6 +1,7 @@
 //! The session of a connection: the objects and streams that answers have carried, the calls whose answers
-//! come later, and the calls that wait at a gate. They end with the connection. Each has a handle, a number
-//! that is unique on the connection. The client names objects and streams by their handles.
+//! come later, and the calls that wait at a gate. These entries end with the connection. Each entry has a
+//! handle, a number that is unique on the connection. The client names objects and streams by their handles;
+//! it does not know the handles of calls.
 
 use std::collections::{BTreeMap, HashMap, VecDeque};
 use std::future::Future;
@@ -46,12 +47,13 @@ pub(super) struct Session {
     pending: HashMap<u64, u64>,
     /// The number of later answers and parked calls in `open`.
     in_flight: usize,
-    /// The parked calls that are to be run again now. They are no longer in `open`.
+    /// The parked calls that are to be run again now, because their turn has come or their wait has timed
+    /// out. They are no longer in `open`.
     due: VecDeque<Retry>,
     parked_bytes: ParkedBytes,
     /// The handles of the streams, later answers and parked calls that were woken.
     ready: Arc<ReadyList>,
-    /// The values that implementations keep for the connection.
+    /// The values that implementations keep for the connection ([`ConnectionLocals`]).
     locals: ConnectionLocals,
     /// A buffer for the item that is being encoded.
     item: Vec<u8>,
@@ -94,7 +96,7 @@ struct OpenObject {
 struct OpenParked {
     call: Parked,
     /// Fires when [`ParkedCall::check_time`] is to be called again. That method makes overdue calls leave the
-    /// gate, and removes this call from the queue if its wait has timed out.
+    /// gate, and removes this call from the queue of the gate if its wait has timed out.
     timer: Pin<Box<Sleep>>,
     waker: ListedWaker,
     _count: ParkedCount,
@@ -283,8 +285,8 @@ impl Session {
         Some(open)
     }
 
-    /// Whether a parked call is ready, or, with `has_room`, a stream or a later answer. Otherwise registers
-    /// the task to be woken.
+    /// Ready if a parked call is ready, or, with `has_room`, a stream or a later answer. Otherwise registers
+    /// the task to be woken. `has_room`: as in [`ReadyList::poll`].
     pub(super) fn poll_ready(&self, has_room: bool, context: &Context<'_>) -> Poll<()> {
         self.ready.poll(has_room, context)
     }
@@ -307,8 +309,8 @@ impl Session {
         Err(Error::new(ErrorId::STORAGE_FULL, message).with("allowed", MAX_OPEN))
     }
 
-    /// Moves the parked calls that are due to `due`, and appends the items and answers that are ready, as far
-    /// as there is room.
+    /// Moves the parked calls that are to be run again to `due`, and appends the items and answers that are
+    /// ready, as far as there is room.
     pub(super) fn pump(&mut self, outgoing: &mut Outgoing<'_>) {
         if self.ready.is_empty() {
             return;
@@ -348,8 +350,8 @@ impl Session {
                 Some(Open::Parked(_) | Open::Object(_)) | None => {}
             }
         }
-        // They are listed behind the streams that have sent nothing: a stream that always has items must not
-        // starve others.
+        // The streams that have sent items are listed behind those that have sent nothing: a stream that
+        // always has items must not starve others.
         for handle in yielded {
             if let Some(Open::Stream(stream)) = self.open.get(&handle) {
                 stream.waker.make_ready();
@@ -408,7 +410,7 @@ impl Drop for Session {
     }
 }
 
-/// The outcome of pumping one stream.
+/// The outcome of [`OpenStream::pump`].
 enum Pumped {
     /// The stream has no further items or no credit; or it has sent nothing for lack of room or time, and is
     /// listed as ready again.
