@@ -93,7 +93,8 @@ impl Activity {
         self.surface.all_methods().nth(index)
     }
 
-    /// The start of the running method, or of the last one. Never in the future.
+    /// The start of the running method, or else of the last one; before the first method, the creation of
+    /// this value. Never in the future.
     fn began(&self) -> Instant {
         let since = Duration::from_nanos(self.page.began.load(Relaxed));
         let now = Instant::now();
@@ -108,9 +109,9 @@ impl Activity {
     }
 
     /// The time at which the server is killed if it has not answered its parent, which has waited since
-    /// `waiting_since`: the [kill deadline](Self::method_kill_deadline) of the running method; if no method
-    /// runs, `call_deadline` and `grace` after the later of `waiting_since` and the start of the last method.
-    /// `None` if an `Instant` cannot represent that time.
+    /// `waiting_since`. If a method runs, its [kill deadline](Self::method_kill_deadline). Otherwise
+    /// `call_deadline` and `grace` after the later of `waiting_since` and the start of the last method, which
+    /// shows that the server was not hanging then. `None` if an `Instant` cannot represent that time.
     pub(crate) fn answer_kill_deadline(&self, waiting_since: Instant, grace: Duration) -> Option<Instant> {
         if self.running().is_some() {
             return self.method_kill_deadline(grace);
@@ -125,7 +126,7 @@ impl Activity {
         Instant::now().checked_add(deadlines.min()?)?.checked_add(grace)
     }
 
-    /// The error for a server that was killed because it did not answer in time.
+    /// The error for a server that was killed at one of the kill deadlines.
     pub(crate) fn overdue_error(&self) -> Error {
         match self.running() {
             Some(method) => Error::new(

@@ -20,11 +20,12 @@ const MAX_SURFACE_SIZE: usize = 4 << 20;
 /// A peer that has passed the handshake.
 pub(super) struct Admitted {
     pub(super) peer: Peer,
-    /// The bytes that have arrived after the handshake.
+    /// The bytes that have arrived behind those of the handshake.
     pub(super) incoming: FrameBuffer,
 }
 
-/// Performs the handshake with the process `pid` and sends its result. Returns `None` if the peer is refused.
+/// Performs the handshake with the process `pid` and sends its result. Returns `None` if the peer is refused,
+/// or the result cannot be sent.
 pub(super) async fn admit<I: Interface + ?Sized>(
     socket: &mut Socket,
     pid: i32,
@@ -38,7 +39,7 @@ pub(super) async fn admit<I: Interface + ?Sized>(
             (welcome, Some(Admitted { peer, incoming }))
         }
         Err(error) => {
-            // Quoted: it may contain text of the client, with line breaks.
+            // Quoted: the text of the error may contain text of the client, with line breaks.
             warn!(error = ?error.to_string(), "refused");
             (HandshakeReply::Refused(error), None)
         }
@@ -49,6 +50,9 @@ pub(super) async fn admit<I: Interface + ?Sized>(
 
 /// Checks the peer, the cheapest checks first. Each token is compared in constant time, so the timing does
 /// not reveal how many leading bytes of the client's token are right.
+///
+/// # Errors
+/// The reason for which the peer is refused.
 async fn authenticate<I: Interface + ?Sized>(
     socket: &mut Socket,
     buffer: &mut FrameBuffer,
@@ -96,6 +100,7 @@ async fn with_timeout<I: ?Sized, T>(shared: &Shared<I>, step: impl Future<Output
     })
 }
 
+/// Reads the next `N` bytes, which belong to no frame.
 async fn read_exact<const N: usize>(socket: &mut Socket, buffer: &mut FrameBuffer) -> Result<[u8; N]> {
     loop {
         if let Some(bytes) = buffer.take::<N>() {
@@ -105,6 +110,7 @@ async fn read_exact<const N: usize>(socket: &mut Socket, buffer: &mut FrameBuffe
     }
 }
 
+/// Reads the next frame, of at most `limit` bytes, and decodes it.
 async fn read_frame<T: DeserializeOwned>(
     socket: &mut Socket,
     buffer: &mut FrameBuffer,
@@ -120,6 +126,7 @@ async fn read_frame<T: DeserializeOwned>(
     }
 }
 
+/// Reads the bytes that arrive next into `buffer`. A failed read counts as the end of the connection.
 async fn read_more(socket: &mut Socket, buffer: &mut FrameBuffer) -> Result<()> {
     match socket.read(buffer.room()).await {
         Ok(count) if count > 0 => {
@@ -130,6 +137,7 @@ async fn read_more(socket: &mut Socket, buffer: &mut FrameBuffer) -> Result<()> 
     }
 }
 
+/// Sends a message of the handshake as one frame.
 async fn send_frame(socket: &mut Socket, reply: &impl Serialize) -> Result<()> {
     let mut bytes = Vec::new();
     frame::encode(reply, usize::MAX, &mut bytes)?;

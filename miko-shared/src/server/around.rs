@@ -1,4 +1,5 @@
-//! The hook of the application that runs around each call of a server.
+//! The hook of the application that runs around each call of a server ([`Uds::around`](crate::Uds::around)).
+//! It is not one of the hooks of a database, which run before a record is saved.
 
 use std::fmt;
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -38,7 +39,7 @@ impl Peer {
     }
 }
 
-/// The call inside the hook. The hook either [runs](Self::run) it or returns an error.
+/// The call around which the hook runs. The hook either [runs](Self::run) the call or returns an error.
 pub struct Next<'n>(&'n mut dyn FnMut() -> Result<Served>);
 
 impl Next<'_> {
@@ -81,6 +82,6 @@ pub(super) fn run(
         Ok(Ok(_)) if !has_run => {
             failed("the hook of `around` returned `Ok` without running the call".to_owned())
         }
-        Ok(served) => served,
+        Ok(result) => result,
     }
 }

@@ -27,7 +27,8 @@ impl BusyPoll {
         Self { shared_status, arrivals: Cell::new(0), arrived: Notify::new() }
     }
 
-    /// Whether the server ever polls. It polls only if it publishes a status, by which it decides when.
+    /// Whether the server ever polls. It polls only if it publishes a status, which has the numbers of CPUs
+    /// and clients by which [`is_enabled`](Self::is_enabled) decides.
     pub(super) fn may_be_enabled(&self) -> bool {
         self.shared_status.is_some()
     }
@@ -38,7 +39,8 @@ impl BusyPoll {
         self.shared_status.as_ref().is_some_and(|shared_status| shared_status.has_cpu_for_server())
     }
 
-    /// Records that calls have arrived, and publishes the CPU on which the server runs.
+    /// Records that calls have arrived, if the server may poll now, and publishes the CPU on which the server
+    /// runs.
     pub(super) fn record_arrival(&self) {
         if let Some(shared_status) = &self.shared_status {
             shared_status.publish_cpu();
@@ -49,7 +51,7 @@ impl BusyPoll {
         }
     }
 
-    /// Polls after each arrival, with backoff; never returns.
+    /// Polls after each arrival, until a poll finds no further call or the backoff skips it; never returns.
     pub(super) async fn run(&self) {
         let mut backoff = Backoff::default();
         // The value of `arrivals` up to which this task has reacted.

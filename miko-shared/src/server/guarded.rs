@@ -7,7 +7,8 @@ use tracing::warn;
 use crate::serving;
 
 /// Drops a value whose `Drop` may be code of the served object. That code runs as in a call
-/// ([`serving::run`]). A panic is logged, and the server continues.
+/// ([`serving::run`]), so that a call from it to this server is refused: the server would wait for itself. A
+/// panic is logged, and the server continues.
 pub(super) fn drop_guarded<T>(value: T) {
     if let Err(panic) = serving::run(|| miko_rpc::drop_guarded(value)) {
         warn!(panic, "dropping an object or a stream panicked");

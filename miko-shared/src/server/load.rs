@@ -1,8 +1,9 @@
-//! Measures the load of the server, and publishes two facts for its clients: whether the server is busy, and
-//! whether it is crowded out, which means that spinning clients keep it from running on a core.
+//! Measures the load of the server, and publishes two facts for its clients, which may spin while they wait
+//! (see `polling.rs`): whether the server is busy, and whether clients must not spin because they have
+//! crowded it out, which means that spinning clients have kept it from running on a core.
 //!
-//! Where there are more clients than CPUs, they spin only while the server is busy. After a period in which
-//! the server was crowded out, no client spins for a while.
+//! Where there are more clients than CPUs, clients spin only while the server is busy. After a period in
+//! which the server was crowded out, no client spins for a while.
 
 use std::fs::File;
 use std::io;
@@ -125,7 +126,7 @@ impl LoadMeter {
         Self { begin, at_begin, busy: false, crowded: false, calm: 0, backoff: Backoff::default() }
     }
 
-    /// Returns the load of the period, if it has ended, and starts the next one.
+    /// If the current period has ended, returns its load and starts the next period.
     fn sample(&mut self, now: Instant, times: impl FnOnce() -> Times) -> Option<Load> {
         let period = now - self.begin;
         if period < PERIOD {

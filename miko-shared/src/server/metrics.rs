@@ -1,5 +1,5 @@
-//! The counters of a server since its start. Only a server that speaks another protocol counts: the counters
-//! of other servers could not be read.
+//! The counters of a server since its start. They are read by way of other protocols, such as HTTP. So only a
+//! server that speaks another protocol counts.
 
 use std::cell::{Cell, RefCell};
 use std::collections::BTreeMap;

@@ -51,7 +51,8 @@ pub(super) enum ConnectionEvent {
     Sent(usize),
     /// This many bytes were read; 0 at the end.
     Read(usize),
-    /// A stream, a later answer or a parked call is ready, or the process has ended.
+    /// `is_ready` of [`PeerProcess::next_event`] is ready (a stream, a later answer or a parked call), or the
+    /// process has ended.
     Ready,
 }
 
@@ -95,6 +96,7 @@ impl PeerProcess {
         mut is_ready: impl FnMut(&mut Context<'_>) -> Poll<()>,
     ) -> io::Result<ConnectionEvent> {
         if self.has_ended() && !unsent.is_empty() {
+            // Nothing is sent any more: all bytes are discarded.
             return Ok(ConnectionEvent::Sent(unsent.len()));
         }
         let event = poll_fn(|context| {
@@ -122,6 +124,7 @@ impl PeerProcess {
         })
     }
 
+    /// Ready when the process has ended; never if it is not watched.
     fn poll_end(&self, context: &mut Context<'_>) -> Poll<()> {
         match self {
             Self::Watched(Some(watch)) => watch.end.poll(context),

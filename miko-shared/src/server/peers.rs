@@ -10,7 +10,8 @@ use nix::sys::socket::{Shutdown, shutdown};
 use nix::unistd::Pid;
 use tokio::sync::Notify;
 
-/// How long the server waits until the answers to an ended process are read. They may never be read.
+/// How long the server waits for the next connection of an ended process to close. After this time it also
+/// gives up sending: the answers may never be read.
 const DEAD_PEER_TIMEOUT: Duration = Duration::from_secs(1);
 
 /// The connected processes.
@@ -58,7 +59,7 @@ impl Peers {
     }
 
     /// Waits until all connections of processes that have ended are closed. All calls that these processes
-    /// sent have then been applied. Does not wait for live peers.
+    /// sent have then been run. Does not wait for live peers.
     ///
     /// A process forked by the peer may hold the connection open, so end of file may never arrive. Receiving
     /// is therefore shut down: bytes that have arrived can still be read, followed by end of file. The forked
@@ -80,6 +81,8 @@ impl Peers {
     /// Shuts down the connections of processes that have ended. Returns whether there were any.
     fn shut_down_dead(&self, how: Shutdown) -> bool {
         let by_pid = self.by_pid.borrow();
+        // `kill` without a signal sends nothing, and fails if there is no such process. The pid 0 of an
+        // unknown process means the process group of the server, so such a peer counts as alive.
         let dead = by_pid.iter().filter(|(pid, _)| kill(Pid::from_raw(**pid), None).is_err());
         let mut any = false;
         for descriptor in dead.flat_map(|(_, descriptors)| descriptors) {

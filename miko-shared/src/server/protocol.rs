@@ -69,7 +69,8 @@ pub struct Accepted {
     pub stream: AcceptedStream,
     /// The process that connected. Its id is 0 if it came by TCP.
     pub peer: Peer,
-    /// Whether the kernel says that the process runs as the user of the server.
+    /// Whether the process runs as the user of the server, as the kernel reports it. `false` for TCP, where
+    /// the user is unknown.
     pub is_own_user: bool,
     /// The error with which the protocol must refuse the connection, if there are too many connections.
     pub refusal: Option<Error>,

@@ -25,7 +25,8 @@ pub trait Service<I: Interface + ?Sized> {
     /// with this index in the group, until it returns `false` because no call is left. Then commits the
     /// changes of all of them.
     ///
-    /// The default does not group commits.
+    /// The server uses this method only if [`prefers_group_commit`](Self::prefers_group_commit). The default
+    /// does not group commits.
     ///
     /// # Errors
     /// The index of the first call whose changes could not be committed, and the reason. The changes of all

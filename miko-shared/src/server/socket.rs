@@ -84,6 +84,7 @@ impl Socket {
                 context.waker().wake_by_ref();
                 return Poll::Pending;
             };
+            // The event may be older than the failed write. It is consumed, and the write is tried again.
             ready!(write_watch.poll_write_ready(context))?.clear_ready();
         }
     }
