@@ -1,6 +1,6 @@
 //! A cache of the ids of classes and constraints.
 //!
-//! Looking an id up costs as much as a small operation that needs it.
+//! Looking up an id in storage would cost as much as the rest of a small operation that needs the id.
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -9,16 +9,19 @@ use foldhash::fast::RandomState;
 
 use crate::storage::ids::{ClassId, ConstraintId};
 
-/// Ids that were looked up or given out.
+/// Ids that were found in storage, or given out by the running write or an earlier one.
 #[derive(Debug, Default)]
 pub(super) struct IdCache {
+    /// The id of each class, by its name.
     pub(super) classes: HashMap<String, ClassId, RandomState>,
-    /// The ids of the constraints of a class, in the order of the constraints.
+    /// The ids of the constraints of each class, inherited ones included, in the order of the constraints.
+    /// The key is the name of the class.
     pub(super) constraints: HashMap<String, Arc<[ConstraintId]>, RandomState>,
 }
 
 impl IdCache {
-    /// Forgets the ids of constraints, because the constraints of a class have changed.
+    /// Forgets the ids of the constraints of all classes. Called after a class was redefined: its subclasses
+    /// inherit the changed constraints.
     pub(super) fn forget_constraints(&mut self) {
         self.constraints.clear();
     }

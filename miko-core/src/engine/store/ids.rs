@@ -11,7 +11,8 @@ use crate::storage::ids::{ClassId, ConstraintId};
 use crate::storage::write_set::{RowChange, WriteSet};
 
 impl<T: Storage> Store<T> {
-    /// The id of a class, if any record has ever used it.
+    /// The id of a class, or of the pseudo-class of a marker (`marker_class`), if any record has ever used
+    /// it.
     pub(super) fn find_class_id(&self, class: &str) -> Result<Option<ClassId>> {
         if let Some(id) = self.ids.borrow().classes.get(class) {
             return Ok(Some(*id));
@@ -23,8 +24,9 @@ impl<T: Storage> Store<T> {
         Ok(found)
     }
 
-    /// The id of a class. If no record has used the class before, it gets an id, and is added to `write`. The
-    /// running write must apply `write` or fail: the id is cached already.
+    /// The id of a class. If no record has used the class before, the class gets an id, and is added to
+    /// `write`. The running write must then apply `write` or fail: the cache already has the id. A write that
+    /// fails clears the cache.
     pub(super) fn class_id(&self, class: &str, write: &mut WriteSet) -> Result<ClassId> {
         if let Some(id) = self.find_class_id(class)? {
             return Ok(id);
@@ -35,7 +37,8 @@ impl<T: Storage> Store<T> {
         Ok(id)
     }
 
-    /// The ids of the constraints of a class, in their order. `None` if one of them has no id yet.
+    /// The ids of the constraints of a class, in the order of the constraints. `None` if one of the
+    /// constraints has no id yet.
     pub(super) fn find_constraint_ids(&self, class: &Class) -> Result<Option<Arc<[ConstraintId]>>> {
         let name = &class.definition.name;
         if let Some(ids) = self.ids.borrow().constraints.get(name) {
@@ -48,8 +51,9 @@ impl<T: Storage> Store<T> {
         Ok(Some(ids))
     }
 
-    /// The ids of the constraints of a class, in their order. Constraints without an id get one, and are
-    /// added to `write`, as in [`class_id`](Self::class_id).
+    /// The ids of the constraints of a class, in the order of the constraints. Constraints without an id get
+    /// one, and are added to `write`. As in [`class_id`](Self::class_id), the running write must then apply
+    /// `write` or fail.
     pub(super) fn constraint_ids(&self, class: &Class, write: &mut WriteSet) -> Result<Arc<[ConstraintId]>> {
         if let Some(ids) = self.find_constraint_ids(class)? {
             return Ok(ids);
@@ -62,7 +66,7 @@ impl<T: Storage> Store<T> {
     }
 
     /// The id of a constraint. If the constraint has no id in storage or in `write`, it gets one, and is
-    /// added to `write`.
+    /// added to `write`. The cache is not used: it has the ids by class, all constraints of a class together.
     pub(super) fn constraint_id(
         &self,
         constraint: &Constraint,
@@ -71,6 +75,7 @@ impl<T: Storage> Store<T> {
         if let Some(id) = self.storage.constraint_id(constraint)? {
             return Ok(id);
         }
+        // Several classes of one record may inherit the same constraint.
         let mut added = write.others.iter().flat_map(|others| &others.constraints);
         if let Some(added) = added.find(|change| change.after.as_ref() == Some(constraint)) {
             return Ok(added.key);

@@ -1,8 +1,13 @@
 //! Imports a worldlet, all or nothing.
 //!
-//! Records are written in the order of the text. The class definitions among them take effect after the last
-//! one, and then each record is checked against its classes. So the order of the text never decides whether
-//! the worldlet is valid.
+//! Records are written in the order of the text. Class definitions are among the records, or under the
+//! top-level key `classes`. After the whole text was read, the definitions take effect, and then each record
+//! is checked against its classes. So the order of the text never decides whether the worldlet is valid.
+//!
+//! Parts of an import are in other modules: [`import_text`](super::import_text) stores simple records without
+//! parsing them, [`merge`](super::merge) adds versions to the history, [`import_files`](super::import_files)
+//! stores files, and [`import_places`](super::import_places) keeps the places of records in the text, for
+//! faults that are found after the text was read. A merge is an import that takes only the history and files.
 
 use std::borrow::Cow;
 use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
@@ -39,7 +44,12 @@ impl<T: Storage> Store<T> {
     /// With `trust`, these faults become warnings: records that violate the rules of their classes or refer
     /// to missing targets, restricting references that are violated, undefined classes in a strict database,
     /// rules that no value can satisfy, and past definitions of one class that were valid at the same time.
-    /// Malformed entries, invalid definitions and unique values that another record has remain errors.
+    /// All other faults remain errors, such as malformed entries, invalid definitions, incomplete files, and
+    /// unique values that another record has.
+    ///
+    /// # Errors
+    /// `invalid-worldlet`: all faults of the worldlet together, or only the first one if the text is not
+    /// JSON. Any other error, such as one of storage, is returned alone.
     pub(in crate::engine) fn import_worldlet(
         &mut self,
         reader: &mut dyn Read,
@@ -53,6 +63,70 @@ impl<T: Storage> Store<T> {
         Ok(Imported { records, warnings: problems.check()? })
     }
 }
+
+/// How an import treats the faults that `trust` turns into warnings.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub(super) enum RuleCheck {
+    /// Reports them as errors. In an import without `trust`.
+    Refuse,
+    /// Reports them as warnings. In an import with `trust`.
+    Warn,
+    /// Does not report them. In a merge: the database that wrote the versions has validated them.
+    Skip,
+}
+
+/// A definition under `classes` of a class that was defined before the import.
+struct Redefinition {
+    /// The key under `classes`: the name as the worldlet has it.
+    key: String,
+    name: String,
+    bucket: Map<String, Value>,
+}
+
+/// An import in progress: a part of the running write of its store.
+pub(super) struct Import<'s, T> {
+    pub(super) store: &'s mut Store<T>,
+    /// The last commit number before the import. A row with a larger number was written by the import.
+    commit_before: CommitSeq,
+    /// The last row id before the import. A row with a larger id was inserted by the import.
+    row_before: RowId,
+    /// The time of the import, for records and files that state none.
+    now: Timestamp,
+    /// The number of records written. Each version that an import adds to the history counts as one.
+    records: u64,
+    /// Where the worldlet has the records.
+    pub(super) places: ImportPlaces,
+    /// The rows in which the import has stored a definition as the current version of a record. The names of
+    /// these definitions are registered at the end. A version that was read later may have replaced one.
+    definitions: BTreeSet<RowId>,
+    /// Whether any definition was imported, also as a past version of its record.
+    has_definitions: bool,
+    /// The definitions under `classes` of classes that were defined before the import. Only at the end is it
+    /// known which record defines such a class.
+    redefinitions: Vec<Redefinition>,
+    /// The definitions from before the import that the import has overwritten: the names of their classes, by
+    /// the rows of the definitions. The import may have defined the same names again.
+    overwritten_definitions: BTreeMap<RowId, String>,
+    /// In a temporal database: the imported definitions whose times may be raised, by the names of their
+    /// classes. The definitions from the history are not among them: their times are kept as they are.
+    raisable_definitions: HashMap<String, RowId>,
+    /// The names of the classes under `classes` so far, by which a name that is there twice is found.
+    class_names: HashSet<String>,
+    /// The pks of the records that existed before the import, and that the import has deleted or taken out of
+    /// a class.
+    deleted_or_left_class: BTreeSet<String>,
+    /// The new records of which no stub has stated `created_at` yet. Until one does, `created_at` is the time
+    /// of the earliest version that was read.
+    pub(super) without_stated_creation: HashSet<RowId>,
+    pub(super) files: ImportedFiles,
+    /// For the records that are stored as text.
+    pub(super) texts: TextImport,
+}
+
+/// The faults of imported definitions that [`Store::redefine`] reports. Any other error, such as an error of
+/// storage, is no fault of the worldlet.
+const DEFINITION_FAULTS: [ErrorId; 3] =
+    [ErrorId::CLASS_NOT_FOUND, ErrorId::VALIDATION_FAILED, ErrorId::UNIQUE_VIOLATION];
 
 impl<'s, T: Storage> Import<'s, T> {
     /// Begins an import as a part of the running write.
@@ -68,20 +142,25 @@ impl<'s, T: Storage> Import<'s, T> {
             definitions: BTreeSet::new(),
             has_definitions: false,
             redefinitions: Vec::new(),
-            removed_classes: BTreeMap::new(),
-            taken_names: HashMap::new(),
+            overwritten_definitions: BTreeMap::new(),
+            raisable_definitions: HashMap::new(),
             class_names: HashSet::new(),
-            left_classes: BTreeSet::new(),
+            deleted_or_left_class: BTreeSet::new(),
             without_stated_creation: HashSet::new(),
             files: ImportedFiles::default(),
             texts: TextImport::default(),
         }
     }
 
-    /// Puts the definitions into force and checks the written records. Returns the number of records.
+    /// Ends the import after the whole text was read: puts the definitions into force, completes the files,
+    /// and checks the written records. Returns the number of records that were written. The faults of the
+    /// worldlet go to `problems`: the caller must fail the write if there are any.
+    ///
+    /// # Errors
+    /// Errors that are no faults of the worldlet, such as those of storage.
     pub(super) fn finish(mut self, check: RuleCheck, problems: &mut WorldletFaults) -> Result<u64> {
         let mut added = self.register_definition_names(check, problems)?;
-        // These are further definitions, whose names are registered after they are written.
+        // Writes further definitions. Their names are registered by the next line.
         self.write_redefinitions(problems)?;
         added.extend(self.register_definition_names(check, problems)?);
         self.raise_definition_times()?;
@@ -91,13 +170,14 @@ impl<'s, T: Storage> Import<'s, T> {
             now,
             records,
             has_definitions,
-            removed_classes,
-            left_classes,
+            overwritten_definitions,
+            deleted_or_left_class,
             files,
             places,
             ..
         } = self;
         if has_definitions && store.is_temporal {
+            // The faults: definitions of one class that were valid at the same time.
             let faults = store.load_name_history()?;
             match check {
                 RuleCheck::Refuse => problems.refuse_all(faults, |fault| fault),
@@ -105,15 +185,17 @@ impl<'s, T: Storage> Import<'s, T> {
                 RuleCheck::Skip => {}
             }
         }
-        // Before the references are checked: only a complete file can be their target.
+        // Before `check_imported` checks the references: one to a file needs a complete file.
         files.finish(store, now, problems)?;
-        let removed: Vec<String> = removed_classes
+        let removed: Vec<String> = overwritten_definitions
             .into_values()
             .filter(|name| !added.iter().any(|definition| definition.name == *name))
             .collect();
         if !added.is_empty() || !removed.is_empty() {
             match store.redefine(added, &removed, commit_before) {
                 Ok(()) => {}
+                // The import is refused. The records are checked nevertheless, so that all faults are
+                // reported.
                 Err(error) if error.items().iter().all(|item| DEFINITION_FAULTS.contains(&item.id)) => {
                     error.into_items().into_iter().for_each(|item| problems.refuse(item));
                 }
@@ -122,14 +204,14 @@ impl<'s, T: Storage> Import<'s, T> {
         }
         store.check_imported(commit_before, check, &places, problems)?;
         if check != RuleCheck::Skip {
-            store.check_left_classes(left_classes, check, &places, problems)?;
+            store.check_deleted_or_left_class(deleted_or_left_class, check, &places, problems)?;
         }
         Ok(records)
     }
 
-    /// Registers the names of the imported definitions and returns those definitions. Called after all
-    /// versions have been read: only current definitions must have unique names, and the order of the text
-    /// does not tell which version is the current one.
+    /// Registers the names of the imported definitions that were not registered before, and returns these
+    /// definitions. Called after all versions have been read: only current definitions must have unique
+    /// names, and the order of the text does not tell which version is the current one.
     ///
     /// Also reports rules that no value can satisfy, in current definitions only: no record is checked
     /// against a past definition.
@@ -141,18 +223,19 @@ impl<'s, T: Storage> Import<'s, T> {
         let mut added = Vec::new();
         for id in std::mem::take(&mut self.definitions) {
             let Some(row) = self.store.storage.row(id)? else { continue };
+            // A version that was read later may have deleted the record, or may be no definition.
             let Some(State { bucket, stack, .. }) = &row.state else { continue };
             if !stack::has_class(&parse_object(stack)?, uns::CLASS) {
                 continue;
             }
-            // `report_definition_faults` has reported its faults.
+            // `report_definition_faults` has reported the faults that are found here.
             let read = Definition::read(&parse_object(bucket)?, Place::Root, &mut FaultList::default());
             let Some(definition) = read else { continue };
             let mut faults = FaultList::default();
             definition.report_contradictions(&Place::Key(&Place::Root, "bucket"), &mut faults);
             for fault in faults.into_items() {
-                // `unique` and `index` have no effect in elements. They were accepted there once, and are in
-                // older exports.
+                // `unique` and `index` of a field inside the elements of an array or a hash have no effect.
+                // Earlier versions accepted both there, so older exports have them: that is only a warning.
                 let rule = fault.details.get("rule").and_then(Value::as_str);
                 let has_no_effect = matches!(rule, Some("unique" | "index"));
                 let check = if has_no_effect && check == RuleCheck::Refuse { RuleCheck::Warn } else { check };
@@ -160,8 +243,8 @@ impl<'s, T: Storage> Import<'s, T> {
             }
             match self.store.register_class_name(id, &definition.name) {
                 Ok(()) => {
-                    if self.store.is_temporal && !self.places.is_version(id, &row) {
-                        self.taken_names.insert(definition.name.clone(), id);
+                    if self.store.is_temporal && !self.places.is_from_history(id, &row) {
+                        self.raisable_definitions.insert(definition.name.clone(), id);
                     }
                     added.push(definition);
                 }
@@ -175,56 +258,42 @@ impl<'s, T: Storage> Import<'s, T> {
         Ok(added)
     }
 
-    /// Raises the times of the imported definitions whose names other records have given up in this import,
-    /// so that none begins before the former definition of its name has ended. Called after all records have
-    /// been read: the record that gives up a name may come after the definition that takes it.
+    /// Raises the times of imported definitions, so that none begins before the former definition of its name
+    /// has ended: the time at which the import has overwritten the former one. Called after all records have
+    /// been read: the record that overwrites the former definition may come after the new one.
     fn raise_definition_times(&mut self) -> Result<()> {
-        if self.taken_names.is_empty() {
+        if self.raisable_definitions.is_empty() {
             return Ok(());
         }
         let mut ends = Vec::new();
-        for &id in self.removed_classes.keys() {
+        for &id in self.overwritten_definitions.keys() {
             ends.extend(self.store.storage.row(id)?.map(|row| (row.updated_at, id)));
         }
         // The latest end first, so that each row is raised at most once.
         ends.sort_unstable();
         for (end, id) in ends.into_iter().rev() {
             let mut former = id;
-            while let Some(&taker) =
-                self.removed_classes.get(&former).and_then(|name| self.taken_names.get(name))
+            while let Some(&successor) =
+                self.overwritten_definitions.get(&former).and_then(|name| self.raisable_definitions.get(name))
             {
-                let Some(row) = self.store.storage.row(taker)?.filter(|row| row.updated_at < end) else {
+                let Some(row) = self.store.storage.row(successor)?.filter(|row| row.updated_at < end) else {
                     break;
                 };
                 let after = Row { updated_at: end, commit: self.store.next_commit(), ..row.clone() };
-                self.store.apply_row(RowChange::replace(taker, row, after))?;
-                // This record may also have given up a name: the definition of that name ends later now.
-                former = taker;
+                self.store.apply_row(RowChange::replace(successor, row, after))?;
+                // The row of the successor may itself have had a definition of another name, which the import
+                // has overwritten. That definition now ends later, so its own successor may have to be
+                // raised.
+                former = successor;
             }
         }
         Ok(())
     }
 }
 
-/// The faults of imported definitions that [`Store::redefine`] reports. Any other error, such as an error of
-/// storage, is no fault of the worldlet.
-const DEFINITION_FAULTS: [ErrorId; 3] =
-    [ErrorId::CLASS_NOT_FOUND, ErrorId::VALIDATION_FAILED, ErrorId::UNIQUE_VIOLATION];
-
-/// How an import treats violations of the rules of classes.
-#[derive(Debug, Clone, Copy, PartialEq)]
-pub(super) enum RuleCheck {
-    /// Reports them as errors.
-    Refuse,
-    /// Reports them as warnings.
-    Warn,
-    /// Does not report them: the database that wrote the versions has validated them.
-    Skip,
-}
-
 impl<T: Storage> Store<T> {
-    /// Checks the records that were written after `commit_before`, and adds the index entries and references
-    /// that are derived from their values.
+    /// Checks the records that the import has written, which have larger commit numbers than `commit_before`.
+    /// Adds the index entries and references that are derived from their values.
     fn check_imported(
         &mut self,
         commit_before: CommitSeq,
@@ -232,13 +301,14 @@ impl<T: Storage> Store<T> {
         places: &ImportPlaces,
         problems: &mut WorldletFaults,
     ) -> Result<()> {
-        /// The number of rows that are read at once.
-        const ROWS: usize = 64;
+        /// The most rows that are read at once.
+        const MAX_ROWS: usize = 64;
+        // Rows with smaller ids were not written by the import, and are not read.
         let first = self.deferred.first_stored_row.map_or(0, |first| first.0);
         let mut last = RowId(first - 1);
         let mut texts = TextImport::default();
         loop {
-            let rows = self.storage.next_rows(last, commit_before, ROWS)?;
+            let rows = self.storage.next_rows(last, commit_before, MAX_ROWS)?;
             if rows.is_empty() {
                 break;
             }
@@ -255,9 +325,9 @@ impl<T: Storage> Store<T> {
         })
     }
 
-    /// Reports each of these records if a restricting reference points at it, and does not allow its deletion
-    /// or its new classes.
-    fn check_left_classes(
+    /// Reports each of these records, which the import has deleted or taken out of a class, if a restricting
+    /// reference to the record does not allow that.
+    fn check_deleted_or_left_class(
         &mut self,
         pks: BTreeSet<String>,
         check: RuleCheck,
@@ -274,6 +344,8 @@ impl<T: Storage> Store<T> {
         Ok(())
     }
 
+    /// Checks one row for [`check_imported`](Self::check_imported), and adds the entries that are derived
+    /// from its values.
     fn check_imported_row(
         &mut self,
         id: RowId,
@@ -282,16 +354,19 @@ impl<T: Storage> Store<T> {
         places: &ImportPlaces,
         problems: &mut WorldletFaults,
     ) -> Result<()> {
-        if self.is_temporal && row.instance_pk.is_none() {
+        let is_stub = self.is_temporal && row.instance_pk.is_none();
+        if is_stub {
             let fault = Place::Root.fault("no version of this record is in the history");
             problems.refuse(places.locate(id, &row, fault));
         }
         let Some(State { bucket, stack, extras }) = &row.state else { return Ok(()) };
+        // Most records are accepted as text. The others are parsed.
         if extras.is_none() && self.accept_imported(id, bucket, stack, texts)? {
             return Ok(());
         }
         let mut stack = Cow::Owned(parse_object(stack)?);
         let extras = extras.as_deref().map_or(Ok(Map::new()), parse_object)?;
+        // A record with nothing to examine has no values to index either.
         if !self.needs_examination(&stack, &extras) {
             return Ok(());
         }
@@ -300,7 +375,8 @@ impl<T: Storage> Store<T> {
             && let Err(error) =
                 self.examine(&mut stack, &mut bucket, &extras, WriteKind::Import, &Place::Root)
         {
-            // `report_definition_faults` has reported the faults of definitions.
+            // `report_definition_faults` has reported the faults of definitions, whose `class` is that of
+            // class definitions.
             let is_of_record = |fault: &ErrorItem| fault.details.get("class") != Some(&uns::CLASS.into());
             for fault in error.into_items().into_iter().filter(is_of_record) {
                 report_rule_fault(places.locate(id, &row, fault), check, problems);
@@ -308,6 +384,7 @@ impl<T: Storage> Store<T> {
         }
         let markers = Markers::of(&extras);
         if self.derives_from_bucket(&stack, &markers) {
+            // The faults: unique values that other records have. They are errors also with `trust`.
             let (references, faults) = self.index_values(id, (&stack, &bucket), &markers)?;
             self.defer_reference_checks(id, references);
             problems.refuse_all(faults, |fault| places.locate(id, &row, fault));
@@ -316,59 +393,13 @@ impl<T: Storage> Store<T> {
     }
 }
 
-/// Reports the violation of a rule, as `check` specifies.
+/// Reports a fault that `trust` turns into a warning, as `check` specifies.
 fn report_rule_fault(fault: ErrorItem, check: RuleCheck, problems: &mut WorldletFaults) {
     match check {
         RuleCheck::Refuse => problems.refuse(fault),
         RuleCheck::Warn => problems.warnings.push(fault),
         RuleCheck::Skip => {}
     }
-}
-
-/// A definition under `classes` of a class that was defined before the import.
-struct Redefinition {
-    /// The key under `classes`: the name as the worldlet has it.
-    key: String,
-    name: String,
-    bucket: Map<String, Value>,
-}
-
-/// An import in progress: a part of the running write of its store.
-pub(super) struct Import<'s, T> {
-    pub(super) store: &'s mut Store<T>,
-    /// The last commit before the import. A row with a later commit number was written by the import.
-    commit_before: CommitSeq,
-    /// The last row before the import.
-    row_before: RowId,
-    /// The time of the import, for records and files that state none.
-    now: Timestamp,
-    /// The number of records written.
-    records: u64,
-    /// Where the worldlet has the records.
-    pub(super) places: ImportPlaces,
-    /// The rows of the imported definitions that are the current versions of their records. Their names are
-    /// registered at the end.
-    definitions: BTreeSet<RowId>,
-    /// Whether any definition was imported, also as a past version of its record.
-    has_definitions: bool,
-    /// The definitions under `classes` of classes that were defined before the import. Only at the end it is
-    /// known which record defines such a class.
-    redefinitions: Vec<Redefinition>,
-    /// The classes whose definitions were overwritten, by the rows of these definitions.
-    removed_classes: BTreeMap<RowId, String>,
-    /// In a temporal database: the rows of the imported definitions by the names of their classes. Without
-    /// the definitions from the history, whose times are kept as they are.
-    taken_names: HashMap<String, RowId>,
-    /// The names of the classes under `classes` so far.
-    class_names: HashSet<String>,
-    /// The pks of the records that existed before the import, and that the import has deleted or taken out of
-    /// a class.
-    left_classes: BTreeSet<String>,
-    /// The new records of which no stub has stated `created_at` yet. Until then it is the time of their first
-    /// version.
-    pub(super) without_stated_creation: HashSet<RowId>,
-    pub(super) files: ImportedFiles,
-    pub(super) texts: TextImport,
 }
 
 impl<T: Storage> Sink for Import<'_, T> {
@@ -391,14 +422,17 @@ impl<T: Storage> Sink for Import<'_, T> {
         let row = match self.store.storage.find(&pk)? {
             Some((id, row)) => {
                 let Some(stated) = created_at else { return Ok(()) };
+                // New is a record of which no stub has stated the time yet, or no version was read yet.
                 let is_new = self.without_stated_creation.remove(&id) || row.instance_pk.is_none();
-                // The earlier time wins, so that two databases agree after a merge in either direction.
+                // If the record existed before, the earlier of the two times counts, so that two databases
+                // agree after a merge in either direction.
                 let created_at = if is_new { stated } else { stated.min(row.created_at) };
                 if created_at == row.created_at {
                     return Ok(());
                 }
-                // The change takes a commit number, but the row keeps the number that it has: by this number
-                // `insert_or_replace` recognizes the rows that this import has written.
+                // The row keeps its commit number: `insert_or_replace` and `check_imported` take a row with a
+                // number from this import for a record that the import has written. A number is given out
+                // nevertheless, so that the commit of this change has a larger number than the one before.
                 self.store.next_commit();
                 let after = Row { created_at, ..row.clone() };
                 return self.store.apply_row(RowChange::replace(id, row, after));
@@ -424,6 +458,7 @@ impl<T: Storage> Sink for Import<'_, T> {
         if self.store.storage.find(pk)?.is_some() {
             return Ok(());
         }
+        // `stub` reports no faults.
         self.stub(pk.to_owned(), None, &mut WorldletFaults::default())
     }
 
@@ -463,7 +498,7 @@ impl<T: Storage> Sink for Import<'_, T> {
             problems.refuse(schema::defined_twice(&definition.name, &place));
             return Ok(());
         }
-        // Until the end of the import, the catalog has the classes that were defined before it.
+        // Until the end of the import, the catalog has the classes that were defined before the import.
         if self.store.catalog.class(&definition.name).is_some() {
             let (key, name) = (name.to_owned(), definition.name);
             self.redefinitions.push(Redefinition { key, name, bucket });
@@ -481,14 +516,15 @@ impl<T: Storage> Sink for Import<'_, T> {
 
 impl<T: Storage> Import<'_, T> {
     /// Writes the definitions under `classes` of classes that were defined before the import. Called after
-    /// the names of all other definitions were registered. If a record has the same definition, nothing is
-    /// written.
+    /// the names of all other definitions were registered. A definition that is stored already is not written
+    /// again.
     fn write_redefinitions(&mut self, problems: &mut WorldletFaults) -> Result<()> {
         let classes = Place::Key(&Place::Root, "classes");
         for Redefinition { key, name, bucket } in std::mem::take(&mut self.redefinitions) {
             let place = Place::Key(&classes, &key);
             let Some((id, pk)) = self.store.definition_record(&name)? else {
-                // The import has overwritten the former definition.
+                // The import has overwritten the former definition, and no record of the worldlet has the
+                // name.
                 self.write_definition(None, bucket, &place, problems)?;
                 continue;
             };
@@ -497,7 +533,7 @@ impl<T: Storage> Import<'_, T> {
             }
             let Some(row) = self.store.storage.row(id)? else { continue };
             if row.commit > self.commit_before {
-                // A record of the worldlet defines the class differently.
+                // A record of the worldlet defines the class differently: the name is defined twice.
                 let fault = self.store.check_name(None, &name)?;
                 fault.into_iter().for_each(|fault| problems.refuse(place.with_pointer(fault)));
                 continue;
@@ -541,7 +577,10 @@ impl<T: Storage> Import<'_, T> {
         self.insert_memberships(id, (&record.stack, &record.bucket), &markers, (place, record.form), problems)
     }
 
-    /// Inserts a record into its classes. If it is a definition, collects it.
+    /// Inserts a record into its classes, and notes the place of its entry in the worldlet. `form` is how
+    /// that entry spells the record, by which places in the record are translated to places in the entry. If
+    /// the record is a definition, reports the faults of the definition, and notes it for
+    /// [`register_definition_names`](Self::register_definition_names).
     pub(super) fn insert_memberships(
         &mut self,
         id: RowId,
@@ -564,7 +603,8 @@ impl<T: Storage> Import<'_, T> {
         Ok(())
     }
 
-    /// Reports the faults of a definition that is a past version of its record.
+    /// Reports the faults of a definition that is a past version of its record, and notes that the import has
+    /// a definition. The name is not registered.
     pub(super) fn check_past_definition(
         &mut self,
         state: &IncomingState,
@@ -593,8 +633,8 @@ impl<T: Storage> Import<'_, T> {
             commit: self.store.next_commit(),
             instance_pk: None,
         };
-        // A definition begins no earlier than the former definition of its name has ended. If that ends only
-        // later in this import, `raise_definition_times` raises the time again.
+        // A definition begins no earlier than the former definition of its name has ended. If the import
+        // overwrites that former definition only later, `raise_definition_times` raises the time again.
         let defined = defined_by(&record.stack, &record.bucket);
         if let Some(end) = defined.and_then(|name| self.store.former_definition_end(&name)) {
             row.updated_at = row.updated_at.max(end);
@@ -608,13 +648,14 @@ impl<T: Storage> Import<'_, T> {
             if found.instance_pk.is_some() || !self.store.is_temporal {
                 return Ok(None);
             }
-            // `reserve` has inserted the row.
+            // The row is a stub, which `reserve` has inserted for this record.
             row.instance_pk = self.store.next_instance_pk(row.updated_at);
             return self.store.apply_row(RowChange::replace(id, found, row)).map(|()| Some(id));
         }
         let replaced = found.state.clone();
-        // The record keeps its time of creation. A deleted record in a database without history does not: an
-        // export does not contain it, so it counts as a record that never existed.
+        // If the worldlet states no time of creation, the record keeps the stored one. A deleted record does
+        // not in a database without history: an export does not contain the tombstone, so the record counts
+        // as one that never existed.
         if record.created_at.is_none() && (replaced.is_some() || self.store.is_temporal) {
             row.created_at = found.created_at;
         }
@@ -631,28 +672,31 @@ impl<T: Storage> Import<'_, T> {
             self.store.stage_replacement(id, found, row, &mut write);
             self.store.apply(write)?;
         }
+        // The caller and `check_imported` add the entries of the new state.
         if let Some(replaced) = &replaced {
             let stack = self.remove_derived_entries(id, replaced)?;
-            self.note_left_classes((id, &record.pk), &stack, Some(&record.stack));
+            self.note_if_deleted_or_left_class((id, &record.pk), &stack, Some(&record.stack));
         }
         Ok(Some(id))
     }
 
-    /// Notes a record that existed before the import, if its new stack lacks a class of the old one, or if it
-    /// was deleted (`new` is `None`). A reference of a record that is not imported may require that class.
-    pub(super) fn note_left_classes(
+    /// Notes a record that existed before the import, if its `new` stack lacks a class of the `old` one, or
+    /// if it was deleted (`new` is `None`). A restricting reference of a record that the import does not
+    /// write may not allow that.
+    pub(super) fn note_if_deleted_or_left_class(
         &mut self,
         (id, pk): (RowId, &str),
         old: &Map<String, Value>,
         new: Option<&Map<String, Value>>,
     ) {
         if id <= self.row_before && new.is_none_or(|new| stack::leaves_a_class(old, new)) {
-            self.left_classes.insert(pk.to_owned());
+            self.deleted_or_left_class.insert(pk.to_owned());
         }
     }
 
     /// Removes the entries that were derived from the overwritten state of a record: memberships, index
-    /// entries, references, and the name of the class that it defined. Returns the overwritten stack.
+    /// entries, references, and the name of the class that the record defined. Returns the stack of that
+    /// state.
     pub(super) fn remove_derived_entries(
         &mut self,
         id: RowId,
@@ -668,14 +712,14 @@ impl<T: Storage> Import<'_, T> {
             && self.store.definition_record(&name)?.is_some_and(|(holder, _)| holder == id)
         {
             self.store.unregister_class_name(id, &name)?;
-            self.removed_classes.insert(id, name);
+            self.overwritten_definitions.insert(id, name);
         }
         Ok(stack)
     }
 }
 
-/// Reports the faults of a record that is a class definition. Returns whether the definition may be put into
-/// force: not if its name is that of a built-in class.
+/// Reports the faults of a record that is a class definition. Returns `false` if the definition has the name
+/// of a built-in class: such a definition is not registered, since that would report the same fault again.
 fn report_definition_faults(
     (stack, bucket): StackAndBucket<'_>,
     (place, form): (&Place<'_>, RecordForm),
@@ -695,8 +739,8 @@ fn report_definition_faults(
         faults.push(ErrorItem::new(ErrorId::DUPLICATE_CLASS, message).with("class", name.as_str()));
     }
     problems.refuse_all(faults, |fault| {
-        let pointer = fault.details.get("pointer").and_then(Value::as_str).unwrap_or_default();
-        let pointer = format!("{place}{}", form.translate(pointer));
+        let in_record = fault.details.get("pointer").and_then(Value::as_str).unwrap_or_default();
+        let pointer = format!("{place}{}", form.translate(in_record));
         fault.with("pointer", pointer)
     });
     built_in.is_none()

@@ -1,5 +1,6 @@
-//! Imports the files of a worldlet: stores chunks in any order, and checks and completes the files at the
-//! end.
+//! Imports the files of a worldlet. The text has the metadata of files under `files` and their chunks under
+//! `file_chunks`, in any order. Chunks are stored as they are read. At the end the files are checked and
+//! completed.
 
 use std::collections::{BTreeMap, HashMap, HashSet};
 
@@ -17,9 +18,10 @@ use crate::storage::row::FileRow;
 use crate::timestamp::Timestamp;
 use crate::worldlet::{Encoding, IncomingChunk, IncomingFile, WorldletFaults};
 
-/// The files of an import, in the order in which they were first named.
+/// The files of an import.
 #[derive(Debug, Default)]
 pub(super) struct ImportedFiles {
+    /// In the order in which the text first names them.
     files: Vec<ImportedFile>,
     /// The index of each file in `files`, by pk.
     indexes: HashMap<String, usize>,
@@ -36,18 +38,19 @@ pub(super) struct ImportedFiles {
 struct ImportedFile {
     pk: String,
     id: FileId,
-    /// Its entry under `files`, once that was read.
+    /// Its metadata, from `files`; `None` until that entry is read.
     entry: Option<IncomingFile>,
-    /// The hash of the file with this pk that was stored before the import.
+    /// The hash of the complete file with this pk that was stored before the import; `None` without one.
     stored_sha256: Option<String>,
     /// The number of its chunks that were read.
     chunks: u64,
-    /// The largest index of a chunk.
+    /// The largest index of a chunk that was read.
     largest_index: u64,
     /// The index of each chunk that is marked as the last.
     last_indexes: Vec<u64>,
-    /// The chunks that were stored before their encoding was known: the JSON pointer of each, by its index.
-    /// Of several chunks with the same index, the one that was read last is stored.
+    /// The chunks that were stored as text, because the metadata, which name the encoding, were not read yet:
+    /// the JSON pointer of each in the worldlet, by its index. Of several chunks with the same index, the one
+    /// that was read last is stored.
     undecoded: BTreeMap<u64, String>,
 }
 
@@ -98,16 +101,18 @@ impl ImportedFiles {
         }
     }
 
+    /// Reports that the data of a chunk cannot be decoded. `pointer` is the place of the chunk.
     fn refuse_chunk(&mut self, file: &str, pointer: &str, fault: String, problems: &mut WorldletFaults) {
         let fault = ErrorItem::new(ErrorId::INVALID_WORLDLET, fault);
         problems.refuse(fault.with("pointer", format!("{pointer}/data")));
         self.refused.insert(file.to_owned());
     }
 
-    /// Decodes the chunks that came before the metadata of their files.
+    /// Decodes the stored chunks that came before the metadata of their files.
     fn decode<T: Storage>(&mut self, store: &mut Store<T>, problems: &mut WorldletFaults) -> Result<()> {
         for at in 0..self.files.len() {
             let undecoded = std::mem::take(&mut self.files[at].undecoded);
+            // `finish` refuses a file without metadata.
             let ImportedFile { pk, id, entry: Some(entry), .. } = &self.files[at] else { continue };
             let (pk, id, encoding) = (pk.clone(), *id, Encoding::of(&entry.mime));
             for (index, pointer) in undecoded {
@@ -124,7 +129,8 @@ impl ImportedFiles {
         Ok(())
     }
 
-    /// The file with this pk. At its first mention, looks it up in storage, or adds a row for it.
+    /// The file with this pk. At its first mention, looks up the file in storage. If storage lacks the file,
+    /// adds a row without a hash, which [`finish`](Self::finish) completes.
     fn find_or_add<T: Storage>(&mut self, store: &mut Store<T>, pk: &str) -> Result<&mut ImportedFile> {
         if let Some(&at) = self.indexes.get(pk) {
             return Ok(&mut self.files[at]);
@@ -152,7 +158,7 @@ impl ImportedFiles {
         Ok(&mut self.files[at])
     }
 
-    /// Checks each file, and completes its row.
+    /// Checks each file, and completes the row of each new one. `now` is the time of files that state none.
     pub(super) fn finish<T: Storage>(
         mut self,
         store: &mut Store<T>,
@@ -171,11 +177,13 @@ impl ImportedFiles {
                 continue;
             }
             let Some(IncomingFile { pk, sha256, mime, created_at }) = file.entry else { continue };
+            // `fault` has compared the hashes: the stored file has the same content, and stays as it is.
             if file.stored_sha256.is_some() {
                 continue;
             }
             let StoredContent { chunks, size, sha256: found } = content_of(store, file.id)?;
-            // A chunk is missing, and another one came twice.
+            // `fault` has compared the number of chunks with the largest index. So if fewer chunks are
+            // stored, one is missing, and another one came twice.
             if chunks != file.chunks {
                 problems.refuse(place.fault(misplaced_chunk(file.chunks, file.largest_index)));
                 continue;
@@ -194,8 +202,8 @@ impl ImportedFiles {
 }
 
 impl ImportedFile {
-    /// The reason why its metadata and chunks do not make a complete file; `None` if they do, as far as can
-    /// be said without reading the chunks.
+    /// The reason why its metadata and chunks do not make a complete file; `None` if no reason is found
+    /// without reading the stored chunks.
     fn fault(&self) -> Option<String> {
         let Some(entry) = &self.entry else {
             return Some("`file_chunks` has chunks of this file, and `files` does not have it".to_owned());
@@ -207,7 +215,7 @@ impl ImportedFile {
             // The worldlet may leave out the chunks of a file that is already stored.
             _ if self.chunks == 0 && self.stored_sha256.is_some() => None,
             _ if self.chunks == 0 => Some("the file has no chunk".to_owned()),
-            // Not `last + 1`, which may overflow. There is at least one chunk here, so `chunks - 1` does not.
+            // Compared with `chunks - 1`, since `last + 1` may overflow. Here `chunks` is not 0.
             [last] if last == self.largest_index && last == self.chunks - 1 => None,
             [_] => Some(misplaced_chunk(self.chunks, self.largest_index)),
             _ => {
@@ -237,6 +245,7 @@ struct StoredContent {
 
 fn content_of<T: Storage>(store: &Store<T>, file: FileId) -> Result<StoredContent> {
     let (mut hasher, mut size) = (Sha256::new(), 0);
+    // The index of the chunk that is read, and the offset in it.
     let (mut index, mut offset) = (0, 0);
     while let Some((data, length)) = store.storage.chunk(file, index, offset, MAX_PIECE_SIZE)? {
         hasher.update(&data);

@@ -1,5 +1,8 @@
 //! The places of imported records in the text of a worldlet, for faults that are found after the text was
 //! read.
+//!
+//! An entry of a worldlet spells its record in one of several forms. The [`RecordForm`] of an entry
+//! translates a place in the record to a place in the entry.
 
 use std::collections::HashMap;
 
@@ -12,8 +15,10 @@ use crate::storage::ids::RowId;
 use crate::storage::row::Row;
 use crate::worldlet::RecordForm;
 
-/// The places of imported records. The usual place is not kept: under `records`, or in a temporal database
-/// under `history`, in the exported form.
+/// The places of imported records.
+///
+/// To save memory, a record at the usual place is not noted. The usual place is an entry in the exported
+/// form: under `records`, or in a temporal database under `history`.
 #[derive(Debug)]
 pub(super) struct ImportPlaces {
     is_temporal: bool,
@@ -21,11 +26,14 @@ pub(super) struct ImportPlaces {
     unusual: HashMap<RowId, (Section, u8)>,
     /// The forms that occur, of which there are only a few.
     forms: Vec<RecordForm>,
-    /// The keys of the definitions under `classes`.
+    /// The keys of the definitions under `classes`. They may be spelled with a protocol.
     class_keys: HashMap<RowId, Box<str>>,
 }
 
-/// The part of a worldlet that has an entry.
+/// The index of the exported form in [`ImportPlaces::forms`].
+const EXPORTED_FORM: u8 = 0;
+
+/// The top-level object of a worldlet that has an entry.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Section {
     Records,
@@ -39,7 +47,8 @@ impl ImportPlaces {
         Self { is_temporal, unusual, forms: vec![RecordForm::EXPORTED], class_keys }
     }
 
-    /// Notes that the entry at `place` is the current state of a record.
+    /// Notes that the entry at `place` has the current state of a record. A later call replaces an earlier
+    /// one, as when a later version of the record was read.
     pub(super) fn note(&mut self, id: RowId, place: &Place<'_>, form: RecordForm) {
         let section = match place {
             Place::Key(Place::Key(Place::Root, "history"), _) => Section::History,
@@ -53,7 +62,7 @@ impl ImportPlaces {
             self.forms.push(form);
             self.forms.len() - 1
         });
-        let usual = (if self.is_temporal { Section::History } else { Section::Records }, 0);
+        let usual = (if self.is_temporal { Section::History } else { Section::Records }, EXPORTED_FORM);
         // There are fewer forms than values of `u8`.
         match (section, u8::try_from(form).unwrap_or_default()) {
             place if place == usual => drop(self.unusual.remove(&id)),
@@ -61,13 +70,13 @@ impl ImportPlaces {
         }
     }
 
-    /// Whether the current state of a record is from the history.
-    pub(super) fn is_version(&self, id: RowId, row: &Row) -> bool {
+    /// Whether the current state of a record is from the history of the worldlet.
+    pub(super) fn is_from_history(&self, id: RowId, row: &Row) -> bool {
         self.of(id, row).0 == Section::History
     }
 
     /// The section and the form of the entry of a record. In a temporal database, a row without an instance
-    /// pk is a stub, which is under `records`.
+    /// pk is a stub, which is under `records` and was not noted.
     fn of(&self, id: RowId, row: &Row) -> (Section, RecordForm) {
         match self.unusual.get(&id) {
             Some(&(section, form)) => (section, self.forms[usize::from(form)]),
@@ -76,9 +85,9 @@ impl ImportPlaces {
         }
     }
 
-    /// The fault with a pointer into the worldlet instead of its pointer into the record.
+    /// The fault of a record, with its pointer into the record replaced by one into the worldlet.
     pub(super) fn locate(&self, id: RowId, row: &Row, fault: ErrorItem) -> ErrorItem {
-        let found = fault.details.get("pointer").and_then(Value::as_str).unwrap_or_default();
+        let in_record = fault.details.get("pointer").and_then(Value::as_str).unwrap_or_default();
         let (section, form) = self.of(id, row);
         let class_key = self.class_keys.get(&id).map_or("", |key| key);
         let (section, key) = match section {
@@ -86,7 +95,7 @@ impl ImportPlaces {
             Section::History => ("history", row.instance_pk.as_deref().unwrap_or_default()),
             Section::Classes => ("classes", class_key),
         };
-        let pointer = format!("/{section}{}{}", PointerToken(key), form.translate(found));
+        let pointer = format!("/{section}{}{}", PointerToken(key), form.translate(in_record));
         fault.with("pointer", pointer)
     }
 }

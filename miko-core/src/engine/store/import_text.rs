@@ -1,9 +1,11 @@
 //! Imports simple records as text: their buckets and stacks are stored as they are in the worldlet.
 //!
 //! A record is simple if its entry has the form of an export without extras ([`TextRecord`]), and its stack
-//! has one platter, which has no bucket. All others are parsed to JSON values and imported by
-//! [`import`](super::import). So are class definitions, and records whose pk is in use. A record that was
-//! inserted as text is checked as text at the end of the import, or as a value if it has a fault.
+//! has one platter, which has no bucket. All other records are parsed to JSON values and imported by
+//! [`import`](super::import). So are class definitions, records whose pk is in use, and records whose stack
+//! is beyond the [limits](MAX_STACKS) of what is remembered. At the end of the import, each record without
+//! extras is first checked as text. If the text is not accepted, [`import`](super::import) parses the record
+//! and checks the values.
 
 use std::collections::HashMap;
 
@@ -23,17 +25,17 @@ use crate::timestamp::Timestamp;
 use crate::uns;
 use crate::worldlet::TextRecord;
 
-/// The state that an import keeps between records that it imports as text.
+/// The state that an import keeps between the records that it stores or checks as text.
 #[derive(Debug, Default)]
 pub(super) struct TextImport {
-    /// The class of each stack, by the text of the stack; `None` if records with this stack are imported as
-    /// values.
+    /// The class of each stack that was met, by the text of the stack; `None` if records with this stack are
+    /// imported as values.
     classes: HashMap<String, Option<String>>,
     checker: TextChecker,
 }
 
-/// The most stacks that are remembered: more than most worldlets have. Records with further stacks, or with
-/// [long](MAX_CACHED_STACK_LENGTH) stacks, are parsed.
+/// The most stacks in `TextImport::classes`: more than most worldlets have. Records with further stacks, or
+/// with [long](MAX_CACHED_STACK_LENGTH) stacks, are parsed.
 const MAX_STACKS: usize = 1000;
 
 impl TextImport {
@@ -49,15 +51,15 @@ impl TextImport {
     }
 }
 
-/// The class of a stack that has one platter without a bucket, and whose text is already in the stored form.
-/// `None` for any other stack, and for that of a class definition.
+/// The class of a stack that has one platter without a bucket, and whose text is equal to the text that would
+/// be stored for it. `None` for any other stack, and for that of a class definition.
 fn sole_class(text: &str) -> Option<String> {
     let mut faults = Faults::default();
     let read = Stack::read_stored_stack(json::from_text(text).ok()?, &Place::Root, &mut faults)?;
     let (errors, _warnings) = faults.into_parts();
     errors.check().ok()?;
     let stored = read.into_map(None);
-    // A stored stack has its shadow first, then its platters.
+    // A stored stack has its shadow first, then its platters: here exactly one.
     let [_shadow, (_, platter)] = stored.iter().collect::<Vec<_>>()[..] else { return None };
     let [class] = stack::classes(&stored)[..] else { return None };
     let is_plain = class != uns::CLASS && platter.get("bucket").is_none() && json::text_of(&stored) == text;
@@ -65,8 +67,9 @@ fn sole_class(text: &str) -> Option<String> {
 }
 
 impl<T: Storage> Store<T> {
-    /// Inserts a new record as a part of the running write, with its membership. Returns `false` if it was
-    /// not inserted: the caller then parses and imports it. `now` is the time of a record that states none.
+    /// Inserts a new record as a part of the running write, with the membership in its class. Returns `false`
+    /// if the record was not inserted: the caller then parses it and imports the values. `now` is the time of
+    /// a record that states none.
     pub(super) fn insert_imported(
         &mut self,
         record: &TextRecord<'_>,
@@ -90,7 +93,7 @@ impl<T: Storage> Store<T> {
         };
         let id = self.next_row_id();
         let mut write = self.transaction.empty_set();
-        // The vector of an empty set may have the capacity that an earlier write needed.
+        // The vector is empty. It is taken out to reuse the capacity that it has from an earlier write.
         let mut entries = std::mem::take(&mut write.added_entries);
         entries.push(IndexEntry::Member { class: self.class_id(class, &mut write)?, row: id });
         write.change_row(RowChange::insert(id, row));
@@ -100,8 +103,9 @@ impl<T: Storage> Store<T> {
         Ok(true)
     }
 
-    /// Checks an imported record, and indexes its values. Returns `false` if it was not accepted: it has a
-    /// fault, or cannot be judged as text. The caller then checks it as a value.
+    /// Checks an imported record without extras by its text, and indexes its unique and indexed values.
+    /// Returns `false` if the record was not accepted: it has a fault, or cannot be judged by its text. The
+    /// caller then parses the record, and checks and indexes the values.
     pub(super) fn accept_imported(
         &mut self,
         id: RowId,
@@ -112,11 +116,12 @@ impl<T: Storage> Store<T> {
         if texts.class_of(stack).is_none() {
             return Ok(false);
         }
-        // Looked up again, since the name that `class_of` returns borrows the checker as well.
+        // Looked up again: the name that `class_of` returns borrows all of `texts`, and the checker is needed
+        // beside the name.
         let TextImport { classes, checker } = texts;
         let Some(Some(name)) = classes.get(stack) else { return Ok(false) };
         let Some(class) = self.catalog.class(name).cloned() else {
-            // Only a strict database refuses a class without a definition.
+            // Only a strict database refuses a class without a definition. There is nothing else to check.
             return Ok(!self.strict);
         };
         let Some(AcceptedText { keys, .. }) =
@@ -131,10 +136,11 @@ impl<T: Storage> Store<T> {
         let mut entries = std::mem::take(&mut write.added_entries);
         self.derive_from_keys(id, &class, keys, &mut entries, &mut write)?;
         write.change_entries(Vec::new(), entries);
-        // After a conflict nothing is applied. It is reported when the record is checked as a value, and then
-        // the import fails. The ids of constraints that this write gave out are cached then, but not stored.
-        // The failure of the import drops them from the cache.
-        Ok(self.apply(write)?.is_empty())
+        // If another record has a unique value, nothing was applied. The caller then finds the same conflict
+        // in the parsed record and reports it, so the import fails. The set may have had new ids of
+        // constraints, which are in the cache and not in storage. The failure of the import clears the cache.
+        let conflicts = self.apply(write)?;
+        Ok(conflicts.is_empty())
     }
 }
 

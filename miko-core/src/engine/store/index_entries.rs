@@ -1,4 +1,5 @@
 //! Derives the index entries of a record: its memberships, its unique and indexed values, and its references.
+//! Also reports the unique values of a record that another record has.
 
 use miko_rpc::{ErrorId, ErrorItem, Result, memory};
 use serde_json::{Map, Value};
@@ -12,16 +13,17 @@ use crate::storage::ids::{ConstraintId, RowId};
 use crate::storage::write_set::{IndexEntry, WriteSet};
 use crate::uns;
 
-/// A class of a record, and the bucket that it describes: the own bucket of its platter, or the shared one.
+/// A class of a record, and the bucket that the class describes: the own bucket of the platter, or the shared
+/// bucket of the record.
 pub(super) struct Facet<'r> {
     pub(super) class: &'r str,
     pub(super) bucket: &'r Map<String, Value>,
-    /// The key of the platter, if the bucket is its own.
+    /// The key of the platter in the stack, if the platter has an own bucket; `None` for the shared bucket.
     pub(super) platter: Option<&'r str>,
 }
 
 impl Facet<'_> {
-    /// Calls `then` with the place of its bucket in the record.
+    /// Calls `then` with the place of the bucket in the record.
     fn with_place(&self, then: impl FnOnce(&Place<'_>)) {
         match self.platter {
             None => then(&Place::Key(&Place::Root, "bucket")),
@@ -33,7 +35,8 @@ impl Facet<'_> {
     }
 }
 
-/// The facets of a record. Platters of one class that share the bucket of the record have one facet.
+/// The facets of a record. Platters of one class without own buckets have one facet together, apart from
+/// those of `puck.uno/class`, of which a second one is a fault.
 pub(super) fn facets<'r>(stack: &'r Map<String, Value>, shared: &'r Map<String, Value>) -> Vec<Facet<'r>> {
     let facet = |(key, platter): (&'r String, &'r Value)| {
         let class = platter.get("class")?.as_str()?;
@@ -46,7 +49,8 @@ pub(super) fn facets<'r>(stack: &'r Map<String, Value>, shared: &'r Map<String, 
 /// The stack of a record, and its shared bucket.
 pub(super) type StackAndBucket<'r> = (&'r Map<String, Value>, &'r Map<String, Value>);
 
-/// The references of a record, by the classes of `catalog`: each with the class that declares it.
+/// The references of a record that the classes of `catalog` declare, also in objects to which a marker
+/// assigns a class. Each is returned with the class that declares it.
 pub(super) fn references(
     catalog: &Catalog,
     (stack, shared): StackAndBucket<'_>,
@@ -56,6 +60,7 @@ pub(super) fn references(
     for facet in facets(stack, shared) {
         facet.with_place(|place| {
             scan.scan_class(facet.class, facet.bucket, place);
+            // Several facets may have the shared bucket. Its marked objects are scanned once, below.
             if facet.platter.is_some() {
                 scan.scan_marked(facet.bucket, place);
             }
@@ -65,9 +70,9 @@ pub(super) fn references(
     scan.into_found()
 }
 
-/// The name of a pseudo-class. Its members are the records that have a marker of `class`. When `class` is
-/// redefined, they are indexed anew: its definition decides which references are in their marked objects. No
-/// class has such a name, since a UNS contains no space.
+/// The name of the pseudo-class of `class`, whose members are the records with a marker of `class`. When
+/// `class` is redefined, these records are indexed anew: the definition of `class` decides which references
+/// are in their marked objects. No class has such a name, since a UNS contains no space.
 pub(super) fn marker_class(class: &str) -> String {
     format!("custom_classes {class}")
 }
@@ -82,9 +87,9 @@ pub(super) struct Derived {
 }
 
 impl<T: Storage> Store<T> {
-    /// Whether the index entries of a record with this stack and these markers depend on its bucket. They do
-    /// if a class of the stack has constraints or holds references, if marked objects may hold references,
-    /// and if the record is a definition, whose name is in its bucket.
+    /// Whether the index entries of a record with this stack and these markers depend on a bucket. They do if
+    /// a class of the stack has constraints or may hold references, if the record has markers, since marked
+    /// objects may hold references, and if the record is a class definition, whose name is in its bucket.
     pub(super) fn derives_from_bucket(&self, stack: &Map<String, Value>, markers: &Markers) -> bool {
         let is_derived_from = |name: &str| {
             let class = self.catalog.class(name);
@@ -103,12 +108,14 @@ impl<T: Storage> Store<T> {
         markers: &Markers,
         write: &mut WriteSet,
     ) -> Result<Derived> {
+        // More entries than most records have.
+        const EXPECTED_ENTRIES: usize = 8;
         let mut derived = Derived { entries: Vec::new(), references: Vec::new() };
         if write.added_entries.is_empty() {
             // Reuses the allocation of the empty vector.
             derived.entries = std::mem::take(&mut write.added_entries);
         }
-        derived.entries.reserve(8);
+        derived.entries.reserve(EXPECTED_ENTRIES);
         self.derive_memberships(row, (record.0, markers), &mut derived.entries, write)?;
         self.derive_values(row, (record, markers), &self.catalog, &mut derived, write)?;
         Ok(derived)
@@ -123,8 +130,8 @@ impl<T: Storage> Store<T> {
         write: &mut WriteSet,
     ) -> Result<()> {
         for class in stack::classes(stack) {
-            // A temporal database lists the records that are or were definitions: the history of class names
-            // is read from their versions.
+            // A temporal database lists the records that are or were class definitions: which class had which
+            // name at which time is read from the versions of these records.
             if class == uns::CLASS && self.is_temporal {
                 write.others_mut().definitions.push(row);
             }
@@ -138,7 +145,8 @@ impl<T: Storage> Store<T> {
         Ok(())
     }
 
-    /// Adds the values and references of a record, by the classes of `catalog`.
+    /// Adds the unique values, the indexed values and the references of a record, by the classes of
+    /// `catalog`.
     ///
     /// # Errors
     /// `storage-full` if the memory limit is reached: an indexed value is copied for each class of the
@@ -158,6 +166,7 @@ impl<T: Storage> Store<T> {
             let Some(class) = catalog.class(facet.class) else { continue };
             let ids = self.constraint_ids(class, write)?;
             for (constraint, &id) in class.constraints.iter().zip(&*ids) {
+                // The values of a `join` are unique, too.
                 let is_unique = constraint.kind != ConstraintKind::Index;
                 if is_unique && let Some(value) = class.key(constraint, facet.bucket) {
                     memory::charge(value.len())?;
@@ -186,8 +195,9 @@ impl<T: Storage> Store<T> {
         Ok(())
     }
 
-    /// Indexes the values of a stored record by the classes in force. Returns its references, and the faults
-    /// of values that other records have: the write is to fail then.
+    /// Indexes the values and the references of a stored record, which has no such entries, by the classes in
+    /// force. Returns the references, each with the class that declares it, and the faults of unique values
+    /// that other records have. If there are any, nothing was indexed, and the caller must fail the write.
     pub(super) fn index_values(
         &mut self,
         row: RowId,
@@ -205,7 +215,8 @@ impl<T: Storage> Store<T> {
         Ok((derived.references, faults))
     }
 
-    /// Adds a `unique-violation` for each unique value of a record that another record has.
+    /// Adds a `unique-violation` for each unique value of a record that another record has. `row` is the row
+    /// of the record; `None` if it has none yet.
     pub(super) fn report_unique_violations(
         &self,
         row: Option<RowId>,
@@ -241,7 +252,7 @@ impl<T: Storage> Store<T> {
     }
 }
 
-/// The fault of a record whose unique value the record `other` has.
+/// The fault of a record with a unique value that another record has. `other` is the pk of that other record.
 pub(super) fn unique_violation(constraint: &Constraint, other: &str) -> ErrorItem {
     let message = format!("another record of `{}` has the same {}", constraint.class, constraint.describe());
     unique_violation_with(message, constraint, other)

@@ -1,4 +1,8 @@
 //! Merges the versions of a temporal worldlet, such as an export of another database, into the history.
+//!
+//! A merge ([`Store::merge`]) is an [`Import`] that refuses records and class definitions outside of the
+//! history, and reports the outcome of each version. An ordinary import of a temporal worldlet adds its
+//! versions by the same [`Import::merge_version`].
 
 use miko_rpc::{Error, ErrorId, Result};
 use serde_json::Value;
@@ -26,15 +30,19 @@ use crate::worldlet::{
 pub(super) enum MergeOutcome {
     /// The version was added.
     Accepted,
-    /// The version existed with the same content.
+    /// The version was there already, with the same content.
     Skipped,
     /// The version cannot be added, for this reason.
     Rejected(&'static str),
 }
 
 impl<T: Storage> Import<'_, T> {
-    /// Adds a version to the history of its record, in the order of time. The latest version becomes the row
-    /// of the record.
+    /// Adds a version to the history of its record, at its position in the order of time. If it is the latest
+    /// version, it becomes the row of the record.
+    ///
+    /// # Errors
+    /// Errors that are no faults of the version, such as those of storage. A version that cannot be added is
+    /// [`Rejected`](MergeOutcome::Rejected), and faults of a class definition go to `problems`.
     pub(super) fn merge_version(
         &mut self,
         version: &IncomingVersion,
@@ -44,6 +52,7 @@ impl<T: Storage> Import<'_, T> {
         if !self.store.is_temporal {
             return Ok(MergeOutcome::Rejected("history goes into a temporal database only"));
         }
+        // The row that stores the version.
         let row = |created_at, commit| Row {
             pk: version.pk.clone(),
             state: version.state.as_ref().map(stored_state),
@@ -63,13 +72,14 @@ impl<T: Storage> Import<'_, T> {
         let Some((id, last)) = self.store.storage.find(&version.pk)? else {
             let id = self.store.next_row_id();
             self.store.apply_row(RowChange::insert(id, row(version.time, commit)))?;
-            // A stub that is read later may state when the record was created.
+            // Until a stub states when the record was created, the time of the first version counts.
             self.without_stated_creation.insert(id);
             self.insert_version_memberships(id, version, place, problems)?;
             return Ok(MergeOutcome::Accepted);
         };
         let is_stub = last.instance_pk.is_none();
-        // Two databases may have written versions with the same time. These are in the order of their pks.
+        // Two databases may have written versions with the same time. Such versions are in the order of their
+        // instance pks.
         let position = (version.time, Some(&version.instance_pk));
         if is_stub || position > (last.updated_at, last.instance_pk.as_ref()) {
             let is_created_by_version = is_stub && self.without_stated_creation.contains(&id);
@@ -77,6 +87,7 @@ impl<T: Storage> Import<'_, T> {
             let after = row(created_at, commit);
             let replaced = last.state.clone();
             if is_stub {
+                // A stub is no version, so it is not added to the history.
                 self.store.apply_row(RowChange::replace(id, last, after))?;
             } else {
                 let mut write = WriteSet::default();
@@ -86,26 +97,28 @@ impl<T: Storage> Import<'_, T> {
             if let Some(replaced) = &replaced {
                 let stack = self.remove_derived_entries(id, replaced)?;
                 let new_stack = version.state.as_ref().map(|state| &state.stack);
-                self.note_left_classes((id, &version.pk), &stack, new_stack);
+                self.note_if_deleted_or_left_class((id, &version.pk), &stack, new_stack);
             }
             self.insert_version_memberships(id, version, place, problems)?;
             return Ok(MergeOutcome::Accepted);
         }
+        // The version is older than the current one.
         let mut write = WriteSet::default();
-        // It is not stored whether a stub has stated the time of creation. If that is equal to the time of
-        // the first version, it counts as derived from that, and an earlier version moves it.
+        // Storage does not tell whether a stub has stated the time of creation. If the time of creation is
+        // equal to the time of the first version, it counts as derived from that version. A still earlier
+        // version then becomes the first one, and changes the time of creation.
         let first_time = versions(&self.store.storage, id)?.into_iter().next().map(|first| first.updated_at);
         if first_time == Some(last.created_at) && version.time < last.created_at {
             let after = Row { created_at: version.time, ..last.clone() };
             write.change_row(RowChange::replace(id, last.clone(), after));
         }
-        // Storage keeps no time of creation for a past version: the time of the record counts.
+        // Storage keeps no time of creation for a past version, so the time that is given here is ignored.
         write.versions.push(RowChange::insert(id, row(version.time, commit)));
         let definition_state =
             version.state.as_ref().filter(|state| stack::has_class(&state.stack, uns::CLASS));
         if definition_state.is_some() {
-            // Lists the record among all that have ever been definitions: the history of class names is read
-            // from their versions.
+            // Lists the record among those that are or were class definitions: which class had which name at
+            // which time is read from the versions of these records.
             write.others_mut().definitions.push(id);
         }
         self.store.apply(write)?;
@@ -115,7 +128,8 @@ impl<T: Storage> Import<'_, T> {
         Ok(MergeOutcome::Accepted)
     }
 
-    /// Inserts a record into the classes of a version that has become its current one.
+    /// Inserts a record into the classes of a version that has become the current one, and notes the place of
+    /// the version in the worldlet. A tombstone has no classes.
     fn insert_version_memberships(
         &mut self,
         id: RowId,
@@ -133,12 +147,16 @@ impl<T: Storage> Import<'_, T> {
 }
 
 impl<T: Storage> Store<T> {
-    /// Merges the versions of a worldlet, all or none. If any is rejected, nothing is written and the result
-    /// lists the rejected ones.
+    /// Merges the versions of a worldlet, all or none. If any is rejected, nothing is written, and the result
+    /// lists the rejected versions and those that were there already.
+    ///
+    /// # Errors
+    /// `invalid-worldlet`: all faults of the worldlet, if no version is rejected; the errors of a write.
     pub(in crate::engine) fn merge(&mut self, worldlet: &Value) -> Result<Merged> {
         let text = worldlet.to_string();
         let mut merged = Merged::default();
         let result = self.write(CommitSharing::Separate, |store| {
+            // A store that only appends takes merges: they keep all versions.
             store.allow_changes();
             let mut problems = WorldletFaults::default();
             let mut merge = Merge { import: Import::begin(store), merged: &mut merged };
@@ -152,7 +170,7 @@ impl<T: Storage> Store<T> {
             Err(Error::new(ErrorId::CONFLICT, "some version says something else than the one that is there"))
         });
         match result {
-            Err(error) if merged.rejected.is_empty() || !is_fault(&error) => Err(error),
+            Err(error) if merged.rejected.is_empty() || !is_fault_of_worldlet(&error) => Err(error),
             // Nothing was written. Rejected versions take precedence over faults of the worldlet.
             Err(_) => Ok(Merged { accepted: Vec::new(), ..merged }),
             Ok(()) => Ok(merged),
@@ -160,7 +178,8 @@ impl<T: Storage> Store<T> {
     }
 }
 
-/// A merge in progress: an import that refuses records and classes, and records the outcome of each version.
+/// A merge in progress: an import that refuses records and class definitions outside of the history, and
+/// collects the outcome of each version.
 struct Merge<'m, 's, T> {
     import: Import<'s, T>,
     merged: &'m mut Merged,
@@ -226,12 +245,13 @@ impl<T: Storage> Sink for Merge<'_, '_, T> {
     }
 
     fn set_property(&mut self, _: &str, _: &Value) -> Result<()> {
+        // The database keeps its own properties.
         Ok(())
     }
 }
 
-/// Whether the error of a merge is a fault of its worldlet, and not an error of storage, for example.
-fn is_fault(error: &Error) -> bool {
+/// Whether the error of a merge is a fault of the worldlet. An error of storage, for example, is none.
+fn is_fault_of_worldlet(error: &Error) -> bool {
     [ErrorId::CONFLICT, ErrorId::INVALID_WORLDLET].contains(error.id())
 }
 
