@@ -1,7 +1,13 @@
 //! Live queries: brings the results of selects up to date when their readers ask.
 //!
-//! A result is brought up to date by the last commits, one after another. The subscriptions keep these
-//! commits in a buffer of bounded size, the ring. If the ring lacks a commit, the select runs again.
+//! A watch is one open live query. Its window has the first records that the select finds ([`window`]). When
+//! the reader asks, the last commits are applied to the window, one after another, until the result has
+//! changed. The reader gets one step: the changes from the result that it has to the result in the window
+//! ([`edits`]).
+//!
+//! The subscriptions keep the last commits in a buffer of bounded size, the ring. The select runs again, and
+//! fills the window anew, if the ring lacks a commit, if a class was redefined, or if so many records were
+//! removed from the window that records of the result are missing in it.
 
 mod edits;
 mod window;
@@ -45,7 +51,7 @@ pub(in crate::engine) struct Watch {
     max_size: usize,
 }
 
-/// A watch that has begun, with the records of its first result.
+/// A watch that has begun, with the stream of the records of its first result.
 pub(in crate::engine) struct BegunWatch {
     pub(in crate::engine) watch: Watch,
     /// The number of the last commit, as in [`ResultChange::seq`].
@@ -58,8 +64,10 @@ impl<T: Storage> Store<T> {
     /// the store: the watcher assumes that the result includes the last commit.
     ///
     /// # Errors
-    /// Every fault of the select; `request-too-large`; `invalid_request` for a select of the past;
-    /// `storage-full`; `read-only-connection`.
+    /// Every fault of the select; `invalid_request`, if the query is no select, or a select of the past;
+    /// `request-too-large`, if its conditions are too large to be tested for each change; `storage-full`, if
+    /// the result is too large, or too many watches, subscriptions or streams are open;
+    /// `read-only-connection`.
     pub(in crate::engine) fn begin_watch(&mut self, query: Query) -> Result<BegunWatch> {
         // In mode `r` another process may commit, of which this store would not learn.
         self.check_writable()?;
@@ -67,8 +75,8 @@ impl<T: Storage> Store<T> {
         check_tested_size(select.text_size())?;
         self.check_room_for_subscription()?;
         let (offset, limit) = (saturating_usize(select.offset), select.limit.map(saturating_usize));
-        let needed = select.limit.map(|limit| limit.saturating_add(select.offset));
-        let limit_with_spare = needed.map(|needed| needed.saturating_add(SPARE_RECORDS));
+        let limit_plus_offset = select.limit.map(|limit| limit.saturating_add(select.offset));
+        let limit_with_spare = limit_plus_offset.map(|count| count.saturating_add(SPARE_RECORDS));
         let select = Arc::new(SelectRequest { offset: 0, limit: limit_with_spare, ..select });
         let max_size = self.live_query_size();
         let is_export = false;
@@ -78,6 +86,7 @@ impl<T: Storage> Store<T> {
             Ok((window, FoundRecords::of(rows)))
         })?;
         let last = self.last.get().commit;
+        // From now on `next_step` takes the commits from the ring.
         self.keep_commits_after(last);
         let id = self.watches.new_id();
         let shown = window.shown(offset, limit).to_vec();
@@ -85,7 +94,8 @@ impl<T: Storage> Store<T> {
         Ok(BegunWatch { watch, seq: self.subscriptions.seq_of(last), records: (stream, found) })
     }
 
-    /// Adds the watcher of a watch that has begun, which wakes its reader after commits.
+    /// Adds the watcher of a watch that has begun. From now on the watcher wakes the reader after each commit
+    /// that may change the result.
     pub(in crate::engine) fn add_watcher(
         &mut self,
         watch: WatchId,
@@ -100,18 +110,19 @@ impl<T: Storage> Store<T> {
     }
 
     /// Whether commits that the reader has not read may have changed the result. Uncommitted writes of a
-    /// group are ignored: their commit wakes the reader.
+    /// group of calls are ignored: their commit wakes the reader. `false` also after the end of the watch.
     pub(in crate::engine) fn has_unread(&self, watch: WatchId) -> bool {
         self.watches.progress(watch).is_some_and(|(_, unread)| unread != Unread::Nothing)
     }
 
-    /// The next changes of a result: the changes of one commit, or of all commits since the last step if the
-    /// select has run again. Empty, if the result is up to date.
+    /// The next step of a watch: the changes of the result by one commit, or by all commits since the last
+    /// step if the select has run again. Empty, if the result is up to date, or the watch has ended.
     ///
     /// # Errors
-    /// The errors of the select; `storage-full`, if the result is too large.
+    /// The errors of the select; `storage-full`, if the result is too large; the errors of committing an open
+    /// group.
     pub(in crate::engine) fn next_step(&mut self, watch: &mut Watch) -> Result<Vec<ResultChange>> {
-        // Commits the writes of an open group, whose changes are published only then.
+        // The changes of an open group are published only when its writes are committed.
         self.transaction.commit_group_so_far(&mut self.storage)?;
         self.publish_commits();
         while let Some((seen_before, unread)) = self.watches.progress(watch.id) {
@@ -120,12 +131,12 @@ impl<T: Storage> Store<T> {
                 Unread::Commits => self.subscriptions.commit_after(seen_before),
                 Unread::Everything => None,
             };
-            let applied = match &next {
+            let window_is_complete = match &next {
                 Some(commit) => watch.apply(commit, &mut self.subscriptions.classes, &self.catalog)?,
                 None => false,
             };
-            // Without a commit to apply, or if the window lacks records afterwards, the select runs again.
-            let commit = next.filter(|_| applied);
+            // The commit by which the window was brought up to date; `None` if the select has to run again.
+            let commit = next.filter(|_| window_is_complete);
             let seen = match &commit {
                 Some(commit) => commit.seq,
                 None => {
@@ -138,6 +149,7 @@ impl<T: Storage> Store<T> {
             let unread = if is_last { Unread::Nothing } else { Unread::Commits };
             self.watches.advance(watch.id, seen, unread);
             let step = self.step_to_window(watch, commit.as_deref(), seen)?;
+            // A commit may change the window and not the result.
             if !step.is_empty() {
                 return Ok(step);
             }
@@ -145,7 +157,11 @@ impl<T: Storage> Store<T> {
         Ok(Vec::new())
     }
 
-    /// Runs the select of a watch, and makes a window of the records that it finds.
+    /// Runs the select of a watch, and makes a window of the records that the select finds.
+    ///
+    /// # Errors
+    /// The errors of the select; `storage-full`, if the window takes more than `max_size` bytes, or exceeds
+    /// the memory limit.
     fn find_window(&self, select: &SelectRequest, max_size: usize) -> Result<Window> {
         let rows = self.select_current_rows(select)?;
         let mut classes = StackClasses::default();
@@ -162,8 +178,9 @@ impl<T: Storage> Store<T> {
         Ok(window)
     }
 
-    /// The changes from the result that the reader has got to the result in the window, as of the commit
-    /// `seen`.
+    /// The changes from the result that the reader has got (`Watch::shown`) to the result in the window, as
+    /// of the commit `seen`. Replaces the former by the latter. `commit` is the commit `seen`; `None` if the
+    /// select has run again.
     fn step_to_window(
         &self,
         watch: &mut Watch,
@@ -172,8 +189,8 @@ impl<T: Storage> Store<T> {
     ) -> Result<Vec<ResultChange>> {
         let new = watch.window.shown(watch.offset, watch.limit);
         let (edits, range) = list_edits(&watch.shown, new, |found| found.row);
-        let needed = edits.iter().filter_map(|edit| Some(new[edit.new_index()?].row)).collect();
-        let records = self.records_as_of(&needed, commit, seen)?;
+        let rows_to_send = edits.iter().filter_map(|edit| Some(new[edit.new_index()?].row)).collect();
+        let records = self.records_as_of(&rows_to_send, commit, seen)?;
         let seq = self.subscriptions.seq_of(seen);
         let count = edits.len();
         let mut step = Vec::with_capacity(count);
@@ -202,8 +219,8 @@ impl<T: Storage> Store<T> {
         Ok(step)
     }
 
-    /// The records of rows as they were after the commit `seen`. `commit` is that commit; `None` if the
-    /// select has run again, so that storage has that state.
+    /// The records of rows as they were after the commit `seen`. `commit` is the commit `seen`; `None` if the
+    /// select has run again: then `seen` is the last commit, and storage has these records.
     fn records_as_of(
         &self,
         rows: &HashSet<RowId>,
@@ -218,7 +235,8 @@ impl<T: Storage> Store<T> {
                 records.insert(change.key, after.into());
             }
         }
-        // For each row that was written after `seen`: its state before the first of these writes.
+        // For each row that was written after `seen`: its state before the first of these writes. The ring
+        // has all commits after `seen`, since it had the commit `seen`.
         let mut pre_images: HashMap<RowId, &Row> = HashMap::new();
         for commit in self.subscriptions.commits_after(seen) {
             for change in commit.changes.iter().filter(|change| is_needed(&change.key)) {
@@ -250,7 +268,11 @@ impl Watch {
         Arc::clone(&self.select)
     }
 
-    /// Applies a commit to the window. Returns whether the window still has all records of the result.
+    /// Applies a commit to the window. Returns whether the window then has all records of the result. If not,
+    /// the caller has to run the select again.
+    ///
+    /// # Errors
+    /// The errors of evaluating the filter of the select; `storage-full`, if the window is too large.
     fn apply(
         &mut self,
         commit: &LoggedCommit,
@@ -258,7 +280,7 @@ impl Watch {
         catalog: &Catalog,
     ) -> Result<bool> {
         let Self { select, window, .. } = self;
-        let mut found = |id: RowId, record: RecordRef<'_>| -> Result<Option<Found>> {
+        let mut found_if_matching = |id: RowId, record: RecordRef<'_>| -> Result<Option<Found>> {
             let record = ChangedRecord::of(record, classes, catalog);
             let is_found = select.filter.matches(&record)?;
             Ok(is_found.then(|| Found::of(id, &record, select)))
@@ -267,10 +289,10 @@ impl Watch {
         for change in &commit.changes {
             let (before, after) = before_and_after(change);
             if let Some(record) = before {
-                removed.extend(found(change.key, record)?);
+                removed.extend(found_if_matching(change.key, record)?);
             }
             if let Some(record) = after {
-                added.extend(found(change.key, record)?);
+                added.extend(found_if_matching(change.key, record)?);
             }
         }
         window.change(removed, added, select);
@@ -281,7 +303,8 @@ impl Watch {
 }
 
 impl ListEdit {
-    /// The index in the new list of the item that it moves, inserts or changes.
+    /// The index in the new list of the item that the edit moves, inserts or changes; `None` if the edit
+    /// removes an item.
     fn new_index(self) -> Option<usize> {
         match self {
             Self::Leave { .. } => None,
@@ -292,6 +315,9 @@ impl ListEdit {
 }
 
 /// Reads the select of a live query.
+///
+/// # Errors
+/// The faults of the query; `invalid_request`, if it is no select, or a select of the past.
 fn read_select(query: Query) -> Result<SelectRequest> {
     let invalid_request = |message: &str| Error::new(ErrorId::INVALID_REQUEST, message);
     let (Request::Select(select), _) = query::parse(query)? else {
@@ -308,6 +334,7 @@ fn read_select(query: Query) -> Result<SelectRequest> {
     Ok(select)
 }
 
+/// Refuses a window that takes more than `allowed` bytes.
 fn check_size(window: &Window, allowed: usize) -> Result<()> {
     if window.size() <= allowed {
         return Ok(());

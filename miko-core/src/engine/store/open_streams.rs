@@ -1,8 +1,9 @@
 //! The open streams of a store, and the pre-images that they need.
 //!
-//! A stream of records holds the ids of its rows, not their content. While a stream is open, writes save
-//! pre-images for it. The first write to a row after the snapshot saves its pre-image, also if the stream has
-//! already sent the row. Rows that are not in the snapshot have no pre-image.
+//! A stream shows a [`Snapshot`]: the state after the last commit before the stream was opened. A stream of
+//! records holds the ids of its rows, not their content. So while a stream is open, writes save pre-images
+//! for it. The first write to a row of the snapshot saves the row as it was, also if the stream has already
+//! sent the row. Rows that are not in the snapshot have no pre-image.
 
 use std::collections::BTreeMap;
 use std::collections::hash_map::Entry;
@@ -20,8 +21,8 @@ use crate::storage::write_set::RowChange;
 /// The maximum number of open streams.
 const MAX_OPEN_STREAMS: usize = 1024;
 
-/// The maximum size of the pre-images of all streams: 64 MiB. Beyond it the stream whose pre-images are the
-/// largest is closed.
+/// The maximum size of the pre-images of all streams: 64 MiB. Beyond that size the stream whose pre-images
+/// are the largest is closed, and its reader gets `stream-expired`.
 const MAX_PRE_IMAGE_BYTES: usize = 64 << 20;
 
 /// The open streams.
@@ -40,12 +41,14 @@ pub(in crate::engine) struct StreamId(u64);
 
 #[derive(Debug)]
 struct OpenStream {
-    /// The last commit before the stream was opened.
+    /// The last commit number that was given out before the stream was opened.
     snapshot_commit: CommitSeq,
     pre_images: PreImages,
+    /// The approximate size of `pre_images`.
     pre_image_bytes: usize,
     is_export: bool,
-    /// Whether it shows the uncommitted writes of the open transaction.
+    /// Whether the stream was opened by a call of the open transaction of a caller. Such a stream also shows
+    /// the uncommitted writes of the transaction, and is closed when the transaction ends.
     is_of_transaction: bool,
 }
 
@@ -57,11 +60,12 @@ impl Streams {
 
     /// As [`save_pre_images`](Self::save_pre_images), but not for the streams of the open transaction. Called
     /// when the writes of the transaction are applied to storage again, as after they were hidden. The
-    /// streams of the transaction got their pre-images when the writes were made first.
+    /// streams of the transaction got their pre-images when the writes were first made.
     pub(super) fn save_pre_images_outside_transaction(&mut self, changes: &[RowChange<RowId, Row>]) {
         self.save(changes, |stream| !stream.is_of_transaction);
     }
 
+    /// Saves the overwritten rows for the open streams to which `for_stream` applies.
     fn save(&mut self, changes: &[RowChange<RowId, Row>], for_stream: impl Fn(&OpenStream) -> bool) {
         if self.open.is_empty() {
             return;
@@ -75,7 +79,7 @@ impl Streams {
 
     fn save_pre_image(&mut self, id: RowId, row: &Row, for_stream: impl Fn(&OpenStream) -> bool) {
         let (size, mut copy) = (row.memory_size(), None);
-        // A row that was written after the snapshot is not in it, or has a pre-image already.
+        // A row whose commit number is larger was inserted after the snapshot, or has a pre-image already.
         let has_row = |stream: &&mut OpenStream| row.commit <= stream.snapshot_commit && for_stream(stream);
         for stream in self.open.values_mut().filter(has_row) {
             if let Entry::Vacant(vacant) = stream.pre_images.entry(id) {
@@ -100,12 +104,15 @@ impl Streams {
         Err(too_many_open("streams", MAX_OPEN_STREAMS))
     }
 
-    /// The last commit that any open stream shows.
+    /// The last commit that any open stream shows; 0 without a stream.
     pub(super) fn latest_snapshot(&self) -> CommitSeq {
         self.open.values().map(|stream| stream.snapshot_commit).max().unwrap_or_default()
     }
 
     /// The state that a stream shows.
+    ///
+    /// # Errors
+    /// `stream-expired`, if the stream was closed before its reader has dropped it.
     pub(super) fn snapshot<'s, T: Storage>(
         &'s self,
         id: StreamId,
@@ -115,13 +122,13 @@ impl Streams {
         Ok(Snapshot::at(storage, stream.snapshot_commit, &stream.pre_images))
     }
 
-    /// Closes the exports. Called when a file is deleted, which an export may have listed already: files have
-    /// no pre-images.
+    /// Closes the streams of exports. Called when a file is removed: files have no pre-images, and an export
+    /// may have listed the file already, and still have to read its chunks.
     pub(super) fn close_exports(&mut self) {
         self.close_all(|stream| stream.is_export);
     }
 
-    /// Whether a stream shows writes of the open transaction.
+    /// Whether a stream was opened by a call of the open transaction.
     pub(super) fn is_of_transaction(&self, id: StreamId) -> bool {
         self.open.get(&id).is_some_and(|stream| stream.is_of_transaction)
     }
@@ -131,8 +138,8 @@ impl Streams {
         self.close_all(|stream| stream.is_of_transaction);
     }
 
-    /// Closes the streams of the open transaction that were opened after a write with a higher commit number.
-    /// Called when a nested transaction is rolled back, which undoes those writes.
+    /// Closes the streams of the open transaction that show writes with larger numbers than `commit`. Called
+    /// when a nested transaction is rolled back, which undoes the writes after `commit`.
     pub(super) fn close_of_transaction_after(&mut self, commit: CommitSeq) {
         self.close_all(|stream| stream.is_of_transaction && stream.snapshot_commit > commit);
     }
@@ -143,7 +150,7 @@ impl Streams {
         closed.into_iter().for_each(|id| self.close(id));
     }
 
-    /// Adds a stream of the state after this commit.
+    /// Adds a stream of the state after the commit `snapshot_commit`.
     pub(super) fn open(
         &mut self,
         snapshot_commit: CommitSeq,
@@ -165,6 +172,7 @@ impl Streams {
     }
 }
 
+/// The error of a stream that was closed before its end.
 fn expired() -> Error {
     let message = "the stream cannot go on: too much was overwritten while it was open, a file was deleted \
                    while it exported, or its transaction has ended";

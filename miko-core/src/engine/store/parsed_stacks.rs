@@ -13,7 +13,7 @@ use crate::engine::store::stored_json::{MAX_CACHED_STACK_LENGTH, parse_object};
 /// The most stacks that are kept. All are dropped when one more is added.
 const MAX_STACKS: usize = 256;
 
-/// The cache. A parsed stack depends on its text alone, so no entry is ever out of date.
+/// The cache. It is never cleared after a write: a parsed stack depends only on its text.
 #[derive(Debug, Default)]
 pub(super) struct ParsedStacks(RefCell<Stacks>);
 

@@ -1,7 +1,8 @@
-//! Selects on the past of a temporal database: the versions of records, and the state at a cutoff.
+//! Selects on the past of a temporal database: the versions of records (`history`), and the state at a time
+//! (`cutoff`).
 //!
-//! A select with a cutoff uses the classes that were defined at that time. All conditions are evaluated in
-//! Rust, since the indexes and the class memberships describe the current state only.
+//! A select with a cutoff uses the classes that were defined at the time of the cutoff. All conditions are
+//! evaluated in Rust, since the indexes and the class memberships describe the current state only.
 
 use miko_rpc::{Error, ErrorId, Result};
 
@@ -29,7 +30,11 @@ struct PastRecord {
 }
 
 impl<T: Storage> Store<T> {
-    /// The result of a select: current records, records as of the cutoff, or versions.
+    /// The result of any select: current records, records as of the cutoff, or versions.
+    ///
+    /// # Errors
+    /// The errors of evaluating the select; `not-temporal`, for a select on the past; `request-too-large`, if
+    /// the result exceeds the size limit of the answer.
     pub(in crate::engine) fn select(&self, select: &SelectRequest) -> Result<Results> {
         match (select.history, select.cutoff) {
             (false, None) => self.select_current(select).map(Results::Records),
@@ -41,7 +46,8 @@ impl<T: Storage> Store<T> {
     /// All versions of a record, in order of time.
     ///
     /// # Errors
-    /// `not-temporal`, `record_not_found`.
+    /// `not-temporal`, `record_not_found`; `request-too-large`, if the versions exceed the size limit of the
+    /// answer.
     pub(in crate::engine) fn history(&self, pk: &str) -> Result<Vec<Version>> {
         self.check_temporal()?;
         let Some((id, _)) = self.storage.find(pk)? else {
@@ -56,7 +62,10 @@ impl<T: Storage> Store<T> {
         Ok(versions)
     }
 
-    /// Refuses a database that keeps no versions, with `not-temporal`.
+    /// Checks that the database keeps versions.
+    ///
+    /// # Errors
+    /// `not-temporal`.
     pub(in crate::engine) fn check_temporal(&self) -> Result<()> {
         if self.is_temporal {
             return Ok(());
@@ -79,7 +88,8 @@ impl<T: Storage> Store<T> {
         Ok(found.into_iter().map(|PastRecord { id, .. }| id).collect())
     }
 
-    /// The records that a select finds as of the cutoff. `charge` is called once for each.
+    /// The records that a select finds as of the cutoff. `charge` is called once for each of these records,
+    /// and counts its size.
     fn find_as_of(
         &self,
         select: &SelectRequest,
@@ -102,8 +112,9 @@ impl<T: Storage> Store<T> {
         Ok(found.map(|Candidate { record, id, .. }| PastRecord { record, id }).collect())
     }
 
-    /// The versions that a select finds. A tombstone has no content, so the select is evaluated on the
-    /// content of the version before the tombstone, with the time of the tombstone.
+    /// The versions that a select finds; with a cutoff, only those that were written until then. A tombstone
+    /// has no content, so the select is evaluated on the content of the version before the tombstone, with
+    /// the time of the tombstone. A tombstone without an earlier version is not found.
     fn select_versions(&self, select: &SelectRequest, cutoff: Option<Timestamp>) -> Result<Results> {
         self.check_temporal()?;
         let past_catalog = cutoff.map(|cutoff| self.catalog_at(cutoff)).transpose()?;
@@ -112,6 +123,7 @@ impl<T: Storage> Store<T> {
             candidate.version.as_ref().map_or(Ok(()), |version| self.answer.charge_version(version))
         });
         self.for_each_candidate_row(select, |id| {
+            // The record as of the version before.
             let mut last_state: Option<Record> = None;
             self.storage.each_version(id, &mut |version| {
                 if cutoff.is_some_and(|cutoff| version.updated_at > cutoff) {
@@ -136,17 +148,17 @@ impl<T: Storage> Store<T> {
         Ok(Results::Versions(versions.map(Version::from).collect()))
     }
 
-    /// Visits the rows that may match, in order of creation: those of the pks that the select names, or all
-    /// if it names none. A record with another pk cannot match, since the outermost filter of a select is
-    /// never negated.
+    /// Visits the rows of the records that may match, in order of creation: if the outermost filter of the
+    /// select names pks, only the records with these pks. A record with another pk cannot match, since the
+    /// outermost filter of a select is never negated.
     fn for_each_candidate_row(
         &self,
         select: &SelectRequest,
         mut visit: impl FnMut(RowId) -> Result<()>,
     ) -> Result<()> {
         let pks = match &select.filter.pks {
-            // `class` is evaluated before `pk`. If `class` is an error, each record raises that error, also a
-            // record with another pk, so all records have to be visited.
+            // `class` is evaluated before `pk`. If `class` is a deferred error, such as that of a placeholder
+            // without a value, each record raises the error, also one with another pk. So all are visited.
             Some(Ok(pks)) if !matches!(select.filter.classes, Some(Err(_))) => Some(pks),
             _ => None,
         };
@@ -167,7 +179,8 @@ impl<T: Storage> Store<T> {
         Ok(())
     }
 
-    /// The classes that were defined at a time. Parents that were not defined then are left out.
+    /// The classes that were defined at a time. Invalid inheritance is [repaired](Catalog::of_past): parents
+    /// that were not defined then are left out, for example.
     fn catalog_at(&self, time: Timestamp) -> Result<Catalog> {
         let mut definitions = Vec::new();
         for id in self.storage.definitions()? {

@@ -1,5 +1,6 @@
 //! Work that a write defers to its end: constraint checks, which [`pending_checks`](super::pending_checks)
-//! runs, and hooks, which [`before_save`](super::before_save) runs.
+//! and, for unique values, [`taken_values`](super::taken_values) run, and hooks, which
+//! [`before_save`](super::before_save) runs.
 
 use std::collections::HashMap;
 
@@ -7,14 +8,14 @@ use crate::class::Reference;
 use crate::engine::store::hooks::StoredRows;
 use crate::storage::ids::{ConstraintId, RowId};
 
-/// The checks and hooks that the running write has deferred to its end.
+/// The checks and hooks that the running write has deferred to its end, and the facts that they need.
 #[derive(Debug, Default)]
 pub(super) struct DeferredWork {
-    /// References whose targets must exist and be of an allowed class.
+    /// References of written records. The target of each must exist and be of an allowed class.
     pub(super) references: Vec<DeferredReference>,
     /// Deleted records, at which no restricting reference may point.
     pub(super) deleted: Vec<DeferredTarget>,
-    /// Records that have left a class, which no restricting reference to them may require.
+    /// Records that have left a class. No restricting reference to such a record may require that class.
     pub(super) left_class: Vec<DeferredTarget>,
     /// Whether a record may be written with a unique value that another record still has. The record then
     /// waits for the value. The end of the write checks that no record still waits.
@@ -22,16 +23,16 @@ pub(super) struct DeferredWork {
     /// The unique values that records wait for, each with the records that wait. The first of them gets the
     /// value when it becomes free.
     pub(super) taken_values: HashMap<UniqueValue, Vec<WaitingRecord>>,
-    /// The first of the rows that were stored before their hooks have run. An import checks the records of
-    /// this row and of all later ones.
+    /// The smallest id of the rows that the write has stored by [`Store::apply`](super::Store::apply): those
+    /// whose hooks run at the end of the write. An import looks for its records from this row on.
     pub(super) first_stored_row: Option<RowId>,
     /// The rows for which the hooks are to run. Boxed, since few writes have any.
     pub(super) stored_rows: Option<Box<StoredRows>>,
-    /// The index of the running batch request; `None` outside of a batch.
+    /// The index of the running request in its batch; `None` outside of a batch.
     pub(super) request: Option<usize>,
 }
 
-/// A unique constraint, and a value as its index has it.
+/// A unique constraint, and a value in the form in which the index of the constraint has it.
 pub(super) type UniqueValue = (ConstraintId, String);
 
 /// A record that waits for a unique value, which another record still has.
@@ -54,7 +55,7 @@ impl DeferredWork {
         references.is_empty() && deleted.is_empty() && left_class.is_empty() && taken_values.is_empty()
     }
 
-    /// Whether a batch is running: its later requests may still create the targets of references.
+    /// Whether a batch is running. Its later requests may still create the targets of references.
     pub(super) fn is_in_batch(&self) -> bool {
         self.request.is_some()
     }

@@ -1,9 +1,11 @@
-//! Deferred constraint checks, run at the end of a write: every reference has an allowed target, no two
-//! records have the same unique value ([`taken_values`](crate::engine::store::taken_values)), and no
-//! restricting reference points at a deleted record or at one that has left a required class. Requests of a
-//! batch may therefore refer to records that later requests create.
+//! Deferred constraint checks, run at the end of a write: every reference of a written record has an allowed
+//! target, no two records have the same unique value ([`taken_values`](crate::engine::store::taken_values)),
+//! and no restricting reference points at a deleted record or at one that has left a class that the reference
+//! requires. Since the checks are deferred, a request of a batch may refer to a record that a later request
+//! creates.
 //!
-//! A reference restricts if its field says `on_delete: restrict`, or names a file.
+//! A restricting reference is one whose field has `on_delete: restrict`, or refers to a file. An import runs
+//! the checks of references itself, before the end of its write.
 
 use std::collections::HashMap;
 
@@ -25,12 +27,13 @@ use crate::uns;
 /// The most records that one fault lists.
 pub(super) const MAX_LISTED: usize = 10;
 
-/// The references of a record as storage has it now.
+/// The references of a record in its present state in storage, which includes the running write.
 struct CurrentReferences {
     row: RowId,
+    /// The pk of the record; empty if the record was deleted.
     pk: String,
-    /// By their JSON pointers, each with the class that declares it. Several classes that share a bucket may
-    /// declare a reference at the same place.
+    /// The references by their JSON pointers, each with the class that declares it. Several classes that
+    /// share a bucket may declare a reference at the same place.
     by_pointer: HashMap<String, Vec<(String, Reference)>>,
 }
 
@@ -46,7 +49,8 @@ impl CurrentReferences {
 const FILE_CLASSES: [&str; 2] = [uns::FILE, uns::FILE_REFERENCE];
 
 impl<T: Storage> Store<T> {
-    /// Defers the check that the references of a record have targets, to the end of the write.
+    /// Defers the check that the references of a record have allowed targets, to the end of the write. Each
+    /// reference comes with the class that declares it.
     pub(super) fn defer_reference_checks(&mut self, row: RowId, references: Vec<(String, Reference)>) {
         let request = self.deferred.request;
         let deferred = references.into_iter().map(|(class, reference)| DeferredReference {
@@ -64,7 +68,7 @@ impl<T: Storage> Store<T> {
         self.deferred.deleted.push(DeferredTarget { pk: pk.to_owned(), request });
     }
 
-    /// Defers the check that no restricting reference requires a class that a record has left.
+    /// Defers the check that no restricting reference to a record requires a class that the record has left.
     pub(super) fn defer_left_class_check(&mut self, pk: &str) {
         let request = self.deferred.request;
         self.deferred.left_class.push(DeferredTarget { pk: pk.to_owned(), request });
@@ -74,7 +78,7 @@ impl<T: Storage> Store<T> {
     ///
     /// # Errors
     /// `unique-violation`, `reference-not-found`, `file-not-found`, `reference-restricted`: all faults
-    /// together.
+    /// together. The errors of storage.
     pub(super) fn check_deferred_constraints(&mut self) -> Result<()> {
         if self.deferred.has_no_checks() {
             return Ok(());
@@ -97,8 +101,8 @@ impl<T: Storage> Store<T> {
         faults.check()
     }
 
-    /// Checks the deferred references and removes them from the list. Calls `report` with the row id of the
-    /// record and the fault for each reference without an allowed target.
+    /// Checks the deferred references and removes them from the list. For each reference without an allowed
+    /// target, calls `report` with the row id of the referring record and the fault.
     pub(super) fn drain_reference_checks(
         &mut self,
         mut report: impl FnMut(&Self, RowId, ErrorItem) -> Result<()>,
@@ -113,8 +117,8 @@ impl<T: Storage> Store<T> {
         Ok(())
     }
 
-    /// The fault of a deferred reference, if the record still has the reference. `current` has the references
-    /// of the record that was read last.
+    /// The fault of a deferred reference; `None` if its target is allowed, or the record no longer has the
+    /// reference. `current` is a cache: the references of the record that was read last.
     fn check_reference(
         &self,
         deferred: &DeferredReference,
@@ -129,7 +133,7 @@ impl<T: Storage> Store<T> {
             return Ok(None);
         }
         // A later request may also have removed the class that declares the reference, while another class of
-        // the record declares a reference at the same place.
+        // the record declares a reference at the same place. Or it may have redefined the class.
         let current = self.read_references(*row, current)?;
         match current.at(pointer, target).find(|(declaring, _)| declaring == class) {
             Some((class, reference)) => self.check_target(class, reference),
@@ -150,6 +154,7 @@ impl<T: Storage> Store<T> {
         Ok(current.insert(references))
     }
 
+    /// The references of the record at `id`, read from storage; none if the record was deleted.
     fn references_of(&self, id: RowId) -> Result<CurrentReferences> {
         let mut found = CurrentReferences { row: id, pk: String::new(), by_pointer: HashMap::new() };
         let Some(Row { pk, state: Some(state), .. }) = self.storage.row(id)? else { return Ok(found) };
@@ -163,8 +168,8 @@ impl<T: Storage> Store<T> {
         Ok(found)
     }
 
-    /// The fault of a reference whose target is missing or of no allowed class. `class` declares the
-    /// reference.
+    /// The fault of a reference whose target is missing or of no allowed class; `None` if the target is
+    /// allowed. `class` declares the reference.
     pub(super) fn check_target(&self, class: &str, reference: &Reference) -> Result<Option<ErrorItem>> {
         if reference.is_file {
             return self.check_file(class, reference);
@@ -188,8 +193,8 @@ impl<T: Storage> Store<T> {
         }))
     }
 
-    /// The fault of a file reference. Its target must be a complete file, or a record of a class that
-    /// represents files.
+    /// As [`check_target`](Self::check_target), for a reference to a file. Its target must be a complete
+    /// file, or a record of a [class that represents files](FILE_CLASSES).
     fn check_file(&self, class: &str, reference: &Reference) -> Result<Option<ErrorItem>> {
         let target = &reference.target;
         if self.is_complete_file(target)? || self.classes_of(target)?.is_some_and(|all| represents_file(&all))
@@ -213,13 +218,14 @@ impl<T: Storage> Store<T> {
         allowed.is_empty() || classes.iter().any(|class| self.catalog.is_subclass_of_any(class, allowed))
     }
 
-    /// The classes of an active record; `None` if there is none.
+    /// The classes of the active record with this pk; `None` if there is no such record.
     fn classes_of(&self, pk: &str) -> Result<Option<Vec<String>>> {
         let Some((_, Row { state: Some(state), .. })) = self.storage.find(pk)? else { return Ok(None) };
         Ok(Some(stack::classes(&parse_object(&state.stack)?).into_iter().map(str::to_owned).collect()))
     }
 
-    /// The first records whose references restrict the deletion of a pk, each with the JSON pointer.
+    /// The records whose restricting references point at a pk, each with the JSON pointer of the reference:
+    /// at most [`MAX_LISTED`], in the form in which a fault lists them.
     pub(super) fn restricting_references(&self, pk: &str) -> Result<Vec<Value>> {
         let mut restricting_references = Vec::new();
         for (id, pointer) in self.storage.restricting(pk, MAX_LISTED)? {
@@ -242,8 +248,8 @@ impl<T: Storage> Store<T> {
 
 /// Checks of the restricting references to a record that has changed.
 impl<T: Storage> Store<T> {
-    /// The fault of a record that was deleted or has left a class, as by an import, while a restricting
-    /// reference points at it.
+    /// The fault of a record that an import has deleted or taken out of a class, if a restricting reference
+    /// to the record does not allow that.
     pub(super) fn check_replaced(&self, pk: &str) -> Result<Option<ErrorItem>> {
         match self.classes_of(pk)? {
             Some(classes) => self.check_classes(pk, &classes),
@@ -251,16 +257,16 @@ impl<T: Storage> Store<T> {
         }
     }
 
-    /// The fault of a record that has left a class required by a restricting reference. `None` also if the
-    /// record was deleted: [`check_deleted`](Self::check_deleted) covers that.
+    /// The fault of a record that has left a class, if a restricting reference to the record requires that
+    /// class. `None` also if the record was deleted: [`check_deleted`](Self::check_deleted) covers that case.
     fn check_left_class(&self, pk: &str) -> Result<Option<ErrorItem>> {
         self.classes_of(pk)?.map_or(Ok(None), |classes| self.check_classes(pk, &classes))
     }
 
-    /// The fault of a record of these classes, if a restricting reference does not allow them.
+    /// The fault of a record of these classes, if a restricting reference to the record does not allow them.
     fn check_classes(&self, pk: &str, classes: &[String]) -> Result<Option<ErrorItem>> {
         // All restricting references are read, with their records: the index does not have the classes that a
-        // reference allows. The limit is never reached. It fits into the integers of SQL.
+        // reference allows. The limit is larger than any number of references, and an integer in SQL.
         let restricting = self.storage.restricting(pk, i32::MAX as usize)?;
         if restricting.is_empty() {
             return Ok(None);

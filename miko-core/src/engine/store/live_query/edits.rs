@@ -4,16 +4,18 @@ use std::collections::HashMap;
 use std::hash::Hash;
 use std::ops::Range;
 
-/// An edit of a list. Each one applies to the list after the edits before it.
+/// An edit of a list. Edits are made one after another: `from` and `index` are positions in the list as the
+/// edits before this one have left it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum ListEdit {
-    /// Removes the item at `from`. Its index in the old list is `old`.
+    /// Removes the item at `from`. The index of the item in the old list is `old`.
     Leave { from: usize, old: usize },
-    /// Removes the item at `from`, and inserts it at `index`. Its index in the new list is `new`.
+    /// Removes the item at `from`, and inserts it with its new content at `index`. The index of the item in
+    /// the new list is `new`.
     Move { from: usize, index: usize, new: usize },
-    /// Inserts an item at `index`, which is also its index in the new list.
+    /// Inserts an item at `index`, which is also the index of the item in the new list.
     Enter { index: usize },
-    /// Replaces the content of the item at `index`, which is also its index in the new list.
+    /// Replaces the content of the item at `index`, which is also the index of the item in the new list.
     Change { index: usize },
 }
 
@@ -25,13 +27,18 @@ struct Changed {
     new: usize,
     /// Its index in the new list.
     index: usize,
-    /// How many unchanged items precede it in the old list.
+    /// How many unchanged items, which are equal in both lists, precede it in the old list.
     unchanged_before: usize,
 }
 
 /// The edits that turn `old` into `new`, and the range of `new` that differs. Before and behind that range
-/// both lists have equal items. `key` identifies an item. The items that are equal in both lists get no edit,
-/// so they must have the same order in both.
+/// both lists have equal items. `key` identifies an item.
+///
+/// The items that are equal in both lists get no edit, so they must have the same order in both. In results
+/// of one select they do: the order of two records depends only on their content and on which is older.
+///
+/// First items leave, from the last to the first; then items are moved, in the order of the new list; then
+/// items enter, from the first to the last; then the content of items that stay in place is replaced.
 pub(super) fn list_edits<T: PartialEq, K: Eq + Hash>(
     old: &[T],
     new: &[T],
@@ -42,11 +49,13 @@ pub(super) fn list_edits<T: PartialEq, K: Eq + Hash>(
     let equal_end = ends.take_while(|(old, new)| old == new).count();
     let (old, range) = (&old[start..old.len() - equal_end], start..new.len() - equal_end);
     let new = &new[range.clone()];
+    // From here on, both lists are the parts that differ. Indexes count from `start`, except in edits.
 
     let old_indexes: HashMap<K, usize> =
         old.iter().enumerate().map(|(index, item)| (key(item), index)).collect();
+    // Whether each item of the old list is also in the new list.
     let mut stays = vec![false; old.len()];
-    // For each item of the new list, its index in the old list.
+    // For each item of the new list, its index in the old list, if it is there.
     let origins: Vec<Option<usize>> = new.iter().map(|item| old_indexes.get(&key(item)).copied()).collect();
     origins.iter().flatten().for_each(|old| stays[*old] = true);
 
@@ -97,15 +106,15 @@ fn changed_items<T: PartialEq>(
     changed
 }
 
-/// Splits changed items into items that stay in place and items that are moved. Those in place have the same
-/// order in both lists, among each other and among the unchanged items. Both parts are in the order of the
-/// new list.
+/// Splits changed items into items that stay in place and items that are moved. The items that stay in place
+/// have the same order in both lists, among each other and among the unchanged items. Both parts are in the
+/// order of the new list. The number of moved items is not always the smallest possible.
 fn split_off_moved(changed: Vec<Changed>) -> (Vec<Changed>, Vec<Changed>) {
     let mut in_place: Vec<Changed> = Vec::new();
     let mut moved = Vec::new();
     for (index, item) in changed.into_iter().enumerate() {
-        // In the new list, `item.new - index` unchanged items precede it: `index` of the items before it have
-        // changed.
+        // In the new list, `item.new` items that are in both lists precede the item. `index` of them have
+        // changed, and the others are unchanged.
         let keeps_unchanged_before = item.unchanged_before == item.new - index;
         if keeps_unchanged_before && in_place.last().is_none_or(|last| last.old < item.old) {
             in_place.push(item);
@@ -116,35 +125,37 @@ fn split_off_moved(changed: Vec<Changed>) -> (Vec<Changed>, Vec<Changed>) {
     (in_place, moved)
 }
 
-/// The moves of items, in the order of the new list. They apply to the items that are in both lists. `start`
-/// is added to all indexes: the number of equal items at the start of both lists.
+/// The moves of items, in the order of the new list. When they are made, the list has only the items that are
+/// in both lists. `start` is the number of equal items at the start of both lists, and is added to all
+/// indexes.
 ///
 /// Before each move there are three kinds of items: unmoved items, which need no move; arrived items, which
 /// were moved already; and waiting items, which are still to be moved. The gap of an item is the number of
-/// unmoved items before it. Within a gap the arrived items come first, in the order of the new list, then the
-/// waiting items, in the order of the old list.
+/// unmoved items before it. Among items with the same gap, the arrived items come first, in the order of the
+/// new list, then the waiting items, in the order of the old list.
 fn moves(moved: &[Changed], start: usize) -> Vec<ListEdit> {
+    // The indexes of the moved items in the old list, in the order of the old list.
     let mut by_old: Vec<usize> = moved.iter().map(|item| item.old).collect();
     by_old.sort_unstable();
-    // The gaps of the moved items in the old list, in its order; and those in the new list, in its order.
-    // Both ascend.
+    // The gaps that the moved items have in the old list, in the order of the old list; and the gaps that
+    // they have in the new list, in the order of the new list. Both ascend.
     let old_gaps: Vec<usize> = by_old.iter().enumerate().map(|(rank, old)| old - rank).collect();
     let new_gaps: Vec<usize> = moved.iter().enumerate().map(|(nth, item)| item.new - nth).collect();
-    // The ranks of the waiting items: their positions in `by_old`.
+    // The waiting items, by their ranks: their positions in `by_old`.
     let mut waiting = FenwickTree::full(moved.len());
     let mut edits = Vec::with_capacity(moved.len());
     for (nth, item) in moved.iter().enumerate() {
         let rank = by_old.partition_point(|old| *old < item.old);
         waiting.remove(rank);
         let old_gap = old_gaps[rank];
-        // The arrived items in the gaps up to this one precede the item, also those in its own gap.
+        // The arrived items whose gap is not larger precede the item, also those with the same gap.
         let arrived = new_gaps[..nth].partition_point(|gap| *gap <= old_gap);
         // The unmoved, the arrived and the waiting items before the item.
         let from = old_gap + arrived + waiting.count_below(rank);
-        // Waiting items precede its new position only in the gaps before.
+        // The waiting items whose gap is smaller than the new gap of the item precede its new position.
         let ranks_before = old_gaps.partition_point(|gap| *gap < new_gaps[nth]);
-        // `item.new` counts the unmoved and the arrived items before it: each item that precedes it in the
-        // new list is one or the other by now.
+        // `item.new` counts the unmoved and the arrived items before the item: each item that precedes the
+        // item in the new list is unmoved, or has arrived by now.
         let index = item.new + waiting.count_below(ranks_before);
         edits.push(ListEdit::Move { from: start + from, index: start + index, new: start + item.index });
     }
@@ -158,6 +169,8 @@ struct FenwickTree(Vec<usize>);
 impl FenwickTree {
     /// All numbers below `bound`.
     fn full(bound: usize) -> Self {
+        // The element of a position, counted from 1, is the number of members in a range that ends there. The
+        // length of the range is the lowest set bit of the position.
         Self((1..=bound).map(|position| position & position.wrapping_neg()).collect())
     }
 
@@ -210,7 +223,7 @@ mod tests {
         list
     }
 
-    /// A list of items, and another one in which the unchanged items have the same order.
+    /// A list of items, and a changed list in which the unchanged items have the same order.
     fn lists() -> impl Strategy<Value = (Vec<Item>, Vec<Item>)> {
         let old = vec(any::<u8>(), 0..30).prop_map(|mut keys| {
             keys.sort_unstable();

@@ -1,4 +1,5 @@
-//! The first records of the result of a select, kept up to date by the changes of records.
+//! The window of a live query: the first records that a select finds, kept up to date by the changes of
+//! commits.
 
 use std::cmp::Ordering;
 use std::collections::HashSet;
@@ -8,8 +9,9 @@ use crate::engine::store::change_matches::ChangedRecord;
 use crate::query::{RecordView, SelectRequest, SortValues, size_of_sort_values};
 use crate::storage::ids::RowId;
 
-/// The number of spare records, which the window has behind the records of the result. They move up when
-/// records leave the result. If more records leave than there are spare records, the select runs again.
+/// The number of spare records: records behind the result, which the window has beyond the offset and the
+/// limit of the request. They move up when records leave the result. If more records leave than there are
+/// spare records, the select runs again.
 pub(super) const SPARE_RECORDS: u64 = 1000;
 
 /// The most records that are removed and inserted singly, each of which shifts the records behind it in the
@@ -28,17 +30,19 @@ pub(super) struct Found {
     sort_values: SortValues,
 }
 
-/// The first records that a select finds, in its order, or all of them.
+/// The first records that a select finds, or all of them, in the order of the select.
 #[derive(Debug)]
 pub(super) struct Window {
     found: Vec<Arc<Found>>,
-    /// The record beyond which the window lacks records of the result; `None` if it has all of them.
+    /// Up to this position in the order of the select, the window has all records that the select finds;
+    /// later ones may be missing. The position is that of a record, which may have left the window since.
+    /// `None` if the window has all records that the select finds.
     boundary: Option<Arc<Found>>,
     /// The approximate size in bytes.
     size: usize,
 }
 
-/// Equal if it is the same state of the same record.
+/// Two values are equal if they are the same state of the same record.
 impl PartialEq for Found {
     fn eq(&self, other: &Self) -> bool {
         (self.row, self.content) == (other.row, other.content)
@@ -53,7 +57,7 @@ impl Found {
         Self { row, content, pk, sort_values: select.sort_values(record) }
     }
 
-    /// The order of the select.
+    /// Compares by the order of the select, and records with equal sort values by the order of creation.
     fn compare(&self, other: &Self, select: &SelectRequest) -> Ordering {
         select.compare(&self.sort_values, &other.sort_values).then(self.row.cmp(&other.row))
     }
@@ -66,8 +70,8 @@ impl Found {
 }
 
 impl Window {
-    /// The window of the records that a select has found, in its order. If the select has reached its limit,
-    /// there may be more records.
+    /// The window of the records that a select has found, in the order of the select. If as many were found
+    /// as the limit of the select allows, there may be more.
     pub(super) fn of(found: Vec<Arc<Found>>, select: &SelectRequest) -> Self {
         let is_complete = select.limit.is_none_or(|limit| (found.len() as u64) < limit);
         let boundary = if is_complete { None } else { found.last().cloned() };
@@ -75,7 +79,7 @@ impl Window {
         Self { found, boundary, size }
     }
 
-    /// The records after `offset`, at most `limit`.
+    /// The result: the records of the window without the first `offset`, at most `limit`.
     pub(super) fn shown(&self, offset: usize, limit: Option<usize>) -> &[Arc<Found>] {
         let rest = self.found.get(offset..).unwrap_or_default();
         limit.and_then(|limit| rest.get(..limit)).unwrap_or(rest)
@@ -86,13 +90,15 @@ impl Window {
         self.size
     }
 
-    /// Whether the window has the first `count` records that the select finds, or all if there are fewer.
+    /// Whether the window has the first `count` records that the select finds, or all of them if there are
+    /// fewer.
     pub(super) fn reaches(&self, count: usize) -> bool {
         self.boundary.is_none() || self.found.len() >= count
     }
 
-    /// Applies the changes of a commit. `removed` has the records that matched before it, as they were;
-    /// `added` has those that match after it, as they are. A record that matches both times is in both.
+    /// Applies the changes of a commit. `removed` has the changed records that matched before the commit, as
+    /// they were then; `added` has the changed records that match after the commit, as they are then. A
+    /// record that matches before and after is in both.
     pub(super) fn change(&mut self, removed: Vec<Found>, added: Vec<Found>, select: &SelectRequest) {
         if removed.len() + added.len() <= MAX_SINGLE_CHANGES {
             removed.iter().for_each(|found| self.remove(found, select));
@@ -104,8 +110,8 @@ impl Window {
         let added: Vec<_> = added.collect();
         self.found.retain(|found| !removed.contains(&found.row));
         self.found.extend(added);
-        // Fast, since the sort detects sorted runs: the window is one, and so is `added` if the commit has
-        // changed records in the order of the select.
+        // The sort detects runs that are sorted already, which makes it fast: the window is such a run, and
+        // so is `added` if the commit has changed records in the order of the select.
         self.found.sort_by(|a, b| a.compare(b, select));
         self.size = self.found.iter().map(|found| found.size()).sum();
     }
@@ -127,13 +133,15 @@ impl Window {
         }
     }
 
-    /// Whether a record is beyond the boundary.
+    /// Whether a record is beyond the boundary. The window does not take such a record: others between the
+    /// boundary and the record may be missing.
     fn is_beyond(&self, found: &Found, select: &SelectRequest) -> bool {
         self.boundary.as_ref().is_some_and(|boundary| found.compare(boundary, select).is_gt())
     }
 
-    /// Drops the records beyond the limit of the select, which includes the spare records. Does so only when
-    /// more than [`SPARE_RECORDS`] are beyond the limit, so not in each commit.
+    /// If the window has more than [`SPARE_RECORDS`] records beyond the limit of the select, drops these
+    /// records. The limit already includes the spare records: without this slack, records would be dropped at
+    /// almost each commit.
     pub(super) fn shrink(&mut self, select: &SelectRequest) {
         let Some(limit) = select.limit else { return };
         if self.found.len() as u64 > limit.saturating_add(SPARE_RECORDS) {
@@ -143,7 +151,7 @@ impl Window {
         }
     }
 
-    /// The index of a record; `Err` with the index at which it would be inserted.
+    /// The index of a record in the window; `Err` with the index at which to insert it, if it is not there.
     fn position(&self, found: &Found, select: &SelectRequest) -> Result<usize, usize> {
         self.found.binary_search_by(|other| other.compare(found, select))
     }
