@@ -1,8 +1,10 @@
-//! Pks that the engine gives to new records: UUIDs of version 7, each larger than the one before it.
+//! Pks that the engine gives to new records, versions and files: UUIDs of version 7, each larger than the one
+//! before it.
 //!
-//! The first pk of a millisecond is random, each further one is larger by one (RFC 9562, section 6.2). So a
-//! busy engine asks the kernel for random numbers once in a millisecond and not for each record. Two stores
-//! draw independent random numbers of more than 60 bits, so equal pks are as unlikely as equal draws.
+//! The first pk of a millisecond is drawn: its lower bits are random. Each further pk is counted up: it is
+//! larger by one than the pk before it (RFC 9562, section 6.2). So a busy engine asks the kernel for random
+//! numbers once in a millisecond and not for each record. Two stores draw independent random numbers of more
+//! than 60 bits, so equal pks are as unlikely as equal draws.
 
 use uuid::{NoContext, Uuid};
 
@@ -16,13 +18,13 @@ pub(super) struct Pks {
 }
 
 impl Pks {
-    /// A new pk for a record or a version of this time. It contains the time, or the current time if that is
-    /// earlier: a version, such as an imported one, may have a time in the future. If a pk contained that,
-    /// all pks up to that time would be counted up from it.
+    /// A new pk for a record, a version or a file of this time. A pk that is drawn contains the time, or the
+    /// current time if that is earlier. A version, such as an imported one, may have a time in the future: if
+    /// the pk contained a future time, all pks until that time would be counted up from this pk.
     pub(super) fn next(&mut self, time: Timestamp) -> String {
-        // A random pk, or 0 if the next pk is counted up.
+        // A drawn pk, or 0 if the next pk is counted up.
         let drawn = if self.is_drawn_at(time) {
-            // Reading the clock here costs nothing for the further pks of a millisecond.
+            // The clock is read only here, so not for the further pks of a millisecond.
             let time = time.min(Timestamp::now());
             if self.is_drawn_at(time) { random_pk(time).as_u128() } else { 0 }
         } else {
@@ -33,15 +35,16 @@ impl Pks {
         Uuid::from_u128(self.last).to_string()
     }
 
-    /// Whether the next pk is random, if it has this time.
+    /// Whether the next pk is drawn if it is for this time: there is no last pk, or the last pk has an
+    /// earlier time.
     fn is_drawn_at(&self, time: Timestamp) -> bool {
         // Before the first pk `last` is 0, which `millis` reads as 1970. With a clock at 1970 or before, the
         // first pk would be counted up from 0, and would be no UUID of version 7.
         self.last == 0 || time.as_millis() > self.millis()
     }
 
-    /// Skips a pk that a caller has chosen, so that it is not given out. Only a pk shortly after the last one
-    /// has to be skipped: it could be reached by counting, any other only by a random draw.
+    /// Skips a pk that a caller has chosen, so that the pk is not given out. Only a pk shortly after the last
+    /// one has to be skipped, since counting up could reach it. Any other pk could only be reached by a draw.
     pub(super) fn skip(&mut self, chosen: &str) {
         /// More pks than can be given out in a millisecond.
         const MAX_DISTANCE: u128 = 1 << 32;
@@ -52,14 +55,14 @@ impl Pks {
         }
     }
 
-    /// The time in the last pk, in milliseconds since 1970: its upper 48 bits.
+    /// The time in the last pk, in milliseconds since 1970: the upper 48 bits.
     fn millis(&self) -> i64 {
         (self.last >> 80) as i64
     }
 }
 
-/// A random pk of this millisecond. A time before 1970 counts as 1970: UUIDs of version 7 have no earlier
-/// one.
+/// A pk that contains this time, and is random otherwise. A time before 1970 counts as 1970: UUIDs of version
+/// 7 contain no earlier time.
 fn random_pk(now: Timestamp) -> Uuid {
     let millis = now.as_millis().max(0) as u64;
     let nanos = (millis % 1_000 * 1_000_000) as u32;

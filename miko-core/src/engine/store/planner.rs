@@ -1,4 +1,5 @@
-//! Plans selects: the access path to the records, and the predicates that each of them must satisfy.
+//! Plans selects: the access path by which storage finds records, the predicates that each of these records
+//! must satisfy, and whether the evaluator (`query/evaluate.rs`) has to filter the records.
 
 use std::sync::Arc;
 
@@ -18,28 +19,28 @@ const MAX_PARTS: usize = 250;
 impl<T: Storage> Store<T> {
     /// Plans a select with the classes that are in force.
     pub(super) fn plan<'q>(&self, select: &'q SelectRequest) -> Result<Plan<'q>> {
-        // With a reason for a residual filter, storage only finds candidates. The evaluator then filters,
-        // sorts and limits them.
-        let residual_filter_reason = self.storage.capabilities().residual_filter_reason;
+        // If there is a reason for a residual filter, storage only finds candidates. The evaluator then
+        // filters, sorts and limits them. This storage may have a reason for all selects.
+        let reason_of_storage = self.storage.capabilities().residual_filter_reason;
         let (mut filter, residual_filter_reason) = if select.may_fail {
             let why = "its evaluation may reach a placeholder that cannot be resolved";
-            (self.pushdown_predicates(&select.filter)?, Some(residual_filter_reason.unwrap_or(why)))
-        } else if select.size > MAX_PARTS && residual_filter_reason.is_none() {
+            (self.pushdown_predicates(&select.filter)?, Some(reason_of_storage.unwrap_or(why)))
+        } else if select.size > MAX_PARTS && reason_of_storage.is_none() {
             (
                 self.pushdown_predicates(&select.filter)?,
                 Some("it has more conditions and sort keys than one statement takes"),
             )
         } else {
-            (self.predicates(&select.filter)?, residual_filter_reason)
+            (self.predicates(&select.filter)?, reason_of_storage)
         };
         let access_path = self.take_access_path(&mut filter)?;
         Ok(Plan { select, access_path, filter, residual_filter_reason })
     }
 
-    /// The classes, pks and path of the outermost filter, in this order, up to the first that is an error.
-    /// Storage may use them to discard records: for a record that does not meet one of them, the evaluator
-    /// stops at that part and never reaches a later one, so no error of a later part is lost. The outermost
-    /// filter of a select is never negated.
+    /// The classes, pks and path of the outermost filter, in this order, up to the first part that is an
+    /// error. Storage may use these parts to discard records: for a record that does not meet a part, the
+    /// evaluator stops at the part and never reaches a later one, so no error of a later part is lost. The
+    /// outermost filter of a select is never negated.
     fn pushdown_predicates<'q>(&self, condition: &'q Filter) -> Result<Vec<Predicate<'q>>> {
         let mut predicates = Vec::new();
         let Some(classes) = part_unless_error(condition.classes.as_ref()) else { return Ok(predicates) };
@@ -53,7 +54,8 @@ impl<T: Storage> Store<T> {
         Ok(predicates)
     }
 
-    /// A condition as predicates that must all hold. The caller ensures that no part of it is an error.
+    /// A condition as predicates that must all hold. The caller ensures that no part of the condition is an
+    /// error.
     fn predicates<'q>(&self, condition: &'q Filter) -> Result<Vec<Predicate<'q>>> {
         let mut predicates = Vec::new();
         if let Some(names) = part_or_error(condition.classes.as_ref())? {
@@ -79,12 +81,13 @@ impl<T: Storage> Store<T> {
         Ok(predicates)
     }
 
-    /// The classes with these names.
+    /// The classes with these names, and the ids of these classes and all their subclasses.
     pub(super) fn classes<'q>(&self, names: &'q [String]) -> Result<Classes<'q>> {
         let mut ids = Vec::new();
         for class in names.iter().flat_map(|class| self.catalog.with_subclasses(class)) {
             ids.extend(self.find_class_id(class)?);
         }
+        // Two classes may have the same subclass.
         if names.len() > 1 {
             ids.sort_unstable();
             ids.dedup();
@@ -92,8 +95,8 @@ impl<T: Storage> Store<T> {
         Ok(Classes { names, ids })
     }
 
-    /// Chooses the access path that presumably finds the fewest records, and removes the predicate that it
-    /// implies.
+    /// Chooses the access path that presumably finds the fewest records. Removes the predicates that hold for
+    /// all records of the path from `filter`.
     fn take_access_path<'q>(&self, filter: &mut Vec<Predicate<'q>>) -> Result<AccessPath<'q>> {
         // Pks are looked up one by one: presumably they are few.
         if let Some(index) = filter.iter().position(|predicate| matches!(predicate, Predicate::Pks(_))) {
@@ -110,10 +113,11 @@ impl<T: Storage> Store<T> {
         }
     }
 
-    /// Finds an index of one of the classes in the filter for one of its paths. Removes the predicates that
-    /// hold for all records that the lookup finds.
+    /// Finds a class and a path in the filter, such that the class has an index for the path. Removes the
+    /// predicates that hold for all records that the lookup finds from `filter`.
     fn take_lookup(&self, filter: &mut Vec<Predicate<'_>>) -> Result<Option<IndexLookup>> {
         for (class_index, predicate) in filter.iter().enumerate() {
+            // A condition with several classes has no common index.
             let Predicate::Classes(Classes { names: [class], .. }) = predicate else { continue };
             let Some(class) = self.catalog.class(class) else { continue };
             for (path_index, predicate) in filter.iter().enumerate() {
@@ -134,13 +138,15 @@ impl<T: Storage> Store<T> {
         Ok(None)
     }
 
-    /// The index of `class` for the path, if the class or an ancestor declares one. An index has no entry for
-    /// an absent value, which equals null.
+    /// The lookup for a path test in an index of `class`, if the class or an ancestor declares an index of
+    /// the field at the path. `None` also if the index cannot answer the test.
     fn lookup(&self, class: &Arc<Class>, path: &PathTest) -> Result<Option<UsableIndex>> {
+        // Only a test for equality with one of some values, at a path of keys alone, can use an index.
         let (Some(values), Some(steps)) = (path.equality_values(), keys(path.steps())) else {
             return Ok(None);
         };
-        // An object may be another spelling of a reference, whose entry has the key of its pk.
+        // An absent value equals null, and has no entry in an index. An object may be another spelling of a
+        // reference, whose entry has the key of the pk.
         if values.iter().any(|value| value.is_null() || value.is_object()) {
             return Ok(None);
         }
@@ -151,7 +157,8 @@ impl<T: Storage> Store<T> {
         let constraint = &class.constraints[position];
         let is_unique = constraint.kind != ConstraintKind::Index;
         if is_unique && !self.deferred.taken_values.is_empty() {
-            // Records wait for unique values, so their entries are missing at this point of the write.
+            // Some records wait for unique values (`taken_values`), so their entries are missing at this
+            // point of the write.
             return Ok(None);
         }
         Ok(Some(UsableIndex {
@@ -166,6 +173,7 @@ impl<T: Storage> Store<T> {
             // test the shared bucket. For references see `may_index_references`. With an index that is not
             // exact, the path test runs on the records that are found.
             is_exact: !is_unique && !self.may_index_references(constraint),
+            // The index of an ancestor also has entries of records of other subclasses.
             is_of_class: constraint.class == class.definition.name,
         }))
     }
@@ -190,7 +198,7 @@ struct UsableIndex {
     is_of_class: bool,
 }
 
-/// The steps as keys, if none is an index.
+/// The steps of a path as keys; `None` if a step is the index of an array.
 fn keys(steps: &[PathStep]) -> Option<Vec<&str>> {
     let mut keys = Vec::with_capacity(steps.len());
     for step in steps {
@@ -202,12 +210,16 @@ fn keys(steps: &[PathStep]) -> Option<Vec<&str>> {
     Some(keys)
 }
 
-/// `Some(Some(part))`; `Some(None)` if the condition has no such part; `None` if the part is an error.
+/// A part of a condition: `Some(None)` if the condition does not have the part; `None` if the part is an
+/// error.
 fn part_unless_error<T>(part: Option<&DeferredResult<T>>) -> Option<Option<&T>> {
     part_or_error(part).ok()
 }
 
-/// A part of a condition, if the condition has it, or the error of the part.
+/// A part of a condition: `None` if the condition does not have the part.
+///
+/// # Errors
+/// The deferred error of the part.
 fn part_or_error<T>(part: Option<&DeferredResult<T>>) -> Result<Option<&T>> {
     part.map(|part| part.as_ref().map_err(Clone::clone)).transpose()
 }

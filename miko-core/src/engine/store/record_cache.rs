@@ -1,9 +1,10 @@
-//! The record cache: the records that were read last, with the JSON texts that answers contain.
+//! The record cache: the records that were read or changed last, with the JSON texts that answers contain.
 //!
 //! For each record, the cache has the same state as storage, or nothing. So a write removes the records that
-//! it changes, and stages their new states. When the write has succeeded, the staged states are added: the
-//! next write of such a record reads it first, and finds it in the cache. While a write runs, no record that
-//! is read from storage is added, since the write may be undone.
+//! it changes, and stages their new states: they are set aside until it is known whether the write succeeds.
+//! When the write has succeeded, the staged states are added to the cache, since the next write of such a
+//! record reads the record first. While a write runs, no record that is read from storage is added, since the
+//! write may be undone.
 
 use std::cell::RefCell;
 use std::collections::{HashMap, HashSet};
@@ -19,7 +20,7 @@ use crate::storage::ids::RowId;
 use crate::storage::row::{Row, StoredRecord};
 use crate::storage::write_set::RowChange;
 
-/// The bytes that a record takes besides its texts.
+/// The approximate number of bytes that a record takes besides its texts.
 const OVERHEAD: usize = size_of::<StoredRecord>() + 256;
 
 /// The most distinct stacks that are shared.
@@ -29,7 +30,7 @@ const MAX_SHARED_STACKS: usize = 1024;
 /// of their records are read soon. The staged states together are at most as large as the cache.
 const MAX_STAGED: usize = 64;
 
-/// Records by pk and by row. When they exceed the size of the cache, those that were not read lately are
+/// Records by pk and by row id. When they exceed the size of the cache, records that were not read lately are
 /// evicted.
 #[derive(Debug)]
 pub(super) struct RecordCache(RefCell<Content>);
@@ -37,7 +38,7 @@ pub(super) struct RecordCache(RefCell<Content>);
 #[derive(Debug)]
 struct Content {
     records: Cache<Arc<str>, StoredRecord, SizeWeighter, RandomState, EvictedRows>,
-    /// The pks of the cached records, by row.
+    /// The pks of the cached records, by row id.
     pks: HashMap<RowId, Arc<str>, RandomState>,
     /// Distinct stacks, which the cached records share: most records of a class have equal stacks.
     stacks: HashSet<Object, RandomState>,
@@ -86,7 +87,7 @@ impl RecordCache {
     /// The default size in bytes.
     pub(super) const DEFAULT_SIZE: usize = 64 << 20;
 
-    /// An empty cache of at most this many bytes; 0 keeps nothing.
+    /// An empty cache of at most this many bytes. A cache of size 0 keeps nothing.
     pub(super) fn of_size(size: usize) -> Self {
         // An estimate, by which the cache sizes its tables. It assumes that the texts of a record take
         // `OVERHEAD` bytes.
@@ -112,14 +113,14 @@ impl RecordCache {
         self.0.borrow().records.get(pk).map(read)
     }
 
-    /// As [`get`](Self::get), with the record of a row.
+    /// As [`get`](Self::get), with the pk and the record of a row.
     pub(super) fn get_row<R>(&self, id: RowId, read: impl FnOnce(&str, &StoredRecord) -> R) -> Option<R> {
         let content = self.0.borrow();
         let pk = content.pks.get(&id)?;
         content.records.get(pk).map(|record| read(pk, record))
     }
 
-    /// Adds a record. Returns it as it is cached.
+    /// Adds a record. Returns the record with a stack that it may share with other cached records.
     pub(super) fn insert(&self, pk: &str, record: StoredRecord) -> StoredRecord {
         let mut content = self.0.borrow_mut();
         let stack = content.shared_stack(record.stack);
@@ -128,8 +129,8 @@ impl RecordCache {
         record
     }
 
-    /// Removes the records that a write in the transaction of a caller changes. Its commit stages their
-    /// states.
+    /// Removes the records that a write in the transaction of a caller changes. The commit of the transaction
+    /// stages their new states.
     pub(super) fn remove(&self, changes: &[RowChange<RowId, Row>]) {
         let mut content = self.0.borrow_mut();
         changes.iter().filter_map(|change| change.before.as_ref()).for_each(|row| content.remove(&row.pk));
@@ -159,7 +160,7 @@ impl RecordCache {
                     None => content.remove(&pk),
                 }
             }
-            // The emptied list keeps its allocation for the next write.
+            // The emptied list goes back, with its allocation, for the next write.
             staged.size = 0;
             content.staged = staged;
         }
@@ -185,8 +186,8 @@ impl Content {
         let (id, mut evicted) = (record.id, Vec::new());
         self.records.insert_with_lifecycle(Arc::clone(&pk), record, &mut evicted);
         evicted.iter().for_each(|id| drop(self.pks.remove(id)));
-        // `evicted` has the row of this record in two cases: an earlier state was replaced, or the new one is
-        // too large and was not kept. Only in the first case the cache has the record.
+        // `evicted` has the row of this record in two cases: an earlier state of the record was replaced, or
+        // the new state is too large and was not kept. Only in the first case the cache has the record.
         if !evicted.contains(&id) || self.records.contains_key(&*pk) {
             self.pks.insert(id, pk);
         }
@@ -198,8 +199,9 @@ impl Content {
         }
     }
 
-    /// Stages a state. If the write would have more than `MAX_STAGED` states, or more bytes than the size of
-    /// the cache, drops all of them, and stages no further ones of this write.
+    /// Stages the state of a record after a change. If the states of the write would be more than
+    /// [`MAX_STAGED`], or larger than the cache, drops all of them, and stages no further states of this
+    /// write.
     fn stage(&mut self, id: RowId, pk: &str, after: Option<&Row>) {
         let size = self.staged.size + OVERHEAD + after.map_or(0, Row::memory_size);
         if self.staged.records.len() == MAX_STAGED || size > self.size {

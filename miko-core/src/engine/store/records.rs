@@ -1,4 +1,4 @@
-//! Reads records by their pks: from the record cache, or from storage.
+//! Reads records by their pks or row ids: from the record cache, or from storage.
 
 use std::collections::HashSet;
 
@@ -16,7 +16,8 @@ impl<T: Storage> Store<T> {
         Ok(self.record_with_row_id(pk)?.map(|(_, record)| record))
     }
 
-    /// The records with these pks, in their order. Fails if they exceed the size limit of the answer.
+    /// For each of these pks, in their order: the record with the pk, if it is active. Fails if the records
+    /// exceed the size limit of the answer.
     pub(in crate::engine) fn records(&self, pks: &[String]) -> Result<Vec<Option<Record>>> {
         let read = |pk: &String| {
             let record = self.record(pk)?;
@@ -30,8 +31,8 @@ impl<T: Storage> Store<T> {
         pks.iter().map(read).collect()
     }
 
-    /// The distinct records with these pks, in order of creation. Fails if they exceed the size limit of the
-    /// answer.
+    /// The active records with these pks, each once, in order of creation. Fails if they exceed the size
+    /// limit of the answer.
     pub(super) fn records_by_creation(&self, pks: &[String]) -> Result<Records> {
         // Without this fast path for one record, a batch of selects by one pk takes an eighth longer.
         if let [pk] = pks {
@@ -57,7 +58,8 @@ impl<T: Storage> Store<T> {
     /// As [`record`](Self::record), with the id of its row.
     fn record_with_row_id(&self, pk: &str) -> Result<Option<(RowId, Record)>> {
         let with_row_id = |record: &StoredRecord| (record.id, record.to_record(pk));
-        // A caller outside the open transaction reads the committed state: the pre-images of changed records.
+        // A call outside of the open transaction reads the committed state: of a record that the transaction
+        // has changed, the pre-image.
         if let Some(open_transaction) = self.transaction.user_transaction()
             && !open_transaction.runs_own_call
             && let Some(committed) = open_transaction.pre_image(pk)
@@ -68,7 +70,7 @@ impl<T: Storage> Store<T> {
     }
 
     /// Calls `read` with the record of a pk, if it is active. The record has the changes of an open
-    /// transaction, unless they are hidden.
+    /// transaction of a caller, unless those are hidden.
     pub(super) fn with_record<R>(&self, pk: &str, read: impl Fn(&StoredRecord) -> R) -> Result<Option<R>> {
         if let Some(found) = self.record_cache.get(pk, &read) {
             return Ok(Some(found));
@@ -88,13 +90,14 @@ impl<T: Storage> Store<T> {
         Ok(rows.iter().map(read).collect::<Result<Vec<_>>>()?.into())
     }
 
+    /// The record of a row that a select has found.
     fn record_of_row(&self, id: RowId) -> Result<Record> {
         let record = self.with_record_of_row(id, |pk, record| record.to_record(pk))?;
         record.ok_or_else(|| corruption("a select has found a tombstone"))
     }
 
-    /// Calls `read` with the pk and the record of a row; `None` for a tombstone. The record has the changes
-    /// of an open transaction, unless they are hidden.
+    /// Calls `read` with the pk and the record of a row; `None` for a tombstone or a stub. The record has the
+    /// changes of an open transaction of a caller, unless those are hidden.
     ///
     /// # Errors
     /// `internal`, if there is no such row.
@@ -111,14 +114,14 @@ impl<T: Storage> Store<T> {
         Ok(Some(read(&row.pk, &self.cached(&row.pk, record))))
     }
 
-    /// Caches a record that was read from storage, if it may be cached.
+    /// Caches a record that was read from storage, if it may be cached. Returns the record.
     fn cached(&self, pk: &str, record: StoredRecord) -> StoredRecord {
         // A change by a running write or an open transaction may be undone, so it is not cached.
         let may_cache = self.record_cache.is_enabled() && !self.transaction.may_undo(pk);
         if may_cache { self.record_cache.insert(pk, record) } else { record }
     }
 
-    /// The row of a pk, which may be a tombstone.
+    /// The row of a pk, which may be a tombstone or a stub.
     pub(super) fn find(&self, pk: &str) -> Result<Option<(RowId, Row)>> {
         if let Some(found) = self.record_cache.get(pk, |record| (record.id, record.to_row(pk))) {
             return Ok(Some(found));
@@ -126,7 +129,7 @@ impl<T: Storage> Store<T> {
         self.storage.find(pk)
     }
 
-    /// A row, which may be a tombstone.
+    /// The row with an id, which may be a tombstone or a stub.
     pub(super) fn row(&self, id: RowId) -> Result<Option<Row>> {
         if let Some(found) = self.record_cache.get_row(id, |pk, record| record.to_row(pk)) {
             return Ok(Some(found));

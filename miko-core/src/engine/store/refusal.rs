@@ -1,10 +1,10 @@
 //! Collects all faults of a rejected write.
 //!
-//! A write is checked in phases: the record alone, then against other records (unique values, names of
-//! classes), and at the end of the write its references. The first phase that finds a fault ends the write.
-//! This module then runs the later phases without writing, so that one error lists the faults of all phases.
-//! Two checks are left out: whether the record loses a class that a restricting reference to it requires, and
-//! whether stored records violate a changed definition.
+//! A write is checked in phases: first the record alone and against its state before the write, then against
+//! other records (unique values, names of classes), and at the end of the write its references. The first
+//! phase that finds a fault ends the write. This module then runs the later phases without writing, so that
+//! one error lists the faults of all phases. Two checks are left out: whether the record leaves a class that
+//! a restricting reference to the record requires, and whether stored records violate a changed definition.
 
 use miko_rpc::{Error, ErrorId, Result};
 
@@ -20,9 +20,9 @@ use crate::storage::ids::RowId;
 pub(super) struct RejectedWrite<'r> {
     /// The row id; `None` for a new record that got none yet.
     row: Option<RowId>,
-    /// The pk of a new record, if its content may refer to it; `None` for an update.
+    /// The pk of a new record, if the content of the record may refer to this pk; `None` for an update.
     new_pk: Option<&'r str>,
-    /// The stored record; `None` for a create.
+    /// The record before the write; `None` for a create.
     before: Option<StackAndBucket<'r>>,
     after: StackAndBucket<'r>,
     /// The markers that the record has after the write.
@@ -31,7 +31,7 @@ pub(super) struct RejectedWrite<'r> {
 
 impl<'r> RejectedWrite<'r> {
     /// A rejected create. `row` and `pk` are those of the new record, if it got them already. The pk may be
-    /// left out if neither the caller nor a hook knows it.
+    /// left out if neither the caller nor a hook knows the pk: the content then cannot refer to it.
     pub(super) fn new_record(
         row: Option<RowId>,
         pk: Option<&'r str>,
@@ -74,13 +74,16 @@ impl<T: Storage> Store<T> {
         let has_unique_violations = error.is(ErrorId::UNIQUE_VIOLATION);
         faults.extend(error.into_items());
         let mut later = FaultList::default();
-        // If storage fails meanwhile, the faults found so far are reported.
+        // If storage fails in a later phase, the faults that were found until then are reported.
         let _ = self.report_faults_of_later_phases(rejected, has_unique_violations, &mut later);
+        // The later phases may find faults of `error` again.
         later.retain(|fault| !faults.listed().contains(fault));
         faults.append(later);
         Error::of(faults.into_items())
     }
 
+    /// Adds the faults of all checks that follow the examination of the record alone. `has_unique_violations`
+    /// says whether the write has failed in the check of unique values.
     fn report_faults_of_later_phases(
         &self,
         rejected: &RejectedWrite<'_>,
@@ -91,8 +94,8 @@ impl<T: Storage> Store<T> {
         if let Some(before) = rejected.before {
             self.report_changed_joins(before, after, faults);
         }
-        // The phase of a unique violation has reported all of them. A write in which unique values may move
-        // between records checks them only at its end.
+        // If the write has failed in the check of unique values, all violations were reported. A write in
+        // which unique values may move between records checks unique values only at its end.
         if !has_unique_violations && !self.deferred.allows_taken_values {
             self.report_unique_violations(rejected.row, after, faults)?;
         }
@@ -105,7 +108,7 @@ impl<T: Storage> Store<T> {
     }
 
     /// Adds a fault for each reference without an allowed target. References of the record to itself are not
-    /// checked, because storage has the old state of the record, or lacks it.
+    /// checked, because storage has the old state of the record, or lacks the record.
     fn report_missing_targets(&self, rejected: &RejectedWrite<'_>, faults: &mut FaultList) -> Result<()> {
         let own_pk = match (rejected.new_pk, rejected.row) {
             (Some(pk), _) => Some(pk.to_owned()),
@@ -127,6 +130,7 @@ impl<T: Storage> Store<T> {
         let Some(name) = defined_by(stack, bucket) else { return Ok(()) };
         faults.extend(self.check_name(rejected.row, &name)?);
         let old = rejected.before.and_then(|(stack, bucket)| defined_by(stack, bucket));
+        // The old name, if the definition gets another one. At most one.
         let removed: Vec<String> = old.into_iter().filter(|old| *old != name).collect();
         for class in &removed {
             if let Err(error) = self.refuse_if_inherited(class) {

@@ -1,4 +1,5 @@
-//! Runs requests: a single one, or a batch that takes effect as a whole or not at all.
+//! Runs requests: a single one, or an atomic batch, which takes effect as a whole or not at all. Also decides
+//! how the write of a request may share its transaction and commit with other writes ([`CommitSharing`]).
 
 use miko_rpc::{Result, Warning, memory};
 
@@ -25,7 +26,8 @@ impl<T: Storage> Store<T> {
         }
     }
 
-    /// Runs a batch in order. The first failure ends it, and nothing has changed then.
+    /// Runs an atomic batch in order. The first request that fails ends the batch, and nothing has changed
+    /// then. A request that could not be parsed is given as its error, which ends the batch in the same way.
     pub(in crate::engine) fn run_all(
         &mut self,
         requests: Vec<Result<(Request, Vec<Warning>)>>,
@@ -35,11 +37,14 @@ impl<T: Storage> Store<T> {
         let sharing = self.commit_sharing_of_all(parsed());
         let may_free_values = parsed().any(Request::may_free_values);
         let run_all = |store: &mut Self| {
+            // A record may wait for a taken unique value only if a request of the batch may free the value.
             store.deferred.allows_taken_values = may_free_values;
             let answers = store.run_each(requests, |store, (request, warnings)| {
                 let results = store.run_in_transaction(request)?;
-                // The overhead of an answer.
+                // Charges the overhead of an answer.
                 store.answer.charge(0)?;
+                // The inner result is the answer to the request. Here it is never an error: the outer one
+                // ends the batch.
                 Ok(Ok(Response { results, warnings }))
             });
             answers.map(Answers::from)
@@ -54,7 +59,8 @@ impl<T: Storage> Store<T> {
         answers
     }
 
-    /// Runs requests in order, up to the first error, which gets the index of its request.
+    /// Runs requests in order, up to the first error, to which the index of the request is added. While a
+    /// request runs, [`DeferredWork::request`] is its index.
     pub(super) fn run_each<R, A>(
         &mut self,
         requests: impl IntoIterator<Item = Result<R>>,
@@ -70,16 +76,16 @@ impl<T: Storage> Store<T> {
     /// How the write of a single request may share a transaction with other writes.
     fn commit_sharing_of(&self, request: &Request) -> CommitSharing {
         match request {
-            // Near the memory limit, SQLite may roll back a transaction. It must then contain no answered
-            // writes.
+            // Near the memory limit, SQLite may roll back a transaction. The transaction must then contain no
+            // writes that were answered.
             Request::Create(create)
                 if !create.stack.defines_a_class()
                     && stays_below_memory_limit(|max| json::is_text_within(&create.bucket, max)) =>
             {
                 CommitSharing::Deferrable
             }
-            // For the same reason, updates are not deferred with a memory limit: one may make a record of any
-            // size.
+            // For the same reason, `may_defer_updates` is false with a memory limit: an update may make a
+            // record of any size.
             Request::Update(_)
             | Request::Patch(_)
             | Request::Edit(_)
@@ -112,20 +118,22 @@ impl<T: Storage> Store<T> {
         }
     }
 
-    /// As [`commit_sharing_of`](Self::commit_sharing_of), for a batch. Its commit is never deferred.
+    /// As [`commit_sharing_of`](Self::commit_sharing_of), for requests whose commit is not deferred, such as
+    /// those of a batch.
     fn commit_sharing_of_all<'r>(&self, mut requests: impl Iterator<Item = &'r Request>) -> CommitSharing {
         self.commit_sharing(|store| requests.any(|request| store.may_change_definition(request)))
     }
 
-    /// The sharing of a write whose commit is not deferred: separate in a group, if the write may change a
-    /// definition. Outside a group the two kinds do not differ.
+    /// The sharing of a write whose commit is not deferred: separate in a group of calls, if the write may
+    /// change a class definition, otherwise groupable. Outside of a group, separate and groupable writes are
+    /// treated alike.
     pub(super) fn commit_sharing(&self, may_change_definition: impl FnOnce(&Self) -> bool) -> CommitSharing {
         let is_separate = self.transaction.is_in_group() && may_change_definition(self);
         if is_separate { CommitSharing::Separate } else { CommitSharing::Groupable }
     }
 
     /// Whether a request may change a class definition. Such a write may change the index entries of any
-    /// number of records.
+    /// number of records, and so have large write sets.
     fn may_change_definition(&self, request: &Request) -> bool {
         let defines = |stack: &StackInput| stack.defines_a_class();
         match request {
@@ -143,7 +151,7 @@ impl<T: Storage> Store<T> {
         }
     }
 
-    /// Whether a record of the target may be a class definition.
+    /// Whether a record of the target of a write may be a class definition.
     fn may_be_definition(&self, target: &WriteTarget) -> bool {
         match target {
             WriteTarget::One { pk, .. } => self.is_definition(pk),
@@ -151,8 +159,8 @@ impl<T: Storage> Store<T> {
         }
     }
 
-    /// Whether a stored record is a class definition. `false` on an error: the request itself then reports
-    /// it.
+    /// Whether the record with this pk is a class definition. `false` on an error: the request itself will
+    /// then fail with the error.
     pub(super) fn is_definition(&self, pk: &str) -> bool {
         self.with_record(pk, |record| self.defines_a_class(record)).is_ok_and(|found| found == Some(true))
     }
@@ -163,7 +171,7 @@ impl<T: Storage> Store<T> {
         stack.is_ok_and(|stack| stack::has_class(&stack, uns::CLASS))
     }
 
-    /// Runs a request inside the running write. If it fails, the caller must undo the write.
+    /// Runs a request inside the running write. If the request fails, the caller must undo the write.
     pub(in crate::engine) fn run_in_transaction(&mut self, request: Request) -> Result<Results> {
         self.check_action(&request)?;
         match request {
@@ -181,8 +189,8 @@ impl<T: Storage> Store<T> {
     }
 }
 
-/// Whether a new record cannot reach the memory limit, even if every value is indexed. `is_text_within` says
-/// whether the text of its bucket has at most a given number of bytes.
+/// Whether creating a record certainly does not reach the memory limit, even if each value of the record is
+/// indexed. `is_text_within` says whether the text of the bucket has at most a given number of bytes.
 fn stays_below_memory_limit(is_text_within: impl FnOnce(usize) -> bool) -> bool {
     /// The text of the bucket may take at most the limit divided by this.
     const LIMIT_DIVISOR: usize = 256;
