@@ -107,6 +107,10 @@ impl<M: Mikobase + ?Sized> Mikobase for AsOf<'_, M> {
         Err(read_only())
     }
 
+    fn update_one(&self, _: &str, _: Bucket) -> Result<Timestamp> {
+        Err(read_only())
+    }
+
     fn edit(&self, _: &str, edits: Vec<Edit>) -> Result<Edited> {
         Err(refusal_of(edits))
     }

@@ -102,8 +102,7 @@ pub trait MikobaseExt: Mikobase {
     /// # Errors
     /// As [`create`](Self::create), and `record_not_found` or `record_deleted`.
     fn update(&self, pk: &str, bucket: &(impl Serialize + ?Sized)) -> Result<()> {
-        let bucket = bucket_object(bucket)?;
-        self.q0(json!({"action": "update", "pk": pk, "bucket": bucket})).map(drop)
+        self.update_one(pk, Bucket::of(bucket)?).map(drop)
     }
 
     /// Merges an object into the bucket of a record (RFC 7396): null removes a member, an object is merged

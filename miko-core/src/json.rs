@@ -11,7 +11,7 @@
 //! | finds a member of an object; JSON pointers, by which errors name places | `members`; `pointer` |
 
 #[cfg(test)]
-mod arbitrary;
+pub(crate) mod arbitrary;
 mod checked;
 mod equality;
 mod key;

@@ -86,6 +86,14 @@ pub trait Mikobase: Send + Sync {
     /// The errors of Q0's `create`.
     fn create_one(&self, class: &str, bucket: Bucket) -> Result<String>;
 
+    /// Replaces the bucket of a record, and returns its new `updated_at`. It does what Q0's `update` does with
+    /// a `bucket`, and takes less time. [`update`](crate::MikobaseExt::update) does the same with your own
+    /// types.
+    ///
+    /// # Errors
+    /// The errors of Q0's `update`.
+    fn update_one(&self, pk: &str, bucket: Bucket) -> Result<Timestamp>;
+
     /// Edits the bucket of a record: all edits, or none. Each is an object with a `path` and one operation,
     /// as in the action `edit` of Q0. [`hot`](crate::MikobaseExt::hot) makes single edits;
     /// [`Edits`](crate::q0::Edits) builds lists.

@@ -53,7 +53,7 @@ use request_keys::RequestKeys;
 pub(crate) use claim::{ClaimRequest, FinishEffect, FinishRequest, ReleaseRequest};
 pub(crate) use edit::Edit;
 pub use edit::MAX_EDITS;
-pub(crate) use edit::apply as apply_edits;
+pub(crate) use edit::{apply as apply_edits, apply_to_text as apply_edits_to_text};
 pub(crate) use evaluate::{MatchCollector, RecordView, SortValues, size_of_sort_values};
 pub(crate) use filter::{DeferredResult, Filter};
 pub(crate) use path::PathTest;

@@ -183,6 +183,13 @@ fn platter_classes(stack: &Map<String, Value>) -> impl Iterator<Item = &str> {
     stack.values().filter_map(|platter| platter.get("class")?.as_str())
 }
 
+/// The class of a stored stack with a single platter, which has no own bucket.
+pub(crate) fn sole_class(stack: &Map<String, Value>) -> Option<&str> {
+    let mut platters = stack.iter().filter(|(key, _)| *key != SHADOW);
+    let (Some((_, platter)), None) = (platters.next(), platters.next()) else { return None };
+    if platter.get("bucket").is_some() { None } else { platter.get("class")?.as_str() }
+}
+
 /// Whether a class of the stack `old` is not in `new`.
 pub(crate) fn leaves_a_class(old: &Map<String, Value>, new: &Map<String, Value>) -> bool {
     let new = classes(new);

@@ -31,9 +31,8 @@ pub(crate) struct AcceptedText<'t> {
 }
 
 impl Class {
-    /// Checks the text of a new or imported bucket, of a record with only this class and without markers.
-    /// `kind` must not be [`WriteKind::Update`], for which defaults would be added as well. Returns `None` if
-    /// the bucket must be parsed instead.
+    /// Checks the text of a bucket, of a record with only this class and without markers. Returns `None` if the
+    /// bucket must be parsed instead.
     pub(crate) fn accept_text<'t>(
         &self,
         catalog: &Catalog,
@@ -56,6 +55,18 @@ impl Class {
         Some(AcceptedText { text: Cow::Owned(normalized), keys })
     }
 
+    /// The index keys of a stored bucket, as [`AcceptedText::keys`]. Returns `None` if the bucket must be parsed
+    /// instead.
+    pub(crate) fn keys_of_text(&self, text: &str, checker: &mut TextChecker) -> Option<Vec<(usize, String)>> {
+        if self.constraints.is_empty() {
+            return Some(Vec::new());
+        }
+        if !self.text_rules.is_checkable {
+            return None;
+        }
+        self.keys(&checker.check(text)?)
+    }
+
     /// For each field of the class, the index of its member in the object; `None` if the object lacks it.
     fn members_of_fields(&self, object: &CheckedObject<'_>) -> Vec<Option<usize>> {
         // Most objects have their members in the order of the class, so the next member is tried first.
@@ -69,7 +80,7 @@ impl Class {
         self.fields.iter().map(member_of).collect()
     }
 
-    /// The text with the defaults of a new record, and with the fields in the order of the class. `None` if
+    /// The text with the fields in the order of the class and, for a new record, with the defaults. `None` if
     /// the text stays unchanged, as it does in an import.
     fn normalized_text(
         &self,
@@ -80,13 +91,14 @@ impl Class {
         if kind == WriteKind::Import {
             return None;
         }
-        let defaults = self.text_rules.defaults.as_slice();
-        let lacks_default = defaults.iter().any(|position| members[*position].is_none());
+        let adds_defaults = kind == WriteKind::Create;
+        let mut defaults = self.text_rules.defaults.iter();
+        let lacks_default = adds_defaults && defaults.any(|position| members[*position].is_none());
         let in_order = members.iter().flatten().enumerate().all(|(expected, member)| expected == *member);
         if in_order && !lacks_default {
             return None;
         }
-        let default_of = |position| self.fields.default_member(position);
+        let default_of = |position| if adds_defaults { self.fields.default_member(position) } else { None };
         let declared = members.iter().enumerate().filter_map(|(position, member)| {
             member.map_or_else(|| default_of(position), |member| Some(object.member(member)))
         });
@@ -113,6 +125,11 @@ impl Class {
                 return None;
             }
         }
+        self.keys(object)
+    }
+
+    /// The index keys of a bucket: [`AcceptedText::keys`]. `None` if the bucket must be parsed.
+    fn keys(&self, object: &CheckedObject<'_>) -> Option<Vec<(usize, String)>> {
         let mut keys = Vec::with_capacity(self.constraints.len());
         for (position, constraint) in self.constraints.iter().enumerate() {
             match key_in_text(constraint, object)? {

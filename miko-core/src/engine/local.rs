@@ -50,6 +50,7 @@ use crate::record::{Record, Records};
 use crate::response::{Answers, Response, Results, check_batch_size, within_batch_size};
 use crate::storage::Storage;
 use crate::target::Target;
+use crate::timestamp::Timestamp;
 use crate::transaction_limits::TransactionLimits;
 use crate::uns;
 use crate::version::Version;
@@ -398,6 +399,10 @@ impl<T: Storage, V: View> Mikobase for LocalEngine<T, V> {
         // This class or bucket cannot be checked as text: the bucket is parsed.
         self.q0(serde_json::json!({"action": "create", "class": class, "bucket": bucket.to_value()?}))?
             .into_pk()
+    }
+
+    fn update_one(&self, pk: &str, bucket: Bucket) -> Result<Timestamp> {
+        self.write()?.update_one(pk, bucket)
     }
 
     fn edit(&self, pk: &str, edits: Vec<Edit>) -> Result<Edited> {

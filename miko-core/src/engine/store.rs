@@ -78,6 +78,7 @@ pub(super) mod subscribe;
 pub(super) mod subscriptions;
 mod taken_values;
 mod text_creates;
+mod text_updates;
 pub(super) mod transaction;
 mod transaction_objects;
 mod transactions;
@@ -94,6 +95,7 @@ use rpds::HashTrieMapSync;
 use crate::access::Access;
 use crate::class::Catalog;
 use crate::commit::Commit;
+use crate::json::TextChecker;
 use crate::mikobase::Properties;
 use crate::mode::Mode;
 use crate::storage::ids::{CommitSeq, LastNumbers, RowId};
@@ -154,6 +156,8 @@ pub(crate) struct Store<T> {
     watches: Watches,
     record_cache: RecordCache,
     parsed_stacks: ParsedStacks,
+    /// Checks the texts of buckets. Kept for its allocations.
+    text_checker: TextChecker,
     columns: Columns,
     /// The pks of unfinished files whose writers are gone, and which could not be discarded yet: a
     /// transaction was open, or the write failed. Discarding is tried again when the next file is begun or
@@ -196,6 +200,7 @@ impl<T: Storage> Store<T> {
             watches: Watches::default(),
             record_cache: RecordCache::of_size(0),
             parsed_stacks: ParsedStacks::default(),
+            text_checker: TextChecker::default(),
             columns: Columns::of_size(0),
             abandoned_files: Vec::new(),
             strict: false,

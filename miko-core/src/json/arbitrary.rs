@@ -4,7 +4,7 @@ use proptest::prelude::*;
 use serde_json::Value;
 
 /// Any JSON value. Its numbers include short decimals such as `12.5`, which arbitrary floats rarely are.
-pub(super) fn value() -> impl Strategy<Value = Value> {
+pub(crate) fn value() -> impl Strategy<Value = Value> {
     let string = || prop_oneof!["[a-z ]{0,40}", "[\u{0}-\u{80}\"\\\\]{0,40}", any::<String>()];
     let scalar = prop_oneof![
         Just(Value::Null),

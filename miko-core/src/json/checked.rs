@@ -122,6 +122,20 @@ impl<'t> CheckedObject<'t> {
         &self.text[self.members[position].value.clone()]
     }
 
+    /// The text of the object with another value at a position. `value` is JSON text.
+    pub(crate) fn with_value(&self, position: usize, value: &str) -> String {
+        let old = &self.members[position].value;
+        [&self.text[..old.start], value, &self.text[old.end..]].concat()
+    }
+
+    /// The text of the object with one more member, which becomes the last. No member has the key, and the key
+    /// needs no escapes. `value` is JSON text.
+    pub(crate) fn with_member(&self, key: &str, value: &str) -> String {
+        let members = &self.text[..self.text.len() - 1];
+        let comma = if self.members.is_empty() { "" } else { "," };
+        [members, comma, "\"", key, "\":", value, "}"].concat()
+    }
+
     /// Whether the value at a position is null.
     pub(crate) fn is_null(&self, position: usize) -> bool {
         self.members[position].kind == Kind::Null

@@ -1,6 +1,7 @@
 //! Edits of a bucket, and their parser.
 
 mod apply;
+mod text;
 
 use miko_rpc::{ErrorId, ErrorItem};
 use serde_json::{Map, Number, Value};
@@ -11,6 +12,7 @@ use crate::json;
 use crate::query::step::{PathStep, read_steps};
 
 pub(crate) use apply::apply;
+pub(crate) use text::apply_to_text;
 
 /// The maximal number of edits in one list. A longer list is refused with `request-too-large`.
 pub const MAX_EDITS: usize = 10_000;

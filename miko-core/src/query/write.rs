@@ -108,14 +108,7 @@ impl CreateRequest {
     /// `invalid_request`, if the class is not a UNS, or the bucket is no object or nests too deep.
     pub(crate) fn of_class(class: &str, valid_class: Option<&str>, bucket: Value) -> Result<Self> {
         let mut faults = Faults::default();
-        let place = Place::Key(&Place::Root, "bucket");
-        let bucket = if json::nests_deeper_than(&bucket, json::MAX_DEPTH - 1) {
-            json::drop_iteratively(bucket);
-            let message = format!("arrays and objects may nest {} deep in a bucket", json::MAX_DEPTH - 1);
-            readers::refuse(&mut faults, place.fault(message))
-        } else {
-            readers::object(bucket, &place, &mut faults)
-        };
+        let bucket = read_bucket(bucket, &mut faults);
         let class = match valid_class {
             Some(class) => Some(class.to_owned()),
             None => readers::class(class.into(), &Place::Key(&Place::Root, "class"), &mut faults),
@@ -139,7 +132,31 @@ impl CreateRequest {
     }
 }
 
+/// Reads a bucket that is not a part of a request.
+fn read_bucket(bucket: Value, faults: &mut Faults) -> Option<Map<String, Value>> {
+    let place = Place::Key(&Place::Root, "bucket");
+    if json::nests_deeper_than(&bucket, json::MAX_DEPTH - 1) {
+        json::drop_iteratively(bucket);
+        let message = format!("arrays and objects may nest {} deep in a bucket", json::MAX_DEPTH - 1);
+        readers::refuse(faults, place.fault(message))
+    } else {
+        readers::object(bucket, &place, faults)
+    }
+}
+
 impl UpdateRequest {
+    /// A request to replace the bucket of a record.
+    ///
+    /// # Errors
+    /// `invalid_request`, if the bucket is no object or nests too deep.
+    pub(crate) fn of_bucket(pk: &str, bucket: Value) -> Result<Self> {
+        let mut faults = Faults::default();
+        let bucket = read_bucket(bucket, &mut faults);
+        let (errors, _) = faults.into_parts();
+        errors.check()?;
+        Ok(Self { pk: pk.to_owned(), bucket, stack: None, extras: Map::new(), if_updated_at: None })
+    }
+
     pub(super) fn read(fields: &mut RequestKeys<'_>) -> Option<Self> {
         const CHANGES: [&str; 4] = ["bucket", "class", "classes", "stack"];
         fields.refuse_transaction();

@@ -1,5 +1,5 @@
-//! A bucket that is sent as text becomes the same record as one that is sent as a value, or is refused with
-//! the same error.
+//! A bucket that is sent, replaced or edited as text becomes the same record as one that is handled as a value,
+//! or is refused with the same error.
 
 use std::collections::BTreeMap;
 
@@ -111,8 +111,76 @@ fn count(db: &Local, field: &str, value: &Value) -> usize {
     db.count(json!({"class": CLASS, "path": [field, {"value": value}]})).unwrap()
 }
 
+/// A change of the bucket of a record.
+#[derive(Debug, Clone)]
+enum BucketChange {
+    Replace(Map<String, Value>),
+    Edit(Vec<Value>),
+}
+
+impl BucketChange {
+    /// Changes the bucket by the methods that take it as text. Returns the values of the edits.
+    fn as_text(&self, db: &Local, pk: &str) -> Result<Vec<Value>, Error> {
+        match self {
+            Self::Replace(bucket) => db.update_one(pk, bucket.clone().into()).map(|_| Vec::new()),
+            Self::Edit(edits) => db.edit(pk, edits.clone()).map(|edited| edited.values),
+        }
+    }
+
+    /// Changes the bucket by a request.
+    fn as_request(&self, db: &Local, pk: &str) -> Result<Vec<Value>, Error> {
+        match self {
+            Self::Replace(bucket) => {
+                db.q0(json!({"action": "update", "pk": pk, "bucket": bucket})).map(|_| Vec::new())
+            }
+            Self::Edit(edits) => db.q0(json!({"action": "edit", "pk": pk, "edits": edits}))?.into_values(),
+        }
+    }
+}
+
+fn bucket_change() -> impl Strategy<Value = BucketChange> {
+    let operation = prop_oneof![
+        prop::sample::select(vec![json!(1), json!(-3), json!(0.5), json!(u64::MAX)])
+            .prop_map(|by| ("increment", by)),
+        value().prop_map(|value| ("set", value)),
+        Just(("remove", json!(true))),
+    ];
+    let edit = (prop::sample::select(KEYS.to_vec()), operation)
+        .prop_map(|(key, (name, operand))| json!({"path": [key], name: operand}));
+    prop_oneof![
+        members(value()).prop_map(BucketChange::Replace),
+        prop::collection::vec(edit, 1..3).prop_map(BucketChange::Edit),
+    ]
+}
+
 proptest! {
     #![proptest_config(cases(300))]
+
+    #[test]
+    fn a_bucket_that_is_changed_as_text_becomes_that_of_its_value(
+        fields in members(field()),
+        uniques in prop::collection::vec(prop::sample::subsequence(KEYS.to_vec(), 1..=2), 0..2),
+        buckets in prop::collection::vec(members(value()), 2),
+        changes in prop::collection::vec((prop::sample::select(vec!["p", "q"]), bucket_change()), 1..8),
+    ) {
+        let (tested, by_value) = (defined(db(), &fields, &uniques), defined(naive(), &fields, &uniques));
+        // Every bucket is parsed for the hooks, also for those of another class.
+        by_value.before_save("of another class", "a.b/none", |_| Ok(()));
+        for (pk, bucket) in ["p", "q"].into_iter().zip(&buckets) {
+            let create = json!({"action": "create", "class": CLASS, "pk": pk, "bucket": bucket});
+            prop_assert_eq!(tested.q0(create.clone()).is_ok(), by_value.q0(create).is_ok());
+        }
+        for (pk, change) in &changes {
+            let changed = change.as_text(&tested, pk).map_err(|error| items(&error));
+            let expected = change.as_request(&by_value, pk).map_err(|error| items(&error));
+            prop_assert_eq!(changed, expected, "{:?}", change);
+            let bucket = |db: &Local| db.record_by_pk(pk).unwrap().map(|record| record.bucket.to_string());
+            prop_assert_eq!(bucket(&tested), bucket(&by_value), "{:?}", change);
+        }
+        for (field, value) in buckets.iter().flatten() {
+            prop_assert_eq!(count(&tested, field, value), count(&by_value, field, value));
+        }
+    }
 
     #[test]
     fn a_bucket_that_is_text_becomes_the_record_of_its_value(
@@ -177,6 +245,22 @@ fn a_bucket_text_that_is_no_json_or_has_lossy_numbers_is_refused_with_its_place(
         }
     }
     assert_eq!(db.count(json!({})).unwrap(), 0);
+}
+
+#[test]
+fn a_bucket_text_that_replaces_another_is_refused_with_its_place() {
+    let db = db();
+    let pk = db.create(CLASS, &json!({"a": 1})).unwrap();
+    let array: Bucket = rmp_serde::from_slice(&rmp_serde::to_vec("[1]").unwrap()).unwrap();
+    let error = db.update_one(&pk, array).unwrap_err();
+    assert_eq!(ids(&error), [miko_core::ErrorId::INVALID_REQUEST]);
+    let error = db.update_one("none", json!({}).into()).unwrap_err();
+    assert_eq!(ids(&error), [miko_core::ErrorId::RECORD_NOT_FOUND]);
+    let before = read(&db, &pk);
+    let updated_at = db.update_one(&pk, json!({"b": 2}).into()).unwrap();
+    let record = read(&db, &pk);
+    assert_eq!((record.bucket.as_str(), record.updated_at), (r#"{"b":2}"#, updated_at));
+    assert!(updated_at > before.updated_at);
 }
 
 #[test]

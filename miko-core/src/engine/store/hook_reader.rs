@@ -21,6 +21,7 @@ use crate::record::{Record, Records};
 use crate::response::{Answers, Response, check_batch_size, within_batch_size};
 use crate::storage::Storage;
 use crate::target::Target;
+use crate::timestamp::Timestamp;
 use crate::uns;
 use crate::version::Version;
 use crate::watch::ResultChange;
@@ -96,6 +97,10 @@ impl<T: Storage> Mikobase for HookReader<'_, T> {
     }
 
     fn create_one(&self, _: &str, _: Bucket) -> Result<String> {
+        Err(only_reads())
+    }
+
+    fn update_one(&self, _: &str, _: Bucket) -> Result<Timestamp> {
         Err(only_reads())
     }
 

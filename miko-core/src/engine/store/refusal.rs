@@ -13,8 +13,8 @@ use crate::diagnostics::{FaultList, Place};
 use crate::engine::store::Store;
 use crate::engine::store::index_entries::{StackAndBucket, references};
 use crate::engine::store::stored_json::defined_by;
-use crate::storage::Storage;
 use crate::storage::ids::RowId;
+use crate::storage::{Storage, corruption};
 
 /// The record of a rejected write.
 pub(super) struct RejectedWrite<'r> {
@@ -64,6 +64,17 @@ const RECORD_FAULTS: [ErrorId; 6] = [
 ];
 
 impl<T: Storage> Store<T> {
+    /// The error of a write that adds unique values which other records have.
+    pub(super) fn conflict_error(&self, rejected: &RejectedWrite<'_>) -> Result<Error> {
+        let mut faults = FaultList::default();
+        self.report_unique_violations(rejected.row, rejected.after, &mut faults)?;
+        let error = match faults.check() {
+            Err(error) => error,
+            Ok(()) => corruption("a unique value belongs to a record that does not have it"),
+        };
+        Ok(self.with_faults_of_later_phases(error, rejected))
+    }
+
     /// Adds to `error` the faults of the phases that the write did not reach. An error that is not a fault of
     /// the record is returned unchanged.
     pub(super) fn with_faults_of_later_phases(&self, error: Error, rejected: &RejectedWrite<'_>) -> Error {

@@ -118,6 +118,14 @@ impl<T: Storage> Store<T> {
         }
     }
 
+    /// As [`commit_sharing_of`](Self::commit_sharing_of), for an update of the bucket of a record.
+    pub(super) fn sharing_of_update(&self, pk: &str) -> CommitSharing {
+        if self.may_defer_updates() && !self.is_definition(pk) {
+            return CommitSharing::Deferrable;
+        }
+        self.commit_sharing(|store| store.is_definition(pk))
+    }
+
     /// As [`commit_sharing_of`](Self::commit_sharing_of), for requests whose commit is not deferred, such as
     /// those of a batch.
     fn commit_sharing_of_all<'r>(&self, mut requests: impl Iterator<Item = &'r Request>) -> CommitSharing {

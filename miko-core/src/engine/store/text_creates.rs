@@ -10,19 +10,17 @@ use miko_rpc::{Error, Result, memory};
 
 use crate::bucket::Bucket;
 use crate::class::{AcceptedText, Class, ConstraintKind, Markers, WriteKind};
-use crate::diagnostics::FaultList;
 use crate::engine::store::Store;
 use crate::engine::store::refusal::RejectedWrite;
 use crate::engine::store::stored_json::{parse_object, text};
 use crate::engine::store::transaction::CommitSharing;
-use crate::json::TextChecker;
 use crate::query::CreateRequest;
 use crate::response::Response;
 use crate::stack::Stack;
+use crate::storage::Storage;
 use crate::storage::ids::RowId;
 use crate::storage::row::State;
 use crate::storage::write_set::{IndexEntry, WriteSet};
-use crate::storage::{Storage, corruption};
 use crate::uns;
 
 /// What the new records of one call have in common.
@@ -43,7 +41,6 @@ struct TextCreator {
     definition: Option<Arc<Class>>,
     /// The text of the stack of each record.
     stack: String,
-    checker: TextChecker,
 }
 
 /// A bucket that is ready to be stored.
@@ -55,15 +52,15 @@ struct AcceptedBucket {
 
 impl TextCreator {
     /// Checks the text of a bucket. `None` if it has to be parsed.
-    fn accept<T: Storage>(&mut self, store: &Store<T>, bucket: &str) -> Option<AcceptedBucket> {
+    fn accept<T: Storage>(&self, store: &mut Store<T>, bucket: &str) -> Option<AcceptedBucket> {
         match &self.definition {
             Some(class) => {
                 let AcceptedText { text, keys } =
-                    class.accept_text(&store.catalog, bucket, WriteKind::Create, &mut self.checker)?;
+                    class.accept_text(&store.catalog, bucket, WriteKind::Create, &mut store.text_checker)?;
                 Some(AcceptedBucket { text: text.into_owned(), keys })
             }
             None => {
-                self.checker.check(bucket)?;
+                store.text_checker.check(bucket)?;
                 Some(AcceptedBucket { text: bucket.to_owned(), keys: Vec::new() })
             }
         }
@@ -102,7 +99,7 @@ impl<T: Storage> Store<T> {
             Some(definition) => definition.stack_text.clone(),
             None => text(&Stack::of_class(class.to_owned()).into_map(None)),
         };
-        Some(TextCreator { class: class.to_owned(), definition, stack, checker: TextChecker::default() })
+        Some(TextCreator { class: class.to_owned(), definition, stack })
     }
 
     /// Creates a record. Returns its pk, or `None` if the bucket has to be parsed: nothing was created then.
@@ -111,8 +108,8 @@ impl<T: Storage> Store<T> {
         class: &str,
         bucket: &Bucket,
     ) -> Result<Option<String>> {
-        let mut new = self.new_records(class);
-        let Some(creator) = &mut new.text_creator else { return Ok(None) };
+        let new = self.new_records(class);
+        let Some(creator) = &new.text_creator else { return Ok(None) };
         let Some(accepted) = creator.accept(self, bucket.as_str()) else { return Ok(None) };
         let sharing = self.sharing_of_create(accepted.text.len());
         self.write(sharing, |store| store.store_accepted(creator, accepted)).map(Some)
@@ -124,7 +121,7 @@ impl<T: Storage> Store<T> {
         class: &str,
         buckets: Vec<Bucket>,
     ) -> Result<Vec<String>> {
-        let mut new = self.new_records(class);
+        let new = self.new_records(class);
         let are_definitions = new.valid_class == Some(uns::CLASS) && !buckets.is_empty();
         // Near the memory limit, which many records may reach, SQLite may roll back the transaction. It must
         // then contain no answered writes.
@@ -136,15 +133,15 @@ impl<T: Storage> Store<T> {
         self.write(sharing, |store| {
             store.transaction.count_records(buckets.len());
             store.run_each(buckets.into_iter().map(Ok), |store, bucket| {
-                let pk = store.create_one_of_many(&mut new, bucket)?;
+                let pk = store.create_one_of_many(&new, bucket)?;
                 store.answer.charge(pk.len())?;
                 Ok(pk)
             })
         })
     }
 
-    fn create_one_of_many(&mut self, new: &mut NewRecords<'_>, bucket: Bucket) -> Result<String> {
-        if let Some(creator) = &mut new.text_creator
+    fn create_one_of_many(&mut self, new: &NewRecords<'_>, bucket: Bucket) -> Result<String> {
+        if let Some(creator) = &new.text_creator
             && let Some(accepted) = creator.accept(self, bucket.as_str())
         {
             return self.store_accepted(creator, accepted);
@@ -200,14 +197,7 @@ impl<T: Storage> Store<T> {
     /// The error of a new record whose unique values other records have.
     fn conflict_of(&self, creator: &TextCreator, row: RowId, bucket: &str) -> Result<Error> {
         let (stack, bucket) = (parse_object(&creator.stack)?, parse_object(bucket)?);
-        let mut faults = FaultList::default();
-        self.report_unique_violations(Some(row), (&stack, &bucket), &mut faults)?;
-        let error = match faults.check() {
-            Err(error) => error,
-            Ok(()) => corruption("a unique value belongs to a record that does not have it"),
-        };
         let markers = Markers::default();
-        let rejected = RejectedWrite::new_record(Some(row), None, (&stack, &bucket), &markers);
-        Ok(self.with_faults_of_later_phases(error, &rejected))
+        self.conflict_error(&RejectedWrite::new_record(Some(row), None, (&stack, &bucket), &markers))
     }
 }

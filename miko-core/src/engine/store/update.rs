@@ -111,6 +111,10 @@ impl<T: Storage> Store<T> {
         before: Row,
         edits: Vec<Edit>,
     ) -> Result<(Timestamp, Vec<Value>)> {
+        if let Some((accepted, values)) = self.accept_edits(&before, &edits)? {
+            values.iter().try_for_each(|value| self.answer.charge_value(value))?;
+            return Ok((self.store_update(id, before, accepted)?, values));
+        }
         let bucket = stored_bucket(&before)?;
         let (bucket, values) =
             query::apply_edits(bucket, edits, Some(&|value| self.answer.charge_value(value)))

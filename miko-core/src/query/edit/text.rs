@@ -1,0 +1,156 @@
+//! Applies edits to the JSON text of a bucket, without parsing the whole bucket.
+
+use serde_json::Value;
+
+use crate::json::{self, CheckedObject, CheckedValue, TextChecker, needs_escapes};
+use crate::query::edit::{Edit, Operation};
+use crate::query::step::PathStep;
+
+/// The maximal number of edits that are applied to a text. Each of them reads the whole text.
+const MAX_TEXT_EDITS: usize = 2;
+
+/// Applies edits in order, as [`apply`](super::apply) does. Returns the new text and a value for each edit.
+///
+/// Returns `None` if the bucket must be parsed: an edit is refused, is none of `set` and `increment` of a
+/// top-level member, or there are too many.
+pub(crate) fn apply_to_text(
+    bucket: &str,
+    edits: &[Edit],
+    checker: &mut TextChecker,
+) -> Option<(String, Vec<Value>)> {
+    if edits.len() > MAX_TEXT_EDITS {
+        return None;
+    }
+    let mut values = Vec::with_capacity(edits.len());
+    let mut edited: Option<String> = None;
+    for edit in edits {
+        let object = checker.check(edited.as_deref().unwrap_or(bucket))?;
+        let (text, value) = edit.apply_to(&object)?;
+        edited = Some(text);
+        values.push(value);
+    }
+    Some((edited?, values))
+}
+
+impl Edit {
+    /// Applies the edit to an object. Returns the text of the new object, and the value for the answer.
+    fn apply_to(&self, object: &CheckedObject<'_>) -> Option<(String, Value)> {
+        let [PathStep::Key(key)] = self.path.as_slice() else { return None };
+        if needs_escapes(key) {
+            return None;
+        }
+        let position = object.position(key);
+        let old = position.map_or(Some(Value::Null), |position| object.value(position).map(into_value))?;
+        let (new, answer) = match &self.operation {
+            Operation::Set(value) => (value.to_string(), old),
+            Operation::Increment(by) => {
+                let number = match &old {
+                    Value::Number(number) => number,
+                    // An absent number counts as zero. A null is no number.
+                    _ if position.is_none() => &0.into(),
+                    _ => return None,
+                };
+                let sum = json::sum(number, by).ok()?;
+                (sum.to_string(), sum.into())
+            }
+            _ => return None,
+        };
+        let text = match position {
+            Some(position) => object.with_value(position, &new),
+            None => object.with_member(key, &new),
+        };
+        Some((text, answer))
+    }
+}
+
+fn into_value(value: CheckedValue<'_>) -> Value {
+    match value {
+        CheckedValue::Null => Value::Null,
+        CheckedValue::Text(text) => text.into(),
+        CheckedValue::Other(value) => value,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+    use serde_json::json;
+
+    use super::*;
+    use crate::diagnostics::{Faults, Place};
+    use crate::json::arbitrary::value;
+    use crate::query::edit::{apply, read_edits};
+
+    /// Edits of members `a` to `d`, most of them of the kinds that are applied to texts.
+    fn edits() -> impl Strategy<Value = Value> {
+        let number = || prop_oneof![any::<i64>().prop_map(Value::from), (-9.0..9.0).prop_map(Value::from)];
+        let operation = prop_oneof![
+            3 => number().prop_map(|by| ("increment", by)),
+            2 => value().prop_map(|value| ("set", value)),
+            1 => value().prop_map(|value| ("default", value)),
+            1 => Just(("remove", Value::Bool(true))),
+        ];
+        let edit =
+            ("[a-d]|\"", operation).prop_map(|(key, (name, operand))| json!({"path": [key], name: operand}));
+        prop::collection::vec(edit, 1..4).prop_map(Value::from)
+    }
+
+    fn bucket() -> impl Strategy<Value = Value> {
+        let value =
+            prop_oneof![value(), (-9_i64..9).prop_map(Value::from), any::<u64>().prop_map(Value::from)];
+        prop::collection::hash_map("[a-c]", value, 0..4)
+            .prop_map(|members| Value::Object(members.into_iter().collect()))
+    }
+
+    proptest! {
+        #[test]
+        fn edits_of_a_text_are_edits_of_its_value(bucket in bucket(), list in edits()) {
+            let edits = read_edits(list, &Place::Root, &mut Faults::default()).unwrap();
+            let bucket = bucket.as_object().unwrap().clone();
+            let text = json::text_of(&bucket);
+            let of_text = apply_to_text(&text, &edits, &mut TextChecker::default());
+            let of_value = apply(bucket, edits, Some(&|_| Ok(())));
+            if let Some((text, values)) = of_text {
+                let (bucket, expected) = of_value.unwrap();
+                prop_assert_eq!((text, values), (json::text_of(&bucket), expected));
+            }
+        }
+    }
+
+    #[test]
+    fn single_increments_and_replacements_are_applied_to_the_text() {
+        let cases = [
+            (
+                json!({"n": 1, "s": "x"}),
+                json!([{"path": ["n"], "increment": 2}]),
+                r#"{"n":3,"s":"x"}"#,
+                json!([3]),
+            ),
+            (json!({"n": 0.5}), json!([{"path": ["n"], "increment": 1}]), r#"{"n":1.5}"#, json!([1.5])),
+            (json!({}), json!([{"path": ["n"], "increment": 2}]), r#"{"n":2}"#, json!([2])),
+            (json!({"s": "x"}), json!([{"path": ["s"], "set": ["é\n"]}]), r#"{"s":["é\n"]}"#, json!(["x"])),
+            (
+                json!({"s": null}),
+                json!([{"path": ["t"], "set": 1}, {"path": ["t"], "increment": 1}]),
+                r#"{"s":null,"t":2}"#,
+                json!([null, 2]),
+            ),
+        ];
+        for (bucket, list, expected, values) in cases {
+            let edits = read_edits(list.clone(), &Place::Root, &mut Faults::default()).unwrap();
+            let edited = apply_to_text(&bucket.to_string(), &edits, &mut TextChecker::default());
+            let (text, answered) = edited.unwrap_or_else(|| panic!("{list} is applied to {bucket} as text"));
+            assert_eq!((text.as_str(), Value::from(answered)), (expected, values), "{list}");
+        }
+        for list in [
+            json!([{"path": ["n"], "remove": true}]),
+            json!([{"path": ["n", "m"], "set": 1}]),
+            json!([{"path": ["s"], "increment": 1}]),
+            json!([{"path": ["n"], "increment": i64::MAX}, {"path": ["n"], "increment": u64::MAX}]),
+        ] {
+            let edits = read_edits(list.clone(), &Place::Root, &mut Faults::default()).unwrap();
+            let bucket = json!({"n": 1, "s": "x"}).to_string();
+            assert_eq!(apply_to_text(&bucket, &edits, &mut TextChecker::default()), None, "{list}");
+        }
+    }
+}
