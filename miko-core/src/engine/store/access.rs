@@ -5,10 +5,10 @@
 //! A store that only appends has two checks, which apply to every caller. A call that changes or claims what
 //! exists is refused before it runs ([`Store::check_action`], [`Store::check_may_change`]). Each write set is
 //! checked before it is applied ([`Store::check_appends`]): it may not change a record, a complete file or a
-//! property of the database (a top-level key of a worldlet, such as `executable`) that existed when the write
-//! began. So an import can add records and cannot replace any. The second check leaves out two kinds of write
-//! sets: that of a single record, since the first check lets only creates pass, and those of a merge
-//! ([`Store::allow_changes`]).
+//! property of the database (`executable`, or a top-level key of a worldlet such as `comment`) that existed
+//! when the write began. So an import can add records and cannot replace any. The second check leaves out two
+//! kinds of write sets: that of a single record, since the first check lets only creates pass, and those of a
+//! merge ([`Store::allow_changes`]).
 
 use miko_rpc::{Error, ErrorId, Result};
 
@@ -81,8 +81,8 @@ impl<T: Storage> Store<T> {
         }
     }
 
-    /// Notes the last row that exists before a write, for [`check_appends`](Self::check_appends): the write
-    /// gives larger ids to the rows that it adds.
+    /// If the store only appends, notes the last row that exists before a write, for
+    /// [`check_appends`](Self::check_appends): the write gives larger ids to the rows that it adds.
     #[inline]
     pub(super) fn note_last_record(&mut self) {
         if self.access == Access::AppendOnly {
@@ -96,7 +96,8 @@ impl<T: Storage> Store<T> {
         self.last_record_before = None;
     }
 
-    /// Checks a write set of the running write, if the store only appends. An import has no other check.
+    /// Checks a write set of the running write, if the store only appends. An import of a worldlet or a
+    /// schema has no other check.
     ///
     /// # Errors
     /// `action-not-supported`, if the set changes a record or a property that existed before the write, or a

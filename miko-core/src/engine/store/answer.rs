@@ -1,7 +1,8 @@
 //! The size limit of the answer to a call.
 //!
 //! A server sends no answer beyond its frame size. Code that collects an answer charges its bytes to the
-//! budget, so a select of the whole database, or a batch of many selects, stops at the limit.
+//! budget, so a select of the whole database, or a batch of many selects, stops at the limit. The bytes are
+//! also charged to the memory limit of the process, if it has one.
 
 use std::cell::Cell;
 

@@ -1,15 +1,15 @@
 //! Runs the hooks for each record that is saved.
 //!
-//! A create or a change of one record runs the hooks before it [examines](super::examine) the record, that
-//! is, normalizes and validates it. These hooks may amend the bucket. A delete of one record runs the hooks
-//! before it changes the row ([`write`](super::write), [`update`](super::update)). Any other row that a write
-//! changes, as in an import, is noted when it is [applied](Store::apply). The hooks run for the noted rows at
-//! the end of the write, since the class definitions of an import are in force only then. So no kind of write
-//! bypasses the hooks.
+//! A create or a change of one record normalizes the record and runs the hooks, which may amend the bucket.
+//! Then it [examines](super::examine) the record: normalizes it again, and validates it. A delete of one
+//! record runs the hooks before it changes the row ([`write`](super::write), [`update`](super::update)). Any
+//! other row that a write changes, as in an import, is noted when it is [applied](Store::apply). The hooks
+//! run for the noted rows at the end of the write, since the class definitions of an import are in force only
+//! then. So no kind of write bypasses the hooks.
 //!
-//! A write that has run its hooks may be applied to storage again: after SQLite has rolled it back on an
-//! error, or after an open transaction was rolled back so that another caller could read the committed state.
-//! This applies the write sets that are in memory, and runs no hooks
+//! A write that has run its hooks may be applied to storage again, for example after SQLite has rolled it
+//! back on an error, or after an open transaction was rolled back so that another caller could read the
+//! committed state. The write sets that are in memory are then applied, and no hooks run
 //! ([decision 0032](../../../../docs/decisions/0032-before-save.md)).
 
 use std::borrow::Cow;
@@ -37,7 +37,7 @@ use crate::timestamp::Timestamp;
 /// The record for which the hooks run.
 struct SavedRecord<'r> {
     pk: &'r str,
-    /// The row before the write; `None` if the record is new.
+    /// The row before the write; `None` if there was no active record before.
     before: Option<&'r Row>,
     /// The stack after the write. For a delete, the stack before it.
     stack: &'r Map<String, Value>,
@@ -65,7 +65,8 @@ impl SavedBucket<'_> {
 
 impl<T: Storage> Store<T> {
     /// Runs the hooks for a new record. Returns its pk. If the caller has chosen none, a pk is given out
-    /// here, since the hooks see it; without hooks the result is `None`, and the pk is given out later.
+    /// here, since the hooks see it. In a store without hooks, returns `pk` as it is: if it is `None`, a pk
+    /// is given out later.
     ///
     /// # Errors
     /// `save-rejected`; `validation-failed` for defaults that are too many or nest too deep; `storage-full`,
@@ -91,7 +92,7 @@ impl<T: Storage> Store<T> {
     }
 
     /// Runs the hooks for a record with new content. If `bucket` is `None`, the write keeps the stored
-    /// bucket. `bucket` is then set to the stored bucket, so that the hooks see that and may amend it.
+    /// bucket. If there are hooks, `bucket` is then set to the stored bucket, which the hooks may amend.
     ///
     /// # Errors
     /// `save-rejected`; `storage-full`, if storage has lost the transaction while a hook read.
@@ -231,10 +232,10 @@ impl<T: Storage> Store<T> {
     /// transaction whose commit is deferred also contains earlier writes, which were answered and must not be
     /// lost.
     pub(super) fn sharing_with_hooks(&self, sharing: CommitSharing) -> CommitSharing {
-        let may_fail = sharing == CommitSharing::Deferrable
+        let may_lose_answered_writes = sharing == CommitSharing::Deferrable
             && !self.hooks.is_empty()
             && memory::current_limit().is_some();
-        if may_fail { CommitSharing::Groupable } else { sharing }
+        if may_lose_answered_writes { CommitSharing::Groupable } else { sharing }
     }
 
     /// Rolls back the open transaction of a caller, if there is one, and if `error` is that of a write which

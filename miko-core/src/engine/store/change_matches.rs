@@ -1,5 +1,5 @@
-//! Which changes of a commit a subscriber gets, and in which form. Live queries use the view of a changed
-//! record ([`ChangedRecord`]), too.
+//! Which changes of a commit a subscriber gets, and in which form. Live queries use [`ChangedRecord`],
+//! [`StackClasses`] and [`before_and_after`], too.
 
 use std::collections::{HashMap, HashSet};
 use std::fmt;
@@ -146,8 +146,8 @@ pub(super) fn before_and_after(
     (change.before.as_ref().and_then(Row::view), change.after.as_ref().and_then(Row::view))
 }
 
-/// Whether a reader sees no difference between two states of a record. This is so if an import stores an
-/// unchanged record again. An update that changes no value still changes `updated_at`.
+/// Whether a reader sees no difference between two states of a record: for example, if an import has stored
+/// an unchanged record again. An update that changes no value still changes `updated_at`.
 fn is_equal(before: RecordRef<'_>, after: RecordRef<'_>) -> bool {
     before.updated_at == after.updated_at
         && before.created_at == after.created_at

@@ -1,5 +1,8 @@
 //! The log of the changes of commits, for a program that [observes](super::Store::observe_commits) commits,
 //! and for subscribers and live queries.
+//!
+//! A write *owns* its transaction of storage, or *shares* it with other writes
+//! ([`transaction`](super::transaction)). Only a write that shares its transaction keeps its write sets.
 
 use std::collections::HashMap;
 
@@ -17,9 +20,9 @@ pub(super) struct CommitLog {
     is_observed: bool,
     /// The commits that the program has not taken yet.
     commits: Vec<Commit>,
-    /// How many bytes of changed rows a write that owns its transaction collects for subscribers; `None` if
-    /// no subscriber needs commits. A write that shares its transaction has its write sets in memory anyway,
-    /// so all of its changes are logged. The queue of each subscriber has a further limit.
+    /// The most bytes of changed rows that a write that owns its transaction collects for subscribers; `None`
+    /// if no subscriber needs commits. A write that shares its transaction has its write sets in memory
+    /// anyway, so all of its changes are logged. The queue of each subscriber has a further limit.
     max_collected_size: Option<usize>,
     /// The commits that subscribers have not got yet.
     unpublished: Vec<LoggedCommit>,
@@ -28,7 +31,7 @@ pub(super) struct CommitLog {
 /// A commit as subscribers get it.
 #[derive(Debug)]
 pub(in crate::engine) struct LoggedCommit {
-    /// The last of the commit numbers that the write has given to its records.
+    /// The last of the commit numbers that the changed records got.
     pub(super) seq: CommitSeq,
     /// The changes, one per row.
     pub(super) changes: Vec<RowChange<RowId, Row>>,
@@ -95,7 +98,8 @@ impl CommitLog {
         self.push_rows(last, ChangedRows { rows, ..ChangedRows::default() });
     }
 
-    /// As [`push_sets`](Self::push_sets), for a write that owned its transaction.
+    /// As [`push_sets`](Self::push_sets), with the changes of rows themselves, which a write that owned its
+    /// transaction has collected.
     pub(super) fn push_rows(&mut self, last: CommitSeq, changed: ChangedRows) {
         if !self.is_kept() {
             return;

@@ -1,10 +1,10 @@
 //! Claims: while a claim of a record is in force, no other claim gets the record.
 //!
-//! The table of claims has the last claim of each record, with the end of its lease, and how often the record
-//! was claimed. The table is stored, and restored when a write is undone. A claim is in force until it is
-//! finished or released, or its lease ends. A claim belongs to the connection that took it (outside of a
-//! server: to the engine), and also ends with that connection, unless the claim is *lasting* (the key `hold`
-//! of the request is `lease`). Which connections are open is not stored.
+//! The table of claims has the last claim of each record, unless that claim was finished, with the end of its
+//! lease, and how often the record was claimed. The table is stored, and restored when a write is undone. A
+//! claim is in force until it is finished or released, or its lease ends. A claim belongs to the connection
+//! that took it (outside of a server: to the engine), and also ends with that connection, unless the claim is
+//! *lasting* (the key `hold` of the request is `lease`). Which connections are open is not stored.
 //!
 //! | subject | where |
 //! | --- | --- |
@@ -42,7 +42,8 @@ const FIRST_CANDIDATES: u64 = 32;
 
 /// The requests that claim records and that end claims.
 impl<T: Storage> Store<T> {
-    /// Claims the first free record that the select of a request finds; `None` if there is none.
+    /// Claims the first free record that the select of a request finds; `None` if there is none. The claim
+    /// takes the select, or its text, out of the request.
     ///
     /// # Errors
     /// The errors of the select; `session-required`, if the connection that would hold the claim ends with
@@ -79,7 +80,7 @@ impl<T: Storage> Store<T> {
     /// `wait`.
     ///
     /// # Errors
-    /// `invalid_request`, if the request has a `wait`; the errors of [`claim`](Self::claim).
+    /// `invalid_request`, if the request has a `wait` above 0; the errors of [`claim`](Self::claim).
     pub(super) fn claim_at_once(&mut self, mut request: ClaimRequest) -> Result<Results> {
         if request.wait.is_zero() {
             return self.claim(&mut request).map(Results::Claimed);
@@ -141,8 +142,8 @@ impl<T: Storage> Store<T> {
         Ok(Results::ClaimEnded { claim })
     }
 
-    /// The first record that a select finds and that no claim in force has. The limit of the select is used
-    /// here, and is `None` afterwards.
+    /// The first record that a select finds and that no claim in force has. Sets the limit of the select
+    /// while the select runs; afterwards the limit is `None`.
     fn first_free(&self, select: &mut SelectRequest, now: Timestamp) -> Result<Option<RowId>> {
         let mut limit = FIRST_CANDIDATES;
         loop {
@@ -360,8 +361,8 @@ impl<T: Storage> Store<T> {
             return;
         }
         if now < checked_until {
-            // The clock was set back. A lease that has begun since then may have ended already, and the times
-            // do not say which.
+            // The clock was set back. A lease that has begun since then may have ended already. The times do
+            // not say which lease that is, so any select may find its record.
             return self.claims.waiting.wake_first_of_each();
         }
         let ended = self.claim_rows.leases_that_end(checked_until, now);

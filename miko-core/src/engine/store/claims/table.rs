@@ -28,8 +28,8 @@ struct Rows {
 }
 
 impl ClaimTable {
-    /// The last claim of a record, which may have ended without being finished. `None` if the record was not
-    /// claimed since a claim of it was last finished.
+    /// The last claim of a record, also after it was released or its lease has ended. `None` if the record
+    /// was never claimed, or its last claim was finished.
     pub(crate) fn of_record(&self, record: RowId) -> Option<&Arc<ClaimRow>> {
         self.0.by_record.get(&record)
     }

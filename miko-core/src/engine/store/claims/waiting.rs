@@ -66,7 +66,8 @@ struct WaitingClaim {
 impl WaitingClaim {
     /// Whether the caller is gone: its connection has ended, for example. This entry has one reference to the
     /// gate, and a second one while `closing_pass` keeps it closed. A caller that still exists has at least
-    /// one more reference: its clone of the gate, its place in the queue, or the pass by which it entered.
+    /// one more reference: its clone of the gate, its place in the queue of the gate, or the pass by which it
+    /// entered.
     fn is_abandoned(&self) -> bool {
         self.gate.references() <= 1 + usize::from(self.closing_pass.is_some())
     }
