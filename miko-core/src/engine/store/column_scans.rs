@@ -49,7 +49,7 @@ impl<T: Storage> Store<T> {
         }
         let Some(needs) = Needs::of(plan) else { return Ok(Scanned::BySql(None)) };
         let uses_index = matches!(plan.access_path, AccessPath::Index(_));
-        // SQL reads all records of a table faster than single reads by row id.
+        // SQL reads all records of a class, or of the database, faster than single reads by row id.
         let finds_all = plan.filter.is_empty() && plan.select.limit.is_none() && !uses_index;
         if finds_all && wanted == Wanted::Records {
             return Ok(Scanned::BySql(None));
@@ -73,7 +73,8 @@ impl<T: Storage> Store<T> {
             },
             _ => None,
         };
-        // With more found rows than this, SQL answers faster than reads by row id.
+        // With more found rows than this, SQL answers faster than reads by row id. With an index, SQL would
+        // read the records singly, too, so there is no such limit.
         let max_found = match wanted {
             Wanted::Records if !uses_index => table.rows().len().div_ceil(SCANNED_PER_FETCHED),
             _ => usize::MAX,

@@ -1,13 +1,14 @@
 //! Columns: cached values at the paths that selects scan.
 //!
 //! SQL evaluates a condition on a path, or a sort key, for each record anew. A column has the value at one
-//! path for each record, and the same evaluator is asked once per distinct value. A column is built when its
-//! path is scanned for the second time; after smaller reads, when they add up to two scans.
+//! path for each record. A scan tests these values by the same code as SQL: if they repeat, each distinct
+//! value only once. A column is built when its path is scanned for the second time; after smaller reads, when
+//! they add up to two scans.
 //!
 //! Storage is authoritative. A write marks the rows that it changes as stale, before it is known whether it
 //! succeeds, and the next scan reads these rows anew. So nothing has to be done for a write that is undone.
-//! Inside a running write, or a transaction of a caller that has written, no select reads from columns: the
-//! changes may be undone.
+//! Inside a running write, or inside a transaction in which a caller has written, no select reads from
+//! columns: the changes may be undone.
 //!
 //! | subject | where |
 //! | --- | --- |
@@ -78,7 +79,7 @@ impl Needs {
                 [class] if !classes.ids.is_empty() => Some(class.clone()),
                 _ => return None,
             },
-            // The index has entries of all records of the class that declares it.
+            // The class that declares the index, since the index has entries of all records of that class.
             AccessPath::Index(lookup) if lookup.has_one_nonunique_key() => {
                 Some(lookup.constraint().class.clone())
             }

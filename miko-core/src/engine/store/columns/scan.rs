@@ -36,9 +36,9 @@ fn saturating_usize(number: u64) -> usize {
     usize::try_from(number).unwrap_or(usize::MAX)
 }
 
-/// A predicate on a column with a dictionary is evaluated beforehand, once per distinct value, if there are
-/// at least this many candidates per distinct value. Otherwise the predicate is evaluated per record, and
-/// only for records that pass the predicates before it.
+/// A predicate on a column with a dictionary is evaluated beforehand, once per distinct value, if presumably
+/// at least this many records per distinct value are to be tested. Otherwise the predicate is evaluated per
+/// record, and only for records that pass the predicates before it.
 const RECORDS_PER_VALUE: usize = 4;
 
 /// A predicate, bound to the columns of a table.
@@ -51,7 +51,7 @@ enum Test<'t> {
         holds: Vec<bool>,
     },
     /// A predicate that is evaluated per record: its column has no dictionary, or one that is too large for
-    /// the number of candidates.
+    /// the number of records to be tested.
     PerRecord {
         column: &'t Column,
         path: &'t PathTest,
@@ -62,18 +62,18 @@ enum Test<'t> {
 }
 
 impl<'t> Test<'t> {
-    /// Binds a predicate. `None` if the predicate is not about paths, or a column is missing. `candidates` is
-    /// an estimate of the number of records for which the predicate is evaluated.
-    fn of(predicate: &Predicate<'t>, table: &'t Table, candidates: usize) -> Option<Self> {
+    /// Binds a predicate. `None` if the predicate is not about paths, or a column is missing. `tested` is an
+    /// estimate of the number of records for which the predicate is evaluated.
+    fn of(predicate: &Predicate<'t>, table: &'t Table, tested: usize) -> Option<Self> {
         let all = |parts: &[Predicate<'t>]| {
-            parts.iter().map(|part| Self::of(part, table, candidates)).collect::<Option<Vec<_>>>()
+            parts.iter().map(|part| Self::of(part, table, tested)).collect::<Option<Vec<_>>>()
         };
         match predicate {
             Predicate::Path(path) => {
                 let column = table.column(path.steps())?;
                 Some(match column.values() {
                     Values::Coded(Dictionary { codes, distinct })
-                        if distinct.len() <= candidates / RECORDS_PER_VALUE =>
+                        if distinct.len() <= tested / RECORDS_PER_VALUE =>
                     {
                         let holds = distinct.iter().map(|value| path.holds_for(value)).collect();
                         Self::Coded { codes, holds }
@@ -83,7 +83,7 @@ impl<'t> Test<'t> {
             }
             Predicate::All(parts) => all(parts).map(Self::All),
             Predicate::Any(parts) => all(parts).map(Self::Any),
-            Predicate::Not(part) => Some(Self::Not(Box::new(Self::of(part, table, candidates)?))),
+            Predicate::Not(part) => Some(Self::Not(Box::new(Self::of(part, table, tested)?))),
             Predicate::Classes(_) | Predicate::Pks(_) => None,
         }
     }
@@ -122,13 +122,15 @@ fn value_at(column: &Column, position: u32) -> &PathValue {
 const CHUNK: usize = 64;
 
 /// The positions of all records for which the predicates hold, in order of creation. If the select has a
-/// limit and no sort keys, at most as many as offset and limit together.
+/// limit and no sort keys, at most as many as offset and limit together. `None` if a predicate cannot be
+/// [bound](Test::of).
 fn filter_all(table: &Table, plan: &Plan<'_>) -> Option<Vec<u32>> {
     let len = table.rows().len();
     let max = max_matches(plan.select);
-    // A scan that ends at its limit examines few records. How many is not known: the limit is the estimate.
-    let candidates = if max == usize::MAX { len } else { max };
-    let mut tests = tests(table, plan, candidates)?;
+    // A scan that ends at its limit presumably tests few records. How many is not known: the number of
+    // matches at which it ends is the estimate.
+    let tested = if max == usize::MAX { len } else { max };
+    let mut tests = tests(table, plan, tested)?;
     let most_selective = (0..tests.len())
         .filter_map(|index| Some((index, tests[index].selectivity()?)))
         .min_by(|(_, a), (_, b)| a.total_cmp(b));
@@ -175,9 +177,9 @@ fn filter_some(table: &Table, plan: &Plan<'_>, candidates: &[u32]) -> Option<Vec
     Some(candidates.iter().copied().filter(is_match).take(max_matches(plan.select)).collect())
 }
 
-/// The predicates of a plan, bound to the columns of a table.
-fn tests<'t>(table: &'t Table, plan: &Plan<'t>, candidates: usize) -> Option<Vec<Test<'t>>> {
-    plan.filter.iter().map(|predicate| Test::of(predicate, table, candidates)).collect()
+/// The predicates of a plan, each [bound](Test::of) to the columns of a table.
+fn tests<'t>(table: &'t Table, plan: &Plan<'t>, tested: usize) -> Option<Vec<Test<'t>>> {
+    plan.filter.iter().map(|predicate| Test::of(predicate, table, tested)).collect()
 }
 
 /// The number of matches after which a scan in order of creation may end.
@@ -202,6 +204,7 @@ enum SortKeys<'t> {
 }
 
 impl<'t> SortKeys<'t> {
+    /// `None` if the sort is not by a path, or its column is missing.
     fn of(sort: &SortKey, table: &'t Table, matches: &[u32]) -> Option<Self> {
         let SortBy::Bucket(path) = &sort.by else { return None };
         let column = table.column(path.steps())?;
@@ -227,7 +230,7 @@ impl<'t> SortKeys<'t> {
 }
 
 /// Sorts the positions of matches by the sorts of the select. Returns the first `offset + limit` of them; the
-/// caller skips the offset.
+/// caller skips the offset. `None` if the [keys](SortKeys::of) of a sort cannot be made.
 fn sorted(table: &Table, select: &SelectRequest, matches: &[u32]) -> Option<Vec<u32>> {
     let keys = select
         .sorts

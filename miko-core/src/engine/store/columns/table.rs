@@ -19,6 +19,10 @@ pub(crate) const MAX_COLUMNS: usize = 32;
 /// of the limit, reading these rows anew would cost more than the table saves, and the table is dropped.
 const MAX_STALE: usize = 1024;
 
+/// Up to this many rows that are no longer records of the class stay in the table, or up to half of all rows
+/// if that is more. Beyond that, a refresh drops these rows: they take memory, and each scan tests them.
+const MAX_REMOVED: usize = 1024;
+
 /// The most records that a refresh may insert before existing rows, as when an older record enters the class.
 /// Each insertion moves all later elements of the row vector and of every column.
 const MAX_INSERTED: usize = 64;
@@ -209,6 +213,7 @@ impl Table {
                 (Err(position), Some(bucket)) => {
                     if position < self.rows.len() {
                         inserted += 1;
+                        // The positions of the later rows change.
                         self.forget_all_lookups();
                     }
                     self.insert(position, row, &bucket);
@@ -218,8 +223,7 @@ impl Table {
                 return Ok(false);
             }
         }
-        // Rows of former records take memory, and each scan tests them.
-        if self.removed > MAX_STALE.max(self.rows.len() / 2) {
+        if self.removed > MAX_REMOVED.max(self.rows.len() / 2) {
             self.compact();
         }
         Ok(true)
@@ -256,7 +260,7 @@ impl Table {
             return Ok(Some(known.clone()));
         }
         let Some(positions) = positions(&self.rows, &find()?) else { return Ok(None) };
-        // A value without records is found to have none as fast in the index as here.
+        // A value without records is not cached: the index is as fast as the cache for it.
         if !positions.is_empty() && value.len() <= MAX_LOOKUP_KEY {
             // The cache may take about as much memory as the row ids. Beyond that it is emptied.
             if self.lookups_size > self.rows.len() * size_of::<RowId>() {

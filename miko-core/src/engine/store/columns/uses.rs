@@ -65,7 +65,8 @@ pub(crate) struct PathUses {
 struct PathUse {
     /// The number of records that were examined without a column.
     examined: u64,
-    /// The number of builds in a row that were not worth it.
+    /// The number of builds in a row that were not worth it, at most [`MAX_FAILURES`]. Set to this maximum
+    /// for a column that is too large.
     failures: u32,
 }
 
