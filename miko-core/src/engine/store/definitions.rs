@@ -85,7 +85,7 @@ impl<T: Storage> Store<T> {
         if self.is_temporal
             && let Some(row) = self.storage.row(row)?
         {
-            // The row was overwritten already. Its time is that of this write, when the definition ended.
+            // The row was overwritten already. The definition ended at the time of the new version.
             note_definition_end(&mut self.definition_ends, name, row.updated_at);
         }
         let write = WriteSet { removed_entries: vec![name_entry(row, name)], ..WriteSet::default() };
@@ -174,8 +174,8 @@ impl<T: Storage> Store<T> {
             .collect();
         old.add_embedding_classes(&mut affected);
         new.add_embedding_classes(&mut affected);
-        // A class whose records may hold references is always indexed anew: a change of an embedded class may
-        // change them.
+        // The records of a class that may hold references are always indexed anew: a change of an embedded
+        // class may change the references.
         let needs_reindex = |class: &&String| {
             old.constraints(class) != new.constraints(class)
                 || old.has_references(class)

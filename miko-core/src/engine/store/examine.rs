@@ -103,7 +103,8 @@ impl<T: Storage> Store<T> {
     /// see the record in this state.
     ///
     /// # Errors
-    /// `validation-failed`, if the defaults of its classes are too many or nest too deep.
+    /// `validation-failed`, if the defaults of its classes are too many or nest too deep. Only a create adds
+    /// defaults.
     pub(super) fn normalize_record(
         &self,
         stack: &mut Cow<'_, Map<String, Value>>,
@@ -124,7 +125,7 @@ impl<T: Storage> Store<T> {
         Ok(())
     }
 
-    /// The distinct platters of a stack, the last one first.
+    /// The [distinct](stack::distinct_members) platters of a stack, the last one first.
     fn platters<'s>(&'s self, stack: &'s Map<String, Value>) -> Vec<Platter<'s>> {
         let mut platters: Vec<_> =
             stack::distinct_members(stack).filter_map(|(key, platter)| self.platter(key, platter)).collect();
@@ -222,7 +223,7 @@ impl<T: Storage> Store<T> {
         faults: &mut FaultList,
     ) {
         for class in stack::classes(stack).into_iter().chain(markers.classes()) {
-            // A record may define `puck.uno/value`, unlike a built-in class, but need not.
+            // Like a built-in class, `puck.uno/value` needs no definition. Unlike those, it may have one.
             let is_known = uns::is_built_in(class) || class == uns::VALUE;
             if !is_known && self.catalog.class(class).is_none() {
                 faults.push(undefined_class(class, place));
@@ -283,6 +284,7 @@ impl<T: Storage> Store<T> {
 
 /// A platter of the record that is being examined.
 struct Platter<'s> {
+    /// The key of the platter in the stack.
     key: &'s str,
     /// The name of the class.
     class: &'s str,

@@ -1,4 +1,5 @@
-//! Files: written chunk by chunk, immutable once they are complete. Equal contents are stored once.
+//! Files: written chunk by chunk, immutable once they are complete. If the content of an upload is stored
+//! already, the upload adds no file. An import adds each file of the worldlet under its pk.
 //!
 //! A file that is being written has a row without a hash, and the chunks so far. The hash of these chunks is
 //! in the [`UnfinishedFile`] of the upload. An unfinished file whose upload was dropped is *abandoned*: it is
@@ -201,7 +202,7 @@ impl<T: Storage> Store<T> {
     /// Deletes a file.
     ///
     /// # Errors
-    /// `file-not-found`; `reference-restricted`, if a field of a record names the file;
+    /// `file-not-found`; `reference-restricted`, if a restricting reference of a record points at the file;
     /// `action-not-supported`, if the store only appends.
     pub(in crate::engine) fn delete_file(&mut self, pk: &str) -> Result<()> {
         self.check_may_change("delete_file")?;
@@ -228,8 +229,9 @@ impl<T: Storage> Store<T> {
     /// `action-not-supported`, if the store only appends; the errors of storage.
     pub(in crate::engine) fn collect_files(&mut self) -> Result<Vec<String>> {
         self.check_may_change("collect_files")?;
-        // The pks of complete files that no record read so far names; all complete files, in order.
+        // The pks of the complete files that no record read so far names.
         let mut unnamed = HashSet::new();
+        // All complete files.
         let mut files = Vec::new();
         each_file(&self.storage, |file, row| {
             if row.sha256.is_some() {

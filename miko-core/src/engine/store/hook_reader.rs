@@ -45,7 +45,7 @@ impl<'s, T: Storage> HookReader<'s, T> {
     /// Runs a select.
     ///
     /// # Errors
-    /// `self-call` for any other request; the errors of the select.
+    /// `self-call` for any other request; the faults of the request; the errors of the select.
     fn select(&self, query: Query) -> Result<Response> {
         // Before the request is parsed: a request that writes is refused whether it is valid or not.
         if query::may_write(&query) {
@@ -115,6 +115,7 @@ impl<T: Storage> Mikobase for HookReader<'_, T> {
             return Ok(queries.into_iter().map(|query| self.select(query)).collect::<Vec<_>>().into());
         }
         let answers = query::read_until_error(queries, |query| self.select(query));
+        // The first error fails an atomic batch, so each inner result is `Ok`.
         let with_index = |(index, answer): (usize, Result<Response>)| {
             answer.map(Ok).map_err(|error| error.with_all("request", index))
         };
