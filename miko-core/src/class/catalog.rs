@@ -63,7 +63,7 @@ pub(crate) struct Class {
     pub(super) normalizes: bool,
     /// Facts about the class for checking a bucket as JSON text, without parsing it.
     pub(super) text_rules: TextRules,
-    /// The stack of a record whose only class is this one. Cached because most new records have this stack.
+    /// The stack of a record whose only class is this one. Cached because most new records have one class.
     pub(crate) stack: Map<String, Value>,
     /// `stack` as JSON text.
     pub(crate) stack_text: String,
@@ -158,7 +158,8 @@ impl Catalog {
         changed: &ChangedDefinitions<'_>,
         max_inherited: usize,
     ) -> Result<()> {
-        // All are removed before any is inserted, so `inherited_total` never counts a class twice.
+        // All are removed before any is inserted: a total with classes that are still to be replaced could
+        // exceed the limit although the final total does not.
         names.iter().for_each(|name| self.remove(name.as_ref()));
         for definition in names.iter().filter_map(|name| changed.get(name.as_ref())) {
             self.insert(Class::of(definition, changed));

@@ -162,6 +162,7 @@ impl<'c> Checker<'c> {
                     }
                 }
             }
+            // A pk. Whether an allowed target has this pk is checked at the end of the write.
             (FieldType::Reference(_) | FieldType::File, found) if pk_of(found).is_some() => {}
             (FieldType::Class(_), Value::String(_)) => {}
             (FieldType::Class(class), Value::Object(embedded)) => {

@@ -92,8 +92,8 @@ impl Field {
             }
             _ => {}
         }
-        // After a fault here or in a sub-field, the allowed values and the default are not examined: they
-        // would violate the same rules.
+        // After a fault here, in a sub-field or in the elements, the allowed values and the default are not
+        // examined: they would violate the same rules.
         if faults.len() == before {
             self.report_unsatisfiable_values(place, faults);
         }

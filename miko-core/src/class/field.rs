@@ -69,7 +69,7 @@ pub(super) enum FieldType {
     /// Code. It is stored and never run, and any value is valid.
     Function,
     Reference(ReferenceRules),
-    /// The pk of a file.
+    /// The pk of a file, or of a record that stands for one.
     File,
     /// An object of another class, or a reference to a record of it.
     Class(String),
@@ -220,6 +220,7 @@ impl Field {
     fn read_element(value: &Value, place: Place<'_>, faults: &mut DefinitionFaults) -> Self {
         match Settings::of_element(value, place) {
             Some(own) => Self::of_settings(&mut SettingsReader { own, inherited: &[], faults }),
+            // `read` reports that the value is no definition.
             None => Self::read(value, &[], place, faults),
         }
     }

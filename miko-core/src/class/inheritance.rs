@@ -89,11 +89,12 @@ enum CycleSearch {
     NoCycle,
     /// The class inherits from itself.
     Cycle,
-    /// The class inherits through more than [`MAX_INHERITANCE_DEPTH`] levels.
+    /// A path to an ancestor has more than [`MAX_INHERITANCE_DEPTH`] classes.
     TooDeep,
 }
 
-/// The maximal depth of inheritance. It also bounds the recursion of this module.
+/// The maximal number of classes on the path from a class to an ancestor, both included. It also bounds the
+/// recursion of this module.
 const MAX_INHERITANCE_DEPTH: usize = 200;
 
 /// Searches all ancestors of `from` for `origin`, depth first. `path` leads from `origin` to `from`. If the

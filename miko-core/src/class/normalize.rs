@@ -1,9 +1,10 @@
 //! Normalizes a bucket before validation. A create adds defaults and collapses white space, an update only
 //! collapses white space, and an import does neither. Also sorts the fields of a bucket.
 //!
-//! The caller repeats the normalization by all classes of a record until nothing changes, because a default
-//! of one class may need normalization by another class. The order of the classes matters only if several
-//! have a default for one field: the first class adds its default.
+//! Before a record is validated, `engine/store/examine.rs` repeats the normalization by all classes of the
+//! record until nothing changes, because a default of one class may need normalization by another class. The
+//! order of the classes matters only if several have a default for one field: the first class adds its
+//! default.
 
 use std::borrow::Cow;
 

@@ -17,10 +17,11 @@ pub(crate) enum OnDelete {
 pub(crate) struct Reference {
     /// The pk of the target.
     pub(crate) target: String,
-    /// The target must have one of these classes or a subclass of one; empty if any class is allowed.
+    /// The target must have one of these classes or a subclass of one. Empty if any class is allowed, and if
+    /// `is_file` is set.
     pub(crate) classes: Vec<String>,
     pub(crate) on_delete: OnDelete,
-    /// Whether the target is a file.
+    /// Whether the target must be a file, or a record that stands for one.
     pub(crate) is_file: bool,
     /// The JSON pointer of the reference in the record.
     pub(crate) pointer: String,

@@ -53,10 +53,11 @@ impl<'c> ReferenceScan<'c> {
         }
     }
 
-    /// The references that were found, each once.
+    /// The references that were found, each with its class. A reference that several classes declare is
+    /// returned once for each of them.
     pub(crate) fn into_found(mut self) -> Vec<(String, Reference)> {
-        // An object that is marked with a class of the record may have been scanned twice: as a part of the
-        // record, and as a marked object. Without markers there are no duplicates.
+        // An object that is marked with a class of the record may have been scanned twice by this class: as a
+        // part of the record, and as a marked object. Without markers there are no duplicates.
         if !self.markers.is_empty() {
             let mut places = HashSet::new();
             self.found.retain(|(class, reference)| places.insert((class.clone(), reference.pointer.clone())));

@@ -175,7 +175,7 @@ impl Class {
                 }
             }
             CheckedValue::Other(value) => {
-                // A string here has escapes, which may stand for white space. It must be parsed.
+                // A string here has escapes, which may stand for white space, so its text is not examined.
                 if field.collapses_whitespace() && kind != WriteKind::Import && value.is_string() {
                     return false;
                 }
