@@ -73,7 +73,7 @@ pub(super) const OPERATIONS: [&str; 12] = [
     "test",
 ];
 
-/// Reads a list of edits. Edits with a fault are left out.
+/// Reads a list of edits. Edits with a fault are left out. `None` after a fault of the list itself.
 pub(super) fn read_edits(value: Value, place: &Place<'_>, faults: &mut Faults) -> Option<Vec<Edit>> {
     let list = match value {
         Value::Array(list) => list,

@@ -21,8 +21,9 @@ pub(crate) trait RecordView {
 }
 
 impl Filter {
-    /// Whether the record passes the filter. The parts are evaluated in the order of the fields of
-    /// [`Filter`], up to the first that does not hold: this decides which deferred errors are raised.
+    /// Whether the record passes the filter. The parts before `negated` are evaluated in the order of the
+    /// fields of [`Filter`], up to the first that does not hold. After them `negated` is evaluated, and
+    /// `then` only if the record passes the other parts. This decides which deferred errors are raised.
     ///
     /// # Errors
     /// The deferred error of a part, if the evaluation reaches that part.
@@ -84,7 +85,7 @@ pub(crate) fn size_of_sort_values(values: &SortValues) -> usize {
 impl SelectRequest {
     /// The values by which a record is sorted.
     pub(crate) fn sort_values(&self, record: &impl RecordView) -> SortValues {
-        self.sorts.iter().map(|sort| sort.by.sort_key(record)).collect()
+        self.sorts.iter().map(|sort| sort.by.sort_value(record)).collect()
     }
 
     /// Compares two records by their sort values. Records with equal sort values are in order of creation,
@@ -134,8 +135,8 @@ pub(crate) struct MatchCollector<'s, S, F> {
 }
 
 impl<'s, S: RecordView, F: Fn(&S) -> Result<()>> MatchCollector<'s, S, F> {
-    /// Calls `charge` once for each record of the answer: in `push` if the select has neither limit nor
-    /// offset, otherwise in `finish`.
+    /// The collector calls `charge` once for each record of the answer: in `push` if the select has neither
+    /// limit nor offset, otherwise in `finish`.
     pub(crate) fn of(select: &'s SelectRequest, charge: F) -> Self {
         let count = |number| usize::try_from(number).unwrap_or(usize::MAX);
         let limit_plus_offset =
@@ -194,7 +195,7 @@ impl<'s, S: RecordView, F: Fn(&S) -> Result<()>> MatchCollector<'s, S, F> {
 impl SortBy {
     /// The value of a record by which it is sorted, as bytes whose order is that of the values; `None` if the
     /// value is null or absent.
-    fn sort_key(&self, record: &impl RecordView) -> Option<Vec<u8>> {
+    fn sort_value(&self, record: &impl RecordView) -> Option<Vec<u8>> {
         // With the sign bit flipped, the order of the bytes is that of the signed numbers.
         let time = |time: Timestamp| Some((time.as_millis() as u64 ^ 1 << 63).to_be_bytes().to_vec());
         match self {

@@ -54,7 +54,8 @@ impl Filter {
 /// evaluation reaches the part. Only faults of placeholders and of their values are deferred.
 pub(crate) type DeferredResult<T> = Result<T, Error>;
 
-/// The keys of a condition inside a select.
+/// The keys of a condition. The outermost condition of a select, whose keys are those of the select, has no
+/// `not`.
 const KEYS: [&str; 9] = ["class", "classes", "pk", "path", "all", "any", "then", "not", PLACEHOLDERS];
 
 const PLACEHOLDERS: &str = "placeholders";

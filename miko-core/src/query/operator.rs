@@ -29,7 +29,7 @@ enum Operator {
     StartsWith(String),
     EndsWith(String),
     Matches(Pattern),
-    /// A bound (number or string), and the orderings of value to bound that match.
+    /// The orderings of the value relative to the bound that match, and the bound: a number or a string.
     Ordered(&'static [Ordering], Value),
     Includes(Value),
     IncludesAll(ValueList),

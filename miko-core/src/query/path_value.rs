@@ -48,7 +48,7 @@ impl PathValue {
         }
     }
 
-    /// The approximate size of its heap allocations in bytes.
+    /// The approximate size in bytes of the heap allocations of the value.
     pub(crate) fn heap_size(&self) -> usize {
         match self {
             Self::Absent | Self::Null | Self::Bool(_) | Self::Number(_) => 0,
@@ -71,6 +71,7 @@ fn composite_size(value: &Value) -> usize {
             Value::Null | Value::Bool(_) | Value::Number(_) => 0,
             Value::String(text) => ALLOCATION_OVERHEAD + text.len(),
             Value::Array(items) => ALLOCATION_OVERHEAD + items.iter().map(composite_size).sum::<usize>(),
+            // One overhead is for the text of the key, and one for the entry of the member in the map.
             Value::Object(members) => members
                 .iter()
                 .map(|(key, value)| 2 * ALLOCATION_OVERHEAD + key.len() + composite_size(value))

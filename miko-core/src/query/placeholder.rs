@@ -204,6 +204,9 @@ impl Resolver {
     }
 
     /// Replaces all placeholders in `value` by their definitions.
+    ///
+    /// # Errors
+    /// The faults of [`expand`](Self::expand); a fault if the result nests too deep.
     pub(super) fn resolve<'q>(
         &mut self,
         value: &'q Value,

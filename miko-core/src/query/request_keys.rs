@@ -82,7 +82,8 @@ pub(super) fn unknown<'m>(map: &'m Map<String, Value>, known: &[&str]) -> Vec<&'
     map.keys().map(String::as_str).filter(|key| !known.contains(key)).collect()
 }
 
-/// Refuses the key `transaction` in a request of a batch. In a single request the key is never found here:
+/// Refuses the key `transaction` in a request of a batch, and in a select that is explained, streamed or
+/// watched. In a request of `q0` or `validate` the key is never found here:
 /// [`TransactionRequest::take`](crate::query::TransactionRequest::take) has removed it.
 pub(crate) fn refuse_transaction_key(faults: &mut Faults) {
     let message = "`transaction` belongs to a request of its own: a batch runs in a transaction as a whole, \

@@ -54,11 +54,14 @@ pub(crate) struct SelectRequest {
     pub(crate) size: usize,
 }
 
+/// The size of a select whose filter has one part: the filter and the part.
+const SIZE_OF_ONE_PART: usize = 2;
+
 impl SelectRequest {
     /// Selects all records of a class.
     pub(crate) fn of_class(class: &str) -> Self {
         let filter = Filter { classes: Some(Ok(vec![class.to_owned()])), ..Filter::default() };
-        Self { filter, size: 2, ..Self::default() }
+        Self { filter, size: SIZE_OF_ONE_PART, ..Self::default() }
     }
 
     /// Reads a query of the form `{"action": "select", "pk": "…"}`, and takes the pk out of it. `None` for
@@ -69,7 +72,7 @@ impl SelectRequest {
         get(map, "action").filter(|action| *action == "select")?;
         let Value::String(pk) = map.get_mut("pk")? else { return None };
         let filter = Filter { pks: Some(Ok(vec![std::mem::take(pk)].into())), ..Filter::default() };
-        Some(Self { filter, size: 2, ..Self::default() })
+        Some(Self { filter, size: SIZE_OF_ONE_PART, ..Self::default() })
     }
 
     /// Selects the records that pass a filter without deferred errors.
@@ -79,7 +82,7 @@ impl SelectRequest {
         // small enough for storage. With other parts, the size makes the planner leave the filter to the
         // evaluator.
         let is_small = path.is_none() && all.is_none() && any.is_none() && then.is_none();
-        let size = if is_small { 2 } else { usize::MAX };
+        let size = if is_small { SIZE_OF_ONE_PART } else { usize::MAX };
         // The planner expects that the outermost filter of a select is not negated.
         let is_negated = negated.is_some();
         let filter =
@@ -139,7 +142,8 @@ impl SelectRequest {
             faults.refuse(Place::Key(&place, "action").wrong_value("`select`", action.clone()));
         }
         let select = Self::read_with_order(map, &place, (map, &place), faults, |select, _, _| select);
-        // `read_with_order` has read `limit`. It is refused here, since `KEYS` lacks it.
+        // `read_with_order` has read `limit`, which a claim does not allow: it is refused here, since `KEYS`
+        // lacks it.
         refuse_unknown_keys("`select` of a claim", map, &KEYS, &place, faults);
         Self { limit: None, ..select }
     }

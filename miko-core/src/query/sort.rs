@@ -22,7 +22,7 @@ use crate::query::value_ref::ValueRef;
 /// per sort key.
 pub(super) const MAX_SORT_KEYS: usize = 32;
 
-/// A sort key.
+/// A sort key of a select: the property by which records are sorted, and the direction.
 #[derive(Debug, Clone)]
 pub(crate) struct SortKey {
     pub(crate) by: SortBy,

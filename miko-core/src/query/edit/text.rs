@@ -11,8 +11,9 @@ const MAX_TEXT_EDITS: usize = 2;
 
 /// Applies edits in order, as [`apply`](super::apply) does. Returns the new text and a value for each edit.
 ///
-/// Returns `None` if the bucket must be parsed: an edit is refused, is none of `set` and `increment` of a
-/// top-level member, or there are too many.
+/// Returns `None` if the bucket must be parsed: there are more than [`MAX_TEXT_EDITS`] edits or none, an edit
+/// is refused or is none of `set` and `increment` of a top-level member, its key needs escapes, or the text
+/// does not pass the [`TextChecker`].
 pub(crate) fn apply_to_text(
     bucket: &str,
     edits: &[Edit],
@@ -34,6 +35,7 @@ pub(crate) fn apply_to_text(
 
 impl Edit {
     /// Applies the edit to an object. Returns the text of the new object, and the value for the answer.
+    /// Returns `None` if the bucket must be parsed.
     fn apply_to(&self, object: &CheckedObject<'_>) -> Option<(String, Value)> {
         let [PathStep::Key(key)] = self.path.as_slice() else { return None };
         if needs_escapes(key) {
@@ -81,7 +83,8 @@ mod tests {
     use crate::json::arbitrary::value;
     use crate::query::edit::{apply, read_edits};
 
-    /// Edits of members `a` to `d`, most of them of the kinds that are applied to texts.
+    /// Edits of members, most of them of the kinds that are applied to texts. The key `"` needs escapes, so
+    /// its edits are not.
     fn edits() -> impl Strategy<Value = Value> {
         let number = || prop_oneof![any::<i64>().prop_map(Value::from), (-9.0..9.0).prop_map(Value::from)];
         let operation = prop_oneof![
