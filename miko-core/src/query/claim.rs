@@ -54,15 +54,15 @@ pub(crate) struct ReleaseRequest {
 }
 
 impl ClaimRequest {
-    pub(super) fn read(fields: &mut RequestKeys<'_>) -> Option<Self> {
-        fields.refuse_transaction();
-        let select = fields.read_required("select", readers::object);
-        let lease = fields.read_required("lease", read_lease);
-        let wait = fields.read("wait", read_seconds);
-        let is_lasting = fields.read("hold", read_hold).unwrap_or(false);
+    pub(super) fn read(keys: &mut RequestKeys<'_>) -> Option<Self> {
+        keys.refuse_transaction();
+        let select = keys.read_required("select", readers::object);
+        let lease = keys.read_required("lease", read_lease);
+        let wait = keys.read("wait", read_seconds);
+        let is_lasting = keys.read("hold", read_hold).unwrap_or(false);
         // Only after the other keys were read, so that their faults are reported as well.
         let conditions = select?;
-        let select = SelectRequest::read_claimed(&conditions, fields.faults);
+        let select = SelectRequest::read_claimed(&conditions, keys.faults);
         let select_text = json::text_of(&conditions);
         Some(Self { select, select_text, lease: lease?, wait: wait.unwrap_or_default(), is_lasting })
     }
@@ -76,16 +76,16 @@ impl ClaimRequest {
 }
 
 impl FinishRequest {
-    pub(super) fn read(fields: &mut RequestKeys<'_>) -> Option<Self> {
-        fields.refuse_transaction();
-        let claim = fields.read_required("claim", readers::string);
-        let edits = fields.read("edits", read_edits);
-        let deletes = fields.read("delete", readers::boolean).unwrap_or(false);
+    pub(super) fn read(keys: &mut RequestKeys<'_>) -> Option<Self> {
+        keys.refuse_transaction();
+        let claim = keys.read_required("claim", readers::string);
+        let edits = keys.read("edits", read_edits);
+        let deletes = keys.read("delete", readers::boolean).unwrap_or(false);
         let effect = match (edits, deletes) {
             (Some(_), true) => {
                 let message = "`edits` and `delete` are mutually exclusive: give only one of them";
                 let fault = Place::Root.fault(message).with("fields", vec!["edits", "delete"]);
-                return readers::refuse(fields.faults, fault);
+                return readers::refuse(keys.faults, fault);
             }
             (Some(edits), false) => FinishEffect::Edit(edits),
             (None, true) => FinishEffect::Delete,
@@ -96,9 +96,9 @@ impl FinishRequest {
 }
 
 impl ReleaseRequest {
-    pub(super) fn read(fields: &mut RequestKeys<'_>) -> Option<Self> {
-        fields.refuse_transaction();
-        Some(Self { claim: fields.read_required("claim", readers::string)? })
+    pub(super) fn read(keys: &mut RequestKeys<'_>) -> Option<Self> {
+        keys.refuse_transaction();
+        Some(Self { claim: keys.read_required("claim", readers::string)? })
     }
 }
 

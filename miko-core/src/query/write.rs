@@ -122,12 +122,12 @@ impl CreateRequest {
         Ok(Self { pk: None, bucket, stack: StackInput::Primary(class), extras: Map::new() })
     }
 
-    pub(super) fn read(fields: &mut RequestKeys<'_>) -> Option<Self> {
-        fields.refuse_transaction();
-        let pk = fields.read("pk", read_new_pk);
-        let bucket = fields.read_required("bucket", readers::object);
-        let stack = read_stack(fields).unwrap_or_else(|| StackInput::Primary(uns::RECORD.to_owned()));
-        let extras = read_extras(fields);
+    pub(super) fn read(keys: &mut RequestKeys<'_>) -> Option<Self> {
+        keys.refuse_transaction();
+        let pk = keys.read("pk", read_new_pk);
+        let bucket = keys.read_required("bucket", readers::object);
+        let stack = read_stack(keys).unwrap_or_else(|| StackInput::Primary(uns::RECORD.to_owned()));
+        let extras = read_extras(keys);
         Some(Self { pk, bucket: bucket?, stack, extras })
     }
 }
@@ -157,56 +157,56 @@ impl UpdateRequest {
         Ok(Self { pk: pk.to_owned(), bucket, stack: None, extras: Map::new(), if_updated_at: None })
     }
 
-    pub(super) fn read(fields: &mut RequestKeys<'_>) -> Option<Self> {
+    pub(super) fn read(keys: &mut RequestKeys<'_>) -> Option<Self> {
         const CHANGES: [&str; 4] = ["bucket", "class", "classes", "stack"];
-        fields.refuse_transaction();
-        if fields.present(&CHANGES).next().is_none() {
+        keys.refuse_transaction();
+        if keys.present(&CHANGES).next().is_none() {
             let message = format!("an update needs at least one of `{}`", CHANGES.join("`, `"));
-            fields.faults.refuse(Place::Root.fault(message).with("missing_fields", CHANGES.to_vec()));
+            keys.faults.refuse(Place::Root.fault(message).with("missing_fields", CHANGES.to_vec()));
         }
-        let pk = fields.read_required("pk", readers::string);
-        let bucket = fields.read("bucket", readers::object);
-        let stack = read_stack(fields);
-        let extras = read_extras(fields);
-        let if_updated_at = fields.read("if_updated_at", readers::exact_timestamp);
+        let pk = keys.read_required("pk", readers::string);
+        let bucket = keys.read("bucket", readers::object);
+        let stack = read_stack(keys);
+        let extras = read_extras(keys);
+        let if_updated_at = keys.read("if_updated_at", readers::exact_timestamp);
         Some(Self { pk: pk?, bucket, stack, extras, if_updated_at })
     }
 }
 
 impl PatchRequest {
-    pub(super) fn read(fields: &mut RequestKeys<'_>) -> Option<Self> {
-        fields.refuse_transaction();
-        let target = WriteTarget::read(fields, &[]);
-        let bucket = fields.read_required("bucket", readers::object);
+    pub(super) fn read(keys: &mut RequestKeys<'_>) -> Option<Self> {
+        keys.refuse_transaction();
+        let target = WriteTarget::read(keys, &[]);
+        let bucket = keys.read_required("bucket", readers::object);
         Some(Self { target: target?, bucket: bucket? })
     }
 }
 
 impl EditRequest {
-    pub(super) fn read(fields: &mut RequestKeys<'_>) -> Option<Self> {
-        fields.refuse_transaction();
-        let target = WriteTarget::read(fields, &[]);
-        let edits = fields.read_required("edits", read_edits);
+    pub(super) fn read(keys: &mut RequestKeys<'_>) -> Option<Self> {
+        keys.refuse_transaction();
+        let target = WriteTarget::read(keys, &[]);
+        let edits = keys.read_required("edits", read_edits);
         Some(Self { target: target?, edits: edits? })
     }
 }
 
 impl UpsertRequest {
-    pub(super) fn read(fields: &mut RequestKeys<'_>) -> Option<Self> {
-        fields.refuse_transaction();
-        let class = fields.read_required("class", readers::class);
-        let key = fields.read_required("key", readers::object);
-        let bucket = fields.read("bucket", readers::object).unwrap_or_default();
-        let edits = fields.read("edits", read_edits);
+    pub(super) fn read(keys: &mut RequestKeys<'_>) -> Option<Self> {
+        keys.refuse_transaction();
+        let class = keys.read_required("class", readers::class);
+        let key = keys.read_required("key", readers::object);
+        let bucket = keys.read("bucket", readers::object).unwrap_or_default();
+        let edits = keys.read("edits", read_edits);
         Some(Self { class: class?, key: key?, bucket, edits })
     }
 }
 
 impl DeleteRequest {
-    pub(super) fn read(fields: &mut RequestKeys<'_>) -> Option<Self> {
-        fields.refuse_transaction();
-        let target = WriteTarget::read(fields, &["if_exists"]);
-        let if_exists = fields.read("if_exists", readers::boolean).unwrap_or(false);
+    pub(super) fn read(keys: &mut RequestKeys<'_>) -> Option<Self> {
+        keys.refuse_transaction();
+        let target = WriteTarget::read(keys, &["if_exists"]);
+        let if_exists = keys.read("if_exists", readers::boolean).unwrap_or(false);
         Some(Self { target: target?, if_exists })
     }
 }
@@ -222,25 +222,25 @@ fn read_new_pk(value: Value, place: &Place<'_>, faults: &mut Faults) -> Option<S
 }
 
 /// Reads `class`, `classes` or `stack`. `None` if none of these keys is present, or if there is a fault.
-fn read_stack(fields: &mut RequestKeys<'_>) -> Option<StackInput> {
+fn read_stack(keys: &mut RequestKeys<'_>) -> Option<StackInput> {
     const KEYS: [&str; 3] = ["class", "classes", "stack"];
     let first_two = {
-        let mut present = fields.present(&KEYS);
+        let mut present = keys.present(&KEYS);
         (present.next(), present.next())
     };
     match first_two {
         (None, _) => None,
-        (Some("class"), None) => fields.read("class", stack::read_primary).map(StackInput::Primary),
-        (Some("classes"), None) => fields.read("classes", Stack::read_classes).map(StackInput::Whole),
-        (Some(_), None) => fields.read("stack", Stack::read_stack).map(StackInput::Whole),
+        (Some("class"), None) => keys.read("class", stack::read_primary).map(StackInput::Primary),
+        (Some("classes"), None) => keys.read("classes", Stack::read_classes).map(StackInput::Whole),
+        (Some(_), None) => keys.read("stack", Stack::read_stack).map(StackInput::Whole),
         (Some(_), Some(_)) => {
             // Each key sets the classes in its own way, so applying one would ignore another.
-            let present: Vec<_> = fields.present(&KEYS).collect();
+            let present: Vec<_> = keys.present(&KEYS).collect();
             let message = format!("`{}` are mutually exclusive: give only one of them", present.join("`, `"));
-            fields.faults.refuse(Place::Root.fault(message).with("fields", present));
+            keys.faults.refuse(Place::Root.fault(message).with("fields", present));
             // Keys that are taken are not reported as unknown.
             for key in KEYS {
-                fields.take(key);
+                keys.take(key);
             }
             None
         }
@@ -259,12 +259,12 @@ fn read_custom_classes(value: Value, place: &Place<'_>, faults: &mut Faults) -> 
 }
 
 /// Reads the extras of the record, in the order in which answers have them.
-fn read_extras(fields: &mut RequestKeys<'_>) -> Map<String, Value> {
+fn read_extras(keys: &mut RequestKeys<'_>) -> Map<String, Value> {
     let mut extras = Map::new();
     for key in EXTRA_KEYS {
         let value = match key {
-            "custom_classes" => fields.read(key, read_custom_classes),
-            _ => fields.take(key),
+            "custom_classes" => keys.read(key, read_custom_classes),
+            _ => keys.take(key),
         };
         if let Some(value) = value {
             extras.insert(key.to_owned(), value);

@@ -24,32 +24,32 @@ impl WriteTarget {
     /// Reads `pk` and `if_updated_at`, or `where` and the keys that are allowed beside it.
     /// `single_record_keys` are further keys of the action, which the caller reads and which are refused
     /// beside `where`.
-    pub(super) fn read(fields: &mut RequestKeys<'_>, single_record_keys: &[&'static str]) -> Option<Self> {
-        let Some(conditions) = fields.take("where") else {
-            let pk = fields.read_required("pk", readers::string);
-            let if_updated_at = fields.read("if_updated_at", readers::exact_timestamp);
+    pub(super) fn read(keys: &mut RequestKeys<'_>, single_record_keys: &[&'static str]) -> Option<Self> {
+        let Some(conditions) = keys.take("where") else {
+            let pk = keys.read_required("pk", readers::string);
+            let if_updated_at = keys.read("if_updated_at", readers::exact_timestamp);
             return Some(Self::One { pk: pk?, if_updated_at });
         };
         let excluded: Vec<&str> =
-            fields.present(&["pk", "if_updated_at"]).chain(fields.present(single_record_keys)).collect();
+            keys.present(&["pk", "if_updated_at"]).chain(keys.present(single_record_keys)).collect();
         if !excluded.is_empty() {
             let message = format!("`{}` is about one record, and `where` about many", excluded.join("`, `"));
             let present: Vec<&str> = excluded.iter().copied().chain(["where"]).collect();
-            fields.faults.refuse(Place::Root.fault(message).with("fields", present));
+            keys.faults.refuse(Place::Root.fault(message).with("fields", present));
             // Keys that are taken are not reported as unknown.
             for key in excluded {
-                fields.take(key);
+                keys.take(key);
             }
         }
         let order: Map<String, Value> =
-            ORDER_KEYS.iter().filter_map(|key| Some(((*key).to_owned(), fields.take(key)?))).collect();
+            ORDER_KEYS.iter().filter_map(|key| Some(((*key).to_owned(), keys.take(key)?))).collect();
         let place = Place::Key(&Place::Root, "where");
-        let conditions = readers::object(conditions, &place, fields.faults)?;
+        let conditions = readers::object(conditions, &place, keys.faults)?;
         let is_empty = conditions.keys().all(|key| key == "placeholders");
         if is_empty && !order.contains_key("limit") {
             let message = "an empty `where` selects every record: give conditions, or a `limit`";
-            return readers::refuse(fields.faults, place.fault(message));
+            return readers::refuse(keys.faults, place.fault(message));
         }
-        Some(Self::Selected(Box::new(SelectRequest::read_where(&conditions, &order, fields.faults))))
+        Some(Self::Selected(Box::new(SelectRequest::read_where(&conditions, &order, keys.faults))))
     }
 }
