@@ -6,8 +6,8 @@ use super::WorldletFaults;
 use crate::diagnostics::{Faults, Place};
 use crate::json;
 
-/// Parses the text of the entry `key` of the top-level object `section`. `None` if it is not valid JSON; the
-/// faults go to `worldlet_faults`.
+/// Parses the text of the entry `key` of the top-level object `section`. `None` if it is not valid JSON, or
+/// if the memory limit is reached. The error goes to `worldlet_faults` in either case.
 pub(super) fn read_text(
     (section, key): (&str, &str),
     text: &str,
@@ -17,7 +17,8 @@ pub(super) fn read_text(
 }
 
 /// Parses the text of the entry `key` of the top-level object `section`, and reads the value with `read`.
-/// `None` if the text or the value has a fault; all faults go to `worldlet_faults`.
+/// `None` if the text or the value has a fault, or if the memory limit is reached. All errors go to
+/// `worldlet_faults`.
 pub(super) fn read<T>(
     (section, key): (&str, &str),
     text: &str,

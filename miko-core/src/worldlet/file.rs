@@ -14,7 +14,9 @@ use crate::timestamp::Timestamp;
 #[derive(Debug)]
 pub(crate) struct IncomingFile {
     pub(crate) pk: String,
+    /// The SHA-256 of the content: 64 hexadecimal digits in lower case.
     pub(crate) sha256: String,
+    /// The whole `mime` of the entry: an object with a `type`, and an `encoding` if the file names one.
     pub(crate) mime: Value,
     pub(crate) created_at: Option<Timestamp>,
 }
@@ -123,7 +125,7 @@ impl Encoding {
         }
     }
 
-    /// Decodes the `data` of a chunk.
+    /// Decodes the `data` of a chunk. The error is a message.
     pub(crate) fn decode(self, data: &str) -> Result<Vec<u8>, String> {
         match self {
             Self::Base64 => from_base64(data),

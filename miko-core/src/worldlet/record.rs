@@ -7,7 +7,7 @@
 //! | `{"classes": {id: {"class": …, "bucket": …}}, "bucket": …}` | a record with these platters |
 //! | `{"classes": […], "bucket": …}` | a record of these classes |
 //! | `{"class": "puck.uno/class", "name": …, …}` | a class definition with the other keys as bucket |
-//! | `{"class": …, "value": …}` | a reference or file of a built-in class, with the bucket `{"value": …}` |
+//! | `{"class": …, "value": …}` | a built-in class for references or files, and the bucket `{"value": …}` |
 //! | `{"bucket": …}`, `{}` | a record of class `puck.uno/record`; in a temporal worldlet `{}` is a stub |
 //! | a scalar or an array | class `puck.uno/value`, bucket `{"value": …}`; also exported in this form |
 
@@ -42,8 +42,8 @@ pub(super) fn read(pk: String, text: &str, faults: &mut WorldletFaults) -> Optio
     Some(IncomingRecord { pk, ..record })
 }
 
-/// An entry without content: the versions of the record are in the `history` of the worldlet. Only
-/// `created_at` is used; the other allowed keys are ignored, after `updated_at` is checked.
+/// An entry without content. In a temporal worldlet it is a stub: the versions of the record are in the
+/// `history`. Only `created_at` is used; the other allowed keys are ignored, after `updated_at` is checked.
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(super) struct Stub {
@@ -129,9 +129,9 @@ fn class_of(parts: &Map<String, Value>) -> Option<&str> {
     uns::parse(parts.get("class")?.as_str()?).ok()
 }
 
-/// Takes `bucket`, or makes a bucket of `value`. An entry that has no other key either has an empty bucket.
-/// `None` if there is a fault. To be called before [`take_stack`], which removes the class: whether `value`
-/// is allowed depends on the class.
+/// Takes `bucket`, or makes a bucket of `value`. If `parts` has no key at all, the bucket is empty. `None` if
+/// there is a fault. To be called before [`take_stack`], which removes the class: whether `value` is allowed
+/// depends on the class.
 pub(super) fn take_bucket(
     parts: &mut Map<String, Value>,
     place: &Place<'_>,

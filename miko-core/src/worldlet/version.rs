@@ -33,6 +33,7 @@ pub(crate) struct IncomingState {
     pub(crate) bucket: Map<String, Value>,
     pub(crate) stack: Map<String, Value>,
     pub(crate) extras: Map<String, Value>,
+    /// How the entry spells the bucket and the stack, for the places of later faults.
     pub(crate) form: RecordForm,
 }
 

@@ -44,7 +44,8 @@ impl Positions {
     const START: Self = Self { by_serde: Position::START, in_text: Position::START };
 }
 
-/// A position in a text, as serde_json counts it.
+/// A position in a text, by the convention of serde_json: the line, from 1, and the number of bytes between
+/// the start of the line and the position.
 #[derive(Debug, Clone, Copy)]
 struct Position {
     line: usize,
@@ -130,7 +131,8 @@ impl<'r> Window<'r> {
     /// Reads more text if less than [`MIN_FILL`] is left. Returns whether there is more text than before.
     pub(super) fn fill(&mut self) -> bool {
         let left = self.text.len() - self.taken;
-        // An incomplete character has fewer bytes. No text follows bytes that are not UTF-8.
+        // With this number of bytes or more, `rest` is not an incomplete character, so it begins with bytes
+        // that are not UTF-8. No text is read after them.
         let is_not_utf8 = self.rest.len() >= MAX_CHARACTER;
         if left >= MIN_FILL || self.has_ended || is_not_utf8 {
             return false;
