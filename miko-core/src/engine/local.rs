@@ -90,7 +90,8 @@ pub struct LocalEngine<T: Storage, V = Committed> {
     /// The claims of callers outside of a server. On a server, each connection has such a set
     /// ([`ConnectionClaims::of_caller`]).
     claims: ConnectionClaims<T>,
-    /// Keeps the transaction of the view open. `None` for the committed view.
+    /// Owns the transaction object of the view. Dropping the owner rolls back its open transaction. `None`
+    /// in the committed view.
     _transaction: Option<TransactionObject<T>>,
 }
 
@@ -145,10 +146,10 @@ impl<T: Storage> LocalEngine<T> {
         self
     }
 
-    /// Sets the size of the record cache in bytes: the records that were read last are read again without
-    /// SQL. The default is 64 MiB; 0 keeps none. With a [memory limit](Engine::limit_memory) the size is at
-    /// most a sixteenth of the limit. There is no cache in mode `r`, nor in a worldlet engine, which has its
-    /// records in memory.
+    /// Sets the size of the record cache in bytes: the records that were read or changed last are read again
+    /// without SQL. The default is 64 MiB; 0 keeps none. With a [memory limit](Engine::limit_memory) the size
+    /// is at most a sixteenth of the limit. There is no cache in mode `r`, nor in a worldlet engine, which
+    /// has its records in memory.
     ///
     /// ```
     /// use miko_core::{MikobaseExt, SqliteEngine};
@@ -164,11 +165,11 @@ impl<T: Storage> LocalEngine<T> {
         self
     }
 
-    /// Sets the size of the columns in bytes. A column has the values at one path of the records of a class.
-    /// It is built when selects on that path have examined as many records as two scans of the database:
-    /// further scans then read only the records that they find. The default is 64 MiB; 0 keeps none. With a
-    /// [memory limit](Engine::limit_memory) the size is at most a sixteenth of the limit. There are no
-    /// columns in mode `r`, nor in a worldlet engine.
+    /// Sets the size of the columns in bytes. A column has the values at one path of the records of a class,
+    /// or of all records. It is built when selects on that path have examined as many records as two scans of
+    /// the database: further scans then read only the records that they find. The default is 64 MiB; 0 keeps
+    /// none. With a [memory limit](Engine::limit_memory) the size is at most a sixteenth of the limit. There
+    /// are no columns in mode `r`, nor in a worldlet engine.
     ///
     /// ```
     /// use miko_core::{Engine, Mikobase, MikobaseExt, SqliteEngine};
@@ -323,11 +324,11 @@ impl<T: Storage, V: View> LocalEngine<T, V> {
         // the turn, its writes lock the store by `read` (see `turn_to_write`).
         let may_write = queries.iter().any(query::may_write);
         let _turn = if may_write { self.store.turn_to_write(self.view)? } else { None };
-        let writes_inside = may_write && self.view.transaction().is_some();
+        let writes_in_transaction = may_write && self.view.transaction().is_some();
         let mut queries = queries.into_iter();
         while let Some(query) = queries.next() {
             let parsed = query::parse(query);
-            let store = &mut *if writes_inside {
+            let store = &mut *if writes_in_transaction {
                 self.store.write(self.view)?
             } else {
                 self.store.read(self.view)?

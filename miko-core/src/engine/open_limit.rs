@@ -1,4 +1,4 @@
-//! The error of too many open streams, transfers, subscriptions or transactions.
+//! The error of too many open streams, subscriptions, transactions, or uploads and imports.
 
 use miko_rpc::{Error, ErrorId};
 

@@ -76,8 +76,11 @@ impl LocalEngine<Sqlite> {
     /// `backend-in-use`, if the file is open already, in this process or another, unless both open it in mode
     /// `r`; `invalid-backend`, if it is not a Mikobase, cannot be opened, or was written by a newer version;
     /// in mode `r` also if it is missing, empty, or was written by an older version. After these errors the
-    /// file is unchanged. Also `invalid-backend` or another error, if the file system fails. The file may
-    /// have been created or migrated then, and can be opened again.
+    /// file is unchanged.
+    ///
+    /// Also `invalid-backend`, if the file system fails; `storage-full`, if the disk or the memory is full;
+    /// `internal` for other errors of SQLite, such as those of a damaged file. After these errors the file
+    /// may have been created or migrated; it can be opened again.
     pub fn open(path: impl AsRef<Path>, mode: Mode) -> Result<Self> {
         Ok(Self::of(Store::on(Sqlite::open(path.as_ref(), mode, false)?, mode)?))
     }

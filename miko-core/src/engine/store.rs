@@ -15,7 +15,7 @@
 //! | writing the records of a select | [`selected`] |
 //! | claims of records, and the calls that wait for one | [`claims`] |
 //! | hooks; running them, and their reads | [`hooks`]; [`before_save`], [`hook_reader`] |
-//! | creating records from JSON text | [`text_creates`] |
+//! | creating records from JSON text; changing their buckets as text | [`text_creates`]; [`text_updates`] |
 //! | exporting, importing, merging | [`export`], [`import`], [`merge`] |
 //! | parts of an import: files, text, places | [`import_files`], [`import_text`], [`import_places`] |
 //! | planning and running a select; selects on the past | [`planner`], [`select`], [`candidate`]; [`past`] |
@@ -137,7 +137,7 @@ pub(crate) struct Store<T> {
     /// The time of the running write, or of the last one. Records that the write creates, changes or deletes
     /// get this time. A record whose stored time is not earlier gets the next possible time after its own; an
     /// imported record may state another time.
-    transaction_time: Timestamp,
+    write_time: Timestamp,
     pks: Pks,
     /// The classes in force, with the changes that the running write has made so far.
     catalog: Catalog,
@@ -160,8 +160,8 @@ pub(crate) struct Store<T> {
     text_checker: TextChecker,
     columns: Columns,
     /// The pks of unfinished files whose writers are gone, and which could not be discarded yet: a
-    /// transaction was open, or the write failed. Discarding is tried again when the next file is begun or
-    /// discarded, and when a transaction ends.
+    /// transaction was open, or the write that discards them failed. Discarding is tried again when the next
+    /// file is begun or discarded, and when a transaction ends.
     abandoned_files: Vec<String>,
     /// Whether records of undefined classes are refused.
     pub(super) strict: bool,
@@ -188,7 +188,7 @@ impl<T: Storage> Store<T> {
             transaction: Transaction::default(),
             transaction_objects: TransactionObjects::default(),
             ids: RefCell::default(),
-            transaction_time: Timestamp::FIRST,
+            write_time: Timestamp::FIRST,
             pks: Pks::default(),
             catalog: Catalog::default(),
             definition_ends: HashTrieMapSync::default(),
@@ -225,8 +225,8 @@ impl<T: Storage> Store<T> {
     ///
     /// # Errors
     /// `read-only-connection`; the errors of `work`, of the checks and hooks that it has deferred, and of
-    /// storage; `transaction-invalidated`, if the write belongs to a transaction of a caller, and that
-    /// transaction is rolled back now.
+    /// storage; in a group of calls that has failed, the error of the group; `transaction-invalidated`, if
+    /// the write belongs to a transaction of a caller that has lost its writes or exceeds its memory limit.
     pub(super) fn write<R>(
         &mut self,
         sharing: CommitSharing,
@@ -240,8 +240,7 @@ impl<T: Storage> Store<T> {
         // has the classes with which they were made.
         self.publish_commits();
         self.deferred = DeferredWork::default();
-        self.transaction_time =
-            self.transaction.user_transaction().map_or_else(Timestamp::now, |user| user.time);
+        self.write_time = self.transaction.user_transaction().map_or_else(Timestamp::now, |user| user.time);
         let (before, begun_claims) = (self.state(), self.begun_claims());
         let done = RunningWrite { store: self, before, begun_claims, has_ended: false }.run(work);
         if let Err(error) = &done {
@@ -265,8 +264,9 @@ impl<T: Storage> Store<T> {
         self.apply_after_hooks(write)
     }
 
-    /// As [`apply`](Self::apply), for a record for which the hooks have run. Does not check append-only
-    /// access: the record is created, or `check_action` has checked the request that changes it.
+    /// As [`apply`](Self::apply), if the hooks have run for the rows of the set, or there are no hooks. Does
+    /// not check append-only access: the record is created, or `check_may_change` has checked the call that
+    /// changes it.
     fn apply_after_hooks(&mut self, write: WriteSet) -> Result<Vec<Conflict>> {
         self.streams.save_pre_images(&write.rows);
         self.columns.note(&write, self.last.get().row);
@@ -418,7 +418,8 @@ struct RunningWrite<'s, T: Storage> {
     store: &'s mut Store<T>,
     /// The state of the store when the write began.
     before: StoreState,
-    /// The number of begun claims when the write began. If the write is undone, the later ones are forgotten.
+    /// The number of claims that the call had begun before the write. If the write is undone, the claims that
+    /// the write has begun are forgotten.
     begun_claims: usize,
     has_ended: bool,
 }
@@ -427,13 +428,13 @@ impl<T: Storage> RunningWrite<'_, T> {
     /// Runs `work`, then the checks and hooks that it has deferred, and ends the write.
     fn run<R>(mut self, work: impl FnOnce(&mut Store<T>) -> Result<R>) -> Result<R> {
         let done = work(self.store)?;
-        self.store.check_deferred_constraints()?;
+        self.store.run_deferred_checks()?;
         self.store.run_deferred_hooks()?;
         let last_commit = self.store.last.get().commit;
         self.store.transaction.end(last_commit, &mut self.store.storage)?;
         if let Some(user) = self.store.transaction.user_transaction_mut() {
             // A write advances its time if a definition has to begin later than a former one.
-            user.time = self.store.transaction_time;
+            user.time = self.store.write_time;
         }
         self.has_ended = true;
         self.store.record_cache.publish();

@@ -83,7 +83,7 @@ impl<T: Storage> Store<T> {
         }
         let pk = match pk {
             Some(pk) => pk,
-            None => self.pks.next(self.transaction_time.within_rfc3339_years()?),
+            None => self.pks.next(self.write_time.within_rfc3339_years()?),
         };
         self.normalize_record(stack, bucket, extras, kind)?;
         let bucket = SavedBucket::Amendable(bucket);
@@ -185,7 +185,7 @@ impl<T: Storage> Store<T> {
     fn run_hooks(&mut self, mut save: SavedRecord<'_>) -> Result<()> {
         let mut before: Option<Record> = None;
         for hook in &*self.hooks.list() {
-            let tested = TestedRecord::of(&save, &self.catalog, self.transaction_time);
+            let tested = TestedRecord::of(&save, &self.catalog, self.write_time);
             if !hook.filter().matches(&tested)? {
                 continue;
             }

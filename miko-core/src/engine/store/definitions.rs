@@ -98,7 +98,7 @@ impl<T: Storage> Store<T> {
     /// time in the future.
     pub(super) fn advance_time_past_former_definition(&mut self, name: &str) {
         if let Some(end) = self.former_definition_end(name) {
-            self.transaction_time = self.transaction_time.max(end);
+            self.write_time = self.write_time.max(end);
         }
     }
 

@@ -48,8 +48,8 @@ impl<T: Storage> Store<T> {
     /// unique values that another record has.
     ///
     /// # Errors
-    /// `invalid-worldlet`: all faults of the worldlet together, or only the first one if the text is not
-    /// JSON. Any other error, such as one of storage, is returned alone.
+    /// `invalid-worldlet`: all faults of the worldlet together, or only the reason why the text cannot be
+    /// read as a JSON object. Any other error, such as one of storage, is returned alone.
     pub(in crate::engine) fn import_worldlet(
         &mut self,
         reader: &mut dyn Read,
@@ -107,8 +107,9 @@ pub(super) struct Import<'s, T> {
     /// The definitions from before the import that the import has overwritten: the names of their classes, by
     /// the rows of the definitions. The import may have defined the same names again.
     overwritten_definitions: BTreeMap<RowId, String>,
-    /// In a temporal database: the imported definitions whose times may be raised, by the names of their
-    /// classes. The definitions from the history are not among them: their times are kept as they are.
+    /// In a temporal database: the imported definitions whose times
+    /// [`raise_definition_times`](Self::raise_definition_times) may raise, by the names of their classes. The
+    /// definitions from the history are not among them: their times are kept as they are.
     raisable_definitions: HashMap<String, RowId>,
     /// The names of the classes under `classes` so far, by which a name that is there twice is found.
     class_names: HashSet<String>,
@@ -131,7 +132,7 @@ const DEFINITION_FAULTS: [ErrorId; 3] =
 impl<'s, T: Storage> Import<'s, T> {
     /// Begins an import as a part of the running write.
     pub(super) fn begin(store: &'s mut Store<T>) -> Self {
-        let (last_before, now) = (store.last.get(), store.transaction_time);
+        let (last_before, now) = (store.last.get(), store.write_time);
         Self {
             places: ImportPlaces::new(store.is_temporal),
             store,
@@ -235,7 +236,8 @@ impl<'s, T: Storage> Import<'s, T> {
             definition.report_contradictions(&Place::Key(&Place::Root, "bucket"), &mut faults);
             for fault in faults.into_items() {
                 // `unique` and `index` of a field inside the elements of an array or a hash have no effect.
-                // Earlier versions accepted both there, so older exports have them: that is only a warning.
+                // Earlier releases of Mikobase accepted both there, so older exports have them: that is only
+                // a warning.
                 let rule = fault.details.get("rule").and_then(Value::as_str);
                 let has_no_effect = matches!(rule, Some("unique" | "index"));
                 let check = if has_no_effect && check == RuleCheck::Refuse { RuleCheck::Warn } else { check };
@@ -259,8 +261,9 @@ impl<'s, T: Storage> Import<'s, T> {
     }
 
     /// Raises the times of imported definitions, so that none begins before the former definition of its name
-    /// has ended: the time at which the import has overwritten the former one. Called after all records have
-    /// been read: the record that overwrites the former definition may come after the new one.
+    /// has ended. The former one has ended at the time of the state by which the import has overwritten it:
+    /// the `updated_at` of its row. Called after all records have been read: the record that overwrites the
+    /// former definition may come after the new one.
     fn raise_definition_times(&mut self) -> Result<()> {
         if self.raisable_definitions.is_empty() {
             return Ok(());
@@ -293,7 +296,7 @@ impl<'s, T: Storage> Import<'s, T> {
 
 impl<T: Storage> Store<T> {
     /// Checks the records that the import has written, which have larger commit numbers than `commit_before`.
-    /// Adds the index entries and references that are derived from their values.
+    /// Adds the index entries that are derived from their values.
     fn check_imported(
         &mut self,
         commit_before: CommitSeq,
@@ -375,8 +378,8 @@ impl<T: Storage> Store<T> {
             && let Err(error) =
                 self.examine(&mut stack, &mut bucket, &extras, WriteKind::Import, &Place::Root)
         {
-            // `report_definition_faults` has reported the faults of definitions, whose `class` is that of
-            // class definitions.
+            // `report_definition_faults` has reported the faults of definitions. Their detail `class` is
+            // `puck.uno/class`.
             let is_of_record = |fault: &ErrorItem| fault.details.get("class") != Some(&uns::CLASS.into());
             for fault in error.into_items().into_iter().filter(is_of_record) {
                 report_rule_fault(places.locate(id, &row, fault), check, problems);
@@ -422,7 +425,8 @@ impl<T: Storage> Sink for Import<'_, T> {
         let row = match self.store.storage.find(&pk)? {
             Some((id, row)) => {
                 let Some(stated) = created_at else { return Ok(()) };
-                // New is a record of which no stub has stated the time yet, or no version was read yet.
+                // A record is new if the import has inserted it and no stub has stated the time yet, or if no
+                // version of it was read yet.
                 let is_new = self.without_stated_creation.remove(&id) || row.instance_pk.is_none();
                 // If the record existed before, the earlier of the two times counts, so that two databases
                 // agree after a merge in either direction.
@@ -430,8 +434,8 @@ impl<T: Storage> Sink for Import<'_, T> {
                 if created_at == row.created_at {
                     return Ok(());
                 }
-                // The row keeps its commit number: `insert_or_replace` and `check_imported` take a row with a
-                // number from this import for a record that the import has written. A number is given out
+                // The row keeps its commit number: by a number from this import, `insert_or_replace` and
+                // `check_imported` recognize a record that the import has written. A number is given out
                 // nevertheless, so that the commit of this change has a larger number than the one before.
                 self.store.next_commit();
                 let after = Row { created_at, ..row.clone() };
@@ -523,8 +527,8 @@ impl<T: Storage> Import<'_, T> {
         for Redefinition { key, name, bucket } in std::mem::take(&mut self.redefinitions) {
             let place = Place::Key(&classes, &key);
             let Some((id, pk)) = self.store.definition_record(&name)? else {
-                // The import has overwritten the former definition, and no record of the worldlet has the
-                // name.
+                // The import has overwritten the former definition, and no record of the worldlet defines the
+                // class.
                 self.write_definition(None, bucket, &place, problems)?;
                 continue;
             };
@@ -653,9 +657,9 @@ impl<T: Storage> Import<'_, T> {
             return self.store.apply_row(RowChange::replace(id, found, row)).map(|()| Some(id));
         }
         let replaced = found.state.clone();
-        // If the worldlet states no time of creation, the record keeps the stored one. A deleted record does
-        // not in a database without history: an export does not contain the tombstone, so the record counts
-        // as one that never existed.
+        // If the worldlet states no time of creation, the record keeps the stored one. Exception: in a
+        // database without history, a deleted record does not keep it. An export does not contain the
+        // tombstone, so the record counts as one that never existed.
         if record.created_at.is_none() && (replaced.is_some() || self.store.is_temporal) {
             row.created_at = found.created_at;
         }
@@ -694,9 +698,8 @@ impl<T: Storage> Import<'_, T> {
         }
     }
 
-    /// Removes the entries that were derived from the overwritten state of a record: memberships, index
-    /// entries, references, and the name of the class that the record defined. Returns the stack of that
-    /// state.
+    /// Removes the index entries that were derived from the overwritten state of a record, and the name of
+    /// the class that the record defined. Returns the stack of that state.
     pub(super) fn remove_derived_entries(
         &mut self,
         id: RowId,

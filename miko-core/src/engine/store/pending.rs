@@ -1,5 +1,5 @@
-//! Work that a write defers to its end: constraint checks, which [`pending_checks`](super::pending_checks)
-//! and, for unique values, [`taken_values`](super::taken_values) run, and hooks, which
+//! Work that a write defers to its end: checks of references, which [`pending_checks`](super::pending_checks)
+//! runs, checks of unique values, which [`taken_values`](super::taken_values) runs, and hooks, which
 //! [`before_save`](super::before_save) runs.
 
 use std::collections::HashMap;
@@ -23,10 +23,10 @@ pub(super) struct DeferredWork {
     /// The unique values that records wait for, each with the records that wait. The first of them gets the
     /// value when it becomes free.
     pub(super) taken_values: HashMap<UniqueValue, Vec<WaitingRecord>>,
-    /// The smallest id of the rows that the write has stored by [`Store::apply`](super::Store::apply): those
-    /// whose hooks run at the end of the write. An import looks for its records from this row on.
+    /// The smallest id of the rows that the write has stored by [`Store::apply`](super::Store::apply). An
+    /// import stores all of its rows by it, and checks the rows from this one on.
     pub(super) first_stored_row: Option<RowId>,
-    /// The rows for which the hooks are to run. Boxed, since few writes have any.
+    /// The rows for which the hooks run at the end of the write. Boxed, since few writes have any.
     pub(super) stored_rows: Option<Box<StoredRows>>,
     /// The index of the running request in its batch; `None` outside of a batch.
     pub(super) request: Option<usize>,
@@ -49,7 +49,7 @@ impl DeferredWork {
         self.request = Some(index);
     }
 
-    /// Whether no constraint is to be checked.
+    /// Whether the write has deferred no checks.
     pub(super) fn has_no_checks(&self) -> bool {
         let Self { references, deleted, left_class, taken_values, .. } = self;
         references.is_empty() && deleted.is_empty() && left_class.is_empty() && taken_values.is_empty()

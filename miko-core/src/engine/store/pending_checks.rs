@@ -1,4 +1,4 @@
-//! Deferred constraint checks, run at the end of a write: every reference of a written record has an allowed
+//! The deferred checks, which run at the end of a write: every reference of a written record has an allowed
 //! target, no two records have the same unique value ([`taken_values`](crate::engine::store::taken_values)),
 //! and no restricting reference points at a deleted record or at one that has left a class that the reference
 //! requires. Since the checks are deferred, a request of a batch may refer to a record that a later request
@@ -79,7 +79,7 @@ impl<T: Storage> Store<T> {
     /// # Errors
     /// `unique-violation`, `reference-not-found`, `file-not-found`, `reference-restricted`: all faults
     /// together. The errors of storage.
-    pub(super) fn check_deferred_constraints(&mut self) -> Result<()> {
+    pub(super) fn run_deferred_checks(&mut self) -> Result<()> {
         if self.deferred.has_no_checks() {
             return Ok(());
         }

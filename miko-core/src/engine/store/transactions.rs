@@ -114,7 +114,7 @@ impl<T: Storage> Store<T> {
     /// The time of the last write may be far ahead of the clock: the clock was set back, or the write was a
     /// definition that had to begin after a former one. The transaction then ignores that time.
     fn time_of_next_transaction(&self, now: Timestamp) -> Timestamp {
-        let last = self.transaction_time;
+        let last = self.write_time;
         let earliest = if self.is_temporal { last.after() } else { last };
         let is_near = earliest.as_millis().saturating_sub(now.as_millis()) <= MAX_LEAD_MILLIS;
         if is_near { now.max(earliest) } else { now }

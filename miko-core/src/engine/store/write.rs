@@ -120,7 +120,7 @@ impl<T: Storage> Store<T> {
         state: State,
         write: &mut WriteSet,
     ) -> Result<(RowId, String, Timestamp)> {
-        let now = self.transaction_time.within_rfc3339_years()?;
+        let now = self.write_time.within_rfc3339_years()?;
         let pk = match pk {
             Some(pk) => {
                 // So that the store does not give the same pk to another record.
@@ -236,7 +236,7 @@ impl<T: Storage> Store<T> {
         state: Option<State>,
         write: &mut WriteSet,
     ) -> Result<Timestamp> {
-        let updated_at = self.transaction_time.max(before.updated_at.after()).within_rfc3339_years()?;
+        let updated_at = self.write_time.max(before.updated_at.after()).within_rfc3339_years()?;
         let (pk, created_at) = (before.pk.clone(), before.created_at);
         let (commit, instance_pk) = (self.next_commit(), self.next_instance_pk(updated_at));
         let after = Row { pk, state, created_at, updated_at, commit, instance_pk };

@@ -167,17 +167,17 @@ impl WorldletFile {
     /// it meanwhile.
     pub(super) fn save(&mut self, write: impl FnOnce(&mut dyn Write) -> Result<()>) -> Result<()> {
         let (old, synced) = self.replace(write)?;
-        let Err(fault) = synced else { return Ok(()) };
+        let Err(sync_error) = synced else { return Ok(()) };
         let path = self.path.clone();
         let restored =
-            self.replace(|file| copy_content(&old, file).map_err(|fault| write_error(&path, fault)));
+            self.replace(|file| copy_content(&old, file).map_err(|error| write_error(&path, error)));
         // Whether the restored file is flushed to the disk does not matter: the save returns an error in
         // either case, and after a crash of the machine the file has one content or the other.
         match restored {
-            Ok(_) => Err(write_error(&path, fault)),
+            Ok(_) => Err(write_error(&path, sync_error)),
             Err(error) => {
                 warn!(path = %path.display(), %error, "the old content of the file cannot be put back");
-                Err(not_durable(&path, fault))
+                Err(not_durable(&path, sync_error))
             }
         }
     }
@@ -186,8 +186,8 @@ impl WorldletFile {
     /// the rename was flushed to the disk.
     ///
     /// # Errors
-    /// `conflict`, as in [`save`](Self::save); errors of `write` and of the file system. The file is then
-    /// unchanged.
+    /// `conflict`, as in [`save`](Self::save); errors of `write` and of the file system. Nothing was replaced
+    /// then.
     fn replace(
         &mut self,
         write: impl FnOnce(&mut dyn Write) -> Result<()>,
