@@ -25,11 +25,11 @@ pub(super) struct ImportedFiles {
     files: Vec<ImportedFile>,
     /// The index of each file in `files`, by pk.
     indexes: HashMap<String, usize>,
-    /// The pks of the files of which the metadata or a chunk was refused. No further faults of these files
-    /// are reported.
+    /// The pks of the files of which the metadata or a chunk was refused. [`finish`](Self::finish) does not
+    /// check these files.
     refused: HashSet<String>,
-    /// Whether a part of an unknown file was refused. No further faults of any file are reported then: the
-    /// refused part may be the one that the file lacks.
+    /// Whether a chunk was refused of which it is not known to which file it belongs.
+    /// [`finish`](Self::finish) then checks no file: the refused chunk may be the one that a file lacks.
     has_refused_unknown: bool,
 }
 
@@ -62,7 +62,8 @@ impl ImportedFiles {
         Ok(())
     }
 
-    /// Notes that the metadata or a chunk of a file was refused. `pk` is `None` if the file is unknown.
+    /// Notes that the metadata or a chunk of a file was refused. `pk` is `None` if it is not known which file
+    /// it is.
     pub(super) fn refuse(&mut self, pk: Option<String>) {
         match pk {
             Some(pk) => drop(self.refused.insert(pk)),
@@ -70,8 +71,8 @@ impl ImportedFiles {
         }
     }
 
-    /// Stores a chunk: decoded if the metadata of its file was read before, else as the text that the
-    /// worldlet has.
+    /// Stores a chunk, unless its file was stored before the import: decoded if the metadata of the file was
+    /// read before, else as the text that the worldlet has.
     pub(super) fn chunk<T: Storage>(
         &mut self,
         store: &mut Store<T>,

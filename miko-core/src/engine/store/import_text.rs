@@ -3,7 +3,7 @@
 //! A record is simple if its entry has the form of an export without extras ([`TextRecord`]), and its stack
 //! has one platter, which has no bucket. All other records are parsed to JSON values and imported by
 //! [`import`](super::import). So are class definitions, records whose pk is in use, and records whose stack
-//! is beyond the [limits](MAX_STACKS) of what is remembered. At the end of the import, each record without
+//! exceeds the [limits](MAX_STACKS) of the cache of stacks. At the end of the import, each record without
 //! extras is first checked as text. If the text is not accepted, [`import`](super::import) parses the record
 //! and checks the values.
 

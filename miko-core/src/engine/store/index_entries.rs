@@ -35,8 +35,8 @@ impl Facet<'_> {
     }
 }
 
-/// The facets of a record. Platters of one class without own buckets have one facet together, apart from
-/// those of `puck.uno/class`, of which a second one is a fault.
+/// The facets of a record. Platters of one class without own buckets have one facet together. Platters of
+/// `puck.uno/class` are not combined: a second one is a fault, which the validation reports.
 pub(super) fn facets<'r>(stack: &'r Map<String, Value>, shared: &'r Map<String, Value>) -> Vec<Facet<'r>> {
     let facet = |(key, platter): (&'r String, &'r Value)| {
         let class = platter.get("class")?.as_str()?;
@@ -241,7 +241,7 @@ impl<T: Storage> Store<T> {
         Ok(())
     }
 
-    /// The record that has a unique value, and its pk.
+    /// The row id and the pk of the record that has a unique value.
     pub(super) fn find_unique(
         &self,
         constraint: ConstraintId,

@@ -64,12 +64,12 @@ impl<T: Storage> Store<T> {
     /// the store: the watcher assumes that the result includes the last commit.
     ///
     /// # Errors
-    /// Every fault of the select; `invalid_request`, if the query is no select, or a select of the past;
-    /// `request-too-large`, if its conditions are too large to be tested for each change; `storage-full`, if
-    /// the result is too large, or too many watches, subscriptions or streams are open;
-    /// `read-only-connection`.
+    /// Every fault of the select, and the errors of running it; `invalid_request`, if the query is no select,
+    /// or a select of the past; `request-too-large`, if its conditions are too large to be tested for each
+    /// change; `storage-full`, if the result is too large, or too many watches, subscriptions or streams are
+    /// open; `read-only-connection`; the errors of committing an open group.
     pub(in crate::engine) fn begin_watch(&mut self, query: Query) -> Result<BegunWatch> {
-        // In mode `r` another process may commit, of which this store would not learn.
+        // In mode `r` another process may commit changes, which this store would not notice.
         self.check_writable()?;
         let select = read_select(query)?;
         check_tested_size(select.text_size())?;
@@ -126,6 +126,7 @@ impl<T: Storage> Store<T> {
         self.transaction.commit_group_so_far(&mut self.storage)?;
         self.publish_commits();
         while let Some((seen_before, unread)) = self.watches.progress(watch.id) {
+            // `None` if the ring lacks a commit, or a class was redefined.
             let next = match unread {
                 Unread::Nothing => break,
                 Unread::Commits => self.subscriptions.commit_after(seen_before),
@@ -135,7 +136,7 @@ impl<T: Storage> Store<T> {
                 Some(commit) => watch.apply(commit, &mut self.subscriptions.classes, &self.catalog)?,
                 None => false,
             };
-            // The commit by which the window was brought up to date; `None` if the select has to run again.
+            // The commit that has brought the window up to date; `None` if the select has to run again.
             let commit = next.filter(|_| window_is_complete);
             let seen = match &commit {
                 Some(commit) => commit.seq,

@@ -250,7 +250,8 @@ impl<T: Storage> Sink for Merge<'_, '_, T> {
     }
 }
 
-/// Whether the error of a merge is a fault of the worldlet. An error of storage, for example, is none.
+/// Whether the error of a merge is that of rejected versions (`conflict`), or of faults of the worldlet. An
+/// error of storage, for example, is neither.
 fn is_fault_of_worldlet(error: &Error) -> bool {
     [ErrorId::CONFLICT, ErrorId::INVALID_WORLDLET].contains(error.id())
 }

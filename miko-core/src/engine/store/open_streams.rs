@@ -122,7 +122,7 @@ impl Streams {
         Ok(Snapshot::at(storage, stream.snapshot_commit, &stream.pre_images))
     }
 
-    /// Closes the streams of exports. Called when a file is removed: files have no pre-images, and an export
+    /// Closes the streams of exports. Called when a file is deleted: files have no pre-images, and an export
     /// may have listed the file already, and still have to read its chunks.
     pub(super) fn close_exports(&mut self) {
         self.close_all(|stream| stream.is_export);

@@ -63,8 +63,8 @@ impl Pks {
 
 /// A pk that contains this time, and is random otherwise. A time before 1970 counts as 1970: UUIDs of version
 /// 7 contain no earlier time.
-fn random_pk(now: Timestamp) -> Uuid {
-    let millis = now.as_millis().max(0) as u64;
+fn random_pk(time: Timestamp) -> Uuid {
+    let millis = time.as_millis().max(0) as u64;
     let nanos = (millis % 1_000 * 1_000_000) as u32;
     Uuid::new_v7(uuid::Timestamp::from_unix(NoContext, millis / 1_000, nanos))
 }

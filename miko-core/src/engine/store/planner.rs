@@ -12,7 +12,7 @@ use crate::query::{DeferredResult, Filter, PathStep, PathTest, SelectRequest};
 use crate::storage::Storage;
 use crate::storage::plan::{AccessPath, Classes, IndexLookup, Plan, Predicate};
 
-/// The largest number of conditions and sort paths that a plan passes to storage. SQLite nests an expression
+/// The largest number of conditions and sort paths that a plan passes to SQLite, which nests an expression
 /// for each.
 const MAX_PARTS: usize = 250;
 
@@ -95,8 +95,8 @@ impl<T: Storage> Store<T> {
         Ok(Classes { names, ids })
     }
 
-    /// Chooses the access path that presumably finds the fewest records. Removes the predicates that hold for
-    /// all records of the path from `filter`.
+    /// Chooses the access path that presumably finds the fewest records. Removes from `filter` the predicates
+    /// that hold for all records of the path.
     fn take_access_path<'q>(&self, filter: &mut Vec<Predicate<'q>>) -> Result<AccessPath<'q>> {
         // Pks are looked up one by one: presumably they are few.
         if let Some(index) = filter.iter().position(|predicate| matches!(predicate, Predicate::Pks(_))) {
@@ -113,8 +113,8 @@ impl<T: Storage> Store<T> {
         }
     }
 
-    /// Finds a class and a path in the filter, such that the class has an index for the path. Removes the
-    /// predicates that hold for all records that the lookup finds from `filter`.
+    /// Finds a class and a path in the filter, such that the class has an index for the path. Removes from
+    /// `filter` the predicates that hold for all records that the lookup finds.
     fn take_lookup(&self, filter: &mut Vec<Predicate<'_>>) -> Result<Option<IndexLookup>> {
         for (class_index, predicate) in filter.iter().enumerate() {
             // A condition with several classes has no common index.

@@ -42,7 +42,8 @@ struct Content {
     pks: HashMap<RowId, Arc<str>, RandomState>,
     /// Distinct stacks, which the cached records share: most records of a class have equal stacks.
     stacks: HashSet<Object, RandomState>,
-    /// The new states of records that the running write has changed, in the order of the changes.
+    /// The new states of the records that the running write has changed, or the transaction of a caller that
+    /// is being committed, in the order of the changes.
     staged: Staged,
     /// The largest size in bytes; 0 if nothing is kept.
     size: usize,

@@ -93,7 +93,7 @@ impl<T: Storage> Store<T> {
         Error::of(faults.into_items())
     }
 
-    /// Adds the faults of all checks that follow the examination of the record alone. `has_unique_violations`
+    /// Adds the faults of the checks that follow the examination of the record alone. `has_unique_violations`
     /// says whether the write has failed in the check of unique values.
     fn report_faults_of_later_phases(
         &self,

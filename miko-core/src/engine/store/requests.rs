@@ -179,7 +179,8 @@ impl<T: Storage> Store<T> {
         stack.is_ok_and(|stack| stack::has_class(&stack, uns::CLASS))
     }
 
-    /// Runs a request inside the running write. If the request fails, the caller must undo the write.
+    /// Runs a request inside the running write; a select also without a write. If the request fails, the
+    /// caller must undo the write.
     pub(in crate::engine) fn run_in_transaction(&mut self, request: Request) -> Result<Results> {
         self.check_action(&request)?;
         match request {

@@ -22,10 +22,10 @@ const MAX_SINGLE_CHANGES: usize = 64;
 #[derive(Debug)]
 pub(super) struct Found {
     pub(super) row: RowId,
-    /// A hash of all that a reader sees of the record. The commit number of its row does not suffice: a merge
-    /// can change `created_at` and keep the number, and an import can store an unchanged record with a new
-    /// number.
-    content: u64,
+    /// A hash of all that a reader sees of the record, except its pk. The commit number of its row does not
+    /// suffice: a merge can change `created_at` and keep the number, and an import can store an unchanged
+    /// record with a new number.
+    content_hash: u64,
     pub(super) pk: Box<str>,
     sort_values: SortValues,
 }
@@ -45,7 +45,7 @@ pub(super) struct Window {
 /// Two values are equal if they are the same state of the same record.
 impl PartialEq for Found {
     fn eq(&self, other: &Self) -> bool {
-        (self.row, self.content) == (other.row, other.content)
+        (self.row, self.content_hash) == (other.row, other.content_hash)
     }
 }
 
@@ -53,8 +53,8 @@ impl Eq for Found {}
 
 impl Found {
     pub(super) fn of(row: RowId, record: &ChangedRecord<'_>, select: &SelectRequest) -> Self {
-        let (content, pk) = (record.content_hash(), record.pk().into());
-        Self { row, content, pk, sort_values: select.sort_values(record) }
+        let (content_hash, pk) = (record.content_hash(), record.pk().into());
+        Self { row, content_hash, pk, sort_values: select.sort_values(record) }
     }
 
     /// Compares by the order of the select, and records with equal sort values by the order of creation.
