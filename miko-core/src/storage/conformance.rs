@@ -547,7 +547,7 @@ impl<S: Storage> Pair<S> {
                 let file = FileRow {
                     pk: format!("f{id}"),
                     sha256: (id.0 % 2 == 0).then(|| "digest".to_owned()),
-                    mime: json!({"type": "text/plain"}),
+                    mime: r#"{"type":"text/plain"}"#.to_owned(),
                     size: self.commit.0 as u64,
                     created_at: Timestamp::FIRST,
                 };

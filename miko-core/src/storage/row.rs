@@ -1,7 +1,5 @@
 //! The rows of the tables of records, claims and files, and the forms in which records are read.
 
-use serde_json::Value;
-
 use super::ids::{CommitSeq, RowId};
 use crate::json::Object;
 use crate::record::Record;
@@ -190,8 +188,8 @@ pub(crate) struct FileRow {
     pub(crate) pk: String,
     /// The hash of the content; `None` while the file is incomplete.
     pub(crate) sha256: Option<String>,
-    /// An object; its key `type` has the media type.
-    pub(crate) mime: Value,
+    /// The text of a JSON object whose key `type` has the media type; `null` while an import has not read it.
+    pub(crate) mime: String,
     /// The size of the content in bytes.
     pub(crate) size: u64,
     pub(crate) created_at: Timestamp,

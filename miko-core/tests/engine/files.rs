@@ -502,6 +502,31 @@ fn rows_of(folder: &Path) -> (i64, i64) {
 }
 
 #[test]
+fn a_damaged_mime_of_a_file_is_damage_of_the_store() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("crew.db");
+    let pk = open_sqlite(&path, Mode::ReadWrite).unwrap().put_file(&mut &b"Spock"[..], "text/plain").unwrap();
+    let damaged = ["", "{\"type\": ", "null", "{}", "{\"type\": 5}"];
+    let rows = rusqlite::Connection::open(&path).unwrap();
+    rows.execute_batch("BEGIN").unwrap();
+    for (number, mime) in (0_i64..).zip(damaged) {
+        const COPY: &str = "INSERT INTO file SELECT id + 1 + ?1, ?1, sha256, ?2, size, created_at FROM file \
+                            WHERE id = 1";
+        rows.execute(COPY, (number, mime)).unwrap();
+    }
+    rows.execute_batch("COMMIT").unwrap();
+    drop(rows);
+    let db = open_sqlite(&path, Mode::Read).unwrap();
+    assert_eq!(db.file_info(&pk).unwrap().mime, "text/plain");
+    let infos = (0..damaged.len()).map(|number| db.file_info(&number.to_string()).map(drop));
+    for result in infos.chain([db.write_worldlet(&mut std::io::sink())]) {
+        let error = result.unwrap_err();
+        assert!(error.is(ErrorId::INTERNAL), "{error}");
+        assert!(error.to_string().contains("the store is damaged"), "{error}");
+    }
+}
+
+#[test]
 fn content_that_has_changed_is_noticed_when_it_is_read() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("crew.db");

@@ -7,6 +7,7 @@ use serde_json::Value;
 
 use crate::engine::store::files::WHOLE;
 use crate::engine::store::snapshot::Snapshot;
+use crate::engine::store::stored_json::stored_mime;
 use crate::storage::ids::{CommitSeq, FileId, RowId};
 use crate::storage::row::{FileRow, RecordRef, Row, State};
 use crate::storage::{Storage, each_file};
@@ -155,7 +156,7 @@ impl Export {
             },
             Part::Files(index) => match self.files.get(index) {
                 Some(&id) => {
-                    stored_file(snapshot.storage, id)?.iter().for_each(|(_, file)| entries.file(file));
+                    stored_file(snapshot.storage, id)?.iter().try_for_each(|(_, file)| entries.file(file))?;
                     Part::Files(index + 1)
                 }
                 None => {
@@ -168,7 +169,7 @@ impl Export {
                     Some((data, _)) => {
                         let is_last = snapshot.storage.chunk(id, chunk + 1, 0, 0)?.is_none();
                         let file = stored_file(snapshot.storage, id)?;
-                        file.iter().for_each(|(_, file)| entries.chunk(file, chunk, is_last, &data));
+                        file.iter().try_for_each(|(_, file)| entries.chunk(file, chunk, is_last, &data))?;
                         Part::Chunks { file: file_index, chunk: chunk + 1 }
                     }
                     None => Part::Chunks { file: file_index + 1, chunk: 0 },
@@ -278,21 +279,25 @@ impl EntryWriter<'_> {
         self.add("}");
     }
 
-    fn file(&mut self, file: &FileRow) {
+    fn file(&mut self, file: &FileRow) -> Result<()> {
+        let (_, mime) = stored_mime(&file.mime)?;
         self.begin_entry(&file.pk);
-        let (sha256, mime, time) = (file.sha256.as_deref().unwrap_or_default(), &file.mime, file.created_at);
+        let (sha256, time) = (file.sha256.as_deref().unwrap_or_default(), file.created_at);
         self.add(&format!(r#"{{"sha256":"{sha256}","mime":{mime},"created_at":"{time}"}}"#));
+        Ok(())
     }
 
-    fn chunk(&mut self, file: &FileRow, index: u64, is_last: bool, data: &[u8]) {
+    fn chunk(&mut self, file: &FileRow, index: u64, is_last: bool, data: &[u8]) -> Result<()> {
+        let (_, mime) = stored_mime(&file.mime)?;
         self.begin_entry(&format!("{}/{index}", file.pk));
         let pk = Value::from(file.pk.as_str());
         self.add(&format!(r#"{{"file":{pk},"index":{index},"last":{is_last},"data":"#));
         // A file that was imported as text, as its `mime` records, is written as text again.
-        let as_text = (Encoding::of(&file.mime) == Encoding::Text).then(|| std::str::from_utf8(data).ok());
+        let as_text = (Encoding::of(&mime) == Encoding::Text).then(|| std::str::from_utf8(data).ok());
         let data = as_text.flatten().map_or_else(|| to_base64(data), str::to_owned);
         self.add(&Value::from(data).to_string());
         self.add("}");
+        Ok(())
     }
 
     /// Writes `head`, which is the text up to the bucket, then the bucket, the stack and the extras.

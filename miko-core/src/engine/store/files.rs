@@ -13,6 +13,7 @@ use serde_json::{Value, json};
 use sha2::{Digest, Sha256};
 
 use crate::engine::store::Store;
+use crate::engine::store::stored_json::stored_mime;
 use crate::engine::store::transaction::CommitSharing;
 use crate::files::{FileInfo, MAX_PIECE_SIZE};
 use crate::storage::ids::{CommitSeq, FileId, RowId};
@@ -61,7 +62,7 @@ impl<T: Storage> Store<T> {
         let row = FileRow {
             pk: pk.clone(),
             sha256: None,
-            mime: json!({"type": mime, "encoding": "base64"}),
+            mime: json!({"type": mime, "encoding": "base64"}).to_string(),
             size: 0,
             created_at: now,
         };
@@ -168,7 +169,7 @@ impl<T: Storage> Store<T> {
     pub(in crate::engine) fn file_info(&self, pk: &str) -> Result<FileInfo> {
         match self.storage.find_file(pk)? {
             Some((_, FileRow { pk, sha256: Some(sha256), mime, size, created_at })) => {
-                let mime = mime.get("type").and_then(Value::as_str).unwrap_or_default().to_owned();
+                let (mime, _) = stored_mime(&mime)?;
                 Ok(FileInfo { pk, sha256, mime, size, created_at })
             }
             _ => Err(not_found(pk)),

@@ -139,7 +139,7 @@ impl ImportedFiles {
         let (id, stored_sha256) = match store.storage.find_file(pk)? {
             Some((id, row)) => (id, row.sha256),
             None => {
-                let (mime, created_at) = (serde_json::Value::Null, Timestamp::FIRST);
+                let (mime, created_at) = ("null".to_owned(), Timestamp::FIRST);
                 let row = FileRow { pk: pk.to_owned(), sha256: None, mime, size: 0, created_at };
                 (store.write_file_row(None, row)?, None)
             }
@@ -194,7 +194,7 @@ impl ImportedFiles {
                 problems.refuse(place.fault(message).with("expected", sha256).with("found", found));
                 continue;
             }
-            let created_at = created_at.unwrap_or(now);
+            let (mime, created_at) = (mime.to_string(), created_at.unwrap_or(now));
             let before = store.storage.find_file(&pk)?;
             store.write_file_row(before, FileRow { pk, sha256: Some(sha256), mime, size, created_at })?;
         }

@@ -39,6 +39,18 @@ pub(super) fn parse_object(stored: &str) -> Result<Map<String, Value>> {
     json::object_from_text(stored).map_err(corruption)
 }
 
+/// The media type of a file with this stored `mime`, and the whole `mime`.
+///
+/// # Errors
+/// `internal`, if the text is not JSON, or has no media type.
+pub(super) fn stored_mime(stored: &str) -> Result<(String, Value)> {
+    let mime = json::from_text(stored).map_err(corruption)?;
+    match mime.get("type").and_then(Value::as_str) {
+        Some(media_type) => Ok((media_type.to_owned(), mime)),
+        None => Err(corruption("a file without a media type")),
+    }
+}
+
 /// The class that a record defines, if it is a definition.
 pub(super) fn defined_by(stack: &Map<String, Value>, bucket: &Map<String, Value>) -> Option<String> {
     if !stack::has_class(stack, uns::CLASS) {

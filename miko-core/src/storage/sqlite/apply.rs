@@ -223,9 +223,9 @@ impl Sqlite {
         let Some(file) = &change.after else {
             return self.run("DELETE FROM file WHERE id = ?1", [change.key]);
         };
-        let (mime, created_at) = (file.mime.to_string(), file.created_at.as_millis());
         let sql = if change.before.is_some() { REPLACE } else { INSERT };
-        self.run(sql, params![change.key, file.pk, file.sha256, mime, file.size as i64, created_at])
+        let (size, created_at) = (file.size as i64, file.created_at.as_millis());
+        self.run(sql, params![change.key, file.pk, file.sha256, file.mime, size, created_at])
     }
 
     fn change_chunk(&self, change: &RowChange<(FileId, u64), Vec<u8>>) -> Result<()> {

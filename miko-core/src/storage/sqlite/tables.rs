@@ -327,12 +327,10 @@ pub(super) fn fields_text(constraint: &Constraint) -> String {
 
 /// Reads a row of [`select_file!`] and its id.
 fn read_file(row: &SqlRow<'_>) -> rusqlite::Result<(FileId, FileRow)> {
-    let mime: String = row.get(3)?;
     let file = FileRow {
         pk: row.get(1)?,
         sha256: row.get(2)?,
-        // A damaged text becomes null.
-        mime: json::from_text(&mime).unwrap_or_default(),
+        mime: row.get(3)?,
         size: row.get::<_, i64>(4)? as u64,
         created_at: Timestamp::from_millis(row.get(5)?),
     };
