@@ -67,11 +67,13 @@ impl ClaimRequest {
         Some(Self { select, select_text, lease: lease?, wait: wait.unwrap_or_default(), is_lasting })
     }
 
-    /// Parses the [text](Self::select_text) of a select that was valid when the claim was requested. `None`
-    /// if the text is not a JSON object.
-    pub(crate) fn select_of_text(text: &str) -> Option<SelectRequest> {
-        let Ok(Value::Object(conditions)) = json::from_text(text) else { return None };
-        Some(SelectRequest::read_claimed(&conditions, &mut Faults::default()))
+    /// Parses the [text](Self::select_text) of a select that was valid when the claim was requested.
+    ///
+    /// # Errors
+    /// If the text is not a JSON object.
+    pub(crate) fn select_of_text(text: &str) -> serde_json::Result<SelectRequest> {
+        let conditions = json::object_from_text(text)?;
+        Ok(SelectRequest::read_claimed(&conditions, &mut Faults::default()))
     }
 }
 

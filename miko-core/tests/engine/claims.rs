@@ -430,6 +430,34 @@ fn a_lasting_claim_outlives_its_engine() {
     assert_eq!(claim(&second).unwrap().attempts(), 2);
 }
 
+#[test]
+fn a_damaged_select_of_a_lasting_claim_is_damage_of_the_store() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("jobs.db");
+    let open = || SqliteEngine::open(&path, Mode::ReadWrite).unwrap();
+    let db = open();
+    let damaged = ["", "null", "{\"class\": "];
+    let request = json!({"action": "claim", "select": {"class": CLASS}, "lease": 3600, "hold": "lease"});
+    db.create_all(CLASS, &damaged.map(|_| json!({"state": "waiting"}))).unwrap();
+    let claims = damaged.map(|_| match results(&db, request.clone()) {
+        Results::Claimed(Some(claimed)) => claimed.claim,
+        other => panic!("{other:?}"),
+    });
+    drop(db);
+    let rows = rusqlite::Connection::open(&path).unwrap();
+    rows.execute_batch("BEGIN").unwrap();
+    for (claim, select) in claims.iter().zip(damaged) {
+        rows.execute("UPDATE claim SET lasting = ?2 WHERE id = ?1", (claim, select)).unwrap();
+    }
+    rows.execute_batch("COMMIT").unwrap();
+    drop(rows);
+    let db = open();
+    for (claim, select) in claims.iter().zip(damaged) {
+        let message = fails(&db, json!({"action": "finish", "claim": claim}), ErrorId::INTERNAL);
+        assert!(message.contains("the store is damaged"), "{select}: {message}");
+    }
+}
+
 /// A step on the jobs of the model.
 #[derive(Debug, Clone, Copy)]
 enum Step {

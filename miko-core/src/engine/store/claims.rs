@@ -202,9 +202,8 @@ impl<T: Storage> Store<T> {
             Some(select) => select,
             None => {
                 let text = self.claim_rows.of_record(id).and_then(|claim| claim.lasting.as_deref());
-                // The text was valid when it was stored. If it cannot be parsed, the default select is used,
-                // which finds every record, so that this refuses.
-                stored_select = text.and_then(ClaimRequest::select_of_text).unwrap_or_default();
+                let text = text.ok_or_else(|| corruption("a lasting claim without its select"))?;
+                stored_select = ClaimRequest::select_of_text(text).map_err(corruption)?;
                 &stored_select
             }
         };
