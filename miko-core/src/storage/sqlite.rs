@@ -78,7 +78,7 @@ impl Sqlite {
         connection.execute_batch(&schema::tables_without_entries(is_temporal)).map_err(sqlite_error)?;
         let entry_maps = SharedEntryMaps::default();
         entry_tables::register(&connection, &entry_maps).map_err(sqlite_error)?;
-        Ok(Self { entry_maps: Some(entry_maps), ..Self::with_connection(connection, None)? })
+        Ok(Self { entry_maps: Some(entry_maps), ..Self::with_connection(None, connection)? })
     }
 
     /// Creates empty tables in memory, with index entries and claims in tables, as a database in a file has
@@ -87,17 +87,19 @@ impl Sqlite {
     pub(crate) fn as_in_a_file(is_temporal: bool) -> Result<Self> {
         let connection = Connection::open_in_memory().map_err(sqlite_error)?;
         connection.execute_batch(&schema::tables(is_temporal)).map_err(sqlite_error)?;
-        Self::with_connection(connection, None)
+        Self::with_connection(None, connection)
     }
 
     /// Opens or creates a database file, with the locks, the checks and the errors of [`file::open`].
     /// `is_temporal`: a new file becomes temporal, and an existing one must be.
     pub(crate) fn open(path: &Path, mode: Mode, is_temporal: bool) -> Result<Self> {
         let (connection, lease) = file::open(path, mode, is_temporal)?;
-        Self::with_connection(connection, Some(lease))
+        Self::with_connection(Some(lease), connection)
     }
 
-    fn with_connection(connection: Connection, lease: Option<FileLease>) -> Result<Self> {
+    /// Prepares a connection. After an error, the parameters are dropped from the last to the first, so the
+    /// connection is closed before the registration of its file ends, as in the fields of [`Sqlite`].
+    fn with_connection(lease: Option<FileLease>, connection: Connection) -> Result<Self> {
         connection.set_prepared_statement_cache_capacity(CACHED_STATEMENTS);
         connection.execute_batch(COMMON_PRAGMAS).map_err(sqlite_error)?;
         // Query planner stability: a plan that depends on bound values would be made again with each value.

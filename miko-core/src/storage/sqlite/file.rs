@@ -344,7 +344,11 @@ fn sqlite_cannot_open(path: &Path, error: rusqlite::Error) -> Error {
 
 #[cfg(test)]
 mod tests {
+    use std::sync::Arc;
+    use std::sync::atomic::{AtomicBool, Ordering};
+
     use super::*;
+    use crate::storage::sqlite::Sqlite;
 
     fn steps() -> [Migration; 3] {
         [
@@ -368,6 +372,42 @@ mod tests {
         let b: i64 = connection.query_row("SELECT b FROM t", [], |row| row.get(0)).unwrap();
         assert_eq!((b, user_version(&connection).unwrap()), (42, 4));
         migrate(&connection, 4, &steps()).unwrap();
+    }
+
+    /// Stores, when it is dropped, whether this file is registered as open.
+    struct IsOpenWhenDropped(DeviceAndInode, Arc<AtomicBool>);
+
+    impl Drop for IsOpenWhenDropped {
+        fn drop(&mut self) {
+            self.1.store(open_files().contains_key(&self.0), Ordering::Relaxed);
+        }
+    }
+
+    #[test]
+    fn a_file_stays_registered_until_its_connection_is_closed_also_after_an_error() {
+        for is_damaged in [false, true] {
+            let file = tempfile::NamedTempFile::new().unwrap();
+            let lease = acquire(file.path(), Mode::ReadWrite).unwrap();
+            let connection = Connection::open_in_memory().unwrap();
+            let was_open = Arc::new(AtomicBool::new(false));
+            let when_dropped = IsOpenWhenDropped(lease.0, Arc::clone(&was_open));
+            // SQLite drops its functions when the connection is closed.
+            connection
+                .create_scalar_function("nothing", 0, FunctionFlags::SQLITE_UTF8, move |_| {
+                    let _ = &when_dropped;
+                    Ok(0)
+                })
+                .unwrap();
+            if is_damaged {
+                let damage = "CREATE TABLE t (a); PRAGMA writable_schema = ON;
+                              UPDATE sqlite_schema SET sql = 'nonsense'; PRAGMA writable_schema = RESET;";
+                connection.execute_batch(damage).unwrap();
+            }
+            let sqlite = Sqlite::with_connection(Some(lease), connection);
+            assert_eq!(sqlite.is_err(), is_damaged);
+            drop(sqlite);
+            assert!(was_open.load(Ordering::Relaxed), "damaged: {is_damaged}");
+        }
     }
 
     #[test]
