@@ -3,7 +3,7 @@
 use serde_json::Value;
 
 /// The effect of deleting the target of a reference.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default)]
 pub(crate) enum OnDelete {
     /// The target is deleted; the reference is dangling.
     #[default]
@@ -13,7 +13,7 @@ pub(crate) enum OnDelete {
 }
 
 /// A reference to another record or to a file.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub(crate) struct Reference {
     /// The pk of the target.
     pub(crate) target: String,

@@ -10,14 +10,19 @@ use super::markers::Markers;
 use super::reference::{OnDelete, Reference, pk_of};
 use crate::diagnostics::Place;
 
-/// Collects references, each with the class whose fields led to it: a class of the record or of a marker. For
-/// a reference in an embedded object, it is the class of the outermost object, not that of the embedded one.
+/// Collects references, each with the class through whose fields it was found: a class of the record, of a
+/// marker, or of an embedded object.
 pub(crate) struct ReferenceScan<'c> {
     catalog: &'c Catalog,
     markers: &'c Markers,
-    /// The class of the record or of a marker whose fields are being scanned.
+    /// The class whose fields are being scanned.
     class: &'c str,
     found: Vec<(String, Reference)>,
+    /// The number of classes of the record and of markers that were scanned so far.
+    scanned: usize,
+    /// Whether a reference may have been found twice. An object that is marked with a class of the record is
+    /// scanned for both, and an embedded object for each class of the record with a field at its place.
+    may_repeat: bool,
 }
 
 /// The rule of a field for the targets of its references, as in [`Reference`].
@@ -30,7 +35,8 @@ struct TargetRule<'f> {
 impl<'c> ReferenceScan<'c> {
     /// A scan of a record with these markers.
     pub(crate) fn of(catalog: &'c Catalog, markers: &'c Markers) -> Self {
-        Self { catalog, markers, class: "", found: Vec::new() }
+        let may_repeat = !markers.is_empty();
+        Self { catalog, markers, class: "", found: Vec::new(), scanned: 0, may_repeat }
     }
 
     /// Collects the references that a class of the record or of a marker declares, at any depth of the bucket
@@ -38,6 +44,7 @@ impl<'c> ReferenceScan<'c> {
     pub(crate) fn scan_class(&mut self, class: &'c str, bucket: &Map<String, Value>, place: &Place<'_>) {
         if let Some(resolved) = self.catalog.class(class).filter(|class| class.holds_references) {
             self.class = class;
+            self.scanned += 1;
             self.scan_fields(&resolved.fields, bucket, place);
         }
     }
@@ -56,11 +63,9 @@ impl<'c> ReferenceScan<'c> {
     /// The references that were found, each with its class. A reference that several classes declare is
     /// returned once for each of them.
     pub(crate) fn into_found(mut self) -> Vec<(String, Reference)> {
-        // An object that is marked with a class of the record may have been scanned twice by this class: as a
-        // part of the record, and as a marked object. Without markers there are no duplicates.
-        if !self.markers.is_empty() {
-            let mut places = HashSet::new();
-            self.found.retain(|(class, reference)| places.insert((class.clone(), reference.pointer.clone())));
+        if self.may_repeat {
+            let mut seen = HashSet::new();
+            self.found.retain(|found| seen.insert(found.clone()));
         }
         self.found
     }
@@ -93,7 +98,10 @@ impl<'c> ReferenceScan<'c> {
                 // `scan_marked` scans a marked object by the class of its marker.
                 let is_marked = self.markers.classes_of(embedded).next().is_some();
                 if !is_marked && let Some(class) = self.catalog.class(class) {
+                    self.may_repeat |= self.scanned > 1;
+                    let outer = std::mem::replace(&mut self.class, &class.definition.name);
                     self.scan_fields(&class.fields, embedded, place);
+                    self.class = outer;
                 }
             }
             (FieldType::Hash(hash), Value::Object(map)) => self.scan_hash(hash, map, place),

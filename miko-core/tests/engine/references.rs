@@ -197,6 +197,56 @@ fn a_record_leaves_its_class_while_a_file_has_its_pk() {
 }
 
 #[test]
+fn a_missing_target_names_the_class_whose_field_has_the_reference() {
+    let db = db();
+    let crew = json!({"class": "a.b/crew"});
+    let harbor = json!({"class": "puck.uno/reference"});
+    for definition in [
+        json!({"name": "a.b/crew", "fields": {
+            "leader": {"class": "puck.uno/reference"},
+            "photo": {"class": "puck.uno/dbfile"},
+            "reserve": {"class": "a.b/crew"},
+        }}),
+        json!({"name": "a.b/ship", "fields": {
+            "crew": crew, "crews": {"class": "array", "of": crew}, "decks": {"class": "hash", "of": crew},
+            "harbor": harbor,
+        }}),
+        json!({"name": "a.b/base", "fields": {"crew": crew, "harbor": harbor}}),
+    ] {
+        define(&db, definition).unwrap();
+    }
+    let (ship, base) = ("a.b/ship", "a.b/base");
+    // The classes of a record, its bucket, and the place of each missing target with the class named there.
+    for (classes, bucket, expected) in [
+        (vec![ship], json!({"crew": {"leader": "x"}}), json!([["/crew/leader", "a.b/crew"]])),
+        (
+            vec![ship],
+            json!({"crew": {"reserve": {"photo": "x"}}, "harbor": "y"}),
+            json!([["/crew/reserve/photo", "a.b/crew"], ["/harbor", ship]]),
+        ),
+        (
+            vec![ship],
+            json!({"crews": [{}, {"leader": "x"}], "decks": {"a": {"photo": "y"}}, "harbor": "z"}),
+            json!([["/crews/1/leader", "a.b/crew"], ["/decks/a/photo", "a.b/crew"], ["/harbor", ship]]),
+        ),
+        // A class of the record declares a field that has a pk.
+        (vec![ship], json!({"crew": "x"}), json!([["/crew", ship]])),
+        (vec![ship, base], json!({"crew": {"leader": "x"}}), json!([["/crew/leader", "a.b/crew"]])),
+        (vec![ship, base], json!({"harbor": "x"}), json!([["/harbor", ship], ["/harbor", base]])),
+    ] {
+        let create = json!({"action": "create", "classes": classes, "bucket": bucket});
+        for error in [db.run(create.clone()).unwrap_err(), db.batch(vec![create]).unwrap_err()] {
+            let place_and_class = |fault: &ErrorItem| {
+                let pointer = fault.details["pointer"].as_str().unwrap();
+                json!([pointer.strip_prefix("/bucket").unwrap(), fault.details["class"]])
+            };
+            let found: Value = error.items().iter().map(place_and_class).collect();
+            assert_eq!(found, expected, "{bucket}");
+        }
+    }
+}
+
+#[test]
 fn a_reference_whose_class_a_later_request_removes_is_not_checked() {
     let db = two_classes_with_a_field(&reference(Some("a.b/vessel"), "ignore"), &reference(None, "ignore"));
     let planet = create(&db, "a.b/planet", json!({})).unwrap();

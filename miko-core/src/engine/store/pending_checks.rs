@@ -135,10 +135,8 @@ impl<T: Storage> Store<T> {
         // A later request may also have removed the class that declares the reference, while another class of
         // the record declares a reference at the same place. Or it may have redefined the class.
         let current = self.read_references(*row, current)?;
-        match current.at(pointer, target).find(|(declaring, _)| declaring == class) {
-            Some((class, reference)) => self.check_target(class, reference),
-            None => Ok(None),
-        }
+        let mut declared = current.at(pointer, target).filter(|(declaring, _)| declaring == class);
+        declared.find_map(|(class, reference)| self.check_target(class, reference).transpose()).transpose()
     }
 
     /// The references of the record at `id`. Reads them into `current`, unless `current` has them.
