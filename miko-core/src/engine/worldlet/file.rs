@@ -102,7 +102,7 @@ impl<W: Write> Write for HashingWriter<W> {
 }
 
 /// A buffered reader of the content of a file.
-type FileReader = BufReader<File>;
+type ContentReader = BufReader<File>;
 
 impl WorldletFile {
     /// Opens a file. Returns the locked file in mode `rw`, and a reader of the content unless the file is
@@ -111,7 +111,7 @@ impl WorldletFile {
     /// # Errors
     /// `backend-in-use` in mode `rw`, if the file is locked; `invalid-backend`, if it cannot be opened, and
     /// in mode `r` if it is empty.
-    pub(super) fn open(path: &Path, mode: Mode) -> Result<(Option<Self>, Option<FileReader>)> {
+    pub(super) fn open(path: &Path, mode: Mode) -> Result<(Option<Self>, Option<ContentReader>)> {
         match mode {
             Mode::Read => {
                 let file = File::open(path).map_err(|error| cannot_open(path, error))?;
@@ -238,7 +238,7 @@ fn copy_content(mut file: &File, writer: &mut dyn Write) -> io::Result<()> {
     io::copy(&mut file, writer).map(drop)
 }
 
-fn buffered(file: File) -> FileReader {
+fn buffered(file: File) -> ContentReader {
     // The JSON parser reads single bytes.
     BufReader::with_capacity(1 << 16, file)
 }
