@@ -87,10 +87,11 @@ impl Stack {
 
     /// Reads `stack`: all platters, at most [`MAX_PLATTERS`], and before them optionally the shadow.
     pub(crate) fn read_stack(value: Value, place: &Place<'_>, faults: &mut Faults) -> Option<Self> {
-        if let Value::Object(members) = &value
-            && members.len() > MAX_PLATTERS + usize::from(members.contains_key(SHADOW))
-        {
-            return refuse(faults, too_many_platters(members.len(), place));
+        if let Value::Object(members) = &value {
+            let platters = members.len() - usize::from(members.contains_key(SHADOW));
+            if platters > MAX_PLATTERS {
+                return refuse(faults, too_many_platters(platters, place));
+            }
         }
         Self::read_stored_stack(value, place, faults)
     }

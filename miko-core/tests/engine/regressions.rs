@@ -211,9 +211,14 @@ fn many_platters_and_many_selected_classes_are_accepted() {
     assert_eq!(db.by_class("a.b/c")[0].pk, pk);
     let platters: serde_json::Map<_, _> =
         (0..1_001).map(|n| (format!("p{n}"), json!({"class": "a.b/c"}))).collect();
-    for (key, stack) in
-        [("classes", json!(vec!["a.b/c"; 1_001])), ("classes", json!(platters)), ("stack", json!(platters))]
-    {
+    let mut with_shadow = serde_json::Map::from_iter([("shadow".to_owned(), json!({}))]);
+    with_shadow.extend(platters.clone());
+    for (key, stack) in [
+        ("classes", json!(vec!["a.b/c"; 1_001])),
+        ("classes", json!(platters)),
+        ("stack", json!(platters)),
+        ("stack", json!(with_shadow)),
+    ] {
         let error = db.run(json!({"action": "update", "pk": pk, key: stack})).unwrap_err();
         let details = &error.items()[0].details;
         assert_eq!((&details["allowed"], &details["found"]), (&json!(1_000), &json!(1_001)), "{key}");
