@@ -7,12 +7,13 @@ use crate::support::{Local, create, engine, export, run, temporal};
 
 const CLASS: &str = "a.b/entry";
 
-/// An append-only database with a class, its record `kirk` and a file; and the pk of the file.
+/// An append-only database with a class, its record `kirk`, a property and a file; and the pk of the file.
 fn append_only(db: Local) -> (Local, String) {
     let class = json!({"fields": {"name": {"class": "string", "unique": true}}});
     db.import_schema(json!({"classes": {CLASS: class}})).unwrap();
     run(&db, json!({"action": "create", "class": CLASS, "pk": "kirk", "bucket": {"name": "Kirk"}}));
     let file = db.put_file(&mut &b"a file"[..], "text/plain").unwrap();
+    import(&*db, &json!({"corporate": "Starfleet"})).unwrap();
     db.restrict(Access::AppendOnly);
     (db, file)
 }
@@ -87,6 +88,7 @@ const REFUSED: &[(&str, Write)] = &[
     ("an import that lets programs execute code", |db, _| {
         import(db, &json!({"properties": {"executable": true}}))
     }),
+    ("an import of a changed property", |db, _| import(db, &json!({"corporate": true}))),
     ("delete_file", |db, file| db.delete_file(file)),
     ("collect_files", |db, _| db.collect_files().map(drop)),
 ];
@@ -116,6 +118,11 @@ const ACCEPTED: &[(&str, Write)] = &[
         let record = json!({"bucket": {"name": "Sulu"}, "stack": {"a": {"class": CLASS}}});
         import(db, &json!({"classes": {"a.b/newest": {}}, "records": {"sulu": record}}))
     }),
+    ("an import of new properties", |db, _| {
+        let properties = json!({"executable": false});
+        import(db, &json!({"properties": properties, "misc": true, "comment": "new", "vibecode": false}))
+    }),
+    ("an import of equal properties", |db, _| import(db, &json!({"misc": true, "comment": "new"}))),
     ("a new file", |db, _| db.put_file(&mut &b"another file"[..], "text/plain").map(drop)),
     ("an equal file", |db, _| db.put_file(&mut &b"a file"[..], "text/plain").map(drop)),
 ];

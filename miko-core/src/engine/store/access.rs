@@ -124,10 +124,9 @@ fn check_appends_after(last: RowId, write: &WriteSet) -> Result<()> {
         return Err(refused("a file with this pk is there").with("pk", file.pk.as_str()));
     }
     let changed_property = others.metadata.iter().find(|change| {
-        // A first value adds a property. Exception: a flag such as `executable` counts as `false` while it is
-        // missing, so the first value `true` changes it.
-        let is_added = change.before.is_none() && change.after != Some(true.into());
-        !is_added && change.before != change.after
+        // `executable` that was never set counts as `false`, so setting it to `true` changes it.
+        let allows_execution = change.key == "executable" && change.after == Some(true.into());
+        (change.before.is_some() || allows_execution) && change.before != change.after
     });
     match changed_property {
         None => Ok(()),
