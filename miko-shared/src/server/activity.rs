@@ -4,8 +4,17 @@
 //! report its method, so every server writes it to shared memory before it runs. The parent does not trust
 //! the values that it reads: an invalid index means that no method runs, and a time in the future counts as
 //! the present.
+//!
+//! # Memory ordering
+//!
+//! The parent must not combine a method with the start of another one: it could kill a healthy server. For
+//! each method the server stores its start in `began`, its number in `method`, and at its end [`IDLE`] in
+//! `method`, each with `Release`. The parent loads `began`, `method` and again `began`, each with `Acquire`.
+//! After the first load it cannot load the number of a method that had ended at that start. If it loads the
+//! number of a method with a later start, the second load returns another start than the first one.
 
-use std::sync::atomic::{AtomicU32, AtomicU64, Ordering::Relaxed};
+use std::sync::atomic::Ordering::{Acquire, Release};
+use std::sync::atomic::{AtomicU32, AtomicU64};
 use std::time::{Duration, Instant};
 
 use miko_rpc::{Error, ErrorId, Method, Result, Surface};
@@ -61,8 +70,8 @@ impl Activity {
         let index = position.and_then(|position| Some(self.first_index_of(surface)? + position));
         let number = index.and_then(|index| u32::try_from(index + 1).ok()).unwrap_or(IDLE);
         let since = now.saturating_duration_since(self.epoch).as_nanos();
-        self.page.began.store(u64::try_from(since).unwrap_or(u64::MAX), Relaxed);
-        self.page.method.store(number, Relaxed);
+        self.page.began.store(u64::try_from(since).unwrap_or(u64::MAX), Release);
+        self.page.method.store(number, Release);
         position.and_then(|position| surface.methods.get(position))
     }
 
@@ -84,28 +93,31 @@ impl Activity {
 
     /// Publishes that the method has returned.
     pub(super) fn end(&self) {
-        self.page.method.store(IDLE, Relaxed);
+        self.page.method.store(IDLE, Release);
     }
 
     /// The running method; `None` if no method runs.
     fn running(&self) -> Option<&'static Method> {
-        let index = usize::try_from(self.page.method.load(Relaxed)).ok()?.checked_sub(1)?;
+        let index = usize::try_from(self.page.method.load(Acquire)).ok()?.checked_sub(1)?;
         self.surface.all_methods().nth(index)
     }
 
-    /// The start of the running method, or else of the last one; before the first method, the creation of
-    /// this value. Never in the future.
-    fn began(&self) -> Instant {
-        let since = Duration::from_nanos(self.page.began.load(Relaxed));
+    /// The running method, if any, and when it or the last method started, never in the future.
+    fn running_since(&self) -> (Option<&'static Method>, Instant) {
+        let before = self.page.began.load(Acquire);
+        let method = self.running();
+        let began = self.page.began.load(Acquire);
         let now = Instant::now();
-        self.epoch.checked_add(since).map_or(now, |began| began.min(now))
+        // If the two differ, a method has started between the loads.
+        let since = (began == before).then(|| self.epoch.checked_add(Duration::from_nanos(began))).flatten();
+        (method, since.map_or(now, |since| since.min(now)))
     }
 
     /// The time at which the server is killed if the running method has not returned: the method's deadline
     /// plus `grace`. `None` if no method runs, or if an `Instant` cannot represent that time.
     pub(crate) fn method_kill_deadline(&self, grace: Duration) -> Option<Instant> {
-        let deadline = self.running()?.deadline_or(self.call_deadline);
-        self.began().checked_add(deadline)?.checked_add(grace)
+        let (method, since) = self.running_since();
+        since.checked_add(method?.deadline_or(self.call_deadline))?.checked_add(grace)
     }
 
     /// The time at which the server is killed if it has not answered its parent, which has waited since
@@ -113,10 +125,12 @@ impl Activity {
     /// `call_deadline` and `grace` after the later of `waiting_since` and the start of the last method, which
     /// shows that the server was not hanging then. `None` if an `Instant` cannot represent that time.
     pub(crate) fn answer_kill_deadline(&self, waiting_since: Instant, grace: Duration) -> Option<Instant> {
-        if self.running().is_some() {
-            return self.method_kill_deadline(grace);
-        }
-        self.began().max(waiting_since).checked_add(self.call_deadline)?.checked_add(grace)
+        let (method, since) = self.running_since();
+        let (since, deadline) = match method {
+            Some(method) => (since, method.deadline_or(self.call_deadline)),
+            None => (since.max(waiting_since), self.call_deadline),
+        };
+        since.checked_add(deadline)?.checked_add(grace)
     }
 
     /// The earliest time at which a method that starts from now on can exceed its kill deadline. `None` if an
@@ -185,9 +199,9 @@ mod tests {
     fn arbitrary_values_in_shared_memory_are_harmless() {
         let activity = activity();
         for (method, began) in [(u32::MAX, u64::MAX), (1, u64::MAX), (IDLE, u64::MAX)] {
-            activity.page.method.store(method, Relaxed);
-            activity.page.began.store(began, Relaxed);
-            assert!(activity.began() <= Instant::now());
+            activity.page.method.store(method, Release);
+            activity.page.began.store(began, Release);
+            assert!(activity.running_since().1 <= Instant::now());
             assert!(activity.answer_kill_deadline(Instant::now(), GRACE).is_some());
             let _ = activity.overdue_error();
         }
