@@ -74,7 +74,13 @@ pub fn peer_pidfd(socket: &impl AsFd) -> PeerPidfd {
 /// fault of a kernel that cannot give out descriptors of peers. The pid is 0 if the process is in another
 /// namespace.
 fn was_reaped(fault: Errno, pid: i32) -> bool {
-    fault != Errno::ENOPROTOOPT && pid > 0 && kill(Pid::from_raw(pid), None) == Err(Errno::ESRCH)
+    fault != Errno::ENOPROTOOPT && pid > 0 && has_no_process(pid)
+}
+
+/// Whether no process has this pid. Other errors than `ESRCH` do not say so: the kernel also refuses a signal
+/// to a process of another user.
+pub(crate) fn has_no_process(pid: i32) -> bool {
+    kill(Pid::from_raw(pid), None) == Err(Errno::ESRCH)
 }
 
 /// Whether a forked child must keep the action of this signal: the signal is ignored, or Rust's runtime

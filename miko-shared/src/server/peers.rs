@@ -5,10 +5,10 @@ use std::collections::HashMap;
 use std::os::fd::RawFd;
 use std::time::Duration;
 
-use nix::sys::signal::kill;
 use nix::sys::socket::{Shutdown, shutdown};
-use nix::unistd::Pid;
 use tokio::sync::Notify;
+
+use crate::linux::has_no_process;
 
 /// How long the server waits for the next connection of an ended process to close. After this time it also
 /// gives up sending: the answers may never be read.
@@ -81,9 +81,8 @@ impl Peers {
     /// Shuts down the connections of processes that have ended. Returns whether there were any.
     fn shut_down_dead(&self, how: Shutdown) -> bool {
         let by_pid = self.by_pid.borrow();
-        // `kill` without a signal sends nothing, and fails if there is no such process. The pid 0 of an
-        // unknown process means the process group of the server, so such a peer counts as alive.
-        let dead = by_pid.iter().filter(|(pid, _)| kill(Pid::from_raw(**pid), None).is_err());
+        // The pid 0 of an unknown process counts as alive.
+        let dead = by_pid.iter().filter(|(pid, _)| has_no_process(**pid));
         let mut any = false;
         for descriptor in dead.flat_map(|(_, descriptors)| descriptors) {
             // An error means that the peer has closed the connection already.
@@ -91,5 +90,46 @@ impl Peers {
             any = true;
         }
         any
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::io::{ErrorKind, Read};
+    use std::os::fd::AsRawFd;
+    use std::os::unix::net::UnixStream;
+    use std::process::{Command, id};
+    use std::thread;
+
+    use nix::libc;
+
+    use super::*;
+
+    /// Makes this thread, and not the process, one of another user, if it is root. So it may not send signals
+    /// to processes of root.
+    fn drop_privileges() {
+        const NOBODY: libc::c_long = 65534;
+        // SAFETY: the system call only changes the user ids of the calling thread.
+        unsafe { libc::syscall(libc::SYS_setresuid, NOBODY, NOBODY, NOBODY) };
+    }
+
+    #[test]
+    fn only_connections_of_ended_processes_are_shut_down() {
+        let mut child = Command::new("true").spawn().unwrap();
+        child.wait().unwrap();
+        let pids = [(child.id(), true), (id(), false), (1, false)];
+        let check = || {
+            drop_privileges();
+            for (pid, is_dead) in pids {
+                let (own, mut other) = UnixStream::pair().unwrap();
+                let peers = Peers::default();
+                let _connected = peers.add(i32::try_from(pid).unwrap(), own.as_raw_fd());
+                assert_eq!(peers.shut_down_dead(Shutdown::Both), is_dead, "{pid}");
+                other.set_nonblocking(true).unwrap();
+                let read = other.read(&mut [0]).map_err(|fault| fault.kind());
+                assert_eq!(read, if is_dead { Ok(0) } else { Err(ErrorKind::WouldBlock) }, "{pid}");
+            }
+        };
+        thread::scope(|scope| scope.spawn(check).join()).unwrap();
     }
 }
