@@ -49,12 +49,13 @@ impl Protocol for Http {
     }
 
     fn connect(&self, worker: WorkerAddress) -> Result<Box<dyn CallTransport>> {
-        let WorkerAddress { path, surface, worker, limits, calls, timeout, .. } = worker;
+        let WorkerAddress { path, surface, worker, limits, calls, .. } = worker;
         let mut server = HttpServer::unix(path).limits(limits).worker(worker);
         if let Auth::Token(token) = &self.auth {
             server = server.token(token);
         }
-        Ok(Box::new(HttpTransport::connect(server, surface, timeout)?.counted_by(calls)))
+        // No retry: a server that does not listen has ended.
+        Ok(Box::new(HttpTransport::connect(server, surface, Duration::ZERO)?.counted_by(calls)))
     }
 }
 

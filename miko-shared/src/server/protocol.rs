@@ -9,7 +9,6 @@ use std::os::unix::net::UnixListener as StdUnixListener;
 use std::path::{Path, PathBuf};
 use std::pin::Pin;
 use std::rc::Rc;
-use std::time::Duration;
 
 use miko_rpc::{CallTransport, Error, ErrorId, Result, Surface};
 use nix::sys::socket::{setsockopt, sockopt};
@@ -57,8 +56,6 @@ pub struct WorkerAddress {
     pub limits: Limits,
     /// Counts the calls of the worker, for its report.
     pub calls: CallCounter,
-    /// How long connecting may take.
-    pub timeout: Duration,
 }
 
 /// A connection that was accepted for a [`Protocol`].

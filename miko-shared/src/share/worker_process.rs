@@ -15,10 +15,6 @@ use super::fork::PANICKED;
 use crate::client::{Address, CallCounter, SocketTransport};
 use crate::server::{Protocol, WorkerAddress};
 
-/// How long a worker retries to connect while no process listens on the socket. A server in a long call does
-/// not refuse connects: the kernel queues them.
-const CONNECT_TIMEOUT: Duration = Duration::from_secs(30);
-
 /// The worker in which a closure runs.
 #[derive(Debug, Clone)]
 pub struct Worker {
@@ -81,7 +77,11 @@ pub(super) struct WorkerConnection {
 }
 
 impl WorkerConnection {
-    /// Connects the worker with this index. Returns the transport, and the counter of the calls over it.
+    /// Connects the worker with this index. Returns the transport and the counter of its calls.
+    ///
+    /// Does not retry. The parent binds the sockets before it forks, and a server in a long call does not
+    /// refuse connects: the kernel queues them, or lets them wait while the queue is full. So a refused
+    /// connect means that the server has ended.
     fn open(
         &self,
         worker: usize,
@@ -90,12 +90,11 @@ impl WorkerConnection {
         if let Some(protocol) = &self.protocol {
             let calls = CallCounter::default();
             let (path, limits) = (self.second_path.clone(), self.address.limits.clone());
-            let timeout = CONNECT_TIMEOUT;
-            let address = WorkerAddress { path, surface, worker, limits, calls: calls.clone(), timeout };
+            let address = WorkerAddress { path, surface, worker, limits, calls: calls.clone() };
             return Ok((protocol.connect(address)?, calls));
         }
         let address = Address { worker: Some(worker), ..self.address.clone() };
-        let transport = SocketTransport::connect(address, surface, CONNECT_TIMEOUT)?;
+        let transport = SocketTransport::connect(address, surface, Duration::ZERO)?;
         let calls = transport.calls();
         Ok((Box::new(transport), calls))
     }
@@ -152,4 +151,33 @@ pub(super) fn redirect_output(stdout: &OwnedFd, stderr: &OwnedFd) {
     // A failure is ignored: the worker then writes to the outputs that it has inherited from the parent.
     let _ = nix::unistd::dup2_stdout(stdout);
     let _ = nix::unistd::dup2_stderr(stderr);
+}
+
+#[cfg(test)]
+mod tests {
+    use std::os::unix::net::UnixListener;
+    use std::time::Instant;
+
+    use miko_core::Mikobase;
+    use miko_rpc::ErrorId;
+
+    use super::*;
+    use crate::limits::Limits;
+    use crate::token::Token;
+
+    #[test]
+    fn connecting_to_a_server_that_has_ended_fails_at_once() {
+        let folder = tempfile::tempdir().unwrap();
+        for (name, was_bound) in [("missing", false), ("refusing", true)] {
+            let path = folder.path().join(name);
+            was_bound.then(|| UnixListener::bind(&path).unwrap());
+            let (token, limits) = (Token::random().unwrap(), Limits::default());
+            let address = Address { path, token, limits, shared_status: None, worker: None };
+            let connection = WorkerConnection { address, protocol: None, second_path: PathBuf::new() };
+            let began = Instant::now();
+            let error = connection.open(0, <dyn Mikobase as Interface>::surface()).err().unwrap();
+            assert!(error.is(ErrorId::SERVER_GONE), "{name}: {error}");
+            assert!(began.elapsed() < Duration::from_secs(5), "{name}: {:?}", began.elapsed());
+        }
+    }
 }
