@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 
 use miko_rpc::{Error, ErrorId, Result};
 use tempfile::{Builder, NamedTempFile};
-use tracing::info;
+use tracing::{info, warn};
 
 /// Writes a temporary file beside `path` with `write`, flushes it to the disk and renames it to `path`. If
 /// `path` is a symbolic link, its target is replaced. A pipe or a device at `path` is written to directly.
@@ -171,9 +171,15 @@ pub(crate) fn remove_unfinished(path: &Path) {
         // it while it still exists, and creates another one.
         let abandoned = File::open(entry.path()).ok().filter(|file| file.try_lock().is_ok());
         if abandoned.is_some() {
-            info!(file = %entry.path().display(), "removed a temporary file of a killed writer");
-            // A leftover file is harmless, so a failure to remove it is ignored.
-            let _ = fs::remove_file(entry.path());
+            let file = entry.path();
+            match fs::remove_file(&file) {
+                Ok(()) => info!(file = %file.display(), "removed a temporary file of a killed writer"),
+                Err(fault) if fault.kind() == ErrorKind::NotFound => {}
+                // A leftover file is harmless.
+                Err(fault) => {
+                    warn!(file = %file.display(), %fault, "cannot remove a temporary file of a killed writer")
+                }
+            }
         }
     }
 }

@@ -22,7 +22,7 @@ use std::path::{Path, PathBuf};
 
 use miko_rpc::{Error, ErrorId, Result};
 use nix::unistd::Uid;
-use tracing::info;
+use tracing::{info, warn};
 
 /// The prefix of the names of locked directories.
 const PREFIX: &str = "mikobase-";
@@ -155,12 +155,16 @@ fn is_at(file: &File, path: &Path) -> bool {
 }
 
 /// Removes the files of a share from a directory, and then the directory, unless it contains other files.
-/// Files that do not exist are no error.
-fn remove(directory: &Path) {
-    let _ = fs::remove_file(directory.join(SOCKET));
-    let _ = fs::remove_file(directory.join(SECOND_SOCKET));
-    let _ = fs::remove_file(directory.join(LOCK));
-    let _ = fs::remove_dir(directory);
+/// Returns whether the directory is gone. Logs the first fault; a missing file or directory is none.
+fn remove(directory: &Path) -> bool {
+    let files = [SOCKET, SECOND_SOCKET, LOCK].map(|name| fs::remove_file(directory.join(name)));
+    let removed = files.into_iter().chain([fs::remove_dir(directory)]);
+    let mut faults = removed.filter_map(Result::err).filter(|fault| fault.kind() != io::ErrorKind::NotFound);
+    let fault = faults.next();
+    if let Some(fault) = &fault {
+        warn!(directory = %directory.display(), %fault, "cannot remove the directory of a share");
+    }
+    fault.is_none()
 }
 
 fn cannot_create(path: &Path, fault: io::Error) -> Error {
@@ -208,8 +212,9 @@ fn remove_if_stale(directory: &Path) {
     match File::open(&path) {
         // `lock` is dropped, and so released, only after the directory was removed.
         Ok(lock) if lock.try_lock().is_ok() && is_at(&lock, &path) => {
-            info!(directory = %directory.display(), "removed the directory of a killed share");
-            remove(directory);
+            if remove(directory) {
+                info!(directory = %directory.display(), "removed the directory of a killed share");
+            }
         }
         Ok(_) => {}
         // The owner died before it created the lock file or after it removed the lock file. A directory with
@@ -261,6 +266,20 @@ mod tests {
             assert!(!path.exists(), "{} is stale", path.display());
         }
         assert!(with_notes.exists(), "the file is not one of a share");
+    }
+
+    #[test]
+    fn a_removal_that_fails_is_noticed() {
+        let base = tempfile::tempdir().unwrap();
+        let directory = base.path().join("mikobase-0123456789abcdef");
+        for (files, is_removed) in [(&[LOCK, SOCKET][..], true), (&[], true), (&[LOCK, "notes"], false)] {
+            fs::create_dir(&directory).unwrap();
+            files.iter().for_each(|name| drop(File::create(directory.join(name)).unwrap()));
+            assert_eq!(remove(&directory), is_removed, "{files:?}");
+            assert_eq!(directory.exists(), !is_removed, "{files:?}");
+        }
+        fs::remove_file(directory.join("notes")).unwrap();
+        assert!([true; 2].map(|_| remove(&directory)) == [true; 2], "what does not exist is no fault");
     }
 
     #[test]
