@@ -17,8 +17,8 @@ use crate::office::desk_rpc::DeskAsync;
 use crate::office::office_rpc::{OfficeAsync, OfficeAsyncClient, OfficeClient};
 use crate::office::{Desk, News, Office, eventually, office};
 use crate::relay::{ConnectionFate, Relay};
-use crate::turnstile::turnstile_rpc::{TurnstileAsync, TurnstileAsyncClient};
-use crate::turnstile::{RELEASE, turnstile};
+use crate::turnstile::turnstile_rpc::{TurnstileAsync, TurnstileAsyncClient, TurnstileClient};
+use crate::turnstile::{RELEASE, Turnstile, turnstile};
 
 pub const CASES: &[Case] = &[
     ("an_async_client_gives_the_answers_of_a_blocking_one", same_answers),
@@ -27,6 +27,7 @@ pub const CASES: &[Case] = &[
     ("an_async_call_has_its_methods_deadline", own_deadline),
     ("an_async_deadline_covers_opening_a_connection", opening),
     ("an_async_call_is_sent_again_only_if_it_may_be", lost),
+    ("an_async_call_with_an_unreadable_answer_fails_like_a_blocking_one", unreadable),
     ("an_async_client_of_a_server_that_is_gone_says_so", gone),
     ("an_async_client_is_let_in_by_the_same_rules", let_in),
     ("an_async_call_beyond_the_frame_size_is_refused_by_name", too_large),
@@ -144,6 +145,28 @@ fn lost() {
         let error = client.push().await.unwrap_err();
         assert!(error.is(ErrorId::SERVER_GONE), "{error}");
     });
+    share.join().unwrap();
+}
+
+fn unreadable() {
+    const NO_ANSWER: ConnectionFate =
+        ConnectionFate::SendsInPlaceOfTheFirstAnswer(&[0, 0, 0, 3, 0xc1, 0xc1, 0xc1]);
+    const TOO_LARGE: ConnectionFate = ConnectionFate::SendsInPlaceOfTheFirstAnswer(&[0xff; 4]);
+    let uds = Uds::new().unwrap();
+    let share = turnstile(&uds);
+    let fates: [&[ConnectionFate]; 2] =
+        [&[NO_ANSWER, ConnectionFate::Lives], &[TOO_LARGE, ConnectionFate::Lives]];
+    for (fates, count) in fates.into_iter().zip([2, 4]) {
+        let relay = Relay::start(share.path(), fates);
+        let blocking = TurnstileClient::connect(relay.path(), share.token()).unwrap();
+        let expected = blocking.push().unwrap_err();
+        let relay = Relay::start(share.path(), fates);
+        in_a_runtime(async {
+            let client = TurnstileAsyncClient::connect(relay.path(), share.token()).await.unwrap();
+            assert_eq!(client.push().await.unwrap_err(), expected);
+            assert_eq!(client.count().await.unwrap(), count, "each client has sent the call once");
+        });
+    }
     share.join().unwrap();
 }
 

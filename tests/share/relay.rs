@@ -21,6 +21,8 @@ pub enum ConnectionFate {
     IsLostBeforeTheFirstAnswer,
     /// The connection is lost after the second answer.
     IsLostAfterTwoAnswers,
+    /// These bytes replace the first answer: the call was run.
+    SendsInPlaceOfTheFirstAnswer(&'static [u8]),
     /// The handshake is never answered, as by a server that runs a long call.
     IsNotTakenUp,
 }
@@ -82,6 +84,14 @@ fn relay_frames(mut client: &UnixStream, mut server: &UnixStream, fate: Connecti
             }
             if fate == ConnectionFate::IsLostBeforeTheFirstAnswer && heard > 1 {
                 return;
+            }
+            if let ConnectionFate::SendsInPlaceOfTheFirstAnswer(bytes) = fate
+                && heard == 2
+            {
+                if client.write_all(bytes).is_err() {
+                    return;
+                }
+                continue;
             }
             let header = u32::try_from(frame.len()).unwrap().to_be_bytes();
             if client.write_all(&[&header, frame].concat()).is_err() {

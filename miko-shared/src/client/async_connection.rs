@@ -210,7 +210,7 @@ impl AsyncConnection {
             }
             return match &state.fault {
                 None => Poll::Pending,
-                Some(fault) => Poll::Ready(Err(ConnectionFault::Unanswered(fault.clone()))),
+                Some(fault) => Poll::Ready(Err(ConnectionFault::after_sent(fault.clone()))),
             };
         }
         if !matches!(state.calls.get(&id), Some(CallState::Arrived(_))) {
