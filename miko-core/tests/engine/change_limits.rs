@@ -140,6 +140,22 @@ fn the_last_changes_are_kept_within_a_bound() {
 }
 
 #[test]
+fn new_limits_apply_to_the_last_changes_as_soon_as_another_subscription_begins() {
+    // A ring of 10,000 bytes holds less than 100 changes.
+    for (first, then, is_kept) in [(10_000, 10_000_000, true), (10_000_000, 10_000, false)] {
+        let limits = |ring| ChangeLimits { ring, ..ChangeLimits::default() };
+        let db = limited(limits(first));
+        let mut changes = db.listen(CLASS).unwrap();
+        db.limit_changes(limits(then));
+        let _later = db.listen(CLASS).unwrap();
+        (0..200).for_each(|n| drop(create(&db, n)));
+        let seq = changes.recv().unwrap().unwrap().seq;
+        let resumed = db.changes(CLASS.into(), ChangeOptions::after(seq));
+        assert_eq!(resumed.is_ok(), is_kept, "{first} bytes, then {then}: {resumed:?}");
+    }
+}
+
+#[test]
 fn changes_are_kept_for_a_time_after_the_last_subscription_ends() {
     for (keep, is_kept) in [(Duration::from_secs(3600), true), (Duration::ZERO, false)] {
         let db = limited(ChangeLimits { keep, ..ChangeLimits::default() });

@@ -111,10 +111,12 @@ impl Subscriptions {
         commit.0 + self.seq_offset
     }
 
-    /// Keeps the commits after `last`, the last commit, in a ring of at most `max_size` bytes. If there is a
-    /// ring already, only keeps it in use: it has those commits, and its size stays.
+    /// Keeps the commits after `last`, the last commit, in a ring. If there is a ring already, only keeps it in
+    /// use: it has those commits. From the next commit on, the ring has at most `max_size` bytes.
     pub(super) fn keep_commits_after(&mut self, last: CommitSeq, max_size: usize) {
-        self.ring.get_or_insert_with(|| Ring::empty_after(last, max_size)).unused_since = None;
+        let ring = self.ring.get_or_insert_with(|| Ring::empty_after(last));
+        ring.max_size = max_size;
+        ring.unused_since = None;
     }
 
     /// Adds a subscriber, whose feed holds at most `queue_size` bytes.
@@ -283,8 +285,8 @@ impl MissedChanges {
 
 impl Ring {
     /// An empty ring, for the commits after this one.
-    fn empty_after(last: CommitSeq, max_size: usize) -> Self {
-        Self { commits: VecDeque::new(), size: 0, max_size, floor: last, unused_since: None }
+    fn empty_after(last: CommitSeq) -> Self {
+        Self { commits: VecDeque::new(), size: 0, max_size: 0, floor: last, unused_since: None }
     }
 
     /// The commits after `seen`, in order.
