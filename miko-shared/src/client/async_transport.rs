@@ -1,6 +1,8 @@
 //! The transport of an async proxy: a connection that is reopened after it is lost.
 
 use std::convert::identity;
+use std::io;
+use std::path::Path;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
@@ -41,7 +43,7 @@ impl AsyncSocketTransport {
         refuse_outside_runtime()?;
         let retry_until = Instant::now() + CONNECT_TIMEOUT;
         let stream = loop {
-            match UnixStream::connect(&address.path).await {
+            match connect_when_there_is_room(&address.path).await {
                 Ok(stream) => break stream,
                 Err(fault) if is_not_listening(&fault) && Instant::now() < retry_until => {
                     sleep(CONNECT_RETRY).await
@@ -65,7 +67,7 @@ impl AsyncSocketTransport {
         if let Some(connection) = self.usable() {
             return Ok(connection);
         }
-        let stream = UnixStream::connect(&self.address.path).await;
+        let stream = connect_when_there_is_room(&self.address.path).await;
         let stream = stream.map_err(|fault| self.address.unreachable(fault))?;
         let connection = open(stream, &self.address, self.surface).await?;
         *self.current() = Some(Arc::clone(&connection));
@@ -128,6 +130,17 @@ pub(super) fn deadline_of(method: &Method, address: &Address) -> Duration {
     method.deadline_or(address.limits.call_deadline).min(MAX_DEADLINE)
 }
 
+/// Connects to the socket at `path`. While the queue of the server is full, waits for room, as a blocking
+/// connect does in the kernel.
+async fn connect_when_there_is_room(path: &Path) -> io::Result<UnixStream> {
+    loop {
+        match UnixStream::connect(path).await {
+            Err(fault) if fault.kind() == io::ErrorKind::WouldBlock => sleep(CONNECT_RETRY).await,
+            connected => return connected,
+        }
+    }
+}
+
 /// Opens a connection on `stream`, within the call deadline.
 async fn open(stream: UnixStream, address: &Address, surface: &Surface) -> Result<Arc<AsyncConnection>> {
     let opened = timeout(address.limits.call_deadline, AsyncConnection::open(stream, address, surface)).await;
@@ -142,5 +155,34 @@ pub(super) fn refuse_outside_runtime() -> Result<()> {
             ErrorId::OUTSIDE_RUNTIME,
             "an async call was made outside a tokio runtime: await it inside one, or use the blocking client",
         )),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::os::fd::AsRawFd;
+    use std::os::unix::net::{UnixListener, UnixStream as StdUnixStream};
+
+    use nix::libc;
+
+    use super::*;
+
+    #[test]
+    fn a_connect_waits_while_the_queue_of_the_server_is_full() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("socket");
+        let listener = UnixListener::bind(&path).unwrap();
+        // SAFETY: the call only sets the length of the queue of an open socket.
+        assert_eq!(unsafe { libc::listen(listener.as_raw_fd(), 0) }, 0);
+        // The queue has room for one connection.
+        let _queued = StdUnixStream::connect(&path).unwrap();
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+        runtime.block_on(async {
+            let mut connected = Box::pin(connect_when_there_is_room(&path));
+            let is_full = tokio::time::timeout(Duration::ZERO, &mut connected).await.is_err();
+            assert!(is_full);
+            let _accepted = listener.accept().unwrap();
+            connected.await.unwrap();
+        });
     }
 }
