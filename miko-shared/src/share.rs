@@ -17,12 +17,13 @@
 //! - *A worker connects before the server listens*: the parent binds the socket before it forks.
 //! - *The parent dies between a fork and the child's request to be signalled at the parent's death*: the
 //!   child makes that request first and compares its parent's pid afterwards (`fork`).
-//! - *A worker's pid is reused before it is reaped*: the parent watches pidfds and is the only process that
-//!   reaps (`supervisor`).
+//! - *A signal reaches another process, which has got the pid of a child that was reaped*: only `supervisor`
+//!   reaps, and a child is signalled only while its pidfd shows that it has not ended.
 //! - *Another process removes a directory that is about to be used*: see `directory`.
 //! - *A server hangs and cannot report in which method*: it has written the method to shared memory
 //!   beforehand (`server::activity`).
-//! - *A thread starts between two forks*: the threads are counted before each fork (`preconditions`).
+//! - *A thread starts between two forks*: the threads are counted before each fork, unless the caller vouches
+//!   for them by `allow_threads` (`preconditions`).
 //! - *A signal reaches a child that still has the handlers of its parent*: all signals are blocked across a
 //!   fork (`fork`).
 
@@ -46,6 +47,6 @@ pub(crate) use supervisor::Interrupt;
 pub use uds::Uds;
 pub use worker_process::Worker;
 
-/// The error of a closure that the caller of a share gives, such as that of the workers. Any error converts
+/// The error of a closure that is passed to a share, such as the closure of the workers. Any error converts
 /// into it by `?`.
 pub type BoxError = Box<dyn std::error::Error + Send + Sync>;

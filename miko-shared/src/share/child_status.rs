@@ -1,8 +1,8 @@
 //! The action of SIGCHLD while a share runs.
 //!
-//! If the program that started this process ignored SIGCHLD, the kernel reaps the children and discards their
-//! exit status. While a share runs, SIGCHLD therefore has its default action, which does nothing and keeps
-//! the status.
+//! If this process ignores SIGCHLD, which it may have inherited from the program that started it, the kernel
+//! reaps the children and discards their exit status. While a share runs, SIGCHLD therefore has its default
+//! action, which does nothing and keeps the status.
 
 use std::sync::{Mutex, PoisonError};
 

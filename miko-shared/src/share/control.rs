@@ -13,11 +13,11 @@ use crate::wire::frame::{self, FrameBuffer};
 /// The parent's command: all workers have ended, deliver the final state.
 pub(super) const FINISH: u8 = b'F';
 
-/// The most bytes of the final state in one message, and so the largest [`ServerMessage::State`].
-const CHUNK: usize = 64 << 10;
+/// The most bytes of the final state in one message ([`ServerMessage::State`]).
+pub(super) const STATE_CHUNK: usize = 64 << 10;
 
-/// The size of the largest message, in bytes. It is far above [`CHUNK`], because an error with many items may
-/// be large.
+/// The size of the largest message, in bytes. It is far above [`STATE_CHUNK`], because an error with many
+/// items may be large.
 const FRAME_LIMIT: usize = 64 << 20;
 
 /// The most characters that are kept of the text of an error that exceeds [`FRAME_LIMIT`].
@@ -28,7 +28,7 @@ const MAX_ERROR_TEXT: usize = 64 << 10;
 pub(super) enum ServerMessage {
     /// The server is set up, and workers may be forked.
     Ready,
-    /// The server could not be set up, or the final state could not be delivered.
+    /// The setup of the server, serving, or the delivery of the final state has failed.
     Failed(Error),
     /// The next part of the final state.
     State(#[serde(with = "serde_bytes")] Vec<u8>),
@@ -91,7 +91,7 @@ pub(super) struct StateWriter<'s>(pub(super) &'s mut UnixStream);
 
 impl Write for StateWriter<'_> {
     fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
-        let chunk = &bytes[..bytes.len().min(CHUNK)];
+        let chunk = &bytes[..bytes.len().min(STATE_CHUNK)];
         // 64 bytes suffice for everything in the frame besides the chunk.
         let mut framed = Vec::with_capacity(chunk.len() + 64);
         frame::encode(&ServerMessage::State(chunk.to_vec()), FRAME_LIMIT, &mut framed)

@@ -21,9 +21,9 @@ use crate::linux;
 /// The exit code of a child that panicked: the code that Rust uses.
 pub(super) const PANICKED: i32 = 101;
 
-/// Forks a child that runs `body` and exits with the code that `body` returns. The kernel sends
-/// `when_orphaned` to the child when the thread that calls this function ends, as at the death of the parent.
-/// `handle_signals` runs in the child before the first signal can reach the child.
+/// Forks a child that runs `body` and exits with the code that `body` returns, or with [`PANICKED`] if `body`
+/// panics. The kernel sends `when_orphaned` to the child when the thread that calls this function ends, as at
+/// the death of the parent. `handle_signals` runs in the child before the first signal can reach the child.
 ///
 /// The child exits through `_exit`, so that destructors and exit handlers of the parent's program do not run
 /// twice.

@@ -16,13 +16,15 @@ const MAX_CHECKS: usize = 20;
 pub(super) struct ForkPermit(());
 
 /// Checks that this process may fork. A fork copies only the calling thread: a lock held by another thread
-/// would stay locked forever in the child. tokio supports a fork only in a process that has never used tokio.
+/// would stay locked forever in the child. tokio supports a fork only in a process that has never used tokio:
+/// a thread that has entered a runtime is refused, and the threads of other runtimes are counted like all
+/// threads.
 ///
 /// With `allow_threads` the caller guarantees that the other threads do no harm, and they are not counted.
 ///
 /// # Errors
-/// `inside-runtime` in an async runtime, `threads-running` if there are other threads, `internal` if `/proc`
-/// is not mounted.
+/// `inside-runtime` if this thread has entered an async runtime, `threads-running` if there are other
+/// threads, `internal` if `/proc` is not mounted.
 pub(super) fn check(allow_threads: bool) -> Result<ForkPermit> {
     refuse_in_runtime()?;
     if allow_threads {

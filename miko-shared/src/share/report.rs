@@ -5,7 +5,7 @@ use std::time::{Duration, SystemTime};
 
 use miko_rpc::{Error, ErrorId, Result};
 
-/// The report of a share: the final state and one report per worker.
+/// The report of a share: the final state, and a report for each run of a worker.
 #[derive(Debug)]
 pub struct Report<R, S = ()> {
     #[cfg_attr(not(feature = "mikobase"), allow(dead_code, reason = "`Report::worldlet` reads it"))]
@@ -60,7 +60,7 @@ impl<R, S> Report<R, S> {
     }
 }
 
-/// The report of one worker.
+/// The report of one run of a worker.
 #[derive(Debug)]
 #[non_exhaustive]
 pub struct WorkerReport<R> {
@@ -212,7 +212,7 @@ impl fmt::Display for ExitStatus {
     }
 }
 
-/// The failure of a share, with its report unless the share could not be set up.
+/// The failure of a share, with its report if the share was set up and Ctrl-C could be watched.
 ///
 /// It converts into an [`Error`] by `?`. A share whose *workers* failed has not failed itself: see
 /// [`Report::all_succeeded`].
@@ -235,7 +235,7 @@ impl<R, S> ShareError<R, S> {
     }
 
     /// The reports of the workers and the part of the final state that arrived; `None` if the share could not
-    /// be set up.
+    /// be set up, or Ctrl-C could not be watched.
     pub fn report(&self) -> Option<&Report<R, S>> {
         self.0.report.as_ref()
     }

@@ -89,7 +89,7 @@ impl<I: Interface + ?Sized, R: DeserializeOwned, S> Share<'_, I, R, S> {
 
     /// The index and the pid of each worker that was not reaped yet.
     pub fn workers(&self) -> Vec<(usize, u32)> {
-        self.supervisor.alive().collect()
+        self.supervisor.unreaped_workers().collect()
     }
 
     /// Sends a signal to all live workers.

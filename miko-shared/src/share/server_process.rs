@@ -16,7 +16,7 @@ use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 use nix::sys::signal::{SaFlags, SigAction, SigHandler, SigSet, Signal, sigaction};
 use nix::unistd::{Pid, getpid};
 
-use super::control::{FINISH, ServerMessage, StateWriter, send};
+use super::control::{FINISH, STATE_CHUNK, ServerMessage, StateWriter, send};
 use super::directory::Directory;
 use crate::async_socket;
 use crate::descriptors::DescriptorLimit;
@@ -36,7 +36,8 @@ pub(super) struct ServerSetup<'d> {
     /// How many bytes of memory the server may allocate beyond those inherited from its parent; `None` for no
     /// limit.
     pub(super) memory_limit: Option<usize>,
-    /// The status that the server publishes to its workers; `None` if polling is disabled.
+    /// The status that the server publishes to its workers; `None` if neither the server nor the workers
+    /// poll.
     pub(super) shared_status: Option<Arc<SharedStatus>>,
     /// Publishes to the parent which method the server runs.
     pub(super) activity: Arc<Activity>,
@@ -90,7 +91,7 @@ where
     if is_orphan(&setup.control) {
         return Err(Error::new(ErrorId::INTERRUPTED, "the parent ended before its workers"));
     }
-    let mut state = BufWriter::with_capacity(64 << 10, StateWriter(&mut setup.control));
+    let mut state = BufWriter::with_capacity(STATE_CHUNK, StateWriter(&mut setup.control));
     service.deliver(&mut state)?;
     state.flush().map_err(|fault| system_error("the final state cannot be handed over", fault))
 }
@@ -161,7 +162,7 @@ struct CleanupPaths {
 }
 
 /// The paths that the handler removes: those of this process, or of the server that this process was forked
-/// from; null in the parent. A value that was stored here is never freed.
+/// from; null in the parent and its workers. A value that was stored here is never freed.
 static CLEANUP_PATHS: AtomicPtr<CleanupPaths> = AtomicPtr::new(std::ptr::null_mut());
 
 /// Installs the handler of SIGTERM, which the kernel sends when the parent dies. No other process is then

@@ -44,8 +44,11 @@ pub(super) struct WorkerOptions {
     pub(super) restarts: usize,
     /// The most bytes that are kept of a worker's stdout and stderr each; `None` if output is not captured.
     pub(super) capture: Option<usize>,
+    /// See [`Uds::allow_threads`](crate::Uds::allow_threads).
     pub(super) allow_threads: bool,
+    /// See [`Uds::worker_timeout`](crate::Uds::worker_timeout).
     pub(super) worker_timeout: Option<Duration>,
+    /// See [`Uds::grace_period`](crate::Uds::grace_period).
     pub(super) grace_period: Duration,
 }
 
@@ -62,7 +65,7 @@ pub(super) struct Supervisor {
     server: Option<ServerChild>,
     /// The workers that were not reaped yet.
     workers: Vec<WorkerChild>,
-    /// The number of workers forked so far, without those that were started again.
+    /// The number of workers whose first run was started. It is also the index of the next new worker.
     forked: usize,
     /// The next runs of workers that have failed.
     scheduled_restarts: VecDeque<WorkerRun>,
@@ -92,7 +95,9 @@ pub(super) struct Delivery {
 /// The server process, as the parent manages it.
 struct ServerChild {
     process: ChildProcess,
+    /// The parent's end of the socket pair with the server.
     control: UnixStream,
+    /// The bytes that have arrived on `control`.
     inbox: Inbox,
     activity: Arc<Activity>,
 }
@@ -133,9 +138,9 @@ impl Supervisor {
     /// Waits until the server accepts connections.
     ///
     /// # Errors
-    /// The reason why the setup of the server failed; `interrupted`; `server-gone`, if the server ended, or
-    /// was killed because it took longer than `call_deadline` plus the grace period; `internal`, if its
-    /// message cannot be received.
+    /// The reason why the setup of the server failed; `interrupted`, after a Ctrl-C; `server-gone`, if the
+    /// server ended, or was killed because it took longer than `call_deadline` plus the grace period;
+    /// `internal` or `request-too-large`, if its message cannot be received.
     pub(super) fn wait_until_ready(&mut self, interrupt: &Interrupt) -> Result<()> {
         let server = self.server.as_mut().ok_or_else(server_gone)?;
         match server.receive(interrupt, &mut self.interrupts, self.options.grace_period)? {
@@ -146,7 +151,7 @@ impl Supervisor {
         }
     }
 
-    /// Forks workers until all are forked or `max_concurrent` are alive. A failure begins the shutdown.
+    /// Forks workers until all are forked or `max_concurrent` are alive. A failure begins an early shutdown.
     pub(super) fn start_workers(&mut self, body: &WorkerBody<'_>) {
         if let Err(error) = self.try_to_start_workers(body) {
             self.begin_shutdown(error);
@@ -171,7 +176,8 @@ impl Supervisor {
         })
     }
 
-    /// Schedules another run of a worker that was killed or has failed, if restarts are left.
+    /// Schedules another run of a worker that was killed or has failed, if restarts are left and no early
+    /// shutdown has begun.
     fn restart_failed(&mut self, worker: &ReapedWorker) {
         if self.failure.is_none() && self.restarts_left > 0 && !worker.has_succeeded() {
             self.restarts_left -= 1;
@@ -181,8 +187,8 @@ impl Supervisor {
         }
     }
 
-    /// The index and the pid of each live worker.
-    pub(super) fn alive(&self) -> impl Iterator<Item = (usize, u32)> {
+    /// The index and the pid of each worker that was not reaped yet.
+    pub(super) fn unreaped_workers(&self) -> impl Iterator<Item = (usize, u32)> {
         self.workers.iter().map(|worker| (worker.index, worker.process.pid()))
     }
 
@@ -333,7 +339,7 @@ impl Supervisor {
 
     /// Blocks until Ctrl-C, output or the end of a worker, the time of the next signal to a worker, the next
     /// check of the running method, or the end of the server. During an early shutdown the server is not
-    /// watched: one that has ended would end each wait at once.
+    /// watched: a server that has ended would end each wait at once.
     fn wait_for_event(&self, interrupt: &Interrupt) -> Result<()> {
         let mut fds = vec![PollFd::new(interrupt.as_fd(), PollFlags::POLLIN)];
         if let (None, Some(server)) = (&self.failure, &self.server) {
@@ -427,7 +433,8 @@ impl ServerChild {
     ///
     /// # Errors
     /// `server-gone`, if the server ends without a message, or is killed because it has not answered in time;
-    /// `internal`, if its message cannot be read, or if the system refuses to wait for events.
+    /// `internal` or `request-too-large`, if its message is invalid; `internal`, if the system refuses to
+    /// wait for events.
     fn receive(
         &mut self,
         interrupt: &Interrupt,

@@ -125,8 +125,8 @@ impl Uds {
         &self.token
     }
 
-    /// Limits the number of live workers. Each further worker starts when another has ended. No limit by
-    /// default.
+    /// Limits the number of live workers; 0 counts as 1. Each further worker starts when another has ended.
+    /// No limit by default.
     #[must_use]
     pub fn max_concurrent(mut self, workers: usize) -> Self {
         self.max_concurrent = workers.max(1);
@@ -135,7 +135,7 @@ impl Uds {
 
     /// Starts a worker again at once, with the same index, if it was killed, panicked, failed with an error,
     /// or exited with a code other than 0. At most `max` such restarts happen in the whole share, 0 by
-    /// default. Each run of a worker has its own report.
+    /// default, and none during an early shutdown, as after Ctrl-C. Each run of a worker has its own report.
     ///
     /// ```no_run
     /// use miko_shared::Uds;
@@ -181,8 +181,9 @@ impl Uds {
     }
 
     /// The time between SIGTERM and SIGKILL to a process that has to end. Also the time between the beginning
-    /// of an early shutdown, as after Ctrl-C, and SIGTERM to the workers; and how far a call may exceed its
-    /// deadline before the server is killed. Two seconds by default.
+    /// of an early shutdown, as after Ctrl-C, and SIGTERM to the workers; how far a call may exceed its
+    /// deadline before the server is killed; and how long the server may take to exit after it has delivered
+    /// the final state. Two seconds by default.
     #[must_use]
     pub fn grace_period(mut self, grace: Duration) -> Self {
         self.grace_period = grace;
@@ -281,7 +282,7 @@ impl Uds {
     }
 
     /// Limits the memory that the server process allocates beyond the memory inherited from its parent, in
-    /// bytes; at least 16 MiB. No limit by default.
+    /// bytes. With less than 16 MiB, a share fails as `invalid_request`. No limit by default.
     ///
     /// Records, files and indexes in memory may take five eighths of the limit: a write beyond that is
     /// refused with `storage-full` and changes nothing, and deletes free memory again. Any other call that
@@ -310,8 +311,8 @@ impl Uds {
     /// proxy to it.
     ///
     /// # Errors
-    /// If the share could not be set up, was interrupted, or lost its server. Failures of workers are in the
-    /// report.
+    /// If the share could not be set up, and the errors of [`Share::join`], such as `interrupted` and
+    /// `server-gone`. Failures of workers are in the report.
     pub fn share<I, R>(
         &self,
         n: usize,
@@ -327,10 +328,12 @@ impl Uds {
         self.spawn_share::<I, R>(n, open, work)?.join()
     }
 
-    /// As [`share`](Self::share), but returns as soon as the workers are started.
+    /// As [`share`](Self::share), but returns as soon as the first workers are started, up to
+    /// [`max_concurrent`](Self::max_concurrent).
     ///
     /// # Errors
-    /// If the share could not be set up.
+    /// If the share could not be set up. If a worker cannot be started, [`Share::wait`] and [`Share::join`]
+    /// return the error.
     pub fn spawn_share<'b, I, R>(
         &self,
         n: usize,
@@ -416,13 +419,13 @@ impl Uds {
         limits
     }
 
-    /// The shared status for `n` workers; `None` if polling is disabled or there is one CPU only.
+    /// The shared status for `n` workers; `None` if polling is disabled, there is one CPU only, or the memory
+    /// of the status cannot be mapped. Neither the server nor the workers poll then.
     fn shared_status(&self, n: usize) -> Option<Arc<SharedStatus>> {
         let cpus = polling::cpus();
         if !self.polling || cpus < 2 {
             return None;
         }
-        // If its memory cannot be mapped, the share runs without polling.
         SharedStatus::new(n.min(self.max_concurrent), cpus).ok().map(Arc::new)
     }
 
@@ -475,7 +478,8 @@ impl Uds {
         I: Interface + ?Sized,
         S: Service<I> + 'static,
     {
-        // A pidfd and a pipe for the result; for captured output two more pipes.
+        // The parent has a pidfd and the read end of the pipe for the result; for captured output, the read
+        // ends of two more pipes.
         let descriptors_per_worker = if self.capture_output { 4 } else { 2 };
         let descriptors = DescriptorLimit::for_workers(n.min(self.max_concurrent), descriptors_per_worker)?;
         // The fingerprint is computed and cached before the fork, so that all processes inherit it.

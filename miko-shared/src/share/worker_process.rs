@@ -61,7 +61,12 @@ pub(super) struct WorkerResult<R> {
 #[serde(bound(serialize = "R: Serialize", deserialize = "R: Deserialize<'de>"))]
 pub(super) enum ClosureResult<R> {
     Returned(#[serde(with = "miko_rpc::travel::with_nil_level")] R),
-    Failed { text: String, error: Option<Error> },
+    /// The closure returned an error, it was not run because the worker could not connect, or its value could
+    /// not be serialized.
+    Failed {
+        text: String,
+        error: Option<Error>,
+    },
     Panicked(String),
 }
 

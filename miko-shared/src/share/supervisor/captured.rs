@@ -23,7 +23,7 @@ impl Captured {
         Self { head_limit, tail_limit: limit - head_limit, ..Self::default() }
     }
 
-    /// Appends bytes of the output.
+    /// Appends bytes of the stream.
     pub(in crate::share) fn push(&mut self, bytes: &[u8]) {
         let (head, rest) = bytes.split_at(bytes.len().min(self.head_limit - self.head.len()));
         self.head.extend_from_slice(head);

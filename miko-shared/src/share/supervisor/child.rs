@@ -48,7 +48,8 @@ impl ChildProcess {
 
     /// Sends a signal, unless the process has ended.
     pub(super) fn signal(&self, signal: Signal) {
-        // The pid is not reused before the process is reaped. An error means that the process has just ended.
+        // The pid is not reused before the process is reaped. An error is ignored: other code may just have
+        // reaped the process, or the process runs as another user.
         if self.is_alive() {
             let _ = kill(self.pid, signal);
         }
@@ -69,7 +70,8 @@ impl ChildProcess {
         !self.has_ended()
     }
 
-    /// Waits until the process ends, reaps it, and returns its status.
+    /// Waits until the process ends, reaps it, and returns its status: [`ExitStatus::Unknown`] if other code
+    /// has reaped it.
     pub(super) fn reap(&self) -> ExitStatus {
         loop {
             match waitpid(self.pid, None) {
@@ -103,7 +105,7 @@ pub(super) fn after(duration: Duration) -> Option<Instant> {
 }
 
 /// The time left until `until`, rounded up to milliseconds: a poll that ended a fraction of a millisecond
-/// early would have to be repeated.
+/// early would have to be repeated. `None` sets no limit.
 pub(super) fn timeout_until(until: Option<Instant>) -> PollTimeout {
     let Some(until) = until else { return PollTimeout::NONE };
     let left = until.saturating_duration_since(Instant::now()) + Duration::from_millis(1);
@@ -152,6 +154,7 @@ pub(in crate::share) struct ReapedWorker {
     pub(in crate::share) timed_out: bool,
     pub(in crate::share) started: SystemTime,
     pub(in crate::share) ended: SystemTime,
+    /// The bytes of a [`WorkerResult`]; empty or incomplete if the worker has not sent all of it.
     pub(in crate::share) result: Vec<u8>,
     pub(in crate::share) stdout: Captured,
     pub(in crate::share) stderr: Captured,
@@ -272,8 +275,8 @@ impl ReapedWorker {
     }
 }
 
-/// The most bytes that are read from a pipe at a time, so that a process that writes endlessly does not keep
-/// the parent from its other work.
+/// After how many bytes a read of a pipe stops, so that a process that writes endlessly does not keep the
+/// parent from its other work.
 const MAX_READ: usize = 1 << 20;
 
 /// The read end of a pipe, and the bytes read from it.
@@ -291,7 +294,7 @@ impl Pipe {
         Self { file: Some(fd.into()), captured }
     }
 
-    /// Reads the bytes that have arrived, until at least [`MAX_READ`] of them are read.
+    /// Reads the bytes that have arrived, and stops once [`MAX_READ`] of them or a few more are read.
     fn read(&mut self) {
         let Some(file) = &mut self.file else { return };
         let mut buffer = [0; 16 << 10];

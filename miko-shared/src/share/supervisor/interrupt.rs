@@ -67,6 +67,8 @@ extern "C" fn handle_sigint(_: libc::c_int, info: *mut libc::siginfo_t, _: *mut 
         }
         return;
     }
+    // The kernel itself sends the signal of a terminal. A signal of a process has another code.
+    //
     // SAFETY: the kernel passes a valid `siginfo_t` to a handler with `SA_SIGINFO`.
     let is_from_terminal = unsafe { (*info).si_code } == libc::SI_KERNEL;
     FROM_TERMINAL.fetch_add(is_from_terminal.into(), Ordering::Relaxed);
