@@ -2,11 +2,11 @@
 //!
 //! The server is a single-threaded tokio runtime with one task per connection. A task reads the bytes that
 //! have arrived, runs each complete call in order, and writes the answers with one system call. If the
-//! service prefers group commit, calls that arrive on several connections at the same time run as one batch
-//! (`server/commit_batch.rs`) with one commit. Calls never run concurrently, and the implementation runs on
-//! one thread.
+//! service prefers group commit, calls that arrive on several connections at the same time run as a batch, in
+//! groups that share one commit (`server/commit_batch.rs`). Calls never run concurrently, and the
+//! implementation runs on one thread.
 //!
-//! Invariants: no input from a peer ends the loop, and no allocation relies on a size that a peer claims.
+//! Invariants: no input from a peer ends the server, and no allocation relies on a size that a peer claims.
 //!
 //! | subject | where |
 //! | --- | --- |
@@ -16,7 +16,7 @@
 //! | a call, and the hook around it; the calls of several connections | `calls`, `around`; `commit_batch` |
 //! | objects, streams, later answers and parked calls of a connection | `session`, `ready`, `parked_calls` |
 //! | other protocols: their sockets, calls and counters | `protocol`, `json_calls`, `metrics` |
-//! | polling before blocking; the load, which clients see | `busy_poll`; `load` |
+//! | polling before blocking; the runtime and its load, which clients see | `busy_poll`; `load` |
 
 mod activity;
 mod admission;
@@ -80,7 +80,8 @@ pub(crate) struct ServeOptions {
     /// The tokens with which a process may connect.
     pub(crate) tokens: Vec<Token>,
     pub(crate) limits: Limits,
-    /// The status that the server publishes to its workers; `None` if polling is disabled.
+    /// The status that the server publishes to its workers; `None` if neither the server nor its clients
+    /// poll.
     pub(crate) shared_status: Option<Arc<SharedStatus>>,
     /// Publishes to the parent process of a share which method runs.
     pub(crate) activity: Arc<Activity>,

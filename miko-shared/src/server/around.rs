@@ -28,8 +28,8 @@ pub struct CallInfo<'c> {
 pub struct Peer {
     /// The id of the process that connected, as the kernel reports it. 0 if it is unknown, as with TCP.
     pub pid: i32,
-    /// The index of the worker, which the client sends and the server does not verify. `None` for clients
-    /// outside the share.
+    /// The index of the worker, which the client sends and the server does not verify. `None` if the client
+    /// has sent none, like clients outside the share.
     pub worker: Option<usize>,
 }
 

@@ -61,7 +61,7 @@ pub(super) struct ConnectionContext<'s> {
     pub(super) handles: &'s mut Handles,
     /// The passes of the gates that the call has entered.
     pub(super) passes: Vec<Pass>,
-    /// The values that interfaces keep for the connection.
+    /// The values that implementations keep for the connection.
     pub(super) locals: ConnectionLocals,
     /// When the deadline of the call passes. Set when the call starts.
     pub(super) expires_at: Instant,
@@ -134,8 +134,8 @@ fn serve_extension<I: Interface + ?Sized>(
 }
 
 /// Cancels the call `id` and refuses it as `cancelled`, if the call is parked or its answer comes later. Any
-/// other call has been answered already, since calls run in order, and parked calls whose turn has come run
-/// first. Returns the id if the call was cancelled.
+/// other call has been answered already, since calls run in order, and parked calls that are due run first.
+/// Returns the id if the call was cancelled.
 fn cancel(
     id: u64,
     session: &mut Option<Box<Session>>,
@@ -182,7 +182,7 @@ fn serve_call<I: Interface + ?Sized>(
 /// Keeps a call in the session until its turn at `gate` has come, or its wait there has timed out.
 ///
 /// # Errors
-/// `storage-full` if too many calls wait, or at the memory limit.
+/// `storage-full` if too many calls or too many bytes of calls wait, or at the memory limit.
 fn park<I: ?Sized>(
     call: &ReceivedCall<'_>,
     gate: ParkedCall,
@@ -299,15 +299,15 @@ pub(super) struct Attempt<'a> {
     pub(super) is_retry: bool,
     /// The passes of the gates that the call has entered.
     pub(super) passes: &'a mut Vec<Pass>,
-    /// The values that interfaces keep for the connection.
+    /// The values that implementations keep for the connection.
     pub(super) locals: &'a mut ConnectionLocals,
-    /// Counts the call when its method has returned; `None` if the server has no metrics.
+    /// Counts the call, unless it is parked; `None` if the server has no metrics.
     pub(super) count: Option<CallCount<'a>>,
     pub(super) outcome: AttemptOutcome,
 }
 
 /// The arguments of [`Metrics::record_call`], which counts a call when its method has returned, also if the
-/// answer comes later.
+/// answer comes later, and a call that was refused after it had started, for example by the hook.
 pub(super) struct CallCount<'m> {
     pub(super) metrics: &'m Metrics,
     pub(super) surface: &'static Surface,

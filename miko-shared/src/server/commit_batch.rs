@@ -27,8 +27,9 @@ use super::connection_state::{ConnectionState, ServedCall};
 /// of the machine.
 const MAX_GROUP_TIME: Duration = Duration::from_millis(if cfg!(test) { 60_000 } else { 1 });
 
-/// After a failed commit, a connection is served alone this many times, whichever it is: such failures tend
-/// to recur, and a call whose changes cannot be committed fails all calls after it in its group.
+/// After a failed commit, connections are served alone this many times, counted over all connections: such
+/// failures tend to recur, and a call whose changes cannot be committed fails all calls after it in its
+/// group.
 const UNGROUPED_AFTER_FAILURE: u32 = 100;
 
 /// The connections that wait for the next batch.

@@ -16,14 +16,16 @@ use crate::wire::frame::FrameBuffer;
 use crate::wire::message;
 
 /// Serves calls until the peer disconnects or sends an invalid message. While the peer does not read its
-/// answers, only control frames and calls whose turn at a gate has come are served. Other connections are not
-/// affected.
+/// answers and too many bytes of them are pending, only two kinds of frames are served: control frames
+/// (credit, releases and cancellations), and parked calls that are due, which means that their turn at a gate
+/// has come or their wait has timed out. Other connections are not affected.
 pub(super) async fn serve_calls<I: Interface + ?Sized>(
     socket: &mut Socket,
     peer: Peer,
     incoming: FrameBuffer,
     shared: &Shared<I>,
 ) {
+    // Lends the state of the connection to commit batches.
     let slot = Rc::default();
     let mut state = ConnectionState::new(peer, incoming, shared.calls.metrics.clone());
     let mut peer_process = PeerProcess::default();
@@ -41,7 +43,8 @@ pub(super) async fn serve_calls<I: Interface + ?Sized>(
                 state.serve(&shared.calls);
             }
         }
-        // Nothing is sent to a process that has ended.
+        // For a process that has ended, no items and no later answers are made, and its parked calls are not
+        // run again.
         if !peer_process.has_ended() {
             state.pump(frame_size);
         }
@@ -68,7 +71,8 @@ pub(super) async fn serve_calls<I: Interface + ?Sized>(
     }
 }
 
-/// Sends answers and reads further bytes; `false` at the end of the connection.
+/// Sends answers and reads further bytes, for a connection without a session; `false` at the end of the
+/// connection.
 async fn exchange(socket: &mut Socket, state: &mut ConnectionState, frame_size: usize) -> bool {
     if !state.outgoing.is_empty() {
         let sending = socket.write_all(&state.outgoing[state.sent..]);
@@ -94,8 +98,9 @@ async fn exchange(socket: &mut Socket, state: &mut ConnectionState, frame_size: 
 }
 
 /// As [`exchange`], for a connection with a session: waits for one event. Bytes are read also while the
-/// client does not read its answers, because they may be credit, releases or cancellations. The connection,
-/// and with it the session, ends when the process of the client ends.
+/// client does not read its answers, because they may be credit, releases or cancellations. When the process
+/// of the client ends, the calls that have arrived are still run, and their answers are discarded. Then the
+/// connection ends, and with it the session.
 async fn exchange_with_session(
     socket: &mut Socket,
     state: &mut ConnectionState,
@@ -104,8 +109,8 @@ async fn exchange_with_session(
 ) -> bool {
     peer_process.watch(socket);
     if state.has_work(frame_size) {
-        // A parked call is to be run again, or calls are left, as in `exchange`. Answers do not wait for
-        // further time slices.
+        // A parked call is to be run again, or calls are left, as in `exchange`. At the end of a time slice
+        // the answers so far are sent first, so that they do not wait for the next slices.
         if state.time_slice.is_over() && !state.outgoing.is_empty() {
             // An error is ignored here: the bytes that have arrived are still served, and the next attempt to
             // send fails again.
@@ -116,8 +121,8 @@ async fn exchange_with_session(
         return true;
     }
     if !state.outgoing.is_empty() && !state.has_ready() {
-        // No stream has more to send, so pending answers are sent before the socket is read. As above, an
-        // error is ignored.
+        // No stream, later answer or parked call is ready, so the pending answers are sent now: `next_event`
+        // prefers reading to sending. As above, an error is ignored.
         if let Ok(count) = peer_process.try_send(socket, &state.outgoing[state.sent..]) {
             state.record_sent(count);
         }
@@ -156,7 +161,8 @@ async fn exchange_with_session(
     true
 }
 
-/// Sends the reason why the connection ends. Errors of sending are ignored.
+/// Sends the pending bytes in `outgoing`, followed by the reason why the connection ends. Errors of sending
+/// are ignored.
 async fn send_final_error(socket: &mut Socket, error: &Error, mut outgoing: Vec<u8>) {
     message::encode_refusal(NO_ID, error, &mut outgoing);
     let _ = socket.write_all(&outgoing).await;

@@ -18,10 +18,10 @@ use crate::wire::extension::{FromClient, is_control};
 use crate::wire::frame::FrameBuffer;
 use crate::wire::message;
 
-/// Pending answers are sent when they reach this many bytes.
+/// When this many bytes of answers are pending, they are sent before further calls are served.
 const FLUSH_AT: usize = 64 << 10;
 
-/// The id of the error that answers a message without a readable id.
+/// The id of an error that belongs to no call, or to a call without a readable id.
 pub(super) const NO_ID: u64 = 0;
 
 /// The unserved input and the unsent answers of a connection, and its session.
@@ -36,8 +36,8 @@ pub(super) struct ConnectionState {
     /// Gives the entries of the session their handles, and collects the objects and streams that an answer
     /// carries, or the answer itself if it comes later, until the session adopts them.
     handles: Handles,
-    /// Created when the first answer carries an object or a stream, the first answer comes later, or the
-    /// first call is parked.
+    /// Created when the first answer carries an object or a stream, the first answer comes later, the first
+    /// call is parked, or the implementation keeps the first value for the connection.
     pub(super) session: Option<Box<Session>>,
     /// When the last bytes arrived.
     arrived: Instant,
@@ -162,8 +162,8 @@ impl ConnectionState {
     }
 
     /// Whether there are frames to serve. While [`FLUSH_AT`] bytes of answers are pending, only two kinds
-    /// count: calls whose turn at a gate has come, since calls of other connections may wait for them, and
-    /// control frames, which have no answers of their own.
+    /// count: parked calls that are due, since calls of other connections may wait for them, and control
+    /// frames, which have no answers of their own.
     pub(super) fn has_work(&self, frame_size: usize) -> bool {
         self.session.as_ref().is_some_and(|session| session.has_due())
             || self.incoming.is_ready(frame_size)
@@ -253,11 +253,12 @@ fn take_locals(session: &mut Option<Box<Session>>) -> ConnectionLocals {
     session.as_mut().map(|session| session.take_locals()).unwrap_or_default()
 }
 
-/// A call that was served. Its answer is in `outgoing` and can still be replaced by an error.
+/// A call or a control frame that was served. Its answer, which is in `outgoing` or comes later, can still be
+/// replaced by an error.
 pub(super) struct ServedCall {
-    /// The id of the call; `None` for a frame without an answer.
+    /// The id of the call that is answered; `None` for a frame without an answer.
     id: Option<u64>,
-    /// The position of the answer in `outgoing`.
+    /// The position of the answer in `outgoing`, unless it comes later.
     answer_begin: usize,
     /// The last handle that was given before the call.
     last_handle: u64,

@@ -1,4 +1,5 @@
-//! Drops values whose `Drop` may be code of the served object: objects, streams, later answers.
+//! Drops values whose `Drop` may be code of the served object: objects, streams, later answers, and values
+//! that implementations keep for a connection.
 
 use std::ops::{Deref, DerefMut};
 

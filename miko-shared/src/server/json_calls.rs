@@ -1,6 +1,6 @@
 //! Calls with JSON params, as other protocols make them. They are served like the calls of the server's own
 //! wire protocol: with gates, deadlines and the hook of `Uds::around`, and the running method is published to
-//! the parent process.
+//! the parent process. But they take no part in group commit: each call has its own commit.
 //!
 //! A call that waits, at a gate or for a later answer, is a pending future: other calls run meanwhile.
 
@@ -109,6 +109,7 @@ impl JsonCalls {
             activity: Arc::clone(&context.activity),
             around: context.around.clone(),
             parked_calls: context.parked_calls.clone(),
+            // Always there: a server that speaks another protocol counts its calls.
             metrics: context.metrics.clone().unwrap_or_default(),
         }
     }
@@ -223,8 +224,8 @@ impl JsonConnection {
         was_open
     }
 
-    /// Ends the session: drops its objects and streams, the newest first. Calls that wait fail as
-    /// `session-gone`.
+    /// Ends the session: drops its objects and streams, the newest first, and then the values that the
+    /// implementation keeps for the session. Calls that wait fail as `session-gone`.
     pub fn end(&self) {
         self.has_ended.set(true);
         self.on_end.notify_waiters();
@@ -271,7 +272,8 @@ impl JsonConnection {
                 Attempted::Parked(gate) => {
                     let bytes = call.method.len() + call.params.text_length();
                     let limit = calls.limits.frame_size;
-                    // Counts the call as parked until the end of this block.
+                    // Counts the call as parked until the end of this block. No worker is named: the status
+                    // of workers is for clients of the wire, which spin while they wait.
                     let _count = calls.parked_calls.add(bytes, &self.parked_bytes, None, limit)?;
                     wait_at_gate(&gate).await;
                     if is_retry {

@@ -16,7 +16,8 @@ use tokio::runtime::{Builder, Runtime};
 
 use crate::polling::{Backoff, SharedStatus};
 
-/// The sampling period of the load. A sample takes a system call, which reads the CPU time of the thread.
+/// The sampling period of the load. A sample takes two system calls, which read the CPU time of the thread
+/// and the time for which it has waited for a core.
 const PERIOD: Duration = Duration::from_millis(4);
 
 /// An idle server becomes busy if it uses more than this fraction of a period.
@@ -31,12 +32,12 @@ const STAYS_BUSY: f32 = 0.4;
 /// since clients yield, and for more than half of the time if other processes compete for the cores.
 const MAX_WAITING: f32 = 0.35;
 
-/// After this many calm periods in a row, in which the server waited less than [`MAX_WAITING`], the backoff
+/// After this many calm periods in a row, in which the server waited for at most [`MAX_WAITING`], the backoff
 /// is reset. The scheduler gives a core to another process for about a period, so single periods say little.
 const CALM_PERIODS: u32 = 16;
 
-/// Builds the runtime of a server. Before it blocks, the runtime samples its load and publishes in
-/// `shared_status` whether it is busy, and whether its clients crowd it out.
+/// Builds the runtime of a server. With `shared_status`, the runtime samples its load before it blocks, and
+/// publishes there whether it is busy, and whether its clients crowd it out.
 ///
 /// # Errors
 /// If the system refuses the resources of a runtime.

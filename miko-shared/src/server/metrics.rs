@@ -43,10 +43,10 @@ pub enum CallOutcome {
     Succeeded,
     /// The call failed with this id.
     Failed(ErrorId),
-    /// The method returned an error without an id, or with an id beyond the bound of separately counted
-    /// outcomes.
+    /// The method returned an error without an id; or any outcome that first occurred after the bound of
+    /// separately counted outcomes was reached.
     OtherError,
-    /// The method returned, and its answer came later.
+    /// The method returned, and its answer comes later.
     Later,
 }
 
@@ -74,7 +74,8 @@ impl Metrics {
         self.calls.borrow().iter().for_each(|((interface, method), count)| visit(interface, method, count));
     }
 
-    /// Counts a call whose method has returned.
+    /// Counts a call whose method has returned, or which was refused after it had started, for example by the
+    /// hook of `Uds::around`.
     pub(super) fn record_call(
         &self,
         surface: &'static Surface,

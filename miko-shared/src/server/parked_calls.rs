@@ -47,14 +47,14 @@ impl ParkedCalls {
         Self(Rc::new(Counts { shared_status, ..Counts::default() }))
     }
 
-    /// Accounts for a parked call with a frame of `frame` bytes, until the returned value is dropped.
-    /// `connection` has the bytes of the parked calls of its connection, and `worker` is the worker at the
-    /// other end, if there is one.
+    /// Accounts for a parked call with a frame of `frame` bytes, until the returned value is dropped. A call
+    /// in JSON has no frame: its method name and params count in its place. `connection` has the bytes of the
+    /// parked calls of its connection, and `worker` is the worker at the other end, if there is one.
     ///
     /// # Errors
     /// `storage-full`, if the frames of all parked calls would exceed `limit` bytes, or those of the
-    /// connection half of `limit`. If no other call is parked, a frame of any size is accepted. Also
-    /// `storage-full` at the memory limit.
+    /// connection half of `limit`. The first parked call of a connection may exceed the half, and the first
+    /// of the server may have any size. Also `storage-full` at the memory limit.
     pub(super) fn add(
         &self,
         frame: usize,
@@ -94,7 +94,8 @@ impl ParkedCalls {
 }
 
 impl ParkedBytes {
-    /// Whether this many further bytes would exceed a limit. The bytes of the first call never exceed it.
+    /// Whether this many further bytes would exceed a limit. While no other call is counted, no number of
+    /// bytes does.
     fn would_exceed(&self, bytes: usize, limit: usize) -> bool {
         let taken = self.0.get();
         taken > 0 && taken.saturating_add(bytes) > limit

@@ -24,7 +24,8 @@ pub(super) enum PeerProcess {
     /// The process runs.
     ///
     /// `None` if it cannot be watched: before Linux 6.5 the kernel provides no pidfd of the process of a
-    /// peer. The end of the process is then detected when the last process that has the socket closes it.
+    /// peer, and the runtime may refuse to watch a pidfd. The end of the process is then detected when the
+    /// last process that has the socket closes it.
     Watched(Option<Watch>),
     /// The process has ended. The calls that it has sent are run, and their answers are discarded.
     Ended,

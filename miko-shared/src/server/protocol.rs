@@ -22,7 +22,8 @@ use crate::limits::Limits;
 /// A protocol, such as HTTP, by which other programs call the interface that a server serves. Its connections
 /// run in the thread and runtime of the server, one task each.
 pub trait Protocol {
-    /// Serves one connection until it is closed. When the server ends, the future is dropped before that.
+    /// Serves one connection until it is closed. When the server ends, the future is dropped, also if the
+    /// connection is still open.
     ///
     /// The future must keep the stream open until it completes: the server identifies the connection by the
     /// descriptor of the stream.
@@ -42,7 +43,7 @@ pub trait Protocol {
     }
 }
 
-/// The address and secrets with which a worker connects by a [`Protocol`].
+/// Where and how a worker connects by a [`Protocol`].
 #[derive(Debug, Clone)]
 #[non_exhaustive]
 pub struct WorkerAddress {

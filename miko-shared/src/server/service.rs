@@ -22,8 +22,8 @@ pub trait Service<I: Interface + ?Sized> {
     }
 
     /// Runs calls of clients that share one commit: calls `run_next` with 0, 1 and so on, which runs the call
-    /// with this index in the group, until it returns `false` because no call is left. Then commits the
-    /// changes of all of them.
+    /// with this index in the group, until it returns `false` because the group gets no further call. Then
+    /// commits the changes of all of them.
     ///
     /// The server uses this method only if [`prefers_group_commit`](Self::prefers_group_commit). The default
     /// does not group commits.

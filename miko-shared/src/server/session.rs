@@ -1,7 +1,8 @@
 //! The session of a connection: the objects and streams that answers have carried, the calls whose answers
 //! come later, and the calls that wait at a gate. These entries end with the connection. Each entry has a
 //! handle, a number that is unique on the connection. The client names objects and streams by their handles;
-//! it does not know the handles of calls.
+//! it does not know the handles of calls. The session also has the values that implementations keep for the
+//! connection.
 
 use std::collections::{BTreeMap, HashMap, VecDeque};
 use std::future::Future;
@@ -70,7 +71,9 @@ enum Open {
 /// A call that waits at a gate.
 pub(super) struct Parked {
     pub(super) id: u64,
+    /// The whole frame of the call, from which the call is run again.
     pub(super) frame: Vec<u8>,
+    /// When the call arrived: its deadline counts from then on.
     pub(super) arrived: Instant,
     /// The passes of the gates that the call has entered.
     pub(super) passes: Vec<Pass>,
@@ -428,7 +431,7 @@ impl Outgoing<'_> {
 }
 
 impl OpenStream {
-    /// Appends items while there are some, room for them, and time before `until`.
+    /// Appends items while there are some, credit and room for them, and time before `until`.
     fn pump(
         &mut self,
         handle: u64,
@@ -502,8 +505,8 @@ impl OpenParked {
     }
 }
 
-/// Accounts for the memory of a large answer or item. A small answer is never refused, because its call may
-/// have had effects.
+/// Accounts for the memory of a large answer or item. A small one takes little memory, and is never refused,
+/// because its call may have had effects.
 pub(super) fn charge_answer_memory(bytes: usize) -> Result<()> {
     if bytes > LARGE_FRAME { memory::charge(bytes) } else { Ok(()) }
 }
