@@ -7,8 +7,9 @@ pub enum Access {
     /// No writes: each is refused with `read-only-connection`, as are transactions, subscriptions and live
     /// queries.
     ReadOnly,
-    /// Writes that only add: creates, new classes and files, imports of records with new pks, and merges. Any
-    /// other write is refused with `action-not-supported`, claims included.
+    /// Writes that only add: creates, new classes and files, imports of records with new pks, and merges,
+    /// which add versions. Any other write is refused with `action-not-supported`, upserts and claims
+    /// included.
     AppendOnly,
     /// All writes.
     #[default]

@@ -48,8 +48,8 @@ impl AfterSave {
         Ok(Self { command, thread: Some(thread) })
     }
 
-    /// Whether the listener has ended, because its stream has ended (for example when the server is gone), or
-    /// because it has panicked.
+    /// Whether the listener has ended: its stream has ended (for example because the server is gone), or the
+    /// listener has panicked.
     pub fn has_ended(&self) -> bool {
         self.thread.as_ref().is_none_or(JoinHandle::is_finished)
     }

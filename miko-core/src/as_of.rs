@@ -24,8 +24,8 @@ use crate::watch::ResultChange;
 /// A temporal Mikobase as it was at the cutoff. It answers as the database would have answered then, and
 /// refuses writes. If a select has a cutoff as well, the earlier of the two applies.
 ///
-/// Exceptions: files that were stored after the cutoff are visible, and `properties` are those of now.
-/// `export`, `changes` and `watch_select` are refused with `action-not-supported`.
+/// Exceptions: files and `properties` are those of now. `export`, `changes` and `watch_select` are refused
+/// with `action-not-supported`.
 ///
 /// ```
 /// use miko_core::{ErrorId, Mikobase, MikobaseExt, SqliteEngine};
@@ -64,7 +64,8 @@ impl<'m, M: Mikobase + ?Sized> AsOf<'m, M> {
         if let Value::Object(request) = &mut select
             && !has_earlier_cutoff
         {
-            // A cutoff that RFC 3339 cannot express finds the same versions as the nearest one that it can.
+            // A request has the cutoff as text. If RFC 3339 cannot express a time, the nearest time that it
+            // can express finds the same versions.
             let cutoff = self.cutoff.nearest_parseable();
             request.insert("cutoff".to_owned(), cutoff.to_string().into());
         }
@@ -155,7 +156,7 @@ impl<M: Mikobase + ?Sized> Mikobase for AsOf<'_, M> {
         Err(read_only())
     }
 
-    /// Files never change, so that no cutoff is needed.
+    /// Without a cutoff: the database keeps no past state of its files.
     fn file_info(&self, pk: &str) -> Result<FileInfo> {
         self.db.file_info(pk)
     }

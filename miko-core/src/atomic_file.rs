@@ -57,7 +57,8 @@ pub fn write_text(path: &Path, content: impl FnOnce(&mut BufWriter<&File>) -> Re
     })
 }
 
-/// Writes to a pipe or a device, which cannot be replaced.
+/// Writes to a pipe or a device, which cannot be replaced. A folder fails here, since it cannot be opened for
+/// writing.
 fn write_through(path: &Path, write: impl FnOnce(&mut BufWriter<&File>) -> Result<()>) -> Result<()> {
     let write_error = |fault: io::Error| write_error(path, fault);
     let file = File::options().write(true).open(path).map_err(write_error)?;
@@ -80,6 +81,7 @@ pub(crate) struct Replaced {
     /// The metadata of the new file, read before the rename: [`replace`] may not fail after the rename. The
     /// rename changes the `ctime` of the file, so the `ctime` of this metadata is outdated.
     pub(crate) metadata: Metadata,
+    /// The folder of the file, for [`sync`](Self::sync).
     folder: File,
 }
 
@@ -144,7 +146,7 @@ fn create_unfinished(path: &Path) -> io::Result<NamedTempFile> {
             // removed it, or has locked it to remove it.
             Ok(()) if !is_named(&unfinished)? => continue,
             Err(TryLockError::WouldBlock) => continue,
-            // The file system has no locks, so `remove_unfinished` removes no file.
+            // Locked; or the file system has no locks, and `remove_unfinished` removes no file.
             Ok(()) | Err(TryLockError::Error(_)) => return Ok(unfinished),
         }
     }

@@ -100,8 +100,9 @@ impl Backend {
     /// Opens the engine.
     ///
     /// # Errors
-    /// The errors of [`SqliteEngine::open`] and [`WorldletEngine::open`]; also `invalid-backend` for a
-    /// database in memory in mode `r`, and for a worldlet with the size of a cache: a worldlet has no caches.
+    /// The errors of the constructor of the engine, such as [`SqliteEngine::open_temporal`]; also
+    /// `invalid-backend` for a database in memory in mode `r`, and for a worldlet with the size of a cache: a
+    /// worldlet has no caches.
     pub fn open(&self, mode: Mode) -> Result<Box<dyn Engine>> {
         if matches!(self.location, Location::SqliteMemory | Location::Worldlet(None)) && mode == Mode::Read {
             let message = "a database in memory is empty when it is opened: there is nothing to read";
@@ -140,7 +141,8 @@ impl Backend {
     /// ```
     ///
     /// # Errors
-    /// `invalid-backend` with the path, if the file is missing or empty; otherwise as [`open`](Self::open).
+    /// `invalid-backend` with the path, if the file is missing, empty or inaccessible; otherwise as
+    /// [`open`](Self::open).
     pub fn open_existing(&self) -> Result<Box<dyn Engine>> {
         if let Some(path) = self.path() {
             let metadata = std::fs::metadata(path).map_err(|error| cannot_open(path, error))?;

@@ -1,4 +1,5 @@
-//! A bucket on its way into a database: as JSON text for creates, as an object for other writes.
+//! A bucket on its way into a database: as JSON text ([`Bucket`]) in `create_one`, `create_many` and
+//! `update_one`, as an object in requests.
 
 use std::fmt;
 
@@ -14,8 +15,8 @@ use crate::diagnostics::Place;
 use crate::json::reader::PlainValue;
 use crate::json::{self, TextChecker, type_name};
 
-/// The data of a new record, as JSON text: an argument of [`create_many`](crate::Mikobase::create_many) and
-/// [`create_one`](crate::Mikobase::create_one).
+/// The new data of a record, as JSON text: an argument of [`create_many`](crate::Mikobase::create_many),
+/// [`create_one`](crate::Mikobase::create_one) and [`update_one`](crate::Mikobase::update_one).
 ///
 /// A bucket is sent as this text, and stored as this text if its class changes nothing in it.
 /// [`of`](Self::of) serializes a value of your own type; `Bucket::from(json!({…}))` converts a [`Value`].
@@ -71,7 +72,8 @@ impl Bucket {
     ///
     /// # Errors
     /// `invalid_request`, if the text is not JSON, repeats a key, or has a number that would lose digits.
-    /// Only text from another process can have these faults: it is not checked when it is received.
+    /// Only text from another process can have these faults: it is not checked when it is received. Also
+    /// `storage-full`, if the value would exceed the memory limit of the process.
     pub fn to_value(&self) -> Result<Value> {
         let place = Place::Key(&Place::Root, "bucket");
         json::parse(&self.0).map_err(|error| {

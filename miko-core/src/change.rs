@@ -164,9 +164,10 @@ pub struct ChangeLimits {
     /// memory limit, at most a sixteenth of that limit.
     pub queue: usize,
     /// The approximate size in bytes of the state of a [live query](crate::LiveQuery): 16 MiB by default. The
-    /// state is the pks and the sort values of the records of the result, and of the next thousand records
-    /// after the `limit` of the select. Beyond this size the query is refused with `storage-full`, or ends
-    /// with this error. If the process has a memory limit, at most a sixteenth of that limit.
+    /// state is the pks and the sort values of the records of the result, of the records that the `offset` of
+    /// the select skips, and of the next thousand records after its `limit`. Beyond this size the query is
+    /// refused with `storage-full`, or ends with this error. If the process has a memory limit, at most a
+    /// sixteenth of that limit.
     pub live_query: usize,
     /// How long the last changes are kept after all subscriptions and live queries have ended: 60 s by
     /// default, counted from the first commit after their end. The changes are discarded at the first commit

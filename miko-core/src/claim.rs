@@ -122,7 +122,7 @@ impl<'m, M: Mikobase + ?Sized> Claim<'m, M> {
     /// Ends the claim, so that others may claim the record.
     ///
     /// # Errors
-    /// `claim-lost`.
+    /// `claim-lost`. After any other error the claim stays until its lease is over or the connection ends.
     pub fn release(mut self) -> Result<()> {
         self.releases_on_drop = false;
         self.db.q0(json!({"action": "release", "claim": self.id()})).map(drop)
