@@ -35,7 +35,8 @@ pub use sqlite::SqliteEngine;
 pub use worldlet::WorldletEngine;
 
 /// A Mikobase in this process. Beside the methods of [`Mikobase`] it has methods for the process that holds
-/// the records: writing and reading the whole state, explaining selects, limits, hooks and group commit.
+/// the records: writing and reading the whole state, explaining selects, limits, hooks, restricted access and
+/// group commit.
 pub trait Engine: Mikobase {
     /// Writes the whole state as a worldlet, record by record. The engine is locked meanwhile, which makes
     /// this faster than [`export_worldlet`](crate::MikobaseExt::export_worldlet).
@@ -55,8 +56,9 @@ pub trait Engine: Mikobase {
     /// were written.
     ///
     /// # Errors
-    /// `invalid-worldlet`, an item per fault with its JSON pointer; `save-rejected` by a hook;
-    /// `read-only-connection`; `lock-timeout`; `storage-full`. Nothing is imported then.
+    /// `invalid-worldlet`, an item per fault with its JSON pointer, also if `reader` fails; `save-rejected`
+    /// by a hook; the errors of a write, such as `read-only-connection`, `lock-timeout` and `storage-full`.
+    /// Nothing is imported then.
     fn read_worldlet(&self, reader: &mut dyn Read, trust: bool) -> Result<Imported>;
 
     /// Explains how a select would be executed, without executing it: its SQL, the bound values and the index
@@ -86,7 +88,7 @@ pub trait Engine: Mikobase {
     /// The default implementation sets no limit.
     ///
     /// # Errors
-    /// `internal`, if the engine cannot be limited.
+    /// `internal`, if the engine cannot be limited; `self-call` in a hook or waker that this engine runs.
     fn limit_memory(&self, bytes: usize) -> Result<()> {
         let _ = bytes;
         Ok(())
@@ -96,7 +98,8 @@ pub trait Engine: Mikobase {
     /// they run in the order in which they were added.
     ///
     /// # Errors
-    /// `self-call` in a hook of this engine; `action-not-supported` from an engine that has no hooks.
+    /// `self-call` in a hook or waker that this engine runs; `action-not-supported` from an engine that has
+    /// no hooks.
     fn add_hook(&self, hook: Hook) -> Result<()> {
         let message = format!("this engine runs no hooks, such as `{}`", hook.name());
         Err(Error::new(ErrorId::ACTION_NOT_SUPPORTED, message))
@@ -117,19 +120,24 @@ pub trait Engine: Mikobase {
     /// ```
     ///
     /// # Errors
-    /// `self-call` in a hook of this engine; `action-not-supported` from an engine that accepts all writes.
+    /// `self-call` in a hook or waker that this engine runs; `action-not-supported` from an engine that
+    /// accepts all writes.
     fn restrict(&self, access: Access) -> Result<()> {
         let message = format!("this engine cannot be restricted to {access:?}");
         Err(Error::new(ErrorId::ACTION_NOT_SUPPORTED, message))
     }
 
     /// Sets the limits of transactions.
+    ///
+    /// The default implementation sets no limits.
     fn limit_transactions(&self, limits: TransactionLimits) {
         let _ = limits;
     }
 
     /// Sets the limits of changes and live queries. The sizes apply to subscriptions and live queries that
-    /// begin later.
+    /// begin later. While the last changes are kept, their limit [`ring`](ChangeLimits::ring) stays as it is.
+    ///
+    /// The default implementation sets no limits.
     fn limit_changes(&self, limits: ChangeLimits) {
         let _ = limits;
     }

@@ -100,7 +100,8 @@ pub trait MikobaseExt: Mikobase {
     /// Replaces the bucket of a record.
     ///
     /// # Errors
-    /// As [`create`](Self::create), and `record_not_found` or `record_deleted`.
+    /// `invalid_request` as for [`create`](Self::create); the errors of Q0's `update`, such as
+    /// `record_not_found` and `record_deleted`.
     fn update(&self, pk: &str, bucket: &(impl Serialize + ?Sized)) -> Result<()> {
         self.update_one(pk, Bucket::of(bucket)?).map(drop)
     }
@@ -198,7 +199,7 @@ pub trait MikobaseExt: Mikobase {
     /// Deletes a record.
     ///
     /// # Errors
-    /// `record_not_found`, `record_deleted`, `reference-restricted`.
+    /// The errors of Q0's `delete`, such as `record_not_found`, `record_deleted` and `reference-restricted`.
     fn delete(&self, pk: &str) -> Result<()> {
         self.q0(json!({"action": "delete", "pk": pk})).map(drop)
     }
@@ -232,8 +233,8 @@ pub trait MikobaseExt: Mikobase {
     }
 
     /// The state of the database at `cutoff`, read-only: with records that were deleted later, and with the
-    /// class definitions of that time. The database must be temporal: otherwise each read fails with
-    /// `not-temporal`.
+    /// class definitions of that time. The database must be temporal: otherwise each read of records fails
+    /// with `not-temporal`.
     fn as_of(&self, cutoff: Timestamp) -> AsOf<'_, Self> {
         AsOf::new(self, cutoff)
     }
@@ -242,7 +243,9 @@ pub trait MikobaseExt: Mikobase {
     /// returned.
     ///
     /// # Errors
-    /// `internal`, if `reader` fails; `storage-full`; `read-only-connection`. Nothing is stored then.
+    /// `internal`, if `reader` fails; the errors of [`write_file`](Mikobase::write_file),
+    /// [`Upload::put`](crate::Upload::put) and [`Upload::finish`](crate::Upload::finish). Nothing is stored
+    /// then.
     fn put_file(&self, reader: &mut dyn Read, mime: &str) -> Result<String> {
         transfer::put(self, reader, mime)
     }
@@ -514,7 +517,7 @@ impl<M: Mikobase + ?Sized> MikobaseExt for M {}
 /// database refuses it.
 ///
 /// # Errors
-/// `invalid_request` for another action: the calling method only reads.
+/// `invalid_request` for another action: the calling methods accept only selects.
 fn as_select(query: Query) -> Result<Query> {
     let Value::Object(mut select) = query else { return Ok(query) };
     let action = select.entry("action").or_insert_with(|| "select".into());

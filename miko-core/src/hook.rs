@@ -116,8 +116,8 @@ impl fmt::Debug for Hook {
 }
 
 /// A record that is about to be saved, as a hook sees it: with the values that its classes have normalized
-/// and filled in, and before it is validated. Exception: the records of an import, a merge or a schema are
-/// neither normalized nor amended, and the hook runs after their validation, before the commit.
+/// and filled in, and before it is validated. Exception: the records of an import, a merge or a schema cannot
+/// be amended. A hook sees them as they are stored, and runs after their validation, before the commit.
 ///
 /// ```
 /// use miko_core::{MikobaseExt, SqliteEngine};
@@ -180,7 +180,7 @@ impl PendingSave<'_> {
         self.stack
     }
 
-    /// The record as it is stored; `None` for a create.
+    /// The record before the write; `None` for a create.
     pub fn before(&self) -> Option<&Record> {
         self.before
     }

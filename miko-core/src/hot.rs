@@ -11,10 +11,10 @@ use crate::q0::{Edits, Step};
 /// value is cached, so several workers may work on one record. [`MikobaseExt::hot`](crate::MikobaseExt::hot)
 /// returns it.
 ///
-/// A path is the steps down from the bucket: keys, indices, or both as [`Step`]s. If a method sets a value,
-/// missing objects on its path are created. The methods fail with `record_not_found`, `record_deleted`,
-/// `edit-refused` and the errors of an update; nothing is changed then. NaN and infinities, which JSON does
-/// not have, become null, and are not refused.
+/// A path is the steps down from the bucket: keys, indices, or both as [`Step`]s. Missing objects on it are
+/// created, except by `get`, `remove`, `pop` and `shift`. An absent array counts as empty. The methods fail
+/// with `record_not_found`, `record_deleted`, `edit-refused` and the errors of an update; nothing is changed
+/// then. NaN and infinities, which JSON does not have, become null, and are not refused.
 ///
 /// ```
 /// use miko_core::{MikobaseExt, SqliteEngine};

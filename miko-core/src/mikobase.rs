@@ -47,7 +47,7 @@ pub trait Mikobase: Send + Sync {
     /// Returns the record with this pk, or `None` if it does not exist or was deleted.
     ///
     /// # Errors
-    /// Only if the store could not be read; `request-too-large`, if the answer exceeds the frame limit of the
+    /// If the store could not be read; `request-too-large`, if the answer exceeds the frame limit of the
     /// server.
     #[interface(read)]
     fn record_by_pk(&self, pk: &str) -> Result<Option<Record>>;
@@ -86,9 +86,9 @@ pub trait Mikobase: Send + Sync {
     /// The errors of Q0's `create`.
     fn create_one(&self, class: &str, bucket: Bucket) -> Result<String>;
 
-    /// Replaces the bucket of a record, and returns its new `updated_at`. It does what Q0's `update` does with
-    /// a `bucket`, and takes less time. [`update`](crate::MikobaseExt::update) does the same with your own
-    /// types.
+    /// Replaces the bucket of a record, and returns its new `updated_at`. It does what Q0's `update` does
+    /// with a `bucket`, and takes less time. [`update`](crate::MikobaseExt::update) does the same with your
+    /// own types.
     ///
     /// # Errors
     /// The errors of Q0's `update`.
@@ -190,7 +190,7 @@ pub trait Mikobase: Send + Sync {
     /// `file-not-found`; `reference-restricted`, if a field of class `puck.uno/dbfile` references it.
     fn delete_file(&self, pk: &str) -> Result<()>;
 
-    /// Deletes the files whose pk is not a string in any record or version. Returns their pks.
+    /// Deletes the files whose pk no record and no version has as a string. Returns their pks.
     ///
     /// # Errors
     /// The errors of a write, such as `read-only-connection`; `action-not-supported` in an append-only
@@ -401,7 +401,7 @@ pub struct Properties {
     pub temporal: bool,
     /// Advisory: whether programs may execute code that the database contains.
     pub executable: bool,
-    /// The backend URL of the engine, without protocol and parameters: `mikobase.uno/sqlite/memory`.
+    /// The backend URL of the engine, without protocol and parameters, such as `mikobase.uno/sqlite/memory`.
     pub engine: String,
     /// The version of the software that runs the engine.
     pub version: String,

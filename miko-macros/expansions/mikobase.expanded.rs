@@ -18,7 +18,7 @@ pub trait Mikobase: Send + Sync {
     /// Returns the record with this pk, or `None` if it does not exist or was deleted.
     ///
     /// # Errors
-    /// Only if the store could not be read; `request-too-large`, if the answer exceeds the frame limit of the
+    /// If the store could not be read; `request-too-large`, if the answer exceeds the frame limit of the
     /// server.
     fn record_by_pk(&self, pk: &str) -> Result<Option<Record>>;
     /// Returns all records of the class and its subclasses, in order of creation.
@@ -49,9 +49,9 @@ pub trait Mikobase: Send + Sync {
     /// # Errors
     /// The errors of Q0's `create`.
     fn create_one(&self, class: &str, bucket: Bucket) -> Result<String>;
-    /// Replaces the bucket of a record, and returns its new `updated_at`. It does what Q0's `update` does with
-    /// a `bucket`, and takes less time. [`update`](crate::MikobaseExt::update) does the same with your own
-    /// types.
+    /// Replaces the bucket of a record, and returns its new `updated_at`. It does what Q0's `update` does
+    /// with a `bucket`, and takes less time. [`update`](crate::MikobaseExt::update) does the same with your
+    /// own types.
     ///
     /// # Errors
     /// The errors of Q0's `update`.
@@ -136,7 +136,7 @@ pub trait Mikobase: Send + Sync {
     /// # Errors
     /// `file-not-found`; `reference-restricted`, if a field of class `puck.uno/dbfile` references it.
     fn delete_file(&self, pk: &str) -> Result<()>;
-    /// Deletes the files whose pk is not a string in any record or version. Returns their pks.
+    /// Deletes the files whose pk no record and no version has as a string. Returns their pks.
     ///
     /// # Errors
     /// The errors of a write, such as `read-only-connection`; `action-not-supported` in an append-only
@@ -1122,7 +1122,7 @@ pub mod mikobase_rpc {
                     ),
                     returns: ::std::borrow::Cow::Borrowed("Result<Option<Record>>"),
                     doc: ::std::borrow::Cow::Borrowed(
-                        "Returns the record with this pk, or `None` if it does not exist or was deleted.\n\n# Errors\nOnly if the store could not be read; `request-too-large`, if the answer exceeds the frame limit of the\nserver.",
+                        "Returns the record with this pk, or `None` if it does not exist or was deleted.\n\n# Errors\nIf the store could not be read; `request-too-large`, if the answer exceeds the frame limit of the\nserver.",
                     ),
                     read: ::core::option::Option::Some(true),
                     idempotent: false,
@@ -1224,7 +1224,7 @@ pub mod mikobase_rpc {
                     ),
                     returns: ::std::borrow::Cow::Borrowed("Result<Timestamp>"),
                     doc: ::std::borrow::Cow::Borrowed(
-                        "Replaces the bucket of a record, and returns its new `updated_at`. It does what Q0's `update` does with\na `bucket`, and takes less time. [`update`](crate::MikobaseExt::update) does the same with your own\ntypes.\n\n# Errors\nThe errors of Q0's `update`.",
+                        "Replaces the bucket of a record, and returns its new `updated_at`. It does what Q0's `update` does\nwith a `bucket`, and takes less time. [`update`](crate::MikobaseExt::update) does the same with your\nown types.\n\n# Errors\nThe errors of Q0's `update`.",
                     ),
                     read: ::core::option::Option::None,
                     idempotent: false,
@@ -1416,7 +1416,7 @@ pub mod mikobase_rpc {
                     params: ::std::borrow::Cow::Borrowed(&[]),
                     returns: ::std::borrow::Cow::Borrowed("Result<Vec<String>>"),
                     doc: ::std::borrow::Cow::Borrowed(
-                        "Deletes the files whose pk is not a string in any record or version. Returns their pks.\n\n# Errors\nThe errors of a write, such as `read-only-connection`; `action-not-supported` in an append-only\ndatabase.",
+                        "Deletes the files whose pk no record and no version has as a string. Returns their pks.\n\n# Errors\nThe errors of a write, such as `read-only-connection`; `action-not-supported` in an append-only\ndatabase.",
                     ),
                     read: ::core::option::Option::None,
                     idempotent: false,
@@ -1587,7 +1587,7 @@ Only if the check itself failed: the faults of the request are in the [`Validati
             /**Returns the record with this pk, or `None` if it does not exist or was deleted.
 
 # Errors
-Only if the store could not be read; `request-too-large`, if the answer exceeds the frame limit of the
+If the store could not be read; `request-too-large`, if the answer exceeds the frame limit of the
 server.*/
             fn record_by_pk(
                 &self,
@@ -1632,9 +1632,9 @@ The errors of Q0's `create`.*/
                 class: &str,
                 bucket: Bucket,
             ) -> crate::rpc::PendingCall<Result<String>>;
-            /**Replaces the bucket of a record, and returns its new `updated_at`. It does what Q0's `update` does with
-a `bucket`, and takes less time. [`update`](crate::MikobaseExt::update) does the same with your own
-types.
+            /**Replaces the bucket of a record, and returns its new `updated_at`. It does what Q0's `update` does
+with a `bucket`, and takes less time. [`update`](crate::MikobaseExt::update) does the same with your
+own types.
 
 # Errors
 The errors of Q0's `update`.*/
@@ -1740,7 +1740,7 @@ exist until it is finished. [`put_file`](crate::MikobaseExt::put_file) performs 
 # Errors
 `file-not-found`; `reference-restricted`, if a field of class `puck.uno/dbfile` references it.*/
             fn delete_file(&self, pk: &str) -> crate::rpc::PendingCall<Result<()>>;
-            /**Deletes the files whose pk is not a string in any record or version. Returns their pks.
+            /**Deletes the files whose pk no record and no version has as a string. Returns their pks.
 
 # Errors
 The errors of a write, such as `read-only-connection`; `action-not-supported` in an append-only

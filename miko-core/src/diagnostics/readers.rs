@@ -56,8 +56,8 @@ pub(crate) fn timestamp(value: Value, place: &Place<'_>, faults: &mut Faults) ->
     }
 }
 
-/// Reads a timestamp to compare with `updated_at`. A precision finer than milliseconds is refused, not
-/// truncated.
+/// Reads a timestamp to compare with `updated_at`. Digits below milliseconds are refused, not truncated,
+/// unless all of them are 0.
 pub(crate) fn exact_timestamp(value: Value, place: &Place<'_>, faults: &mut Faults) -> Option<Timestamp> {
     const EXPECTED: &str = "the `updated_at` of a record, which is to the millisecond";
     // Reports a value that is not a timestamp at all, and returns.
