@@ -1,7 +1,7 @@
 //! Builders for Q0 requests. Each builder converts into the JSON of its request.
 //!
 //! JSON has no NaN and no infinity: `serde_json` converts such a float into null, so `eq(f64::NAN)` finds
-//! absent values.
+//! null and absent values.
 //!
 //! ```
 //! use miko_core::q0::{Condition, Select, Sort, eq, gte, matches, starts_with};
@@ -336,7 +336,8 @@ impl Test {
         self.modified("case-sensitive", false)
     }
 
-    /// Ignores white space at both ends and treats a run of white space as one space.
+    /// Ignores white space at both ends and treats a run of white space as one space, in equality and
+    /// substring tests of strings.
     #[must_use]
     pub fn collapsed(self) -> Self {
         self.modified("collapse", true)

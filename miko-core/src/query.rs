@@ -18,7 +18,7 @@
 //!
 //! The form of a [`Request`] is valid by construction, so engines do not validate it again. The evaluation of
 //! a select may still fail, for example if it reaches a placeholder that has no value. No module here knows
-//! SQL: the SQLite engine compiles a request itself.
+//! SQL: the engine plans a select, and the storage in SQLite compiles the plan.
 
 mod claim;
 mod edit;
@@ -168,7 +168,8 @@ pub(crate) fn may_write(query: &Query) -> bool {
     query.get("action").is_none_or(|action| action != "select")
 }
 
-/// Takes the keys about transactions out of a query.
+/// Takes the keys about transactions out of a query. `None` if the query is not about transactions, or nests
+/// too deep: [`parse`] then reports the depth.
 ///
 /// # Errors
 /// All faults of these keys. The caller must then drop the query without recursion, because it may nest to

@@ -14,8 +14,8 @@ use crate::timestamp::Timestamp;
 /// version or a worldlet, and ignored in all other objects.
 pub(crate) const COMMENT_KEYS: [&str; 4] = ["comment", "vibecode", "misc", "corporate"];
 
-/// The keys beside bucket and stack that are stored with a record and returned unchanged. Only
-/// `custom_classes` is interpreted.
+/// The keys of the extras of a record, which it stores beside bucket and stack. Only `custom_classes` is
+/// interpreted; the values of the others are returned unchanged.
 pub(crate) const EXTRA_KEYS: [&str; 5] = ["custom_classes", "vibecode", "comment", "misc", "corporate"];
 
 /// One record, as it was when it was read.
@@ -44,8 +44,8 @@ pub struct Record {
     pub extras: Option<Object>,
     /// The time of creation.
     pub created_at: Timestamp,
-    /// The time of the last write. In one database each write of a record has a later time than the write of
-    /// the record before it; a version that was merged from another database may have the same time as a
+    /// The time of the last write. In one database each write of a record has a later time than the previous
+    /// write of the same record; a version that was merged from another database may have the same time as a
     /// version that was written here.
     pub updated_at: Timestamp,
 }

@@ -104,7 +104,7 @@ impl Response {
     /// The records of a `select`.
     ///
     /// # Errors
-    /// `invalid_request`, if the request was not a `select`.
+    /// `invalid_request`, if the request was not a `select`, or was a `select` with `history`.
     pub fn into_records(self) -> Result<Records> {
         match self.results {
             Results::Records(records) => Ok(records),
@@ -119,7 +119,7 @@ impl Response {
     /// The versions of a `select` with `history`.
     ///
     /// # Errors
-    /// `invalid_request` for every other request.
+    /// `invalid_request` for every other request, except a `select` that has found nothing.
     pub fn into_versions(self) -> Result<Vec<Version>> {
         match self.results {
             Results::Versions(versions) => Ok(versions),

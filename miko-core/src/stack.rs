@@ -184,7 +184,7 @@ fn platter_classes(stack: &Map<String, Value>) -> impl Iterator<Item = &str> {
     stack.values().filter_map(|platter| platter.get("class")?.as_str())
 }
 
-/// The class of a stored stack with a single platter, which has no own bucket.
+/// The class of a stored stack with a single platter, which has no own bucket. `None` for any other stack.
 pub(crate) fn sole_class(stack: &Map<String, Value>) -> Option<&str> {
     let mut platters = stack.iter().filter(|(key, _)| *key != SHADOW);
     let (Some((_, platter)), None) = (platters.next(), platters.next()) else { return None };

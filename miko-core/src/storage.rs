@@ -149,7 +149,7 @@ pub(crate) trait Storage: Sized + Send + 'static {
     /// The id of a constraint, if it is in force.
     fn constraint_id(&self, constraint: &Constraint) -> Result<Option<ConstraintId>>;
 
-    /// The row id of the record that has a unique value.
+    /// The row id of the record that has a unique value, which is given by its index key.
     fn find_unique(&self, constraint: ConstraintId, value: &str) -> Result<Option<RowId>>;
 
     /// Whether a record has a reference to the pk `target` at this JSON pointer.
@@ -165,7 +165,7 @@ pub(crate) trait Storage: Sized + Send + 'static {
     /// The file with a pk, which may be incomplete.
     fn find_file(&self, pk: &str) -> Result<Option<(FileId, FileRow)>>;
 
-    /// The first file with this content.
+    /// The first file whose content has this SHA-256.
     fn file_with(&self, sha256: &str) -> Result<Option<(FileId, FileRow)>>;
 
     /// The first file after `id`.

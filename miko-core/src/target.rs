@@ -33,7 +33,8 @@ use crate::uns;
 /// The condition is tested on the record after the change, so a record matches as soon as a change makes it
 /// fulfil the condition. For a delete, the condition is tested on the record before it.
 ///
-/// A condition that cannot be evaluated is refused by the call that adds the hook or begins the subscription.
+/// A condition whose evaluation may fail is refused by the call that makes the hook or begins the
+/// subscription.
 #[derive(Clone, PartialEq, Serialize)]
 #[serde(transparent)]
 pub struct Target(

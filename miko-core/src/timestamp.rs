@@ -15,10 +15,10 @@ pub(crate) use rfc3339::is_valid as is_rfc3339;
 /// A time in UTC with millisecond precision: `2026-04-21T14:32:00.123Z`.
 ///
 /// Every time of RFC 3339 can be parsed: from year 0 to the end of year 9999, with any offset. Digits below
-/// milliseconds are cut off. A time is written in UTC. Exceptions are the last day before year 0 and the
-/// first day after year 9999: RFC 3339 has them only with an offset, so they are written with one. A time
-/// beyond these days, which [`from_millis`](Self::from_millis) accepts, has no form in RFC 3339: it is
-/// written in milliseconds, such as `9223372036854775807ms`, which cannot be parsed.
+/// milliseconds are cut off. A time is written in UTC. Exceptions are the times up to 23:59 hours before year
+/// 0 or after year 9999: RFC 3339 has them only with an offset, so they are written with one. A time beyond
+/// them, which [`from_millis`](Self::from_millis) accepts, has no form in RFC 3339: it is written in
+/// milliseconds, such as `9223372036854775807ms`, which cannot be parsed.
 ///
 /// ```
 /// use miko_core::Timestamp;
@@ -53,13 +53,14 @@ impl Timestamp {
         self.0
     }
 
-    /// The time one millisecond later; the last time has none later and is returned itself.
+    /// The time one millisecond later. The last possible time is returned unchanged.
     pub(crate) fn after(self) -> Self {
         Self(self.0.saturating_add(1))
     }
 
     /// Returns the time, if it is in the years 0 to 9999 in UTC, the years of RFC 3339. Every time that a
-    /// write stores is checked in this way, so that it can be parsed again.
+    /// write gives to a record or a file is checked in this way, so that it can be parsed again. Times that a
+    /// worldlet states are not checked: they were parsed.
     ///
     /// # Errors
     /// `internal` for any other time: the clock is wrong, or the record already has the last possible time.

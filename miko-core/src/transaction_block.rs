@@ -59,6 +59,7 @@ impl CallChecker for WriteTurn {
                 "finish" => {
                     [TypeId::of::<dyn Upload>(), TypeId::of::<dyn Import>()].contains(&call.interface)
                 }
+                // Both end a transaction, and do not wait.
                 "commit" | "roll_back" => false,
                 name => call.interface == TypeId::of::<dyn Transaction>() && takes_turn(name),
             };
@@ -74,8 +75,9 @@ impl CallChecker for WriteTurn {
             "commit" | "roll_back" if is_outermost => self.0.set(false),
             // The end of a nested transaction leaves the turn to the outermost one.
             "commit" | "roll_back" => {}
-            // After these errors no transaction is open. They include the errors of `begin`, which the first
-            // call of the transaction returns.
+            // After these errors no transaction is open. They include errors of `begin`, which the first call
+            // of the transaction returns. `storage-full` is not among them: calls in an open transaction
+            // return it, too.
             _ if [ErrorId::LOCK_TIMEOUT, ErrorId::SESSION_GONE, ErrorId::READ_ONLY_CONNECTION]
                 .into_iter()
                 .any(has_failed) =>

@@ -34,7 +34,7 @@ pub struct Version {
     pub bucket: Option<Object>,
     /// The shadow, then a platter per class; `None` in a tombstone.
     pub stack: Option<Object>,
-    /// `custom_classes`, `vibecode`, `comment`, `misc` and `corporate`, if the record has any of them.
+    /// `custom_classes`, `vibecode`, `comment`, `misc` and `corporate`, if the version has any of them.
     pub extras: Option<Object>,
     /// When the record was created.
     pub created_at: Timestamp,

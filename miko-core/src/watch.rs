@@ -49,7 +49,8 @@ pub struct ResultChange {
     /// The index at which the record is inserted, after it was removed from `from`; `None` if the record has
     /// left the result.
     pub index: Option<u64>,
-    /// The record as it was at `seq`; `None` if it is not in the result any more.
+    /// The record as it was at `seq`; `None` if it is not in the result any more, and for
+    /// [`Synced`](ResultChangeKind::Synced).
     pub record: Option<Record>,
     /// Whether this is the last change of its step: the changes from one result to the next. After this
     /// change, the result equals that of the select at `seq`.

@@ -9,7 +9,7 @@
 //! | --- | --- |
 //! | the part of the text that is in memory | [`window`] |
 //! | reads one entry of an object, with all its faults | [`entry`] |
-//! | records, in all forms; places in a record as places in its entry | [`record`]; [`form`] |
+//! | reads records, in any form; translates places in a record to those in its entry | [`record`]; [`form`] |
 //! | versions; files and their chunks | [`version`]; [`file`] |
 
 mod entry;
@@ -62,7 +62,8 @@ pub(crate) const WORLDLET_EXTRA_KEYS: [&str; 5] = ["meta", "comment", "vibecode"
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[non_exhaustive]
 pub struct Imported {
-    /// How many records were written, class definitions included.
+    /// How many records were written, class definitions included. Each version that was added to the history
+    /// of a record counts as well.
     pub records: u64,
     /// Findings that did not prevent the import; with `trust`, also the validation faults.
     pub warnings: Vec<Warning>,
@@ -345,7 +346,7 @@ struct WorldletVisitor<'r, 't> {
     format: Option<Value>,
     /// The value of `format_version`.
     format_version: Option<Value>,
-    /// `properties.temporal`.
+    /// The value of `properties.temporal`, once it was read and accepted.
     temporal: Option<bool>,
     /// Whether a version was read, which makes the worldlet temporal.
     has_history: bool,

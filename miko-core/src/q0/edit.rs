@@ -1,4 +1,4 @@
-//! Builders of edits.
+//! Builders of edits, and of the actions `edit` and `upsert`.
 
 use serde_json::{Map, Value};
 
@@ -171,6 +171,7 @@ impl Edit {
     }
 
     /// Edits only if the record was last changed at `time`; otherwise the request fails with `conflict`.
+    /// Only for an edit [by pk](Self::pk).
     #[must_use]
     pub fn if_updated_at(mut self, time: Timestamp) -> Self {
         self.request.insert("if_updated_at".to_owned(), time.to_string().into());

@@ -31,6 +31,7 @@ use crate::objects::Upload;
 pub struct FileReader {
     info: FileInfo,
     pieces: Stream<Bytes>,
+    /// The piece that was received last.
     piece: Bytes,
     /// How many bytes of `piece` the caller has read.
     consumed: usize,
