@@ -305,7 +305,7 @@ impl<T: Storage> Store<T> {
 
     /// Begins a group: calls of this thread whose changes are committed together. Returns `false`, and begins
     /// none, if a group or a transaction of a caller is open.
-    pub(super) fn begin_group(&mut self) -> Result<bool> {
+    pub(super) fn begin_group(&mut self) -> bool {
         self.transaction.begin_group(&mut self.storage)
     }
 

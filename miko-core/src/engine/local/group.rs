@@ -17,7 +17,7 @@ impl<T: Storage> SharedStore<T> {
     /// not begin: no call was run then.
     pub(super) fn commit_as_group(&self, call: &mut dyn FnMut(usize) -> bool) -> Result<(), GroupFailure> {
         let failed = |error| GroupFailure { call: 0, error };
-        if !self.lock().and_then(|mut store| store.begin_group()).map_err(failed)? {
+        if !self.lock().map_err(failed)?.begin_group() {
             // Another group or a transaction is open already: the calls run as they would without this group.
             (0..).take_while(|index| call(*index)).for_each(drop);
             return Ok(());

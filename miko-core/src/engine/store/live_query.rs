@@ -141,7 +141,7 @@ impl<T: Storage> Store<T> {
             let seen = match &commit {
                 Some(commit) => commit.seq,
                 None => {
-                    self.transaction.before_select(&mut self.storage)?;
+                    self.transaction.before_select(&mut self.storage);
                     watch.window = self.find_window(&watch.select, watch.max_size)?;
                     self.last.get().commit
                 }

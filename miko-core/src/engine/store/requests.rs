@@ -19,7 +19,7 @@ impl<T: Storage> Store<T> {
     pub(in crate::engine) fn run(&mut self, request: Request) -> Result<Results> {
         match request {
             Request::Select(select) => {
-                self.transaction.before_select(&mut self.storage)?;
+                self.transaction.before_select(&mut self.storage);
                 self.select(&select)
             }
             write => self.write(self.commit_sharing_of(&write), |store| store.run_in_transaction(write)),
@@ -52,7 +52,7 @@ impl<T: Storage> Store<T> {
         if writes {
             return self.write(sharing, run_all);
         }
-        self.transaction.before_select(&mut self.storage)?;
+        self.transaction.before_select(&mut self.storage);
         let answers = run_all(self);
         // Forgets the index of the request that `run_each` has set. A write resets it when it ends.
         self.deferred = DeferredWork::default();

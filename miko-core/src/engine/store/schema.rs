@@ -70,7 +70,8 @@ impl<T: Storage> Store<T> {
             changed.push(definition);
         }
         if !changed.is_empty() {
-            // `redefine` leaves out records that were written after a commit: after the last one, so none.
+            // `redefine` leaves out the records that were written after this commit: none, since it is the
+            // last.
             let last_commit = self.last.get().commit;
             self.redefine(changed, &[], last_commit)?;
         }
@@ -92,7 +93,8 @@ impl<T: Storage> Store<T> {
         Ok(json::text_of(&bucket) == text)
     }
 
-    /// Replaces the bucket of the definition at `id`.
+    /// Replaces the bucket of the definition at `id`. The index entries of its class and its name stay, since
+    /// neither changes.
     fn rewrite_bucket(&mut self, id: RowId, bucket: String) -> Result<()> {
         let Some(row) = self.storage.row(id)? else { return Err(corruption("a definition is gone")) };
         let state = row.state.clone().map(|state| State { bucket, ..state });
@@ -141,8 +143,8 @@ pub(super) fn defined_twice(name: &str, place: &Place<'_>) -> ErrorItem {
     place.fault(format!("`{name}` is defined twice under `classes`")).with("class", name)
 }
 
-/// Reads one definition under `classes`, where its key is its name. Returns it with the bucket that is stored
-/// for it; `None` if it has a fault, which is added to `faults`.
+/// Reads one definition under `classes`. `key` is its name. Returns the definition with the bucket that is
+/// stored for it; `None` if `key` is no valid name, or the definition no object. Adds all faults to `faults`.
 pub(super) fn read_one(
     key: &str,
     definition: Value,

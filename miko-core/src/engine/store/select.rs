@@ -22,7 +22,7 @@ use crate::storage::plan::Plan;
 impl<T: Storage> Store<T> {
     /// The records of a class and its subclasses. Fails as [`select_current`](Self::select_current) does.
     pub(in crate::engine) fn by_class(&mut self, class: &str) -> Result<Records> {
-        self.transaction.before_select(&mut self.storage)?;
+        self.transaction.before_select(&mut self.storage);
         self.select_current(&SelectRequest::of_class(class))
     }
 

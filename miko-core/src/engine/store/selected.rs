@@ -1,4 +1,4 @@
-//! Writes to the records that conditions select.
+//! Writes to all records that a select finds.
 
 use miko_rpc::Result;
 
@@ -10,8 +10,9 @@ use crate::storage::row::Row;
 use crate::storage::{Storage, corruption};
 
 impl<T: Storage> Store<T> {
-    /// Changes the records that a select finds, in its order. The select is run before the first change, so
-    /// its result does not depend on the changes. Returns the number of records, and the first pks.
+    /// Calls `change`, which changes or deletes a record, for each record that a select finds, in the order
+    /// of the select. The select is run before the first change, so its result does not depend on the
+    /// changes. Returns the number of records, and the first pks.
     ///
     /// # Errors
     /// The errors of the select; the first error of `change`, with the pk of the record; `request-too-large`,

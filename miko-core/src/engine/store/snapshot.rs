@@ -52,8 +52,10 @@ impl<'t, T: Storage> Snapshot<'t, T> {
     /// The first row of the snapshot whose id is larger than `id`, with its id. `last` is the largest id in
     /// the snapshot: rows with larger ids are not read.
     pub(super) fn row_after(&self, mut id: RowId, last: RowId) -> Result<Option<(RowId, Row)>> {
+        // Rows with any commit number: all are larger than the default.
+        let from_any_commit = CommitSeq::default();
         while id < last
-            && let Some((next, row)) = self.storage.next_row(id, CommitSeq::default())?
+            && let Some((next, row)) = self.storage.next_row(id, from_any_commit)?
         {
             if let Some(row) = self.pre_image(next) {
                 return Ok(Some((next, row)));
@@ -94,6 +96,7 @@ impl<'t, T: Storage> Snapshot<'t, T> {
         }
         let created_at = last.created_at;
         let stored = self.next_stored_version(id, after)?;
+        // Storage may lack the last version: see `versions`.
         Ok(Some(stored.map_or(last, |version| Row { created_at, ..version })))
     }
 

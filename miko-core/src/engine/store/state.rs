@@ -1,5 +1,5 @@
-//! The part of a store that is derived from its storage: the classes in force, the claims, and the ids and
-//! commit numbers given out.
+//! The part of a store that is derived from its storage: the classes in force, when former definitions ended,
+//! the claims, and the ids and commit numbers given out.
 
 use rpds::HashTrieMapSync;
 

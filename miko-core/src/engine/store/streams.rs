@@ -99,8 +99,8 @@ impl<T: Storage> Store<T> {
     /// Opens a stream of the records that a select finds.
     ///
     /// # Errors
-    /// Every fault of the select; `invalid_request`, if it is another action or has `history`; the errors of
-    /// [`open_stream`](Self::open_stream).
+    /// Every fault of the query; `invalid_request`, if the query is another action, or a select with
+    /// `history`; the errors of [`open_stream`](Self::open_stream).
     pub(in crate::engine) fn open_select(&mut self, query: Query) -> Result<(StreamId, FoundRecords)> {
         let (Request::Select(select), _) = query::parse(query)? else {
             return Err(Error::new(ErrorId::INVALID_REQUEST, "only a `select` can be streamed"));
@@ -134,13 +134,17 @@ impl<T: Storage> Store<T> {
         })
     }
 
-    /// Opens a stream with the cursor that `find` returns. The writes of an open group are committed first,
-    /// since a stream must not show writes that may still be undone. A stream that a call of the open
-    /// transaction opens shows the uncommitted writes of the transaction, and is closed when the transaction
-    /// ends.
+    /// Opens a stream with the cursor that `find` returns. An export (`is_export`) is closed when a file is
+    /// removed.
+    ///
+    /// The writes of an open group are committed first, since a stream must not show writes that may still be
+    /// undone. A stream that a call of the open transaction opens shows the uncommitted writes of the
+    /// transaction. It is closed when the transaction ends, or when a nested transaction whose writes it
+    /// shows is rolled back.
     ///
     /// # Errors
-    /// `storage-full`, if too many streams are open; the errors of `find` and of storage.
+    /// `storage-full`, if too many streams are open; the error of the open group, if it cannot be committed;
+    /// the errors of `find`.
     pub(super) fn open_stream<C>(
         &mut self,
         is_export: bool,
@@ -149,7 +153,7 @@ impl<T: Storage> Store<T> {
         self.streams.check_room()?;
         self.transaction.commit_group_so_far(&mut self.storage)?;
         self.publish_commits();
-        self.transaction.before_select(&mut self.storage)?;
+        self.transaction.before_select(&mut self.storage);
         let cursor = find(self)?;
         let is_of_transaction = self.transaction.user_transaction().is_some_and(|user| user.runs_own_call);
         Ok((self.streams.open(self.last.get().commit, is_export, is_of_transaction), cursor))
@@ -218,7 +222,7 @@ mod tests {
     }
 
     #[test]
-    fn an_export_holds_a_piece_and_the_text_of_one_version_of_a_record() {
+    fn an_export_buffers_at_most_a_piece_and_the_text_of_one_version() {
         const PIECE: usize = 4096;
         const LONGEST_VERSION: usize = 2048;
         let mut store = store_with(NaiveStorage::new(true), 0);

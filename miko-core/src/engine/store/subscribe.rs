@@ -91,7 +91,8 @@ impl<T: Storage> Store<T> {
     /// The faults of the target; `request-too-large`, if it is too large to be tested for each change;
     /// `invalid_request` for a snapshot with `after`; `changes-expired`, if there is no ring, or it lacks a
     /// change after `after`, or no commit has the number `after` yet; `read-only-connection`; `storage-full`,
-    /// if too many subscriptions or streams are open.
+    /// if too many subscriptions or streams are open; the error of the open group, if it cannot be committed;
+    /// for a snapshot, the errors of the select.
     pub(in crate::engine) fn begin_subscription(
         &mut self,
         target: &Target,

@@ -1,8 +1,8 @@
 //! Subscriptions: delivers commits to subscribers, and keeps the last commits for those that resume.
 //!
-//! A commit is published while the store is locked, before the call that made it returns. A subscriber gets
-//! the changes of a commit that match its target as one group of its feed, the queue of its stream. A change
-//! is built and encoded once for all subscribers that get it in the same variant ([`BuiltChanges`]).
+//! A commit is published while the store is locked, before the calls that made it are answered. A subscriber
+//! gets the changes of a commit that match its target as one group of its feed, the queue of its stream. A
+//! change is built and encoded once for all subscribers that get it in the same variant ([`BuiltChanges`]).
 //!
 //! The last commits are kept in the ring. A subscription that resumes reads there what it has missed; live
 //! queries read there how their results have changed.
@@ -249,8 +249,8 @@ impl BuiltChanges<'_> {
     }
 }
 
-/// The changes that a subscriber has missed, which it reads before those from now on. They stay in the ring
-/// until they are read, so that a subscriber that does not read holds no memory.
+/// The changes that a subscriber has missed, which it reads before those from now on. They are read from the
+/// ring, one commit after another, so that a subscriber that does not read holds no memory.
 pub(in crate::engine) struct MissedChanges {
     /// The last commit that was read.
     seen: CommitSeq,

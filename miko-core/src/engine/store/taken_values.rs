@@ -90,6 +90,7 @@ impl<T: Storage> Store<T> {
         self.stop_waiting(&unique, row);
         let (constraint, value) = unique;
         let entry = IndexEntry::Unique { constraint, value, row };
+        // There is no conflict: no record has the value now.
         self.apply(WriteSet { added_entries: vec![entry], ..WriteSet::default() }).map(drop)
     }
 

@@ -46,7 +46,7 @@ struct TextCreator {
 /// A bucket that is ready to be stored.
 struct AcceptedBucket {
     text: String,
-    /// The values of the index entries, each with the position of its constraint in `Class::constraints`.
+    /// The index keys of the bucket, each with the position of its constraint in `Class::constraints`.
     keys: Vec<(usize, String)>,
 }
 
@@ -123,8 +123,8 @@ impl<T: Storage> Store<T> {
     ) -> Result<Vec<String>> {
         let new = self.new_records(class);
         let are_definitions = new.valid_class == Some(uns::CLASS) && !buckets.is_empty();
-        // Near the memory limit, which many records may reach, SQLite may roll back the transaction. It must
-        // then contain no answered writes.
+        // Near the memory limit, which many records may reach, SQLite may roll back the transaction. So the
+        // transaction must not contain writes that were answered.
         let is_deferrable = !are_definitions && memory::current_limit().is_none();
         let sharing = match is_deferrable {
             true => CommitSharing::Deferrable,
@@ -173,6 +173,7 @@ impl<T: Storage> Store<T> {
         if conflicts.is_empty() {
             return Ok(pk);
         }
+        // With a conflict, the record has unique values, so `bucket` is `Some`.
         Err(self.conflict_of(creator, id, bucket.as_deref().unwrap_or("{}"))?)
     }
 

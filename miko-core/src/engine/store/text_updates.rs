@@ -28,7 +28,7 @@ pub(super) struct AcceptedUpdate {
     text: String,
     /// The class of the record; `None` if it is not defined.
     class: Option<Arc<Class>>,
-    /// The keys of the index entries before the update, each with the position of its constraint in
+    /// The index keys of the bucket before the update, each with the position of its constraint in
     /// `Class::constraints`.
     old_keys: Vec<(usize, String)>,
     /// The same after the update.
@@ -79,8 +79,8 @@ impl<T: Storage> Store<T> {
     }
 
     /// The state of a record whose new bucket may be stored as text. `None` if it has to be parsed: hooks get
-    /// parsed buckets, extras may have class markers, and a unique value that another record has may be allowed
-    /// until the end of the write.
+    /// parsed buckets, extras may have class markers, and a unique value that another record has may be
+    /// allowed until the end of the write.
     fn state_for_text<'r>(&self, before: &'r Row) -> Option<&'r State> {
         let may_be_text = self.hooks.is_empty() && !self.deferred.allows_taken_values;
         before.state.as_ref().filter(|old| may_be_text && old.extras.is_none())
@@ -111,7 +111,8 @@ impl<T: Storage> Store<T> {
         };
         let Some(old_keys) = class.keys_of_text(&old.bucket, checker) else { return Ok(None) };
         if old_keys != new_keys && has_constraint(class, ConstraintKind::Join) {
-            // Validation decides whether the record keeps its tuples.
+            // An update must not change the values of a join. Whether it does is checked on the parsed
+            // bucket.
             return Ok(None);
         }
         Ok(Some(AcceptedUpdate {
@@ -136,7 +137,8 @@ impl<T: Storage> Store<T> {
         let old = before.state.as_ref().ok_or_else(|| corruption("an active record without a state"))?;
         let state = State { bucket: text, stack: old.stack.clone(), extras: None };
         let changed_keys = class.filter(|_| old_keys != new_keys);
-        // The states are kept to describe a `unique-violation`.
+        // The states are kept to describe a `unique-violation`. Only a value of a `Unique` constraint can
+        // conflict: an update that changes index keys is accepted only if the class has no join.
         let states = changed_keys
             .as_ref()
             .filter(|class| has_constraint(class, ConstraintKind::Unique))

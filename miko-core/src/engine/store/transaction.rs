@@ -50,7 +50,7 @@
 //! A group whose commit fails is rolled back, and its writes are applied again one by one, each with its own
 //! commit, up to the first write that fails. The call of that write and all later calls have then failed. A
 //! call that has several writes, such as a batch that is not atomic, may be committed in part: the detail
-//! `committed` is the number of its committed writes.
+//! `committed` of its error is the number of its committed writes.
 //!
 //! A transaction of a caller ([`user_transaction`]) is one more scope, in which all writes are shared. Its
 //! log has their write sets. A read by pk of another caller gets the pre-images of changed records. For any
@@ -210,14 +210,14 @@ impl Transaction {
             (OpenScope::None | OpenScope::Deferred { .. }, CommitSharing::Deferrable)
                 if storage.capabilities().may_defer_commit =>
             {
-                self.commit_deferred(storage)?;
+                self.commit_deferred(storage);
                 storage.begin()?;
                 let limit = MIN_DEFERRED_LIMIT.max(records / RECORDS_PER_DEFERRED_WRITE);
                 self.scope = OpenScope::Deferred { writes: 1, limit };
                 true
             }
             (OpenScope::None | OpenScope::Deferred { .. }, _) => {
-                self.commit_deferred(storage)?;
+                self.commit_deferred(storage);
                 storage.begin()?;
                 false
             }
@@ -354,6 +354,8 @@ impl Transaction {
     /// If storage has lost the transaction of the open group, begins it anew and applies the writes of the
     /// group again, so that a read sees them.
     pub(super) fn restore_group(&mut self, storage: &mut impl Storage) {
+        // Not while a write runs: its write sets are not in the log. The write fails, and its undo rebuilds
+        // the group.
         if let OpenScope::Group(group) = &mut self.scope
             && group.has_uncommitted
             && self.write.is_none()
@@ -366,18 +368,19 @@ impl Transaction {
     /// Prepares for a select: of Q0, by class, of a stream, or of a live query. Reads by pk do not call it.
     /// With a memory limit a select may fail in SQLite, which then rolls back the transaction. So deferred
     /// writes, which were answered, are committed first.
-    pub(super) fn before_select(&mut self, storage: &mut impl Storage) -> Result<()> {
-        if memory::current_limit().is_some() { self.commit_deferred(storage) } else { Ok(()) }
+    pub(super) fn before_select(&mut self, storage: &mut impl Storage) {
+        if memory::current_limit().is_some() {
+            self.commit_deferred(storage);
+        }
     }
 
     /// Commits the writes whose commit was deferred. If the commit fails, the process is aborted, because the
     /// writes were answered.
-    pub(super) fn commit_deferred(&mut self, storage: &mut impl Storage) -> Result<()> {
+    fn commit_deferred(&mut self, storage: &mut impl Storage) {
         if let OpenScope::Deferred { .. } = self.scope {
             self.scope = OpenScope::None;
             storage.commit().unwrap_or_else(|_| abort_after_losing_answered_writes());
         }
-        Ok(())
     }
 }
 
@@ -386,11 +389,11 @@ impl Transaction {
     /// Begins a group: calls of this thread whose changes are committed together. Returns `false`, and begins
     /// none, if another group or a transaction of a caller is open: the calls then run as they would without
     /// this group.
-    pub(super) fn begin_group(&mut self, storage: &mut impl Storage) -> Result<bool> {
+    pub(super) fn begin_group(&mut self, storage: &mut impl Storage) -> bool {
         if let OpenScope::Group(_) | OpenScope::User(_) = self.scope {
-            return Ok(false);
+            return false;
         }
-        self.commit_deferred(storage)?;
+        self.commit_deferred(storage);
         self.scope = OpenScope::Group(CallGroup {
             thread: thread::current().id(),
             has_uncommitted: false,
@@ -399,7 +402,7 @@ impl Transaction {
             log: Vec::new(),
             failure: None,
         });
-        Ok(true)
+        true
     }
 
     /// Begins the call of the group with this index.
@@ -481,7 +484,7 @@ impl Transaction {
         storage: &mut impl Storage,
     ) -> Result<()> {
         self.commit_group_so_far(storage)?;
-        self.commit_deferred(storage)?;
+        self.commit_deferred(storage);
         self.scope = OpenScope::User(Box::new(user));
         Ok(())
     }

@@ -93,13 +93,16 @@ impl TransactionObjects {
     /// The gate that a call of `id` enters before it waits for the turn to write: the gate of its root.
     ///
     /// # Errors
-    /// The errors of [`get`](Self::get).
+    /// The errors of [`path_to`](Self::path_to).
     pub(super) fn opening_gate(&self, id: TransactionId) -> Result<Gate> {
         let root = self.path_to(id)?[0];
         Ok(self.get(root)?.opening_gate.clone())
     }
 
     /// The objects from the root down to `id`.
+    ///
+    /// # Errors
+    /// The errors of [`get`](Self::get), for one of these objects.
     pub(super) fn path_to(&self, id: TransactionId) -> Result<Vec<TransactionId>> {
         let mut path = vec![id];
         while let Some(parent) = self.get(path[path.len() - 1])?.parent {

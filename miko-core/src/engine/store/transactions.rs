@@ -58,7 +58,8 @@ impl<T: Storage> Store<T> {
         self.transaction.user_transaction().is_some()
     }
 
-    /// Whether a group of calls is open. The thread that has locked the store then runs the group.
+    /// Whether a group of calls is open. If one is, the calling thread is the one that runs it: a group keeps
+    /// all other threads from the store.
     pub(in crate::engine) fn is_in_group(&self) -> bool {
         self.transaction.is_in_group()
     }
@@ -161,6 +162,9 @@ impl<T: Storage> Store<T> {
     }
 
     /// Prepares for reading a stream. A stream of the open transaction needs the writes of the transaction.
+    ///
+    /// # Errors
+    /// `transaction-invalidated`, if these writes cannot be applied again.
     pub(in crate::engine) fn prepare_stream_read(&mut self, id: StreamId) -> Result<()> {
         if !self.streams.is_of_transaction(id) {
             return Ok(());
@@ -219,7 +223,8 @@ impl<T: Storage> Store<T> {
         }
     }
 
-    /// Notes that a call of the open transaction has ended, for its limit of idleness.
+    /// Restarts the idle time of the open transaction: at the end of each of its calls, and before each read
+    /// of one of its streams.
     pub(in crate::engine) fn note_transaction_call(&mut self) {
         if let Some(user) = self.transaction.user_transaction_mut() {
             user.last_call = Instant::now();
@@ -279,6 +284,7 @@ impl<T: Storage> Store<T> {
         let ended: Vec<_> = user.levels.iter().map(|level| level.id).collect();
         let committed_state = user.committed_state().clone();
         let last = self.last.get();
+        // Before the commit, which takes the log away.
         for set in user.log() {
             self.columns.note(set, last.row);
             self.claims.wake_claims_for_rows(&set.rows, &self.catalog);

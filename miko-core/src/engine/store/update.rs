@@ -147,7 +147,8 @@ impl<T: Storage> Store<T> {
         let pk = before.pk.clone();
         let mut write = self.transaction.empty_set();
         // Fast path: if neither the old nor the new classes have rules, there is nothing to validate, and the
-        // record has no index entries but its memberships.
+        // record has no index entries but its memberships. The merged extras serve for the old stack as well:
+        // if the record had markers, `extras` has `custom_classes`, since an update cannot remove that key.
         if !self.needs_examination(&old_stack, &extras) && !self.needs_examination(&stack, &extras) {
             let bucket = bucket.as_ref().map_or_else(|| old.bucket.clone(), text);
             let state = State {

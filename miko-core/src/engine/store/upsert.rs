@@ -158,6 +158,7 @@ impl<T: Storage> Store<T> {
         let bucket = parse_object(&state.bucket)?;
         let mut with_key = facets(&stack, &bucket);
         with_key.retain(|facet| is_of_class(facet.class) && key.is_in(facet.bucket));
+        // Without a `platter`, the bucket of a facet is the shared one.
         if with_key.iter().any(|facet| facet.platter.is_none()) {
             return Ok(Some((id, row)));
         }

@@ -130,7 +130,8 @@ impl Watcher {
     }
 }
 
-/// Whether a commit has changed a class definition, and so perhaps the ancestors of classes.
+/// Whether a commit has changed a class definition, and so perhaps the ancestors of classes. `false` for a
+/// commit whose changes were not logged: the ring lacks it, so the select runs again anyway.
 fn redefines_classes(commit: &LoggedCommit, classes: &mut StackClasses) -> bool {
     let mut is_definition =
         |record: RecordRef<'_>| classes.of(record.stack).iter().any(|class| class == uns::CLASS);

@@ -85,8 +85,8 @@ impl<T: Storage> Store<T> {
         Ok((pk, now))
     }
 
-    /// The class of a new record that has exactly one class, if that class is defined. Such a class caches
-    /// the stack of its records ([`Class::stack`]).
+    /// The class of a new record whose request has a class and no stack, if that class is defined. Such a
+    /// class caches the stack of its records ([`Class::stack`]).
     pub(super) fn sole_defined_class(&self, stack: &StackInput) -> Option<Arc<Class>> {
         match stack {
             StackInput::Primary(class) => self.catalog.class(class).cloned(),
@@ -263,7 +263,8 @@ impl<T: Storage> Store<T> {
     ///
     /// # Errors
     /// `duplicate-class`, if the new name is taken or built in; `reference-restricted`, if the old name
-    /// disappears and has subclasses; the errors of [`redefine`](Self::redefine).
+    /// disappears and has subclasses; `unique-violation`, if a record still waits for a unique value; the
+    /// errors of [`redefine`](Self::redefine).
     pub(super) fn change_definition(
         &mut self,
         id: RowId,

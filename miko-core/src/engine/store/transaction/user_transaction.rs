@@ -49,9 +49,9 @@ pub(crate) struct UserTransaction {
     /// Whether the call that runs, or has run last, belongs to the transaction. Each call sets this when it
     /// begins.
     pub(crate) runs_own_call: bool,
-    /// The error because of which storage lacks the writes of the log: a write failed, its inverse could not
-    /// be applied or storage had lost the transaction, and applying the log again failed, too. At the end of
-    /// that write the transaction is rolled back.
+    /// The error of applying the log again, after a write that failed could not be undone by its inverse, or
+    /// storage had lost the transaction. Storage lacks the writes of the log then. At the end of the failed
+    /// write the transaction is rolled back.
     pub(crate) lost: Option<Error>,
     /// The time of the next write: the time at which the transaction was opened, unless a write has advanced
     /// it.
@@ -259,8 +259,8 @@ impl UserTransaction {
     }
 }
 
-/// The approximate size of a write set in memory, in bytes. The changes to tables that few writes change are
-/// small in a transaction of a caller, which has no files, and are not counted.
+/// The approximate size of a write set in memory, in bytes. The changes in [`WriteSet::others`] are not
+/// counted. They are small, since a transaction of a caller writes no files.
 fn size_of_set(set: &WriteSet) -> usize {
     let rows = set.rows.iter().chain(&set.versions);
     let states = rows.flat_map(|change| change.before.iter().chain(&change.after));
