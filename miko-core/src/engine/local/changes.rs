@@ -20,7 +20,8 @@ use crate::target::Target;
 
 #[expect(private_bounds, reason = "storage backends are private to the crate")]
 impl<T: Storage> LocalEngine<T> {
-    /// Sets the limits of changes for subscriptions that begin later.
+    /// Sets the limits of changes and live queries. Subscriptions and live queries that are open keep their
+    /// limits of size.
     #[must_use]
     pub fn change_limits(self, limits: ChangeLimits) -> Self {
         self.limit_changes(limits);

@@ -60,15 +60,14 @@ impl<T: Storage, V: View> LocalEngine<T, V> {
         Ok(results)
     }
 
-    /// Claims a record. If none is free, waits for one, at most for the `wait` of the request.
+    /// Claims a record, for a request with a `wait`. If no record is free, waits for one, at most for that
+    /// time.
     ///
     /// # Errors
-    /// `request-too-large`, if the request may wait and its select is too large to be tested for each change;
-    /// `parked`, if a server makes the call again later; the errors of an attempt.
+    /// `request-too-large`, if the select is too large to be tested for each change; `parked`, if a server
+    /// makes the call again later; the errors of an attempt.
     pub(super) fn claim_or_wait(&self, mut request: ClaimRequest) -> Result<Results> {
-        if !request.wait.is_zero() {
-            check_tested_size(request.select.text_size())?;
-        }
+        check_tested_size(request.select.text_size())?;
         // A call that was parked and is made again continues its earlier wait.
         let earlier_wait = self.store.lock()?.wait_of_served_call();
         let (id, until) = match earlier_wait {
@@ -146,8 +145,8 @@ impl<T: Storage, V: View> LocalEngine<T, V> {
     }
 
     /// A gate for a call that waits, and the pass that keeps the gate closed. While the call waits, it calls
-    /// `check_waiting_claims` each time that a lease ends. That wakes calls for the records that are free
-    /// now.
+    /// `check_waiting_claims` each time that a lease ends, and at least once a second. That method wakes
+    /// calls for the records that are free now.
     fn closed_gate(&self) -> (Gate, Pass) {
         let store = Arc::downgrade(&self.store);
         Gate::closed(move || store.upgrade()?.lock().ok()?.check_waiting_claims())

@@ -11,8 +11,8 @@ use crate::target::Target;
 #[expect(private_bounds, reason = "storage backends are private to the crate")]
 impl<T: Storage> LocalEngine<T> {
     /// Runs `hook` before each save of a record of the target. The hook runs inside the write. It reads the
-    /// database there, and may amend or refuse the record. It may only refuse a record that is deleted, or
-    /// that an import, a merge or a schema stores.
+    /// database there, and may amend or refuse the record. It may refuse, but cannot amend, a record that
+    /// is deleted, or that an import, a merge or a schema stores.
     ///
     /// The hook runs from now on; existing records are not affected. Several hooks run in the order in which
     /// they were added.
@@ -39,7 +39,7 @@ impl<T: Storage> LocalEngine<T> {
     /// ```
     ///
     /// # Errors
-    /// Every fault of the target; `self-call` in a hook of this database.
+    /// Every fault of the target; `self-call` in a hook or a waker that this database runs.
     pub fn before_save<F>(&self, target: impl Into<Target>, hook: F) -> Result<()>
     where
         F: Fn(&mut PendingSave<'_>) -> HookResult + Send + Sync + 'static,

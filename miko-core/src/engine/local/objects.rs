@@ -239,7 +239,7 @@ impl<T: Storage> Drop for FileUpload<T> {
 pub(super) struct WorldletImport<T: Storage> {
     store: TransferStore<T>,
     trust: bool,
-    /// `None` after `finish` was called.
+    /// `None` after `finish` has taken the text, also if the import has failed.
     text: Mutex<Option<Spool>>,
 }
 

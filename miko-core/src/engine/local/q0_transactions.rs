@@ -25,7 +25,8 @@ type TransactionsById = BTreeMap<String, NamedTransaction>;
 struct NamedTransaction {
     /// The id of the transaction in which this one is nested.
     parent: Option<String>,
-    /// `None` after the transaction was rolled back by a limit, or together with its parent.
+    /// `None` after the transaction was rolled back by something else than a request for it: by a limit, for
+    /// example, or together with its parent.
     transaction: Option<Arc<Remote<dyn Transaction>>>,
 }
 
@@ -53,12 +54,14 @@ impl Q0Transactions {
             }
             TransactionRequest::Commit(id) => {
                 self.in_transaction(&id, Transaction::commit)?;
-                self.end(&id, true);
+                let is_committed = true;
+                self.end(&id, is_committed);
                 id
             }
             TransactionRequest::RollBack(id) => {
                 self.in_transaction(&id, Transaction::roll_back)?;
-                self.end(&id, false);
+                let is_committed = false;
+                self.end(&id, is_committed);
                 id
             }
         };

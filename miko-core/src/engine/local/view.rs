@@ -1,8 +1,9 @@
 //! The two views of a store: the committed state, and the state inside an open transaction.
 //!
-//! A call locks the store in its view. A call that is not inside the open transaction waits for its turn
-//! before it writes, but not before it reads. The turn is a pass of the gate of all writers: single writes
-//! share the gate, and a transaction has it alone.
+//! A call locks the store in its view. In the committed view, a call waits for the turn to write before it
+//! writes, but not before it reads. In the view of a transaction, the first call waits for the turn, even if
+//! it reads, and the transaction keeps the turn until it ends. The turn is a pass of the gate of all writers:
+//! single writes share the gate, and a transaction has it alone.
 
 use std::ops::{Deref, DerefMut};
 use std::sync::MutexGuard;
@@ -141,7 +142,7 @@ impl<T: Storage> SharedStore<T> {
     }
 
     /// Whether a write that is not inside a transaction needs only the lock: no transaction is open, and none
-    /// waits at the gate. No transaction opens meanwhile, since opening takes the lock.
+    /// is inside the gate or waits at it. No transaction opens meanwhile, since opening takes the lock.
     ///
     /// A group of calls does not look at the gate. It keeps all other threads from the store, also those that
     /// are inside the gate, so waiting for them would be a deadlock.
@@ -157,11 +158,9 @@ impl<T: Storage> SharedStore<T> {
         if view.transaction().is_some() {
             return Ok(None);
         }
-        let store = self.lock()?;
-        if store.is_in_group() && !store.has_open_transaction() {
+        if self.lock()?.is_in_group() {
             return Ok(None);
         }
-        drop(store);
         self.wait_for_turn(GateMode::Shared, Duration::ZERO).map(Some)
     }
 
@@ -207,7 +206,9 @@ impl<T: Storage> SharedStore<T> {
     }
 }
 
-/// Refuses to wait for the turn in the thread that has a transaction open: it would wait for itself.
+/// Refuses to wait for the turn in the thread that has a transaction open: it would wait for itself. On a
+/// server, one thread runs the calls of all connections: a call that waits is parked, and does not block the
+/// thread.
 ///
 /// # Errors
 /// `transaction-open`.
