@@ -407,7 +407,7 @@ struct Pair<S> {
     storage: S,
     naive: NaiveStorage,
     is_temporal: bool,
-    /// The number of the last commit.
+    /// The commit number that was given out last.
     commit: CommitSeq,
     /// The index entries that exist now.
     entries: BTreeSet<IndexEntry>,

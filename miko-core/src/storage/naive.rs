@@ -235,6 +235,7 @@ impl Storage for NaiveStorage {
             row: last(&self.tables.rows),
             commit: rows.map(|row| row.commit).max().unwrap_or_default(),
             class: last(&self.tables.classes),
+            // The constraint that no class declares is not in the table.
             constraint: last(&self.tables.constraints).max(ConstraintId::DEFINITION_NAME),
             file: last(&self.tables.files),
         })

@@ -90,8 +90,8 @@ impl Sqlite {
         Self::with_connection(None, connection)
     }
 
-    /// Opens or creates a database file, with the locks, the checks and the errors of [`file::open`].
-    /// `is_temporal`: a new file becomes temporal, and an existing one must be.
+    /// Opens or creates a database file, with the locks, the checks and the errors of [`file::open`]. If
+    /// `is_temporal` is set, a new file becomes temporal, and an existing one must be.
     pub(crate) fn open(path: &Path, mode: Mode, is_temporal: bool) -> Result<Self> {
         let (connection, lease) = file::open(path, mode, is_temporal)?;
         Self::with_connection(Some(lease), connection)

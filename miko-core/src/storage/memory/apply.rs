@@ -147,6 +147,7 @@ impl MemoryTables {
         match entry {
             IndexEntry::Member { class, row } => self.membership.remove(&(*class, *row)),
             IndexEntry::Unique { constraint, value, row } => {
+                // The key lacks the row. If another record has the value, its entry stays.
                 let key = (*constraint, value.clone());
                 if self.unique_value.get(&key) == Some(row) {
                     self.unique_value.remove(&key);
@@ -185,9 +186,9 @@ fn version_key(id: RowId, version: &Row) -> (RowId, Timestamp, String) {
     (id, version.updated_at, version.instance_pk.clone().unwrap_or_default())
 }
 
-/// Whether a write changes anything that the saved worldlet contains: neither index entries nor ids of
-/// classes nor claims, and only complete files. Chunks need no test: a file becomes complete, or is removed,
-/// by a change of its row.
+/// Whether a write may change the saved worldlet. The worldlet does not contain index entries, ids of
+/// classes, claims or incomplete files. Constraints count, since they change when a class definition changes.
+/// Chunks need no test: a file becomes complete, or is removed, by a change of its row.
 fn changes_a_worldlet(write: &WriteSet) -> bool {
     let is_complete = |file: &Option<FileRow>| file.as_ref().is_some_and(|file| file.sha256.is_some());
     let changes_file =

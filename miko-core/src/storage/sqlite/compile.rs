@@ -98,7 +98,7 @@ fn push_top_n(statement: &mut SqlBuilder, plan: &Plan<'_>) {
     push_order(statement);
 }
 
-/// Appends the tables of an access path and the `WHERE` clause that restricts them to it.
+/// Appends the tables of an access path, and the `WHERE` clause that selects the records of the path.
 /// `bucket IS NOT NULL` excludes tombstones. `CROSS JOIN` fixes the join order: SQLite does not reorder its
 /// tables.
 fn push_access_path(statement: &mut SqlBuilder, access_path: &AccessPath<'_>) {

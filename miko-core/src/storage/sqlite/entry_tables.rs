@@ -185,7 +185,7 @@ struct EntryCursor<'vtab> {
     base: ffi::sqlite3_vtab_cursor,
     kind: Kind,
     maps: SharedEntryMaps,
-    /// The class or constraint whose rows are visited.
+    /// The id of the class or constraint whose rows are visited.
     key: i64,
     /// The value whose rows are visited; empty for memberships.
     value: String,

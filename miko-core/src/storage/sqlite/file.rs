@@ -45,7 +45,8 @@ const MIGRATIONS: &[Migration] = &[
      UPDATE unique_value SET value = with_length_prefixes(value);
      UPDATE indexed_value SET value = with_length_prefixes(value);",
     ),
-    // Adds the instance pk, which only temporal databases use (none existed before), and the tables of files.
+    // Adds the instance pk and the tables of files. Only temporal databases have instance pks, and no
+    // temporal database existed before this version, so no row needs one.
     Migration::Always(
         "ALTER TABLE record ADD COLUMN instance_pk TEXT;
      CREATE TABLE file (id INTEGER PRIMARY KEY, pk TEXT NOT NULL UNIQUE, sha256 TEXT, mime TEXT NOT NULL,
@@ -246,8 +247,8 @@ fn check_temporal(connection: &Connection, temporal: bool) -> Result<()> {
 }
 
 /// Prepares a connection. As a writer, locks the file, then creates the schema, or checks and migrates it. As
-/// a reader, only checks the version of the schema, which must be the current one, and `temporal`. All checks
-/// precede the first change of the file.
+/// a reader, only checks that the schema has the current version and, if `temporal` is set, that the database
+/// is temporal. All checks precede the first change of the file.
 fn configure(connection: &Connection, mode: Mode, temporal: bool) -> Result<()> {
     // A file that another process has locked is refused at once.
     connection.busy_timeout(Duration::ZERO).map_err(sqlite_error)?;

@@ -18,7 +18,7 @@ impl Sqlite {
     /// the memory limit of the process in bytes.
     ///
     /// # Errors
-    /// `internal`, if SQLite refuses the limit of pages.
+    /// The errors of SQLite, in setting the limit of pages.
     pub(super) fn limit_heap(&self, process_limit: usize) -> Result<()> {
         // Only a database in a file has a lease.
         let is_in_memory = self.lease.is_none();

@@ -1,4 +1,5 @@
-//! A set of row ids, in order of creation. The maps of index entries have one per class and per value.
+//! A set of row ids, in order of creation. The maps of index entries have a set for each class, and for each
+//! value of an index.
 
 use std::collections::BTreeSet;
 use std::ops::Bound;

@@ -23,7 +23,7 @@ type StatementMap<'c> = RefCell<HashMap<(usize, usize), Statement<'c>, RandomSta
 self_cell! {
     struct ConnectionCell {
         owner: Connection,
-        // Because of the `RefCell`.
+        // A `RefCell` is invariant in the lifetimes of its content.
         #[not_covariant]
         dependent: StatementMap,
     }

@@ -1,8 +1,8 @@
 //! Implements [`Storage`]: reads the tables, begins and ends transactions. Each operation is a prepared
 //! statement, or reads the maps that a database in memory has.
 //!
-//! Reads of the table `record`, and all statements that return no rows, run through `after_flush`, which
-//! first writes a postponed update. Reads of other tables run through `without_flush`.
+//! Reads of the table `record`, and the statements that [`Sqlite::run`] runs, go through `after_flush`, which
+//! first writes a postponed update. Reads of other tables go through `without_flush`.
 
 use miko_rpc::Result;
 use rusqlite::{Row as SqlRow, params};
