@@ -6,12 +6,13 @@
 //! | async | `async_transport`, `async_connection`, `async_link` | a task in the caller's runtime | many |
 //!
 //! A blocking proxy can also begin calls and wait for their answers afterwards (`later`), send a call that
-//! returns an object with the first call on the object (`lazy_object`), and receive objects and streams
-//! (`link`, `object`). `calls` counts its calls, and its threads take turns at values of `exclusive`.
+//! returns an object together with the first call on that object (`lazy_object`), and receive objects and
+//! streams (`link`, `object`). `calls` counts its calls, and `exclusive` lends a value to one of its threads
+//! at a time.
 //!
 //! Both kinds use `address` (a server's address and the credentials for it), `server_user` and `handshake`
-//! (what precedes the first call), `runtime` (whether a thread may block), `items` (those of streams) and
-//! `fault` (the errors of a connection).
+//! (what precedes the first call), `runtime` (whether a thread may block), `items` (the items of streams),
+//! `fault` (the errors of a connection), and the functions of `inbox` that sort and discard frames.
 
 mod address;
 mod async_connection;
@@ -69,9 +70,11 @@ pub trait Connect: Proxy {
     ///
     /// # Errors
     /// `server-gone` if there is no server, `unauthorized` if the token is wrong or the socket belongs to a
-    /// user other than this one and root, `surface-mismatch` if the server serves another interface,
-    /// `too-many-connections` if the server has as many as it takes; `inside-runtime` in an async task, and
-    /// `self-call` in a method that this server runs.
+    /// user other than this one and root, `surface-mismatch` if the server has another version of the
+    /// protocol, serves another interface, or lacks something that this client may call,
+    /// `too-many-connections` if the server has as many as it takes, `deadline-exceeded` if the handshake
+    /// does not end within the default [`call_deadline`](crate::Limits::call_deadline); `inside-runtime` in
+    /// an async task, and `self-call` in a method that this server runs.
     fn connect(path: impl AsRef<Path>, token: &Token) -> Result<Self> {
         let address = Address::new(path, token);
         let transport =

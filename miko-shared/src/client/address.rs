@@ -50,7 +50,7 @@ impl Address {
     }
 }
 
-/// Whether a connect failed because the server does not listen yet.
+/// Whether a connect failed because no server listens. The server may not listen yet.
 pub(super) fn is_not_listening(fault: &io::Error) -> bool {
     matches!(fault.kind(), io::ErrorKind::NotFound | io::ErrorKind::ConnectionRefused)
 }

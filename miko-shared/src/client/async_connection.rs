@@ -43,13 +43,14 @@ pub(super) struct AsyncConnection {
     pid: u32,
     /// The size of the largest call, in bytes: the smaller of the two sides' frame limits.
     frame_limit: usize,
-    /// The size of the largest answer, in bytes: the server's frame limit.
+    /// The size of the largest answer or item, in bytes: the server's frame limit.
     answer_limit: usize,
     state: Mutex<State>,
     /// Ends the driver when the connection is dropped. `None` only until the driver is spawned.
     driver: Mutex<Option<AbortHandle>>,
 }
 
+/// What the driver and the tasks that make calls share.
 #[derive(Default)]
 struct State {
     /// The id of the last call.
@@ -475,6 +476,8 @@ impl Driver {
             return Poll::Ready(fault);
         }
         {
+            // Registered before the checks below: bytes and deadlines that are added after a check wake this
+            // task again.
             let mut state = connection.state();
             if !state.driver_waker.as_ref().is_some_and(|waker| waker.will_wake(context.waker())) {
                 state.driver_waker = Some(context.waker().clone());

@@ -3,7 +3,8 @@
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
-/// Counts the calls of a transport, including those that failed. Its clones share the count.
+/// Counts the calls of a transport, including those that failed. A call that is sent again counts once. The
+/// call that opens an object counts; the calls on the object do not. The clones of a counter share the count.
 #[derive(Debug, Clone, Default)]
 pub struct CallCounter(Arc<AtomicU64>);
 

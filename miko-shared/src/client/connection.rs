@@ -31,8 +31,8 @@ use crate::wire::frame::{self, FrameBuffer};
 use crate::wire::handshake::HandshakeReply;
 use crate::wire::message::Answer;
 
-/// How long a thread waits for room to write while another thread reads. Then the first thread checks whether
-/// the other still reads; if not, the first thread reads.
+/// How long a thread waits for room to write before it checks again whether another thread reads. If none
+/// does, the thread reads while it waits.
 const ROOM_CHECK: Duration = Duration::from_millis(10);
 
 /// A connection after its handshake.
@@ -494,7 +494,8 @@ impl Connection {
 
     // Waits for answers and for the items of streams.
 
-    /// Waits for the answer to the call `id`, which the inbox expects.
+    /// Waits for the answer to the call `id`, which the inbox expects. After [`WaitOutcome::TimedOut`] the
+    /// inbox still expects it.
     fn wait_for_answer(
         self: &Arc<Self>,
         id: u64,

@@ -7,7 +7,8 @@ use std::time::Duration;
 /// Lends a value to one thread at a time.
 ///
 /// The value may be missing. If a thread panics while it uses the value, the value is dropped. A forked
-/// process starts without the value, since the thread that used it may not exist there.
+/// process starts without the value, which belongs to the parent, and with no thread that uses it: the thread
+/// that used it in the parent does not exist in the fork.
 pub struct Exclusive<T> {
     state: Mutex<State<T>>,
     /// Notified when a thread has returned the value.

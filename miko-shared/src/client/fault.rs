@@ -1,4 +1,5 @@
-//! The reasons why a call failed, and the errors of a connection, for the blocking and the async client.
+//! The reasons why a call failed, and the errors of a connection, for the blocking and the async client. In
+//! the modules of the client, a fault is such a reason, and not an error in an input.
 
 use std::io;
 
@@ -12,7 +13,8 @@ pub(super) enum ConnectionFault {
     /// The call was given up at its deadline, before any of it was sent. The connection remains usable.
     NotBegun(Error),
     /// The connection is unusable, though the server is not known to be gone: the server sent a frame that
-    /// cannot be read, or ended the connection with an error. The call is not sent again.
+    /// cannot be read, or ended the connection with an error. The call is not sent again. `lazy_object` also
+    /// uses this variant for a lost connection, if the opening call may not be repeated.
     OfConnection(Error),
     /// The connection was lost before the whole request was sent, so the call did not run.
     Unsent(Error),

@@ -5,6 +5,8 @@
 //! right to read, with the state for it. That thread reads frames, and puts the frames for other threads into
 //! the inbox. When its own frame has arrived, it returns the read half, and another thread that waits is
 //! woken to read.
+//!
+//! An async connection has no inbox. It uses [`Topic`] and the functions at the end of this module.
 
 use std::collections::HashMap;
 use std::sync::Arc;

@@ -36,7 +36,8 @@ pub(super) struct ItemFrames {
     has_given_credit: bool,
     /// Whether the end of the stream was returned. The stream then has no further messages.
     has_ended: bool,
-    /// The bytes of items that were read since the last credit.
+    /// The bytes of items that were read since the last credit, counted as the server counts them: the frame
+    /// of an item without its header.
     read_since_credit: u64,
 }
 

@@ -16,7 +16,9 @@ use super::reconnecting::Reconnecting;
 use super::runtime::refuse_where_it_cannot_wait;
 
 /// Carries the calls on an object. The opening call and the first call on the object are sent together, and
-/// their answers arrive together. An object that is never called is never opened.
+/// their answers arrive together, unless the opening call waits at a gate. If the caller of the first call
+/// waits for its answer only later ([`CallTransport::begin`]), the object is opened before that call. An
+/// object that is never called is never opened.
 ///
 /// ```text
 /// worker                                server
@@ -38,7 +40,7 @@ pub(super) struct LazyObject {
     lost: OnceLock<Error>,
     /// The right to open the object: only the thread that has it may send the opening call. The value is the
     /// opening call, if that was sent with an earlier call on the object and its answer has not arrived yet.
-    opening_turn: Exclusive<BegunCall>,
+    pending_opening: Exclusive<BegunCall>,
 }
 
 /// The call that returns the object.
@@ -68,15 +70,15 @@ impl LazyObject {
             .map_err(|fault| fault.into_error(limit))?;
         let opening = OpeningCall { method: call.method, request, discard: call.discard, read_opened };
         let (object, lost) = (OnceLock::new(), OnceLock::new());
-        Ok(Self { connection, opening, object, lost, opening_turn: Exclusive::new(None) })
+        Ok(Self { connection, opening, object, lost, pending_opening: Exclusive::new(None) })
     }
 
     /// Makes a call on the object, which was not open when the call began. Sends the opening call together
     /// with `call`, unless the opening call was sent with an earlier call.
     fn call_first(&self, call: &OutgoingCall<'_>, read: &mut dyn FnMut(&[u8]) -> Result<()>) -> Result<()> {
-        let mut turn = self.wait_for_turn(call.method)?;
-        if let Some(object) = self.finish_earlier_opening(&mut turn)? {
-            drop(turn);
+        let mut pending = self.wait_to_open(call.method)?;
+        if let Some(object) = self.finish_earlier_opening(&mut pending)? {
+            drop(pending);
             return object.call(call, read);
         }
         // The opening call, once it is about to be sent.
@@ -122,22 +124,22 @@ impl LazyObject {
             if (is_open || self.wait_for_object(&mut opening, None)?)
                 && let Some(object) = self.object()
             {
-                drop(turn);
+                drop(pending);
                 return object.call(call, read);
             }
             return Err(not_opened());
         }
         if !is_open {
             // The next call on the object waits for the answer to the opening call.
-            turn.value = Some(opening);
+            pending.value = Some(opening);
         }
         called
     }
 
     /// Returns the object. Opens it without a call on it, if it is not open.
     fn open(&self, method: &'static Method) -> Result<&dyn CallTransport> {
-        let mut turn = self.wait_for_turn(method)?;
-        if let Some(object) = self.finish_earlier_opening(&mut turn)? {
+        let mut pending = self.wait_to_open(method)?;
+        if let Some(object) = self.finish_earlier_opening(&mut pending)? {
             return Ok(object);
         }
         let request = EncodedMessage(&self.opening.request);
@@ -148,10 +150,11 @@ impl LazyObject {
         self.object().ok_or_else(not_opened)
     }
 
-    /// Waits while another thread opens the object, at most for the deadline of `method`.
-    fn wait_for_turn(&self, method: &Method) -> Result<ExclusiveGuard<'_, BegunCall>> {
+    /// Waits while another thread opens the object, at most for the deadline of `method`. The thread that has
+    /// the result may open the object.
+    fn wait_to_open(&self, method: &Method) -> Result<ExclusiveGuard<'_, BegunCall>> {
         refuse_where_it_cannot_wait(self.connection.path())?;
-        self.opening_turn.wait(self.connection.deadline(method)).ok_or_else(|| {
+        self.pending_opening.wait(self.connection.deadline(method)).ok_or_else(|| {
             let message = "the first call on the object, by another thread, did not end in time";
             Error::new(ErrorId::DEADLINE_EXCEEDED, message)
         })
@@ -161,9 +164,9 @@ impl LazyObject {
     /// yet, waits for its answer. Returns `None` if the opening call is still to be sent.
     fn finish_earlier_opening(
         &self,
-        turn: &mut ExclusiveGuard<'_, BegunCall>,
+        pending: &mut ExclusiveGuard<'_, BegunCall>,
     ) -> Result<Option<&dyn CallTransport>> {
-        if let Some(mut opening) = turn.value.take()
+        if let Some(mut opening) = pending.value.take()
             && !self.wait_for_object(&mut opening, None)?
         {
             return Err(not_opened());

@@ -36,7 +36,8 @@ pub(super) enum SendProgress {
 type SendBytes<'s> = &'s mut dyn FnMut(&[u8]) -> Result<usize>;
 
 impl Unsent {
-    /// Queues the frames that `put` appends: they are sent as soon as there is room.
+    /// Queues the deferred frames, and then the frames that `put` appends: all are sent as soon as there is
+    /// room.
     pub(super) fn enqueue(&mut self, put: impl FnOnce(&mut Vec<u8>)) {
         self.queue.append(&mut self.deferred);
         put(&mut self.queue);
