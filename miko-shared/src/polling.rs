@@ -4,23 +4,26 @@
 //! machine, whose cores halt when idle, a wake-up takes a quarter of the time that a busy server spends on a
 //! call. The kernel also prefers to wake a process on the core of the waker, because a waker usually blocks
 //! soon afterwards. A busy server does not block, so the woken process preempts the server. A client
-//! therefore spins for a while before it blocks ([`AdaptiveSpin`]), under four rules.
+//! therefore spins (polls again and again) for a while before it blocks ([`AdaptiveSpin`]), under five rules.
+//! Only the processes of a share can read the status of its server, so other clients never spin.
 //!
 //! - **It yields.** Between two polls a client yields the core to every runnable process. Spinning therefore
 //!   takes no CPU time from others, and twenty clients on one core take turns without any of them blocking.
 //! - **It avoids the server's core.** The server publishes in a [`SharedStatus`] on which CPU it runs and
-//!   whether it is busy. A client on the same CPU migrates to another. If there are more clients than CPUs,
-//!   clients spin only while the server is busy. At other times most clients compute, and a client that
-//!   competes with computing processes gets the core sooner if it blocks, since the scheduler prefers
-//!   processes that have slept.
+//!   whether it is busy. A client on the same CPU migrates to another or blocks at once, unless the server is
+//!   not busy and the clients need all CPUs. If there are more clients than CPUs, clients spin only while the
+//!   server is busy. At other times most clients compute, and a client that competes with computing processes
+//!   gets the core sooner if it blocks, since the scheduler prefers processes that have slept.
 //! - **It stops if other processes need the cores.** The server then waits for a core, while spinning clients
 //!   are always ready to run. The server measures how long it waits, and publishes that it is crowded out: no
 //!   client spins then.
 //! - **It backs off** ([`Backoff`]) where spinning fails: where calls take long, or where another process
 //!   occupies the core.
+//! - **It does not spin while its call is parked**: the answer comes only after calls of other clients. A
+//!   parked client does not count where clients are compared with CPUs.
 //!
-//! A server that waits for calls polls too, if there is a core for the server and one for each worker. In a
-//! process that may use one CPU only, neither side polls.
+//! A server that waits for calls polls too, if there is a core for the server and one for each worker that is
+//! not parked. In a share that may use one CPU only, neither side polls.
 
 mod adaptive_spin;
 mod backoff;

@@ -3,8 +3,9 @@
 //!
 //! After the handshake a connection carries tarpc's protocol, framed as `tokio-util`'s length-delimited codec
 //! does by default and serialized as MessagePack. A stock tarpc client that performs the handshake can call
-//! the server. [`envelope`] reads and writes messages in the byte form that this package writes; [`message`]
-//! reads every other valid form. Streams and objects have additional frames, in [`extension`].
+//! the server. [`envelope`] reads and writes calls and responses in the byte form that this package writes;
+//! [`message`] reads every other valid form, and writes refusals. [`extension`] has additional frames, for
+//! objects, streams and cancellations.
 
 pub mod envelope;
 pub mod extension;

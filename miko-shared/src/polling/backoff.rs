@@ -23,7 +23,8 @@ impl Default for Backoff {
 
 impl Backoff {
     /// Whether to make an attempt now. After `true` the caller reports the result of the attempt to
-    /// [`record`](Self::record). `false` counts as a skipped attempt.
+    /// [`record`](Self::record). If it reports nothing, the next call returns `true` again. `false` counts as
+    /// a skipped attempt.
     pub(crate) fn should_try(&mut self) -> bool {
         if self.skips_left == 0 {
             return true;

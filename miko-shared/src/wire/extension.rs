@@ -38,8 +38,9 @@ const ITEM: u64 = 0;
 const END: u64 = 1;
 const LAG: u64 = 2;
 
-/// Set in the place of the handle of an object: the other bits are then the id of a call. Handles and the ids
-/// of clients of this package are counted up from 1, so none of them has this bit.
+/// A bit that marks a number as the id of a call, in the place of the handle of an object. The other bits are
+/// the id. Handles, and the ids that clients of this package give to calls, are counted up from 1, so none of
+/// them has this bit.
 const OPENED_BY: u64 = 1 << 63;
 
 /// Names the object that the answer to the call `id` carries. A client uses this name in place of the handle
@@ -85,7 +86,8 @@ pub enum FromClient<'f> {
     Credit {
         /// The handle of the stream.
         stream: u64,
-        /// How many more bytes of items the server may send.
+        /// How many more bytes of items the server may send. The bytes of an item are its frame without the
+        /// header.
         bytes: u64,
     },
     /// The client no longer uses an object or a stream.

@@ -138,7 +138,7 @@ impl FrameBuffer {
     /// Consumes the next complete frame and returns it without its header; `None` until it has arrived.
     ///
     /// # Errors
-    /// `request-too-large` as soon as a header claims more than `limit`.
+    /// `request-too-large` as soon as a header announces more than `limit`.
     pub fn next_frame(&mut self, limit: usize) -> Result<Option<&[u8]>> {
         let Some(length) = self.announced_length() else { return Ok(None) };
         if length > limit {

@@ -1,4 +1,4 @@
-//! Calls and answers: the messages of tarpc's protocol.
+//! Calls, cancellations and answers: the messages of tarpc's protocol.
 //!
 //! The types here have the shape of tarpc's types. tarpc's own types are not used: decoding a call into them
 //! panics if the deadline is too large for an `Instant`, and a hostile peer may send such a call. The clients
@@ -34,7 +34,8 @@ pub struct IncomingCall<'f> {
 }
 
 impl IncomingCall<'_> {
-    /// The wire name of the method, and the arguments as MessagePack. `None` if the message is not a call.
+    /// The wire name of the method, and the arguments as MessagePack. `None` if the message is not a map of
+    /// one entry.
     pub fn method(&self) -> Option<(&str, &[u8])> {
         split_variant(&self.message)
     }
