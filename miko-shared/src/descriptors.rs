@@ -9,12 +9,12 @@ use miko_rpc::{Error, ErrorId, Result};
 use nix::sys::resource::{Resource, getrlimit, setrlimit};
 use tracing::warn;
 
-/// The descriptors that are kept free for everything else: the control socket, files that the program opens
-/// later, SQLite's files.
+/// The descriptors that are kept free for everything else: the control socket between parent and server,
+/// files that the program opens later, SQLite's files.
 const RESERVE: u64 = 32;
 
-/// The most descriptors that one connection of a server takes: the socket, and those by which the server
-/// notices the end of the connection and of the peer process.
+/// The most descriptors that one connection of a server takes: the socket, a second descriptor of the socket
+/// that is watched for room to write, and the pidfd of the peer process.
 const PER_CONNECTION: u64 = 3;
 
 /// Keeps the soft limit on descriptors raised, if it was too low, until this value is dropped.
@@ -26,7 +26,7 @@ pub(crate) struct DescriptorLimit {
 impl DescriptorLimit {
     /// Ensures descriptors for `workers` simultaneous workers. Each worker takes `per_worker` descriptors in
     /// the parent, and those of a connection in the server. The two processes have separate descriptors and
-    /// the same limit.
+    /// the same limit, so only the larger number counts.
     ///
     /// # Errors
     /// `internal`, if the hard limit does not allow it.
@@ -51,7 +51,7 @@ impl DescriptorLimit {
 
     /// Ensures descriptors for `connections` connections of a server, or for as many as the hard limit
     /// allows. Also returns the number of connections that the descriptors suffice for, at most
-    /// `connections`.
+    /// `connections`. One connection is always allowed.
     pub(crate) fn for_connections(connections: usize) -> (Self, usize) {
         let taken = open_and_reserved();
         let raised =
@@ -76,7 +76,7 @@ impl DescriptorLimit {
         Self { before: before.filter(raised) }
     }
 
-    /// Restores the soft limit before, at once. Dropping the value has no further effect then.
+    /// Restores the earlier soft limit at once. Dropping the value then has no further effect.
     pub(crate) fn restore(&mut self) {
         if let Some((soft, hard)) = self.before.take() {
             let _ = setrlimit(Resource::RLIMIT_NOFILE, soft, hard);

@@ -2,7 +2,8 @@
 
 use std::time::Duration;
 
-/// The limits of a server and its clients. The defaults are far beyond ordinary use.
+/// The limits of a server, and of the clients in the processes of its share. A client that connects by
+/// [`Connect`](crate::Connect) has the default limits. The defaults are far beyond ordinary use.
 ///
 /// ```
 /// use miko_shared::{Limits, Uds};
@@ -18,9 +19,10 @@ pub struct Limits {
     /// The largest request or response in bytes; larger ones are refused as `request-too-large`. 64 MiB by
     /// default.
     ///
-    /// A request is refused with the same error if its values take more memory in the server than this limit
-    /// multiplied by [12](miko_rpc::memory::MAX_EXPANSION). `put_file` and `import_worldlet` of a Mikobase
-    /// send pieces of 1 MiB, so a smaller limit refuses them.
+    /// A request of more than [64 KiB](miko_rpc::memory::LARGE_FRAME) is refused with the same error if its
+    /// values take more memory in the server than this limit multiplied by
+    /// [12](miko_rpc::memory::MAX_EXPANSION). `put_file` and `import_worldlet` of a Mikobase send pieces of
+    /// 1 MiB, so a smaller limit refuses them.
     pub frame_size: usize,
     /// The most connections that are open at once; further ones are refused as `too-many-connections`. 1024
     /// by default.
@@ -34,7 +36,8 @@ pub struct Limits {
     /// limit each waiting call counts its bytes and 1 KiB.
     pub calls_in_flight: usize,
     /// How long a client waits for the answer to a call before the call fails as `deadline-exceeded`, if its
-    /// method declares no deadline. Five minutes by default.
+    /// method declares no deadline. The handshake of a client that connects has the same limit. Five minutes
+    /// by default.
     pub call_deadline: Duration,
     /// How long each step of the handshake of a new connection may take. Also how long the server tries to
     /// send the last answers of a connection that it closes. Ten seconds by default.

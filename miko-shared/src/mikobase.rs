@@ -85,7 +85,8 @@ impl fmt::Debug for Worldlet {
 }
 
 impl<R> Report<R, Worldlet> {
-    /// The final state: the content of the store after the last worker ended.
+    /// The final state: the content of the store after the last worker has ended. It may be empty or
+    /// incomplete: see [`Worldlet::as_str`].
     pub fn worldlet(&self) -> &Worldlet {
         &self.state
     }
@@ -129,7 +130,7 @@ impl Uds {
 }
 
 impl Uds {
-    /// Stores the records in the engine that this backend URL names. The default is in memory.
+    /// Stores the records in the engine that this backend URL names. The default is SQLite in memory.
     ///
     /// # Errors
     /// `invalid-backend`, listing the known backends.
@@ -172,24 +173,26 @@ impl Uds {
     /// Which writes are accepted after schemas and worldlets are loaded and `setup` has run. By default all
     /// writes are accepted.
     ///
-    /// `Access::AppendOnly` accepts creates, imports of new pks and merges. Any other write is refused with
-    /// `action-not-supported`.
+    /// `Access::AppendOnly` accepts creates, new classes and files, imports of new pks, and merges. Any other
+    /// write is refused with `action-not-supported`. `Access::ReadOnly` refuses all writes, transactions,
+    /// subscriptions and live queries with `read-only-connection`.
     #[must_use]
     pub fn access(mut self, access: Access) -> Self {
         self.mikobase_options().access = access;
         self
     }
 
-    /// How long a write waits for its turn while a transaction of another worker is open: 90 s by default,
-    /// and not beyond the deadline of the call. After that the write fails with `lock-timeout`.
+    /// How long a write, or the first call of a transaction, waits for its turn while another transaction is
+    /// open: 90 s by default, and not beyond the deadline of the call. After that it fails with
+    /// `lock-timeout`.
     #[must_use]
     pub fn lock_timeout(mut self, limit: Duration) -> Self {
         self.mikobase_options().transactions.lock_timeout = limit;
         self
     }
 
-    /// How long a transaction may last: 60 s by default. After that it is rolled back, and its next call
-    /// fails with `transaction-invalidated`.
+    /// How long a transaction may last: 60 s by default. After that it is rolled back as soon as another
+    /// write waits, or at its next call. Its next call fails with `transaction-invalidated`.
     #[must_use]
     pub fn transaction_limit(mut self, limit: Duration) -> Self {
         self.mikobase_options().transactions.total = limit;
@@ -197,7 +200,7 @@ impl Uds {
     }
 
     /// How long a transaction may be idle between two calls: 5 s by default. After that it is rolled back as
-    /// soon as another write waits, and its next call fails with `transaction-invalidated`.
+    /// soon as another write waits, or at its next call. Its next call fails with `transaction-invalidated`.
     #[must_use]
     pub fn transaction_idle(mut self, limit: Duration) -> Self {
         self.mikobase_options().transactions.idle = limit;
@@ -221,8 +224,8 @@ impl Uds {
         self
     }
 
-    /// The largest size in bytes of the last changes, which are kept for subscribers that resume: 16 MiB by
-    /// default.
+    /// The largest size in bytes of the last changes, which are kept for subscribers that resume and for live
+    /// queries: 16 MiB by default.
     #[must_use]
     pub fn change_ring(mut self, bytes: usize) -> Self {
         self.mikobase_options().changes.ring = bytes;
@@ -307,9 +310,10 @@ impl Uds {
         self
     }
 
-    /// Runs `setup` once in the server process, before the first worker starts. With the handle that it gets,
-    /// `setup` reads and writes the store, and adds [hooks](Server::before_save). It runs only for the next
-    /// share of this `Uds`. If that share cannot be set up, `setup` runs again for the share after it.
+    /// Runs `setup` once in the server process, before the first worker starts. Its argument, a [`Server`],
+    /// reads and writes the store, and adds [hooks](Server::before_save) and
+    /// [listeners](Server::after_save). `setup` runs only for the next share of this `Uds`. If that share
+    /// cannot be set up, `setup` runs again for the share after it.
     #[must_use]
     pub fn setup(mut self, setup: impl FnOnce(&Server<'_>) -> Result<(), BoxError> + 'static) -> Self {
         self.mikobase_options().setup.replace(Some(Box::new(setup)));
@@ -402,8 +406,8 @@ fn run_setup(setup: Setup, server: &Server<'_>) -> Result<()> {
 impl StandaloneServer {
     /// Serves a Mikobase until the server is stopped, then writes its final state to `file`, if that is
     /// given. `database` is the file that the engine has open, if any, with its mode. The [name
-    /// file](crate::ServerName) of the server is written beside the database. If this fails, `ready` gets the
-    /// reason, and the server runs without a name file.
+    /// file](crate::ServerName) of the server is written beside the database. If it cannot be written,
+    /// `ready` gets the reason, and the server runs without a name file.
     ///
     /// # Errors
     /// The errors of [`run`](Self::run); `not-writable` or `storage-full`, if the state cannot be written.
@@ -442,8 +446,8 @@ impl Service<dyn Mikobase> for SharedEngine {
     }
 
     fn deliver(&self, state: &mut dyn Write) -> Result<()> {
-        // The listeners finish before the state is written, since they may still write records. The workers
-        // have ended.
+        // The listeners finish before the state is written, since they may still write records. They get no
+        // further changes from workers: all workers have ended.
         self.listeners.take().into_iter().for_each(AfterSave::finish);
         match &self.returning {
             Returning::Nothing => Ok(()),

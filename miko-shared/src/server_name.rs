@@ -59,7 +59,7 @@ impl ServerName {
     /// Connects to the server. Fails at once if no server listens.
     ///
     /// # Errors
-    /// The errors of [`Connect::connect`]. `server-gone` and `unauthorized` also mean that the name file is
+    /// The errors of [`Connect::connect`]. After `server-gone` or `unauthorized` the name file counts as
     /// stale.
     pub fn connect<P: Proxy>(&self) -> Result<P> {
         // Checked first, because `Connect::connect` retries while no server listens, and the server of a

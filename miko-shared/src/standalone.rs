@@ -52,7 +52,8 @@ pub struct StandaloneServer {
 }
 
 impl StandaloneServer {
-    /// A server without sockets. The thread that creates it runs it.
+    /// A server without sockets. The thread that creates it runs it. Threads that run already must block the
+    /// three signals, too: otherwise the system may deliver a signal to such a thread, and end the process.
     ///
     /// A signal that the process ignores, as SIGHUP after `nohup`, does not stop the server.
     ///
@@ -99,7 +100,7 @@ impl StandaloneServer {
 
     /// Writes the name file of this server beside its database, so that other commands find the server: see
     /// [`ServerName`](crate::ServerName). The caller has opened the database in this mode, and has its lock.
-    /// Returns `None` if the server has no socket; a stale name file is then removed.
+    /// Returns `None` if the server has no socket with a path; a stale name file is then removed.
     ///
     /// # Errors
     /// `conflict`, if the name file already names a running server, which is possible only if both servers

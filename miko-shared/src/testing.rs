@@ -98,6 +98,7 @@ pub fn run_if_started_for<T: Termination>(test: &str, body: fn() -> T) {
         return;
     }
     let result: Option<PathBuf> = env::var_os(RESULT).map(Into::into);
+    // Removed, so that a process that the body starts does not run the body again.
     for name in [TEST, RESULT] {
         // SAFETY: No other thread reads the environment: `main` has not begun, so there is none.
         unsafe { env::remove_var(name) };

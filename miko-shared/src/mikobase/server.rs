@@ -1,11 +1,12 @@
-//! The handle with which `setup` uses the store of a share.
+//! The access of `setup` to the store of a share.
 
 use std::cell::RefCell;
 
 use miko_core::{AfterSave, Change, Engine, Hook, HookResult, Mikobase, MikobaseExt, PendingSave, Target};
 use miko_rpc::Result;
 
-/// The handle that the closure of [`Uds::setup`](crate::Uds::setup) gets in the server process.
+/// The argument of the closure of [`Uds::setup`](crate::Uds::setup), by which the closure uses the store in
+/// the server process.
 pub struct Server<'e> {
     engine: &'e dyn Engine,
     /// The listeners added so far. The server ends them before it delivers the final state.
@@ -38,7 +39,7 @@ impl Server<'_> {
 
     /// Calls `listener` in the server process for each committed change of the target, in a separate thread,
     /// until the share ends: see [`MikobaseExt::after_save`]. The final state is delivered only after
-    /// `listener` was called for all changes.
+    /// `listener` was called for all changes, except for those in whose place it got the error `lagged`.
     ///
     /// # Errors
     /// The errors of [`Mikobase::changes`]; `internal`, if no thread can be started.
