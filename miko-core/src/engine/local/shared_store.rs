@@ -90,11 +90,15 @@ impl<T: Storage> SharedStore<T> {
         match self.lock() {
             Ok(mut store) => task(&mut store),
             // The only error is `self-call`.
-            Err(_) => {
-                self.postponed.lock().unwrap_or_else(PoisonError::into_inner).push(Box::new(task));
-                self.has_postponed.store(true, Ordering::Relaxed);
-            }
+            Err(_) => self.postpone(Box::new(task)),
         }
+    }
+
+    /// Adds a task, which runs when the store is locked next. This thread must have the lock of the store, or
+    /// be the only one that uses the store.
+    pub(super) fn postpone(&self, task: Task<T>) {
+        self.postponed.lock().unwrap_or_else(PoisonError::into_inner).push(task);
+        self.has_postponed.store(true, Ordering::Relaxed);
     }
 
     fn do_postponed(&self, store: &mut Store<T>) {

@@ -185,24 +185,39 @@ impl<T: Storage> SharedStore<T> {
         let mut store = self.lock()?;
         store.expire_transaction();
         if store.needs_turn(id)? {
-            refuse_in_thread_of_transaction(&store)?;
-            let (gate, lock_timeout) = (store.opening_gate(id)?, store.transaction_limits().lock_timeout);
-            drop(store);
-            // One call of the object opens the transaction; the other calls wait here.
-            let _opening = gate.enter(GateMode::Exclusive, lock_timeout)?;
-            // Checked again after each wait: another call may have opened the transaction, or it may have
-            // been invalidated.
-            if self.lock()?.needs_turn(id)? {
-                let turn = self.wait_for_turn(GateMode::Exclusive, Duration::ZERO)?;
-                let mut store = self.lock()?;
-                if store.needs_turn(id)? {
-                    store.open_transaction(id, turn)?;
-                }
-            }
-            store = self.lock()?;
+            store = self.open_transaction(id, store)?;
         }
+        // The store was not unlocked since the last check of `needs_turn`. Otherwise another thread could
+        // have ended the transaction, and the call would run outside of it.
         store.resume_transaction(id)?;
         Ok(StoreGuard { store, is_in_transaction: true, _turn: None })
+    }
+
+    /// Waits for the turn to write and opens the transaction, unless another call of the object opens it
+    /// meanwhile. The returned lock is held since the transaction was opened, or found open.
+    fn open_transaction<'s>(
+        &'s self,
+        id: TransactionId,
+        store: MutexGuard<'s, Store<T>>,
+    ) -> Result<MutexGuard<'s, Store<T>>> {
+        refuse_in_thread_of_transaction(&store)?;
+        let (gate, lock_timeout) = (store.opening_gate(id)?, store.transaction_limits().lock_timeout);
+        drop(store);
+        // One call of the object opens the transaction; the other calls wait here.
+        let _opening = gate.enter(GateMode::Exclusive, lock_timeout)?;
+        // Checked again after each wait: another call may have opened the transaction, or it may have been
+        // invalidated.
+        let store = self.lock()?;
+        if !store.needs_turn(id)? {
+            return Ok(store);
+        }
+        drop(store);
+        let turn = self.wait_for_turn(GateMode::Exclusive, Duration::ZERO)?;
+        let mut store = self.lock()?;
+        if store.needs_turn(id)? {
+            store.open_transaction(id, turn)?;
+        }
+        Ok(store)
     }
 }
 
@@ -217,4 +232,35 @@ fn refuse_in_thread_of_transaction<T: Storage>(store: &Store<T>) -> Result<()> {
         return Err(transaction_open());
     }
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+
+    use serde_json::json;
+
+    use super::*;
+    use crate::engine::SqliteEngine;
+    use crate::extension::MikobaseExt;
+
+    /// Rolls the transaction back when the store is locked next and the transaction is open by then, as
+    /// another thread may do that has the same object.
+    fn roll_back_when_open<T: Storage>(shared: &Arc<SharedStore<T>>, id: TransactionId) {
+        let shared_by_task = Arc::clone(shared);
+        shared.postpone(Box::new(move |store| match store.has_open_transaction() {
+            true => store.roll_back_transaction(id),
+            false => roll_back_when_open(&shared_by_task, id),
+        }));
+    }
+
+    #[test]
+    fn a_call_of_a_transaction_is_inside_it_also_if_another_thread_rolls_it_back() {
+        let db = SqliteEngine::in_memory().unwrap();
+        let id = db.store().add_transaction(None).unwrap();
+        let tx = db.with_view(OfTransaction(id), None);
+        roll_back_when_open(&db.store, id);
+        tx.create("a.b/c", &json!({})).unwrap();
+        assert_eq!(db.count(json!({"class": "a.b/c"})).unwrap(), 0);
+    }
 }
