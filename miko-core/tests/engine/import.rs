@@ -501,3 +501,15 @@ fn a_fault_that_is_found_at_the_end_has_its_place_in_the_form_of_the_entry() {
         assert!(worldlet.pointer(place).is_some());
     }
 }
+
+#[test]
+fn a_record_that_a_temporal_database_imports_as_text_has_its_place_under_records() {
+    let record = |bucket: Value| json!({"bucket": bucket, "stack": {"shadow": {}, "c": {"class": "a.b/c"}}});
+    let worldlet = json!({
+        "classes": {"a.b/c": {"fields": {"n": {"class": "number", "required": true}}}},
+        "records": {"a": record(json!({"n": 1})), "b": record(json!({"n": 2})), "x": record(json!({}))},
+    });
+    let error = temporal_sqlite_in_memory().read_worldlet(&mut worldlet.to_string().as_bytes(), false);
+    let pointers: Vec<String> = faults(&error.unwrap_err()).into_iter().map(|(pointer, _)| pointer).collect();
+    assert_eq!(pointers, ["/records/x/bucket/n"]);
+}

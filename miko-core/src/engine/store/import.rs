@@ -412,9 +412,16 @@ impl<T: Storage> Sink for Import<'_, T> {
     }
 
     fn text_record(&mut self, record: &TextRecord<'_>) -> Result<bool> {
-        let is_inserted = self.store.insert_imported(record, self.now, &mut self.texts)?;
-        self.records += u64::from(is_inserted);
-        Ok(is_inserted)
+        let Some(id) = self.store.insert_imported(record, self.now, &mut self.texts)? else {
+            return Ok(false);
+        };
+        self.records += 1;
+        // In a database without history, the place is the usual one.
+        if self.store.is_temporal {
+            let records = Place::Key(&Place::Root, "records");
+            self.places.note(id, &Place::Key(&records, record.pk), RecordForm::EXPORTED);
+        }
+        Ok(true)
     }
 
     fn is_temporal(&self) -> bool {

@@ -67,18 +67,18 @@ fn sole_class(text: &str) -> Option<String> {
 }
 
 impl<T: Storage> Store<T> {
-    /// Inserts a new record as a part of the running write, with the membership in its class. Returns `false`
-    /// if the record was not inserted: the caller then parses it and imports the values. `now` is the time of
-    /// a record that states none.
+    /// Inserts a new record as a part of the running write, with the membership in its class. Returns its row
+    /// id; `None` if the record was not inserted: the caller then parses it and imports the values. `now` is
+    /// the time of a record that states none.
     pub(super) fn insert_imported(
         &mut self,
         record: &TextRecord<'_>,
         now: Timestamp,
         texts: &mut TextImport,
-    ) -> Result<bool> {
-        let Some(class) = texts.class_of(record.stack) else { return Ok(false) };
+    ) -> Result<Option<RowId>> {
+        let Some(class) = texts.class_of(record.stack) else { return Ok(None) };
         if self.storage.find(record.pk)?.is_some() {
-            return Ok(false);
+            return Ok(None);
         }
         let updated_at =
             record.updated_at.or(record.created_at).map_or_else(|| now.within_rfc3339_years(), Ok)?;
@@ -100,7 +100,7 @@ impl<T: Storage> Store<T> {
         write.change_entries(Vec::new(), entries);
         // The set has no unique values, so there is no conflict.
         self.apply(write)?;
-        Ok(true)
+        Ok(Some(id))
     }
 
     /// Checks an imported record without extras by its text, and indexes its unique and indexed values.
