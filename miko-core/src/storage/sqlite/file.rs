@@ -141,10 +141,6 @@ pub(super) fn open(path: &Path, mode: Mode, temporal: bool) -> Result<(Connectio
         Mode::ReadWrite => OpenFlags::SQLITE_OPEN_READ_WRITE,
         Mode::Read => OpenFlags::SQLITE_OPEN_READ_ONLY,
     };
-    if mode == Mode::ReadWrite && !path.exists() {
-        // Created before SQLite opens it, so that `acquire` can identify it by its inode.
-        File::options().append(true).create(true).open(path).map_err(|error| cannot_create(path, error))?;
-    }
     let lease = acquire(path, mode)?;
     if mode == Mode::ReadWrite {
         // SQLite silently opens a write-protected file read-only, and reports an unwritable folder only as
@@ -182,17 +178,22 @@ fn write_ahead_log(path: &Path) -> PathBuf {
     log.into()
 }
 
-/// Registers the file as open. Refuses a file that is already open in this process, unless both sides only
-/// read. Checks the header, unless the file is already open. If it is, its first reader has checked the
-/// header, and another check would close a descriptor, which releases the locks of all readers.
+/// Registers the file as open. A writer creates the file if it is missing. Refuses a file that is already
+/// open in this process, unless both sides only read. Checks the header, unless the file is already open. If
+/// it is, its first reader has checked the header, and another check would close a descriptor, which releases
+/// the locks of all readers.
 fn acquire(path: &Path, mode: Mode) -> Result<FileLease> {
+    // Locked first, so that no other thread opens the file while this one has a descriptor of it to create it
+    // or to check its header: closing the descriptor would release the locks of that thread.
+    let mut open = open_files();
+    if mode == Mode::ReadWrite && !path.exists() {
+        // Created before SQLite opens it, so that it can be identified by its inode.
+        File::options().append(true).create(true).open(path).map_err(|error| cannot_create(path, error))?;
+    }
     let metadata = fs::metadata(path).map_err(|error| cannot_open(path, error))?;
     let inode = (metadata.dev(), metadata.ino());
-    let mut open = open_files();
     match (open.get_mut(&inode), mode) {
         (None, mode) => {
-            // Under the lock of the map, so that the descriptor is closed before another reader opens the
-            // file.
             check_header(path, mode)?;
             let holders = if mode == Mode::Read { Holders::Readers(1) } else { Holders::Writer };
             open.insert(inode, holders);
