@@ -33,10 +33,13 @@ pub(super) fn check(allow_threads: bool) -> Result<ForkPermit> {
     let mut threads = count_threads()?;
     for _ in 1..MAX_CHECKS {
         if threads == 1 {
-            return Ok(ForkPermit(()));
+            break;
         }
         thread::sleep(Duration::from_millis(1));
         threads = count_threads()?;
+    }
+    if threads == 1 {
+        return Ok(ForkPermit(()));
     }
     Err(Error::new(
         ErrorId::THREADS_RUNNING,
