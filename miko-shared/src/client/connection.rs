@@ -297,14 +297,16 @@ impl Connection {
         let Some(reader) = &mut guard.reader else { return Ok(WaitOutcome::TimedOut) };
         reader.outgoing.clear();
         enclose(&mut reader.outgoing)?;
-        let progress = self.try_send(&reader.outgoing).map_err(|error| self.fail_unsent(id, error))?;
+        let sent = self.try_send(&reader.outgoing);
+        // After an error nothing of the frames was sent.
+        let progress = sent.map_err(|error| self.fail(id, error, ConnectionFault::before_sent))?;
         if !matches!(progress, SendProgress::Done) {
             // While this thread waits for room, another thread may become the reader and read the answer. So
             // the call is registered before `guard` is dropped.
-            let frame = std::mem::take(&mut reader.outgoing);
+            let frames = std::mem::take(&mut reader.outgoing);
             self.inbox().expect(id);
             drop(guard);
-            self.send_expected(id, &frame, progress, until)?;
+            self.send_expected(id, &frames, progress, until)?;
             return Ok(self.wait_for_answer(id, until, read));
         }
         reader.outgoing.shrink_to(frame::KEPT_BUFFER);
@@ -384,10 +386,10 @@ impl Connection {
         enclose: impl FnOnce(&mut Vec<u8>) -> Result<(), ConnectionFault>,
         until: Option<Instant>,
     ) -> Result<(), ConnectionFault> {
-        let mut frame = Vec::new();
-        enclose(&mut frame)?;
+        let mut frames = Vec::new();
+        enclose(&mut frames)?;
         self.inbox().expect(id);
-        self.send_expected(id, &frame, SendProgress::NotBegun, until)
+        self.send_expected(id, &frames, SendProgress::NotBegun, until)
     }
 
     /// Sends the queue and the deferred frames of `unsent` and then `frame`, as far as there is room. If only
@@ -399,7 +401,7 @@ impl Connection {
         progress
     }
 
-    /// Sends the frame of a call whose answer the inbox expects; `progress` is how much of the frame was sent
+    /// Sends the frames of a call whose answer the inbox expects; `progress` is how much of `frames` was sent
     /// before.
     ///
     /// While there is no room and no other thread reads, this thread reads. Otherwise a deadlock is possible:
@@ -407,7 +409,7 @@ impl Connection {
     fn send_expected(
         self: &Arc<Self>,
         id: u64,
-        frame: &[u8],
+        frames: &[u8],
         mut progress: SendProgress,
         until: Option<Instant>,
     ) -> Result<(), ConnectionFault> {
@@ -415,7 +417,9 @@ impl Connection {
             progress = match progress {
                 SendProgress::Done => return Ok(()),
                 SendProgress::NotBegun => {
-                    self.try_send(frame).map_err(|error| self.fail_unsent(id, error))?
+                    let sent = self.try_send(frames);
+                    // After an error nothing of the frames was sent.
+                    sent.map_err(|error| self.fail(id, error, ConnectionFault::before_sent))?
                 }
                 SendProgress::Partial { end } => {
                     let mut unsent = self.unsent();
@@ -425,19 +429,19 @@ impl Connection {
                         return Ok(());
                     }
                     drop(unsent);
-                    flushed.map_err(|error| self.fail_unsent(id, error))?;
+                    flushed.map_err(|error| self.fail_while_sending(id, error, frames, progress))?;
                     progress
                 }
             };
             if progress == SendProgress::Done {
                 return Ok(());
             }
-            let is_in_time = self.wait_for_room(until).map_err(|error| self.fail_unsent(id, error))?;
-            if !is_in_time {
+            let waited = self.wait_for_room(until);
+            if !waited.map_err(|error| self.fail_while_sending(id, error, frames, progress))? {
                 break;
             }
         }
-        // The reader sends the rest of this frame, or of a deferred frame of which a part was sent.
+        // The reader sends the rest of these frames, or of a deferred frame of which a part was sent.
         self.wake_reader_if_unsent(&self.unsent());
         if progress != SendProgress::NotBegun {
             // A part of the call was sent, so the call counts as sent. Waiting for its answer will time out.
@@ -484,12 +488,36 @@ impl Connection {
         }
     }
 
-    /// Ends the connection, which was lost before the call `id` was sent. Returns the fault of the call.
-    fn fail_unsent(&self, id: u64, error: Error) -> ConnectionFault {
+    /// Ends the connection, which was lost while the frames of the call `id` were sent; `progress` is how
+    /// much of them was sent. Returns the fault of the call.
+    fn fail_while_sending(
+        &self,
+        id: u64,
+        error: Error,
+        frames: &[u8],
+        progress: SendProgress,
+    ) -> ConnectionFault {
+        let has_sent_first = match progress {
+            SendProgress::NotBegun => false,
+            // The reader may have sent more of the queue since. If the difference is negative, the first
+            // frame was sent before the rest was queued.
+            SendProgress::Partial { end } => {
+                let others = frames.len() - frame::size_of_first(frames);
+                self.unsent().has_sent(end.saturating_sub(others as u64))
+            }
+            SendProgress::Done => true,
+        };
+        let classify =
+            if has_sent_first { ConnectionFault::after_sent } else { ConnectionFault::before_sent };
+        self.fail(id, error, classify)
+    }
+
+    /// Ends the connection, which was lost. Returns the fault of the call `id`, as `classify` makes it.
+    fn fail(&self, id: u64, error: Error, classify: fn(Error) -> ConnectionFault) -> ConnectionFault {
         let mut inbox = self.inbox();
         inbox.forget(id);
         inbox.fail(error.clone());
-        ConnectionFault::before_sent(error)
+        classify(error)
     }
 
     // Waits for answers and for the items of streams.
@@ -827,5 +855,87 @@ fn receive_reply(
             return Err(call_timed_out());
         }
         socket.receive(&mut reader.incoming)?;
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::borrow::Cow;
+    use std::io::{Read, Write};
+
+    use miko_rpc::codec::{Encoded, Encoder, Message};
+
+    use super::*;
+    use crate::limits::Limits;
+    use crate::token::Token;
+    use crate::wire::handshake::PREAMBLE_SIZE;
+
+    static METHOD: Method = Method {
+        name: Cow::Borrowed("open"),
+        params: Cow::Borrowed(&[]),
+        returns: Cow::Borrowed(""),
+        doc: Cow::Borrowed(""),
+        read: None,
+        idempotent: false,
+        deadline_ms: None,
+    };
+
+    /// A message of this many bytes.
+    struct Zeros(usize);
+
+    impl Message for Zeros {
+        fn write(&self, encoder: &mut Encoder) -> Encoded {
+            encoder.raw(&vec![0; self.0])
+        }
+    }
+
+    /// Admits a client, reads this many calls, and closes the connection.
+    fn serve(mut stream: UnixStream, calls: usize) {
+        let read_frame = |stream: &mut UnixStream| {
+            let mut header = [0; frame::HEADER_SIZE];
+            stream.read_exact(&mut header).unwrap();
+            stream.read_exact(&mut vec![0; frame::size_of_first(&header) - header.len()]).unwrap();
+        };
+        stream.read_exact(&mut [0; PREAMBLE_SIZE]).unwrap();
+        read_frame(&mut stream);
+        let (welcome, mut reply) = (HandshakeReply::Welcome { frame_size: 64 << 20 }, Vec::new());
+        frame::encode(&welcome, usize::MAX, &mut reply).unwrap();
+        stream.write_all(&reply).unwrap();
+        (0..calls).for_each(|_| read_frame(&mut stream));
+    }
+
+    #[test]
+    fn two_calls_that_are_sent_together_count_as_sent_as_soon_as_the_first_one_is() {
+        // Larger than the buffer of a socket.
+        const LARGE: usize = 4 << 20;
+        const LONG: Duration = Duration::from_secs(60);
+        for (sizes, received, is_unsent) in [([10, LARGE], 1, false), ([LARGE, 10], 0, true)] {
+            let (own, peer) = UnixStream::pair().unwrap();
+            let server = thread::spawn(move || serve(peer, received));
+            let address = Address {
+                path: "test".into(),
+                token: Token::random().unwrap(),
+                limits: Limits::default(),
+                shared_status: None,
+                worker: None,
+            };
+            let connection = Connection::open(own, &address, &Surface::default(), LONG).unwrap();
+            let messages = sizes.map(Zeros);
+            let [opening, call] = [0, 1].map(|index| OutgoingCall {
+                method: &METHOD,
+                request: &messages[index],
+                discard: |_, _| {},
+                settles: false,
+            });
+            let until = Some(Instant::now() + LONG);
+            let called =
+                connection.call_on_opened((&opening, LONG), &call, LONG, until, |_| {}, &mut |_| Ok(()));
+            match called {
+                Err(ConnectionFault::Unsent(_)) => assert!(is_unsent, "{sizes:?}"),
+                Err(ConnectionFault::Unanswered(_)) => assert!(!is_unsent, "{sizes:?}"),
+                _ => panic!("the connection is lost"),
+            }
+            server.join().unwrap();
+        }
     }
 }

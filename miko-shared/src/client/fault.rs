@@ -16,9 +16,11 @@ pub(super) enum ConnectionFault {
     /// cannot be read, or ended the connection with an error. The call is not sent again. `lazy_object` also
     /// uses this variant for a lost connection, if the opening call may not be repeated.
     OfConnection(Error),
-    /// The connection was lost before the whole request was sent, so the call did not run.
+    /// The connection was lost before the whole request was sent, so the call did not run. Of two calls that
+    /// are sent together, neither was sent as a whole.
     Unsent(Error),
-    /// The connection was lost before the answer arrived; it is unknown whether the call ran.
+    /// The connection was lost before the answer arrived; it is unknown whether the call ran, or the call
+    /// that was sent together with it.
     Unanswered(Error),
 }
 

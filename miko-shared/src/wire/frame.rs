@@ -76,6 +76,18 @@ pub fn decode<T: DeserializeOwned>(frame: &[u8]) -> Result<T> {
     codec::decode(frame)
 }
 
+/// The length in the header of a frame, of which these bytes are the beginning; `None` if they are fewer than
+/// a header has.
+fn announced_length(bytes: &[u8]) -> Option<usize> {
+    let header = bytes.first_chunk::<HEADER_SIZE>()?;
+    Some(u32::from_be_bytes(*header) as usize)
+}
+
+/// The number of bytes of the first of these frames, with its header.
+pub(crate) fn size_of_first(frames: &[u8]) -> usize {
+    announced_length(frames).map_or(0, |length| HEADER_SIZE + length)
+}
+
 /// The error of a frame of more than `limit` bytes.
 pub(crate) fn too_large(limit: usize) -> Error {
     EncodeFault::TooLong.into_error(limit)
@@ -160,8 +172,7 @@ impl FrameBuffer {
 
     /// The length in the header of the next frame, once the header has arrived.
     fn announced_length(&self) -> Option<usize> {
-        let header = self.bytes[self.start..self.end].first_chunk::<HEADER_SIZE>()?;
-        Some(u32::from_be_bytes(*header) as usize)
+        announced_length(&self.bytes[self.start..self.end])
     }
 
     /// The number of received bytes that were not consumed yet.
