@@ -562,7 +562,7 @@ async fn perform_handshake(stream: &mut UnixStream, address: &Address, surface: 
         // over the write error.
         let sent = async_socket::write_all(stream, &outgoing).await;
         outgoing.clear();
-        let reply = match receive_reply(stream, &mut incoming).await {
+        let reply = match receive_reply(stream, &mut incoming, address.limits.frame_size).await {
             Ok(reply) => reply,
             Err(no_reply) => return Err(sent.map_or_else(connection_lost, |()| no_reply)),
         };
@@ -572,13 +572,14 @@ async fn perform_handshake(stream: &mut UnixStream, address: &Address, surface: 
     }
 }
 
-/// Reads the next frame and decodes it.
+/// Reads the next frame, of at most `limit` bytes, and decodes it.
 async fn receive_reply<T: DeserializeOwned>(
     stream: &mut UnixStream,
     incoming: &mut FrameBuffer,
+    limit: usize,
 ) -> Result<T> {
     loop {
-        if let Some(frame) = incoming.next_frame(frame::MAX_FRAME_SIZE)? {
+        if let Some(frame) = incoming.next_frame(limit)? {
             return frame::decode(frame);
         }
         match async_socket::read(stream, incoming.room()).await.map_err(connection_lost)? {
@@ -616,5 +617,18 @@ mod tests {
             assert!(state.has_unsent(), "after {read} bytes");
             assert!(state.unsent.len() <= 3 * PIECE, "{} bytes after {number} MiB", state.unsent.len());
         }
+    }
+
+    #[test]
+    fn a_handshake_takes_no_reply_beyond_the_frame_limit() {
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_io().build().unwrap();
+        let error = runtime.block_on(async {
+            let (mut own, mut peer) = UnixStream::pair().unwrap();
+            // The header of a reply of 101 bytes.
+            async_socket::write_all(&mut peer, &101_u32.to_be_bytes()).await.unwrap();
+            drop(peer);
+            receive_reply::<String>(&mut own, &mut FrameBuffer::default(), 100).await.unwrap_err()
+        });
+        assert!(error.is(ErrorId::REQUEST_TOO_LARGE), "{error}");
     }
 }
