@@ -331,3 +331,20 @@ fn a_select_that_may_fail_does_not_use_columns() {
     assert!(explanation.columns.is_empty() && explanation.residual_filter_reason.is_some());
     db.q0(select).unwrap_err();
 }
+
+#[test]
+fn streams_that_find_many_records_build_columns_and_selects_do_not() {
+    for (streams, expected) in [(true, 1), (false, 0)] {
+        let db = SqliteEngine::in_memory().unwrap();
+        let buckets = (0..100).map(|number| json!({"rank": number % 11}).into());
+        db.create_many("a.b/officer", buckets.collect()).unwrap();
+        let select = json!({"action": "select", "class": "a.b/officer", "path": ["rank", {"gt": 3}]});
+        for _ in 0..3 {
+            match streams {
+                true => drop(db.select_stream(select.clone()).unwrap()),
+                false => drop(db.q0(select.clone()).unwrap()),
+            }
+        }
+        assert_eq!(columns_of(&db, json!(["rank", 3])).len(), expected, "streams: {streams}");
+    }
+}

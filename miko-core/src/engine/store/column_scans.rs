@@ -88,15 +88,15 @@ impl<T: Storage> Store<T> {
     }
 
     /// Counts a select that SQL has answered with `found` records, because there were no columns.
-    pub(super) fn count_scan(&self, needs: &Needs, select: &SelectRequest, found: usize) {
+    pub(super) fn count_scan(&self, needs: &Needs, select: &SelectRequest, wanted: Wanted, found: usize) {
         let last_row = self.last.get().row;
         // For so many records, SQL is faster than scanning columns and reading the records by row id.
-        let is_faster_by_sql = found as u64 > last_row.0.unsigned_abs().div_ceil(SCANNED_PER_FETCHED as u64);
+        let is_faster_by_sql = wanted == Wanted::Records
+            && found as u64 > last_row.0.unsigned_abs().div_ceil(SCANNED_PER_FETCHED as u64);
         // Whether the limit has ended the scan early.
         let reached_limit = select.limit.is_some_and(|limit| found as u64 >= limit);
         let effort = match needs.effort {
-            // With columns, `scan_columns` would leave such a select of records to SQL again. A select of row
-            // ids is not counted either, although columns would answer it.
+            // With columns, `scan_columns` would leave such a select to SQL again.
             Effort::All if is_faster_by_sql && select.limit.is_none() => return,
             Effort::UpToLimit if !reached_limit => Effort::All,
             effort => effort,

@@ -52,7 +52,7 @@ impl<T: Storage> Store<T> {
         })?;
         // The columns that would have answered this select are built after some scans like this one.
         if let Some(missing_columns) = missing_columns {
-            self.count_scan(&missing_columns, select, records.len());
+            self.count_scan(&missing_columns, select, Wanted::Records, records.len());
         }
         Ok(records.into())
     }
@@ -71,7 +71,7 @@ impl<T: Storage> Store<T> {
         let rows = self.storage.select_rows(&plan)?;
         // As in `select_current`.
         if let Some(missing_columns) = missing_columns {
-            self.count_scan(&missing_columns, select, rows.len());
+            self.count_scan(&missing_columns, select, Wanted::Rows, rows.len());
         }
         Ok(rows)
     }
