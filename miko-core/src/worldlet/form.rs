@@ -68,10 +68,14 @@ impl RecordForm {
     }
 
     /// Translates a JSON pointer into the record to a pointer into the entry. A pointer to neither the bucket
-    /// nor the stack is the same in both.
+    /// nor the stack is the same in both. An entry that spells only the member `value` of the bucket has no
+    /// place for the rest of the bucket: the pointer then leads to the entry itself.
     pub(crate) fn translate(self, pointer: &str) -> String {
         let translated = self.bucket.translate(pointer).or_else(|| self.stack.translate(pointer));
-        translated.unwrap_or_else(|| pointer.to_owned())
+        translated.unwrap_or_else(|| match BUCKET.translate(pointer) {
+            Some(_) => String::new(),
+            None => pointer.to_owned(),
+        })
     }
 }
 
@@ -103,8 +107,10 @@ mod tests {
         assert_eq!(RecordForm::DEFINITION.translate("/bucket/fields/n"), "/fields/n");
         assert_eq!(RecordForm::DEFINITION.translate("/stack/class"), "/class");
         assert_eq!(RecordForm::BARE.translate("/bucket/value/0"), "/0");
+        assert_eq!(["/bucket", "/bucket/n"].map(|pointer| RecordForm::BARE.translate(pointer)), ["", ""]);
         let value = json!({"class": "puck.uno/dbfile", "value": {"pk": "f"}});
         let form = RecordForm::of(value.as_object().unwrap());
         assert_eq!(form.translate("/bucket/value/pk"), "/value/pk");
+        assert_eq!(form.translate("/bucket/n"), "");
     }
 }

@@ -468,6 +468,7 @@ fn a_fault_that_is_found_at_the_end_has_its_place_in_the_form_of_the_entry() {
     let classes = json!({
         "a.b/c": {"fields": {"n": {"class": "number"}, "r": {"class": "puck.uno/reference"}}},
         "a.b/abstract": {"abstract": true},
+        "puck.uno/value": {"misc_fields": true, "fields": {"n": {"required": true}}},
     });
     let definition =
         |field: Value| json!({"class": "puck.uno/class", "name": "a.b/d", "fields": {"n": field}});
@@ -485,6 +486,7 @@ fn a_fault_that_is_found_at_the_end_has_its_place_in_the_form_of_the_entry() {
         (record(json!({"classes": ["a.b/c"], "bucket": {"r": "x"}})), "/records/a/bucket/r"),
         (record(json!({"class": "a.b/abstract", "bucket": {}})), "/records/a/class"),
         (record(json!({"classes": ["a.b/abstract"], "bucket": {}})), "/records/a/classes"),
+        (record(json!([1])), "/records/a"),
         (record(definition(json!({"class": "nope"}))), "/records/a/fields/n/class"),
         (record(definition(json!({"one_of": []}))), "/records/a/fields/n"),
         (version(own.clone()), "/history/i/bucket/n"),
