@@ -56,6 +56,14 @@ impl Faults {
         std::mem::take(&mut self.warnings)
     }
 
+    /// Applies `change` to the errors and the warnings so far.
+    pub(crate) fn map(&mut self, mut change: impl FnMut(ErrorItem) -> ErrorItem) {
+        for list in [&mut self.errors, &mut self.warnings] {
+            let items = std::mem::take(list);
+            list.append_with(items, &mut change);
+        }
+    }
+
     /// Adds errors that occur only if evaluation reaches the faulty part.
     pub(crate) fn add_deferred_errors(&mut self, items: FaultList) {
         self.deferred_errors.append(items);

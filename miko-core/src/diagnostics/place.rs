@@ -17,6 +17,9 @@ pub(crate) enum Place<'a> {
     Root,
     Key(&'a Place<'a>, &'a str),
     Index(&'a Place<'a>, usize),
+    /// The definition of the placeholder at a place. The input has the definition elsewhere, so the JSON
+    /// pointer of all places inside it is that of the placeholder.
+    Definition(&'a Place<'a>),
 }
 
 impl Place<'_> {
@@ -62,16 +65,27 @@ impl Place<'_> {
             Self::Root => None,
             Self::Key(_, key) => Some(key),
             Self::Index(array, _) => array.field(),
+            Self::Definition(placeholder) => placeholder.field(),
+        }
+    }
+
+    /// The place of the outermost placeholder in whose definition this place is.
+    fn outermost_placeholder(&self) -> Option<&Self> {
+        match self {
+            Self::Root => None,
+            Self::Key(parent, _) | Self::Index(parent, _) => parent.outermost_placeholder(),
+            Self::Definition(placeholder) => Some(placeholder.outermost_placeholder().unwrap_or(placeholder)),
         }
     }
 }
 
 impl fmt::Display for Place<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
+        match self.outermost_placeholder().unwrap_or(self) {
             Self::Root => Ok(()),
             Self::Key(parent, key) => write!(f, "{parent}{}", PointerToken(key)),
             Self::Index(parent, index) => write!(f, "{parent}/{index}"),
+            Self::Definition(placeholder) => write!(f, "{placeholder}"),
         }
     }
 }
@@ -87,5 +101,16 @@ mod tests {
         assert_eq!(Place::Root.to_string(), "");
         assert_eq!(Place::Index(&platter, 3).to_string(), "/stack/a~1b~0c/3");
         assert_eq!(Place::Index(&platter, 3).field(), Some("a/b~c"));
+    }
+
+    #[test]
+    fn a_place_in_a_definition_has_the_pointer_of_the_outermost_placeholder() {
+        let outer = Place::Key(&Place::Root, "all");
+        let outer_definition = Place::Definition(&outer);
+        let inner = Place::Index(&outer_definition, 1);
+        let inner_definition = Place::Definition(&inner);
+        let class = Place::Key(&inner_definition, "class");
+        assert_eq!((class.to_string().as_str(), class.field()), ("/all", Some("class")));
+        assert_eq!((inner_definition.to_string().as_str(), inner_definition.field()), ("/all", Some("all")));
     }
 }

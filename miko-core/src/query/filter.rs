@@ -159,9 +159,12 @@ impl<'f> FilterReader<'f> {
             }
             // Reading the resolved value adds the warnings of its literal parts again, so `literal_warnings`
             // are dropped.
-            Ok(resolved) => {
-                self.deferring_errors(|reader| read(resolved, context.place, reader.faults).map(Ok))
-            }
+            Ok(resolved) => self.deferring_errors(|reader| {
+                let part = read(resolved, context.place, reader.faults).map(Ok);
+                let outside = |fault| placeholder::move_out_of_definitions(fault, value, context.place);
+                reader.faults.map(outside);
+                part
+            }),
         }
     }
 
@@ -249,7 +252,10 @@ impl<'f> FilterReader<'f> {
             return self.read_or_defer(context, |reader| read(reader, value, context));
         };
         match self.resolver.expand(name, context) {
-            Ok(expansion) => self.read_expanded(expansion.definition, &context.within(&expansion), read),
+            Ok(expansion) => {
+                let place = Place::Definition(context.place);
+                self.read_expanded(expansion.definition, &context.within(&expansion, &place), read)
+            }
             Err(item) => Some(Err(self.defer(vec![item]))),
         }
     }

@@ -43,6 +43,21 @@ pub(super) fn contains_placeholder(value: &Value) -> bool {
     }
 }
 
+/// Moves a fault that is inside a placeholder to that placeholder. The pointer of the fault leads into
+/// `value`, which is at `place`, after the placeholders in it are resolved. So the request has nothing at the
+/// pointer if it leads into a definition.
+pub(super) fn move_out_of_definitions(fault: ErrorItem, value: &Value, place: &Place<'_>) -> ErrorItem {
+    let place = place.to_string();
+    let pointer = fault.details.get("pointer").and_then(Value::as_str);
+    let Some(inner) = pointer.and_then(|pointer| pointer.strip_prefix(&place)) else { return fault };
+    let is_at_placeholder = |end: &usize| value.pointer(&inner[..*end]).is_some_and(is_placeholder);
+    let Some(end) = inner.match_indices('/').map(|(end, _)| end).find(is_at_placeholder) else {
+        return fault;
+    };
+    let pointer = format!("{place}{}", &inner[..end]);
+    fault.with("pointer", pointer)
+}
+
 /// The number of values that a definition has, nested ones included. Its placeholders count when they are
 /// expanded.
 fn count_values(definition: &Value) -> usize {
@@ -125,12 +140,16 @@ impl<'q, 'p> ReadContext<'q, 'p> {
         ReadContext { place, scope: self.scope, expansion: self.expansion }
     }
 
-    /// The context inside the definition of a placeholder. Its place is that of the placeholder.
-    pub(super) const fn within<'i>(&self, expansion: &'i Expansion<'q, 'i>) -> ReadContext<'q, 'i>
+    /// The context inside the definition of a placeholder, at the place of the definition.
+    pub(super) const fn within<'i>(
+        &self,
+        expansion: &'i Expansion<'q, 'i>,
+        place: &'i Place<'i>,
+    ) -> ReadContext<'q, 'i>
     where
         'p: 'i,
     {
-        ReadContext { place: self.place, scope: self.scope, expansion: Some(expansion) }
+        ReadContext { place, scope: self.scope, expansion: Some(expansion) }
     }
 }
 
@@ -224,27 +243,26 @@ impl Resolver {
     ) -> Result<Value, ErrorItem> {
         if let Some(name) = name(value) {
             let expansion = self.expand(name, context)?;
-            return self.resolve_within(levels_left, expansion.definition, &context.within(&expansion));
+            let place = Place::Definition(context.place);
+            let context = context.within(&expansion, &place);
+            return self.resolve_within(levels_left, expansion.definition, &context);
         }
         if levels_left == 0 && (value.is_array() || value.is_object()) {
             let message =
                 format!("arrays and objects may nest {} deep, placeholders resolved", json::MAX_DEPTH);
             return Err(context.place.fault(message));
         }
-        // Inside a definition, all values have the place of the context: the definition is at another place
-        // of the request.
-        let place_of = |inner| if context.expansion.is_none() { inner } else { *context.place };
         match value {
             Value::Array(items) => {
                 let resolve = |(index, item)| {
-                    let place = place_of(Place::Index(context.place, index));
+                    let place = Place::Index(context.place, index);
                     self.resolve_within(levels_left - 1, item, &context.at(&place))
                 };
                 items.iter().enumerate().map(resolve).collect()
             }
             Value::Object(map) => {
                 let resolve = |(key, item): (&'q String, &'q Value)| {
-                    let place = place_of(Place::Key(context.place, key));
+                    let place = Place::Key(context.place, key);
                     Ok((key.clone(), self.resolve_within(levels_left - 1, item, &context.at(&place))?))
                 };
                 map.iter().map(resolve).collect::<Result<Map<_, _>, _>>().map(Value::Object)

@@ -163,7 +163,11 @@ fn the_value_of_a_placeholder_must_fit_its_place() {
         assert!(error.is(ErrorId::INVALID_REQUEST), "{error}");
         error.items()[0].details["pointer"].as_str().unwrap().to_owned()
     };
-    let wrong = json!({"number": 7, "object": {}, "text": "text", "flag": true});
+    let wrong = json!({
+        "number": 7, "object": {}, "text": "text", "flag": true, "class": {"class": "text"},
+        "path": {"path": ["rank", {"in": 7}]}, "test": {"in": 7}, "conditions": [{"any": []}, {"not": 7}],
+        "nested": {"all": [p("class")]},
+    });
     for (place, expected) in [
         (json!({"path": p("number")}), "/path"),
         (json!({"path": [p("flag"), 1]}), "/path/0"),
@@ -176,6 +180,11 @@ fn the_value_of_a_placeholder_must_fit_its_place() {
         (json!({"all": [p("text")]}), "/all/0"),
         (json!({"then": p("number")}), "/then"),
         (json!({"all": [{"not": p("text")}]}), "/all/0/not"),
+        (json!({"all": [p("class")]}), "/all/0"),
+        (json!({"all": [{}, p("path")]}), "/all/1"),
+        (json!({"any": p("conditions")}), "/any"),
+        (json!({"then": p("nested")}), "/then"),
+        (json!({"path": ["rank", p("test")]}), "/path/1"),
         (json!({"limit": p("text")}), "/limit"),
         (json!({"sort": [p("object"), 1]}), "/sort/0"),
     ] {
