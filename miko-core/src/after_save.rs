@@ -56,7 +56,8 @@ impl AfterSave {
 
     /// Calls the listener for the changes that have arrived, and then stops it. The changes of an engine in
     /// this process arrive with their commit; changes of a server may still be on their way. In a call of the
-    /// listener itself, this method stops the listener as a drop does: after that call.
+    /// listener itself, this method returns at once: the listener is called for these changes after that
+    /// call.
     pub fn finish(mut self) {
         self.end(FINISH);
     }
@@ -64,8 +65,9 @@ impl AfterSave {
     /// Sends [`FINISH`] or [`STOP`], and waits until the listener has ended. Does not wait in the thread of
     /// the listener, which would wait for itself.
     fn end(&mut self, command: u8) {
-        self.command.store(command, Ordering::Relaxed);
+        // The first command counts: `finish` drops this value at its end.
         let Some(thread) = self.thread.take() else { return };
+        self.command.store(command, Ordering::Relaxed);
         if thread.thread().id() != thread::current().id() {
             // The message of a panic was printed when it happened.
             let _ = thread.join();
