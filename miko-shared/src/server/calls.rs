@@ -26,7 +26,7 @@ use super::session::{Parked, Session, charge_answer_memory, no_object};
 use crate::limits::Limits;
 use crate::serving;
 use crate::wire::envelope::enclose_response;
-use crate::wire::extension::{FromClient, is_extension};
+use crate::wire::extension::{FromClient, is_extension, opening_of};
 use crate::wire::message::{self, Incoming, IncomingCall};
 
 /// A call that takes this long is logged, since all other calls wait for it.
@@ -67,6 +67,9 @@ pub(super) struct ConnectionContext<'s> {
     pub(super) expires_at: Instant,
     /// Whether the call was parked at a gate before.
     pub(super) is_retry: bool,
+    /// The call that opens the object of this call, if this call was parked: the client waits for the answers
+    /// of both.
+    pub(super) opened_by: Option<u64>,
 }
 
 /// Handles one frame: runs its call and appends the answer, or handles a control frame. Returns the id of the
@@ -106,13 +109,15 @@ fn serve_extension<I: Interface + ?Sized>(
     session: &mut Option<Box<Session>>,
 ) -> Result<Option<u64>, Error> {
     match FromClient::read(frame)? {
-        FromClient::Call { id, object, deadline, call } => {
-            match session.as_ref().map_or_else(|| Err(no_object(object)), |session| session.object(object)) {
+        FromClient::Call { id, object: named, deadline, call } => {
+            match session.as_ref().map_or_else(|| Err(no_object(named)), |session| session.object(named)) {
                 Ok(object) => {
                     let call = ReceivedCall { id, deadline, method: split_variant(call), frame };
                     serve_call(&call, object.surface(), context, connection, session, |call| {
                         object.serve(call)
                     });
+                    let is_parked = || session.as_ref().is_some_and(|session| session.is_pending(id));
+                    connection.opened_by = opening_of(named).filter(|_| is_parked());
                 }
                 Err(error) => message::encode_refusal(id, &error, connection.outgoing),
             }
@@ -231,6 +236,7 @@ fn try_serve_call<I: Interface + ?Sized>(
         started,
         expires_at,
         is_retry,
+        opened_by: _,
     } = connection;
     *started = Some(now);
     let begin = outgoing.len();

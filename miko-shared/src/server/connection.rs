@@ -111,19 +111,19 @@ async fn exchange_with_session(
     if state.has_work(frame_size) {
         // A parked call is to be run again, or calls are left, as in `exchange`. At the end of a time slice
         // the answers so far are sent first, so that they do not wait for the next slices.
-        if state.time_slice.is_over() && !state.outgoing.is_empty() {
+        if state.time_slice.is_over() && !state.unsent().is_empty() {
             // An error is ignored here: the bytes that have arrived are still served, and the next attempt to
             // send fails again.
-            if let Ok(count) = peer_process.try_send(socket, &state.outgoing[state.sent..]) {
+            if let Ok(count) = peer_process.try_send(socket, state.unsent()) {
                 state.record_sent(count);
             }
         }
         return true;
     }
-    if !state.outgoing.is_empty() && !state.has_ready() {
+    if !state.unsent().is_empty() && !state.has_ready() {
         // No stream, later answer or parked call is ready, so the pending answers are sent now: `next_event`
         // prefers reading to sending. As above, an error is ignored.
-        if let Ok(count) = peer_process.try_send(socket, &state.outgoing[state.sent..]) {
+        if let Ok(count) = peer_process.try_send(socket, state.unsent()) {
             state.record_sent(count);
         }
         // Sending may have made room for the answers of further calls.
@@ -140,13 +140,14 @@ async fn exchange_with_session(
     }
     // Without room for further answers, only parked calls are waited for, and no streams or later answers.
     let (has_room, has_ended) = (!state.is_full(), peer_process.has_ended());
-    let ConnectionState { incoming, outgoing, sent, session, time_slice, .. } = state;
+    let start = state.start_of_unsent();
+    let ConnectionState { incoming, outgoing, session, time_slice, .. } = state;
     let room = if may_read { Some(incoming.room()) } else { None };
     let is_ready = |context: &mut Context<'_>| match session {
         Some(session) if !has_ended => session.poll_ready(has_room, context),
         _ => Poll::Pending,
     };
-    match time_slice.wait(peer_process.next_event(socket, &outgoing[*sent..], room, is_ready)).await {
+    match time_slice.wait(peer_process.next_event(socket, &outgoing[start..], room, is_ready)).await {
         Ok(ConnectionEvent::Sent(count)) => {
             state.record_sent(count);
             if state.has_ready() {

@@ -1,6 +1,7 @@
 //! The state of one connection after its handshake: the bytes that have arrived, the bytes that are to be
 //! sent, and its session.
 
+use std::ops::Range;
 use std::rc::Rc;
 use std::time::Instant;
 
@@ -33,6 +34,13 @@ pub(super) struct ConnectionState {
     pub(super) outgoing: Vec<u8>,
     /// How many bytes of `outgoing` were sent.
     pub(super) sent: usize,
+    /// The id of the call that was served last, and where its answer is in `outgoing`; `None` once bytes were
+    /// sent since.
+    last_answer: Option<(u64, Range<usize>)>,
+    /// The length of `outgoing` at which its unsent bytes are not sent yet: they are the answer to a call that
+    /// opens an object, and the client waits for the answer to its parked call on that object. If the first
+    /// answer were sent alone, it would wake the client to no purpose.
+    held_length: Option<usize>,
     /// Gives the entries of the session their handles, and collects the objects and streams that an answer
     /// carries, or the answer itself if it comes later, until the session adopts them.
     handles: Handles,
@@ -54,6 +62,8 @@ impl ConnectionState {
             incoming,
             outgoing: Vec::new(),
             sent: 0,
+            last_answer: None,
+            held_length: None,
             handles: Handles::default(),
             session: None,
             arrived: Instant::now(),
@@ -94,6 +104,7 @@ impl ConnectionState {
             // time is not used.
             expires_at: self.arrived,
             is_retry: false,
+            opened_by: None,
         };
         let is_retry = due.is_some();
         let served = match due {
@@ -111,7 +122,7 @@ impl ConnectionState {
                 Err(too_large) => Err(too_large),
             },
         };
-        let ConnectionContext { passes, locals, expires_at, started, .. } = connection;
+        let ConnectionContext { passes, locals, expires_at, started, opened_by, .. } = connection;
         if let Some(started) = started {
             self.time_slice.record(started);
         }
@@ -137,6 +148,12 @@ impl ConnectionState {
                 self.refuse(id, &error);
             }
         }
+        let unsent = self.sent..self.outgoing.len();
+        if opened_by.is_some_and(|opening| self.last_answer == Some((opening, unsent))) {
+            self.held_length = Some(self.outgoing.len());
+        }
+        let answered = served.as_ref().ok().copied().flatten();
+        self.last_answer = answered.map(|id| (id, answer_begin..self.outgoing.len()));
         match served {
             Ok(id) => Some(ServedCall { id, answer_begin, last_handle, _passes: passes }),
             Err(end) => {
@@ -180,12 +197,24 @@ impl ConnectionState {
         self.outgoing.len() - self.sent >= FLUSH_AT
     }
 
+    /// The bytes that can be sent now.
+    pub(super) fn unsent(&self) -> &[u8] {
+        &self.outgoing[self.start_of_unsent()..]
+    }
+
+    /// The position in `outgoing` of the bytes that can be sent now.
+    pub(super) fn start_of_unsent(&self) -> usize {
+        let is_held = self.held_length == Some(self.outgoing.len());
+        if is_held { self.outgoing.len() } else { self.sent }
+    }
+
     /// Records that `count` further bytes of `outgoing` were sent, and removes sent bytes from it.
     pub(super) fn record_sent(&mut self, count: usize) {
         if let Some(metrics) = &self.metrics {
             metrics.wire.record_sent(count);
         }
         self.sent += count;
+        (self.last_answer, self.held_length) = (None, None);
         if self.sent == self.outgoing.len() {
             self.outgoing.clear();
             self.outgoing.shrink_to(FLUSH_AT);
