@@ -128,8 +128,9 @@ impl<T: Storage, V: View> LocalEngine<T, V> {
         // reference to its gate.
         wait.gate = Some(gate.clone());
         drop(store);
-        // Gives up the turn to write: transactions would wait for it as long as the call is parked. This is
-        // allowed, since the call has written nothing.
+        // Gives up the turn to write, which a call on a server keeps also after `store` is dropped:
+        // transactions would wait for the turn as long as the call is parked. This is allowed, since the call
+        // has written nothing.
         self.store.writers.leave_in_call();
         Ok(Attempt::Waits(gate))
     }

@@ -87,8 +87,8 @@ impl<T: Storage> ConnectionClaims<T> {
                 held.cleanup_at = held.by_id.len() + FIRST_CLEANUP;
                 return;
             };
-            // Only claims that had already ended at the last cleanup are removed: the end of a newer one may
-            // be undone with the commit that it shares.
+            // Only claims that had already ended at the last cleanup are removed: the end of any other claim
+            // is more recent, and may be undone with the commit that it shares.
             let (ended, may_be_undone) =
                 over.into_iter().partition::<Vec<_>, _>(|id| held.ended_before.contains(id));
             held.ended_before = may_be_undone.into_iter().collect();

@@ -244,7 +244,7 @@ mod tests {
     use crate::engine::SqliteEngine;
     use crate::extension::MikobaseExt;
 
-    /// Rolls the transaction back when the store is locked next and the transaction is open by then, as
+    /// Rolls the transaction back the first time that the store is locked while the transaction is open, as
     /// another thread may do that has the same object.
     fn roll_back_when_open<T: Storage>(shared: &Arc<SharedStore<T>>, id: TransactionId) {
         let shared_by_task = Arc::clone(shared);

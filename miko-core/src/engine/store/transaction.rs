@@ -112,8 +112,8 @@ pub(in crate::engine) enum CommitSharing {
     /// its transaction.
     Groupable,
     /// It owns its transaction, in a group as well, because its write sets are large, or have no inverse, as
-    /// those that remove chunks of files. Only in a transaction of a caller it shares that transaction. A
-    /// write without an inverse is undone there by a rollback, after which the log is applied again.
+    /// those that remove chunks of files. Only in a transaction of a caller it shares that transaction: no
+    /// write that removes chunks runs there.
     Separate,
 }
 

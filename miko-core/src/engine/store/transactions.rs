@@ -1,7 +1,8 @@
 //! Transactions of callers: opens, nests and ends them, and lets each caller see its own state.
 //!
-//! A transaction object begins one transaction after another. A nested object begins levels inside the
-//! transaction of its parent. [`transaction_objects`](super::transaction_objects) has their states.
+//! A transaction object begins one transaction after another. A nested object begins nested transactions, the
+//! levels of the transaction of its parent. [`transaction_objects`](super::transaction_objects) has the
+//! states of the objects.
 
 use std::thread::ThreadId;
 use std::time::{Duration, Instant};
@@ -69,7 +70,8 @@ impl<T: Storage> Store<T> {
         self.transaction.user_transaction().map(|user| user.thread)
     }
 
-    /// Whether a call of an object has to wait for the turn to write: its root has no open transaction.
+    /// Whether a call of an object has to wait for the turn to write: its root, which is the outermost object
+    /// around it, or the object itself if it is not nested, has no open transaction.
     ///
     /// # Errors
     /// `transaction-invalidated`, if the transaction of the object, or of one around it, was rolled back by

@@ -103,8 +103,8 @@ fn scenario() -> impl Strategy<Value = Scenario> {
     let steps = prop::collection::vec((step(), apply_failures, commit_failures), 1..12);
     (any::<bool>(), steps).prop_map(|(may_defer_commit, mut steps)| {
         for (step, apply_failures, commit_failures) in &mut steps {
-            // Storage in memory that loses its transaction, or fails again while a write is undone, ends the
-            // process.
+            // With deferred commits, the store aborts the process if storage loses its transaction, or fails
+            // a commit, or fails again while a write is undone.
             if may_defer_commit {
                 apply_failures.retain(|fault| !matches!(fault, Some(InjectedFailure::RolledBack)));
                 apply_failures.truncate(1);
@@ -135,6 +135,7 @@ struct Run {
     answered: Vec<Vec<Written>>,
     /// All pks that calls have inserted, answered or not.
     inserted: Vec<String>,
+    /// The number of calls so far.
     calls: usize,
 }
 

@@ -46,21 +46,21 @@ pub(crate) struct UserTransaction {
     is_applied: bool,
     /// While the writes are hidden from other callers: the state of the store with these writes.
     hidden: Option<StoreState>,
-    /// Whether the call that runs, or has run last, belongs to the transaction. Each call sets this when it
-    /// begins.
+    /// Whether the call that runs, or has run last, belongs to the transaction. Set when a call locks the
+    /// store to read or write records, and when a stream of the transaction is read.
     pub(crate) runs_own_call: bool,
     /// The error of applying the log again, after a write that failed could not be undone by its inverse, or
     /// storage had lost the transaction. Storage lacks the writes of the log then. At the end of the failed
     /// write the transaction is rolled back.
     pub(crate) lost: Option<Error>,
-    /// The time of the next write: the time at which the transaction was opened, unless a write has advanced
-    /// it.
+    /// The time of the next write: the time that the transaction got when it was opened, unless a write has
+    /// advanced it.
     pub(crate) time: Timestamp,
     /// When the transaction was opened, for its limit of time.
     pub(crate) began: Instant,
     /// The thread that has opened it.
     pub(crate) thread: ThreadId,
-    /// When its last call has ended, for its limit of idleness.
+    /// When its last call has ended, or a stream of it was last read, for its limit of idleness.
     pub(crate) last_call: Instant,
     /// The turn to write, which is given up when the transaction ends.
     _turn: Pass,
@@ -210,7 +210,7 @@ impl UserTransaction {
         self.hidden.is_some()
     }
 
-    /// Whether storage lacks writes of the log, or has lost its transaction.
+    /// Whether storage lacks writes of the log, for example because it has lost its transaction.
     pub(crate) fn needs_apply(&self, storage: &impl Storage) -> bool {
         let has_all = self.is_applied && storage.in_transaction();
         !(has_all || self.log.is_empty())
