@@ -1,9 +1,9 @@
 //! Live queries: brings the results of selects up to date when their readers ask.
 //!
-//! A watch is one open live query. Its window has the first records that the select finds ([`window`]). When
-//! the reader asks, the last commits are applied to the window, one after another, until the result has
-//! changed. The reader gets one step: the changes from the result that it has to the result in the window
-//! ([`edits`]).
+//! A watch is the state of one open live query. Its window has the first records that the select finds
+//! ([`window`]). When the reader asks, the last commits are applied to the window, one after another, until
+//! the result has changed. The reader gets one step: the changes from the result that it has to the result in
+//! the window ([`edits`]).
 //!
 //! The subscriptions keep the last commits in a buffer of bounded size, the ring. The select runs again, and
 //! fills the window anew, if the ring lacks a commit, if a class was redefined, or if so many records were
@@ -213,8 +213,8 @@ impl<T: Storage> Store<T> {
             let pk = found.pk.to_string();
             step.push(ResultChange { seq, kind, pk, from, index, record, last: number + 1 == count });
         }
-        // Behind `range` both lists are equal: the replaced part of `shown` is as far from its end as `range`
-        // is from the end of `new`.
+        // Behind `range` both lists are equal. So the replaced part ends as far before the end of `shown` as
+        // `range` ends before the end of `new`.
         let old_end = watch.shown.len() - (new.len() - range.end);
         watch.shown.splice(range.start..old_end, new[range].iter().cloned());
         Ok(step)

@@ -1,7 +1,7 @@
 //! The open streams of a store, and the pre-images that they need.
 //!
-//! A stream shows a [`Snapshot`]: the state after the last commit before the stream was opened. A stream of
-//! records holds the ids of its rows, not their content. So while a stream is open, writes save pre-images
+//! A stream shows a [`Snapshot`]: the state after the last commit before the stream was opened. A stream
+//! holds at most the ids of its rows, not their content. So while a stream is open, writes save pre-images
 //! for it. The first write to a row of the snapshot saves the row as it was, also if the stream has already
 //! sent the row. Rows that are not in the snapshot have no pre-image.
 
@@ -79,7 +79,7 @@ impl Streams {
 
     fn save_pre_image(&mut self, id: RowId, row: &Row, for_stream: impl Fn(&OpenStream) -> bool) {
         let (size, mut copy) = (row.memory_size(), None);
-        // A row whose commit number is larger was inserted after the snapshot, or has a pre-image already.
+        // A row with a larger commit number than the snapshot was inserted later, or has a pre-image already.
         let has_row = |stream: &&mut OpenStream| row.commit <= stream.snapshot_commit && for_stream(stream);
         for stream in self.open.values_mut().filter(has_row) {
             if let Entry::Vacant(vacant) = stream.pre_images.entry(id) {

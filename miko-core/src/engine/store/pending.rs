@@ -28,7 +28,8 @@ pub(super) struct DeferredWork {
     pub(super) first_stored_row: Option<RowId>,
     /// The rows for which the hooks run at the end of the write. Boxed, since few writes have any.
     pub(super) stored_rows: Option<Box<StoredRows>>,
-    /// The index of the running request in its batch; `None` outside of a batch.
+    /// The index of the running request in its batch; `None` outside of a batch. A call of `create_many`
+    /// counts as a batch with a request per bucket.
     pub(super) request: Option<usize>,
 }
 

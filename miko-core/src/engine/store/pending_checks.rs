@@ -264,7 +264,7 @@ impl<T: Storage> Store<T> {
     /// The fault of a record of these classes, if a restricting reference to the record does not allow them.
     fn check_classes(&self, pk: &str, classes: &[String]) -> Result<Option<ErrorItem>> {
         // All restricting references are read, with their records: the index does not have the classes that a
-        // reference allows. The limit is larger than any number of references, and an integer in SQL.
+        // reference allows. The limit is larger than any number of references, and fits an integer of SQL.
         let restricting = self.storage.restricting(pk, i32::MAX as usize)?;
         if restricting.is_empty() {
             return Ok(None);

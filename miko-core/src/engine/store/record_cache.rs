@@ -3,8 +3,9 @@
 //! For each record, the cache has the same state as storage, or nothing. So a write removes the records that
 //! it changes, and stages their new states: they are set aside until it is known whether the write succeeds.
 //! When the write has succeeded, the staged states are added to the cache, since the next write of such a
-//! record reads the record first. While a write runs, no record that is read from storage is added, since the
-//! write may be undone.
+//! record reads the record first. The states that a transaction of a caller writes are staged only at its
+//! commit. No record that is read from storage is added while a write runs, and none that an open transaction
+//! has changed, since the write or the transaction may be undone.
 
 use std::cell::RefCell;
 use std::collections::{HashMap, HashSet};

@@ -59,8 +59,9 @@ impl<T: Storage> Store<T> {
         answers
     }
 
-    /// Runs requests in order, up to the first error, to which the index of the request is added. While a
-    /// request runs, [`DeferredWork::request`] is its index.
+    /// Runs the requests of a batch, or the creates of a call of `create_many`, in order, up to the first
+    /// error, to which the index of the request is added. While a request runs, [`DeferredWork::request`] is
+    /// its index.
     pub(super) fn run_each<R, A>(
         &mut self,
         requests: impl IntoIterator<Item = Result<R>>,

@@ -125,7 +125,7 @@ impl<T: Storage> Store<T> {
     }
 
     /// Keeps the commits after `last`, the last commit, in the ring. Creates the ring if there is none; an
-    /// existing ring stays as it is.
+    /// existing ring keeps its commits.
     pub(super) fn keep_commits_after(&mut self, last: CommitSeq) {
         let ring_size = within_memory_limit(self.subscriptions.limits.ring);
         self.subscriptions.keep_commits_after(last, ring_size);

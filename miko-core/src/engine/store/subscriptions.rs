@@ -208,6 +208,7 @@ impl Subscriber {
         for (position, found) in matches.iter().enumerate() {
             let (item, item_size) = built.get(*found, position == last, classes);
             size += item_size;
+            // The feed would leave the group out, so the rest of the changes need not be built.
             if size > self.queue_size {
                 return self.sink.skip(matches.len() as u64);
             }

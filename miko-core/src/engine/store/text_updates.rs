@@ -39,7 +39,7 @@ impl<T: Storage> Store<T> {
     /// Replaces the bucket of a record. Returns the new `updated_at`.
     ///
     /// # Errors
-    /// As [`update`](Self::update).
+    /// `action-not-supported`, if the store only appends; the errors of [`update`](Self::update).
     pub(in crate::engine) fn update_one(&mut self, pk: &str, bucket: Bucket) -> Result<Timestamp> {
         self.write(self.sharing_of_update(pk), |store| {
             store.check_may_change("update")?;

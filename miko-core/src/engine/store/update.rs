@@ -52,7 +52,8 @@ impl<T: Storage> Store<T> {
         Ok(Results::Written { pk, updated_at })
     }
 
-    /// Merges an object into the bucket of one record, or of all records that a select finds, by RFC 7396.
+    /// Merges an object, a merge patch of RFC 7396, into the bucket of one record, or of all records that a
+    /// select finds.
     ///
     /// # Errors
     /// As [`update`](Self::update); with a select, as [`change_selected`](Self::change_selected).
@@ -83,7 +84,7 @@ impl<T: Storage> Store<T> {
     }
 
     /// Edits the bucket of one record, or of all records that a select finds: all edits, or none. The answer
-    /// has the values of the edits only for one record.
+    /// has the values of the edits only if the request names the record by its pk.
     ///
     /// # Errors
     /// As [`patch`](Self::patch); `conflict` and `edit-refused` for an edit; `request-too-large`, if the

@@ -110,8 +110,8 @@ impl<T: Storage> Store<T> {
     /// defaults.
     ///
     /// # Errors
-    /// `validation-failed`, if defaults are too many or nest too deep. There is no other fault, so its place
-    /// is always in the bucket, although a key is normalized here, too.
+    /// `validation-failed`, if defaults are too many or nest too deep. The place of the fault is in the
+    /// bucket: a key, which is normalized here as well, gets no defaults, and so has no fault.
     fn normalized(
         &self,
         class: &Class,

@@ -81,7 +81,7 @@ impl Watches {
         }
     }
 
-    /// Wakes the readers whose results commits may change. Removes watches without a reader.
+    /// Wakes the reader of each result that the commits may change. Removes watches without a reader.
     pub(super) fn notify(&mut self, commits: &[LoggedCommit], classes: &mut StackClasses, catalog: &Catalog) {
         if self.open.is_empty() {
             return;

@@ -1,10 +1,10 @@
 //! The write path: creates and deletes records inside the running write; [`update`](super::update) changes
 //! them. Also has the steps that other kinds of writes, such as imports, take in the same way.
 //!
-//! Each operation examines the record, stages its changes in a [`WriteSet`], applies the set to storage, and
-//! defers the checks that need the end state of the whole write
-//! ([`pending_checks`](crate::engine::store::pending_checks)). The `stage_*` functions only add to a write
-//! set; the `apply_*` functions write to storage.
+//! A create first examines the record, as an update does. Each operation then stages the changes of the
+//! record in a [`WriteSet`], applies the set to storage, and defers the checks that need the end state of the
+//! whole write ([`pending_checks`](crate::engine::store::pending_checks)). The `stage_*` functions only add
+//! to a write set; the `apply_*` functions write to storage.
 //!
 //! So a write is checked in phases. If one phase refuses it, its error also gets the faults that the later
 //! phases would find ([`refusal`](crate::engine::store::refusal)).
@@ -207,8 +207,9 @@ impl<T: Storage> Store<T> {
     /// Deletes an active record: replaces its row with a tombstone and removes its index entries.
     ///
     /// # Errors
-    /// `save-rejected`; `reference-restricted`, if the record defines a class that has subclasses. References
-    /// to the record are checked at the end of the write.
+    /// `save-rejected`; if the record is a class definition, the errors of
+    /// [`change_definition`](Self::change_definition). References to the record are checked at the end of the
+    /// write.
     pub(super) fn delete_record(&mut self, id: RowId, before: Row) -> Result<()> {
         self.run_hooks_before_delete(&before)?;
         let old = before.state.as_ref().ok_or_else(|| corruption("an active record without a state"))?;
