@@ -92,7 +92,7 @@ pub(crate) enum Request {
 }
 
 impl Request {
-    /// Whether the request may change something. Claiming a record counts as a change.
+    /// Whether the request may change something. Taking, finishing or releasing a claim counts as a change.
     pub(crate) fn writes(&self) -> bool {
         !matches!(self, Self::Select(_))
     }
@@ -149,7 +149,8 @@ pub(crate) fn parse_edits(pk: &str, edits: Vec<Value>) -> Result<EditRequest> {
 /// The cutoff of a select, before it is parsed; `None` if it has none.
 ///
 /// # Errors
-/// The faults of the cutoff and of the object `placeholders`, as [`parse`] would report them.
+/// The fault of a select that nests too deep, or the faults of the cutoff and of the object `placeholders`:
+/// as [`parse`] would report them.
 pub(crate) fn requested_cutoff(select: &Query) -> Result<Option<Timestamp>> {
     let Some(map) = select.as_object().filter(|map| map.contains_key("cutoff")) else { return Ok(None) };
     let mut faults = Faults::default();
@@ -172,8 +173,7 @@ pub(crate) fn may_write(query: &Query) -> bool {
 /// too deep: [`parse`] then reports the depth.
 ///
 /// # Errors
-/// All faults of these keys. The caller must then drop the query without recursion, because it may nest to
-/// any depth.
+/// All faults of these keys. The query must not be run then, since some of its keys are taken already.
 pub(crate) fn take_transaction(query: &mut Query) -> Result<Option<TransactionRequest>> {
     let mut faults = Faults::default();
     let request = TransactionRequest::take(query, &mut faults);
@@ -181,8 +181,9 @@ pub(crate) fn take_transaction(query: &mut Query) -> Result<Option<TransactionRe
     Ok(request)
 }
 
-/// Reads values up to and including the first that fails. Its error is the last element of the result. The
-/// values after it are dropped without recursion, because they may nest to any depth.
+/// Calls `read` with each value, up to and including the first for which it fails. The error of that value is
+/// the last element of the result. The values after it are dropped without recursion, because they may nest
+/// to any depth.
 pub(crate) fn read_until_error<T>(values: Vec<Value>, read: impl Fn(Value) -> Result<T>) -> Vec<Result<T>> {
     let mut results = Vec::with_capacity(values.len());
     for value in values {
@@ -264,7 +265,7 @@ mod tests {
 
     use super::*;
 
-    /// An edit, or something that resembles one.
+    /// An edit, which may be invalid, or another value in its place.
     fn any_edit() -> impl Strategy<Value = Value> {
         let scalar = prop_oneof![
             Just(json!(null)),

@@ -28,7 +28,7 @@ pub(crate) struct ClaimRequest {
     pub(crate) is_lasting: bool,
 }
 
-/// A request to end a claim, and to change its record in the same commit.
+/// A request to end a claim, with an effect on its record in the same commit.
 #[derive(Debug)]
 pub(crate) struct FinishRequest {
     /// The id of the claim, from the answer to `claim`.

@@ -125,7 +125,7 @@ impl<'f> FilterReader<'f> {
     }
 
     /// Reads a value that may contain placeholders at any depth. Faults of the literal parts are reported;
-    /// faults of the value of a placeholder are deferred until evaluation.
+    /// faults of the value of a placeholder are deferred until evaluation. `None` if a fault was reported.
     pub(super) fn read_value<'q, T>(
         &mut self,
         value: &'q Value,

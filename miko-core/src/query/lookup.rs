@@ -13,7 +13,8 @@ use crate::query::value_ref::ValueRef;
 pub(super) fn with_value_at<R>(bucket: &str, steps: &[PathStep], visit: impl FnOnce(ValueRef<'_>) -> R) -> R {
     let mut visitor = PathVisitor { steps, state: VisitState::Pending(visit) };
     // Once the value is found, the visitor leaves the rest of the text unread, which serde_json reports as an
-    // error. The error is ignored: the value was visited before.
+    // error. The error is ignored: the value was visited before. In a malformed text, a value that was not
+    // found before the error counts as absent.
     let _ = visitor.deserialize(&mut serde_json::Deserializer::from_str(bucket));
     match visitor.state {
         VisitState::Pending(visit) => visit(ValueRef::Absent),
@@ -200,7 +201,7 @@ mod tests {
         })
     }
 
-    /// The paths of all values inside.
+    /// The paths of a value and of all values inside it, from the value on.
     fn paths(value: &Value) -> Vec<Vec<PathStep>> {
         let below = |step: PathStep, value: &Value| {
             let below = paths(value).into_iter().map(move |path| [vec![step.clone()], path].concat());

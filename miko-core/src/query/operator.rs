@@ -39,7 +39,7 @@ enum Operator {
     /// With `true`, the value must be neither null, absent nor `false`; with `false`, one of them. Zero and
     /// an empty text are truthy.
     Truthy(bool),
-    /// `any`: the key is present, even if its value is null.
+    /// `any`: the path leads to a value, which may be null.
     Present,
 }
 

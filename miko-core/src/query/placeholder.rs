@@ -1,10 +1,11 @@
 //! Resolves placeholders (`{"placeholder": "name"}`).
 //!
-//! A name is looked up in the condition that uses the placeholder, then in the enclosing ones. A placeholder
-//! inside a definition is looked up where that definition is used (dynamic scoping), so one definition can
-//! expand differently in different conditions. An unresolved name is not a fault of the request, because
-//! evaluation may never reach the placeholder. It is a deferred error of the part that contains the
-//! placeholder.
+//! The definition of a placeholder is the value that `placeholders` gives to its name. A name is looked up in
+//! the condition that uses the placeholder, then in the enclosing ones. A placeholder inside a definition is
+//! looked up where that definition is used (dynamic scoping), so one definition can expand differently in
+//! different conditions. An unresolved name is a deferred error of the part that contains the placeholder,
+//! because evaluation may never reach the part. In a part that every evaluation reaches, such as `limit`, it
+//! is reported as a fault of the request.
 
 use std::collections::{BTreeMap, HashSet};
 
@@ -19,8 +20,8 @@ use crate::json;
 ///
 /// The first expansion of each definition is free, unless it is inside of a repeated one: all first
 /// expansions together are no larger than the request. Each later expansion costs one, and one per value of
-/// the definition, nested values included. The check for circular definitions costs one per binding that it
-/// compares. The limit is checked at each expansion, so the last one may exceed it.
+/// the definition, nested values included. The check for circular definitions costs one per visible
+/// definition at each comparison. The limit is checked at each expansion, so the last one may exceed it.
 const MAX_REPEATED_VALUES: usize = 100_000;
 
 /// The name of the placeholder, if the value is one.
@@ -43,9 +44,9 @@ pub(super) fn contains_placeholder(value: &Value) -> bool {
     }
 }
 
-/// Moves a fault that is inside a placeholder to that placeholder. The pointer of the fault leads into
-/// `value`, which is at `place`, after the placeholders in it are resolved. So the request has nothing at the
-/// pointer if it leads into a definition.
+/// Moves a fault in a definition to the placeholder that was replaced by the definition. The fault is one of
+/// `value`, which is at `place`, with its placeholders resolved. If its pointer leads into a definition, the
+/// request has nothing at the pointer.
 pub(super) fn move_out_of_definitions(fault: ErrorItem, value: &Value, place: &Place<'_>) -> ErrorItem {
     let place = place.to_string();
     let pointer = fault.details.get("pointer").and_then(Value::as_str);
@@ -107,11 +108,13 @@ impl<'q, 's> PlaceholderScope<'q, 's> {
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Expansion<'q, 'c> {
     pub(super) definition: &'q Value,
+    /// The names that are visible at the placeholder.
     scope: &'c PlaceholderScope<'q, 'c>,
     outer: Option<&'c Expansion<'q, 'c>>,
+    /// The number of expansions from the outermost one to this one.
     depth: usize,
-    /// Whether this definition, or one around it, was expanded before. Only such expansions use up the
-    /// budget: the first expansions of all definitions together are no larger than the request.
+    /// Whether this definition, or one around it, was expanded before. Only such expansions count towards
+    /// [`MAX_REPEATED_VALUES`].
     repeats: bool,
 }
 

@@ -37,7 +37,8 @@ impl<'f> RequestKeys<'f> {
         value
     }
 
-    /// Takes `key` and reads its value with `reader`.
+    /// Takes `key` and reads its value with `reader`. `None` if the key is absent, or if `reader` has
+    /// reported a fault.
     pub(crate) fn read<T>(&mut self, key: &str, reader: ReadFn<T>) -> Option<T> {
         let value = self.take(key)?;
         reader(value, &Place::Key(&Place::Root, key), self.faults)

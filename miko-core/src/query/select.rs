@@ -49,8 +49,8 @@ pub(crate) struct SelectRequest {
     pub(crate) cutoff: Option<Timestamp>,
     /// Whether evaluation may raise a deferred error, for example of a placeholder that cannot be resolved.
     pub(crate) may_fail: bool,
-    /// The number of filters, of their parts, and of sort keys. The planner does not pass a very large select
-    /// to storage.
+    /// The number of filters, of their parts, and of sort keys; `usize::MAX` if they were not counted. The
+    /// planner does not pass a very large select to storage.
     pub(crate) size: usize,
 }
 
@@ -142,8 +142,8 @@ impl SelectRequest {
             faults.refuse(Place::Key(&place, "action").wrong_value("`select`", action.clone()));
         }
         let select = Self::read_with_order(map, &place, (map, &place), faults, |select, _, _| select);
-        // `read_with_order` has read `limit`, which a claim does not allow: it is refused here, since `KEYS`
-        // lacks it.
+        // `read_with_order` has read `limit`, which a claim does not allow: the key is refused here, since
+        // `KEYS` lacks it, and its value is dropped.
         refuse_unknown_keys("`select` of a claim", map, &KEYS, &place, faults);
         Self { limit: None, ..select }
     }

@@ -18,8 +18,8 @@ use crate::query::request_keys;
 use crate::query::step::{self, PathStep};
 use crate::query::value_ref::ValueRef;
 
-/// The maximal number of sort keys of a select. For each record that it finds, the evaluator makes a value
-/// per sort key.
+/// The maximal number of sort keys of a select. The evaluator makes a value per sort key for each record that
+/// the select finds.
 pub(super) const MAX_SORT_KEYS: usize = 32;
 
 /// A sort key of a select: the property by which records are sorted, and the direction.
@@ -49,7 +49,7 @@ pub(crate) struct SortPath {
 /// The keys of the qualifiers: an object that may be the last element of a sort path.
 const QUALIFIERS: [&str; 3] = ["reverse", "case-sensitive", "collapse"];
 
-/// Keys that are probably meant as a direction if they are the last element of a longer path.
+/// Keys that are probably meant as a direction if they are the last of at least two steps of a path.
 const DIRECTIONS: [&str; 4] = ["asc", "desc", "ascending", "descending"];
 
 /// The properties of a record by which a select may sort.
@@ -67,7 +67,7 @@ impl SortKey {
         };
         let original = Value::Array(elements.clone());
         let last_place = Place::Index(place, elements.len().saturating_sub(1));
-        let qualifiers = match elements.pop_if(|last| has_qualifiers(last)) {
+        let qualifiers = match elements.pop_if(|last| is_qualifiers(last)) {
             Some(Value::Object(map)) => map,
             _ => Map::new(),
         };
@@ -77,7 +77,7 @@ impl SortKey {
         };
         let folding = read_folding(&qualifiers, &last_place, faults);
         let mut unknown = request_keys::unknown(&qualifiers, &QUALIFIERS);
-        // The list lacks `case_sensitive`, another spelling of `case-sensitive`.
+        // `QUALIFIERS` lacks `case_sensitive`, another spelling of `case-sensitive`.
         unknown.retain(|key| !QUALIFIERS.contains(&normalized(key)));
         if !unknown.is_empty() {
             let message = format!("a sort path has no key `{}`", unknown.join("`, `"));
@@ -137,7 +137,7 @@ pub(super) fn too_many_keys(found: usize, place: &Place<'_>) -> ErrorItem {
 
 /// Whether the last element of a sort path is an object of qualifiers: neither a record property nor a
 /// placeholder.
-fn has_qualifiers(last: &Value) -> bool {
+fn is_qualifiers(last: &Value) -> bool {
     last.is_object() && last.get("record").is_none() && placeholder::name(last).is_none()
 }
 

@@ -18,7 +18,7 @@ use crate::query::transaction::TransactionRequest;
 pub struct Validation {
     /// The errors that the request raises, or may raise if its evaluation reaches the faulty part.
     pub errors: Vec<ErrorItem>,
-    /// Its warnings.
+    /// The warnings of the request.
     pub warnings: Vec<Warning>,
 }
 
@@ -40,7 +40,8 @@ pub enum Check {
     /// The action exists.
     Action,
     /// All required fields are present, each field has the right type, and none is unknown. Warns of
-    /// redundant fields.
+    /// redundant fields. Also reports each fault that belongs to no other aspect, such as a request that
+    /// nests too deep.
     Fields,
     /// Class names are well-formed.
     Uns,

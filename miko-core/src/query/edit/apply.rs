@@ -217,7 +217,7 @@ impl Operation {
     }
 }
 
-/// A copy of a value for the answer; null, which the caller drops, if the answer has no values.
+/// A copy of a value for the answer; null, which [`apply_within`] drops, if the answer has no values.
 fn copy_for_answer(value: &Value, charge: Option<Charge<'_>>) -> Result<Value, EditError> {
     charge_value(value, charge)?;
     Ok(if charge.is_some() { value.clone() } else { Value::Null })
@@ -391,8 +391,8 @@ mod tests {
 
     #[test]
     fn edits_that_move_many_elements_are_refused() {
-        // The operation on the list or the bucket, and the number of such edits that are made before the work
-        // of 12 elements or members is done.
+        // An edit, and how often it is applied until it has compared or moved 12 elements or members, the
+        // limit in this test; 20 for an edit that does neither.
         let cases = [
             (json!({"path": ["list"], "add": 6}), 3),
             (json!({"path": ["list"], "add": 1}), 3),

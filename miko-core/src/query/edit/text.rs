@@ -83,8 +83,8 @@ mod tests {
     use crate::json::arbitrary::value;
     use crate::query::edit::{apply, read_edits};
 
-    /// Edits of members, most of them of the kinds that are applied to texts. The key `"` needs escapes, so
-    /// its edits are not.
+    /// Edits of top-level members. Most are `increment` or `set`, which are applied to texts. An edit of the
+    /// key `"` is never applied to a text, since the key needs escapes.
     fn edits() -> impl Strategy<Value = Value> {
         let number = || prop_oneof![any::<i64>().prop_map(Value::from), (-9.0..9.0).prop_map(Value::from)];
         let operation = prop_oneof![
