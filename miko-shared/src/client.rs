@@ -7,8 +7,8 @@
 //!
 //! A blocking proxy can also begin calls and wait for their answers afterwards (`later`), send a call that
 //! returns an object together with the first call on that object (`lazy_object`), and receive objects and
-//! streams (`link`, `object`). `calls` counts its calls, and `exclusive` lends a value to one of its threads
-//! at a time.
+//! streams (`link`, `object`). `calls` counts its calls. With `exclusive`, one of the threads that share the
+//! proxy opens a connection or an object, while the others wait.
 //!
 //! Both kinds use `address` (a server's address and the credentials for it), `server_user` and `handshake`
 //! (what precedes the first call), `runtime` (whether a thread may block), `items` (the items of streams),

@@ -58,23 +58,23 @@ pub enum PeerPidfd {
 
 /// The process that connected `socket`; never a later process that has got the same pid.
 pub fn peer_pidfd(socket: &impl AsFd) -> PeerPidfd {
-    let fault = match getsockopt(socket, sockopt::PeerPidfd) {
+    let error = match getsockopt(socket, sockopt::PeerPidfd) {
         Ok(process) => return PeerPidfd::Open(process),
-        Err(fault) => fault,
+        Err(error) => error,
     };
     let peer = getsockopt(socket, sockopt::PeerCredentials);
-    match peer.is_ok_and(|peer| was_reaped(fault, peer.pid())) {
+    match peer.is_ok_and(|peer| was_reaped(error, peer.pid())) {
         true => PeerPidfd::Reaped,
         false => PeerPidfd::Unknown,
     }
 }
 
-/// Whether a process has ended and was reaped, given the fault with which the kernel refused to give out a
+/// Whether a process has ended and was reaped, given the error with which the kernel refused to give out a
 /// descriptor of it. Before Linux 6.16 the kernel refuses this for a reaped process. `ENOPROTOOPT` is the
-/// fault of a kernel that cannot give out descriptors of peers. The pid is 0 if the process is in another
+/// error of a kernel that cannot give out descriptors of peers. The pid is 0 if the process is in another
 /// namespace.
-fn was_reaped(fault: Errno, pid: i32) -> bool {
-    fault != Errno::ENOPROTOOPT && pid > 0 && has_no_process(pid)
+fn was_reaped(error: Errno, pid: i32) -> bool {
+    error != Errno::ENOPROTOOPT && pid > 0 && has_no_process(pid)
 }
 
 /// Whether no process has this pid. Other errors than `ESRCH` do not say so: the kernel also refuses a signal
@@ -116,8 +116,8 @@ mod tests {
             (Errno::EINVAL, 0, false),
             (Errno::ENOPROTOOPT, reaped, false),
         ];
-        for (fault, pid, expected) in cases {
-            assert_eq!(was_reaped(fault, pid), expected, "{fault}, process {pid}");
+        for (error, pid, expected) in cases {
+            assert_eq!(was_reaped(error, pid), expected, "{error}, process {pid}");
         }
     }
 }

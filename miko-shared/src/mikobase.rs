@@ -326,8 +326,8 @@ impl Uds {
     /// process.
     ///
     /// # Errors
-    /// If the share could not be set up, the server was lost, or the final state could not be delivered.
-    /// Failures of workers are in the report.
+    /// If the share could not be set up, and the errors of [`Share::join`], such as `interrupted` and
+    /// `server-gone`. Failures of workers are in the report.
     pub fn mikobase<R: Serialize + DeserializeOwned>(
         &self,
         n: usize,
@@ -338,10 +338,12 @@ impl Uds {
         self.spawn(n, work)?.join()
     }
 
-    /// As [`mikobase`](Self::mikobase), but returns as soon as the workers are started.
+    /// As [`mikobase`](Self::mikobase), but returns as soon as the first workers are started, up to
+    /// [`max_concurrent`](Self::max_concurrent).
     ///
     /// # Errors
-    /// If the share could not be set up.
+    /// If the share could not be set up, or the file of [`Returning::File`] could not be written. If a worker
+    /// cannot be started, [`Share::wait`] and [`Share::join`] return the error.
     pub fn spawn<'b, R: Serialize + DeserializeOwned>(
         &self,
         n: usize,

@@ -6,14 +6,14 @@
 //! groups that share one commit (`server/commit_batch.rs`). Calls never run concurrently, and the
 //! implementation runs on one thread.
 //!
-//! Invariants: no input from a peer ends the server, and no allocation relies on a size that a peer claims.
+//! Invariants: no input from a peer ends the server, and no allocation relies on a size that a peer states.
 //!
 //! | subject | where |
 //! | --- | --- |
 //! | the served implementation, and drops of its values; the method that runs | `service`, `guarded`; `activity` |
 //! | what all tasks share; the connected processes | `shared`; `peers`, `peer_process` |
 //! | a connection: socket, handshake, loop, time slice, state | `socket`, `admission`, `connection`, `time_slice`, `connection_state` |
-//! | a call, and the hook around it; the calls of several connections | `calls`, `around`; `commit_batch` |
+//! | a call, and the hook of `Uds::around`; the calls of several connections | `calls`, `around`; `commit_batch` |
 //! | objects, streams, later answers and parked calls of a connection | `session`, `ready`, `parked_calls` |
 //! | other protocols: their sockets, calls and counters | `protocol`, `json_calls`, `metrics` |
 //! | polling before blocking; the runtime and its load, which clients see | `busy_poll`; `load` |
@@ -85,7 +85,7 @@ pub(crate) struct ServeOptions {
     pub(crate) shared_status: Option<Arc<SharedStatus>>,
     /// Publishes to the parent process of a share which method runs.
     pub(crate) activity: Arc<Activity>,
-    /// The hook that intercepts each call.
+    /// The hook of [`Uds::around`](crate::Uds::around), which runs around each call.
     pub(crate) around: Option<Rc<Around>>,
     /// Other protocols that the server speaks, each with its socket.
     pub(crate) protocols: Vec<ProtocolSocket>,
@@ -170,6 +170,7 @@ async fn accept_all<I: Interface + ?Sized>(listener: UnixListener, shared: Rc<Sh
     loop {
         match listener.accept().await {
             Ok((stream, _)) => {
+                // 0 stands for an unknown process: see `Peer::pid`.
                 let pid = stream.peer_cred().ok().and_then(|peer| peer.pid()).unwrap_or(0);
                 let connection = handle_connection(stream, pid, Rc::clone(&shared));
                 tasks.spawn_local(connection.instrument(debug_span!("connection", peer = pid)));

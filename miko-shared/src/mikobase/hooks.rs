@@ -18,7 +18,7 @@ impl BuilderHooks {
 }
 
 impl Uds {
-    /// Runs `hook` in the server process before each record of the target is saved, by any worker and by any
+    /// Runs `hook` in the server process before each record of the target is saved, by any client and by any
     /// kind of write. The hook runs inside the transaction of the save. It sees the record before and after
     /// the write, can read the database, and can amend the new bucket. It can also refuse the save: the
     /// caller then gets `save-rejected`, and everything that is written together with the record is rolled

@@ -155,7 +155,7 @@ fn is_at(file: &File, path: &Path) -> bool {
 }
 
 /// Removes the files of a share from a directory, and then the directory, unless it contains other files.
-/// Returns whether the directory is gone. Logs the first fault; a missing file or directory is none.
+/// Returns whether the directory is gone. Logs the first error; a missing file or directory is none.
 fn remove(directory: &Path) -> bool {
     let files = [SOCKET, SECOND_SOCKET, LOCK].map(|name| fs::remove_file(directory.join(name)));
     let removed = files.into_iter().chain([fs::remove_dir(directory)]);
@@ -250,19 +250,19 @@ mod tests {
     #[test]
     fn remains_of_a_process_that_died_halfway_are_removed() {
         let base = tempfile::tempdir().unwrap();
-        let locked = base.path().join(".mikobase-0123456789abcdef");
-        let not_locked = base.path().join(".mikobase-0123456789abcdee");
+        let with_lock_file = base.path().join(".mikobase-0123456789abcdef");
+        let without_lock_file = base.path().join(".mikobase-0123456789abcdee");
         let half_removed = base.path().join("mikobase-0123456789abcded");
         let with_notes = base.path().join("mikobase-0123456789abcdec");
-        for path in [&locked, &not_locked, &half_removed, &with_notes] {
+        for path in [&with_lock_file, &without_lock_file, &half_removed, &with_notes] {
             fs::create_dir(path).unwrap();
         }
-        File::create(locked.join(LOCK)).unwrap();
+        File::create(with_lock_file.join(LOCK)).unwrap();
         File::create(with_notes.join("notes")).unwrap();
 
         remove_stale(base.path());
 
-        for path in [locked, not_locked, half_removed] {
+        for path in [with_lock_file, without_lock_file, half_removed] {
             assert!(!path.exists(), "{} is stale", path.display());
         }
         assert!(with_notes.exists(), "the file is not one of a share");

@@ -41,7 +41,7 @@ pub(super) struct ServerSetup<'d> {
     pub(super) shared_status: Option<Arc<SharedStatus>>,
     /// Publishes to the parent which method the server runs.
     pub(super) activity: Arc<Activity>,
-    /// The hook that runs around each call.
+    /// The hook of [`Uds::around`](crate::Uds::around), which runs around each call.
     pub(super) around: Option<Rc<Around>>,
     /// The protocol of [`Uds::second_protocol`](crate::Uds::second_protocol), with its socket.
     pub(super) second_protocol: Option<(UnixListener, Rc<dyn Protocol>)>,

@@ -151,7 +151,8 @@ impl Supervisor {
         }
     }
 
-    /// Forks workers until all are forked or `max_concurrent` are alive. A failure begins an early shutdown.
+    /// Forks workers until all are forked or `max_concurrent` are alive; none during an early shutdown. A
+    /// failure begins one.
     pub(super) fn start_workers(&mut self, body: &WorkerBody<'_>) {
         if let Err(error) = self.try_to_start_workers(body) {
             self.begin_shutdown(error);
@@ -371,7 +372,7 @@ impl Supervisor {
         }
     }
 
-    /// Sends the next signal to each worker for which it is due.
+    /// Sends each worker its next signal, if the time of the signal has come.
     fn escalate(&mut self) {
         let now = Instant::now();
         for worker in &mut self.workers {

@@ -202,7 +202,8 @@ impl Uds {
     /// Runs `hook` in the server around each call: for metrics, spans and access rules. The hook gets the
     /// method, the process that calls and the deadline. It either runs the call and gets its outcome, or
     /// refuses the call with an error, which the caller gets as the error of the method. A call of an unknown
-    /// method is refused without the hook.
+    /// method is refused without the hook. This hook is not one of the hooks of a database, which run before
+    /// a record is saved.
     ///
     /// The hook runs in the server process, as the implementation does, and no two calls run at the same
     /// time. It may call a proxy of another server. If it panics, the call fails. With group commit the hook
@@ -465,8 +466,9 @@ impl Uds {
         })
     }
 
-    /// Binds the socket, so that no worker can connect too early, and forks the server process. The parent
-    /// closes its copy of the listening socket: otherwise connects would hang after the server's death.
+    /// Binds the sockets, so that no worker can connect too early, and forks the server process. The parent
+    /// drops its copies of the listening sockets with the closure of the child, which owns them: otherwise
+    /// connects would hang after the server's death.
     fn start_server<I, S>(
         &self,
         n: usize,

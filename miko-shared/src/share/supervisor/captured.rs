@@ -1,4 +1,4 @@
-//! The output or the result of a worker, kept within a bound.
+//! The output of a worker, kept within a bound. Also its result, of which all bytes are kept.
 
 use std::collections::VecDeque;
 

@@ -138,9 +138,9 @@ pub(in crate::share) struct WorkerChild {
 /// The next signal to a worker that has to end, and the time of the signal.
 struct KillTimer {
     /// When the signal is sent; `None` for never.
-    due: Option<Instant>,
+    at: Option<Instant>,
     signal: Signal,
-    /// Whether `due` comes from `worker_timeout`.
+    /// Whether `at` comes from `worker_timeout`.
     is_timeout: bool,
 }
 
@@ -182,7 +182,6 @@ impl WorkerChild {
         let captured =
             output.map(|output| (pipe(output.stdout, output.limit), pipe(output.stderr, output.limit)));
         let (stdout, stderr) = captured.unzip();
-        let due = timeout.and_then(after);
         Ok(Self {
             index: worker.index,
             run: worker.run,
@@ -192,7 +191,11 @@ impl WorkerChild {
             result: Pipe::new(result, Captured::new(usize::MAX)),
             stdout,
             stderr,
-            kill_timer: KillTimer { due, signal: Signal::SIGTERM, is_timeout: timeout.is_some() },
+            kill_timer: KillTimer {
+                at: timeout.and_then(after),
+                signal: Signal::SIGTERM,
+                is_timeout: timeout.is_some(),
+            },
             timed_out: false,
         })
     }
@@ -216,32 +219,31 @@ impl WorkerChild {
         }
     }
 
-    /// When the next signal to the worker is due.
+    /// When the next signal is sent to the worker; `None` for never.
     pub(super) fn next_deadline(&self) -> Option<Instant> {
-        self.kill_timer.due
+        self.kill_timer.at
     }
 
-    /// Makes the next signal to the worker a SIGTERM at `until` (`None` for never), unless a signal is due
-    /// earlier.
+    /// Makes the next signal to the worker a SIGTERM at `until`, unless a signal is to be sent earlier. Does
+    /// nothing if `until` is `None`, a time that an `Instant` cannot represent.
     pub(super) fn end_by(&mut self, until: Option<Instant>) {
         let Some(until) = until else { return };
-        if self.kill_timer.due.is_none_or(|due| due > until) {
-            self.kill_timer = KillTimer { due: Some(until), signal: Signal::SIGTERM, is_timeout: false };
+        if self.kill_timer.at.is_none_or(|at| at > until) {
+            self.kill_timer = KillTimer { at: Some(until), signal: Signal::SIGTERM, is_timeout: false };
         }
     }
 
-    /// Sends the next signal if it is due. After a SIGTERM the next one is SIGKILL, which is due after
-    /// `grace`.
+    /// Sends the next signal if its time has come. The next signal after a SIGTERM is SIGKILL, after `grace`.
     pub(super) fn escalate(&mut self, now: Instant, grace: Duration) {
-        if self.kill_timer.due.is_none_or(|due| now < due) {
+        if self.kill_timer.at.is_none_or(|at| now < at) {
             return;
         }
         let (worker, signal) = (self.index, self.kill_timer.signal.as_str());
         warn!(worker, signal, is_timeout = self.kill_timer.is_timeout, "worker has not ended in time");
         self.timed_out |= self.kill_timer.is_timeout;
         self.process.signal(self.kill_timer.signal);
-        let due = (self.kill_timer.signal != Signal::SIGKILL).then(|| now.checked_add(grace)).flatten();
-        self.kill_timer = KillTimer { due, signal: Signal::SIGKILL, is_timeout: false };
+        let at = (self.kill_timer.signal != Signal::SIGKILL).then(|| now.checked_add(grace)).flatten();
+        self.kill_timer = KillTimer { at, signal: Signal::SIGKILL, is_timeout: false };
     }
 
     /// Reaps the worker and reads the rest of its pipes.
