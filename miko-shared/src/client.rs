@@ -49,7 +49,7 @@ use async_transport::AsyncSocketTransport;
 pub(crate) use address::Address;
 pub use calls::CallCounter;
 pub use exclusive::{Exclusive, ExclusiveGuard};
-pub use runtime::refuse_where_it_cannot_wait;
+pub use runtime::check_may_wait_for;
 pub(crate) use runtime::{refuse_in_runtime, refuse_in_task};
 pub(crate) use transport::SocketTransport;
 

@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 
 use hyper::body::{Buf, Bytes};
 use miko_rpc::{Error, ErrorId, ItemSource, Result, StreamMessage};
-use miko_shared::client::refuse_where_it_cannot_wait;
+use miko_shared::client::check_may_wait_for;
 
 use super::answer;
 use super::events::{Event, EventReader};
@@ -67,7 +67,7 @@ impl HttpItems {
 
     /// Waits for the next event until this time.
     fn next_event(&mut self, until: Option<Instant>) -> Result<Poll<Event>> {
-        refuse_where_it_cannot_wait(self.session.server().identity())?;
+        check_may_wait_for(self.session.server().identity())?;
         self.session.check_process()?;
         let mut pieces: usize = 0;
         loop {

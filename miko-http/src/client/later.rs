@@ -5,7 +5,7 @@ use std::task::Poll;
 use std::time::Instant;
 
 use miko_rpc::{Discard, Error, ErrorId, Method, OutgoingCall, PendingAnswer, Result};
-use miko_shared::client::refuse_where_it_cannot_wait;
+use miko_shared::client::check_may_wait_for;
 
 use super::exchange::Exchange;
 use super::fault::not_in_time;
@@ -40,7 +40,7 @@ impl LaterAnswer {
 
 impl PendingAnswer for LaterAnswer {
     fn wait(&mut self, until: Option<Instant>, read: &mut dyn FnMut(&[u8]) -> Result<()>) -> Result<bool> {
-        refuse_where_it_cannot_wait(self.session.server().identity())?;
+        check_may_wait_for(self.session.server().identity())?;
         self.session.check_process()?;
         let Some(mut exchange) = self.exchange.take() else {
             return Err(Error::new(ErrorId::INTERNAL, "the answer was waited for after it had come"));

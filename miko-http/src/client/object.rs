@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use miko_rpc::{CallTransport, ItemSource, Link, Method, ObjectLink, OutgoingCall, PendingAnswer, Result};
-use miko_shared::client::refuse_where_it_cannot_wait;
+use miko_shared::client::check_may_wait_for;
 
 use super::fault::session_gone;
 use super::items::HttpItems;
@@ -61,7 +61,7 @@ impl ObjectTransport {
     /// fork.
     fn until(&self, method: &Method) -> Result<Option<Instant>> {
         let server = self.session.server();
-        refuse_where_it_cannot_wait(server.identity())?;
+        check_may_wait_for(server.identity())?;
         self.session.check_process()?;
         Ok(Instant::now().checked_add(method.deadline_or(server.limits.call_deadline)))
     }

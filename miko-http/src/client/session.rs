@@ -14,7 +14,7 @@ use data_encoding::HEXLOWER;
 use hyper::header::{AUTHORIZATION, CONTENT_TYPE, HOST, HeaderValue};
 use hyper::{Method, Request, StatusCode, header};
 use miko_rpc::{Discard, Error, ErrorId, OutgoingCall, Result, Surface, receive};
-use miko_shared::client::refuse_where_it_cannot_wait;
+use miko_shared::client::check_may_wait_for;
 use miko_shared::wire::handshake;
 use percent_encoding::{NON_ALPHANUMERIC, utf8_percent_encode};
 use tracing::debug;
@@ -328,9 +328,7 @@ impl Session {
     /// wait, or the last wait got no answer. A server that works on something else does it later.
     fn until_settled(&self) -> Option<Instant> {
         let now = Instant::now();
-        if self.is_suspect.load(Ordering::Relaxed)
-            || refuse_where_it_cannot_wait(self.server.identity()).is_err()
-        {
+        if self.is_suspect.load(Ordering::Relaxed) || check_may_wait_for(self.server.identity()).is_err() {
             return Some(now);
         }
         now.checked_add(SETTLE_TIMEOUT.min(self.server.limits.call_deadline))

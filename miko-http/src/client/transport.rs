@@ -8,7 +8,7 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use miko_rpc::{CallTransport, Error, ErrorId, Method, OutgoingCall, PendingAnswer, Result, Surface};
-use miko_shared::client::{CallCounter, Exclusive, refuse_where_it_cannot_wait};
+use miko_shared::client::{CallCounter, Exclusive, check_may_wait_for};
 use tracing::info;
 
 use super::fault::{Fault, not_opened};
@@ -41,7 +41,7 @@ impl HttpTransport {
     /// # Errors
     /// Those of [`Session::open`], and where this thread may not wait.
     pub(crate) fn connect(server: HttpServer, surface: &'static Surface, timeout: Duration) -> Result<Self> {
-        refuse_where_it_cannot_wait(server.identity())?;
+        check_may_wait_for(server.identity())?;
         let started = Instant::now();
         let session = loop {
             let until = started.checked_add(server.limits.call_deadline);
@@ -92,7 +92,7 @@ impl HttpTransport {
         method: &'static Method,
         mut attempt: impl FnMut(&Arc<Session>, Option<Instant>) -> Result<R, Fault>,
     ) -> Result<R> {
-        refuse_where_it_cannot_wait(self.server.identity())?;
+        check_may_wait_for(self.server.identity())?;
         self.calls.add();
         let deadline = method.deadline_or(self.server.limits.call_deadline);
         let started = Instant::now();

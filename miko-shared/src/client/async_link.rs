@@ -15,7 +15,7 @@ use super::async_connection::AsyncConnection;
 use super::async_transport::{deadline_of, encode, refuse_outside_runtime};
 use super::fault::{call_timed_out, session_gone};
 use super::items::ItemFrames;
-use super::runtime::{block_until, refuse_where_it_cannot_wait};
+use super::runtime::{block_until, check_may_wait_for};
 use crate::wire::extension;
 
 impl Link for AsyncConnection {
@@ -62,7 +62,7 @@ struct BlockingObject(Arc<AsyncObject>);
 impl CallTransport for BlockingObject {
     fn call(&self, call: &OutgoingCall<'_>, read: &mut dyn FnMut(&[u8]) -> Result<()>) -> Result<()> {
         let address = self.0.connection.address();
-        refuse_where_it_cannot_wait(&address.path)?;
+        check_may_wait_for(&address.path)?;
         let until = Instant::now() + deadline_of(call.method, address);
         let call = encode(call, Some(self.0.handle), address.limits.frame_size)?;
         // `block_until` ends at the deadline itself and does not rely on the timer of the runtime. It is
@@ -99,7 +99,7 @@ impl AsyncItems {
 
 impl ItemSource for AsyncItems {
     fn wait(&mut self, until: Option<Instant>) -> Poll<StreamMessage<'_>> {
-        if let Err(error) = refuse_where_it_cannot_wait(&self.connection.address().path) {
+        if let Err(error) = check_may_wait_for(&self.connection.address().path) {
             return Poll::Ready(StreamMessage::End(Some(error)));
         }
         let arrived =

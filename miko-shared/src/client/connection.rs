@@ -20,7 +20,7 @@ use super::Address;
 use super::fault::{ConnectionFault, call_timed_out};
 use super::handshake::ClientHandshake;
 use super::inbox::{DeliveryOutcome, Inbox, Step, Topic, append_frame, discard_answer, unexpected_answer};
-use super::runtime::{park_until, refuse_where_it_cannot_wait};
+use super::runtime::{check_may_wait_for, park_until};
 use super::server_user::check_server_user;
 use super::socket::{BLOCKING_READ_TIMEOUT, Event, Socket};
 use super::unsent::{SendProgress, Unsent};
@@ -578,14 +578,14 @@ impl Connection {
                 Step::Read(reader) => {
                     // Made before the check, so that the read half is returned if this thread is refused.
                     let mut guard = ReaderGuard { connection: self, reader: Some(reader) };
-                    refuse_where_it_cannot_wait(&self.address.path)?;
+                    check_may_wait_for(&self.address.path)?;
                     return self.read_items(&mut guard, stream, until, frames).inspect_err(|error| {
                         self.inbox().fail(error.clone());
                     });
                 }
                 Step::Sleep => {}
             }
-            if let Err(error) = refuse_where_it_cannot_wait(&self.address.path) {
+            if let Err(error) = check_may_wait_for(&self.address.path) {
                 self.inbox().stop_waiting(topic);
                 return Err(error);
             }

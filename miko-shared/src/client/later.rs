@@ -7,7 +7,7 @@ use miko_rpc::{Discard, Error, Method, OutgoingCall, PendingAnswer, Result};
 
 use super::connection::Connection;
 use super::fault::call_timed_out;
-use super::runtime::refuse_where_it_cannot_wait;
+use super::runtime::check_may_wait_for;
 
 /// A call that was sent, and whose caller waits for the answer later. Dropping it cancels the call.
 pub(super) struct BegunCall {
@@ -53,7 +53,7 @@ impl BegunCall {
 
 impl PendingAnswer for BegunCall {
     fn wait(&mut self, until: Option<Instant>, read: &mut dyn FnMut(&[u8]) -> Result<()>) -> Result<bool> {
-        refuse_where_it_cannot_wait(&self.connection.address().path)?;
+        check_may_wait_for(&self.connection.address().path)?;
         self.connection.check_process()?;
         let end = [until, self.until].into_iter().flatten().min();
         let waited = self.connection.finish(self.id, end, read);

@@ -13,7 +13,7 @@ use super::exclusive::{Exclusive, ExclusiveGuard};
 use super::fault::{ConnectionFault, session_gone};
 use super::later::BegunCall;
 use super::reconnecting::Reconnecting;
-use super::runtime::refuse_where_it_cannot_wait;
+use super::runtime::check_may_wait_for;
 
 /// Carries the calls on an object. The opening call and the first call on the object are sent together, and
 /// their answers arrive together, unless the opening call waits at a gate. If the caller of the first call
@@ -153,7 +153,7 @@ impl LazyObject {
     /// Waits while another thread opens the object, at most for the deadline of `method`. The thread that has
     /// the result may open the object.
     fn wait_to_open(&self, method: &Method) -> Result<ExclusiveGuard<'_, BegunCall>> {
-        refuse_where_it_cannot_wait(self.connection.path())?;
+        check_may_wait_for(self.connection.path())?;
         self.pending_opening.wait(self.connection.deadline(method)).ok_or_else(|| {
             let message = "the first call on the object, by another thread, did not end in time";
             Error::new(ErrorId::DEADLINE_EXCEEDED, message)

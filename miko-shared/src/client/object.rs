@@ -9,7 +9,7 @@ use miko_rpc::{CallTransport, Method, OutgoingCall, PendingAnswer, Result};
 use super::connection::Connection;
 use super::fault::session_gone;
 use super::later::BegunCall;
-use super::runtime::refuse_where_it_cannot_wait;
+use super::runtime::check_may_wait_for;
 use crate::wire::extension;
 
 /// Carries the calls on one object. Dropping this value releases the object.
@@ -99,7 +99,7 @@ impl ObjectTransport {
     /// itself, and `session-gone` in a fork.
     fn deadline(&self, method: &Method) -> Result<(Duration, Option<Instant>)> {
         let address = self.connection.address();
-        refuse_where_it_cannot_wait(&address.path)?;
+        check_may_wait_for(&address.path)?;
         self.connection.check_process()?;
         let deadline = method.deadline_or(address.limits.call_deadline);
         Ok((deadline, Instant::now().checked_add(deadline)))

@@ -17,7 +17,7 @@ use super::calls::CallCounter;
 use super::connection::Connection;
 use super::exclusive::Exclusive;
 use super::fault::{ConnectionFault, accept_timed_out};
-use super::runtime::refuse_where_it_cannot_wait;
+use super::runtime::check_may_wait_for;
 
 /// The connection of a proxy, and what is needed to open another one.
 ///
@@ -53,7 +53,7 @@ impl Reconnecting {
 
     /// Connects at once. Retries for up to `timeout` while the server does not listen yet.
     pub(super) fn connect(address: Address, surface: &'static Surface, timeout: Duration) -> Result<Self> {
-        refuse_where_it_cannot_wait(&address.path)?;
+        check_may_wait_for(&address.path)?;
         let retry_until = Instant::now() + timeout;
         let stream = loop {
             match UnixStream::connect(&address.path) {
@@ -135,7 +135,7 @@ impl Reconnecting {
         method: &'static Method,
         mut attempt: impl FnMut(&Arc<Connection>, Duration, Option<Instant>) -> Result<R, ConnectionFault>,
     ) -> Result<R> {
-        refuse_where_it_cannot_wait(&self.address.path)?;
+        check_may_wait_for(&self.address.path)?;
         self.calls.add();
         let deadline = self.deadline(method);
         let started = Instant::now();

@@ -38,7 +38,7 @@ pub(crate) fn refuse_in_task() -> Result<()> {
 ///
 /// # Errors
 /// `self-call`, `inside-runtime`.
-pub fn refuse_where_it_cannot_wait(path: &Path) -> Result<()> {
+pub fn check_may_wait_for(path: &Path) -> Result<()> {
     if !serving::runs_a_call() {
         return refuse_in_task();
     }

@@ -12,7 +12,7 @@ use super::calls::CallCounter;
 use super::later::BegunCall;
 use super::lazy_object::LazyObject;
 use super::reconnecting::Reconnecting;
-use super::runtime::refuse_where_it_cannot_wait;
+use super::runtime::check_may_wait_for;
 
 /// Carries the calls of a proxy over a Unix socket, from any number of threads.
 pub(crate) struct SocketTransport(Arc<Reconnecting>);
@@ -57,7 +57,7 @@ impl CallTransport for SocketTransport {
         call: &OutgoingCall<'_>,
         opened: ReadOpened,
     ) -> Result<Option<Box<dyn CallTransport>>> {
-        refuse_where_it_cannot_wait(self.0.path())?;
+        check_may_wait_for(self.0.path())?;
         let object = LazyObject::new(Arc::clone(&self.0), call, opened)?;
         Ok(Some(Box::new(object)))
     }
