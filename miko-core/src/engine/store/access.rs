@@ -7,8 +7,8 @@
 //! checked before it is applied ([`Store::check_appends`]): it may not change a record, a complete file or a
 //! property of the database (`executable`, or a top-level key of a worldlet such as `comment`) that existed
 //! when the write began. So an import can add records and cannot replace any. The second check leaves out two
-//! kinds of write sets: that of a single record, since the first check lets only creates pass, and those of a
-//! merge ([`Store::allow_changes`]).
+//! kinds of write sets: those with which a call creates or changes a single record, since the first check
+//! lets only creates pass, and those of a merge ([`Store::allow_changes`]).
 
 use miko_rpc::{Error, ErrorId, Result};
 

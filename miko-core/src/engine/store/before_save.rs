@@ -163,6 +163,7 @@ impl<T: Storage> Store<T> {
     pub(super) fn run_deferred_hooks(&mut self) -> Result<()> {
         let Some(stored_rows) = self.deferred.stored_rows.take() else { return Ok(()) };
         for (id, before) in *stored_rows {
+            // Never `None`: a write removes no rows.
             let Some(after) = self.storage.row(id)? else { continue };
             // A row without a state (a tombstone or a stub) counts as no record.
             let before = before.as_deref().filter(|before| before.state.is_some());
@@ -260,8 +261,8 @@ fn is_same_record(before: &Row, after: &Row) -> bool {
         == (&after.state, after.created_at, after.updated_at)
 }
 
-/// The record on which the target of a hook is tested. A target has no conditions on times, so the times are
-/// not exact: those of an imported record differ.
+/// The record on which the target of a hook is tested. A target has no conditions on times, so the times need
+/// not be exact: an imported record may have other times in storage.
 struct TestedRecord<'r> {
     pk: &'r str,
     stack: &'r Map<String, Value>,
@@ -327,7 +328,7 @@ mod tests {
         let mut create = |is_lost: bool| {
             store.write(CommitSharing::Groupable, |store| {
                 if is_lost {
-                    // As SQLite does on some errors of a read.
+                    // SQLite does this on some errors of a read. The check after the hook notices it.
                     store.storage.roll_back();
                 }
                 let request = CreateRequest::of_class("a.b/x", Some("a.b/x"), json!({}))?;

@@ -1,9 +1,10 @@
 //! Claims: while a claim of a record is in force, no other claim gets the record.
 //!
-//! The table of claims has the last claim of each record, unless that claim was finished, with the end of its
-//! lease, and how often the record was claimed. The table is stored, and restored when a write is undone. A
-//! claim is in force until it is finished or released, or its lease ends. A claim belongs to the connection
-//! that took it (outside of a server: to the engine), and also ends with that connection, unless the claim is
+//! The table of claims has the last claim of each record, with the end of its lease, and how often the record
+//! was claimed. Finishing the claim or deleting the record removes the row. The table is stored (a worldlet
+//! file does not have it), and restored when a write or a transaction is undone. A claim is in force until it
+//! is finished or released, its record is deleted, or its lease ends. A claim belongs to the connection that
+//! took it (outside of a server: to the engine), and also ends with that connection, unless the claim is
 //! *lasting* (the key `hold` of the request is `lease`). Which connections are open is not stored.
 //!
 //! | subject | where |
@@ -42,8 +43,9 @@ const FIRST_CANDIDATES: u64 = 32;
 
 /// The requests that claim records and that end claims.
 impl<T: Storage> Store<T> {
-    /// Claims the first free record that the select of a request finds; `None` if there is none. The claim
-    /// takes the select, or its text, out of the request.
+    /// Claims the first free record that the select of a request finds; `None` if there is none. If a record
+    /// is claimed, the claim takes the select out of the request; a lasting claim takes the text of the
+    /// select.
     ///
     /// # Errors
     /// The errors of the select; `session-required`, if the connection that would hold the claim ends with
@@ -149,8 +151,8 @@ impl<T: Storage> Store<T> {
         loop {
             select.limit = Some(limit);
             let found = self.select_current_rows(select);
-            // The limit is removed, since the select is used again: the claim keeps it, or a call that waits
-            // tries again with it.
+            // The limit is removed, since the select is used again: the claim keeps the select, or a call
+            // that waits tries again with it.
             select.limit = None;
             let found = found?;
             if let Some(free) = found.iter().find(|id| !self.is_claimed(**id, now)) {
@@ -217,7 +219,7 @@ impl<T: Storage> Store<T> {
     }
 
     /// Whether the record of the claim with this id is a class definition. `false` also if there is no such
-    /// claim or the record cannot be read: the request that needs this then fails.
+    /// claim or the record cannot be read: the request that finishes the claim then fails.
     pub(super) fn claims_definition(&self, claim_id: &str) -> bool {
         let Some((record, _)) = self.claim_rows.find(claim_id) else { return false };
         let found = self.with_record_of_row(record, |_, record| self.defines_a_class(record));
@@ -324,7 +326,7 @@ impl<T: Storage> Store<T> {
         gate: Gate,
         closing_pass: Option<Pass>,
     ) -> WaitId {
-        // The text is that of a select that was parsed before.
+        // The text is that of a select that was parsed before, so the default is never used.
         let read = |text: &str| ClaimRequest::select_of_text(text).unwrap_or_default();
         self.claims.waiting.add(&request.select_text, read, until, gate, closing_pass)
     }

@@ -14,7 +14,8 @@ use crate::timestamp::Timestamp;
 /// What is known about claims and not stored. After a restart no connection has a claim, and no call waits.
 #[derive(Debug)]
 pub(crate) struct KnownClaims {
-    /// The ids of the claims that an open connection has, with their selects.
+    /// The ids of the claims that belong to open connections, with their selects. Lasting claims are not
+    /// among them.
     pub(super) connected: HashMap<String, SelectRequest>,
     /// The ids of the claims that belong to connections and have begun since the list was taken last.
     pub(super) begun: Vec<String>,

@@ -9,8 +9,8 @@ use crate::storage::ids::RowId;
 use crate::storage::row::ClaimRow;
 use crate::timestamp::Timestamp;
 
-/// No row has a larger id. A range of `lease_ends` that ends at `(time, MAX_ROW)` has all leases that end at
-/// `time`, and one that begins after that has none of them.
+/// No row has a larger id. A range of `lease_ends` up to `(time, MAX_ROW)` has all leases that end at `time`.
+/// A range that begins after `(time, MAX_ROW)` has none of them.
 const MAX_ROW: RowId = RowId(i64::MAX);
 
 /// The last claim of each record, as storage has it. Cloning is cheap: to undo a write, the store restores a

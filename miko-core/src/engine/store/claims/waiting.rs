@@ -109,7 +109,7 @@ impl WaitingSelect {
     }
 
     /// Removes the calls whose callers are gone. For each removed call that was awake, wakes another one: the
-    /// removed call was woken for a record that it has not taken.
+    /// removed call may have been woken for a record that it has not taken.
     fn forget_abandoned(&mut self, by_gate: &mut HashMap<GateId, WaitId>) {
         let mut forget = |call: &WaitingClaim| {
             let is_abandoned = call.is_abandoned();
@@ -131,7 +131,7 @@ impl WaitingClaims {
     }
 
     /// The call that this thread serves, and when its wait times out; `None` if the call has not waited here.
-    /// A call keeps a pass of each gate that it has entered. By the gates of these passes it is found.
+    /// A call keeps a pass of each gate that it has entered. The call is found by the gates of these passes.
     pub(super) fn of_served_call(&self) -> Option<(WaitId, Instant)> {
         let id = Gate::passed_by_call().iter().find_map(|gate| self.by_gate.get(gate))?;
         let WaitingSelect { asleep, awake, .. } = self.selects.get(&id.select)?;
@@ -179,7 +179,7 @@ impl WaitingClaims {
     }
 
     /// Removes a call. With `wakes_next`, if the call was awake, wakes the next call with the same select:
-    /// the removed call was woken for a record that it has not taken.
+    /// the removed call may have been woken for a record that it has not taken.
     pub(super) fn remove(&mut self, id: &WaitId, wakes_next: bool) {
         let Some(waiting) = self.selects.get_mut(&id.select) else { return };
         let Some(removed) = waiting.take(id.number) else { return };
@@ -283,6 +283,7 @@ mod tests {
         assert!(calls[0].is_open() && !calls[1].is_open());
         // A woken call whose caller is gone is removed, and another is woken in its place.
         drop(calls.remove(0));
+        // Otherwise a second would have to pass before the next cleanup.
         waiting.cleaned_up = None;
         waiting.forget_abandoned();
         assert!(calls[0].is_open() && !calls[1].is_open());
