@@ -30,7 +30,7 @@ pub(super) enum Scanned {
     BySql(Option<Needs>),
 }
 
-/// Which rows of a select a caller needs.
+/// What a caller needs of the rows that a select finds.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Wanted {
     /// The records. If there are many, SQL reads them faster than single reads by row id.
@@ -84,6 +84,7 @@ impl<T: Storage> Store<T> {
             table.note_use(paths, effort.records(last_row));
         }
         content.put(needs.scope, table, last_row);
+        // `None` if SQL answers faster. The scan is not counted then, since the columns exist.
         Ok(rows.map_or(Scanned::BySql(None), Scanned::Rows))
     }
 

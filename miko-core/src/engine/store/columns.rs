@@ -3,7 +3,7 @@
 //! SQL evaluates a condition on a path, or a sort key, for each record anew. A column has the value at one
 //! path for each record. A scan tests these values by the same code as SQL: if they repeat, each distinct
 //! value only once. A column is built when its path is scanned for the second time; after smaller reads, when
-//! they add up to two scans.
+//! they add up to two scans; later, if an earlier column of the path was not worth it.
 //!
 //! Storage is authoritative. A write marks the rows that it changes as stale, before it is known whether it
 //! succeeds, and the next scan reads these rows anew. So nothing has to be done for a write that is undone.
@@ -166,7 +166,8 @@ impl Columns {
         });
     }
 
-    /// The paths of the columns that a plan would use, as JSON. Empty if one of the columns does not exist.
+    /// The paths of the columns that could answer a plan, as JSON. Empty if one of these columns does not
+    /// exist.
     pub(super) fn explain(&self, plan: &Plan<'_>) -> Vec<String> {
         let content = self.0.borrow();
         match Needs::of(plan) {

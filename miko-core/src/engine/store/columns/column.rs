@@ -9,7 +9,8 @@ use crate::query::PathValue;
 /// the records that are read first may have more distinct values than the others.
 const MIN_DICTIONARY: usize = 4096;
 
-/// The bytes that a value of a dictionary takes: itself, its hash and its slot in the hash table.
+/// The bytes that a value of a dictionary takes besides those on the heap: itself, its hash and its slot in
+/// the hash table.
 const ENTRY_SIZE: usize = size_of::<PathValue>() + 20;
 
 /// The value at one path for each record of a table, by the position of the record.

@@ -10,8 +10,8 @@ use crate::storage::plan::{Plan, Predicate};
 
 /// The rows that a plan finds, in the order of its select, after the offset and up to the limit. The table
 /// must have a column for each path of the plan. `candidates` are the positions of the records that the plan
-/// looks up in an index; `None` if the plan uses no index. Returns `None` if SQL has to answer, since the
-/// plan finds more than `max_found` rows.
+/// looks up in an index; `None` if the plan uses no index. Returns `None` if SQL has to answer: the plan
+/// finds more than `max_found` rows, or has a condition or a sort that is not on a path.
 pub(crate) fn scan(
     table: &Table,
     plan: &Plan<'_>,
@@ -220,7 +220,7 @@ impl<'t> SortKeys<'t> {
         })
     }
 
-    /// The key of a match, given its index among the matches and its position.
+    /// The key of a match, given its index among the matches and its position in the table.
     fn key(&self, index: usize, position: u32) -> Option<&[u8]> {
         match self {
             Self::OfCodes { codes, keys } => keys[codes[position as usize] as usize].as_deref(),

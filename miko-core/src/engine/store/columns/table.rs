@@ -14,9 +14,9 @@ use crate::storage::write_set::{IndexEntry, WriteSet};
 /// The most columns of a table.
 pub(crate) const MAX_COLUMNS: usize = 32;
 
-/// The list of stale rows (written since the table has read them) may have this many entries, plus one for
-/// every four rows of the table. Beyond that limit its duplicates are removed. If the rest still exceeds half
-/// of the limit, reading these rows anew would cost more than the table saves, and the table is dropped.
+/// The list of stale rows (written since the last refresh of the table) may have this many entries, plus one
+/// for every four rows of the table. Beyond that limit its duplicates are removed. If the rest still exceeds
+/// half of the limit, reading these rows anew would cost more than the table saves, and the table is dropped.
 const MAX_STALE: usize = 1024;
 
 /// Up to this many rows that are no longer records of the class stay in the table, or up to half of all rows
@@ -50,7 +50,7 @@ pub(crate) struct Table {
     removed: usize,
     /// In order of use: the column that was used last is last.
     columns: Vec<(Path, Column)>,
-    /// Rows that were written since they were read. A row may be here twice.
+    /// Rows that were written since the table was built or refreshed. A row may be here twice.
     stale: Vec<RowId>,
     /// Cached lookups: the positions of all records that an index has for a value, by index and value. Unique
     /// indexes are not cached.
@@ -61,7 +61,7 @@ pub(crate) struct Table {
     avoided_reads: u64,
 }
 
-/// A value of an index.
+/// A value of an index: the id of the constraint, and the value as an index key.
 type LookupKey = (ConstraintId, String);
 
 /// Reads the bucket of a row; `None` if the row has no record of the class.

@@ -43,7 +43,7 @@ pub(crate) enum Effort {
 
 impl Effort {
     /// The assumed number of records. A class counts as the whole database, whose last row is `last_row`: the
-    /// number of its records is not known.
+    /// number of records of a class is not known.
     pub(crate) fn records(self, last_row: RowId) -> u64 {
         let all = last_row.0.unsigned_abs();
         match self {
@@ -160,7 +160,7 @@ mod tests {
     #[test]
     fn a_column_is_built_at_the_second_scan_or_after_small_reads_of_as_many_records() {
         assert_eq!(selects_before_build(&mut PathUses::default(), Effort::All), 1);
-        // The 79th select reaches 2 × 10,000 records, of which each of them is assumed to examine 256.
+        // Each select is assumed to examine 256 records. The 79th select reaches 2 × 10,000.
         assert_eq!(selects_before_build(&mut PathUses::default(), Effort::Few), 78);
     }
 
@@ -168,7 +168,7 @@ mod tests {
     fn a_column_that_is_dropped_unused_is_built_ever_later() {
         let mut uses = PathUses::default();
         let paths = [vec![PathStep::Key("a".to_owned())]];
-        // Due at the 2nd scan, then at the 4th, the 8th and the 16th.
+        // Built at the 2nd scan, then at the 4th, the 8th and the 16th.
         for expected in [1, 3, 7, 15] {
             assert_eq!(selects_before_build(&mut uses, Effort::All), expected);
             uses.note_drop(&None, &paths, 0, LAST);
