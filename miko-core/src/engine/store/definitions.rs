@@ -66,8 +66,8 @@ impl<T: Storage> Store<T> {
         self.apply(write).map(drop)
     }
 
-    /// The fault of a definition whose name is built in, or belongs to another definition than `row`. `row`
-    /// is `None` for a definition that is not stored yet.
+    /// The fault of a definition whose name is built in, or belongs to another definition than `row`. Returns
+    /// `None` if the name is free, or that of `row`. `row` is `None` for a definition that is not stored yet.
     pub(super) fn check_name(&self, row: Option<RowId>, name: &str) -> Result<Option<ErrorItem>> {
         let other = self.definition_record(name)?.filter(|(holder, _)| Some(*holder) != row);
         let message = match &other {

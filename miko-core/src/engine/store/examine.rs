@@ -1,5 +1,6 @@
-//! Validates a record against its classes before a write: normalizes its buckets, then checks them. Also
-//! checks that an update changes no tuple of a `join`.
+//! Validates a record against its classes: normalizes its buckets, then checks them. This happens before the
+//! record is written, and in an import after all records were written. Also checks that an update changes no
+//! tuple of a `join`.
 
 use std::borrow::Cow;
 use std::cmp::Reverse;
@@ -70,7 +71,8 @@ impl<T: Storage> Store<T> {
                         Some(fault) => faults.push(fault),
                         None => {
                             definition = Definition::read(bucket, *place, &mut faults);
-                            // An import reports the contradictions of its final definitions at its end.
+                            // Contradictions are rules that no value can satisfy. An import reports only
+                            // those of its final definitions, at its end.
                             if kind != WriteKind::Import
                                 && let Some(definition) = &definition
                             {
@@ -223,7 +225,8 @@ impl<T: Storage> Store<T> {
         faults: &mut FaultList,
     ) {
         for class in stack::classes(stack).into_iter().chain(markers.classes()) {
-            // Like a built-in class, `puck.uno/value` needs no definition. Unlike those, it may have one.
+            // Like a built-in class, `puck.uno/value` needs no definition. Unlike a built-in class, it may
+            // have one.
             let is_known = uns::is_built_in(class) || class == uns::VALUE;
             if !is_known && self.catalog.class(class).is_none() {
                 faults.push(undefined_class(class, place));
@@ -339,7 +342,7 @@ fn report_missing_join_parts(
 }
 
 /// The fault of a class definition in the bucket of a platter (`in_platter`), or of a second platter of class
-/// `puck.uno/class` in one record (`is_second`).
+/// `puck.uno/class` in one record (`is_second`); `None` if neither is the case.
 pub(super) fn misplaced_definition(
     in_platter: bool,
     is_second: bool,

@@ -53,7 +53,8 @@ pub(in crate::engine) struct Export {
     /// In a temporal database: the records that existed when the export began, by the time of their creation,
     /// then by pk.
     ordered: Option<Box<[RowId]>>,
-    /// While the history of a record is written: the position of its version that was written last.
+    /// While the history of a record is written: the time and the instance pk of its version that was written
+    /// last, which are its position in the history.
     version: (Timestamp, String),
 }
 
@@ -108,9 +109,10 @@ impl Export {
         })
     }
 
-    /// Writes the next entry, or the text between two objects of entries. Returns `false` when the export is
-    /// complete. A call may write nothing and return `true`: at a tombstone in a database that is not
-    /// temporal, after the last version of a record, and after the last chunk of a file.
+    /// Writes the next entry, or the text before, between or behind the objects of entries. Returns `false`
+    /// when the export is complete: the first call that returns `false` writes the end of the text. A call
+    /// may write nothing and return `true`: at a tombstone in a database that is not temporal, after the last
+    /// version of a record, and after the last chunk of a file.
     pub(super) fn write_next<T: Storage>(
         &mut self,
         snapshot: &Snapshot<'_, T>,

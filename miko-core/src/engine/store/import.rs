@@ -97,12 +97,13 @@ pub(super) struct Import<'s, T> {
     /// Where the worldlet has the records.
     pub(super) places: ImportPlaces,
     /// The rows in which the import has stored a definition as the current version of a record. The names of
-    /// these definitions are registered at the end. A version that was read later may have replaced one.
+    /// these definitions are registered at the end. A version that was read later may have replaced such a
+    /// definition.
     definitions: BTreeSet<RowId>,
     /// Whether any definition was imported, also as a past version of its record.
     has_definitions: bool,
-    /// The definitions under `classes` of classes that were defined before the import. Only at the end is it
-    /// known which record defines such a class.
+    /// The definitions under `classes` of classes that were defined before the import. Which record defines
+    /// such a class is known only at the end.
     redefinitions: Vec<Redefinition>,
     /// The definitions from before the import that the import has overwritten: the names of their classes, by
     /// the rows of the definitions. The import may have defined the same names again.
@@ -120,7 +121,7 @@ pub(super) struct Import<'s, T> {
     /// of the earliest version that was read.
     pub(super) without_stated_creation: HashSet<RowId>,
     pub(super) files: ImportedFiles,
-    /// For the records that are stored as text.
+    /// The classes of the stacks of records that are stored as text.
     pub(super) texts: TextImport,
 }
 
@@ -236,8 +237,8 @@ impl<'s, T: Storage> Import<'s, T> {
             definition.report_contradictions(&Place::Key(&Place::Root, "bucket"), &mut faults);
             for fault in faults.into_items() {
                 // `unique` and `index` of a field inside the elements of an array or a hash have no effect.
-                // Earlier releases of Mikobase accepted both there, so older exports have them: that is only
-                // a warning.
+                // Earlier releases of Mikobase accepted both there, so older exports have them: such a fault
+                // is only a warning.
                 let rule = fault.details.get("rule").and_then(Value::as_str);
                 let has_no_effect = matches!(rule, Some("unique" | "index"));
                 let check = if has_no_effect && check == RuleCheck::Refuse { RuleCheck::Warn } else { check };
@@ -795,6 +796,7 @@ mod tests {
             let successes = std::iter::repeat_n(None, successful_writes);
             store.storage.apply_failures = successes.chain([Some(InjectedFailure::RolledBack)]).collect();
             let imported = import(&mut store, &worldlet.to_string());
+            // The import makes fewer writes, so it has not reached the failure.
             if !store.storage.apply_failures.is_empty() {
                 assert_eq!(imported.unwrap().records, 2);
                 assert!(successful_writes > 5, "the import writes definitions, records and index entries");

@@ -133,6 +133,7 @@ impl<T: Storage> Store<T> {
             return Ok(true);
         }
         let mut write = self.transaction.empty_set();
+        // Taken out for its capacity, as in `insert_imported`.
         let mut entries = std::mem::take(&mut write.added_entries);
         self.derive_from_keys(id, &class, keys, &mut entries, &mut write)?;
         write.change_entries(Vec::new(), entries);

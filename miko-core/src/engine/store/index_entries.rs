@@ -195,9 +195,10 @@ impl<T: Storage> Store<T> {
         Ok(())
     }
 
-    /// Indexes the values and the references of a stored record, which has no such entries, by the classes in
+    /// Indexes the values and the references of a stored record, which are not indexed yet, by the classes in
     /// force. Returns the references, each with the class that declares it, and the faults of unique values
-    /// that other records have. If there are any, nothing was indexed, and the caller must fail the write.
+    /// that other records have. If there are such faults, nothing was indexed, and the caller must fail the
+    /// write.
     pub(super) fn index_values(
         &mut self,
         row: RowId,

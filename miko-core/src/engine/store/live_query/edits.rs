@@ -130,30 +130,30 @@ fn split_off_moved(changed: Vec<Changed>) -> (Vec<Changed>, Vec<Changed>) {
 /// indexes.
 ///
 /// Before each move there are three kinds of items: unmoved items, which need no move; arrived items, which
-/// were moved already; and waiting items, which are still to be moved. The gap of an item is the number of
-/// unmoved items before it. Among items with the same gap, the arrived items come first, in the order of the
+/// were moved already; and waiting items, which are still to be moved. The slot of an item is the number of
+/// unmoved items before it. Among items with the same slot, the arrived items come first, in the order of the
 /// new list, then the waiting items, in the order of the old list.
 fn moves(moved: &[Changed], start: usize) -> Vec<ListEdit> {
     // The indexes of the moved items in the old list, in the order of the old list.
     let mut by_old: Vec<usize> = moved.iter().map(|item| item.old).collect();
     by_old.sort_unstable();
-    // The gaps that the moved items have in the old list, in the order of the old list; and the gaps that
+    // The slots that the moved items have in the old list, in the order of the old list; and the slots that
     // they have in the new list, in the order of the new list. Both ascend.
-    let old_gaps: Vec<usize> = by_old.iter().enumerate().map(|(rank, old)| old - rank).collect();
-    let new_gaps: Vec<usize> = moved.iter().enumerate().map(|(nth, item)| item.new - nth).collect();
+    let old_slots: Vec<usize> = by_old.iter().enumerate().map(|(rank, old)| old - rank).collect();
+    let new_slots: Vec<usize> = moved.iter().enumerate().map(|(nth, item)| item.new - nth).collect();
     // The waiting items, by their ranks: their positions in `by_old`.
     let mut waiting = FenwickTree::full(moved.len());
     let mut edits = Vec::with_capacity(moved.len());
     for (nth, item) in moved.iter().enumerate() {
         let rank = by_old.partition_point(|old| *old < item.old);
         waiting.remove(rank);
-        let old_gap = old_gaps[rank];
-        // The arrived items whose gap is not larger precede the item, also those with the same gap.
-        let arrived = new_gaps[..nth].partition_point(|gap| *gap <= old_gap);
+        let old_slot = old_slots[rank];
+        // The arrived items whose slot is not larger precede the item, also those with the same slot.
+        let arrived = new_slots[..nth].partition_point(|slot| *slot <= old_slot);
         // The unmoved, the arrived and the waiting items before the item.
-        let from = old_gap + arrived + waiting.count_below(rank);
-        // The waiting items whose gap is smaller than the new gap of the item precede its new position.
-        let ranks_before = old_gaps.partition_point(|gap| *gap < new_gaps[nth]);
+        let from = old_slot + arrived + waiting.count_below(rank);
+        // The waiting items whose slot is smaller than the new slot of the item precede its new position.
+        let ranks_before = old_slots.partition_point(|slot| *slot < new_slots[nth]);
         // `item.new` counts the unmoved and the arrived items before the item: each item that precedes the
         // item in the new list is unmoved, or has arrived by now.
         let index = item.new + waiting.count_below(ranks_before);
@@ -276,10 +276,7 @@ mod tests {
         let old = [(1, 0), (2, 0), (3, 0), (4, 0)];
         let edits = |new: &[Item]| list_edits(&old, new, |item| item.0).0;
         assert_eq!(edits(&old), []);
-        assert_eq!(
-            edits(&[(1, 0), (2, 1), (3, 1), (4, 0)]),
-            [2, 1].map(|index| ListEdit::Change { index: 3 - index })
-        );
+        assert_eq!(edits(&[(1, 0), (2, 1), (3, 1), (4, 0)]), [1, 2].map(|index| ListEdit::Change { index }));
         assert_eq!(edits(&[(1, 0), (3, 0), (4, 0), (2, 1)]), [ListEdit::Move { from: 1, index: 3, new: 3 }]);
         assert_eq!(
             edits(&[(5, 0), (1, 0), (2, 0), (3, 0)]),

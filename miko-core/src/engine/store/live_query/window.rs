@@ -22,9 +22,9 @@ const MAX_SINGLE_CHANGES: usize = 64;
 #[derive(Debug)]
 pub(super) struct Found {
     pub(super) row: RowId,
-    /// A hash of all that a reader sees of the record, except its pk. The commit number of its row does not
-    /// suffice: a merge can change `created_at` and keep the number, and an import can store an unchanged
-    /// record with a new number.
+    /// A hash of all that a reader sees of the record, except its pk. The commit number of the row does not
+    /// tell whether the record has changed: a merge can change `created_at` and keep the number, and an
+    /// import can store an unchanged record with a new number.
     content_hash: u64,
     pub(super) pk: Box<str>,
     sort_values: SortValues,
@@ -139,9 +139,9 @@ impl Window {
         self.boundary.as_ref().is_some_and(|boundary| found.compare(boundary, select).is_gt())
     }
 
-    /// If the window has more than [`SPARE_RECORDS`] records beyond the limit of the select, drops these
-    /// records. The limit already includes the spare records: without this slack, records would be dropped at
-    /// almost each commit.
+    /// If the window has more than [`SPARE_RECORDS`] records beyond the limit of the select, drops the
+    /// records beyond the limit. The limit already includes spare records. If no further ones were allowed,
+    /// records would be dropped at almost each commit.
     pub(super) fn shrink(&mut self, select: &SelectRequest) {
         let Some(limit) = select.limit else { return };
         if self.found.len() as u64 > limit.saturating_add(SPARE_RECORDS) {
