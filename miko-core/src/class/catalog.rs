@@ -59,7 +59,7 @@ pub(crate) struct Class {
     pub(crate) constraints: Vec<Arc<Constraint>>,
     /// Whether the fields of the class may hold references.
     pub(crate) holds_references: bool,
-    /// Whether [`Normalizer`](super::normalize::Normalizer) may change a bucket of the class.
+    /// Whether [normalization](super::normalize::Normalizer::normalize) by the class may change a bucket.
     pub(super) normalizes: bool,
     /// Facts about the class for checking a bucket as JSON text, without parsing it.
     pub(super) text_rules: TextRules,

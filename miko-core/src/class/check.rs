@@ -17,7 +17,8 @@ use crate::timestamp::is_rfc3339;
 pub(crate) enum WriteKind {
     /// A new record. Absent fields get their defaults, and white space is collapsed.
     Create,
-    /// An update of a record. White space is collapsed, but no defaults are added.
+    /// An update of a record, or a new record that has got its defaults before. White space is collapsed, but
+    /// no defaults are added.
     Update,
     /// A record of a worldlet. It is stored unchanged: it gets no defaults, and no white space is collapsed.
     /// Only for validation, the class names in a definition are normalized (`Definition::normalize`).
@@ -162,7 +163,8 @@ impl<'c> Checker<'c> {
                     }
                 }
             }
-            // A pk. Whether an allowed target has this pk is checked at the end of the write.
+            // The pk of a target, here and in the next arm. Whether an allowed target has this pk is checked
+            // at the end of the write.
             (FieldType::Reference(_) | FieldType::File, found) if pk_of(found).is_some() => {}
             (FieldType::Class(_), Value::String(_)) => {}
             (FieldType::Class(class), Value::Object(embedded)) => {

@@ -37,6 +37,7 @@ struct FieldPlace<'p> {
     /// Whether the sub-field at `place` inherits the definition from a hash.
     is_inherited: bool,
     /// Whether the definition is that of the elements of an array or a hash, or of a field inside elements.
+    /// The elements of a hash with `fields` do not count: see `Field::report_contradictions`.
     is_in_elements: bool,
 }
 
@@ -93,7 +94,7 @@ impl Field {
             _ => {}
         }
         // After a fault here, in a sub-field or in the elements, the allowed values and the default are not
-        // examined: they would violate the same rules.
+        // examined: they may violate the same rules, which would report the fault twice.
         if faults.len() == before {
             self.report_unsatisfiable_values(place, faults);
         }
@@ -113,7 +114,7 @@ impl Field {
         }
     }
 
-    /// Reports allowed values that all violate the other rules, and a default that violates a rule.
+    /// Reports allowed values that all violate the other rules, or else a default that violates a rule.
     fn report_unsatisfiable_values(&self, place: &FieldPlace<'_>, faults: &mut FaultList) {
         if let Some(one_of) = &self.one_of
             && !self.allows_one_of(&one_of.values)

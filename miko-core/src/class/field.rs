@@ -15,7 +15,8 @@ use crate::uns;
 // The limit of inherited settings counts `FIELD_SIZE` bytes for each field.
 const _: () = assert!(size_of::<Field>() <= FIELD_SIZE);
 
-/// The fields of a class or a hash. Each is shared by the class that declares it and all of its subclasses.
+/// The fields of a class or a hash. A field of a class is shared by the class that declares it and the
+/// subclasses that inherit it.
 pub(super) type Fields = NamedList<Field>;
 
 /// A field with its name.

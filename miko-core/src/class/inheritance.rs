@@ -93,8 +93,8 @@ enum CycleSearch {
     TooDeep,
 }
 
-/// The maximal number of classes on the path from a class to an ancestor, both included. It also bounds the
-/// recursion of this module.
+/// The maximal number of classes on the path by which a depth-first search from a class first reaches an
+/// ancestor, both included. This limit also bounds the recursion of this module.
 const MAX_INHERITANCE_DEPTH: usize = 200;
 
 /// Searches all ancestors of `from` for `origin`, depth first. `path` leads from `origin` to `from`. If the

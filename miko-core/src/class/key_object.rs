@@ -1,5 +1,5 @@
 //! The keys of upserts. A key is an object with the values of all fields of one unique constraint (a join is
-//! one as well). By these values it names a record.
+//! one as well). By these values the key names a record.
 
 use serde_json::{Map, Value};
 

@@ -37,7 +37,7 @@ pub(crate) struct Normalizer<'c> {
     remaining_defaults: usize,
     /// Whether a bucket was changed since the last [`take_changed`](Self::take_changed).
     changed: bool,
-    /// Whether a default was added that is an array or an object.
+    /// Whether an array or an object was added.
     adds_nesting: bool,
     /// The fault of too many defaults, or of defaults that nest too deep.
     fault: Option<ErrorItem>,

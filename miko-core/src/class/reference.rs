@@ -2,13 +2,13 @@
 
 use serde_json::Value;
 
-/// The effect of deleting the target of a reference.
+/// The setting `on_delete` of a reference: whether the reference is restricting.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default)]
 pub(crate) enum OnDelete {
-    /// The target is deleted; the reference is dangling.
+    /// The target may be deleted. The reference then dangles.
     #[default]
     Ignore,
-    /// The target cannot be deleted.
+    /// The target cannot be deleted, nor leave the classes that the reference requires.
     Restrict,
 }
 

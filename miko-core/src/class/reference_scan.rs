@@ -18,10 +18,11 @@ pub(crate) struct ReferenceScan<'c> {
     /// The class whose fields are being scanned.
     class: &'c str,
     found: Vec<(String, Reference)>,
-    /// The number of classes of the record and of markers that were scanned so far.
+    /// The number of scans so far, each by a class of the record or of a marker.
     scanned: usize,
-    /// Whether a reference may have been found twice. An object that is marked with a class of the record is
-    /// scanned for both, and an embedded object for each class of the record with a field at its place.
+    /// Whether a reference may have been found twice. An object that is marked with a class may be scanned by
+    /// its marker and by a class of the record, and an embedded object by each class of the record with a
+    /// field at its place.
     may_repeat: bool,
 }
 

@@ -31,8 +31,8 @@ pub(crate) struct AcceptedText<'t> {
 }
 
 impl Class {
-    /// Checks the text of a bucket, of a record with only this class and without markers. Returns `None` if the
-    /// bucket must be parsed instead.
+    /// Checks the text of a bucket, of a record with only this class and without markers. Returns `None` if
+    /// the bucket must be parsed instead.
     pub(crate) fn accept_text<'t>(
         &self,
         catalog: &Catalog,
@@ -55,8 +55,8 @@ impl Class {
         Some(AcceptedText { text: Cow::Owned(normalized), keys })
     }
 
-    /// The index keys of a stored bucket, as [`AcceptedText::keys`]. Returns `None` if the bucket must be parsed
-    /// instead.
+    /// The index keys of a stored bucket, as [`AcceptedText::keys`]. Returns `None` if the bucket must be
+    /// parsed instead.
     pub(crate) fn keys_of_text(&self, text: &str, checker: &mut TextChecker) -> Option<Vec<(usize, String)>> {
         if self.constraints.is_empty() {
             return Some(Vec::new());
@@ -134,8 +134,8 @@ impl Class {
         for (position, constraint) in self.constraints.iter().enumerate() {
             match key_in_text(constraint, object)? {
                 Some(key) => keys.push((position, key)),
-                // The fields of a join are required. Validation of the parsed bucket reports the missing
-                // value.
+                // The fields of a join are required. If the bucket is to be written, validation of the parsed
+                // bucket reports the missing value.
                 None if constraint.kind == ConstraintKind::Join => return None,
                 None => {}
             }
