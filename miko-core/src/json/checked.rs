@@ -86,7 +86,8 @@ impl TextChecker {
         scan.expect(b'{')?;
         let members = &mut self.members;
         let found = &mut |key, value, kind| members.push(Member { key, value, kind });
-        // `MAX_DEPTH` limits a whole record. Its bucket is one level down.
+        // `MAX_DEPTH` limits a whole record, whose bucket is one level down. The limit of a bucket applies
+        // here also to a whole record, the entry of a worldlet. A deeper entry is parsed.
         scan.members(found, MAX_DEPTH - 1)?;
         let length = scan.at;
         Some((CheckedObject { text: &text[..length], members }, length))
@@ -128,8 +129,8 @@ impl<'t> CheckedObject<'t> {
         [&self.text[..old.start], value, &self.text[old.end..]].concat()
     }
 
-    /// The text of the object with one more member, which becomes the last. No member has the key, and the key
-    /// needs no escapes. `value` is JSON text.
+    /// The text of the object with one more member, which becomes the last. The object must not have the key
+    /// yet, and the key must need no escapes. `value` is JSON text.
     pub(crate) fn with_member(&self, key: &str, value: &str) -> String {
         let members = &self.text[..self.text.len() - 1];
         let comma = if self.members.is_empty() { "" } else { "," };

@@ -1,5 +1,5 @@
 //! Index keys: texts that represent values. Two values have the same key exactly when they are equal by the
-//! rules of Q0.
+//! rules of Q0. Also converts the keys of an older format.
 
 use std::fmt::Write;
 

@@ -1,4 +1,5 @@
-//! A JSON object stored as text.
+//! A JSON object stored as text. Also serializes and deserializes raw JSON (`RawValue`) for fields of other
+//! types.
 
 use std::borrow::Borrow;
 use std::fmt;
@@ -106,8 +107,8 @@ impl Object {
     /// tagged enums), this key is refused.
     ///
     /// # Errors
-    /// `invalid_request`, if the text is not a JSON object, or the object does not have the shape of `T`: the
-    /// message then names the field.
+    /// `invalid_request`, if the text is not JSON, or does not have the shape of `T`. The message ends with
+    /// the error of `serde_json`.
     pub fn parse<T: DeserializeOwned>(&self) -> Result<T> {
         // `plain` reads a key that `serde_json` reserves as any other key.
         let parsed = if plain::may_hold_reserved_key(&self.text) {

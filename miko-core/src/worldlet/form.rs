@@ -30,8 +30,8 @@ impl Spelling {
         Self { in_record, in_entry, has_members: false }
     }
 
-    /// Translates a JSON pointer into the record to a pointer into the entry; `None` if it leads to another
-    /// part.
+    /// Translates a JSON pointer into the record to a pointer into the entry; `None` if the given pointer
+    /// leads to another part.
     fn translate(self, pointer: &str) -> Option<String> {
         let rest =
             pointer.strip_prefix(self.in_record).filter(|rest| rest.is_empty() || rest.starts_with('/'))?;

@@ -113,8 +113,9 @@ fn read_form(value: Value, place: &Place<'_>, faults: &mut Faults) -> Option<Inc
     Some(metadata.into_record(bucket?, stack?, form))
 }
 
-/// Takes a class definition of the form `{"class": "puck.uno/class", "name": …, …}`: the bucket is its
-/// members without `class`. `None` for other records.
+/// Takes the bucket of a class definition of the form `{"class": "puck.uno/class", "name": …, …}`: all of
+/// `parts` but `class`. `None` for other records. To be called after [`Metadata::take`], so that `parts` has
+/// no times and extras.
 pub(super) fn take_definition(parts: &mut Map<String, Value>) -> Option<Map<String, Value>> {
     let is_definition =
         class_of(parts) == Some(uns::CLASS) && !parts.contains_key("bucket") && parts.contains_key("name");

@@ -1,4 +1,4 @@
-//! An entry of the history of a worldlet: one version of a record.
+//! An entry of the history of a worldlet: one version of a record. The key of the entry is its instance pk.
 //!
 //! `{"identity": pk, "timestamp": …, "active": …, "bucket": …, "stack": …}`. The older spelling has `record`
 //! and `updated_at` instead of `identity` and `timestamp`. The other forms of a record
@@ -16,7 +16,8 @@ use crate::stack::Stack;
 use crate::timestamp::Timestamp;
 use crate::uns;
 
-/// A version of a record. Its form is valid; the bucket is not validated against its classes.
+/// A version of a record. Its form is valid; the bucket is not yet validated against the classes of the
+/// record.
 #[derive(Debug)]
 pub(crate) struct IncomingVersion {
     pub(crate) instance_pk: String,

@@ -7,7 +7,7 @@ use std::io::{self, Read};
 
 use crate::json::{CheckedObject, TextChecker};
 
-/// When fewer bytes than this are left in the window, it is refilled to twice this number.
+/// [`Window::fill`] refills the window to twice this number of bytes, if fewer than this are left.
 const MIN_FILL: usize = 64 << 10;
 
 /// The number of bytes of the longest character in UTF-8.
@@ -102,7 +102,8 @@ impl<'r> Window<'r> {
     }
 
     /// The entry `,"key":{…}` at the start of the window: the next one of an object, after an entry that was
-    /// taken. `None` if the text has another form, or if the window does not have the whole entry.
+    /// taken. `None` if the text has another form, if the object does not pass `checker`, or if the window
+    /// does not have the whole entry.
     pub(super) fn entry<'w>(&'w self, checker: &'w mut TextChecker) -> Option<Entry<'w>> {
         let text = &self.text[self.taken..];
         let bytes = text.as_bytes();
