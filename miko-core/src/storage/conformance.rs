@@ -176,7 +176,7 @@ fn of_several_updates_of_a_row_every_read_finds_the_last<S: Storage>(create: Cre
             assert_eq!(read(&mut storage), stored.commit);
         }
         storage.commit().unwrap();
-        // Nothing of the updates is left after a rollback, whatever other rows were written.
+        // Nothing of the next updates is left after a rollback, whatever other rows were written.
         storage.begin().unwrap();
         let updated = (50..53).fold(stored.clone(), |row, number| update(&mut storage, row, number));
         let insert = WriteSet { rows: vec![RowChange::insert(RowId(3), row(3))], ..WriteSet::default() };
@@ -258,6 +258,7 @@ fn a_chunk_is_read_in_parts<S: Storage>(create: Create<S>) {
 
 fn a_chunk_of_any_index_is_read_as_it_was_written<S: Storage>(create: Create<S>) {
     let mut storage = create(false);
+    // The first index that is no `i64`: SQLite stores integers as `i64`.
     let end = 1 << 63;
     let indexes: [u64; 7] = [0, 1, end - 2, end - 1, end, u64::MAX - 1, u64::MAX];
     for (written, index) in indexes.into_iter().enumerate() {
@@ -346,15 +347,16 @@ enum Step {
     Revert,
 }
 
-/// A change. The numbers are ids of rows, files and so on. `Rewrite` and `Delete` of a missing row do
-/// nothing. `File`, `Chunk`, `Constraint`, `Claim` and `Metadata` insert an entry that is missing, and remove
-/// or replace one that exists.
+/// A change. Its first number is the id of a row or file, the index of a constraint in [`constraints`], or a
+/// part of the key of the metadata; the second number of `Chunk` is the index of the chunk. `Rewrite` and
+/// `Delete` of a missing row do nothing. `File`, `Chunk`, `Constraint`, `Claim` and `Metadata` insert what is
+/// missing, and remove or replace what exists.
 #[derive(Debug, Clone)]
 enum Op {
     Create,
     Rewrite(i64),
     Delete(i64),
-    /// Adds an entry, or removes it if it exists.
+    /// Adds an index entry, or removes it if it exists.
     Toggle(IndexEntry),
     Constraint(usize),
     File(i64),
@@ -401,8 +403,8 @@ fn op() -> impl Strategy<Value = Op> {
     ]
 }
 
-/// A storage and the naive storage with the same content. The other fields are facts about the content that
-/// the steps need, and that the trait does not return.
+/// A storage and the naive storage with the same content. `is_temporal` is a copy of the capability. The
+/// fields after it are what the steps have to remember.
 struct Pair<S> {
     storage: S,
     naive: NaiveStorage,
@@ -479,8 +481,8 @@ impl<S: Storage> Pair<S> {
     /// Checks that the inverse of a write set that was not applied changes nothing. Removing what is absent
     /// has no effect, so an inverse also undoes a write set of which only a part was applied.
     ///
-    /// Write sets with `others` are left out: those may remove rows, so the inverse would insert rows that
-    /// are still there.
+    /// Write sets with `others` are left out: they may remove rows of the tables in [`OtherChanges`], and the
+    /// inverse would insert these rows, which are still there.
     fn check_that_an_inverse_alone_changes_nothing(&mut self, write: &WriteSet) {
         let before = state(&self.storage);
         if let Some(inverse) = write.clone().inverse().filter(|inverse| inverse.others.is_none()) {
@@ -509,7 +511,9 @@ impl<S: Storage> Pair<S> {
         write
     }
 
-    /// Adds the change of `op` to `write`, unless `write` has a change of the same kind already.
+    /// Adds the change of `op` to `write`, unless `write` changes the same table already (`Chunk` and
+    /// `RemoveChunks` change one table). Of index entries there may be any number, with different
+    /// [keys](key_of).
     fn add_op(&mut self, op: &Op, write: &mut WriteSet) {
         match op {
             Op::Create if write.rows.is_empty() => {
@@ -526,7 +530,8 @@ impl<S: Storage> Pair<S> {
             Op::Toggle(entry) if !is_changed(write, entry) => match self.entries.contains(entry) {
                 true => write.removed_entries.push(entry.clone()),
                 false => {
-                    // A record has one reference at a pointer: this one replaces it.
+                    // A record has at most one reference to a target at a pointer. If there is one, it
+                    // differs in `restricts`, and this one replaces it.
                     let other = self.entries.iter().find(|other| key_of(other) == key_of(entry));
                     let replaced = other.filter(|_| matches!(entry, IndexEntry::Reference { .. }));
                     write.removed_entries.extend(replaced.cloned());
@@ -596,7 +601,8 @@ impl<S: Storage> Pair<S> {
         }
     }
 
-    /// Adds the change of a row to `write`. `state` gets the commit number of the change.
+    /// Adds the change of a row to `write`, unless the row is missing or `write` changes a row already.
+    /// `state` makes the new state from the commit number of the change.
     fn replace(&mut self, id: RowId, write: &mut WriteSet, state: impl FnOnce(i64) -> Option<State>) {
         let Some(before) = self.naive.row(id).unwrap().filter(|_| write.rows.is_empty()) else { return };
         let after = self.stamped(before.clone());
@@ -639,7 +645,7 @@ fn key_of(entry: &IndexEntry) -> IndexEntry {
     }
 }
 
-/// A storage with this many records, `p1` and so on.
+/// A storage with this many records, `p1` and so on, and with the classes 1 and 2, which have no members.
 fn with_rows<S: Storage>(create: Create<S>, count: i64) -> S {
     let mut storage = create(false);
     let rows = (1..=count).map(|number| RowChange::insert(RowId(number), row(number))).collect();
@@ -711,7 +717,7 @@ fn constraints() -> Vec<Constraint> {
     class().constraints.iter().map(|constraint| Constraint::clone(constraint)).collect()
 }
 
-/// The pks that a select finds.
+/// The pks that a select finds. Checks that the methods which return row ids find the same records.
 fn selected(storage: &impl Storage, access_path: AccessPath<'_>, filter: Vec<Predicate<'_>>) -> Vec<String> {
     let select = SelectRequest::default();
     let residual_filter_reason = storage.capabilities().residual_filter_reason;

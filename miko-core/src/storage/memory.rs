@@ -45,7 +45,7 @@ pub struct MemoryTables {
     unique_value: UndoTable<(ConstraintId, String), RowId>,
     /// Key: constraint, value, record.
     indexed_value: UndoTable<(ConstraintId, String, RowId), ()>,
-    /// Key: target, record, JSON pointer. Value: whether the reference restricts deletion of the target.
+    /// Key: target, record, JSON pointer. Value: whether this is a restricting reference.
     reference: UndoTable<(String, RowId, String), bool>,
     /// Top-level keys of an imported worldlet, such as `comment`, and its property `executable`.
     metadata: UndoTable<String, Value>,
@@ -159,9 +159,10 @@ impl MemoryTables {
         }
     }
 
-    /// The rows that an index has for the values of a lookup, which are values of shared buckets. A unique
-    /// index has entries in both tables: for a platter with an own bucket, `unique_value` has the value of
-    /// the own bucket, and `indexed_value` that of the shared bucket.
+    /// The rows that an index has for the keys of a lookup. Selects look for values of shared buckets. A
+    /// unique index has entries in both tables: for a platter with an own bucket, `unique_value` has the
+    /// value of the own bucket, and `indexed_value` that of the shared bucket. So a row with the value only
+    /// in an own bucket is found as well, and the evaluator drops it.
     fn rows_of_index(&self, lookup: &IndexLookup) -> BTreeSet<RowId> {
         let mut found = BTreeSet::new();
         for value in &lookup.keys {

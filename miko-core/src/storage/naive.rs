@@ -1,5 +1,5 @@
-//! The simplest correct storage, for tests: each read scans a table, and a transaction begins with a copy of
-//! all tables. Tests can also make its calls fail.
+//! The simplest correct storage, for tests: it has no indexes, so most reads scan a table, and a transaction
+//! begins with a copy of all tables. Tests can also make `apply` and `commit` fail.
 
 use std::cell::Cell;
 use std::collections::{BTreeMap, BTreeSet, VecDeque};

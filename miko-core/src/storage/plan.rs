@@ -16,9 +16,9 @@ pub(crate) struct Plan<'q> {
     /// The predicates that each record of the access path must satisfy. With a residual filter there may be
     /// fewer of them than the select has conditions, and storage need not apply them.
     pub(crate) filter: Vec<Predicate<'q>>,
-    /// The reason for a residual filter: storage cannot apply all conditions of the select. It returns
-    /// candidates, and the evaluator (`query/evaluate.rs`) filters, sorts and limits them. `None` if storage
-    /// does all of this.
+    /// The reason for a residual filter, if storage cannot filter, sort and limit the records alone. Storage
+    /// then returns candidates, and the evaluator (`query/evaluate.rs`) filters, sorts and limits them.
+    /// `None` if storage does all of this.
     pub(crate) residual_filter_reason: Option<&'static str>,
 }
 

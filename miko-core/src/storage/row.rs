@@ -5,7 +5,7 @@ use crate::json::Object;
 use crate::record::Record;
 use crate::timestamp::Timestamp;
 
-/// A row of `record`, or a past version of one.
+/// A row of the table `record`, or a past version of a record.
 #[derive(Debug, Clone, PartialEq)]
 pub(crate) struct Row {
     pub(crate) pk: String,

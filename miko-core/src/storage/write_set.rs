@@ -76,7 +76,7 @@ impl<K, V> RowChange<K, V> {
 }
 
 /// A row that belongs to a record in a table of memberships, values or references. It can be derived from the
-/// record and its classes. Equal values have equal text.
+/// record and its classes. Each `value` is an index key: equal values have equal text.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub(crate) enum IndexEntry {
     /// The record is a member of a class.
@@ -86,7 +86,7 @@ pub(crate) enum IndexEntry {
     /// Selects find the record by this value.
     Indexed { constraint: ConstraintId, value: String, row: RowId },
     /// The record refers to the record or file with the pk `target`, at a JSON pointer. `restricts` is
-    /// whether the reference prevents the deletion of the target.
+    /// whether this is a restricting reference.
     Reference { target: String, row: RowId, pointer: String, restricts: bool },
 }
 
@@ -183,7 +183,7 @@ impl From<OtherChanges> for WriteSet {
 }
 
 /// Sorts the entries of one record and removes duplicates. Two references to one target at one pointer, which
-/// differ in `restricts`, become one that restricts the deletion of the target.
+/// differ in `restricts`, become one restricting reference.
 fn normalize(entries: &mut Vec<IndexEntry>) {
     entries.sort_unstable();
     entries.dedup_by(|next, entry| match (next, entry) {

@@ -12,7 +12,8 @@ impl MemoryTables {
     /// See [`Storage::apply`](crate::storage::Storage::apply).
     ///
     /// # Errors
-    /// `storage-full`, if the process has reached its memory limit. A part of the write set is applied then.
+    /// `storage-full`, if the process exceeds the threshold for storing (`memory::store_threshold`). A part
+    /// of the write set is applied then.
     pub(super) fn apply_write_set(&mut self, write: &WriteSet) -> Result<Vec<Conflict>> {
         let conflicts: Vec<_> =
             write.added_entries.iter().filter_map(|entry| self.conflict_of(entry)).collect();

@@ -36,7 +36,7 @@ pub(super) fn select_row_ids(plan: &Plan<'_>) -> SqlBuilder {
     let mut statement = SqlBuilder::new();
     match &plan.access_path {
         // Only active records have entries (rows of `membership` and `indexed_value`), so the table `record`
-        // need not be read to exclude tombstones.
+        // need not be read to exclude other rows.
         AccessPath::Members(Classes { ids, .. })
             if ids.len() == 1 && plan.filter.is_empty() && plan.select.sorts.is_empty() =>
         {
@@ -99,8 +99,8 @@ fn push_top_n(statement: &mut SqlBuilder, plan: &Plan<'_>) {
 }
 
 /// Appends the tables of an access path, and the `WHERE` clause that selects the records of the path.
-/// `bucket IS NOT NULL` excludes tombstones. `CROSS JOIN` fixes the join order: SQLite does not reorder its
-/// tables.
+/// `bucket IS NOT NULL` excludes tombstones and stubs. `CROSS JOIN` fixes the join order: SQLite does not
+/// reorder its tables.
 fn push_access_path(statement: &mut SqlBuilder, access_path: &AccessPath<'_>) {
     match access_path {
         AccessPath::Everything => {

@@ -82,7 +82,8 @@ impl EntryMaps {
     /// checked that there are no [conflicts](Self::conflicts).
     ///
     /// # Errors
-    /// `storage-full`, if the process has reached its memory limit. Only a part of `added` is added then.
+    /// `storage-full`, if the process exceeds the threshold for storing (`memory::store_threshold`). Only a
+    /// part of `added` is added then.
     pub(super) fn apply(&mut self, removed: &[IndexEntry], added: &[IndexEntry]) -> Result<()> {
         for entry in removed.iter().filter(|entry| Self::holds(entry)) {
             if self.remove(entry) {
@@ -101,7 +102,7 @@ impl EntryMaps {
     /// Sets or removes the claim of a record.
     ///
     /// # Errors
-    /// `storage-full`, if the process has reached its memory limit. Nothing is changed then.
+    /// `storage-full`, as for [`apply`](Self::apply). Nothing is changed then.
     pub(super) fn change_claim(&mut self, change: &RowChange<RowId, ClaimRow>) -> Result<()> {
         let before = match &change.after {
             Some(claim) => {

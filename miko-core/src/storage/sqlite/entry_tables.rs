@@ -44,6 +44,7 @@ pub(super) fn register(connection: &Connection, maps: &SharedEntryMaps) -> Resul
     Ok(())
 }
 
+/// The virtual tables: one for each kind of index entries that are in maps.
 #[derive(Debug, Clone, Copy, PartialEq)]
 enum Kind {
     Membership,
@@ -60,6 +61,7 @@ impl Kind {
         }
     }
 
+    /// The declaration of the columns, as SQLite expects it of a virtual table. SQLite ignores the name `x`.
     const fn columns(self) -> &'static CStr {
         match self {
             Self::Membership => c"CREATE TABLE x (class_id INTEGER, seq INTEGER)",
@@ -141,7 +143,7 @@ unsafe impl<'vtab> VTab<'vtab> for EntryTable {
         }
         for (position, index) in constraint_of_column.iter().flatten().enumerate() {
             let mut usage = info.constraint_usage(*index);
-            // SQLite numbers arguments from 1.
+            // `filter` gets the values as arguments, in the order of the columns. SQLite numbers them from 1.
             usage.set_argv_index(position as c_int + 1);
             // SQLite need not check the constraint on the rows that the table yields.
             usage.set_omit(true);

@@ -183,8 +183,8 @@ fn write_ahead_log(path: &Path) -> PathBuf {
 /// it is, its first reader has checked the header, and another check would close a descriptor, which releases
 /// the locks of all readers.
 fn acquire(path: &Path, mode: Mode) -> Result<FileLease> {
-    // Locked first, so that no other thread opens the file while this one has a descriptor of it to create it
-    // or to check its header: closing the descriptor would release the locks of that thread.
+    // Locked first, so that no other thread opens the file meanwhile: creating the file and checking its
+    // header each open and close a descriptor, and closing it would release the locks of the other thread.
     let mut open = open_files();
     if mode == Mode::ReadWrite && !path.exists() {
         // Created before SQLite opens it, so that it can be identified by its inode.
