@@ -1,17 +1,18 @@
 //! Publishes to the parent process which method the server runs, and since when.
 //!
-//! The parent kills a server that hangs, and reports the method that it was running. A hanging server cannot
-//! report its method, so every server writes it to shared memory before it runs. The parent does not trust
-//! the values that it reads: an invalid index means that no method runs, and a time in the future counts as
-//! the present.
+//! The parent kills a server that hangs, and reports the method that the server was running. A hanging server
+//! cannot report its method, so a server publishes each method in shared memory before it runs the method.
+//! The parent does not trust the values that it reads: an invalid index means that no method runs, and a time
+//! in the future counts as the present.
 //!
 //! # Memory ordering
 //!
 //! The parent must not combine a method with the start of another one: it could kill a healthy server. For
 //! each method the server stores its start in `began`, its number in `method`, and at its end [`IDLE`] in
 //! `method`, each with `Release`. The parent loads `began`, `method` and again `began`, each with `Acquire`.
-//! After the first load it cannot load the number of a method that had ended at that start. If it loads the
-//! number of a method with a later start, the second load returns another start than the first one.
+//! After the first load the parent cannot load the number of a method that had ended before the loaded start.
+//! If the parent loads the number of a method that has started later, the second load of `began` returns
+//! another value than the first. The parent then takes the present as the start.
 
 use std::sync::atomic::Ordering::{Acquire, Release};
 use std::sync::atomic::{AtomicU32, AtomicU64};
@@ -59,7 +60,8 @@ impl Activity {
     }
 
     /// Publishes that a method of the interface or object with this surface starts at `now`. Returns the
-    /// description of the method; `None` if the surface has no such method.
+    /// description of the method. If the surface has no such method, publishes only the start, and returns
+    /// `None`.
     pub(super) fn begin(
         &self,
         surface: &'static Surface,

@@ -51,7 +51,8 @@ impl BusyPoll {
         }
     }
 
-    /// Polls after each arrival, until a poll finds no further call or the backoff skips it; never returns.
+    /// After each arrival, polls repeatedly: until no further call arrives in time, the backoff skips a poll,
+    /// or the server may no longer poll. Never returns.
     pub(super) async fn run(&self) {
         let mut backoff = Backoff::default();
         // The value of `arrivals` up to which this task has reacted.

@@ -2,9 +2,9 @@
 //! connection sends.
 //!
 //! A method may have to wait at a gate (`miko_rpc::Gate`). Then the call is parked: its frame is kept, and
-//! the call is run again from the start when the gate has let it enter, or when its wait has timed out. A
-//! call has a pass of each gate that it has entered. When it is run again, it enters these gates with its
-//! passes.
+//! the call is run again from the start when the gate has let it enter, or when its wait has timed out, in
+//! which case entering the gate fails. A call has a pass of each gate that it has entered. When it is run
+//! again, it enters these gates with its passes.
 
 use std::rc::Rc;
 use std::sync::Arc;
@@ -72,12 +72,13 @@ pub(super) struct ConnectionContext<'s> {
     pub(super) opened_by: Option<u64>,
 }
 
-/// Handles one frame: runs its call and appends the answer, or handles a control frame. Returns the id of the
-/// call that was answered, or will be, so that the answer can be replaced by an error; `None` for a frame
-/// that leads to no answer.
+/// Handles one frame: runs its call and appends the answer, or handles a control frame (credit, a release or
+/// a cancellation). Returns the id of the call that was answered, or will be, so that the answer can be
+/// replaced by an error; `None` for a frame that leads to no answer.
 ///
 /// # Errors
-/// If the frame is not one that a client may send. The error ends the connection.
+/// If the frame is not one that a client may send, or takes too much memory to read. The error ends the
+/// connection.
 pub(super) fn serve_frame<I: Interface + ?Sized>(
     frame: &[u8],
     context: &CallContext<I>,
@@ -158,7 +159,8 @@ fn cancel(
 struct ReceivedCall<'f> {
     id: u64,
     deadline: Duration,
-    /// The wire name of the method and its arguments; `None` if the message is no call.
+    /// The wire name of the method and its arguments; `None` if they cannot be read. The call is then
+    /// refused.
     method: Option<(&'f str, &'f [u8])>,
     /// The whole frame, which is kept if the call is parked.
     frame: &'f [u8],
@@ -187,7 +189,8 @@ fn serve_call<I: Interface + ?Sized>(
 /// Keeps a call in the session until its turn at `gate` has come, or its wait there has timed out.
 ///
 /// # Errors
-/// `storage-full` if too many calls or too many bytes of calls wait, or at the memory limit.
+/// `storage-full`, if too many calls of the connection are parked or will be answered later, if too many
+/// bytes of calls are parked, or at the memory limit.
 fn park<I: ?Sized>(
     call: &ReceivedCall<'_>,
     gate: ParkedCall,
@@ -312,8 +315,8 @@ pub(super) struct Attempt<'a> {
     pub(super) outcome: AttemptOutcome,
 }
 
-/// The arguments of [`Metrics::record_call`], which counts a call when its method has returned, also if the
-/// answer comes later, and a call that was refused after it had started, for example by the hook.
+/// The arguments of [`Metrics::record_call`] for a call that has started. The call is counted when its method
+/// has returned, also if the answer comes later, or when the call is refused, for example by the hook.
 pub(super) struct CallCount<'m> {
     pub(super) metrics: &'m Metrics,
     pub(super) surface: &'static Surface,
@@ -330,7 +333,8 @@ pub(super) struct AttemptOutcome {
 }
 
 impl Attempt<'_> {
-    /// Runs the call with its gates, inside the hook of `Uds::around` if there is one.
+    /// Runs the call, inside the hook of `Uds::around` if there is one and the call was not parked before.
+    /// Counts the call, unless it is parked.
     ///
     /// # Errors
     /// The errors of the call and of the hook.

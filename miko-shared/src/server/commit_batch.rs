@@ -1,8 +1,9 @@
 //! Commit batches: the calls that have arrived on several connections are run together, with few commits.
 //!
 //! A batch consists of the connections that wait at the same time. It is served in groups: the calls of a
-//! group share one commit. A group takes no further calls after [`MAX_GROUP_TIME`]. For a while after a
-//! failed commit, connections are served alone, and each of their calls has its own commit.
+//! group share one commit. A group takes no further calls after [`MAX_GROUP_TIME`]. The last connection that
+//! is left of a batch is served alone, and so are all connections for a while after a failed commit: each of
+//! their calls then has its own commit.
 //!
 //! The kernel reports several ready connections at once. The first task that has calls in its buffer yields
 //! to the other ready tasks, which read and enqueue their calls. Then the first task runs the calls of all
@@ -243,11 +244,11 @@ mod tests {
 
     #[derive(Default)]
     struct State {
-        /// How many attempts to run a call there were, including those that were parked.
+        /// How many attempts to run calls of `one` and `both` there were, including those that were parked.
         attempts: usize,
         /// How many calls have written. A failed group resets it to the calls whose changes are committed.
         written: usize,
-        /// The index of the call with which the next group of several calls fails.
+        /// The index of the call with which the next group fails. A group of one call ignores and resets it.
         fails_at: Option<usize>,
         /// The pass that closes the outer gate, until it is dropped.
         closed: Option<Pass>,
@@ -369,6 +370,7 @@ mod tests {
             self.0.write_all(&bytes).unwrap();
         }
 
+        /// Waits for the next frame of the server.
         fn frame(&mut self) -> Vec<u8> {
             loop {
                 if let Some(frame) = self.1.next_frame(usize::MAX).unwrap() {
@@ -380,6 +382,7 @@ mod tests {
             }
         }
 
+        /// Waits for the next answer. Returns whether the call was served.
         fn succeeds(&mut self) -> bool {
             let frame = self.frame();
             Answer::read(&frame).unwrap().response.is_ok()

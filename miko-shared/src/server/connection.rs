@@ -15,10 +15,11 @@ use super::socket::Socket;
 use crate::wire::frame::FrameBuffer;
 use crate::wire::message;
 
-/// Serves calls until the peer disconnects or sends an invalid message. While the peer does not read its
-/// answers and too many bytes of them are pending, only two kinds of frames are served: control frames
-/// (credit, releases and cancellations), and parked calls that are due, which means that their turn at a gate
-/// has come or their wait has timed out. Other connections are not affected.
+/// Serves calls until the peer disconnects, or until the server ends the connection with an error, for
+/// example after an invalid message. While the peer does not read its answers and too many bytes of them are
+/// pending, only two kinds of frames are served: control frames (credit, releases and cancellations), and
+/// parked calls that are due, which means that their turn at a gate has come or their wait has timed out.
+/// Other connections are not affected.
 pub(super) async fn serve_calls<I: Interface + ?Sized>(
     socket: &mut Socket,
     peer: Peer,
@@ -43,8 +44,8 @@ pub(super) async fn serve_calls<I: Interface + ?Sized>(
                 state.serve(&shared.calls);
             }
         }
-        // For a process that has ended, no items and no later answers are made, and its parked calls are not
-        // run again.
+        // For a process that has ended, no items and no later answers are made, and no parked call becomes
+        // due.
         if !peer_process.has_ended() {
             state.pump(frame_size);
         }
@@ -86,6 +87,7 @@ async fn exchange(socket: &mut Socket, state: &mut ConnectionState, frame_size: 
     if state.has_work(frame_size) {
         return true;
     }
+    // The connection may now wait for long, so it frees memory that it does not need.
     state.incoming.shrink();
     memory::trim_if_grown();
     match state.time_slice.wait(socket.read(state.incoming.room())).await {

@@ -129,9 +129,9 @@ impl ConnectionState {
         if let (true, Ok(Some(id)), Some(session)) = (is_retry, &served, &self.session)
             && session.is_pending(*id)
         {
-            // The call was parked again. A long call, such as the end of an upload, parks itself at a gate
-            // that it opens at once, to let other calls run. So other connections are served before the next
-            // attempt.
+            // The call was parked again: if its answer came later, the session would adopt the answer only
+            // below. A long call, such as the end of an upload, parks itself at a gate that it opens at once,
+            // to let other calls run. So other connections are served before the next attempt.
             self.time_slice.end();
         }
         if !locals.is_empty() {
@@ -208,7 +208,8 @@ impl ConnectionState {
         if is_held { self.outgoing.len() } else { self.sent }
     }
 
-    /// Records that `count` further bytes of `outgoing` were sent, and removes sent bytes from it.
+    /// Records that `count` further bytes of `outgoing` were sent. Removes the sent bytes from `outgoing`
+    /// once they are more than half of it, so that fewer bytes are moved than were sent.
     pub(super) fn record_sent(&mut self, count: usize) {
         if let Some(metrics) = &self.metrics {
             metrics.wire.record_sent(count);
@@ -240,9 +241,9 @@ impl ConnectionState {
         message::encode_refusal(id, error, &mut self.outgoing);
     }
 
-    /// Records `count` bytes that were read, and accounts for the memory of a large frame. At the memory
-    /// limit, refuses the frame before all of it has arrived. A frame that has arrived completely is served:
-    /// it takes no further memory.
+    /// Records `count` bytes that were read, and accounts for the memory of a large frame. If the memory
+    /// limit leaves no room for the frame, refuses the frame before all of it has arrived. A frame that has
+    /// arrived completely is served: it takes no further memory.
     pub(super) fn receive(&mut self, count: usize, frame_size: usize) {
         if let Some(metrics) = &self.metrics {
             metrics.wire.record_received(count);

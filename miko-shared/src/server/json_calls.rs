@@ -33,7 +33,7 @@ use super::session::{MAX_OPEN, charge_answer_memory};
 use crate::limits::Limits;
 use crate::serving;
 
-/// Makes calls with JSON params on the interface that a server serves.
+/// The parts of a server that calls with JSON params use. A [`JsonConnection`] makes such calls.
 pub struct JsonCalls {
     serve: Box<dyn Fn(Call<'_>) -> Result<Served>>,
     surface: &'static Surface,
@@ -57,7 +57,7 @@ pub struct JsonConnection {
     /// The handles of the streams that are being read.
     being_read: RefCell<HashSet<u64>>,
     has_ended: Cell<bool>,
-    /// Wakes the calls that wait when the session ends.
+    /// Notified when the session ends, so that the calls that wait fail.
     on_end: Notify,
 }
 
@@ -179,7 +179,7 @@ impl JsonConnection {
     /// The next item of a stream, or registers the waker for it.
     ///
     /// # Errors
-    /// `session-gone` if there is no such stream.
+    /// `session-gone` if there is no such stream; `internal` if the item was not encoded as valid JSON.
     pub fn poll_item(&self, stream: u64, context: &mut Context<'_>) -> Poll<Result<JsonItem>> {
         let limit = self.calls.limits.frame_size;
         let mut state = self.state.borrow_mut();
@@ -244,7 +244,7 @@ impl JsonConnection {
         if self.has_ended.get() { Err(session_ended()) } else { Ok(()) }
     }
 
-    /// Runs the call, and runs it again after each wait at a gate.
+    /// Runs the call, runs it again after each wait at a gate, and waits for its answer if that comes later.
     async fn run(&self, call: JsonCall<'_>) -> Result<JsonReply, DispatchError> {
         let calls = &*self.calls;
         let object = call.object.map(|handle| self.state.borrow().handles.object(handle)).transpose()?;
@@ -272,8 +272,9 @@ impl JsonConnection {
                 Attempted::Parked(gate) => {
                     let bytes = call.method.len() + call.params.text_length();
                     let limit = calls.limits.frame_size;
-                    // Counts the call as parked until the end of this block. No worker is named: the status
-                    // of workers is for clients of the wire, which spin while they wait.
+                    // Counts the call as parked until the end of this block. No worker is named: which
+                    // workers have parked calls matters only to clients of the server's own wire protocol,
+                    // which may spin while they wait.
                     let _count = calls.parked_calls.add(bytes, &self.parked_bytes, None, limit)?;
                     wait_at_gate(&gate).await;
                     if is_retry {
@@ -354,7 +355,8 @@ impl JsonConnection {
     /// later.
     ///
     /// # Errors
-    /// `storage-full`, if [`MAX_OPEN`] objects and streams are open already. Those of the answer are dropped.
+    /// `storage-full`, if the answer has carried something or comes later, and [`MAX_OPEN`] objects and
+    /// streams are open already. The objects and streams of the answer are dropped, or the later answer.
     fn adopt(&self, handles: &mut JsonHandles) -> Result<Option<Box<dyn LaterAnswer>>> {
         if handles.len() >= MAX_OPEN && handles.scope().has_carried() {
             serving::run(|| handles.scope().discard());
@@ -418,8 +420,8 @@ enum Attempted {
 }
 
 /// Waits until the turn of a parked call has come, or until its wait has timed out. After a timeout, entering
-/// the gate with the pass of `gate` fails. [`ParkedCall::check_time`] makes overdue calls leave the gate, and
-/// returns when it is to be called again; `None` if the wait has timed out.
+/// the gate with the pass of `gate` fails. [`ParkedCall::check_time`] makes calls leave the gate if their
+/// time inside is over, and returns when it is to be called again; `None` if the wait has timed out.
 async fn wait_at_gate(gate: &ParkedCall) {
     let mut timer = pin!(sleep_until(gate.check_time().unwrap_or_else(Instant::now).into()));
     poll_fn(|context| {

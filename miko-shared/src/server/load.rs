@@ -98,13 +98,13 @@ struct Times {
     waited: Duration,
 }
 
-/// Measures the load in periods of [`PERIOD`].
+/// Measures the load in periods of [`PERIOD`] or longer: a period ends with the first sample after this time.
 struct LoadMeter {
     /// The start of the current period.
     begin: Instant,
     /// The times of the thread at `begin`.
     at_begin: Times,
-    /// Whether the last period was busy.
+    /// Whether the server was busy in the last period.
     busy: bool,
     /// Whether clients must not spin in the current period.
     crowded: bool,
@@ -180,7 +180,7 @@ mod tests {
     }
 
     /// Simulates a server that is never idle: it works or waits for a core. In the periods in which clients
-    /// may spin it waits for the fractions `waits` of the period, one after the other; otherwise for a tenth.
+    /// may spin it waits for the fractions `waits` of the period, in a cycle; otherwise for a tenth.
     /// Returns the numbers of the periods after which clients may spin.
     fn spinning_periods(periods: u32, waits: &[f32]) -> Vec<u32> {
         let mut waits = waits.iter().cycle();

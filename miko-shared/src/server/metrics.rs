@@ -31,7 +31,8 @@ type MethodKey = (&'static str, &'static str);
 pub struct MethodCount {
     /// How often each outcome has occurred.
     pub outcomes: Vec<(CallOutcome, u64)>,
-    /// How long the thread of the server has run these calls, in total.
+    /// How long the thread of the server has run these calls, in total. Of a call that was parked, only the
+    /// last attempt counts.
     pub time: Duration,
 }
 
@@ -194,6 +195,8 @@ mod tests {
             let of =
                 |outcome| count.outcomes.iter().find(|(known, _)| *known == outcome).map(|(_, count)| *count);
             assert_eq!(of(CallOutcome::Succeeded), Some(2));
+            // The error without an id; the ids beyond the bound, where `Succeeded` and `OtherError` have
+            // taken two places; and the refusal.
             assert_eq!(of(CallOutcome::OtherError), Some(1 + MAX_OUTCOMES as u64 + 2 + 1));
         });
         assert_eq!(seen, 1);

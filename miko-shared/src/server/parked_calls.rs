@@ -10,8 +10,8 @@ use miko_rpc::{Error, ErrorId, Result, memory};
 use crate::polling::SharedStatus;
 
 /// The bytes that a parked call takes besides its frame: its entries in the session and in the queue of the
-/// gate, its timer and its wakers. They count towards the memory limit, not towards the limit on frames: the
-/// limit `calls_in_flight` bounds them per connection.
+/// gate, its timer and its wakers. They count towards the memory limit, not towards the limit on frames: on a
+/// connection of the server's own protocol, the limit `calls_in_flight` bounds the number of calls.
 const OVERHEAD: usize = 1 << 10;
 
 /// The counts of all parked calls of a server. Clones share them.
@@ -20,7 +20,7 @@ pub(super) struct ParkedCalls(Rc<Counts>);
 
 #[derive(Default)]
 struct Counts {
-    /// The bytes of the frames of all connections.
+    /// The bytes of the parked calls of all connections.
     frames: ParkedBytes,
     /// The number of parked calls of each worker that has some.
     by_worker: RefCell<HashMap<usize, usize>>,

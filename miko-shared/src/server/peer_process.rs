@@ -125,7 +125,8 @@ impl PeerProcess {
         })
     }
 
-    /// Ready when the process has ended; never if it is not watched.
+    /// Ready when the watched process has ended. Never ready if the process is not watched, or if its end was
+    /// recorded already.
     fn poll_end(&self, context: &mut Context<'_>) -> Poll<()> {
         match self {
             Self::Watched(Some(watch)) => watch.end.poll(context),

@@ -1,4 +1,4 @@
-//! The connected processes and their connections. Closes the connections of processes that have ended.
+//! The connected processes and their connections. Shuts down the connections of processes that have ended.
 
 use std::cell::RefCell;
 use std::collections::HashMap;
@@ -10,20 +10,21 @@ use tokio::sync::Notify;
 
 use crate::linux::has_no_process;
 
-/// How long the server waits for the next connection of an ended process to close. After this time it also
-/// gives up sending: the answers may never be read.
+/// How long the server, after its stop, waits for the next connection to close. After this time it also gives
+/// up sending to processes that have ended: the answers may never be read.
 const DEAD_PEER_TIMEOUT: Duration = Duration::from_secs(1);
 
 /// The connected processes.
 #[derive(Default)]
 pub(super) struct Peers {
-    /// The descriptors of each process's connections. A descriptor is removed before it is closed.
+    /// The descriptors of each process's connections. A descriptor is removed before another connection can
+    /// get its number.
     by_pid: RefCell<HashMap<i32, Vec<RawFd>>>,
     /// Notified after a connection is closed.
     pub(super) disconnected: Notify,
 }
 
-/// Keeps a connection among the [`Peers`] until it is dropped, also by a panic.
+/// Keeps a connection among the [`Peers`] until this value is dropped, also by a panic.
 pub(super) struct Connected<'p> {
     peers: &'p Peers,
     pid: i32,
@@ -105,8 +106,8 @@ mod tests {
 
     use super::*;
 
-    /// Makes this thread, and not the process, one of another user, if it is root. So it may not send signals
-    /// to processes of root.
+    /// If the test runs as root, changes the user of this thread, and not of the process. The thread may then
+    /// not send signals to processes of root.
     fn drop_privileges() {
         const NOBODY: libc::c_long = 65534;
         // SAFETY: the system call only changes the user ids of the calling thread.

@@ -130,7 +130,7 @@ pub(super) enum Listener {
 }
 
 impl BoundSocket {
-    /// The path of a Unix socket; `None` for a TCP socket.
+    /// The path of a Unix socket; `None` if it has none, and for a TCP socket.
     pub(super) fn path(&self) -> Option<PathBuf> {
         match self {
             Self::Unix(listener) => listener.local_addr().ok()?.as_pathname().map(Path::to_owned),

@@ -21,12 +21,12 @@ pub trait Service<I: Interface + ?Sized> {
         false
     }
 
-    /// Runs calls of clients that share one commit: calls `run_next` with 0, 1 and so on, which runs the call
-    /// with this index in the group, until it returns `false` because the group gets no further call. Then
-    /// commits the changes of all of them.
+    /// Runs a group of calls, and then commits the changes of all of them at once. Calls `run_next` with 0, 1
+    /// and so on, until it returns `false`. `run_next` runs the call with this index in the group and returns
+    /// `true`, or returns `false` without running a call, since the group is complete.
     ///
     /// The server uses this method only if [`prefers_group_commit`](Self::prefers_group_commit). The default
-    /// does not group commits.
+    /// only runs the calls.
     ///
     /// # Errors
     /// The index of the first call whose changes could not be committed, and the reason. The changes of all

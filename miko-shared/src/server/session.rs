@@ -98,8 +98,9 @@ struct OpenObject {
 
 struct OpenParked {
     call: Parked,
-    /// Fires when [`ParkedCall::check_time`] is to be called again. That method makes overdue calls leave the
-    /// gate, and removes this call from the queue of the gate if its wait has timed out.
+    /// Fires when [`ParkedCall::check_time`] is to be called again. That method makes calls leave the gate
+    /// if their time inside is over, and removes this call from the queue of the gate if its wait has timed
+    /// out.
     timer: Pin<Box<Sleep>>,
     waker: ListedWaker,
     _count: ParkedCount,
@@ -415,8 +416,8 @@ impl Drop for Session {
 
 /// The outcome of [`OpenStream::pump`].
 enum Pumped {
-    /// The stream has no further items or no credit; or it has sent nothing for lack of room or time, and is
-    /// listed as ready again.
+    /// The stream has no further item at present, or no credit; or it has sent nothing for lack of room or
+    /// time, and is listed as ready again.
     Waits,
     /// The stream has sent items and may have more, but room or time is used up. It is not listed as ready.
     Yielded,
@@ -431,7 +432,8 @@ impl Outgoing<'_> {
 }
 
 impl OpenStream {
-    /// Appends items while there are some, credit and room for them, and time before `until`.
+    /// Appends items until no further item is there, the credit or the room is used up, or `until` has
+    /// passed.
     fn pump(
         &mut self,
         handle: u64,

@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 /// The length of a time slice. The first call that starts after this time is the last one of the slice.
 const LENGTH: Duration = Duration::from_millis(1);
 
-/// The time slice of a connection. It ends when the connection has to wait for an event.
+/// The time slice of a connection. It ends after [`LENGTH`], or when the connection has to wait for an event.
 ///
 /// A time slice reads no clock: [`record`](Self::record) gets times that the connection reads for other
 /// reasons.
