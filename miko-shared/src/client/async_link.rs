@@ -56,7 +56,7 @@ impl Drop for AsyncObject {
     }
 }
 
-/// Carries blocking calls on one object, from threads that run no async task.
+/// Carries blocking calls on one object, from threads that may block.
 struct BlockingObject(Arc<AsyncObject>);
 
 impl CallTransport for BlockingObject {
@@ -82,7 +82,7 @@ struct AsyncItems {
 }
 
 impl AsyncItems {
-    /// Gives the credit that is due (the bytes of items for which there is room again). Ready once a frame
+    /// Gives the credit that is due (how many further bytes of items the server may send). Ready once a frame
     /// has arrived; an error if the connection has ended. Until then registers the waker.
     fn poll_frames(&mut self, context: &Context<'_>) -> Poll<Result<()>> {
         if let Some(credit) = self.frames.take_credit() {

@@ -115,8 +115,8 @@ impl AsyncTransport for AsyncSocketTransport {
     }
 }
 
-/// Encodes a call on the object with the handle `object`, or on the interface if it is `None`. The method and
-/// its arguments may have `limit` bytes.
+/// Encodes a call on the object with the handle `object`, or on the interface if `object` is `None`. The
+/// method and its arguments may have at most `limit` bytes.
 pub(super) fn encode(call: &OutgoingCall<'_>, object: Option<u64>, limit: usize) -> Result<EncodedCall> {
     let mut message = Vec::new();
     let request: &dyn Message = call.request;
@@ -130,8 +130,8 @@ pub(super) fn deadline_of(method: &Method, address: &Address) -> Duration {
     method.deadline_or(address.limits.call_deadline).min(MAX_DEADLINE)
 }
 
-/// Connects to the socket at `path`. While the queue of the server is full, waits for room, as a blocking
-/// connect does in the kernel.
+/// Connects to the socket at `path`. While the backlog, the queue of connections that the server has not
+/// accepted yet, is full, waits for room, as a blocking connect does in the kernel.
 async fn connect_when_there_is_room(path: &Path) -> io::Result<UnixStream> {
     loop {
         match UnixStream::connect(path).await {

@@ -3,8 +3,8 @@
 //!
 //! One thread at a time, the reader, has the read half ([`Reader`]) and reads for all threads that wait.
 //! While no thread reads, the read half is in the [`Inbox`]. A thread that is about to send a call takes the
-//! read half if it is there, and then reads its own answer directly. Otherwise another thread reads the
-//! answer and puts it into the inbox.
+//! read half if it is there, and then reads its own answer directly. Otherwise the thread waits until another
+//! thread has put the answer into the inbox, or until it gets the read half itself.
 
 use std::os::unix::net::UnixStream;
 use std::process;
@@ -271,7 +271,8 @@ impl Connection {
         }
     }
 
-    /// Cancels a call that was begun; its answer is discarded when it arrives.
+    /// Cancels a call that was begun. Its answer is discarded, now if it has arrived, or when it arrives.
+    /// Does nothing in a fork.
     pub(super) fn cancel(self: &Arc<Self>, id: u64, method: &'static Method, discard: Discard) {
         if !self.is_own() {
             return;
@@ -489,7 +490,8 @@ impl Connection {
     }
 
     /// Ends the connection, which was lost while the frames of the call `id` were sent; `progress` is how
-    /// much of them was sent. Returns the fault of the call.
+    /// much of them was sent. Returns the fault of the call. The call counts as sent if the first frame was
+    /// sent as a whole: of two calls that are sent together, the first may then have run.
     fn fail_while_sending(
         &self,
         id: u64,

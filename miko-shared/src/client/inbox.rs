@@ -63,8 +63,8 @@ impl Wake for std::thread::Thread {
 pub(super) struct Inbox<R, W> {
     /// The read half, while no thread reads.
     reader: Option<R>,
-    /// The calls whose answers were not taken. A call of the thread that has the read half is not among them
-    /// while the thread keeps the read half: the thread reads the answer directly.
+    /// The calls whose answers were not taken. A thread that has the read half when it sends a call reads the
+    /// answer directly; the call is added only if the thread returns the read half before.
     calls: Vec<ExpectedCall>,
     /// The streams by handle, each with the frames that were not taken, as they are on the wire.
     streams: HashMap<u64, Vec<u8>>,
@@ -371,6 +371,7 @@ mod tests {
     };
 
     impl Model {
+        /// A model in which the `answers` arrive at the socket in this order.
         fn new(threads: usize, answers: &[u64]) -> Self {
             let mut inbox = Inbox::new(());
             (0..threads as u64).for_each(|id| inbox.expect(id));

@@ -91,7 +91,8 @@ impl Reconnecting {
     }
 
     /// Returns the connection. If this process has none, opens one, or waits while another thread opens one.
-    /// Waits at most until `deadline` after `started`.
+    /// Waits at most until `deadline` after `started`, apart from the time for which the kernel blocks while
+    /// the backlog of the server is full.
     ///
     /// # Errors
     /// `server-gone` if it cannot connect, the errors of the handshake, and `deadline-exceeded`.

@@ -50,8 +50,8 @@ pub fn check_may_wait_for(path: &Path) -> Result<()> {
     Err(Error::new(ErrorId::SELF_CALL, message).with("path", path.display().to_string()))
 }
 
-/// Blocks this thread, without a runtime, until other threads have completed `future`. Returns `None` if it
-/// is not ready at `until`.
+/// Runs `future` in this thread without a runtime: polls it, and parks the thread until another thread wakes
+/// it. Returns `None` if `future` is not ready at `until`.
 pub(super) fn block_until<F: Future>(until: Option<Instant>, future: F) -> Option<F::Output> {
     struct Unpark(Thread);
     impl Wake for Unpark {
@@ -93,8 +93,8 @@ pub(crate) fn refuse_in_runtime() -> Result<()> {
 /// Whether this thread runs an async task of tokio: whether it has a limited
 /// [budget](tokio::task::coop#cooperative-scheduling), as only a task has.
 ///
-/// The test uses the budget up. So a task that is detected first gets its error, and yields at its next
-/// `await`. A task in `tokio::task::unconstrained` has no budget, and is not detected.
+/// The check uses the budget up. So a task that is detected gets the error at once, and yields at its next
+/// `await`. A task in `tokio::task::unconstrained` has no limited budget, and is not detected.
 fn runs_a_task() -> bool {
     let mut context = Context::from_waker(Waker::noop());
     (0..MAX_TASK_BUDGET).any(|_| {

@@ -18,7 +18,7 @@ pub(crate) const KEPT_BUFFER: usize = 1 << 20;
 /// arrive, regardless of the length in a header.
 const MIN_BUFFER_SIZE: usize = 16 << 10;
 
-/// A [`FrameBuffer`] that is larger than this is freed once it is empty. In bytes.
+/// A [`FrameBuffer`] that is larger than this is freed by [`FrameBuffer::shrink`] if it is empty. In bytes.
 const MAX_IDLE_SIZE: usize = 16 * MIN_BUFFER_SIZE;
 
 /// Appends `value` to `out` as one frame of MessagePack with field names.
@@ -76,14 +76,14 @@ pub fn decode<T: DeserializeOwned>(frame: &[u8]) -> Result<T> {
     codec::decode(frame)
 }
 
-/// The length in the header of a frame, of which these bytes are the beginning; `None` if they are fewer than
-/// a header has.
+/// The length in the header of a frame, of which `bytes` are the beginning; `None` if the header is not
+/// complete.
 fn announced_length(bytes: &[u8]) -> Option<usize> {
     let header = bytes.first_chunk::<HEADER_SIZE>()?;
     Some(u32::from_be_bytes(*header) as usize)
 }
 
-/// The number of bytes of the first of these frames, with its header.
+/// The number of bytes of the first of these frames, with its header; 0 if there is none.
 pub(crate) fn size_of_first(frames: &[u8]) -> usize {
     announced_length(frames).map_or(0, |length| HEADER_SIZE + length)
 }
