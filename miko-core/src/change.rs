@@ -49,8 +49,8 @@ pub struct Change {
     /// and [`Synced`](ChangeKind::Synced).
     pub fields: Object,
     /// Whether this is the last change of its transaction that the subscriber gets. A
-    /// [replica](ChangeOptions::snapshot) that has applied all changes up to this one has the set of the
-    /// subscription as it was at `seq`. `true` for [`Synced`](ChangeKind::Synced), and `false` for
+    /// [replica](ChangeOptions::snapshot) that has applied all changes up to this one has the records that
+    /// match the target, as they were at `seq`. `true` for [`Synced`](ChangeKind::Synced), and `false` for
     /// [`Present`](ChangeKind::Present).
     pub last: bool,
 }
@@ -97,7 +97,7 @@ impl fmt::Display for ChangeKind {
 }
 
 /// The options of a subscription. By default a subscription has the changes of records from now on, and no
-/// other items.
+/// other items. The *set* is the records that match the target of the subscription.
 ///
 /// ```
 /// use miko_core::{ChangeKind, ChangeOptions, Mikobase, MikobaseExt, SqliteEngine};
@@ -114,8 +114,8 @@ impl fmt::Display for ChangeKind {
 #[serde(default, deny_unknown_fields)]
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct ChangeOptions {
-    /// Resumes after the transaction with this number ([`Change::seq`]). If the server does not have all
-    /// changes since then, the subscription is refused with `changes-expired`.
+    /// Resumes after the transaction with this number ([`Change::seq`]). If the database does not have all
+    /// changes since then any more, the subscription is refused with `changes-expired`.
     pub after: Option<i64>,
     /// Also reports records that leave the set: those that match the target before a change, and not after
     /// it.

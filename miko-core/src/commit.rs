@@ -7,9 +7,9 @@ use crate::record::Record;
 #[derive(Debug, Clone, PartialEq)]
 #[non_exhaustive]
 pub struct Commit {
-    /// The last of the commit numbers that the write gave to the records that it changed. They grow from
-    /// commit to commit, with gaps. [`Change::seq`](crate::Change::seq) is this number only for a database in
-    /// a SQLite file; other databases add an offset.
+    /// The last of the commit numbers that the write gave to the records that it changed. The numbers grow
+    /// from commit to commit, with gaps. [`Change::seq`](crate::Change::seq) is this number only for a
+    /// database in a SQLite file; other databases add an offset.
     pub seq: i64,
     /// The records that differ from before the write, each once, in the order of their first changes.
     pub changes: Vec<RecordChange>,

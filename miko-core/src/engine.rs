@@ -51,9 +51,9 @@ pub trait Engine: Mikobase {
     /// all records, wherever they occur in the worldlet. Records are checked and stored unchanged: no
     /// defaults are filled in, no white space is collapsed, no fields are reordered.
     ///
-    /// With `trust`, validation faults become warnings. An export can then always be imported into an empty
-    /// database (a temporal one, if the export is temporal), even if definitions changed after its records
-    /// were written.
+    /// With `trust`, violations of the rules of classes become warnings; a unique value that another record
+    /// has remains an error. An export can then always be imported into an empty database (a temporal one, if
+    /// the export is temporal), even if definitions changed after its records were written.
     ///
     /// # Errors
     /// `invalid-worldlet`, an item per fault with its JSON pointer, also if `reader` fails; `save-rejected`
@@ -134,8 +134,10 @@ pub trait Engine: Mikobase {
         let _ = limits;
     }
 
-    /// Sets the limits of changes and live queries. The sizes apply to subscriptions and live queries that
-    /// begin later. While the last changes are kept, their limit [`ring`](ChangeLimits::ring) stays as it is.
+    /// Sets the limits of changes and live queries. [`keep`](ChangeLimits::keep) applies at once. The sizes
+    /// apply when a subscription or a live query begins: [`queue`](ChangeLimits::queue) and
+    /// [`live_query`](ChangeLimits::live_query) to this one alone, [`ring`](ChangeLimits::ring) to the
+    /// changes that are kept for all of them.
     ///
     /// The default implementation sets no limits.
     fn limit_changes(&self, limits: ChangeLimits) {

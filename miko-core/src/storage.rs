@@ -10,7 +10,7 @@
 //! | ids and commit numbers, rows, the operations of a write | [`ids`], [`row`], [`write_set`] |
 //! | how a select finds its records; the result of `explain` | [`plan`], [`explain`] |
 //! | tables in SQLite; tables as sorted maps | [`sqlite`]; [`memory`] |
-//! | errors of opening a file as a database | [`opening`] |
+//! | errors of opening a file as a database or as a worldlet | [`opening`] |
 //! | the tests of every implementation; the simplest implementation | `conformance`; `naive` |
 
 #[cfg(test)]
@@ -155,8 +155,8 @@ pub(crate) trait Storage: Sized + Send + 'static {
     /// Whether a record has a reference to the pk `target` at this JSON pointer.
     fn refers(&self, target: &str, row: RowId, pointer: &str) -> Result<bool>;
 
-    /// The first `limit` restricting references to the pk `target` (references with `on_delete: restrict`):
-    /// the row id of the record that has the reference, and the JSON pointer in that record.
+    /// The first `limit` restricting references to the pk `target`: of each, the row id of the record that
+    /// has the reference, and the JSON pointer in that record.
     fn restricting(&self, target: &str, limit: usize) -> Result<Vec<(RowId, String)>>;
 
     /// The last claim of each record that has one, with the row id of the record.
@@ -194,7 +194,7 @@ pub(crate) struct Capabilities {
     pub(crate) is_temporal: bool,
     /// Whether a commit waits for a disk, so that committing several calls together is faster.
     pub(crate) has_slow_commit: bool,
-    /// Whether finding a record is slow, so that the records that were read last are cached.
+    /// Whether finding a record is slow, so that the records that were read or changed last are cached.
     pub(crate) has_slow_reads: bool,
     /// Whether writes may be answered before their transaction is committed. True only where a crash loses
     /// committed writes as well, and a commit is expensive.

@@ -280,8 +280,8 @@ impl<T: Storage, V: View> LocalEngine<T, V> {
             Request::Claim(_) => self.run_with_claims(self.lock_for(&request)?, |store| store.run(request)),
             Request::Finish(FinishRequest { ref claim, .. })
             | Request::Release(ReleaseRequest { ref claim }) => {
-                let claim = claim.clone();
-                self.run_end_of_claim(request, &claim)
+                let claim_id = claim.clone();
+                self.run_end_of_claim(request, &claim_id)
             }
             _ => self.lock_for(&request)?.run(request),
         }
@@ -320,8 +320,9 @@ impl<T: Storage, V: View> LocalEngine<T, V> {
     fn run_each(&self, queries: Vec<Query>, begun_claims: &mut Vec<String>) -> Result<Answers> {
         let mut remaining = self.answer_limit.load(Ordering::Relaxed);
         let mut answers = Vec::with_capacity(queries.len());
-        // All writes share one turn, since a call must not wait after its first change. While the call has
-        // the turn, its writes lock the store by `read` (see `turn_to_write`).
+        // All writes share one turn. A call that had to wait after its first change would be parked by a
+        // server, and would repeat the change when it is run again. While the call has the turn, its writes
+        // lock the store by `read` (see `turn_to_write`).
         let may_write = queries.iter().any(query::may_write);
         let _turn = if may_write { self.store.turn_to_write(self.view)? } else { None };
         let writes_in_transaction = may_write && self.view.transaction().is_some();

@@ -14,7 +14,7 @@ impl LocalEngine<NaiveStorage> {
     /// Creates an empty database in memory. A temporal one keeps every version of a record.
     ///
     /// # Errors
-    /// None so far: the signature is that of the other engines.
+    /// None so far: it returns a `Result` because the constructors of the other engines do.
     pub fn in_memory(is_temporal: bool) -> Result<Self> {
         Ok(Self::of(Store::on(NaiveStorage::new(is_temporal), Mode::ReadWrite)?))
     }

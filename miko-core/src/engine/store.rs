@@ -1,7 +1,7 @@
 //! The store: the operations of a Mikobase, on any storage.
 //!
-//! Every engine is a [`Store`] on its own storage, so a write is validated and indexed, a class defined and a
-//! worldlet imported in one place.
+//! Every engine is a [`Store`] on its own storage, so all engines share the code that validates and indexes a
+//! write, defines a class and imports a worldlet.
 //!
 //! | subject | where |
 //! | --- | --- |
@@ -259,14 +259,15 @@ impl<T: Storage> Store<T> {
         self.check_appends(&write)?;
         self.note_stored_rows(&write.rows)?;
         let rows = write.rows.iter().map(|change| change.key);
-        // An import checks the rows from this one on (`check_imported`).
+        // An import checks the rows from `first_stored_row` on (`check_imported`).
         self.deferred.first_stored_row = self.deferred.first_stored_row.into_iter().chain(rows).min();
         self.apply_after_hooks(write)
     }
 
-    /// As [`apply`](Self::apply), if the hooks have run for the rows of the set, or there are no hooks. Does
-    /// not check append-only access: the record is created, or `check_may_change` has checked the call that
-    /// changes it.
+    /// Applies a write set as [`apply`](Self::apply) does, but without two of its steps. This method does not
+    /// note the rows for the end of the write: their hooks have run, there are no hooks, or `apply` has noted
+    /// the rows. It does not check append-only access: `apply` has checked it, the record is created, or
+    /// `check_may_change` has checked the call that changes the record.
     fn apply_after_hooks(&mut self, write: WriteSet) -> Result<Vec<Conflict>> {
         self.streams.save_pre_images(&write.rows);
         self.columns.note(&write, self.last.get().row);
@@ -309,7 +310,7 @@ impl<T: Storage> Store<T> {
         self.transaction.begin_group(&mut self.storage)
     }
 
-    /// Begins the call of the group with this index.
+    /// Begins the call with this index in the group.
     pub(super) fn begin_call(&mut self, index: usize) {
         self.transaction.begin_call(index);
     }
