@@ -21,8 +21,9 @@ use crate::uns;
 use crate::version::Version;
 use crate::watch::ResultChange;
 
-/// A temporal Mikobase as it was at the cutoff. It answers as the database would have answered then, and
-/// refuses writes. If a select has a cutoff as well, the earlier of the two applies.
+/// A temporal Mikobase as it was at the cutoff. It answers as the database would have answered then. Writes
+/// and transactions are refused with `read-only-connection`. If a select has a cutoff as well, the earlier of
+/// the two applies.
 ///
 /// Exceptions: files and `properties` are those of now. `export`, `changes` and `watch_select` are refused
 /// with `action-not-supported`.
@@ -64,8 +65,7 @@ impl<'m, M: Mikobase + ?Sized> AsOf<'m, M> {
         if let Value::Object(request) = &mut select
             && !has_earlier_cutoff
         {
-            // A request has the cutoff as text. If RFC 3339 cannot express a time, the nearest time that it
-            // can express finds the same versions.
+            // A request has the cutoff as text, in which not every time can be written.
             let cutoff = self.cutoff.nearest_parseable();
             request.insert("cutoff".to_owned(), cutoff.to_string().into());
         }

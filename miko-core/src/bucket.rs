@@ -47,7 +47,9 @@ impl Bucket {
     ///
     /// # Errors
     /// `invalid_request`, if the value does not serialize as a JSON object, or has a number without a JSON
-    /// form.
+    /// form; also for repeated keys, numbers that would lose digits, and deep nesting, as in
+    /// [`to_value`](Self::to_value). `storage-full`, if parsing the text would exceed the memory limit of the
+    /// process.
     pub fn of(bucket: &(impl Serialize + ?Sized)) -> Result<Self> {
         Self::checked(bucket, &mut TextChecker::default())
     }
@@ -71,9 +73,10 @@ impl Bucket {
     /// The value of the text.
     ///
     /// # Errors
-    /// `invalid_request`, if the text is not JSON, repeats a key, or has a number that would lose digits.
-    /// Only text from another process can have these faults: it is not checked when it is received. Also
-    /// `storage-full`, if the value would exceed the memory limit of the process.
+    /// `invalid_request`, if the text is not JSON, nests deeper than `serde_json` parses, repeats a key, or
+    /// has a number that would lose digits. Only text from another process can have these faults: it is not
+    /// checked when it is received. Also `storage-full`, if the value would exceed the memory limit of the
+    /// process.
     pub fn to_value(&self) -> Result<Value> {
         let place = Place::Key(&Place::Root, "bucket");
         json::parse(&self.0).map_err(|error| {
@@ -205,6 +208,7 @@ impl<'de> Visitor<'de> for BucketVisitor {
     }
 
     fn visit_f64<E: serde::de::Error>(self, value: f64) -> std::result::Result<Bucket, E> {
+        // Refuses NaN and infinities. `Value::from` would make them null.
         PlainValue::deserialize(value.into_deserializer()).map(|PlainValue(value)| value.into())
     }
 }

@@ -66,8 +66,7 @@ pub trait MikobaseExt: Mikobase {
     /// object.
     ///
     /// # Errors
-    /// `invalid_request`, if `bucket` does not serialize as an object, or has a number without a JSON form;
-    /// the errors of Q0's `create`.
+    /// The errors of [`Bucket::of`] and of Q0's `create`.
     fn create(&self, class: &str, bucket: &(impl Serialize + ?Sized)) -> Result<String> {
         self.create_one(class, Bucket::of(bucket)?)
     }
@@ -100,8 +99,7 @@ pub trait MikobaseExt: Mikobase {
     /// Replaces the bucket of a record.
     ///
     /// # Errors
-    /// `invalid_request` as for [`create`](Self::create); the errors of Q0's `update`, such as
-    /// `record_not_found` and `record_deleted`.
+    /// The errors of [`Bucket::of`]; those of Q0's `update`, such as `record_not_found` and `record_deleted`.
     fn update(&self, pk: &str, bucket: &(impl Serialize + ?Sized)) -> Result<()> {
         self.update_one(pk, Bucket::of(bucket)?).map(drop)
     }
@@ -149,8 +147,9 @@ pub trait MikobaseExt: Mikobase {
     /// # Errors
     /// As [`create`](Self::create) and [`patch`](Self::patch); `class-not-found` for a class that is not
     /// defined; `invalid_request`, if the fields of the key are not unique, or `bucket` has another value in
-    /// one of them; `unique-violation`, if a record has the key in the own bucket of a platter, or by another
-    /// class.
+    /// one of them; `unique-violation`, if a record has the key only in the own bucket of a platter, or as a
+    /// record of another class that shares the constraint: an ancestor of `class`, or another subclass of an
+    /// ancestor.
     fn upsert(
         &self,
         class: &str,
@@ -489,9 +488,9 @@ pub trait MikobaseExt: Mikobase {
     /// Class definitions apply to all records, wherever they occur in the worldlet. Records are checked and
     /// stored unchanged: no defaults are filled in, no white space is collapsed, no fields are reordered.
     ///
-    /// With `trust`, validation faults become warnings. An export can then always be imported into an empty
-    /// database (a temporal one, if the export is temporal), even if definitions changed after its records
-    /// were written.
+    /// With `trust`, violations of the rules of classes become warnings; a unique value that another record
+    /// has remains an error. An export can then always be imported into an empty database (a temporal one, if
+    /// the export is temporal), even if definitions changed after its records were written.
     ///
     /// # Errors
     /// `invalid-worldlet`, an item per fault with its JSON pointer; `internal`, if `reader` fails; the other

@@ -12,9 +12,10 @@ use crate::q0::{Edits, Step};
 /// returns it.
 ///
 /// A path is the steps down from the bucket: keys, indices, or both as [`Step`]s. Missing objects on it are
-/// created, except by `get`, `remove`, `pop` and `shift`. An absent array counts as empty. The methods fail
-/// with `record_not_found`, `record_deleted`, `edit-refused` and the errors of an update; nothing is changed
-/// then. NaN and infinities, which JSON does not have, become null, and are not refused.
+/// created, except by `get`, `remove`, `pop` and `shift`. An absent array counts as empty. The methods that
+/// change the record fail with `record_not_found`, `record_deleted`, `edit-refused` and the errors of an
+/// update; nothing is changed then. NaN and infinities, which JSON does not have, become null, and are not
+/// refused.
 ///
 /// ```
 /// use miko_core::{MikobaseExt, SqliteEngine};

@@ -61,8 +61,8 @@ pub trait Mikobase: Send + Sync {
     fn by_class(&self, class: &str) -> Result<Records>;
 
     /// Returns the records with these pks, in the same order: `None` for a record that does not exist or was
-    /// deleted. Equals a call of [`record_by_pk`](Self::record_by_pk) for each pk, but all records are read
-    /// at the same time.
+    /// deleted. Equals a call of [`record_by_pk`](Self::record_by_pk) for each pk, but all records show one
+    /// state of the database.
     ///
     /// # Errors
     /// `request-too-large` for more than [`MAX_BATCH_REQUESTS`](crate::MAX_BATCH_REQUESTS) pks, or if the
@@ -187,7 +187,8 @@ pub trait Mikobase: Send + Sync {
     /// Deletes a file.
     ///
     /// # Errors
-    /// `file-not-found`; `reference-restricted`, if a field of class `puck.uno/dbfile` references it.
+    /// `file-not-found`; `reference-restricted`, if a field of class `puck.uno/dbfile` references it;
+    /// `action-not-supported` in an append-only database; other errors of a write.
     fn delete_file(&self, pk: &str) -> Result<()>;
 
     /// Deletes the files whose pk no record and no version has as a string. Returns their pks.
@@ -218,8 +219,8 @@ pub trait Mikobase: Send + Sync {
     #[interface(read)]
     fn export(&self) -> Result<Stream<Bytes>>;
 
-    /// Begins an import, whose text follows in pieces. With `trust`, validation faults become warnings.
-    /// [`import_worldlet`](crate::MikobaseExt::import_worldlet) performs all steps.
+    /// Begins an import, whose text follows in pieces. With `trust`, violations of the rules of classes
+    /// become warnings. [`import_worldlet`](crate::MikobaseExt::import_worldlet) performs all steps.
     ///
     /// # Errors
     /// `read-only-connection`; `storage-full`, if too many uploads and imports are open; `not-writable`, if
@@ -312,9 +313,10 @@ pub trait Mikobase: Send + Sync {
 /// ```
 ///
 /// # Errors
-/// Any call fails with `transaction-invalidated` if the transaction was rolled back without a request of its
-/// owner, for example because it was idle for too long ([`TransactionLimits`](crate::TransactionLimits)). Any
-/// call fails with `lock-timeout` if the turn to write did not come in time.
+/// If the transaction was rolled back without a request of its owner, for example because it was idle for too
+/// long ([`TransactionLimits`](crate::TransactionLimits)), calls fail with `transaction-invalidated` until
+/// [`roll_back`](Self::roll_back) is called. A call fails with `lock-timeout`, if the turn to write did not
+/// come in time.
 #[mikobase_interface(crate = crate, schema(feature = "schema"))]
 pub trait Transaction: Mikobase {
     /// Commits the writes, including those of nested transactions that are open. The next call begins another

@@ -149,8 +149,8 @@ pub(crate) fn parse_edits(pk: &str, edits: Vec<Value>) -> Result<EditRequest> {
 /// The cutoff of a select, before it is parsed; `None` if it has none.
 ///
 /// # Errors
-/// The fault of a select that nests too deep, or the faults of the cutoff and of the object `placeholders`:
-/// as [`parse`] would report them.
+/// The faults of the cutoff and of the object `placeholders`, or the fault that the select nests too deep, as
+/// [`parse`] would report them.
 pub(crate) fn requested_cutoff(select: &Query) -> Result<Option<Timestamp>> {
     let Some(map) = select.as_object().filter(|map| map.contains_key("cutoff")) else { return Ok(None) };
     let mut faults = Faults::default();

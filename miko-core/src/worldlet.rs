@@ -65,7 +65,7 @@ pub struct Imported {
     /// How many records were written, class definitions included. Each version that was added to the history
     /// of a record counts as well.
     pub records: u64,
-    /// Findings that did not prevent the import; with `trust`, also the validation faults.
+    /// Findings that did not prevent the import; with `trust`, also violations of the rules of classes.
     pub warnings: Vec<Warning>,
 }
 

@@ -28,8 +28,8 @@ pub trait Mikobase: Send + Sync {
     /// of the server.
     fn by_class(&self, class: &str) -> Result<Records>;
     /// Returns the records with these pks, in the same order: `None` for a record that does not exist or was
-    /// deleted. Equals a call of [`record_by_pk`](Self::record_by_pk) for each pk, but all records are read
-    /// at the same time.
+    /// deleted. Equals a call of [`record_by_pk`](Self::record_by_pk) for each pk, but all records show one
+    /// state of the database.
     ///
     /// # Errors
     /// `request-too-large` for more than [`MAX_BATCH_REQUESTS`](crate::MAX_BATCH_REQUESTS) pks, or if the
@@ -134,7 +134,8 @@ pub trait Mikobase: Send + Sync {
     /// Deletes a file.
     ///
     /// # Errors
-    /// `file-not-found`; `reference-restricted`, if a field of class `puck.uno/dbfile` references it.
+    /// `file-not-found`; `reference-restricted`, if a field of class `puck.uno/dbfile` references it;
+    /// `action-not-supported` in an append-only database; other errors of a write.
     fn delete_file(&self, pk: &str) -> Result<()>;
     /// Deletes the files whose pk no record and no version has as a string. Returns their pks.
     ///
@@ -159,8 +160,8 @@ pub trait Mikobase: Send + Sync {
     /// `storage-full`, if too many streams are open. The stream ends with `stream-expired`, if too much is
     /// overwritten or a file is deleted while it is open.
     fn export(&self) -> Result<Stream<Bytes>>;
-    /// Begins an import, whose text follows in pieces. With `trust`, validation faults become warnings.
-    /// [`import_worldlet`](crate::MikobaseExt::import_worldlet) performs all steps.
+    /// Begins an import, whose text follows in pieces. With `trust`, violations of the rules of classes
+    /// become warnings. [`import_worldlet`](crate::MikobaseExt::import_worldlet) performs all steps.
     ///
     /// # Errors
     /// `read-only-connection`; `storage-full`, if too many uploads and imports are open; `not-writable`, if
@@ -1158,7 +1159,7 @@ pub mod mikobase_rpc {
                     ),
                     returns: ::std::borrow::Cow::Borrowed("Result<Vec<Option<Record>>>"),
                     doc: ::std::borrow::Cow::Borrowed(
-                        "Returns the records with these pks, in the same order: `None` for a record that does not exist or was\ndeleted. Equals a call of [`record_by_pk`](Self::record_by_pk) for each pk, but all records are read\nat the same time.\n\n# Errors\n`request-too-large` for more than [`MAX_BATCH_REQUESTS`](crate::MAX_BATCH_REQUESTS) pks, or if the\nanswer exceeds the frame limit of the server.",
+                        "Returns the records with these pks, in the same order: `None` for a record that does not exist or was\ndeleted. Equals a call of [`record_by_pk`](Self::record_by_pk) for each pk, but all records show one\nstate of the database.\n\n# Errors\n`request-too-large` for more than [`MAX_BATCH_REQUESTS`](crate::MAX_BATCH_REQUESTS) pks, or if the\nanswer exceeds the frame limit of the server.",
                     ),
                     read: ::core::option::Option::Some(true),
                     idempotent: false,
@@ -1405,7 +1406,7 @@ pub mod mikobase_rpc {
                     ),
                     returns: ::std::borrow::Cow::Borrowed("Result<()>"),
                     doc: ::std::borrow::Cow::Borrowed(
-                        "Deletes a file.\n\n# Errors\n`file-not-found`; `reference-restricted`, if a field of class `puck.uno/dbfile` references it.",
+                        "Deletes a file.\n\n# Errors\n`file-not-found`; `reference-restricted`, if a field of class `puck.uno/dbfile` references it;\n`action-not-supported` in an append-only database; other errors of a write.",
                     ),
                     read: ::core::option::Option::None,
                     idempotent: false,
@@ -1463,7 +1464,7 @@ pub mod mikobase_rpc {
                     ),
                     returns: ::std::borrow::Cow::Borrowed("Result<Remote<dyn Import>>"),
                     doc: ::std::borrow::Cow::Borrowed(
-                        "Begins an import, whose text follows in pieces. With `trust`, validation faults become warnings.\n[`import_worldlet`](crate::MikobaseExt::import_worldlet) performs all steps.\n\n# Errors\n`read-only-connection`; `storage-full`, if too many uploads and imports are open; `not-writable`, if\nthe server cannot keep the text in a temporary file.",
+                        "Begins an import, whose text follows in pieces. With `trust`, violations of the rules of classes\nbecome warnings. [`import_worldlet`](crate::MikobaseExt::import_worldlet) performs all steps.\n\n# Errors\n`read-only-connection`; `storage-full`, if too many uploads and imports are open; `not-writable`, if\nthe server cannot keep the text in a temporary file.",
                     ),
                     read: ::core::option::Option::None,
                     idempotent: false,
@@ -1600,8 +1601,8 @@ server.*/
 of the server.*/
             fn by_class(&self, class: &str) -> crate::rpc::PendingCall<Result<Records>>;
             /**Returns the records with these pks, in the same order: `None` for a record that does not exist or was
-deleted. Equals a call of [`record_by_pk`](Self::record_by_pk) for each pk, but all records are read
-at the same time.
+deleted. Equals a call of [`record_by_pk`](Self::record_by_pk) for each pk, but all records show one
+state of the database.
 
 # Errors
 `request-too-large` for more than [`MAX_BATCH_REQUESTS`](crate::MAX_BATCH_REQUESTS) pks, or if the
@@ -1738,7 +1739,8 @@ exist until it is finished. [`put_file`](crate::MikobaseExt::put_file) performs 
             /**Deletes a file.
 
 # Errors
-`file-not-found`; `reference-restricted`, if a field of class `puck.uno/dbfile` references it.*/
+`file-not-found`; `reference-restricted`, if a field of class `puck.uno/dbfile` references it;
+`action-not-supported` in an append-only database; other errors of a write.*/
             fn delete_file(&self, pk: &str) -> crate::rpc::PendingCall<Result<()>>;
             /**Deletes the files whose pk no record and no version has as a string. Returns their pks.
 
@@ -1766,8 +1768,8 @@ Later writes have no effect. [`export_worldlet`](crate::MikobaseExt::export_worl
 `storage-full`, if too many streams are open. The stream ends with `stream-expired`, if too much is
 overwritten or a file is deleted while it is open.*/
             fn export(&self) -> crate::rpc::PendingCall<Result<Stream<Bytes>>>;
-            /**Begins an import, whose text follows in pieces. With `trust`, validation faults become warnings.
-[`import_worldlet`](crate::MikobaseExt::import_worldlet) performs all steps.
+            /**Begins an import, whose text follows in pieces. With `trust`, violations of the rules of classes
+become warnings. [`import_worldlet`](crate::MikobaseExt::import_worldlet) performs all steps.
 
 # Errors
 `read-only-connection`; `storage-full`, if too many uploads and imports are open; `not-writable`, if
