@@ -27,7 +27,7 @@ pub struct AfterSave {
 const CONTINUE: u8 = 0;
 /// The listener ends after the changes that have arrived.
 const FINISH: u8 = 1;
-/// The listener ends after its running call.
+/// The listener ends after its running call or wait. A change that ends the wait is still passed to it.
 const STOP: u8 = 2;
 
 impl AfterSave {
@@ -76,8 +76,8 @@ impl AfterSave {
 }
 
 impl Drop for AfterSave {
-    /// Stops the listener, and waits until its running call has ended, unless the value is dropped in that
-    /// call.
+    /// Stops the listener, and waits until its thread has ended, unless the value is dropped in a call of the
+    /// listener.
     fn drop(&mut self) {
         self.end(STOP);
     }

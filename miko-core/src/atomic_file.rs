@@ -10,8 +10,9 @@ use tempfile::{Builder, NamedTempFile};
 use tracing::{info, warn};
 
 /// Writes a temporary file beside `path` with `write`, flushes it to the disk and renames it to `path`. If
-/// `path` is a symbolic link, its target is replaced. A pipe or a device at `path` is written to directly.
-/// Temporary files that killed writers of `path` have left are removed.
+/// `path` is a symbolic link, its target is replaced; if the target is missing, the link itself. A pipe or a
+/// device at `path` is written to directly. Temporary files that killed writers of `path` have left are
+/// removed.
 ///
 /// # Errors
 /// The errors of `write`; `storage-full` or `not-writable` with the path, if the file system fails. The file
@@ -216,6 +217,7 @@ pub(crate) mod tests {
 
     use super::*;
 
+    /// Runs when the sync of a folder is to fail, and returns the error.
     type Fault = Box<dyn FnOnce() -> io::Error>;
 
     thread_local! {

@@ -217,7 +217,8 @@ impl std::str::FromStr for Backend {
     }
 }
 
-/// The location that a plain path names by its extension; `None` if it has no known extension.
+/// The location that a plain path names by its extension. `None` if the path has no known extension, or no
+/// file name before the extension.
 fn location_of_path(path: &str) -> Option<Location> {
     let (stem, extension) = path.rsplit_once('.')?;
     let has_stem = !stem.is_empty() && !stem.ends_with('/');

@@ -18,9 +18,9 @@ use crate::response::{Claimed, Results};
 /// over, when its record is deleted, and when the connection that took the claim ends, for example with its
 /// process. A claim that was taken from an engine in this process ends with the engine.
 ///
-/// Dropping this value releases the claim. Exception: while a transaction of the same thread is open, the
-/// release would wait for that transaction, so the claim stays until its lease is over or the connection
-/// ends.
+/// Dropping this value releases the claim. Exception: while the same thread has a transaction open (with a
+/// proxy: while it runs the block of a transaction), the release is refused, since it would wait for that
+/// transaction. The claim then stays until its lease is over or the connection ends.
 ///
 /// The value shows the record as it was when it was claimed.
 ///
@@ -47,8 +47,8 @@ use crate::response::{Claimed, Results};
 pub struct Claim<'m, M: Mikobase + ?Sized> {
     db: &'m M,
     claimed: Claimed,
-    /// Whether dropping the value releases the claim: not if the claim has ended, or a transaction is to end
-    /// it.
+    /// Whether dropping the value releases the claim: not if the claim has ended, its release was requested,
+    /// or a transaction is to end it.
     releases_on_drop: bool,
 }
 

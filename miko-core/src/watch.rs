@@ -47,12 +47,12 @@ pub struct ResultChange {
     /// The index of the record in the result before this change; `None` if the record was not in the result.
     pub from: Option<u64>,
     /// The index at which the record is inserted, after it was removed from `from`; `None` if the record has
-    /// left the result.
+    /// left the result, and for [`Synced`](ResultChangeKind::Synced).
     pub index: Option<u64>,
     /// The record as it was at `seq`; `None` if it is not in the result any more, and for
     /// [`Synced`](ResultChangeKind::Synced).
     pub record: Option<Record>,
-    /// Whether this is the last change of its step: the changes from one result to the next. After this
+    /// Whether this is the last change of its step (the changes from one result to the next). After the last
     /// change, the result equals that of the select at `seq`.
     pub last: bool,
 }
