@@ -182,7 +182,8 @@ impl fmt::Display for Pattern {
 /// The patterns read so far in a request or a definition. Equal patterns count once.
 #[derive(Debug, Default)]
 pub(crate) struct PatternBudget {
-    /// The total estimated size in bytes. A refused pattern counts with the size of its text.
+    /// The total estimated size in bytes. A pattern that is malformed or too large alone counts with the size
+    /// of its text.
     total: u64,
     read: HashMap<String, Pattern>,
 }

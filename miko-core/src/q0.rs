@@ -360,7 +360,7 @@ impl Test {
 /// The value equals `value`. `null` also matches an absent value.
 pub fn eq(value: impl Into<Value>) -> Test {
     match value.into() {
-        // In the place of a test, an object has the operators of the test.
+        // An object in the place of a test would be read as operators.
         object @ Value::Object(_) => Test::operator("value", object),
         literal => Test(literal),
     }
@@ -413,14 +413,15 @@ pub fn present() -> Test {
 /// A sort key: ascending, with null and absent values last.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Sort {
-    keys: Vec<Value>,
+    /// The steps of the path, or `{"record": name}` for a property of the record such as its pk.
+    path: Vec<Value>,
     qualifiers: Map<String, Value>,
 }
 
 impl Sort {
     /// Sorts by the value at the end of `steps`.
     pub fn by<S: Into<Step>>(steps: impl IntoIterator<Item = S>) -> Self {
-        Self { keys: steps.into_iter().map(|step| step.into().0).collect(), qualifiers: Map::new() }
+        Self { path: steps.into_iter().map(|step| step.into().0).collect(), qualifiers: Map::new() }
     }
 
     /// Sorts by pk.
@@ -439,7 +440,7 @@ impl Sort {
     }
 
     fn by_property(name: &str) -> Self {
-        Self { keys: vec![json!({ "record": name })], qualifiers: Map::new() }
+        Self { path: vec![json!({ "record": name })], qualifiers: Map::new() }
     }
 
     /// Sorts in descending order. Null and absent values stay last.
@@ -671,7 +672,7 @@ impl From<Test> for Value {
 
 impl From<Sort> for Value {
     fn from(sort: Sort) -> Self {
-        let mut path = sort.keys;
+        let mut path = sort.path;
         if !sort.qualifiers.is_empty() {
             path.push(sort.qualifiers.into());
         }

@@ -136,7 +136,7 @@ impl Response {
     /// [`Results::Edited`]. An `upsert` without edits has none.
     ///
     /// # Errors
-    /// `invalid_request` for every other request.
+    /// `invalid_request` for every other request, and for an `edit` with `where`.
     pub fn into_values(self) -> Result<Vec<Value>> {
         match self.results {
             Results::Edited { values, .. } | Results::Upserted { values, .. } => Ok(values),
@@ -312,6 +312,7 @@ struct ResponseParts {
 }
 
 impl ResponseParts {
+    /// The response, or the error of a failed request. The outer error says that these parts are neither.
     fn into_answer(self) -> serde_json::Result<Result<Response>> {
         if !self.success {
             return Ok(Error::check(self.errors).and_then(|()| {
@@ -431,11 +432,11 @@ impl<'de> Deserialize<'de> for Response {
 /// The maximal number of pks of changed records in the answer to a write with `where`.
 pub const MAX_CHANGED_PKS: usize = 1_000;
 
-/// The maximal number of requests in one [`batch`](crate::Mikobase::batch). A larger batch is refused with
-/// `request-too-large` before any of its requests is parsed.
+/// The maximal number of requests in one [`batch`](crate::Mikobase::batch), and of buckets or pks in one
+/// call. A larger batch is refused with `request-too-large` before any of its requests is parsed.
 pub const MAX_BATCH_REQUESTS: usize = 100_000;
 
-/// Refuses a batch of more than [`MAX_BATCH_REQUESTS`] requests, with `request-too-large`.
+/// Refuses more than [`MAX_BATCH_REQUESTS`] requests, buckets or pks, with `request-too-large`.
 pub(crate) fn check_batch_size(found: usize) -> Result<()> {
     if found <= MAX_BATCH_REQUESTS {
         return Ok(());

@@ -292,9 +292,9 @@ fn normalize_platter(platter: &mut Value, place: &Place<'_>, faults: &mut Faults
     }
 }
 
-/// The key of a platter for `class`: the last segment of the class, such as `officer`. If another platter has
-/// that key, a number is added, such as in `officer_2`: the first number from `next_number` on that makes the
-/// key unique. `next_number` becomes the number after that one.
+/// The key of a platter for `class`: the last segment of the class, such as `officer`. If this is the key of
+/// another platter or of the shadow, a number is added, such as in `officer_2`: the first number from
+/// `next_number` on that makes the key unique. `next_number` becomes the number after that one.
 fn unused_key(class: &str, platters: &Map<String, Value>, next_number: &mut usize) -> String {
     let segment = last_segment(class);
     let is_free = |key: &str| key != SHADOW && !platters.contains_key(key);
@@ -338,10 +338,10 @@ mod tests {
     fn platters_of_one_class_on_the_shared_bucket_count_once() {
         for number in [1, 20] {
             let mut stack = json!({"shadow": {}, "own": {"class": "a.b/c", "bucket": {}}});
-            let own = json!({"a": {"class": "a.b/c"}, "b": {"class": "a.b/d"}, "c": {"class": "a.b/c"}});
+            let platters = json!({"a": {"class": "a.b/c"}, "b": {"class": "a.b/d"}, "c": {"class": "a.b/c"}});
             let others = (0..number).map(|n| (format!("x{n}"), json!({"class": "a.b/c"})));
             let stack = stack.as_object_mut().unwrap();
-            stack.extend(own.as_object().unwrap().clone().into_iter().chain(others));
+            stack.extend(platters.as_object().unwrap().clone().into_iter().chain(others));
             let keys: Vec<_> = distinct_members(stack).map(|(key, _)| key.as_str()).collect();
             assert_eq!(keys, ["shadow", "own", "a", "b"]);
         }

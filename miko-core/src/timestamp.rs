@@ -63,7 +63,8 @@ impl Timestamp {
     /// worldlet states are not checked: they were parsed.
     ///
     /// # Errors
-    /// `internal` for any other time: the clock is wrong, or the record already has the last possible time.
+    /// `internal` for any other time: the clock is wrong, or the record already has a time at the end of the
+    /// year 9999 or later.
     pub(crate) fn within_rfc3339_years(self) -> Result<Self, Error> {
         if rfc3339::YEARS.contains(&self.0) {
             return Ok(self);
@@ -74,7 +75,8 @@ impl Timestamp {
     }
 
     /// The time, or the nearest time that can be parsed again: for a cutoff in a request, which is text. All
-    /// times of records can be parsed, so both find the same versions.
+    /// times of records can be parsed, so both find the same versions. Exception: for a time before all of
+    /// these, the nearest time also finds the versions of the earliest time that can be parsed.
     pub(crate) fn nearest_parseable(self) -> Self {
         Self(self.0.clamp(*rfc3339::PARSEABLE.start(), *rfc3339::PARSEABLE.end()))
     }

@@ -13,11 +13,11 @@ pub const CLASS: &str = "puck.uno/class";
 /// The type of a field that references a record.
 pub(crate) const REFERENCE: &str = "puck.uno/reference";
 
-/// The class of a record that stands for a file; as the type of a field, the same as [`REFERENCE`].
+/// A class of records that stand for a file; as the type of a field, the same as [`REFERENCE`].
 pub(crate) const FILE_REFERENCE: &str = "puck.uno/reference/file";
 
-/// The type of a field that references a file, or a record that stands for one. Also the class of such a
-/// record.
+/// The type of a field that references a file, or a record that stands for a file. Also a class of records
+/// that stand for a file, as [`FILE_REFERENCE`].
 pub(crate) const FILE: &str = "puck.uno/dbfile";
 
 /// The type of a field that holds an object.

@@ -17,8 +17,9 @@ pub(crate) enum Place<'a> {
     Root,
     Key(&'a Place<'a>, &'a str),
     Index(&'a Place<'a>, usize),
-    /// The definition of the placeholder at a place. The input has the definition elsewhere, so the JSON
-    /// pointer of all places inside it is that of the placeholder.
+    /// The definition of the placeholder at a place: the value that `placeholders` gives to its name. The
+    /// input has the definition elsewhere, so the JSON pointer of all places inside the definition is that of
+    /// the placeholder.
     Definition(&'a Place<'a>),
 }
 

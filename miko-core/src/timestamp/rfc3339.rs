@@ -53,7 +53,7 @@ pub(super) fn parse(text: &str) -> Option<ParsedTime> {
     if !rest.is_empty() {
         return None;
     }
-    // Each number has at most four digits, so the casts are lossless.
+    // The year has four digits, month and day have two, so the casts are lossless.
     let date = Date::new(year as i16, month as i8, day as i8).ok()?;
     let minute_in_utc = hour * 60 + minute - offset;
     let start_of_minute = days_since_epoch(date) * DAY + minute_in_utc * MINUTE;
