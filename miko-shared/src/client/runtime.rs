@@ -29,9 +29,9 @@ pub(crate) fn refuse_in_task() -> Result<()> {
     if Handle::try_current().is_ok() && runs_a_task() { Err(inside_runtime()) } else { Ok(()) }
 }
 
-/// Refuses a call to the server at `path` if this thread runs a method of that server: the call would wait
-/// for itself. Also refuses the call if this thread runs an async task: the call would block all tasks of the
-/// thread.
+/// Refuses a call to the server at `path`, or a wait for items of its streams, if this thread runs a method
+/// of that server: the method would wait for itself. Also refuses both if this thread runs an async task:
+/// they would block all tasks of the thread.
 ///
 /// If this thread runs a method of another server, the call is allowed, although the method runs in a task of
 /// the other server's runtime: the thread of a server runs one call at a time anyway.
