@@ -67,8 +67,8 @@ pub(super) struct ConnectionContext<'s> {
     pub(super) expires_at: Instant,
     /// Whether the call was parked at a gate before.
     pub(super) is_retry: bool,
-    /// The call that opens the object of this call, if this call was parked: the client waits for the answers
-    /// of both.
+    /// The id of the call that returned the object of this call, if the client has named the object by that id,
+    /// and if this call is parked or is answered later. The client then waits for the answers to both.
     pub(super) opened_by: Option<u64>,
 }
 
@@ -117,8 +117,8 @@ fn serve_extension<I: Interface + ?Sized>(
                     serve_call(&call, object.surface(), context, connection, session, |call| {
                         object.serve(call)
                     });
-                    let is_parked = || session.as_ref().is_some_and(|session| session.is_pending(id));
-                    connection.opened_by = opening_of(named).filter(|_| is_parked());
+                    let is_pending = || session.as_ref().is_some_and(|session| session.is_pending(id));
+                    connection.opened_by = opening_of(named).filter(|_| is_pending());
                 }
                 Err(error) => message::encode_refusal(id, &error, connection.outgoing),
             }

@@ -37,9 +37,10 @@ pub(super) struct ConnectionState {
     /// The id of the call that was served last, and where its answer is in `outgoing`; `None` once bytes were
     /// sent since.
     last_answer: Option<(u64, Range<usize>)>,
-    /// The length of `outgoing` at which its unsent bytes are not sent yet: they are the answer to a call that
-    /// opens an object, and the client waits for the answer to its parked call on that object. If the first
-    /// answer were sent alone, it would wake the client to no purpose.
+    /// The length of `outgoing` at which its unsent bytes are held back: they are the answer to a call that
+    /// returns an object, and the client waits for the answer to its call on that object, which is parked or
+    /// is answered later. Sent alone, the first answer would only wake the client. With any further byte, the
+    /// length differs and all bytes are sent.
     held_length: Option<usize>,
     /// Gives the entries of the session their handles, and collects the objects and streams that an answer
     /// carries, or the answer itself if it comes later, until the session adopts them.
