@@ -400,10 +400,11 @@ fn backend_first() {
     let (database, schema) = (path("crew.db"), path("crew.json"));
     std::fs::write(&schema, CREW).unwrap();
     let class = "test.org/officer";
-    let cases: [(&[&str], i32, &str); 14] = [
+    let cases: [(&[&str], i32, &str); 15] = [
         (&["schema", "import", &database, &schema], 0, ""),
         (&["schema", "show", &database], 0, "test.org/officer"),
         (&["schema", "show", &database, class], 0, "serial"),
+        (&["schema", "show", &database, "http://test.org/officer"], 0, "serial"),
         (&["schema", "export", &database], 0, "test.org/officer"),
         (&["get", &database, "no such pk"], 1, "record_not_found"),
         // A lone backend is not read as another argument, and another argument is not read as a backend.

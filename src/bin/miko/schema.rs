@@ -4,7 +4,7 @@ use std::io::{self, Write};
 use std::path::{Path, PathBuf};
 
 use clap::Subcommand;
-use mikobase::{Error, ErrorId, Mikobase};
+use mikobase::{Error, ErrorId, Mikobase, uns};
 use serde_json::{Map, Value};
 
 use crate::check;
@@ -112,7 +112,7 @@ fn show(db: &dyn Mikobase, output: &Output, class: Option<&str>) -> Result<Exit,
     let classes = schema["classes"].as_object().cloned().unwrap_or_default();
     match class {
         None => list(&classes)?,
-        Some(name) => match classes.get(name.strip_prefix("https://").unwrap_or(name)) {
+        Some(name) => match classes.get(uns::parse(name).unwrap_or(name)) {
             Some(definition) => output.write_value(definition)?,
             None => {
                 let known: Vec<&str> = classes.keys().map(String::as_str).collect();
