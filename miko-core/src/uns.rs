@@ -13,11 +13,12 @@ pub const CLASS: &str = "puck.uno/class";
 /// The type of a field that references a record.
 pub(crate) const REFERENCE: &str = "puck.uno/reference";
 
-/// A class of records that stand for a file; as the type of a field, the same as [`REFERENCE`].
+/// As a class: its records count as files (see [`FILE`]). As the type of a field it is only another name of
+/// [`REFERENCE`], and does not demand a file.
 pub(crate) const FILE_REFERENCE: &str = "puck.uno/reference/file";
 
-/// The type of a field that references a file, or a record that stands for a file. Also a class of records
-/// that stand for a file, as [`FILE_REFERENCE`].
+/// As the type of a field: the field names the pk of a stored file, or of a record of class `FILE` or
+/// [`FILE_REFERENCE`], which counts as a file by its class alone.
 pub(crate) const FILE: &str = "puck.uno/dbfile";
 
 /// The type of a field that holds an object.

@@ -4,7 +4,7 @@
 //! | --- | --- |
 //! | the store behind its lock; the views of it | [`shared_store`]; [`view`] |
 //! | group commit | [`group`] |
-//! | transactions; those that Q0 names | [`transaction`], [`transaction_object`]; [`q0_transactions`] |
+//! | transactions; those that Q0 names | [`transaction`], [`transaction_owner`]; [`q0_transactions`] |
 //! | claims | [`claims`], [`connection_claims`] |
 //! | subscriptions; live queries | [`changes`]; [`watch`] |
 //! | hooks | [`hooks`] |
@@ -21,7 +21,7 @@ mod shared_store;
 mod spool;
 mod streams;
 mod transaction;
-mod transaction_object;
+mod transaction_owner;
 mod view;
 mod watch;
 
@@ -61,7 +61,7 @@ use objects::{FileUpload, WorldletImport};
 use q0_transactions::Q0Transactions;
 use shared_store::SharedStore;
 use streams::{FilePieces, StoreStream};
-use transaction_object::TransactionObject;
+use transaction_owner::TransactionOwner;
 use view::{Committed, StoreGuard, View};
 
 /// The largest piece of an export, in bytes.
@@ -92,7 +92,7 @@ pub struct LocalEngine<T: Storage, V = Committed> {
     claims: ConnectionClaims<T>,
     /// Owns the transaction object of the view. Dropping the owner rolls back its open transaction. `None`
     /// in the committed view.
-    _transaction: Option<TransactionObject<T>>,
+    _transaction: Option<TransactionOwner<T>>,
 }
 
 #[expect(private_bounds, reason = "storage backends are private to the crate")]
@@ -148,8 +148,8 @@ impl<T: Storage> LocalEngine<T> {
 
     /// Sets the size of the record cache in bytes: the records that were read or changed last are read again
     /// without SQL. The default is 64 MiB; 0 keeps none. With a [memory limit](Engine::limit_memory) the size
-    /// is at most a sixteenth of the limit. There is no cache in mode `r`, nor in a worldlet engine, which
-    /// has its records in memory.
+    /// is at most a sixteenth of the limit. There is no record cache in mode `r`, nor in a worldlet engine,
+    /// which has its records in memory.
     ///
     /// ```
     /// use miko_core::{MikobaseExt, SqliteEngine};
@@ -236,8 +236,8 @@ impl<T: Storage> LocalEngine<T> {
 
 #[expect(private_bounds, reason = "storage backends are private to the crate")]
 impl<T: Storage, V: View> LocalEngine<T, V> {
-    /// The same store in another view. `transaction` is the object whose transaction the view shows.
-    fn with_view<W: View>(&self, view: W, transaction: Option<TransactionObject<T>>) -> LocalEngine<T, W> {
+    /// The same store in another view: in that of a transaction, with the owner of its transaction object.
+    fn with_view<W: View>(&self, view: W, owner: Option<TransactionOwner<T>>) -> LocalEngine<T, W> {
         LocalEngine {
             store: Arc::clone(&self.store),
             prefers_group_commit: self.prefers_group_commit,
@@ -245,7 +245,7 @@ impl<T: Storage, V: View> LocalEngine<T, V> {
             view,
             transactions: Q0Transactions::default(),
             claims: self.claims.clone(),
-            _transaction: transaction,
+            _transaction: owner,
         }
     }
 
@@ -254,7 +254,9 @@ impl<T: Storage, V: View> LocalEngine<T, V> {
         self.store.read(self.view).map(|store| self.for_answer(store))
     }
 
-    /// Locks the store to read records by their pks, and resets the size limit for a new answer.
+    /// As [`read`](Self::read), for calls that read records only by their pks. Outside of a transaction, such
+    /// a call needs no rollback of storage to see the committed state: it uses the pre-images of the open
+    /// transaction.
     fn read_by_pk(&self) -> Result<StoreGuard<'_, T>> {
         self.store.read_by_pk(self.view).map(|store| self.for_answer(store))
     }
@@ -277,7 +279,9 @@ impl<T: Storage, V: View> LocalEngine<T, V> {
             Request::Claim(claim) if !claim.wait.is_zero() && self.view.transaction().is_none() => {
                 self.claim_or_wait(claim)
             }
-            Request::Claim(_) => self.run_with_claims(self.lock_for(&request)?, |store| store.run(request)),
+            Request::Claim(_) => {
+                self.run_and_keep_claims(self.lock_for(&request)?, |store| store.run(request))
+            }
             Request::Finish(FinishRequest { ref claim, .. })
             | Request::Release(ReleaseRequest { ref claim }) => {
                 let claim_id = claim.clone();
@@ -304,7 +308,7 @@ impl<T: Storage, V: View> LocalEngine<T, V> {
         let parsed = query::read_until_error(queries, query::parse);
         let writes = parsed.iter().flatten().any(|(request, _)| request.writes());
         let store = if writes { self.write()? } else { self.read()? };
-        self.run_with_claims(store, |store| store.run_all(parsed))
+        self.run_and_keep_claims(store, |store| store.run_all(parsed))
     }
 
     /// Runs requests independently. If the answer exceeds its limit the whole call fails; the detail `run`
@@ -320,9 +324,11 @@ impl<T: Storage, V: View> LocalEngine<T, V> {
     fn run_each(&self, queries: Vec<Query>, begun_claims: &mut Vec<String>) -> Result<Answers> {
         let mut remaining = self.answer_limit.load(Ordering::Relaxed);
         let mut answers = Vec::with_capacity(queries.len());
-        // All writes share one turn. A call that had to wait after its first change would be parked by a
-        // server, and would repeat the change when it is run again. While the call has the turn, its writes
-        // lock the store by `read` (see `turn_to_write`).
+        // Outside of a transaction, all writes share one turn. A call that had to wait after its first change
+        // would be parked by a server, and would repeat the change when it is run again. While the call has
+        // the turn, its requests lock the store by `read` (see `turn_to_write`). A transaction has the turn
+        // itself. In it, the requests of a call that may write lock the store by `write`, which fails while a
+        // nested transaction is open.
         let may_write = queries.iter().any(query::may_write);
         let _turn = if may_write { self.store.turn_to_write(self.view)? } else { None };
         let writes_in_transaction = may_write && self.view.transaction().is_some();

@@ -119,23 +119,23 @@ impl SelectRequest {
     }
 }
 
-/// The number of records beyond twice [`limit_plus_offset`](MatchCollector::limit_plus_offset) that are
-/// collected before the surplus is discarded.
-const MAX_SURPLUS: usize = 1024;
+/// With a limit, a [`MatchCollector`] keeps up to twice `limit + offset` records and this number more, before
+/// it sorts them and discards all but the first `limit + offset`.
+const EXTRA_CAPACITY: usize = 1024;
 
-/// Collects the records that pass a filter. With a limit, the collector holds at most `2 * (limit + offset)`
-/// + [`MAX_SURPLUS`] records. Beyond this number, it sorts the records and keeps the first `limit + offset`.
+/// Collects the records that the caller has found to pass the filter of a select, then sorts and limits them.
 pub(crate) struct MatchCollector<'s, S, F> {
     select: &'s SelectRequest,
     matches: Vec<S>,
-    /// The number of records that the answer can depend on; `usize::MAX` without a limit.
+    /// The number of records on which the result can depend: `limit + offset`; `usize::MAX` without a limit.
     limit_plus_offset: usize,
-    /// Charges a record of the answer to the size limit of the answer.
+    /// Charges a record of the result to the memory limit and, if the answer contains the records, to its
+    /// size limit.
     charge: F,
 }
 
 impl<'s, S: RecordView, F: Fn(&S) -> Result<()>> MatchCollector<'s, S, F> {
-    /// The collector calls `charge` once for each record of the answer: in `push` if the select has neither
+    /// The collector calls `charge` once for each record of the result: in `push` if the select has neither
     /// limit nor offset, otherwise in `finish`.
     pub(crate) fn of(select: &'s SelectRequest, charge: F) -> Self {
         let count = |number| usize::try_from(number).unwrap_or(usize::MAX);
@@ -144,30 +144,31 @@ impl<'s, S: RecordView, F: Fn(&S) -> Result<()>> MatchCollector<'s, S, F> {
         Self { select, matches: Vec::new(), limit_plus_offset, charge }
     }
 
-    /// Whether a collected record may be left out of the answer.
+    /// Whether a collected record may be left out of the result.
     fn may_discard(&self) -> bool {
         self.select.limit.is_some() || self.select.offset > 0
     }
 
-    /// Whether further records cannot change the answer. A select that may fail is never complete: a later
+    /// Whether further records cannot change the result. A select that may fail is never complete: a later
     /// record could raise an error.
     pub(crate) fn is_complete(&self) -> bool {
         self.matches.len() >= self.limit_plus_offset && self.select.sorts.is_empty() && !self.select.may_fail
     }
 
-    /// Adds a record. Records must be added in order of creation, which breaks ties of the sort.
+    /// Adds a record, which must pass the filter of the select. Records must be added in order of creation,
+    /// which breaks ties of the sort.
     ///
     /// # Errors
     /// The errors of `charge`; `storage-full` if the memory limit is reached.
     pub(crate) fn push(&mut self, record: S) -> Result<()> {
         if self.may_discard() {
-            // Only the memory is charged here. `finish` charges the records that the answer has.
+            // Charged to the memory limit only. `finish` calls `charge` for the records of the result.
             memory::charge(record.bucket().len() + size_of::<S>())?;
         } else {
             (self.charge)(&record)?;
         }
         self.matches.push(record);
-        if self.matches.len() > self.limit_plus_offset.saturating_mul(2).saturating_add(MAX_SURPLUS) {
+        if self.matches.len() > self.limit_plus_offset.saturating_mul(2).saturating_add(EXTRA_CAPACITY) {
             let matches = std::mem::take(&mut self.matches);
             self.matches = self.select.sorted(matches)?;
             self.matches.truncate(self.limit_plus_offset);

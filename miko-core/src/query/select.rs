@@ -45,7 +45,7 @@ pub(crate) struct SelectRequest {
     pub(crate) offset: u64,
     /// Whether all versions are selected, not only the current ones.
     pub(crate) history: bool,
-    /// The time as of which the database is read; `None` for now.
+    /// The time as of which the database is read; `None` means the present.
     pub(crate) cutoff: Option<Timestamp>,
     /// Whether evaluation may raise a deferred error, for example of a placeholder that cannot be resolved.
     pub(crate) may_fail: bool,
@@ -108,8 +108,8 @@ impl SelectRequest {
         }
     }
 
-    /// Reads the conditions of a `where`, and from `order` the `sort`, `sorts` and `limit` beside it, which
-    /// may use the placeholders of the `where`.
+    /// Reads the conditions of a `where`. The map `order` has the keys `sort`, `sorts` and `limit` of the
+    /// request, which are beside the `where`. They may use its placeholders.
     pub(super) fn read_where(
         conditions: &Map<String, Value>,
         order: &Map<String, Value>,

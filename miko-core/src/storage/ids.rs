@@ -24,14 +24,14 @@ macro_rules! number {
 }
 
 number! {
-    /// The number of a row of `record` (`seq`), in order of creation. The default, 0, is less than that of
-    /// the first row.
+    /// The number of a row of the table `record` (its column `seq`, not the `seq` of changes), in order of
+    /// creation. The default, 0, is less than that of the first row.
     RowId
 }
 
 number! {
-    /// The number of a write of one record (`commit_seq`), in order of commit: a commit of several writes has
-    /// several numbers. The default, 0, is less than that of the first write.
+    /// A commit number (column `commit_seq`): each write of one record gets one, in order of commit. A commit
+    /// of several writes has several numbers. The default, 0, is less than that of the first write.
     CommitSeq
 }
 

@@ -1,4 +1,5 @@
-//! The plan of a select: the access path to its records, and the predicates that each of them must satisfy.
+//! The plan of a select: the access path to its records, and the predicates that each record of the path must
+//! still satisfy.
 
 use std::sync::Arc;
 
@@ -13,8 +14,9 @@ use crate::query::{PathTest, SelectRequest};
 pub(crate) struct Plan<'q> {
     pub(crate) select: &'q SelectRequest,
     pub(crate) access_path: AccessPath<'q>,
-    /// The predicates that each record of the access path must satisfy. With a residual filter there may be
-    /// fewer of them than the select has conditions, and storage need not apply them.
+    /// The predicates that each record of the access path must still satisfy: those that the access path
+    /// implies are left out. With a residual filter, further conditions of the select may be missing, and
+    /// storage need not apply any of the predicates.
     pub(crate) filter: Vec<Predicate<'q>>,
     /// The reason for a residual filter, if storage cannot filter, sort and limit the records alone. Storage
     /// then returns candidates, and the evaluator (`query/evaluate.rs`) filters, sorts and limits them.
@@ -51,7 +53,8 @@ pub(crate) struct Classes<'q> {
     pub(crate) ids: Vec<ClassId>,
 }
 
-/// The lookup of some values of a field in an index.
+/// The lookup of some values of a field in the index entries of a constraint of this one field. Any such
+/// constraint serves as an index here, also a unique one or a join.
 #[derive(Debug, Clone)]
 pub(crate) struct IndexLookup {
     pub(crate) constraint: ConstraintId,
@@ -59,9 +62,9 @@ pub(crate) struct IndexLookup {
     pub(crate) keys: Vec<String>,
     /// Whether the constraint makes values unique (`unique`, `uniques` or `join`), or only indexes them.
     pub(crate) is_unique: bool,
-    /// The class of the select, which declares the index or inherits it.
+    /// The class of the select, which declares the constraint or inherits it.
     pub(crate) class: Arc<Class>,
-    /// The position of the index among the constraints of `class`.
+    /// The position of the constraint among those of `class`.
     pub(crate) position: usize,
 }
 
@@ -74,8 +77,10 @@ impl<'q> Plan<'q> {
 }
 
 impl IndexLookup {
-    /// Whether this looks up one key of an index that is not unique. If so, each record has only one matching
-    /// entry, and no duplicates have to be removed.
+    /// Whether this looks up one key of a constraint that is not unique. If so, each record has only one
+    /// matching entry, and no duplicates have to be removed. The lookup in a unique constraint also reads the
+    /// indexed values, since a unique value may come from the own bucket of a platter: a record may have a
+    /// unique value and an indexed value with the same key.
     pub(crate) fn has_one_nonunique_key(&self) -> bool {
         !self.is_unique && self.keys.len() == 1
     }
@@ -85,7 +90,7 @@ impl IndexLookup {
         &self.class.constraints[self.position]
     }
 
-    /// The name of the index in explanations: the class that declares it, and its field.
+    /// The name of the index in explanations: the class that declares the constraint, and its field.
     pub(crate) fn name(&self) -> String {
         let constraint = self.constraint();
         format!("{}: {}", constraint.class, Value::from(constraint.fields[0].clone()))

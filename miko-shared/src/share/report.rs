@@ -212,7 +212,8 @@ impl fmt::Display for ExitStatus {
     }
 }
 
-/// The failure of a share, with its report if the share was set up and Ctrl-C could be watched.
+/// The failure of a share. It has the report of the share, unless the share could not be set up, or the
+/// system refused to let [`Share::join`](crate::Share::join) watch for Ctrl-C.
 ///
 /// It converts into an [`Error`] by `?`. A share whose *workers* failed has not failed itself: see
 /// [`Report::all_succeeded`].
@@ -234,8 +235,8 @@ impl<R, S> ShareError<R, S> {
         &self.0.error
     }
 
-    /// The reports of the workers and the part of the final state that arrived; `None` if the share could not
-    /// be set up, or Ctrl-C could not be watched.
+    /// The reports of the workers and the part of the final state that arrived. `None` if the share could not
+    /// be set up, or the system refused to let [`Share::join`](crate::Share::join) watch for Ctrl-C.
     pub fn report(&self) -> Option<&Report<R, S>> {
         self.0.report.as_ref()
     }

@@ -146,7 +146,7 @@ impl Uds {
     ///     Ok(())
     /// })?;
     /// let runs = report.workers().len();
-    /// eprintln!("{} workers were started again", runs - report.last_runs().count());
+    /// eprintln!("{} restarts", runs - report.last_runs().count());
     /// # Ok::<(), miko_rpc::Error>(())
     /// ```
     #[must_use]

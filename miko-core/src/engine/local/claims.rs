@@ -21,7 +21,7 @@ use crate::storage::Storage;
 impl<T: Storage, V: View> LocalEngine<T, V> {
     /// Runs requests, and unlocks the store. The claims that have begun become claims of the caller; if the
     /// requests fail, these claims end.
-    pub(super) fn run_with_claims<R>(
+    pub(super) fn run_and_keep_claims<R>(
         &self,
         mut store: StoreGuard<'_, T>,
         run: impl FnOnce(&mut Store<T>) -> Result<R>,

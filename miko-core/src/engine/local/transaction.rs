@@ -5,7 +5,7 @@ use std::sync::Arc;
 use miko_rpc::{Error, ErrorId, Remote, Result};
 
 use super::LocalEngine;
-use super::transaction_object::TransactionObject;
+use super::transaction_owner::TransactionOwner;
 use super::view::{OfTransaction, View};
 use crate::mikobase::Transaction;
 use crate::storage::Storage;
@@ -16,8 +16,8 @@ impl<T: Storage, V: View> LocalEngine<T, V> {
     /// new one is nested in it.
     pub(super) fn begin_transaction(&self) -> Result<Remote<dyn Transaction>> {
         let id = self.store.lock()?.add_transaction(self.view.transaction())?;
-        let object = TransactionObject { store: Arc::clone(&self.store), id };
-        Ok(Remote::local(Box::new(self.with_view(OfTransaction(id), Some(object)))))
+        let owner = TransactionOwner { store: Arc::clone(&self.store), id };
+        Ok(Remote::local(Box::new(self.with_view(OfTransaction(id), Some(owner)))))
     }
 
     /// Refuses a call in a transaction. `what` names the call.

@@ -3,9 +3,10 @@
 //! A record is simple if its entry has the form of an export without extras ([`TextRecord`]), and its stack
 //! has one platter, which has no bucket. All other records are parsed to JSON values and imported by
 //! [`import`](super::import). So are class definitions, records whose pk is in use, and records whose stack
-//! exceeds the [limits](MAX_STACKS) of the cache of stacks. At the end of the import, each record without
-//! extras is first checked as text. If the text is not accepted, [`import`](super::import) parses the record
-//! and checks the values.
+//! is [too long](MAX_CACHED_STACK_LENGTH) or one [too many](MAX_STACKS) for [`TextImport::classes`], which
+//! keeps the classes of the stacks that were met so far. At the end of the import, each record without extras
+//! is first checked as text. If the text is not accepted, [`import`](super::import) parses the record and
+//! checks the values.
 
 use std::collections::HashMap;
 
@@ -138,8 +139,9 @@ impl<T: Storage> Store<T> {
         self.derive_from_keys(id, &class, keys, &mut entries, &mut write)?;
         write.change_entries(Vec::new(), entries);
         // If another record has a unique value, nothing was applied. The caller then finds the same conflict
-        // in the parsed record and reports it, so the import fails. The set may have had new ids of
-        // constraints, which are in the cache and not in storage. The failure of the import clears the cache.
+        // in the parsed record and reports it, so the import fails. The write set may have had new ids of
+        // constraints. They are then in the id cache of the store (`id_cache.rs`) but not in storage, until
+        // the failure of the import clears that cache.
         let conflicts = self.apply(write)?;
         Ok(conflicts.is_empty())
     }

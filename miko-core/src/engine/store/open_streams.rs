@@ -59,8 +59,10 @@ impl Streams {
     }
 
     /// As [`save_pre_images`](Self::save_pre_images), but not for the streams of the open transaction. Called
-    /// when the writes of the transaction are applied to storage again, as after they were hidden. The
-    /// streams of the transaction got their pre-images when the writes were first made.
+    /// when the log of the transaction is applied to storage again, after storage was rolled back, for
+    /// instance to show another caller the committed state (`Store::show_committed`). Streams that were
+    /// opened meanwhile show the state of storage after the rollback. The streams of the transaction got
+    /// their pre-images when the writes were first made.
     pub(super) fn save_pre_images_outside_transaction(&mut self, changes: &[RowChange<RowId, Row>]) {
         self.save(changes, |stream| !stream.is_of_transaction);
     }

@@ -50,8 +50,9 @@ impl<T: Storage> Store<T> {
     /// # Errors
     /// `class-not-found`; `invalid_request` for a key that fits no constraint, or a bucket that contradicts
     /// the key; `unique-violation`, if a record of another class has the key, or a record has it in the own
-    /// bucket of a platter; `conflict`, if two records have the key at this point of a batch; the errors of a
-    /// create, of a patch and of an edit.
+    /// bucket of a platter; `conflict`, if at this point of a batch one record has the key, and another
+    /// record, which was already written with the key, waits until the first one gives it up (see
+    /// [`taken_values`](super::taken_values)); the errors of a create, of a patch and of an edit.
     pub(super) fn upsert(&mut self, upsert: UpsertRequest) -> Result<Results> {
         let UpsertRequest { class, key, bucket, edits } = upsert;
         let key = self.read_key(&class, key)?;
@@ -92,8 +93,9 @@ impl<T: Storage> Store<T> {
         Ok(Key { class: Arc::clone(class), constraint, object, text })
     }
 
-    /// The bucket of a new record with the key, before edits. It is computed also if a record has the key,
-    /// since a bucket that contradicts the key is refused in either case.
+    /// The bucket of a new record with the key, before defaults and edits: [`WriteKind::Update`] only
+    /// normalizes, and [`create_by_key`](Self::create_by_key) adds the defaults. The bucket is computed also
+    /// if a record has the key, since a bucket that contradicts the key is refused in either case.
     fn new_bucket(&self, key: &Key, patch: Map<String, Value>) -> Result<Map<String, Value>> {
         let mut bucket = key.object.clone();
         json::merge(&mut bucket, patch);
@@ -133,7 +135,8 @@ impl<T: Storage> Store<T> {
     ///
     /// # Errors
     /// `unique-violation`, if a record has the key in the own bucket of a platter, or by another class;
-    /// `conflict`, if in a batch one record has the key while another one waits for it.
+    /// `conflict`, if in a batch one record has the key while another one waits for it, as in
+    /// [`upsert`](Self::upsert).
     fn find_by_key(&self, key: &Key) -> Result<Option<(RowId, Row)>> {
         // Without an id, no record has a value of the constraint yet.
         let Some(ids) = self.find_constraint_ids(&key.class)? else { return Ok(None) };

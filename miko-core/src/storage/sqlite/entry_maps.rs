@@ -24,8 +24,8 @@ use crate::storage::write_set::{Conflict, IndexEntry, RowChange};
 
 type Map<K, V> = HashMap<K, V, RandomState>;
 
-/// The maps, shared by storage and the virtual tables of its connection. The lock is never held while a
-/// statement runs.
+/// The maps, shared by storage and the virtual tables of its connection. Storage never holds the lock while
+/// it runs a statement, since the virtual tables lock the maps for each block that the statement reads.
 #[derive(Clone, Default)]
 pub(super) struct SharedEntryMaps(Arc<Mutex<EntryMaps>>);
 
