@@ -255,8 +255,7 @@ impl<T: Storage, V: View> LocalEngine<T, V> {
     }
 
     /// As [`read`](Self::read), for calls that read records only by their pks. Outside of a transaction, such
-    /// a call needs no rollback of storage to see the committed state: it uses the pre-images of the open
-    /// transaction.
+    /// a call sees the committed state without a rollback of storage (see [`SharedStore::read_by_pk`]).
     fn read_by_pk(&self) -> Result<StoreGuard<'_, T>> {
         self.store.read_by_pk(self.view).map(|store| self.for_answer(store))
     }

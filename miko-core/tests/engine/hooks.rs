@@ -475,7 +475,8 @@ fn hooks_run_once_although_the_writes_of_a_transaction_are_hidden_and_replayed()
     let tx = db.begin().unwrap();
     let pk = tx.create("a.b/x", &json!({})).unwrap();
     for n in 1..4 {
-        // This read hides the writes of the transaction.
+        // To hide the writes of the transaction from this read, storage is rolled back. The next call of the
+        // transaction applies them again.
         assert_eq!(db.count(json!({"class": "a.b/x"})).unwrap(), 0);
         tx.patch(&pk, &json!({ "n": n })).unwrap();
         assert_eq!(tx.hot(&pk).get(["run"]).unwrap(), Some(json!(n)));

@@ -300,8 +300,9 @@ fn a_batch_in_a_transaction_may_swap_and_single_calls_may_not() {
     db.0.transaction(|tx| {
         assert!(tx.q0(set(&pks[0], json!(1))).unwrap_err().is(ErrorId::UNIQUE_VIOLATION));
         tx.batch(vec![set(&pks[0], json!(1)), set(&pks[1], json!(0))], true)?;
-        // This read of another caller hides the writes of the transaction, which are applied again later.
         assert_eq!([&pks[0], &pks[1]].map(|pk| db.bucket(pk)), [r#"{"n":0}"#, r#"{"n":1}"#]);
+        // To hide the writes of the transaction from this read of another caller, storage is rolled back. The
+        // next call of the transaction applies them again.
         assert_eq!(db.0.count(json!({"class": "a.b/place", "path": ["n", 1]}))?, 1);
         assert_eq!(tx.count(json!({"class": "a.b/place", "path": ["n", 1]}))?, 1);
         tx.commit()

@@ -89,8 +89,9 @@ impl<T: Storage> SharedStore<T> {
         self.enter(view, Store::show_committed)
     }
 
-    /// Locks the store for a call that reads only records by their pks. Such a read shows the committed state
-    /// without hiding the writes of the open transaction from storage.
+    /// Locks the store for a call that reads only records by their pks. Outside of a transaction, such a call
+    /// needs no rollback of storage to see the committed state: it uses the pre-images of the open
+    /// transaction.
     pub(super) fn read_by_pk(&self, view: impl View) -> Result<StoreGuard<'_, T>> {
         self.enter(view, Store::begin_committed_read)
     }

@@ -77,8 +77,8 @@ impl<T: Storage> WatchStream<T> {
             self.present = None;
             return Ok(Some(self.synced()));
         }
-        // `read` hides the writes of an open transaction, which takes time. So it is called only if there is
-        // something to read.
+        // `read` rolls storage back to hide the writes of an open transaction from this reader, which takes
+        // time. So it is called only if there is something to read.
         if self.step.is_empty() && self.store.lock()?.has_unread(self.watch.id()) {
             self.step = self.store.read(Committed)?.next_step(&mut self.watch)?.into();
         }

@@ -70,7 +70,8 @@ impl<T: Storage> Store<T> {
     }
 
     /// Calls `read` with the record of a pk, if it is active. The record has the changes of an open
-    /// transaction of a caller, unless those are hidden.
+    /// transaction of a caller, unless [`show_committed`](Self::show_committed) has hidden them from the
+    /// other callers.
     pub(super) fn with_record<R>(&self, pk: &str, read: impl Fn(&StoredRecord) -> R) -> Result<Option<R>> {
         if let Some(found) = self.record_cache.get(pk, &read) {
             return Ok(Some(found));
@@ -96,8 +97,8 @@ impl<T: Storage> Store<T> {
         record.ok_or_else(|| corruption("a select has found a tombstone"))
     }
 
-    /// Calls `read` with the pk and the record of a row; `None` for a tombstone or a stub. The record has the
-    /// changes of an open transaction of a caller, unless those are hidden.
+    /// Calls `read` with the pk and the record of a row; `None` for a tombstone or a stub. As in
+    /// [`with_record`](Self::with_record), the record may have the changes of an open transaction.
     ///
     /// # Errors
     /// `internal`, if there is no such row.

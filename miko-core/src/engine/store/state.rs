@@ -9,8 +9,8 @@ use crate::storage::ids::LastNumbers;
 use crate::timestamp::Timestamp;
 
 /// The state of a store that is restored when a write or a transaction is undone. While the writes of an open
-/// transaction are hidden, the store has the committed state, and the transaction keeps the state with its
-/// writes. Cloning is cheap.
+/// transaction are hidden from other callers, the store has the committed state, and the transaction keeps
+/// the state with its writes. Cloning is cheap.
 #[derive(Debug, Clone)]
 pub(crate) struct StoreState {
     pub(crate) catalog: Catalog,

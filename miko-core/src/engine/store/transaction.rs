@@ -53,11 +53,11 @@
 //! `committed` of its error is the number of its committed writes.
 //!
 //! A transaction of a caller ([`user_transaction`]) is one more scope, in which all writes are shared. Its
-//! log has their write sets. A read by pk of another caller gets the pre-images of changed records. For any
-//! other read of another caller the writes are hidden: storage is rolled back, and the store has its
-//! committed state. The rollback of a nested transaction rolls back storage, too. Storage then lacks the
-//! writes that are left in the log (in the table: not applied). The next call of the transaction applies the
-//! log again.
+//! log has their write sets. A read by pk of another caller gets the pre-images of changed records. To hide
+//! the writes from any other read of another caller, storage is rolled back, and the store gets its committed
+//! state (in the table: hidden). The rollback of a nested transaction rolls back storage, too. Storage then
+//! lacks the writes that are left in the log (in the table: not applied). The next call of the transaction
+//! applies the log again.
 //!
 //! | scope | event | storage | next scope | the write |
 //! | --- | --- | --- | --- | --- |

@@ -176,8 +176,9 @@ impl<T: Storage> Store<T> {
         Ok(())
     }
 
-    /// Shows the writes of the open transaction: sets the state of the store that was hidden, and applies the
-    /// log again if storage lacks the writes.
+    /// Shows the writes of the open transaction to its own calls. If the writes were hidden from other
+    /// callers, sets the state of the store with the writes. If storage lacks the writes, applies the log
+    /// again.
     ///
     /// # Errors
     /// `transaction-invalidated`, if the log cannot be applied again. The transaction was rolled back then.
@@ -191,7 +192,7 @@ impl<T: Storage> Store<T> {
         if !user.needs_apply(&self.storage) {
             return Ok(());
         }
-        // Streams that were opened while the writes were hidden show the state without the writes.
+        // Streams that were opened while storage lacked the writes show the state without the writes.
         for set in user.log() {
             self.streams.save_pre_images_outside_transaction(&set.rows);
         }
@@ -204,7 +205,8 @@ impl<T: Storage> Store<T> {
         Ok(())
     }
 
-    /// Shows the committed state to a caller outside the open transaction: hides the uncommitted writes.
+    /// Shows the committed state to a caller outside the open transaction: hides the uncommitted writes from
+    /// the caller.
     pub(in crate::engine) fn show_committed(&mut self) {
         let Some(user) = self.transaction.user_transaction_mut() else { return };
         user.runs_own_call = false;
@@ -217,8 +219,8 @@ impl<T: Storage> Store<T> {
         self.set_state(committed);
     }
 
-    /// Prepares for a read by pk of a caller outside the open transaction. The writes of the transaction are
-    /// not hidden: the read uses the pre-images.
+    /// Prepares for a read by pk of a caller outside the open transaction. The writes of the transaction stay
+    /// in storage: the read uses the pre-images.
     pub(in crate::engine) fn begin_committed_read(&mut self) {
         if let Some(user) = self.transaction.user_transaction_mut() {
             user.runs_own_call = false;
@@ -267,8 +269,8 @@ impl<T: Storage> Store<T> {
     /// another transaction. Does nothing if the object has no open transaction.
     ///
     /// # Errors
-    /// The errors of storage. `transaction-invalidated`, if the writes were hidden or lost, and cannot be
-    /// applied again. In both cases the transaction is rolled back.
+    /// The errors of storage. `transaction-invalidated`, if the writes were hidden from another caller or
+    /// lost, and cannot be applied again. In both cases the transaction is rolled back.
     pub(in crate::engine) fn commit_transaction(&mut self, id: TransactionId) -> Result<()> {
         let Some(level) = self.transaction.user_transaction().and_then(|user| user.level_of(id)) else {
             return Ok(());

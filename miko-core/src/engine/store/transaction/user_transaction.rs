@@ -2,8 +2,8 @@
 //!
 //! Its writes are applied to storage, in a transaction of storage that stays open between the calls. It keeps
 //! the pre-image of each record that it has written: a read by pk of another caller gets this committed
-//! state. For any other read of another caller the writes are hidden: storage is rolled back, and the next
-//! call of the transaction applies the writes again from the log (decision 0028).
+//! state. To hide the writes from any other read of another caller, storage is rolled back, and the next call
+//! of the transaction applies the writes again from the log (decision 0028).
 
 use std::collections::HashMap;
 use std::thread::{self, ThreadId};
@@ -191,8 +191,8 @@ impl UserTransaction {
         self.log_size + self.running_size + self.pre_image_size > self.max_size
     }
 
-    /// Hides the writes: rolls storage back to the committed state, and keeps `state`, the state of the store
-    /// with the writes. Returns the committed state of the store.
+    /// Hides the writes from other callers: rolls storage back to the committed state, and keeps `state`, the
+    /// state of the store with the writes. Returns the committed state of the store.
     pub(crate) fn hide(&mut self, state: StoreState, storage: &mut impl Storage) -> StoreState {
         self.is_applied = false;
         storage.roll_back();
@@ -200,12 +200,12 @@ impl UserTransaction {
         self.committed_state().clone()
     }
 
-    /// Takes the state of the store that was hidden, if one was.
+    /// Takes the state of the store with the writes, if they are hidden from other callers.
     pub(crate) fn take_hidden(&mut self) -> Option<StoreState> {
         self.hidden.take()
     }
 
-    /// Whether the writes are hidden.
+    /// Whether the writes are hidden from other callers.
     pub(crate) fn is_hidden(&self) -> bool {
         self.hidden.is_some()
     }
@@ -248,7 +248,7 @@ impl UserTransaction {
             self.is_applied = false;
             storage.roll_back();
         }
-        // `state` replaces the hidden state, which has the removed writes.
+        // `state` replaces the state that `hide` may have kept, which has the removed writes.
         self.hidden = None;
         (self.remove_levels(level), state)
     }
