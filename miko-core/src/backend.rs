@@ -101,8 +101,8 @@ impl Backend {
     ///
     /// # Errors
     /// The errors of the constructor of the engine, such as [`SqliteEngine::open_temporal`]; also
-    /// `invalid-backend` for a database in memory in mode `r`, and for a worldlet with the size of a cache: a
-    /// worldlet has no caches.
+    /// `invalid-backend` for a database in memory in mode `r`, and for a worldlet with the size of the record
+    /// cache or of the columns: a worldlet has neither.
     pub fn open(&self, mode: Mode) -> Result<Box<dyn Engine>> {
         if matches!(self.location, Location::SqliteMemory | Location::Worldlet(None)) && mode == Mode::Read {
             let message = "a database in memory is empty when it is opened: there is nothing to read";
@@ -173,7 +173,8 @@ impl Backend {
         Ok(Box::new(if self.strict { engine.strict() } else { engine }))
     }
 
-    /// The name of the first option that sets the size of a cache; `None` if there is none.
+    /// The name of an option that is set, of the two that set the sizes of the record cache and of the
+    /// columns; `None` if neither is set.
     fn cache_option(&self) -> Option<&'static str> {
         match (self.record_cache_size, self.columns_size) {
             (Some(_), _) => Some("record_cache_size"),

@@ -2,7 +2,8 @@
 //!
 //! Compiling takes time and memory in proportion to the size of the compiled program, which a short text can
 //! make huge (`\w{200}`). The size is estimated from the syntax tree, in which repetitions are not unrolled.
-//! So a pattern is accepted or refused before it is compiled, and independently of the cache.
+//! So a pattern is accepted or refused before it is compiled, whether or not the pattern cache of the thread
+//! has it.
 //!
 //! Two things take time already before a pattern is compiled, and therefore count as size: the length of its
 //! text, and the number of its lookups. In a character class that ignores case, the translation of the syntax
@@ -44,14 +45,14 @@ const SIZE_PER_LOOKUP: u64 = 2;
 /// are within [`MAX_TOTAL`].
 const LOOKUPS_DIVISOR: u64 = 8;
 
-/// The maximal total of the estimated sizes of the patterns in the cache of a thread, in bytes, without a
-/// memory limit.
+/// The maximal total of the estimated sizes of the patterns in the pattern cache of a thread, in bytes,
+/// without a memory limit.
 const MAX_CACHED_SIZE: u64 = 2 * MAX_TOTAL;
 
-/// The patterns in the cache of a thread may take this fraction (1/16) of a memory limit.
+/// The patterns in the pattern cache of a thread may take this fraction (1/16) of a memory limit.
 const CACHE_DIVISOR: u64 = 16;
 
-/// The expected number of patterns in the cache of a thread.
+/// The expected number of patterns in the pattern cache of a thread.
 const CACHED_PATTERNS: usize = 64;
 
 /// A well-formed regular expression of acceptable size. It is compiled when it is first matched.
@@ -107,7 +108,7 @@ impl fmt::Display for PatternFault {
 }
 
 impl Pattern {
-    /// Parses a pattern, or takes it from the cache of this thread.
+    /// Parses a pattern, or takes it from the pattern cache of this thread.
     pub(crate) fn new(text: &str) -> Result<Self, PatternFault> {
         thread_local! {
             static PATTERNS: RefCell<Cache<String, Pattern, SizeWeighter>> =
@@ -168,7 +169,7 @@ impl Pattern {
     }
 }
 
-/// The maximal total of the estimated sizes of the patterns in a cache, with this memory limit.
+/// The maximal total of the estimated sizes of the patterns in a pattern cache, with this memory limit.
 fn cache_capacity(memory_limit: Option<usize>) -> u64 {
     memory_limit.map_or(MAX_CACHED_SIZE, |limit| MAX_CACHED_SIZE.min(limit as u64 / CACHE_DIVISOR))
 }
@@ -215,7 +216,7 @@ struct SizeWeighter;
 
 impl Weighter<String, Pattern> for SizeWeighter {
     fn weight(&self, _: &String, pattern: &Pattern) -> u64 {
-        // The cache never removes an entry of weight 0.
+        // `Cache` never evicts an entry of weight 0.
         pattern.0.size.max(1)
     }
 }

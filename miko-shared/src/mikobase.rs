@@ -243,7 +243,7 @@ impl Uds {
 
     /// Sets the size of the record cache in bytes: the records that were read last are read again without
     /// SQL. The default is 64 MiB, but at most a sixteenth of the [memory limit](Self::memory_limit); 0 turns
-    /// the cache off. In a backend URL it is `record_cache_size=…`.
+    /// the record cache off. In a backend URL it is `record_cache_size=…`.
     ///
     /// A worldlet has its records in memory: with this option it fails the share with `invalid-backend`.
     #[must_use]

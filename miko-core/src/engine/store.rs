@@ -119,7 +119,7 @@ use transaction::{CommitSharing, Transaction};
 use transaction_objects::TransactionObjects;
 use watches::Watches;
 
-/// With a memory limit, a cache takes at most the limit divided by this.
+/// With a memory limit, the record cache takes at most the limit divided by this. So do the columns.
 const CACHE_DIVISOR: usize = 16;
 
 /// A storage, and the state that is kept between two calls.
@@ -368,9 +368,10 @@ impl<T: Storage> Store<T> {
         self.columns = Columns::of_size(self.cache_size(bytes));
     }
 
-    /// The size in bytes that a cache gets if `requested` bytes are configured. It is 0 if storage reads
-    /// fast, and in mode `r`: a file that is opened for reading is not always locked against writers of other
-    /// processes. With a memory limit of the process, it is at most [a part](CACHE_DIVISOR) of the limit.
+    /// The size in bytes that the record cache or the columns get if `requested` bytes are configured. It is
+    /// 0 if storage reads fast, and in mode `r`: a file that is opened for reading is not always locked
+    /// against writers of other processes. With a memory limit of the process, it is at most
+    /// [a part](CACHE_DIVISOR) of the limit.
     fn cache_size(&self, requested: usize) -> usize {
         if !self.storage.capabilities().has_slow_reads || self.mode != Mode::ReadWrite {
             return 0;
@@ -378,10 +379,11 @@ impl<T: Storage> Store<T> {
         memory::current_limit().map_or(requested, |limit| requested.min(limit / CACHE_DIVISOR))
     }
 
-    /// Bounds the caches and the storage by the memory limit of the process, in bytes. The process must have
-    /// the limit already.
+    /// Bounds the record cache, the columns and the storage by the memory limit of the process, in bytes. The
+    /// process must have the limit already.
     pub(super) fn limit_memory(&mut self, limit: usize) -> Result<()> {
-        // Setting the size again builds each cache anew, within the limit of the process.
+        // Setting the sizes again builds the record cache and the columns anew, within the limit of the
+        // process.
         self.set_record_cache_size(self.record_cache.size());
         self.set_columns_size(self.columns.size());
         self.storage.limit_memory(limit)

@@ -30,7 +30,7 @@ const NO_SQL: &str = "this engine has no SQL";
 /// changes become permanent.
 pub(crate) type Save = Box<dyn FnMut(&MemoryTables) -> Result<()> + Send>;
 
-/// The tables of `schema/sqlite.sql` as sorted maps.
+/// The tables of `miko-core/schema/sqlite.sql` as sorted maps.
 #[derive(Default)]
 pub struct MemoryTables {
     record: UndoTable<RowId, Row>,

@@ -25,8 +25,8 @@ impl<T: Storage> Store<T> {
     }
 
     /// The id of a class. If no record has used the class before, the class gets an id, and is added to
-    /// `write`. The running write must then apply `write` or fail: the cache already has the id. A write that
-    /// fails clears the cache.
+    /// `write`. The running write must then apply `write` or fail: the id cache already has the id. A write
+    /// that fails clears the id cache.
     pub(super) fn class_id(&self, class: &str, write: &mut WriteSet) -> Result<ClassId> {
         if let Some(id) = self.find_class_id(class)? {
             return Ok(id);
@@ -66,7 +66,8 @@ impl<T: Storage> Store<T> {
     }
 
     /// The id of a constraint. If the constraint has no id in storage or in `write`, it gets one, and is
-    /// added to `write`. The cache is not used: it has the ids by class, all constraints of a class together.
+    /// added to `write`. The id cache is not used: it has the ids by class, all constraints of a class
+    /// together.
     pub(super) fn constraint_id(
         &self,
         constraint: &Constraint,

@@ -13,7 +13,8 @@ use crate::engine::store::stored_json::{MAX_CACHED_STACK_LENGTH, parse_object};
 /// The most stacks that are kept. All are dropped when one more is added.
 const MAX_STACKS: usize = 256;
 
-/// The cache. It is never cleared after a write: a parsed stack depends only on its text.
+/// The cache of parsed stacks. It need not be cleared after a write: a parsed stack depends only on its
+/// text.
 #[derive(Debug, Default)]
 pub(super) struct ParsedStacks(RefCell<Stacks>);
 
@@ -21,7 +22,7 @@ pub(super) struct ParsedStacks(RefCell<Stacks>);
 type Stacks = HashMap<Box<str>, Arc<Map<String, Value>>, RandomState>;
 
 impl ParsedStacks {
-    /// Parses the stored text of a stack, or takes the parsed stack from the cache.
+    /// Parses the stored text of a stack, or takes the parsed stack from this cache.
     ///
     /// # Errors
     /// `internal`, if the text is not a JSON object.

@@ -28,11 +28,11 @@ const OVERHEAD: usize = size_of::<StoredRecord>() + 256;
 const MAX_SHARED_STACKS: usize = 1024;
 
 /// The most records of one write whose new states are staged. Writes of more records are rare, and only few
-/// of their records are read soon. The staged states together are at most as large as the cache.
+/// of their records are read soon. The staged states together are at most as large as the record cache.
 const MAX_STAGED: usize = 64;
 
-/// Records by pk and by row id. When they exceed the size of the cache, records that were not read lately are
-/// evicted.
+/// The record cache: records by pk and by row id. When they exceed its size, records that were not read
+/// lately are evicted.
 #[derive(Debug)]
 pub(super) struct RecordCache(RefCell<Content>);
 
@@ -91,7 +91,7 @@ impl RecordCache {
 
     /// An empty cache of at most this many bytes. A cache of size 0 keeps nothing.
     pub(super) fn of_size(size: usize) -> Self {
-        // An estimate, by which the cache sizes its tables. It assumes that the texts of a record take
+        // An estimate, by which `Cache` sizes its tables. It assumes that the texts of a record take
         // `OVERHEAD` bytes.
         let expected_records = size / (2 * OVERHEAD);
         let records =
@@ -151,7 +151,7 @@ impl RecordCache {
         }
     }
 
-    /// Adds the staged states to the cache: the write has succeeded.
+    /// Adds the staged states to the record cache: the write has succeeded.
     pub(super) fn publish(&self) {
         let mut content = self.0.borrow_mut();
         let mut staged = std::mem::take(&mut content.staged);
@@ -189,7 +189,7 @@ impl Content {
         self.records.insert_with_lifecycle(Arc::clone(&pk), record, &mut evicted);
         evicted.iter().for_each(|id| drop(self.pks.remove(id)));
         // `evicted` has the row of this record in two cases: an earlier state of the record was replaced, or
-        // the new state is too large and was not kept. Only in the first case the cache has the record.
+        // the new state is too large and was not kept. Only in the first case `records` has the record.
         if !evicted.contains(&id) || self.records.contains_key(&*pk) {
             self.pks.insert(id, pk);
         }
@@ -202,8 +202,8 @@ impl Content {
     }
 
     /// Stages the state of a record after a change. If the states of the write would be more than
-    /// [`MAX_STAGED`], or larger than the cache, drops all of them, and stages no further states of this
-    /// write.
+    /// [`MAX_STAGED`], or larger than the record cache, drops all of them, and stages no further states of
+    /// this write.
     fn stage(&mut self, id: RowId, pk: &str, after: Option<&Row>) {
         let size = self.staged.size + OVERHEAD + after.map_or(0, Row::memory_size);
         if self.staged.records.len() == MAX_STAGED || size > self.size {

@@ -527,7 +527,7 @@ impl Transaction {
 
     /// Whether the state of a record in storage may still be undone, by a write or a transaction. While a
     /// write runs, this holds for all records. Writes of a group that have ended do not count: if they are
-    /// lost, the store clears its caches.
+    /// lost, the store clears the record cache, the columns and the id cache.
     pub(super) fn may_undo(&self, pk: &str) -> bool {
         self.write.is_some() || self.user_transaction().is_some_and(|user| user.pre_image(pk).is_some())
     }

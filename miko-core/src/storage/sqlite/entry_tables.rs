@@ -1,9 +1,9 @@
 //! The maps of index entries as virtual tables, so that a select has the same SQL text for a database in
 //! memory as for one in a file.
 //!
-//! The tables have the same columns as those in `schema/entries.sql`. The last column is the row number
-//! (`seq`); the columns before it are the key: the class, or constraint and value. A query has to give a
-//! value for each key column, and may give the row number. A table yields rows in order of creation.
+//! The tables have the same columns as those in `miko-core/schema/entries.sql`. The last column is the row
+//! number (`seq`); the columns before it are the key: the class, or constraint and value. A query has to give
+//! a value for each key column, and may give the row number. A table yields rows in order of creation.
 //!
 //! If a `WHERE` clause is always false, SQLite drops its conditions, and asks for a plan without a key. The
 //! answer is a plan that would fail ([`PLAN_NO_KEY`]), which SQLite never runs.

@@ -244,8 +244,9 @@ impl Table {
 
 /// Cached lookups of values in indexes.
 impl Table {
-    /// The positions in `rows` of the records that an index has for a value, from the cache if it has them.
-    /// Otherwise `find` reads their row ids, in ascending order. `None` if the table lacks one of these rows.
+    /// The positions in `rows` of the records that an index has for a value, from the cached lookup if there
+    /// is one. Otherwise `find` reads their row ids, in ascending order. `None` if the table lacks one of
+    /// these rows.
     ///
     /// # Errors
     /// The errors of `find`.
@@ -260,9 +261,9 @@ impl Table {
             return Ok(Some(known.clone()));
         }
         let Some(positions) = positions(&self.rows, &find()?) else { return Ok(None) };
-        // A value without records is not cached: the index is as fast as the cache for it.
+        // A value without records is not cached: for it, the index is as fast as a cached lookup.
         if !positions.is_empty() && value.len() <= MAX_LOOKUP_KEY {
-            // The cache may take about as much memory as the row ids. Beyond that it is emptied.
+            // The cached lookups may take about as much memory as the row ids. Beyond that they are dropped.
             if self.lookups_size > self.rows.len() * size_of::<RowId>() {
                 self.forget_all_lookups();
             }

@@ -152,7 +152,8 @@ impl Run {
     fn call(&mut self, call: &Call) -> Option<Vec<Written>> {
         self.calls += 1;
         self.store.restore_group();
-        // The rows that the call can see. These reads fill the cache, though writes of a group may be lost.
+        // The rows that the call can see. These reads fill the record cache, though writes of a group may be
+        // lost.
         let known: Vec<String> =
             self.inserted.iter().filter(|pk| self.store.record(pk).unwrap().is_some()).cloned().collect();
         let pks = (0..call.rows).map(|row| format!("call {} row {row}", self.calls));
