@@ -2,13 +2,15 @@
 //!
 //! `MIKOBASE_RECORD=1 cargo test --test share protocol` writes them.
 
+use std::collections::BTreeMap;
 use std::fmt::Write as _;
-use std::io::Write as _;
+use std::io::{ErrorKind, Read as _, Write as _};
 use std::path::Path;
 use std::time::Duration;
 use std::{env, fs};
 
 use miko_shared::wire::extension;
+use miko_shared::wire::frame::HEADER_SIZE;
 use miko_shared::wire::handshake::preamble;
 use mikobase::prelude::*;
 use mikobase::rpc::codec::SerdeMessage;
@@ -22,6 +24,7 @@ pub const CASES: &[Case] = &[
     ("a_connection_begins_with_the_documented_bytes", begin),
     ("the_recorded_sessions_are_what_client_and_server_send", sessions),
     ("a_client_of_another_version_is_refused_by_name", version),
+    ("an_object_is_answered_together_with_its_parked_first_call", opening_answer),
 ];
 
 /// One side sends a frame.
@@ -50,6 +53,36 @@ fn version() {
         (&error.items()[0].details["client"], &error.items()[0].details["server"]),
         (&json!(1), &json!(3))
     );
+    share.join().unwrap();
+}
+
+fn opening_answer() {
+    let uds = Uds::new().unwrap();
+    let share = uds.spawn(0, |_, _| Ok(())).unwrap();
+    let db = MikobaseClient::connect(share.path(), share.token()).unwrap();
+    let tx = db.begin().unwrap();
+    tx.create("test.org/item", &json!({"n": 1})).unwrap();
+    let mut raw = Raw::admitted(&share);
+    let read = BTreeMap::from([("record_by_pk", json!({"pk": "none"}))]);
+    let mut frames = enclosed_call("begin", &json!({}));
+    let object = extension::opened_by(1);
+    let deadline = Duration::from_secs(60);
+    extension::put_call(object, 2, deadline, &SerdeMessage(&read), usize::MAX, &mut frames).unwrap();
+    raw.stream.write_all(&frames).unwrap();
+    // The server runs calls in order of arrival, so it has parked the call when these are answered.
+    (0..2).for_each(|_| drop(db.properties().unwrap()));
+    raw.stream.set_nonblocking(true).unwrap();
+    let error = raw.stream.read(&mut [0; 1]).unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::WouldBlock, "the answer to `begin` waits for that of the call");
+    raw.stream.set_nonblocking(false).unwrap();
+    tx.commit().unwrap();
+    let mut bytes = [0; 4096];
+    let count = raw.stream.read(&mut bytes).unwrap();
+    let size = |frame: &[u8]| HEADER_SIZE + u32::from_be_bytes(*frame.first_chunk().unwrap()) as usize;
+    let first = size(&bytes);
+    assert!(first < count, "both answers arrive together");
+    assert_eq!(size(&bytes[first..]), count - first);
+    drop((raw, tx, db));
     share.join().unwrap();
 }
 

@@ -1,14 +1,11 @@
 //! Objects and streams that live with a connection, and threads that share one.
 
-use std::collections::BTreeMap;
-use std::io::{ErrorKind, Read, Write};
+use std::io::Write;
 use std::thread;
 use std::time::Duration;
 
 use miko_shared::wire::extension::{self, FromServer};
-use miko_shared::wire::frame::HEADER_SIZE;
 use mikobase::prelude::*;
-use mikobase::rpc::codec::SerdeMessage;
 use mikobase::{Remote, Stream};
 use nix::sys::wait::{WaitStatus, waitpid};
 use nix::unistd::{ForkResult, fork};
@@ -30,7 +27,6 @@ pub const CASES: &[Case] = &[
     ("an_object_of_a_lost_connection_is_gone_and_its_calls_are_not_repeated", lost),
     ("an_object_used_in_a_fork_is_an_error", forked),
     ("a_lazy_object_is_opened_by_its_first_call", lazy),
-    ("a_lazy_object_is_answered_together_with_its_parked_first_call", lazy_parked),
     ("a_lazy_object_that_cannot_be_opened_says_so_at_its_first_call", lazy_refused),
     ("a_lazy_object_is_opened_once_by_many_threads", lazy_threads),
     ("a_lazy_object_is_open_after_a_first_call_that_timed_out", lazy_timeout),
@@ -184,36 +180,6 @@ fn lazy() {
         let log = office.log().unwrap();
         assert_eq!(log[log.len() - 4..], ["a opened", "b opened", "a closed", "b closed"]);
     });
-}
-
-fn lazy_parked() {
-    let uds = Uds::new().unwrap();
-    let share = uds.spawn(0, |_, _| Ok(())).unwrap();
-    let db = proxy(&share);
-    let tx = db.begin().unwrap();
-    tx.create("test.org/item", &json!({"n": 1})).unwrap();
-    let mut raw = Raw::admitted(&share);
-    let read = BTreeMap::from([("record_by_pk", json!({"pk": "none"}))]);
-    let mut frames = enclosed_call("begin", &json!({}));
-    let object = extension::opened_by(1);
-    let deadline = Duration::from_secs(60);
-    extension::put_call(object, 2, deadline, &SerdeMessage(&read), usize::MAX, &mut frames).unwrap();
-    raw.stream.write_all(&frames).unwrap();
-    // The server runs calls in order of arrival, so it has parked the call when these are answered.
-    (0..2).for_each(|_| drop(db.properties().unwrap()));
-    raw.stream.set_nonblocking(true).unwrap();
-    let error = raw.stream.read(&mut [0; 1]).unwrap_err();
-    assert_eq!(error.kind(), ErrorKind::WouldBlock, "the answer to `begin` waits for that of the call");
-    raw.stream.set_nonblocking(false).unwrap();
-    tx.commit().unwrap();
-    let mut bytes = [0; 4096];
-    let count = raw.stream.read(&mut bytes).unwrap();
-    let size = |frame: &[u8]| HEADER_SIZE + u32::from_be_bytes(*frame.first_chunk().unwrap()) as usize;
-    let first = size(&bytes);
-    assert!(first < count, "both answers arrive together");
-    assert_eq!(size(&bytes[first..]), count - first);
-    drop((raw, tx, db));
-    share.join().unwrap();
 }
 
 fn lazy_refused() {

@@ -302,7 +302,11 @@ impl Generator {
 
     fn small_call(&mut self) -> (&'static str, Value) {
         let pk = self.name_of(|known| &known.pks);
-        match self.random().below(10) {
+        match self.random().below(11) {
+            10 => {
+                let bucket = if self.random().one_in(4) { self.requests.value() } else { json!({"n": 2}) };
+                ("update_one", json!({ "pk": pk, "bucket": bucket }))
+            }
             9 => {
                 let edits = json!([{"path": ["fuzzed"], "set": 1}]);
                 let edits = if self.random().one_in(3) { self.requests.edits() } else { edits };
