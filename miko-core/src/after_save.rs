@@ -56,8 +56,7 @@ impl AfterSave {
 
     /// Calls the listener for the changes that have arrived, and then stops it. The changes of an engine in
     /// this process arrive with their commit; changes of a server may still be on their way. In a call of the
-    /// listener itself, this method returns at once: the listener is called for these changes after that
-    /// call.
+    /// listener itself, this method stops the listener as a drop does: after that call.
     pub fn finish(mut self) {
         self.end(FINISH);
     }
@@ -65,9 +64,8 @@ impl AfterSave {
     /// Sends [`FINISH`] or [`STOP`], and waits until the listener has ended. Does not wait in the thread of
     /// the listener, which would wait for itself.
     fn end(&mut self, command: u8) {
-        // The first command counts: `finish` drops this value at its end.
-        let Some(thread) = self.thread.take() else { return };
         self.command.store(command, Ordering::Relaxed);
+        let Some(thread) = self.thread.take() else { return };
         if thread.thread().id() != thread::current().id() {
             // The message of a panic was printed when it happened.
             let _ = thread.join();

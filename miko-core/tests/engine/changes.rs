@@ -10,7 +10,7 @@ use proptest::collection::vec;
 use proptest::prelude::*;
 use serde_json::{Value, json};
 
-use crate::support::{Local, cases, db, engine};
+use crate::support::{Local, cases, db};
 
 const CLASS: &str = "a.b/thing";
 const SUBCLASS: &str = "a.b/special";
@@ -221,25 +221,6 @@ fn a_listener_is_called_until_it_is_dropped() {
     drop(listener);
     db.create(CLASS, &json!({})).unwrap();
     assert!(received.recv().is_err(), "the listener, which has the sender, was dropped");
-}
-
-#[test]
-fn a_listener_that_finishes_itself_is_called_for_the_changes_that_have_arrived() {
-    let db = engine();
-    let (send, received) = std::sync::mpsc::channel();
-    let (hand_over, own) = std::sync::mpsc::channel::<AfterSave>();
-    let call = move |change: miko_core::Result<Change>| {
-        // Waits in the first call only: then the other end is dropped.
-        if let Ok(own) = own.recv() {
-            own.finish();
-        }
-        send.send(change.unwrap().pk).unwrap();
-    };
-    let listener = db.after_save(CLASS, call).unwrap();
-    let pks: Vec<String> = (0..3).map(|n| db.create(CLASS, &json!({"n": n})).unwrap()).collect();
-    hand_over.send(listener).unwrap();
-    drop(hand_over);
-    assert_eq!(received.iter().collect::<Vec<_>>(), pks);
 }
 
 /// A step of the scenario of [`replicas_equal_the_database_at_every_seq`].
