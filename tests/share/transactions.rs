@@ -5,7 +5,7 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use mikobase::prelude::*;
-use mikobase::{Remote, Results, Token};
+use mikobase::{Limits, Remote, Results, Token};
 use nix::sys::signal::{Signal, kill};
 use nix::sys::wait::waitpid;
 use nix::unistd::{ForkResult, Pid, fork};
@@ -20,6 +20,7 @@ pub const CASES: &[Case] = &[
     ("a_worker_that_dies_in_a_transaction_leaves_nothing_of_it", death),
     ("a_kill_at_any_moment_leaves_whole_transactions", kills),
     ("a_panicking_block_is_rolled_back_and_the_next_worker_goes_on", panic),
+    ("a_transaction_stays_usable_after_its_first_call_has_timed_out", first_call_times_out),
     ("an_idle_transaction_ends_when_another_worker_waits", idle),
     ("a_writer_waits_for_its_turn_at_most_for_the_limit", lock_timeout),
     ("a_write_past_the_own_transaction_is_refused_at_once", past),
@@ -478,4 +479,24 @@ fn two_calls() {
         drop(runtime);
         share.join().unwrap();
     });
+}
+
+fn first_call_times_out() {
+    // Both deadlines, of `begin` and of the first call, pass at once.
+    let mut limits = Limits::default();
+    limits.call_deadline = Duration::from_millis(700);
+    let share = uds().limits(limits).spawn(0, |_, _| Ok(())).unwrap();
+    // The proxy of the share has the deadline of the share, the other one that of all calls.
+    let (one, other) = (proxy(&share), share.db().unwrap());
+    let tx = one.begin().unwrap();
+    tx.create("test.org/item", &json!({"n": 1})).unwrap();
+    let waiting = other.begin().unwrap();
+    let error = waiting.create("test.org/item", &json!({"n": 2})).unwrap_err();
+    assert!(error.is(ErrorId::DEADLINE_EXCEEDED), "{error}");
+    tx.commit().unwrap();
+    waiting.create("test.org/item", &json!({"n": 3})).unwrap();
+    waiting.commit().unwrap();
+    assert_eq!(one.count(json!({})).unwrap(), 2);
+    drop((tx, waiting, one, other));
+    share.join().unwrap();
 }

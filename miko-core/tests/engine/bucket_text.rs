@@ -252,8 +252,10 @@ fn a_bucket_text_that_replaces_another_is_refused_with_its_place() {
     let db = db();
     let pk = db.create(CLASS, &json!({"a": 1})).unwrap();
     let array: Bucket = rmp_serde::from_slice(&rmp_serde::to_vec("[1]").unwrap()).unwrap();
-    let error = db.update_one(&pk, array).unwrap_err();
-    assert_eq!(ids(&error), [miko_core::ErrorId::INVALID_REQUEST]);
+    for pk in [&pk, "none"] {
+        let error = db.update_one(pk, array.clone()).unwrap_err();
+        assert_eq!(ids(&error), [miko_core::ErrorId::INVALID_REQUEST], "{pk}");
+    }
     let error = db.update_one("none", json!({}).into()).unwrap_err();
     assert_eq!(ids(&error), [miko_core::ErrorId::RECORD_NOT_FOUND]);
     let before = read(&db, &pk);

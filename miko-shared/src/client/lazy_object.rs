@@ -87,7 +87,9 @@ impl LazyObject {
         let called = self.connection.with_connection(call.method, |connection, remaining, until| {
             let request = EncodedMessage(&self.opening.request);
             let opening_call = self.opening.as_call(&request);
-            let opening_until = Instant::now().checked_add(opening_deadline);
+            // Counted from the end of `call`: the server may send the answer to the opening call no earlier
+            // than that to `call`, or than the refusal of `call` when it is given up.
+            let opening_until = until.and_then(|until| until.checked_add(opening_deadline));
             let on_begin = |id| {
                 opening = Some(BegunCall::new(connection, id, &opening_call, opening_until, session_gone));
             };

@@ -41,16 +41,19 @@ impl<T: Storage> Store<T> {
     /// # Errors
     /// `action-not-supported`, if the store only appends; the errors of [`update`](Self::update).
     pub(in crate::engine) fn update_one(&mut self, pk: &str, bucket: Bucket) -> Result<Timestamp> {
-        self.write(self.sharing_of_update(pk), |store| {
+        let request = || UpdateRequest::of_bucket(pk, bucket.to_value()?);
+        let updated = self.write(self.sharing_of_update(pk), |store| {
             store.check_may_change("update")?;
             if let Some(updated_at) = store.replace_bucket(pk, bucket.as_str())? {
                 return Ok(updated_at);
             }
-            match store.update(UpdateRequest::of_bucket(pk, bucket.to_value()?)?)? {
+            match store.update(request()?)? {
                 Results::Written { updated_at, .. } => Ok(updated_at),
                 _ => Err(corruption("the results of an update are those of another action")),
             }
-        })
+        });
+        // A fault of the bucket itself precedes all others, as it does in a request.
+        updated.map_err(|error| request().err().unwrap_or(error))
     }
 
     /// Replaces the bucket of a record by a text. `None` if the text has to be parsed: nothing is changed

@@ -113,7 +113,8 @@ impl<T: Storage> Store<T> {
         edits: Vec<Edit>,
     ) -> Result<(Timestamp, Vec<Value>)> {
         if let Some((accepted, values)) = self.accept_edits(&before, &edits)? {
-            values.iter().try_for_each(|value| self.answer.charge_value(value))?;
+            let charged = values.iter().try_for_each(|value| self.answer.charge_value(value));
+            charged.map_err(|error| error.with_all("pk", before.pk.as_str()))?;
             return Ok((self.store_update(id, before, accepted)?, values));
         }
         let bucket = stored_bucket(&before)?;
