@@ -1,5 +1,5 @@
-//! A bucket that is sent, replaced or edited as text becomes the same record as one that is handled as a value,
-//! or is refused with the same error.
+//! A bucket that is sent, replaced or edited as text becomes the same record as one that is handled as a
+//! value, or is refused with the same error.
 
 use std::collections::BTreeMap;
 

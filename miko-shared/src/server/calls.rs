@@ -67,8 +67,8 @@ pub(super) struct ConnectionContext<'s> {
     pub(super) expires_at: Instant,
     /// Whether the call was parked at a gate before.
     pub(super) is_retry: bool,
-    /// The id of the call that returned the object of this call, if the client has named the object by that id,
-    /// and if this call is parked or is answered later. The client then waits for the answers to both.
+    /// The id of the call that returned the object of this call, if the client has named the object by that
+    /// id, and if this call is parked or is answered later. The client then waits for the answers to both.
     pub(super) opened_by: Option<u64>,
 }
 

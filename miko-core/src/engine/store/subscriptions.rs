@@ -111,8 +111,8 @@ impl Subscriptions {
         commit.0 + self.seq_offset
     }
 
-    /// Keeps the commits after `last`, the last commit, in a ring. If there is a ring already, only keeps it in
-    /// use: it has those commits. From the next commit on, the ring has at most `max_size` bytes.
+    /// Keeps the commits after `last`, the last commit, in a ring. If there is a ring already, only keeps it
+    /// in use: it has those commits. From the next commit on, the ring has at most `max_size` bytes.
     pub(super) fn keep_commits_after(&mut self, last: CommitSeq, max_size: usize) {
         let ring = self.ring.get_or_insert_with(|| Ring::empty_after(last));
         ring.max_size = max_size;

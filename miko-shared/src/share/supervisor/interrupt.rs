@@ -1,7 +1,7 @@
 //! Ctrl-C, read from a descriptor while the parent waits.
 //!
 //! SIGINT has a handler while an [`Interrupt`] (a listener) exists. The handler writes to an eventfd, so no
-//! signal is missed, whichever thread of the process receives it. Several listeners may exist, nested in one
+//! signal is missed; any thread of the process may receive it. Several listeners may exist, nested in one
 //! another: they share one descriptor, and the first that reads it gets the signal. If SIGINT is ignored when
 //! the outermost listener begins, as in background jobs of shells, SIGINT stays ignored.
 
