@@ -31,6 +31,16 @@ pub(crate) struct AcceptedText<'t> {
 }
 
 impl Class {
+    /// Whether the text of a bucket of the class may be accepted by [`accept_text`](Self::accept_text).
+    pub(crate) fn is_checkable_as_text(&self) -> bool {
+        self.text_rules.is_checkable
+    }
+
+    /// Whether its records may have unique values.
+    pub(crate) fn has_unique_values(&self) -> bool {
+        self.constraints.iter().any(|constraint| constraint.kind != ConstraintKind::Index)
+    }
+
     /// Checks the text of a bucket, of a record with only this class and without markers. Returns `None` if
     /// the bucket must be parsed instead.
     pub(crate) fn accept_text<'t>(

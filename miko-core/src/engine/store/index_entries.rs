@@ -1,16 +1,16 @@
 //! Derives the index entries of a record: its memberships, its unique and indexed values, and its references.
 //! Also reports the unique values of a record that another record has.
 
-use miko_rpc::{ErrorId, ErrorItem, Result, memory};
+use miko_rpc::{Error, ErrorId, ErrorItem, Result, memory};
 use serde_json::{Map, Value};
 
 use crate::class::{Catalog, Constraint, ConstraintKind, Markers, OnDelete, Reference, ReferenceScan};
 use crate::diagnostics::{FaultList, Place};
 use crate::engine::store::Store;
 use crate::stack;
-use crate::storage::Storage;
 use crate::storage::ids::{ConstraintId, RowId};
 use crate::storage::write_set::{IndexEntry, WriteSet};
+use crate::storage::{Storage, corruption};
 use crate::uns;
 
 /// A class of a record, and the bucket that the class describes: the own bucket of the platter, or the shared
@@ -240,6 +240,17 @@ impl<T: Storage> Store<T> {
             }
         }
         Ok(())
+    }
+
+    /// The error of a write that storage has refused, since other records have unique values of the record.
+    /// `row` is the row of the record, if it has one.
+    pub(super) fn unique_error(&self, row: Option<RowId>, record: StackAndBucket<'_>) -> Result<Error> {
+        let mut faults = FaultList::default();
+        self.report_unique_violations(row, record, &mut faults)?;
+        Ok(match faults.check() {
+            Err(error) => error,
+            Ok(()) => corruption("a unique value belongs to a record that does not have it"),
+        })
     }
 
     /// The row id and the pk of the record that has a unique value.

@@ -13,8 +13,8 @@ use crate::diagnostics::{FaultList, Place};
 use crate::engine::store::Store;
 use crate::engine::store::index_entries::{StackAndBucket, references};
 use crate::engine::store::stored_json::defined_by;
+use crate::storage::Storage;
 use crate::storage::ids::RowId;
-use crate::storage::{Storage, corruption};
 
 /// The record of a rejected write.
 pub(super) struct RejectedWrite<'r> {
@@ -64,14 +64,10 @@ const RECORD_FAULTS: [ErrorId; 6] = [
 ];
 
 impl<T: Storage> Store<T> {
-    /// The error of a write that adds unique values which other records have.
+    /// The error of a write that adds unique values which other records have, with the faults of later
+    /// phases.
     pub(super) fn conflict_error(&self, rejected: &RejectedWrite<'_>) -> Result<Error> {
-        let mut faults = FaultList::default();
-        self.report_unique_violations(rejected.row, rejected.after, &mut faults)?;
-        let error = match faults.check() {
-            Err(error) => error,
-            Ok(()) => corruption("a unique value belongs to a record that does not have it"),
-        };
+        let error = self.unique_error(rejected.row, rejected.after)?;
         Ok(self.with_faults_of_later_phases(error, rejected))
     }
 

@@ -65,14 +65,6 @@ impl TextCreator {
             }
         }
     }
-
-    /// Whether records of the class may have unique values.
-    fn has_unique_values(&self) -> bool {
-        let is_unique = |kind: ConstraintKind| kind != ConstraintKind::Index;
-        self.definition
-            .as_ref()
-            .is_some_and(|class| class.constraints.iter().any(|constraint| is_unique(constraint.kind)))
-    }
 }
 
 impl<T: Storage> Store<T> {
@@ -157,7 +149,8 @@ impl<T: Storage> Store<T> {
     fn store_accepted(&mut self, creator: &TextCreator, accepted: AcceptedBucket) -> Result<String> {
         let AcceptedBucket { text, keys } = accepted;
         // `conflict_of` needs the bucket to describe a `unique-violation`; `text` is moved into the row.
-        let bucket = creator.has_unique_values().then(|| text.clone());
+        let may_conflict = creator.definition.as_ref().is_some_and(|class| class.has_unique_values());
+        let bucket = may_conflict.then(|| text.clone());
         let state = State { bucket: text, stack: creator.stack.clone(), extras: None };
         let mut write = self.transaction.empty_set();
         let (id, pk, _) = self.stage_insert(None, state, &mut write)?;

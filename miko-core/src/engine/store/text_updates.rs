@@ -23,6 +23,13 @@ use crate::storage::{Storage, corruption};
 use crate::timestamp::Timestamp;
 use crate::uns;
 
+/// A stored record whose new bucket may be stored as text.
+struct TextTarget<'r> {
+    state: &'r State,
+    /// The class of the record; `None` if it is not defined.
+    class: Option<Arc<Class>>,
+}
+
 /// A new bucket of a stored record, which is ready to be stored.
 pub(super) struct AcceptedUpdate {
     text: String,
@@ -60,7 +67,8 @@ impl<T: Storage> Store<T> {
     /// then.
     fn replace_bucket(&mut self, pk: &str, bucket: &str) -> Result<Option<Timestamp>> {
         let (id, before) = self.find_active(pk)?;
-        match self.accept_update(&before, bucket)? {
+        let Some(record) = self.text_target(&before)? else { return Ok(None) };
+        match self.accept_update(record, bucket) {
             Some(accepted) => self.store_update(id, before, accepted).map(Some),
             None => Ok(None),
         }
@@ -73,57 +81,50 @@ impl<T: Storage> Store<T> {
         before: &Row,
         edits: &[Edit],
     ) -> Result<Option<(AcceptedUpdate, Vec<Value>)>> {
-        let Some(old) = self.state_for_text(before) else { return Ok(None) };
-        let Some((text, values)) = query::apply_edits_to_text(&old.bucket, edits, &mut self.text_checker)
-        else {
+        let Some(record) = self.text_target(before)? else { return Ok(None) };
+        let edited = query::apply_edits_to_text(&record.state.bucket, edits, &mut self.text_checker);
+        Ok(edited.and_then(|(text, values)| Some((self.accept_update(record, &text)?, values))))
+    }
+
+    /// A record whose new bucket may be stored as text. `None` if it has to be parsed: hooks get parsed
+    /// buckets, extras may have class markers, a unique value that another record has may be allowed until
+    /// the end of the write, and not all classes can be checked as text.
+    fn text_target<'r>(&self, before: &'r Row) -> Result<Option<TextTarget<'r>>> {
+        let may_be_text = self.hooks.is_empty() && !self.deferred.allows_taken_values;
+        let Some(state) = before.state.as_ref().filter(|old| may_be_text && old.extras.is_none()) else {
             return Ok(None);
         };
-        Ok(self.accept_update(before, &text)?.map(|accepted| (accepted, values)))
-    }
-
-    /// The state of a record whose new bucket may be stored as text. `None` if it has to be parsed: hooks get
-    /// parsed buckets, extras may have class markers, and a unique value that another record has may be
-    /// allowed until the end of the write.
-    fn state_for_text<'r>(&self, before: &'r Row) -> Option<&'r State> {
-        let may_be_text = self.hooks.is_empty() && !self.deferred.allows_taken_values;
-        before.state.as_ref().filter(|old| may_be_text && old.extras.is_none())
-    }
-
-    /// Checks the text of a new bucket of a record. `None` if it has to be parsed.
-    fn accept_update(&mut self, before: &Row, bucket: &str) -> Result<Option<AcceptedUpdate>> {
-        let Some(old) = self.state_for_text(before) else { return Ok(None) };
-        let stack = self.parsed_stacks.parse(&old.stack)?;
+        let stack = self.parsed_stacks.parse(&state.stack)?;
         let Some(name) = stack::sole_class(&stack).filter(|name| *name != uns::CLASS) else {
             return Ok(None);
         };
+        let class = self.catalog.class(name).cloned();
+        let is_accepted = match &class {
+            Some(class) => class.is_checkable_as_text(),
+            None => !self.strict || uns::is_built_in(name),
+        };
+        Ok(is_accepted.then_some(TextTarget { state, class }))
+    }
+
+    /// Checks the text of a new bucket of a record. `None` if it has to be parsed.
+    fn accept_update(&mut self, record: TextTarget<'_>, bucket: &str) -> Option<AcceptedUpdate> {
+        let TextTarget { state, class } = record;
         let checker = &mut self.text_checker;
-        let Some(class) = self.catalog.class(name) else {
-            let is_allowed = !self.strict || uns::is_built_in(name);
-            let is_accepted = is_allowed && checker.check(bucket).is_some();
-            return Ok(is_accepted.then(|| AcceptedUpdate {
-                text: bucket.to_owned(),
-                class: None,
-                old_keys: Vec::new(),
-                new_keys: Vec::new(),
-            }));
+        let Some(class) = class else {
+            checker.check(bucket)?;
+            let text = bucket.to_owned();
+            return Some(AcceptedUpdate { text, class: None, old_keys: Vec::new(), new_keys: Vec::new() });
         };
-        let Some(AcceptedText { text, keys: new_keys }) =
-            class.accept_text(&self.catalog, bucket, WriteKind::Update, checker)
-        else {
-            return Ok(None);
-        };
-        let Some(old_keys) = class.keys_of_text(&old.bucket, checker) else { return Ok(None) };
-        if old_keys != new_keys && has_constraint(class, ConstraintKind::Join) {
+        let AcceptedText { text, keys: new_keys } =
+            class.accept_text(&self.catalog, bucket, WriteKind::Update, checker)?;
+        let old_keys = class.keys_of_text(&state.bucket, checker)?;
+        let is_join = |kind: ConstraintKind| kind == ConstraintKind::Join;
+        if old_keys != new_keys && class.constraints.iter().any(|constraint| is_join(constraint.kind)) {
             // An update must not change the values of a join. Whether it does is checked on the parsed
             // bucket.
-            return Ok(None);
+            return None;
         }
-        Ok(Some(AcceptedUpdate {
-            text: text.into_owned(),
-            class: Some(Arc::clone(class)),
-            old_keys,
-            new_keys,
-        }))
+        Some(AcceptedUpdate { text: text.into_owned(), class: Some(class), old_keys, new_keys })
     }
 
     /// Stores a bucket that was accepted, as a part of the running write. Returns the new `updated_at`.
@@ -140,12 +141,9 @@ impl<T: Storage> Store<T> {
         let old = before.state.as_ref().ok_or_else(|| corruption("an active record without a state"))?;
         let state = State { bucket: text, stack: old.stack.clone(), extras: None };
         let changed_keys = class.filter(|_| old_keys != new_keys);
-        // The states are kept to describe a `unique-violation`. Only a value of a `Unique` constraint can
-        // conflict: an update that changes index keys is accepted only if the class has no join.
-        let states = changed_keys
-            .as_ref()
-            .filter(|class| has_constraint(class, ConstraintKind::Unique))
-            .map(|_| (old.clone(), state.clone()));
+        // The states are kept to describe a `unique-violation`.
+        let may_conflict = changed_keys.as_ref().is_some_and(|class| class.has_unique_values());
+        let states = may_conflict.then(|| (old.clone(), state.clone()));
         let mut write = self.transaction.empty_set();
         let updated_at = self.stage_state(id, before, Some(state), &mut write)?;
         if let Some(class) = &changed_keys {
@@ -157,8 +155,9 @@ impl<T: Storage> Store<T> {
         // There are no hooks: a database with hooks accepts no text.
         let conflicts = self.apply_after_hooks(write)?;
         match states {
-            Some((old, new)) if !conflicts.is_empty() => Err(self.conflict_of_update(id, &old, &new)?),
-            _ => Ok(updated_at),
+            _ if conflicts.is_empty() => Ok(updated_at),
+            Some((old, new)) => Err(self.conflict_of_update(id, &old, &new)?),
+            None => Err(corruption("a write without unique values conflicts with another record")),
         }
     }
 
@@ -169,8 +168,4 @@ impl<T: Storage> Store<T> {
         let markers = Markers::default();
         self.conflict_error(&RejectedWrite::update(id, (&stack, &old_bucket), (&stack, &bucket), &markers))
     }
-}
-
-fn has_constraint(class: &Class, kind: ConstraintKind) -> bool {
-    class.constraints.iter().any(|constraint| constraint.kind == kind)
 }

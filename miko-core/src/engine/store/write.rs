@@ -16,7 +16,7 @@ use miko_rpc::{Error, ErrorId, Result};
 use serde_json::{Map, Value};
 
 use crate::class::{Class, Definition, Markers, WriteKind};
-use crate::diagnostics::{FaultList, Place};
+use crate::diagnostics::Place;
 use crate::engine::store::Store;
 use crate::engine::store::index_entries::{Derived, StackAndBucket};
 use crate::engine::store::refusal::RejectedWrite;
@@ -176,10 +176,7 @@ impl<T: Storage> Store<T> {
         if conflicts.is_empty() {
             return Ok(());
         }
-        let mut faults = FaultList::default();
-        self.report_unique_violations(Some(id), record, &mut faults)?;
-        faults.check()?;
-        Err(corruption("a unique value belongs to a record that does not have it"))
+        Err(self.unique_error(Some(id), record)?)
     }
 
     /// Deletes one record, or all records that a select finds.
