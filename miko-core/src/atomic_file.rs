@@ -79,7 +79,7 @@ fn resolve_links(path: &Path) -> PathBuf {
 pub(crate) struct Replaced {
     /// The new file. It is locked, unless the file system has no locks.
     pub(crate) file: File,
-    /// The metadata of the new file, read before the rename: [`replace`] may not fail after the rename. The
+    /// The metadata of the new file, read before the rename: [`replace`] must not fail after the rename. The
     /// rename changes the `ctime` of the file, so the `ctime` of this metadata is outdated.
     pub(crate) metadata: Metadata,
     /// The folder of the file, for [`sync`](Self::sync).

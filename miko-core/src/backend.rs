@@ -173,8 +173,8 @@ impl Backend {
         Ok(Box::new(if self.strict { engine.strict() } else { engine }))
     }
 
-    /// The name of an option that is set, of the two that set the sizes of the record cache and of the
-    /// columns; `None` if neither is set.
+    /// The name of the first option that is set of `record_cache_size` and `columns_size`; `None` if neither
+    /// is set.
     fn cache_option(&self) -> Option<&'static str> {
         match (self.record_cache_size, self.columns_size) {
             (Some(_), _) => Some("record_cache_size"),

@@ -13,8 +13,9 @@
 //! | normalizes buckets | [`normalize`] |
 //! | validates buckets | [`check`], [`scalar`], [`violations`] |
 //! | accepts buckets that are text | [`text`], [`text_rules`] |
-//! | handles the `custom_classes` of a record | [`markers`], [`marked`] |
-//! | unique values and indexes | [`constraint`], [`constraint_key`], [`key_object`] |
+//! | finds and validates the objects that `custom_classes` marks | [`markers`], [`marked`] |
+//! | unique values, joins and indexes | [`constraint`], [`constraint_key`] |
+//! | the keys of upserts | [`key_object`] |
 //! | references to other records | [`reference`], [`reference_scan`] |
 
 mod catalog;

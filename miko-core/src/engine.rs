@@ -150,9 +150,13 @@ pub trait Engine: Mikobase {
         false
     }
 
-    /// Group commit: calls `call` with 0, 1 and so on until it returns `false`. All changes that `call` makes
-    /// through this engine, in this thread, are committed together. A call that fails does not undo the
-    /// others. Other threads wait until the group has ended.
+    /// Group commit: calls `call` with 0, 1 and so on until it returns `false`. The changes that `call` makes
+    /// through this engine, in this thread, share a commit. A call that fails does not undo the others. Other
+    /// threads wait until the group has ended.
+    ///
+    /// Exceptions: the earlier changes of the group are committed before a write that needs a commit of its
+    /// own, such as an import, when a stream or a subscription is opened, and when a live query is opened or
+    /// read.
     ///
     /// The default implementation runs the calls without grouping them. So does an engine on which a group or
     /// a transaction is already open.
@@ -174,7 +178,8 @@ pub trait Engine: Mikobase {
     ///
     /// # Errors
     /// The index of the first call whose changes could not all be committed, with the reason. The changes of
-    /// the calls before this one are durable. The answers of this call and of later calls are invalid.
+    /// the calls before this one are durable. The answers of this call and of later calls are invalid. In a
+    /// hook or waker that this engine runs: index 0 with `self-call`, and no call is run.
     fn run_group(&self, call: &mut dyn FnMut(usize) -> bool) -> Result<(), GroupFailure> {
         (0..).take_while(|index| call(*index)).for_each(drop);
         Ok(())

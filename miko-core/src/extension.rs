@@ -146,10 +146,10 @@ pub trait MikobaseExt: Mikobase {
     ///
     /// # Errors
     /// As [`create`](Self::create) and [`patch`](Self::patch); `class-not-found` for a class that is not
-    /// defined; `invalid_request`, if the fields of the key are not unique, or `bucket` has another value in
-    /// one of them; `unique-violation`, if a record has the key only in the own bucket of a platter, or as a
-    /// record of another class that shares the constraint: an ancestor of `class`, or another subclass of an
-    /// ancestor.
+    /// defined; `invalid_request`, if the fields of the key are not unique, the key has a null, or `bucket`
+    /// has another value in a field of the key; `unique-violation`, if a record has the key only in the own
+    /// bucket of a platter, or as a record of another class that shares the constraint: an ancestor of
+    /// `class`, or another subclass of an ancestor.
     fn upsert(
         &self,
         class: &str,
@@ -225,8 +225,9 @@ pub trait MikobaseExt: Mikobase {
     /// ```
     ///
     /// # Errors
-    /// Every fault of the select at once; `request-too-large`, if the records exceed the frame limit of the
-    /// server: use [`iter`](Self::iter).
+    /// Every fault of the select at once; `invalid_request` for a select with `history`, which finds
+    /// versions; `request-too-large`, if the records exceed the frame limit of the server: use
+    /// [`iter`](Self::iter).
     fn select(&self, query: impl Into<Query>) -> Result<Records> {
         self.q0(as_select(query.into())?)?.into_records()
     }
@@ -369,10 +370,10 @@ pub trait MikobaseExt: Mikobase {
     /// poll: it is woken when a record is created, changed or released, or when a lease ends.
     ///
     /// # Errors
-    /// As [`claim`](Self::claim); `invalid_request` for a `wait` of more than a year, and inside a
-    /// transaction, where no call can wait; `request-too-large`, if the select is too large to be tested for
-    /// each change; `deadline-exceeded`, if the call waits on a server for longer than the deadline of calls,
-    /// 5 minutes unless `Limits::call_deadline` says otherwise.
+    /// As [`claim`](Self::claim); `invalid_request` for a `wait` of more than a year, and for any `wait`
+    /// above zero inside a transaction, where no call can wait; `request-too-large`, if the select is too
+    /// large to be tested for each change; `deadline-exceeded`, if the call waits on a server for longer than
+    /// the deadline of calls, 5 minutes unless `Limits::call_deadline` says otherwise.
     fn claim_or_wait(
         &self,
         select: impl Into<Query>,

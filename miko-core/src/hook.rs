@@ -180,7 +180,7 @@ impl PendingSave<'_> {
         self.stack
     }
 
-    /// The record before the write; `None` for a create.
+    /// The record before the change; `None` for a create.
     pub fn before(&self) -> Option<&Record> {
         self.before
     }
@@ -194,7 +194,7 @@ impl PendingSave<'_> {
         }
     }
 
-    /// The value of a field after the change; `None` if there is none.
+    /// The value of a field after the change; `None` if the bucket lacks the field, or the record is deleted.
     pub fn get(&self, field: &str) -> Option<&Value> {
         self.bucket()?.get(field)
     }

@@ -112,8 +112,9 @@ pub trait Mikobase: Send + Sync {
     ///
     /// # Errors
     /// `record_not_found`, `record_deleted`; `conflict` for a `test` that fails; `edit-refused` for an edit
-    /// that does not fit the bucket; every fault of the list, or of the edited record. Nothing is changed
-    /// then.
+    /// that does not fit the bucket; every fault of the list, or of the edited record; `request-too-large`,
+    /// if the values of the edits exceed the frame limit of the server, or the edits compare and move too
+    /// many elements. Nothing is changed then.
     fn edit(&self, pk: &str, edits: Vec<Edit>) -> Result<Edited>;
 
     /// Runs many requests in one call: independently, or all or none if `atomic`.
@@ -141,7 +142,8 @@ pub trait Mikobase: Send + Sync {
     ///
     /// # Errors
     /// Every fault of every definition, with its JSON pointer; `class-not-found` for a parent that is not
-    /// defined; `unique-violation`, if stored records violate a new unique constraint.
+    /// defined; `unique-violation`, if stored records violate a new unique constraint; other errors of a
+    /// write.
     #[interface(idempotent)]
     fn import_schema(&self, schema: Schema) -> Result<SchemaChanges>;
 
@@ -158,7 +160,7 @@ pub trait Mikobase: Send + Sync {
     /// was written.
     ///
     /// # Errors
-    /// `not-temporal`; `invalid-worldlet`, an item per fault with its JSON pointer.
+    /// `not-temporal`; `invalid-worldlet`, an item per fault with its JSON pointer; other errors of a write.
     #[interface(idempotent)]
     fn merge(&self, worldlet: Delta) -> Result<Merged>;
 
@@ -205,8 +207,9 @@ pub trait Mikobase: Send + Sync {
     /// that are overwritten.
     ///
     /// # Errors
-    /// Every fault of the select at once; `storage-full`, if too many streams are open. The stream ends with
-    /// `stream-expired`, if too much is overwritten while it is open.
+    /// Every fault of the select at once; `invalid_request` for a select with `history`; `storage-full`, if
+    /// too many streams are open. The stream ends with `stream-expired`, if too much is overwritten while it
+    /// is open.
     #[interface(read)]
     fn select_stream(&self, query: Query) -> Result<Stream<Record>>;
 

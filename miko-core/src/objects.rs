@@ -59,8 +59,8 @@ pub trait Import: Send + Sync {
     /// keep the text in a temporary file.
     fn put(&self, text: Bytes) -> Result<()>;
 
-    /// Imports the worldlet, all or none. The import ends with this call, even if the worldlet is refused,
-    /// but not if the call does not get its turn to write.
+    /// Imports the worldlet, all or none. The import ends with this call, even if the worldlet is refused. It
+    /// stays open only if the call did not get its turn to write.
     ///
     /// # Errors
     /// `invalid-worldlet`, an item per fault with its JSON pointer; `save-rejected` by a hook;

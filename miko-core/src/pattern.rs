@@ -1,13 +1,14 @@
-//! Regular expressions of users: limited in size, and compiled once per pattern.
+//! Regular expressions of users: limited in size, cached per thread, and compiled at their first match.
 //!
 //! Compiling takes time and memory in proportion to the size of the compiled program, which a short text can
 //! make huge (`\w{200}`). The size is estimated from the syntax tree, in which repetitions are not unrolled.
 //! So a pattern is accepted or refused before it is compiled, whether or not the pattern cache of the thread
 //! has it.
 //!
-//! Two things take time already before a pattern is compiled, and therefore count as size: the length of its
-//! text, and the number of its lookups. In a character class that ignores case, the translation of the syntax
-//! tree looks up the other cases of each character; [`case_folding`] counts these lookups.
+//! Two steps before compilation take time as well: parsing, by the length of the text, and the translation of
+//! the syntax tree, by the number of its lookups. So the length and the lookups count as size. In a character
+//! class that ignores case, the translation looks up the other cases of each character; [`case_folding`]
+//! counts these lookups.
 
 mod case_folding;
 
@@ -79,7 +80,7 @@ pub(crate) enum PatternFault {
 }
 
 impl PatternFault {
-    /// The exceeded limit, if the pattern is too large.
+    /// The exceeded limit in bytes; `None` if the pattern is malformed.
     pub(crate) fn limit(&self) -> Option<u64> {
         match self {
             Self::Malformed(_) => None,
@@ -180,7 +181,7 @@ impl fmt::Display for Pattern {
     }
 }
 
-/// The patterns read so far in a request or a definition. Equal patterns count once.
+/// The patterns read so far in a request or a definition. Equal patterns that were accepted count once.
 #[derive(Debug, Default)]
 pub(crate) struct PatternBudget {
     /// The total estimated size in bytes. A pattern that is malformed or too large alone counts with the size
@@ -190,8 +191,8 @@ pub(crate) struct PatternBudget {
 }
 
 impl PatternBudget {
-    /// Reads a pattern within the total size. If the length of its text alone exceeds the rest of that size,
-    /// the pattern is not parsed.
+    /// Reads a pattern within the rest of [`MAX_TOTAL`]. If the size of the text alone exceeds this rest, the
+    /// pattern is not parsed.
     pub(crate) fn read(&mut self, text: &str) -> Result<Pattern, PatternFault> {
         if let Some(pattern) = self.read.get(text) {
             return Ok(pattern.clone());

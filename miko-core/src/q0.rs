@@ -165,8 +165,8 @@ impl Condition {
         condition
     }
 
-    /// Also requires that the value at the end of `steps` passes the test. After [`not`](Self::not), the test
-    /// itself is not negated.
+    /// Also requires that the value at the end of `steps` passes the test. An earlier call of
+    /// [`not`](Self::not) does not negate this test.
     #[must_use]
     pub fn and_path<S: Into<Step>>(self, steps: impl IntoIterator<Item = S>, test: Test) -> Self {
         let mut condition = self.without_not();
@@ -330,7 +330,8 @@ impl Test {
         Self(operators.into())
     }
 
-    /// Ignores case, by Unicode, in equality and substring tests of strings.
+    /// Ignores case in equality and substring tests of strings: they compare the strings in Unicode lower
+    /// case.
     #[must_use]
     pub fn ignoring_case(self) -> Self {
         self.modified("case-sensitive", false)
@@ -449,13 +450,14 @@ impl Sort {
         self.qualified("reverse", true)
     }
 
-    /// Ignores case.
+    /// Ignores case. Only for a sort [by a path](Self::by).
     #[must_use]
     pub fn ignoring_case(self) -> Self {
         self.qualified("case-sensitive", false)
     }
 
-    /// Ignores white space at both ends and treats a run of white space as one space.
+    /// Ignores white space at both ends and treats a run of white space as one space. Only for a sort
+    /// [by a path](Self::by).
     #[must_use]
     pub fn collapsed(self) -> Self {
         self.qualified("collapse", true)

@@ -164,7 +164,7 @@ pub(crate) fn requested_cutoff(select: &Query) -> Result<Option<Timestamp>> {
     Ok(cutoff)
 }
 
-/// Whether a query may change something, before it is parsed: every query without the action `select`.
+/// Whether a query that is not parsed yet may change something: `true` unless its action is `select`.
 pub(crate) fn may_write(query: &Query) -> bool {
     query.get("action").is_none_or(|action| action != "select")
 }
@@ -181,9 +181,9 @@ pub(crate) fn take_transaction(query: &mut Query) -> Result<Option<TransactionRe
     Ok(request)
 }
 
-/// Calls `read` with each value, up to and including the first for which it fails. The error of that value is
-/// the last element of the result. The values after it are dropped without recursion, because they may nest
-/// to any depth.
+/// Calls `read` with each value, up to and including the first for which `read` fails. The error of that
+/// value is the last element of the result. The values after it are dropped without recursion, because they
+/// may nest to any depth.
 pub(crate) fn read_until_error<T>(values: Vec<Value>, read: impl Fn(Value) -> Result<T>) -> Vec<Result<T>> {
     let mut results = Vec::with_capacity(values.len());
     for value in values {

@@ -10,8 +10,9 @@ use serde_json::value::RawValue;
 use crate::json::{self, Object, deserialize_raw, serialize_raw};
 use crate::timestamp::Timestamp;
 
-/// The keys that are allowed in every object with fixed keys. They are stored if the object is a record, a
-/// version or a worldlet, and ignored in all other objects.
+/// The keys that are allowed in every request, record, version and worldlet, and in the objects with fixed
+/// keys inside a worldlet. They are stored for a record, a version or a worldlet, also if they are in a
+/// request to create or update a record. In all other objects they are ignored.
 pub(crate) const COMMENT_KEYS: [&str; 4] = ["comment", "vibecode", "misc", "corporate"];
 
 /// The keys of the extras of a record, which it stores beside bucket and stack. Only `custom_classes` is

@@ -70,7 +70,7 @@ pub enum Results {
     },
     /// `claim`: the record that was claimed; `None`, if there was none.
     Claimed(Option<Claimed>),
-    /// `finish` without `edits` and `delete`, and `release`: the claim that has ended.
+    /// `finish` with neither `edits` nor `delete`, and `release`: the claim that has ended.
     ClaimEnded {
         /// The id of the claim.
         claim: String,
@@ -104,7 +104,8 @@ impl Response {
     /// The records of a `select`.
     ///
     /// # Errors
-    /// `invalid_request`, if the request was not a `select`, or was a `select` with `history`.
+    /// `invalid_request`, if the request was not a `select`, or was a `select` with `history`. Exception: in
+    /// a response that was read from JSON, an empty list of versions counts as records.
     pub fn into_records(self) -> Result<Records> {
         match self.results {
             Results::Records(records) => Ok(records),
@@ -148,7 +149,7 @@ impl Response {
     }
 
     /// The pk of the record that a `create`, `update`, `patch`, `edit`, `upsert` or `delete` wrote, or a
-    /// `finish` with `edits` or `delete`.
+    /// `finish` with `edits` or `delete`. Of a `delete` that found no record, the requested pk.
     ///
     /// # Errors
     /// `invalid_request` for any other request: a `select`, a write with `where`, `claim`, `release`,
@@ -249,7 +250,7 @@ impl Serialize for ResponseJson<'_> {
             Transaction {
                 transaction: &'a str,
             },
-            /// A claim that has ended; `null`, if there was no record to claim.
+            /// The claim that has ended; `null` after a `claim` that found no record.
             Claim {
                 claim: Option<&'a str>,
             },

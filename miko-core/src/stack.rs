@@ -55,7 +55,7 @@ impl Stack {
         Self { shadow: None, platters }
     }
 
-    /// Reads `class`. Null is the default class.
+    /// Reads `class`. Null stands for `puck.uno/record`.
     pub(crate) fn read_class(value: Value, place: &Place<'_>, faults: &mut Faults) -> Option<Self> {
         read_primary(value, place, faults).map(Self::of_class)
     }
@@ -156,7 +156,7 @@ fn too_many_platters(found: usize, place: &Place<'_>) -> ErrorItem {
     place.fault(message).with("allowed", MAX_PLATTERS).with("found", found)
 }
 
-/// Reads the primary class. Null is the default class.
+/// Reads the primary class. Null stands for `puck.uno/record`.
 pub(crate) fn read_primary(value: Value, place: &Place<'_>, faults: &mut Faults) -> Option<String> {
     match value {
         Value::Null => Some(uns::RECORD.to_owned()),

@@ -46,9 +46,9 @@ use write_set::{Conflict, WriteSet};
 /// After an error of [`apply`](Self::apply) a part of the write set may be applied, and the transaction may
 /// have ended ([`in_transaction`](Self::in_transaction)). The engine then rolls back, or applies the inverse
 /// of the write set in the same transaction: the inverse must also undo a write set of which only a part was
-/// applied. After an error of [`commit`](Self::commit) the engine rolls back. If the commit was deferred
-/// ([`may_defer_commit`](Capabilities::may_defer_commit)), its writes were answered, and the engine aborts
-/// the process.
+/// applied. After an error of [`commit`](Self::commit) the engine rolls back. If that commit was deferred
+/// ([`may_defer_commit`](Capabilities::may_defer_commit)), the engine aborts the process instead, since the
+/// writes of the transaction were answered before.
 ///
 /// The engine calls [`each_version`](Self::each_version), [`next_version`](Self::next_version),
 /// [`version_at`](Self::version_at), [`find_version`](Self::find_version) and
@@ -73,7 +73,8 @@ pub(crate) trait Storage: Sized + Send + 'static {
     /// Whether a transaction is open. An error may have ended the transaction that was begun.
     fn in_transaction(&self) -> bool;
 
-    /// Rolls back the open transaction, or the rest of one that an error has ended.
+    /// Rolls back the open transaction. If an error has ended the transaction in a part of the storage, such
+    /// as SQLite, rolls back the other parts. Without a transaction, does nothing.
     fn roll_back(&mut self);
 
     /// Applies a write set inside the open transaction. If unique values of the write set belong to other
@@ -83,7 +84,7 @@ pub(crate) trait Storage: Sized + Send + 'static {
     /// The largest id of each kind, and the largest commit number in use.
     fn last_numbers(&self) -> Result<LastNumbers>;
 
-    /// The row of a pk, which may be a tombstone.
+    /// The row of a pk, which may be a tombstone or a stub.
     fn find(&self, pk: &str) -> Result<Option<(RowId, Row)>>;
 
     /// The record with a pk, if it is active.
@@ -91,11 +92,11 @@ pub(crate) trait Storage: Sized + Send + 'static {
         Ok(self.find(pk)?.and_then(|(id, row)| StoredRecord::of(id, &row)))
     }
 
-    /// The row with an id, which may be a tombstone.
+    /// The row with an id, which may be a tombstone or a stub.
     fn row(&self, id: RowId) -> Result<Option<Row>>;
 
     /// The first row after `id` that was written after `commit`, that is, whose commit number is larger. It
-    /// may be a tombstone.
+    /// may be a tombstone or a stub.
     fn next_row(&self, id: RowId, commit: CommitSeq) -> Result<Option<(RowId, Row)>>;
 
     /// The first rows after `id` that were written after `commit`: at most `max`, and possibly fewer although
@@ -142,8 +143,9 @@ pub(crate) trait Storage: Sized + Send + 'static {
     /// The id of a class, if any record has ever used it.
     fn class_id(&self, class: &str) -> Result<Option<ClassId>>;
 
-    /// The row ids of the records that have this class in their stack, in order of creation. Records that
-    /// have only a subclass of it are not among them.
+    /// The row ids of the records that have a membership of this class
+    /// ([`IndexEntry::Member`](write_set::IndexEntry::Member)), in order of creation. Records that have only
+    /// a subclass of the class are not among them.
     fn members(&self, class: ClassId) -> Result<Vec<RowId>>;
 
     /// The id of a constraint, if it is in force.
@@ -234,13 +236,13 @@ pub(crate) fn each_file(storage: &impl Storage, mut visit: impl FnMut(FileId, Fi
     Ok(())
 }
 
-/// The error of a store whose content violates an invariant, which `what` describes. `what` may be the error
-/// of a deserializer, and that may be the error of the memory limit as text: then the content is not damaged,
-/// and the error of the memory limit is returned.
-pub(crate) fn corruption(what: impl std::fmt::Display) -> Error {
-    let what = what.to_string();
-    if let Some(limit_error) = process_memory::take_limit_error(&what) {
+/// The error of a store whose content violates an invariant: `violation` says how. `violation` may also be
+/// the error of a deserializer that has stopped at a memory limit. Then the content is not damaged, and the
+/// error of the limit is returned.
+pub(crate) fn corruption(violation: impl std::fmt::Display) -> Error {
+    let violation = violation.to_string();
+    if let Some(limit_error) = process_memory::take_limit_error(&violation) {
         return limit_error;
     }
-    ErrorItem::new(ErrorId::INTERNAL, format!("the store is damaged: {what}")).into()
+    ErrorItem::new(ErrorId::INTERNAL, format!("the store is damaged: {violation}")).into()
 }

@@ -31,7 +31,7 @@ use crate::uns;
 /// ```
 ///
 /// The condition is tested on the record after the change, so a record matches as soon as a change makes it
-/// fulfil the condition. For a delete, the condition is tested on the record before it.
+/// fulfil the condition. For a delete, the condition is tested on the record as it was before.
 ///
 /// A condition whose evaluation may fail is refused by the call that makes the hook or begins the
 /// subscription.

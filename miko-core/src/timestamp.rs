@@ -74,9 +74,10 @@ impl Timestamp {
         Err(Error::new(ErrorId::INTERNAL, message).with("found", self.to_string()))
     }
 
-    /// The time, or the nearest time that can be parsed again: for a cutoff in a request, which is text. All
-    /// times of records can be parsed, so both find the same versions. Exception: for a time before all of
-    /// these, the nearest time also finds the versions of the earliest time that can be parsed.
+    /// The time, or the nearest time that can be parsed again: for a cutoff in a request, which is text. As a
+    /// cutoff, the nearest time finds the same versions as this time, since all times of records can be
+    /// parsed. Exception: if this time is earlier than all times that can be parsed, the nearest time also
+    /// finds the versions of the earliest time that can be parsed.
     pub(crate) fn nearest_parseable(self) -> Self {
         Self(self.0.clamp(*rfc3339::PARSEABLE.start(), *rfc3339::PARSEABLE.end()))
     }

@@ -22,8 +22,8 @@ use crate::objects::{Import, Upload};
 /// this thread that is not made through the transaction is refused.
 pub(crate) struct TransactionBlock {
     pub(crate) transaction: Remote<dyn Transaction>,
-    /// While this value exists, the calls of this thread to the server of the transaction are checked.
-    /// Without a server it checks nothing.
+    /// While this value exists, the calls of this thread to the server of the transaction are checked. No
+    /// calls are checked if the transaction is an object of this process.
     _checked: CheckedCalls,
 }
 
@@ -66,7 +66,7 @@ impl CallChecker for WriteTurn {
         if waits && self.0.get() { Err(transaction_open()) } else { Ok(()) }
     }
 
-    /// Notes from the end of a call whether the transaction has the turn now.
+    /// Records, after a call on an object, whether the transaction now has the turn.
     fn observe_object_call(&self, call: &ObjectCall<'_>, error: Option<&Error>) {
         let is_outermost = call.relation == Relation::Outermost;
         let has_failed = |id| error.is_some_and(|error| error.is(id));
@@ -96,8 +96,8 @@ impl CallChecker for WriteTurn {
 }
 
 /// Whether a method of a transaction, other than `commit` and `roll_back`, takes the turn to write.
-/// `validate` and `begin` do not read records; the other methods without the turn are refused in a
-/// transaction.
+/// `validate` and `begin` do not, since they do not read records. The other methods listed here are refused
+/// in a transaction.
 fn takes_turn(method: &str) -> bool {
     !matches!(
         method,

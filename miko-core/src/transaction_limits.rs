@@ -26,8 +26,8 @@ pub struct TransactionLimits {
     /// How long a transaction may last: 60 s by default. After that it is rolled back at the same events as
     /// after `idle`.
     pub total: Duration,
-    /// The approximate size in bytes of the writes of a transaction, including the previous states of the
-    /// records that it has changed: 64 MiB by default.
+    /// How many bytes the writes of a transaction may take, including the previous states of the records that
+    /// it has changed: 64 MiB by default. The bytes are estimated.
     pub memory: usize,
 }
 

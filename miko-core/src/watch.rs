@@ -38,7 +38,9 @@ use crate::record::Record;
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct ResultChange {
     /// The number of the transaction that made the change, as in [`Change::seq`](crate::Change::seq). If a
-    /// step has the changes of several transactions, the number of the last of them.
+    /// step has the changes of several transactions, the number of the last of them. For
+    /// [`Present`](ResultChangeKind::Present) and [`Synced`](ResultChangeKind::Synced), the number of the
+    /// last transaction before the watch began.
     pub seq: i64,
     /// The kind of the change.
     pub kind: ResultChangeKind,
@@ -49,7 +51,7 @@ pub struct ResultChange {
     /// The index at which the record is inserted, after it was removed from `from`; `None` if the record has
     /// left the result, and for [`Synced`](ResultChangeKind::Synced).
     pub index: Option<u64>,
-    /// The record as it was at `seq`; `None` if it is not in the result any more, and for
+    /// The record as it was at `seq`; `None` if the record has left the result, and for
     /// [`Synced`](ResultChangeKind::Synced).
     pub record: Option<Record>,
     /// Whether this is the last change of its step (the changes from one result to the next). After the last
@@ -227,7 +229,7 @@ impl LiveQuery {
         let step = std::mem::take(&mut self.step);
         self.seq = step.last().map_or(self.seq, |last| last.seq);
         // The records of a step leave from the last to the first, and enter from the first to the last. A run
-        // of two or more of them is applied in one pass: applied one by one, each change would move all
+        // of two or more such changes is applied in one pass: applied one by one, each change would move all
         // records behind its index.
         for run in step.chunk_by(|a, b| a.kind == b.kind) {
             match run {
@@ -239,8 +241,8 @@ impl LiveQuery {
         Ok(step)
     }
 
-    /// Removes records whose indices descend. So no removal changes a later index: each one is an index in
-    /// the records as they are before the first removal.
+    /// Removes records whose indices descend. So no removal moves a record that is removed after it: each
+    /// index is also the index of the record before the first removal.
     fn remove_all(&mut self, leaving: &[ResultChange]) -> Result<()> {
         let mut leaving = leaving.iter().rev().peekable();
         let mut index = 0;

@@ -154,7 +154,7 @@ pub(crate) trait Sink {
     fn file(&mut self, file: IncomingFile) -> Result<()>;
 
     /// Marks a file as refused, because its metadata or a chunk has a fault: the sink then reports no further
-    /// faults of the file. `pk` is `None` if the fault does not tell which file it is.
+    /// faults of the file. `pk` is `None` if a faulty chunk names no file.
     fn mark_file_refused(&mut self, pk: Option<String>);
 
     /// Receives a chunk of a file. A chunk may come before the metadata of its file.
@@ -177,8 +177,8 @@ pub(crate) struct WorldletFaults {
 }
 
 impl WorldletFaults {
-    /// Adds a fault as `invalid-worldlet`. Any other id of the fault than `invalid_request` becomes the
-    /// detail `reason`.
+    /// Adds a fault as `invalid-worldlet`. If the fault has another id, that id becomes the detail `reason`,
+    /// except for `invalid_request`.
     pub(crate) fn refuse(&mut self, fault: ErrorItem) {
         self.errors.push(into_invalid_worldlet(fault));
     }
@@ -188,7 +188,8 @@ impl WorldletFaults {
         self.errors.append_with(faults, |fault| into_invalid_worldlet(complete(fault)));
     }
 
-    /// Adds the faults of text that could not be parsed as JSON. Any other error becomes the failure.
+    /// Adds the faults of text that could not be parsed as JSON, which have the id `invalid_request`. The
+    /// first error with another id becomes the failure.
     fn refuse_unparsed(&mut self, error: Error, place: &Place<'_>) {
         if !error.is(ErrorId::INVALID_REQUEST) {
             self.failure.get_or_insert(error);
@@ -223,7 +224,8 @@ fn into_invalid_worldlet(mut fault: ErrorItem) -> ErrorItem {
     fault.with("reason", reason.as_str())
 }
 
-/// Skips a byte order mark. A read error is ignored here: the next read returns it again.
+/// Skips a byte order mark. A read error is ignored here: a reader that has failed is expected to fail again
+/// at the next read.
 fn without_byte_order_mark<'r>(mut reader: &'r mut dyn Read) -> impl Read + 'r {
     const MARK: &[u8] = "\u{FEFF}".as_bytes();
     let mut start = Vec::with_capacity(MARK.len());

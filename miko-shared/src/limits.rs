@@ -22,7 +22,7 @@ pub struct Limits {
     /// A request of more than [64 KiB](miko_rpc::memory::LARGE_FRAME) is refused with the same error if its
     /// values take more memory in the server than this limit multiplied by
     /// [12](miko_rpc::memory::MAX_EXPANSION). `put_file` and `import_worldlet` of a Mikobase send pieces of
-    /// 1 MiB, so a smaller limit refuses them.
+    /// up to 1 MiB, each in a request, so a limit of 1 MiB or less refuses full pieces.
     pub frame_size: usize,
     /// The most connections that are open at once; further ones are refused as `too-many-connections`. 1024
     /// by default.
@@ -36,8 +36,9 @@ pub struct Limits {
     /// limit each waiting call counts its bytes and 1 KiB.
     pub calls_in_flight: usize,
     /// How long a client waits for the answer to a call before the call fails as `deadline-exceeded`, if its
-    /// method declares no deadline. The handshake of a client that connects has the same limit. Five minutes
-    /// by default.
+    /// method declares no deadline. If a call has to open the connection first, its time includes the
+    /// handshake; the handshake of [`Connect`](crate::Connect) has this limit for itself. Five minutes by
+    /// default.
     pub call_deadline: Duration,
     /// How long each step of the handshake of a new connection may take. Also how long the server tries to
     /// send the last answers of a connection that it closes. Ten seconds by default.

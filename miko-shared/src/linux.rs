@@ -77,8 +77,8 @@ fn was_reaped(error: Errno, pid: i32) -> bool {
     error != Errno::ENOPROTOOPT && pid > 0 && has_no_process(pid)
 }
 
-/// Whether no process has this pid. Other errors than `ESRCH` do not say so: the kernel also refuses a signal
-/// to a process of another user.
+/// Whether no process has this pid. Only the error `ESRCH` means this: the kernel refuses a signal to a
+/// process of another user with another error.
 pub(crate) fn has_no_process(pid: i32) -> bool {
     kill(Pid::from_raw(pid), None) == Err(Errno::ESRCH)
 }

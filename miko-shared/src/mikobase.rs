@@ -31,10 +31,11 @@ use crate::standalone::StandaloneServer;
 #[derive(Debug, Clone, Default)]
 #[non_exhaustive]
 pub enum Returning {
-    /// The report contains it as a worldlet.
+    /// The report contains the final state as a worldlet.
     #[default]
     Worldlet,
-    /// The server streams it to a temporary file, which is renamed to this path when it is complete.
+    /// The server streams the final state to a temporary file, and renames the complete file to this path. A
+    /// pipe or a device at this path is written to directly.
     File(PathBuf),
     /// The final state is discarded.
     Nothing,
@@ -216,8 +217,10 @@ impl Uds {
         self
     }
 
-    /// The largest size in bytes of the changes that wait for a subscriber: 4 MiB by default. Beyond it the
-    /// oldest changes are left out, and the subscriber gets the error `lagged` in their place.
+    /// The largest size in bytes of the changes that wait for a subscriber: 4 MiB by default. It never
+    /// exceeds half of [`Limits::frame_size`](crate::Limits::frame_size), nor a sixteenth of the
+    /// [memory limit](Self::memory_limit). Beyond this size the oldest changes are left out, and the
+    /// subscriber gets the error `lagged` in their place.
     #[must_use]
     pub fn change_queue(mut self, bytes: usize) -> Self {
         self.mikobase_options().changes.queue = bytes;
@@ -225,16 +228,17 @@ impl Uds {
     }
 
     /// The largest size in bytes of the last changes, which are kept for subscribers that resume and for live
-    /// queries: 16 MiB by default.
+    /// queries: 16 MiB by default. It never exceeds a sixteenth of the [memory limit](Self::memory_limit).
     #[must_use]
     pub fn change_ring(mut self, bytes: usize) -> Self {
         self.mikobase_options().changes.ring = bytes;
         self
     }
 
-    /// The largest size in bytes of the state of a live query: the pks and sort values of its records, and of
-    /// a thousand more records beyond its limit. 16 MiB by default. If the state grows larger, the query is
-    /// refused, or ends, with `storage-full`.
+    /// The largest size in bytes of the state of a live query: the pks and sort values of the records in its
+    /// result, of those that its `offset` skips, and of the next thousand after its `limit`. 16 MiB by
+    /// default. It never exceeds a sixteenth of the [memory limit](Self::memory_limit). If the state grows
+    /// larger, the query is refused, or ends, with `storage-full`.
     #[must_use]
     pub fn live_query_size(mut self, bytes: usize) -> Self {
         self.mikobase_options().changes.live_query = bytes;
@@ -245,7 +249,8 @@ impl Uds {
     /// SQL. The default is 64 MiB, but at most a sixteenth of the [memory limit](Self::memory_limit); 0 turns
     /// the record cache off. In a backend URL it is `record_cache_size=…`.
     ///
-    /// A worldlet has its records in memory: with this option it fails the share with `invalid-backend`.
+    /// The worldlet engine has its records in memory: a share with that engine and this option fails with
+    /// `invalid-backend`.
     #[must_use]
     pub fn record_cache_size(mut self, bytes: usize) -> Self {
         self.mikobase_options().backend.record_cache_size = Some(bytes);
@@ -257,7 +262,8 @@ impl Uds {
     /// the [memory limit](Self::memory_limit); 0 turns the columns off. In a backend URL it is
     /// `columns_size=…`.
     ///
-    /// A worldlet has its records in memory: with this option it fails the share with `invalid-backend`.
+    /// The worldlet engine has its records in memory: a share with that engine and this option fails with
+    /// `invalid-backend`.
     #[must_use]
     pub fn columns_size(mut self, bytes: usize) -> Self {
         self.mikobase_options().backend.columns_size = Some(bytes);
@@ -462,8 +468,8 @@ impl Service<dyn Mikobase> for SharedEngine {
         self.engine.prefers_group_commit()
     }
 
-    fn run_group(&self, call: &mut dyn FnMut(usize) -> bool) -> Result<(), GroupFailure> {
-        self.engine.run_group(call)
+    fn run_group(&self, run_next: &mut dyn FnMut(usize) -> bool) -> Result<(), GroupFailure> {
+        self.engine.run_group(run_next)
     }
 }
 

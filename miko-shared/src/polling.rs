@@ -10,10 +10,11 @@
 //! - **It yields.** Between two polls a client yields the core to every runnable process. Spinning therefore
 //!   takes no CPU time from others, and twenty clients on one core take turns without any of them blocking.
 //! - **It avoids the server's core.** The server publishes in a [`SharedStatus`] on which CPU it runs and
-//!   whether it is busy. A client on the same CPU migrates to another or blocks at once, unless the server is
-//!   not busy and the clients need all CPUs. If there are more clients than CPUs, clients spin only while the
-//!   server is busy. At other times most clients compute, and a client that competes with computing processes
-//!   gets the core sooner if it blocks, since the scheduler prefers processes that have slept.
+//!   whether it is busy. If the server is busy, or the clients leave a CPU free for it, a client on the CPU
+//!   of the server migrates to another CPU or blocks at once. If there are more clients than CPUs, clients
+//!   spin only while the server is busy. At other times most clients compute, and a client that competes with
+//!   computing processes gets the core sooner if it blocks, since the scheduler prefers processes that have
+//!   slept.
 //! - **It stops if other processes need the cores.** The server then waits for a core, while spinning clients
 //!   are always ready to run. The server measures how long it waits, and publishes that it is crowded out: no
 //!   client spins then.
@@ -22,8 +23,8 @@
 //! - **It does not spin while its call is parked**: the answer comes only after calls of other clients. A
 //!   parked client does not count where clients are compared with CPUs.
 //!
-//! A server that waits for calls polls too, if there is a core for the server and one for each worker that is
-//! not parked. In a share that may use one CPU only, neither side polls.
+//! A server that waits for calls polls too, if there is a core that no worker needs
+//! ([`SharedStatus::has_cpu_for_server`]). In a share that may use one CPU only, neither side polls.
 
 mod adaptive_spin;
 mod backoff;

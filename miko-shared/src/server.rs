@@ -164,8 +164,9 @@ pub(crate) async fn first_of(one: impl Future<Output = ()>, other: impl Future<O
 /// The longest pause before accepting is retried after a failure.
 const ACCEPT_RETRY: Duration = Duration::from_millis(100);
 
-/// Accepts connections without end. If descriptors run out, accepting is retried after a peer has
-/// disconnected, or after [`ACCEPT_RETRY`], since another process may have freed descriptors.
+/// Accepts connections without end. If accepting fails, as it does when descriptors have run out, it is
+/// retried after a peer has disconnected, or after [`ACCEPT_RETRY`], since another process may have freed
+/// descriptors.
 async fn accept_all<I: Interface + ?Sized>(listener: UnixListener, shared: Rc<Shared<I>>, tasks: &LocalSet) {
     loop {
         match listener.accept().await {

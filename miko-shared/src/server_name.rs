@@ -46,7 +46,7 @@ struct Content {
 
 impl ServerName {
     /// Reads the name file of this database. `None` if there is no valid name file, if it belongs to another
-    /// user, or if other users may read or write it.
+    /// user, or if other users have any permission on it.
     pub fn of(database: &Path) -> Option<Self> {
         let (metadata, text) = read(&path_beside(database).ok()?)?;
         if metadata.uid() != Uid::effective().as_raw() || metadata.mode() & 0o077 != 0 {
@@ -128,7 +128,8 @@ pub(crate) fn remove_stale(database: &Path) {
     }
 }
 
-/// Reads a name file. `None` for anything but a regular file: reading a FIFO, for example, could block.
+/// Reads the metadata and the first [`MAX_SIZE`] bytes of a name file. `None` if the file is missing, cannot
+/// be read, or is not a regular file: reading a FIFO, for example, could block.
 fn read(path: &Path) -> Option<(Metadata, Vec<u8>)> {
     let flags = OFlag::O_NOFOLLOW | OFlag::O_NONBLOCK;
     let file = OpenOptions::new().read(true).custom_flags(flags.bits()).open(path).ok()?;
@@ -138,8 +139,8 @@ fn read(path: &Path) -> Option<(Metadata, Vec<u8>)> {
     Some((metadata, text))
 }
 
-/// The path of the name file of a database. Links to the database have the same name file, since they are
-/// resolved.
+/// The path of the name file of a database. Symbolic links are resolved, so a link to the database has the
+/// same name file.
 fn path_beside(database: &Path) -> io::Result<PathBuf> {
     let mut path = fs::canonicalize(database)?.into_os_string();
     path.push(SUFFIX);

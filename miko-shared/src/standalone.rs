@@ -1,5 +1,5 @@
-//! A server in this process, without workers. Other processes connect to it. It runs until a signal or the
-//! end of standard input stops it.
+//! A server in this process, without workers. Other processes connect to it. It runs until a signal stops
+//! it, or, if [`StandaloneServer::stop_at_end_of_input`] is set, the end of standard input.
 
 use std::io::{self, Read};
 use std::os::unix::net::UnixListener;
@@ -52,8 +52,9 @@ pub struct StandaloneServer {
 }
 
 impl StandaloneServer {
-    /// A server without sockets. The thread that creates it runs it. Threads that run already must block the
-    /// three signals, too: otherwise the system may deliver a signal to such a thread, and end the process.
+    /// A server without sockets. The type is not `Send`, so the thread that creates the server runs it.
+    /// Threads that run already must block SIGTERM, SIGINT and SIGHUP, too: otherwise the system may deliver
+    /// a signal to such a thread, and end the process.
     ///
     /// A signal that the process ignores, as SIGHUP after `nohup`, does not stop the server.
     ///
@@ -99,7 +100,7 @@ impl StandaloneServer {
     }
 
     /// Writes the name file of this server beside its database, so that other commands find the server: see
-    /// [`ServerName`](crate::ServerName). The caller has opened the database in this mode, and has its lock.
+    /// [`ServerName`](crate::ServerName). The caller has opened the database in `mode`, and has its lock.
     /// Returns `None` if the server has no socket with a path; a stale name file is then removed.
     ///
     /// # Errors
@@ -228,8 +229,8 @@ async fn wait_for_stop_signal(signals: AsyncFd<SignalFd>, mut at_hangup: Option<
     }
 }
 
-/// Completes at the end of standard input, or if it cannot be read. A thread reads the input, since not every
-/// kind of file can be polled.
+/// The receiver completes at the end of standard input, or if it cannot be read. A thread reads the input,
+/// since not every kind of file can be polled.
 fn end_of_input() -> io::Result<oneshot::Receiver<()>> {
     let (ended, has_ended) = oneshot::channel();
     thread::Builder::new().name("end of input".to_owned()).spawn(move || {

@@ -29,7 +29,8 @@ const FAILURE: &str = "failed: ";
 /// Runs the body of `test` in its own process.
 ///
 /// # Panics
-/// If the body panics, with its message; if it returns an error; if the process ends without a result.
+/// If the body panics, with its message; if the body returns an error; if the process cannot be run, or ends
+/// without a result.
 pub fn run_in_own_process(test: &str) {
     let result = run_and_read_result(test);
     if let Err(message) = result.unwrap_or_else(|fault| Err(format!("the test cannot be run: {fault}"))) {

@@ -109,7 +109,7 @@ impl Catalog {
             all.added.insert(name.clone(), repaired);
         }
         let mut past = catalog.clone();
-        // `rebuild` fails only beyond the limit, and `usize::MAX` is none.
+        // `rebuild` fails only if the total exceeds the limit, and no total exceeds `usize::MAX`.
         let _ = past.rebuild(&names, &all, usize::MAX);
         past
     }

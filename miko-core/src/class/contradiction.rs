@@ -222,7 +222,7 @@ impl NumberRules {
             let bound = bound.as_ref()?;
             Some(greatest_integer(&bound.number, is_strict))
         });
-        // Without bounds on both sides there is always a whole number, and a multiple.
+        // If the lower or the upper bound is missing, some whole number and some multiple satisfy the other.
         let (low, high) = (least.max()?, greatest.min()?);
         if self.integer_only && low > high {
             return Some(("integer_only", "there is no whole number between the bounds".to_owned()));

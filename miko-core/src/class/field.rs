@@ -70,9 +70,10 @@ pub(super) enum FieldType {
     /// Code. It is stored and never run, and any value is valid.
     Function,
     Reference(ReferenceRules),
-    /// The pk of a file, or of a record that stands for one.
+    /// The pk of a file, or of a record of class [`uns::FILE`] or [`uns::FILE_REFERENCE`], which counts as a
+    /// file.
     File,
-    /// An object of another class, or a reference to a record of it.
+    /// An embedded object of this class, or the pk of a record of this class.
     Class(String),
 }
 
@@ -258,7 +259,8 @@ impl FieldType {
     }
 }
 
-/// Reports settings that have no effect on a field of `class`, because they apply to other types.
+/// Reports settings that have no effect on a field of `class`, because they apply to other types. `None` is
+/// a field without a class.
 fn refuse_misplaced_keys(settings: &mut SettingsReader<'_>, class: Option<&str>, allowed_groups: &[&[&str]]) {
     let groups = [
         (STRING_KEYS, "strings"),
@@ -268,12 +270,12 @@ fn refuse_misplaced_keys(settings: &mut SettingsReader<'_>, class: Option<&str>,
         (REFERENCE_KEYS, "references"),
         (SCALAR_KEYS, "single values"),
     ];
-    for (keys, what) in groups {
+    for (keys, types) in groups {
         for key in keys.iter().filter(|key| !allowed_groups.iter().any(|group| group.contains(key))) {
             if settings.has(key) {
                 let class =
                     class.map_or_else(|| "without a `class`".to_owned(), |class| format!("of `{class}`"));
-                let message = format!("`{key}` is for {what}, and this is a field {class}");
+                let message = format!("`{key}` is for {types}, and this is a field {class}");
                 settings.refuse_together(key, "class", message);
             }
         }
@@ -311,7 +313,8 @@ fn read_sub_fields(settings: &mut SettingsReader<'_>) -> Fields {
     if default.is_some_and(|default| !default.is_object()) {
         settings.refuse(
             "default",
-            "on a hash with `fields`, `default` must be an object of settings that apply to each of the fields",
+            "on a hash with `fields`, `default` must be an object of settings that apply to each of the \
+             fields",
         );
     }
     // The hash itself may have inherited a key. A fault then has its place in the settings that have the key.

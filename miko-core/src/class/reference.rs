@@ -21,7 +21,7 @@ pub(crate) struct Reference {
     /// `is_file` is set.
     pub(crate) classes: Vec<String>,
     pub(crate) on_delete: OnDelete,
-    /// Whether the target must be a file, or a record that stands for one.
+    /// Whether the target must be a file, or a record that counts as a file by its class (see `uns::FILE`).
     pub(crate) is_file: bool,
     /// The JSON pointer of the reference in the record.
     pub(crate) pointer: String,

@@ -25,8 +25,8 @@ use crate::json::{CheckedObject, CheckedValue, IndexKey, TextChecker};
 pub(crate) struct AcceptedText<'t> {
     /// The normalized text, which is stored.
     pub(crate) text: Cow<'t, str>,
-    /// For each constraint of whose fields none is null or absent: its position in `Class::constraints`, and
-    /// the index key of the values.
+    /// The index keys of the bucket, each with the position of its constraint in `Class::constraints`. A
+    /// constraint has no key here if the value of one of its fields is null or absent.
     pub(crate) keys: Vec<(usize, String)>,
 }
 
@@ -36,12 +36,12 @@ impl Class {
         self.text_rules.is_checkable
     }
 
-    /// Whether its records may have unique values.
+    /// Whether records of the class may have unique values.
     pub(crate) fn has_unique_values(&self) -> bool {
         self.constraints.iter().any(|constraint| constraint.kind != ConstraintKind::Index)
     }
 
-    /// Checks the text of a bucket, of a record with only this class and without markers. Returns `None` if
+    /// Checks the text of the bucket of a record that has only this class and no markers. Returns `None` if
     /// the bucket must be parsed instead.
     pub(crate) fn accept_text<'t>(
         &self,

@@ -13,8 +13,9 @@ use crate::uns;
 /// a placeholder, gives `None` without a fault.
 pub(crate) type ReadFn<T> = fn(Value, &Place<'_>, &mut Faults) -> Option<T>;
 
-// The readers of scalars call `refuse_type` for another type, because the value may be exempt. A placeholder
-// is an object: so `object` returns it as a map, and no value that it refuses is exempt.
+// The readers of scalars report a value of another type by `refuse_type`, because the value may be exempt. An
+// exempt value is a placeholder, which is an object. So `object` returns it as a map, and refuses only values
+// that are not exempt.
 
 pub(crate) fn object(value: Value, place: &Place<'_>, faults: &mut Faults) -> Option<Map<String, Value>> {
     match value {

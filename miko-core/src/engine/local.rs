@@ -70,8 +70,8 @@ const EXPORT_PIECE_SIZE: usize = 64 << 10;
 /// A Mikobase in this process, on a storage backend: [`SqliteEngine`](crate::SqliteEngine) or
 /// [`WorldletEngine`](crate::WorldletEngine).
 ///
-/// The streams, uploads, imports and transactions that it has returned keep the database open, also after it
-/// was dropped.
+/// The streams, uploads, imports and transactions that the engine has returned keep the database open, also
+/// after the engine was dropped.
 ///
 /// The parameter `V` is the view of its calls: the committed state, or the state inside a transaction.
 #[derive(Debug)]
@@ -192,7 +192,7 @@ impl<T: Storage> LocalEngine<T> {
     }
 
     /// Keeps the changes of all commits from now on in memory, until [`take_commits`](Self::take_commits)
-    /// takes them. Nothing is kept before the first call.
+    /// takes them. Nothing is kept before the first call of this method.
     pub fn observe_commits(&self) {
         self.store().observe_commits();
     }
@@ -236,7 +236,8 @@ impl<T: Storage> LocalEngine<T> {
 
 #[expect(private_bounds, reason = "storage backends are private to the crate")]
 impl<T: Storage, V: View> LocalEngine<T, V> {
-    /// The same store in another view: in that of a transaction, with the owner of its transaction object.
+    /// An engine on the same store, in the view of a transaction. `owner` owns the transaction object of this
+    /// view.
     fn with_view<W: View>(&self, view: W, owner: Option<TransactionOwner<T>>) -> LocalEngine<T, W> {
         LocalEngine {
             store: Arc::clone(&self.store),
@@ -310,8 +311,8 @@ impl<T: Storage, V: View> LocalEngine<T, V> {
         self.run_and_keep_claims(store, |store| store.run_all(parsed))
     }
 
-    /// Runs requests independently. If the answer exceeds its limit the whole call fails; the detail `run`
-    /// counts the requests that have run.
+    /// Runs requests independently. If the answer exceeds its limit, or the process exceeds its memory limit,
+    /// the whole call fails; the detail `run` counts the requests that have run.
     fn run_independent_batch(&self, queries: Vec<Query>) -> Result<Answers> {
         let mut begun_claims = Vec::new();
         let answers = self.run_each(queries, &mut begun_claims);
@@ -350,10 +351,10 @@ impl<T: Storage, V: View> LocalEngine<T, V> {
                 // The overhead of an answer. Its records and values are charged already.
                 Ok(_) => store.answer.charge(0),
             };
-            if let Err(too_large) = within_limit {
+            if let Err(limit_error) = within_limit {
                 // The remaining queries may nest to any depth.
                 queries.for_each(json::drop_iteratively);
-                return Err(too_large.with("run", answers.len() + usize::from(answer.is_ok())));
+                return Err(limit_error.with("run", answers.len() + usize::from(answer.is_ok())));
             }
             remaining = store.answer.remaining();
             answers.push(answer);

@@ -379,8 +379,8 @@ impl<T: Storage> Store<T> {
         memory::current_limit().map_or(requested, |limit| requested.min(limit / CACHE_DIVISOR))
     }
 
-    /// Bounds the record cache, the columns and the storage by the memory limit of the process, in bytes. The
-    /// process must have the limit already.
+    /// Bounds the record cache, the columns and the storage by parts of `limit`, the memory limit of the
+    /// process in bytes. The limit of the process must be set already.
     pub(super) fn limit_memory(&mut self, limit: usize) -> Result<()> {
         // Setting the sizes again builds the record cache and the columns anew, within the limit of the
         // process.

@@ -17,7 +17,8 @@ const MAX_KEYS: usize = 32;
 /// Any integer with at most this many digits fits into 64 bits.
 const MAX_SAFE_DIGITS: usize = 18;
 
-/// Any decimal number with at most this many significant digits is the shortest form of its nearest float.
+/// A decimal number with at most this many significant digits, and without zeros at the end, is the shortest
+/// form of its nearest float.
 const MAX_SAFE_FLOAT_DIGITS: usize = 15;
 
 /// Checks the texts of objects, one after the other. Reuses its allocations.
@@ -25,8 +26,8 @@ const MAX_SAFE_FLOAT_DIGITS: usize = 15;
 pub(crate) struct TextChecker {
     /// The members of the object itself, without those of inner objects.
     members: Vec<Member>,
-    /// The ranges in the text of the keys of all objects whose end is not yet read, from the outermost object
-    /// to the innermost.
+    /// The ranges of keys in the text: the keys of each object whose end is not read yet, from the outermost
+    /// object to the innermost.
     keys: Vec<Range<usize>>,
 }
 
@@ -86,8 +87,9 @@ impl TextChecker {
         scan.expect(b'{')?;
         let members = &mut self.members;
         let found = &mut |key, value, kind| members.push(Member { key, value, kind });
-        // `MAX_DEPTH` limits a whole record, whose bucket is one level down. The limit of a bucket applies
-        // here also to a whole record, the entry of a worldlet. A deeper entry is parsed.
+        // The limit of a bucket: `MAX_DEPTH` limits a whole record, whose bucket is one level down. An import
+        // also checks whole records (the entries of a worldlet) with this limit. An entry that nests deeper
+        // is parsed.
         scan.members(found, MAX_DEPTH - 1)?;
         let length = scan.at;
         Some((CheckedObject { text: &text[..length], members }, length))

@@ -6,7 +6,7 @@ use serde_json::{Map, Value};
 /// replaces it. A member that the patch does not name stays unchanged, and the members keep their order.
 ///
 /// Returns the work of removing members, which the caller may limit: the total number of members of the
-/// objects from which members were removed. No more members than these were moved or compared.
+/// objects from which members were removed. At most this many members were moved or compared.
 pub(crate) fn merge(target: &mut Map<String, Value>, patch: Map<String, Value>) -> usize {
     let mut work = remove_nulls(target, &patch);
     for (key, value) in patch {

@@ -17,12 +17,12 @@ const MAX_SECONDS: f64 = 366.0 * 24.0 * 60.0 * 60.0;
 #[derive(Debug)]
 pub(crate) struct ClaimRequest {
     pub(crate) select: SelectRequest,
-    /// The select as JSON text. Of the calls that wait with the same text, the select is kept once. A lasting
+    /// The select as JSON text. The calls that wait with the same text share one parsed select. A lasting
     /// claim stores the text.
     pub(crate) select_text: String,
     /// After this time the claim ends.
     pub(crate) lease: Duration,
-    /// How long to wait for a record that can be claimed.
+    /// How long to wait for a record that can be claimed; zero, the default, to try only once.
     pub(crate) wait: Duration,
     /// Whether the claim outlives the connection that takes it. If not, it ends with the connection.
     pub(crate) is_lasting: bool,
@@ -39,8 +39,8 @@ pub(crate) struct FinishRequest {
 /// What finishing a claim does to the claimed record.
 #[derive(Debug)]
 pub(crate) enum FinishEffect {
-    /// No write, because the record was changed before. Refused if the select of the claim still finds the
-    /// record.
+    /// No write: the caller has changed the record before. The request is refused if the select of the claim
+    /// still finds the record.
     None,
     Edit(Vec<Edit>),
     Delete,
@@ -124,7 +124,7 @@ fn read_seconds(value: Value, place: &Place<'_>, faults: &mut Faults) -> Option<
     readers::refuse(faults, place.wrong_value(EXPECTED, value))
 }
 
-/// Reads the key `hold`. Returns whether the claim is held by its lease alone, and outlives its connection.
+/// Reads the key `hold`. Returns whether the claim is lasting.
 fn read_hold(value: Value, place: &Place<'_>, faults: &mut Faults) -> Option<bool> {
     match readers::string(value, place, faults)?.as_str() {
         "connection" => Some(false),

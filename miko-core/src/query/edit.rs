@@ -32,7 +32,7 @@ pub(crate) struct Edit {
 /// The operation of an edit on the value at its path.
 #[derive(Debug, Clone, PartialEq)]
 pub(crate) enum Operation {
-    /// Replaces the value.
+    /// Sets the value, whether it is present or absent.
     Set(Value),
     /// Sets the value if it is absent.
     Default(Value),
@@ -47,7 +47,7 @@ pub(crate) enum Operation {
     Shift,
     /// Adds an element at the beginning of an array.
     Unshift(Value),
-    /// Adds an element to an array that has none equal to it.
+    /// Adds an element at the end of an array, unless the array has an equal element.
     Add(Value),
     /// Removes the elements of an array that are equal to this value.
     Discard(Value),
@@ -131,9 +131,9 @@ impl Edit {
     fn check_depth(&self, place: &Place<'_>, faults: &mut Faults) -> Option<()> {
         use Operation::{Add, Default, Push, Set, Unshift};
         let (operand, levels_above) = match &self.operation {
-            // Above the value are the bucket and the values on the way to it: one per step.
+            // Above the value are the bucket and the other parents on the path: one level per step.
             Set(value) | Default(value) => (value, self.path.len()),
-            // Above an element is also the array at the path.
+            // Above an element, the array at the path is one more level.
             Push(value) | Unshift(value) | Add(value) => (value, self.path.len() + 1),
             // The members of the patch are below the path and the merged object.
             Operation::Merge(patch) => return check_members(patch, self.path.len() + 1, place, faults),

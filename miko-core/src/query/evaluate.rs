@@ -129,8 +129,8 @@ pub(crate) struct MatchCollector<'s, S, F> {
     matches: Vec<S>,
     /// The number of records on which the result can depend: `limit + offset`; `usize::MAX` without a limit.
     limit_plus_offset: usize,
-    /// Charges a record of the result to the memory limit and, if the answer contains the records, to its
-    /// size limit.
+    /// Charges a record of the result to the memory limit, and to the size limit of the answer if the answer
+    /// contains the records.
     charge: F,
 }
 

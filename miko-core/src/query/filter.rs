@@ -67,8 +67,8 @@ pub(super) struct FilterReader<'f> {
     pub(super) faults: &'f mut Faults,
     /// All deferred errors: evaluation raises one only if it reaches the faulty part.
     pub(super) deferred: FaultList,
-    /// The number of filters and parts parsed so far. The planner does not pass a very large filter to
-    /// storage.
+    /// The number of filters parsed so far, and of their parts other than `all`, `any` and `then`. The
+    /// planner does not pass a very large filter to storage.
     pub(super) size: usize,
     resolver: Resolver,
     /// The nesting of the filter that is being parsed.

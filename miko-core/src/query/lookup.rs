@@ -25,7 +25,7 @@ pub(super) fn with_value_at<R>(bucket: &str, steps: &[PathStep], visit: impl FnO
 
 /// A serde visitor that descends one step per level, and visits the value at the end of the path.
 struct PathVisitor<'s, F, R> {
-    /// The steps from the visited value to the end of the path.
+    /// The remaining steps: from the value that is being deserialized to the end of the path.
     steps: &'s [PathStep],
     state: VisitState<F, R>,
 }
@@ -201,7 +201,7 @@ mod tests {
         })
     }
 
-    /// The paths of a value and of all values inside it, from the value on.
+    /// The paths from a value to itself and to each value inside it.
     fn paths(value: &Value) -> Vec<Vec<PathStep>> {
         let below = |step: PathStep, value: &Value| {
             let below = paths(value).into_iter().map(move |path| [vec![step.clone()], path].concat());

@@ -29,7 +29,8 @@ enum Operator {
     StartsWith(String),
     EndsWith(String),
     Matches(Pattern),
-    /// The orderings of the value relative to the bound that match, and the bound: a number or a string.
+    /// `gt`, `gte`, `lt` or `lte`: the accepted results of comparing the value with the bound, and the bound,
+    /// which is a number or a string.
     Ordered(&'static [Ordering], Value),
     Includes(Value),
     IncludesAll(ValueList),
@@ -69,7 +70,8 @@ const MODIFIERS: [&str; 2] = ["case-sensitive", "collapse"];
 const SPELLINGS: [(&str, &str); 3] =
     [("starts-with", "starts_with"), ("ends-with", "ends_with"), ("case-sensitive", "case_sensitive")];
 
-/// The spelling of a key in the lists of keys, which have the hyphen: `starts-with` for `starts_with`.
+/// The spelling of a key in [`OPERATORS`] and [`MODIFIERS`], with a hyphen: `starts-with` for `starts_with`.
+/// A key without another spelling is returned unchanged.
 pub(super) fn normalized(key: &str) -> &str {
     SPELLINGS.iter().find(|(_, other)| *other == key).map_or(key, |(hyphenated, _)| *hyphenated)
 }
@@ -107,8 +109,8 @@ impl Operators {
         self.operators.iter().all(|operator| operator.matches(actual, self.folding))
     }
 
-    /// The accepted values, if the operators only test equality; `None` if text is folded before it is
-    /// compared.
+    /// The accepted values, if the only operator is `value` or `in`. `None` if there are other operators, or
+    /// if text is folded before it is compared.
     pub(super) fn equality_values(&self) -> Option<&[Value]> {
         let values = match &self.operators[..] {
             [Operator::Value(value)] => std::slice::from_ref(value),

@@ -60,7 +60,7 @@ impl PathTest {
         &self.steps
     }
 
-    /// The accepted values, if the test only compares for equality.
+    /// The accepted values, if the test only compares for equality, and does not fold text before.
     pub(crate) fn equality_values(&self) -> Option<&[Value]> {
         match &self.operators {
             None => Some(std::slice::from_ref(&self.test)),

@@ -10,8 +10,8 @@ use crate::query::value_ref::ValueRef;
 
 /// The value at the end of a path: [`ValueRef`], owned. Clones share texts and composites.
 ///
-/// Operators and sort keys do not distinguish values that are equal by `Eq`, so a column may keep one of them
-/// for all. The converse does not hold: operators do not distinguish `1` and `1.0`, which differ by `Eq`.
+/// Operators and sort keys do not distinguish values that are equal by `Eq`, so a column may store equal
+/// values once. The converse does not hold: operators do not distinguish `1` and `1.0`, which differ by `Eq`.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub(crate) enum PathValue {
     Absent,

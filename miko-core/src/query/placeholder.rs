@@ -44,9 +44,9 @@ pub(super) fn contains_placeholder(value: &Value) -> bool {
     }
 }
 
-/// Moves a fault in a definition to the placeholder that was replaced by the definition. The fault is one of
-/// `value`, which is at `place`, with its placeholders resolved. If its pointer leads into a definition, the
-/// request has nothing at the pointer.
+/// Moves a fault in a definition to the placeholder that was replaced by the definition, since the request
+/// has nothing at the pointer of the fault. `value` is at `place`, and still has its placeholders; the fault
+/// was found after they were resolved. A fault that is not in a definition is returned unchanged.
 pub(super) fn move_out_of_definitions(fault: ErrorItem, value: &Value, place: &Place<'_>) -> ErrorItem {
     let place = place.to_string();
     let pointer = fault.details.get("pointer").and_then(Value::as_str);
@@ -111,10 +111,10 @@ pub(super) struct Expansion<'q, 'c> {
     /// The names that are visible at the placeholder.
     scope: &'c PlaceholderScope<'q, 'c>,
     outer: Option<&'c Expansion<'q, 'c>>,
-    /// The number of expansions from the outermost one to this one.
+    /// The number of expansions from the outermost one to this one, both included.
     depth: usize,
-    /// Whether this definition, or one around it, was expanded before. Only such expansions count towards
-    /// [`MAX_REPEATED_VALUES`].
+    /// Whether this expansion, or one around it, is not the first of its definition. Only such expansions
+    /// count towards [`MAX_REPEATED_VALUES`].
     repeats: bool,
 }
 
@@ -131,6 +131,7 @@ impl<'q, 'c> Expansion<'q, 'c> {
 pub(super) struct ReadContext<'q, 'p> {
     pub(super) place: &'p Place<'p>,
     pub(super) scope: &'p PlaceholderScope<'q, 'p>,
+    /// The innermost expansion; `None` if the value is not in a definition.
     pub(super) expansion: Option<&'p Expansion<'q, 'p>>,
 }
 

@@ -49,8 +49,8 @@ pub(crate) struct SelectRequest {
     pub(crate) cutoff: Option<Timestamp>,
     /// Whether evaluation may raise a deferred error, for example of a placeholder that cannot be resolved.
     pub(crate) may_fail: bool,
-    /// The number of filters, of their parts, and of sort keys; `usize::MAX` if they were not counted. The
-    /// planner does not pass a very large select to storage.
+    /// The size of the filter, as [`FilterReader`] counts it, plus the number of sort keys; `usize::MAX` if
+    /// nothing was counted. The planner does not pass a very large select to storage.
     pub(crate) size: usize,
 }
 
@@ -84,9 +84,12 @@ impl SelectRequest {
         let is_small = path.is_none() && all.is_none() && any.is_none() && then.is_none();
         let size = if is_small { SIZE_OF_ONE_PART } else { usize::MAX };
         // The planner expects that the outermost filter of a select is not negated.
-        let is_negated = negated.is_some();
-        let filter =
-            if is_negated { Filter { all: Some(Ok(vec![Ok(filter)])), ..Filter::default() } } else { filter };
+        let may_be_negated = negated.is_some();
+        let filter = if may_be_negated {
+            Filter { all: Some(Ok(vec![Ok(filter)])), ..Filter::default() }
+        } else {
+            filter
+        };
         Self { filter, size, ..Self::default() }
     }
 

@@ -7,7 +7,8 @@ use crate::query::filter::{DeferredResult, Filter};
 use crate::query::select::SelectRequest;
 use crate::query::sort::{SortBy, SortKey};
 
-/// The bytes that each part counts in addition to its text.
+/// The bytes that are counted for each filter, class, pk, path and sort key, in addition to the length of its
+/// text.
 const PART_SIZE: usize = 32;
 
 /// The size of a list of pks is divided by this number: a pk is looked up in a long list, not compared with
@@ -79,7 +80,7 @@ mod tests {
     }
 
     #[test]
-    fn the_size_counts_all_parts_and_what_placeholders_stand_for() {
+    fn the_size_counts_all_parts_and_the_values_of_placeholders() {
         assert_eq!(size_of(json!({})), PART_SIZE);
         assert_eq!(size_of(json!({"class": "a.b/c"})), 2 * PART_SIZE + 5);
         let pks = (2 * PART_SIZE + 3).div_ceil(PK_DIVISOR);

@@ -65,8 +65,8 @@ pub(crate) fn path_text(steps: &[PathStep]) -> String {
     Written(steps).to_string()
 }
 
-/// Writes the steps and the optional last element as a JSON array. With a last element there is at least one
-/// step.
+/// Writes the steps and the optional last element as a JSON array. If there is a last element, `steps` must
+/// not be empty.
 pub(super) fn write_steps(
     f: &mut fmt::Formatter<'_>,
     steps: &[PathStep],

@@ -1,7 +1,7 @@
-//! Lists in a condition in which the values of many records are looked up.
+//! The lists of values and of pks in a condition. Evaluation looks up a value of each record in such a list.
 //!
-//! A short list is searched. A longer one gets a lookup table when the first record is tested: a select that
-//! storage answers by an index needs no table.
+//! A short list is searched element by element. A longer one gets a lookup table when the first record is
+//! tested: a select that storage answers by an index needs no table.
 
 use std::collections::HashSet;
 use std::ops::Deref;

@@ -349,8 +349,8 @@ enum Step {
 
 /// A change. Its first number is the id of a row or file, the index of a constraint in [`constraints`], or a
 /// part of the key of the metadata; the second number of `Chunk` is the index of the chunk. `Rewrite` and
-/// `Delete` of a missing row do nothing. `File`, `Chunk`, `Constraint`, `Claim` and `Metadata` insert what is
-/// missing, and remove or replace what exists.
+/// `Delete` of a missing row do nothing. `File`, `Chunk`, `Constraint`, `Claim` and `Metadata` insert a row
+/// if it is missing, and otherwise remove or replace it.
 #[derive(Debug, Clone)]
 enum Op {
     Create,
@@ -404,7 +404,7 @@ fn op() -> impl Strategy<Value = Op> {
 }
 
 /// A storage and the naive storage with the same content. `is_temporal` is a copy of the capability. The
-/// fields after it are what the steps have to remember.
+/// fields after it are the state that a step passes on to later steps.
 struct Pair<S> {
     storage: S,
     naive: NaiveStorage,
@@ -478,8 +478,8 @@ impl<S: Storage> Pair<S> {
         }
     }
 
-    /// Checks that the inverse of a write set that was not applied changes nothing. Removing what is absent
-    /// has no effect, so an inverse also undoes a write set of which only a part was applied.
+    /// Checks that the inverse of a write set that was not applied changes nothing. Removing an absent row
+    /// or entry has no effect, so an inverse also undoes a write set of which only a part was applied.
     ///
     /// Write sets with `others` are left out: they may remove rows of the tables in [`OtherChanges`], and the
     /// inverse would insert these rows, which are still there.

@@ -27,7 +27,8 @@ pub struct Explanation {
     /// The index that supplies the records, if one does: the class that declares it, and the field.
     pub index: Option<String>,
     /// The paths, as JSON, whose values the select reads from columns: values that are kept in memory. If
-    /// there are any, the SQL is run only if more than an eighth of the records match.
+    /// there are any, the SQL is usually not run. Without an index, it is run if the select finds more than
+    /// an eighth of the records of its class, or of all records if it names no class.
     pub columns: Vec<String>,
     /// The reason why the evaluator filters, sorts and limits the records in Rust, if it does. The SQL then
     /// only selects candidates.

@@ -30,7 +30,7 @@ const NO_SQL: &str = "this engine has no SQL";
 /// changes become permanent.
 pub(crate) type Save = Box<dyn FnMut(&MemoryTables) -> Result<()> + Send>;
 
-/// The tables of `miko-core/schema/sqlite.sql` as sorted maps.
+/// The tables of the SQL files in `miko-core/schema`, as sorted maps.
 #[derive(Default)]
 pub struct MemoryTables {
     record: UndoTable<RowId, Row>,
@@ -53,7 +53,7 @@ pub struct MemoryTables {
     version: UndoTable<(RowId, Timestamp, String), Row>,
     /// Records by the instance pks of all their versions, the current one included.
     by_instance: UndoTable<String, RowId>,
-    /// The records that are or were class definitions.
+    /// The records that are or were class definitions; empty unless `is_temporal`.
     definition: UndoTable<RowId, ()>,
     claim: UndoTable<RowId, ClaimRow>,
     file: UndoTable<FileId, FileRow>,

@@ -168,7 +168,7 @@ impl From<RecordRef<'_>> for Record {
 }
 
 /// A row of `claim`: the last claim of a record. The row stays after the claim was released or its lease has
-/// ended, for the count of attempts. Finishing the claim removes the row.
+/// ended, for the count of attempts. Finishing the claim or deleting the record removes the row.
 #[derive(Debug, Clone, PartialEq)]
 pub(crate) struct ClaimRow {
     /// The id of the claim, which the answer to `claim` has. It is not a pk.
@@ -186,7 +186,7 @@ pub(crate) struct ClaimRow {
 #[derive(Debug, Clone, PartialEq)]
 pub(crate) struct FileRow {
     pub(crate) pk: String,
-    /// The hash of the content; `None` while the file is incomplete.
+    /// The hash of the content in lower-case hexadecimal digits; `None` while the file is incomplete.
     pub(crate) sha256: Option<String>,
     /// The text of a JSON object whose key `type` has the media type; `null` while an import has not read it.
     pub(crate) mime: String,

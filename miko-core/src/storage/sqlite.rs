@@ -49,12 +49,12 @@ use statements::Statements;
 /// A database in memory has no file to protect: its rollback journal is in memory, and nothing is flushed.
 const IN_MEMORY_PRAGMAS: &str = "PRAGMA journal_mode = memory; PRAGMA synchronous = off;";
 
-/// `foreign_keys`: SQLite does not enforce the foreign keys that the schema declares. The engine ensures
-/// them, and SQLite would look up again every row that was just written or read. `temp_store`: SQLite creates
-/// no temporary files.
+/// `foreign_keys`: SQLite does not enforce the foreign keys that the schema declares. The engine keeps them
+/// valid; to enforce them, SQLite would look up again every row that was just written or read. `temp_store`:
+/// SQLite creates no temporary files.
 const COMMON_PRAGMAS: &str = "PRAGMA foreign_keys = off; PRAGMA temp_store = memory;";
 
-/// The number of selects that stay prepared. Selects that differ in more than their bound values are
+/// The most selects that stay prepared. Selects that differ in more than their bound values are
 /// different statements, so an application may have many.
 const CACHED_STATEMENTS: usize = 256;
 
@@ -114,7 +114,7 @@ impl Sqlite {
         Ok(Self { statements, entry_maps: None, lease, is_temporal })
     }
 
-    /// Runs a statement that returns no rows, after a postponed update was written.
+    /// Writes the postponed update, if there is one, and then runs a statement that returns no rows.
     fn run(&self, sql: &'static str, values: impl Params) -> Result<()> {
         let executed = self.statements.after_flush()?.execute(sql, values);
         executed.map(drop).map_err(|error| self.with_path(error))

@@ -75,8 +75,9 @@ impl<K, V> RowChange<K, V> {
     }
 }
 
-/// A row that belongs to a record in a table of memberships, values or references. It can be derived from the
-/// record and its classes. Each `value` is an index key: equal values have equal text.
+/// A row of the tables of memberships, unique values, indexed values or references. It belongs to one record,
+/// and can be derived from the record and its classes. Each `value` is an index key: equal values have equal
+/// text.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub(crate) enum IndexEntry {
     /// The record is a member of a class.
@@ -151,7 +152,7 @@ impl WriteSet {
     pub(crate) fn change_entries(&mut self, mut before: Vec<IndexEntry>, mut after: Vec<IndexEntry>) {
         normalize(&mut before);
         normalize(&mut after);
-        // As in a create of one record: the vector is taken over instead of copied.
+        // For example in a create of one record: the vector is moved, and its entries are not copied.
         if before.is_empty() && self.added_entries.is_empty() {
             self.added_entries = after;
             return;
@@ -170,8 +171,9 @@ impl OtherChanges {
         self.files.iter_mut().for_each(RowChange::invert);
         self.chunks.iter_mut().for_each(RowChange::invert);
         self.metadata.iter_mut().for_each(RowChange::invert);
-        // The table of definitions may keep the row of a record that never was one. Readers of the table look
-        // for definitions among the versions of each record, and pass over such a record.
+        // The table of definitions keeps the rows, so it may list a record that never was a definition.
+        // Readers of the table look for definitions among the versions of each record, and pass over such a
+        // record.
         self.definitions.clear();
     }
 }

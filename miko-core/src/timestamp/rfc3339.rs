@@ -6,9 +6,9 @@ use jiff::civil::Date;
 
 /// A parsed time.
 pub(super) struct ParsedTime {
-    /// Milliseconds since 1970, truncated.
+    /// Milliseconds since 1970. Digits below milliseconds are cut off.
     pub(super) millis: i64,
-    /// Whether truncation lost nothing.
+    /// Whether all digits that were cut off are 0.
     pub(super) is_exact: bool,
 }
 
@@ -79,7 +79,8 @@ fn literal(rest: &mut &[u8], any_of: &[u8]) -> Option<u8> {
     any_of.contains(first).then_some(*first)
 }
 
-/// Parses an optional fraction of a second. Returns its milliseconds, and whether truncation lost nothing.
+/// Parses an optional fraction of a second. Returns its milliseconds, and whether all digits below
+/// milliseconds are 0.
 fn fraction(rest: &mut &[u8]) -> Option<(i64, bool)> {
     let Some(after) = rest.strip_prefix(b".") else { return Some((0, true)) };
     let count = after.iter().take_while(|byte| byte.is_ascii_digit()).count();

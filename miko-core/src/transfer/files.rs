@@ -14,7 +14,7 @@ use crate::objects::Upload;
 
 /// The content of a file, read piece by piece. After the last piece, the SHA-256 of the content is compared
 /// with that in [`info`](Self::info). If the two differ, the read that would report the end fails with
-/// `InvalidData`. An error of the database fails a read with the kind `Other`.
+/// `InvalidData`. If the database returns an error, the read fails with the kind `Other`.
 ///
 /// ```
 /// use std::io::Read;
@@ -55,7 +55,8 @@ impl FileReader {
         &self.info
     }
 
-    /// Receives the next piece. Returns `false` at the end, if the content has the expected hash.
+    /// Receives the next piece. Returns `false` at the end. The first call at the end fails with
+    /// `InvalidData` if the content does not have the expected hash.
     fn fetch(&mut self) -> io::Result<bool> {
         let Some(hasher) = &mut self.hasher else { return Ok(false) };
         match self.pieces.recv() {

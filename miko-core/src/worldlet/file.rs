@@ -16,7 +16,7 @@ pub(crate) struct IncomingFile {
     pub(crate) pk: String,
     /// The SHA-256 of the content: 64 hexadecimal digits in lower case.
     pub(crate) sha256: String,
-    /// The whole `mime` of the entry: an object with a `type`, and an `encoding` if the file names one.
+    /// The whole `mime` of the entry: an object with a `type`, and possibly an `encoding`.
     pub(crate) mime: Value,
     pub(crate) created_at: Option<Timestamp>,
 }

@@ -72,7 +72,7 @@ fn read_version(
     });
     let time = take_either(&mut parts, ["timestamp", "updated_at"], place, faults)
         .and_then(|(key, value)| read_time(value, &Place::Key(place, key), faults));
-    // After a fault, the rest is read as that of a version that is no tombstone.
+    // If the value of `active` is not a boolean, the entry is read as a version that is no tombstone.
     let active = match parts.shift_remove("active") {
         None => true,
         Some(Value::Bool(active)) => active,

@@ -133,7 +133,7 @@ impl<'r> Window<'r> {
     pub(super) fn fill(&mut self) -> bool {
         let left = self.text.len() - self.taken;
         // With this number of bytes or more, `rest` is not an incomplete character, so it begins with bytes
-        // that are not UTF-8. No text is read after them.
+        // that are not UTF-8. Nothing is read until serde_json has taken them.
         let is_not_utf8 = self.rest.len() >= MAX_CHARACTER;
         if left >= MIN_FILL || self.has_ended || is_not_utf8 {
             return false;

@@ -31,8 +31,8 @@ pub(crate) struct Address {
 }
 
 impl Address {
-    /// The address of a server, for a process that is not a worker of it, with the default limits. The status
-    /// that the server publishes is not accessible: only the processes of its share have that memory.
+    /// The address of a server, for a process that is not a worker of its share, with the default limits. The
+    /// status that the server publishes is not accessible: only the processes of the share have that memory.
     pub(super) fn new(path: impl AsRef<Path>, token: &Token) -> Self {
         Self {
             path: path.as_ref().to_owned(),

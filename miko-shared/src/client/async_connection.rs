@@ -64,7 +64,7 @@ struct State {
     /// The streams by handle.
     streams: HashMap<u64, ReceivedItems>,
     /// When the driver next looks for calls whose deadline has passed: at the first deadline of a call, or at
-    /// an earlier deadline of a call that has ended.
+    /// an earlier deadline of a call that has ended. `None` while it need not look.
     next_check: Option<Instant>,
     /// Wakes the driver; `None` after the driver was woken, until it runs again.
     driver_waker: Option<Waker>,
@@ -476,8 +476,8 @@ impl Driver {
             return Poll::Ready(fault);
         }
         {
-            // Registered before the checks below: bytes and deadlines that are added after a check wake this
-            // task again.
+            // The waker is registered before the checks below: bytes and deadlines that are added after a
+            // check wake this task again.
             let mut state = connection.state();
             if !state.driver_waker.as_ref().is_some_and(|waker| waker.will_wake(context.waker())) {
                 state.driver_waker = Some(context.waker().clone());

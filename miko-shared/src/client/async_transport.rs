@@ -31,7 +31,8 @@ pub(super) struct AsyncSocketTransport {
     address: Address,
     /// The surface of the interface, for the handshake.
     surface: &'static Surface,
-    /// The connection that was opened last, which may have ended; `Some` from [`connect`](Self::connect) on.
+    /// The connection that was opened last, which may have ended. Never `None`: [`connect`](Self::connect)
+    /// opens the first one.
     current: Mutex<Option<Arc<AsyncConnection>>>,
     /// Held while a connection is opened.
     opening: tokio::sync::Mutex<()>,
@@ -74,7 +75,7 @@ impl AsyncSocketTransport {
         Ok(connection)
     }
 
-    /// The connection; `None` if it has ended.
+    /// The connection that was opened last; `None` if it has ended.
     fn usable(&self) -> Option<Arc<AsyncConnection>> {
         self.current().as_ref().filter(|connection| !connection.has_ended()).cloned()
     }

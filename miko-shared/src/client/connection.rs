@@ -51,7 +51,7 @@ pub(super) struct Connection {
     unsent: Mutex<Unsent>,
     /// Whether the queue of `unsent` has bytes. Written only under the lock of `unsent`, and read without it.
     has_unsent: AtomicBool,
-    /// Wakes the reader, which waits for bytes to arrive, so that it also sends the queue of `unsent`.
+    /// Wakes the reader while it waits for bytes to arrive, so that it sends the queue of `unsent`.
     wake_reader: EventFd,
     inbox: Mutex<Inbox<Box<Reader>, Thread>>,
 }
@@ -59,8 +59,8 @@ pub(super) struct Connection {
 /// The read half: the state that only the reading thread uses.
 struct Reader {
     incoming: FrameBuffer,
-    /// The frame of the call that the reader sends before it reads. The buffer is kept, so that a call
-    /// allocates nothing.
+    /// The frames that a thread sends before it reads: those of the handshake, or of its call. The buffer is
+    /// kept, so that a call allocates nothing.
     outgoing: Vec<u8>,
     spin: AdaptiveSpin,
 }
@@ -161,10 +161,10 @@ impl Connection {
     /// Sends one call, and passes the response to `read`.
     ///
     /// The call goes to the object with the handle `object`, or to the interface if `object` is `None`. This
-    /// thread waits for the answer until `until`; `deadline` is the same limit as a duration, which is sent
-    /// to the server. A call that is not answered in time is cancelled, and its answer is discarded when it
-    /// arrives. After every fault except [`ConnectionFault::OfCall`] and [`ConnectionFault::NotBegun`] the
-    /// connection is unusable.
+    /// thread waits for the answer until `until`, or without a limit if that is `None`; `deadline` is the
+    /// same limit as a duration, which is sent to the server. A call that is not answered in time is
+    /// cancelled, and its answer is discarded when it arrives. After every fault except
+    /// [`ConnectionFault::OfCall`] and [`ConnectionFault::NotBegun`] the connection is unusable.
     pub(super) fn call(
         self: &Arc<Self>,
         call: &OutgoingCall<'_>,
@@ -393,11 +393,11 @@ impl Connection {
         self.send_expected(id, &frames, SendProgress::NotBegun, until)
     }
 
-    /// Sends the queue and the deferred frames of `unsent` and then `frame`, as far as there is room. If only
-    /// a part of `frame` was sent, the rest is in the queue.
-    fn try_send(&self, frame: &[u8]) -> Result<SendProgress> {
+    /// Sends the queue and the deferred frames of `unsent` and then `frames`, as far as there is room. If
+    /// only a part of `frames` was sent, the rest is in the queue.
+    fn try_send(&self, frames: &[u8]) -> Result<SendProgress> {
         let mut unsent = self.unsent();
-        let progress = unsent.send(frame, &mut |bytes| self.socket.send(bytes));
+        let progress = unsent.send(frames, &mut |bytes| self.socket.send(bytes));
         self.has_unsent.store(!unsent.is_queue_empty(), Ordering::Relaxed);
         progress
     }
@@ -578,7 +578,8 @@ impl Connection {
                 }
                 Step::Fault(error) => return Err(error),
                 Step::Read(reader) => {
-                    // Made before the check, so that the read half is returned if this thread is refused.
+                    // The guard is made before the check, so that the read half is returned if this thread
+                    // is refused.
                     let mut guard = ReaderGuard { connection: self, reader: Some(reader) };
                     check_may_wait_for(&self.address.path)?;
                     return self.read_items(&mut guard, stream, until, frames).inspect_err(|error| {

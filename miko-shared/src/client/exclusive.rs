@@ -6,9 +6,9 @@ use std::time::Duration;
 
 /// Lends a value to one thread at a time.
 ///
-/// The value may be missing. If a thread panics while it uses the value, the value is dropped. A forked
-/// process starts without the value, which belongs to the parent, and with no thread that uses it: the thread
-/// that used it in the parent does not exist in the fork.
+/// The value may be missing. If a thread panics while it uses the value, the value is dropped. In a forked
+/// process the value is missing, because it belongs to the parent, and no thread uses it: the thread that
+/// used the value in the parent does not exist in the fork.
 pub struct Exclusive<T> {
     state: Mutex<State<T>>,
     /// Notified when a thread has returned the value.
@@ -39,7 +39,8 @@ impl<T> Exclusive<T> {
         Self { state: Mutex::new(state), returned: Condvar::new() }
     }
 
-    /// Waits until no other thread uses the value, and takes it; `None` if `timeout` passes before.
+    /// Waits until no other thread uses the value, and takes the value. Returns `None` if another thread
+    /// still uses it after `timeout`.
     pub fn wait(&self, timeout: Duration) -> Option<ExclusiveGuard<'_, T>> {
         let mut state = self.lock();
         let pid = process::id();

@@ -1,5 +1,5 @@
 //! The reasons why a call failed, and the errors of a connection, for the blocking and the async client. In
-//! the modules of the client, a fault is such a reason, and not an error in an input.
+//! the modules of the client, a fault is such a reason or such an error, and not an error in an input.
 
 use std::io;
 
@@ -25,12 +25,13 @@ pub(super) enum ConnectionFault {
 }
 
 impl ConnectionFault {
-    /// Classifies the fault of a connection before the whole call was sent.
+    /// Classifies the error of a connection that failed before the whole call was sent.
     pub(super) fn before_sent(error: Error) -> Self {
         Self::classify(error, Self::Unsent)
     }
 
-    /// Classifies the fault of a connection after the call was sent.
+    /// Classifies the error of a connection that failed after the whole call was sent, or after the first of
+    /// two calls that are sent together.
     pub(super) fn after_sent(error: Error) -> Self {
         Self::classify(error, Self::Unanswered)
     }

@@ -2,9 +2,9 @@
 //! threads. A state machine without I/O and without threads.
 //!
 //! Several threads wait for answers and items on one connection. One thread at a time has the read half: the
-//! right to read, with the state for it. That thread reads frames, and puts the frames for other threads into
-//! the inbox. When its own frame has arrived, it returns the read half, and another thread that waits is
-//! woken to read.
+//! right to read, and the state that reading needs. That thread reads frames, and puts the frames for other
+//! threads into the inbox. When its own frame has arrived, it returns the read half, and the inbox wakes
+//! another thread that waits, to read.
 //!
 //! An async connection has no inbox. It uses [`Topic`] and the functions at the end of this module.
 
@@ -18,17 +18,18 @@ use crate::wire::extension::{FromServer, is_extension};
 use crate::wire::frame::HEADER_SIZE;
 use crate::wire::message::Answer;
 
-/// The answer or the items for which a thread waits.
+/// The call that a frame answers, or the stream to which a frame belongs. A thread waits for the frames of
+/// one topic.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub(super) enum Topic {
     /// The answer to the call with this id.
     Answer(u64),
-    /// Frames of the stream with this handle.
+    /// The items of the stream with this handle, and its other frames: lag and end.
     Items(u64),
 }
 
 impl Topic {
-    /// The call that a frame answers, or the stream that it belongs to.
+    /// The topic of a frame.
     ///
     /// # Errors
     /// `internal` if the frame is of no kind that a server sends.
@@ -64,7 +65,7 @@ pub(super) struct Inbox<R, W> {
     /// The read half, while no thread reads.
     reader: Option<R>,
     /// The calls whose answers were not taken. A thread that has the read half when it sends a call reads the
-    /// answer directly; the call is added only if the thread returns the read half before.
+    /// answer directly; the call is added only if the thread returns the read half before the answer arrives.
     calls: Vec<ExpectedCall>,
     /// The streams by handle, each with the frames that were not taken, as they are on the wire.
     streams: HashMap<u64, Vec<u8>>,
@@ -95,7 +96,8 @@ enum ExpectedAnswer {
 /// The next step of a thread that waits.
 #[derive(Debug)]
 pub(super) enum Step<R> {
-    /// The answer has arrived, without its header; or frames of the stream have, with their headers.
+    /// The frame of the answer has arrived, without its header; or frames of the stream have arrived, with
+    /// their headers.
     Arrived(Vec<u8>),
     /// The thread gets the read half. It reads, and then calls [`Inbox::return_reader`].
     Read(R),
@@ -162,7 +164,8 @@ impl<R, W: Wake> Inbox<R, W> {
         self.calls.push(ExpectedCall { id, answer: ExpectedAnswer::Awaited });
     }
 
-    /// Removes a call that was not sent, or whose caller has read the answer itself with the read half.
+    /// Removes a call whose answer will not be taken from the inbox: the call was not sent, its caller has
+    /// read the answer itself with the read half, or the connection was lost.
     pub(super) fn forget(&mut self, id: u64) {
         self.calls.retain(|call| call.id != id);
     }
@@ -228,8 +231,9 @@ impl<R, W: Wake> Inbox<R, W> {
         self.calls.iter().position(|call| call.id == id)
     }
 
-    /// Decides the next step of a thread that waits for `topic`. After [`Step::Sleep`] the thread is woken by
-    /// `waker`, and then polls again or calls [`stop_waiting`](Self::stop_waiting).
+    /// Decides the next step of a thread that waits for `topic`. After [`Step::Sleep`] the thread sleeps
+    /// until the result of `waker` wakes it, or until its time is over. It then polls again or calls
+    /// [`stop_waiting`](Self::stop_waiting).
     pub(super) fn poll(&mut self, topic: Topic, waker: impl FnOnce() -> W) -> Step<R> {
         let step = match (self.take_arrived(topic), &self.fault) {
             (Some(arrived), _) => Step::Arrived(arrived),
@@ -323,7 +327,7 @@ mod tests {
 
     use super::*;
 
-    /// Whether a thread was woken and has not slept since.
+    /// Whether a thread was woken since its last poll.
     type Woken = Rc<Cell<bool>>;
 
     impl Wake for Woken {

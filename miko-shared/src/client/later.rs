@@ -19,7 +19,8 @@ pub(super) struct BegunCall {
     until: Option<Instant>,
     /// Converts the error of a lost connection: to `session-gone` for a call on an object.
     convert_lost: fn(Error) -> Error,
-    /// Whether the answer was not taken yet, so that dropping this value has to cancel the call.
+    /// Whether dropping this value cancels the call. `false` after the answer was taken, after the connection
+    /// was lost, and if the call was not sent.
     is_pending: bool,
 }
 

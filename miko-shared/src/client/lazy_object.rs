@@ -87,8 +87,9 @@ impl LazyObject {
         let called = self.connection.with_connection(call.method, |connection, remaining, until| {
             let request = EncodedMessage(&self.opening.request);
             let opening_call = self.opening.as_call(&request);
-            // Counted from the end of `call`: the server may send the answer to the opening call no earlier
-            // than that to `call`, or than the refusal of `call` when it is given up.
+            // Counted from the end of `call`: if `call` waits in the server, the server may hold back the
+            // answer to the opening call until it answers `call`, or refuses `call` after this client has
+            // given `call` up.
             let opening_until = until.and_then(|until| until.checked_add(opening_deadline));
             let on_begin = |id| {
                 opening = Some(BegunCall::new(connection, id, &opening_call, opening_until, session_gone));
@@ -113,7 +114,7 @@ impl LazyObject {
                 called => called,
             }
         });
-        // The opening call counts as not sent. The next call on the object sends it.
+        // Without `opening`, the opening call counts as not sent. The next call on the object sends it.
         let Some(mut opening) = opening else { return called };
         // The answer to the opening call arrives before the answer to `call`, so there is no need to wait for
         // it, except in the case below. If the opening call failed, the server found no object for `call`,
@@ -152,8 +153,8 @@ impl LazyObject {
         self.object().ok_or_else(not_opened)
     }
 
-    /// Waits while another thread opens the object, at most for the deadline of `method`. The thread that has
-    /// the result may open the object.
+    /// Waits while another thread opens the object, at most for the deadline of `method`. While a thread
+    /// holds the returned guard, only that thread may open the object.
     fn wait_to_open(&self, method: &Method) -> Result<ExclusiveGuard<'_, BegunCall>> {
         check_may_wait_for(self.connection.path())?;
         self.pending_opening.wait(self.connection.deadline(method)).ok_or_else(|| {

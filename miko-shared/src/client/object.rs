@@ -92,7 +92,8 @@ impl ObjectTransport {
         self.calls.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// The deadline of a call of `method`, as a duration and as a time.
+    /// The deadline of a call of `method`, as a duration and as a time; the time is `None` if an `Instant`
+    /// cannot represent it.
     ///
     /// # Errors
     /// `inside-runtime` in an async task, `self-call` in a method of the same server, which would wait for

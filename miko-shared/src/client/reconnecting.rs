@@ -24,7 +24,7 @@ use super::runtime::check_may_wait_for;
 /// A lost connection is reopened. A call in progress is retried once if it cannot have run, because it was
 /// not sent completely, or if its method may be repeated ([`Method::is_repeatable`]). Otherwise it fails,
 /// because it is unknown whether it ran. A process that inherited the proxy by a fork opens its own
-/// connection: two processes on one stream would read each other's answers.
+/// connection: two processes on one socket would read each other's answers.
 pub(super) struct Reconnecting {
     address: Address,
     /// The surface of the interface, for the handshake.
@@ -80,7 +80,7 @@ impl Reconnecting {
         &self.address.path
     }
 
-    /// The largest frame that this side sends, in bytes.
+    /// The frame limit of this side, in bytes. On a connection, the frame limit of the server applies, too.
     pub(super) fn frame_limit(&self) -> usize {
         self.address.limits.frame_size
     }
@@ -95,7 +95,8 @@ impl Reconnecting {
     /// the backlog of the server is full.
     ///
     /// # Errors
-    /// `server-gone` if it cannot connect, the errors of the handshake, and `deadline-exceeded`.
+    /// `server-gone` if no server can be reached, `deadline-exceeded`, and the errors of
+    /// [`Connection::open`].
     fn connection(&self, started: Instant, deadline: Duration) -> Result<UsableConnection> {
         let is_usable = |connection: &&Arc<Connection>| connection.is_own();
         if let Some(connection) = self.current().as_ref().filter(is_usable) {
@@ -129,8 +130,9 @@ impl Reconnecting {
     }
 
     /// Runs `attempt`, which makes a call of `method`. The parameters of `attempt` are a connection, and the
-    /// deadline of the call as the time that is left and as an instant. If the connection is lost and the
-    /// call may be repeated, runs `attempt` once more with another connection.
+    /// deadline of the call as the time that is left and as an instant; the instant is `None` if an `Instant`
+    /// cannot represent it. If the connection is lost and the call may be repeated, runs `attempt` once more
+    /// with another connection.
     pub(super) fn with_connection<R>(
         &self,
         method: &'static Method,

@@ -82,7 +82,7 @@ pub(super) fn park_until(until: Option<Instant>) -> bool {
     true
 }
 
-/// Refuses if this thread has entered a tokio runtime, inside or outside a task.
+/// Refuses a fork if this thread has entered a tokio runtime, whether or not the thread runs a task.
 ///
 /// # Errors
 /// `inside-runtime`.

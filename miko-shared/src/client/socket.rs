@@ -15,8 +15,8 @@ use nix::sys::socket::{MsgFlags, recv, send};
 use super::fault::{call_timed_out, closed, connection_lost};
 use crate::wire::frame::FrameBuffer;
 
-/// How long a blocking read waits for bytes. The time is short: another thread that leaves bytes to the
-/// reading thread to send cannot interrupt the read.
+/// How long a blocking read waits for bytes. The time is short, because nothing interrupts the read when
+/// another thread queues bytes that the reading thread has to send.
 pub(super) const BLOCKING_READ_TIMEOUT: Duration = Duration::from_millis(8);
 
 /// The socket of a connection. Any thread may use it.
@@ -81,7 +81,8 @@ impl Socket {
     ///
     /// This uses `poll`, which wakes only for the requested events. A blocking `read` would wake twice per
     /// call: a Unix socket also wakes its waiters when the server has received the request and the socket
-    /// becomes writable. That would double the context switches, and cost the server another wake-up.
+    /// becomes writable. That would double the context switches, and the server would have to wake the client
+    /// twice.
     pub(super) fn wait(&self, event: Event, until: Option<Instant>) -> Result<bool> {
         poll_until(&mut [PollFd::new(self.0.as_fd(), event.flags())], until)
     }

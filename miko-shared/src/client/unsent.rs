@@ -24,7 +24,7 @@ pub(super) struct Unsent {
 /// How much of a frame was sent.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum SendProgress {
-    /// Nothing was sent, and nothing of the frame is queued.
+    /// Nothing of the frame was sent or queued.
     NotBegun,
     /// A part was sent. The rest is queued, and ends at the position `end`.
     Partial { end: u64 },

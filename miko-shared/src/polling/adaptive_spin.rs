@@ -20,8 +20,8 @@ const WINDOW_PER_CLIENT: Duration = Duration::from_micros(50);
 const MAX_WINDOW: Duration = Duration::from_millis(5);
 
 /// A client that is on the server's core when it is about to spin migrates to another core once in this many
-/// times. The other times it blocks without spinning, unless clients take turns
-/// ([`SharedStatus::clients_take_turns`]).
+/// times, and blocks without spinning the other times. While clients take turns
+/// ([`SharedStatus::clients_take_turns`]), it migrates every time.
 const MIGRATE_EVERY: u32 = 8;
 
 /// The spinning policy of one client: it spins only if the status of the server and the results of earlier

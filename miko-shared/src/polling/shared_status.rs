@@ -1,7 +1,10 @@
-//! The status that a server publishes to its workers: the CPU on which it runs; whether it is busy, which
-//! means that it has used much of a CPU lately; whether its clients must not spin, because they have crowded
-//! it out, which means that they have kept it from running on a core (`server/load.rs`); and which workers
-//! wait with a call that is parked at a gate (`server/parked_calls.rs`).
+//! The status that a server publishes to its workers:
+//!
+//! - the CPU on which the server runs;
+//! - whether the server is busy: whether it has used much of a CPU lately (`server/load.rs`);
+//! - whether clients must not spin, because they have crowded the server out: they have kept it from running
+//!   on a core (`server/load.rs`);
+//! - which workers wait with a call that is parked at a gate (`server/parked_calls.rs`).
 //!
 //! The status is a few integers in memory shared by all processes of a share. The values are hints only, and
 //! correctness does not depend on them: a client that reads a stale value waits a little longer.

@@ -40,7 +40,7 @@ pub(crate) struct Activity {
 struct Page {
     /// The index of the running method in [`Surface::all_methods`], plus one; or [`IDLE`].
     method: AtomicU32,
-    /// The start of the last method, in nanoseconds since `epoch`.
+    /// The start of the running method, or of the last one, in nanoseconds since [`Activity::epoch`].
     began: AtomicU64,
 }
 

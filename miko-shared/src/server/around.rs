@@ -43,10 +43,11 @@ impl Peer {
 pub struct Next<'n>(&'n mut dyn FnMut() -> Result<Served>);
 
 impl Next<'_> {
-    /// Runs the call, and returns its outcome.
+    /// Runs the call, and returns its outcome. If the call waits at a gate, the outcome is
+    /// [`Served::Pending`], and the call runs later without the hook.
     ///
     /// # Errors
-    /// If the method was not run, because its arguments cannot be read, or if its answer cannot be sent. An
+    /// If the arguments cannot be read, so that the method is not run, or if the answer cannot be encoded. An
     /// error that the method returns is no error here: it is part of [`Served`].
     pub fn run(self) -> Result<Served> {
         (self.0)()

@@ -16,7 +16,7 @@ const POLL_WINDOW: Duration = Duration::from_micros(50);
 /// Records the arrival of calls, and polls for the next one before the runtime blocks.
 pub(super) struct BusyPoll {
     shared_status: Option<Arc<SharedStatus>>,
-    /// The number of arrivals so far.
+    /// The number of arrivals so far, without those at which the server was not allowed to poll.
     arrivals: Cell<u64>,
     /// Notified when calls arrive.
     arrived: Notify,

@@ -32,7 +32,7 @@ use crate::wire::message::{self, Incoming, IncomingCall};
 /// A call that takes this long is logged, since all other calls wait for it.
 const SLOW_CALL: Duration = Duration::from_secs(1);
 
-/// Stands for a deadline that an `Instant` cannot represent.
+/// The time until a deadline, in place of a longer one that an `Instant` cannot represent.
 pub(super) const FAR_FUTURE: Duration = Duration::from_secs(365 * 24 * 60 * 60);
 
 /// The parts of the server that calls of all connections use.
@@ -68,7 +68,8 @@ pub(super) struct ConnectionContext<'s> {
     /// Whether the call was parked at a gate before.
     pub(super) is_retry: bool,
     /// The id of the call that returned the object of this call, if the client has named the object by that
-    /// id, and if this call is parked or is answered later. The client then waits for the answers to both.
+    /// id, and if this call is parked or is answered later. The client then waits for the answers to both
+    /// calls.
     pub(super) opened_by: Option<u64>,
 }
 

@@ -327,9 +327,9 @@ mod tests {
             true
         }
 
-        fn run_group(&self, call: &mut dyn FnMut(usize) -> bool) -> Result<(), GroupFailure> {
+        fn run_group(&self, run_next: &mut dyn FnMut(usize) -> bool) -> Result<(), GroupFailure> {
             let before = self.state.lock().unwrap().written;
-            let count = (0..).take_while(|index| call(*index)).count();
+            let count = (0..).take_while(|index| run_next(*index)).count();
             let mut state = self.state.lock().unwrap();
             match state.fails_at.take().filter(|_| count > 1) {
                 Some(call) => {

@@ -140,7 +140,8 @@ async fn exchange_with_session(
         state.incoming.shrink();
         memory::trim_if_grown();
     }
-    // Without room for further answers, only parked calls are waited for, and no streams or later answers.
+    // Without room for further answers, the connection waits only for parked calls, and not for streams or
+    // later answers.
     let (has_room, has_ended) = (!state.is_full(), peer_process.has_ended());
     let start = state.start_of_unsent();
     let ConnectionState { incoming, outgoing, session, time_slice, .. } = state;

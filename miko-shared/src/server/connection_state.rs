@@ -34,8 +34,8 @@ pub(super) struct ConnectionState {
     pub(super) outgoing: Vec<u8>,
     /// How many bytes of `outgoing` were sent.
     pub(super) sent: usize,
-    /// The id of the call that was served last, and where its answer is in `outgoing`; `None` once bytes were
-    /// sent since.
+    /// The id of the call that was served last, and where its answer is in `outgoing`. `None` if bytes were
+    /// sent since, or if the last frame led to no answer.
     last_answer: Option<(u64, Range<usize>)>,
     /// The length of `outgoing` at which its unsent bytes are held back: they are the answer to a call that
     /// returns an object, and the client waits for the answer to its call on that object, which is parked or
@@ -45,8 +45,8 @@ pub(super) struct ConnectionState {
     /// Gives the entries of the session their handles, and collects the objects and streams that an answer
     /// carries, or the answer itself if it comes later, until the session adopts them.
     handles: Handles,
-    /// Created when the first answer carries an object or a stream, the first answer comes later, the first
-    /// call is parked, or the implementation keeps the first value for the connection.
+    /// Created as soon as an answer carries an object or a stream, an answer comes later, a call is parked,
+    /// or the implementation keeps a value for the connection.
     pub(super) session: Option<Box<Session>>,
     /// When the last bytes arrived.
     arrived: Instant,

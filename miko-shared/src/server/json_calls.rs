@@ -176,7 +176,7 @@ impl JsonConnection {
         .await
     }
 
-    /// The next item of a stream, or registers the waker for it.
+    /// Returns the next item of a stream, or registers the waker in `context` for it.
     ///
     /// # Errors
     /// `session-gone` if there is no such stream; `internal` if the item was not encoded as valid JSON.

@@ -36,8 +36,8 @@ const MAX_WAITING: f32 = 0.35;
 /// is reset. The scheduler gives a core to another process for about a period, so single periods say little.
 const CALM_PERIODS: u32 = 16;
 
-/// Builds the runtime of a server. With `shared_status`, the runtime samples its load before it blocks, and
-/// publishes there whether it is busy, and whether its clients crowd it out.
+/// Builds the runtime of a server. With `shared_status`, the runtime samples the load of its thread before it
+/// blocks, and publishes there whether the server is busy, and whether clients must not spin.
 ///
 /// # Errors
 /// If the system refuses the resources of a runtime.
@@ -127,7 +127,8 @@ impl LoadMeter {
         Self { begin, at_begin, busy: false, crowded: false, calm: 0, backoff: Backoff::default() }
     }
 
-    /// If the current period has ended, returns its load and starts the next period.
+    /// If the current period has ended, starts the next one. Returns whether the server was busy in the ended
+    /// period, and whether clients must not spin in the next.
     fn sample(&mut self, now: Instant, times: impl FnOnce() -> Times) -> Option<Load> {
         let period = now - self.begin;
         if period < PERIOD {

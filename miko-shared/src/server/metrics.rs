@@ -1,5 +1,5 @@
-//! The counters of a server since its start. They are read by way of other protocols, such as HTTP. So only a
-//! server that speaks another protocol counts.
+//! The counters of a server since its start. Clients read them through other protocols, such as HTTP. So only
+//! a server that speaks another protocol has counters.
 
 use std::cell::{Cell, RefCell};
 use std::collections::BTreeMap;
@@ -8,8 +8,8 @@ use std::time::Duration;
 
 use miko_rpc::{Error, ErrorId, Method, Result, Served, Surface};
 
-/// The most outcomes of a method that are counted separately. An interface may return error ids that it makes
-/// from input of clients, so their number has to be bounded.
+/// The most outcomes of a method that are counted separately. An implementation may make error ids from input
+/// of clients, so the number of counters has to be bounded.
 const MAX_OUTCOMES: usize = 64;
 
 /// The counters of a server since its start.
@@ -51,7 +51,7 @@ pub enum CallOutcome {
     Later,
 }
 
-/// The connections of a kind, and their bytes.
+/// The connections of the server's own socket, or those of all other protocols, and their bytes.
 #[derive(Debug, Default)]
 pub struct Traffic {
     open: Cell<u64>,
@@ -64,13 +64,13 @@ pub struct Traffic {
 #[derive(Debug)]
 pub(super) struct OpenConnection {
     metrics: Rc<Metrics>,
-    /// The traffic to which the connection belongs.
+    /// Selects the traffic to which the connection belongs.
     traffic: fn(&Metrics) -> &Traffic,
 }
 
 impl Metrics {
-    /// Calls `visit` for each method that was called, with the name of the interface, that of the method, and
-    /// the count.
+    /// Calls `visit` for each method that was called, with the name of the interface, the name of the method,
+    /// and the count. The calls of all unknown methods of an interface have one count, with an empty name.
     pub fn each_method(&self, mut visit: impl FnMut(&str, &str, &MethodCount)) {
         self.calls.borrow().iter().for_each(|((interface, method), count)| visit(interface, method, count));
     }

@@ -10,8 +10,8 @@ use miko_rpc::{Error, ErrorId, Result, memory};
 use crate::polling::SharedStatus;
 
 /// The bytes that a parked call takes besides its frame: its entries in the session and in the queue of the
-/// gate, its timer and its wakers. They count towards the memory limit, not towards the limit on frames: on a
-/// connection of the server's own protocol, the limit `calls_in_flight` bounds the number of calls.
+/// gate, its timer and its wakers. They count towards the memory limit, not towards the limit on the bytes of
+/// parked frames: on a connection of the server's own protocol, `calls_in_flight` bounds the number of calls.
 const OVERHEAD: usize = 1 << 10;
 
 /// The counts of all parked calls of a server. Clones share them.
@@ -20,11 +20,11 @@ pub(super) struct ParkedCalls(Rc<Counts>);
 
 #[derive(Default)]
 struct Counts {
-    /// The bytes of the parked calls of all connections.
+    /// The bytes of the parked frames of all connections.
     frames: ParkedBytes,
     /// The number of parked calls of each worker that has some.
     by_worker: RefCell<HashMap<usize, usize>>,
-    /// The status in which the server publishes which workers have parked calls.
+    /// The status in which the server publishes which workers have parked calls; `None` if it publishes none.
     shared_status: Option<Arc<SharedStatus>>,
 }
 
@@ -35,9 +35,11 @@ pub(super) struct ParkedBytes(Rc<Cell<usize>>);
 /// Counts one parked call until it is dropped.
 pub(super) struct ParkedCount {
     calls: ParkedCalls,
+    /// The bytes of the parked calls of the connection of this call.
     connection: ParkedBytes,
     /// The size of the frame in bytes.
     frame: usize,
+    /// The worker that made the call, as in [`ParkedCalls::add`].
     worker: Option<usize>,
 }
 
@@ -49,12 +51,14 @@ impl ParkedCalls {
 
     /// Accounts for a parked call with a frame of `frame` bytes, until the returned value is dropped. A call
     /// in JSON has no frame: its method name and params count in its place. `connection` has the bytes of the
-    /// parked calls of its connection, and `worker` is the worker at the other end, if there is one.
+    /// parked calls of its connection. `worker` is the worker that made the call; `None` for another client,
+    /// and for a call in JSON.
     ///
     /// # Errors
-    /// `storage-full`, if the frames of all parked calls would exceed `limit` bytes, or those of the
-    /// connection half of `limit`. The first parked call of a connection may exceed the half, and the first
-    /// of the server may have any size. Also `storage-full` at the memory limit.
+    /// `storage-full`, if the frames of all parked calls would exceed `limit` bytes, or the frames of the
+    /// connection would exceed half of `limit`. A call that is the only parked one of its connection may
+    /// exceed the half, and the only one of the server may have any size. Also `storage-full` at the memory
+    /// limit.
     pub(super) fn add(
         &self,
         frame: usize,
@@ -94,8 +98,7 @@ impl ParkedCalls {
 }
 
 impl ParkedBytes {
-    /// Whether this many further bytes would exceed a limit. While no other call is counted, no number of
-    /// bytes does.
+    /// Whether this many further bytes would exceed a limit. Always `false` while no other call is counted.
     fn would_exceed(&self, bytes: usize, limit: usize) -> bool {
         let taken = self.0.get();
         taken > 0 && taken.saturating_add(bytes) > limit

@@ -21,11 +21,11 @@ pub(super) enum PeerProcess {
     /// The connection has no session yet.
     #[default]
     Unwatched,
-    /// The process runs.
+    /// The process has not ended, as far as the server knows.
     ///
-    /// `None` if it cannot be watched: before Linux 6.5 the kernel provides no pidfd of the process of a
-    /// peer, and the runtime may refuse to watch a pidfd. The end of the process is then detected when the
-    /// last process that has the socket closes it.
+    /// `None` if the process cannot be watched: before Linux 6.5 the kernel provides no pidfd of the process
+    /// of a peer, and the runtime may refuse to watch a pidfd. The connection then ends only when the last
+    /// process that has the socket closes it.
     Watched(Option<Watch>),
     /// The process has ended. The calls that it has sent are run, and their answers are discarded.
     Ended,
@@ -172,7 +172,7 @@ impl ProcessEnd {
         }
     }
 
-    /// Whether the process has ended; otherwise registers the task to be woken.
+    /// Ready if the process has ended; otherwise registers the task of the connection to be woken.
     fn poll(&self, context: &Context<'_>) -> Poll<()> {
         if self.has_ended.get() {
             return Poll::Ready(());

@@ -59,13 +59,14 @@ impl Peers {
         self.by_pid.borrow().values().map(Vec::len).sum()
     }
 
-    /// Waits until all connections of processes that have ended are closed, after the calls that these
-    /// processes sent were run. Does not wait for live peers.
+    /// Waits until the calls that ended processes have sent were run, and the connections of these processes
+    /// are closed. Does not wait for live peers.
     ///
     /// A process forked by the peer may hold the connection open, so end of file may never arrive. Receiving
     /// is therefore shut down: bytes that have arrived can still be read, followed by end of file. The forked
-    /// process may not read the answers either. Sending is therefore shut down, too, once no connection was
-    /// closed for [`DEAD_PEER_TIMEOUT`]. Calls that have still not been run by then may be lost.
+    /// process may also leave the answers unread, so sending may never end. Sending is therefore shut down,
+    /// too, once no connection was closed for [`DEAD_PEER_TIMEOUT`]. Calls that have still not been run by
+    /// then may be lost.
     pub(super) async fn read_input_of_dead_peers(&self) {
         let mut how = Shutdown::Read;
         loop {

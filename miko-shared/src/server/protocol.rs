@@ -65,10 +65,10 @@ pub struct WorkerAddress {
 pub struct Accepted {
     /// The connection.
     pub stream: AcceptedStream,
-    /// The process that connected. Its id is 0 if it came by TCP.
+    /// The process that connected. Its id is 0 if it is unknown, as for TCP.
     pub peer: Peer,
-    /// Whether the process runs as the user of the server, as the kernel reports it. `false` for TCP, where
-    /// the user is unknown.
+    /// Whether the process runs as the user of the server, as the kernel reports it. `false` if the user
+    /// is unknown, as for TCP.
     pub is_own_user: bool,
     /// The error with which the protocol must refuse the connection, if there are too many connections.
     pub refusal: Option<Error>,

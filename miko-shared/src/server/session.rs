@@ -151,7 +151,7 @@ impl Session {
                 }),
                 Carried::Answer(answer) => {
                     let waker = ListedWaker::new(handle, ReadyKind::Sender, &self.ready);
-                    // The answer registers the waker when it is polled for the first time.
+                    // Listed at once: the answer registers the waker when it is polled for the first time.
                     waker.make_ready();
                     self.add_pending(id, handle);
                     let timer = Box::pin(sleep_until(expires_at.into()));
@@ -175,7 +175,7 @@ impl Session {
     /// Keeps a call until it is to be run again. `count` accounts for it.
     pub(super) fn park(&mut self, handle: u64, call: Parked, count: ParkedCount) {
         let waker = ListedWaker::new(handle, ReadyKind::Parked, &self.ready);
-        // The gate registers the waker when it is polled for the first time.
+        // Listed at once: the gate registers the waker when it is polled for the first time.
         waker.make_ready();
         self.add_pending(call.id, handle);
         // Without a next check the wait has timed out already. The first pump then makes the call due.
@@ -509,6 +509,9 @@ impl OpenParked {
 
 /// Accounts for the memory of a large answer or item. A small one takes little memory, and is never refused,
 /// because its call may have had effects.
+///
+/// # Errors
+/// `storage-full`, at the memory limit.
 pub(super) fn charge_answer_memory(bytes: usize) -> Result<()> {
     if bytes > LARGE_FRAME { memory::charge(bytes) } else { Ok(()) }
 }

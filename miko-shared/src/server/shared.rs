@@ -15,7 +15,7 @@ pub(super) struct Shared<I: ?Sized> {
     pub(super) tokens: Vec<Token>,
     pub(super) busy_poll: BusyPoll,
     pub(super) peers: Peers,
-    /// Whether calls of several connections share one commit.
+    /// Whether calls of several connections may share one commit.
     pub(super) groups_commits: bool,
     pub(super) commit_batch: CommitBatch,
 }

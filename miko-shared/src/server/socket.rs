@@ -56,7 +56,7 @@ impl Socket {
         Ok(())
     }
 
-    /// As [`read`](Self::read), or registers the task to be woken.
+    /// As [`read`](Self::read), without waiting: if no bytes have arrived, registers the task to be woken.
     pub(super) fn poll_read(&self, context: &mut Context<'_>, buffer: &mut [u8]) -> Poll<io::Result<usize>> {
         loop {
             let mut ready = ready!(self.stream.poll_read_ready(context))?;
@@ -101,7 +101,8 @@ impl Socket {
         Ok(written)
     }
 
-    /// The descriptor that is watched for room to write; `None` if the system has none to spare.
+    /// The descriptor that is watched for room to write; `None` if the system refuses a second descriptor, or
+    /// refuses to watch it.
     fn watch_for_room(&mut self) -> Option<&AsyncFd<OwnedFd>> {
         if self.write_watch.is_none() {
             // epoll refuses to watch the same descriptor twice.
@@ -217,7 +218,7 @@ mod tests {
     }
 
     #[test]
-    fn it_is_watched_for_room_only_while_a_write_waits_for_some() {
+    fn a_socket_is_watched_for_room_only_while_a_write_waits_for_room() {
         run(async {
             let (mut socket, mut other) = pair();
             let sent = fill(&mut socket);

@@ -1,8 +1,8 @@
 //! The action of SIGCHLD while a share runs.
 //!
 //! If this process ignores SIGCHLD, which it may have inherited from the program that started it, the kernel
-//! reaps the children and discards their exit status. While a share runs, SIGCHLD therefore has its default
-//! action, which does nothing and keeps the status.
+//! reaps the children and discards their exit status. While a share runs, an ignored SIGCHLD therefore has
+//! its default action, which does nothing and keeps the status.
 
 use std::sync::{Mutex, PoisonError};
 
@@ -17,7 +17,7 @@ pub(super) struct SigchldGuard(());
 /// The state shared by the guards of this process.
 struct Guards {
     count: usize,
-    /// The action of SIGCHLD before the first guard, if a guard has replaced it.
+    /// The action of SIGCHLD that a guard has replaced; `None` if no guard has replaced the action.
     action_before: Option<SigAction>,
 }
 

@@ -155,7 +155,8 @@ fn is_at(file: &File, path: &Path) -> bool {
 }
 
 /// Removes the files of a share from a directory, and then the directory, unless it contains other files.
-/// Returns whether the directory is gone. Logs the first error; a missing file or directory is none.
+/// Returns whether the directory is gone. Logs the first error. A missing file or directory is not
+/// an error.
 fn remove(directory: &Path) -> bool {
     let files = [SOCKET, SECOND_SOCKET, LOCK].map(|name| fs::remove_file(directory.join(name)));
     let removed = files.into_iter().chain([fs::remove_dir(directory)]);

@@ -45,7 +45,8 @@ impl<R, S> Report<R, S> {
         Ok(returned.collect())
     }
 
-    /// Checks that every worker returned a value, in its last run if it was started again.
+    /// Checks that every worker returned a value, in its last run if it was started again. A worker that was
+    /// never started, because the share ended early, is not checked.
     ///
     /// # Errors
     /// `worker-failed`, with an item per worker whose last run returned no value.
@@ -78,9 +79,10 @@ pub struct WorkerReport<R> {
     pub started: SystemTime,
     /// When it was reaped.
     pub ended: SystemTime,
-    /// The number of calls that it made on its `db`; 0 if the process ended before it reported them.
+    /// The number of calls that it made on its proxy; 0 if the process ended before it reported them.
     pub calls: u64,
-    /// Its standard output, if `capture_output` is set: all of it, or the beginning and the end.
+    /// Its standard output, if `capture_output` is set: all of it, or the beginning and the end. Otherwise
+    /// empty.
     pub stdout: Vec<u8>,
     /// The number of bytes cut from the middle of `stdout`, because it exceeded `capture_limit`.
     pub stdout_cut: u64,
@@ -157,8 +159,8 @@ impl<R> WorkerReport<R> {
 pub enum Outcome<R> {
     /// It returned a value.
     Returned(R),
-    /// It returned an error. Also if the worker could not connect, and if the returned value could not be
-    /// serialized or read back.
+    /// It returned an error; or the worker could not connect; or the returned value could not be serialized
+    /// or read back.
     Failed {
         /// The error as text.
         text: String,
@@ -191,7 +193,7 @@ impl<R> Outcome<R> {
 /// How a process ended.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum ExitStatus {
-    /// It exited with this code. That of a worker is 0 after a value, 1 after an error, 101 after a panic.
+    /// It exited with this code. A worker exits with 0 after a value, 1 after an error, 101 after a panic.
     Code(i32),
     /// This signal ended it.
     Signal(i32),

@@ -23,9 +23,10 @@ pub(super) type OnExit = Rc<RefCell<dyn FnMut(&WorkerReport<()>)>>;
 
 /// A running share: a server process and its workers. Dropping it ends all of them.
 ///
-/// A share has no thread in the parent. So workers beyond `max_concurrent` are started, captured output is
-/// read, `on_exit` is called and Ctrl-C is handled only while [`wait`](Self::wait) or [`join`](Self::join)
-/// runs.
+/// A share has no thread in the parent. So all of this happens only while [`wait`](Self::wait) or
+/// [`join`](Self::join) runs: workers beyond `max_concurrent` are started, failed workers are started again,
+/// captured output is read, `on_exit` is called, `worker_timeout` and the deadlines of methods are enforced,
+/// and Ctrl-C is handled.
 pub struct Share<'b, I: Interface + ?Sized, R, S = ()> {
     /// Dropping it ends all processes. It is the first field, so it is dropped before the resources that the
     /// processes use.
@@ -53,7 +54,8 @@ pub(super) struct UdsLease {
     pub(super) directory: Directory,
     /// Shared with the `Uds`. Reset when the lease ends.
     pub(super) in_use: Rc<Cell<bool>>,
-    /// The process that started the share. A copy in a forked process has no effect.
+    /// The process that started the share. In a forked process, dropping a copy of the lease neither removes
+    /// the directory nor releases the `Uds`.
     pub(super) owner: Pid,
     /// Restores the action of SIGCHLD when the share ends.
     pub(super) _child_status: SigchldGuard,

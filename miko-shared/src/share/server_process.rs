@@ -25,7 +25,8 @@ use crate::polling::SharedStatus;
 use crate::server::{self, Activity, Around, Protocol, ProtocolSocket, ServeOptions, Service};
 use crate::token::Token;
 
-/// What the server process inherits from its parent, besides the closure that opens the shared object.
+/// The values that the server process inherits from its parent, besides the closure that opens the shared
+/// object.
 pub(super) struct ServerSetup<'d> {
     pub(super) directory: &'d Directory,
     pub(super) listener: UnixListener,
@@ -161,8 +162,8 @@ struct CleanupPaths {
     directory: CString,
 }
 
-/// The paths that the handler removes: those of this process, or of the server that this process was forked
-/// from; null in the parent and its workers. A value that was stored here is never freed.
+/// The paths that the handler removes: the paths of this process, or of the server that this process was
+/// forked from; null in all other processes. A value that was stored here is never freed.
 static CLEANUP_PATHS: AtomicPtr<CleanupPaths> = AtomicPtr::new(std::ptr::null_mut());
 
 /// Installs the handler of SIGTERM, which the kernel sends when the parent dies. No other process is then

@@ -135,12 +135,13 @@ impl Supervisor {
         Ok(supervisor)
     }
 
-    /// Waits until the server accepts connections.
+    /// Waits until the server has opened the shared object and is about to serve.
     ///
     /// # Errors
     /// The reason why the setup of the server failed; `interrupted`, after a Ctrl-C; `server-gone`, if the
     /// server ended, or was killed because it took longer than `call_deadline` plus the grace period;
-    /// `internal` or `request-too-large`, if its message cannot be received.
+    /// `internal` or `request-too-large`, if its message is invalid; `internal`, if the system refuses to
+    /// wait for events.
     pub(super) fn wait_until_ready(&mut self, interrupt: &Interrupt) -> Result<()> {
         let server = self.server.as_mut().ok_or_else(server_gone)?;
         match server.receive(interrupt, &mut self.interrupts, self.options.grace_period)? {
@@ -151,8 +152,8 @@ impl Supervisor {
         }
     }
 
-    /// Forks workers until all are forked or `max_concurrent` are alive; none during an early shutdown. A
-    /// failure begins one.
+    /// Forks workers until all are forked or `max_concurrent` are alive; none during an early shutdown. If a
+    /// worker cannot be forked, begins an early shutdown.
     pub(super) fn start_workers(&mut self, body: &WorkerBody<'_>) {
         if let Err(error) = self.try_to_start_workers(body) {
             self.begin_shutdown(error);

@@ -49,8 +49,8 @@ const FRAME_SIZE_DIVISOR: usize = 8;
 /// in a forked process, starting a share fails as `server-used-in-fork`.
 pub struct Uds {
     owner: Pid,
-    /// The path of the socket of the running share; between shares, that of the last share; before the first
-    /// share, the path that its socket will have.
+    /// The path of the socket of the running share; between shares, the path of the last share's socket;
+    /// before the first share, the path that its socket will have.
     path: RefCell<PathBuf>,
     token: Token,
     /// Whether a share runs on the `Uds`. The [`UdsLease`] of the share resets it.
@@ -202,8 +202,9 @@ impl Uds {
     /// Runs `hook` in the server around each call: for metrics, spans and access rules. The hook gets the
     /// method, the process that calls and the deadline. It either runs the call and gets its outcome, or
     /// refuses the call with an error, which the caller gets as the error of the method. A call of an unknown
-    /// method is refused without the hook. This hook is not one of the hooks of a database, which run before
-    /// a record is saved.
+    /// method is refused without the hook. If a call waits at a gate, or its answer comes later, its outcome
+    /// is [`Served::Pending`], and the hook does not run again for the call. This hook is not one of the
+    /// hooks of a database, which run before a record is saved.
     ///
     /// The hook runs in the server process, as the implementation does, and no two calls run at the same
     /// time. It may call a proxy of another server. If it panics, the call fails. With group commit the hook
@@ -267,8 +268,9 @@ impl Uds {
     }
 
     /// Whether a call may spin before it blocks for the reply: at most 200 µs with one worker, longer with
-    /// more workers, up to 5 ms. The default is `true`: calls return sooner, at the cost of CPU time that
-    /// would otherwise be idle. Set `false` where CPU time is billed.
+    /// more workers, up to 5 ms. Also whether the server may poll for the next call before it blocks. The
+    /// default is `true`: calls return sooner, at the cost of CPU time that would otherwise be idle. Set
+    /// `false` where CPU time is billed.
     #[must_use]
     pub fn polling(mut self, polling: bool) -> Self {
         self.polling = polling;
@@ -480,8 +482,8 @@ impl Uds {
         I: Interface + ?Sized,
         S: Service<I> + 'static,
     {
-        // The parent has a pidfd and the read end of the pipe for the result; for captured output, the read
-        // ends of two more pipes.
+        // Per worker the parent has a pidfd and the read end of the pipe for the result; for captured output,
+        // also the read ends of two more pipes.
         let descriptors_per_worker = if self.capture_output { 4 } else { 2 };
         let descriptors = DescriptorLimit::for_workers(n.min(self.max_concurrent), descriptors_per_worker)?;
         // The fingerprint is computed and cached before the fork, so that all processes inherit it.

@@ -63,7 +63,8 @@ pub fn is_extension(frame: &[u8]) -> bool {
 }
 
 /// Whether a frame of a client is a control frame: credit, release or cancellation. A control frame has no
-/// answer of its own. After a cancellation the server may answer the cancelled call.
+/// answer of its own. After a cancellation the server may answer the cancelled call. A cancellation in the
+/// form of tarpc is not a control frame.
 pub fn is_control(frame: &[u8]) -> bool {
     matches!(FromClient::decode(frame), Some(decoded) if !matches!(decoded, FromClient::Call { .. }))
 }

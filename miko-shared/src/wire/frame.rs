@@ -83,7 +83,7 @@ fn announced_length(bytes: &[u8]) -> Option<usize> {
     Some(u32::from_be_bytes(*header) as usize)
 }
 
-/// The number of bytes of the first of these frames, with its header; 0 if there is none.
+/// The number of bytes of the first of these frames, with its header; 0 if its header is not complete.
 pub(crate) fn size_of_first(frames: &[u8]) -> usize {
     announced_length(frames).map_or(0, |length| HEADER_SIZE + length)
 }
@@ -199,7 +199,7 @@ impl FrameBuffer {
 
     /// Frees the memory of a large frame, if all received bytes were consumed.
     pub fn shrink(&mut self) {
-        // No frame is being skipped then: a buffer that only skips bytes does not grow.
+        // A buffer of this size skips no frame, so `bytes_to_skip` is 0: skipping bytes does not enlarge it.
         if self.is_empty() && self.bytes.len() > MAX_IDLE_SIZE {
             *self = Self::default();
         }

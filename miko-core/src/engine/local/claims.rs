@@ -19,8 +19,8 @@ use crate::storage::Storage;
 
 #[expect(private_bounds, reason = "storage backends are private to the crate")]
 impl<T: Storage, V: View> LocalEngine<T, V> {
-    /// Runs requests, and unlocks the store. The claims that have begun become claims of the caller; if the
-    /// requests fail, these claims end.
+    /// Runs requests, and unlocks the store. The claims that have begun and are not lasting become claims of
+    /// the caller; if the requests fail, these claims end.
     pub(super) fn run_and_keep_claims<R>(
         &self,
         mut store: StoreGuard<'_, T>,

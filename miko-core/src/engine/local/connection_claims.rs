@@ -9,8 +9,8 @@ use super::shared_store::SharedStore;
 use crate::storage::Storage;
 
 /// The number of claims of a connection at which the first cleanup runs. A cleanup removes claims that have
-/// ended without a call of [`end`](ConnectionClaims::end): by the end of their lease, by a request of another
-/// connection, or in a transaction or a group.
+/// ended without a call of [`end`](ConnectionClaims::end): by the end of their lease, by the deletion of the
+/// record, by a request of another connection, or in a transaction or a group.
 const FIRST_CLEANUP: usize = 128;
 
 /// The claims of a connection; outside of a server, the claims of the engine. All clones share one set, and
@@ -81,8 +81,8 @@ impl<T: Storage> ConnectionClaims<T> {
         let over = store.lock_outside_of_callbacks().claims_that_are_over(ids);
         let ended: Vec<_> = {
             let mut held = self.lock();
-            // While a transaction is open, it is unknown which claims are over. The cleanup runs again when
-            // more claims were added.
+            // While a transaction is open, it is unknown which claims are over. The cleanup is tried again
+            // when the connection has `FIRST_CLEANUP` more claims.
             let Some(over) = over else {
                 held.cleanup_at = held.by_id.len() + FIRST_CLEANUP;
                 return;

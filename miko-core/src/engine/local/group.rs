@@ -13,8 +13,8 @@ impl<T: Storage> SharedStore<T> {
     /// the call that it runs, from 0.
     ///
     /// # Errors
-    /// The first call whose changes could not all be committed, with the error. Call 0, if the group could
-    /// not begin: no call was run then.
+    /// The first call whose changes could not all be committed, with the error. Call 0 with `self-call` in a
+    /// callback of this store: no call was run then.
     pub(super) fn commit_as_group(&self, call: &mut dyn FnMut(usize) -> bool) -> Result<(), GroupFailure> {
         let failed = |error| GroupFailure { call: 0, error };
         if !self.lock().map_err(failed)?.begin_group() {
@@ -76,7 +76,8 @@ mod tests {
     fn a_group_does_not_wait_for_those_that_wait_for_its_end() {
         let limits = TransactionLimits { lock_timeout: Duration::ZERO, ..TransactionLimits::default() };
         let db = SqliteEngine::in_memory().unwrap().transaction_limits(limits);
-        // A transaction of another thread that has its turn, and opens when the group has ended.
+        // Stands for a transaction of another thread that has its turn to write, and opens when the group has
+        // ended.
         let _turn = db.store.writers.enter(GateMode::Exclusive, Duration::ZERO).unwrap();
         let create = || json!({"action": "create", "bucket": {}});
         let calls: [&dyn Fn() -> bool; 3] =

@@ -211,7 +211,7 @@ impl<T: Storage> FileUpload<T> {
             thread::yield_now();
             return Ok(());
         }
-        let (gate, closed) = Gate::closed(|| None);
+        let (gate, closing_pass) = Gate::closed(|| None);
         let parked = gate.enter(GateMode::Exclusive, Duration::MAX);
         if let UploadState::Unfinished(pieces) = &mut *locked(&self.state)
             && let Some(last) = pieces.last_yield.replace(gate)
@@ -220,7 +220,7 @@ impl<T: Storage> FileUpload<T> {
             last.leave_in_call();
         }
         // Opens the gate, so that the call can be made again at once.
-        drop(closed);
+        drop(closing_pass);
         parked.map(drop)
     }
 }
@@ -266,8 +266,8 @@ impl<T: Storage> Import for WorldletImport<T> {
     }
 }
 
-/// Locks a state. Poisoning is ignored: a panic under the lock leaves the state as it was before the call or
-/// as it is after the call.
+/// Locks a state. Poisoning is ignored: a panic under the lock leaves the state consistent, with each piece
+/// appended or moved as a whole or not at all.
 fn locked<S>(state: &Mutex<S>) -> MutexGuard<'_, S> {
     state.lock().unwrap_or_else(PoisonError::into_inner)
 }

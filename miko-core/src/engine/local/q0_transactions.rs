@@ -10,7 +10,7 @@ use crate::mikobase::{Mikobase, Query, Transaction};
 use crate::query::TransactionRequest;
 use crate::response::{Response, Results};
 
-/// The maximal number of ids of a connection.
+/// The maximal number of transactions whose ids a connection knows, including invalidated ones.
 const MAX_IDS: usize = 256;
 
 /// The transactions that Q0 has begun on one connection; outside of a server, on one engine or transaction.

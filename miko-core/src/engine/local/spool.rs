@@ -39,7 +39,7 @@ impl Spool {
         position < self.length
     }
 
-    /// The file, with exactly the appended bytes. It is read from its beginning.
+    /// The file, cut to exactly the appended bytes. Its position is the beginning.
     pub(super) fn into_file(mut self) -> Result<File> {
         self.file.set_len(self.length).and_then(|()| self.file.rewind()).map_err(cannot_keep)?;
         Ok(self.file)

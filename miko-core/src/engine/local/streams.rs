@@ -10,7 +10,8 @@ use crate::engine::store::open_streams::StreamId;
 use crate::engine::store::streams::Cursor;
 use crate::storage::Storage;
 
-/// The items that a cursor reads from a snapshot of the store. Dropping the stream closes the snapshot.
+/// The items that a cursor reads from a snapshot of the store. Dropping this value closes the stream in the
+/// store, which then saves no more pre-images for it.
 pub(super) struct StoreStream<T: Storage, C> {
     store: Arc<SharedStore<T>>,
     id: StreamId,
@@ -43,7 +44,7 @@ impl<T: Storage, C> Drop for StoreStream<T, C> {
 }
 
 /// The pieces of a file. They are read from the file itself, without a snapshot: a complete file never
-/// changes.
+/// changes. If the file is deleted meanwhile, the next item is the error `file-not-found`.
 pub(super) struct FilePieces<T> {
     store: Arc<SharedStore<T>>,
     pk: String,

@@ -13,14 +13,14 @@ use crate::storage::Storage;
 #[expect(private_bounds, reason = "storage backends are private to the crate")]
 impl<T: Storage, V: View> LocalEngine<T, V> {
     /// Makes a transaction object, whose first call begins a transaction. In the view of a transaction, the
-    /// new one is nested in it.
+    /// transactions of the new object are nested in that transaction.
     pub(super) fn begin_transaction(&self) -> Result<Remote<dyn Transaction>> {
         let id = self.store.lock()?.add_transaction(self.view.transaction())?;
         let owner = TransactionOwner { store: Arc::clone(&self.store), id };
         Ok(Remote::local(Box::new(self.with_view(OfTransaction(id), Some(owner)))))
     }
 
-    /// Refuses a call in a transaction. `what` names the call.
+    /// Refuses a call in a transaction, with `invalid_request`. `what` names the call.
     pub(super) fn refuse_in_transaction(&self, what: &str) -> Result<()> {
         if self.view.transaction().is_none() {
             return Ok(());
@@ -34,8 +34,8 @@ impl<T: Storage> Transaction for LocalEngine<T, OfTransaction> {
     fn commit(&self) -> Result<()> {
         let mut store = self.store.lock()?;
         store.expire_transaction();
-        // Fails if the transaction was invalidated. The result does not matter: without an open transaction
-        // there is nothing to commit.
+        // `needs_turn` fails if the transaction was invalidated. Its value does not matter: without an open
+        // transaction there is nothing to commit.
         store.needs_turn(self.view.0)?;
         store.commit_transaction(self.view.0)
     }

@@ -50,7 +50,8 @@ pub(super) struct StoreGuard<'s, T: Storage> {
     store: MutexGuard<'s, Store<T>>,
     /// Whether the call is inside a transaction.
     is_in_transaction: bool,
-    /// The turn to write. Declared last, so that it is given up after the lock.
+    /// The turn to write; `None` if the call needs none, or its transaction has it. Declared last, so that it
+    /// is given up after the lock.
     _turn: Option<Pass>,
 }
 
@@ -110,8 +111,9 @@ impl<T: Storage> SharedStore<T> {
     /// Waits for the turn to write, and locks the store.
     ///
     /// # Errors
-    /// `lock-timeout`, `transaction-open`, `parked`; `transaction-invalidated`, in the view of a transaction;
-    /// `self-call` in a callback of this store.
+    /// `lock-timeout`, `transaction-open`, `parked`; `self-call` in a callback of this store. In the view of
+    /// a transaction also `transaction-invalidated`, and the error of an open group of calls, if opening the
+    /// transaction cannot commit the group.
     pub(super) fn write(&self, view: impl View) -> Result<StoreGuard<'_, T>> {
         self.write_waiting(view, Duration::ZERO)
     }
@@ -153,8 +155,8 @@ impl<T: Storage> SharedStore<T> {
 
     /// Waits for the turn to write, for several writes. While the caller holds the turn, its writes lock the
     /// store by [`read`](Self::read): [`write`](Self::write) could queue behind a transaction that waits for
-    /// the end of this turn. `None` for the view of a transaction, which takes its turn in `write`, and for a
-    /// group of calls, which no other write can interrupt.
+    /// the end of this turn. `None` in the view of a transaction, whose calls take the turn for the
+    /// transaction, and in a group of calls, which no other write can interrupt.
     pub(super) fn turn_to_write(&self, view: impl View) -> Result<Option<Pass>> {
         if view.transaction().is_some() {
             return Ok(None);
@@ -194,8 +196,9 @@ impl<T: Storage> SharedStore<T> {
         Ok(StoreGuard { store, is_in_transaction: true, _turn: None })
     }
 
-    /// Waits for the turn to write and opens the transaction, unless another call of the object opens it
-    /// meanwhile. The returned lock is held since the transaction was opened, or found open.
+    /// Waits for the turn to write and opens the outermost transaction around `id`, which may be the one of
+    /// `id` itself, unless another call opens it meanwhile. The returned lock is held since the transaction
+    /// was opened, or found open.
     fn open_transaction<'s>(
         &'s self,
         id: TransactionId,
@@ -204,7 +207,7 @@ impl<T: Storage> SharedStore<T> {
         refuse_in_thread_of_transaction(&store)?;
         let (gate, lock_timeout) = (store.opening_gate(id)?, store.transaction_limits().lock_timeout);
         drop(store);
-        // One call of the object opens the transaction; the other calls wait here.
+        // Of the calls that find the transaction not open, one opens it; the others wait here.
         let _opening = gate.enter(GateMode::Exclusive, lock_timeout)?;
         // Checked again after each wait: another call may have opened the transaction, or it may have been
         // invalidated.

@@ -24,7 +24,7 @@ struct WatchStream<T: Storage> {
     watch: Watch,
     /// The records that were in the result at first. `None` after all of them were returned.
     present: Option<StoreStream<T, FoundRecords>>,
-    /// How many of them were returned.
+    /// The number of records of `present` that were returned.
     returned: u64,
     /// The number of the last commit that the records of `present` include.
     seq: i64,

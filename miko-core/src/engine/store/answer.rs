@@ -93,8 +93,8 @@ impl AnswerBudget {
     }
 }
 
-/// Charges a record that a select has found to the memory limit of the process, and not to the budget: only
-/// the row id of the record is needed, so the answer does not contain the record.
+/// Charges a found record to the memory limit of the process, and not to the budget: the select needs only
+/// the row id of the record, so the answer does not contain the record.
 ///
 /// # Errors
 /// `storage-full`, if the process has reached its memory limit.

@@ -156,7 +156,7 @@ impl<T: Storage> Store<T> {
     }
 
     /// Runs the hooks for the rows that [`note_stored_rows`](Self::note_stored_rows) has noted, in order of
-    /// creation of the records.
+    /// the row ids.
     ///
     /// # Errors
     /// `save-rejected`; `storage-full`, if storage has lost the transaction while a hook read.
@@ -239,8 +239,8 @@ impl<T: Storage> Store<T> {
         if may_lose_answered_writes { CommitSharing::Groupable } else { sharing }
     }
 
-    /// Rolls back the open transaction of a caller, if there is one, and if `error` is that of a write which
-    /// a hook has refused: a veto ends the whole transaction.
+    /// If `error`, the error of a write, contains the veto of a hook, rolls back the open transaction of a
+    /// caller, if there is one: a veto ends the whole transaction.
     pub(super) fn end_rejected_transaction(&mut self, error: &Error) {
         let Some(rejection) = error.items().iter().find(|item| item.id == ErrorId::SAVE_REJECTED) else {
             return;

@@ -16,7 +16,7 @@ use crate::timestamp::Timestamp;
 pub(in crate::engine) struct Candidate<'c> {
     pub(in crate::engine) record: Record,
     /// In a select of versions, the version of which `record` has the content and the times. A tombstone has
-    /// no content: `record` then has the content of the version before.
+    /// no content: `record` then has the content of the version before. `None` in any other select.
     pub(in crate::engine) version: Option<Row>,
     /// The id of the row of the record; the default unless [`with_row_id`](Self::with_row_id) has set it.
     pub(in crate::engine) id: RowId,

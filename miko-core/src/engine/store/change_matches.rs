@@ -177,7 +177,7 @@ pub(super) fn change_of(
     }
 }
 
-/// The size of a change in bytes: approximately that in memory, and an upper bound of that of its encoding.
+/// The approximate size of a change in memory, in bytes. It is also an upper bound of the encoded size.
 pub(super) fn change_size(change: &Change) -> usize {
     let record_size = change.record.as_ref().map_or(0, |record| {
         record.bucket.as_str().len()

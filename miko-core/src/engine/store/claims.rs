@@ -1,11 +1,12 @@
 //! Claims: while a claim of a record is in force, no other claim gets the record.
 //!
 //! The table of claims has the last claim of each record, with the end of its lease, and how often the record
-//! was claimed. Finishing the claim or deleting the record removes the row. The table is stored (a worldlet
-//! file does not have it), and restored when a write or a transaction is undone. A claim is in force until it
-//! is finished or released, its record is deleted, or its lease ends. A claim belongs to the connection that
-//! took it (outside of a server: to the engine), and also ends with that connection, unless the claim is
-//! *lasting* (the key `hold` of the request is `lease`). Which connections are open is not stored.
+//! was claimed. Finishing the claim or deleting the record removes the claim from the table. The table is
+//! stored (a worldlet file does not have it), and restored when a write or a transaction is undone. A claim
+//! is in force until it is finished or released, its record is deleted, or its lease ends. A claim belongs to
+//! the connection that took it (outside of a server: to the engine), and also ends with that connection,
+//! unless the claim is *lasting* (the key `hold` of the request is `lease`). Which connections are open is
+//! not stored.
 //!
 //! | subject | where |
 //! | --- | --- |
@@ -45,7 +46,7 @@ const FIRST_CANDIDATES: u64 = 32;
 impl<T: Storage> Store<T> {
     /// Claims the first free record that the select of a request finds; `None` if there is none. If a record
     /// is claimed, the claim takes the select out of the request; a lasting claim takes the text of the
-    /// select.
+    /// select instead.
     ///
     /// # Errors
     /// The errors of the select; `session-required`, if the connection that would hold the claim ends with
@@ -295,8 +296,8 @@ impl<T: Storage> Store<T> {
         }
     }
 
-    /// Those of these ids whose claims are not in force. `None` while a transaction is open: it may have
-    /// ended some of the claims, and may be rolled back.
+    /// Returns the given ids without those of claims in force. `None` while a transaction is open: the
+    /// transaction may have ended some of the claims, and may be rolled back.
     pub(in crate::engine) fn claims_that_are_over(&self, claim_ids: Vec<String>) -> Option<Vec<String>> {
         let is_over = |claim_id: &String| self.record_of_claim(claim_id).is_err();
         (!self.has_open_transaction()).then(|| claim_ids.into_iter().filter(is_over).collect())
@@ -308,7 +309,7 @@ impl<T: Storage> Store<T> {
     }
 }
 
-/// The calls that wait for a claim to end.
+/// The calls that wait for a record that they can claim.
 impl<T: Storage> Store<T> {
     /// The wait of the call that this thread serves, and when the wait times out; `None` if the call has not
     /// waited before.
@@ -317,8 +318,8 @@ impl<T: Storage> Store<T> {
     }
 
     /// Adds a waiting call. `closing_pass` keeps `gate` closed. It is dropped, which wakes the call, when a
-    /// record that the select of the request finds may be free. `None` if the call is parked before its first
-    /// attempt, until it has the turn to write.
+    /// record that the select of the request finds may be free. It is `None` if the call is parked before its
+    /// first attempt, until it has the turn to write.
     pub(in crate::engine) fn wait_for_claim(
         &mut self,
         request: &ClaimRequest,
@@ -384,7 +385,8 @@ impl<T: Storage> Store<T> {
         }
     }
 
-    /// Wakes, for each record that a write has changed, the first waiting call of each select that finds it.
+    /// Wakes, for each record that a write changes, the first waiting call of each select that finds the new
+    /// state of the record.
     pub(super) fn wake_claims_for_rows(&mut self, changes: &[RowChange<RowId, Row>]) {
         self.claims.wake_claims_for_rows(changes, &self.catalog);
     }

@@ -43,7 +43,8 @@ impl<T: Storage> Store<T> {
     /// The rows that a plan finds, if columns can answer it. Builds missing columns that are worth it.
     pub(super) fn scan_columns(&self, plan: &Plan<'_>, wanted: Wanted) -> Result<Scanned> {
         let content = &mut *self.columns.content();
-        // A size of 0 turns columns off. Columns are not read while changes may be undone.
+        // A size of 0 turns columns off. Columns are not read in a running write, nor in a transaction that
+        // has written: storage then has changes that may be undone.
         if content.max_size == 0 || self.transaction.reads_uncommitted() {
             return Ok(Scanned::BySql(None));
         }
@@ -116,8 +117,8 @@ impl<T: Storage> Store<T> {
     }
 
     /// Takes the table that `needs` describes out of `content`, brings it up to date, and builds missing
-    /// columns. The caller puts the table back. `None` if the columns would be too large, or so much has
-    /// changed that the table was dropped. An error drops the table, too.
+    /// columns. The caller puts the table back. `None` if the columns would exceed the size limit or the
+    /// memory limit, or so much has changed that the table was dropped. An error drops the table, too.
     fn table(&self, needs: &Needs, content: &mut Content) -> Result<Option<Table>> {
         let Needs { scope, paths, .. } = needs;
         let last_row = self.last.get().row;

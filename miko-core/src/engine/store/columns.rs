@@ -75,7 +75,7 @@ impl Needs {
         let scope = match &plan.access_path {
             AccessPath::Everything => None,
             AccessPath::Members(classes) => match classes.names {
-                // A class without an id has no records, so there is nothing to scan.
+                // Without an id of the class or of a subclass, there are no records to scan.
                 [class] if !classes.ids.is_empty() => Some(class.clone()),
                 _ => return None,
             },
@@ -166,8 +166,8 @@ impl Columns {
         });
     }
 
-    /// The paths of the columns that could answer a plan, as JSON. Empty if one of these columns does not
-    /// exist.
+    /// The paths of the columns that could answer a plan, as JSON. Empty if columns cannot answer the plan,
+    /// or one of these columns does not exist.
     pub(super) fn explain(&self, plan: &Plan<'_>) -> Vec<String> {
         let content = self.0.borrow();
         match Needs::of(plan) {

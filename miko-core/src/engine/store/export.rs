@@ -53,8 +53,8 @@ pub(in crate::engine) struct Export {
     /// In a temporal database: the records that existed when the export began, by the time of their creation,
     /// then by pk.
     ordered: Option<Box<[RowId]>>,
-    /// While the history of a record is written: the time and the instance pk of its version that was written
-    /// last, which are its position in the history.
+    /// While the history of a record is written: the [position](Row::position) of the version of the record
+    /// that was written last, or a position before all versions.
     version: (Timestamp, String),
 }
 
@@ -294,7 +294,8 @@ impl EntryWriter<'_> {
         self.begin_entry(&format!("{}/{index}", file.pk));
         let pk = Value::from(file.pk.as_str());
         self.add(&format!(r#"{{"file":{pk},"index":{index},"last":{is_last},"data":"#));
-        // A file that was imported as text, as its `mime` records, is written as text again.
+        // The `mime` of a file says whether the file was imported as text. Such a file is written as text
+        // again.
         let as_text = (Encoding::of(&mime) == Encoding::Text).then(|| std::str::from_utf8(data).ok());
         let data = as_text.flatten().map_or_else(|| to_base64(data), str::to_owned);
         self.add(&Value::from(data).to_string());

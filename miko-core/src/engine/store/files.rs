@@ -70,7 +70,8 @@ impl<T: Storage> Store<T> {
         Ok(UnfinishedFile { pk, chunks: 0, hasher: Sha256::new(), size: 0 })
     }
 
-    /// Appends a piece to a file, as one chunk. If that fails, the file is unchanged.
+    /// Appends a piece to a file, as one chunk. An empty piece adds no chunk. If appending fails, the file is
+    /// unchanged.
     ///
     /// # Errors
     /// `invalid_request`, if the piece is too large; the errors of a write.

@@ -191,7 +191,7 @@ impl<T: Storage> Mikobase for HookReader<'_, T> {
     }
 }
 
-/// The error of a method or a request that writes.
+/// The error of a method or a request that writes, or belongs to a transaction.
 fn only_reads() -> Error {
     let message = "a hook runs inside a write, and writes nothing else: amend the record, or refuse it";
     Error::new(ErrorId::SELF_CALL, message)

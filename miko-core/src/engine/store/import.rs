@@ -330,7 +330,7 @@ impl<T: Storage> Store<T> {
     }
 
     /// Reports each of these records, which the import has deleted or taken out of a class, if a restricting
-    /// reference to the record does not allow that.
+    /// reference to the record forbids that.
     fn check_deleted_or_left_class(
         &mut self,
         pks: BTreeSet<String>,
@@ -693,8 +693,8 @@ impl<T: Storage> Import<'_, T> {
     }
 
     /// Notes a record that existed before the import, if its `new` stack lacks a class of the `old` one, or
-    /// if it was deleted (`new` is `None`). A restricting reference of a record that the import does not
-    /// write may not allow that.
+    /// if it was deleted (`new` is `None`). The end of the import checks whether a restricting reference
+    /// forbids that: it may be in a record that the import does not write.
     pub(super) fn note_if_deleted_or_left_class(
         &mut self,
         (id, pk): (RowId, &str),

@@ -1,5 +1,5 @@
 //! Imports the files of a worldlet. The text has the metadata of files under `files` and their chunks under
-//! `file_chunks`, in any order. Chunks are stored as they are read. At the end the files are checked and
+//! `file_chunks`, in any order. Each chunk is stored when it is read. At the end the files are checked and
 //! completed.
 
 use std::collections::{BTreeMap, HashMap, HashSet};
@@ -28,8 +28,8 @@ pub(super) struct ImportedFiles {
     /// The pks of the files of which the metadata or a chunk was refused. [`finish`](Self::finish) does not
     /// check these files.
     refused: HashSet<String>,
-    /// Whether a chunk was refused of which it is not known to which file it belongs.
-    /// [`finish`](Self::finish) then checks no file: the refused chunk may be the one that a file lacks.
+    /// Whether a chunk was refused that does not tell to which file it belongs. [`finish`](Self::finish) then
+    /// checks no file: the refused chunk may be the one that a file lacks.
     has_refused_unknown: bool,
 }
 
@@ -227,7 +227,7 @@ impl ImportedFile {
     }
 }
 
-/// The fault of a file whose chunks do not have each index from 0 to that of the last chunk once.
+/// The fault of a file that does not have exactly one chunk for each index from 0 to that of its last chunk.
 fn misplaced_chunk(chunks: u64, largest_index: u64) -> String {
     format!(
         "the file has {chunks} chunks, and their indexes go up to {largest_index}: a chunk is missing, is \

@@ -33,7 +33,7 @@ pub(super) struct ImportPlaces {
 /// The index of the exported form in [`ImportPlaces::forms`].
 const EXPORTED_FORM: u8 = 0;
 
-/// The top-level object of a worldlet that has an entry.
+/// In which top-level object of the worldlet an entry is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Section {
     Records,

@@ -3,10 +3,10 @@
 //! A record is simple if its entry has the form of an export without extras ([`TextRecord`]), and its stack
 //! has one platter, which has no bucket. All other records are parsed to JSON values and imported by
 //! [`import`](super::import). So are class definitions, records whose pk is in use, and records whose stack
-//! is [too long](MAX_CACHED_STACK_LENGTH) or one [too many](MAX_STACKS) for [`TextImport::classes`], which
-//! keeps the classes of the stacks that were met so far. At the end of the import, each record without extras
-//! is first checked as text. If the text is not accepted, [`import`](super::import) parses the record and
-//! checks the values.
+//! is not written as it would be stored, or has no place in [`TextImport::classes`]: that map takes no [long
+//! stacks](MAX_CACHED_STACK_LENGTH), and only a [limited number](MAX_STACKS) of others. At the end of the
+//! import, each record without extras is first checked as text. If the text is not accepted,
+//! [`import`](super::import) parses the record and checks the values.
 
 use std::collections::HashMap;
 
@@ -46,7 +46,7 @@ impl TextImport {
             if self.classes.len() >= MAX_STACKS || stack.len() > MAX_CACHED_STACK_LENGTH {
                 return None;
             }
-            self.classes.insert(stack.to_owned(), sole_class(stack));
+            self.classes.insert(stack.to_owned(), class_for_text_import(stack));
         }
         self.classes.get(stack)?.as_deref()
     }
@@ -54,7 +54,7 @@ impl TextImport {
 
 /// The class of a stack that has one platter without a bucket, and whose text is equal to the text that would
 /// be stored for it. `None` for any other stack, and for that of a class definition.
-fn sole_class(text: &str) -> Option<String> {
+fn class_for_text_import(text: &str) -> Option<String> {
     let mut faults = Faults::default();
     let read = Stack::read_stored_stack(json::from_text(text).ok()?, &Place::Root, &mut faults)?;
     let (errors, _warnings) = faults.into_parts();
@@ -94,7 +94,7 @@ impl<T: Storage> Store<T> {
         };
         let id = self.next_row_id();
         let mut write = self.transaction.empty_set();
-        // The vector is empty. It is taken out to reuse the capacity that it has from an earlier write.
+        // The vector is empty. It is taken out to reuse the capacity that it may have from an earlier write.
         let mut entries = std::mem::take(&mut write.added_entries);
         entries.push(IndexEntry::Member { class: self.class_id(class, &mut write)?, row: id });
         write.change_row(RowChange::insert(id, row));
@@ -117,8 +117,8 @@ impl<T: Storage> Store<T> {
         if texts.class_of(stack).is_none() {
             return Ok(false);
         }
-        // Looked up again: the name that `class_of` returns borrows all of `texts`, and the checker is needed
-        // beside the name.
+        // The class is looked up again: the name that `class_of` returns borrows all of `texts`, and the
+        // checker is needed beside the name.
         let TextImport { classes, checker } = texts;
         let Some(Some(name)) = classes.get(stack) else { return Ok(false) };
         let Some(class) = self.catalog.class(name).cloned() else {

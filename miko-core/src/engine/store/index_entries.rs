@@ -70,9 +70,9 @@ pub(super) fn references(
     scan.into_found()
 }
 
-/// The name of the pseudo-class of `class`, whose members are the records with a marker of `class`. When
-/// `class` is redefined, these records are indexed anew: the definition of `class` decides which references
-/// are in their marked objects. No class has such a name, since a UNS contains no space.
+/// The name of the pseudo-class of `class`, whose members are the records with a marker that assigns `class`.
+/// When `class` is redefined, these records are indexed anew: the definition of `class` decides which
+/// references are in their marked objects. No class has such a name, since a UNS contains no space.
 pub(super) fn marker_class(class: &str) -> String {
     format!("custom_classes {class}")
 }
@@ -89,7 +89,7 @@ pub(super) struct Derived {
 impl<T: Storage> Store<T> {
     /// Whether the index entries of a record with this stack and these markers depend on a bucket. They do if
     /// a class of the stack has constraints or may hold references, if the record has markers, since marked
-    /// objects may hold references, and if the record is a class definition, whose name is in its bucket.
+    /// objects may hold references, or if the record is a class definition, whose name is in its bucket.
     pub(super) fn derives_from_bucket(&self, stack: &Map<String, Value>, markers: &Markers) -> bool {
         let is_derived_from = |name: &str| {
             let class = self.catalog.class(name);

@@ -180,8 +180,8 @@ impl<T: Storage> Store<T> {
     }
 
     /// The changes from the result that the reader has got (`Watch::shown`) to the result in the window, as
-    /// of the commit `seen`. Replaces the former by the latter. `commit` is the commit `seen`; `None` if the
-    /// select has run again.
+    /// of the commit `seen`. Then sets `Watch::shown` to the result in the window. `commit` is the commit
+    /// `seen`; `None` if the select has run again.
     fn step_to_window(
         &self,
         watch: &mut Watch,
@@ -335,7 +335,7 @@ fn read_select(query: Query) -> Result<SelectRequest> {
     Ok(select)
 }
 
-/// Refuses a window that takes more than `allowed` bytes.
+/// Refuses a window that takes more than `allowed` bytes, with `storage-full`.
 fn check_size(window: &Window, allowed: usize) -> Result<()> {
     if window.size() <= allowed {
         return Ok(());

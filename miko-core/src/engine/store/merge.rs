@@ -72,7 +72,7 @@ impl<T: Storage> Import<'_, T> {
         let Some((id, last)) = self.store.storage.find(&version.pk)? else {
             let id = self.store.next_row_id();
             self.store.apply_row(RowChange::insert(id, row(version.time, commit)))?;
-            // Until a stub states when the record was created, the time of the first version counts.
+            // Until a stub states `created_at`, it is the time of the earliest version that was read.
             self.without_stated_creation.insert(id);
             self.insert_version_memberships(id, version, place, problems)?;
             return Ok(MergeOutcome::Accepted);

@@ -23,8 +23,8 @@ pub(super) struct DeferredWork {
     /// The unique values that records wait for, each with the records that wait. The first of them gets the
     /// value when it becomes free.
     pub(super) taken_values: HashMap<UniqueValue, Vec<WaitingRecord>>,
-    /// The smallest id of the rows that the write has stored by [`Store::apply`](super::Store::apply). An
-    /// import stores all of its rows by it, and checks the rows from this one on.
+    /// The smallest id of the rows that the write has stored by [`Store::apply`](super::Store::apply); `None`
+    /// if there are none. An import stores all of its rows by `apply`, and checks the rows from this one on.
     pub(super) first_stored_row: Option<RowId>,
     /// The rows for which the hooks run at the end of the write. Boxed, since few writes have any.
     pub(super) stored_rows: Option<Box<StoredRows>>,

@@ -107,7 +107,8 @@ impl<T: Storage> Store<T> {
         &mut self,
         mut report: impl FnMut(&Self, RowId, ErrorItem) -> Result<()>,
     ) -> Result<()> {
-        // The references of one record follow each other, so each record is read at most once.
+        // The references that one write of a record has deferred follow each other, so the record is read at
+        // most once for them.
         let mut current = None;
         for deferred in std::mem::take(&mut self.deferred.references) {
             if let Some(fault) = self.check_reference(&deferred, &mut current)? {

@@ -4,7 +4,7 @@
 //! The first pk of a millisecond is drawn: its lower bits are random. Each further pk is counted up: it is
 //! larger by one than the pk before it (RFC 9562, section 6.2). So a busy engine asks the kernel for random
 //! numbers once in a millisecond and not for each record. Two stores draw independent random numbers of more
-//! than 60 bits, so equal pks are as unlikely as equal draws.
+//! than 60 bits, so they hardly ever give out equal pks.
 
 use uuid::{NoContext, Uuid};
 

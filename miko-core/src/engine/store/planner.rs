@@ -138,8 +138,8 @@ impl<T: Storage> Store<T> {
         Ok(None)
     }
 
-    /// The lookup for a path test in an index of `class`, if the class or an ancestor declares an index of
-    /// the field at the path. `None` also if the index cannot answer the test.
+    /// The lookup for a path test in the index entries of a constraint, if `class` or an ancestor declares a
+    /// constraint of only the field at the path. `None` also if the index entries cannot answer the test.
     fn lookup(&self, class: &Arc<Class>, path: &PathTest) -> Result<Option<UsableIndex>> {
         // Only a test for equality with one of some values, at a path of keys alone, can use an index.
         let (Some(values), Some(steps)) = (path.equality_values(), keys(path.steps())) else {

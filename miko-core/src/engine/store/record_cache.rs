@@ -27,8 +27,9 @@ const OVERHEAD: usize = size_of::<StoredRecord>() + 256;
 /// The most distinct stacks that are shared.
 const MAX_SHARED_STACKS: usize = 1024;
 
-/// The most records of one write whose new states are staged. Writes of more records are rare, and only few
-/// of their records are read soon. The staged states together are at most as large as the record cache.
+/// The most new states that are staged for one write. A record that the write changes twice has two. Writes
+/// of more records are rare, and only few of their records are read soon. The staged states together are at
+/// most as large as the record cache.
 const MAX_STAGED: usize = 64;
 
 /// The record cache: records by pk and by row id. When they exceed its size, records that were not read
@@ -43,8 +44,8 @@ struct Content {
     pks: HashMap<RowId, Arc<str>, RandomState>,
     /// Distinct stacks, which the cached records share: most records of a class have equal stacks.
     stacks: HashSet<Object, RandomState>,
-    /// The new states of the records that the running write has changed, or the transaction of a caller that
-    /// is being committed, in the order of the changes.
+    /// The new states of the records that the running write has changed, in the order of the changes. While
+    /// a transaction of a caller is committed: those of the records that the transaction has changed.
     staged: Staged,
     /// The largest size in bytes; 0 if nothing is kept.
     size: usize,
@@ -73,7 +74,7 @@ impl Weighter<Arc<str>, StoredRecord> for SizeWeighter {
     }
 }
 
-/// Collects the rows of the records that an insertion evicts.
+/// Collects the row ids of the records that an insertion evicts.
 #[derive(Debug, Clone)]
 struct EvictedRows;
 
@@ -139,7 +140,7 @@ impl RecordCache {
     }
 
     /// Removes the records that a write changes, and stages their new states. New records are not staged, so
-    /// that a create costs nothing more.
+    /// that a create does no extra work.
     pub(super) fn stage(&self, changes: &[RowChange<RowId, Row>]) {
         let mut content = self.0.borrow_mut();
         for RowChange { key, before, after } in changes {
@@ -188,7 +189,7 @@ impl Content {
         let (id, mut evicted) = (record.id, Vec::new());
         self.records.insert_with_lifecycle(Arc::clone(&pk), record, &mut evicted);
         evicted.iter().for_each(|id| drop(self.pks.remove(id)));
-        // `evicted` has the row of this record in two cases: an earlier state of the record was replaced, or
+        // `evicted` has the id of this record in two cases: an earlier state of the record was replaced, or
         // the new state is too large and was not kept. Only in the first case `records` has the record.
         if !evicted.contains(&id) || self.records.contains_key(&*pk) {
             self.pks.insert(id, pk);

@@ -102,8 +102,9 @@ impl<T: Storage> Store<T> {
         }
     }
 
-    /// Whether commits of updates may be deferred. This needs the record cache: the check whether an update
-    /// changes a definition reads the record, and the update then finds it in the cache.
+    /// Whether the commit of a write that changes one stored record or its claim, such as an update, may be
+    /// deferred. This needs the record cache: the check whether the write changes a definition reads the
+    /// record, and the write then finds it in the cache.
     fn may_defer_updates(&self) -> bool {
         self.storage.capabilities().may_defer_commit
             && memory::current_limit().is_none()

@@ -31,7 +31,7 @@ impl<T: Storage> Store<T> {
     }
 
     /// Creates the classes of a schema that are missing and updates those that differ, as a part of the
-    /// running write. Classes that the schema does not name are not affected.
+    /// running write. Classes that the schema does not name keep their definitions.
     ///
     /// # Errors
     /// All faults of the schema; `duplicate-class`, if a name is that of a built-in class; the errors of

@@ -33,7 +33,7 @@ impl<T: Storage> Store<T> {
             return self.records_by_creation(pks);
         }
         let plan = self.plan(select)?;
-        // With such a reason, the plan finds only candidates.
+        // With a residual filter, storage finds only candidates.
         if plan.residual_filter_reason.is_some() {
             let found = self.evaluate(&plan, |record| self.answer.charge_record(record))?;
             return Ok(found.into_iter().map(|(_, record)| record).collect::<Vec<_>>().into());

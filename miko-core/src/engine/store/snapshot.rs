@@ -116,7 +116,8 @@ impl<'t, T: Storage> Snapshot<'t, T> {
             return Ok(pre_image);
         }
         match self.storage.version_at(id, time)? {
-            // This version was written after the snapshot. In the snapshot, an earlier one was valid.
+            // This version was written after the snapshot. In the snapshot, an earlier version was valid, or
+            // none.
             Some(later) if later.commit > self.commit => {
                 Ok(self.versions(id)?.into_iter().rfind(|version| version.updated_at <= time))
             }

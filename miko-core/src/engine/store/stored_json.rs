@@ -10,8 +10,8 @@ use crate::storage::corruption;
 use crate::uns;
 
 /// The longest text of a stack, in bytes, that a cache keeps as a key: of parsed stacks, of the classes of
-/// stacks, or of the stacks that records in the record cache share. A longer stack contains data of its
-/// record, such as an own bucket, so hardly any other record has an equal stack.
+/// stacks, or of the stacks that records in the record cache share. A longer stack usually contains data of
+/// its record, such as an own bucket, so hardly any other record has an equal stack.
 pub(super) const MAX_CACHED_STACK_LENGTH: usize = 256;
 
 /// The text of an object, as it is stored.

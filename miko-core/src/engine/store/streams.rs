@@ -28,7 +28,7 @@ pub(in crate::engine) trait Cursor: Send + 'static {
 /// The records that a select has found.
 pub(in crate::engine) struct FoundRecords {
     rows: vec::IntoIter<RowId>,
-    /// The time as of which the records are returned; `None` for the current ones.
+    /// The time as of which the records are returned; `None` for their state in the snapshot of the stream.
     cutoff: Option<Timestamp>,
 }
 

@@ -31,8 +31,8 @@ const MAX_SUBSCRIPTIONS: usize = 1024;
 pub(super) struct Subscriptions {
     pub(super) limits: ChangeLimits,
     subscribers: Vec<Subscriber>,
-    /// The last commits; `None` before the first subscription or watch, and some time after the last one.
-    /// Without a ring there are no subscribers.
+    /// The last commits; `None` before the first subscription or watch, and again from some time after all
+    /// have ended ([`ChangeLimits::keep`]). Without a ring there are no subscribers.
     ring: Option<Ring>,
     pub(super) classes: StackClasses,
     /// Added to a commit number to make the number that changes carry ([`Change::seq`]).

@@ -1,7 +1,8 @@
 //! Creates records from buckets that are JSON text, as they were sent.
 //!
-//! Text that is known to need no change and to have no fault is stored as it is, without being parsed
-//! ([decision 0034](../../../../docs/decisions/0034-buckets-as-text.md)). Any other text is parsed into a
+//! Text that surely has no fault is stored without being parsed
+//! ([decision 0034](../../../../docs/decisions/0034-buckets-as-text.md)). Missing defaults are added to the
+//! text, and its fields are put in the order of the class. Any other text is parsed into a
 //! `serde_json::Value`, and the record is created as by the action `create`.
 
 use std::sync::Arc;
@@ -78,9 +79,10 @@ impl<T: Storage> Store<T> {
         }
     }
 
-    /// `None` if all buckets of the class have to be parsed: if the records are class definitions, since
-    /// these change the catalog; if the class is undefined in a strict database, which refuses its records;
-    /// and if there are hooks, which get parsed buckets.
+    /// The creator of records of a class. `None` if all buckets of the class have to be parsed: if the
+    /// records are class definitions, since these change the catalog; if a strict database refuses the
+    /// records, since the class is neither defined nor built in; and if there are hooks, which get parsed
+    /// buckets.
     fn text_creator(&self, class: &str) -> Option<TextCreator> {
         let definition = self.catalog.class(class).cloned();
         let is_allowed = definition.is_some() || !self.strict || uns::is_built_in(class);

@@ -86,9 +86,9 @@ impl<T: Storage> Store<T> {
         Ok(edited.and_then(|(text, values)| Some((self.accept_update(record, &text)?, values))))
     }
 
-    /// A record whose new bucket may be stored as text. `None` if it has to be parsed: hooks get parsed
-    /// buckets, extras may have class markers, a unique value that another record has may be allowed until
-    /// the end of the write, and not all classes can be checked as text.
+    /// A record whose new bucket may be stored as text. `None` if the bucket has to be parsed: hooks get
+    /// parsed buckets, extras may have class markers, a unique value that another record has may be allowed
+    /// until the end of the write, and not every stack and class can be checked as text.
     fn text_target<'r>(&self, before: &'r Row) -> Result<Option<TextTarget<'r>>> {
         let may_be_text = self.hooks.is_empty() && !self.deferred.allows_taken_values;
         let Some(state) = before.state.as_ref().filter(|old| may_be_text && old.extras.is_none()) else {
@@ -130,7 +130,7 @@ impl<T: Storage> Store<T> {
     /// Stores a bucket that was accepted, as a part of the running write. Returns the new `updated_at`.
     ///
     /// # Errors
-    /// `unique-violation`.
+    /// `unique-violation`, with the faults of later checks; the errors of storage.
     pub(super) fn store_update(
         &mut self,
         id: RowId,

@@ -64,11 +64,12 @@
 //! | none, deferred, group | transaction is opened | `commit` of the open transaction | user | |
 //! | user, nothing written | write begins | `begin` | user | shared |
 //! | user | write begins | – | user | shared |
-//! | user | another caller reads, but not by pk | `roll_back` | user, hidden | |
+//! | user, something written | another caller reads, but not by pk | `roll_back` | user, hidden | |
 //! | user, hidden or not applied | call of the transaction begins | `begin`, its log applied again | user | |
 //! | user, transaction lost by storage | call of the transaction begins | as above | user | |
 //! | user | nested transaction that has written is rolled back | `roll_back` | user, not applied | |
-//! | user | the transaction is committed | `commit` | none | |
+//! | user, something written | the transaction is committed | `commit` | none | |
+//! | user, nothing written | the transaction is committed | `roll_back` after a failed write | none | |
 //! | user | the transaction is rolled back, or its log cannot be applied again | `roll_back` | none | |
 
 mod replay;
@@ -112,8 +113,8 @@ pub(in crate::engine) enum CommitSharing {
     /// its transaction.
     Groupable,
     /// It owns its transaction, in a group as well, because its write sets are large, or have no inverse, as
-    /// those that remove chunks of files. Only in a transaction of a caller it shares that transaction: no
-    /// write that removes chunks runs there.
+    /// those that remove chunks of files. Exception: in a transaction of a caller it shares that transaction;
+    /// no write that removes chunks runs there.
     Separate,
 }
 

@@ -92,7 +92,7 @@ impl<T: Storage> Store<T> {
     /// transaction.
     ///
     /// # Errors
-    /// `transaction-invalidated`, if an object around this one was dropped.
+    /// `transaction-invalidated`, if an object around the object `id` was dropped.
     pub(in crate::engine) fn opening_gate(&self, id: TransactionId) -> Result<Gate> {
         self.transaction_objects.opening_gate(id)
     }
@@ -235,7 +235,8 @@ impl<T: Storage> Store<T> {
         }
     }
 
-    /// Rolls the open transaction back if its writes were lost, or exceed its limit. Called after each write.
+    /// Rolls the open transaction back if its writes were lost, or exceed its limit of memory. Called after
+    /// each write.
     ///
     /// # Errors
     /// `transaction-invalidated`, if it was rolled back.

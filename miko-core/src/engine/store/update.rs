@@ -88,7 +88,7 @@ impl<T: Storage> Store<T> {
     ///
     /// # Errors
     /// As [`patch`](Self::patch); `conflict` and `edit-refused` for an edit; `request-too-large`, if the
-    /// values exceed the size limit of the answer.
+    /// values exceed the size limit of the answer, or the edits compare and move too many elements.
     pub(super) fn edit(&mut self, edit: EditRequest) -> Result<Results> {
         let EditRequest { target, edits } = edit;
         match target {
@@ -148,9 +148,9 @@ impl<T: Storage> Store<T> {
         self.run_hooks_before_update(&before, &mut stack, &mut bucket, &extras)?;
         let pk = before.pk.clone();
         let mut write = self.transaction.empty_set();
-        // Fast path: if neither the old nor the new classes have rules, there is nothing to validate, and the
-        // record has no index entries but its memberships. The merged extras serve for the old stack as well:
-        // if the record had markers, `extras` has `custom_classes`, since an update cannot remove that key.
+        // Fast path: if the record needs examination neither before nor after the change, there is nothing to
+        // validate, and its only index entries are its memberships. Both checks use the merged extras: if the
+        // record had markers, `extras` has `custom_classes`, since an update cannot remove that key.
         if !self.needs_examination(&old_stack, &extras) && !self.needs_examination(&stack, &extras) {
             let bucket = bucket.as_ref().map_or_else(|| old.bucket.clone(), text);
             let state = State {
@@ -162,7 +162,8 @@ impl<T: Storage> Store<T> {
             if *old_stack != *stack {
                 self.stage_membership_change(id, &pk, &old_stack, &stack, &mut write)?;
             }
-            // A bucket is needed only to describe conflicts of unique values, and the record has none.
+            // `apply_record` needs the bucket only to describe conflicts of unique values. The record has no
+            // unique values.
             self.apply_record(write, id, (&stack, &Map::new()))?;
             return Ok(updated_at);
         }

@@ -24,11 +24,11 @@ use crate::timestamp::Timestamp;
 /// The key of an upsert: the values of the fields of one unique constraint of the class.
 struct Key {
     class: Arc<Class>,
-    /// The position of the constraint among those of the class.
+    /// The position of the constraint in `Class::constraints`.
     constraint: usize,
     /// The key as an object, normalized.
     object: Map<String, Value>,
-    /// The key as it is in the index.
+    /// The index key of the values.
     text: String,
 }
 
@@ -171,8 +171,8 @@ impl<T: Storage> Store<T> {
         })
     }
 
-    /// Creates the record with `bucket`, after applying the edits to it. Returns the pk of the record, its
-    /// time, and the values of the edits.
+    /// Applies the edits to `bucket`, and creates a record with the result. Returns the pk and the creation
+    /// time of the record, and the values of the edits.
     fn create_by_key(
         &mut self,
         key: &Key,

@@ -6,8 +6,8 @@
 //! whole write ([`pending_checks`](crate::engine::store::pending_checks)). The `stage_*` functions only add
 //! to a write set; the `apply_*` functions write to storage.
 //!
-//! So a write is checked in phases. If one phase refuses it, its error also gets the faults that the later
-//! phases would find ([`refusal`](crate::engine::store::refusal)).
+//! So a write is checked in phases. If one phase refuses the write, the error also lists the faults that the
+//! later phases would find ([`refusal`](crate::engine::store::refusal)).
 
 use std::borrow::Cow;
 use std::sync::Arc;
@@ -85,8 +85,9 @@ impl<T: Storage> Store<T> {
         Ok((pk, now))
     }
 
-    /// The class of a new record whose request has a class and no stack, if that class is defined. Such a
-    /// class caches the stack of its records ([`Class::stack`]).
+    /// The class of a new record whose request gives only the primary class; `None` if that class is not
+    /// defined, or the request gives all platters. A defined class caches the stack of such a record
+    /// ([`Class::stack`]).
     pub(super) fn sole_defined_class(&self, stack: &StackInput) -> Option<Arc<Class>> {
         match stack {
             StackInput::Primary(class) => self.catalog.class(class).cloned(),
@@ -151,8 +152,9 @@ impl<T: Storage> Store<T> {
     ///
     /// # Errors
     /// `unique-violation`, if other records already have unique values of the record. Nothing is applied
-    /// then. In an atomic batch and in a write with `where`, a record may wait for such a value instead,
-    /// until the end of the write ([`taken_values`](crate::engine::store::taken_values)).
+    /// then. In an atomic batch that may free unique values, and in a write with `where`, a record may wait
+    /// for such a value instead, until the end of the write
+    /// ([`taken_values`](crate::engine::store::taken_values)).
     pub(super) fn apply_record(
         &mut self,
         write: WriteSet,

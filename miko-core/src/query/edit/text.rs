@@ -6,14 +6,14 @@ use crate::json::{self, CheckedObject, CheckedValue, TextChecker, needs_escapes}
 use crate::query::edit::{Edit, Operation};
 use crate::query::step::PathStep;
 
-/// The maximal number of edits that are applied to a text. Each of them reads the whole text.
+/// The maximal number of edits that are applied to a text. Each edit reads the whole text.
 const MAX_TEXT_EDITS: usize = 2;
 
 /// Applies edits in order, as [`apply`](super::apply) does. Returns the new text and a value for each edit.
 ///
-/// Returns `None` if the bucket must be parsed: there are more than [`MAX_TEXT_EDITS`] edits or none, an edit
-/// is refused or is none of `set` and `increment` of a top-level member, its key needs escapes, or the text
-/// does not pass the [`TextChecker`].
+/// Returns `None` if the bucket must be parsed: there are more than [`MAX_TEXT_EDITS`] edits or none; an edit
+/// is refused, is neither a `set` nor an `increment` of a top-level member, or has a key that needs escapes;
+/// or the text does not pass the [`TextChecker`].
 pub(crate) fn apply_to_text(
     bucket: &str,
     edits: &[Edit],

@@ -23,9 +23,9 @@ impl MemoryTables {
         self.needs_save |= changes_a_worldlet(write);
         // Versions are removed before rows change, and inserted afterwards. An update moves the old state of
         // a record from `record` to `version`, and the inverse of the update moves it back. The state keeps
-        // its instance pk, for which `by_instance` has one entry, in one of the two tables. In another order,
-        // removing the state from one table would remove the entry that was just written
-        // for the other.
+        // its instance pk, and `by_instance` has one entry for it, whichever table has the state. In another
+        // order, removing the state from one table would remove the entry that was just written for the
+        // other.
         write.versions.iter().for_each(|change| self.remove_version(change));
         write.rows.iter().try_for_each(|change| self.change_row(change))?;
         write.versions.iter().try_for_each(|change| self.insert_version(change))?;

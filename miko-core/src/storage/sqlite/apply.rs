@@ -65,8 +65,8 @@ impl Sqlite {
         const ADD: &str =
             "INSERT OR IGNORE INTO unique_value (constraint_id, value, seq) VALUES (?1, ?2, ?3)";
         const HOLDER: &str = "SELECT seq FROM unique_value WHERE constraint_id = ?1 AND value = ?2";
-        // A conflict undoes what was added. For this the entries that were not added are collected, since
-        // they are few: most writes allocate nothing.
+        // After a conflict, the values that were added are removed again: all but those in `not_added`. Most
+        // writes add all of their values, so neither vector allocates.
         let (mut conflicts, mut not_added) = (Vec::new(), Vec::new());
         for entry in entries {
             let IndexEntry::Unique { constraint, value, row } = entry else { continue };

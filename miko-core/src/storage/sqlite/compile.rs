@@ -100,7 +100,7 @@ fn push_top_n(statement: &mut SqlBuilder, plan: &Plan<'_>) {
 
 /// Appends the tables of an access path, and the `WHERE` clause that selects the records of the path.
 /// `bucket IS NOT NULL` excludes tombstones and stubs. `CROSS JOIN` fixes the join order: SQLite does not
-/// reorder its tables.
+/// reorder the two tables.
 fn push_access_path(statement: &mut SqlBuilder, access_path: &AccessPath<'_>) {
     match access_path {
         AccessPath::Everything => {
@@ -176,8 +176,7 @@ fn push_predicate(statement: &mut SqlBuilder, predicate: &Predicate<'_>) {
     }
 }
 
-/// Appends the conjunction or disjunction of `parts`, as `operator` says. `empty` is its value if there are
-/// no parts.
+/// Appends `parts`, joined by `operator`; appends `empty` if there are no parts.
 fn push_joined(
     statement: &mut SqlBuilder,
     parts: &[Predicate<'_>],

@@ -38,7 +38,7 @@ impl fmt::Debug for SharedEntryMaps {
 
 impl SharedEntryMaps {
     pub(super) fn lock(&self) -> MutexGuard<'_, EntryMaps> {
-        // A panic under the lock leaves at most a part of a write set, which is undone.
+        // After a panic under the lock, a part of a write set may be applied. The engine undoes it.
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
@@ -50,7 +50,7 @@ pub(super) struct EntryMaps {
     unique: Map<ConstraintId, Map<Box<str>, RowId>>,
     indexed: Map<ConstraintId, Map<Box<str>, RowSet>>,
     claims: BTreeMap<RowId, ClaimRow>,
-    /// The changes of the open transaction, in their order.
+    /// The undo log: the changes of the open transaction, the oldest first.
     undo: Vec<Change>,
 }
 
@@ -82,8 +82,8 @@ impl EntryMaps {
     /// checked that there are no [conflicts](Self::conflicts).
     ///
     /// # Errors
-    /// `storage-full`, if the process exceeds the threshold for storing (`memory::store_threshold`). Only a
-    /// part of `added` is added then.
+    /// `storage-full`, if the process exceeds the threshold for storing (`memory::store_threshold`). Then all
+    /// of `removed` is removed, and a part of `added` may be added.
     pub(super) fn apply(&mut self, removed: &[IndexEntry], added: &[IndexEntry]) -> Result<()> {
         for entry in removed.iter().filter(|entry| Self::holds(entry)) {
             if self.remove(entry) {

@@ -5,8 +5,8 @@
 //! number (`seq`); the columns before it are the key: the class, or constraint and value. A query has to give
 //! a value for each key column, and may give the row number. A table yields rows in order of creation.
 //!
-//! If a `WHERE` clause is always false, SQLite drops its conditions, and asks for a plan without a key. The
-//! answer is a plan that would fail ([`PLAN_NO_KEY`]), which SQLite never runs.
+//! If a `WHERE` clause is always false, SQLite drops its conditions, and asks for a plan without a key.
+//! `best_index` then chooses [`PLAN_NO_KEY`], which would fail, but which SQLite never runs.
 
 use std::borrow::Cow;
 use std::ffi::{CStr, c_int};
@@ -30,9 +30,11 @@ const PLAN_KEY_AND_ROW: c_int = 1;
 /// The number of the plan of a query without a key, which fails when it is run.
 const PLAN_NO_KEY: c_int = 2;
 
-/// A cursor copies row numbers in blocks. Each block is twice as large as the block before it, up to
-/// [`MAX_BLOCK`] rows.
+/// The size of the first block, in rows. A cursor copies row numbers in blocks. Each block is twice as large
+/// as the block before it, up to [`MAX_BLOCK`].
 const FIRST_BLOCK: usize = 16;
+
+/// The size of the largest block, in rows.
 const MAX_BLOCK: usize = 512;
 
 /// Registers the tables on a connection.
@@ -111,12 +113,14 @@ unsafe impl<'vtab> VTab<'vtab> for EntryTable {
         _: &[u8],
         _: &[&[u8]],
     ) -> Result<(Cow<'static, CStr>, Self)> {
-        // `register` gives the maps to each module.
+        // Never `None`: `register` creates each module with a kind and the maps.
         let (kind, maps) = aux.cloned().ok_or(rusqlite::Error::InvalidQuery)?;
         Ok((kind.columns().into(), Self { base: ffi::sqlite3_vtab::default(), kind, maps }))
     }
 
     fn best_index(&self, info: &mut IndexInfo) -> Result<bool> {
+        // For each column: whether the query has an equality constraint on it, and the index of one whose
+        // value is available.
         let (mut is_constrained, mut constraint_of_column) = ([false; 3], [None; 3]);
         for (index, constraint) in info.constraints().enumerate() {
             let Some(column) = usize::try_from(constraint.column()).ok().filter(|column| *column < 3) else {
@@ -149,7 +153,7 @@ unsafe impl<'vtab> VTab<'vtab> for EntryTable {
             usage.set_omit(true);
         }
         let yields_one_row = row.is_some() || self.kind == Kind::Unique;
-        // Of several rows the number is a guess.
+        // If there may be several rows, their number is a guess.
         info.set_estimated_rows(if yields_one_row { 1 } else { 1000 });
         info.set_estimated_cost(if yields_one_row { 1.0 } else { 1000.0 });
         info.set_idx_num(if row.is_some() { PLAN_KEY_AND_ROW } else { PLAN_KEY });
@@ -161,7 +165,7 @@ unsafe impl<'vtab> VTab<'vtab> for EntryTable {
             first.is_some_and(|first| is_by_row(first.column()) && !first.is_order_by_desc())
                 && order.next().is_none()
         };
-        // SQLite need not sort the rows.
+        // If set, SQLite need not sort the rows.
         info.set_order_by_consumed(is_in_order);
         Ok(true)
     }
@@ -193,7 +197,7 @@ struct EntryCursor<'vtab> {
     value: String,
     /// The current block of rows.
     rows: Vec<RowId>,
-    /// The position in `rows`.
+    /// The index in `rows` of the current row; the length of `rows` after the last row.
     position: usize,
     /// The size of the block to read next, in rows; 0 if the current block is the last.
     next_block: usize,

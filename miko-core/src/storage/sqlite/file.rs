@@ -38,8 +38,8 @@ const SCHEMA_VERSION: u32 = 1 + MIGRATIONS.len() as u32;
 
 /// SQL that migrates the schema from one version to the next; the first entry migrates from version 1 to 2.
 const MIGRATIONS: &[Migration] = &[
-    // Index entries are derived from the record, so that they need no index by record. Values get length
-    // prefixes, with which numbers sort in numeric order.
+    // The engine derives the index entries of a record from the record, so the indexes by record are dropped.
+    // Values get length prefixes, so that numbers sort in numeric order.
     Migration::Always(
         "DROP INDEX unique_value_by_record; DROP INDEX indexed_value_by_record;
      UPDATE unique_value SET value = with_length_prefixes(value);
@@ -66,7 +66,7 @@ const MIGRATIONS: &[Migration] = &[
      INSERT INTO version SELECT * FROM old_version;
      DROP TABLE old_version;",
     ),
-    // References are derived from the record, too, so that they need no index by record.
+    // The engine derives references from the record, too, so their index by record is dropped.
     Migration::Always("DROP INDEX reference_by_record;"),
     // Records can be claimed.
     Migration::Always(
@@ -149,7 +149,8 @@ pub(super) fn open(path: &Path, mode: Mode, temporal: bool) -> Result<(Connectio
         File::options().append(true).open(path).map_err(|error| cannot_open(path, error))?;
         check_folder(path)?;
     }
-    // Only for the message below. Checked first, because SQLite empties the log when it opens the file.
+    // Only for the log message below. Checked before SQLite opens the file: a migration writes to the
+    // write-ahead log.
     let has_log = fs::metadata(write_ahead_log(path)).is_ok_and(|log| log.len() > 0);
     let connection = Connection::open_with_flags(path, flags | OpenFlags::SQLITE_OPEN_NO_MUTEX)
         .map_err(|error| sqlite_cannot_open(path, error))?;
@@ -171,7 +172,7 @@ pub(super) fn open(path: &Path, mode: Mode, temporal: bool) -> Result<(Connectio
     Ok((connection, lease))
 }
 
-/// The file in which SQLite keeps commits until it copies them to the database file.
+/// The path of the file in which SQLite keeps commits until it copies them to the database file.
 fn write_ahead_log(path: &Path) -> PathBuf {
     let mut log = path.as_os_str().to_owned();
     log.push("-wal");
@@ -183,11 +184,12 @@ fn write_ahead_log(path: &Path) -> PathBuf {
 /// it is, its first reader has checked the header, and another check would close a descriptor, which releases
 /// the locks of all readers.
 fn acquire(path: &Path, mode: Mode) -> Result<FileLease> {
-    // Locked first, so that no other thread opens the file meanwhile: creating the file and checking its
-    // header each open and close a descriptor, and closing it would release the locks of the other thread.
+    // `OPEN_FILES` is locked first, so that no other thread opens the file meanwhile: creating the file and
+    // checking its header each open and close a descriptor, and closing it would release the locks that
+    // SQLite holds for the other thread.
     let mut open = open_files();
     if mode == Mode::ReadWrite && !path.exists() {
-        // Created before SQLite opens it, so that it can be identified by its inode.
+        // The file is created here, before SQLite would create it, because its inode identifies it.
         File::options().append(true).create(true).open(path).map_err(|error| cannot_create(path, error))?;
     }
     let metadata = fs::metadata(path).map_err(|error| cannot_open(path, error))?;
@@ -291,7 +293,7 @@ fn is_empty(connection: &Connection) -> rusqlite::Result<bool> {
     connection.query_row("SELECT count(*) = 0 FROM sqlite_schema", [], |row| row.get(0))
 }
 
-/// Repeats under the lock the check of the application id in the header.
+/// Checks the application id once more, through SQLite under its lock.
 fn check_application_id(connection: &Connection) -> Result<()> {
     let application: u32 =
         connection.pragma_query_value(None, "application_id", |row| row.get(0)).map_err(sqlite_error)?;

@@ -1,7 +1,7 @@
 //! The SQL functions that evaluate paths of Q0.
 //!
 //! SQLite's JSON functions are not used (`docs/decisions/0002`): evaluation in Rust is faster on text, and
-//! numbers and keys keep their exact meaning.
+//! compares numbers and keys exactly.
 
 use rusqlite::Connection;
 use rusqlite::functions::{Context, FunctionFlags};

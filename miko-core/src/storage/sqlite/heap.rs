@@ -18,7 +18,7 @@ impl Sqlite {
     /// the memory limit of the process in bytes.
     ///
     /// # Errors
-    /// The errors of SQLite, in setting the limit of pages.
+    /// For a database in memory, the errors of SQLite.
     pub(super) fn limit_heap(&self, process_limit: usize) -> Result<()> {
         // Only a database in a file has a lease.
         let is_in_memory = self.lease.is_none();

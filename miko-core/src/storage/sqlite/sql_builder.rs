@@ -66,7 +66,7 @@ impl From<i64> for SqlValue {
 }
 
 impl From<u64> for SqlValue {
-    /// A count beyond the range of `i64` becomes `i64::MAX`, which exceeds the rows of every table as well.
+    /// A count beyond the range of `i64` becomes `i64::MAX`: no table has as many rows.
     fn from(count: u64) -> Self {
         Self::Integer(i64::try_from(count).unwrap_or(i64::MAX))
     }

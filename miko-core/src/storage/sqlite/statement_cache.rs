@@ -1,9 +1,9 @@
 //! A connection with its cached prepared statements.
 //!
-//! All operations but selects are a few dozen statements, each a string literal. This cache has their
-//! prepared statements by the address of the literal. rusqlite's cache would hash the text twice per use,
-//! which takes half as long as a small statement. Selects, whose text depends on the request, use rusqlite's
-//! cache: a [`StatementCache`] dereferences to its connection.
+//! All operations but selects are a few dozen statements, each a string literal. This cache finds a prepared
+//! statement by the address and the length of its literal. rusqlite's cache would hash the text twice per
+//! use, which takes half as long as running a small statement. Selects, whose text depends on the request,
+//! use rusqlite's cache: a [`StatementCache`] dereferences to its connection.
 
 use std::cell::RefCell;
 use std::collections::HashMap;
@@ -70,7 +70,8 @@ impl StatementCache {
         self.with_statement(sql, |statement| statement.query_map(values, map)?.collect())
     }
 
-    /// Calls `visit` with each row of a statement. `visit` must not run a statement: this would panic.
+    /// Calls `visit` with each row of a statement. `visit` must not run a statement of this cache: that would
+    /// panic.
     pub(super) fn for_each_row<R>(
         &self,
         sql: &'static str,

@@ -1,9 +1,10 @@
 //! The statements of a database, and a postponed update of a record.
 //!
-//! A counter that many callers increment is one row, which changes with each of their calls. In memory, where
-//! commits are deferred, only the last state of the row needs to reach SQLite. So if the row that was updated
-//! last is updated again, its new state is kept here. It is written before the next statement that may read
-//! or write records, and before a commit.
+//! A counter that many callers increment is one row, which changes with each of their calls. In a database in
+//! memory without history, where commits are deferred, only the last state of the row needs to reach SQLite.
+//! So if the row that was updated last is updated again, its new state is kept here, unless the row is large
+//! or the process has a memory limit. The state is written before the next statement that may read or write
+//! records, and before a commit.
 
 use std::cell::{Cell, RefCell};
 
@@ -38,8 +39,8 @@ impl Statements {
         Self { cache, may_postpone, last_updated: Cell::default(), postponed: RefCell::default() }
     }
 
-    /// The statements, after a postponed update was written. For statements that may read or write `record`,
-    /// or that commit.
+    /// Writes the postponed update, if there is one, and returns the statements. For statements that may read
+    /// or write `record`, or that commit.
     ///
     /// # Errors
     /// The error of the postponed update, which stays postponed.
@@ -52,8 +53,8 @@ impl Statements {
         Ok(&self.cache)
     }
 
-    /// The statements, without writing a postponed update. Only for statements that neither read nor write
-    /// `record`, and do not commit.
+    /// Returns the statements, and leaves a postponed update unwritten. Only for statements that neither read
+    /// nor write `record`, and do not commit.
     pub(super) fn without_flush(&self) -> &StatementCache {
         &self.cache
     }

@@ -1,4 +1,5 @@
-//! The output of a worker, kept within a bound. Also its result, of which all bytes are kept.
+//! The bytes that the parent reads from a worker: the output, of which a bounded number of bytes is kept, and
+//! the result, of which all bytes are kept.
 
 use std::collections::VecDeque;
 

@@ -169,7 +169,7 @@ pub(super) struct OutputPipes {
 
 impl WorkerChild {
     /// Takes ownership of a worker that was just forked, with the read ends of its pipes. The worker has to
-    /// end within `timeout`.
+    /// end within `timeout`; `None` sets no limit.
     pub(super) fn adopt(
         worker: &Worker,
         pid: Pid,

@@ -29,7 +29,8 @@ pub(crate) struct Interrupt {
 
 /// The state shared by the listeners of this process.
 struct Listeners {
-    /// The process that owns this state. A forked process resets the state.
+    /// The process that owns this state; `None` before the first listener. A forked process resets the state
+    /// when it begins to listen.
     owner: Option<Pid>,
     /// The number of listeners.
     count: usize,
@@ -49,8 +50,8 @@ static HANDLER_FD: AtomicI32 = AtomicI32::new(-1);
 /// The pid of the process that owns the descriptor. The handler writes only in this process.
 static HANDLER_PID: AtomicI32 = AtomicI32::new(0);
 
-/// How often this process has got SIGINT from the terminal, which sends it to each process of the foreground
-/// group.
+/// How often this process has got SIGINT from the terminal while a listener existed. The terminal sends the
+/// signal to each process of the foreground group.
 static FROM_TERMINAL: AtomicU64 = AtomicU64::new(0);
 
 /// The handler of SIGINT.
@@ -67,7 +68,7 @@ extern "C" fn handle_sigint(_: libc::c_int, info: *mut libc::siginfo_t, _: *mut 
         }
         return;
     }
-    // The kernel itself sends the signal of a terminal. A signal of a process has another code.
+    // The kernel itself sends the signal of a terminal. A signal that a process has sent has another code.
     //
     // SAFETY: the kernel passes a valid `siginfo_t` to a handler with `SA_SIGINFO`.
     let is_from_terminal = unsafe { (*info).si_code } == libc::SI_KERNEL;
@@ -80,8 +81,8 @@ extern "C" fn handle_sigint(_: libc::c_int, info: *mut libc::siginfo_t, _: *mut 
     Errno::set_raw(before);
 }
 
-/// How often this process has got SIGINT from the terminal. Each time, all other processes that were in its
-/// group at that time have got it, too.
+/// How often this process has got SIGINT from the terminal while a listener existed. Each time, all other
+/// processes that were in its group have got the signal, too.
 pub(super) fn count_from_terminal() -> u64 {
     FROM_TERMINAL.load(Ordering::Relaxed)
 }

@@ -28,8 +28,8 @@ struct Rows {
 }
 
 impl ClaimTable {
-    /// The last claim of a record, also after it was released or its lease has ended. `None` if the record
-    /// was never claimed, or its last claim was finished.
+    /// The last claim of a record, also after the claim was released or its lease has ended. `None` if the
+    /// record was never claimed, its last claim was finished, or a delete has removed the claim.
     pub(crate) fn of_record(&self, record: RowId) -> Option<&Arc<ClaimRow>> {
         self.0.by_record.get(&record)
     }

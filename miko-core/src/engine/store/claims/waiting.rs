@@ -18,7 +18,7 @@ use miko_rpc::{Gate, GateId, Pass};
 use crate::engine::store::candidate::Candidate;
 use crate::query::SelectRequest;
 
-/// How often all calls are examined, to remove those whose callers are gone.
+/// The shortest time between two cleanups, which remove the calls whose callers are gone.
 const CLEANUP_INTERVAL: Duration = Duration::from_secs(1);
 
 /// The calls that wait.
@@ -30,13 +30,14 @@ pub(super) struct WaitingClaims {
     by_gate: HashMap<GateId, WaitId>,
     /// The number of the call that was added last.
     last: u64,
-    /// When calls whose callers are gone were removed last.
+    /// When calls whose callers are gone were removed last; `None` before the first time.
     cleaned_up: Option<Instant>,
 }
 
 /// Identifies a call that waits.
 #[derive(Debug, Clone)]
 pub(crate) struct WaitId {
+    /// The JSON text of the select.
     select: Arc<str>,
     /// Calls that came later have larger numbers.
     number: u64,
@@ -199,7 +200,7 @@ impl WaitingClaims {
         self.selects.values_mut().for_each(WaitingSelect::wake_all);
     }
 
-    /// Wakes the first call of each select that finds a record.
+    /// Wakes the first call of each select that finds this record.
     pub(super) fn wake_for(&mut self, record: &Candidate<'_>) {
         // If the select cannot be evaluated, the call is woken, and reports the error to its caller.
         self.wake(|select| select.filter.matches(record).unwrap_or(true));

@@ -117,7 +117,7 @@ impl Column {
 }
 
 impl Dictionary {
-    /// The code of a value. A new value is added, and its size to `heap_size`.
+    /// The code of a value. Adds a new value to the dictionary, and its size on the heap to `heap_size`.
     fn code_of(&mut self, value: PathValue, heap_size: &mut usize) -> u32 {
         if let Some(code) = self.distinct.get_index_of(&value) {
             return code as u32;

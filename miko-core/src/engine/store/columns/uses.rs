@@ -66,7 +66,7 @@ struct PathUse {
     /// The number of records that were examined without a column.
     examined: u64,
     /// The number of builds in a row that were not worth it, at most [`MAX_FAILURES`]. Set to this maximum
-    /// for a column that is too large.
+    /// for a column that exceeds the size limit or the memory limit.
     failures: u32,
 }
 
@@ -120,7 +120,8 @@ impl PathUses {
         }
     }
 
-    /// Postpones the next build of these columns as far as possible: they are too large.
+    /// Postpones the next build of these columns as far as possible: they exceed the size limit or the memory
+    /// limit.
     pub(crate) fn give_up(&mut self, scope: &Scope, paths: &[Path]) {
         for path in paths {
             *self.entry(scope, path) = PathUse { examined: 0, failures: MAX_FAILURES };

@@ -112,10 +112,10 @@ fn changed_items<T: PartialEq>(
 fn split_off_moved(changed: Vec<Changed>) -> (Vec<Changed>, Vec<Changed>) {
     let mut in_place: Vec<Changed> = Vec::new();
     let mut moved = Vec::new();
-    for (index, item) in changed.into_iter().enumerate() {
-        // In the new list, `item.new` items that are in both lists precede the item. `index` of them have
-        // changed, and the others are unchanged.
-        let keeps_unchanged_before = item.unchanged_before == item.new - index;
+    for (changed_before, item) in changed.into_iter().enumerate() {
+        // In the new list, `item.new` items that are in both lists precede the item. `changed_before` of
+        // these have changed, and the others are unchanged.
+        let keeps_unchanged_before = item.unchanged_before == item.new - changed_before;
         if keeps_unchanged_before && in_place.last().is_none_or(|last| last.old < item.old) {
             in_place.push(item);
         } else {

@@ -51,7 +51,8 @@ pub(crate) struct UserTransaction {
     pub(crate) runs_own_call: bool,
     /// The error of applying the log again, after a write that failed could not be undone by its inverse, or
     /// storage had lost the transaction. Storage lacks the writes of the log then. At the end of the failed
-    /// write the transaction is rolled back.
+    /// write the transaction is rolled back. If the write has panicked, the next call of the transaction
+    /// applies the log instead.
     pub(crate) lost: Option<Error>,
     /// The time of the next write: the time that the transaction got when it was opened, unless a write has
     /// advanced it.
@@ -151,9 +152,9 @@ impl UserTransaction {
         self.log
     }
 
-    /// Begins the transaction of storage for a write, unless it is open. If the log has writes, it is open
-    /// and contains these writes, since each call applies the log when it begins. If the log is empty, there
-    /// may be no transaction of storage yet, or storage may have lost it.
+    /// Begins the transaction of storage for a write, unless it is open. If the log has writes, the
+    /// transaction of storage is open and contains these writes, since each call applies the log when it
+    /// begins. If the log is empty, there may be no transaction of storage yet, or storage may have lost it.
     pub(crate) fn begin_in(&mut self, storage: &mut impl Storage) -> Result<()> {
         // A write that has failed leaves its size here.
         self.running_size = 0;
