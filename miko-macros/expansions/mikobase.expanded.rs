@@ -74,8 +74,9 @@ pub trait Mikobase: Send + Sync {
     ///
     /// # Errors
     /// `record_not_found`, `record_deleted`; `conflict` for a `test` that fails; `edit-refused` for an edit
-    /// that does not fit the bucket; every fault of the list, or of the edited record. Nothing is changed
-    /// then.
+    /// that does not fit the bucket; every fault of the list, or of the edited record; `request-too-large`,
+    /// if the values of the edits exceed the frame limit of the server, or the edits compare and move too
+    /// many elements. Nothing is changed then.
     fn edit(&self, pk: &str, edits: Vec<Edit>) -> Result<Edited>;
     /// Runs many requests in one call: independently, or all or none if `atomic`.
     ///
@@ -99,7 +100,8 @@ pub trait Mikobase: Send + Sync {
     ///
     /// # Errors
     /// Every fault of every definition, with its JSON pointer; `class-not-found` for a parent that is not
-    /// defined; `unique-violation`, if stored records violate a new unique constraint.
+    /// defined; `unique-violation`, if stored records violate a new unique constraint; other errors of a
+    /// write.
     fn import_schema(&self, schema: Schema) -> Result<SchemaChanges>;
     /// Returns all class definitions in order of creation: `{"classes": {name: definition}}`.
     ///
@@ -112,7 +114,7 @@ pub trait Mikobase: Send + Sync {
     /// was written.
     ///
     /// # Errors
-    /// `not-temporal`; `invalid-worldlet`, an item per fault with its JSON pointer.
+    /// `not-temporal`; `invalid-worldlet`, an item per fault with its JSON pointer; other errors of a write.
     fn merge(&self, worldlet: Delta) -> Result<Merged>;
     /// Begins a file of a media type such as `image/png`, whose content follows in pieces. The file does not
     /// exist until it is finished. [`put_file`](crate::MikobaseExt::put_file) performs all steps.
@@ -150,8 +152,9 @@ pub trait Mikobase: Send + Sync {
     /// that are overwritten.
     ///
     /// # Errors
-    /// Every fault of the select at once; `storage-full`, if too many streams are open. The stream ends with
-    /// `stream-expired`, if too much is overwritten while it is open.
+    /// Every fault of the select at once; `invalid_request` for a select with `history`; `storage-full`, if
+    /// too many streams are open. The stream ends with `stream-expired`, if too much is overwritten while it
+    /// is open.
     fn select_stream(&self, query: Query) -> Result<Stream<Record>>;
     /// The whole state at the time of this call, as the text of a worldlet, in pieces of at most 64 KiB.
     /// Later writes have no effect. [`export_worldlet`](crate::MikobaseExt::export_worldlet) writes it.
@@ -1247,7 +1250,7 @@ pub mod mikobase_rpc {
                     ),
                     returns: ::std::borrow::Cow::Borrowed("Result<Edited>"),
                     doc: ::std::borrow::Cow::Borrowed(
-                        "Edits the bucket of a record: all edits, or none. Each is an object with a `path` and one operation,\nas in the action `edit` of Q0. [`hot`](crate::MikobaseExt::hot) makes single edits;\n[`Edits`](crate::q0::Edits) builds lists.\n\n```\nuse miko_core::{Mikobase, MikobaseExt, SqliteEngine};\nuse serde_json::json;\n\nlet db = SqliteEngine::in_memory()?;\nlet pk = db.create(\"a.b/queue\", &json!({\"jobs\": [\"x\", \"y\"]}))?;\nlet take = json!({\"path\": [\"jobs\"], \"shift\": true});\nlet count = json!({\"path\": [\"taken\"], \"increment\": 1});\nassert_eq!(db.edit(&pk, vec![take, count])?.values, [\"x\".into(), json!(1)]);\n# Ok::<(), miko_core::Error>(())\n```\n\n# Errors\n`record_not_found`, `record_deleted`; `conflict` for a `test` that fails; `edit-refused` for an edit\nthat does not fit the bucket; every fault of the list, or of the edited record. Nothing is changed\nthen.",
+                        "Edits the bucket of a record: all edits, or none. Each is an object with a `path` and one operation,\nas in the action `edit` of Q0. [`hot`](crate::MikobaseExt::hot) makes single edits;\n[`Edits`](crate::q0::Edits) builds lists.\n\n```\nuse miko_core::{Mikobase, MikobaseExt, SqliteEngine};\nuse serde_json::json;\n\nlet db = SqliteEngine::in_memory()?;\nlet pk = db.create(\"a.b/queue\", &json!({\"jobs\": [\"x\", \"y\"]}))?;\nlet take = json!({\"path\": [\"jobs\"], \"shift\": true});\nlet count = json!({\"path\": [\"taken\"], \"increment\": 1});\nassert_eq!(db.edit(&pk, vec![take, count])?.values, [\"x\".into(), json!(1)]);\n# Ok::<(), miko_core::Error>(())\n```\n\n# Errors\n`record_not_found`, `record_deleted`; `conflict` for a `test` that fails; `edit-refused` for an edit\nthat does not fit the bucket; every fault of the list, or of the edited record; `request-too-large`,\nif the values of the edits exceed the frame limit of the server, or the edits compare and move too\nmany elements. Nothing is changed then.",
                     ),
                     read: ::core::option::Option::None,
                     idempotent: false,
@@ -1305,7 +1308,7 @@ pub mod mikobase_rpc {
                     ),
                     returns: ::std::borrow::Cow::Borrowed("Result<SchemaChanges>"),
                     doc: ::std::borrow::Cow::Borrowed(
-                        "Defines classes, all or none: missing ones are created, different ones updated, equal ones left\nunchanged. Other classes are not affected. Callers may import concurrently.\n\n# Errors\nEvery fault of every definition, with its JSON pointer; `class-not-found` for a parent that is not\ndefined; `unique-violation`, if stored records violate a new unique constraint.",
+                        "Defines classes, all or none: missing ones are created, different ones updated, equal ones left\nunchanged. Other classes are not affected. Callers may import concurrently.\n\n# Errors\nEvery fault of every definition, with its JSON pointer; `class-not-found` for a parent that is not\ndefined; `unique-violation`, if stored records violate a new unique constraint; other errors of a\nwrite.",
                     ),
                     read: ::core::option::Option::None,
                     idempotent: true,
@@ -1334,7 +1337,7 @@ pub mod mikobase_rpc {
                     ),
                     returns: ::std::borrow::Cow::Borrowed("Result<Merged>"),
                     doc: ::std::borrow::Cow::Borrowed(
-                        "Adds the versions of another database's worldlet (`history`), all or none. A version that exists with\nequal content is skipped. If one exists with other content, nothing is merged, and that version is\nlisted as rejected, with the reason. The content of versions is not validated: it was valid where it\nwas written.\n\n# Errors\n`not-temporal`; `invalid-worldlet`, an item per fault with its JSON pointer.",
+                        "Adds the versions of another database's worldlet (`history`), all or none. A version that exists with\nequal content is skipped. If one exists with other content, nothing is merged, and that version is\nlisted as rejected, with the reason. The content of versions is not validated: it was valid where it\nwas written.\n\n# Errors\n`not-temporal`; `invalid-worldlet`, an item per fault with its JSON pointer; other errors of a write.",
                     ),
                     read: ::core::option::Option::None,
                     idempotent: true,
@@ -1435,7 +1438,7 @@ pub mod mikobase_rpc {
                     ),
                     returns: ::std::borrow::Cow::Borrowed("Result<Stream<Record>>"),
                     doc: ::std::borrow::Cow::Borrowed(
-                        "The records that a select finds, in any number. They show the state at the time of this call: later\nwrites have no effect. [`iter`](crate::MikobaseExt::iter) also accepts a select that is built.\n\nWhile the stream is open, the server holds the order of the records, and the old content of records\nthat are overwritten.\n\n# Errors\nEvery fault of the select at once; `storage-full`, if too many streams are open. The stream ends with\n`stream-expired`, if too much is overwritten while it is open.",
+                        "The records that a select finds, in any number. They show the state at the time of this call: later\nwrites have no effect. [`iter`](crate::MikobaseExt::iter) also accepts a select that is built.\n\nWhile the stream is open, the server holds the order of the records, and the old content of records\nthat are overwritten.\n\n# Errors\nEvery fault of the select at once; `invalid_request` for a select with `history`; `storage-full`, if\ntoo many streams are open. The stream ends with `stream-expired`, if too much is overwritten while it\nis open.",
                     ),
                     read: ::core::option::Option::Some(true),
                     idempotent: false,
@@ -1662,8 +1665,9 @@ assert_eq!(db.edit(&pk, vec![take, count])?.values, ["x".into(), json!(1)]);
 
 # Errors
 `record_not_found`, `record_deleted`; `conflict` for a `test` that fails; `edit-refused` for an edit
-that does not fit the bucket; every fault of the list, or of the edited record. Nothing is changed
-then.*/
+that does not fit the bucket; every fault of the list, or of the edited record; `request-too-large`,
+if the values of the edits exceed the frame limit of the server, or the edits compare and move too
+many elements. Nothing is changed then.*/
             fn edit(
                 &self,
                 pk: &str,
@@ -1695,7 +1699,8 @@ unchanged. Other classes are not affected. Callers may import concurrently.
 
 # Errors
 Every fault of every definition, with its JSON pointer; `class-not-found` for a parent that is not
-defined; `unique-violation`, if stored records violate a new unique constraint.*/
+defined; `unique-violation`, if stored records violate a new unique constraint; other errors of a
+write.*/
             fn import_schema(
                 &self,
                 schema: Schema,
@@ -1711,7 +1716,7 @@ listed as rejected, with the reason. The content of versions is not validated: i
 was written.
 
 # Errors
-`not-temporal`; `invalid-worldlet`, an item per fault with its JSON pointer.*/
+`not-temporal`; `invalid-worldlet`, an item per fault with its JSON pointer; other errors of a write.*/
             fn merge(&self, worldlet: Delta) -> crate::rpc::PendingCall<Result<Merged>>;
             /**Begins a file of a media type such as `image/png`, whose content follows in pieces. The file does not
 exist until it is finished. [`put_file`](crate::MikobaseExt::put_file) performs all steps.
@@ -1755,8 +1760,9 @@ While the stream is open, the server holds the order of the records, and the old
 that are overwritten.
 
 # Errors
-Every fault of the select at once; `storage-full`, if too many streams are open. The stream ends with
-`stream-expired`, if too much is overwritten while it is open.*/
+Every fault of the select at once; `invalid_request` for a select with `history`; `storage-full`, if
+too many streams are open. The stream ends with `stream-expired`, if too much is overwritten while it
+is open.*/
             fn select_stream(
                 &self,
                 query: Query,
