@@ -3,9 +3,10 @@
 use std::fmt;
 use std::time::Duration;
 
-use serde::{Deserialize, Serialize};
+use miko_rpc::travel::reads_binary;
+use serde::{Deserialize, Deserializer, Serialize};
 
-use crate::json::Object;
+use crate::json::{self, Object};
 use crate::record::Record;
 
 /// An item of a subscription: a change of a record, or another event that [`ChangeOptions`] ask for.
@@ -110,7 +111,7 @@ impl fmt::Display for ChangeKind {
 /// assert_eq!(kinds, [ChangeKind::Present, ChangeKind::Synced]);
 /// # Ok::<(), miko_core::Error>(())
 /// ```
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize)]
 #[serde(default, deny_unknown_fields)]
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct ChangeOptions {
@@ -122,6 +123,25 @@ pub struct ChangeOptions {
     pub leaving: bool,
     /// Begins with the records that are in the set now. Cannot be combined with `after`.
     pub snapshot: bool,
+}
+
+/// In JSON the options are an object.
+impl<'de> Deserialize<'de> for ChangeOptions {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        #[derive(Default, Deserialize)]
+        #[serde(default, deny_unknown_fields)]
+        struct Options {
+            after: Option<i64>,
+            leaving: bool,
+            snapshot: bool,
+        }
+        let Options { after, leaving, snapshot } = if reads_binary(&deserializer) {
+            Options::deserialize(deserializer)
+        } else {
+            json::struct_from_object(deserializer)
+        }?;
+        Ok(Self { after, leaving, snapshot })
+    }
 }
 
 impl ChangeOptions {
@@ -178,5 +198,23 @@ pub struct ChangeLimits {
 impl Default for ChangeLimits {
     fn default() -> Self {
         Self { ring: 16 << 20, queue: 4 << 20, live_query: 16 << 20, keep: Duration::from_secs(60) }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn options_are_an_object_in_json() {
+        let options = ChangeOptions { after: Some(5), leaving: true, snapshot: false };
+        let text = serde_json::to_string(&options).unwrap();
+        assert_eq!(serde_json::from_str::<ChangeOptions>(&text).unwrap(), options);
+        let binary = rmp_serde::to_vec(&options).unwrap();
+        assert_eq!(rmp_serde::from_slice::<ChangeOptions>(&binary).unwrap(), options);
+        assert_eq!(serde_json::from_str::<ChangeOptions>("{}").unwrap(), ChangeOptions::default());
+        for text in ["[5, true, false]", "[]", r#"{"before": 1}"#] {
+            assert!(serde_json::from_str::<ChangeOptions>(text).is_err(), "{text}");
+        }
     }
 }

@@ -9,6 +9,7 @@
 //! | the sum of two numbers; merge patches (RFC 7396) | `sum`; `merge` |
 //! | checks text in one pass; writes text; an object as text | `checked`; `writer`; `object` |
 //! | finds a member of an object; JSON pointers, by which errors name places | `members`; `pointer` |
+//! | reads a struct from an object, and not from an array | `struct_from_object` |
 
 #[cfg(test)]
 pub(crate) mod arbitrary;
@@ -19,6 +20,7 @@ pub(crate) mod members;
 mod merge;
 mod object;
 pub(crate) mod pointer;
+mod struct_from_object;
 mod sum;
 mod writer;
 
@@ -39,6 +41,7 @@ pub(crate) use miko_rpc::json::{
 };
 pub use object::Object;
 pub(crate) use object::{deserialize_raw, serialize_raw};
+pub(crate) use struct_from_object::struct_from_object;
 pub(crate) use sum::{NoSum, sum};
 pub(crate) use writer::text_of;
 

@@ -300,13 +300,15 @@ pub fn is_temporal_worldlet(reader: &mut dyn Read) -> bool {
     /// The parts by which a temporal worldlet is recognized.
     #[derive(Deserialize)]
     struct TemporalMarks {
-        #[serde(default)]
+        #[serde(default, deserialize_with = "json::struct_from_object")]
         properties: TemporalProperty,
         #[serde(default)]
         history: History,
     }
-    serde_json::from_reader(without_byte_order_mark(reader))
-        .is_ok_and(|marks: TemporalMarks| marks.properties.temporal || marks.history.has_any)
+    let mut deserializer = serde_json::Deserializer::from_reader(without_byte_order_mark(reader));
+    let read = json::struct_from_object(&mut deserializer);
+    let read = read.and_then(|marks: TemporalMarks| deserializer.end().map(|()| marks));
+    read.is_ok_and(|marks| marks.properties.temporal || marks.history.has_any)
 }
 
 /// Whether a history has any version.

@@ -64,7 +64,7 @@ pub(super) struct Stub {
 impl Stub {
     /// Parses `text` as a stub; `None` if it is no object, has another key, or has a time that is not valid.
     pub(super) fn read(text: &str) -> Option<Self> {
-        serde_json::from_str(text).ok()
+        json::struct_from_object(&mut serde_json::Deserializer::from_str(text)).ok()
     }
 }
 

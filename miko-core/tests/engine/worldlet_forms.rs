@@ -222,3 +222,36 @@ fn a_version_of_a_definition_may_have_its_settings_outside_of_a_bucket() {
         assert!(found.len() == 1 && found[0].starts_with("/history/v1/"), "{found:?}");
     }
 }
+
+#[test]
+fn an_array_under_records_is_a_bare_value_and_no_stub() {
+    for db in temporal() {
+        for worldlet in [
+            r#"{"properties": {"temporal": true}, "records": {"a": []}}"#,
+            r#"{"records": {"b": ["2026-05-28T07:00:00Z"]}, "properties": {"temporal": true}}"#,
+        ] {
+            assert_eq!(faults(&*db, worldlet), [] as [&str; 0], "{worldlet}");
+        }
+        let record = |pk| db.record_by_pk(pk).unwrap().unwrap();
+        assert_eq!(record("a").class().unwrap(), "puck.uno/value");
+        assert_eq!(record("a").bucket.as_str(), r#"{"value":[]}"#);
+        assert_eq!(record("b").bucket.as_str(), r#"{"value":["2026-05-28T07:00:00Z"]}"#);
+    }
+}
+
+#[test]
+fn an_array_is_no_mark_of_a_temporal_worldlet() {
+    let is_temporal = |text: &str| miko_core::is_temporal_worldlet(&mut text.as_bytes());
+    for text in ["[{\"temporal\": true}, {}]", "[[true]]", r#"{"properties": [true]}"#, r#"{"history": [1]}"#]
+    {
+        assert!(!is_temporal(text), "{text}");
+    }
+    for text in [
+        r#"{"properties": {"temporal": true}}"#,
+        r#"{"history": {"1": 1}}"#,
+        "\u{FEFF}{\"history\": {\"1\": 1}}",
+    ] {
+        assert!(is_temporal(text), "{text}");
+        assert!(!is_temporal(&format!("{text} 1")), "{text}");
+    }
+}
