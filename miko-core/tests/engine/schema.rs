@@ -130,3 +130,71 @@ fn the_key_of_a_definition_overrides_the_name_inside() {
         assert_eq!(db.0.export_schema().unwrap().to_string(), stored.to_string());
     }
 }
+
+/// A database with the definition of `a.b/x`, whose record is also of the class `a.b/tag`.
+fn db_with_tagged_definition(tag: &Value) -> crate::class_support::Db {
+    let db = db();
+    db.0.import_schema(json!({"classes": {"a.b/tag": tag}})).unwrap();
+    let stack = json!({"shadow": {}, "c": {"class": "puck.uno/class"}, "t": {"class": "a.b/tag"}});
+    let bucket = json!({"name": "a.b/x", "note": "one"});
+    db.run(json!({"action": "create", "stack": stack, "bucket": bucket})).unwrap();
+    db
+}
+
+fn tagged(db: &crate::class_support::Db, note: &str) -> usize {
+    db.by_path("a.b/tag", json!(["note", note])).len()
+}
+
+#[test]
+fn the_record_of_a_definition_is_indexed_anew_for_all_of_its_classes() {
+    for setting in ["index", "unique"] {
+        let db = db_with_tagged_definition(&json!({"fields": {"note": {setting: true}}}));
+        let schema = json!({"classes": {"a.b/x": {"note": "two"}}});
+        assert_eq!(db.0.import_schema(schema.clone()).unwrap(), changes(&[], &["a.b/x"], &[]));
+        assert_eq!((tagged(&db, "one"), tagged(&db, "two")), (0, 1), "{setting}");
+        assert_eq!(db.0.import_schema(schema).unwrap(), changes(&[], &[], &["a.b/x"]));
+        // Also if the schema changes the other class.
+        let tag = json!({"fields": {"note": {setting: true}, "more": {}}});
+        let schema = json!({"classes": {"a.b/x": {"note": "three"}, "a.b/tag": tag}});
+        assert_eq!(db.0.import_schema(schema).unwrap(), changes(&[], &["a.b/x", "a.b/tag"], &[]));
+        assert_eq!((tagged(&db, "two"), tagged(&db, "three")), (0, 1), "{setting}");
+    }
+}
+
+#[test]
+fn the_record_of_a_definition_is_validated_against_all_of_its_classes() {
+    let note = json!({"class": "string", "max_length": 5, "unique": true});
+    let db = db_with_tagged_definition(&json!({"fields": {"note": note}}));
+    create(&db, "a.b/tag", json!({"note": "taken"})).unwrap();
+    let before = export(&db.0);
+    let cases = [
+        (json!({"note": 5}), ErrorId::VALIDATION_FAILED, "/classes/https:~1~1a.b~1x/note"),
+        (json!({"note": "too long"}), ErrorId::VALIDATION_FAILED, "/classes/https:~1~1a.b~1x/note"),
+        (json!({"note": "taken"}), ErrorId::UNIQUE_VIOLATION, "/classes/https:~1~1a.b~1x"),
+    ];
+    for (definition, id, place) in cases {
+        let schema = json!({"classes": {"https://a.b/x": definition}});
+        let error = db.0.import_schema(schema).unwrap_err();
+        let [item] = error.items() else { panic!("{definition}: {error}") };
+        assert_eq!((&item.id, &item.details["pointer"]), (&id, &json!(place)), "{definition}");
+        assert_eq!(export(&db.0), before);
+    }
+    // By the rules that the same schema brings into force.
+    let tag = json!({"fields": {"note": {"class": "number"}}});
+    let schema = json!({"classes": {"a.b/x": {"note": 5}, "a.b/tag": tag}});
+    db.0.import_schema(schema).unwrap();
+}
+
+#[test]
+fn a_schema_changes_no_tuple_of_a_join() {
+    let tag = json!({"fields": {"note": {}, "other": {}}, "join": ["note", "other"]});
+    let db = db();
+    db.0.import_schema(json!({"classes": {"a.b/tag": tag}})).unwrap();
+    let stack = json!({"shadow": {}, "c": {"class": "puck.uno/class"}, "t": {"class": "a.b/tag"}});
+    let bucket = json!({"name": "a.b/x", "note": "one", "other": "one"});
+    db.run(json!({"action": "create", "stack": stack, "bucket": bucket})).unwrap();
+    let schema = |note| json!({"classes": {"a.b/x": {"note": note, "other": "one", "motto": "…"}}});
+    let error = db.0.import_schema(schema("two")).unwrap_err();
+    assert!(error.is(ErrorId::IMMUTABLE_FIELD), "{error}");
+    db.0.import_schema(schema("one")).unwrap();
+}

@@ -1,16 +1,19 @@
 //! Exports and imports all class definitions at once, as `{"classes": {name: definition}}`. An import of a
 //! worldlet reads its key `classes` by the functions of this module, too.
 
+use std::borrow::Cow;
 use std::collections::HashSet;
 
 use miko_rpc::{Error, ErrorId, ErrorItem, Result};
 use serde_json::{Map, Value, json};
 
-use crate::class::{Definition, Markers};
+use crate::class::{Definition, Markers, WriteKind};
 use crate::diagnostics::{FaultList, Place};
 use crate::engine::store::Store;
-use crate::engine::store::stored_json::parse_object;
+use crate::engine::store::index_entries::Derived;
+use crate::engine::store::stored_json::{parse_object, stored_markers};
 use crate::json;
+use crate::json::pointer::PointerToken;
 use crate::mikobase::SchemaChanges;
 use crate::stack::Stack;
 use crate::storage::Storage;
@@ -35,14 +38,16 @@ impl<T: Storage> Store<T> {
     ///
     /// # Errors
     /// All faults of the schema; `duplicate-class`, if a name is that of a built-in class; the errors of
-    /// [`redefine`](Self::redefine). The caller must undo the write then.
+    /// [`redefine`](Self::redefine) and [`check_rewritten`](Self::check_rewritten). The caller must undo the
+    /// write then.
     pub(in crate::engine) fn import_schema(&mut self, schema: Value) -> Result<SchemaChanges> {
         let definitions = read(schema)?;
+        let commit_before = self.last.get().commit;
         let mut changes = SchemaChanges::default();
-        let mut changed = Vec::new();
+        let (mut changed, mut rewritten) = (Vec::new(), Vec::new());
         // The records are written first, and the definitions take effect together: a class may come before
         // its parents.
-        for (definition, bucket) in definitions {
+        for ReadDefinition { key, definition, bucket } in definitions {
             let (name, text) = (definition.name.clone(), json::text_of(&bucket));
             match self.definition_record(&name)? {
                 None => {
@@ -63,18 +68,19 @@ impl<T: Storage> Store<T> {
                     continue;
                 }
                 Some((id, _)) => {
-                    self.rewrite_bucket(id, text)?;
+                    let bucket_before = self.rewrite_bucket(id, text)?;
+                    rewritten.push(RewrittenDefinition { key, id, bucket_before });
                     changes.updated.push(name);
                 }
             }
             changed.push(definition);
         }
         if !changed.is_empty() {
-            // `redefine` leaves out the records that were written after this commit: none, since it is the
-            // last.
-            let last_commit = self.last.get().commit;
-            self.redefine(changed, &[], last_commit)?;
+            // `redefine` leaves out the records that were written after this commit: `check_rewritten` adds
+            // their entries.
+            self.redefine(changed, &[], commit_before)?;
         }
+        self.check_rewritten(rewritten)?;
         Ok(changes)
     }
 
@@ -93,22 +99,93 @@ impl<T: Storage> Store<T> {
         Ok(json::text_of(&bucket) == text)
     }
 
-    /// Replaces the bucket of the definition at `id`. The index entries of its class and its name stay, since
-    /// neither changes.
-    fn rewrite_bucket(&mut self, id: RowId, bucket: String) -> Result<()> {
-        let Some(row) = self.storage.row(id)? else { return Err(corruption("a definition is gone")) };
-        let state = row.state.clone().map(|state| State { bucket, ..state });
-        let mut write = WriteSet::default();
-        self.stage_state(id, row, state, &mut write)?;
-        self.apply(write).map(drop)
+    /// Replaces the bucket of the definition at `id`, and returns the bucket before. Removes the index entries
+    /// that come from the values of the record: a definition may be of further classes. The memberships and
+    /// the registered name stay, since neither changes.
+    fn rewrite_bucket(&mut self, id: RowId, bucket: String) -> Result<Map<String, Value>> {
+        let gone = || corruption("a definition is gone");
+        let row = self.storage.row(id)?.ok_or_else(gone)?;
+        let before = row.state.clone().ok_or_else(gone)?;
+        let (stack, bucket_before) = (parse_object(&before.stack)?, parse_object(&before.bucket)?);
+        let markers = stored_markers(before.extras.as_deref())?;
+        let (mut derived, mut write) = (Derived::default(), WriteSet::default());
+        let record = ((&stack, &bucket_before), &markers);
+        self.derive_values(id, record, &self.catalog, &mut derived, &mut write)?;
+        write.change_entries(derived.entries, Vec::new());
+        self.stage_state(id, row, Some(State { bucket, ..before }), &mut write)?;
+        self.apply(write)?;
+        Ok(bucket_before)
+    }
+
+    /// Validates the records of definitions that have a new bucket against all their classes, and adds the
+    /// index entries that come from their values. To be called when the definitions of the schema are in
+    /// force. As in an import of a worldlet, the buckets are not normalized.
+    ///
+    /// # Errors
+    /// All faults of these records, each with the place of its definition in the schema. The references are
+    /// checked at the end of the write.
+    fn check_rewritten(&mut self, rewritten: Vec<RewrittenDefinition>) -> Result<()> {
+        let mut faults = FaultList::default();
+        for RewrittenDefinition { key, id, bucket_before } in rewritten {
+            let Some(State { bucket, stack, extras }) = self.storage.row(id)?.and_then(|row| row.state)
+            else {
+                continue;
+            };
+            let (stack, mut bucket) = (parse_object(&stack)?, parse_object(&bucket)?);
+            let extras = extras.as_deref().map_or(Ok(Map::new()), parse_object)?;
+            let mut faults_of_record = FaultList::default();
+            let examined = self.examine(
+                &mut Cow::Borrowed(&stack),
+                &mut bucket,
+                &extras,
+                WriteKind::Import,
+                &Place::Root,
+            );
+            if let Err(error) = examined {
+                faults_of_record.extend(error.into_items());
+            }
+            let record = (&stack, &bucket);
+            self.report_changed_joins((&stack, &bucket_before), record, &mut faults_of_record);
+            let (references, taken) = self.index_values(id, record, &Markers::of(&extras))?;
+            self.defer_reference_checks(id, references);
+            faults_of_record.append(taken);
+            faults.append_with(faults_of_record, |fault| locate(&key, fault));
+        }
+        faults.check()
     }
 }
 
-/// Reads a schema. Returns each definition with the bucket that is stored for it.
+/// A definition of a schema.
+struct ReadDefinition {
+    /// The key under `classes`: the name as the schema has it.
+    key: String,
+    definition: Definition,
+    /// The bucket that is stored for the definition.
+    bucket: Map<String, Value>,
+}
+
+/// A stored definition whose bucket an import of a schema has replaced.
+struct RewrittenDefinition {
+    /// The key of the new definition under `classes`.
+    key: String,
+    id: RowId,
+    bucket_before: Map<String, Value>,
+}
+
+/// The fault of the record of a definition, with its pointer into the record replaced by one into the schema.
+/// A place outside of the bucket becomes that of the definition.
+fn locate(key: &str, fault: ErrorItem) -> ErrorItem {
+    let in_record = fault.details.get("pointer").and_then(Value::as_str).unwrap_or_default();
+    let in_bucket = in_record.strip_prefix("/bucket").unwrap_or_default();
+    let pointer = format!("/{CLASSES}{}{in_bucket}", PointerToken(key));
+    fault.with("pointer", pointer)
+}
+
+/// Reads a schema.
 ///
 /// # Errors
 /// All faults of the schema.
-fn read(schema: Value) -> Result<Vec<(Definition, Map<String, Value>)>> {
+fn read(schema: Value) -> Result<Vec<ReadDefinition>> {
     let refused = |message: &str| Error::new(ErrorId::INVALID_REQUEST, message);
     let Value::Object(mut schema) = schema else {
         return Err(refused("a schema is an object: {\"classes\": {name: definition}}"));
@@ -129,9 +206,10 @@ fn read(schema: Value) -> Result<Vec<(Definition, Map<String, Value>)>> {
         {
             faults.push(defined_twice(name, &place));
         }
-        if let Some(read) = read_one(&key, definition, place, &mut faults) {
-            read.0.report_contradictions(&place, &mut faults);
-            definitions.push(read);
+        let read = read_one(&key, definition, place, &mut faults);
+        if let Some((definition, bucket)) = read {
+            definition.report_contradictions(&place, &mut faults);
+            definitions.push(ReadDefinition { key, definition, bucket });
         }
     }
     faults.check()?;
