@@ -324,7 +324,7 @@ impl ResponseParts {
         let results = if text.starts_with('[') {
             // Records do not parse as versions, since they have no `instance_pk`.
             match serde_json::from_str(text) {
-                Ok(versions) if text != "[]" => Results::Versions(versions),
+                Ok(versions) if !Vec::<Version>::is_empty(&versions) => Results::Versions(versions),
                 _ => Results::Records(serde_json::from_str(text)?),
             }
         } else {
@@ -517,5 +517,22 @@ impl<'de> Deserialize<'de> for Answers {
         let parts = Vec::<ResponseParts>::deserialize(deserializer)?;
         let answers: serde_json::Result<Vec<_>> = parts.into_iter().map(ResponseParts::into_answer).collect();
         answers.map(Self).map_err(serde::de::Error::custom)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_empty_list_is_one_of_records_in_any_spelling() {
+        for list in ["[]", "[ ]", "[\n]"] {
+            let text = format!(r#"{{"success": true, "results": {list}, "count": 0}}"#);
+            let response: Response = serde_json::from_str(&text).unwrap();
+            assert_eq!(response.clone().into_records().unwrap().count(), 0, "{text}");
+            assert_eq!(response.into_versions().unwrap(), []);
+            let answers: Answers = serde_json::from_str(&format!("[{text}]")).unwrap();
+            assert!(answers[0].clone().unwrap().into_records().unwrap().is_empty(), "{text}");
+        }
     }
 }
