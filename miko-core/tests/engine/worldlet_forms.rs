@@ -255,3 +255,34 @@ fn an_array_is_no_mark_of_a_temporal_worldlet() {
         assert!(!is_temporal(&format!("{text} 1")), "{text}");
     }
 }
+
+#[test]
+fn a_pk_that_two_entries_have_is_a_fault_whether_they_are_stubs_or_records() {
+    let properties = r#""properties": {"temporal": true}"#;
+    let history = r#""history": {"v": {"identity": "a", "timestamp": "2026-05-28T07:30:00Z", "bucket": {}}}"#;
+    let stub = r#"{"created_at": "2026-05-28T07:00:00Z"}"#;
+    let (text_record, record) =
+        (r#"{"bucket": {"n": 1}, "stack": {"x": {"class": "a.b/c"}}}"#, r#"{"bucket": {"n": 1}}"#);
+    let pairs = [("{}", record), (record, "{}"), ("{}", text_record), (text_record, "{}"), (stub, "{}")];
+    for (one, other) in pairs {
+        let records = format!(r#""records": {{"a": {one}, "a": {other}}}"#);
+        for parts in [
+            vec![properties, &records, history],
+            vec![&records, properties, history],
+            vec![&records, history, properties],
+            vec![properties, &records],
+            vec![&records, properties],
+        ] {
+            let worldlet = format!("{{{}}}", parts.join(", "));
+            for db in temporal() {
+                // Also if the record exists before the import.
+                for _ in 0..2 {
+                    let found = faults(&*db, &worldlet);
+                    let twice = "/records/a: two records of the worldlet have this pk".to_owned();
+                    assert!(found.contains(&twice), "{worldlet}: {found:?}");
+                    assert_eq!(faults(&*db, r#"{"records": {"a": {"bucket": {}}}}"#), [] as [&str; 0]);
+                }
+            }
+        }
+    }
+}

@@ -114,6 +114,9 @@ pub(super) struct Import<'s, T> {
     raisable_definitions: HashMap<String, RowId>,
     /// The names of the classes under `classes` so far, by which a name that is there twice is found.
     class_names: HashSet<String>,
+    /// In a temporal database: the rows of the records of which an entry of `records` was read, by which a pk
+    /// that is there twice is found. A row alone does not tell whether it comes from a stub or from a version.
+    rows_of_records: HashSet<RowId>,
     /// The pks of the records that existed before the import, and that the import has deleted or taken out of
     /// a class.
     deleted_or_left_class: BTreeSet<String>,
@@ -147,6 +150,7 @@ impl<'s, T: Storage> Import<'s, T> {
             overwritten_definitions: BTreeMap::new(),
             raisable_definitions: HashMap::new(),
             class_names: HashSet::new(),
+            rows_of_records: HashSet::new(),
             deleted_or_left_class: BTreeSet::new(),
             without_stated_creation: HashSet::new(),
             files: ImportedFiles::default(),
@@ -421,6 +425,7 @@ impl<T: Storage> Sink for Import<'_, T> {
         if self.store.is_temporal {
             let records = Place::Key(&Place::Root, "records");
             self.places.note(id, &Place::Key(&records, record.pk), RecordForm::EXPORTED);
+            self.rows_of_records.insert(id);
         }
         Ok(true)
     }
@@ -429,49 +434,25 @@ impl<T: Storage> Sink for Import<'_, T> {
         self.store.is_temporal
     }
 
-    fn stub(&mut self, pk: String, created_at: Option<Timestamp>, _: &mut WorldletFaults) -> Result<()> {
-        let row = match self.store.storage.find(&pk)? {
-            Some((id, row)) => {
-                let Some(stated) = created_at else { return Ok(()) };
-                // A record is new if the import has inserted it and no stub has stated the time yet, or if no
-                // version of it was read yet.
-                let is_new = self.without_stated_creation.remove(&id) || row.instance_pk.is_none();
-                // If the record existed before, the earlier of the two times counts, so that two databases
-                // agree after a merge in either direction.
-                let created_at = if is_new { stated } else { stated.min(row.created_at) };
-                if created_at == row.created_at {
-                    return Ok(());
-                }
-                // The row keeps its commit number: by a number from this import, `insert_or_replace` and
-                // `check_imported` recognize a record that the import has written. A number is given out
-                // nevertheless, so that the commit of this change has a larger number than the one before.
-                self.store.next_commit();
-                let after = Row { created_at, ..row.clone() };
-                return self.store.apply_row(RowChange::replace(id, row, after));
-            }
-            // The row has no state until a version is read.
-            None => Row {
-                pk,
-                state: None,
-                created_at: created_at.map_or_else(|| self.now.within_rfc3339_years(), Ok)?,
-                updated_at: Timestamp::FIRST,
-                commit: self.store.next_commit(),
-                instance_pk: None,
-            },
-        };
-        let id = self.store.next_row_id();
-        if created_at.is_none() {
-            self.without_stated_creation.insert(id);
+    fn stub(
+        &mut self,
+        pk: String,
+        created_at: Option<Timestamp>,
+        problems: &mut WorldletFaults,
+    ) -> Result<()> {
+        let id = self.insert_or_date_stub(&pk, created_at)?;
+        if !self.rows_of_records.insert(id) {
+            let records = Place::Key(&Place::Root, "records");
+            problems.refuse(pk_is_there_twice(&Place::Key(&records, &pk)));
         }
-        self.store.apply_row(RowChange::insert(id, row))
+        Ok(())
     }
 
     fn reserve(&mut self, pk: &str) -> Result<()> {
         if self.store.storage.find(pk)?.is_some() {
             return Ok(());
         }
-        // `stub` reports no faults.
-        self.stub(pk.to_owned(), None, &mut WorldletFaults::default())
+        self.insert_or_date_stub(pk, None).map(drop)
     }
 
     fn mark_file_refused(&mut self, pk: Option<String>) {
@@ -527,6 +508,45 @@ impl<T: Storage> Sink for Import<'_, T> {
 }
 
 impl<T: Storage> Import<'_, T> {
+    /// Inserts the row of a stub, unless the record has a row. Then changes the time of creation of that
+    /// record as the stub states it. Returns the id of the row.
+    fn insert_or_date_stub(&mut self, pk: &str, created_at: Option<Timestamp>) -> Result<RowId> {
+        let row = match self.store.storage.find(pk)? {
+            Some((id, row)) => {
+                let Some(stated) = created_at else { return Ok(id) };
+                // A record is new if the import has inserted it and no stub has stated the time yet, or if no
+                // version of it was read yet.
+                let is_new = self.without_stated_creation.remove(&id) || row.instance_pk.is_none();
+                // If the record existed before, the earlier of the two times counts, so that two databases
+                // agree after a merge in either direction.
+                let created_at = if is_new { stated } else { stated.min(row.created_at) };
+                if created_at == row.created_at {
+                    return Ok(id);
+                }
+                // The row keeps its commit number: by a number from this import, `insert_or_replace` and
+                // `check_imported` recognize a record that the import has written. A number is given out
+                // nevertheless, so that the commit of this change has a larger number than the one before.
+                self.store.next_commit();
+                let after = Row { created_at, ..row.clone() };
+                return self.store.apply_row(RowChange::replace(id, row, after)).map(|()| id);
+            }
+            // The row has no state until a version is read.
+            None => Row {
+                pk: pk.to_owned(),
+                state: None,
+                created_at: created_at.map_or_else(|| self.now.within_rfc3339_years(), Ok)?,
+                updated_at: Timestamp::FIRST,
+                commit: self.store.next_commit(),
+                instance_pk: None,
+            },
+        };
+        let id = self.store.next_row_id();
+        if created_at.is_none() {
+            self.without_stated_creation.insert(id);
+        }
+        self.store.apply_row(RowChange::insert(id, row)).map(|()| id)
+    }
+
     /// Writes the definitions under `classes` of classes that were defined before the import. Called after
     /// the names of all other definitions were registered. A definition that is stored already is not written
     /// again.
@@ -580,8 +600,8 @@ impl<T: Storage> Import<'_, T> {
         place: &Place<'_>,
         problems: &mut WorldletFaults,
     ) -> Result<()> {
-        let Some(id) = self.insert_or_replace(record)? else {
-            problems.refuse(place.fault("two records of the worldlet have this pk"));
+        let Some(id) = self.insert_or_replace(record, place)? else {
+            problems.refuse(pk_is_there_twice(place));
             return Ok(());
         };
         self.records += 1;
@@ -628,8 +648,11 @@ impl<T: Storage> Import<'_, T> {
     }
 
     /// Inserts a record, or replaces the one with the same pk. Returns `None` if this import has already
-    /// written a record with that pk.
-    fn insert_or_replace(&mut self, record: &IncomingRecord) -> Result<Option<RowId>> {
+    /// written a record with that pk, or has read a stub with it. `place` is that of the record.
+    fn insert_or_replace(&mut self, record: &IncomingRecord, place: &Place<'_>) -> Result<Option<RowId>> {
+        // In a database without history, the commit number of a row tells that the import has written it.
+        let is_entry =
+            self.store.is_temporal && matches!(place, Place::Key(Place::Key(Place::Root, "records"), _));
         let updated_at =
             record.updated_at.or(record.created_at).map_or_else(|| self.now.within_rfc3339_years(), Ok)?;
         let state = State {
@@ -654,12 +677,17 @@ impl<T: Storage> Import<'_, T> {
         let Some((id, found)) = self.store.storage.find(&record.pk)? else {
             row.instance_pk = self.store.next_instance_pk(row.updated_at);
             let id = self.store.next_row_id();
+            if is_entry {
+                self.rows_of_records.insert(id);
+            }
             return self.store.apply_row(RowChange::insert(id, row)).map(|()| Some(id));
         };
-        if found.commit > self.commit_before {
-            if found.instance_pk.is_some() || !self.store.is_temporal {
-                return Ok(None);
-            }
+        let is_written = found.commit > self.commit_before;
+        let has_version = found.instance_pk.is_some() || !self.store.is_temporal;
+        if (is_entry && !self.rows_of_records.insert(id)) || (is_written && has_version) {
+            return Ok(None);
+        }
+        if is_written {
             // The row is a stub, which `reserve` has inserted for this record.
             row.instance_pk = self.store.next_instance_pk(row.updated_at);
             return self.store.apply_row(RowChange::replace(id, found, row)).map(|()| Some(id));
@@ -727,6 +755,11 @@ impl<T: Storage> Import<'_, T> {
         }
         Ok(stack)
     }
+}
+
+/// The fault of a pk that two entries of `records` have. `place` is that of the second.
+fn pk_is_there_twice(place: &Place<'_>) -> ErrorItem {
+    place.fault("two records of the worldlet have this pk")
 }
 
 /// Reports the faults of a record that is a class definition. Returns `false` if the definition has the name
