@@ -417,6 +417,7 @@ impl<T: Storage> Sink for Import<'_, T> {
     }
 
     fn text_record(&mut self, record: &TextRecord<'_>) -> Result<bool> {
+        self.store.pks.skip(record.pk);
         let Some(id) = self.store.insert_imported(record, self.now, &mut self.texts)? else {
             return Ok(false);
         };
@@ -511,6 +512,7 @@ impl<T: Storage> Import<'_, T> {
     /// Inserts the row of a stub, unless the record has a row. Then changes the time of creation of that
     /// record as the stub states it. Returns the id of the row.
     fn insert_or_date_stub(&mut self, pk: &str, created_at: Option<Timestamp>) -> Result<RowId> {
+        self.store.pks.skip(pk);
         let row = match self.store.storage.find(pk)? {
             Some((id, row)) => {
                 let Some(stated) = created_at else { return Ok(id) };
@@ -675,6 +677,7 @@ impl<T: Storage> Import<'_, T> {
             row.updated_at = row.updated_at.max(end);
         }
         let Some((id, found)) = self.store.storage.find(&record.pk)? else {
+            self.store.pks.skip(&record.pk);
             row.instance_pk = self.store.next_instance_pk(row.updated_at);
             let id = self.store.next_row_id();
             if is_entry {
@@ -799,8 +802,10 @@ fn is_same_version(one: &Row, other: &Row) -> bool {
 mod tests {
     use miko_rpc::memory;
     use serde_json::json;
+    use uuid::Uuid;
 
     use super::*;
+    use crate::engine::store::pks::Pks;
     use crate::engine::store::transaction::CommitSharing;
     use crate::mode::Mode;
     use crate::storage::naive::{InjectedFailure, NaiveStorage};
@@ -809,8 +814,42 @@ mod tests {
         store.write(CommitSharing::Separate, |store| store.import_worldlet(&mut worldlet.as_bytes(), false))
     }
 
+    const SHA256_OF_NOTHING: &str = "e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855";
+
     fn empty() -> Store<NaiveStorage> {
         Store::on(NaiveStorage::new(false), Mode::ReadWrite).unwrap()
+    }
+
+    #[test]
+    fn imported_pks_are_not_given_out_again() {
+        const TIME: &str = "2026-05-28T07:30:00Z";
+        let mut store = Store::on(NaiveStorage::new(true), Mode::ReadWrite).unwrap();
+        // The last pk is of the year 2527, so all further pks are counted up.
+        store.pks = Pks::after("10000000-0000-7000-8000-000000000000");
+        let next_pk = |store: &mut Store<NaiveStorage>| store.pks.next(Timestamp::FIRST);
+        let worldlets: [fn(String) -> Value; 6] = [
+            |pk| json!({"records": {pk: {"bucket": {}}}}),
+            |pk| json!({"records": {pk: {"bucket": {}, "stack": {"x": {"class": "a.b/c"}}}}}),
+            |pk| json!({"properties": {"temporal": true}, "history": {"v1": {"identity": pk, "timestamp": TIME, "bucket": {}}}}),
+            |pk| json!({"properties": {"temporal": true}, "history": {pk: {"identity": "a", "timestamp": TIME, "bucket": {}}}}),
+            |pk| {
+                let version = json!({"identity": pk, "timestamp": TIME, "bucket": {}});
+                json!({"records": {pk: {}}, "history": {"v2": version}})
+            },
+            |pk| {
+                let file = json!({"sha256": SHA256_OF_NOTHING, "mime": {"type": "text/plain"}});
+                let chunk = json!({"file": pk, "index": 0, "last": true, "data": ""});
+                json!({"files": {pk: file}, "file_chunks": {"c": chunk}})
+            },
+        ];
+        for worldlet in worldlets {
+            let last = Uuid::try_parse(&next_pk(&mut store)).unwrap().as_u128();
+            // Far enough from the last pk that the import does not give it out itself.
+            let imported = Uuid::from_u128(last + 1000).to_string();
+            let worldlet = worldlet(imported.clone()).to_string();
+            import(&mut store, &worldlet).unwrap();
+            assert!(next_pk(&mut store) > imported, "{worldlet}");
+        }
     }
 
     #[test]

@@ -139,6 +139,7 @@ impl ImportedFiles {
         let (id, stored_sha256) = match store.storage.find_file(pk)? {
             Some((id, row)) => (id, row.sha256),
             None => {
+                store.pks.skip(pk);
                 let (mime, created_at) = ("null".to_owned(), Timestamp::FIRST);
                 let row = FileRow { pk: pk.to_owned(), sha256: None, mime, size: 0, created_at };
                 (store.write_file_row(None, row)?, None)

@@ -68,6 +68,8 @@ impl<T: Storage> Import<'_, T> {
                 MergeOutcome::Rejected("there is a version with this pk, and it says something else");
             return Ok(if is_same { MergeOutcome::Skipped } else { rejected });
         }
+        self.store.pks.skip(&version.pk);
+        self.store.pks.skip(&version.instance_pk);
         let commit = self.store.next_commit();
         let Some((id, last)) = self.store.storage.find(&version.pk)? else {
             let id = self.store.next_row_id();

@@ -55,6 +55,12 @@ impl Pks {
         }
     }
 
+    /// As if this pk was the last one.
+    #[cfg(test)]
+    pub(super) fn after(last: &str) -> Self {
+        Self { last: Uuid::try_parse(last).unwrap().as_u128() }
+    }
+
     /// The time in the last pk, in milliseconds since 1970: the upper 48 bits.
     fn millis(&self) -> i64 {
         (self.last >> 80) as i64
