@@ -383,6 +383,13 @@ fn a_chunk_may_claim_any_index_and_only_a_complete_file_is_imported() {
         let error = import(&db, &worldlet).unwrap_err();
         assert_eq!(error.items()[0].message(), "this is no base64: invalid symbol at 0", "{worldlet}");
     }
+    // A chunk that is there again after the encoding is known is stored decoded, and not decoded again.
+    let (first, again) = (chunks(&[0]), chunks(&[0]).to_string().replace("true", "false"));
+    let worldlet = format!(r#"{{"file_chunks": {first}, "files": {file}, "file_chunks": {again}}}"#);
+    let error = import(&db, &worldlet).unwrap_err();
+    let messages: Vec<String> = error.items().iter().map(|item| item.message().to_string()).collect();
+    assert_eq!(messages, [misplaced(&[0, 0])]);
+    assert_eq!(export(&db), before);
     let complete = json!({"files": file, "file_chunks": chunks(&[0])});
     import(&db, &complete.to_string()).unwrap();
     assert_eq!(read(&db, "f"), b"make it so");

@@ -94,7 +94,11 @@ impl ImportedFiles {
             return store.write_chunk(file.id, chunk.index, chunk.data.as_bytes());
         };
         match Encoding::of(&entry.mime).decode(&chunk.data) {
-            Ok(data) => store.write_chunk(file.id, chunk.index, &data),
+            Ok(data) => {
+                // An earlier chunk with this index, which was stored as text, is overwritten.
+                file.undecoded.remove(&chunk.index);
+                store.write_chunk(file.id, chunk.index, &data)
+            }
             Err(fault) => {
                 self.refuse_chunk(&chunk.file, &chunk.pointer, fault, problems);
                 Ok(())
