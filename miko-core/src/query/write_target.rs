@@ -44,12 +44,17 @@ impl WriteTarget {
         let order: Map<String, Value> =
             ORDER_KEYS.iter().filter_map(|key| Some(((*key).to_owned(), keys.take(key)?))).collect();
         let place = Place::Key(&Place::Root, "where");
-        let conditions = readers::object(conditions, &place, keys.faults)?;
+        let given = readers::object(conditions, &place, keys.faults);
+        let mut is_refused = given.is_none();
+        let conditions = given.unwrap_or_default();
         let is_empty = conditions.keys().all(|key| key == "placeholders");
-        if is_empty && !order.contains_key("limit") {
+        if !is_refused && is_empty && !order.contains_key("limit") {
+            is_refused = true;
             let message = "an empty `where` selects every record: give conditions, or a `limit`";
-            return readers::refuse(keys.faults, place.fault(message));
+            keys.faults.refuse(place.fault(message));
         }
-        Some(Self::Selected(Box::new(SelectRequest::read_where(&conditions, &order, keys.faults))))
+        // Read also beside a `where` that is refused, for all of the faults.
+        let select = SelectRequest::read_where(&conditions, &order, keys.faults);
+        (!is_refused).then(|| Self::Selected(Box::new(select)))
     }
 }

@@ -170,3 +170,23 @@ fn a_write_takes_a_select_that_was_built_as_its_conditions() {
     let any = [Condition::path(["n"], eq(0)), Condition::path(["n"], eq(1))];
     assert_eq!(changed(&db, &pks, Delete::selected(Select::all().any_of(any)).into()), [0, 1]);
 }
+
+#[test]
+fn the_faults_of_an_order_are_found_beside_a_where_that_is_refused() {
+    let (db, _) = numbers(0);
+    let cases = [
+        (json!({"where": 1, "limit": -1}), vec!["/where", "/limit"]),
+        (json!({"where": [], "sort": 5, "limit": true}), vec!["/where", "/sort", "/limit"]),
+        (json!({"where": {}, "sort": 5}), vec!["/where", "/sort"]),
+        (json!({"where": 1, "sort": ["n"], "limit": 1}), vec!["/where"]),
+    ];
+    for (order, expected) in cases {
+        let mut request = json!({"action": "delete"});
+        request.as_object_mut().unwrap().extend(order.as_object().unwrap().clone());
+        let error = db.q0(request.clone()).unwrap_err();
+        let mut places: Vec<&str> =
+            error.items().iter().map(|item| item.details["pointer"].as_str().unwrap()).collect();
+        places.sort_by_key(|place| expected.iter().position(|known| known == place));
+        assert_eq!(places, expected, "{request}: {error}");
+    }
+}
