@@ -15,6 +15,7 @@ use crate::objects::{Import, Upload};
 use crate::query;
 use crate::record::{Record, Records};
 use crate::response::{Answers, Response, check_batch_size, within_batch_size};
+use crate::stack;
 use crate::target::Target;
 use crate::timestamp::Timestamp;
 use crate::uns;
@@ -143,9 +144,14 @@ impl<M: Mikobase + ?Sized> Mikobase for AsOf<'_, M> {
     }
 
     fn export_schema(&self) -> Result<Schema> {
-        let definitions = self.by_class(uns::CLASS)?;
-        let buckets = definitions.iter().map(|definition| definition.bucket.to_map());
-        Ok(json!({ "classes": Definition::classes(buckets.collect::<Result<Vec<_>>>()?) }))
+        let mut buckets = Vec::new();
+        for record in self.by_class(uns::CLASS)? {
+            // The select also finds the records of subclasses, which define nothing.
+            if stack::has_class(&record.stack.to_map()?, uns::CLASS) {
+                buckets.push(record.bucket.to_map()?);
+            }
+        }
+        Ok(json!({ "classes": Definition::classes(buckets) }))
     }
 
     fn merge(&self, delta: Delta) -> Result<Merged> {

@@ -162,6 +162,18 @@ fn a_view_has_the_schema_of_its_time_without_protocols() {
 }
 
 #[test]
+fn a_view_has_the_definitions_and_no_records_of_subclasses_of_their_class() {
+    let db = temporal();
+    let schema = json!({"classes": {"a.b/meta": {"name": "a.b/meta", "inherits": "puck.uno/class"}}});
+    db.import_schema(schema.clone()).unwrap();
+    db.q0(json!({"action": "create", "class": "a.b/meta", "bucket": {"name": "a.b/none"}})).unwrap();
+    for view in [&AsOf::new(&*db, Timestamp::now()) as &dyn Mikobase, &*db] {
+        assert_eq!(view.export_schema().unwrap(), db.export_schema().unwrap());
+        assert_eq!(view.export_schema().unwrap()["classes"].as_object().unwrap().len(), 1);
+    }
+}
+
+#[test]
 fn a_batch_of_too_many_requests_is_refused_as_a_whole() {
     let db = counted_years();
     let past = view_of_t3(&db);
