@@ -233,10 +233,9 @@ impl NumberRules {
         if !(is_exact(low) && is_exact(high)) {
             return None;
         }
+        // The step is positive: `NumberRules::read` refuses any other, and leaves it out.
         let step = self.multiple_of.as_ref().filter(|step| is_integer(step))?;
-        let step = to_integer(step, f64::floor);
-        // A step that is not positive has been reported when it was read.
-        let greatest_multiple = if step > 0 { high.checked_sub(high.rem_euclid(step))? } else { high };
+        let greatest_multiple = high.checked_sub(high.checked_rem_euclid(to_integer(step, f64::floor))?)?;
         (greatest_multiple < low)
             .then(|| ("multiple_of", format!("there is no multiple of {step} between the bounds")))
     }

@@ -106,9 +106,11 @@ impl StringRules {
 
 impl NumberRules {
     pub(super) fn read(settings: &mut SettingsReader<'_>) -> Self {
-        let multiple_of = settings.number(&["multiple_of"]).map(|(_, step)| step.clone());
+        let mut multiple_of = settings.number(&["multiple_of"]).map(|(_, step)| step.clone());
         if multiple_of.as_ref().and_then(Number::as_f64).is_some_and(|step| step <= 0.0) {
             settings.refuse("multiple_of", "`multiple_of` must be greater than 0");
+            // So that nothing is reported as a contradiction of the refused rule.
+            multiple_of = None;
         }
         Self {
             min: Bound::read(settings, &["min", "gte"]),

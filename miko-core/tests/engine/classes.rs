@@ -424,3 +424,26 @@ fn a_failed_definition_in_a_batch_leaves_the_classes_as_they_were() {
     .unwrap();
     assert_eq!(rules_broken(&create(&db, "a.b/d", json!({"n": "x"})).unwrap_err()), ["class"]);
 }
+
+#[test]
+fn a_contradiction_names_the_step_as_the_definition_has_it() {
+    for (step, shown) in [(json!(1e300), "1e+300"), (json!(7), "7"), (json!(7.0), "7.0")] {
+        let field = json!({"class": "number", "min": 1, "max": 6, "multiple_of": step});
+        let error = define(&db(), json!({"name": "a.b/c", "fields": {"f": field}})).unwrap_err();
+        let message = format!("there is no multiple of {shown} between the bounds");
+        assert_eq!(error.items()[0].message(), message);
+    }
+}
+
+#[test]
+fn a_step_that_is_not_positive_is_one_fault() {
+    for step in [json!(0), json!(-1), json!(-0.5)] {
+        for rules in [json!({"gt": 1, "lt": 1.5}), json!({"default": 5}), json!({"one_of": [5]})] {
+            let mut field = json!({"class": "number", "multiple_of": step});
+            field.as_object_mut().unwrap().extend(rules.as_object().unwrap().clone());
+            let error = define(&db(), json!({"name": "a.b/c", "fields": {"f": field}})).unwrap_err();
+            let messages: Vec<_> = error.items().iter().map(|item| item.message()).collect();
+            assert_eq!(messages, ["`multiple_of` must be greater than 0"], "{step} {rules}");
+        }
+    }
+}
