@@ -175,7 +175,9 @@ impl<T: Storage> SharedStore<T> {
     /// has the transaction open for which it would wait.
     fn wait_for_turn(&self, mode: GateMode, min_wait: Duration) -> Result<Pass> {
         let lock_timeout = {
-            let store = self.lock()?;
+            let mut store = self.lock()?;
+            // After its limits of time, the transaction ends here: this thread would not wait for itself.
+            store.expire_transaction();
             refuse_in_thread_of_transaction(&store)?;
             store.transaction_limits().lock_timeout
         };
@@ -242,11 +244,14 @@ fn refuse_in_thread_of_transaction<T: Storage>(store: &Store<T>) -> Result<()> {
 mod tests {
     use std::sync::Arc;
 
+    use miko_rpc::ErrorId;
     use serde_json::json;
 
     use super::*;
-    use crate::engine::SqliteEngine;
+    use crate::engine::{Engine, SqliteEngine};
     use crate::extension::MikobaseExt;
+    use crate::mikobase::Mikobase;
+    use crate::transaction_limits::TransactionLimits;
 
     /// Rolls the transaction back the first time that the store is locked while the transaction is open, as
     /// another thread may do that has the same object.
@@ -256,6 +261,27 @@ mod tests {
             true => store.roll_back_transaction(id),
             false => roll_back_when_open(&shared_by_task, id),
         }));
+    }
+
+    #[test]
+    fn a_write_in_the_thread_of_a_transaction_goes_on_after_its_limits_of_time() {
+        let limits = TransactionLimits::default();
+        for limits in [
+            TransactionLimits { idle: Duration::ZERO, ..limits },
+            TransactionLimits { total: Duration::ZERO, ..limits },
+            limits,
+        ] {
+            let db = SqliteEngine::in_memory().unwrap();
+            let is_limited = limits.idle.is_zero() || limits.total.is_zero();
+            db.limit_transactions(limits);
+            let tx = db.begin().unwrap();
+            tx.create("a.b/c", &json!({})).unwrap();
+            let written = db.create("a.b/c", &json!({}));
+            let refusal = if is_limited { None } else { Some(&ErrorId::TRANSACTION_OPEN) };
+            assert_eq!(written.as_ref().err().map(miko_rpc::Error::id), refusal, "{written:?}");
+            assert_eq!(tx.commit().is_err(), is_limited);
+            assert_eq!(db.count(json!({"class": "a.b/c"})).unwrap(), 1);
+        }
     }
 
     #[test]
