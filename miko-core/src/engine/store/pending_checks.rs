@@ -78,15 +78,16 @@ impl<T: Storage> Store<T> {
     ///
     /// # Errors
     /// `unique-violation`, `reference-not-found`, `file-not-found`, `reference-restricted`: all faults
-    /// together. The errors of storage.
+    /// together. An error of storage is returned alone.
     pub(super) fn run_deferred_checks(&mut self) -> Result<()> {
         if self.deferred.has_no_checks() {
             return Ok(());
         }
         let deleted = std::mem::take(&mut self.deferred.deleted);
         let mut faults = FaultList::default();
-        if let Err(error) = self.check_taken_values() {
-            faults.extend(error.into_items());
+        match self.check_taken_values() {
+            Err(error) if error.is(ErrorId::UNIQUE_VIOLATION) => faults.extend(error.into_items()),
+            checked => checked?,
         }
         self.drain_reference_checks(|_, _, fault| {
             faults.push(fault);
