@@ -193,3 +193,24 @@ fn a_restriction_is_never_lifted() {
     assert!(db.begin().unwrap_err().is(ErrorId::READ_ONLY_CONNECTION));
     db.q0(json!({"action": "select"})).unwrap();
 }
+
+#[test]
+fn an_import_says_whether_a_record_has_the_pk_or_has_had_it() {
+    for db in [engine(), temporal()] {
+        if db.is_share() {
+            continue;
+        }
+        for pk in ["there", "deleted"] {
+            run(&db, json!({"action": "create", "pk": pk, "bucket": {}}));
+        }
+        run(&db, json!({"action": "delete", "pk": "deleted"}));
+        db.restrict(Access::AppendOnly);
+        for (pk, reason) in
+            [("there", "a record with this pk is there"), ("deleted", "a deleted record has had this pk")]
+        {
+            let error = import(&*db, &json!({"records": {pk: {"bucket": {"n": 1}}}})).unwrap_err();
+            assert!(error.is(ErrorId::ACTION_NOT_SUPPORTED), "{error}");
+            assert!(error.to_string().contains(reason), "{pk}: {error}");
+        }
+    }
+}

@@ -115,7 +115,11 @@ fn check_appends_after(last: RowId, write: &WriteSet) -> Result<()> {
     let changed = write.rows.iter().chain(&write.versions).find(|change| change.key <= last);
     if let Some(RowChange { before, after, .. }) = changed {
         let pk = before.as_ref().or(after.as_ref()).map(|Row { pk, .. }| pk.as_str());
-        return Err(refused("a record with this pk is there").with("pk", pk));
+        let reason = match before {
+            Some(Row { state: None, .. }) => "a deleted record has had this pk",
+            _ => "a record with this pk is there",
+        };
+        return Err(refused(reason).with("pk", pk));
     }
     let Some(others) = &write.others else { return Ok(()) };
     let mut changed_files = others.files.iter().filter_map(|change| change.before.as_ref());
