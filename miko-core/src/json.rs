@@ -112,7 +112,8 @@ pub(crate) fn is_text_within(object: &Map<String, Value>, max: usize) -> bool {
             })
         })
     }
-    let mut left = max;
+    // The brackets of the object itself.
+    let Some(mut left) = max.checked_sub("{}".len()) else { return false };
     subtract_members(object, &mut left)
 }
 
@@ -148,5 +149,10 @@ mod tests {
             let object = object.as_object().unwrap();
             prop_assert!(!is_text_within(object, length - 1), "{length} bytes are not within one less");
         }
+    }
+
+    #[test]
+    fn an_empty_object_has_two_bytes() {
+        assert_eq!([0, 1, 2].map(|max| is_text_within(&Map::new(), max)), [false, false, true]);
     }
 }
