@@ -7,6 +7,8 @@
 //!
 //! Both errors become `storage-full`, and both may make SQLite roll back the open transaction.
 
+use std::sync::{Mutex, MutexGuard, PoisonError};
+
 use miko_rpc::{Result, memory};
 use rusqlite::ffi;
 
@@ -34,25 +36,65 @@ impl Sqlite {
         // else.
         let heap_limit = process_limit / 4 * 3;
         // A limit beyond the range of `i64` becomes 0, which is no limit.
-        set_hard_heap_limit(i64::try_from(heap_limit).unwrap_or(0));
+        lifts().set_limit(i64::try_from(heap_limit).unwrap_or(0), set_hard_heap_limit);
         Ok(())
     }
 }
 
-/// Lifts the heap limit, which applies to all connections of the process, until this value is dropped.
-pub(super) struct LiftedHeapLimit {
-    previous: i64,
-}
+/// Lifts the heap limit, which applies to all connections of the process, until the last of these values is
+/// dropped. Several threads may lift it at once.
+pub(super) struct LiftedHeapLimit(());
 
 impl LiftedHeapLimit {
     pub(super) fn lift() -> Self {
-        Self { previous: set_hard_heap_limit(0) }
+        lifts().add(set_hard_heap_limit);
+        Self(())
     }
 }
 
 impl Drop for LiftedHeapLimit {
     fn drop(&mut self) {
-        set_hard_heap_limit(self.previous);
+        lifts().remove(set_hard_heap_limit);
+    }
+}
+
+/// Counts the values of [`LiftedHeapLimit`].
+struct Lifts {
+    count: usize,
+    /// While `count` is not 0: the limit that applies once it is 0 again.
+    limit: i64,
+}
+
+static LIFTS: Mutex<Lifts> = Mutex::new(Lifts { count: 0, limit: 0 });
+
+/// Locks the count. No panic can leave it inconsistent.
+fn lifts() -> MutexGuard<'static, Lifts> {
+    LIFTS.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+/// Each method gets the function that sets the limit and returns the previous one.
+impl Lifts {
+    fn add(&mut self, set: impl FnOnce(i64) -> i64) {
+        if self.count == 0 {
+            self.limit = set(0);
+        }
+        self.count += 1;
+    }
+
+    fn remove(&mut self, set: impl FnOnce(i64) -> i64) {
+        self.count -= 1;
+        if self.count == 0 {
+            set(self.limit);
+        }
+    }
+
+    /// Changes the limit: at once, or if it is lifted, when it applies again.
+    fn set_limit(&mut self, bytes: i64, set: impl FnOnce(i64) -> i64) {
+        if self.count == 0 {
+            set(bytes);
+        } else {
+            self.limit = bytes;
+        }
     }
 }
 
@@ -60,4 +102,31 @@ impl Drop for LiftedHeapLimit {
 fn set_hard_heap_limit(bytes: i64) -> i64 {
     // SAFETY: the function takes an integer and may be called from any thread at any time.
     unsafe { ffi::sqlite3_hard_heap_limit64(bytes) }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::cell::Cell;
+
+    use super::*;
+
+    #[test]
+    fn the_limit_applies_again_after_the_last_of_several_lifts() {
+        let present = Cell::new(7);
+        let set = |bytes| present.replace(bytes);
+        let mut lifts = Lifts { count: 0, limit: 0 };
+        // As two threads may do.
+        lifts.add(set);
+        lifts.add(set);
+        lifts.remove(set);
+        assert_eq!(present.get(), 0, "the second still lifts it");
+        lifts.set_limit(8, set);
+        assert_eq!(present.get(), 0);
+        lifts.remove(set);
+        assert_eq!(present.get(), 8);
+        lifts.set_limit(9, set);
+        lifts.add(set);
+        lifts.remove(set);
+        assert_eq!(present.get(), 9);
+    }
 }
