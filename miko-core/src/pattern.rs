@@ -94,16 +94,10 @@ impl fmt::Display for PatternFault {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Malformed(reason) => write!(f, "this is not a regular expression: {reason}"),
-            Self::TooLarge => write!(
-                f,
-                "the regular expression is too large: compiled, it would take more than {} MiB",
-                MAX_SIZE >> 20
-            ),
-            Self::TooLargeTogether => write!(
-                f,
-                "the regular expressions are too large together: compiled, they would take more than {} MiB",
-                MAX_TOTAL >> 20
-            ),
+            Self::TooLarge => f.write_str("the regular expression is too large or too costly to compile"),
+            Self::TooLargeTogether => {
+                f.write_str("the regular expressions are together too large or too costly to compile")
+            }
         }
     }
 }

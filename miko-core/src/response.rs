@@ -143,7 +143,7 @@ impl Response {
             Results::Edited { values, .. } | Results::Upserted { values, .. } => Ok(values),
             _ => Err(Error::new(
                 ErrorId::INVALID_REQUEST,
-                "only the response to an `edit` or `upsert` has values",
+                "only the response to an `edit`, an `upsert` or a `finish` with `edits` has values",
             )),
         }
     }
@@ -442,7 +442,8 @@ pub(crate) fn check_batch_size(found: usize) -> Result<()> {
     if found <= MAX_BATCH_REQUESTS {
         return Ok(());
     }
-    let message = format!("a batch has at most {MAX_BATCH_REQUESTS} requests: send several batches");
+    let message =
+        format!("a call has at most {MAX_BATCH_REQUESTS} requests, buckets or pks: make several calls");
     Err(Error::new(ErrorId::REQUEST_TOO_LARGE, message)
         .with("allowed", MAX_BATCH_REQUESTS)
         .with("found", found))

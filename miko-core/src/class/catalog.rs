@@ -273,7 +273,7 @@ fn remove_related(related: &mut NameRelation, from: &str, name: &str) {
 fn inherits_too_much(class: &str, allowed: usize) -> Error {
     let message = format!(
         "with `{class}`, the classes of the database would inherit more than {allowed} fields, constraints \
-         and ancestors in all: give it fewer ancestors, or those fewer fields"
+         and ancestors in all: give the class fewer ancestors, or give its ancestors fewer fields"
     );
     let item = ErrorItem::new(ErrorId::VALIDATION_FAILED, message).with("class", uns::CLASS);
     item.with("field", "inherits").with("found", class).with("allowed", allowed).into()

@@ -75,7 +75,9 @@ pub(super) fn check_parents(definition: &Definition, all: &impl Definitions, fau
             format!("`{}` inherits from itself: {}", definition.name, path.join(" inherits from "))
         }
         CycleSearch::TooDeep => {
-            format!("`{}` inherits through more than {MAX_INHERITANCE_DEPTH} levels", definition.name)
+            // Of the classes on the path, the first inherits from the others.
+            let levels = MAX_INHERITANCE_DEPTH - 1;
+            format!("`{}` inherits through more than {levels} levels", definition.name)
         }
     };
     let fault = ErrorItem::new(ErrorId::VALIDATION_FAILED, message);

@@ -23,7 +23,7 @@ fn the_patterns_of_a_request_have_a_limit_each_and_one_together() {
     assert_eq!((limit, pointer), (json!(64 << 20), json!("/any/1/path/1/matches")));
     let (message, limit, _) =
         refusal((1..=20).map(|more| matches(&format!(r"\w{{200}}{}", "x".repeat(more)))).collect());
-    assert!(message.starts_with("the regular expressions are too large together"), "{message}");
+    assert!(message.starts_with("the regular expressions are together too large"), "{message}");
     assert_eq!(limit, json!(128 << 20));
     // The same limit holds for the values of placeholders: here `\w{200}` to `\w{2019}`.
     let placed = |index: usize| json!({"path": ["a", {"matches": {"placeholder": format!("p{index}")}}]});

@@ -81,7 +81,7 @@ impl Q0Transactions {
     ) -> Result<R> {
         let transaction = match self.lock().get(id) {
             None => {
-                let message = "this connection has no open transaction with the id";
+                let message = "this connection has no open transaction with this id";
                 return Err(Error::new(ErrorId::TRANSACTION_NOT_FOUND, message).with("transaction", id));
             }
             Some(NamedTransaction { transaction: None, .. }) => {

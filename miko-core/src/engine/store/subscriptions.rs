@@ -189,7 +189,8 @@ impl Subscriptions {
 }
 
 fn expired(after: i64) -> Error {
-    let message = "the server does not have all changes since: begin anew, as with a snapshot";
+    let message = "the server does not have all changes after this number, or no change has it yet: begin \
+                   anew, as with a snapshot";
     Error::new(ErrorId::CHANGES_EXPIRED, message).with("after", after)
 }
 

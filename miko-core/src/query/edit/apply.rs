@@ -90,7 +90,8 @@ impl Work {
         if self.done < self.max {
             return Ok(());
         }
-        let message = "the edits of a record compare and move too many array elements: send several requests";
+        let message = "the edits of a record compare and move too many elements and members: send several \
+                       requests";
         Err(ErrorItem::new(ErrorId::REQUEST_TOO_LARGE, message).with("allowed", self.max).into())
     }
 }
