@@ -120,8 +120,8 @@ error_ids! {
         "a `finish` after the lease of its claim";
     CONFLICT = "conflict",
         "The record has changed since it was read, or a value is not what a `test` expects: then `retryable` \
-         is true, so read it and try again. Or another program has changed the file of a worldlet, which was \
-         not overwritten.",
+         is true, so read it and try again. Or two records of a batch have the key of an `upsert`. Or another \
+         program has changed the file of a worldlet, which was not overwritten.",
         r#"{"action": "update", "pk": "…", "bucket": {}, "if_updated_at": "2000-01-01T00:00:00.000Z"}"#;
     EDIT_REFUSED = "edit-refused",
         "An edit does not fit the value that the record has: it is of another type, an index is beyond the \
@@ -143,7 +143,8 @@ error_ids! {
         r#"a batch with {"action": "commit", "transaction": "…"}"#;
     REQUEST_TOO_LARGE = "request-too-large",
         "A request or an answer is larger than one frame may be: split it, or raise the limit `frame_size`. \
-         Or a batch has too many requests.",
+         Or it has too many: requests of a batch, edits, elements that edits compare and move, or sort keys. \
+         Or a select is too large to be tested for each change.",
         "a `create` with a bucket of 100 MiB";
     REDUNDANT_FIELDS = "redundant_fields",
         "A warning: two keys of the request have the same meaning.",
