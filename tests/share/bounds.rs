@@ -11,6 +11,7 @@ use mikobase::{ExitStatus, Limits, Outcome, Remote, Result};
 use nix::libc;
 use nix::sys::resource::{Resource, getrlimit, setrlimit};
 use nix::sys::signal::{SigHandler, Signal, kill, raise, signal};
+use nix::sys::wait::{Id, WaitPidFlag, waitid};
 use nix::unistd::{ForkResult, Pid, fork, setsid};
 use serde::{Deserialize, Serialize};
 
@@ -25,6 +26,7 @@ pub const CASES: &[Case] = &[
     ("a_server_that_is_stopped_is_ended", a_stopped_server),
     ("a_set_up_that_never_ends_is_ended", an_endless_setup),
     ("a_worker_that_is_stopped_is_killed_after_its_timeout", a_stopped_worker),
+    ("a_worker_that_has_ended_in_time_is_not_late_if_that_is_noticed_late", an_end_that_is_noticed_late),
     ("a_connection_that_a_grandchild_holds_is_not_waited_for", a_daemonized_grandchild),
     ("a_held_lock_of_standard_output_holds_up_no_worker", a_held_stdout_lock),
     ("no_time_that_is_given_overflows", endless_times),
@@ -149,6 +151,19 @@ fn a_stopped_worker() {
     let report = within_bound(|| uds.mikobase::<()>(1, |_, _| Ok(raise(Signal::SIGSTOP)?)).unwrap());
     assert!(matches!(report.workers()[0].outcome, Outcome::TimedOut));
     assert_eq!(report.workers()[0].status, ExitStatus::Signal(libc::SIGKILL));
+}
+
+fn an_end_that_is_noticed_late() {
+    let uds = Uds::new().unwrap().worker_timeout(SHORT);
+    let share: Running<'_, ()> = uds.spawn(1, |_, _| std::process::exit(3)).unwrap();
+    let timeout = Instant::now() + SHORT;
+    // The worker stays to be reaped by the share.
+    let worker = Id::Pid(Pid::from_raw(share.workers()[0].1 as i32));
+    waitid(worker, WaitPidFlag::WEXITED | WaitPidFlag::WNOWAIT).unwrap();
+    thread::sleep(timeout.saturating_duration_since(Instant::now()));
+    let report = within_bound(|| share.join().unwrap());
+    let [worker] = report.workers() else { panic!("{report:?}") };
+    assert!(matches!((worker.status, &worker.outcome), (ExitStatus::Code(3), Outcome::Silent)), "{worker:?}");
 }
 
 fn a_daemonized_grandchild() {

@@ -234,8 +234,10 @@ impl WorkerChild {
     }
 
     /// Sends the next signal if its time has come. The next signal after a SIGTERM is SIGKILL, after `grace`.
+    /// A worker that has ended was in time: the parent may notice its end only later, for example because it
+    /// was not yet in `join`.
     pub(super) fn escalate(&mut self, now: Instant, grace: Duration) {
-        if self.kill_timer.at.is_none_or(|at| now < at) {
+        if self.kill_timer.at.is_none_or(|at| now < at) || self.has_ended() {
             return;
         }
         let (worker, signal) = (self.index, self.kill_timer.signal.as_str());
