@@ -77,6 +77,12 @@ impl ServerName {
         self.open_socket().is_ok()
     }
 
+    /// Whether the name file has this socket, under any of its paths.
+    pub(crate) fn is_at(&self, socket: &Path) -> bool {
+        let file = |path: &Path| fs::metadata(path).ok().map(|metadata| (metadata.dev(), metadata.ino()));
+        file(socket).is_some_and(|own| file(&self.socket) == Some(own))
+    }
+
     fn open_socket(&self) -> io::Result<UnixStream> {
         UnixStream::connect(&self.socket)
     }

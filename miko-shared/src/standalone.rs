@@ -112,8 +112,10 @@ impl StandaloneServer {
         let address = self.socket.as_ref().and_then(|socket| socket.local_addr().ok());
         let socket = address.as_ref().and_then(|address| address.as_pathname());
         // In mode `rw` a name file is always stale: a database can be open in two servers only if both only
-        // read.
-        let is_taken = mode == Mode::Read && ServerName::of(database).is_some_and(|name| name.has_listener());
+        // read. A name file with the socket of this server is stale, too: an earlier server had that socket.
+        let is_of_other =
+            |name: &ServerName| name.has_listener() && !socket.is_some_and(|socket| name.is_at(socket));
+        let is_taken = mode == Mode::Read && ServerName::of(database).as_ref().is_some_and(is_of_other);
         let Some(socket) = socket else {
             if !is_taken {
                 server_name::remove_stale(database);
@@ -240,4 +242,35 @@ fn end_of_input() -> io::Result<oneshot::Receiver<()>> {
         let _ = ended.send(());
     })?;
     Ok(has_ended)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[cfg(feature = "mikobase")]
+    #[test]
+    fn a_name_file_is_stale_if_no_other_server_has_its_socket() {
+        let folder = tempfile::tempdir().unwrap();
+        let database = folder.path().join("crew.db");
+        std::fs::write(&database, "").unwrap();
+        let sockets = ["own", "other"].map(|name| folder.path().join(name));
+        let [own, _other] = [0, 1].map(|index| UnixListener::bind(&sockets[index]).unwrap());
+        let link = folder.path().join("link");
+        std::os::unix::fs::symlink(folder.path(), &link).unwrap();
+        let mut server = StandaloneServer::new().unwrap().socket(own, Token::random().unwrap());
+        for (socket, is_stale) in [
+            (sockets[0].clone(), true),
+            (link.join("own"), true),
+            (folder.path().join("nobody"), true),
+            (sockets[1].clone(), false),
+        ] {
+            // An earlier server has left it.
+            std::mem::forget(WrittenName::write(&database, &socket, &Token::random().unwrap()).unwrap());
+            match server.write_name(&database, Mode::Read) {
+                Ok(written) => assert!(is_stale && written.is_some(), "{socket:?}"),
+                Err(error) => assert!(!is_stale && error.is(ErrorId::CONFLICT), "{socket:?}: {error}"),
+            }
+        }
+    }
 }
