@@ -130,6 +130,12 @@ impl Handles {
         !self.carried.is_empty()
     }
 
+    /// How many objects, streams and later answers have been carried since the last time that they were
+    /// taken.
+    pub fn carried_count(&self) -> usize {
+        self.carried.len()
+    }
+
     /// How many options are around the nil that the last answer in JSON is; 0 for all that is not a nil.
     pub fn nil_level(&self) -> u32 {
         self.nil_level

@@ -355,10 +355,12 @@ impl JsonConnection {
     /// later.
     ///
     /// # Errors
-    /// `storage-full`, if the answer has carried something or comes later, and [`MAX_OPEN`] objects and
-    /// streams are open already. The objects and streams of the answer are dropped, or the later answer.
+    /// `storage-full`, if the answer has carried something or comes later, and with it more than [`MAX_OPEN`]
+    /// objects and streams would be open. The objects and streams of the answer are dropped, or the later
+    /// answer.
     fn adopt(&self, handles: &mut JsonHandles) -> Result<Option<Box<dyn LaterAnswer>>> {
-        if handles.len() >= MAX_OPEN && handles.scope().has_carried() {
+        let carried = handles.scope().carried_count();
+        if carried > 0 && handles.len() + carried > MAX_OPEN {
             serving::run(|| handles.scope().discard());
             let message = "too many objects and streams are open in this session";
             return Err(Error::new(ErrorId::STORAGE_FULL, message).with("allowed", MAX_OPEN));

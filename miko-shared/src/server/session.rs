@@ -306,8 +306,17 @@ impl Session {
     /// `storage-full`, if there are more than [`MAX_OPEN`], or more than `calls_in_flight` of them are later
     /// answers and parked calls.
     pub(super) fn check_size(&self, calls_in_flight: usize) -> Result<()> {
-        if self.open.len() <= MAX_OPEN {
-            return self.check_in_flight(0, calls_in_flight);
+        self.check_room(0)?;
+        self.check_in_flight(0, calls_in_flight)
+    }
+
+    /// Checks that there is room for this many `further` entries.
+    ///
+    /// # Errors
+    /// `storage-full`, if there would be more than [`MAX_OPEN`] entries.
+    fn check_room(&self, further: usize) -> Result<()> {
+        if self.open.len() + further <= MAX_OPEN {
+            return Ok(());
         }
         let message = "too many objects, streams and calls are open on this connection";
         Err(Error::new(ErrorId::STORAGE_FULL, message).with("allowed", MAX_OPEN))
@@ -388,7 +397,9 @@ impl Session {
                 Err(error)
             }
         };
-        let sent = written.and_then(|()| charge_answer_memory(bytes.len() - begin));
+        let sent = written
+            .and_then(|()| charge_answer_memory(bytes.len() - begin))
+            .and_then(|()| self.check_room(handles.carried_count()));
         if let Err(error) = sent {
             bytes.truncate(begin);
             handles.discard();
@@ -524,7 +535,7 @@ pub(super) fn no_object(handle: u64) -> Error {
 
 #[cfg(test)]
 mod tests {
-    use miko_rpc::{AnswerScope, DispatchError, JsonText, Served};
+    use miko_rpc::{AnswerScope, DispatchError, JsonText, Served, Stream};
 
     use super::*;
 
@@ -559,6 +570,57 @@ mod tests {
         });
         assert!(bytes.len() > SIZE);
         assert!(session.item.capacity() <= KEPT_ITEM_CAPACITY, "{}", session.item.capacity());
+    }
+
+    /// An answer with two streams.
+    struct TwoStreams;
+
+    impl LaterAnswer for TwoStreams {
+        fn poll(&mut self, _: &mut Context<'_>) -> Poll<()> {
+            Poll::Ready(())
+        }
+
+        fn write(
+            self: Box<Self>,
+            out: &mut Vec<u8>,
+            _: usize,
+            scope: &mut dyn AnswerScope,
+        ) -> Result<Served> {
+            let streams = [(); 2].map(|()| Stream::of([1_u8]));
+            scope.encode(&mut || rmp_serde::encode::write(out, &streams).is_ok());
+            Ok(Served::Succeeded)
+        }
+
+        fn write_json(self: Box<Self>, _: usize, _: &mut dyn AnswerScope) -> Result<JsonText, DispatchError> {
+            unreachable!("the answer is binary")
+        }
+    }
+
+    #[test]
+    fn a_later_answer_carries_no_more_than_there_is_room_for() {
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_time().build().unwrap();
+        let _inside = runtime.enter();
+        for (room, is_sent) in [(1, false), (2, true)] {
+            let mut session = Session::default();
+            let mut handles = Handles::default();
+            let others = MAX_OPEN - room;
+            let streams =
+                (0..others).map(|_| (handles.reserve(), Carried::Stream(Box::new(Large(None)) as _)));
+            session.adopt(1, Instant::now(), streams.collect::<Vec<_>>().into_iter());
+            let answer = Carried::Answer(Box::new(TwoStreams) as _);
+            session.adopt(7, Instant::now(), [(handles.reserve(), answer)].into_iter());
+            let mut bytes = Vec::new();
+            session.pump(&mut Outgoing {
+                bytes: &mut bytes,
+                handles: &mut handles,
+                frame_size: 1 << 10,
+                full: usize::MAX,
+            });
+            assert_eq!(session.open.len(), if is_sent { MAX_OPEN } else { others });
+            assert!(!handles.has_carried());
+            let refusal = b"storage-full";
+            assert_eq!(bytes.windows(refusal.len()).any(|part| part == refusal), !is_sent, "{room}");
+        }
     }
 
     /// An answer that never comes.
