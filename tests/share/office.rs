@@ -76,6 +76,10 @@ pub trait Office {
     #[interface(lazy)]
     fn lazy_closed_desk(&self) -> Result<Remote<dyn Desk>>;
 
+    /// As `lazy_closed_desk`, with a short deadline.
+    #[interface(lazy, deadline = "100ms")]
+    fn lazy_closed_desk_soon(&self) -> Result<Remote<dyn Desk>>;
+
     /// A desk of a call that has waited at a gate, which opens before the next call of the connection is
     /// answered.
     #[interface(lazy)]
@@ -375,6 +379,10 @@ impl Office for Building {
     }
 
     fn lazy_closed_desk(&self) -> Result<Remote<dyn Desk>> {
+        self.closed_desk()
+    }
+
+    fn lazy_closed_desk_soon(&self) -> Result<Remote<dyn Desk>> {
         self.closed_desk()
     }
 

@@ -7,9 +7,11 @@ use std::time::Duration;
 use miko_shared::wire::extension::{self, FromServer};
 use mikobase::prelude::*;
 use mikobase::{Remote, Stream};
+use nix::sys::signal::{Signal, kill};
 use nix::sys::wait::{WaitStatus, waitpid};
 use nix::unistd::{ForkResult, fork};
 
+use crate::deaths::server_of;
 use crate::harness::Case;
 use crate::office::office_rpc::OfficeClient;
 use crate::office::{
@@ -30,6 +32,8 @@ pub const CASES: &[Case] = &[
     ("a_lazy_object_that_cannot_be_opened_says_so_at_its_first_call", lazy_refused),
     ("a_lazy_object_is_opened_once_by_many_threads", lazy_threads),
     ("a_lazy_object_is_open_after_a_first_call_that_timed_out", lazy_timeout),
+    ("a_lazy_object_is_opened_after_its_opening_was_refused_for_its_deadline", lazy_refused_late),
+    ("a_lazy_object_whose_opening_is_not_answered_is_gone_and_its_connection_is_not", lazy_unanswered),
     ("the_first_call_on_a_lazy_object_waits_while_that_waits_at_a_gate", lazy_gate),
     ("the_first_call_on_a_lazy_object_finds_it_when_that_has_waited_at_a_gate", lazy_late),
     ("a_lazy_object_is_opened_over_another_connection_if_the_first_is_lost", lazy_lost),
@@ -219,6 +223,50 @@ fn lazy_timeout() {
     assert_eq!(other.log().unwrap(), ["closed opened", "a opened"], "it is the same desk");
     drop((closed, desk));
     eventually(|| other.open_things().unwrap(), &OpenThings::default());
+    share.join().unwrap();
+}
+
+fn lazy_refused_late() {
+    if over_http() {
+        // The desk is opened at once.
+        return;
+    }
+    let uds = uds();
+    let share = office(&uds);
+    let [office, other] = [(); 2].map(|()| proxy(&share));
+    let closed = other.closed_desk().unwrap();
+    let desk = office.lazy_closed_desk_soon().unwrap();
+    for error in [desk.note("x").unwrap_err(), desk.line_up().unwrap_err(), desk.note("x").unwrap_err()] {
+        assert!(error.is(ErrorId::DEADLINE_EXCEEDED) || error.is(ErrorId::LOCK_TIMEOUT), "{error}");
+    }
+    drop(closed);
+    eventually(|| desk.note("x").is_ok(), &true);
+    drop(desk);
+    eventually(|| other.open_things().unwrap(), &OpenThings::default());
+    share.join().unwrap();
+}
+
+fn lazy_unanswered() {
+    if over_http() {
+        return;
+    }
+    let uds = uds();
+    let share = office(&uds);
+    let office = proxy(&share);
+    let server = server_of(share.path());
+    let desk = office.lazy_closed_desk_soon().unwrap();
+    // The connection is open.
+    office.log().unwrap();
+    kill(server, Signal::SIGSTOP).unwrap();
+    for error in [desk.line_up().unwrap_err(), desk.line_up().unwrap_err()] {
+        assert!(error.is(ErrorId::DEADLINE_EXCEEDED), "{error}");
+    }
+    let message = "session-gone: the answer to the call that opens the object did not arrive in time";
+    for error in [desk.line_up().unwrap_err(), desk.note("x").unwrap_err()] {
+        assert!(error.to_string().starts_with(message), "{error}");
+    }
+    kill(server, Signal::SIGCONT).unwrap();
+    eventually(|| office.open_things().unwrap(), &OpenThings::default());
     share.join().unwrap();
 }
 

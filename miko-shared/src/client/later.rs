@@ -46,6 +46,11 @@ impl BegunCall {
         }
     }
 
+    /// Whether the answer has not arrived, and can still arrive.
+    pub(super) fn is_unanswered(&self) -> bool {
+        self.is_pending
+    }
+
     /// Drops this value without cancelling the call, which was not sent.
     pub(super) fn forget(mut self) {
         self.is_pending = false;

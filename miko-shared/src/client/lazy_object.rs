@@ -184,10 +184,15 @@ impl LazyObject {
     /// arrived at `until`.
     fn wait_for_object(&self, opening: &mut BegunCall, until: Option<Instant>) -> Result<bool> {
         opening.wait(until, &mut |answer| self.set_object(answer)).inspect_err(|error| {
-            // After these errors it is unknown whether the server has opened the object. After any other
-            // error it has opened nothing, and the next call tries again.
-            if error.is(ErrorId::SESSION_GONE) || error.is(ErrorId::DEADLINE_EXCEEDED) {
-                let _ = self.lost.set(session_gone(error.clone()));
+            // If the connection was lost, or the answer did not arrive in time, it is unknown whether the
+            // server has opened the object. After any other error, such as the refusal of a call that has
+            // waited at a gate until its deadline, the server has opened nothing, and the next call tries
+            // again.
+            if error.is(ErrorId::SESSION_GONE) {
+                let _ = self.lost.set(error.clone());
+            } else if opening.is_unanswered() {
+                let message = "the answer to the call that opens the object did not arrive in time";
+                let _ = self.lost.set(Error::caused_by(ErrorId::SESSION_GONE, message, error.clone()));
             }
         })
     }
