@@ -49,6 +49,8 @@ impl SocketItems {
     /// Gives the credit that is due, and waits until a frame has arrived; `false` if none has arrived at
     /// `until`.
     fn wait_for_frames(&mut self, until: Option<Instant>) -> Result<bool> {
+        // A forked process inherits the frames that were received and not read: they are the parent's.
+        self.connection.check_process()?;
         if let Some(credit) = self.frames.take_credit() {
             self.connection.send_control(|out| extension::put_credit(self.handle, credit, out));
         }
