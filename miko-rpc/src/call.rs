@@ -91,7 +91,7 @@ pub trait LaterAnswer: Send {
 }
 
 /// The outcome of a call whose method ran, and whose answer was written or comes later.
-#[derive(Debug, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Served {
     /// The method returned `Ok`.

@@ -62,6 +62,9 @@ impl fmt::Debug for Next<'_> {
 
 /// Runs `call` with `around` around it.
 ///
+/// If `around` returns `Ok`, the result is that of the call, whatever `around` has returned: it cannot turn a
+/// failure into a success, for which there would be no answer.
+///
 /// # Errors
 /// The errors of the call, or the one that `around` returned in its place. `internal`, if `around` panics, or
 /// returns without running the call and without an error.
@@ -70,19 +73,59 @@ pub(super) fn run(
     info: &CallInfo<'_>,
     call: &mut dyn FnMut() -> Result<Served>,
 ) -> Result<Served> {
-    let mut has_run = false;
+    let mut outcome = None;
     let mut run = || {
-        has_run = true;
-        call()
+        let served = call();
+        outcome = Some(served.clone());
+        served
     };
     let returned = catch_unwind(AssertUnwindSafe(|| around(info, Next(&mut run))));
     let failed =
         |message: String| Err(Error::new(ErrorId::INTERNAL, message).with("method", &*info.method.name));
     match returned {
         Err(panic) => failed(format!("the hook of `around` panicked: {}", panic_message(&*panic))),
-        Ok(Ok(_)) if !has_run => {
+        Ok(Err(error)) => Err(error),
+        Ok(Ok(_)) => outcome.unwrap_or_else(|| {
             failed("the hook of `around` returned `Ok` without running the call".to_owned())
+        }),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn run_with(around: &Around, served: Result<Served>) -> Result<Served> {
+        let method: &'static Method = Box::leak(Box::new(Method {
+            name: "work".into(),
+            params: (&[]).into(),
+            returns: "()".into(),
+            doc: "".into(),
+            read: None,
+            idempotent: false,
+            deadline_ms: None,
+        }));
+        let peer = Peer::new(1, None);
+        let info = CallInfo { method, peer: &peer, deadline: Duration::from_secs(1) };
+        run(around, &info, &mut || served.clone())
+    }
+
+    #[test]
+    fn a_hook_does_not_turn_a_failure_into_a_success() {
+        let failure = || Err(Error::new(ErrorId::REQUEST_TOO_LARGE, "the answer is too large"));
+        let outcomes = [failure(), Ok(Served::Succeeded), Ok(Served::Pending)];
+        for served in &outcomes {
+            for returned in &outcomes {
+                let answer = returned.clone();
+                let around = move |_: &CallInfo<'_>, next: Next<'_>| {
+                    let _ = next.run();
+                    answer.clone()
+                };
+                let expected = if returned.is_err() { returned } else { served };
+                assert_eq!(format!("{:?}", run_with(&around, served.clone())), format!("{expected:?}"));
+            }
         }
-        Ok(result) => result,
+        let error = run_with(&|_, _| Ok(Served::Succeeded), failure()).unwrap_err();
+        assert!(error.to_string().contains("without running the call"), "{error}");
     }
 }
