@@ -236,17 +236,49 @@ async fn wait_for_stop_signal(signals: AsyncFd<SignalFd>, mut at_hangup: Option<
 fn end_of_input() -> io::Result<oneshot::Receiver<()>> {
     let (ended, has_ended) = oneshot::channel();
     thread::Builder::new().name("end of input".to_owned()).spawn(move || {
-        let mut buffer = [0; 1024];
-        let mut input = io::stdin().lock();
-        while input.read(&mut buffer).is_ok_and(|count| count > 0) {}
+        read_to_end(io::stdin().lock());
         let _ = ended.send(());
     })?;
     Ok(has_ended)
 }
 
+/// Reads and discards a file up to its end, or until it cannot be read. A signal that interrupts the read does
+/// not end it.
+fn read_to_end(mut input: impl Read) {
+    let mut buffer = [0; 1024];
+    loop {
+        match input.read(&mut buffer) {
+            Ok(count) if count > 0 => {}
+            Err(fault) if fault.kind() == io::ErrorKind::Interrupted => {}
+            _ => return,
+        }
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn an_interrupted_read_is_not_the_end_of_the_input() {
+        /// Reads the results in their order; a number is a count of bytes.
+        struct Results(std::vec::IntoIter<io::Result<usize>>);
+        impl Read for Results {
+            fn read(&mut self, _: &mut [u8]) -> io::Result<usize> {
+                self.0.next().unwrap_or(Ok(0))
+            }
+        }
+        let error = |kind: io::ErrorKind| Err(io::Error::from(kind));
+        let interrupted = || error(io::ErrorKind::Interrupted);
+        for (results, unread) in [
+            (vec![Ok(1), interrupted(), Ok(2), Ok(0), Ok(3)], 1),
+            (vec![interrupted(), error(io::ErrorKind::Other), Ok(3)], 1),
+        ] {
+            let mut input = Results(results.into_iter());
+            read_to_end(&mut input);
+            assert_eq!(input.0.len(), unread);
+        }
+    }
 
     #[cfg(feature = "mikobase")]
     #[test]
