@@ -12,7 +12,7 @@ use crate::serving;
 /// panic is logged, and the server continues.
 pub(super) fn drop_guarded<T>(value: T) {
     if let Err(panic) = serving::run(|| miko_rpc::drop_guarded(value)) {
-        warn!(panic, "dropping an object or a stream panicked");
+        warn!(panic, "dropping a value of the served object panicked");
     }
 }
 

@@ -70,12 +70,12 @@ impl ParkedCalls {
             Err(Error::new(ErrorId::STORAGE_FULL, message).with("allowed", allowed))
         };
         if connection.would_exceed(frame, limit / 2) {
-            let message = "the calls of this connection that wait for their turn take half as many bytes as \
-                           one frame may have";
+            let message = "the calls of this connection that wait for their turn would take more than half \
+                           of the bytes that one frame may have";
             return refuse(message, limit / 2);
         }
         if self.0.frames.would_exceed(frame, limit) {
-            let message = "the calls that wait for their turn take as many bytes as one frame may have";
+            let message = "the calls that wait for their turn would take more bytes than one frame may have";
             return refuse(message, limit);
         }
         memory::charge(frame.saturating_add(OVERHEAD))?;

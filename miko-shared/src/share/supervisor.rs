@@ -482,7 +482,7 @@ fn wait_on(fds: &mut [PollFd<'_>], until: Option<Instant>) -> Result<()> {
 /// The error of a server process that has ended although the parent still needs it: at the setup, while
 /// workers run, or at the delivery of the final state.
 fn server_gone() -> Error {
-    Error::new(ErrorId::SERVER_GONE, "the server process ended before its workers")
+    Error::new(ErrorId::SERVER_GONE, "the server process ended too early")
 }
 
 fn interrupted() -> Error {

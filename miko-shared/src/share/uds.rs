@@ -406,8 +406,8 @@ impl Uds {
     /// `invalid_request`, if the workers are to speak it and there is none.
     fn protocol_of_workers(&self) -> Result<Option<Rc<dyn Protocol>>> {
         if self.workers_use_second_protocol && self.second_protocol.is_none() {
-            let message = "the workers were to speak the protocol of the second socket, and there is none: \
-                           offer it, or let them speak the wire";
+            let message = "the workers were to speak the second protocol, and there is none: set a second \
+                           protocol, or do not call `workers_use_second_protocol`";
             return Err(Error::new(ErrorId::INVALID_REQUEST, message));
         }
         Ok(self.second_protocol.clone().filter(|_| self.workers_use_second_protocol))
