@@ -1,7 +1,7 @@
 //! Which writes a database accepts from its callers.
 
-/// Which writes a database accepts from its callers: see [`Engine::restrict`](crate::Engine::restrict). A
-/// stricter access is less than a wider one.
+/// Which writes a database accepts from its callers: see [`Engine::restrict`](crate::Engine::restrict). `Ord`
+/// sorts from the strictest access to the widest.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Access {
     /// No writes: each is refused with `read-only-connection`, as are transactions, subscriptions and live

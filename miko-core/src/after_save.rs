@@ -59,6 +59,8 @@ impl AfterSave {
     /// listener itself, this method stops the listener as a drop does: after that call.
     pub fn finish(mut self) {
         self.end(FINISH);
+        // The drop of `self` sends `STOP`. In a call of the listener, where `end` has not waited, this
+        // replaces `FINISH`.
     }
 
     /// Sends [`FINISH`] or [`STOP`], and waits until the listener has ended. Does not wait in the thread of
@@ -67,7 +69,7 @@ impl AfterSave {
         self.command.store(command, Ordering::Relaxed);
         let Some(thread) = self.thread.take() else { return };
         if thread.thread().id() != thread::current().id() {
-            // The message of a panic was printed when it happened.
+            // The error says that the listener has panicked. The panic has printed its message already.
             let _ = thread.join();
         }
     }
@@ -94,8 +96,8 @@ fn run(mut changes: Stream<Change>, mut listener: impl FnMut(Result<Change>), co
         if command == STOP {
             return;
         }
-        let interval = if command == FINISH { Duration::ZERO } else { STOP_INTERVAL };
-        match changes.recv_timeout(interval) {
+        let max_wait = if command == FINISH { Duration::ZERO } else { STOP_INTERVAL };
+        match changes.recv_timeout(max_wait) {
             Poll::Ready(Some(change)) => listener(change),
             Poll::Pending if command == CONTINUE => {}
             // The stream has ended; or the command is `FINISH`, and no further change has arrived.

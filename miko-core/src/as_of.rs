@@ -55,9 +55,9 @@ impl<'m, M: Mikobase + ?Sized> AsOf<'m, M> {
         Self { db, cutoff }
     }
 
-    /// The select with the cutoff of this value, unless its own cutoff is earlier. A query that is not an
-    /// object, and a select whose own cutoff cannot be read, are returned unchanged: the database refuses
-    /// them.
+    /// Sets the cutoff of a select to the cutoff of this value, unless the select has an earlier one. A query
+    /// that is not an object, and a select whose own cutoff cannot be read, are returned unchanged: the
+    /// database refuses them.
     fn with_cutoff(&self, mut select: Query) -> Query {
         let has_earlier_cutoff = match query::requested_cutoff(&select) {
             Ok(requested) => requested.is_some_and(|requested| requested < self.cutoff),
@@ -66,7 +66,7 @@ impl<'m, M: Mikobase + ?Sized> AsOf<'m, M> {
         if let Value::Object(request) = &mut select
             && !has_earlier_cutoff
         {
-            // A request has the cutoff as text, in which not every time can be written.
+            // The cutoff of a request is text, and some times have no text that can be parsed again.
             let cutoff = self.cutoff.nearest_parseable();
             request.insert("cutoff".to_owned(), cutoff.to_string().into());
         }
@@ -114,7 +114,7 @@ impl<M: Mikobase + ?Sized> Mikobase for AsOf<'_, M> {
     }
 
     fn edit(&self, _: &str, edits: Vec<Edit>) -> Result<Edited> {
-        Err(refusal_of(edits))
+        Err(drop_and_refuse(edits))
     }
 
     fn batch(&self, queries: Vec<Query>, atomic: bool) -> Result<Answers> {
@@ -123,7 +123,7 @@ impl<M: Mikobase + ?Sized> Mikobase for AsOf<'_, M> {
             return Ok(queries.into_iter().map(|query| self.q0(query)).collect::<Vec<_>>().into());
         }
         if let Some(index) = queries.iter().position(is_write) {
-            return Err(refusal_of(queries).with_all("request", index));
+            return Err(drop_and_refuse(queries).with_all("request", index));
         }
         self.db.batch(queries.into_iter().map(|query| self.with_cutoff(query)).collect(), true)
     }
@@ -140,7 +140,7 @@ impl<M: Mikobase + ?Sized> Mikobase for AsOf<'_, M> {
     }
 
     fn import_schema(&self, schema: Schema) -> Result<SchemaChanges> {
-        Err(refusal_of([schema]))
+        Err(drop_and_refuse([schema]))
     }
 
     fn export_schema(&self) -> Result<Schema> {
@@ -155,14 +155,14 @@ impl<M: Mikobase + ?Sized> Mikobase for AsOf<'_, M> {
     }
 
     fn merge(&self, delta: Delta) -> Result<Merged> {
-        Err(refusal_of([delta]))
+        Err(drop_and_refuse([delta]))
     }
 
     fn write_file(&self, _: &str) -> Result<Remote<dyn Upload>> {
         Err(read_only())
     }
 
-    /// Without a cutoff: the database keeps no past state of its files.
+    /// Ignores the cutoff, as `read_file` does: the database keeps no past state of its files.
     fn file_info(&self, pk: &str) -> Result<FileInfo> {
         self.db.file_info(pk)
     }
@@ -211,19 +211,19 @@ impl<M: Mikobase + ?Sized> Mikobase for AsOf<'_, M> {
     }
 }
 
-/// Whether a query is an object other than a select. A query that is not an object is no write: it is passed
-/// on, and the database refuses it.
+/// Whether a query must be refused as a write: it is an object whose action is not `select`. A query that is
+/// not an object is passed on, and the database refuses it.
 fn is_write(query: &Query) -> bool {
     query.is_object() && query::may_write(query)
 }
 
 fn refuse_write(query: Query) -> Result<Query> {
-    if is_write(&query) { Err(refusal_of([query])) } else { Ok(query) }
+    if is_write(&query) { Err(drop_and_refuse([query])) } else { Ok(query) }
 }
 
-/// Drops the arguments of a refused call, without recursion because they may nest to any depth. Returns the
-/// error of the call.
-fn refusal_of(values: impl IntoIterator<Item = Value>) -> Error {
+/// Drops the arguments of a call, and returns the error with which the call is refused. The drop does not
+/// recurse, because the arguments may nest to any depth.
+fn drop_and_refuse(values: impl IntoIterator<Item = Value>) -> Error {
     values.into_iter().for_each(json::drop_iteratively);
     read_only()
 }

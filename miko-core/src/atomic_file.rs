@@ -27,7 +27,8 @@ pub fn write(path: &Path, write: impl FnOnce(&mut BufWriter<&File>) -> Result<()
     let path = resolve_links(path);
     remove_unfinished(&path);
     let replaced = replace(&path, write)?;
-    // A forked process may have a copy of the descriptor, which would keep the lock.
+    // The lock has protected the file while it was temporary. Closing the file would not always release the
+    // lock, because a forked process may have a copy of the descriptor.
     let _ = replaced.file.unlock();
     replaced.sync().map_err(|fault| not_durable(&path, fault))
 }
@@ -40,9 +41,10 @@ pub fn write(path: &Path, write: impl FnOnce(&mut BufWriter<&File>) -> Result<()
 pub fn check(path: &Path) -> Result<()> {
     let write_error = |fault: io::Error| write_error(path, fault);
     match fs::metadata(path) {
-        Ok(found) if found.is_dir() => Err(write_error(ErrorKind::IsADirectory.into())),
-        // Not opened: a pipe may have no reader yet.
-        Ok(found) if !found.is_file() => Ok(()),
+        Ok(metadata) if metadata.is_dir() => Err(write_error(ErrorKind::IsADirectory.into())),
+        // A pipe or a device is not opened for this check: opening a pipe without a reader would wait for
+        // one.
+        Ok(metadata) if !metadata.is_file() => Ok(()),
         _ => create_unfinished(&resolve_links(path)).map(drop).map_err(write_error),
     }
 }
@@ -121,8 +123,8 @@ pub(crate) fn replace(
     // Opened before the rename, since an error must leave the file unchanged.
     let folder = File::open(folder_path).map_err(write_error)?;
     let unfinished = create_unfinished(path).map_err(write_error)?;
-    if let Ok(replaced) = fs::metadata(path) {
-        unfinished.as_file().set_permissions(replaced.permissions()).map_err(write_error)?;
+    if let Ok(old) = fs::metadata(path) {
+        unfinished.as_file().set_permissions(old.permissions()).map_err(write_error)?;
     }
     let mut writer = BufWriter::new(unfinished.as_file());
     write(&mut writer)?;
@@ -143,11 +145,13 @@ fn create_unfinished(path: &Path) -> io::Result<NamedTempFile> {
             .permissions(Permissions::from_mode(0o666))
             .tempfile_in(folder_of(path))?;
         match unfinished.as_file().try_lock() {
-            // In `remove_unfinished`, another process found the file before it was locked: that process has
-            // removed it, or has locked it to remove it.
+            // Another process found the file in `remove_unfinished` before this process locked it. The other
+            // process has already removed the file, in the first case; in the second, it holds the lock in
+            // order to remove the file.
             Ok(()) if !is_named(&unfinished)? => continue,
             Err(TryLockError::WouldBlock) => continue,
-            // Locked; or the file system has no locks, and `remove_unfinished` removes no file.
+            // The file is locked; or the file system has no locks, and `remove_unfinished`, which removes
+            // only files that it can lock, removes none.
             Ok(()) | Err(TryLockError::Error(_)) => return Ok(unfinished),
         }
     }
@@ -165,7 +169,7 @@ fn is_named(file: &NamedTempFile) -> io::Result<bool> {
 pub(crate) fn remove_unfinished(path: &Path) {
     let prefix = unfinished_prefix(path);
     for entry in fs::read_dir(folder_of(path)).into_iter().flatten().flatten() {
-        // Opening a pipe would wait for its writer.
+        // Only regular files are opened: opening a pipe would wait for its writer.
         let is_file = entry.file_type().is_ok_and(|kind| kind.is_file());
         if !is_file || !entry.file_name().to_string_lossy().starts_with(&prefix) {
             continue;
@@ -217,7 +221,7 @@ pub(crate) mod tests {
 
     use super::*;
 
-    /// Runs when the sync of a folder is to fail, and returns the error.
+    /// Makes the error of a sync of a folder that is to fail.
     type Fault = Box<dyn FnOnce() -> io::Error>;
 
     thread_local! {

@@ -101,8 +101,8 @@ impl Backend {
     ///
     /// # Errors
     /// The errors of the constructor of the engine, such as [`SqliteEngine::open_temporal`]; also
-    /// `invalid-backend` for a database in memory in mode `r`, and for a worldlet with the size of the record
-    /// cache or of the columns: a worldlet has neither.
+    /// `invalid-backend` for a database in memory in mode `r`, and for a worldlet if `record_cache_size` or
+    /// `columns_size` is set: a worldlet has neither a record cache nor columns.
     pub fn open(&self, mode: Mode) -> Result<Box<dyn Engine>> {
         if matches!(self.location, Location::SqliteMemory | Location::Worldlet(None)) && mode == Mode::Read {
             let message = "a database in memory is empty when it is opened: there is nothing to read";
@@ -173,8 +173,8 @@ impl Backend {
         Ok(Box::new(if self.strict { engine.strict() } else { engine }))
     }
 
-    /// The name of the first option that is set of `record_cache_size` and `columns_size`; `None` if neither
-    /// is set.
+    /// The name of the option that sets the size of a cache; `None` if no such option is set. If both are
+    /// set, `record_cache_size`.
     fn cache_option(&self) -> Option<&'static str> {
         match (self.record_cache_size, self.columns_size) {
             (Some(_), _) => Some("record_cache_size"),
@@ -250,7 +250,7 @@ impl UrlParameters {
             let options = &mut parameters.options;
             match name {
                 "path" if value.is_empty() => return Err("`path` is empty".to_owned()),
-                "path" => parameters.path = Some(percent_decoded(value)?.into()),
+                "path" => parameters.path = Some(percent_decode(value)?.into()),
                 "temporal" => options.temporal = parse_boolean(name, value)?,
                 "strict" => options.strict = parse_boolean(name, value)?,
                 "client_pks" => options.client_pks = parse_boolean(name, value)?,
@@ -289,7 +289,7 @@ fn parse_byte_count(name: &str, value: &str) -> Result<usize, String> {
     count.ok_or_else(|| format!("`{name}` must be a number of bytes, such as {name}=16777216"))
 }
 
-fn percent_decoded(text: &str) -> Result<String, String> {
+fn percent_decode(text: &str) -> Result<String, String> {
     let mut bytes = Vec::with_capacity(text.len());
     let mut rest = text.as_bytes();
     while let Some((&byte, after)) = rest.split_first() {
@@ -415,6 +415,7 @@ mod tests {
         for (columns_size, expected) in [("", 1), ("?columns_size=0", 0)] {
             let db = open(&format!("mikobase.uno/sqlite/memory{columns_size}")).unwrap();
             db.create("a.b/c", &json!({"n": 1})).unwrap();
+            // Often enough that a column is built, unless `columns_size` forbids it.
             (0..3).for_each(|_| drop(db.q0(select.clone()).unwrap()));
             assert_eq!(db.explain(select.clone()).unwrap().columns.len(), expected, "{columns_size}");
         }

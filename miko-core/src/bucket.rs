@@ -149,12 +149,12 @@ impl fmt::Display for Bucket {
 
 impl Serialize for Bucket {
     fn serialize<S: Serializer>(&self, serializer: S) -> std::result::Result<S::Ok, S::Error> {
-        if !writes_binary(&serializer) {
-            let raw: &RawValue = serde_json::from_str(&self.0).map_err(serde::ser::Error::custom)?;
-            json::serialize_raw(&Some(raw), serializer)
-        } else {
-            serializer.serialize_str(&self.0)
+        if writes_binary(&serializer) {
+            return serializer.serialize_str(&self.0);
         }
+        let raw: &RawValue = serde_json::from_str(&self.0).map_err(serde::ser::Error::custom)?;
+        // An `Option`, since `serialize_raw` also serves optional fields.
+        json::serialize_raw(&Some(raw), serializer)
     }
 }
 

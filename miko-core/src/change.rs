@@ -115,8 +115,8 @@ impl fmt::Display for ChangeKind {
 #[serde(default, deny_unknown_fields)]
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct ChangeOptions {
-    /// Resumes after the transaction with this number ([`Change::seq`]). If the database does not have all
-    /// changes since then any more, the subscription is refused with `changes-expired`.
+    /// Resumes after the transaction with this number ([`Change::seq`]). If the database no longer has all
+    /// changes of later transactions, the subscription is refused with `changes-expired`.
     pub after: Option<i64>,
     /// Also reports records that leave the set: those that match the target before a change, and not after
     /// it.

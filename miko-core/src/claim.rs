@@ -83,7 +83,7 @@ impl<'m, M: Mikobase + ?Sized> Claim<'m, M> {
     /// # Errors
     /// `claim-lost`; `invalid_request`, if the select still finds the record: the claim is released then.
     pub fn finish(self) -> Result<()> {
-        self.finish_by(json!({})).map(drop)
+        self.send_finish(json!({})).map(drop)
     }
 
     /// Edits the record, as [`Mikobase::edit`] does, and ends the claim in the same commit. Returns the
@@ -92,7 +92,7 @@ impl<'m, M: Mikobase + ?Sized> Claim<'m, M> {
     /// # Errors
     /// `claim-lost`: nothing is changed then. The errors of an edit: the claim is released then.
     pub fn finish_with(self, edits: impl Into<Vec<Edit>>) -> Result<Vec<Value>> {
-        self.finish_by(json!({"edits": edits.into()}))?.into_values()
+        self.send_finish(json!({"edits": edits.into()}))?.into_values()
     }
 
     /// As [`finish_with`](Self::finish_with), as a part of a transaction: the claim ends when the transaction
@@ -116,7 +116,7 @@ impl<'m, M: Mikobase + ?Sized> Claim<'m, M> {
     /// # Errors
     /// `claim-lost`; the errors of a delete: the claim is released then.
     pub fn finish_by_deleting(self) -> Result<()> {
-        self.finish_by(json!({"delete": true})).map(drop)
+        self.send_finish(json!({"delete": true})).map(drop)
     }
 
     /// Ends the claim, so that others may claim the record.
@@ -128,9 +128,9 @@ impl<'m, M: Mikobase + ?Sized> Claim<'m, M> {
         self.db.q0(json!({"action": "release", "claim": self.id()})).map(drop)
     }
 
-    /// Sends the action `finish` with the members of `finish`. After an error, the drop of `self` releases
-    /// the claim.
-    fn finish_by(mut self, mut finish: Value) -> Result<crate::Response> {
+    /// Sends the action `finish` for this claim. `finish` has its other members, such as `edits`. After an
+    /// error, the drop of `self` releases the claim.
+    fn send_finish(mut self, mut finish: Value) -> Result<crate::Response> {
         finish["action"] = "finish".into();
         finish["claim"] = self.id().into();
         let finished = self.db.q0(finish)?;

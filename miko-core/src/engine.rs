@@ -52,8 +52,8 @@ pub trait Engine: Mikobase {
     /// defaults are filled in, no white space is collapsed, no fields are reordered.
     ///
     /// With `trust`, violations of the rules of classes become warnings; a unique value that another record
-    /// has remains an error. An export can then always be imported into an empty database (a temporal one, if
-    /// the export is temporal), even if definitions changed after its records were written.
+    /// has remains an error. So with `trust` an export can always be imported into an empty database (a
+    /// temporal one, if the export is temporal), even if definitions changed after its records were written.
     ///
     /// # Errors
     /// `invalid-worldlet`, an item per fault with its JSON pointer, also if `reader` fails; `save-rejected`
@@ -135,9 +135,9 @@ pub trait Engine: Mikobase {
     }
 
     /// Sets the limits of changes and live queries. [`keep`](ChangeLimits::keep) applies at once. The sizes
-    /// apply when a subscription or a live query begins: [`queue`](ChangeLimits::queue) and
-    /// [`live_query`](ChangeLimits::live_query) to this one alone, [`ring`](ChangeLimits::ring) to the
-    /// changes that are kept for all of them.
+    /// apply when the next subscription or live query begins. [`queue`](ChangeLimits::queue) and
+    /// [`live_query`](ChangeLimits::live_query) then apply to the new one alone, [`ring`](ChangeLimits::ring)
+    /// to the changes that are kept for all of them.
     ///
     /// The default implementation sets no limits.
     fn limit_changes(&self, limits: ChangeLimits) {
@@ -154,12 +154,12 @@ pub trait Engine: Mikobase {
     /// through this engine, in this thread, share a commit. A call that fails does not undo the others. Other
     /// threads wait until the group has ended.
     ///
-    /// Exceptions: the earlier changes of the group are committed before a write that needs a commit of its
-    /// own, such as an import, when a stream or a subscription is opened, and when a live query is opened or
-    /// read.
+    /// In three cases the earlier changes of the group are committed before the group ends: before a write
+    /// that needs a commit of its own, such as an import; when a stream, a subscription, a live query or a
+    /// transaction is opened; and when a live query is read.
     ///
-    /// The default implementation runs the calls without grouping them. So does an engine on which a group or
-    /// a transaction is already open.
+    /// The default implementation runs the calls without grouping them. An engine on which a group or a
+    /// transaction is already open does the same.
     ///
     /// ```
     /// use miko_core::{Engine, Mikobase, SqliteEngine};

@@ -203,7 +203,7 @@ pub trait MikobaseExt: Mikobase {
         self.q0(json!({"action": "delete", "pk": pk})).map(drop)
     }
 
-    /// Runs a select, built or as JSON; its `action` may be omitted.
+    /// Runs a select, given as a [`Select`](crate::q0::Select) or as JSON. Its `action` may be omitted.
     ///
     /// ```
     /// use miko_core::q0::{Select, Sort, eq};
@@ -260,7 +260,7 @@ pub trait MikobaseExt: Mikobase {
 
     /// Runs a select of any size. Its records arrive as they are consumed, and show the state at the time of
     /// this call: later writes have no effect. An open stream keeps the database of an engine open. `query`
-    /// is the select, built or as JSON; its `action` may be omitted.
+    /// is a [`Select`](crate::q0::Select), or a select as JSON. Its `action` may be omitted.
     ///
     /// ```
     /// use miko_core::{MikobaseExt, SqliteEngine};
@@ -320,6 +320,7 @@ pub trait MikobaseExt: Mikobase {
     /// # Errors
     /// The errors of the block and of [`begin`](Mikobase::begin).
     fn transaction<T>(&self, block: impl FnOnce(&Remote<dyn Transaction>) -> Result<T>) -> Result<T> {
+        // The `TransactionBlock` is dropped after the block. What is not committed is then rolled back.
         block(&TransactionBlock::of(self.begin()?).transaction)
     }
 
@@ -348,10 +349,11 @@ pub trait MikobaseExt: Mikobase {
     fn transact<T>(&self, mut block: impl FnMut(&Remote<dyn Transaction>) -> Result<T>) -> Result<T> {
         let mut attempts = 1;
         loop {
+            // Dropped at the end of each attempt. What is not committed is then rolled back.
             let TransactionBlock { transaction: tx, .. } = &TransactionBlock::of(self.begin()?);
-            match block(tx).and_then(|done| tx.commit().map(|()| done)) {
+            match block(tx).and_then(|value| tx.commit().map(|()| value)) {
                 Err(error) if error.is_retryable() && attempts < MAX_ATTEMPTS => attempts += 1,
-                ended => return ended,
+                outcome => return outcome,
             }
         }
     }
@@ -363,7 +365,8 @@ pub trait MikobaseExt: Mikobase {
     /// Every fault of the select at once; `invalid_request` for a lease of zero or of more than a year; the
     /// errors of a write.
     fn claim(&self, select: impl Into<Query>, lease: Duration) -> Result<Option<Claim<'_, Self>>> {
-        Claim::take(self, as_select(select.into())?, lease, Duration::ZERO)
+        let wait = Duration::ZERO;
+        Claim::take(self, as_select(select.into())?, lease, wait)
     }
 
     /// As [`claim`](Self::claim). If there is no such record, waits at most `wait` for one. The call does not
@@ -408,9 +411,9 @@ pub trait MikobaseExt: Mikobase {
     }
 
     /// Calls `listener` for each change that [`listen`](Self::listen) yields, in a new thread, which ends
-    /// when the returned value is dropped. `listener` runs after the commit and cannot refuse the change. It
-    /// may use the database. After the error `lagged` it is called for further changes; with any other error
-    /// it is called for the last time.
+    /// when the returned value is dropped. `listener` runs after the commit and cannot refuse the change.
+    /// `listener` may use the database. After the error `lagged` it is called for further changes. Any other
+    /// error is its last call.
     ///
     /// A process with such a thread cannot start a share.
     ///
@@ -441,8 +444,8 @@ pub trait MikobaseExt: Mikobase {
     }
 
     /// Keeps the result of a select up to date, its order, offset and limit included. Each step lists the
-    /// records that entered, left, moved and changed. `query` is the select, built or as JSON; its `action`
-    /// may be omitted.
+    /// records that entered, left, moved and changed. `query` is a [`Select`](crate::q0::Select), or a select
+    /// as JSON. Its `action` may be omitted.
     ///
     /// ```
     /// use miko_core::{MikobaseExt, ResultChangeKind, SqliteEngine};
@@ -473,14 +476,14 @@ pub trait MikobaseExt: Mikobase {
         LiveQuery::begin(self.watch_select(as_select(query.into())?)?)
     }
 
-    /// Writes the whole state, as it is at the time of this call, as a worldlet of any size. Later writes
-    /// have no effect.
+    /// Writes a worldlet of any size with the whole state of the database at the time of this call. Later
+    /// writes have no effect on it.
     ///
     /// The text is canonical: the same state gives the same text, one record per line.
     ///
     /// # Errors
     /// As [`export`](Mikobase::export); `storage-full` or `not-writable`, if `writer` fails. `writer` may
-    /// have received a part of the worldlet.
+    /// have received a part of the worldlet before an error.
     fn export_worldlet(&self, writer: &mut dyn Write) -> Result<()> {
         transfer::export(self, writer)
     }
@@ -501,8 +504,9 @@ pub trait MikobaseExt: Mikobase {
         transfer::import(self, reader, trust)
     }
 
-    /// The number of records that a select finds, after its offset and limit. The records are read and sent
-    /// to be counted. `query` is the select, built or as JSON; its `action` may be omitted.
+    /// The number of records that a select finds, after its offset and limit. All these records are read and
+    /// sent, only to be counted here. `query` is a [`Select`](crate::q0::Select), or a select as JSON. Its
+    /// `action` may be omitted.
     ///
     /// # Errors
     /// As [`select`](Self::select).

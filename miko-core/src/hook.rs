@@ -53,7 +53,8 @@ struct SharedHook {
 }
 
 impl Hook {
-    /// A hook that is named after the function `run`, or after the function that contains the closure `run`.
+    /// A hook whose name is that of the function `run`. If `run` is a closure, the name is that of the
+    /// function around it.
     ///
     /// # Errors
     /// As [`named`](Self::named).
@@ -115,9 +116,10 @@ impl fmt::Debug for Hook {
     }
 }
 
-/// A record that is about to be saved, as a hook sees it: with the values that its classes have normalized
-/// and filled in, and before it is validated. Exception: the records of an import, a merge or a schema cannot
-/// be amended. A hook sees them as they are stored, and runs after their validation, before the commit.
+/// A record that is about to be saved, as a hook sees it. Its classes have normalized its values and filled
+/// in defaults. It is validated after the hook. Exception: the records of an import, a merge or a schema are
+/// stored first, and their hooks run before the commit. Such a hook sees a record as it is stored, and cannot
+/// amend it.
 ///
 /// ```
 /// use miko_core::{MikobaseExt, SqliteEngine};

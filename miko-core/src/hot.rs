@@ -11,11 +11,11 @@ use crate::q0::{Edits, Step};
 /// value is cached, so several workers may work on one record. [`MikobaseExt::hot`](crate::MikobaseExt::hot)
 /// returns it.
 ///
-/// A path is the steps down from the bucket: keys, indices, or both as [`Step`]s. Missing objects on it are
-/// created, except by `get`, `remove`, `pop` and `shift`. An absent array counts as empty. The methods that
-/// change the record fail with `record_not_found`, `record_deleted`, `edit-refused` and the errors of an
-/// update; nothing is changed then. NaN and infinities, which JSON does not have, become null, and are not
-/// refused.
+/// A path lists the steps down from the bucket: keys or indices. A path that mixes keys and indices is a list
+/// of [`Step`]s. Missing objects on the path are created, except by `get`, `remove`, `pop` and `shift`. An
+/// absent array counts as empty. The methods that change the record fail with `record_not_found`,
+/// `record_deleted`, `edit-refused` and the errors of an update; nothing is changed then. NaN and infinities,
+/// which JSON does not have, become null without an error.
 ///
 /// ```
 /// use miko_core::{MikobaseExt, SqliteEngine};
@@ -96,7 +96,7 @@ impl<'d, M: Mikobase + ?Sized> HotRecord<'d, M> {
         path: impl IntoIterator<Item = S>,
         element: impl Into<Value>,
     ) -> Result<u64> {
-        self.edit(Edits::new().push(path, element)).and_then(length)
+        self.edit(Edits::new().push(path, element)).and_then(as_length)
     }
 
     /// Adds an element at the beginning of an array. Returns the new number of elements.
@@ -108,7 +108,7 @@ impl<'d, M: Mikobase + ?Sized> HotRecord<'d, M> {
         path: impl IntoIterator<Item = S>,
         element: impl Into<Value>,
     ) -> Result<u64> {
-        self.edit(Edits::new().unshift(path, element)).and_then(length)
+        self.edit(Edits::new().unshift(path, element)).and_then(as_length)
     }
 
     /// Removes the last element of an array and returns it; `None` if there is none, or if it is null.
@@ -116,7 +116,7 @@ impl<'d, M: Mikobase + ?Sized> HotRecord<'d, M> {
     /// # Errors
     /// The errors that [`HotRecord`] lists.
     pub fn pop<S: Into<Step>>(&self, path: impl IntoIterator<Item = S>) -> Result<Option<Value>> {
-        self.edit(Edits::new().pop(path)).map(not_null)
+        self.edit(Edits::new().pop(path)).map(none_if_null)
     }
 
     /// Removes the first element of an array and returns it; `None` if there is none, or if it is null.
@@ -124,7 +124,7 @@ impl<'d, M: Mikobase + ?Sized> HotRecord<'d, M> {
     /// # Errors
     /// The errors that [`HotRecord`] lists.
     pub fn shift<S: Into<Step>>(&self, path: impl IntoIterator<Item = S>) -> Result<Option<Value>> {
-        self.edit(Edits::new().shift(path)).map(not_null)
+        self.edit(Edits::new().shift(path)).map(none_if_null)
     }
 
     /// Adds a number, and returns the sum. An absent value counts as 0.
@@ -176,7 +176,8 @@ fn take_child(parent: Value, step: &Step) -> Option<Value> {
     }
 }
 
-fn length(value: Value) -> Result<u64> {
+/// The number of elements that a `push` or `unshift` returns.
+fn as_length(value: Value) -> Result<u64> {
     value.as_u64().ok_or_else(|| unexpected("something else than a number of elements"))
 }
 
@@ -184,7 +185,7 @@ fn unexpected(what: &str) -> Error {
     Error::new(ErrorId::INTERNAL, format!("the server answered an edit with {what}"))
 }
 
-fn not_null(value: Value) -> Option<Value> {
+fn none_if_null(value: Value) -> Option<Value> {
     (!value.is_null()).then_some(value)
 }
 

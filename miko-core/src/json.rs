@@ -76,8 +76,9 @@ pub(crate) fn text_length(value: &Value) -> usize {
     counter.0
 }
 
-/// Whether the JSON text of an object certainly has at most `max` bytes. Adds up upper bounds for its parts
-/// and stops beyond `max`, so `false` may also be returned for a text that is short enough.
+/// Whether the JSON text of an object certainly has at most `max` bytes. Subtracts an upper bound for each
+/// part from `max`, and stops when too few bytes are left. So `false` may also be returned for a text that is
+/// short enough.
 pub(crate) fn is_text_within(object: &Map<String, Value>, max: usize) -> bool {
     /// The maximal size of an escaped byte of a string: `\u001f`.
     const MAX_ESCAPE: usize = 6;

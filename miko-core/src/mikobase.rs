@@ -22,9 +22,10 @@ use crate::watch::ResultChange;
 /// A Mikobase: a live object store.
 ///
 /// Engines implement it, and so do proxies to a shared Mikobase, with the same answers. The attribute
-/// generates the proxies, and the code of a server that runs the calls of proxies and the calls by name with
-/// JSON. So a new method has to be implemented by hand only in the types of this crate that implement the
-/// trait: the engines, [`AsOf`](crate::AsOf), and the database that a hook reads.
+/// generates the proxies. It also generates the code by which a server runs calls: those of proxies, and
+/// those that name a method and have JSON arguments. So a new method has to be implemented by hand only in
+/// the types of this crate that implement the trait: the engines, [`AsOf`](crate::AsOf), and the database
+/// that a hook reads.
 #[mikobase_interface(
     crate = crate,
     surface = "schema/mikobase.surface.json",
@@ -193,7 +194,8 @@ pub trait Mikobase: Send + Sync {
     /// `action-not-supported` in an append-only database; other errors of a write.
     fn delete_file(&self, pk: &str) -> Result<()>;
 
-    /// Deletes the files whose pk no record and no version has as a string. Returns their pks.
+    /// Deletes each file whose pk is not a string value in any record or version. Returns the pks of the
+    /// deleted files.
     ///
     /// # Errors
     /// The errors of a write, such as `read-only-connection`; `action-not-supported` in an append-only
@@ -201,7 +203,8 @@ pub trait Mikobase: Send + Sync {
     fn collect_files(&self) -> Result<Vec<String>>;
 
     /// The records that a select finds, in any number. They show the state at the time of this call: later
-    /// writes have no effect. [`iter`](crate::MikobaseExt::iter) also accepts a select that is built.
+    /// writes have no effect. [`iter`](crate::MikobaseExt::iter) also accepts a
+    /// [`Select`](crate::q0::Select).
     ///
     /// While the stream is open, the server holds the order of the records, and the old content of records
     /// that are overwritten.
@@ -284,8 +287,8 @@ pub trait Mikobase: Send + Sync {
     ///
     /// # Errors
     /// `read-only-connection`; `storage-full`, if there are too many transactions. On a proxy, such as that
-    /// of a worker, the first call of the transaction has these errors: the transaction begins with that
-    /// call.
+    /// of a worker, `begin` does not return these errors: the transaction begins with its first call, which
+    /// returns them.
     #[interface(lazy)]
     fn begin(&self) -> Result<Remote<dyn Transaction>>;
 }
@@ -386,7 +389,7 @@ pub struct Merged {
     pub reasons: BTreeMap<String, String>,
 }
 
-/// The result of [`Mikobase::import_schema`], by class name.
+/// The result of [`Mikobase::import_schema`]: the names of the classes, by outcome.
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct SchemaChanges {

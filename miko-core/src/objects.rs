@@ -44,7 +44,8 @@ pub trait Upload: Send + Sync {
 /// use miko_core::{Import, Mikobase, SqliteEngine};
 ///
 /// let db = SqliteEngine::in_memory()?;
-/// let import = db.import(false)?;
+/// let trust = false;
+/// let import = db.import(trust)?;
 /// import.put(br#"{"records": {"spock": {"class": "#.to_vec().into())?;
 /// import.put(br#""starfleet.com/officer", "bucket": {}}}}"#.to_vec().into())?;
 /// assert_eq!(import.finish()?.records, 1);

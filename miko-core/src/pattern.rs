@@ -1,14 +1,14 @@
 //! Regular expressions of users: limited in size, cached per thread, and compiled at their first match.
 //!
 //! Compiling takes time and memory in proportion to the size of the compiled program, which a short text can
-//! make huge (`\w{200}`). The size is estimated from the syntax tree, in which repetitions are not unrolled.
-//! So a pattern is accepted or refused before it is compiled, whether or not the pattern cache of the thread
-//! has it.
+//! make huge (`\w{200}`). The size is estimated before compilation, from the intermediate form (`Hir`) of the
+//! pattern, in which repetitions are not unrolled. So a pattern is accepted or refused in the same way,
+//! whether or not the pattern cache of the thread has it.
 //!
-//! Two steps before compilation take time as well: parsing, by the length of the text, and the translation of
-//! the syntax tree, by the number of its lookups. So the length and the lookups count as size. In a character
-//! class that ignores case, the translation looks up the other cases of each character; [`case_folding`]
-//! counts these lookups.
+//! Two steps before the estimate take time as well: parsing the text to a syntax tree, by the length of the
+//! text, and translating the tree to the intermediate form, by the number of lookups. So the length and the
+//! lookups count as size. In a character class that ignores case, the translation looks up the other cases of
+//! each character; [`case_folding`] bounds the number of these lookups.
 
 mod case_folding;
 
@@ -41,9 +41,9 @@ const SIZE_PER_BYTE: u64 = 2 << 10;
 /// the time in which a syntax tree is translated: a lookup takes some nanoseconds.
 const SIZE_PER_LOOKUP: u64 = 2;
 
-/// The lookups of a pattern take no memory, so only this fraction (1/8) of their size is a part of the
-/// estimated size of the pattern. So the patterns of 25 fields for names, such as `(?i)^[\p{L}\p{M}' -]+$`,
-/// are within [`MAX_TOTAL`].
+/// Lookups take time, but no memory. So only this fraction (1/8) of their size counts towards the estimated
+/// size of a pattern. With this fraction the patterns of 25 fields for names, such as
+/// `(?i)^[\p{L}\p{M}' -]+$`, are together within [`MAX_TOTAL`].
 const LOOKUPS_DIVISOR: u64 = 8;
 
 /// The maximal total of the estimated sizes of the patterns in the pattern cache of a thread, in bytes,
@@ -114,6 +114,7 @@ impl Pattern {
                 return Ok(pattern.clone());
             }
             let pattern = Self::parse(text)?;
+            // The memory limit may have been set since the cache was made.
             let capacity = cache_capacity(memory::current_limit());
             if patterns.capacity() != capacity {
                 patterns.set_capacity(capacity);
@@ -134,9 +135,9 @@ impl Pattern {
         if lookups_size > MAX_SIZE {
             return Err(PatternFault::TooLarge);
         }
-        let parsed = Translator::new().translate(text, &tree).map_err(|fault| malformed(&fault))?;
+        let hir = Translator::new().translate(text, &tree).map_err(|fault| malformed(&fault))?;
         let lookups_size = lookups_size / LOOKUPS_DIVISOR;
-        let size = estimated_size(&parsed).saturating_add(FIXED_SIZE + lookups_size).max(text_size);
+        let size = estimated_size(&hir).saturating_add(FIXED_SIZE + lookups_size).max(text_size);
         if size > MAX_SIZE {
             return Err(PatternFault::TooLarge);
         }
@@ -196,13 +197,14 @@ impl PatternBudget {
         if text_size <= MAX_SIZE && self.total.saturating_add(text_size) > MAX_TOTAL {
             return Err(PatternFault::TooLargeTogether);
         }
-        let pattern = Pattern::new(text);
-        self.total = self.total.saturating_add(pattern.as_ref().map_or(text_size, |pattern| pattern.0.size));
-        if self.total > MAX_TOTAL && pattern.is_ok() {
+        let parsed = Pattern::new(text);
+        self.total = self.total.saturating_add(parsed.as_ref().map_or(text_size, |pattern| pattern.0.size));
+        let pattern = parsed?;
+        if self.total > MAX_TOTAL {
             return Err(PatternFault::TooLargeTogether);
         }
-        self.read.insert(text.to_owned(), pattern.clone()?);
-        pattern
+        self.read.insert(text.to_owned(), pattern.clone());
+        Ok(pattern)
     }
 }
 
@@ -222,9 +224,9 @@ const STATE_SIZE: u64 = 40;
 /// The size of a program without states, in bytes.
 const FIXED_SIZE: u64 = 4 << 10;
 
-/// An upper bound of the size of the program that a syntax tree compiles to. Stops early once the limit is
-/// exceeded.
-fn estimated_size(tree: &Hir) -> u64 {
+/// An upper bound of the size of the program to which an intermediate form compiles. Stops early when
+/// [`MAX_SIZE`] is exceeded: the result is then larger than [`MAX_SIZE`], but no upper bound.
+fn estimated_size(hir: &Hir) -> u64 {
     let sum = |parts: &[Hir]| {
         let mut size = STATE_SIZE;
         for part in parts {
@@ -235,7 +237,7 @@ fn estimated_size(tree: &Hir) -> u64 {
         }
         size
     };
-    match tree.kind() {
+    match hir.kind() {
         HirKind::Empty | HirKind::Look(_) => STATE_SIZE,
         HirKind::Literal(literal) => STATE_SIZE.saturating_mul(literal.0.len() as u64),
         HirKind::Class(Class::Unicode(class)) => {

@@ -53,7 +53,7 @@ pub struct Condition {
 impl Select {
     /// All records; the other methods narrow them.
     pub fn all() -> Self {
-        Self { request: action("select") }
+        Self { request: request_of("select") }
     }
 
     /// Records of `class` and its subclasses.
@@ -88,8 +88,8 @@ impl Select {
         self
     }
 
-    /// Filters the records that match all other conditions by a further one. The conditions of several calls
-    /// are applied one after another.
+    /// Adds a condition that is applied only to the records that match all other conditions. The conditions
+    /// of several calls of `then` are applied one after another.
     #[must_use]
     pub fn then(mut self, condition: Condition) -> Self {
         add_then(&mut self.request, condition);
@@ -185,8 +185,8 @@ impl Condition {
         self.without_not().with("not", true)
     }
 
-    /// Filters the records that match the rest of this condition by a further one. The conditions of several
-    /// calls are applied one after another.
+    /// Adds a condition that is applied only to the records that match the rest of this condition. The
+    /// conditions of several calls of `then` are applied one after another.
     #[must_use]
     pub fn then(mut self, condition: Self) -> Self {
         add_then(&mut self.parts, condition);
@@ -207,8 +207,8 @@ impl Condition {
 
     /// An equivalent condition without `not`, so that parts that are added later are not negated. If this
     /// condition is negated, it becomes the member of an `all` in the returned condition. Its `placeholders`
-    /// move to the returned condition, since added parts may use them. So does its `then`, which `not` does
-    /// not negate.
+    /// move to the returned condition, since added parts may use them. Its `then` moves as well, since `not`
+    /// does not negate it.
     fn without_not(mut self) -> Self {
         if !self.parts.contains_key("not") {
             return self;
@@ -240,7 +240,7 @@ fn add_members(parts: &mut Map<String, Value>, key: &str, conditions: impl IntoI
     let conditions = conditions.into_iter().map(Value::from);
     match parts.entry(key).or_insert_with(|| json!([])) {
         Value::Array(members) => members.extend(conditions),
-        // Unreachable: these keys always have arrays.
+        // Unreachable: `all` and `any` always have arrays.
         other => *other = conditions.collect(),
     }
 }
@@ -254,7 +254,8 @@ fn add_any(parts: &mut Map<String, Value>, conditions: impl IntoIterator<Item = 
     }
 }
 
-/// Adds a `then`. A second one goes beside the first, into an `all`, whose members are applied in order.
+/// Adds a `then`. A request has one `then`, so several are combined in an `all`, whose members are applied in
+/// order.
 fn add_then(parts: &mut Map<String, Value>, condition: Condition) {
     match parts.get_mut("then") {
         None => drop(parts.insert("then".to_owned(), condition.into())),
@@ -486,7 +487,7 @@ pub struct Create {
 impl Create {
     /// Creates a record of `class`. Without a [`bucket`](Self::bucket) it has an empty one.
     pub fn class(class: impl Into<String>) -> Self {
-        let mut request = action("create");
+        let mut request = request_of("create");
         request.insert("class".to_owned(), class.into().into());
         Self { request }.bucket(json!({}))
     }
@@ -527,7 +528,7 @@ pub struct Update {
 impl Update {
     /// Updates the record with this pk.
     pub fn pk(pk: impl Into<String>) -> Self {
-        Self { request: action_on("update", pk) }
+        Self { request: request_on_record("update", pk) }
     }
 
     /// Replaces the bucket.
@@ -570,12 +571,12 @@ pub struct Patch {
 impl Patch {
     /// Patches the records that a select finds. Without a [`bucket`](Self::bucket) the patch is empty.
     pub fn selected(select: Select) -> Self {
-        Self { request: action_on_selected("patch", select) }.bucket(json!({}))
+        Self { request: request_on_selected("patch", select) }.bucket(json!({}))
     }
 
     /// Patches the record with this pk. Without a [`bucket`](Self::bucket) the patch is empty.
     pub fn pk(pk: impl Into<String>) -> Self {
-        Self { request: action_on("patch", pk) }.bucket(json!({}))
+        Self { request: request_on_record("patch", pk) }.bucket(json!({}))
     }
 
     /// Sets the object to merge, by RFC 7396: null removes a member.
@@ -603,12 +604,12 @@ pub struct Delete {
 impl Delete {
     /// Deletes the records that a select finds.
     pub fn selected(select: Select) -> Self {
-        Self { request: action_on_selected("delete", select) }
+        Self { request: request_on_selected("delete", select) }
     }
 
     /// Deletes the record with this pk.
     pub fn pk(pk: impl Into<String>) -> Self {
-        Self { request: action_on("delete", pk) }
+        Self { request: request_on_record("delete", pk) }
     }
 
     /// Accepts a missing or deleted record without an error. Only for a delete [by pk](Self::pk).
@@ -627,21 +628,23 @@ impl Delete {
     }
 }
 
-fn action(name: &str) -> Map<String, Value> {
-    Map::from_iter([("action".to_owned(), name.into())])
+/// A request that has only its action.
+fn request_of(action: &str) -> Map<String, Value> {
+    Map::from_iter([("action".to_owned(), action.into())])
 }
 
-/// An action on the record with this pk.
-fn action_on(name: &str, pk: impl Into<String>) -> Map<String, Value> {
-    let mut request = action(name);
+/// A request about the record with this pk.
+fn request_on_record(action: &str, pk: impl Into<String>) -> Map<String, Value> {
+    let mut request = request_of(action);
     request.insert("pk".to_owned(), pk.into().into());
     request
 }
 
-/// An action on the records that a select finds, with its order and limit. These actions have no offset: an
-/// offset of the select stays in `where`, where the database refuses it.
-fn action_on_selected(name: &str, select: Select) -> Map<String, Value> {
-    let mut request = action(name);
+/// A request about the records that a select finds. It gets the order and the limit of the select, and its
+/// conditions as `where`. An offset stays among the conditions: the action has none, so the database refuses
+/// it.
+fn request_on_selected(action: &str, select: Select) -> Map<String, Value> {
+    let mut request = request_of(action);
     let mut conditions = select.request;
     conditions.shift_remove("action");
     for key in ["sort", "sorts", "limit"] {

@@ -125,6 +125,15 @@ pub(crate) fn parse(mut query: Query) -> Result<(Request, Vec<Warning>)> {
     Ok((request, warnings.into_items()))
 }
 
+/// Fails if there are errors among the faults. Drops the warnings.
+///
+/// # Errors
+/// All errors among the faults.
+fn check_for_errors(faults: Faults) -> Result<()> {
+    let (errors, _warnings) = faults.into_parts();
+    errors.check()
+}
+
 /// The error of a query that was refused without a fault. Unreachable: each refusal reports one.
 fn refused_without_reason() -> Error {
     Error::new(ErrorId::INTERNAL, "a query was refused without a reason")
@@ -141,12 +150,12 @@ pub(crate) fn parse_edits(pk: &str, edits: Vec<Value>) -> Result<EditRequest> {
     } else {
         edit::read_edits(edits, &Place::Key(&Place::Root, "edits"), &mut faults)
     };
-    faults.into_parts().0.check()?;
+    check_for_errors(faults)?;
     let edits = edits.ok_or_else(refused_without_reason)?;
     Ok(EditRequest { target: WriteTarget::One { pk: pk.to_owned(), if_updated_at: None }, edits })
 }
 
-/// The cutoff of a select, before it is parsed; `None` if it has none.
+/// Reads the cutoff of a select that is not parsed yet; `None` if the select has no cutoff.
 ///
 /// # Errors
 /// The faults of the cutoff and of the object `placeholders`, or the fault that the select nests too deep, as
@@ -160,7 +169,7 @@ pub(crate) fn requested_cutoff(select: &Query) -> Result<Option<Timestamp>> {
     } else {
         SelectRequest::read_cutoff(map, &mut faults)
     };
-    faults.into_parts().0.check()?;
+    check_for_errors(faults)?;
     Ok(cutoff)
 }
 
@@ -169,15 +178,15 @@ pub(crate) fn may_write(query: &Query) -> bool {
     query.get("action").is_none_or(|action| action != "select")
 }
 
-/// Takes the keys about transactions out of a query. `None` if the query is not about transactions, or nests
-/// too deep: [`parse`] then reports the depth.
+/// Takes the keys about transactions out of a query. `None` if the query is not about transactions. Also
+/// `None` if it nests too deep: [`parse`] then reports the depth.
 ///
 /// # Errors
 /// All faults of these keys. The query must not be run then, since some of its keys are taken already.
 pub(crate) fn take_transaction(query: &mut Query) -> Result<Option<TransactionRequest>> {
     let mut faults = Faults::default();
     let request = TransactionRequest::take(query, &mut faults);
-    faults.into_parts().0.check()?;
+    check_for_errors(faults)?;
     Ok(request)
 }
 
@@ -195,6 +204,8 @@ pub(crate) fn read_until_error<T>(values: Vec<Value>, read: impl Fn(Value) -> Re
     results
 }
 
+/// Reads a request, and adds its faults to `faults`. If there are errors, the result must not be used: it is
+/// `None`, or lacks the faulty parts.
 fn read(query: Query, faults: &mut Faults) -> Option<Request> {
     if json::too_deep(&query) {
         return refuse_depth(query, faults);
@@ -223,7 +234,7 @@ fn read(query: Query, faults: &mut Faults) -> Option<Request> {
         Some("finish") => FinishRequest::read(&mut keys).map(Request::Finish),
         Some("release") => ReleaseRequest::read(&mut keys).map(Request::Release),
         _ => {
-            // Without `finish`: which keys are unknown depends on the action.
+            // `keys.finish` is not called: which keys are unknown depends on the action.
             faults.refuse(unknown_action(&action));
             return None;
         }
@@ -316,7 +327,7 @@ mod tests {
             let expected = read(query.clone(), &mut faults).unwrap();
             let (parsed, warnings) = parse(query).unwrap();
             assert_eq!(format!("{parsed:?}"), format!("{expected:?}"));
-            assert!(warnings.is_empty() && faults.into_parts().0.check().is_ok());
+            assert!(warnings.is_empty() && check_for_errors(faults).is_ok());
         }
     }
 

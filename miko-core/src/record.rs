@@ -10,13 +10,13 @@ use serde_json::value::RawValue;
 use crate::json::{self, Object, deserialize_raw, serialize_raw};
 use crate::timestamp::Timestamp;
 
-/// The keys that are allowed in every request, record, version and worldlet, and in the objects with fixed
-/// keys inside a worldlet. They are stored for a record, a version or a worldlet, also if they are in a
-/// request to create or update a record. In all other objects they are ignored.
+/// The keys for remarks. They are allowed in every request, record, version and worldlet, and in the objects
+/// with fixed keys inside a worldlet. Records, versions and worldlets store the values. A request to create
+/// or update a record sets the values of the record. Elsewhere the values are ignored.
 pub(crate) const COMMENT_KEYS: [&str; 4] = ["comment", "vibecode", "misc", "corporate"];
 
-/// The keys of the extras of a record, which it stores beside bucket and stack. Only `custom_classes` is
-/// interpreted; the values of the others are returned unchanged.
+/// The keys of the extras of a record, in the order in which answers have them. Only the value of
+/// `custom_classes` is interpreted; the other values are returned unchanged.
 pub(crate) const EXTRA_KEYS: [&str; 5] = ["custom_classes", "vibecode", "comment", "misc", "corporate"];
 
 /// One record, as it was when it was read.
@@ -72,7 +72,8 @@ impl Record {
     }
 }
 
-/// The JSON form of a record: the extras are members beside the bucket.
+/// The JSON form of a record: the extras are members beside the bucket. The type parameters are references to
+/// serialize, and owned values to deserialize.
 #[derive(Serialize, Deserialize)]
 struct RecordJson<Pk, Text> {
     pk: Pk,
@@ -138,15 +139,16 @@ pub(crate) fn join_extras(values: Extras) -> serde_json::Result<Option<Object>> 
     Ok((!extras.is_empty()).then(|| Object::from(&extras)))
 }
 
-/// Deserializes an optional field so that an explicit `null` is `Some`: `Option` alone would read it as
-/// absent.
+/// Deserializes an optional field that is present. An explicit `null` becomes `Some`, where `Option` alone
+/// would read it as absent.
 pub(crate) fn null_as_present<'de, D: Deserializer<'de>>(
     deserializer: D,
 ) -> Result<Option<Box<RawValue>>, D::Error> {
     deserialize_raw(deserializer).map(Some)
 }
 
-/// The binary form of a record: bucket, stack and extras are text that is not parsed.
+/// The binary form of a record: bucket, stack and extras are JSON text, which is not parsed. The type
+/// parameters are as in [`RecordJson`].
 #[derive(Serialize, Deserialize)]
 struct RecordWire<Pk, Text> {
     pk: Pk,

@@ -313,9 +313,10 @@ struct ResponseParts {
 }
 
 impl ResponseParts {
-    /// The response, or the error of a failed request. The outer error says that these parts are neither.
+    /// The response, or the error of a failed request. The outer error says that the JSON is neither of them.
     fn into_answer(self) -> serde_json::Result<Result<Response>> {
         if !self.success {
+            // `check` returns the errors of the request. Only if there are none, the new error is returned.
             return Ok(Error::check(self.errors).and_then(|()| {
                 Err(Error::new(ErrorId::INTERNAL, "the server said that the request failed, but not why"))
             }));
@@ -347,15 +348,17 @@ struct WriteResultParts {
     #[serde(default)]
     pks: Vec<String>,
     transaction: Option<String>,
-    /// The outer `None` is an absent member, the inner one `null`.
-    #[serde(default, deserialize_with = "present")]
+    /// The outer `None` stands for an absent member, the inner one for `null`.
+    #[serde(default, deserialize_with = "null_as_inner_none")]
     claim: Option<Option<String>>,
     record: Option<Record>,
     attempts: Option<u64>,
 }
 
-/// Reads a member that is present, and may be `null`.
-fn present<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<Option<String>>, D::Error> {
+/// Deserializes an optional field that is present: an explicit `null` becomes `Some(None)`.
+fn null_as_inner_none<'de, D: Deserializer<'de>>(
+    deserializer: D,
+) -> Result<Option<Option<String>>, D::Error> {
     Option::deserialize(deserializer).map(Some)
 }
 
@@ -381,8 +384,8 @@ impl WriteResultParts {
             return Ok(Results::Changed { count, pks: self.pks });
         };
         let values = self.values.map(|EditValues(values)| values);
-        // Each action has its own members: only an upsert has `created`, and only a delete has no
-        // `updated_at`.
+        // What is left is an action that writes one record by its pk. Only an upsert has `created`, only an
+        // edit and an upsert have `values`, and only a delete has no `updated_at`.
         Ok(match (self.updated_at, self.created, values) {
             (Some(updated_at), Some(created), values) => {
                 Results::Upserted { pk, updated_at, created, values: values.unwrap_or_default() }
@@ -449,8 +452,8 @@ pub(crate) fn check_batch_size(found: usize) -> Result<()> {
         .with("found", found))
 }
 
-/// As [`check_batch_size`]. Refused requests are dropped without recursion, because they may nest to any
-/// depth.
+/// Checks the requests as [`check_batch_size`] does, and returns them. Requests that are refused are dropped
+/// without recursion, because they may nest to any depth.
 pub(crate) fn within_batch_size(requests: Vec<Value>) -> Result<Vec<Value>> {
     match check_batch_size(requests.len()) {
         Ok(()) => Ok(requests),

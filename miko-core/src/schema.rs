@@ -28,8 +28,9 @@ macro_rules! json_schemas {
     };
 }
 
-/// Any value, inlined: the same schema as that of `serde_json::Value`, which the surface of older versions
-/// has in this place. The server checks that the value is an object.
+/// Any value, inlined, although a bucket is an object. In older versions of the surface, a parameter that
+/// takes a bucket has the type `serde_json::Value`, and its schema must stay the same. The server checks that
+/// the value is an object.
 impl JsonSchema for Bucket {
     fn inline_schema() -> bool {
         true
@@ -116,7 +117,7 @@ fn with_shared_properties(generator: &mut SchemaGenerator, mut schema: Schema) -
     schema
 }
 
-/// The schemas of an answer to a request that succeeded: of a select, and of any other action.
+/// The two schemas of an answer to a request that succeeded: first of a select, then of any other action.
 fn success_schemas(generator: &mut SchemaGenerator) -> Vec<Schema> {
     let (record, version) = (generator.subschema_for::<Record>(), generator.subschema_for::<Version>());
     let claimed = json_schema!({

@@ -1,4 +1,4 @@
-//! Stacks: JSON objects whose first member is the shadow, and whose other members are platters.
+//! Stacks: JSON objects with the shadow as first member, and the platters as further members.
 //!
 //! A platter has a class; the shadow has none.
 
@@ -17,7 +17,7 @@ const SHADOW: &str = "shadow";
 /// indexed.
 const MAX_PLATTERS: usize = 1_000;
 
-/// The number that is tried first to make the key of a platter unique ([`unused_key`]).
+/// The first number that [`unused_key`] appends to make the key of a platter unique.
 const FIRST_NUMBER: usize = 2;
 
 /// Up to this number of members of a stack, a linear search is faster than hashing.
@@ -26,7 +26,8 @@ const LINEAR_SCAN_MAX: usize = 8;
 /// The stack that a write specifies.
 #[derive(Debug)]
 pub(crate) struct Stack {
-    /// `None` if the write specifies no shadow: a record keeps its own, and a new one gets an empty shadow.
+    /// `None` if the write specifies no shadow: an existing record then keeps its shadow, and a new record
+    /// gets an empty one.
     shadow: Option<Value>,
     /// At least one platter, each with a class.
     platters: Map<String, Value>,
@@ -36,6 +37,7 @@ impl Stack {
     /// A stack with one platter, of this class.
     pub(crate) fn of_class(class: String) -> Self {
         let (mut platters, mut next_number) = (Map::new(), FIRST_NUMBER);
+        // The key is the last segment of the class, unless the segment is `shadow`.
         let key = unused_key(&class, &platters, &mut next_number);
         platters.insert(key, json!({ "class": class }));
         Self { shadow: None, platters }
@@ -44,8 +46,8 @@ impl Stack {
     /// A stack with a platter for each of these classes.
     fn of_classes(classes: Vec<String>) -> Self {
         let mut platters = Map::new();
-        // The next number to try per last segment, so that many platters of one class do not take quadratic
-        // time.
+        // By the last segment of a class: the next number to try for a key. Without these numbers, many
+        // platters of one class would take quadratic time.
         let mut next_numbers = HashMap::new();
         for class in classes {
             let next_number = next_numbers.entry(last_segment(&class).to_owned()).or_insert(FIRST_NUMBER);
@@ -88,9 +90,9 @@ impl Stack {
     /// Reads `stack`: all platters, at most [`MAX_PLATTERS`], and before them optionally the shadow.
     pub(crate) fn read_stack(value: Value, place: &Place<'_>, faults: &mut Faults) -> Option<Self> {
         if let Value::Object(members) = &value {
-            let platters = members.len() - usize::from(members.contains_key(SHADOW));
-            if platters > MAX_PLATTERS {
-                return refuse(faults, too_many_platters(platters, place));
+            let count = members.len() - usize::from(members.contains_key(SHADOW));
+            if count > MAX_PLATTERS {
+                return refuse(faults, too_many_platters(count, place));
             }
         }
         Self::read_stored_stack(value, place, faults)
@@ -184,7 +186,8 @@ fn platter_classes(stack: &Map<String, Value>) -> impl Iterator<Item = &str> {
     stack.values().filter_map(|platter| platter.get("class")?.as_str())
 }
 
-/// The class of a stored stack with a single platter, which has no own bucket. `None` for any other stack.
+/// The class of the only platter of a stored stack. `None` if there are several platters, or if the platter
+/// has an own bucket.
 pub(crate) fn sole_class(stack: &Map<String, Value>) -> Option<&str> {
     let mut platters = stack.iter().filter(|(key, _)| *key != SHADOW);
     let (Some((_, platter)), None) = (platters.next(), platters.next()) else { return None };
@@ -214,9 +217,10 @@ pub(crate) fn classes(stack: &Map<String, Value>) -> Vec<&str> {
     distinct
 }
 
-/// The members of a stored stack, without repeated platters. A platter is repeated if an earlier platter has
-/// the same class and both apply to the shared bucket: both would be validated and indexed alike. No platter
-/// of class `puck.uno/class` is left out: a second one is a fault, which the validation reports.
+/// The members of a stored stack, without repeated platters. A platter is repeated if it applies to the
+/// shared bucket, and an earlier platter with the same class does so, too: the two would be validated and
+/// indexed alike. A second platter of class `puck.uno/class` is returned as well: it is a fault, which the
+/// validation reports.
 pub(crate) fn distinct_members(stack: &Map<String, Value>) -> impl Iterator<Item = (&String, &Value)> {
     // The shadow and one platter are always distinct.
     let has_one_platter = stack.len() <= 2;
@@ -237,8 +241,8 @@ pub(crate) fn distinct_members(stack: &Map<String, Value>) -> impl Iterator<Item
         .map(|(_, member)| member)
 }
 
-/// The class of a platter that applies to the shared bucket. `None` for the shadow, for a platter with an own
-/// bucket, and for the class `puck.uno/class`.
+/// The class of a platter that [`distinct_members`] may find repeated. `None` for the shadow, for a platter
+/// with an own bucket, and for a platter of class `puck.uno/class`.
 fn class_of_shared_bucket(platter: &Value) -> Option<&str> {
     let has_own_bucket = platter.get("bucket").is_some_and(Value::is_object);
     let class = platter.get("class")?.as_str().filter(|class| *class != uns::CLASS);
@@ -259,12 +263,12 @@ pub(crate) fn replace_primary(stack: Map<String, Value>, class: String) -> Map<S
     replaced.extend(rest.next());
     if let Some((key, mut platter)) = rest.next() {
         let later: Map<String, Value> = rest.collect();
-        let before = platter.get("class").and_then(Value::as_str).unwrap_or_default();
-        let is_derived = key == last_segment(before);
+        let old_class = platter.get("class").and_then(Value::as_str).unwrap_or_default();
+        let key_is_derived = key == last_segment(old_class);
         let mut next_number = FIRST_NUMBER;
-        let key = if is_derived { unused_key(&class, &later, &mut next_number) } else { key };
-        if let Value::Object(keys) = &mut platter {
-            keys.insert("class".to_owned(), class.into());
+        let key = if key_is_derived { unused_key(&class, &later, &mut next_number) } else { key };
+        if let Value::Object(members) = &mut platter {
+            members.insert("class".to_owned(), class.into());
         }
         replaced.insert(key, platter);
         replaced.extend(later);
@@ -279,6 +283,7 @@ fn normalize_platter(platter: &mut Value, place: &Place<'_>, faults: &mut Faults
     };
     match keys.get_mut("class") {
         Some(name) => {
+            // `None`, which is stored as null, if a fault was reported: the write then fails.
             let class = readers::class(name.take(), &Place::Key(place, "class"), faults);
             *name = class.into();
         }
@@ -292,9 +297,9 @@ fn normalize_platter(platter: &mut Value, place: &Place<'_>, faults: &mut Faults
     }
 }
 
-/// The key of a platter for `class`: the last segment of the class, such as `officer`. If this is the key of
-/// another platter or of the shadow, a number is added, such as in `officer_2`: the first number from
-/// `next_number` on that makes the key unique. `next_number` becomes the number after that one.
+/// The key of a new platter for `class`: the last segment of the class, such as `officer`. If the shadow or
+/// one of `platters` has this key, a number is appended, as in `officer_2`: the first number that makes the
+/// key unique, from `next_number` on. `next_number` then becomes the number after it.
 fn unused_key(class: &str, platters: &Map<String, Value>, next_number: &mut usize) -> String {
     let segment = last_segment(class);
     let is_free = |key: &str| key != SHADOW && !platters.contains_key(key);

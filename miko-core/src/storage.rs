@@ -1,9 +1,9 @@
 //! Storage: the tables in which an engine keeps a Mikobase.
 //!
-//! The tables are those of `sqlite.sql`, `entries.sql` and `temporal.sql` in `miko-core/schema`, which
-//! document each of them. The engine decides which changes a write makes and describes them as a
-//! [`WriteSet`]; storage applies the write set. So validation, definitions, imports and merges are written
-//! once, and a storage knows nothing of them.
+//! `sqlite.sql`, `entries.sql` and `temporal.sql` in `miko-core/schema` document the tables. The engine
+//! decides which changes a write makes, and describes them as a [`WriteSet`]; storage applies the write set.
+//! So validation, definitions, imports and merges are written once, in the engine, and no storage knows of
+//! them.
 //!
 //! | subject | where |
 //! | --- | --- |
@@ -43,12 +43,15 @@ use write_set::{Conflict, WriteSet};
 /// The tables of a Mikobase, and the transaction that is open on them, if one is.
 ///
 /// The engine assigns the ids of new rows, and a commit number to each state of a record that it writes.
-/// After an error of [`apply`](Self::apply) a part of the write set may be applied, and the transaction may
+///
+/// After an error of [`apply`](Self::apply), a part of the write set may be applied, and the transaction may
 /// have ended ([`in_transaction`](Self::in_transaction)). The engine then rolls back, or applies the inverse
-/// of the write set in the same transaction: the inverse must also undo a write set of which only a part was
-/// applied. After an error of [`commit`](Self::commit) the engine rolls back. If that commit was deferred
-/// ([`may_defer_commit`](Capabilities::may_defer_commit)), the engine aborts the process instead, since the
-/// writes of the transaction were answered before.
+/// of the write set in the same transaction. So the inverse must also undo a write set of which only a part
+/// was applied.
+///
+/// After an error of [`commit`](Self::commit), the engine rolls back. But if the commit was deferred
+/// ([`may_defer_commit`](Capabilities::may_defer_commit)), the writes of the transaction were answered
+/// before. They must not be lost, so the engine aborts the process.
 ///
 /// The engine calls [`each_version`](Self::each_version), [`next_version`](Self::next_version),
 /// [`version_at`](Self::version_at), [`find_version`](Self::find_version) and
@@ -57,8 +60,8 @@ pub(crate) trait Storage: Sized + Send + 'static {
     fn capabilities(&self) -> Capabilities;
 
     /// Limits the memory of the tables to a part of `limit`, the memory limit of the process in bytes. The
-    /// implementation chooses the part. Storage that reports each allocation to [`memory`](miko_rpc::memory)
-    /// has nothing to do.
+    /// implementation chooses how large the part is. Storage that reports each allocation to
+    /// [`memory`](miko_rpc::memory) does nothing here.
     fn limit_memory(&mut self, limit: usize) -> Result<()> {
         let _ = limit;
         Ok(())
@@ -70,7 +73,7 @@ pub(crate) trait Storage: Sized + Send + 'static {
     /// Commits the open transaction.
     fn commit(&mut self) -> Result<()>;
 
-    /// Whether a transaction is open. An error may have ended the transaction that was begun.
+    /// Whether a transaction is open. After [`begin`](Self::begin), an error may have ended the transaction.
     fn in_transaction(&self) -> bool;
 
     /// Rolls back the open transaction. If an error has ended the transaction in a part of the storage, such
@@ -84,7 +87,7 @@ pub(crate) trait Storage: Sized + Send + 'static {
     /// The largest id of each kind, and the largest commit number in use.
     fn last_numbers(&self) -> Result<LastNumbers>;
 
-    /// The row of a pk, which may be a tombstone or a stub.
+    /// The id and the row of the record with a pk. The row may be a tombstone or a stub.
     fn find(&self, pk: &str) -> Result<Option<(RowId, Row)>>;
 
     /// The record with a pk, if it is active.
@@ -92,22 +95,22 @@ pub(crate) trait Storage: Sized + Send + 'static {
         Ok(self.find(pk)?.and_then(|(id, row)| StoredRecord::of(id, &row)))
     }
 
-    /// The row with an id, which may be a tombstone or a stub.
+    /// The row with an id. The row may be a tombstone or a stub.
     fn row(&self, id: RowId) -> Result<Option<Row>>;
 
-    /// The first row after `id` that was written after `commit`, that is, whose commit number is larger. It
-    /// may be a tombstone or a stub.
+    /// The first row with a larger id than `id` and a larger commit number than `commit`. The row may be a
+    /// tombstone or a stub.
     fn next_row(&self, id: RowId, commit: CommitSeq) -> Result<Option<(RowId, Row)>>;
 
-    /// The first rows after `id` that were written after `commit`: at most `max`, and possibly fewer although
-    /// more exist. The list is empty only if there is no such row.
+    /// The first rows with a larger id than `id` and a larger commit number than `commit`. There are at most
+    /// `max` of them, and possibly fewer although more exist. The list is empty only if no such row exists.
     fn next_rows(&self, id: RowId, commit: CommitSeq, max: usize) -> Result<Vec<(RowId, Row)>> {
         let _ = max;
         Ok(self.next_row(id, commit)?.into_iter().collect())
     }
 
-    /// Calls `visit` with each version of a record, in order of time; versions with equal times in order of
-    /// their instance pks. The last version is the current row of the record. `visit` must not call the
+    /// Calls `visit` with each version of a record, in order of time. Versions with equal times are in order
+    /// of their instance pks. The last version is the current row of the record. `visit` must not call the
     /// storage.
     fn each_version(&self, id: RowId, visit: &mut dyn FnMut(Row) -> Result<()>) -> Result<()>;
 
@@ -115,7 +118,8 @@ pub(crate) trait Storage: Sized + Send + 'static {
     /// [`each_version`](Self::each_version).
     fn next_version(&self, id: RowId, after: (Timestamp, &str)) -> Result<Option<Row>>;
 
-    /// The version of a record that was current at a time; it may be a tombstone.
+    /// The version of a record that was current at a time, which may be a tombstone. `None` if the record has
+    /// no version of that time or before.
     fn version_at(&self, id: RowId, time: Timestamp) -> Result<Option<Row>>;
 
     /// The version with this instance pk, and the id of the row of its record.
@@ -138,6 +142,7 @@ pub(crate) trait Storage: Sized + Send + 'static {
     /// The row ids of the records that a select without a residual filter finds.
     fn select_rows(&self, plan: &Plan<'_>) -> Result<Vec<RowId>>;
 
+    /// How [`select`](Self::select) executes a plan.
     fn explain(&self, plan: &Plan<'_>) -> Result<Explanation>;
 
     /// The id of a class, if any record has ever used it.
@@ -157,8 +162,8 @@ pub(crate) trait Storage: Sized + Send + 'static {
     /// Whether a record has a reference to the pk `target` at this JSON pointer.
     fn refers(&self, target: &str, row: RowId, pointer: &str) -> Result<bool>;
 
-    /// The first `limit` restricting references to the pk `target`: of each, the row id of the record that
-    /// has the reference, and the JSON pointer in that record.
+    /// The first `limit` restricting references to the pk `target`. Each is the row id of the record that has
+    /// the reference, and the JSON pointer of the reference in that record.
     fn restricting(&self, target: &str, limit: usize) -> Result<Vec<(RowId, String)>>;
 
     /// The last claim of each record that has one, with the row id of the record.
@@ -177,7 +182,8 @@ pub(crate) trait Storage: Sized + Send + 'static {
     /// has no such chunk.
     fn chunk(&self, file: FileId, index: u64, offset: u64, max: usize) -> Result<Option<(Vec<u8>, u64)>>;
 
-    /// The value of a property that a worldlet has set: `executable`, or a top-level key such as `comment`.
+    /// The value that an imported worldlet has for its property `executable`, or for a top-level key such as
+    /// `comment`. `None` if no import has set it.
     fn metadata(&self, key: &str) -> Result<Option<Value>>;
 }
 
@@ -190,21 +196,21 @@ pub(crate) type IdVisitor<'v> = &'v mut dyn FnMut(RowId, RecordRef<'_>) -> Resul
 /// The properties in which storages differ.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Capabilities {
-    /// The kind of backend, such as `mikobase.uno/worldlet`: its URL without protocol and parameters.
+    /// The kind of backend, such as `mikobase.uno/worldlet`: the backend URL without protocol and parameters.
     pub(crate) backend: &'static str,
     /// Whether past versions of records are kept.
     pub(crate) is_temporal: bool,
-    /// Whether a commit waits for a disk, so that committing several calls together is faster.
+    /// Whether a commit waits for a disk. The engine then commits several calls together.
     pub(crate) has_slow_commit: bool,
-    /// Whether finding a record is slow, so that the records that were read or changed last are cached.
+    /// Whether finding a record is slow. The engine then caches the records that were read or changed last.
     pub(crate) has_slow_reads: bool,
     /// Whether writes may be answered before their transaction is committed. True only where a crash loses
     /// committed writes as well, and a commit is expensive.
     pub(crate) may_defer_commit: bool,
     /// Whether the ids of rows and the commit numbers are still the same when the storage is opened again.
     pub(crate) keeps_numbers: bool,
-    /// If storage cannot filter, sort and limit the records of a select, the reason why the evaluator does so
-    /// for every select; otherwise `None`.
+    /// `None` if storage can filter, sort and limit the records of a select. Otherwise the evaluator does so
+    /// for every select, and this is the reason that `explain` gives.
     pub(crate) residual_filter_reason: Option<&'static str>,
 }
 
@@ -236,9 +242,10 @@ pub(crate) fn each_file(storage: &impl Storage, mut visit: impl FnMut(FileId, Fi
     Ok(())
 }
 
-/// The error of a store whose content violates an invariant: `violation` says how. `violation` may also be
-/// the error of a deserializer that has stopped at a memory limit. Then the content is not damaged, and the
-/// error of the limit is returned.
+/// The error of a store whose content violates an invariant: `violation` says how.
+///
+/// If `violation` is the error of a deserializer that has stopped at a memory limit, the content is not
+/// damaged. Then the error of the limit is returned instead.
 pub(crate) fn corruption(violation: impl std::fmt::Display) -> Error {
     let violation = violation.to_string();
     if let Some(limit_error) = process_memory::take_limit_error(&violation) {

@@ -76,7 +76,7 @@ fn too_deep() -> Error {
     Error::new(ErrorId::INVALID_REQUEST, message)
 }
 
-/// The text is a class, if it is a valid class name, and a pk otherwise.
+/// If the text is a valid class name, it stands for the records of the class. Any other text is a pk.
 impl From<&str> for Target {
     fn from(text: &str) -> Self {
         match uns::parse(text) {

@@ -74,16 +74,18 @@ impl Timestamp {
         Err(Error::new(ErrorId::INTERNAL, message).with("found", self.to_string()))
     }
 
-    /// The time, or the nearest time that can be parsed again: for a cutoff in a request, which is text. As a
-    /// cutoff, the nearest time finds the same versions as this time, since all times of records can be
+    /// This time if its text can be parsed, or else the nearest time whose text can be. A request has its
+    /// cutoff as text, which must be parsed again.
+    ///
+    /// As a cutoff, the nearest time finds the same versions as this time, since all times of records can be
     /// parsed. Exception: if this time is earlier than all times that can be parsed, the nearest time also
     /// finds the versions of the earliest time that can be parsed.
     pub(crate) fn nearest_parseable(self) -> Self {
         Self(self.0.clamp(*rfc3339::PARSEABLE.start(), *rfc3339::PARSEABLE.end()))
     }
 
-    /// Parses a timestamp that is to be compared with the time of a record. `None` if it is malformed, or has
-    /// digits other than 0 below milliseconds: it then equals no time of a record.
+    /// Parses a timestamp that is to be compared with the time of a record. `None` if the timestamp equals no
+    /// time of a record: it is malformed, or has digits other than 0 below milliseconds.
     pub(crate) fn parse_exact(text: &str) -> Option<Self> {
         rfc3339::parse(text).filter(|time| time.is_exact).map(|time| Self(time.millis))
     }

@@ -1,7 +1,8 @@
-//! The transaction of a block (`db.transaction(|tx| …)`): other writes of its thread are refused.
+//! The transaction of a block (`db.transaction(|tx| …)`). The thread that runs the block may write through
+//! this transaction only: its other writes are refused.
 //!
-//! Only one transaction has the turn to write at a time, and other writes wait for its end. A write of the
-//! thread that runs the block would wait for that thread itself. An engine in this process refuses such a
+//! Only one transaction has the turn to write at a time, and other writes wait for its end. Another write of
+//! the thread that runs the block would wait for this thread itself. An engine in this process refuses such a
 //! write when it would begin to wait. A server does not know the threads of its clients, so for a transaction
 //! of a proxy the calls are checked here, in the client, before they are sent.
 
@@ -34,32 +35,35 @@ impl TransactionBlock {
     }
 }
 
-/// Whether the transaction of a proxy has its turn to write: from its first call on, until it is committed or
-/// rolled back. A nested transaction shares the turn of the outermost transaction around it.
+/// Whether the transaction of a proxy has the turn to write: from its first call that takes the turn, until
+/// it is committed or rolled back. A nested transaction shares the turn of the outermost transaction around
+/// it.
 ///
-/// This is an estimate, since only the calls of the thread of the block are observed. [`CallChecker`] is
-/// called before each call of the thread to the server, and after each call on an object of the server.
+/// This is an estimate, since only the calls of the thread of the block are observed: the methods of
+/// [`CallChecker`] run before each call of the thread to the server, and after each call on an object of the
+/// server.
 #[derive(Default)]
 struct WriteTurn(Cell<bool>);
 
 impl CallChecker for WriteTurn {
-    /// Refuses a call that may write, with `transaction-open`.
+    /// While the transaction has the turn, refuses calls that may write, with `transaction-open`.
     fn check(&self, method: &Method, arguments: &[u8]) -> Result<()> {
-        // These methods do not wait for the turn. `finish` of the upload or import that they begin does.
+        // These methods begin an upload or an import. They do not wait for the turn; its `finish` does.
         let begins_transfer = matches!(&*method.name, "write_file" | "import");
         let waits = !begins_transfer && method.read != Some(true) && !has_only_selects(arguments);
         if waits && self.0.get() { Err(transaction_open()) } else { Ok(()) }
     }
 
-    /// Refuses the calls on objects that wait for another turn: the calls of a transaction whose outermost
-    /// transaction is another one, and `finish` of an upload or an import.
+    /// While the transaction has the turn, refuses the calls on objects that would wait for the turn: the
+    /// `finish` of an upload or an import, and most calls of a transaction that has another outermost
+    /// transaction.
     fn check_object_call(&self, call: &ObjectCall<'_>) -> Result<()> {
         let waits = call.relation == Relation::Unrelated
             && match &*call.method.name {
                 "finish" => {
                     [TypeId::of::<dyn Upload>(), TypeId::of::<dyn Import>()].contains(&call.interface)
                 }
-                // Both end a transaction, and do not wait.
+                // These methods end a transaction, and do not wait.
                 "commit" | "roll_back" => false,
                 name => call.interface == TypeId::of::<dyn Transaction>() && takes_turn(name),
             };
@@ -75,8 +79,8 @@ impl CallChecker for WriteTurn {
             "commit" | "roll_back" if is_outermost => self.0.set(false),
             // The end of a nested transaction leaves the turn to the outermost one.
             "commit" | "roll_back" => {}
-            // After these errors no transaction is open. They include errors of `begin`, which the first call
-            // of the transaction returns. `storage-full` is not among them: calls in an open transaction
+            // After these errors no transaction is open. If `begin` fails with one of them, the first call of
+            // the transaction returns it. `storage-full` is not among them: calls in an open transaction
             // return it, too.
             _ if [ErrorId::LOCK_TIMEOUT, ErrorId::SESSION_GONE, ErrorId::READ_ONLY_CONNECTION]
                 .into_iter()
@@ -88,16 +92,16 @@ impl CallChecker for WriteTurn {
             // A nested transaction: the rollback of another nested one may have invalidated it, and the
             // outermost one still has the turn.
             _ if has_failed(ErrorId::TRANSACTION_INVALIDATED) => {}
-            // Also if the call has failed for another reason: it may have taken the turn before it failed.
+            // A call that has failed for another reason may have taken the turn before it failed.
             name if takes_turn(name) => self.0.set(true),
             _ => {}
         }
     }
 }
 
-/// Whether a method of a transaction, other than `commit` and `roll_back`, takes the turn to write.
-/// `validate` and `begin` do not, since they do not read records. The other methods listed here are refused
-/// in a transaction.
+/// Whether a method of a transaction, other than `commit` and `roll_back`, takes the turn to write. The
+/// methods in the list do not: `validate` and `begin` do not read records, and a transaction refuses the
+/// others.
 fn takes_turn(method: &str) -> bool {
     !matches!(
         method,
@@ -141,7 +145,7 @@ fn has_only_selects(arguments: &[u8]) -> bool {
     }
     let Ok(Arguments { query, queries }) = codec::decode::<Arguments>(arguments) else { return false };
     let is_select = |request: &RequestParts| {
-        // A select in another transaction waits for the turn of that transaction.
+        // A select that names a `transaction` waits for the turn of that transaction.
         request.transaction.is_none()
             && matches!(&request.action, Some(Action::Named(action)) if action == "select")
     };

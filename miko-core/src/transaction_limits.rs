@@ -3,8 +3,9 @@
 use std::time::Duration;
 
 /// Limits of the time and memory of transactions. A transaction that exceeds `idle`, `total` or `memory` is
-/// rolled back: the write that exceeds `memory` fails with `transaction-invalidated`, as do the next calls of
-/// the transaction until [`roll_back`](crate::Transaction::roll_back) is called.
+/// rolled back. Its next calls fail with `transaction-invalidated` until
+/// [`roll_back`](crate::Transaction::roll_back) is called. The write that exceeds `memory` also fails with
+/// this error.
 ///
 /// ```
 /// use std::time::Duration;
@@ -23,8 +24,8 @@ pub struct TransactionLimits {
     /// How long a transaction may be idle between two calls: 5 s by default. After that it is rolled back as
     /// soon as another write waits for its turn, or at the next call of the transaction.
     pub idle: Duration,
-    /// How long a transaction may last: 60 s by default. After that it is rolled back at the same events as
-    /// after `idle`.
+    /// How long a transaction may last: 60 s by default. After that it is rolled back as soon as another
+    /// write waits for its turn, or at the next call of the transaction, as after `idle`.
     pub total: Duration,
     /// How many bytes the writes of a transaction may take, including the previous states of the records that
     /// it has changed: 64 MiB by default. The bytes are estimated.

@@ -1,7 +1,7 @@
 //! Transfers files and worldlets piece by piece, with one piece in memory at a time.
 //!
 //! Only methods of the trait [`Mikobase`] are called, so that a transfer works on an engine and on a proxy.
-//! [`files`] has the transfers of files, this module those of worldlets.
+//! This module transfers worldlets; [`files`] transfers files.
 
 mod files;
 
@@ -19,8 +19,8 @@ pub(crate) use files::put;
 
 /// Writes the whole state to `writer`, as a worldlet.
 pub(crate) fn export(db: &(impl Mikobase + ?Sized), writer: &mut dyn Write) -> Result<()> {
-    for text in db.export()? {
-        writer.write_all(&text?).map_err(not_written)?;
+    for piece in db.export()? {
+        writer.write_all(&piece?).map_err(not_written)?;
     }
     writer.flush().map_err(not_written)
 }
@@ -28,7 +28,7 @@ pub(crate) fn export(db: &(impl Mikobase + ?Sized), writer: &mut dyn Write) -> R
 /// Imports the worldlet in `reader`.
 pub(crate) fn import(db: &(impl Mikobase + ?Sized), reader: &mut dyn Read, trust: bool) -> Result<Imported> {
     let import = db.import(trust)?;
-    send_pieces(reader, "the worldlet", |text| import.put(text))?;
+    send_pieces(reader, "the worldlet", |piece| import.put(piece))?;
     import.finish()
 }
 
@@ -41,7 +41,7 @@ pub(crate) fn send_pieces(
     loop {
         let mut piece = Vec::new();
         let read = reader.take(MAX_PIECE_SIZE as u64).read_to_end(&mut piece);
-        read.map_err(|fault| Error::caused_by(ErrorId::INTERNAL, format!("{what} cannot be read"), fault))?;
+        read.map_err(|error| Error::caused_by(ErrorId::INTERNAL, format!("{what} cannot be read"), error))?;
         if piece.is_empty() {
             return Ok(());
         }
@@ -50,6 +50,6 @@ pub(crate) fn send_pieces(
 }
 
 /// The error of an export whose writer failed.
-pub(crate) fn not_written(fault: io::Error) -> Error {
-    Error::caused_by(ErrorId::of_failed_write(&fault), "the worldlet could not be written", fault)
+pub(crate) fn not_written(error: io::Error) -> Error {
+    Error::caused_by(ErrorId::of_failed_write(&error), "the worldlet could not be written", error)
 }

@@ -13,8 +13,8 @@ pub const CLASS: &str = "puck.uno/class";
 /// The type of a field that references a record.
 pub(crate) const REFERENCE: &str = "puck.uno/reference";
 
-/// As a class: its records count as files (see [`FILE`]). As the type of a field it is only another name of
-/// [`REFERENCE`], and does not demand a file.
+/// As a class: its records count as files (see [`FILE`]). As the type of a field: only another name of
+/// [`REFERENCE`], which does not demand a file.
 pub(crate) const FILE_REFERENCE: &str = "puck.uno/reference/file";
 
 /// As the type of a field: the field names the pk of a stored file, or of a record of class `FILE` or

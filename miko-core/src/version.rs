@@ -154,14 +154,14 @@ impl<'de> Deserialize<'de> for Version {
             });
         }
         let json = VersionJson::deserialize(deserializer)?;
-        let values = [json.custom_classes, json.vibecode, json.comment, json.misc, json.corporate];
+        let extras = [json.custom_classes, json.vibecode, json.comment, json.misc, json.corporate];
         Ok(Self {
             pk: json.pk,
             instance_pk: json.instance_pk,
             active: json.active,
             bucket: json.bucket,
             stack: json.stack,
-            extras: join_extras(values).map_err(serde::de::Error::custom)?,
+            extras: join_extras(extras).map_err(serde::de::Error::custom)?,
             created_at: json.created_at,
             updated_at: json.updated_at,
         })

@@ -38,9 +38,9 @@ use crate::record::Record;
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct ResultChange {
     /// The number of the transaction that made the change, as in [`Change::seq`](crate::Change::seq). If a
-    /// step has the changes of several transactions, the number of the last of them. For
-    /// [`Present`](ResultChangeKind::Present) and [`Synced`](ResultChangeKind::Synced), the number of the
-    /// last transaction before the watch began.
+    /// step has the changes of several transactions, all of them have the number of the last transaction. For
+    /// [`Present`](ResultChangeKind::Present) and [`Synced`](ResultChangeKind::Synced), this is the number of
+    /// the last transaction before the watch began.
     pub seq: i64,
     /// The kind of the change.
     pub kind: ResultChangeKind,
@@ -155,7 +155,7 @@ impl LiveQuery {
         &self.records
     }
 
-    /// The number of the transaction of the last step.
+    /// The number of the last transaction of the last step ([`ResultChange::seq`]).
     pub fn seq(&self) -> i64 {
         self.seq
     }
@@ -165,8 +165,8 @@ impl LiveQuery {
     ///
     /// # Errors
     /// The errors that end the stream of [`watch_select`](crate::Mikobase::watch_select): the records stay as
-    /// after the last step. `internal`, if a step does not fit the records, which only a faulty server sends:
-    /// the records are then invalid.
+    /// after the last step. `internal`, if a step does not fit the records: the server is faulty, and the
+    /// records are invalid.
     pub fn recv(&mut self) -> Option<Result<Vec<ResultChange>>> {
         match self.receive_step(|changes| Poll::Ready(changes.recv())) {
             Poll::Ready(step) => step,
@@ -175,12 +175,12 @@ impl LiveQuery {
         }
     }
 
-    /// As [`recv`](Self::recv); `Pending` if there is no step yet.
+    /// As [`recv`](Self::recv); `Pending` if no whole step has arrived yet.
     pub fn try_recv(&mut self) -> Poll<Option<Result<Vec<ResultChange>>>> {
         self.receive_step(Stream::try_recv)
     }
 
-    /// As [`recv`](Self::recv); `Pending` if there was no step within this time.
+    /// As [`recv`](Self::recv); `Pending` if no whole step has arrived within this time.
     pub fn recv_timeout(&mut self, timeout: Duration) -> Poll<Option<Result<Vec<ResultChange>>>> {
         // `None`, no deadline, if the timeout is too long for an `Instant`.
         let deadline = Instant::now().checked_add(timeout);
@@ -229,12 +229,12 @@ impl LiveQuery {
         let step = std::mem::take(&mut self.step);
         self.seq = step.last().map_or(self.seq, |last| last.seq);
         // The records of a step leave from the last to the first, and enter from the first to the last. A run
-        // of two or more such changes is applied in one pass: applied one by one, each change would move all
-        // records behind its index.
+        // of several records that leave, or of several that enter, is applied in one pass. Applied one by
+        // one, each change would move all records behind its index.
         for run in step.chunk_by(|a, b| a.kind == b.kind) {
             match run {
-                [ResultChange { kind: ResultChangeKind::Leave, .. }, _, ..] => self.remove_all(run)?,
-                [ResultChange { kind: ResultChangeKind::Enter, .. }, _, ..] => self.insert_all(run)?,
+                [ResultChange { kind: ResultChangeKind::Leave, .. }, _, ..] => self.remove_run(run)?,
+                [ResultChange { kind: ResultChangeKind::Enter, .. }, _, ..] => self.insert_run(run)?,
                 _ => run.iter().try_for_each(|change| change.clone().apply(&mut self.records))?,
             }
         }
@@ -243,7 +243,7 @@ impl LiveQuery {
 
     /// Removes records whose indices descend. So no removal moves a record that is removed after it: each
     /// index is also the index of the record before the first removal.
-    fn remove_all(&mut self, leaving: &[ResultChange]) -> Result<()> {
+    fn remove_run(&mut self, leaving: &[ResultChange]) -> Result<()> {
         let mut leaving = leaving.iter().rev().peekable();
         let mut index = 0;
         self.records.retain(|_| {
@@ -256,10 +256,10 @@ impl LiveQuery {
 
     /// Inserts records whose indices ascend. So no insertion moves a record that was inserted before it: each
     /// index is also the index of the record after the last insertion.
-    fn insert_all(&mut self, entered: &[ResultChange]) -> Result<()> {
-        let mut records = Vec::with_capacity(self.records.len() + entered.len());
+    fn insert_run(&mut self, entering: &[ResultChange]) -> Result<()> {
+        let mut records = Vec::with_capacity(self.records.len() + entering.len());
         let mut staying = std::mem::take(&mut self.records).into_iter();
-        for change in entered {
+        for change in entering {
             let (Some(index), Some(record)) = (change.index, &change.record) else {
                 return Err(change.does_not_fit());
             };

@@ -42,7 +42,7 @@ pub(crate) use record::bare_value;
 pub(crate) use version::{IncomingState, IncomingVersion};
 use window::{Window, WindowReader};
 
-/// The format that exports name. `WorldletVisitor::check_format` checks the formats that are read.
+/// The value of `format` in exports. For the formats that can be read, see `WorldletVisitor::check_format`.
 pub(crate) const FORMAT: &str = "worldlet/1.0";
 
 /// The top-level keys that are stored and exported again, in the order in which they are written.
@@ -76,14 +76,17 @@ pub(crate) struct IncomingRecord {
     pub(crate) bucket: Map<String, Value>,
     pub(crate) stack: Map<String, Value>,
     pub(crate) extras: Map<String, Value>,
+    /// `None` if the entry does not state it.
     pub(crate) created_at: Option<Timestamp>,
+    /// `None` if the entry does not state it.
     pub(crate) updated_at: Option<Timestamp>,
     /// How the entry spells the record, for the places of later faults.
     pub(crate) form: RecordForm,
 }
 
-/// A record of a worldlet in the form of an export, without extras: parts of its text, which are stored as
-/// they are.
+/// A record of a worldlet whose entry has the form of an export, without extras. The bucket and the stack are
+/// parts of the text of the entry, and are stored as they are. A time that the entry does not state is
+/// `None`.
 #[derive(Debug)]
 pub(crate) struct TextRecord<'t> {
     pub(crate) pk: &'t str,
@@ -94,12 +97,13 @@ pub(crate) struct TextRecord<'t> {
 }
 
 impl<'t> TextRecord<'t> {
-    /// The record of an entry of `records`; `None` if the entry has another form.
+    /// The record of an entry of `records`; `None` if the entry has another form, or a time in it is not
+    /// valid.
     fn of(pk: &'t str, entry: &CheckedObject<'t>) -> Option<Self> {
         let (mut bucket, mut stack, mut created_at, mut updated_at) = (None, None, None, None);
         let mut last_time: Option<(&str, Timestamp)> = None;
         for index in 0..entry.len() {
-            let mut time = || match entry.value(index)? {
+            let mut read_time = || match entry.value(index)? {
                 CheckedValue::Text(text) => {
                     // In most records both times are equal. The text is then parsed only once.
                     let (_, time) = match last_time.filter(|(last, _)| *last == text) {
@@ -113,8 +117,8 @@ impl<'t> TextRecord<'t> {
             match entry.key(index)? {
                 "bucket" => bucket = Some(entry.value_text(index)),
                 "stack" => stack = Some(entry.value_text(index)),
-                "created_at" => created_at = Some(time()?),
-                "updated_at" => updated_at = Some(time()?),
+                "created_at" => created_at = Some(read_time()?),
+                "updated_at" => updated_at = Some(read_time()?),
                 _ => return None,
             }
         }
@@ -188,8 +192,8 @@ impl WorldletFaults {
         self.errors.append_with(faults, |fault| into_invalid_worldlet(complete(fault)));
     }
 
-    /// Adds the faults of text that could not be parsed as JSON, which have the id `invalid_request`. The
-    /// first error with another id becomes the failure.
+    /// Adds the error of a text that was not parsed as JSON. An error with the id `invalid_request` is a
+    /// fault of the text. An error with another id becomes the failure, unless there is one.
     fn refuse_unparsed(&mut self, error: Error, place: &Place<'_>) {
         if !error.is(ErrorId::INVALID_REQUEST) {
             self.failure.get_or_insert(error);
@@ -275,10 +279,10 @@ pub(crate) fn read(reader: &mut dyn Read, sink: &mut dyn Sink, faults: &mut Worl
             }
             // serde_json has not seen the entries that `take_text_records` has read, so its line and column
             // do not count them.
-            let place = |line, column| format!(" at line {line} column {column}");
-            let reason = text.strip_suffix(&place(fault.line(), fault.column())).unwrap_or(&text);
+            let position_text = |line, column| format!(" at line {line} column {column}");
+            let reason = text.strip_suffix(&position_text(fault.line(), fault.column())).unwrap_or(&text);
             let (line, column) = window.borrow().position_of(fault.line(), fault.column());
-            let error = invalid(&format!("{reason}{}", place(line, column)));
+            let error = invalid(&format!("{reason}{}", position_text(line, column)));
             Err(error.with("line", line).with("column", column))
         }
     }
@@ -370,12 +374,12 @@ impl<'de> Visitor<'de> for WorldletVisitor<'_, '_> {
         while let Some(key) = map.next_key::<String>()? {
             match key.as_str() {
                 "records" => {
-                    let is_temporal = self.is_temporal();
+                    let worldlet_is_temporal = self.worldlet_is_temporal();
                     let Self { window, sink, faults, failure, possible_stubs, .. } = &mut self;
                     let mut checker = TextChecker::default();
                     let take = |pk: String, text: &str| {
                         match record::Stub::read(text) {
-                            Some(stub) if is_temporal => sink.stub(pk, stub.created_at, faults)?,
+                            Some(stub) if worldlet_is_temporal => sink.stub(pk, stub.created_at, faults)?,
                             Some(_) if sink.is_temporal() => {
                                 sink.reserve(&pk)?;
                                 possible_stubs.push((pk, text.to_owned()));
@@ -386,8 +390,8 @@ impl<'de> Visitor<'de> for WorldletVisitor<'_, '_> {
                                 }
                             }
                         }
-                        // After an object, serde_json has read no further byte, so the window begins with the
-                        // next entry. After a number, for example, it has read one more byte.
+                        // The window begins with the next entry if serde_json has read no byte after this
+                        // one. After an object it has read none; after a number it has read one.
                         if text.ends_with('}') {
                             take_text_records(window, &mut checker, *sink)
                         } else {
@@ -480,7 +484,8 @@ fn take_text_records(
     let window = &mut *window.borrow_mut();
     loop {
         let taken_length = match window.entry(checker) {
-            // The entry has another form, or is incomplete in the window. After `fill` it is tried again.
+            // The entry has another form, or the window does not have all of it: the entry is tried again if
+            // the window can be filled further.
             None => None,
             Some(entry) => match TextRecord::of(entry.key, &entry.value) {
                 Some(record) if sink.text_record(&record)? => Some(entry.length()),
@@ -503,7 +508,7 @@ impl WorldletVisitor<'_, '_> {
     }
 
     /// Whether the part read so far makes the worldlet temporal.
-    fn is_temporal(&self) -> bool {
+    fn worldlet_is_temporal(&self) -> bool {
         self.temporal == Some(true) || self.has_history
     }
 
@@ -518,10 +523,10 @@ impl WorldletVisitor<'_, '_> {
 
     /// Passes the possible stubs to the sink: as stubs if the worldlet is temporal, as records otherwise.
     fn resolve_possible_stubs(&mut self) -> Result<()> {
-        let is_temporal = self.is_temporal();
+        let worldlet_is_temporal = self.worldlet_is_temporal();
         for (pk, text) in std::mem::take(&mut self.possible_stubs) {
             match record::Stub::read(&text) {
-                Some(stub) if is_temporal => self.sink.stub(pk, stub.created_at, self.faults)?,
+                Some(stub) if worldlet_is_temporal => self.sink.stub(pk, stub.created_at, self.faults)?,
                 _ => {
                     if let Some(record) = record::read(pk, &text, self.faults) {
                         self.sink.record(record, self.faults)?;
@@ -558,9 +563,9 @@ impl WorldletVisitor<'_, '_> {
         Ok(())
     }
 
-    /// Checks `format` and `format_version`. Accepts no format at all, `worldlet/VERSION`, `worldlet` alone,
-    /// and the older spelling in two keys: `worldlet` and a `format_version`. A version other than 1.0 is
-    /// read as 1.0, with a warning.
+    /// Checks `format` and `format_version`. The format may be left out, or be `worldlet/VERSION` or
+    /// `worldlet`. The older spelling has two keys: `worldlet` as the format, and a `format_version`. A
+    /// version other than 1.0 is read as 1.0, with a warning.
     fn check_format(&mut self) {
         let place = Place::Key(&Place::Root, "format");
         let version = match (self.format.as_ref(), self.format_version.as_ref()) {

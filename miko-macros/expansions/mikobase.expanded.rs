@@ -1,9 +1,10 @@
 /// A Mikobase: a live object store.
 ///
 /// Engines implement it, and so do proxies to a shared Mikobase, with the same answers. The attribute
-/// generates the proxies, and the code of a server that runs the calls of proxies and the calls by name with
-/// JSON. So a new method has to be implemented by hand only in the types of this crate that implement the
-/// trait: the engines, [`AsOf`](crate::AsOf), and the database that a hook reads.
+/// generates the proxies. It also generates the code by which a server runs calls: those of proxies, and
+/// those that name a method and have JSON arguments. So a new method has to be implemented by hand only in
+/// the types of this crate that implement the trait: the engines, [`AsOf`](crate::AsOf), and the database
+/// that a hook reads.
 pub trait Mikobase: Send + Sync {
     /// Runs one Q0 request.
     ///
@@ -139,14 +140,16 @@ pub trait Mikobase: Send + Sync {
     /// `file-not-found`; `reference-restricted`, if a field of class `puck.uno/dbfile` references it;
     /// `action-not-supported` in an append-only database; other errors of a write.
     fn delete_file(&self, pk: &str) -> Result<()>;
-    /// Deletes the files whose pk no record and no version has as a string. Returns their pks.
+    /// Deletes each file whose pk is not a string value in any record or version. Returns the pks of the
+    /// deleted files.
     ///
     /// # Errors
     /// The errors of a write, such as `read-only-connection`; `action-not-supported` in an append-only
     /// database.
     fn collect_files(&self) -> Result<Vec<String>>;
     /// The records that a select finds, in any number. They show the state at the time of this call: later
-    /// writes have no effect. [`iter`](crate::MikobaseExt::iter) also accepts a select that is built.
+    /// writes have no effect. [`iter`](crate::MikobaseExt::iter) also accepts a
+    /// [`Select`](crate::q0::Select).
     ///
     /// While the stream is open, the server holds the order of the records, and the old content of records
     /// that are overwritten.
@@ -218,8 +221,8 @@ pub trait Mikobase: Send + Sync {
     ///
     /// # Errors
     /// `read-only-connection`; `storage-full`, if there are too many transactions. On a proxy, such as that
-    /// of a worker, the first call of the transaction has these errors: the transaction begins with that
-    /// call.
+    /// of a worker, `begin` does not return these errors: the transaction begins with its first call, which
+    /// returns them.
     fn begin(&self) -> Result<Remote<dyn Transaction>>;
 }
 const _: () = {
@@ -1420,7 +1423,7 @@ pub mod mikobase_rpc {
                     params: ::std::borrow::Cow::Borrowed(&[]),
                     returns: ::std::borrow::Cow::Borrowed("Result<Vec<String>>"),
                     doc: ::std::borrow::Cow::Borrowed(
-                        "Deletes the files whose pk no record and no version has as a string. Returns their pks.\n\n# Errors\nThe errors of a write, such as `read-only-connection`; `action-not-supported` in an append-only\ndatabase.",
+                        "Deletes each file whose pk is not a string value in any record or version. Returns the pks of the\ndeleted files.\n\n# Errors\nThe errors of a write, such as `read-only-connection`; `action-not-supported` in an append-only\ndatabase.",
                     ),
                     read: ::core::option::Option::None,
                     idempotent: false,
@@ -1438,7 +1441,7 @@ pub mod mikobase_rpc {
                     ),
                     returns: ::std::borrow::Cow::Borrowed("Result<Stream<Record>>"),
                     doc: ::std::borrow::Cow::Borrowed(
-                        "The records that a select finds, in any number. They show the state at the time of this call: later\nwrites have no effect. [`iter`](crate::MikobaseExt::iter) also accepts a select that is built.\n\nWhile the stream is open, the server holds the order of the records, and the old content of records\nthat are overwritten.\n\n# Errors\nEvery fault of the select at once; `invalid_request` for a select with `history`; `storage-full`, if\ntoo many streams are open. The stream ends with `stream-expired`, if too much is overwritten while it\nis open.",
+                        "The records that a select finds, in any number. They show the state at the time of this call: later\nwrites have no effect. [`iter`](crate::MikobaseExt::iter) also accepts a\n[`Select`](crate::q0::Select).\n\nWhile the stream is open, the server holds the order of the records, and the old content of records\nthat are overwritten.\n\n# Errors\nEvery fault of the select at once; `invalid_request` for a select with `history`; `storage-full`, if\ntoo many streams are open. The stream ends with `stream-expired`, if too much is overwritten while it\nis open.",
                     ),
                     read: ::core::option::Option::Some(true),
                     idempotent: false,
@@ -1533,7 +1536,7 @@ pub mod mikobase_rpc {
                         "Result<Remote<dyn Transaction>>",
                     ),
                     doc: ::std::borrow::Cow::Borrowed(
-                        "Begins a transaction. On a transaction, begins a nested one: from the first call of the nested\ntransaction until its end, writes through the outer one are refused. A transaction waits for its turn\nto write at its first call. [`transaction`](crate::MikobaseExt::transaction) runs a block in a\ntransaction.\n\n# Errors\n`read-only-connection`; `storage-full`, if there are too many transactions. On a proxy, such as that\nof a worker, the first call of the transaction has these errors: the transaction begins with that\ncall.",
+                        "Begins a transaction. On a transaction, begins a nested one: from the first call of the nested\ntransaction until its end, writes through the outer one are refused. A transaction waits for its turn\nto write at its first call. [`transaction`](crate::MikobaseExt::transaction) runs a block in a\ntransaction.\n\n# Errors\n`read-only-connection`; `storage-full`, if there are too many transactions. On a proxy, such as that\nof a worker, `begin` does not return these errors: the transaction begins with its first call, which\nreturns them.",
                     ),
                     read: ::core::option::Option::None,
                     idempotent: false,
@@ -1747,14 +1750,16 @@ exist until it is finished. [`put_file`](crate::MikobaseExt::put_file) performs 
 `file-not-found`; `reference-restricted`, if a field of class `puck.uno/dbfile` references it;
 `action-not-supported` in an append-only database; other errors of a write.*/
             fn delete_file(&self, pk: &str) -> crate::rpc::PendingCall<Result<()>>;
-            /**Deletes the files whose pk no record and no version has as a string. Returns their pks.
+            /**Deletes each file whose pk is not a string value in any record or version. Returns the pks of the
+deleted files.
 
 # Errors
 The errors of a write, such as `read-only-connection`; `action-not-supported` in an append-only
 database.*/
             fn collect_files(&self) -> crate::rpc::PendingCall<Result<Vec<String>>>;
             /**The records that a select finds, in any number. They show the state at the time of this call: later
-writes have no effect. [`iter`](crate::MikobaseExt::iter) also accepts a select that is built.
+writes have no effect. [`iter`](crate::MikobaseExt::iter) also accepts a
+[`Select`](crate::q0::Select).
 
 While the stream is open, the server holds the order of the records, and the old content of records
 that are overwritten.
@@ -1839,8 +1844,8 @@ transaction.
 
 # Errors
 `read-only-connection`; `storage-full`, if there are too many transactions. On a proxy, such as that
-of a worker, the first call of the transaction has these errors: the transaction begins with that
-call.*/
+of a worker, `begin` does not return these errors: the transaction begins with its first call, which
+returns them.*/
             fn begin(&self) -> crate::rpc::PendingCall<Result<Remote<dyn Transaction>>>;
         }
         #[automatically_derived]

@@ -1,5 +1,5 @@
-//! Reads and writes a socket of tokio. The feature `io-util` of tokio has the same functions, but compiling
-//! it takes a third of the compile time of tokio.
+//! Reads and writes a socket of tokio. The feature `io-util` of tokio has the same functions, but the feature
+//! takes a third of the compile time of tokio.
 
 use std::future::poll_fn;
 use std::io::{Error, ErrorKind, Result};
@@ -8,10 +8,10 @@ use std::pin::Pin;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::UnixStream;
 
-/// Waits until bytes have arrived, and reads them into `free`, as many as fit. Returns their number, which is
-/// 0 at the end of the stream.
-pub(crate) async fn read(stream: &mut UnixStream, free: &mut [u8]) -> Result<usize> {
-    let mut buffer = ReadBuf::new(free);
+/// Waits until bytes have arrived, and reads as many of them into `room` as fit. Returns their number, which
+/// is 0 at the end of the stream.
+pub(crate) async fn read(stream: &mut UnixStream, room: &mut [u8]) -> Result<usize> {
+    let mut buffer = ReadBuf::new(room);
     poll_fn(|context| Pin::new(&mut *stream).poll_read(context, &mut buffer)).await?;
     Ok(buffer.filled().len())
 }

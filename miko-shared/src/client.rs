@@ -5,10 +5,11 @@
 //! | blocking | `transport`, `reconnecting`, `connection`, `inbox`, `unsent`, `socket` | blocking code in the callers' threads | one per thread |
 //! | async | `async_transport`, `async_connection`, `async_link` | a task in the caller's runtime | many |
 //!
-//! A blocking proxy can also begin calls and wait for their answers afterwards (`later`), send a call that
-//! returns an object together with the first call on that object (`lazy_object`), and receive objects and
-//! streams (`link`, `object`). `calls` counts its calls. With `exclusive`, one of the threads that share the
-//! proxy opens a connection or an object, while the others wait.
+//! A blocking proxy can also begin calls and wait for their answers afterwards (`later`), and send a call
+//! that returns an object together with the first call on that object (`lazy_object`). `link` and `object`
+//! make the objects and streams that it receives; those of an async proxy are made by `async_link`. `calls`
+//! counts the calls of a blocking proxy. With `exclusive`, one of the threads that share the proxy opens a
+//! connection or an object, while the others wait.
 //!
 //! Both kinds use `address` (a server's address and the credentials for it), `server_user` and `handshake`
 //! (what precedes the first call), `runtime` (whether a thread may block), `items` (the items of streams),
@@ -72,7 +73,7 @@ pub trait Connect: Proxy {
     /// `server-gone` if there is no server, `unauthorized` if the token is wrong or the socket belongs to a
     /// user other than this one and root, `surface-mismatch` if the server has another version of the
     /// protocol, serves another interface, or lacks something that this client may call,
-    /// `too-many-connections` if the server has as many as it takes, `deadline-exceeded` if the handshake
+    /// `too-many-connections` if the server has as many as it admits, `deadline-exceeded` if the handshake
     /// does not end within the default [`call_deadline`](crate::Limits::call_deadline); `inside-runtime` in
     /// an async task, and `self-call` in a method that this server runs.
     fn connect(path: impl AsRef<Path>, token: &Token) -> Result<Self> {

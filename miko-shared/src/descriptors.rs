@@ -1,7 +1,7 @@
 //! The limit on file descriptors. A share needs some descriptors per worker, and is refused before the first
-//! fork if the limit does not allow them. A server needs some per connection, and accepts only as many
-//! connections as there are descriptors for. Without this bound, further connections would never be answered,
-//! and files could not be opened.
+//! fork if the limit does not allow them. A server needs some descriptors per connection, and admits only as
+//! many connections as there are descriptors for. If it admitted more, further clients would never get an
+//! answer, and files could not be opened.
 
 use std::fs;
 
@@ -19,17 +19,18 @@ const PER_CONNECTION: u64 = 3;
 
 /// Keeps the soft limit on descriptors raised, if it was too low, until this value is dropped.
 pub(crate) struct DescriptorLimit {
-    /// The soft and the hard limit before, if the soft limit was raised.
+    /// The soft and the hard limit before the soft limit was raised; `None` if it was not raised, or was
+    /// restored.
     before: Option<(u64, u64)>,
 }
 
 impl DescriptorLimit {
     /// Ensures descriptors for `workers` simultaneous workers. Each worker takes `per_worker` descriptors in
-    /// the parent, and those of a connection in the server. The two processes have separate descriptors and
-    /// the same limit, so only the larger number counts.
+    /// the parent, and [`PER_CONNECTION`] in the server. The two processes have separate descriptors and the
+    /// same limit, so only the larger of the two numbers counts.
     ///
     /// # Errors
-    /// `internal`, if the hard limit does not allow it.
+    /// `internal`, if the hard limit does not allow so many descriptors.
     pub(crate) fn for_workers(workers: usize, per_worker: usize) -> Result<Self> {
         let needed = (workers as u64)
             .saturating_mul(PER_CONNECTION.max(per_worker as u64))
@@ -50,8 +51,8 @@ impl DescriptorLimit {
     }
 
     /// Ensures descriptors for `connections` connections of a server, or for as many as the hard limit
-    /// allows. Also returns the number of connections that the descriptors suffice for, at most
-    /// `connections`. One connection is always allowed.
+    /// allows. The returned number is how many connections the descriptors suffice for: at most
+    /// `connections`, and at least 1.
     pub(crate) fn for_connections(connections: usize) -> (Self, usize) {
         let taken = open_and_reserved();
         let raised =
@@ -71,9 +72,9 @@ impl DescriptorLimit {
     /// Raises the soft limit if it is below `needed`: to `needed`, or to the hard limit if that is lower.
     fn raise_to(needed: u64) -> Self {
         let before = getrlimit(Resource::RLIMIT_NOFILE).ok().filter(|(soft, _)| *soft < needed);
-        let raised =
+        let try_raise =
             |(_, hard): &(u64, u64)| setrlimit(Resource::RLIMIT_NOFILE, needed.min(*hard), *hard).is_ok();
-        Self { before: before.filter(raised) }
+        Self { before: before.filter(try_raise) }
     }
 
     /// Restores the earlier soft limit at once. Dropping the value then has no further effect.

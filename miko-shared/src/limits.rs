@@ -32,13 +32,13 @@ pub struct Limits {
     ///
     /// The bytes of the calls that wait at gates are limited, too: those of all connections together take at
     /// most [`frame_size`](Self::frame_size), and those of one connection at most half of it. Further calls
-    /// are refused as `storage-full`. A call that would wait alone may have any size. Towards the memory
+    /// are refused as `storage-full`. If no other call waits, a call may have any size. Towards the memory
     /// limit each waiting call counts its bytes and 1 KiB.
     pub calls_in_flight: usize,
     /// How long a client waits for the answer to a call before the call fails as `deadline-exceeded`, if its
     /// method declares no deadline. If a call has to open the connection first, its time includes the
-    /// handshake; the handshake of [`Connect`](crate::Connect) has this limit for itself. Five minutes by
-    /// default.
+    /// handshake. [`Connect`](crate::Connect) opens a connection without a call: its handshake fails after
+    /// this time, too. Five minutes by default.
     pub call_deadline: Duration,
     /// How long each step of the handshake of a new connection may take. Also how long the server tries to
     /// send the last answers of a connection that it closes. Ten seconds by default.

@@ -36,8 +36,9 @@ pub fn die_with_parent(signal: Signal) -> nix::Result<()> {
 /// # Errors
 /// If the process does not exist, or the descriptors are exhausted.
 pub fn pidfd(pid: Pid) -> io::Result<OwnedFd> {
+    let no_flags = 0;
     // SAFETY: the call takes two integers and accesses no memory of this process.
-    let fd = unsafe { libc::syscall(libc::SYS_pidfd_open, pid.as_raw(), 0) };
+    let fd = unsafe { libc::syscall(libc::SYS_pidfd_open, pid.as_raw(), no_flags) };
     if fd < 0 {
         return Err(io::Error::last_os_error());
     }
@@ -69,10 +70,10 @@ pub fn peer_pidfd(socket: &impl AsFd) -> PeerPidfd {
     }
 }
 
-/// Whether a process has ended and was reaped, given the error with which the kernel refused to give out a
-/// descriptor of it. Before Linux 6.16 the kernel refuses this for a reaped process. `ENOPROTOOPT` is the
-/// error of a kernel that cannot give out descriptors of peers. The pid is 0 if the process is in another
-/// namespace.
+/// Whether the process `pid` has ended and was reaped, if the kernel gave out no descriptor of it but
+/// `error`. Before Linux 6.16 the kernel gives out no descriptor of a reaped process. `ENOPROTOOPT` has
+/// another reason: the kernel cannot give out descriptors of peers at all. `pid` is 0 if the process is in
+/// another namespace.
 fn was_reaped(error: Errno, pid: i32) -> bool {
     error != Errno::ENOPROTOOPT && pid > 0 && has_no_process(pid)
 }
@@ -83,8 +84,8 @@ pub(crate) fn has_no_process(pid: i32) -> bool {
     kill(Pid::from_raw(pid), None) == Err(Errno::ESRCH)
 }
 
-/// Whether a forked child must keep the action of this signal: the signal is ignored, or Rust's runtime
-/// detects stack overflows by it.
+/// Whether a forked child must keep the action of this signal. It must, if the signal is ignored, or if
+/// Rust's runtime detects stack overflows by it.
 pub(crate) fn keeps_handler(signal: Signal) -> bool {
     if matches!(signal, Signal::SIGSEGV | Signal::SIGBUS) {
         return true;

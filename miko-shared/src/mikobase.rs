@@ -47,7 +47,7 @@ pub struct Worldlet(String);
 
 impl Worldlet {
     /// The JSON text. It is empty unless the share was configured with [`Returning::Worldlet`], the default.
-    /// If the share has failed, it may be only the beginning of the text: see [`Report::state_is_complete`].
+    /// If the share has failed, the text may be cut off: see [`Report::state_is_complete`].
     pub fn as_str(&self) -> &str {
         &self.0
     }
@@ -131,14 +131,15 @@ impl Uds {
 }
 
 impl Uds {
-    /// Stores the records in the engine that this backend URL names. The default is SQLite in memory.
+    /// Stores the records in the engine that this backend URL names. The default is SQLite in memory. Options
+    /// that were set before remain in force. Only a size is replaced, if the URL sets it.
     ///
     /// # Errors
     /// `invalid-backend`, listing the known backends.
     pub fn backend(mut self, url: &str) -> Result<Self> {
         let options = self.mikobase_options();
-        // Options that methods or an earlier URL have set remain in force: `temporal` and `strict` stay
-        // switched on, client pks stay forbidden, and sizes stay set unless this URL sets them.
+        // `temporal` and `strict` stay switched on, client pks stay forbidden, and sizes stay set unless this
+        // URL sets them.
         let Backend { temporal, strict, client_pks, record_cache_size, columns_size, .. } = options.backend;
         let parsed: Backend = url.parse()?;
         let (temporal, strict) = (parsed.temporal || temporal, parsed.strict || strict);
@@ -174,9 +175,9 @@ impl Uds {
     /// Which writes are accepted after schemas and worldlets are loaded and `setup` has run. By default all
     /// writes are accepted.
     ///
-    /// `Access::AppendOnly` accepts creates, new classes and files, imports of new pks, and merges. Any other
-    /// write is refused with `action-not-supported`. `Access::ReadOnly` refuses all writes, transactions,
-    /// subscriptions and live queries with `read-only-connection`.
+    /// `Access::AppendOnly` accepts creates, new classes, new files, imports of records with new pks, and
+    /// merges. Any other write is refused with `action-not-supported`. `Access::ReadOnly` refuses all writes,
+    /// transactions, subscriptions and live queries with `read-only-connection`.
     #[must_use]
     pub fn access(mut self, access: Access) -> Self {
         self.mikobase_options().access = access;
@@ -184,7 +185,7 @@ impl Uds {
     }
 
     /// How long a write, or the first call of a transaction, waits for its turn while another transaction is
-    /// open: 90 s by default, and not beyond the deadline of the call. After that it fails with
+    /// open: 90 s by default, and not beyond the deadline of the call. After this time the call fails with
     /// `lock-timeout`.
     #[must_use]
     pub fn lock_timeout(mut self, limit: Duration) -> Self {
@@ -192,16 +193,17 @@ impl Uds {
         self
     }
 
-    /// How long a transaction may last: 60 s by default. After that it is rolled back as soon as another
-    /// write waits, or at its next call. Its next call fails with `transaction-invalidated`.
+    /// How long a transaction may last: 60 s by default. After this time it is rolled back as soon as another
+    /// write waits, or else at its next call. Its next call fails with `transaction-invalidated`.
     #[must_use]
     pub fn transaction_limit(mut self, limit: Duration) -> Self {
         self.mikobase_options().transactions.total = limit;
         self
     }
 
-    /// How long a transaction may be idle between two calls: 5 s by default. After that it is rolled back as
-    /// soon as another write waits, or at its next call. Its next call fails with `transaction-invalidated`.
+    /// How long a transaction may be idle between two calls: 5 s by default. After this time it is rolled
+    /// back as soon as another write waits, or else at its next call. Its next call fails with
+    /// `transaction-invalidated`.
     #[must_use]
     pub fn transaction_idle(mut self, limit: Duration) -> Self {
         self.mikobase_options().transactions.idle = limit;
@@ -209,7 +211,7 @@ impl Uds {
     }
 
     /// The largest size in bytes of the writes of a transaction, with the previous states of the records that
-    /// it has changed: 64 MiB by default. Beyond it the transaction is rolled back, with
+    /// it has changed: 64 MiB by default. A larger transaction is rolled back, and fails with
     /// `transaction-invalidated`.
     #[must_use]
     pub fn transaction_memory(mut self, bytes: usize) -> Self {
@@ -291,8 +293,8 @@ impl Uds {
         Ok(self)
     }
 
-    /// Imports a worldlet before the first worker starts: JSON text, such as an earlier share has returned.
-    /// An invalid worldlet fails the share.
+    /// Imports a worldlet before the first worker starts: JSON text, such as the final state of an earlier
+    /// share. An invalid worldlet fails the share.
     #[must_use]
     pub fn worldlet(mut self, worldlet: impl Into<String>) -> Self {
         self.mikobase_options().initial.push(InitialContent::Worldlet(worldlet.into()));
@@ -316,9 +318,9 @@ impl Uds {
         self
     }
 
-    /// Runs `setup` once in the server process, before the first worker starts. Its argument, a [`Server`],
-    /// reads and writes the store, and adds [hooks](Server::before_save) and
-    /// [listeners](Server::after_save). `setup` runs only for the next share of this `Uds`. If that share
+    /// Runs `setup` once in the server process, before the first worker starts. By its argument, a
+    /// [`Server`], it can read and write the store, and add [hooks](Server::before_save) and
+    /// [listeners](Server::after_save). `setup` runs only for the next share of this `Uds`. If this share
     /// cannot be set up, `setup` runs again for the share after it.
     #[must_use]
     pub fn setup(mut self, setup: impl FnOnce(&Server<'_>) -> Result<(), BoxError> + 'static) -> Self {
@@ -339,7 +341,7 @@ impl Uds {
         n: usize,
         work: impl Fn(&MikobaseClient, &Worker) -> Result<R, BoxError>,
     ) -> Result<Report<R, Worldlet>, ShareError<R, Worldlet>> {
-        // Listens for Ctrl-C from here on, also before the workers run.
+        // Ctrl-C is caught from here on, and not only once the workers run.
         let _interrupt = Interrupt::listen()?;
         self.spawn(n, work)?.join()
     }
@@ -382,15 +384,15 @@ impl Uds {
             Ok(SharedEngine { engine, returning: options.returning.clone(), listeners })
         };
         let share = self.launch(n, open, |bytes| Worldlet(text_of(bytes)), work)?;
-        // The forked server has taken `setup` only out of its copy of the options. This process still has the
-        // closure, and drops it, so that it runs for no other share.
+        // The forked server has taken `setup` only out of its own copy of the options. This process still has
+        // the closure. It is dropped here, so that it runs for no other share.
         options.setup.take();
         Ok(share)
     }
 }
 
-/// The text of the final state. If only a part of the state has arrived, it may end inside a character: the
-/// text then ends before this character.
+/// The text of the final state. `bytes` may be only the beginning of the state, and end inside a character:
+/// the text then ends before this character.
 fn text_of(bytes: Vec<u8>) -> String {
     String::from_utf8(bytes).unwrap_or_else(|error| {
         let valid = error.utf8_error().valid_up_to();
@@ -404,18 +406,21 @@ fn run_setup(setup: Setup, server: &Server<'_>) -> Result<()> {
     let failed = |how: String| Error::new(ErrorId::INTERNAL, format!("`setup` {how}"));
     match catch_unwind(AssertUnwindSafe(|| setup(server))) {
         Ok(Ok(())) => Ok(()),
-        Ok(Err(error)) => {
-            Err(error.downcast::<Error>().map_or_else(|other| failed(format!("failed: {other}")), |own| *own))
-        }
+        Ok(Err(error)) => Err(match error.downcast::<Error>() {
+            Ok(error) => *error,
+            Err(other) => failed(format!("failed: {other}")),
+        }),
         Err(panic) => Err(failed(format!("panicked: {}", panic_message(&*panic)))),
     }
 }
 
 impl StandaloneServer {
-    /// Serves a Mikobase until the server is stopped, then writes its final state to `file`, if that is
-    /// given. `database` is the file that the engine has open, if any, with its mode. The [name
-    /// file](crate::ServerName) of the server is written beside the database. If it cannot be written,
-    /// `ready` gets the reason, and the server runs without a name file.
+    /// Serves a Mikobase until the server is stopped, then writes its final state to `file`, if there is one.
+    /// `database` is the file that the engine has open, if any, and the mode in which it was opened.
+    ///
+    /// The [name file](crate::ServerName) of the server is written beside the database. If this fails, the
+    /// server runs without a name file. `ready` is called when the server is ready. Its argument is the
+    /// reason why there is no name file, or `None`.
     ///
     /// # Errors
     /// The errors of [`run`](Self::run); `not-writable` or `storage-full`, if the state cannot be written.
@@ -429,13 +434,12 @@ impl StandaloneServer {
         engine.limit_answers(self.frame_size());
         let returning = file.map_or(Returning::Nothing, |path| Returning::File(path.to_owned()));
         let engine = SharedEngine { engine, returning, listeners: RefCell::default() };
-        let name = database.map_or(Ok(None), |(database, mode)| self.write_name(database, mode));
-        let (name, unnamed) = name.map_or_else(|error| (None, Some(error)), |name| (name, None));
-        let served = self.run::<dyn Mikobase, _>(engine, || ready(unnamed))?;
-        let delivered = served.deliver(&mut std::io::sink());
-        // The name file is removed before the engine is dropped, which unlocks the database for another
-        // server.
-        drop(name);
+        let written = database.map_or(Ok(None), |(database, mode)| self.write_name(database, mode));
+        let (name_file, name_fault) = written.map_or_else(|error| (None, Some(error)), |name| (name, None));
+        let engine = self.run::<dyn Mikobase, _>(engine, || ready(name_fault))?;
+        let delivered = engine.deliver(&mut std::io::sink());
+        // Dropping the engine unlocks the database for another server. The name file is removed before.
+        drop(name_file);
         delivered
     }
 }
@@ -454,8 +458,8 @@ impl Service<dyn Mikobase> for SharedEngine {
     }
 
     fn deliver(&self, state: &mut dyn Write) -> Result<()> {
-        // The listeners finish before the state is written, since they may still write records. They get no
-        // further changes from workers: all workers have ended.
+        // The listeners may still write records, so they finish before the state is written. All workers have
+        // ended, so no further changes come from workers.
         self.listeners.take().into_iter().for_each(AfterSave::finish);
         match &self.returning {
             Returning::Nothing => Ok(()),

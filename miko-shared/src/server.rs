@@ -2,9 +2,9 @@
 //!
 //! The server is a single-threaded tokio runtime with one task per connection. A task reads the bytes that
 //! have arrived, runs each complete call in order, and writes the answers with one system call. If the
-//! service prefers group commit, calls that arrive on several connections at the same time run as a batch, in
-//! groups that share one commit (`server/commit_batch.rs`). Calls never run concurrently, and the
-//! implementation runs on one thread.
+//! service prefers group commit, calls that arrive on several connections at the same time run as a batch.
+//! The batch consists of groups, and the calls of a group share one commit (`server/commit_batch.rs`). Calls
+//! never run concurrently, and the implementation runs on one thread.
 //!
 //! Invariants: no input from a peer ends the server, and no allocation relies on a size that a peer states.
 //!
@@ -91,10 +91,9 @@ pub(crate) struct ServeOptions {
     pub(crate) protocols: Vec<ProtocolSocket>,
 }
 
-/// Serves `service` on `listener`, if there is one, and by other protocols, until `stop` completes. After
-/// that, serves the remaining calls of processes that have ended: those that they have sent before their end.
-///
-/// The listening sockets are closed when `stop` completes, so later connects are refused.
+/// Serves `service` on `listener`, if there is one, and by other protocols, until `stop` completes. Then the
+/// listening sockets are closed, so later connects are refused. Last, serves the calls that processes have
+/// sent before they ended.
 ///
 /// # Errors
 /// `internal`, if the runtime refuses a socket.
@@ -118,12 +117,13 @@ pub(crate) async fn serve<I: Interface + ?Sized>(
         let shared = Rc::clone(&shared);
         tasks.spawn_local(async move { shared.busy_poll.run().await });
     }
-    let mut accepting_others = Vec::new();
+    let mut protocol_tasks = Vec::new();
     let mut socket_paths = Vec::new();
     for ProtocolSocket { listener, protocol } in protocols {
         socket_paths.extend(listener.path());
         let listener = listener.listen().map_err(refused)?;
-        accepting_others.push(tasks.spawn_local(accept_for(listener, protocol, Rc::clone(&shared))));
+        let accepting = accept_for_protocol(listener, protocol, Rc::clone(&shared));
+        protocol_tasks.push(tasks.spawn_local(accepting));
     }
     let listener = match listener {
         Some(listener) => {
@@ -137,14 +137,14 @@ pub(crate) async fn serve<I: Interface + ?Sized>(
     serving::set_sockets(socket_paths);
     let accepting = async {
         match listener {
-            Some(listener) => accept_all(listener, Rc::clone(&shared), &tasks).await,
+            Some(listener) => accept_connections(listener, Rc::clone(&shared), &tasks).await,
             None => std::future::pending().await,
         }
     };
     tasks
         .run_until(async {
             first_of(stop, accepting).await;
-            accepting_others.iter().for_each(JoinHandle::abort);
+            protocol_tasks.iter().for_each(JoinHandle::abort);
             shared.peers.read_input_of_dead_peers().await;
         })
         .await;
@@ -164,10 +164,14 @@ pub(crate) async fn first_of(one: impl Future<Output = ()>, other: impl Future<O
 /// The longest pause before accepting is retried after a failure.
 const ACCEPT_RETRY: Duration = Duration::from_millis(100);
 
-/// Accepts connections without end. If accepting fails, as it does when descriptors have run out, it is
-/// retried after a peer has disconnected, or after [`ACCEPT_RETRY`], since another process may have freed
-/// descriptors.
-async fn accept_all<I: Interface + ?Sized>(listener: UnixListener, shared: Rc<Shared<I>>, tasks: &LocalSet) {
+/// Accepts connections without end. Accepting may fail, for example because descriptors have run out. It is
+/// then retried when a peer has disconnected, and at the latest after [`ACCEPT_RETRY`]: another process may
+/// have freed descriptors.
+async fn accept_connections<I: Interface + ?Sized>(
+    listener: UnixListener,
+    shared: Rc<Shared<I>>,
+    tasks: &LocalSet,
+) {
     loop {
         match listener.accept().await {
             Ok((stream, _)) => {
@@ -184,8 +188,8 @@ async fn accept_all<I: Interface + ?Sized>(listener: UnixListener, shared: Rc<Sh
     }
 }
 
-/// Accepts connections of another protocol without end, as [`accept_all`] does.
-async fn accept_for<I: Interface + ?Sized>(
+/// As [`accept_connections`], for another protocol.
+async fn accept_for_protocol<I: Interface + ?Sized>(
     listener: Listener,
     protocol: Rc<dyn Protocol>,
     shared: Rc<Shared<I>>,
@@ -196,7 +200,8 @@ async fn accept_for<I: Interface + ?Sized>(
             Ok(accepted) => {
                 let span = debug_span!("protocol", peer = accepted.peer.pid);
                 let (protocol, calls) = (Rc::clone(&protocol), Rc::clone(&calls));
-                spawn_local(handle_accepted(accepted, protocol, calls, Rc::clone(&shared)).instrument(span));
+                let connection = handle_with_protocol(accepted, protocol, calls, Rc::clone(&shared));
+                spawn_local(connection.instrument(span));
             }
             Err(fault) => {
                 warn!(%fault, "no connection can be accepted");
@@ -207,7 +212,7 @@ async fn accept_for<I: Interface + ?Sized>(
 }
 
 /// Handles one connection of another protocol until it is closed.
-async fn handle_accepted<I: Interface + ?Sized>(
+async fn handle_with_protocol<I: Interface + ?Sized>(
     mut accepted: Accepted,
     protocol: Rc<dyn Protocol>,
     calls: Rc<JsonCalls>,
@@ -215,11 +220,11 @@ async fn handle_accepted<I: Interface + ?Sized>(
 ) {
     let connected = shared.peers.add(accepted.peer.pid, accepted.stream.descriptor());
     let _counted_until_dropped = calls.metrics().connect(|metrics| &metrics.protocols);
-    // The protocol refuses the connection in its own form.
+    // If there are too many connections, the protocol refuses this one, in its own form.
     accepted.refusal = shared.check_connections().err();
     protocol.serve(accepted, calls).await;
-    // `serve` has closed the stream in this poll. No other task has run since, so no other connection can
-    // have got its descriptor number while `peers` still has it.
+    // `serve` has just closed the stream, and no other task has run since. So no other connection has got the
+    // same descriptor number while `peers` still has it.
     drop(connected);
     debug!("closed");
     shared.peers.disconnected.notify_waiters();
@@ -239,8 +244,8 @@ async fn handle_connection<I: Interface + ?Sized>(stream: UnixStream, pid: i32, 
         debug!("admitted");
         connection::serve_calls(&mut socket, peer, incoming, &shared).await;
     }
-    // Dropping `connected` removes the descriptor from `peers`. This comes before the descriptor is closed,
-    // because the kernel may then reuse its number.
+    // Dropping `connected` removes the descriptor from `peers`. The descriptor is closed only afterwards,
+    // because the kernel may reuse the number of a closed descriptor.
     drop(connected);
     drop(socket);
     debug!("closed");

@@ -1,8 +1,8 @@
 //! The name file of a server that has a database file open. The name file is beside the database, and has the
 //! path of the server's socket and a token for the server.
 //!
-//! A server that is killed leaves its name file, which is then stale. This does no harm: clients read name
-//! files only if the database is locked, and no other server accepts the token.
+//! A server that is killed leaves its name file, which is then stale. A stale name file does no harm: clients
+//! read a name file only while the database is locked, and any other server refuses the token in it.
 
 use std::fs::{self, Metadata, OpenOptions};
 use std::io::{self, Read, Write};
@@ -48,7 +48,7 @@ impl ServerName {
     /// Reads the name file of this database. `None` if there is no valid name file, if it belongs to another
     /// user, or if other users have any permission on it.
     pub fn of(database: &Path) -> Option<Self> {
-        let (metadata, text) = read(&path_beside(database).ok()?)?;
+        let (metadata, text) = read(&name_file_path(database).ok()?)?;
         if metadata.uid() != Uid::effective().as_raw() || metadata.mode() & 0o077 != 0 {
             return None;
         }
@@ -56,15 +56,15 @@ impl ServerName {
         Some(Self { socket, token: token.parse().ok()? })
     }
 
-    /// Connects to the server. Fails at once if no server listens.
+    /// Connects to the server. Fails at once if no server listens on the socket.
     ///
     /// # Errors
     /// The errors of [`Connect::connect`]. After `server-gone` or `unauthorized` the name file counts as
     /// stale.
     pub fn connect<P: Proxy>(&self) -> Result<P> {
-        // Checked first, because `Connect::connect` retries while no server listens, and the server of a
-        // stale name file never listens again.
-        self.open_socket().map_err(|fault| {
+        // While no server listens, `Connect::connect` retries. The server of a stale name file never listens
+        // again, so one connect without a retry comes first.
+        self.connect_socket().map_err(|fault| {
             Error::caused_by(ErrorId::SERVER_GONE, "no server can be reached", fault)
                 .with("path", self.socket.display().to_string())
         })?;
@@ -74,7 +74,7 @@ impl ServerName {
     /// Whether a server listens on the socket. It may be another server than the one that wrote the name
     /// file.
     pub(crate) fn has_listener(&self) -> bool {
-        self.open_socket().is_ok()
+        self.connect_socket().is_ok()
     }
 
     /// Whether the name file has this socket, under any of its paths.
@@ -83,42 +83,45 @@ impl ServerName {
         file(socket).is_some_and(|own| file(&self.socket) == Some(own))
     }
 
-    fn open_socket(&self) -> io::Result<UnixStream> {
+    fn connect_socket(&self) -> io::Result<UnixStream> {
         UnixStream::connect(&self.socket)
     }
 }
 
 /// A name file that this server has written. Dropping this value removes the file, unless another server has
-/// replaced it. Drop it before the lock of the database is released: a next server may write its own name
-/// file as soon as it has the lock.
-pub(crate) struct WrittenName {
+/// replaced it. The value must be dropped before the lock of the database is released: the next server may
+/// write its own name file as soon as it has the lock.
+pub(crate) struct NameFile {
     path: PathBuf,
+    /// The content that was written.
     text: Vec<u8>,
 }
 
-impl WrittenName {
+impl NameFile {
     /// Writes the name file of the server on `socket`, and replaces any other name file of the database. The
     /// caller has the lock of the database.
     pub(crate) fn write(database: &Path, socket: &Path, token: &Token) -> io::Result<Self> {
-        let path = path_beside(database)?;
+        let path = name_file_path(database)?;
         let content = Content { socket: std::path::absolute(socket)?, token: token.to_hex() };
         let text = serde_json::to_vec(&content)?;
         let mut unfinished = path.clone().into_os_string();
-        // Several servers that only read can hold the lock at once, so each first writes to a different path.
+        // Several servers that only read can hold the lock at once, so each first writes to its own path.
         unfinished.push(format!(".{}.new", std::process::id()));
-        // An earlier process with the same id may have left such a file, if it was killed before the rename.
+        // A process with the same id that was killed before its rename has left a file at this path.
         let _ = fs::remove_file(&unfinished);
-        let options = OpenOptions::new().write(true).create_new(true).mode(0o600).open(&unfinished);
-        let written = options.and_then(|mut file| file.write_all(&text));
-        written
+        let created = OpenOptions::new().write(true).create_new(true).mode(0o600).open(&unfinished);
+        created
+            .and_then(|mut file| file.write_all(&text))
             .and_then(|()| fs::rename(&unfinished, &path))
             .inspect_err(|_| drop(fs::remove_file(&unfinished)))?;
         Ok(Self { path, text })
     }
 }
 
-impl Drop for WrittenName {
+impl Drop for NameFile {
     fn drop(&mut self) {
+        // A file with another content is that of another server. Two servers that only read can have the
+        // database open at once.
         if read(&self.path).is_some_and(|(_, text)| text == self.text) {
             let _ = fs::remove_file(&self.path);
         }
@@ -127,7 +130,8 @@ impl Drop for WrittenName {
 
 /// Removes the name file that a killed server has left. The caller has the lock of the database.
 pub(crate) fn remove_stale(database: &Path) {
-    if let Ok(path) = path_beside(database)
+    // What `read` refuses was not written by a server, and stays.
+    if let Ok(path) = name_file_path(database)
         && read(&path).is_some()
     {
         let _ = fs::remove_file(path);
@@ -135,7 +139,7 @@ pub(crate) fn remove_stale(database: &Path) {
 }
 
 /// Reads the metadata and the first [`MAX_SIZE`] bytes of a name file. `None` if the file is missing, cannot
-/// be read, or is not a regular file: reading a FIFO, for example, could block.
+/// be read, or is no regular file. A symbolic link is refused, and so is a FIFO: reading it could block.
 fn read(path: &Path) -> Option<(Metadata, Vec<u8>)> {
     let flags = OFlag::O_NOFOLLOW | OFlag::O_NONBLOCK;
     let file = OpenOptions::new().read(true).custom_flags(flags.bits()).open(path).ok()?;
@@ -145,9 +149,9 @@ fn read(path: &Path) -> Option<(Metadata, Vec<u8>)> {
     Some((metadata, text))
 }
 
-/// The path of the name file of a database. Symbolic links are resolved, so a link to the database has the
-/// same name file.
-fn path_beside(database: &Path) -> io::Result<PathBuf> {
+/// The path of the name file of a database. Symbolic links in the path of the database are resolved, so all
+/// links to a database lead to the same name file.
+fn name_file_path(database: &Path) -> io::Result<PathBuf> {
     let mut path = fs::canonicalize(database)?.into_os_string();
     path.push(SUFFIX);
     Ok(path.into())
@@ -172,7 +176,7 @@ mod tests {
         let link = folder.path().join("link.db");
         symlink(&database, &link).unwrap();
         let token = Token::random().unwrap();
-        let written = WrittenName::write(&link, Path::new("/run/crew"), &token).unwrap();
+        let written = NameFile::write(&link, Path::new("/run/crew"), &token).unwrap();
         for path in [&database, &link] {
             let name = ServerName::of(path).unwrap();
             assert!(name.socket == Path::new("/run/crew") && name.token.matches(&token));
@@ -187,7 +191,7 @@ mod tests {
     fn dropping_a_server_name_keeps_that_of_a_later_server() {
         let folder = tempfile::tempdir().unwrap();
         let database = database(folder.path());
-        let write = || WrittenName::write(&database, Path::new("s"), &Token::random().unwrap()).unwrap();
+        let write = || NameFile::write(&database, Path::new("s"), &Token::random().unwrap()).unwrap();
         let (first, _second) = (write(), write());
         drop(first);
         assert!(ServerName::of(&database).is_some());
@@ -198,14 +202,14 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let database = database(folder.path());
         let path = folder.path().join("crew.db-server");
-        let written = WrittenName::write(&database, Path::new("s"), &Token::random().unwrap()).unwrap();
+        let written = NameFile::write(&database, Path::new("s"), &Token::random().unwrap()).unwrap();
         fs::remove_file(&path).unwrap();
         nix::unistd::mkfifo(&path, nix::sys::stat::Mode::S_IRWXU).unwrap();
         assert!(ServerName::of(&database).is_none());
         remove_stale(&database);
         drop(written);
         assert!(path.exists());
-        let _next = WrittenName::write(&database, Path::new("s"), &Token::random().unwrap()).unwrap();
+        let _next = NameFile::write(&database, Path::new("s"), &Token::random().unwrap()).unwrap();
         assert!(ServerName::of(&database).is_some());
         remove_stale(&database);
         assert!(ServerName::of(&database).is_none());
@@ -216,7 +220,7 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let database = database(folder.path());
         let path = folder.path().join("crew.db-server");
-        let _written = WrittenName::write(&database, Path::new("s"), &Token::random().unwrap()).unwrap();
+        let _written = NameFile::write(&database, Path::new("s"), &Token::random().unwrap()).unwrap();
         fs::set_permissions(&path, fs::Permissions::from_mode(0o620)).unwrap();
         assert!(ServerName::of(&database).is_none());
         fs::set_permissions(&path, fs::Permissions::from_mode(0o600)).unwrap();

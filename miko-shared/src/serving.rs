@@ -1,4 +1,4 @@
-//! Which server runs in this thread, and whether it runs a call.
+//! Which server runs in this thread, and whether the thread runs a call of that server at present.
 //!
 //! A method may call a proxy of another server: the thread that runs the method waits for the answer, as for
 //! any other work of the method. A call to the server of the same thread would never be answered, because the
@@ -10,9 +10,10 @@ use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 
 thread_local! {
-    /// The Unix sockets of the server of this thread: its own, and those of other protocols.
+    /// The paths of the Unix sockets of the server of this thread: of its own socket, and of those of other
+    /// protocols. Empty if no server runs in this thread.
     static SOCKETS: RefCell<Vec<PathBuf>> = const { RefCell::new(Vec::new()) };
-    /// Whether this thread runs code of the served object.
+    /// Whether this thread runs code of the served object at present.
     static RUNS_A_CALL: Cell<bool> = const { Cell::new(false) };
 }
 
@@ -22,7 +23,7 @@ pub(crate) fn set_sockets(paths: Vec<PathBuf>) {
 }
 
 /// Runs code of the object that the server of this thread serves: a call, the source of a stream, a `Drop`.
-pub(crate) fn run<R>(call: impl FnOnce() -> R) -> R {
+pub(crate) fn run<R>(code: impl FnOnce() -> R) -> R {
     struct RestoreOnDrop {
         previous: bool,
     }
@@ -32,7 +33,7 @@ pub(crate) fn run<R>(call: impl FnOnce() -> R) -> R {
         }
     }
     let _restore = RestoreOnDrop { previous: RUNS_A_CALL.replace(true) };
-    call()
+    code()
 }
 
 /// Whether this thread runs a call of its server, or other code of the served object: see [`run`].
@@ -40,10 +41,10 @@ pub(crate) fn runs_a_call() -> bool {
     RUNS_A_CALL.get()
 }
 
-/// Whether the server of this thread listens on the socket at `path`, which may also be a link to the socket.
+/// Whether the server of this thread listens on the socket at `path`, or on the socket to which `path` is a
+/// link.
 pub(crate) fn listens_at(path: &Path) -> bool {
     let identity = |path: &Path| fs::metadata(path).map(|socket| (socket.dev(), socket.ino())).ok();
-    SOCKETS.with_borrow(|sockets| {
-        sockets.iter().any(|own| own == path || identity(own).is_some_and(|own| Some(own) == identity(path)))
-    })
+    let is_same_file = |own: &Path| identity(own).is_some_and(|found| Some(found) == identity(path));
+    SOCKETS.with_borrow(|sockets| sockets.iter().any(|own| own == path || is_same_file(own)))
 }

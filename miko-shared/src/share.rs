@@ -17,11 +17,11 @@
 //! - *A worker connects before the server listens*: the parent binds the socket before it forks.
 //! - *The parent dies between a fork and the child's request to be signalled at the parent's death*: the
 //!   child makes that request first and compares its parent's pid afterwards (`fork`).
-//! - *A signal reaches another process, which has got the pid of a child that was reaped*: only `supervisor`
-//!   reaps, and a child is signalled only while its pidfd shows that it has not ended.
+//! - *A child was reaped, and a signal for it reaches another process that has got its pid*: only
+//!   `supervisor` reaps, and a child is signalled only while its pidfd shows that it has not ended.
 //! - *Another process removes a directory that is about to be used*: see `directory`.
-//! - *A server hangs and cannot report in which method*: it has written the method to shared memory
-//!   beforehand (`server::activity`).
+//! - *A server hangs and cannot report in which method*: it writes each method to shared memory before it
+//!   runs the method (`server::activity`).
 //! - *A thread starts between two forks*: the threads are counted before each fork, unless the caller vouches
 //!   for them by `allow_threads` (`preconditions`).
 //! - *A signal reaches a child that still has the handlers of its parent*: all signals are blocked across a

@@ -9,8 +9,8 @@ use nix::sys::mman::{MapFlags, ProtFlags, mmap_anonymous, munmap};
 /// A type that may be placed in shared memory.
 ///
 /// # Safety
-/// All fields must be atomic integers. Then zeros are a valid value, and so are all bytes that another
-/// process can write.
+/// All fields must be atomic integers. Zeros are then a valid value, and so is whatever another process can
+/// write.
 pub(crate) unsafe trait Shareable: Sync {}
 
 /// A value in memory that this process shares with all processes it forks from now on. It is initialized with

@@ -1,5 +1,5 @@
-//! A server in this process, without workers. Other processes connect to it. It runs until a signal stops
-//! it, or, if [`StandaloneServer::stop_at_end_of_input`] is set, the end of standard input.
+//! A server in this process, without workers. Other processes connect to it. It runs until a signal stops it.
+//! If [`StandaloneServer::stop_at_end_of_input`] is set, the end of standard input stops it, too.
 
 use std::io::{self, Read};
 use std::os::unix::net::UnixListener;
@@ -25,7 +25,7 @@ use crate::limits::Limits;
 use crate::linux;
 use crate::server::{self, Activity, ProtocolSocket, ServeOptions, Service};
 #[cfg(feature = "mikobase")]
-use crate::server_name::{self, ServerName, WrittenName};
+use crate::server_name::{self, NameFile, ServerName};
 use crate::token::Token;
 
 /// A server in this process. SIGTERM, SIGINT and SIGHUP stop it, also if the signal arrives between
@@ -43,18 +43,20 @@ pub struct StandaloneServer {
     /// The signals that `signals` reports.
     mask: SigSet,
     socket: Option<UnixListener>,
-    /// The tokens with which a process may connect to the socket.
+    /// The tokens with which a process may connect to the socket: the token passed with the socket, and the
+    /// token in the name file.
     tokens: Vec<Token>,
     protocols: Vec<ProtocolSocket>,
     limits: Limits,
     stops_at_end_of_input: bool,
+    /// Called at SIGHUP; `None` if SIGHUP stops the server.
     at_hangup: Option<Box<dyn FnMut()>>,
 }
 
 impl StandaloneServer {
-    /// A server without sockets. The type is not `Send`, so the thread that creates the server runs it.
-    /// Threads that run already must block SIGTERM, SIGINT and SIGHUP, too: otherwise the system may deliver
-    /// a signal to such a thread, and end the process.
+    /// Creates a server without sockets. Blocks SIGTERM, SIGINT and SIGHUP in this thread. The type is not
+    /// `Send`, so the server runs in the same thread. Threads that are running already must block these
+    /// signals, too. If one does not, the system may deliver a signal to it, which ends the process.
     ///
     /// A signal that the process ignores, as SIGHUP after `nohup`, does not stop the server.
     ///
@@ -62,9 +64,9 @@ impl StandaloneServer {
     /// `internal`, if the system refuses to report signals.
     pub fn new() -> Result<Self> {
         let mut mask = SigSet::empty();
-        // Ignored signals are left out: once they are blocked, the kernel would report them, too.
-        let stops = |signal: &Signal| linux::handler_of(*signal) != Some(libc::SIG_IGN);
-        mask.extend([Signal::SIGTERM, Signal::SIGINT, Signal::SIGHUP].into_iter().filter(stops));
+        // The kernel also reports a blocked signal that is ignored. So ignored signals are not blocked.
+        let is_not_ignored = |signal: &Signal| linux::handler_of(*signal) != Some(libc::SIG_IGN);
+        mask.extend([Signal::SIGTERM, Signal::SIGINT, Signal::SIGHUP].into_iter().filter(is_not_ignored));
         let failed = |fault| Error::caused_by(ErrorId::INTERNAL, "signals cannot be received", fault);
         sigprocmask(SigmaskHow::SIG_BLOCK, Some(&mask), None).map_err(failed)?;
         let flags = SfdFlags::SFD_CLOEXEC | SfdFlags::SFD_NONBLOCK;
@@ -101,18 +103,18 @@ impl StandaloneServer {
 
     /// Writes the name file of this server beside its database, so that other commands find the server: see
     /// [`ServerName`](crate::ServerName). The caller has opened the database in `mode`, and has its lock.
-    /// Returns `None` if the server has no socket with a path; a stale name file is then removed.
+    /// If the server has no socket with a path, only removes a stale name file, and returns `None`.
     ///
     /// # Errors
     /// `conflict`, if the name file already names a running server, which is possible only if both servers
     /// only read; `not-writable`, if the name file cannot be written; `internal`, if there is no randomness
     /// for a token.
     #[cfg(feature = "mikobase")]
-    pub(crate) fn write_name(&mut self, database: &Path, mode: Mode) -> Result<Option<WrittenName>> {
+    pub(crate) fn write_name(&mut self, database: &Path, mode: Mode) -> Result<Option<NameFile>> {
         let address = self.socket.as_ref().and_then(|socket| socket.local_addr().ok());
         let socket = address.as_ref().and_then(|address| address.as_pathname());
-        // In mode `rw` a name file is always stale: a database can be open in two servers only if both only
-        // read. A name file with the socket of this server is stale, too: an earlier server had that socket.
+        // If this server writes, it is the only one that has the database open, so a name file is stale. A
+        // name file with the socket of this server is stale, too: an earlier server had that socket.
         let is_of_other =
             |name: &ServerName| name.has_listener() && !socket.is_some_and(|socket| name.is_at(socket));
         let is_taken = mode == Mode::Read && ServerName::of(database).as_ref().is_some_and(is_of_other);
@@ -129,7 +131,7 @@ impl StandaloneServer {
         // The name file gets a new token, which becomes invalid when this server ends. The token that was
         // passed to the server may be valid longer.
         let token = Token::random()?;
-        let written = WrittenName::write(database, socket, &token).map_err(|fault| {
+        let written = NameFile::write(database, socket, &token).map_err(|fault| {
             let message = "the name of the server cannot be written beside its file";
             Error::caused_by(ErrorId::NOT_WRITABLE, message, fault)
                 .with("path", database.display().to_string())
@@ -143,22 +145,22 @@ impl StandaloneServer {
         self.limits.frame_size
     }
 
-    /// Whether the server also stops at the end of standard input. If its standard input is a pipe, the
-    /// server then does not outlive the program that has the other end.
+    /// Whether the server also stops at the end of standard input. With a pipe as its standard input, it then
+    /// does not outlive the program that has the other end of the pipe.
     pub fn stop_at_end_of_input(mut self, stops: bool) -> Self {
         self.stops_at_end_of_input = stops;
         self
     }
 
-    /// Makes SIGHUP call `reload` instead of stopping the server, also if the process ignores SIGHUP.
-    /// `reload` reads files again that may have changed, such as the certificate of a server. It runs between
-    /// the calls of clients, which wait for it.
+    /// Makes SIGHUP call `reload` instead of stopping the server, even if the process ignores SIGHUP.
+    /// `reload` reads files again that may have changed, such as the certificate of the server. It runs
+    /// between the calls of clients, and these calls wait until it has returned.
     pub fn at_hangup(mut self, reload: impl FnMut() + 'static) -> Self {
         self.at_hangup = Some(Box::new(reload));
         self
     }
 
-    /// Makes `signals` report SIGHUP, also if the process ignores SIGHUP.
+    /// Makes `signals` report SIGHUP, even if the process ignores SIGHUP.
     fn receive_hangups(&mut self) -> nix::Result<()> {
         self.mask.add(Signal::SIGHUP);
         sigprocmask(SigmaskHow::SIG_BLOCK, Some(&self.mask), None)?;
@@ -182,7 +184,8 @@ impl StandaloneServer {
             self.receive_hangups().map_err(|fault| failed(fault.into()))?;
         }
         let activity = Arc::new(Activity::new(I::surface(), self.limits.call_deadline)?);
-        let end_of_input = self.stops_at_end_of_input.then(end_of_input).transpose().map_err(failed)?;
+        let end_of_input =
+            self.stops_at_end_of_input.then(watch_for_end_of_input).transpose().map_err(failed)?;
         let (_raised, connections) = DescriptorLimit::for_connections(self.limits.connections);
         let options = ServeOptions {
             tokens: self.tokens,
@@ -197,17 +200,17 @@ impl StandaloneServer {
         // Clients can connect already: their connections wait in the queues of the sockets until the server
         // runs.
         ready()?;
-        let runtime = server::runtime(None).map_err(failed)?;
+        let runtime = server::runtime(options.shared_status.as_ref()).map_err(failed)?;
         runtime.block_on(async {
             // SAFETY: a `SignalFd` names the same open descriptor until it is dropped, and the `AsyncFd` that
-            // owns it does not release it.
+            // owns it keeps it open while it is registered.
             let signals = unsafe { AsyncFd::register_with_interest(self.signals, Interest::READABLE) };
             let signals = signals.map_err(|fault| failed(fault.into()))?;
             let stop = async {
-                let signal = wait_for_stop_signal(signals, self.at_hangup);
+                let stop_signal = wait_for_stop_signal(signals, self.at_hangup);
                 match end_of_input {
-                    Some(end) => server::first_of(signal, async { drop(end.await) }).await,
-                    None => signal.await,
+                    Some(end) => server::first_of(stop_signal, async { drop(end.await) }).await,
+                    None => stop_signal.await,
                 }
             };
             server::serve(self.socket, served, options, stop).await
@@ -225,15 +228,17 @@ async fn wait_for_stop_signal(signals: AsyncFd<SignalFd>, mut at_hangup: Option<
         match (signal, &mut at_hangup) {
             (Ok(None), _) => readable.clear_ready(),
             (Ok(Some(signal)), Some(reload)) if signal.ssi_signo == Signal::SIGHUP as u32 => reload(),
-            // A stop signal; or signals cannot be read any more, and the server could not be stopped later.
+            // A stop signal. Or signals cannot be read any more: the server stops now, since no later signal
+            // could stop it.
             _ => return,
         }
     }
 }
 
-/// The receiver completes at the end of standard input, or if it cannot be read. A thread reads the input,
-/// since not every kind of file can be polled.
-fn end_of_input() -> io::Result<oneshot::Receiver<()>> {
+/// Starts a thread that reads standard input to its end. The returned receiver completes then, or when the
+/// input cannot be read. The runtime does not watch the input itself, since not every kind of file can be
+/// polled.
+fn watch_for_end_of_input() -> io::Result<oneshot::Receiver<()>> {
     let (ended, has_ended) = oneshot::channel();
     thread::Builder::new().name("end of input".to_owned()).spawn(move || {
         read_to_end(io::stdin().lock());
@@ -298,7 +303,7 @@ mod tests {
             (sockets[1].clone(), false),
         ] {
             // An earlier server has left it.
-            std::mem::forget(WrittenName::write(&database, &socket, &Token::random().unwrap()).unwrap());
+            std::mem::forget(NameFile::write(&database, &socket, &Token::random().unwrap()).unwrap());
             match server.write_name(&database, Mode::Read) {
                 Ok(written) => assert!(is_stale && written.is_some(), "{socket:?}"),
                 Err(error) => assert!(!is_stale && error.is(ErrorId::CONFLICT), "{socket:?}: {error}"),

@@ -1,8 +1,8 @@
-//! Runs a test in its own process, in which no other thread was started. `#[mikobase::test]` uses this
-//! module.
+//! Runs a test in its own process, in which no other thread was started. The code that `#[mikobase::test]`
+//! generates calls this module.
 //!
-//! The reason: libtest runs a test in a second thread, and a fork is sound only in a process with one thread.
-//! The test therefore executes its program again ([`run_in_own_process`]). The body of the test runs in the
+//! libtest runs a test in a second thread, and a fork is sound only in a process with one thread. The test
+//! therefore executes its program again ([`run_in_own_process`]). The body of the test runs in the
 //! new process as an initializer (`.init_array`), before `main` ([`run_if_started_for`]).
 
 use std::env;
@@ -18,7 +18,7 @@ use nix::sys::signal::{SigHandler, Signal, signal};
 
 /// The environment variable with the name of the test whose body a process has to run.
 const TEST: &str = "MIKOBASE_TEST";
-/// The environment variable with the path of the file to which the process writes the result.
+/// The environment variable with the path of the file to which this process writes the result of the test.
 const RESULT: &str = "MIKOBASE_TEST_RESULT";
 
 /// The content of the file if the test passed.
@@ -38,14 +38,14 @@ pub fn run_in_own_process(test: &str) {
     }
 }
 
-/// Runs the process of `test` and reads its result. The inner result is the outcome of the body; its error is
-/// the message of a failure.
+/// Runs the body of `test` in a process and reads its result. The inner result is the outcome of the body: an
+/// error has the message of the failure. The outer error means that the process could not be run.
 fn run_and_read_result(test: &str) -> io::Result<Result<(), String>> {
-    let (_, path) = temporary_file()?;
-    let status = run(test, &path);
-    let text = fs::read_to_string(&path);
-    // The file is removed in any case, so the errors are returned only afterwards.
-    fs::remove_file(&path)?;
+    let (_, result_path) = temporary_file()?;
+    let status = run_process(test, &result_path);
+    let text = fs::read_to_string(&result_path);
+    // The file is to be removed even after an error, so the errors are returned only below.
+    fs::remove_file(&result_path)?;
     let (status, text) = (status?, text?);
     Ok(match text.strip_prefix(FAILURE) {
         Some(message) => Err(message.to_owned()),
@@ -54,17 +54,19 @@ fn run_and_read_result(test: &str) -> io::Result<Result<(), String>> {
     })
 }
 
-/// Runs the process until it ends, and prints its output.
-fn run(test: &str, result: &Path) -> io::Result<ExitStatus> {
-    // The output goes to a file. A process that the body leaves running may keep a pipe open, and reading the
-    // pipe to its end would then wait for that process.
+/// Runs the process of `test` until it ends, and prints its output. The process writes its result to the file
+/// at `result_path`.
+fn run_process(test: &str, result_path: &Path) -> io::Result<ExitStatus> {
+    // The output goes to a file, and not to a pipe. The body may leave a process running that keeps a pipe
+    // open, and reading the pipe to its end would wait for that process.
     let (mut output, path) = temporary_file()?;
     fs::remove_file(path)?;
     let status = Command::new(env::current_exe()?)
-        // If the initializer is missing, `main` of libtest runs: with this argument it only lists the tests.
+        // If the initializer is missing, `main` of libtest runs. With this argument it only lists the tests,
+        // and does not start them again.
         .arg("--list")
         .env(TEST, test)
-        .env(RESULT, result)
+        .env(RESULT, result_path)
         .stdin(Stdio::null())
         .stdout(output.try_clone()?)
         .stderr(output.try_clone()?)
@@ -73,7 +75,7 @@ fn run(test: &str, result: &Path) -> io::Result<ExitStatus> {
     Ok(status)
 }
 
-/// Creates a file for this user alone, with an unpredictable name.
+/// Creates a file for this user alone, with an unpredictable name. Returns the file and its path.
 fn temporary_file() -> io::Result<(File, PathBuf)> {
     let path = env::temp_dir().join(format!("miko-test-{:016x}", getrandom::u64()?));
     let file = File::options().read(true).write(true).create_new(true).mode(0o600).open(&path)?;
@@ -83,7 +85,7 @@ fn temporary_file() -> io::Result<(File, PathBuf)> {
 /// Prints the output of the body, so that libtest prints it if the test fails.
 #[expect(
     clippy::print_stdout,
-    reason = "libtest captures what is printed, and nothing that is written to stdout()"
+    reason = "libtest captures the output of `print!`, but not what is written to `stdout()`"
 )]
 fn print_output(output: &mut File) -> io::Result<()> {
     let mut text = Vec::new();
@@ -93,22 +95,23 @@ fn print_output(output: &mut File) -> io::Result<()> {
     Ok(())
 }
 
-/// Runs `body` and ends the process, if this is the process of `test`. Called before `main`.
+/// If this is the process of `test`, runs `body`, writes the result and ends the process. If it is not, does
+/// nothing. Called before `main`.
 pub fn run_if_started_for<T: Termination>(test: &str, body: fn() -> T) {
     if env::var_os(TEST).is_none_or(|started| started != test) {
         return;
     }
-    let result: Option<PathBuf> = env::var_os(RESULT).map(Into::into);
-    // Removed, so that a process that the body starts does not run the body again.
+    let result_path: Option<PathBuf> = env::var_os(RESULT).map(Into::into);
+    // The variables are removed, so that a process that the body starts does not run the body again.
     for name in [TEST, RESULT] {
         // SAFETY: No other thread reads the environment: `main` has not begun, so there is none.
         unsafe { env::remove_var(name) };
     }
-    // If the test is killed, this process is killed, too. A failure of this call is harmless: this process
-    // then ends a little later.
+    // If the process that runs libtest is killed, this process is killed, too. A failure of this call is
+    // harmless: this process then ends when the body has ended.
     let _ = prctl::set_pdeathsig(Signal::SIGKILL);
-    // Makes writing to a closed pipe return an error. Rust's runtime ignores SIGPIPE as well, but only after
-    // this code, right before `main`.
+    // While SIGPIPE is ignored, writing to a closed pipe returns an error. Rust's runtime ignores SIGPIPE,
+    // too, but only after this code has run, right before `main`.
     // SAFETY: No handler is installed.
     let _ = unsafe { signal(Signal::SIGPIPE, SigHandler::SigIgn) };
     let text = match panic::catch_unwind(AssertUnwindSafe(|| body().report())) {
@@ -116,8 +119,8 @@ pub fn run_if_started_for<T: Termination>(test: &str, body: fn() -> T) {
         Ok(_) => format!("{FAILURE}the test returned an error"),
         Err(payload) => format!("{FAILURE}{}", message_of(&*payload)),
     };
-    let written = result.is_some_and(|path| fs::write(path, text).is_ok());
-    std::process::exit(i32::from(!written))
+    let is_written = result_path.is_some_and(|path| fs::write(path, text).is_ok());
+    std::process::exit(i32::from(!is_written))
 }
 
 fn message_of(payload: &(dyn std::any::Any + Send)) -> &str {

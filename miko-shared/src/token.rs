@@ -10,7 +10,8 @@ use subtle::ConstantTimeEq;
 
 /// A random 256-bit secret. A process that has this token and runs as the user of the server may connect.
 ///
-/// `Debug` does not print the secret. [`to_hex`](Self::to_hex) returns it, to pass it to another process.
+/// `Debug` does not print the secret. [`to_hex`](Self::to_hex) returns it as text, which can be passed to
+/// another process.
 #[derive(Clone, Serialize, Deserialize)]
 pub struct Token([u8; 32]);
 

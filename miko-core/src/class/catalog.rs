@@ -29,7 +29,7 @@ pub(crate) struct Catalog {
     /// The direct and indirect subclasses of each class, in alphabetical order. Every select of a class needs
     /// them.
     subclasses: NameRelation,
-    /// For each class, the classes with a field that may contain objects of it.
+    /// For each class, the classes whose fields may contain its objects.
     embedded_in: NameRelation,
     /// The total of [`Class::inherited_count`] over all classes.
     inherited_total: usize,
@@ -52,8 +52,8 @@ pub(crate) struct Class {
     pub(crate) definition: Definition,
     /// The class, then its ancestors in pre-order: parents left to right, depth first, each once.
     pub(crate) lineage: Vec<String>,
-    /// All fields, own and inherited, in canonical order: that of a post-order walk over the parents, so
-    /// inherited fields precede own ones. The first class of `lineage` that declares a field defines it.
+    /// All fields, own and inherited, in the order of [`FieldOrder`]: inherited fields precede own ones. The
+    /// first class of `lineage` that declares a field defines it.
     pub(super) fields: Fields,
     /// The constraints of the class and its ancestors.
     pub(crate) constraints: Vec<Arc<Constraint>>,
@@ -87,9 +87,9 @@ impl Catalog {
     /// make a later one unnecessary.
     pub(crate) fn of_past(definitions: impl IntoIterator<Item = Definition>) -> Self {
         let named = definitions.into_iter().map(|definition| (definition.name.clone(), definition));
-        let catalog = Self::default();
+        let empty = Self::default();
         let (removed, added) = (HashSet::new(), named.collect());
-        let mut all = ChangedDefinitions { catalog: &catalog, removed, added };
+        let mut all = ChangedDefinitions { catalog: &empty, removed, added };
         let mut names: Vec<String> = all.added.keys().cloned().collect();
         names.sort_unstable();
         for name in &names {
@@ -108,7 +108,7 @@ impl Catalog {
             }
             all.added.insert(name.clone(), repaired);
         }
-        let mut past = catalog.clone();
+        let mut past = empty.clone();
         // `rebuild` fails only if the total exceeds the limit, and no total exceeds `usize::MAX`.
         let _ = past.rebuild(&names, &all, usize::MAX);
         past
@@ -164,7 +164,7 @@ impl Catalog {
         for definition in names.iter().filter_map(|name| changed.get(name.as_ref())) {
             self.insert(Class::of(definition, changed));
             if self.inherited_total > max_inherited {
-                return Err(inherits_too_much(&definition.name, max_inherited));
+                return Err(inheritance_limit_exceeded(&definition.name, max_inherited));
             }
         }
         self.revision += 1;
@@ -177,7 +177,7 @@ impl Catalog {
         self.revision == other.revision
     }
 
-    /// Inserts a class. The catalog must have none of its name.
+    /// Inserts a class. The catalog must not have a class of the same name.
     fn insert(&mut self, class: Class) {
         let name: Arc<str> = class.definition.name.as_str().into();
         for ancestor in class.ancestors() {
@@ -269,8 +269,8 @@ fn remove_related(related: &mut NameRelation, from: &str, name: &str) {
     }
 }
 
-/// The error for a class whose insertion makes all classes together inherit more than `allowed`.
-fn inherits_too_much(class: &str, allowed: usize) -> Error {
+/// The error if the insertion of `class` makes all classes together inherit more than `allowed`.
+fn inheritance_limit_exceeded(class: &str, allowed: usize) -> Error {
     let message = format!(
         "with `{class}`, the classes of the database would inherit more than {allowed} fields, constraints \
          and ancestors in all: give the class fewer ancestors, or give its ancestors fewer fields"
@@ -324,8 +324,8 @@ impl Class {
     fn of(definition: &Definition, all: &ChangedDefinitions<'_>) -> Self {
         let mut lineage = Vec::new();
         linearize(definition, all, &mut lineage);
-        // Position of a field: where a post-order walk over the parents first meets a declaration of it.
-        // Definition of a field: the declaration of the first class of the lineage that has one.
+        // `order` gives each field its position. The definition of a field is the declaration in the first
+        // class of the lineage that declares the field.
         let mut order = FieldOrder::default();
         order.collect(definition, all);
         let mut declared: HashMap<&str, &Arc<NamedField>> = HashMap::with_capacity(order.names.len());
@@ -447,7 +447,7 @@ mod tests {
             definition(json!({"name": format!("a.b/c{n}"), "inherits": "a.b/root", "fields": {"own": {}}}))
         };
         let mut catalog = Catalog::of([root]).unwrap();
-        // Two fields, two constraints and the ancestor.
+        // Each of three subclasses inherits two fields, two constraints and one ancestor.
         let max = 3 * 5;
         for n in 0..3 {
             catalog = catalog.with_limit(vec![subclass(n)], &[], max).unwrap();

@@ -7,7 +7,7 @@ use super::field::{Field, FieldType, Fields, HashRules};
 use super::markers::Markers;
 use super::reference::pk_of;
 use super::scalar;
-use super::violations::RuleFaults;
+use super::violations::Violations;
 use crate::diagnostics::{FaultList, Place, abbreviate};
 use crate::json::members;
 use crate::timestamp::is_rfc3339;
@@ -21,7 +21,8 @@ pub(crate) enum WriteKind {
     /// no defaults are added.
     Update,
     /// A record of a worldlet. It is stored unchanged: it gets no defaults, and no white space is collapsed.
-    /// Only for validation, the class names in a definition are normalized (`Definition::normalize`).
+    /// A class definition is validated without the protocols of its class names (`Definition::normalize`),
+    /// and stored with them.
     Import,
 }
 
@@ -41,7 +42,7 @@ pub(crate) fn check(
 /// nesting of a bucket to [`MAX_DEPTH`](crate::json::MAX_DEPTH).
 pub(super) struct Checker<'c> {
     catalog: &'c Catalog,
-    violations: RuleFaults<'c>,
+    violations: Violations<'c>,
     markers: &'c Markers,
 }
 
@@ -52,7 +53,7 @@ impl<'c> Checker<'c> {
         markers: &'c Markers,
         faults: &'c mut FaultList,
     ) -> Self {
-        Self { catalog, violations: RuleFaults::of(class, faults), markers }
+        Self { catalog, violations: Violations::of(class, faults), markers }
     }
 
     /// Validates an object against a class. Faults in the object report the name of this class.
@@ -115,8 +116,8 @@ impl<'c> Checker<'c> {
         {
             let fault =
                 self.violations.item(place, "one_of", "this value is not one of those that are allowed");
-            // Once the list of faults is full, only the number of further ones is kept. So the allowed values
-            // are not copied for them.
+            // Once the list of faults is full, further faults are only counted. So no allowed values are
+            // copied for a further fault.
             self.violations.push(if self.violations.is_full() {
                 fault
             } else {

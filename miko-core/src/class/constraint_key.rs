@@ -1,5 +1,5 @@
-//! The index key of a record under a constraint: the text by which an engine stores the values of the fields
-//! of the constraint (see [`IndexKey`]).
+//! The index key of a record under a constraint: a text that stands for the values of the record in the
+//! fields of the constraint, and is stored in their place (see [`IndexKey`]).
 
 use serde_json::{Map, Value};
 

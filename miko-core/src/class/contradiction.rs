@@ -24,7 +24,7 @@ impl Definition {
     /// Reports the faults that this module detects. Each names the rule and has a JSON pointer under `place`.
     pub(crate) fn report_contradictions(&self, place: &Place<'_>, faults: &mut FaultList) {
         let place = FieldPlace { place: *place, is_inherited: false, is_in_elements: false };
-        report_in_fields(&self.fields, &place.below("fields", true), faults);
+        report_in_fields(&self.fields, &place.below(Some("fields")), faults);
     }
 }
 
@@ -42,24 +42,27 @@ struct FieldPlace<'p> {
 }
 
 impl FieldPlace<'_> {
-    /// The place of the part under `key`. `is_own` says whether the definition itself has the key; otherwise
-    /// the definition inherits the key.
-    fn below<'p>(&'p self, key: &'p str, is_own: bool) -> FieldPlace<'p> {
-        let is_inherited = self.is_inherited || !is_own;
-        let place = if is_inherited { self.place } else { Place::Key(&self.place, key) };
+    /// The place of a part of the definition. `own_key` is the key under which the definition itself has the
+    /// part; `None` if the definition inherits the part, which then has the place of the definition.
+    fn below<'p>(&'p self, own_key: Option<&'p str>) -> FieldPlace<'p> {
+        let is_inherited = self.is_inherited || own_key.is_none();
+        let place = match own_key {
+            Some(key) if !is_inherited => Place::Key(&self.place, key),
+            _ => self.place,
+        };
         FieldPlace { place, is_inherited, is_in_elements: self.is_in_elements }
     }
 }
 
 fn report_in_fields(fields: &Fields, place: &FieldPlace<'_>, faults: &mut FaultList) {
     for (name, field) in fields.iter() {
-        field.report_contradictions(&place.below(name, true), faults);
+        field.report_contradictions(&place.below(Some(name)), faults);
     }
 }
 
 impl Field {
     fn report_contradictions(&self, place: &FieldPlace<'_>, faults: &mut FaultList) {
-        let before = faults.len();
+        let faults_before = faults.len();
         let mut refuse =
             |rule: &str, message: String| faults.push(fault(&place.place, message).with("rule", rule));
         let contradiction = match &self.field_type {
@@ -75,16 +78,18 @@ impl Field {
         }
         match &self.field_type {
             FieldType::Hash(hash) => {
-                let required = hash.fields.iter().filter(|(_, field)| field.required).count() as u64;
-                if let Some(max) = hash.elements.max.filter(|max| *max < required) {
+                let required_count = hash.fields.iter().filter(|(_, field)| field.required).count() as u64;
+                if let Some(max) = hash.elements.max.filter(|max| *max < required_count) {
                     refuse(
                         "max_elements",
-                        format!("{required} fields are required, and at most {max} may be there"),
+                        format!("{required_count} fields are required, and at most {max} may be there"),
                     );
                 }
-                report_in_fields(&hash.fields, &place.below("fields", hash.has_own_fields), faults);
-                // On a hash with `fields`, the settings of the elements are also those of the sub-fields, in
-                // which `unique` and `index` have an effect. So these are reported only without `fields`.
+                let own_key = hash.has_own_fields.then_some("fields");
+                report_in_fields(&hash.fields, &place.below(own_key), faults);
+                // If a hash has `fields`, its sub-fields inherit the settings of the elements, and `unique`
+                // and `index` have an effect in a sub-field. So the two settings are reported in the elements
+                // only if the hash has no `fields`.
                 let is_in_elements = place.is_in_elements || hash.fields.is_empty();
                 report_in_elements(&hash.elements, &FieldPlace { is_in_elements, ..*place }, faults);
             }
@@ -95,7 +100,7 @@ impl Field {
         }
         // After a fault here, in a sub-field or in the elements, the allowed values and the default are not
         // examined: they may violate the same rules, which would report the fault twice.
-        if faults.len() == before {
+        if faults.len() == faults_before {
             self.report_unsatisfiable_values(place, faults);
         }
         if place.is_in_elements {
@@ -132,20 +137,21 @@ impl Field {
             let rule = violation.details.get("rule").and_then(Value::as_str).unwrap_or_default();
             let message =
                 format!("`default` breaks a rule of its own field, `{rule}`: {}", violation.message());
-            let item = fault(&place.below("default", self.has_own_default).place, message);
+            let own_key = self.has_own_default.then_some("default");
+            let item = fault(&place.below(own_key).place, message);
             faults.push(item.with("rule", "default").with("broken", rule));
         }
     }
 
-    /// Whether one of `values`, which are those of `one_of`, satisfies the other rules of the field. The
-    /// values are not looked up in `one_of`, so this takes time in proportion to their number.
+    /// Whether one of `values`, the values of `one_of`, satisfies the other rules of the field. No value is
+    /// looked up in `one_of` itself, so the time is linear in the number of values.
     fn allows_one_of(&self, values: &[Value]) -> bool {
-        let without_list = Self { one_of: None, ..self.clone() };
+        let without_one_of = Self { one_of: None, ..self.clone() };
         values.iter().any(|value| {
-            // A value that normalization changes is stored as another value, which is allowed only if the
-            // list has it as well. The list is searched for values that satisfy the rules as they are.
-            let normalized = without_list.normalized(value);
-            normalized == *value && without_list.first_violation(&normalized).is_none()
+            // A value that normalization changes is never stored, so it does not count. The value that it
+            // becomes is allowed only if it is one of `values` too, and is then examined on its own.
+            let normalized = without_one_of.normalized(value);
+            normalized == *value && without_one_of.first_violation(&normalized).is_none()
         })
     }
 
@@ -163,16 +169,16 @@ impl Field {
     /// their definitions may change.
     fn first_violation(&self, value: &Value) -> Option<ErrorItem> {
         let (catalog, markers, mut faults) = (Catalog::default(), Markers::default(), FaultList::default());
-        Checker::of(&catalog, "", &markers, &mut faults).check_value(self, value, &Place::Root);
+        // The caller does not use the detail `class` of a violation.
+        let class = "";
+        Checker::of(&catalog, class, &markers, &mut faults).check_value(self, value, &Place::Root);
         faults.into_items().into_iter().next()
     }
 }
 
 fn report_in_elements(elements: &ElementRules, place: &FieldPlace<'_>, faults: &mut FaultList) {
     if let Some(element_field) = &elements.element_field {
-        // Without an own key, `below` keeps the place and ignores the key.
-        let (key, is_own) = elements.own_element_key.map_or(("", false), |key| (key, true));
-        element_field.report_contradictions(&place.below(key, is_own), faults);
+        element_field.report_contradictions(&place.below(elements.own_element_key), faults);
     }
 }
 
@@ -197,46 +203,50 @@ impl NumberRules {
     /// The first contradiction of two bounds, or of the bounds with `integer_only` or with a `multiple_of`
     /// that is an integer. A `multiple_of` with a fraction is not examined.
     fn contradiction(&self) -> Option<Contradiction> {
-        // The last part says whether the bound is strict, so that a number equal to the bound is not allowed.
+        // The last part of each tuple says whether the bound is strict: a number equal to a strict bound is
+        // not allowed.
         let lower_bounds = [("min", &self.min, false), ("gt", &self.gt, true)];
         let upper_bounds = [(&self.max, false), (&self.lt, true)];
         for (rule, lower, lower_is_strict) in lower_bounds {
             for (upper, upper_is_strict) in upper_bounds {
                 let (Some(lower), Some(upper)) = (lower, upper) else { continue };
-                let is_empty = match compare_numbers(&lower.number, &upper.number) {
+                let excludes_all = match compare_numbers(&lower.number, &upper.number) {
                     Some(Ordering::Greater) => true,
                     Some(Ordering::Equal) => lower_is_strict || upper_is_strict,
                     _ => false,
                 };
-                if is_empty {
+                if excludes_all {
                     let message = format!("no number satisfies both `{}` and `{}`", lower.key, upper.key);
                     return Some((rule, message));
                 }
             }
         }
-        let least = lower_bounds.into_iter().filter_map(|(_, bound, is_strict)| {
+        let lower_integers = lower_bounds.into_iter().filter_map(|(_, bound, is_strict)| {
             let bound = bound.as_ref()?;
             Some(least_integer(&bound.number, is_strict))
         });
-        let greatest = upper_bounds.into_iter().filter_map(|(bound, is_strict)| {
+        let upper_integers = upper_bounds.into_iter().filter_map(|(bound, is_strict)| {
             let bound = bound.as_ref()?;
             Some(greatest_integer(&bound.number, is_strict))
         });
-        // If the lower or the upper bound is missing, some whole number and some multiple satisfy the other.
-        let (low, high) = (least.max()?, greatest.min()?);
-        if self.integer_only && low > high {
+        // If there are only lower bounds, or only upper bounds, a whole number and a multiple that satisfy
+        // them always exist.
+        let (least, greatest) = (lower_integers.max()?, upper_integers.min()?);
+        if self.integer_only && least > greatest {
             return Some(("integer_only", "there is no whole number between the bounds".to_owned()));
         }
-        // Validation tests the decimal digits of a float for being a multiple. Beyond this range, the digits
-        // may differ from the exact value of the float, which is compared here. So nothing is reported.
+        // Validation decides by the decimal digits of a float whether it is a multiple. Beyond 2^53 these
+        // digits may differ from the exact value of the float, from which `least` and `greatest` are
+        // computed. So nothing is reported beyond 2^53.
         let is_exact = |bound: i128| bound.unsigned_abs() <= 1 << f64::MANTISSA_DIGITS;
-        if !(is_exact(low) && is_exact(high)) {
+        if !(is_exact(least) && is_exact(greatest)) {
             return None;
         }
         // The step is positive: `NumberRules::read` refuses any other, and leaves it out.
         let step = self.multiple_of.as_ref().filter(|step| is_integer(step))?;
-        let greatest_multiple = high.checked_sub(high.checked_rem_euclid(to_integer(step, f64::floor))?)?;
-        (greatest_multiple < low)
+        let remainder = greatest.checked_rem_euclid(to_integer(step, f64::floor))?;
+        let greatest_multiple = greatest.checked_sub(remainder)?;
+        (greatest_multiple < least)
             .then(|| ("multiple_of", format!("there is no multiple of {step} between the bounds")))
     }
 }

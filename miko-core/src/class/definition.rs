@@ -32,8 +32,8 @@ impl Definition {
         Self::read_with(DefinitionFaults::default(), bucket, place, faults)
     }
 
-    /// As [`read`](Self::read), for a definition that is stored already: the size of the settings that its
-    /// sub-fields inherit is not limited.
+    /// As [`read`](Self::read), for a definition that is stored already. The size of the settings that its
+    /// sub-fields inherit is not limited, so that every stored definition can be loaded.
     pub(crate) fn read_stored(bucket: &Map<String, Value>, faults: &mut FaultList) -> Option<Self> {
         Self::read_with(DefinitionFaults::without_limit(), bucket, Place::Root, faults)
     }

@@ -48,8 +48,8 @@ pub(crate) struct Field {
     pub(super) index: bool,
     /// The value of the field in a new record that lacks it.
     pub(super) default: Option<Value>,
-    /// Whether the `default` is in the definition of the field itself. If not, the field inherits it from a
-    /// hash, or has none.
+    /// Whether the definition of the field itself has the key `default`. If not, the field inherits its
+    /// default from a hash, or has none.
     pub(super) has_own_default: bool,
     /// The list of the allowed values. Shared, since it may be large and fields are cloned.
     pub(super) one_of: Option<Arc<OneOf>>,
@@ -81,8 +81,8 @@ pub(super) enum FieldType {
 #[derive(Debug, Clone, Default)]
 pub(super) struct HashRules {
     pub(super) fields: Fields,
-    /// Whether the `fields` are in the definition of the hash itself. If not, the hash inherits them from a
-    /// hash around it, or has none.
+    /// Whether the definition of the hash itself has the key `fields`. If not, the hash inherits its fields
+    /// from a hash around it, or has none.
     pub(super) has_own_fields: bool,
     /// Whether a new record that lacks the hash gets an empty one, in which the defaults of sub-fields apply.
     /// A default of the hash takes precedence.
@@ -160,9 +160,9 @@ impl Field {
         }
     }
 
-    /// Whether the type of the field is a reference to a record or a file. Such a value may be written as
-    /// `"x"` or as `{"pk": "x"}`. In a field of another class, which may also hold a pk, an object is no
-    /// reference.
+    /// Whether the type of the field is a reference to a record or a file. The value of such a field may be
+    /// written as `"x"` or as `{"pk": "x"}`. A field whose type is any other class may hold a pk as well, but
+    /// only as `"x"`: there an object is an embedded object.
     pub(super) fn is_reference(&self) -> bool {
         matches!(self.field_type, FieldType::Reference(_) | FieldType::File)
     }
@@ -288,8 +288,10 @@ impl ElementRules {
         let element = settings.get(&["of", "items"]);
         let own_element_key = element.map(|(key, _)| key).filter(|key| settings.has_own(key));
         let element_field = element.map(|(key, value)| {
-            let settings_with_key = settings.settings_with(key).unwrap_or(settings.own);
-            Box::new(Field::read_element(value, settings_with_key.place_of(key), settings.faults))
+            // The definition may have inherited the key. A fault then has its place in the settings that have
+            // the key.
+            let key_holder = settings.settings_with_or_own(key);
+            Box::new(Field::read_element(value, key_holder.place_of(key), settings.faults))
         });
         Self { min, max, element_field, own_element_key }
     }
@@ -308,7 +310,7 @@ impl HashRules {
 /// `default` take precedence. In `of`, the name of a type is short for settings with this `class`.
 fn read_sub_fields(settings: &mut SettingsReader<'_>) -> Fields {
     let Some(definitions) = settings.object("fields") else { return Fields::default() };
-    let of = settings.get(&["of", "items"]);
+    let element = settings.get(&["of", "items"]);
     let default = settings.find("default");
     if default.is_some_and(|default| !default.is_object()) {
         settings.refuse(
@@ -318,15 +320,17 @@ fn read_sub_fields(settings: &mut SettingsReader<'_>) -> Fields {
         );
     }
     // The hash itself may have inherited a key. A fault then has its place in the settings that have the key.
-    let settings_with = |key| settings.settings_with(key).unwrap_or(settings.own);
-    let with_fields = settings_with("fields");
-    let place = with_fields.place_of("fields");
-    let (with_default, with_of) = (settings_with("default"), settings_with(of.map_or("of", |(key, _)| key)));
-    let default = default.filter(|default| default.is_object());
-    let default = default.and_then(|value| Settings::of_element(value, with_default.place_of("default")));
-    let of = of.and_then(|(key, value)| Settings::of_element(value, with_of.place_of(key)));
-    let inherited: Vec<Settings<'_>> = default.into_iter().chain(of).collect();
-    // Beyond the limit of inherited settings, the sub-fields are not read. The excess is reported.
+    let fields_holder = settings.settings_with_or_own("fields");
+    let default_holder = settings.settings_with_or_own("default");
+    let element_holder = settings.settings_with_or_own(element.map_or("of", |(key, _)| key));
+    let place = fields_holder.place_of("fields");
+    let default_settings = default
+        .filter(|default| default.is_object())
+        .and_then(|default| Settings::of_element(default, default_holder.place_of("default")));
+    let element_settings =
+        element.and_then(|(key, value)| Settings::of_element(value, element_holder.place_of(key)));
+    let inherited: Vec<Settings<'_>> = default_settings.into_iter().chain(element_settings).collect();
+    // Reports a fault if the inherited settings exceed their limit. The sub-fields are then not read.
     if !settings.faults.charge_inherited(&inherited, definitions.len(), &place) {
         return Fields::default();
     }
@@ -340,11 +344,11 @@ fn read_sub_fields(settings: &mut SettingsReader<'_>) -> Fields {
 impl ReferenceRules {
     fn read(settings: &mut SettingsReader<'_>) -> Self {
         let mut classes = settings.classes(&["target", "allowed_class"]);
-        // Existing definitions have both `allowed_class` and `allowed_classes`. So both may be given, and all
-        // their classes are allowed.
+        // Existing definitions have both `allowed_class` and `allowed_classes`. So both may be given, and the
+        // classes of both are allowed.
         let others = settings.classes(&["allowed_classes"]);
         if settings.has("target") {
-            // Reports a fault if `target` and `allowed_classes` are given. The value is not used.
+            // `get` reports a fault if `target` and `allowed_classes` are both given. The value is not used.
             settings.get(&["target", "allowed_classes"]);
         }
         classes.extend(others);

@@ -22,14 +22,15 @@ pub(super) fn linearize(definition: &Definition, all: &impl Definitions, lineage
     for parent in &definition.inherits {
         match all.get(parent) {
             Some(parent) => linearize(parent, all, lineage),
-            // A built-in class, which has no definition. Other parents are defined: see `check_parents`.
+            // A built-in class, which has no definition. `check_parents` refuses any other undefined parent.
             None if !lineage.contains(parent) => lineage.push(parent.clone()),
             None => {}
         }
     }
 }
 
-/// The names of the fields of a class, own and inherited, in canonical order.
+/// The names of the fields of a class, own and inherited, in the order of a depth-first walk: the fields of
+/// the parents, left to right, precede those of the class itself.
 #[derive(Default)]
 pub(super) struct FieldOrder<'d> {
     pub(super) names: Vec<&'d str>,
@@ -40,7 +41,7 @@ pub(super) struct FieldOrder<'d> {
 }
 
 impl<'d> FieldOrder<'d> {
-    /// Appends the fields of a class, each once: first those of the parents, then its own.
+    /// Appends the fields of a class and its ancestors, each once.
     pub(super) fn collect(&mut self, definition: &'d Definition, all: &'d impl Definitions) {
         if !self.seen_classes.insert(&definition.name) {
             return;
@@ -95,8 +96,9 @@ enum CycleSearch {
     TooDeep,
 }
 
-/// The maximal number of classes on the path by which a depth-first search from a class first reaches an
-/// ancestor, both included. This limit also bounds the recursion of this module.
+/// The maximal number of classes on the path from a class to an ancestor, both included. If there are several
+/// paths, the one that a depth-first search takes first counts. This limit also bounds the recursion of this
+/// module.
 const MAX_INHERITANCE_DEPTH: usize = 200;
 
 /// Searches all ancestors of `from` for `origin`, depth first. `path` leads from `origin` to `from`. If the

@@ -1,5 +1,5 @@
-//! The keys of upserts. A key is an object with the values of all fields of one unique constraint (a join is
-//! one as well). By these values the key names a record.
+//! The keys of upserts. A key is an object with the values of all fields of one unique constraint or join.
+//! The values name a record.
 
 use serde_json::{Map, Value};
 
@@ -7,14 +7,15 @@ use super::catalog::Class;
 use super::constraint::{Constraint, ConstraintKind};
 
 impl Class {
-    /// The position in `constraints` of the first unique constraint whose fields are exactly those of `key`.
+    /// The position in `constraints` of the first unique constraint or join whose fields are exactly those of
+    /// `key`.
     pub(crate) fn constraint_of_key(&self, key: &Map<String, Value>) -> Option<usize> {
         self.constraints
             .iter()
             .position(|constraint| constraint.kind != ConstraintKind::Index && constraint.has_fields_of(key))
     }
 
-    /// The fields of each unique constraint, as error messages show them.
+    /// The fields of each unique constraint and join, as error messages show them.
     pub(crate) fn unique_keys(&self) -> Vec<String> {
         let unique = self.constraints.iter().filter(|constraint| constraint.kind != ConstraintKind::Index);
         unique.map(|constraint| constraint.describe()).collect()
@@ -29,8 +30,8 @@ impl Constraint {
     }
 }
 
-/// The number of fields of the constraint in `object`, which is at `path` of the key. `None` if the object
-/// has anything else.
+/// The number of fields of the constraint that `object` has. `path` leads from the key to the object. `None`
+/// if the object has anything else.
 fn count_fields<'k>(
     object: &'k Map<String, Value>,
     path: &mut Vec<&'k str>,

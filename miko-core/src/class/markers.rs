@@ -6,7 +6,7 @@ use serde_json::{Map, Value};
 
 use crate::diagnostics::Place;
 
-/// Takes a class of a marked object, the object, and its place.
+/// A function that is called with a class of a marked object, the object, and the place of the object.
 type Visit<'f, 'm> = dyn FnMut(&'m str, &Map<String, Value>, &Place<'_>) + 'f;
 
 /// The `custom_classes` of a record: marker keys, each with a class.
@@ -14,18 +14,19 @@ type Visit<'f, 'm> = dyn FnMut(&'m str, &Map<String, Value>, &Place<'_>) + 'f;
 pub(crate) struct Markers {
     /// The marker keys with their classes, in the order of the record.
     list: Vec<(String, String)>,
-    /// The index of each marker in the list.
-    indices: BTreeMap<String, usize>,
+    /// The position of each marker in `list`.
+    positions: BTreeMap<String, usize>,
 }
 
 impl Markers {
     /// The markers in the extras of a record.
     pub(crate) fn of(extras: &Map<String, Value>) -> Self {
         let markers = extras.get("custom_classes").and_then(Value::as_object);
-        let class = |(marker, class): (&String, &Value)| Some((marker.clone(), class.as_str()?.to_owned()));
-        let list: Vec<_> = markers.into_iter().flatten().filter_map(class).collect();
-        let indices = list.iter().enumerate().map(|(index, (marker, _))| (marker.clone(), index)).collect();
-        Self { list, indices }
+        let entry = |(marker, class): (&String, &Value)| Some((marker.clone(), class.as_str()?.to_owned()));
+        let list: Vec<_> = markers.into_iter().flatten().filter_map(entry).collect();
+        let positions =
+            list.iter().enumerate().map(|(position, (marker, _))| (marker.clone(), position)).collect();
+        Self { list, positions }
     }
 
     pub(crate) fn is_empty(&self) -> bool {
@@ -72,19 +73,20 @@ impl Markers {
     ) -> impl Iterator<Item = &'m str> + use<'m> {
         // The smaller side is looked up in the larger one, so an object takes at most as many look-ups as it
         // has members.
-        let mut found: Vec<usize> = if self.list.len() <= object.len() {
-            let is_in_object = |index: &usize| object.contains_key(&self.list[*index].0);
+        let mut positions: Vec<usize> = if self.list.len() <= object.len() {
+            let is_in_object = |position: &usize| object.contains_key(&self.list[*position].0);
             (0..self.list.len()).filter(is_in_object).collect()
         } else {
-            let mut found: Vec<_> = object.keys().filter_map(|key| self.indices.get(key).copied()).collect();
+            let mut found: Vec<_> =
+                object.keys().filter_map(|key| self.positions.get(key).copied()).collect();
             found.sort_unstable();
             found
         };
-        if found.len() > 1 {
+        if positions.len() > 1 {
             let mut classes = HashSet::new();
-            found.retain(|index| classes.insert(self.list[*index].1.as_str()));
+            positions.retain(|position| classes.insert(self.list[*position].1.as_str()));
         }
-        found.into_iter().map(|index| self.list[index].1.as_str())
+        positions.into_iter().map(|position| self.list[position].1.as_str())
     }
 }
 

@@ -1,5 +1,5 @@
 //! Normalizes a bucket before validation. A create adds defaults and collapses white space, an update only
-//! collapses white space, and an import does neither. Also sorts the fields of a bucket.
+//! collapses white space, and an import does neither. This module also reorders the fields of a bucket.
 //!
 //! Before a record is validated, `engine/store/examine.rs` repeats the normalization by all classes of the
 //! record until nothing changes, because a default of one class may need normalization by another class. The
@@ -37,8 +37,8 @@ pub(crate) struct Normalizer<'c> {
     remaining_defaults: usize,
     /// Whether a bucket was changed since the last [`take_changed`](Self::take_changed).
     changed: bool,
-    /// Whether an array or an object was added.
-    adds_nesting: bool,
+    /// Whether an array or an object was added as a default.
+    has_added_nesting: bool,
     /// The fault of too many defaults, or of defaults that nest too deep.
     fault: Option<ErrorItem>,
 }
@@ -54,7 +54,7 @@ impl<'c> Normalizer<'c> {
             remaining_depth,
             remaining_defaults,
             changed: false,
-            adds_nesting: false,
+            has_added_nesting: false,
             fault: None,
         }
     }
@@ -75,15 +75,15 @@ impl<'c> Normalizer<'c> {
         }
     }
 
-    /// Whether a bucket was changed since the last call.
+    /// Whether a bucket was changed since the last call of this method.
     pub(crate) fn take_changed(&mut self) -> bool {
         std::mem::take(&mut self.changed)
     }
 
-    /// Checks that a normalized bucket nests at most `levels` deep, the bucket itself included. Only defaults
-    /// can exceed this: the parser has checked the bucket without them.
+    /// Checks that a normalized bucket nests at most `levels` deep, the bucket itself included. If it nests
+    /// deeper, sets `fault`. Only added defaults can be the cause: the parser has checked the bucket before.
     pub(crate) fn check_nesting(&mut self, bucket: &Map<String, Value>, levels: usize, place: &Place<'_>) {
-        if !self.adds_nesting || self.fault.is_some() {
+        if !self.has_added_nesting || self.fault.is_some() {
             return;
         }
         let too_deep = |(_, value): &(&String, &Value)| json::nests_deeper_than(value, levels - 1);
@@ -116,7 +116,7 @@ impl<'c> Normalizer<'c> {
                 && members::get(bucket, name).is_none()
             {
                 self.count_default(&place);
-                self.adds_nesting |= matches!(*initial, Value::Array(_) | Value::Object(_));
+                self.has_added_nesting |= matches!(*initial, Value::Array(_) | Value::Object(_));
                 bucket.insert(name.to_owned(), initial.into_owned());
                 self.changed = true;
             }
@@ -216,7 +216,8 @@ impl<'c> Normalizer<'c> {
 }
 
 impl Class {
-    /// Moves declared fields to the front, in the order of the class. The others keep their order.
+    /// Moves declared fields to the front, in the order of the class. All other members follow, and keep
+    /// their order.
     pub(crate) fn reorder_fields(&self, bucket: &mut Map<String, Value>) {
         reorder_fields(&self.fields, bucket);
     }
@@ -248,7 +249,7 @@ fn reorder_fields(fields: &Fields, bucket: &mut Map<String, Value>) {
     bucket.extend(rest);
 }
 
-/// Whether the fields are in order already. Most buckets are.
+/// Whether the fields are in order already, as in most buckets.
 fn is_in_order(fields: &Fields, bucket: &Map<String, Value>) -> bool {
     let mut declared = fields.iter();
     let first_mismatch = bucket.keys().position(|key| !declared.any(|(name, _)| name == key));

@@ -19,10 +19,10 @@ pub(crate) struct ReferenceScan<'c> {
     class: &'c str,
     found: Vec<(String, Reference)>,
     /// The number of scans so far, each by a class of the record or of a marker.
-    scanned: usize,
-    /// Whether a reference may have been found twice. An object that is marked with a class may be scanned by
-    /// its marker and by a class of the record, and an embedded object by each class of the record with a
-    /// field at its place.
+    scan_count: usize,
+    /// Whether a reference may have been found twice. A marked object may be scanned by the class of its
+    /// marker and by a class of the record. An embedded object may be scanned once for each class of the
+    /// record that has a field at its place.
     may_repeat: bool,
 }
 
@@ -37,7 +37,7 @@ impl<'c> ReferenceScan<'c> {
     /// A scan of a record with these markers.
     pub(crate) fn of(catalog: &'c Catalog, markers: &'c Markers) -> Self {
         let may_repeat = !markers.is_empty();
-        Self { catalog, markers, class: "", found: Vec::new(), scanned: 0, may_repeat }
+        Self { catalog, markers, class: "", found: Vec::new(), scan_count: 0, may_repeat }
     }
 
     /// Collects the references that a class of the record or of a marker declares, at any depth of the bucket
@@ -45,7 +45,7 @@ impl<'c> ReferenceScan<'c> {
     pub(crate) fn scan_class(&mut self, class: &'c str, bucket: &Map<String, Value>, place: &Place<'_>) {
         if let Some(resolved) = self.catalog.class(class).filter(|class| class.holds_references) {
             self.class = class;
-            self.scanned += 1;
+            self.scan_count += 1;
             self.scan_fields(&resolved.fields, bucket, place);
         }
     }
@@ -61,8 +61,8 @@ impl<'c> ReferenceScan<'c> {
         }
     }
 
-    /// The references that were found, each with its class. A reference that several classes declare is
-    /// returned once for each of them.
+    /// The references that were found, each with the class through whose fields it was found. A reference
+    /// that several classes declare is returned once for each of these classes.
     pub(crate) fn into_found(mut self) -> Vec<(String, Reference)> {
         if self.may_repeat {
             let mut seen = HashSet::new();
@@ -81,8 +81,8 @@ impl<'c> ReferenceScan<'c> {
 
     fn scan_value(&mut self, field: &Field, value: &Value, place: &Place<'_>) {
         match (&field.field_type, value) {
-            (FieldType::Reference(to), value) => {
-                let rule = TargetRule { classes: &to.classes, on_delete: to.on_delete, is_file: false };
+            (FieldType::Reference(rules), value) => {
+                let rule = TargetRule { classes: &rules.classes, on_delete: rules.on_delete, is_file: false };
                 self.push(pk_of(value), rule, place);
             }
             (FieldType::File, value) => {
@@ -99,7 +99,7 @@ impl<'c> ReferenceScan<'c> {
                 // `scan_marked` scans a marked object by the class of its marker.
                 let is_marked = self.markers.classes_of(embedded).next().is_some();
                 if !is_marked && let Some(class) = self.catalog.class(class) {
-                    self.may_repeat |= self.scanned > 1;
+                    self.may_repeat |= self.scan_count > 1;
                     let outer = std::mem::replace(&mut self.class, &class.definition.name);
                     self.scan_fields(&class.fields, embedded, place);
                     self.class = outer;

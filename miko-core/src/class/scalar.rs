@@ -7,12 +7,12 @@ use serde_json::Number;
 
 use super::field::ElementRules;
 use super::scalar_rules::{Bound, Format, NumberRules, StringRules};
-use super::violations::RuleFaults;
+use super::violations::Violations;
 use crate::diagnostics::{Place, abbreviate};
 use crate::json::{compare_numbers, is_multiple};
 
 pub(super) fn check_string(
-    violations: &mut RuleFaults<'_>,
+    violations: &mut Violations<'_>,
     rules: &StringRules,
     text: &str,
     place: &Place<'_>,
@@ -44,9 +44,9 @@ pub(super) fn check_string(
 }
 
 impl Format {
-    /// The description of the format for an error message, if `text` does not have this format.
+    /// The description of the format for an error message; `None` if `text` has the format.
     fn expected_unless_matched(self, text: &str) -> Option<&'static str> {
-        // Never `None`: the pattern is well-formed.
+        // Never `None`, since the pattern is well-formed.
         static IDENTIFIER: LazyLock<Option<Regex>> =
             LazyLock::new(|| Regex::new("^[A-Za-z_][A-Za-z0-9_]*$").ok());
         let matches =
@@ -90,13 +90,13 @@ fn is_date(text: &str) -> bool {
 }
 
 pub(super) fn check_number(
-    violations: &mut RuleFaults<'_>,
+    violations: &mut Violations<'_>,
     rules: &NumberRules,
     number: &Number,
     place: &Place<'_>,
 ) {
     use std::cmp::Ordering::{Equal, Greater, Less};
-    // The last part has the allowed results of comparing the number with the bound.
+    // The last part of each tuple has the allowed results of comparing the number with the bound.
     let bounds = [
         ("min", &rules.min, "at least", [Equal, Greater].as_slice()),
         ("max", &rules.max, "at most", &[Equal, Less]),
@@ -126,7 +126,7 @@ pub(super) fn check_number(
 }
 
 pub(super) fn check_count(
-    violations: &mut RuleFaults<'_>,
+    violations: &mut Violations<'_>,
     elements: &ElementRules,
     count: usize,
     place: &Place<'_>,

@@ -58,7 +58,8 @@ pub(super) struct OneOf {
     index_keys: Option<HashSet<String>>,
 }
 
-/// Up to this number of values, a value is compared with each of them instead of looked up by its index key.
+/// If the list has at most this number of values, a value is compared with each of them. In a longer list it
+/// is looked up by its index key.
 const LINEAR_SCAN_MAX: usize = 64;
 
 impl OneOf {

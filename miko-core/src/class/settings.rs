@@ -64,7 +64,8 @@ impl DefinitionFaults {
         let (mut size, max_size) = (0, remaining / sub_field_count);
         inherited.iter().for_each(|settings| settings.add_size(&mut size, max_size));
         if size > max_size {
-            // Nothing remains for later calls, which then report no fault.
+            // Beyond the limit, so that later calls return `false` at once and do not report the excess
+            // again.
             self.inherited_size = MAX_INHERITED_SIZE + 1;
             let message = format!(
                 "the settings that hashes give to their sub-fields take more than {} MiB, counted once for \
@@ -79,7 +80,7 @@ impl DefinitionFaults {
     }
 }
 
-/// The settings at a place of a definition: those of a field, of its elements, or of the class.
+/// The settings at a place of a definition: of a field, of the elements of a field, or of the class.
 #[derive(Clone, Copy)]
 pub(super) struct Settings<'a> {
     source: SettingsSource<'a>,
@@ -161,8 +162,8 @@ fn add_size_of_members(map: &Map<String, Value>, size: &mut usize, max: usize) {
     }
 }
 
-/// Reads settings. A setting whose type is not that of the method that reads it is a fault, and is then read
-/// as if it were absent.
+/// Reads settings. Each method expects a type. If a setting has another type, the method reports a fault, and
+/// returns what it returns for an absent setting.
 pub(super) struct SettingsReader<'a> {
     /// The settings of the definition itself.
     pub(super) own: Settings<'a>,
@@ -172,9 +173,15 @@ pub(super) struct SettingsReader<'a> {
 }
 
 impl<'a> SettingsReader<'a> {
-    /// The settings that have `key`: those of the definition itself, or else the first inherited ones.
-    pub(super) fn settings_with(&self, key: &str) -> Option<Settings<'a>> {
+    /// The settings that have `key`: those of the definition itself, or else the first inherited ones. `None`
+    /// if none have it.
+    fn settings_with(&self, key: &str) -> Option<Settings<'a>> {
         self.position(key).map(|position| self.at(position))
+    }
+
+    /// The settings that have `key`; those of the definition itself, if none have it.
+    pub(super) fn settings_with_or_own(&self, key: &str) -> Settings<'a> {
+        self.settings_with(key).unwrap_or(self.own)
     }
 
     /// The position of the settings that have `key`. `own` is at 0, and `inherited` follows.
@@ -218,7 +225,7 @@ impl<'a> SettingsReader<'a> {
             None => false,
             Some((_, Value::Bool(flag))) => *flag,
             Some((key, other)) => {
-                self.wrong_type(key, "a boolean", other);
+                self.refuse_type(key, "a boolean", other);
                 false
             }
         }
@@ -228,7 +235,7 @@ impl<'a> SettingsReader<'a> {
         let (key, value) = self.get(&[key])?;
         let count = value.as_number().and_then(json::non_negative_integer);
         if count.is_none() {
-            self.wrong_type(key, "a non-negative integer", value);
+            self.refuse_type(key, "a non-negative integer", value);
         }
         count
     }
@@ -237,7 +244,7 @@ impl<'a> SettingsReader<'a> {
         match self.get(spellings)? {
             (key, Value::Number(number)) => Some((key, number)),
             (key, other) => {
-                self.wrong_type(key, "a number", other);
+                self.refuse_type(key, "a number", other);
                 None
             }
         }
@@ -247,7 +254,7 @@ impl<'a> SettingsReader<'a> {
         match self.get(&[key])? {
             (_, Value::String(text)) => Some(text),
             (key, other) => {
-                self.wrong_type(key, "a string", other);
+                self.refuse_type(key, "a string", other);
                 None
             }
         }
@@ -273,7 +280,7 @@ impl<'a> SettingsReader<'a> {
         match self.get(spellings)? {
             (key, Value::Array(items)) => Some((key, items)),
             (key, other) => {
-                self.wrong_type(key, "an array", other);
+                self.refuse_type(key, "an array", other);
                 None
             }
         }
@@ -283,7 +290,7 @@ impl<'a> SettingsReader<'a> {
         match self.get(&[key])? {
             (_, Value::Object(map)) => Some(map),
             (key, other) => {
-                self.wrong_type(key, "an object", other);
+                self.refuse_type(key, "an object", other);
                 None
             }
         }
@@ -304,7 +311,7 @@ impl<'a> SettingsReader<'a> {
     pub(super) fn class(&mut self, key: &str, name: &Value) -> Option<String> {
         match name.as_str().map(uns::parse) {
             None => {
-                self.wrong_type(key, "a class name", name);
+                self.refuse_type(key, "a class name", name);
                 None
             }
             Some(Ok(name)) => Some(name.to_owned()),
@@ -327,7 +334,7 @@ impl<'a> SettingsReader<'a> {
         self.faults.push(item);
     }
 
-    fn wrong_type(&mut self, key: &str, expected: &str, found: &Value) {
+    fn refuse_type(&mut self, key: &str, expected: &str, found: &Value) {
         let item = self.fault_of(key, format!("`{key}`: expected {expected}"));
         self.faults.push(item.with("expected", expected).with("found", type_name(found)));
     }
@@ -335,7 +342,7 @@ impl<'a> SettingsReader<'a> {
     /// A fault of the setting `key`, at the place of the setting. A missing setting has the place that it
     /// would have in the definition itself.
     fn fault_of(&self, key: &str, message: impl Into<String>) -> ErrorItem {
-        fault(&self.settings_with(key).unwrap_or(self.own).place_of(key), message)
+        fault(&self.settings_with_or_own(key).place_of(key), message)
     }
 
     /// A fault of `key` together with `other`, at the place of `key`. If `key` is inherited, and `other` is

@@ -1,9 +1,10 @@
 //! Checks a bucket of a class by its text, without parsing all of it.
 //!
 //! A bucket is accepted only if validation ([`check`](mod@super::check)) finds no fault in it, and if
-//! normalization ([`normalize`](mod@super::normalize)) only adds defaults and reorders fields. Both changes
-//! are made in the text. Any other bucket, also one that cannot be judged by its text, is parsed, normalized
-//! and validated by the caller. So this module need not describe faults.
+//! normalization ([`normalize`](mod@super::normalize)) only adds defaults and reorders fields. This module
+//! then adds the defaults and reorders the fields in the text. Any other bucket, also one whose text does not
+//! show whether it has a fault, is parsed, normalized and validated by the caller. So this module need not
+//! describe faults.
 
 use std::borrow::Cow;
 
@@ -16,7 +17,7 @@ use super::field::{Field, FieldType};
 use super::markers::Markers;
 use super::scalar;
 use super::text_rules::is_collapsed;
-use super::violations::RuleFaults;
+use super::violations::Violations;
 use crate::diagnostics::{FaultList, Place};
 use crate::json::{CheckedObject, CheckedValue, IndexKey, TextChecker};
 
@@ -77,7 +78,8 @@ impl Class {
         self.keys(&checker.check(text)?)
     }
 
-    /// For each field of the class, the index of its member in the object; `None` if the object lacks it.
+    /// For each field of the class, the position of its member in the object; `None` if the object lacks the
+    /// field.
     fn members_of_fields(&self, object: &CheckedObject<'_>) -> Vec<Option<usize>> {
         // Most objects have their members in the order of the class, so the next member is tried first.
         let mut expected = 0;
@@ -91,7 +93,7 @@ impl Class {
     }
 
     /// The text with the fields in the order of the class and, for a new record, with the defaults. `None` if
-    /// the text stays unchanged, as it does in an import.
+    /// the text stays unchanged, as in every import. `members` is the result of `members_of_fields`.
     fn normalized_text(
         &self,
         object: &CheckedObject<'_>,
@@ -117,8 +119,8 @@ impl Class {
         Some(format!("{{{}}}", texts.join(",")))
     }
 
-    /// Checks a bucket that is normalized or imported. Returns [`AcceptedText::keys`]; `None` if the bucket
-    /// must be parsed.
+    /// Validates a bucket that is normalized or imported. Returns [`AcceptedText::keys`]; `None` if the
+    /// bucket must be parsed.
     fn accept(
         &self,
         catalog: &Catalog,
@@ -144,8 +146,8 @@ impl Class {
         for (position, constraint) in self.constraints.iter().enumerate() {
             match key_in_text(constraint, object)? {
                 Some(key) => keys.push((position, key)),
-                // The fields of a join are required. If the bucket is to be written, validation of the parsed
-                // bucket reports the missing value.
+                // The fields of a join are required, so a value is missing. If the bucket is to be written,
+                // the validation of the parsed bucket reports this.
                 None if constraint.kind == ConstraintKind::Join => return None,
                 None => {}
             }
@@ -153,8 +155,8 @@ impl Class {
         Some(keys)
     }
 
-    /// Whether the value of a member surely has no fault, and surely needs no normalization. `false` also if
-    /// the text does not show it.
+    /// Whether the value of a member surely has no fault, and surely needs no normalization. `false` if the
+    /// text does not show this.
     fn is_surely_valid(
         &self,
         catalog: &Catalog,
@@ -178,14 +180,15 @@ impl Class {
                 match &field.field_type {
                     FieldType::Any | FieldType::Function => {}
                     FieldType::String(rules) => {
-                        let violations = &mut RuleFaults::of(class, &mut faults);
+                        let violations = &mut Violations::of(class, &mut faults);
                         scalar::check_string(violations, rules, text, &Place::Root);
                     }
                     _ => Self::check_value(class, catalog, field, &text.into(), &mut faults),
                 }
             }
             CheckedValue::Other(value) => {
-                // A string here has escapes, which may stand for white space, so its text is not examined.
+                // If the value is a string, it has escapes, and these may stand for white space that must be
+                // collapsed.
                 if field.collapses_whitespace() && kind != WriteKind::Import && value.is_string() {
                     return false;
                 }

@@ -11,10 +11,12 @@ use crate::json;
 /// Facts about a class for checking buckets as text.
 #[derive(Debug, Default)]
 pub(super) struct TextRules {
-    /// Whether buckets of the class can be checked as text. They cannot be if the class is abstract or may
-    /// hold references, if a default is an array or an object or itself needs normalization, if normalization
-    /// may change the inside of arrays or objects, or if a top-level key that a field or a constraint names
-    /// needs escapes in JSON: members are found by the text of their keys.
+    /// Whether buckets of the class can be checked as text. `false` in each of these cases:
+    /// - The class is abstract, or may hold references.
+    /// - A default is an array or an object, or itself needs normalization.
+    /// - Normalization may change the inside of arrays or objects.
+    /// - A field or a constraint names a top-level key that needs escapes in JSON. Members are found by the
+    ///   text of their keys.
     pub(super) is_checkable: bool,
     /// The positions of the fields with a default, in [`Class::fields`](super::catalog::Class).
     pub(super) defaults: Vec<usize>,
@@ -27,9 +29,9 @@ impl TextRules {
         is_abstract: bool,
         holds_references: bool,
     ) -> Self {
-        let has_default =
+        let default_position =
             |(position, (_, field)): (usize, (&str, &Field))| field.default.is_some().then_some(position);
-        let defaults = fields.iter().enumerate().filter_map(has_default);
+        let defaults = fields.iter().enumerate().filter_map(default_position);
         // A constraint may name keys that no field declares.
         let mut constraint_keys =
             constraints.iter().flat_map(|constraint| &constraint.fields).filter_map(|path| path.first());
@@ -44,8 +46,8 @@ impl TextRules {
 }
 
 impl Field {
-    /// Whether normalization does nothing but add a scalar default, which needs no further normalization, or
-    /// collapse white space in a string.
+    /// Whether normalization can only add a scalar default that is normalized already, or collapse white
+    /// space in a string.
     fn has_simple_normalization(&self) -> bool {
         let default_is_normalized = match &self.default {
             None => true,
@@ -64,8 +66,8 @@ impl Field {
     }
 }
 
-/// Whether collapsing white space surely leaves the text unchanged. `false` for any text with characters
-/// beyond ASCII, which may be white space.
+/// Whether collapsing white space surely leaves the text unchanged. `false` for any text with a character
+/// beyond ASCII, since the character may be white space.
 pub(super) fn is_collapsed(text: &str) -> bool {
     // `is_ascii_whitespace` lacks the vertical tab, which Unicode counts as white space.
     const VERTICAL_TAB: u8 = 0x0b;

@@ -5,15 +5,15 @@ use serde_json::Value;
 
 use crate::diagnostics::{FaultList, Place, abbreviate};
 
-/// Collects violations, each with the class against which the value was validated. An ancestor of this class
-/// may declare the rule.
-pub(super) struct RuleFaults<'c> {
+/// Collects violations. Each names the class against which the value was validated. The rule may be declared
+/// by an ancestor of that class.
+pub(super) struct Violations<'c> {
     /// The class against which values are validated now.
     pub(super) class: &'c str,
     faults: &'c mut FaultList,
 }
 
-impl<'c> RuleFaults<'c> {
+impl<'c> Violations<'c> {
     pub(super) fn of(class: &'c str, faults: &'c mut FaultList) -> Self {
         Self { class, faults }
     }
@@ -22,7 +22,7 @@ impl<'c> RuleFaults<'c> {
         self.faults.push(violation);
     }
 
-    /// Whether [`MAX_REPORTED_FAULTS`] faults were found: another violation is then only counted, so its
+    /// Whether [`MAX_REPORTED_FAULTS`] faults were found. A further violation is then only counted, so its
     /// details are not needed.
     pub(super) fn is_full(&self) -> bool {
         self.faults.len() >= MAX_REPORTED_FAULTS

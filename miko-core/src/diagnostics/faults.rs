@@ -16,8 +16,8 @@ pub(crate) struct Faults {
     deferred_errors: FaultList,
     /// Warnings that only `validate` reports.
     hints: FaultList,
-    /// Decides which values are exempt from type checks. Set while the literal parts of a value with
-    /// placeholders are checked: the placeholders in the value are exempt.
+    /// Decides which values are exempt from type checks; `None` if no value is exempt. Set while the literal
+    /// parts of a value with placeholders are checked: the placeholders are exempt.
     pub(crate) exempt: Option<fn(&Value) -> bool>,
     /// The budget for the regular expressions of the input.
     pub(crate) patterns: PatternBudget,
@@ -41,8 +41,8 @@ impl Faults {
         self.exempt.is_some_and(|is_exempt| is_exempt(value))
     }
 
-    /// The number of errors so far. A caller compares it before and after reading a part, to detect an error
-    /// in the part.
+    /// The number of errors so far. To detect an error in a part of the input, a caller compares the numbers
+    /// before and after it reads the part.
     pub(crate) fn count(&self) -> usize {
         self.errors.len()
     }

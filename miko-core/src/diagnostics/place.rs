@@ -18,8 +18,8 @@ pub(crate) enum Place<'a> {
     Key(&'a Place<'a>, &'a str),
     Index(&'a Place<'a>, usize),
     /// The definition of the placeholder at a place: the value that `placeholders` gives to its name. The
-    /// input has the definition elsewhere, so the JSON pointer of all places inside the definition is that of
-    /// the placeholder.
+    /// input has the definition elsewhere, so each place inside the definition is written as the JSON pointer
+    /// of the placeholder.
     Definition(&'a Place<'a>),
 }
 
@@ -34,8 +34,8 @@ impl Place<'_> {
         self.mismatch(expected, json::type_name(found).into())
     }
 
-    /// The fault that the value has the right type, but is not allowed. Its detail `found` is the value, or a
-    /// property of it such as its length.
+    /// The fault that the value has the right type, but is not allowed. Its detail `found` is the value, or
+    /// one aspect of it, such as its length.
     pub(crate) fn wrong_value(&self, expected: &str, found: impl Into<Value>) -> ErrorItem {
         self.mismatch(expected, found.into())
     }
@@ -86,6 +86,7 @@ impl fmt::Display for Place<'_> {
             Self::Root => Ok(()),
             Self::Key(parent, key) => write!(f, "{parent}{}", PointerToken(key)),
             Self::Index(parent, index) => write!(f, "{parent}/{index}"),
+            // Never reached: `outermost_placeholder` has replaced a place inside a definition.
             Self::Definition(placeholder) => write!(f, "{placeholder}"),
         }
     }

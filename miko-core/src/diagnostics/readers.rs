@@ -13,9 +13,9 @@ use crate::uns;
 /// a placeholder, gives `None` without a fault.
 pub(crate) type ReadFn<T> = fn(Value, &Place<'_>, &mut Faults) -> Option<T>;
 
-// The readers of scalars report a value of another type by `refuse_type`, because the value may be exempt. An
-// exempt value is a placeholder, which is an object. So `object` returns it as a map, and refuses only values
-// that are not exempt.
+// The readers of scalars report a value of another type by `refuse_type`, because the value may be exempt.
+// `object` needs no `refuse_type`: an exempt value is a placeholder, which is an object, so `object` returns
+// it as a map.
 
 pub(crate) fn object(value: Value, place: &Place<'_>, faults: &mut Faults) -> Option<Map<String, Value>> {
     match value {
@@ -61,7 +61,7 @@ pub(crate) fn timestamp(value: Value, place: &Place<'_>, faults: &mut Faults) ->
 /// unless all of them are 0.
 pub(crate) fn exact_timestamp(value: Value, place: &Place<'_>, faults: &mut Faults) -> Option<Timestamp> {
     const EXPECTED: &str = "the `updated_at` of a record, which is to the millisecond";
-    // Reports a value that is not a timestamp at all, and returns.
+    // If the value is not a timestamp at all, reports this and returns.
     timestamp(value.clone(), place, faults)?;
     match value.as_str().and_then(Timestamp::parse_exact) {
         Some(exact) => Some(exact),
@@ -76,7 +76,8 @@ pub(crate) fn class(value: Value, place: &Place<'_>, faults: &mut Faults) -> Opt
         other => return refuse_type(faults, place, "a UNS such as starfleet.com/officer", &other),
     };
     match uns::parse(&name) {
-        Ok(stored) if stored.len() < name.len() => Some(stored.to_owned()),
+        Ok(without_protocol) if without_protocol.len() < name.len() => Some(without_protocol.to_owned()),
+        // There was no protocol, so `name` is returned without a copy.
         Ok(_) => Some(name),
         Err(item) => refuse(faults, place.with_field(place.with_pointer(item))),
     }
@@ -84,27 +85,32 @@ pub(crate) fn class(value: Value, place: &Place<'_>, faults: &mut Faults) -> Opt
 
 /// Reads a class name or an array of class names.
 pub(crate) fn classes(value: Value, place: &Place<'_>, faults: &mut Faults) -> Option<Vec<String>> {
-    one_or_many(value, place, faults, class)
+    read_one_or_many(value, place, faults, class)
 }
 
 /// Reads a pk or an array of pks.
 pub(crate) fn pks(value: Value, place: &Place<'_>, faults: &mut Faults) -> Option<Vec<String>> {
-    one_or_many(value, place, faults, string)
+    read_one_or_many(value, place, faults, string)
 }
 
-/// Reads one value with `one`, or each element of an array. Elements that `one` refuses or exempts are left
-/// out.
-fn one_or_many<T>(value: Value, place: &Place<'_>, faults: &mut Faults, one: ReadFn<T>) -> Option<Vec<T>> {
+/// Reads a single value, or each element of an array, with `read_one`. Elements that `read_one` refuses or
+/// exempts are left out.
+fn read_one_or_many<T>(
+    value: Value,
+    place: &Place<'_>,
+    faults: &mut Faults,
+    read_one: ReadFn<T>,
+) -> Option<Vec<T>> {
     match value {
         Value::Array(items) => {
             let mut read = Vec::with_capacity(items.len());
             for (index, item) in items.into_iter().enumerate() {
                 // Reading continues after a fault, to report the faults of all elements.
-                read.extend(one(item, &Place::Index(place, index), faults));
+                read.extend(read_one(item, &Place::Index(place, index), faults));
             }
             Some(read)
         }
-        single => one(single, place, faults).map(|item| vec![item]),
+        single => read_one(single, place, faults).map(|item| vec![item]),
     }
 }
 

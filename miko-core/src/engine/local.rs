@@ -79,7 +79,7 @@ const EXPORT_PIECE_SIZE: usize = 64 << 10;
 pub struct LocalEngine<T: Storage, V = Committed> {
     /// Shared with its streams, uploads, imports and transactions, which keep the database open.
     store: Arc<SharedStore<T>>,
-    /// Whether commits are worth grouping, because each waits for a disk.
+    /// Whether several calls should share a commit, because each commit waits for a disk.
     prefers_group_commit: bool,
     /// The size limit of an answer in bytes.
     answer_limit: AtomicUsize,
@@ -250,24 +250,24 @@ impl<T: Storage, V: View> LocalEngine<T, V> {
         }
     }
 
-    /// Locks the store to read, and resets the size limit for a new answer.
+    /// Locks the store to read, and begins an answer.
     fn read(&self) -> Result<StoreGuard<'_, T>> {
-        self.store.read(self.view).map(|store| self.for_answer(store))
+        self.store.read(self.view).map(|store| self.begin_answer(store))
     }
 
     /// As [`read`](Self::read), for calls that read records only by their pks. Outside of a transaction, such
     /// a call sees the committed state without a rollback of storage (see [`SharedStore::read_by_pk`]).
     fn read_by_pk(&self) -> Result<StoreGuard<'_, T>> {
-        self.store.read_by_pk(self.view).map(|store| self.for_answer(store))
+        self.store.read_by_pk(self.view).map(|store| self.begin_answer(store))
     }
 
-    /// Waits for the turn to write, locks the store, and resets the size limit for a new answer.
+    /// Waits for the turn to write, locks the store, and begins an answer.
     fn write(&self) -> Result<StoreGuard<'_, T>> {
-        self.store.write(self.view).map(|store| self.for_answer(store))
+        self.store.write(self.view).map(|store| self.begin_answer(store))
     }
 
-    /// Resets the size limit for a new answer.
-    fn for_answer<'s>(&self, store: StoreGuard<'s, T>) -> StoreGuard<'s, T> {
+    /// Begins an answer: nothing is charged to its size limit yet.
+    fn begin_answer<'s>(&self, store: StoreGuard<'s, T>) -> StoreGuard<'s, T> {
         store.answer.begin(self.answer_limit.load(Ordering::Relaxed));
         store
     }
@@ -302,8 +302,8 @@ impl<T: Storage, V: View> LocalEngine<T, V> {
         largest.min(self.answer_limit.load(Ordering::Relaxed) / 2).max(1)
     }
 
-    /// Runs requests in one transaction. A request that cannot be parsed fails the batch, but the requests
-    /// before it run first, so that the first error in order is reported.
+    /// Runs requests in one transaction. If a request cannot be parsed, the batch fails and changes nothing.
+    /// The requests before it are run nevertheless, so that the first error in order is reported.
     fn run_atomic_batch(&self, queries: Vec<Query>) -> Result<Answers> {
         let parsed = query::read_until_error(queries, query::parse);
         let writes = parsed.iter().flatten().any(|(request, _)| request.writes());
@@ -311,31 +311,34 @@ impl<T: Storage, V: View> LocalEngine<T, V> {
         self.run_and_keep_claims(store, |store| store.run_all(parsed))
     }
 
-    /// Runs requests independently. If the answer exceeds its limit, or the process exceeds its memory limit,
-    /// the whole call fails; the detail `run` counts the requests that have run.
+    /// Runs requests independently: one that fails does not undo the others. If the answer exceeds its limit,
+    /// or the process exceeds its memory limit, the whole call fails. The detail `run` of the error counts
+    /// the requests that have run.
     fn run_independent_batch(&self, queries: Vec<Query>) -> Result<Answers> {
         let mut begun_claims = Vec::new();
         let answers = self.run_each(queries, &mut begun_claims);
         self.keep_claims(begun_claims, answers)
     }
 
-    /// Runs requests independently, and adds the ids of the claims that they begin to `begun_claims`, also if
-    /// the call fails.
+    /// As [`run_independent_batch`](Self::run_independent_batch), but does not keep or end the claims that
+    /// the requests begin. Adds the ids of these claims to `begun_claims`, also if the call fails.
     fn run_each(&self, queries: Vec<Query>, begun_claims: &mut Vec<String>) -> Result<Answers> {
         let mut remaining = self.answer_limit.load(Ordering::Relaxed);
         let mut answers = Vec::with_capacity(queries.len());
-        // Outside of a transaction, all writes share one turn. A call that had to wait after its first change
-        // would be parked by a server, and would repeat the change when it is run again. While the call has
-        // the turn, its requests lock the store by `read` (see `turn_to_write`). A transaction has the turn
-        // itself. In it, the requests of a call that may write lock the store by `write`, which fails while a
-        // nested transaction is open.
+        // A server parks a call that has to wait for its turn to write, and later runs it again from its
+        // first request. So the call must not wait once it has changed something. Outside of a transaction it
+        // takes one turn for all its writes before its first request. While it has the turn, its requests
+        // lock the store by `read` (see `turn_to_write`).
+        //
+        // Inside a transaction, the transaction has the turn. If the call may write, its requests lock the
+        // store by `write`, which fails while a nested transaction is open.
         let may_write = queries.iter().any(query::may_write);
         let _turn = if may_write { self.store.turn_to_write(self.view)? } else { None };
         let writes_in_transaction = may_write && self.view.transaction().is_some();
         let mut queries = queries.into_iter();
         while let Some(query) = queries.next() {
             let parsed = query::parse(query);
-            let store = &mut *if writes_in_transaction {
+            let mut store = if writes_in_transaction {
                 self.store.write(self.view)?
             } else {
                 self.store.read(self.view)?
@@ -348,7 +351,7 @@ impl<T: Storage, V: View> LocalEngine<T, V> {
                 // The request has failed because its answer exceeds the limit.
                 Err(error) if store.answer.is_exceeded() => Err(error.clone()),
                 Err(error) => store.answer.charge_error(error),
-                // The overhead of an answer. Its records and values are charged already.
+                // The texts of the answer are charged already. This charges only its overhead.
                 Ok(_) => store.answer.charge(0),
             };
             if let Err(limit_error) = within_limit {
@@ -404,7 +407,8 @@ impl<T: Storage, V: View> Mikobase for LocalEngine<T, V> {
         if let Some(pk) = self.write()?.create_from_text(class, &bucket)? {
             return Ok(pk);
         }
-        // This class or bucket cannot be checked as text: the bucket is parsed.
+        // The class or the bucket cannot be checked as text, and nothing was created. So the bucket is
+        // parsed.
         self.q0(serde_json::json!({"action": "create", "class": class, "bucket": bucket.to_value()?}))?
             .into_pk()
     }

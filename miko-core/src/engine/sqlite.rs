@@ -30,7 +30,8 @@ impl LocalEngine<Sqlite> {
     /// # Errors
     /// `storage-full`, if memory is exhausted.
     pub fn in_memory() -> Result<Self> {
-        Ok(Self::of(Store::on(Sqlite::in_memory(false)?, Mode::ReadWrite)?))
+        let is_temporal = false;
+        Ok(Self::of(Store::on(Sqlite::in_memory(is_temporal)?, Mode::ReadWrite)?))
     }
 
     /// As [`in_memory`](Self::in_memory), but temporal: every version of a record is kept.
@@ -51,7 +52,8 @@ impl LocalEngine<Sqlite> {
     /// # Errors
     /// As [`in_memory`](Self::in_memory).
     pub fn temporal_in_memory() -> Result<Self> {
-        Ok(Self::of(Store::on(Sqlite::in_memory(true)?, Mode::ReadWrite)?))
+        let is_temporal = true;
+        Ok(Self::of(Store::on(Sqlite::in_memory(is_temporal)?, Mode::ReadWrite)?))
     }
 
     /// Opens the database in a file. In mode `rw` the file is created if it is missing, and locked until this
@@ -82,7 +84,8 @@ impl LocalEngine<Sqlite> {
     /// `internal` for other errors of SQLite, such as those of a damaged file. After these errors the file
     /// may have been created or migrated; it can be opened again.
     pub fn open(path: impl AsRef<Path>, mode: Mode) -> Result<Self> {
-        Ok(Self::of(Store::on(Sqlite::open(path.as_ref(), mode, false)?, mode)?))
+        let must_be_temporal = false;
+        Ok(Self::of(Store::on(Sqlite::open(path.as_ref(), mode, must_be_temporal)?, mode)?))
     }
 
     /// As [`open`](Self::open), but a file that is created now is temporal: it keeps every version of a
@@ -92,6 +95,7 @@ impl LocalEngine<Sqlite> {
     /// As [`open`](Self::open); also `invalid-backend`, if the file exists and is not temporal. The file is
     /// unchanged after this error, too.
     pub fn open_temporal(path: impl AsRef<Path>, mode: Mode) -> Result<Self> {
-        Ok(Self::of(Store::on(Sqlite::open(path.as_ref(), mode, true)?, mode)?))
+        let must_be_temporal = true;
+        Ok(Self::of(Store::on(Sqlite::open(path.as_ref(), mode, must_be_temporal)?, mode)?))
     }
 }

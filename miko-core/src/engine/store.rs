@@ -5,7 +5,7 @@
 //!
 //! | subject | where |
 //! | --- | --- |
-//! | the writes that are refused | [`access`] |
+//! | refusing writes to a read-only or append-only store | [`access`] |
 //! | the transaction state; the log of the changes of commits | [`transaction`]; [`changes`] |
 //! | subscriptions of changes, and their matches | [`subscribe`], [`subscriptions`]; [`change_matches`] |
 //! | live queries: their results, and the watches that wake their readers | [`live_query`]; [`watches`] |
@@ -103,8 +103,8 @@ use crate::storage::write_set::{Conflict, WriteSet};
 use crate::storage::{Capabilities, Storage};
 use crate::timestamp::Timestamp;
 use answer::AnswerBudget;
-use claims::known::KnownClaims;
 use claims::table::ClaimTable;
+use claims::transient::TransientClaims;
 use columns::Columns;
 use hooks::Hooks;
 use id_cache::IdCache;
@@ -131,26 +131,26 @@ pub(crate) struct Store<T> {
     transaction: Transaction,
     /// The objects through which callers begin transactions.
     transaction_objects: TransactionObjects,
-    /// The ids and the commit number given out last.
+    /// The last number of each kind that was given out: of rows, commits, classes, constraints and files.
     last: Cell<LastNumbers>,
     ids: RefCell<IdCache>,
     /// The time of the running write, or of the last one. Records that the write creates, changes or deletes
-    /// get this time. A record whose stored time is not earlier gets the next possible time after its own; an
-    /// imported record may state another time.
+    /// get this time. Exceptions: if the stored time of a record is not earlier, the record gets the next
+    /// possible time after its stored one; an imported record may state another time.
     write_time: Timestamp,
     pks: Pks,
     /// The classes in force, with the changes that the running write has made so far.
     catalog: Catalog,
-    /// When the last ended definition of each class name ended, in a temporal database. A new definition of
-    /// the name begins no earlier.
+    /// In a temporal database: for each class name, the latest time at which a definition of the name was
+    /// replaced or deleted. A new definition of the name begins no earlier.
     definition_ends: HashTrieMapSync<String, Timestamp>,
     /// The checks and hooks that the running write has deferred to its end.
     deferred: DeferredWork,
     /// The stored claims.
     claim_rows: ClaimTable,
-    /// What is known about claims and not stored: which claims belong to open connections, and which calls
-    /// wait for a claim.
-    claims: KnownClaims,
+    /// The state of claims that ends with the process: which claims belong to open connections, and which
+    /// calls wait for a claim.
+    claims: TransientClaims,
     streams: Streams,
     subscriptions: Subscriptions,
     watches: Watches,
@@ -159,7 +159,7 @@ pub(crate) struct Store<T> {
     /// Checks the texts of buckets. Kept for its allocations.
     text_checker: TextChecker,
     columns: Columns,
-    /// The pks of unfinished files whose writers are gone, and which could not be discarded yet: a
+    /// The pks of unfinished files whose uploads were dropped, and that could not be discarded yet: a
     /// transaction was open, or the write that discards them failed. Discarding is tried again when the next
     /// file is begun or discarded, and when a transaction ends.
     abandoned_files: Vec<String>,
@@ -172,8 +172,8 @@ pub(crate) struct Store<T> {
     mode: Mode,
     access: Access,
     /// In an append-only database: the last row that existed before the running write. The write may change
-    /// only later rows. `None` if the write may change any row, as a merge may.
-    last_record_before: Option<RowId>,
+    /// only later rows. `None` in a merge, which may change any row, and in any other database.
+    last_row_before: Option<RowId>,
 }
 
 impl<T: Storage> Store<T> {
@@ -194,7 +194,7 @@ impl<T: Storage> Store<T> {
             definition_ends: HashTrieMapSync::default(),
             deferred: DeferredWork::default(),
             claim_rows: ClaimTable::default(),
-            claims: KnownClaims::default(),
+            claims: TransientClaims::default(),
             streams: Streams::default(),
             subscriptions: Subscriptions::of(keeps_numbers),
             watches: Watches::default(),
@@ -209,7 +209,7 @@ impl<T: Storage> Store<T> {
             hooks: Hooks::default(),
             mode,
             access: mode.into(),
-            last_record_before: None,
+            last_row_before: None,
         };
         store.set_record_cache_size(RecordCache::DEFAULT_SIZE);
         store.set_columns_size(Columns::DEFAULT_SIZE);
@@ -234,20 +234,22 @@ impl<T: Storage> Store<T> {
     ) -> Result<R> {
         self.check_writable()?;
         let sharing = self.sharing_with_hooks(sharing);
-        self.note_last_record();
+        self.note_last_row();
         self.transaction.begin(sharing, self.last.get().row.0, &mut self.storage)?;
         // `begin` may have committed earlier calls. Their changes are published now, while the catalog still
         // has the classes with which they were made.
         self.publish_commits();
         self.deferred = DeferredWork::default();
-        self.write_time = self.transaction.user_transaction().map_or_else(Timestamp::now, |user| user.time);
-        let (before, begun_claims) = (self.state(), self.begun_claims());
-        let done = RunningWrite { store: self, before, begun_claims, has_ended: false }.run(work);
+        // A write in a transaction of a caller has the time of the transaction.
+        let transaction_time = self.transaction.user_transaction().map(|transaction| transaction.time);
+        self.write_time = transaction_time.unwrap_or_else(Timestamp::now);
+        let (before, claims_before) = (self.state(), self.count_begun_claims());
+        let done = RunningWrite { store: self, before, claims_before, has_ended: false }.run(work);
         if let Err(error) = &done {
             self.end_rejected_transaction(error);
         }
-        // If the transaction of the caller has lost its writes or exceeds its memory limit, it is rolled back
-        // here, and the error that says so replaces the result of the write.
+        // A transaction of a caller that has lost its writes or exceeds its memory limit is rolled back here.
+        // The error that says so replaces the result of the write.
         self.check_transaction().and(done)
     }
 
@@ -264,20 +266,22 @@ impl<T: Storage> Store<T> {
         self.apply_after_hooks(write)
     }
 
-    /// Applies a write set as [`apply`](Self::apply) does, but without two of its steps. This method does not
-    /// note the rows for the end of the write: their hooks have run, there are no hooks, or `apply` has noted
-    /// the rows. It does not check append-only access: `apply` has checked it, the record is created, or
-    /// `check_may_change` has checked the call that changes the record.
+    /// Applies a write set, without two steps of [`apply`](Self::apply).
+    ///
+    /// - The rows are not noted for hooks at the end of the write: their hooks have run already, there are no
+    ///   hooks, or the caller is `apply`, which has noted them.
+    /// - Append-only access is not checked: the write creates the record, `check_may_change` has checked the
+    ///   call that changes the record, or the caller is `apply`, which has checked the set.
     fn apply_after_hooks(&mut self, write: WriteSet) -> Result<Vec<Conflict>> {
         self.streams.save_pre_images(&write.rows);
         self.columns.note(&write, self.last.get().row);
         match self.transaction.user_transaction_mut() {
-            // The new states are staged for the record cache, and the calls that wait for claims are woken,
-            // when the transaction commits.
-            Some(user) => {
+            // The commit of the transaction stages the new states for the record cache, and wakes the calls
+            // that wait for claims.
+            Some(transaction) => {
                 self.record_cache.remove(&write.rows);
-                user.note(&write);
-                if user.is_too_large() {
+                transaction.note(&write);
+                if transaction.is_too_large() {
                     return Err(self.memory_exceeded());
                 }
             }
@@ -289,7 +293,7 @@ impl<T: Storage> Store<T> {
         self.transaction.apply(write, &mut self.storage)
     }
 
-    /// Keeps the changes of commits from now on, for [`take_commits`](Self::take_commits).
+    /// Keeps the changes of all further commits, until [`take_commits`](Self::take_commits) takes them.
     pub(super) fn observe_commits(&mut self) {
         self.transaction.commits.observe();
     }
@@ -299,7 +303,7 @@ impl<T: Storage> Store<T> {
         self.transaction.commits.take()
     }
 
-    /// Prepares for a call: applies the writes of the open group again, if storage has lost them.
+    /// Called when the store is locked. If storage has lost the writes of the open group, applies them again.
     pub(super) fn restore_group(&mut self) {
         self.transaction.restore_group(&mut self.storage);
     }
@@ -340,14 +344,14 @@ impl<T: Storage> Store<T> {
         self.publish_commits();
     }
 
-    /// Derives the state of the store anew, after storage has lost writes of a group. The catalog stays: a
-    /// write of a group that may change a class definition has its own commit.
+    /// Derives the state of the store anew, after storage has lost writes of a group. The catalog stays: in a
+    /// group, a write that may change a class definition has its own commit, so storage has not lost it.
     fn reload(&mut self) {
         self.ids = RefCell::default();
         self.record_cache.clear();
         self.columns.clear();
-        // A caller whose claim was lost gets `claim-lost`, and can claim the record again. If the claims
-        // cannot be read, those in memory stay.
+        // If a claim was lost with the writes, its caller gets `claim-lost`, and can claim the record again.
+        // If the claims cannot be read, those in memory stay.
         let _ = self.load_claims();
         // If the last numbers cannot be read, the present ones stay: numbers that are too large only leave
         // gaps. The number of the last commit does not fall below the snapshots of open streams: a stream
@@ -379,13 +383,13 @@ impl<T: Storage> Store<T> {
         memory::current_limit().map_or(requested, |limit| requested.min(limit / CACHE_DIVISOR))
     }
 
-    /// Bounds the record cache, the columns and the storage by parts of `limit`, the memory limit of the
-    /// process in bytes. The limit of the process must be set already.
+    /// Bounds the record cache, the columns and the storage by parts of `limit`, in bytes. It is the memory
+    /// limit of the process, which must be set already.
     pub(super) fn limit_memory(&mut self, limit: usize) -> Result<()> {
         // Setting the sizes again builds the record cache and the columns anew, within the limit of the
         // process.
         self.set_record_cache_size(self.record_cache.size());
-        self.set_columns_size(self.columns.size());
+        self.set_columns_size(self.columns.max_size());
         self.storage.limit_memory(limit)
     }
 
@@ -421,9 +425,9 @@ struct RunningWrite<'s, T: Storage> {
     store: &'s mut Store<T>,
     /// The state of the store when the write began.
     before: StoreState,
-    /// The number of claims that the call had begun before the write. If the write is undone, the claims that
-    /// the write has begun are forgotten.
-    begun_claims: usize,
+    /// How many claims the call had begun before the write. If the write is undone, all later ones are
+    /// forgotten: the write has begun them.
+    claims_before: usize,
     has_ended: bool,
 }
 
@@ -435,9 +439,10 @@ impl<T: Storage> RunningWrite<'_, T> {
         self.store.run_deferred_hooks()?;
         let last_commit = self.store.last.get().commit;
         self.store.transaction.end(last_commit, &mut self.store.storage)?;
-        if let Some(user) = self.store.transaction.user_transaction_mut() {
-            // A write advances its time if a definition has to begin later than a former one.
-            user.time = self.store.write_time;
+        if let Some(transaction) = self.store.transaction.user_transaction_mut() {
+            // A write that defines a class may have advanced its time past the end of a former definition.
+            // The next writes of the transaction get no earlier time.
+            transaction.time = self.store.write_time;
         }
         self.has_ended = true;
         self.store.record_cache.publish();
@@ -455,7 +460,7 @@ impl<T: Storage> Drop for RunningWrite<'_, T> {
         }
         store.record_cache.discard_staged();
         store.transaction.undo(&mut store.storage);
-        store.forget_begun_claims(self.begun_claims);
+        store.forget_begun_claims(self.claims_before);
         let undone_claims = store.claim_rows.clone();
         store.set_state(self.before.clone());
         store.wake_claims_after_undo(&undone_claims);

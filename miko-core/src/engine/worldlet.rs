@@ -45,7 +45,8 @@ impl LocalEngine<MemoryTables> {
     /// # Errors
     /// None are known.
     pub fn in_memory() -> Result<Self> {
-        Ok(Self::of(Store::on(MemoryTables::new(false), Mode::ReadWrite)?))
+        let is_temporal = false;
+        Ok(Self::of(Store::on(MemoryTables::new(is_temporal), Mode::ReadWrite)?))
     }
 
     /// As [`in_memory`](Self::in_memory), but temporal: every version of a record is kept.
@@ -53,7 +54,8 @@ impl LocalEngine<MemoryTables> {
     /// # Errors
     /// As [`in_memory`](Self::in_memory).
     pub fn temporal_in_memory() -> Result<Self> {
-        Ok(Self::of(Store::on(MemoryTables::new(true), Mode::ReadWrite)?))
+        let is_temporal = true;
+        Ok(Self::of(Store::on(MemoryTables::new(is_temporal), Mode::ReadWrite)?))
     }
 
     /// Opens the worldlet in a file. In mode `rw` the file is created if it is missing, and locked until this
@@ -71,7 +73,8 @@ impl LocalEngine<MemoryTables> {
     /// errors the file is unchanged. In mode `rw` also the errors of saving a new worldlet, such as
     /// `storage-full` and `not-writable`: an empty file may stay.
     pub fn open(path: impl AsRef<Path>, mode: Mode) -> Result<Self> {
-        Self::open_or_create(path.as_ref(), mode, false)
+        let requires_temporal = false;
+        Self::open_or_create(path.as_ref(), mode, requires_temporal)
     }
 
     /// As [`open`](Self::open), but a worldlet that is created now is temporal: it keeps every version of a
@@ -81,7 +84,8 @@ impl LocalEngine<MemoryTables> {
     /// As [`open`](Self::open); also `invalid-backend`, if the worldlet exists and is not temporal. The file
     /// is unchanged then, too.
     pub fn open_temporal(path: impl AsRef<Path>, mode: Mode) -> Result<Self> {
-        Self::open_or_create(path.as_ref(), mode, true)
+        let requires_temporal = true;
+        Self::open_or_create(path.as_ref(), mode, requires_temporal)
     }
 
     /// With `requires_temporal`, a new worldlet is temporal, and one that exists must be.
@@ -109,11 +113,13 @@ impl LocalEngine<MemoryTables> {
                 store.write(CommitSharing::Separate, |store| store.import_worldlet(&mut content, trust));
             imported.map_err(|error| error.with_all("path", path.display().to_string()))?;
         }
-        // Set after the import, whose commit need not write the file: it was just read.
+        // The saving begins after the import: the content of the file was just read, so the commit of the
+        // import need not write it again.
         if let Some(mut file) = file {
             let save = move |tables: &MemoryTables| file.save(|writer| export::write(tables, writer));
             store.storage.set_save(Box::new(save));
         }
+        // A file without content says neither that it is a worldlet nor whether the worldlet is temporal.
         if is_new {
             store.storage.save()?;
         }

@@ -86,11 +86,11 @@ impl TextChecker {
         let mut scan = Scan { text, at: 0, keys: &mut self.keys };
         scan.expect(b'{')?;
         let members = &mut self.members;
-        let found = &mut |key, value, kind| members.push(Member { key, value, kind });
+        let on_member = &mut |key, value, kind| members.push(Member { key, value, kind });
         // The limit of a bucket: `MAX_DEPTH` limits a whole record, whose bucket is one level down. An import
         // also checks whole records (the entries of a worldlet) with this limit. An entry that nests deeper
         // is parsed.
-        scan.members(found, MAX_DEPTH - 1)?;
+        scan.members(on_member, MAX_DEPTH - 1)?;
         let length = scan.at;
         Some((CheckedObject { text: &text[..length], members }, length))
     }
@@ -182,12 +182,12 @@ impl Scan<'_, '_> {
         (self.peek()? == byte).then(|| self.at += 1)
     }
 
-    /// Reads the members of an object and its closing brace; the opening one is read already. Calls `found`
-    /// with the ranges of each key and value, and with the kind of the value. The object may nest `levels`
-    /// deep, itself included.
+    /// Reads the members of an object and its closing brace; the opening one is read already. Calls
+    /// `on_member` for each member, with the ranges of key and value, and the kind of the value. The object
+    /// may nest `levels` deep, itself included.
     fn members(
         &mut self,
-        found: &mut impl FnMut(Range<usize>, Range<usize>, Kind),
+        on_member: &mut impl FnMut(Range<usize>, Range<usize>, Kind),
         levels: usize,
     ) -> Option<()> {
         let levels = levels.checked_sub(1)?;
@@ -201,7 +201,7 @@ impl Scan<'_, '_> {
             self.expect(b':')?;
             let start = self.at;
             let kind = self.value(levels)?;
-            found(key, start..self.at, kind);
+            on_member(key, start..self.at, kind);
             match self.next()? {
                 b',' => {}
                 b'}' => break,
@@ -243,9 +243,9 @@ impl Scan<'_, '_> {
                 self.string()
             }
             b'-' | b'0'..=b'9' => self.number(),
-            b't' => self.word("true", Kind::Bool),
-            b'f' => self.word("false", Kind::Bool),
-            b'n' => self.word("null", Kind::Null),
+            b't' => self.literal("true", Kind::Bool),
+            b'f' => self.literal("false", Kind::Bool),
+            b'n' => self.literal("null", Kind::Null),
             b'{' => {
                 self.at += 1;
                 self.members(&mut |_, _, _| {}, levels)?;
@@ -278,9 +278,10 @@ impl Scan<'_, '_> {
         }
     }
 
-    fn word(&mut self, word: &str, kind: Kind) -> Option<Kind> {
-        self.text.as_bytes()[self.at..].starts_with(word.as_bytes()).then(|| {
-            self.at += word.len();
+    /// Reads `literal`, which is `true`, `false` or `null`.
+    fn literal(&mut self, literal: &str, kind: Kind) -> Option<Kind> {
+        self.text.as_bytes()[self.at..].starts_with(literal.as_bytes()).then(|| {
+            self.at += literal.len();
             kind
         })
     }
@@ -330,23 +331,24 @@ impl Scan<'_, '_> {
         let is_negative = self.peek()? == b'-';
         self.at += usize::from(is_negative);
         let whole_digits = self.digits();
-        if whole_digits == 0 || (whole_digits > 1 && self.text.as_bytes()[self.at - whole_digits] == b'0') {
+        let has_leading_zero = whole_digits > 1 && self.text.as_bytes()[self.at - whole_digits] == b'0';
+        if whole_digits == 0 || has_leading_zero {
             return None;
         }
         if !matches!(self.peek(), Some(b'.' | b'e' | b'E')) {
-            let literal = &self.text[start..self.at];
+            let number = &self.text[start..self.at];
             // The parser reads `-0` as a float, so it would be written as `-0.0`.
-            let is_exact = literal != "-0" && (whole_digits <= MAX_SAFE_DIGITS || integer(literal).is_some());
+            let is_exact = number != "-0" && (whole_digits <= MAX_SAFE_DIGITS || integer(number).is_some());
             return is_exact.then_some(Kind::Integer);
         }
         let is_shortest = self.fraction(whole_digits);
-        // The exponent, if there is one, or the rest of a malformed number, which `is_written_as` refuses.
+        // Reads the exponent, or the rest of a malformed number, which `is_canonical` refuses.
         let bytes = self.text.as_bytes();
         while matches!(bytes.get(self.at), Some(b'+' | b'-' | b'.' | b'e' | b'E' | b'0'..=b'9')) {
             self.at += 1;
         }
-        let literal = &self.text[start..self.at];
-        (is_shortest || is_written_as(literal)).then_some(Kind::Float)
+        let number = &self.text[start..self.at];
+        (is_shortest || is_canonical(number)).then_some(Kind::Float)
     }
 
     /// Reads the fraction of a number with `whole_digits` digits before the point, if there is a fraction.
@@ -360,7 +362,7 @@ impl Scan<'_, '_> {
         let start = self.at;
         let decimals = self.digits();
         let is_last = !matches!(self.peek(), Some(b'e' | b'E' | b'.' | b'+' | b'-'));
-        // The writer may give a number below 0.1 an exponent, so its form is compared by `is_written_as`.
+        // The writer may give a number below 0.1 an exponent, so `is_canonical` decides about its form.
         let is_small = bytes[start - 2] == b'0' && whole_digits == 1 && bytes.get(start) == Some(&b'0');
         let is_trimmed = decimals == 1 || (decimals > 1 && bytes[self.at - 1] != b'0');
         is_last && is_trimmed && !is_small && whole_digits + decimals <= MAX_SAFE_FLOAT_DIGITS
@@ -377,10 +379,10 @@ impl Scan<'_, '_> {
     }
 }
 
-/// Whether a number is the same text after parsing and writing.
-fn is_written_as(literal: &str) -> bool {
-    let written = |value: Value| serde_json::to_string(&value).ok();
-    from_text(literal).ok().and_then(written).is_some_and(|written| written == literal)
+/// Whether the text of a number is the same after parsing and writing.
+fn is_canonical(number: &str) -> bool {
+    let write = |value: Value| serde_json::to_string(&value).ok();
+    from_text(number).ok().and_then(write).is_some_and(|written| written == number)
 }
 
 /// Whether the JSON text of a string has escapes.

@@ -61,13 +61,14 @@ fn write_value(value: &Value, key: &mut String) {
             members.sort_unstable_by_key(|(name, _)| *name);
             key.push('{');
             for (name, value) in members {
+                // Writing to a string cannot fail, here and below.
                 let _ = write!(key, "{}:", Value::from(name.as_str()));
                 write_value(value, key);
                 key.push(',');
             }
             key.push('}');
         }
-        // Serializing a string cannot fail, nor can writing to one.
+        // Serializing a string cannot fail.
         Value::String(text) => key.push_str(&serde_json::to_string(text).unwrap_or_default()),
         scalar => drop(write!(key, "{scalar}")),
     }
@@ -76,14 +77,14 @@ fn write_value(value: &Value, key: &mut String) {
 /// Writes a number. A whole float in the range of the integers is written as the integer, so both have the
 /// same key.
 fn write_number(number: &Number, key: &mut String) {
-    let from = key.len();
-    let integral = number.as_f64().filter(|float| number.is_f64() && float.fract() == 0.0);
-    let _ = match integral {
+    let start = key.len();
+    let whole = number.as_f64().filter(|float| number.is_f64() && float.fract() == 0.0);
+    let _ = match whole {
         // Both bounds are exact as floats, and the conversion is exact between them.
         Some(float) if (-(2f64.powi(63))..2f64.powi(64)).contains(&float) => write!(key, "{}", float as i128),
         _ => write!(key, "{number}"),
     };
-    key.insert_str(from, length_prefix(&key[from..]));
+    key.insert_str(start, length_prefix(&key[start..]));
 }
 
 /// The prefix of a natural number: a letter for its number of digits, so that text order is numeric order.

@@ -2,8 +2,9 @@
 
 use serde_json::{Map, Value};
 
-/// Merges `patch` into `target`: null removes a member, an object is merged into the member, anything else
-/// replaces it. A member that the patch does not name stays unchanged, and the members keep their order.
+/// Merges `patch` into `target`. A null in the patch removes the member of that name, an object is merged
+/// into it, and any other value replaces it. A member that the patch does not name stays unchanged. The
+/// members keep their order.
 ///
 /// Returns the work of removing members, which the caller may limit: the total number of members of the
 /// objects from which members were removed. At most this many members were moved or compared.
@@ -25,13 +26,14 @@ pub(crate) fn merge(target: &mut Map<String, Value>, patch: Map<String, Value>) 
     work
 }
 
-/// Removes the members that are null in `patch`. Removing one moves all members after it, so several are
-/// removed in one pass. Returns the number of members that `target` had, or 0 if none was removed.
+/// Removes the members of `target` that are null in `patch`. Removing a member moves all members after it, so
+/// several are removed in one pass. Returns the number of members that `target` had, or 0 if none was
+/// removed.
 fn remove_nulls(target: &mut Map<String, Value>, patch: &Map<String, Value>) -> usize {
     let count = target.len();
-    let mut removed =
+    let mut to_remove =
         patch.iter().filter(|(key, value)| value.is_null() && target.contains_key(*key)).map(|(key, _)| key);
-    match (removed.next(), removed.next()) {
+    match (to_remove.next(), to_remove.next()) {
         (None, _) => return 0,
         (Some(only), None) => drop(target.shift_remove(only)),
         _ => target.retain(|key, _| patch.get(key).is_none_or(|value| !value.is_null())),

@@ -110,7 +110,7 @@ impl Object {
     /// `invalid_request`, if the text is not JSON, or does not have the shape of `T`. The message ends with
     /// the error of `serde_json`.
     pub fn parse<T: DeserializeOwned>(&self) -> Result<T> {
-        // `plain` reads a key that `serde_json` reserves as any other key.
+        // `serde_json` reserves some keys. `plain` reads them like all other keys.
         let parsed = if plain::may_hold_reserved_key(&self.text) {
             let mut deserializer = serde_json::Deserializer::from_str(&self.text);
             plain::read(&mut deserializer).and_then(|value| deserializer.end().map(|()| value))
@@ -149,7 +149,8 @@ impl Serialize for Object {
                 let raw: &RawValue = serde_json::from_str(&self.text).map_err(serde::ser::Error::custom)?;
                 serialize_raw(&Some(raw), serializer)
             };
-            // `serialize_text` may copy the text into the output without parsing it.
+            // `serialize_text` may copy the text into the output without parsing it, so it gets only text
+            // that is known to be an object.
             if self.is_checked {
                 serialize_text(&self.text, serializer, parse_and_serialize)
             } else {

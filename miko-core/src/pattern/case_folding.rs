@@ -2,9 +2,8 @@
 //! expression to its intermediate form (`Hir`).
 //!
 //! For each character of a class such as `[a-z]`, the translation looks up the other cases of the character:
-//! for `(?i)\p{any}`, those of a million characters. Parsing needs no lookups and takes time linear in the
-//! length of the text. So an upper bound of the number of lookups is computed from the syntax tree, before
-//! the translation.
+//! for `(?i)\p{any}`, those of a million characters. Parsing the text to the syntax tree needs no lookups. So
+//! an upper bound of their number is computed from the tree, before the translation.
 
 use regex_syntax::ast::{
     Ast, ClassBracketed, ClassPerlKind, ClassSet, ClassSetItem, Flag, Flags, FlagsItemKind, GroupKind,
@@ -24,7 +23,7 @@ const MAX_CASES: u64 = 4;
 
 /// An upper bound of the number of characters of which the translation looks up the other cases.
 pub(super) fn lookups(tree: &Ast) -> u64 {
-    if ignores_case(tree) { lookups_in(tree) } else { 0 }
+    if ignores_case(tree) { lookups_ignoring_case(tree) } else { 0 }
 }
 
 /// Whether the flag `i` occurs anywhere. If so, all classes are counted, also those to which the flag does
@@ -46,18 +45,18 @@ fn ignores_case(tree: &Ast) -> bool {
     }
 }
 
-/// The lookups of a tree in which every class ignores case.
-fn lookups_in(tree: &Ast) -> u64 {
+/// As [`lookups`], for a tree in which every literal and every class counts as ignoring case.
+fn lookups_ignoring_case(tree: &Ast) -> u64 {
     match tree {
         // The Perl classes (`\d`, `\s`, `\w`) contain all cases of their characters, so nothing is looked up.
         Ast::Empty(_) | Ast::Flags(_) | Ast::Dot(_) | Ast::Assertion(_) | Ast::ClassPerl(_) => 0,
         Ast::Literal(_) => 1,
         Ast::ClassUnicode(_) => ALL,
         Ast::ClassBracketed(class) => CharacterSet::of_class(class).lookups,
-        Ast::Group(group) => lookups_in(&group.ast),
-        Ast::Repetition(repetition) => lookups_in(&repetition.ast),
-        Ast::Alternation(alternation) => alternation.asts.iter().map(lookups_in).sum(),
-        Ast::Concat(concat) => concat.asts.iter().map(lookups_in).sum(),
+        Ast::Group(group) => lookups_ignoring_case(&group.ast),
+        Ast::Repetition(repetition) => lookups_ignoring_case(&repetition.ast),
+        Ast::Alternation(alternation) => alternation.asts.iter().map(lookups_ignoring_case).sum(),
+        Ast::Concat(concat) => concat.asts.iter().map(lookups_ignoring_case).sum(),
     }
 }
 

@@ -2,7 +2,7 @@
 
 use serde_json::{Map, Value};
 
-use super::{Select, Step, action, action_on, action_on_selected};
+use super::{Select, Step, request_of, request_on_record, request_on_selected};
 use crate::timestamp::Timestamp;
 
 /// A list of edits of a bucket, which apply in order, all or none. Each method adds an edit of the value at
@@ -155,12 +155,12 @@ pub struct Edit {
 impl Edit {
     /// Edits the records that a select finds.
     pub fn selected(select: Select) -> Self {
-        Self { request: action_on_selected("edit", select) }
+        Self { request: request_on_selected("edit", select) }
     }
 
     /// Edits the record with this pk.
     pub fn pk(pk: impl Into<String>) -> Self {
-        Self { request: action_on("edit", pk) }
+        Self { request: request_on_record("edit", pk) }
     }
 
     /// Sets the edits.
@@ -191,8 +191,8 @@ impl Edit {
 /// let fields = json!({"word": {"class": "string", "unique": true}, "count": {"class": "number"}});
 /// db.import_schema(json!({"classes": {"a.b/word": {"fields": fields}}}))?;
 /// for word in ["gpl", "mit", "gpl"] {
-///     let count = Upsert::class("a.b/word").key(json!({"word": word}));
-///     db.q0(count.edits(Edits::new().increment(["count"], 1)).into())?;
+///     let upsert = Upsert::class("a.b/word").key(json!({"word": word}));
+///     db.q0(upsert.edits(Edits::new().increment(["count"], 1)).into())?;
 /// }
 /// assert_eq!(db.by_class("a.b/word")?.count(), 2);
 /// # Ok::<(), miko_core::Error>(())
@@ -205,7 +205,7 @@ pub struct Upsert {
 impl Upsert {
     /// Changes or creates a record of this class, which must declare a unique field or combination of fields.
     pub fn class(class: impl Into<String>) -> Self {
-        let mut request = action("upsert");
+        let mut request = request_of("upsert");
         request.insert("class".to_owned(), class.into().into());
         Self { request }
     }

@@ -39,8 +39,8 @@ pub(crate) struct FinishRequest {
 /// What finishing a claim does to the claimed record.
 #[derive(Debug)]
 pub(crate) enum FinishEffect {
-    /// No write: the caller has changed the record before. The request is refused if the select of the claim
-    /// still finds the record.
+    /// Writes nothing: the caller has changed the record before. The request is refused if the select of the
+    /// claim still finds the record.
     None,
     Edit(Vec<Edit>),
     Delete,
@@ -56,14 +56,14 @@ pub(crate) struct ReleaseRequest {
 impl ClaimRequest {
     pub(super) fn read(keys: &mut RequestKeys<'_>) -> Option<Self> {
         keys.refuse_transaction();
-        let select = keys.read_required("select", readers::object);
+        let select_json = keys.read_required("select", readers::object);
         let lease = keys.read_required("lease", read_lease);
         let wait = keys.read("wait", read_seconds);
         let is_lasting = keys.read("hold", read_hold).unwrap_or(false);
-        // Only after the other keys were read, so that their faults are reported as well.
-        let conditions = select?;
-        let select = SelectRequest::read_claimed(&conditions, keys.faults);
-        let select_text = json::text_of(&conditions);
+        // A missing select ends the reading only here: the faults of the other keys are reported as well.
+        let select_json = select_json?;
+        let select = SelectRequest::read_claimed(&select_json, keys.faults);
+        let select_text = json::text_of(&select_json);
         Some(Self { select, select_text, lease: lease?, wait: wait.unwrap_or_default(), is_lasting })
     }
 
@@ -72,8 +72,8 @@ impl ClaimRequest {
     /// # Errors
     /// If the text is not a JSON object.
     pub(crate) fn select_of_text(text: &str) -> serde_json::Result<SelectRequest> {
-        let conditions = json::object_from_text(text)?;
-        Ok(SelectRequest::read_claimed(&conditions, &mut Faults::default()))
+        let select_json = json::object_from_text(text)?;
+        Ok(SelectRequest::read_claimed(&select_json, &mut Faults::default()))
     }
 }
 

@@ -17,9 +17,9 @@ pub(crate) use text::apply_to_text;
 /// The maximal number of edits in one list. A longer list is refused with `request-too-large`.
 pub const MAX_EDITS: usize = 10_000;
 
-/// The number of levels to which arrays and objects may nest in a bucket, the bucket included. A request may
-/// nest one level deeper, since it has the bucket as a member.
-const BUCKET_DEPTH: usize = json::MAX_DEPTH - 1;
+/// The maximal number of levels to which arrays and objects may nest in a bucket, the bucket included. A
+/// request may nest one level deeper, since it has the bucket as a member.
+const MAX_BUCKET_DEPTH: usize = json::MAX_DEPTH - 1;
 
 /// One edit: an operation on the value at a path of a bucket.
 #[derive(Debug, Clone, PartialEq)]
@@ -108,14 +108,14 @@ impl Edit {
         let (name, operand) = sole_operation(members, place, faults)?;
         let operation = Operation::read(&name, operand, &Place::Key(place, &name), faults);
         let edit = Self { path: path?, operation: operation? };
-        edit.check_whole_bucket(&name, place, faults)?;
+        edit.check_path_not_empty(&name, place, faults)?;
         edit.check_depth(&Place::Key(place, &name), faults)?;
         Some(edit)
     }
 
-    /// Refuses an empty path of an operation that does not apply to the bucket as a whole. `None` after a
-    /// fault.
-    fn check_whole_bucket(&self, name: &str, place: &Place<'_>, faults: &mut Faults) -> Option<()> {
+    /// Refuses an empty path, which stands for the whole bucket, unless the operation can be applied to the
+    /// whole bucket. `None` after a fault.
+    fn check_path_not_empty(&self, name: &str, place: &Place<'_>, faults: &mut Faults) -> Option<()> {
         let applies_to_bucket = matches!(self.operation, Operation::Merge(_) | Operation::Test(_));
         if applies_to_bucket || !self.path.is_empty() {
             return Some(());
@@ -151,7 +151,7 @@ fn check_members(
     place: &Place<'_>,
     faults: &mut Faults,
 ) -> Option<()> {
-    if levels_above <= BUCKET_DEPTH && members.values().all(|member| nests_within(member, levels_above)) {
+    if levels_above <= MAX_BUCKET_DEPTH && members.values().all(|member| nests_within(member, levels_above)) {
         Some(())
     } else {
         refuse(faults, too_deep(place))
@@ -160,7 +160,7 @@ fn check_members(
 
 /// Whether a value that has `levels_above` arrays and objects around it nests within the depth of a bucket.
 fn nests_within(value: &Value, levels_above: usize) -> bool {
-    match BUCKET_DEPTH.checked_sub(levels_above) {
+    match MAX_BUCKET_DEPTH.checked_sub(levels_above) {
         None => false,
         Some(0) => !matches!(value, Value::Array(_) | Value::Object(_)),
         Some(levels) => !json::nests_deeper_than(value, levels),
@@ -168,7 +168,7 @@ fn nests_within(value: &Value, levels_above: usize) -> bool {
 }
 
 fn too_deep(place: &Place<'_>) -> ErrorItem {
-    place.fault(format!("arrays and objects may nest {BUCKET_DEPTH} deep in a bucket"))
+    place.fault(format!("arrays and objects may nest {MAX_BUCKET_DEPTH} deep in a bucket"))
 }
 
 /// Returns the name of the operation of an edit, and its operand. Refuses members that are not exactly one
@@ -229,14 +229,14 @@ fn check_true(operand: &Value, place: &Place<'_>, faults: &mut Faults) -> Option
     }
 }
 
-/// Reads the path of an edit. It has at most [`BUCKET_DEPTH`] steps: no value is deeper in a bucket.
+/// Reads the path of an edit. It has at most [`MAX_BUCKET_DEPTH`] steps: no value is deeper in a bucket.
 fn read_path(value: Value, place: &Place<'_>, faults: &mut Faults) -> Option<Vec<PathStep>> {
     let elements = match value {
         Value::Array(elements) => elements,
         other => return refuse_type(faults, place, "an array of keys and indices", &other),
     };
-    if elements.len() > BUCKET_DEPTH {
-        let message = format!("a path has at most {BUCKET_DEPTH} steps: a bucket nests no deeper");
+    if elements.len() > MAX_BUCKET_DEPTH {
+        let message = format!("a path has at most {MAX_BUCKET_DEPTH} steps: a bucket nests no deeper");
         return refuse(faults, place.fault(message).with("found", elements.len()));
     }
     read_steps(elements, place, faults)

@@ -21,41 +21,43 @@ pub(crate) trait RecordView {
 }
 
 impl Filter {
-    /// Whether the record passes the filter. The parts before `negated` are evaluated in the order of the
-    /// fields of [`Filter`], up to the first that does not hold. After them `negated` is evaluated, and
-    /// `then` only if the record passes the other parts. This decides which deferred errors are raised.
+    /// Whether the record passes the filter.
+    ///
+    /// The order of evaluation decides which deferred errors are raised. The parts before `negated` come
+    /// first, in the order of the fields of [`Filter`], up to the first that does not hold. `negated`
+    /// follows, whether they hold or not. `then` is evaluated only if the record passes all parts before it.
     ///
     /// # Errors
     /// The deferred error of a part, if the evaluation reaches that part.
     pub(crate) fn matches(&self, record: &impl RecordView) -> Result<bool> {
-        let own_parts_match = self.own_parts_match(record)?;
+        let conjunction_holds = self.conjunction_holds(record)?;
         let negated = self.negated.as_ref().map_or(Ok(false), Clone::clone)?;
-        if own_parts_match == negated {
+        if conjunction_holds == negated {
             return Ok(false);
         }
-        self.then.as_deref().map_or(Ok(true), |then| matches(then, record))
+        self.then.as_deref().map_or(Ok(true), |then| nested_filter_matches(then, record))
     }
 
-    /// The conjunction of the parts other than `negated` and `then`.
-    fn own_parts_match(&self, record: &impl RecordView) -> Result<bool> {
-        let classes = resolved(self.classes.as_ref())?;
+    /// Whether all parts before `negated` hold.
+    fn conjunction_holds(&self, record: &impl RecordView) -> Result<bool> {
+        let classes = part_or_error(self.classes.as_ref())?;
         if classes.is_some_and(|classes| !record.is_instance_of(classes)) {
             return Ok(false);
         }
-        if resolved(self.pks.as_ref())?.is_some_and(|pks| !pks.contains_pk(record.pk())) {
+        if part_or_error(self.pks.as_ref())?.is_some_and(|pks| !pks.contains_pk(record.pk())) {
             return Ok(false);
         }
-        if resolved(self.path.as_ref())?.is_some_and(|path| !path.holds(record.bucket())) {
+        if part_or_error(self.path.as_ref())?.is_some_and(|path| !path.holds(record.bucket())) {
             return Ok(false);
         }
-        for operand in resolved(self.all.as_ref())?.into_iter().flatten() {
-            if !matches(operand, record)? {
+        for operand in part_or_error(self.all.as_ref())?.into_iter().flatten() {
+            if !nested_filter_matches(operand, record)? {
                 return Ok(false);
             }
         }
-        let Some(operands) = resolved(self.any.as_ref())? else { return Ok(true) };
+        let Some(operands) = part_or_error(self.any.as_ref())? else { return Ok(true) };
         for operand in operands {
-            if matches(operand, record)? {
+            if nested_filter_matches(operand, record)? {
                 return Ok(true);
             }
         }
@@ -63,13 +65,13 @@ impl Filter {
     }
 }
 
-/// Whether the record passes a filter; an error if the filter is a deferred error.
-fn matches(filter: &DeferredResult<Filter>, record: &impl RecordView) -> Result<bool> {
+/// Whether the record passes a filter inside another one. The deferred error, if the filter has one.
+fn nested_filter_matches(filter: &DeferredResult<Filter>, record: &impl RecordView) -> Result<bool> {
     filter.as_ref().map_err(Clone::clone)?.matches(record)
 }
 
-/// The value of a part, if the filter has it; an error if the part has a deferred error.
-fn resolved<T>(part: Option<&DeferredResult<T>>) -> Result<Option<&T>> {
+/// The value of a part; `None` if the filter has no such part. The deferred error, if the part has one.
+fn part_or_error<T>(part: Option<&DeferredResult<T>>) -> Result<Option<&T>> {
     part.map(|part| part.as_ref().map_err(Clone::clone)).transpose()
 }
 
@@ -119,8 +121,8 @@ impl SelectRequest {
     }
 }
 
-/// With a limit, a [`MatchCollector`] keeps up to twice `limit + offset` records and this number more, before
-/// it sorts them and discards all but the first `limit + offset`.
+/// For a select with a limit, a [`MatchCollector`] keeps up to `2 * (limit + offset) + EXTRA_CAPACITY`
+/// records. At one more, it sorts them and discards all but the first `limit + offset`.
 const EXTRA_CAPACITY: usize = 1024;
 
 /// Collects the records that the caller has found to pass the filter of a select, then sorts and limits them.
@@ -144,7 +146,7 @@ impl<'s, S: RecordView, F: Fn(&S) -> Result<()>> MatchCollector<'s, S, F> {
         Self { select, matches: Vec::new(), limit_plus_offset, charge }
     }
 
-    /// Whether a collected record may be left out of the result.
+    /// Whether the result may lack a collected record.
     fn may_discard(&self) -> bool {
         self.select.limit.is_some() || self.select.offset > 0
     }
@@ -162,7 +164,8 @@ impl<'s, S: RecordView, F: Fn(&S) -> Result<()>> MatchCollector<'s, S, F> {
     /// The errors of `charge`; `storage-full` if the memory limit is reached.
     pub(crate) fn push(&mut self, record: S) -> Result<()> {
         if self.may_discard() {
-            // Charged to the memory limit only. `finish` calls `charge` for the records of the result.
+            // The result may lack this record, so only its memory is charged. `finish` calls `charge` for the
+            // records of the result.
             memory::charge(record.bucket().len() + size_of::<S>())?;
         } else {
             (self.charge)(&record)?;
@@ -198,11 +201,11 @@ impl SortBy {
     /// value is null or absent.
     fn sort_value(&self, record: &impl RecordView) -> Option<Vec<u8>> {
         // With the sign bit flipped, the order of the bytes is that of the signed numbers.
-        let time = |time: Timestamp| Some((time.as_millis() as u64 ^ 1 << 63).to_be_bytes().to_vec());
+        let encode_time = |time: Timestamp| Some((time.as_millis() as u64 ^ 1 << 63).to_be_bytes().to_vec());
         match self {
             Self::Pk => Some(record.pk().as_bytes().to_vec()),
-            Self::CreatedAt => time(record.created_at()),
-            Self::UpdatedAt => time(record.updated_at()),
+            Self::CreatedAt => encode_time(record.created_at()),
+            Self::UpdatedAt => encode_time(record.updated_at()),
             Self::Bucket(path) => path.key(record.bucket()),
         }
     }

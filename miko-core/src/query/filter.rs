@@ -24,23 +24,25 @@ pub(crate) struct Filter {
     pub(crate) all: Option<DeferredResult<Vec<DeferredResult<Filter>>>>,
     /// The record passes at least one of these filters.
     pub(crate) any: Option<DeferredResult<Vec<DeferredResult<Filter>>>>,
-    /// Whether the conjunction of the parts above is negated. The key `not`.
+    /// Whether the conjunction of the parts above is negated: the key `not`. Without the key, it is not
+    /// negated.
     pub(crate) negated: Option<DeferredResult<bool>>,
     /// A further filter for the records that pass the parts above. `negated` does not apply to it.
     pub(crate) then: Option<Box<DeferredResult<Filter>>>,
 }
 
 impl Filter {
-    /// Reads a condition that is not part of a select, such as that of a target. The filter has no deferred
-    /// errors.
+    /// Reads a condition that is not part of a select, such as the condition of a target. All its faults are
+    /// reported at once, so the filter has no deferred errors.
     ///
     /// # Errors
-    /// All faults, also those that evaluation would raise.
+    /// All faults, also those that would be deferred in a select.
     pub(crate) fn of_condition(condition: &Value) -> Result<Self, Error> {
         let mut faults = Faults::default();
         let mut reader = FilterReader::new(&mut faults);
         let scope = PlaceholderScope::default();
         let context = ReadContext { place: &Place::Root, scope: &scope, expansion: None };
+        // `None` after a fault, which `check` returns below.
         let filter = reader.read_nested(condition, &context).unwrap_or_default();
         let deferred = reader.deferred;
         let (mut errors, _) = faults.into_parts();
@@ -54,13 +56,13 @@ impl Filter {
 /// evaluation reaches the part. Only faults of placeholders and of their values are deferred.
 pub(crate) type DeferredResult<T> = Result<T, Error>;
 
-/// The keys of a condition. The outermost condition of a select, whose keys are those of the select, has no
-/// `not`.
+/// The keys of a condition. They do not apply to the outermost condition of a select: its keys are keys of
+/// the select itself, which has no `not`.
 const KEYS: [&str; 9] = ["class", "classes", "pk", "path", "all", "any", "then", "not", PLACEHOLDERS];
 
 const PLACEHOLDERS: &str = "placeholders";
 
-/// Parses filters and other parts that may contain placeholders.
+/// Parses filters, and other parts of a request that may contain placeholders.
 #[derive(Debug)]
 pub(super) struct FilterReader<'f> {
     /// Receives the faults that are reported at once.
@@ -83,24 +85,22 @@ impl<'f> FilterReader<'f> {
     /// Parses a filter from the keys in `map`. Other keys are ignored here; the caller reports unknown ones.
     pub(super) fn read<'q>(&mut self, map: &'q Map<String, Value>, context: &ReadContext<'q, '_>) -> Filter {
         self.size += 1;
-        let mut filter = Filter {
+        Filter {
             classes: self.read_classes(map, context),
             pks: self.read_part(map, "pk", context, PkList::read),
             path: self.read_part(map, "path", context, PathTest::read),
-            ..Filter::default()
-        };
-        filter.all = self.read_operands(map, "all", context);
-        filter.any = self.read_operands(map, "any", context);
-        filter.negated = self.read_part(map, "not", context, readers::boolean);
-        filter.then = get(map, "then").and_then(|then| {
-            let place = Place::Key(context.place, "then");
-            self.read_expanded(then, &context.at(&place), &mut Self::read_nested).map(Box::new)
-        });
-        filter
+            all: self.read_operands(map, "all", context),
+            any: self.read_operands(map, "any", context),
+            negated: self.read_part(map, "not", context, readers::boolean),
+            then: get(map, "then").and_then(|then| {
+                let place = Place::Key(context.place, "then");
+                self.read_expanded(then, &context.at(&place), &mut Self::read_nested).map(Box::new)
+            }),
+        }
     }
 
-    /// Calls `body` with a context that contains the placeholders of `map`. Adds a hint for each placeholder
-    /// that is not used; only `validate` reports hints.
+    /// Calls `body` with a context that has the definitions in the `placeholders` of `map`. Then adds a hint
+    /// for each definition that is not used; only `validate` reports hints.
     pub(super) fn with_placeholders<'q, T>(
         &mut self,
         map: &'q Map<String, Value>,
@@ -112,10 +112,10 @@ impl<'f> FilterReader<'f> {
             None => body(self, context),
             Some(Value::Object(definitions)) => {
                 let scope = PlaceholderScope::nested(context.scope, definitions);
-                let read = body(self, &ReadContext { scope: &scope, ..*context });
+                let result = body(self, &ReadContext { scope: &scope, ..*context });
                 let unused = self.resolver.unused(definitions, &place);
                 unused.into_iter().for_each(|warning| self.faults.hint(warning));
-                read
+                result
             }
             Some(other) => {
                 self.faults.refuse_type(&place, "an object", other);
@@ -124,8 +124,9 @@ impl<'f> FilterReader<'f> {
         }
     }
 
-    /// Reads a value that may contain placeholders at any depth. Faults of the literal parts are reported;
-    /// faults of the value of a placeholder are deferred until evaluation. `None` if a fault was reported.
+    /// Reads a value that may contain placeholders at any depth. Faults of the literal parts are reported at
+    /// once. Faults of placeholders and of their definitions are deferred until evaluation. Inside a
+    /// definition, all faults are deferred. `None` if a fault was reported at once.
     pub(super) fn read_value<'q, T>(
         &mut self,
         value: &'q Value,
@@ -135,11 +136,13 @@ impl<'f> FilterReader<'f> {
         if !placeholder::contains_placeholder(value) {
             return self.read_or_defer(context, |reader| read(value.clone(), context.place, reader.faults));
         }
+        // The warnings of the literal parts. Reading the resolved value adds the same warnings again, so
+        // these are added only if that reading does not take place.
         let mut literal_warnings = FaultList::default();
-        // Inside the definition of a placeholder all faults are deferred, those of literal parts as well.
+        // Inside a definition all faults are deferred, so the literal parts need no check of their own.
         if context.expansion.is_none() {
-            // Checks the literal parts. The result is incomplete and is dropped. Faults at a placeholder are
-            // not reported.
+            // Reads the value only to check its literal parts. The placeholders are exempt from the check,
+            // and the result, which lacks them, is dropped.
             let before = self.faults.count();
             let earlier_warnings = self.faults.take_warnings();
             self.faults.exempt = Some(placeholder::is_placeholder);
@@ -157,12 +160,10 @@ impl<'f> FilterReader<'f> {
                 self.faults.warn_all(literal_warnings);
                 Some(Err(self.defer(vec![item])))
             }
-            // Reading the resolved value adds the warnings of its literal parts again, so `literal_warnings`
-            // are dropped.
             Ok(resolved) => self.deferring_errors(|reader| {
                 let part = read(resolved, context.place, reader.faults).map(Ok);
-                let outside = |fault| placeholder::move_out_of_definitions(fault, value, context.place);
-                reader.faults.map(outside);
+                let move_out = |fault| placeholder::move_out_of_definitions(fault, value, context.place);
+                reader.faults.map(move_out);
                 part
             }),
         }
@@ -285,7 +286,7 @@ impl<'f> FilterReader<'f> {
         let part = read(self);
         let mut inner = std::mem::replace(self.faults, outer);
         self.faults.patterns = std::mem::take(&mut inner.patterns);
-        // Only `hints` can be filled: this reader collects deferred errors in its own list `self.deferred`.
+        // The first list is empty: this reader collects deferred errors in its own list, `self.deferred`.
         let (_, hints) = inner.take_deferred();
         let (errors, warnings) = inner.into_parts();
         self.faults.warn_all(warnings);

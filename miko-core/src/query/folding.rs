@@ -7,7 +7,7 @@ use std::borrow::Cow;
 pub(crate) struct Folding {
     /// `"case-sensitive": false`: texts are compared in Unicode lower case. The lower case of a character
     /// does not depend on the characters around it. So if text A contains text B, then A in lower case
-    /// contains B in lower case.
+    /// contains B in lower case, which the operator `contains` needs.
     pub(super) ignores_case: bool,
     /// `"collapse": true`: white space at both ends is removed, and each other run of white space becomes one
     /// space.
@@ -30,6 +30,7 @@ impl Folding {
         Cow::Owned(collapsed)
     }
 
+    /// Whether folding leaves every text as it is.
     pub(super) const fn is_identity(self) -> bool {
         !(self.ignores_case || self.collapses_whitespace)
     }

@@ -34,9 +34,9 @@ struct PathVisitor<'s, F, R> {
 enum VisitState<F, R> {
     /// The value was not found yet. Holds the closure.
     Pending(F),
-    /// The closure runs.
+    /// The closure was moved out and runs. If it panics, the state stays so.
     Running,
-    /// The closure has returned this.
+    /// Holds the result of the closure.
     Done(R),
 }
 
@@ -203,16 +203,16 @@ mod tests {
 
     /// The paths from a value to itself and to each value inside it.
     fn paths(value: &Value) -> Vec<Vec<PathStep>> {
-        let below = |step: PathStep, value: &Value| {
-            let below = paths(value).into_iter().map(move |path| [vec![step.clone()], path].concat());
-            below.collect::<Vec<_>>()
+        let paths_through = |step: PathStep, member: &Value| {
+            let paths = paths(member).into_iter().map(move |path| [vec![step.clone()], path].concat());
+            paths.collect::<Vec<_>>()
         };
         let mut all = vec![Vec::new()];
-        for (key, value) in value.as_object().into_iter().flatten() {
-            all.extend(below(PathStep::Key(key.clone()), value));
+        for (key, member) in value.as_object().into_iter().flatten() {
+            all.extend(paths_through(PathStep::Key(key.clone()), member));
         }
-        for (index, value) in value.as_array().into_iter().flatten().enumerate() {
-            all.extend(below(PathStep::Index(index as u64), value));
+        for (index, element) in value.as_array().into_iter().flatten().enumerate() {
+            all.extend(paths_through(PathStep::Index(index as u64), element));
         }
         all
     }

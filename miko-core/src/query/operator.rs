@@ -12,15 +12,16 @@ use crate::query::folding::Folding;
 use crate::query::value_list::ValueList;
 use crate::query::value_ref::ValueRef;
 
-/// A set of operators. All must match.
+/// The operators and modifiers at the end of one path. A value must match all operators.
 #[derive(Debug, Clone)]
 pub(super) struct Operators {
     operators: Vec<Operator>,
     folding: Folding,
 }
 
-/// An operator with its operand. Texts of `Value`, `In`, `Contains`, `StartsWith` and `EndsWith` are folded
-/// already. The others ignore the folding.
+/// An operator with its operand. `Value`, `In`, `Contains`, `StartsWith` and `EndsWith` compare folded texts:
+/// the texts of their operands are folded when the operators are read. The other operators ignore the
+/// folding.
 #[derive(Debug, Clone)]
 enum Operator {
     Value(Value),
@@ -37,14 +38,14 @@ enum Operator {
     IncludesAny(ValueList),
     /// With `true`, the value must be neither null nor absent; with `false`, null or absent.
     Exists(bool),
-    /// With `true`, the value must be neither null, absent nor `false`; with `false`, one of them. Zero and
-    /// an empty text are truthy.
+    /// With `true`, the value must not be null, absent or `false`; with `false`, it must be one of these
+    /// three. Zero and an empty text are truthy.
     Truthy(bool),
     /// `any`: the path leads to a value, which may be null.
     Present,
 }
 
-/// The names of the operators, in the order of error messages.
+/// The names of the operators, in the order in which error messages list them.
 const OPERATORS: [&str; 16] = [
     "value",
     "contains",
@@ -64,30 +65,31 @@ const OPERATORS: [&str; 16] = [
     "matches",
 ];
 
+/// The names of the modifiers, which [`read_folding`] reads.
 const MODIFIERS: [&str; 2] = ["case-sensitive", "collapse"];
 
-/// The keys with a hyphen, each with its other spelling, which is accepted as well.
+/// Each key that has a hyphen, and its spelling with an underscore. Requests may use either.
 const SPELLINGS: [(&str, &str); 3] =
     [("starts-with", "starts_with"), ("ends-with", "ends_with"), ("case-sensitive", "case_sensitive")];
 
-/// The spelling of a key in [`OPERATORS`] and [`MODIFIERS`], with a hyphen: `starts-with` for `starts_with`.
-/// A key without another spelling is returned unchanged.
+/// The key as [`OPERATORS`] and [`MODIFIERS`] spell it: `starts-with` for `starts_with`. A key that is not a
+/// spelling with an underscore is returned unchanged.
 pub(super) fn normalized(key: &str) -> &str {
-    SPELLINGS.iter().find(|(_, other)| *other == key).map_or(key, |(hyphenated, _)| *hyphenated)
+    SPELLINGS.iter().find(|(_, underscored)| *underscored == key).map_or(key, |(hyphenated, _)| *hyphenated)
 }
 
 /// Refuses an object that has a key in both spellings.
 fn refuse_both_spellings(map: &Map<String, Value>, place: &Place<'_>, faults: &mut Faults) {
-    for (key, other) in SPELLINGS {
-        if map.contains_key(key) && map.contains_key(other) {
-            let message = format!("`{key}` and `{other}` are one key: give only one of them");
-            faults.refuse(place.fault(message).with("fields", vec![key, other]));
+    for (hyphenated, underscored) in SPELLINGS {
+        if map.contains_key(hyphenated) && map.contains_key(underscored) {
+            let message = format!("`{hyphenated}` and `{underscored}` are one key: give only one of them");
+            faults.refuse(place.fault(message).with("fields", vec![hyphenated, underscored]));
         }
     }
 }
 
 impl Operators {
-    /// Reads the object of operators and modifiers at the end of a path. `None` after a fault.
+    /// Reads the object of operators and modifiers at the end of a path. `None` if a fault was reported.
     pub(super) fn read(map: &Map<String, Value>, place: &Place<'_>, faults: &mut Faults) -> Option<Self> {
         let before = faults.count();
         let folding = read_folding(map, place, faults);
@@ -105,32 +107,36 @@ impl Operators {
         (faults.count() == before).then_some(Self { operators, folding })
     }
 
-    pub(super) fn match_value(&self, actual: &ValueRef<'_>) -> bool {
+    /// Whether the value at the end of the path matches all operators.
+    pub(super) fn matches(&self, actual: &ValueRef<'_>) -> bool {
         self.operators.iter().all(|operator| operator.matches(actual, self.folding))
     }
 
-    /// The accepted values, if the only operator is `value` or `in`. `None` if there are other operators, or
-    /// if text is folded before it is compared.
+    /// The accepted values, if the only operator is `value` or `in`, and none of its texts is compared with
+    /// folding. `None` in all other cases.
     pub(super) fn equality_values(&self) -> Option<&[Value]> {
         let values = match &self.operators[..] {
             [Operator::Value(value)] => std::slice::from_ref(value),
             [Operator::In(values)] => values.values(),
             _ => return None,
         };
-        let folds = !self.folding.is_identity() && values.iter().any(Value::is_string);
-        (!folds).then_some(values)
+        let folds_texts = !self.folding.is_identity() && values.iter().any(Value::is_string);
+        (!folds_texts).then_some(values)
     }
 }
 
 /// Reads the modifiers in `map`, which may have other keys. A modifier with a fault counts as absent.
 pub(super) fn read_folding(map: &Map<String, Value>, place: &Place<'_>, faults: &mut Faults) -> Folding {
     refuse_both_spellings(map, place, faults);
-    let mut flag = |modifier: &str| {
+    let mut read_modifier = |modifier: &str| {
         let (key, value) = map.iter().find(|(key, _)| normalized(key) == modifier)?;
         readers::boolean(value.clone(), &Place::Key(place, key), faults)
     };
-    let [case, collapse] = MODIFIERS;
-    Folding { ignores_case: flag(case) == Some(false), collapses_whitespace: flag(collapse) == Some(true) }
+    let [case_sensitive, collapse] = MODIFIERS;
+    Folding {
+        ignores_case: read_modifier(case_sensitive) == Some(false),
+        collapses_whitespace: read_modifier(collapse) == Some(true),
+    }
 }
 
 impl Operator {
@@ -254,9 +260,9 @@ fn read_array<'v>(operand: &'v Value, place: &Place<'_>, faults: &mut Faults) ->
     }
 }
 
-/// Reads the last element of a path: `Some(Some(operators))` for an object, `Some(None)` for any other
-/// element, which is a literal. `None` if a fault was reported, or if the element is a placeholder that is
-/// not resolved yet, which is not checked.
+/// Reads the last element of a path: `Some(Some(operators))` for an object, `Some(None)` for a literal, which
+/// is any other value. `None` if a fault was reported, or if the element is a placeholder that is not
+/// resolved yet: an unresolved placeholder is exempt from checks, and reports no fault.
 pub(super) fn read_test(last: &Value, place: &Place<'_>, faults: &mut Faults) -> Option<Option<Operators>> {
     match last {
         exempt if faults.is_exempt(exempt) => None,

@@ -13,13 +13,14 @@ use crate::query::path_value::PathValue;
 use crate::query::step::{PathStep, read_steps, write_steps};
 use crate::query::value_ref::ValueRef;
 
-/// `["name", "family", "Kirk"]`: the steps down from the bucket, and the test of the value there.
+/// The `path` of a condition, such as `["name", "family", "Kirk"]`: the steps from the bucket down to a
+/// value, and the test of that value.
 #[derive(Debug, Clone)]
 pub(crate) struct PathTest {
     steps: Vec<PathStep>,
-    /// The literal or the operators, as JSON.
+    /// The last element of the path as JSON: a literal, or an object of operators.
     test: Value,
-    /// The parsed operators, if `test` is not a literal.
+    /// The operators of `test`; `None` if `test` is a literal.
     operators: Option<Operators>,
 }
 
@@ -41,18 +42,18 @@ impl PathTest {
 
     /// Whether the test holds for the bucket with this JSON text.
     pub(crate) fn holds(&self, bucket: &str) -> bool {
-        with_value_at(bucket, &self.steps, |value| self.test_holds_for(&value))
+        with_value_at(bucket, &self.steps, |value| self.holds_for_ref(&value))
     }
 
     /// Whether the test holds for a value at the end of the steps.
     pub(crate) fn holds_for(&self, value: &PathValue) -> bool {
-        self.test_holds_for(&value.view())
+        self.holds_for_ref(&value.view())
     }
 
-    fn test_holds_for(&self, value: &ValueRef<'_>) -> bool {
+    fn holds_for_ref(&self, value: &ValueRef<'_>) -> bool {
         match &self.operators {
             None => value.equals(&self.test),
-            Some(operators) => operators.match_value(value),
+            Some(operators) => operators.matches(value),
         }
     }
 
@@ -60,7 +61,8 @@ impl PathTest {
         &self.steps
     }
 
-    /// The accepted values, if the test only compares for equality, and does not fold text before.
+    /// The accepted values, if the test only compares for equality, and does so without folding texts. `None`
+    /// in all other cases.
     pub(crate) fn equality_values(&self) -> Option<&[Value]> {
         match &self.operators {
             None => Some(std::slice::from_ref(&self.test)),
@@ -68,7 +70,7 @@ impl PathTest {
         }
     }
 
-    /// Parses the output of `Display`. The error is a message.
+    /// Parses what `Display` has written. The error is a message.
     pub(crate) fn from_text(text: &str) -> Result<Self, String> {
         let value = json::from_text(text).map_err(|fault| fault.to_string())?;
         let mut faults = Faults::default();
@@ -76,7 +78,7 @@ impl PathTest {
     }
 }
 
-/// Writes the JSON of the path.
+/// Writes the path as JSON, with the test.
 impl fmt::Display for PathTest {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write_steps(f, &self.steps, Some(&self.test))

@@ -10,8 +10,8 @@ use crate::query::value_ref::ValueRef;
 
 /// The value at the end of a path: [`ValueRef`], owned. Clones share texts and composites.
 ///
-/// Operators and sort keys do not distinguish values that are equal by `Eq`, so a column may store equal
-/// values once. The converse does not hold: operators do not distinguish `1` and `1.0`, which differ by `Eq`.
+/// If two values are equal by `Eq`, all operators and sort keys treat them alike, so a column may store them
+/// once. The converse does not hold: operators treat `1` and `1.0` alike, and they differ by `Eq`.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub(crate) enum PathValue {
     Absent,
@@ -36,7 +36,7 @@ impl PathValue {
         })
     }
 
-    /// The value, borrowed.
+    /// The value as a [`ValueRef`], for operators and sort keys.
     pub(super) fn view(&self) -> ValueRef<'_> {
         match self {
             Self::Absent => ValueRef::Absent,
@@ -61,8 +61,8 @@ impl PathValue {
 /// The approximate number of bytes that an allocation takes in addition to its content.
 const ALLOCATION_OVERHEAD: usize = 32;
 
-/// The approximate size of a value in bytes, heap allocations included. Recursive: values nest at most
-/// [`MAX_DEPTH`] deep.
+/// The approximate size of a value in bytes, heap allocations included. The recursion is bounded, because
+/// values nest at most [`MAX_DEPTH`] deep.
 ///
 /// [`MAX_DEPTH`]: crate::json::MAX_DEPTH
 fn composite_size(value: &Value) -> usize {

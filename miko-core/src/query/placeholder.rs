@@ -3,9 +3,9 @@
 //! The definition of a placeholder is the value that `placeholders` gives to its name. A name is looked up in
 //! the condition that uses the placeholder, then in the enclosing ones. A placeholder inside a definition is
 //! looked up where that definition is used (dynamic scoping), so one definition can expand differently in
-//! different conditions. An unresolved name is a deferred error of the part that contains the placeholder,
-//! because evaluation may never reach the part. In a part that every evaluation reaches, such as `limit`, it
-//! is reported as a fault of the request.
+//! different conditions. If a name has no definition, the part that contains the placeholder gets a deferred
+//! error, because evaluation may never reach the part. If every evaluation reaches the part, as in the case
+//! of `limit`, the error is reported as a fault of the request instead.
 
 use std::collections::{BTreeMap, HashSet};
 
@@ -18,10 +18,11 @@ use crate::json;
 /// The maximal number of values that the placeholders of one request may repeat. Without this limit, ten
 /// names that each stand for an array of ten others could expand to a billion values.
 ///
-/// The first expansion of each definition is free, unless it is inside of a repeated one: all first
-/// expansions together are no larger than the request. Each later expansion costs one, and one per value of
-/// the definition, nested values included. The check for circular definitions costs one per visible
-/// definition at each comparison. The limit is checked at each expansion, so the last one may exceed it.
+/// The first expansion of each definition is free, unless it takes place inside a repeated expansion. All
+/// free expansions together are no larger than the request. Any other expansion costs one, and one more per
+/// value of the definition, nested values included. The check for circular definitions also costs: per
+/// comparison, one for each visible definition. Each expansion first checks that something is left, so the
+/// last one may exceed the limit.
 const MAX_REPEATED_VALUES: usize = 100_000;
 
 /// The name of the placeholder, if the value is one.
@@ -44,23 +45,24 @@ pub(super) fn contains_placeholder(value: &Value) -> bool {
     }
 }
 
-/// Moves a fault in a definition to the placeholder that was replaced by the definition, since the request
-/// has nothing at the pointer of the fault. `value` is at `place`, and still has its placeholders; the fault
-/// was found after they were resolved. A fault that is not in a definition is returned unchanged.
+/// Moves a fault in a definition to the placeholder that stands for the definition. The fault was found after
+/// the placeholders were resolved, so the request has nothing at its pointer. `value` is the unresolved value
+/// at `place`. A fault that is not in a definition is returned unchanged.
 pub(super) fn move_out_of_definitions(fault: ErrorItem, value: &Value, place: &Place<'_>) -> ErrorItem {
     let place = place.to_string();
     let pointer = fault.details.get("pointer").and_then(Value::as_str);
     let Some(inner) = pointer.and_then(|pointer| pointer.strip_prefix(&place)) else { return fault };
-    let is_at_placeholder = |end: &usize| value.pointer(&inner[..*end]).is_some_and(is_placeholder);
-    let Some(end) = inner.match_indices('/').map(|(end, _)| end).find(is_at_placeholder) else {
+    // Each `/` ends a pointer to a value around the fault. The outermost such value comes first.
+    let ends_at_placeholder = |end: &usize| value.pointer(&inner[..*end]).is_some_and(is_placeholder);
+    let Some(end) = inner.match_indices('/').map(|(end, _)| end).find(ends_at_placeholder) else {
         return fault;
     };
     let pointer = format!("{place}{}", &inner[..end]);
     fault.with("pointer", pointer)
 }
 
-/// The number of values that a definition has, nested ones included. Its placeholders count when they are
-/// expanded.
+/// The number of values in a definition, nested ones included. A placeholder in the definition counts as
+/// nothing here: expanding it is charged separately.
 fn count_values(definition: &Value) -> usize {
     match definition {
         _ if is_placeholder(definition) => 0,
@@ -73,9 +75,9 @@ fn count_values(definition: &Value) -> usize {
 /// The names that are visible at one place of a request.
 #[derive(Debug, Clone, Copy, Default)]
 pub(super) struct PlaceholderScope<'q, 's> {
-    /// The definitions of the innermost condition; `None` if it has none.
+    /// The definitions of the innermost condition that has any; `None` outside of all such conditions.
     definitions: Option<&'q Map<String, Value>>,
-    /// The scope of the enclosing condition.
+    /// The scope around that condition; `None` if `definitions` is `None`.
     outer: Option<&'s PlaceholderScope<'q, 's>>,
 }
 
@@ -84,6 +86,7 @@ impl<'q, 's> PlaceholderScope<'q, 's> {
         Self { definitions: Some(definitions), outer: Some(outer) }
     }
 
+    /// The definition of a name, from the innermost condition that defines it.
     fn find(&self, name: &str) -> Option<&'q Value> {
         let here = self.definitions.and_then(|definitions| definitions.get(name));
         here.or_else(|| self.outer?.find(name))
@@ -103,13 +106,14 @@ impl<'q, 's> PlaceholderScope<'q, 's> {
     }
 }
 
-/// A placeholder that is being expanded, and a link to the expansion around it: the placeholder is part of
-/// the definition of `outer`.
+/// The expansion of a placeholder that is in progress, with a link to the expansion around it.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Expansion<'q, 'c> {
     pub(super) definition: &'q Value,
     /// The names that are visible at the placeholder.
     scope: &'c PlaceholderScope<'q, 'c>,
+    /// The expansion whose definition contains the placeholder; `None` if the placeholder is not in a
+    /// definition.
     outer: Option<&'c Expansion<'q, 'c>>,
     /// The number of expansions from the outermost one to this one, both included.
     depth: usize,
@@ -119,10 +123,13 @@ pub(super) struct Expansion<'q, 'c> {
 }
 
 impl<'q, 'c> Expansion<'q, 'c> {
-    /// The scopes in which this expansion and those around it expand `definition`, from the inside outwards.
+    /// The scopes of those expansions of `definition` that are in progress: this one and those around it,
+    /// from the inside outwards.
     fn scopes_of(&self, definition: &Value) -> impl Iterator<Item = &'c PlaceholderScope<'q, 'c>> {
-        let links = std::iter::successors(Some(*self), |link| link.outer.copied());
-        links.filter(move |link| std::ptr::eq(link.definition, definition)).map(|link| link.scope)
+        let chain = std::iter::successors(Some(*self), |expansion| expansion.outer.copied());
+        chain
+            .filter(move |expansion| std::ptr::eq(expansion.definition, definition))
+            .map(|expansion| expansion.scope)
     }
 }
 
@@ -162,7 +169,7 @@ impl<'q, 'p> ReadContext<'q, 'p> {
 pub(super) struct Resolver {
     /// How much of [`MAX_REPEATED_VALUES`] is left.
     budget: usize,
-    /// The definitions that were expanded, by identity.
+    /// The definitions that were expanded at least once, by identity.
     used: HashSet<*const Value>,
 }
 
@@ -176,8 +183,8 @@ impl Resolver {
     /// Expands the placeholder `name`.
     ///
     /// # Errors
-    /// A fault at the place of the context, if the name is not defined, the definition is circular, the
-    /// budget is used up, or definitions nest too deep.
+    /// A fault at the place of the context: the name is not defined, the definition is circular, the budget
+    /// is used up, or definitions nest too deep.
     pub(super) fn expand<'q, 'p>(
         &mut self,
         name: &str,
@@ -194,11 +201,13 @@ impl Resolver {
             ));
         };
         let is_first = self.used.insert(std::ptr::from_ref(definition));
-        for before in context.expansion.into_iter().flat_map(|expansion| expansion.scopes_of(definition)) {
-            // Expanding a definition again with the same bindings would never end. The comparison is charged
-            // to the budget.
+        let outer_scopes =
+            context.expansion.into_iter().flat_map(|expansion| expansion.scopes_of(definition));
+        for outer_scope in outer_scopes {
+            // A definition inside itself is circular if the visible names have the same definitions both
+            // times. The comparison is charged to the budget.
             self.budget = self.budget.saturating_sub(context.scope.size());
-            if before.bindings() == context.scope.bindings() {
+            if outer_scope.bindings() == context.scope.bindings() {
                 return Err(fault(
                     "circular",
                     format!("placeholder `{name}` is circular: its definition refers to itself"),
@@ -219,14 +228,14 @@ impl Resolver {
             return Err(fault("too_large", message));
         }
         if repeats {
-            // The whole definition is charged here: if it is a condition, it is read part by part, and its
-            // parts are not charged.
+            // All values of the definition are charged now. The caller reads a condition part by part, and
+            // does not charge the parts.
             self.budget = self.budget.saturating_sub(count_values(definition));
         }
         Ok(Expansion { definition, scope: context.scope, outer: context.expansion, depth, repeats })
     }
 
-    /// Replaces all placeholders in `value` by their definitions.
+    /// Returns a copy of `value` with all placeholders replaced by their definitions.
     ///
     /// # Errors
     /// The faults of [`expand`](Self::expand); a fault if the result nests too deep.
@@ -238,7 +247,7 @@ impl Resolver {
         self.resolve_within(json::MAX_DEPTH, value, context)
     }
 
-    /// As [`resolve`](Self::resolve), for a value in which arrays and objects may nest `levels_left` deep.
+    /// As [`resolve`](Self::resolve). Arrays and objects in the result may nest `levels_left` deep.
     fn resolve_within<'q>(
         &mut self,
         levels_left: usize,
@@ -275,7 +284,7 @@ impl Resolver {
         }
     }
 
-    /// The warnings for unused definitions.
+    /// A warning for each of `definitions` that was not expanded. `place` is the place of `definitions`.
     pub(super) fn unused(&self, definitions: &Map<String, Value>, place: &Place<'_>) -> Vec<Warning> {
         let unused = definitions.iter().filter(|(_, value)| !self.used.contains(&std::ptr::from_ref(*value)));
         let warning = |(name, _): (&String, &Value)| {

@@ -10,7 +10,8 @@ use crate::record::COMMENT_KEYS;
 /// The keys of a request that have not been taken yet, and the required keys that it lacks.
 #[derive(Debug)]
 pub(crate) struct RequestKeys<'f> {
-    /// A vector: requests have few keys, so a linear search is faster than hashing.
+    /// In the order of the request. A vector, because requests have few keys, and a linear search is then
+    /// faster than hashing.
     remaining: Vec<(String, Value)>,
     missing: Vec<&'static str>,
     pub(crate) faults: &'f mut Faults,
@@ -24,7 +25,7 @@ impl<'f> RequestKeys<'f> {
     /// Removes `key` and returns its value.
     pub(crate) fn take(&mut self, key: &str) -> Option<Value> {
         let index = self.remaining.iter().position(|(name, _)| name == key)?;
-        // `remove` keeps the order of the other keys, in which they are reported.
+        // `remove`, not `swap_remove`: unknown keys are reported in the order of the request.
         Some(self.remaining.remove(index).1)
     }
 
@@ -37,20 +38,20 @@ impl<'f> RequestKeys<'f> {
         value
     }
 
-    /// Takes `key` and reads its value with `reader`. `None` if the key is absent, or if `reader` has
+    /// Takes `key` and reads its value with `read_value`. `None` if the key is absent, or if `read_value` has
     /// reported a fault.
-    pub(crate) fn read<T>(&mut self, key: &str, reader: ReadFn<T>) -> Option<T> {
+    pub(crate) fn read<T>(&mut self, key: &str, read_value: ReadFn<T>) -> Option<T> {
         let value = self.take(key)?;
-        reader(value, &Place::Key(&Place::Root, key), self.faults)
+        read_value(value, &Place::Key(&Place::Root, key), self.faults)
     }
 
     /// As [`read`](Self::read), for a required key: if it is missing, [`finish`](Self::finish) reports it.
-    pub(crate) fn read_required<T>(&mut self, key: &'static str, reader: ReadFn<T>) -> Option<T> {
+    pub(crate) fn read_required<T>(&mut self, key: &'static str, read_value: ReadFn<T>) -> Option<T> {
         let value = self.take_required(key)?;
-        reader(value, &Place::Key(&Place::Root, key), self.faults)
+        read_value(value, &Place::Key(&Place::Root, key), self.faults)
     }
 
-    /// Takes the key `transaction` and refuses it if it is present: see [`refuse_transaction_key`].
+    /// Takes the key `transaction`. If the request has it, refuses it: see [`refuse_transaction_key`].
     pub(crate) fn refuse_transaction(&mut self) {
         if self.take("transaction").is_some() {
             refuse_transaction_key(self.faults);
@@ -65,8 +66,8 @@ impl<'f> RequestKeys<'f> {
         keys.iter().copied().filter(|key| self.remaining.iter().any(|(name, _)| name == key))
     }
 
-    /// Reports only the missing keys. For a request without an action: which other keys are unknown depends
-    /// on the action.
+    /// Reports only the missing keys. This is for a request without an action: which of its other keys are
+    /// unknown cannot be said, since it depends on the action.
     pub(crate) fn report_missing(self) {
         report(self.faults, "missing_fields", "the request lacks", self.missing);
     }
@@ -78,14 +79,15 @@ impl<'f> RequestKeys<'f> {
     }
 }
 
-/// The keys of `map` that are not in `known`. For parts of a request, in which comment keys are not allowed.
-pub(super) fn unknown<'m>(map: &'m Map<String, Value>, known: &[&str]) -> Vec<&'m str> {
-    map.keys().map(String::as_str).filter(|key| !known.contains(key)).collect()
+/// The keys of `map` that are not in `allowed`. `map` is a part of a request, where comment keys are not
+/// allowed. For the request as a whole, see [`refuse_unknown`].
+pub(super) fn unknown<'m>(map: &'m Map<String, Value>, allowed: &[&str]) -> Vec<&'m str> {
+    map.keys().map(String::as_str).filter(|key| !allowed.contains(key)).collect()
 }
 
-/// Refuses the key `transaction` in a request of a batch, and in a select that is explained, streamed or
-/// watched. In a request of `q0` or `validate` the key is never found here:
-/// [`TransactionRequest::take`](crate::query::TransactionRequest::take) has removed it.
+/// Refuses the key `transaction`, which is allowed only in a request of `q0` or `validate`. There
+/// [`TransactionRequest::take`](crate::query::TransactionRequest::take) has removed it before. So if the key
+/// is found, the request is part of a batch, or is a select that is explained, streamed or watched.
 pub(crate) fn refuse_transaction_key(faults: &mut Faults) {
     let message = "`transaction` belongs to a request of its own: a batch runs in a transaction as a whole, \
                    or in none";
@@ -93,12 +95,14 @@ pub(crate) fn refuse_transaction_key(faults: &mut Faults) {
     faults.refuse(place.with_field(place.fault(message)));
 }
 
-/// Refuses the keys of a request that are not in `known`, except comment keys, which every action allows.
-pub(crate) fn refuse_unknown<'k>(keys: impl Iterator<Item = &'k str>, known: &[&str], faults: &mut Faults) {
-    let unknown = keys.filter(|key| !COMMENT_KEYS.contains(key) && !known.contains(key)).collect();
+/// Refuses the keys of a request that are not in `allowed`, except comment keys, which every action allows.
+pub(crate) fn refuse_unknown<'k>(keys: impl Iterator<Item = &'k str>, allowed: &[&str], faults: &mut Faults) {
+    let unknown = keys.filter(|key| !COMMENT_KEYS.contains(key) && !allowed.contains(key)).collect();
     report(faults, "unknown_fields", "this action has no key", unknown);
 }
 
+/// Adds one fault about all of `keys`; nothing if there are none. The message begins with `complaint`, and
+/// the detail with the name `detail` lists the keys.
 fn report(faults: &mut Faults, detail: &str, complaint: &str, keys: Vec<&str>) {
     if !keys.is_empty() {
         let message = format!("{complaint} `{}`", keys.join("`, `"));
@@ -106,7 +110,8 @@ fn report(faults: &mut Faults, detail: &str, complaint: &str, keys: Vec<&str>) {
     }
 }
 
-/// The warning that two keys of a request are redundant. `consequence` is how the request is run with both.
+/// The warning that a request has two keys of which one is enough. `consequence` says how the request is run
+/// with both.
 pub(crate) fn redundant_fields(keys: [&str; 2], consequence: &str) -> ErrorItem {
     let message = format!("`{}` and `{}` are redundant; {consequence}", keys[0], keys[1]);
     ErrorItem::new(ErrorId::REDUNDANT_FIELDS, message).with("fields", keys.to_vec())

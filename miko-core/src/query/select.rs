@@ -32,7 +32,7 @@ const KEYS: [&str; 16] = [
     "offset",
 ];
 
-/// The keys of a `where`: the conditions of a select.
+/// The keys of a `where`: those of a select that are conditions.
 const WHERE_KEYS: [&str; 8] = ["class", "classes", "pk", "path", "all", "any", "then", "placeholders"];
 
 /// A select: a filter, an order and a limit.
@@ -49,8 +49,9 @@ pub(crate) struct SelectRequest {
     pub(crate) cutoff: Option<Timestamp>,
     /// Whether evaluation may raise a deferred error, for example of a placeholder that cannot be resolved.
     pub(crate) may_fail: bool,
-    /// The size of the filter, as [`FilterReader`] counts it, plus the number of sort keys; `usize::MAX` if
-    /// nothing was counted. The planner does not pass a very large select to storage.
+    /// The size of the filter, as [`FilterReader`] counts it, plus the number of sort keys. An estimate if
+    /// the select was not read from JSON: see [`of_filter`](Self::of_filter). The planner does not pass a
+    /// very large select to storage.
     pub(crate) size: usize,
 }
 
@@ -64,9 +65,9 @@ impl SelectRequest {
         Self { filter, size: SIZE_OF_ONE_PART, ..Self::default() }
     }
 
-    /// Reads a query of the form `{"action": "select", "pk": "…"}`, and takes the pk out of it. `None` for
-    /// any other query, which is left unchanged. This is a fast path: batches have many queries of this form,
-    /// and nothing in them has to be checked.
+    /// Reads a query of the form `{"action": "select", "pk": "…"}`, and takes the pk out of it. Returns
+    /// `None` for a query of any other form, and leaves it unchanged. This is a fast path: batches have many
+    /// queries of this form, and nothing in them has to be checked.
     pub(super) fn take_only_pk(query: &mut Value) -> Option<Self> {
         let map = query.as_object_mut().filter(|map| map.len() == 2)?;
         get(map, "action").filter(|action| *action == "select")?;
@@ -78,12 +79,13 @@ impl SelectRequest {
     /// Selects the records that pass a filter without deferred errors.
     pub(crate) fn of_filter(filter: Filter) -> Self {
         let Filter { path, all, any, negated, then, .. } = &filter;
-        // The size is not known, since the parts were not counted. A filter with at most classes and pks is
-        // small enough for storage. With other parts, the size makes the planner leave the filter to the
-        // evaluator.
+        // Only `FilterReader` counts parts, so the size of this filter is not known. A filter without other
+        // parts than classes, pks and `negated` is small. For any other filter, the largest size makes the
+        // planner leave the filter to the evaluator.
         let is_small = path.is_none() && all.is_none() && any.is_none() && then.is_none();
         let size = if is_small { SIZE_OF_ONE_PART } else { usize::MAX };
-        // The planner expects that the outermost filter of a select is not negated.
+        // The planner expects that the outermost filter of a select is not negated. So a filter that may be
+        // negated becomes the only member of an `all`.
         let may_be_negated = negated.is_some();
         let filter = if may_be_negated {
             Filter { all: Some(Ok(vec![Ok(filter)])), ..Filter::default() }
@@ -93,8 +95,9 @@ impl SelectRequest {
         Self { filter, size, ..Self::default() }
     }
 
-    /// The pks, if they are the only condition, and the select has no sort key, limit or offset. `history`
-    /// and `cutoff` are not looked at: the caller selects current records.
+    /// The pks, if the select has no other condition, and no sort key, limit or offset. `None` in all other
+    /// cases. `history` and `cutoff` are not checked: the caller must know that the select is of current
+    /// records.
     pub(crate) fn only_pks(&self) -> Option<&[String]> {
         let Self { sorts, limit: None, offset: 0, may_fail: false, .. } = self else { return None };
         match &self.filter {
@@ -111,8 +114,8 @@ impl SelectRequest {
         }
     }
 
-    /// Reads the conditions of a `where`. The map `order` has the keys `sort`, `sorts` and `limit` of the
-    /// request, which are beside the `where`. They may use its placeholders.
+    /// Reads the conditions of a `where`. The map `order` has the keys `sort`, `sorts` and `limit`, which the
+    /// request has beside the `where`. Their values may use the placeholders of the `where`.
     pub(super) fn read_where(
         conditions: &Map<String, Value>,
         order: &Map<String, Value>,
@@ -127,7 +130,7 @@ impl SelectRequest {
 
     /// Reads the select of a claim: conditions and an order, without a limit.
     pub(super) fn read_claimed(map: &Map<String, Value>, faults: &mut Faults) -> Self {
-        const KEYS: [&str; 11] = [
+        const CLAIM_KEYS: [&str; 11] = [
             "action",
             "class",
             "classes",
@@ -145,14 +148,16 @@ impl SelectRequest {
             faults.refuse(Place::Key(&place, "action").wrong_value("`select`", action.clone()));
         }
         let select = Self::read_with_order(map, &place, (map, &place), faults, |select, _, _| select);
-        // `read_with_order` has read `limit`, which a claim does not allow: the key is refused here, since
-        // `KEYS` lacks it, and its value is dropped.
-        refuse_unknown_keys("`select` of a claim", map, &KEYS, &place, faults);
+        // A claim allows no `limit`, but `read_with_order` reads it. So the key is refused here, since
+        // `CLAIM_KEYS` lacks it, and its value is dropped.
+        refuse_unknown_keys("`select` of a claim", map, &CLAIM_KEYS, &place, faults);
         Self { limit: None, ..select }
     }
 
-    /// Reads conditions, which are at `place`, and the keys `sort`, `sorts` and `limit` of `order`, which is
-    /// at `order_place`. `read_rest` reads other keys, which may use the same placeholders.
+    /// Reads the conditions in `conditions`, which is at `place`, and the keys `sort`, `sorts` and `limit` in
+    /// `order`, which is at `order_place`. Then `read_rest` adds the values of other keys to the select; a
+    /// caller without other keys returns the select as it is. All values may use the placeholders of
+    /// `conditions`.
     fn read_with_order(
         conditions: &Map<String, Value>,
         place: &Place<'_>,
@@ -211,19 +216,19 @@ impl SelectRequest {
     }
 }
 
-/// Refuses the keys of `map` that are not in `known`. `part` names the part of the request in the message.
+/// Refuses the keys of `map` that are not in `allowed`. `part` names the part of the request in the message.
 fn refuse_unknown_keys(
     part: &str,
     map: &Map<String, Value>,
-    known: &[&'static str],
+    allowed: &[&'static str],
     place: &Place<'_>,
     faults: &mut Faults,
 ) {
-    let unknown = request_keys::unknown(map, known);
+    let unknown = request_keys::unknown(map, allowed);
     if !unknown.is_empty() {
         let message = format!("a {part} has no key `{}`", unknown.join("`, `"));
         let fault = place.fault(message).with("unknown_fields", unknown);
-        faults.refuse(fault.with("allowed", known.to_vec()));
+        faults.refuse(fault.with("allowed", allowed.to_vec()));
     }
 }
 
@@ -246,8 +251,8 @@ fn read_sorts<'q>(
     sorts
 }
 
-/// Reads a part that every evaluation reaches. All its faults are reported at once, also those of the values
-/// of placeholders, which `read_value` would defer.
+/// Reads the value of a key that every evaluation reaches. So all its faults are reported at once, also those
+/// in placeholders, which `read_value` defers. `None` if the key is absent, or if a fault was reported.
 fn read_unconditional<'q, T>(
     reader: &mut FilterReader<'_>,
     map: &'q Map<String, Value>,
@@ -258,7 +263,7 @@ fn read_unconditional<'q, T>(
     let value = get(map, key)?;
     let deferred_before = std::mem::take(&mut reader.deferred);
     let part = reader.read_value(value, &context.at(&Place::Key(context.place, key)), read);
-    // The deferred errors of the part are dropped here: `part` has them as its error.
+    // Drops what `read_value` has deferred: `part` has the same errors, and they are reported below.
     reader.deferred = deferred_before;
     part?.map_err(|error| reader.faults.refuse_unresolved(error)).ok()
 }

@@ -1,5 +1,5 @@
-//! The approximate size of a select or a filter in bytes. The cost of testing one record grows with this
-//! size, so a limit of the size bounds the cost.
+//! The approximate size of a select or a filter in bytes. Testing one record against a filter costs the more,
+//! the larger this size is. So a limit of the size bounds the cost.
 
 use std::fmt::{self, Display, Write as _};
 
@@ -7,16 +7,16 @@ use crate::query::filter::{DeferredResult, Filter};
 use crate::query::select::SelectRequest;
 use crate::query::sort::{SortBy, SortKey};
 
-/// The bytes that are counted for each filter, class, pk, path and sort key, in addition to the length of its
-/// text.
+/// The number of bytes that each filter, class, pk, path and sort key counts, in addition to the length of
+/// its text.
 const PART_SIZE: usize = 32;
 
-/// The size of a list of pks is divided by this number: a pk is looked up in a long list, not compared with
-/// each element.
+/// The size of a list of pks is divided by this number, because the pk of a record is looked up in a long
+/// list, not compared with each element.
 const PK_DIVISOR: usize = 16;
 
 impl SelectRequest {
-    /// The approximate size in bytes of its filter and its sort keys.
+    /// The approximate size of the filter and the sort keys, in bytes.
     pub(crate) fn text_size(&self) -> usize {
         self.filter.text_size() + self.sorts.iter().map(SortKey::text_size).sum::<usize>()
     }
@@ -32,15 +32,16 @@ impl SortKey {
 }
 
 impl Filter {
-    /// The approximate size in bytes. The value of a placeholder counts wherever the placeholder is used.
-    /// Recursive: the filter nests no deeper than [`MAX_DEPTH`](crate::json::MAX_DEPTH).
+    /// The approximate size of the filter in bytes. The value of a placeholder counts wherever the
+    /// placeholder is used; a deferred error counts nothing. The recursion is bounded, because filters nest
+    /// no deeper than [`MAX_DEPTH`](crate::json::MAX_DEPTH).
     pub(crate) fn text_size(&self) -> usize {
         let Self { classes, pks, path, all, any, negated: _, then } = self;
-        let size_of = |texts: &[String]| texts.iter().map(|text| PART_SIZE + text.len()).sum::<usize>();
+        let size_of_texts = |texts: &[String]| texts.iter().map(|text| PART_SIZE + text.len()).sum::<usize>();
         let nested = [all, any].into_iter().flat_map(valid_part).flatten().flatten();
         PART_SIZE
-            + valid_part(classes).map_or(0, |classes| size_of(classes))
-            + valid_part(pks).map_or(0, |pks| size_of(pks)).div_ceil(PK_DIVISOR)
+            + valid_part(classes).map_or(0, |classes| size_of_texts(classes))
+            + valid_part(pks).map_or(0, |pks| size_of_texts(pks)).div_ceil(PK_DIVISOR)
             + valid_part(path).map_or(0, |path| PART_SIZE + display_length(path))
             + nested
                 .chain(then.as_deref().and_then(|then| then.as_ref().ok()))
@@ -54,7 +55,7 @@ fn valid_part<T>(part: &Option<DeferredResult<T>>) -> Option<&T> {
     part.as_ref()?.as_ref().ok()
 }
 
-/// The length in bytes of the text that `Display` writes. The text is not stored.
+/// The length in bytes of the text that `Display` writes, without storing the text.
 fn display_length(value: &impl Display) -> usize {
     struct Length(usize);
     impl fmt::Write for Length {

@@ -22,7 +22,7 @@ use crate::query::value_ref::ValueRef;
 /// the select finds.
 pub(super) const MAX_SORT_KEYS: usize = 32;
 
-/// A sort key of a select: the property by which records are sorted, and the direction.
+/// A sort key of a select: by what records are sorted, and in which direction.
 #[derive(Debug, Clone)]
 pub(crate) struct SortKey {
     pub(crate) by: SortBy,
@@ -30,7 +30,7 @@ pub(crate) struct SortKey {
     pub(crate) reverse: bool,
 }
 
-/// The property by which records are sorted.
+/// By what records are sorted: a property of the record, or a value in its bucket.
 #[derive(Debug, Clone)]
 pub(crate) enum SortBy {
     Pk,
@@ -39,26 +39,27 @@ pub(crate) enum SortBy {
     Bucket(SortPath),
 }
 
-/// The path of a value in the bucket, and how text is folded before it is compared.
+/// The path of a value in the bucket, and how the value is folded before it is compared, if it is a text.
 #[derive(Debug, Clone)]
 pub(crate) struct SortPath {
     steps: Vec<PathStep>,
     folding: Folding,
 }
 
-/// The keys of the qualifiers: an object that may be the last element of a sort path.
+/// The keys of the qualifiers. The qualifiers are an object, which may be the last element of a sort path.
 const QUALIFIERS: [&str; 3] = ["reverse", "case-sensitive", "collapse"];
 
-/// Keys that are probably meant as a direction if they are the last of at least two steps of a path.
+/// Keys for which [`SortKey::read`] warns if one is the last step of a path of several steps: it is probably
+/// meant as a direction.
 const DIRECTIONS: [&str; 4] = ["asc", "desc", "ascending", "descending"];
 
-/// The properties of a record by which a select may sort.
+/// The properties of a record by which a select may sort: the values of the key `record`.
 const RECORD_PROPERTIES: [&str; 3] = ["pk", "created_at", "updated_at"];
 
 impl SortKey {
-    /// Reads the `sort` of a request: the steps of a path in the bucket, or a property such as
-    /// `{"record": "pk"}`, then the qualifiers if there are any. After a fault, the result is `None` or
-    /// incomplete.
+    /// Reads the `sort` of a request: an array of the steps of a path in the bucket, or of one property such
+    /// as `{"record": "pk"}`. The qualifiers may follow as the last element. If a fault was reported, the
+    /// result is `None` or incomplete.
     pub(super) fn read(value: Value, place: &Place<'_>, faults: &mut Faults) -> Option<Self> {
         const EXPECTED: &str = "an array of at least one key or index, and qualifiers if any";
         let mut elements = match value {
@@ -77,7 +78,7 @@ impl SortKey {
         };
         let folding = read_folding(&qualifiers, &last_place, faults);
         let mut unknown = request_keys::unknown(&qualifiers, &QUALIFIERS);
-        // `QUALIFIERS` lacks `case_sensitive`, another spelling of `case-sensitive`.
+        // `case_sensitive` is allowed as well: it is another spelling of `case-sensitive`.
         unknown.retain(|key| !QUALIFIERS.contains(&normalized(key)));
         if !unknown.is_empty() {
             let message = format!("a sort path has no key `{}`", unknown.join("`, `"));
@@ -111,7 +112,7 @@ impl SortKey {
         Some(Self { by: by?, reverse: reverse? })
     }
 
-    /// Reads the `sorts` of a request.
+    /// Reads the `sorts` of a request: an array of sort paths. `None` if a fault was reported.
     pub(super) fn read_many(value: Value, place: &Place<'_>, faults: &mut Faults) -> Option<Vec<Self>> {
         match value {
             Value::Array(paths) if paths.len() > MAX_SORT_KEYS => {
@@ -135,13 +136,13 @@ pub(super) fn too_many_keys(found: usize, place: &Place<'_>) -> ErrorItem {
     item.with("allowed", MAX_SORT_KEYS).with("found", found)
 }
 
-/// Whether the last element of a sort path is an object of qualifiers: neither a record property nor a
-/// placeholder.
+/// Whether the last element of a sort path is the object of qualifiers. Any object is, unless it is a
+/// property of the record or a placeholder.
 fn is_qualifiers(last: &Value) -> bool {
     last.is_object() && last.get("record").is_none() && placeholder::name(last).is_none()
 }
 
-/// Reads a record property, such as `{"record": "pk"}`.
+/// Reads a property of the record, such as `{"record": "pk"}`.
 fn read_property(property: &Map<String, Value>, place: &Place<'_>, faults: &mut Faults) -> Option<SortBy> {
     let unknown = request_keys::unknown(property, &["record"]);
     if !unknown.is_empty() {
@@ -159,7 +160,7 @@ fn read_property(property: &Map<String, Value>, place: &Place<'_>, faults: &mut 
 }
 
 impl SortPath {
-    /// Encodes the value at this path of a bucket, which is given as JSON text. The bytes of two encodings
+    /// The sort key of a bucket, which is given as JSON text: the value at this path, encoded as bytes that
     /// compare as the values do. `None` if the value is null or absent.
     pub(crate) fn key(&self, bucket: &str) -> Option<Vec<u8>> {
         with_value_at(bucket, &self.steps, |value| encode_value(&value, self.folding))
@@ -174,7 +175,7 @@ impl SortPath {
         &self.steps
     }
 
-    /// Parses the output of `Display`. The error is a message.
+    /// Parses what `Display` has written. The error is a message.
     pub(crate) fn from_text(text: &str) -> Result<Self, String> {
         let value = json::from_text(text).map_err(|fault| fault.to_string())?;
         match SortKey::read(value, &Place::Root, &mut Faults::default()) {
@@ -184,7 +185,8 @@ impl SortPath {
     }
 }
 
-/// Writes the JSON of the path, without `reverse`.
+/// Writes the path and its folding as JSON. The direction is not a part of the path, so there is no
+/// `reverse`.
 impl fmt::Display for SortPath {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let mut qualifiers = Map::new();
@@ -209,9 +211,9 @@ pub(crate) fn compare_sort_keys(a: Option<&[u8]>, b: Option<&[u8]>, reverse: boo
     }
 }
 
-/// Encodes a value so that the encodings sort by type, then by value; `None` if it is null or absent. The
-/// first byte stands for the type. The order: numbers, strings, `false`, `true`, arrays, objects. All arrays
-/// are equal, and so are all objects.
+/// Encodes a value as bytes that sort by type, then by value. `None` if the value is null or absent. The
+/// first byte stands for the type, in this order: numbers, strings, `false`, `true`, arrays, objects. All
+/// arrays have the same encoding, and so have all objects.
 fn encode_value(value: &ValueRef<'_>, folding: Folding) -> Option<Vec<u8>> {
     let key = match value {
         ValueRef::Absent | ValueRef::Null => return None,
@@ -225,17 +227,17 @@ fn encode_value(value: &ValueRef<'_>, folding: Folding) -> Option<Vec<u8>> {
     Some(key)
 }
 
-/// Encodes the nearest float as bytes that compare in numeric order, then the difference between the number
-/// and that float. The difference decides only between numbers with the same float, since rounding to a float
-/// is monotonic. An integer differs from its float by at most 2^10, so the difference plus 2^15 fits into 16
-/// bits.
+/// Encodes a number as two parts: the nearest float, as bytes that compare in numeric order, and the
+/// difference between the number and that float. Rounding to a float is monotonic, so the difference decides
+/// only between numbers that have the same float. The difference of an integer is at most 2^10 in either
+/// direction, so the difference plus 2^15 fits into 16 bits.
 fn encode_number(number: &Number) -> Vec<u8> {
     // `as_f64` is `None` only with the feature `arbitrary_precision` of `serde_json`, which is off. Adding
     // zero turns -0.0 into 0.0.
     let float = number.as_f64().unwrap_or_default() + 0.0;
     let bits = float.to_bits();
-    // Floats compare as these integers do: a negative float has all bits inverted, any other the sign bit
-    // set.
+    // Integers that compare as the floats do: of a negative float all bits are inverted, of any other float
+    // the sign bit is set.
     let ordered = if bits >> 63 == 1 { !bits } else { bits | 1 << 63 };
     let integer = number.as_i64().map(i128::from).or_else(|| number.as_u64().map(i128::from));
     let difference = integer.map_or(0, |integer| integer - float as i128);

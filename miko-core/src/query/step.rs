@@ -36,8 +36,8 @@ impl PathStep {
     }
 }
 
-/// Reads keys and indices; `None` if an element is neither. Reading continues after a fault, to report the
-/// faults of the other elements as well.
+/// Reads the steps of a path. `None` if an element is neither a key nor an index. Reading continues after
+/// such an element, to report all of them.
 pub(super) fn read_steps(
     elements: Vec<Value>,
     place: &Place<'_>,
@@ -54,7 +54,7 @@ pub(super) fn read_steps(
     steps
 }
 
-/// The JSON of a path of keys and indices.
+/// The steps of a path as the text of a JSON array.
 pub(crate) fn path_text(steps: &[PathStep]) -> String {
     struct Written<'s>(&'s [PathStep]);
     impl fmt::Display for Written<'_> {
@@ -65,8 +65,8 @@ pub(crate) fn path_text(steps: &[PathStep]) -> String {
     Written(steps).to_string()
 }
 
-/// Writes the steps and the optional last element as a JSON array. If there is a last element, `steps` must
-/// not be empty.
+/// Writes the steps as a JSON array, followed by the element `last` if there is one. With `last`, `steps`
+/// must not be empty, because a comma is always written before `last`.
 pub(super) fn write_steps(
     f: &mut fmt::Formatter<'_>,
     steps: &[PathStep],

@@ -11,10 +11,10 @@ use crate::query::request_keys::RequestKeys;
 /// The actions on transactions.
 pub(super) const ACTIONS: [&str; 3] = ["transaction", "commit", "rollback"];
 
-/// The part of a request that is about transactions, which are named by their ids.
+/// The part of a request that is about transactions. Each `String` is the id of a transaction.
 #[derive(Debug, PartialEq)]
 pub(crate) enum TransactionRequest {
-    /// Begins a transaction, nested in the transaction `parent` if there is one.
+    /// Begins a transaction. If `parent` is given, the new transaction is nested in it.
     Begin {
         parent: Option<String>,
     },
@@ -29,8 +29,8 @@ impl TransactionRequest {
     /// otherwise the key `transaction`. Reports the faults of the keys that it takes; after a fault, the
     /// query must not be run.
     ///
-    /// Returns `None` without a fault, and leaves the query as it is, if the query is not about transactions,
-    /// or nests too deep.
+    /// If the query is not about transactions, or nests too deep, returns `None` without a fault, and leaves
+    /// the query as it is.
     pub(crate) fn take(query: &mut Query, faults: &mut Faults) -> Option<Self> {
         let Value::Object(map) = query else { return None };
         let action = members::get(map, "action").and_then(Value::as_str).unwrap_or_default();

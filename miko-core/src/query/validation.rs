@@ -51,12 +51,13 @@ pub enum Check {
 }
 
 impl Check {
-    /// Validates only this aspect of a request. Without a known action, the rest is not checked.
+    /// Validates only this aspect of a request. If the request lacks an action, or its action is unknown, all
+    /// aspects other than [`Action`](Self::Action) go unchecked.
     pub fn run(self, query: Query) -> Validation {
         check(query, |check| check == self)
     }
 
-    /// The aspect that a fault belongs to.
+    /// The aspect that an error or a warning belongs to.
     fn of(item: &ErrorItem) -> Self {
         let details = &item.details;
         let is = |key: &str, expected: Value| details.get(key) == Some(&expected);
@@ -77,10 +78,11 @@ pub(crate) fn validate(query: Query) -> Validation {
     check(query, |_| true)
 }
 
+/// Validates the aspects of a query for which `is_selected` holds.
 fn check(mut query: Query, is_selected: impl Fn(Check) -> bool) -> Validation {
     let mut faults = Faults::default();
     match TransactionRequest::take(&mut query, &mut faults) {
-        // `take` has read all keys of these requests, and reported their faults.
+        // `take` has read all keys of such a request, and reported their faults.
         Some(
             TransactionRequest::Begin { .. }
             | TransactionRequest::Commit(_)
@@ -88,7 +90,7 @@ fn check(mut query: Query, is_selected: impl Fn(Check) -> bool) -> Validation {
         ) => {}
         // `take` has reported faults: the query must not be read.
         None if faults.count() > 0 => json::drop_iteratively(query),
-        // The request is not run. Only its faults count.
+        // Reading the request reports its faults. The request itself is not run.
         Some(TransactionRequest::Within(_)) | None => drop(super::read(query, &mut faults)),
     }
     let (deferred, hints) = faults.take_deferred();
@@ -103,8 +105,8 @@ fn check(mut query: Query, is_selected: impl Fn(Check) -> bool) -> Validation {
     Validation { errors: errors.into_items(), warnings: warnings.into_items() }
 }
 
-/// Appends items, each once: a placeholder that is used twice is read twice, and its faults are collected
-/// twice.
+/// Appends each of `items` once. A placeholder that is used twice is read twice, so `items` then has its
+/// faults twice.
 fn append_distinct(list: &mut FaultList, mut items: FaultList) {
     let mut seen = HashSet::new();
     items.retain(|item| seen.insert(item.to_string()));

@@ -22,13 +22,13 @@ const LINEAR_SEARCH_MAX: usize = 8;
 pub(super) struct ValueList {
     values: Vec<Value>,
     /// The lookup table of a long list: the index keys of the values. Two values are equal exactly if their
-    /// index keys are.
-    keys: OnceLock<HashSet<String>>,
+    /// index keys are equal. Empty until the first lookup, and always for a short list.
+    index_keys: OnceLock<HashSet<String>>,
 }
 
 impl ValueList {
     pub(super) fn of(values: Vec<Value>) -> Self {
-        Self { values, keys: OnceLock::new() }
+        Self { values, index_keys: OnceLock::new() }
     }
 
     pub(super) fn values(&self) -> &[Value] {
@@ -38,41 +38,41 @@ impl ValueList {
     /// Whether the list contains a value. `folding` applies to the value; the texts of the list are folded
     /// already.
     pub(super) fn contains(&self, actual: &ValueRef<'_>, folding: Folding) -> bool {
-        match self.keys() {
+        match self.lookup_table() {
             None => self.values.iter().any(|value| actual.equals_folded(value, folding)),
-            Some(keys) => keys.contains(&key_of(actual, folding)),
+            Some(table) => table.contains(&index_key_of(actual, folding)),
         }
     }
 
     /// Whether the list contains at least one of `items`, which are the elements of an array in a bucket.
     pub(super) fn contains_any_of(&self, items: &[Value]) -> bool {
-        match self.keys() {
+        match self.lookup_table() {
             None => self.values.iter().any(|value| items.iter().any(|item| json::equal(item, value))),
-            Some(keys) => items.iter().any(|item| keys.contains(&json::index_key(&[item]))),
+            Some(table) => items.iter().any(|item| table.contains(&json::index_key(&[item]))),
         }
     }
 
     /// Whether each value of the list is among `items`, which are the elements of an array in a bucket.
     pub(super) fn is_within(&self, items: &[Value]) -> bool {
-        match self.keys() {
+        match self.lookup_table() {
             None => self.values.iter().all(|value| items.iter().any(|item| json::equal(item, value))),
-            Some(keys) => {
-                let items = items.iter().map(|item| json::index_key(&[item]));
-                let found: HashSet<String> = items.filter(|key| keys.contains(key)).collect();
-                found.len() == keys.len()
+            Some(table) => {
+                let item_keys = items.iter().map(|item| json::index_key(&[item]));
+                let found: HashSet<String> = item_keys.filter(|key| table.contains(key)).collect();
+                found.len() == table.len()
             }
         }
     }
 
-    /// The lookup table; `None` for a short list.
-    fn keys(&self) -> Option<&HashSet<String>> {
-        let keys = || self.values.iter().map(|value| json::index_key(&[value])).collect();
-        (self.values.len() > LINEAR_SEARCH_MAX).then(|| self.keys.get_or_init(keys))
+    /// The lookup table, built at the first call; `None` for a short list.
+    fn lookup_table(&self) -> Option<&HashSet<String>> {
+        let build = || self.values.iter().map(|value| json::index_key(&[value])).collect();
+        (self.values.len() > LINEAR_SEARCH_MAX).then(|| self.index_keys.get_or_init(build))
     }
 }
 
-/// The index key of a value at the end of a path. An absent value equals null.
-fn key_of(actual: &ValueRef<'_>, folding: Folding) -> String {
+/// The index key of a value at the end of a path, after folding. An absent value has the index key of null.
+fn index_key_of(actual: &ValueRef<'_>, folding: Folding) -> String {
     match actual {
         ValueRef::Composite(value) => json::index_key(&[value]),
         ValueRef::Absent | ValueRef::Null => json::index_key(&[&Value::Null]),
@@ -86,8 +86,9 @@ fn key_of(actual: &ValueRef<'_>, folding: Folding) -> String {
 #[derive(Debug, Default)]
 pub(crate) struct PkList {
     pks: Vec<String>,
-    /// The lookup table of a long list: indices into `pks`, sorted by pk.
-    sorted: OnceLock<Vec<usize>>,
+    /// The lookup table of a long list: indices into `pks`, sorted by pk. Empty until the first lookup, and
+    /// always for a short list.
+    sorted_indices: OnceLock<Vec<usize>>,
 }
 
 impl PkList {
@@ -98,20 +99,20 @@ impl PkList {
 
     pub(crate) fn contains_pk(&self, pk: &str) -> bool {
         if self.pks.len() <= LINEAR_SEARCH_MAX {
-            return self.pks.iter().any(|one| one == pk);
+            return self.pks.iter().any(|listed| listed == pk);
         }
-        let sorted = self.sorted.get_or_init(|| {
+        let sorted_indices = self.sorted_indices.get_or_init(|| {
             let mut indices: Vec<usize> = (0..self.pks.len()).collect();
             indices.sort_unstable_by_key(|index| &self.pks[*index]);
             indices
         });
-        sorted.binary_search_by(|index| self.pks[*index].as_str().cmp(pk)).is_ok()
+        sorted_indices.binary_search_by(|index| self.pks[*index].as_str().cmp(pk)).is_ok()
     }
 }
 
 impl From<Vec<String>> for PkList {
     fn from(pks: Vec<String>) -> Self {
-        Self { pks, sorted: OnceLock::new() }
+        Self { pks, sorted_indices: OnceLock::new() }
     }
 }
 

@@ -33,7 +33,8 @@ impl ValueRef<'_> {
         }
     }
 
-    /// As [`equals`](Self::equals), after folding the value if it is a text. The literal is folded already.
+    /// As [`equals`](Self::equals), but a text is folded before it is compared. The literal is folded
+    /// already.
     pub(super) fn equals_folded(&self, literal: &Value, folding: Folding) -> bool {
         match (self, literal) {
             (Self::Text(text), Value::String(literal)) => folding.apply(text) == literal.as_str(),

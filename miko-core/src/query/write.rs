@@ -1,5 +1,5 @@
-//! The actions that write records. Those on claims are in [`claim`](super::claim). Each `read` reads all keys
-//! before it returns `None`, so that all faults are reported.
+//! The requests that write records. The requests about claims are in [`claim`](super::claim). Each `read`
+//! reads all keys before it returns `None`, so that all faults are reported.
 
 use miko_rpc::{Error, ErrorId, Result};
 use serde_json::{Map, Value};
@@ -14,8 +14,8 @@ use crate::stack::{self, Stack};
 use crate::timestamp::Timestamp;
 use crate::uns;
 
-/// The maximal length in bytes of a pk that the caller of a `create` chooses. Imported records may have
-/// longer ones.
+/// The maximal length in bytes of a pk that the caller of a `create` chooses. An imported record may have a
+/// longer pk.
 const MAX_PK_LENGTH: usize = 255;
 
 /// The maximal number of markers in the `custom_classes` of a record. A write looks up the class of each
@@ -40,9 +40,9 @@ pub(crate) struct UpdateRequest {
     pub(crate) bucket: Option<Map<String, Value>>,
     /// The new classes; `None` if they stay as they are.
     pub(crate) stack: Option<StackInput>,
-    /// The extras to replace. Others stay as they are.
+    /// The extras to replace. The extras that are not in this map stay as they are.
     pub(crate) extras: Map<String, Value>,
-    /// The time at which the record must have been changed last; `None` for any time.
+    /// The `updated_at` that the record must have, so that the update is not refused; `None` allows any.
     pub(crate) if_updated_at: Option<Timestamp>,
 }
 
@@ -86,9 +86,10 @@ pub(crate) struct UpsertRequest {
     pub(crate) class: String,
     /// The values of a unique field, or of a unique combination.
     pub(crate) key: Map<String, Value>,
-    /// The other members of a new record. Without edits, they are also merged into an existing record.
+    /// Members of the bucket. A new record gets them beside the members of `key`. They are merged into an
+    /// existing record, but only if `edits` is `None`.
     pub(crate) bucket: Map<String, Value>,
-    /// The edits of an existing record, and also of a new one.
+    /// The edits of the record, whether it exists or is new; `None` if the request has no `edits`.
     pub(crate) edits: Option<Vec<Edit>>,
 }
 
@@ -102,7 +103,8 @@ pub(crate) struct DeleteRequest {
 
 impl CreateRequest {
     /// A request to create a record of a class. `class` is the name that the caller has given. `valid_class`
-    /// is that name without its protocol; `None` if it is not a valid UNS, which this function reports.
+    /// is that name without its protocol. It is `None` if the name is not a valid UNS: this function then
+    /// returns the fault.
     ///
     /// # Errors
     /// `invalid_request`, if the class is not a UNS, or the bucket is no object or nests too deep.
@@ -132,7 +134,8 @@ impl CreateRequest {
     }
 }
 
-/// Reads a bucket that is not a part of a request.
+/// Reads a bucket that the caller passes by itself. In a request it would be a member, one level down, so it
+/// may nest one level less deep than a request.
 fn read_bucket(bucket: Value, faults: &mut Faults) -> Option<Map<String, Value>> {
     let place = Place::Key(&Place::Root, "bucket");
     if json::nests_deeper_than(&bucket, json::MAX_DEPTH - 1) {
@@ -224,21 +227,22 @@ fn read_new_pk(value: Value, place: &Place<'_>, faults: &mut Faults) -> Option<S
 /// Reads `class`, `classes` or `stack`. `None` if none of these keys is present, or if there is a fault.
 fn read_stack(keys: &mut RequestKeys<'_>) -> Option<StackInput> {
     const KEYS: [&str; 3] = ["class", "classes", "stack"];
-    let first_two = {
+    let first_two_present = {
         let mut present = keys.present(&KEYS);
         (present.next(), present.next())
     };
-    match first_two {
+    match first_two_present {
         (None, _) => None,
         (Some("class"), None) => keys.read("class", stack::read_primary).map(StackInput::Primary),
         (Some("classes"), None) => keys.read("classes", Stack::read_classes).map(StackInput::Whole),
+        // The only key is `stack`.
         (Some(_), None) => keys.read("stack", Stack::read_stack).map(StackInput::Whole),
         (Some(_), Some(_)) => {
             // Each key sets the classes in its own way, so applying one would ignore another.
             let present: Vec<_> = keys.present(&KEYS).collect();
             let message = format!("`{}` are mutually exclusive: give only one of them", present.join("`, `"));
             keys.faults.refuse(Place::Root.fault(message).with("fields", present));
-            // Keys that are taken are not reported as unknown.
+            // The keys are taken, so that `RequestKeys::finish` does not report them as unknown as well.
             for key in KEYS {
                 keys.take(key);
             }
@@ -247,7 +251,7 @@ fn read_stack(keys: &mut RequestKeys<'_>) -> Option<StackInput> {
     }
 }
 
-/// Reads `custom_classes`, which has at most [`MAX_MARKERS`] markers.
+/// Reads `custom_classes`. Refuses more than [`MAX_MARKERS`] markers.
 fn read_custom_classes(value: Value, place: &Place<'_>, faults: &mut Faults) -> Option<Value> {
     let count = value.as_object().map_or(0, Map::len);
     if count > MAX_MARKERS {
@@ -258,7 +262,7 @@ fn read_custom_classes(value: Value, place: &Place<'_>, faults: &mut Faults) -> 
     readers::custom_classes(value, place, faults)
 }
 
-/// Reads the extras of the record, in the order in which answers have them.
+/// Reads the extras of the record. They get the order in which answers have them.
 fn read_extras(keys: &mut RequestKeys<'_>) -> Map<String, Value> {
     let mut extras = Map::new();
     for key in EXTRA_KEYS {

@@ -1,4 +1,4 @@
-//! The records that a write changes: one by its pk, or those that conditions select.
+//! The records that a write changes: one record with a given pk, or all records that conditions select.
 
 use serde_json::{Map, Value};
 
@@ -11,7 +11,7 @@ use crate::timestamp::Timestamp;
 /// Which records a write changes.
 #[derive(Debug)]
 pub(crate) enum WriteTarget {
-    /// One record. `if_updated_at` is the time at which it must have been changed last; `None` for any time.
+    /// One record. `if_updated_at` is the `updated_at` that it must have; `None` allows any.
     One { pk: String, if_updated_at: Option<Timestamp> },
     /// The current records that a select finds.
     Selected(Box<SelectRequest>),
@@ -22,8 +22,8 @@ const ORDER_KEYS: [&str; 3] = ["sort", "sorts", "limit"];
 
 impl WriteTarget {
     /// Reads `pk` and `if_updated_at`, or `where` and the keys that are allowed beside it.
-    /// `single_record_keys` are further keys of the action, which the caller reads and which are refused
-    /// beside `where`.
+    /// `single_record_keys` are further keys of the action that make sense for one record only. The caller
+    /// reads them. This function refuses them beside `where`.
     pub(super) fn read(keys: &mut RequestKeys<'_>, single_record_keys: &[&'static str]) -> Option<Self> {
         let Some(conditions) = keys.take("where") else {
             let pk = keys.read_required("pk", readers::string);
@@ -36,7 +36,7 @@ impl WriteTarget {
             let message = format!("`{}` is about one record, and `where` about many", excluded.join("`, `"));
             let present: Vec<&str> = excluded.iter().copied().chain(["where"]).collect();
             keys.faults.refuse(Place::Root.fault(message).with("fields", present));
-            // Keys that are taken are not reported as unknown.
+            // The keys are taken, so that `RequestKeys::finish` does not report them as unknown as well.
             for key in excluded {
                 keys.take(key);
             }
@@ -47,8 +47,8 @@ impl WriteTarget {
         let given = readers::object(conditions, &place, keys.faults);
         let mut is_refused = given.is_none();
         let conditions = given.unwrap_or_default();
-        let is_empty = conditions.keys().all(|key| key == "placeholders");
-        if !is_refused && is_empty && !order.contains_key("limit") {
+        let selects_all = conditions.keys().all(|key| key == "placeholders");
+        if !is_refused && selects_all && !order.contains_key("limit") {
             is_refused = true;
             let message = "an empty `where` selects every record: give conditions, or a `limit`";
             keys.faults.refuse(place.fault(message));

@@ -2,7 +2,7 @@
 //! the call of [`conforms!`].
 //!
 //! Most cases are written by hand. The last case applies generated write sets to a storage and to the naive
-//! storage: after each step every method that returns content must return the same for both.
+//! storage. After each step, every method that returns content must return the same for both.
 
 use std::collections::BTreeSet;
 use std::ops::ControlFlow;
@@ -24,8 +24,11 @@ use crate::diagnostics::{FaultList, Place};
 use crate::query::SelectRequest;
 use crate::timestamp::Timestamp;
 
-/// Creates a storage without records; the argument is whether it is temporal.
+/// Creates a storage without records. The argument says whether it is temporal.
 type Create<S> = fn(bool) -> S;
+
+/// The argument of [`Create`] for a storage that is not temporal.
+const NOT_TEMPORAL: bool = false;
 
 macro_rules! conforms {
     ($($storage:ident: $create:expr;)*) => {$(
@@ -37,8 +40,8 @@ macro_rules! conforms {
                 a_conflict_names_the_holder_and_applies_nothing
                 a_value_may_be_added_again_by_its_holder
                 a_transaction_that_is_rolled_back_leaves_nothing
-                of_several_updates_of_a_row_every_read_finds_the_last
-                of_two_declarations_of_a_reference_the_stricter_is_stored
+                every_read_finds_the_last_of_several_updates_of_a_row
+                the_stricter_of_two_declarations_of_a_reference_is_stored
                 a_chunk_is_read_in_parts
                 a_chunk_of_any_index_is_read_as_it_was_written
                 records_are_selected_once_each_in_order_of_creation
@@ -97,11 +100,11 @@ fn a_row_has_the_number_that_it_is_given<S: Storage>(create: Create<S>) {
 
 fn a_conflict_names_the_holder_and_applies_nothing<S: Storage>(create: Create<S>) {
     let mut storage = with_rows(create, 2);
-    apply(&mut storage, &entries([unique(1, "a"), unique(1, "b")]));
-    let before = state(&storage);
+    apply(&mut storage, &adding([unique(1, "a"), unique(1, "b")]));
+    let before = content_of(&storage);
     let write = WriteSet {
         rows: vec![RowChange::insert(RowId(3), row(3))],
-        ..entries([unique(2, "c"), unique(2, "b"), unique(2, "a")])
+        ..adding([unique(2, "c"), unique(2, "b"), unique(2, "a")])
     };
     storage.begin().unwrap();
     let conflicts = storage.apply(&write).unwrap();
@@ -112,36 +115,36 @@ fn a_conflict_names_the_holder_and_applies_nothing<S: Storage>(create: Create<S>
         holder: RowId(1),
     };
     assert_eq!(conflicts, ["b", "a"].map(conflict));
-    assert_eq!(state(&storage), before);
+    assert_eq!(content_of(&storage), before);
 }
 
 fn a_value_may_be_added_again_by_its_holder<S: Storage>(create: Create<S>) {
     let mut storage = with_rows(create, 1);
-    apply(&mut storage, &entries([unique(1, "a")]));
-    apply(&mut storage, &entries([unique(1, "a"), unique(1, "b")]));
+    apply(&mut storage, &adding([unique(1, "a")]));
+    apply(&mut storage, &adding([unique(1, "a"), unique(1, "b")]));
     let holder = |value| storage.find_unique(ConstraintId::DEFINITION_NAME, value).unwrap();
     assert_eq!(["a", "b", "c"].map(holder), [Some(RowId(1)), Some(RowId(1)), None]);
 }
 
 fn a_transaction_that_is_rolled_back_leaves_nothing<S: Storage>(create: Create<S>) {
     let mut storage = with_rows(create, 1);
-    let before = state(&storage);
+    let before = content_of(&storage);
     storage.begin().unwrap();
     assert!(storage.in_transaction());
     let write = WriteSet {
         rows: vec![RowChange::insert(RowId(2), row(2))],
-        ..entries([unique(2, "a"), member(1, 2)])
+        ..adding([unique(2, "a"), member(1, 2)])
     };
     assert_eq!(storage.apply(&write).unwrap(), []);
-    assert_ne!(state(&storage), before, "a transaction sees its own writes");
+    assert_ne!(content_of(&storage), before, "a transaction sees its own writes");
     storage.roll_back();
     assert!(!storage.in_transaction());
-    assert_eq!(state(&storage), before);
+    assert_eq!(content_of(&storage), before);
     storage.roll_back();
-    assert_eq!(state(&storage), before, "there was nothing to roll back");
+    assert_eq!(content_of(&storage), before, "there was nothing to roll back");
 }
 
-fn of_several_updates_of_a_row_every_read_finds_the_last<S: Storage>(create: Create<S>) {
+fn every_read_finds_the_last_of_several_updates_of_a_row<S: Storage>(create: Create<S>) {
     type Read<S> = fn(&mut S) -> CommitSeq;
     let reads: [Read<S>; 9] = [
         |storage| storage.row(RowId(1)).unwrap().unwrap().commit,
@@ -157,7 +160,7 @@ fn of_several_updates_of_a_row_every_read_finds_the_last<S: Storage>(create: Cre
             })
         },
         |storage| {
-            // A rollback changes nothing that was committed before.
+            // A rollback leaves what was committed before it.
             storage.commit().unwrap();
             storage.begin().unwrap();
             storage.roll_back();
@@ -169,14 +172,15 @@ fn of_several_updates_of_a_row_every_read_finds_the_last<S: Storage>(create: Cre
         let mut storage = with_rows(create, 2);
         storage.begin().unwrap();
         let mut stored = row(1);
-        for round in 1..4 {
-            for step in 0..round {
-                stored = update(&mut storage, stored, 10 * round + step);
+        // One read after a single update, one after two further updates, and one after three.
+        for count in 1..4 {
+            for nth in 0..count {
+                stored = update(&mut storage, stored, 10 * count + nth);
             }
             assert_eq!(read(&mut storage), stored.commit);
         }
         storage.commit().unwrap();
-        // Nothing of the next updates is left after a rollback, whatever other rows were written.
+        // A rollback undoes all updates of a row, also if another row was written between them.
         storage.begin().unwrap();
         let updated = (50..53).fold(stored.clone(), |row, number| update(&mut storage, row, number));
         let insert = WriteSet { rows: vec![RowChange::insert(RowId(3), row(3))], ..WriteSet::default() };
@@ -188,8 +192,9 @@ fn of_several_updates_of_a_row_every_read_finds_the_last<S: Storage>(create: Cre
     }
 }
 
-/// Updates row 1, and returns it with the commit number `number`. The time of creation is the same number,
-/// since the records of a select have no commit numbers.
+/// Updates row 1, which is `before`, and returns the new row. The new row has the commit number `number`. The
+/// time of creation is set to the same number, for [`select_first`]: a record that a select finds has no
+/// commit number.
 fn update(storage: &mut impl Storage, before: Row, number: i64) -> Row {
     let created_at = Timestamp::from_millis(number);
     let after = Row { commit: CommitSeq(number), created_at, ..before.clone() };
@@ -220,7 +225,7 @@ fn select_first<S: Storage>(
     CommitSeq(found.unwrap().as_millis())
 }
 
-fn of_two_declarations_of_a_reference_the_stricter_is_stored<S: Storage>(create: Create<S>) {
+fn the_stricter_of_two_declarations_of_a_reference_is_stored<S: Storage>(create: Create<S>) {
     let mut storage = with_rows(create, 2);
     let refers = |restricts| reference("p2", 1, restricts);
     for (before, after, restricts) in [
@@ -237,7 +242,7 @@ fn of_two_declarations_of_a_reference_the_stricter_is_stored<S: Storage>(create:
 }
 
 fn a_chunk_is_read_in_parts<S: Storage>(create: Create<S>) {
-    let mut storage = create(false);
+    let mut storage = create(NOT_TEMPORAL);
     let chunk = RowChange::insert((FileId(1), 0), vec![0, 1, 2, 3, 4]);
     apply(&mut storage, &OtherChanges { chunks: vec![chunk], ..OtherChanges::default() }.into());
     let cases: [(u64, usize, &[u8]); 7] = [
@@ -246,6 +251,7 @@ fn a_chunk_is_read_in_parts<S: Storage>(create: Create<S>) {
         (3, 100, &[3, 4]),
         (0, 0, &[]),
         (5, 1, &[]),
+        // The largest `max` that is an `i64`: SQLite stores integers as `i64`.
         (u64::MAX, usize::MAX >> 1, &[]),
         (4, 1, &[4]),
     ];
@@ -257,16 +263,17 @@ fn a_chunk_is_read_in_parts<S: Storage>(create: Create<S>) {
 }
 
 fn a_chunk_of_any_index_is_read_as_it_was_written<S: Storage>(create: Create<S>) {
-    let mut storage = create(false);
+    let mut storage = create(NOT_TEMPORAL);
     // The first index that is no `i64`: SQLite stores integers as `i64`.
-    let end = 1 << 63;
-    let indexes: [u64; 7] = [0, 1, end - 2, end - 1, end, u64::MAX - 1, u64::MAX];
-    for (written, index) in indexes.into_iter().enumerate() {
-        let chunk = RowChange::insert((FileId(1), index), vec![written as u8]);
+    let beyond_i64 = 1 << 63;
+    let indexes: [u64; 7] = [0, 1, beyond_i64 - 2, beyond_i64 - 1, beyond_i64, u64::MAX - 1, u64::MAX];
+    for (last_written, index) in indexes.into_iter().enumerate() {
+        let chunk = RowChange::insert((FileId(1), index), vec![last_written as u8]);
         apply(&mut storage, &OtherChanges { chunks: vec![chunk], ..OtherChanges::default() }.into());
         for (nth, index) in indexes.into_iter().enumerate() {
-            let expected = (nth <= written).then(|| (vec![nth as u8], 1));
-            assert_eq!(storage.chunk(FileId(1), index, 0, 5).unwrap(), expected, "{index} after {written}");
+            let expected = (nth <= last_written).then(|| (vec![nth as u8], 1));
+            let found = storage.chunk(FileId(1), index, 0, 5).unwrap();
+            assert_eq!(found, expected, "{index} after {last_written}");
         }
     }
 }
@@ -276,10 +283,11 @@ fn records_are_selected_once_each_in_order_of_creation<S: Storage>(create: Creat
     let tombstone = Row { state: None, ..row(4) };
     let write = WriteSet {
         rows: vec![RowChange::replace(RowId(4), row(4), tombstone)],
-        ..entries([member(1, 3), member(1, 1), member(2, 1), member(2, 2), member(2, 4)])
+        ..adding([member(1, 3), member(1, 1), member(2, 1), member(2, 2), member(2, 4)])
     };
     apply(&mut storage, &write);
     let pks = |pks: &[&str]| pks.iter().map(|&pk| pk.to_owned()).collect::<Vec<_>>();
+    // `p4` is deleted, `p9` does not exist, and `p3` is given twice.
     let (several, one) = (pks(&["p3", "p1", "p4", "p9", "p3"]), pks(&["p1"]));
     let members = |ids: &[i64]| {
         let ids = ids.iter().map(|id| ClassId(*id)).collect();
@@ -295,8 +303,8 @@ fn records_are_selected_once_each_in_order_of_creation<S: Storage>(create: Creat
         (members(&[]), vec![]),
     ];
     for (access_path, expected) in cases {
-        let shown = format!("{access_path:?}");
-        assert_eq!(selected(&storage, access_path, Vec::new()), expected, "{shown}");
+        let description = format!("{access_path:?}");
+        assert_eq!(selected(&storage, access_path, Vec::new()), expected, "{description}");
     }
     if storage.capabilities().residual_filter_reason.is_none() {
         let names = pks(&["a.b/class-1"]);
@@ -330,7 +338,7 @@ fn generated_writes_have_the_effect_that_they_have_on_naive_storage<S: Storage>(
         let mut pair = Pair::new(create(is_temporal), is_temporal);
         for step in &steps {
             pair.run(step);
-            prop_assert_eq!(state(&pair.storage), state(&pair.naive), "after {:?}", step);
+            prop_assert_eq!(content_of(&pair.storage), content_of(&pair.naive), "after {:?}", step);
         }
     });
 }
@@ -347,22 +355,29 @@ enum Step {
     Revert,
 }
 
-/// A change. Its first number is the id of a row or file, the index of a constraint in [`constraints`], or a
-/// part of the key of the metadata; the second number of `Chunk` is the index of the chunk. `Rewrite` and
-/// `Delete` of a missing row do nothing. `File`, `Chunk`, `Constraint`, `Claim` and `Metadata` insert a row
-/// if it is missing, and otherwise remove or replace it.
+/// A change, as a part of a write set. `Constraint`, `File`, `Chunk`, `Claim` and `Metadata` insert a row if
+/// it is missing, and otherwise remove or replace it.
 #[derive(Debug, Clone)]
 enum Op {
+    /// Creates a record.
     Create,
+    /// Rewrites the record with this row id, if it exists.
     Rewrite(i64),
+    /// Deletes the record with this row id, if it exists.
     Delete(i64),
     /// Adds an index entry, or removes it if it exists.
     Toggle(IndexEntry),
+    /// The constraint at this index in [`constraints`].
     Constraint(usize),
+    /// The file with this id.
     File(i64),
+    /// The chunk with this index (the second number) of the file with this id (the first number).
     Chunk(i64, u64),
+    /// Removes all chunks of the file with this id.
     RemoveChunks(i64),
+    /// The claim of the record with this row id.
     Claim(i64),
+    /// The metadata with the key `key`, followed by this number.
     Metadata(u8),
 }
 
@@ -403,19 +418,20 @@ fn op() -> impl Strategy<Value = Op> {
     ]
 }
 
-/// A storage and the naive storage with the same content. `is_temporal` is a copy of the capability. The
-/// fields after it are the state that a step passes on to later steps.
+/// A storage and the naive storage, to which the same steps are applied. The fields after `is_temporal` are
+/// what a step passes on to later steps.
 struct Pair<S> {
     storage: S,
     naive: NaiveStorage,
+    /// Whether both are temporal.
     is_temporal: bool,
     /// The commit number that was given out last.
-    commit: CommitSeq,
+    last_commit: CommitSeq,
     /// The index entries that exist now.
     entries: BTreeSet<IndexEntry>,
-    /// The index entries that existed before the open transaction.
+    /// The index entries that existed before the open transaction; those of the last commit if none is open.
     entries_before: BTreeSet<IndexEntry>,
-    /// The write sets of the open transaction.
+    /// The write sets of the open transaction that were not reverted.
     applied: Vec<WriteSet>,
 }
 
@@ -425,7 +441,7 @@ impl<S: Storage> Pair<S> {
             storage,
             naive: NaiveStorage::new(is_temporal),
             is_temporal,
-            commit: CommitSeq::default(),
+            last_commit: CommitSeq::default(),
             entries: BTreeSet::new(),
             entries_before: BTreeSet::new(),
             applied: Vec::new(),
@@ -451,8 +467,8 @@ impl<S: Storage> Pair<S> {
                 }
             }
             Step::Revert => {
-                // Write sets are undone from the last one on. One without an inverse stays, and so do all
-                // write sets before it.
+                // Write sets can be undone only from the last one backwards. So a write set without an
+                // inverse stays, and all write sets before it stay as well.
                 if let Some(inverse) = self.applied.last().cloned().and_then(WriteSet::inverse) {
                     self.applied.pop();
                     assert!(self.apply(&inverse), "an inverse has no conflict");
@@ -478,20 +494,20 @@ impl<S: Storage> Pair<S> {
         }
     }
 
-    /// Checks that the inverse of a write set that was not applied changes nothing. Removing an absent row
-    /// or entry has no effect, so an inverse also undoes a write set of which only a part was applied.
+    /// Checks that the inverse of a write set changes nothing if the write set itself was not applied. So an
+    /// inverse also undoes a write set of which only a part was applied: for the other part it has no effect.
     ///
-    /// Write sets with `others` are left out: they may remove rows of the tables in [`OtherChanges`], and the
-    /// inverse would insert these rows, which are still there.
+    /// Write sets with `others` are not checked. They may remove rows, and the inverse would insert these
+    /// rows although they are still there.
     fn check_that_an_inverse_alone_changes_nothing(&mut self, write: &WriteSet) {
-        let before = state(&self.storage);
+        let before = content_of(&self.storage);
         if let Some(inverse) = write.clone().inverse().filter(|inverse| inverse.others.is_none()) {
             assert_eq!(self.storage.apply(&inverse).unwrap(), []);
-            assert_eq!(state(&self.storage), before);
+            assert_eq!(content_of(&self.storage), before);
         }
     }
 
-    /// Applies a write set to both. Returns whether it had no conflict.
+    /// Applies a write set to both storages. Returns whether it had no conflict, and so was applied.
     fn apply(&mut self, write: &WriteSet) -> bool {
         let conflicts = self.storage.apply(write).unwrap();
         assert_eq!(self.naive.apply(write).unwrap(), conflicts);
@@ -502,7 +518,8 @@ impl<S: Storage> Pair<S> {
         conflicts.is_empty()
     }
 
-    /// A write set that changes each thing at most once, as those of the engine do.
+    /// A write set with the changes of `ops`. As a write set of the engine, it changes each thing at most
+    /// once: [`add_op`](Self::add_op) leaves out the other changes.
     fn write_set(&mut self, ops: &[Op]) -> WriteSet {
         let mut write = WriteSet::default();
         for op in ops {
@@ -511,9 +528,9 @@ impl<S: Storage> Pair<S> {
         write
     }
 
-    /// Adds the change of `op` to `write`, unless `write` changes the same table already (`Chunk` and
-    /// `RemoveChunks` change one table). Of index entries there may be any number, with different
-    /// [keys](key_of).
+    /// Adds the change of `op` to `write`, unless `write` changes the same table already. `Chunk` and
+    /// `RemoveChunks` change the same table. Index entries are an exception: `write` may change any number of
+    /// them, with different [keys](key_of).
     fn add_op(&mut self, op: &Op, write: &mut WriteSet) {
         match op {
             Op::Create if write.rows.is_empty() => {
@@ -521,6 +538,7 @@ impl<S: Storage> Pair<S> {
                 let id = last.row.next();
                 let row = self.stamped(row(id.0));
                 write.rows.push(RowChange::insert(id, row));
+                // In a temporal database, each second record counts as a class definition.
                 write.others_mut().definitions.extend((self.is_temporal && id.0 % 2 == 0).then_some(id));
             }
             Op::Rewrite(id) => self.replace(RowId(*id), write, |commit| {
@@ -530,8 +548,8 @@ impl<S: Storage> Pair<S> {
             Op::Toggle(entry) if !is_changed(write, entry) => match self.entries.contains(entry) {
                 true => write.removed_entries.push(entry.clone()),
                 false => {
-                    // A record has at most one reference to a target at a pointer. If there is one, it
-                    // differs in `restricts`, and this one replaces it.
+                    // A record has at most one reference to a target at a pointer. If the record has one,
+                    // which then differs in `restricts`, the new entry replaces it.
                     let other = self.entries.iter().find(|other| key_of(other) == key_of(entry));
                     let replaced = other.filter(|_| matches!(entry, IndexEntry::Reference { .. }));
                     write.removed_entries.extend(replaced.cloned());
@@ -553,11 +571,11 @@ impl<S: Storage> Pair<S> {
                     pk: format!("f{id}"),
                     sha256: (id.0 % 2 == 0).then(|| "digest".to_owned()),
                     mime: r#"{"type":"text/plain"}"#.to_owned(),
-                    size: self.commit.0 as u64,
+                    size: self.last_commit.0 as u64,
                     created_at: Timestamp::FIRST,
                 };
-                // An existing file is removed if its size is even. The size is a commit number, so this
-                // happens to about half of the files.
+                // An existing file is removed if its size is even, and otherwise replaced. The size is a
+                // commit number, so both happen equally often.
                 write.others_mut().files.push(match self.naive.find_file(&file.pk).unwrap() {
                     Some((_, before)) if before.size % 2 == 0 => RowChange::remove(id, before),
                     Some((_, before)) => RowChange::replace(id, before, file),
@@ -588,6 +606,7 @@ impl<S: Storage> Pair<S> {
                     lease_end: Timestamp::from_millis(attempts as i64),
                     lasting: (attempts % 2 == 0).then(|| "{}".to_owned()),
                 };
+                // Each fourth attempt removes the claim.
                 let after = (attempts % 4 != 0).then_some(claim);
                 write.others_mut().claims.push(RowChange { key, before, after });
             }
@@ -602,11 +621,11 @@ impl<S: Storage> Pair<S> {
     }
 
     /// Adds the change of a row to `write`, unless the row is missing or `write` changes a row already.
-    /// `state` makes the new state from the commit number of the change.
-    fn replace(&mut self, id: RowId, write: &mut WriteSet, state: impl FnOnce(i64) -> Option<State>) {
+    /// `make_state` makes the new state from the commit number of the change.
+    fn replace(&mut self, id: RowId, write: &mut WriteSet, make_state: impl FnOnce(i64) -> Option<State>) {
         let Some(before) = self.naive.row(id).unwrap().filter(|_| write.rows.is_empty()) else { return };
         let after = self.stamped(before.clone());
-        let after = Row { state: state(after.commit.0), ..after };
+        let after = Row { state: make_state(after.commit.0), ..after };
         if self.is_temporal {
             write.versions.push(RowChange::insert(id, before.clone()));
         }
@@ -615,11 +634,11 @@ impl<S: Storage> Pair<S> {
 
     /// The row with the time, commit number and instance pk of a new write.
     fn stamped(&mut self, row: Row) -> Row {
-        self.commit = self.commit.next();
-        // Two consecutive commit numbers have the same time, since versions with equal times are allowed.
-        let updated_at = Timestamp::from_millis(self.commit.0 / 2);
-        let instance_pk = self.is_temporal.then(|| format!("i{}", self.commit));
-        Row { updated_at, commit: self.commit, instance_pk, ..row }
+        self.last_commit = self.last_commit.next();
+        // Two commit numbers share a time, to test versions with equal times.
+        let updated_at = Timestamp::from_millis(self.last_commit.0 / 2);
+        let instance_pk = self.is_temporal.then(|| format!("i{}", self.last_commit));
+        Row { updated_at, commit: self.last_commit, instance_pk, ..row }
     }
 }
 
@@ -627,12 +646,13 @@ fn changes_chunks(write: &WriteSet) -> bool {
     write.others.as_ref().is_some_and(|others| !others.chunks.is_empty() || !others.removed_chunks.is_empty())
 }
 
+/// Whether a write set changes an entry with the [key](key_of) of `entry`.
 fn is_changed(write: &WriteSet, entry: &IndexEntry) -> bool {
     write.added_entries.iter().chain(&write.removed_entries).any(|changed| key_of(changed) == key_of(entry))
 }
 
-/// The key of an entry: two entries with one key cannot both exist. The key is the entry with fixed values in
-/// the fields that do not belong to the key.
+/// The key of an entry. Two entries with the same key cannot exist together. A key is represented by the
+/// entry itself, with fixed values in the fields that are not a part of the key.
 fn key_of(entry: &IndexEntry) -> IndexEntry {
     match entry.clone() {
         IndexEntry::Unique { constraint, value, .. } => {
@@ -645,9 +665,10 @@ fn key_of(entry: &IndexEntry) -> IndexEntry {
     }
 }
 
-/// A storage with this many records, `p1` and so on, and with the classes 1 and 2, which have no members.
+/// A storage with `count` records, whose pks are `p1`, `p2` and so on, and with the classes 1 and 2, which
+/// have no members.
 fn with_rows<S: Storage>(create: Create<S>, count: i64) -> S {
-    let mut storage = create(false);
+    let mut storage = create(NOT_TEMPORAL);
     let rows = (1..=count).map(|number| RowChange::insert(RowId(number), row(number))).collect();
     let class = |number| RowChange::insert(ClassId(number), format!("a.b/class-{number}"));
     let others = OtherChanges { classes: vec![class(1), class(2)], ..OtherChanges::default() };
@@ -663,6 +684,7 @@ fn apply(storage: &mut impl Storage, write: &WriteSet) {
     storage.commit().unwrap();
 }
 
+/// A row whose pk, content, times and commit number are made from `number`.
 fn row(number: i64) -> Row {
     Row {
         pk: format!("p{number}"),
@@ -678,8 +700,9 @@ fn row(number: i64) -> Row {
     }
 }
 
-fn entries<const N: usize>(added: [IndexEntry; N]) -> WriteSet {
-    WriteSet { added_entries: added.to_vec(), ..WriteSet::default() }
+/// A write set that adds these index entries.
+fn adding<const N: usize>(entries: [IndexEntry; N]) -> WriteSet {
+    WriteSet { added_entries: entries.to_vec(), ..WriteSet::default() }
 }
 
 fn member(class: i64, row: i64) -> IndexEntry {
@@ -713,11 +736,12 @@ fn class() -> Arc<crate::class::Class> {
     Catalog::of([definition]).unwrap().class("a.b/c").unwrap().clone()
 }
 
+/// The constraints of [`class`].
 fn constraints() -> Vec<Constraint> {
     class().constraints.iter().map(|constraint| Constraint::clone(constraint)).collect()
 }
 
-/// The pks that a select finds. Checks that the methods which return row ids find the same records.
+/// The pks that `Storage::select` finds. Checks that the methods which return row ids find the same records.
 fn selected(storage: &impl Storage, access_path: AccessPath<'_>, filter: Vec<Predicate<'_>>) -> Vec<String> {
     let select = SelectRequest::default();
     let residual_filter_reason = storage.capabilities().residual_filter_reason;
@@ -746,9 +770,9 @@ fn selected(storage: &impl Storage, access_path: AccessPath<'_>, filter: Vec<Pre
     found
 }
 
-/// Everything that the trait returns about the content of a storage, as lines. Where several methods return
-/// the same content, also checks that they agree.
-fn state(storage: &impl Storage) -> Vec<String> {
+/// All content that the methods of the trait return, as lines of text. Where several methods return the same
+/// content, checks that they agree.
+fn content_of(storage: &impl Storage) -> Vec<String> {
     let is_temporal = storage.capabilities().is_temporal;
     let definitions = if is_temporal { storage.definitions().unwrap() } else { Vec::new() };
     let mut lines = vec![format!("{:?} {definitions:?}", storage.last_numbers().unwrap())];

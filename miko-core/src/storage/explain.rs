@@ -24,13 +24,14 @@ pub struct Explanation {
     pub values: Vec<Value>,
     /// SQLite's query plan, one step per item; on a worldlet one item, which says which records are scanned.
     pub plan: Vec<String>,
-    /// The index that supplies the records, if one does: the class that declares it, and the field.
+    /// The index that supplies the records: the class that declares it, and the field. `None` if the select
+    /// uses no index.
     pub index: Option<String>,
-    /// The paths, as JSON, whose values the select reads from columns: values that are kept in memory. If
-    /// there are any, the SQL is usually not run. Without an index, it is run if the select finds more than
-    /// an eighth of the records of its class, or of all records if it names no class.
+    /// The paths, as JSON, whose values the select reads from columns, which are kept in memory. If there are
+    /// such paths, the SQL is usually not run. The exception is a select that uses no index and finds many
+    /// records: more than an eighth of the records of its class, or of all records if it names no class.
     pub columns: Vec<String>,
-    /// The reason why the evaluator filters, sorts and limits the records in Rust, if it does. The SQL then
-    /// only selects candidates.
+    /// The reason why the evaluator filters, sorts and limits the records in Rust; the SQL then only selects
+    /// candidates. `None` if the SQL does all of this.
     pub residual_filter_reason: Option<String>,
 }

@@ -1,4 +1,4 @@
-//! The numbers that identify the rows of the tables, and that order the writes.
+//! The numbers that identify the rows of the tables, and the commit numbers, which order the writes.
 
 use std::fmt;
 
@@ -24,14 +24,15 @@ macro_rules! number {
 }
 
 number! {
-    /// The number of a row of the table `record` (its column `seq`, not the `seq` of changes), in order of
-    /// creation. The default, 0, is less than that of the first row.
+    /// The number of a row of the table `record`, in order of creation. It is the column `seq` of the table.
+    /// The `seq` of changes is another number. The default, 0, is less than the number of the first row.
     RowId
 }
 
 number! {
     /// A commit number (column `commit_seq`): each write of one record gets one, in order of commit. A commit
-    /// of several writes has several numbers. The default, 0, is less than that of the first write.
+    /// that writes several records has several numbers. The default, 0, is less than the number of the first
+    /// write.
     CommitSeq
 }
 
@@ -51,12 +52,12 @@ number! {
 }
 
 impl ConstraintId {
-    /// The only constraint that no class declares, which every storage has from the start: the names of class
-    /// definitions are unique.
+    /// The constraint that the names of class definitions are unique. No class declares it: every storage has
+    /// it from the start.
     pub(crate) const DEFINITION_NAME: Self = Self(1);
 }
 
-/// The largest number of each kind that is in use. The engine assigns the numbers that follow.
+/// Of each kind, the largest number that is in use. The engine gives new rows the numbers after it.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub(crate) struct LastNumbers {
     pub(crate) row: RowId,

@@ -26,8 +26,8 @@ use undo_table::{UndoLog, UndoTable};
 /// Why the evaluator filters, sorts and limits every select.
 const NO_SQL: &str = "this engine has no SQL";
 
-/// Writes the tables to a file, as a worldlet. Called at each commit that changes the worldlet, before the
-/// changes become permanent.
+/// Writes the tables to a file, as a worldlet. Each commit that changes the worldlet calls it before the
+/// changes become permanent: if it fails, they can still be rolled back.
 pub(crate) type Save = Box<dyn FnMut(&MemoryTables) -> Result<()> + Send>;
 
 /// The tables of the SQL files in `miko-core/schema`, as sorted maps.
@@ -55,6 +55,7 @@ pub struct MemoryTables {
     by_instance: UndoTable<String, RowId>,
     /// The records that are or were class definitions; empty unless `is_temporal`.
     definition: UndoTable<RowId, ()>,
+    /// The last claims, by record.
     claim: UndoTable<RowId, ClaimRow>,
     file: UndoTable<FileId, FileRow>,
     file_by_pk: UndoTable<String, FileId>,
@@ -62,10 +63,10 @@ pub struct MemoryTables {
     chunk: UndoTable<(FileId, u64), Arc<[u8]>>,
     is_temporal: bool,
     in_transaction: bool,
-    /// Writes the tables to their file; `None` if they have no file. In a `RefCell`, because the function
-    /// gets the tables, which contain it.
+    /// Writes the tables to their file; `None` if they have no file. In a `RefCell`, because the function is
+    /// called with the tables, of which it is a part.
     save: Option<RefCell<Save>>,
-    /// Whether the open transaction has changed anything that the saved worldlet contains.
+    /// Whether the open transaction has changed anything that the worldlet in the file contains.
     needs_save: bool,
 }
 
@@ -88,7 +89,7 @@ impl MemoryTables {
         let mut tables = Self { is_temporal, ..Self::default() };
         let definition_name = (uns::CLASS.to_owned(), ConstraintKind::Unique, vec![vec!["name".to_owned()]]);
         tables.constraint.insert(definition_name, ConstraintId::DEFINITION_NAME);
-        // Otherwise the first rollback would remove the constraint.
+        // The constraint is there from the start, so no rollback may remove it.
         tables.constraint.commit();
         tables
     }
@@ -110,7 +111,7 @@ impl MemoryTables {
         }
     }
 
-    /// All tables: they are committed and rolled back together.
+    /// The undo logs of all tables, which are committed and rolled back together.
     fn undo_logs(&mut self) -> [&mut dyn UndoLog; 16] {
         [
             &mut self.record,
@@ -159,10 +160,12 @@ impl MemoryTables {
         }
     }
 
-    /// The rows that an index has for the keys of a lookup. Selects look for values of shared buckets. A
-    /// unique index has entries in both tables: for a platter with an own bucket, `unique_value` has the
-    /// value of the own bucket, and `indexed_value` that of the shared bucket. So a row with the value only
-    /// in an own bucket is found as well, and the evaluator drops it.
+    /// The rows that an index has for the keys of a lookup.
+    ///
+    /// A unique index has its entries in two tables. If a platter has an own bucket, `unique_value` has the
+    /// value of the own bucket, and `indexed_value` the value of the shared bucket. A select compares the
+    /// shared bucket, so both tables are read. A row that has the value only in an own bucket is then found
+    /// as well; the evaluator drops it.
     fn rows_of_index(&self, lookup: &IndexLookup) -> BTreeSet<RowId> {
         let mut found = BTreeSet::new();
         for value in &lookup.keys {
@@ -175,14 +178,15 @@ impl MemoryTables {
     }
 }
 
-/// The lower bound of the keys that the versions of a record have in `version`.
+/// The smallest key that a version of a record can have in `MemoryTables::version`.
 fn first_version_key(id: RowId) -> (RowId, Timestamp, String) {
     (id, Timestamp::from_millis(i64::MIN), String::new())
 }
 
-/// A version of a record, with the creation time of the record, which is that of the current row (`last`).
-fn with_creation_time(last: &Row, version: &Row) -> Row {
-    Row { created_at: last.created_at, ..version.clone() }
+/// A version of a record, with the creation time that the current row has. A merge may change the creation
+/// time of a record, and does not change it in the past versions.
+fn with_creation_time(current: &Row, version: &Row) -> Row {
+    Row { created_at: current.created_at, ..version.clone() }
 }
 
 impl Storage for MemoryTables {
@@ -227,11 +231,11 @@ impl Storage for MemoryTables {
     }
 
     fn last_numbers(&self) -> Result<LastNumbers> {
-        let rows = self.record.range(..).map(|(_, row)| row);
-        let rows = rows.chain(self.version.range(..).map(|(_, version)| version));
+        let current = self.record.range(..).map(|(_, row)| row);
+        let past = self.version.range(..).map(|(_, version)| version);
         Ok(LastNumbers {
             row: self.record.last().map_or(RowId::default(), |(id, _)| *id),
-            commit: rows.map(|row| row.commit).max().unwrap_or_default(),
+            commit: current.chain(past).map(|row| row.commit).max().unwrap_or_default(),
             class: self.class.range(..).map(|(_, id)| *id).max().unwrap_or_default(),
             constraint: self.constraint.range(..).map(|(_, id)| *id).max().unwrap_or_default(),
             file: self.file.last().map_or(FileId::default(), |(id, _)| *id),
@@ -254,30 +258,30 @@ impl Storage for MemoryTables {
     }
 
     fn each_version(&self, id: RowId, visit: &mut dyn FnMut(Row) -> Result<()>) -> Result<()> {
-        let Some(last) = self.record.get(&id) else { return Ok(()) };
+        let Some(current) = self.record.get(&id) else { return Ok(()) };
         let past = self.version.range(first_version_key(id)..first_version_key(id.next()));
         let past = past.map(|(_, version)| version);
-        past.chain([last]).map(|version| with_creation_time(last, version)).try_for_each(visit)
+        past.chain([current]).map(|version| with_creation_time(current, version)).try_for_each(visit)
     }
 
     fn next_version(&self, id: RowId, after: (Timestamp, &str)) -> Result<Option<Row>> {
-        let Some(last) = self.record.get(&id) else { return Ok(None) };
+        let Some(current) = self.record.get(&id) else { return Ok(None) };
         let (time, instance_pk) = after;
         let begin = Bound::Excluded((id, time, instance_pk.to_owned()));
         let end = Bound::Excluded(first_version_key(id.next()));
         let past = self.version.range((begin, end)).map(|(_, version)| version).next();
-        let next = past.or(Some(last).filter(|last| last.position() > after));
-        Ok(next.map(|version| with_creation_time(last, version)))
+        let next = past.or(Some(current).filter(|current| current.position() > after));
+        Ok(next.map(|version| with_creation_time(current, version)))
     }
 
     fn version_at(&self, id: RowId, time: Timestamp) -> Result<Option<Row>> {
-        let Some(last) = self.record.get(&id) else { return Ok(None) };
-        if last.updated_at <= time {
-            return Ok(Some(last.clone()));
+        let Some(current) = self.record.get(&id) else { return Ok(None) };
+        if current.updated_at <= time {
+            return Ok(Some(current.clone()));
         }
         let end = (id, Timestamp::from_millis(time.as_millis().saturating_add(1)), String::new());
         let mut past = self.version.range(first_version_key(id)..end);
-        Ok(past.next_back().map(|(_, version)| with_creation_time(last, version)))
+        Ok(past.next_back().map(|(_, version)| with_creation_time(current, version)))
     }
 
     fn find_version(&self, instance_pk: &str) -> Result<Option<(RowId, Row)>> {
@@ -308,7 +312,7 @@ impl Storage for MemoryTables {
     }
 
     fn select_rows(&self, _: &Plan<'_>) -> Result<Vec<RowId>> {
-        // Unreachable: every plan of this storage has a residual filter, and the engine then calls
+        // Unreachable: every plan of this storage has a residual filter. For such a plan the engine calls
         // `select_with_ids`.
         Err(corruption("rows were selected by a plan that has a residual filter"))
     }

@@ -1,5 +1,5 @@
-//! The simplest correct storage, for tests: it has no indexes, so most reads scan a table, and a transaction
-//! begins with a copy of all tables. Tests can also make `apply` and `commit` fail.
+//! The simplest correct storage, for tests. It has no indexes, so most reads scan a table. To roll back, it
+//! restores a copy of all tables, which `begin` has made. Tests can make `apply` and `commit` fail.
 
 use std::cell::Cell;
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
@@ -24,13 +24,15 @@ pub struct NaiveStorage {
     /// The tables before the open transaction; `None` if none is open.
     before: Option<Tables>,
     is_temporal: bool,
-    /// The number of rows that were read by [`next_row`](Storage::next_row).
+    /// The number of rows that [`next_row`](Storage::next_row) has returned, for tests.
     pub(crate) rows_read: Cell<usize>,
-    /// Whether writes may be answered before their transaction is committed.
+    /// The capability of the same name, which tests can set.
     pub(crate) may_defer_commit: bool,
-    /// For each of the next calls of `apply`: how it fails; `None` if it succeeds.
+    /// For each of the next calls of `apply`: how it fails; `None` if it succeeds. All calls after these
+    /// succeed.
     pub(crate) apply_failures: VecDeque<Option<InjectedFailure>>,
-    /// For each of the next calls of `commit`: whether it fails. The transaction stays open then.
+    /// For each of the next calls of `commit`: whether it fails, and so leaves the transaction open. All
+    /// calls after these succeed.
     pub(crate) commit_failures: VecDeque<bool>,
 }
 
@@ -118,7 +120,7 @@ impl Tables {
         })
     }
 
-    fn conflict(&self, entry: &IndexEntry) -> Option<Conflict> {
+    fn conflict_of(&self, entry: &IndexEntry) -> Option<Conflict> {
         let IndexEntry::Unique { constraint, value, row } = entry else { return None };
         let holder = self.find_unique(*constraint, value).filter(|holder| holder != row)?;
         Some(Conflict { constraint: *constraint, value: value.clone(), holder })
@@ -142,11 +144,11 @@ impl Tables {
             AccessPath::Members(classes) => {
                 classes.ids.iter().flat_map(|class| self.members(*class)).collect()
             }
-            AccessPath::Index(lookup) => self.rows_in_index(lookup),
+            AccessPath::Index(lookup) => self.rows_of_index(lookup),
         }
     }
 
-    fn rows_in_index(&self, lookup: &IndexLookup) -> BTreeSet<RowId> {
+    fn rows_of_index(&self, lookup: &IndexLookup) -> BTreeSet<RowId> {
         let found = self.entries.iter().filter_map(|entry| match entry {
             IndexEntry::Unique { constraint, value, row }
             | IndexEntry::Indexed { constraint, value, row } => {
@@ -158,13 +160,13 @@ impl Tables {
     }
 
     /// The versions of a record in order of time, the current row last. Past versions get the creation time
-    /// of the record from that row.
+    /// that the current row has.
     fn versions(&self, id: RowId) -> Vec<Row> {
-        let Some(last) = self.rows.get(&id) else { return Vec::new() };
-        let first = |id| (id, Timestamp::from_millis(i64::MIN), None);
-        let past = self.versions.range(first(id)..first(id.next())).map(|(_, version)| version);
-        let with_creation = |version: &Row| Row { created_at: last.created_at, ..version.clone() };
-        past.map(with_creation).chain([last.clone()]).collect()
+        let Some(current) = self.rows.get(&id) else { return Vec::new() };
+        let first_key = |id| (id, Timestamp::from_millis(i64::MIN), None);
+        let past = self.versions.range(first_key(id)..first_key(id.next())).map(|(_, version)| version);
+        let with_creation_time = |version: &Row| Row { created_at: current.created_at, ..version.clone() };
+        past.map(with_creation_time).chain([current.clone()]).collect()
     }
 }
 
@@ -187,9 +189,9 @@ impl Storage for NaiveStorage {
     }
 
     fn commit(&mut self) -> Result<()> {
-        let is_injected = self.commit_failures.pop_front() == Some(true);
-        // No transaction is open if an injected failure of `apply` has rolled it back.
-        if is_injected || self.before.is_none() {
+        let must_fail = self.commit_failures.pop_front() == Some(true);
+        // If an injected failure of `apply` has rolled back the transaction, none is open any more.
+        if must_fail || self.before.is_none() {
             return Err(injected_error());
         }
         self.before = None;
@@ -219,7 +221,7 @@ impl Storage for NaiveStorage {
             }
         }
         let conflicts: Vec<_> =
-            write.added_entries.iter().filter_map(|entry| self.tables.conflict(entry)).collect();
+            write.added_entries.iter().filter_map(|entry| self.tables.conflict_of(entry)).collect();
         if conflicts.is_empty() {
             self.tables.apply(write);
         }
@@ -235,7 +237,7 @@ impl Storage for NaiveStorage {
             row: last(&self.tables.rows),
             commit: rows.map(|row| row.commit).max().unwrap_or_default(),
             class: last(&self.tables.classes),
-            // The constraint that no class declares is not in the table.
+            // This storage does not keep the constraint that no class declares in the table.
             constraint: last(&self.tables.constraints).max(ConstraintId::DEFINITION_NAME),
             file: last(&self.tables.files),
         })
@@ -322,13 +324,13 @@ impl Storage for NaiveStorage {
     }
 
     fn refers(&self, target: &str, row: RowId, pointer: &str) -> Result<bool> {
-        let refers = |restricts| IndexEntry::Reference {
+        let entry = |restricts| IndexEntry::Reference {
             target: target.to_owned(),
             row,
             pointer: pointer.to_owned(),
             restricts,
         };
-        Ok([true, false].map(refers).iter().any(|entry| self.tables.entries.contains(entry)))
+        Ok([true, false].map(entry).iter().any(|entry| self.tables.entries.contains(entry)))
     }
 
     fn restricting(&self, target: &str, limit: usize) -> Result<Vec<(RowId, String)>> {

@@ -35,7 +35,8 @@ pub(crate) fn cannot_create(path: &Path, error: std::io::Error) -> Error {
     }
 }
 
-/// Checks that files can be created in the folder of `path`: SQLite creates files beside the database.
+/// Checks that files can be created in the folder of the database at `path`, since SQLite creates files
+/// beside the database. The check creates a temporary file.
 ///
 /// # Errors
 /// `invalid-backend`.
@@ -46,11 +47,12 @@ pub(super) fn check_folder(path: &Path) -> Result<()> {
     })
 }
 
-/// The error `invalid-backend` with this message and the path.
+/// The error `invalid-backend` with a message and the path.
 pub(crate) fn invalid_backend(path: &Path, message: &str) -> Error {
     with_path(Error::new(ErrorId::INVALID_BACKEND, message), path)
 }
 
+/// As [`invalid_backend`], with the error of the system as the source.
 fn caused_by(path: &Path, message: &str, error: std::io::Error) -> Error {
     with_path(Error::caused_by(ErrorId::INVALID_BACKEND, message, error), path)
 }

@@ -14,13 +14,13 @@ use crate::query::{PathTest, SelectRequest};
 pub(crate) struct Plan<'q> {
     pub(crate) select: &'q SelectRequest,
     pub(crate) access_path: AccessPath<'q>,
-    /// The predicates that each record of the access path must still satisfy: those that the access path
-    /// implies are left out. With a residual filter, further conditions of the select may be missing, and
-    /// storage need not apply any of the predicates.
+    /// The predicates that each record of the access path must still satisfy. Predicates that the access path
+    /// implies are left out. With a residual filter, further conditions of the select may be left out as
+    /// well, and storage need not apply any predicate.
     pub(crate) filter: Vec<Predicate<'q>>,
-    /// The reason for a residual filter, if storage cannot filter, sort and limit the records alone. Storage
-    /// then returns candidates, and the evaluator (`query/evaluate.rs`) filters, sorts and limits them.
-    /// `None` if storage does all of this.
+    /// `None` if storage filters, sorts and limits the records. Otherwise the plan has a residual filter, and
+    /// this is the reason: storage returns candidates, and the evaluator (`query/evaluate.rs`) filters, sorts
+    /// and limits them.
     pub(crate) residual_filter_reason: Option<&'static str>,
 }
 
@@ -53,12 +53,12 @@ pub(crate) struct Classes<'q> {
     pub(crate) ids: Vec<ClassId>,
 }
 
-/// The lookup of some values of a field in the index entries of a constraint of this one field. Any such
-/// constraint serves as an index here, also a unique one or a join.
+/// The lookup of some values of one field in the index entries of a constraint on this field alone. The
+/// constraint may be an index, a unique constraint or a join.
 #[derive(Debug, Clone)]
 pub(crate) struct IndexLookup {
     pub(crate) constraint: ConstraintId,
-    /// The values, as the index entries have them ([`IndexEntry`](super::write_set::IndexEntry)).
+    /// The index keys of the values, as the [index entries](super::write_set::IndexEntry) have them.
     pub(crate) keys: Vec<String>,
     /// Whether the constraint makes values unique (`unique`, `uniques` or `join`), or only indexes them.
     pub(crate) is_unique: bool,
@@ -77,10 +77,12 @@ impl<'q> Plan<'q> {
 }
 
 impl IndexLookup {
-    /// Whether this looks up one key of a constraint that is not unique. If so, each record has only one
-    /// matching entry, and no duplicates have to be removed. The lookup in a unique constraint also reads the
-    /// indexed values, since a unique value may come from the own bucket of a platter: a record may have a
-    /// unique value and an indexed value with the same key.
+    /// Whether this looks up one key of a constraint that is not unique. If so, each record has at most one
+    /// matching entry, and no duplicates have to be removed.
+    ///
+    /// For a unique constraint, a record may have two matching entries. If a platter has an own bucket, the
+    /// unique value comes from the own bucket, and the value of the shared bucket is an indexed value. The
+    /// lookup reads both, and both may have the same key.
     pub(crate) fn has_one_nonunique_key(&self) -> bool {
         !self.is_unique && self.keys.len() == 1
     }

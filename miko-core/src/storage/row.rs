@@ -14,14 +14,14 @@ pub(crate) struct Row {
     pub(crate) created_at: Timestamp,
     pub(crate) updated_at: Timestamp,
     pub(crate) commit: CommitSeq,
-    /// The instance pk of this version, in a temporal database. A row of a temporal database that has no
-    /// instance pk is a stub: the versions of the record are still to be imported.
+    /// The instance pk of this version, in a temporal database. There, a row without an instance pk is a
+    /// stub: the versions of the record are still to be imported. In any other database always `None`.
     pub(crate) instance_pk: Option<String>,
 }
 
 impl Row {
-    /// An estimate of the bytes that storing the row takes, which are charged to the memory limit: 0 without
-    /// content, so that a delete needs no room.
+    /// An estimate of the bytes that storing the row takes. They are charged to the memory limit. For a row
+    /// without content they are 0, so that a delete is possible although the limit is reached.
     pub(crate) fn size(&self) -> usize {
         self.state.as_ref().map_or(0, |state| 2 * size_of::<Self>() + self.pk.len() + state.text_length())
     }
@@ -32,7 +32,7 @@ impl Row {
     }
 
     /// The sort key of the row among the versions of its record: time, then instance pk. A stub has no
-    /// instance pk, so it precedes all versions of the same time.
+    /// instance pk, so among equal times it comes first.
     pub(crate) fn position(&self) -> (Timestamp, &str) {
         (self.updated_at, self.instance_pk.as_deref().unwrap_or_default())
     }
@@ -50,7 +50,8 @@ impl Row {
     }
 }
 
-/// An active record without its pk: the content of its row. Answers share its texts instead of copying them.
+/// The content of the row of an active record, without the pk. Answers share the texts instead of copying
+/// them.
 #[derive(Debug, Clone)]
 pub(crate) struct StoredRecord {
     pub(crate) id: RowId,
@@ -69,8 +70,8 @@ impl StoredRecord {
         Self::with_stack(id, row, |stack| Object::from_stored_text(stack))
     }
 
-    /// As [`of`](Self::of), but `stack` makes the stack from its text. It may return an object that other
-    /// records share.
+    /// As [`of`](Self::of), but the closure `stack` makes the stack from its text. The closure may return an
+    /// object that other records share.
     pub(crate) fn with_stack(id: RowId, row: &Row, stack: impl FnOnce(&str) -> Object) -> Option<Self> {
         let State { bucket, stack: stack_text, extras } = row.state.as_ref()?;
         Some(Self {
@@ -85,7 +86,7 @@ impl StoredRecord {
         })
     }
 
-    /// The record for an answer, which shares the texts of this value.
+    /// The record for an answer. It shares the texts with this value.
     pub(crate) fn to_record(&self, pk: &str) -> Record {
         Record {
             pk: pk.to_owned(),
@@ -130,7 +131,7 @@ impl State {
     }
 }
 
-/// A record, borrowed from its table.
+/// A borrowed record, as a select finds it.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct RecordRef<'r> {
     pub(crate) pk: &'r str,
@@ -147,8 +148,8 @@ impl RecordRef<'_> {
         self.pk.len() + self.bucket.len() + self.stack.len() + self.extras.map_or(0, str::len)
     }
 
-    /// Converts to a record. `shared`, if given, is an object with the same text as the stack: the record
-    /// then shares the memory of `shared` instead of copying the text.
+    /// Converts to a record. If `shared` is given, it must have the same text as the stack: the record then
+    /// shares its memory instead of copying the text.
     pub(crate) fn with_stack(self, shared: Option<Object>) -> Record {
         Record {
             pk: self.pk.to_owned(),
@@ -167,18 +168,18 @@ impl From<RecordRef<'_>> for Record {
     }
 }
 
-/// A row of `claim`: the last claim of a record. The row stays after the claim was released or its lease has
-/// ended, for the count of attempts. Finishing the claim or deleting the record removes the row.
+/// A row of `claim`: the last claim of a record. When the claim is released or its lease ends, the row stays,
+/// to count the attempts. Finishing the claim or deleting the record removes the row.
 #[derive(Debug, Clone, PartialEq)]
 pub(crate) struct ClaimRow {
     /// The id of the claim, which the answer to `claim` has. It is not a pk.
     pub(crate) id: String,
-    /// How often the record was claimed since a claim of it was last finished.
+    /// How often the record was claimed since a claim of it was last finished, this claim included.
     pub(crate) attempts: u64,
     /// When the lease of the claim ends; in the past after a release.
     pub(crate) lease_end: Timestamp,
-    /// For a claim that outlives its connection: its select as JSON text, with which `finish` checks the
-    /// record, also after a restart. `None` for a claim that ends with its connection.
+    /// The select of a lasting claim, as JSON text: `finish` checks the record by it, also after a restart.
+    /// `None` for a claim that ends with its connection: its select is kept in memory.
     pub(crate) lasting: Option<String>,
 }
 
@@ -188,9 +189,10 @@ pub(crate) struct FileRow {
     pub(crate) pk: String,
     /// The hash of the content in lower-case hexadecimal digits; `None` while the file is incomplete.
     pub(crate) sha256: Option<String>,
-    /// The text of a JSON object whose key `type` has the media type; `null` while an import has not read it.
+    /// The JSON text of an object, whose key `type` has the media type. The text is `null` while an import
+    /// has not read the type.
     pub(crate) mime: String,
-    /// The size of the content in bytes.
+    /// The size of the content in bytes; 0 while the file is incomplete.
     pub(crate) size: u64,
     pub(crate) created_at: Timestamp,
 }

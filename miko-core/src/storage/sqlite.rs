@@ -10,7 +10,7 @@
 //! | an update that is postponed until the next statement on records | [`statements`] |
 //! | reading tables; applying write sets | [`tables`]; [`apply`] |
 //! | index entries and claims in memory, as maps | [`entry_maps`], [`row_set`] |
-//! | these index entries as virtual tables, which selects read | [`entry_tables`] |
+//! | virtual tables, by which selects read these index entries | [`entry_tables`] |
 //! | the SQL text and bound values of a select; running it | [`compile`], [`sql_builder`]; [`select`] |
 //! | SQL functions for the paths of Q0; ids and rows as values of SQLite | [`functions`]; [`values`] |
 //! | the memory limit | [`heap`] |
@@ -50,13 +50,13 @@ use statements::Statements;
 const IN_MEMORY_PRAGMAS: &str = "PRAGMA journal_mode = memory; PRAGMA synchronous = off;";
 
 /// `foreign_keys`: SQLite does not enforce the foreign keys that the schema declares. The engine keeps them
-/// valid; to enforce them, SQLite would look up again every row that was just written or read. `temp_store`:
+/// valid. To enforce them, SQLite would look up rows that the engine has just written or read. `temp_store`:
 /// SQLite creates no temporary files.
 const COMMON_PRAGMAS: &str = "PRAGMA foreign_keys = off; PRAGMA temp_store = memory;";
 
-/// The most selects that stay prepared. Selects that differ in more than their bound values are
-/// different statements, so an application may have many.
-const CACHED_STATEMENTS: usize = 256;
+/// The most selects that stay prepared. Selects that differ in more than their bound values are different
+/// statements, so an application may have many. The statements of [`statement_cache`] do not count.
+const MAX_PREPARED_SELECTS: usize = 256;
 
 /// The tables in a SQLite database.
 #[derive(Debug)]
@@ -78,7 +78,8 @@ impl Sqlite {
         connection.execute_batch(&schema::tables_without_entries(is_temporal)).map_err(sqlite_error)?;
         let entry_maps = SharedEntryMaps::default();
         entry_tables::register(&connection, &entry_maps).map_err(sqlite_error)?;
-        Ok(Self { entry_maps: Some(entry_maps), ..Self::with_connection(None, connection)? })
+        let lease = None;
+        Ok(Self { entry_maps: Some(entry_maps), ..Self::with_connection(lease, connection)? })
     }
 
     /// Creates empty tables in memory, with index entries and claims in tables, as a database in a file has
@@ -87,24 +88,27 @@ impl Sqlite {
     pub(crate) fn as_in_a_file(is_temporal: bool) -> Result<Self> {
         let connection = Connection::open_in_memory().map_err(sqlite_error)?;
         connection.execute_batch(&schema::tables(is_temporal)).map_err(sqlite_error)?;
-        Self::with_connection(None, connection)
+        let lease = None;
+        Self::with_connection(lease, connection)
     }
 
     /// Opens or creates a database file, with the locks, the checks and the errors of [`file::open`]. If
-    /// `is_temporal` is set, a new file becomes temporal, and an existing one must be.
-    pub(crate) fn open(path: &Path, mode: Mode, is_temporal: bool) -> Result<Self> {
-        let (connection, lease) = file::open(path, mode, is_temporal)?;
+    /// `wants_temporal` is set, a new file becomes temporal, and an existing one must be.
+    pub(crate) fn open(path: &Path, mode: Mode, wants_temporal: bool) -> Result<Self> {
+        let (connection, lease) = file::open(path, mode, wants_temporal)?;
         Self::with_connection(Some(lease), connection)
     }
 
-    /// Prepares a connection. After an error, the parameters are dropped from the last to the first, so the
-    /// connection is closed before the registration of its file ends, as in the fields of [`Sqlite`].
+    /// Prepares a connection. `connection` is the last parameter, because parameters are dropped from the
+    /// last to the first. So the connection is closed before the registration of its file ends, also after an
+    /// error.
     fn with_connection(lease: Option<FileLease>, connection: Connection) -> Result<Self> {
-        connection.set_prepared_statement_cache_capacity(CACHED_STATEMENTS);
+        connection.set_prepared_statement_cache_capacity(MAX_PREPARED_SELECTS);
         connection.execute_batch(COMMON_PRAGMAS).map_err(sqlite_error)?;
-        // Query planner stability: a plan that depends on bound values would be made again with each value.
+        // Query planner stability (QPSG): no plan depends on bound values. Otherwise SQLite might prepare a
+        // select again for other values.
         connection.set_db_config(DbConfig::SQLITE_DBCONFIG_ENABLE_QPSG, true).map_err(sqlite_error)?;
-        // The table-valued function `rarray` of compiled selects.
+        // Registers `rarray`, a table-valued function that compiled selects use.
         rusqlite::vtab::array::load_module(&connection).map_err(sqlite_error)?;
         functions::register(&connection).map_err(sqlite_error)?;
         // A file may be temporal although the caller did not require that.
@@ -117,19 +121,19 @@ impl Sqlite {
     /// Writes the postponed update, if there is one, and then runs a statement that returns no rows.
     fn run(&self, sql: &'static str, values: impl Params) -> Result<()> {
         let executed = self.statements.after_flush()?.execute(sql, values);
-        executed.map(drop).map_err(|error| self.with_path(error))
+        executed.map(drop).map_err(|error| self.with_path_if_not_writable(error))
     }
 
-    /// Adds the path of the file to an error that says that the file cannot be written.
-    fn with_path(&self, error: Error) -> Error {
+    /// Adds the path of the file to the error `not-writable`. Returns any other error unchanged.
+    fn with_path_if_not_writable(&self, error: Error) -> Error {
         match self.statements.without_flush().path() {
             Some(path) if error.is(ErrorId::NOT_WRITABLE) => error.with("path", path),
             _ => error,
         }
     }
 
-    /// The number of rows of each table, and of entries of each map, that a create writes to, in a database
-    /// in memory.
+    /// For each table and each map to which a create in a database in memory writes: the number of its rows
+    /// or entries.
     #[cfg(test)]
     pub(crate) fn counts(&self) -> Vec<i64> {
         let count = |table| format!("SELECT count(*) FROM {table}");
@@ -141,11 +145,11 @@ impl Sqlite {
         counts
     }
 
-    /// Limits the database to its present size and `more` pages, so that tests can fill it.
+    /// Limits the database to its present size plus `free_pages`, so that tests can fill it.
     #[cfg(test)]
-    pub(crate) fn limit_pages(&self, more: i64) {
+    pub(crate) fn limit_pages(&self, free_pages: i64) {
         let connection = self.statements.after_flush().unwrap();
         let pages: i64 = connection.pragma_query_value(None, "page_count", |row| row.get(0)).unwrap();
-        connection.pragma_update(None, "max_page_count", pages + more).unwrap();
+        connection.pragma_update(None, "max_page_count", pages + free_pages).unwrap();
     }
 }

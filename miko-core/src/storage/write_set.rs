@@ -8,7 +8,8 @@ use crate::class::Constraint;
 
 /// Changes of the tables, which storage applies together: one write of the engine has one or several write
 /// sets. If a write set adds a unique value that another record has, nothing is applied, and storage returns
-/// the [`Conflict`]s. After an error a part of the write set may be applied.
+/// the [`Conflict`]s. This holds even if the write set also removes the value from the other record. After an
+/// error a part of the write set may be applied.
 ///
 /// A write set also has the replaced values, so that its [`inverse`](Self::inverse) undoes it, or the part of
 /// it that was applied.
@@ -42,8 +43,8 @@ pub(crate) struct OtherChanges {
     pub(crate) claims: Vec<RowChange<RowId, ClaimRow>>,
     pub(crate) files: Vec<RowChange<FileId, FileRow>>,
     pub(crate) chunks: Vec<RowChange<(FileId, u64), Vec<u8>>>,
-    /// Files of which all chunks are removed. Without the content of these chunks, the write set has no
-    /// inverse.
+    /// Files of which all chunks are removed. The write set does not have the content of these chunks, so it
+    /// has no inverse.
     pub(crate) removed_chunks: Vec<FileId>,
     /// Top-level keys of an imported worldlet, such as `comment`.
     pub(crate) metadata: Vec<RowChange<String, Value>>,
@@ -147,12 +148,13 @@ impl WriteSet {
         self.others.get_or_insert_default()
     }
 
-    /// Adds the difference between the entries that a record has before and after the write. Both may have
-    /// duplicates.
+    /// Adds the difference between the entries that a record has before the write and those that it has after
+    /// it. Both vectors may have duplicates.
     pub(crate) fn change_entries(&mut self, mut before: Vec<IndexEntry>, mut after: Vec<IndexEntry>) {
         normalize(&mut before);
         normalize(&mut after);
-        // For example in a create of one record: the vector is moved, and its entries are not copied.
+        // There is nothing to compare with and nothing to append to, as in a create of one record. So the
+        // vector itself is used.
         if before.is_empty() && self.added_entries.is_empty() {
             self.added_entries = after;
             return;

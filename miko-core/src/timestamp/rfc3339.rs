@@ -23,7 +23,8 @@ const MAX_OFFSET_MINUTES: i64 = 23 * 60 + 59;
 /// The years 0 to 9999 in UTC: 0000-01-01T00:00:00Z to 9999-12-31T23:59:59.999Z, in milliseconds since 1970.
 pub(super) const YEARS: RangeInclusive<i64> = -62_167_219_200_000..=253_402_300_799_999;
 
-/// The times that can be parsed: those in the years 0 to 9999 of any offset, in milliseconds since 1970.
+/// The times that can be parsed, in milliseconds since 1970: the times that are in the years 0 to 9999 with
+/// some offset.
 pub(super) const PARSEABLE: RangeInclusive<i64> =
     *YEARS.start() - MAX_OFFSET_MINUTES * MINUTE..=*YEARS.end() + MAX_OFFSET_MINUTES * MINUTE;
 
@@ -37,24 +38,25 @@ pub(crate) fn is_valid(text: &str) -> bool {
 /// A leap second (`:60`) is valid only at the end of a month in UTC. It is read as the following second.
 pub(super) fn parse(text: &str) -> Option<ParsedTime> {
     let mut rest = text.as_bytes();
-    let year = number(&mut rest, 4)?;
-    literal(&mut rest, b"-")?;
-    let month = number(&mut rest, 2)?;
-    literal(&mut rest, b"-")?;
-    let day = number(&mut rest, 2)?;
-    literal(&mut rest, b"Tt")?;
-    let hour = number(&mut rest, 2).filter(|hour| *hour <= 23)?;
-    literal(&mut rest, b":")?;
-    let minute = number(&mut rest, 2).filter(|minute| *minute <= 59)?;
-    literal(&mut rest, b":")?;
-    let second = number(&mut rest, 2).filter(|second| *second <= 60)?;
-    let (fraction, is_exact) = fraction(&mut rest)?;
-    let offset = offset(&mut rest)?;
+    let year = parse_number(&mut rest, 4)?;
+    parse_one_of(&mut rest, b"-")?;
+    let month = parse_number(&mut rest, 2)?;
+    parse_one_of(&mut rest, b"-")?;
+    let day = parse_number(&mut rest, 2)?;
+    parse_one_of(&mut rest, b"Tt")?;
+    let hour = parse_number(&mut rest, 2).filter(|hour| *hour <= 23)?;
+    parse_one_of(&mut rest, b":")?;
+    let minute = parse_number(&mut rest, 2).filter(|minute| *minute <= 59)?;
+    parse_one_of(&mut rest, b":")?;
+    let second = parse_number(&mut rest, 2).filter(|second| *second <= 60)?;
+    let (fraction, is_exact) = parse_fraction(&mut rest)?;
+    let offset = parse_offset(&mut rest)?;
     if !rest.is_empty() {
         return None;
     }
     // The year has four digits, month and day have two, so the casts are lossless.
     let date = Date::new(year as i16, month as i8, day as i8).ok()?;
+    // In minutes since the start of `date` in UTC. Negative if the time is on an earlier date in UTC.
     let minute_in_utc = hour * 60 + minute - offset;
     let start_of_minute = days_since_epoch(date) * DAY + minute_in_utc * MINUTE;
     if second == 60 && !ends_month(start_of_minute) {
@@ -63,25 +65,25 @@ pub(super) fn parse(text: &str) -> Option<ParsedTime> {
     Some(ParsedTime { millis: start_of_minute + second * SECOND + fraction, is_exact })
 }
 
-/// Parses exactly `digits` digits.
-fn number(rest: &mut &[u8], digits: usize) -> Option<i64> {
-    let (taken, after) = rest.split_at_checked(digits)?;
+/// Parses a number of exactly `digit_count` digits.
+fn parse_number(rest: &mut &[u8], digit_count: usize) -> Option<i64> {
+    let (taken, after) = rest.split_at_checked(digit_count)?;
     *rest = after;
     taken
         .iter()
         .try_fold(0, |number, byte| byte.is_ascii_digit().then(|| number * 10 + i64::from(byte - b'0')))
 }
 
-/// Parses one of the bytes `any_of`.
-fn literal(rest: &mut &[u8], any_of: &[u8]) -> Option<u8> {
+/// Parses one byte, which must be one of `allowed`.
+fn parse_one_of(rest: &mut &[u8], allowed: &[u8]) -> Option<u8> {
     let (first, after) = rest.split_first()?;
     *rest = after;
-    any_of.contains(first).then_some(*first)
+    allowed.contains(first).then_some(*first)
 }
 
 /// Parses an optional fraction of a second. Returns its milliseconds, and whether all digits below
 /// milliseconds are 0.
-fn fraction(rest: &mut &[u8]) -> Option<(i64, bool)> {
+fn parse_fraction(rest: &mut &[u8]) -> Option<(i64, bool)> {
     let Some(after) = rest.strip_prefix(b".") else { return Some((0, true)) };
     let count = after.iter().take_while(|byte| byte.is_ascii_digit()).count();
     let (digits, after) = after.split_at(count);
@@ -92,22 +94,22 @@ fn fraction(rest: &mut &[u8]) -> Option<(i64, bool)> {
 }
 
 /// Parses the offset from UTC. Returns it in minutes.
-fn offset(rest: &mut &[u8]) -> Option<i64> {
-    let sign = match literal(rest, b"Zz+-")? {
+fn parse_offset(rest: &mut &[u8]) -> Option<i64> {
+    let sign = match parse_one_of(rest, b"Zz+-")? {
         b'+' => 1,
         b'-' => -1,
         _ => return Some(0),
     };
-    let hours = number(rest, 2).filter(|hours| *hours <= 23)?;
-    literal(rest, b":")?;
-    let minutes = number(rest, 2).filter(|minutes| *minutes <= 59)?;
+    let hours = parse_number(rest, 2).filter(|hours| *hours <= 23)?;
+    parse_one_of(rest, b":")?;
+    let minutes = parse_number(rest, 2).filter(|minutes| *minutes <= 59)?;
     Some(sign * (hours * 60 + minutes))
 }
 
 /// Whether the minute that starts at `start_of_minute` is the last of a month in UTC.
 fn ends_month(start_of_minute: i64) -> bool {
     let end = start_of_minute + MINUTE;
-    // `Date` has no year 10000, so the end of the year 9999, which also ends a month, is compared as a
+    // The end of the year 9999 also ends a month. `Date` has no year 10000, so this end is compared as a
     // number.
     let first_of_month = |date: Date| date.day() == 1;
     let is_first_of_month =
@@ -176,14 +178,14 @@ impl TimeText {
         self.length = end;
     }
 
-    /// Writes a non-negative number with exactly `digits` digits, then `suffix`.
-    fn push_number(&mut self, number: i64, digits: usize, suffix: &str) {
+    /// Writes a non-negative number with exactly `digit_count` digits, then `suffix`.
+    fn push_number(&mut self, number: i64, digit_count: usize, suffix: &str) {
         let mut rest = number;
-        for digit in self.bytes[self.length..self.length + digits].iter_mut().rev() {
+        for digit in self.bytes[self.length..self.length + digit_count].iter_mut().rev() {
             *digit = b'0' + (rest % 10) as u8;
             rest /= 10;
         }
-        self.length += digits;
+        self.length += digit_count;
         self.push(suffix);
     }
 }

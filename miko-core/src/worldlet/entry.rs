@@ -16,20 +16,20 @@ pub(super) fn read_text(
     read((section, key), text, worldlet_faults, |value, _, _| Some(value))
 }
 
-/// Parses the text of the entry `key` of the top-level object `section`, and reads the value with `read`.
-/// `None` if the text or the value has a fault, or if the memory limit is reached. All errors go to
-/// `worldlet_faults`.
+/// Parses the text of the entry `key` of the top-level object `section`, and reads the value with
+/// `read_value`. `None` if the text or the value has a fault, or if the memory limit is reached. All errors
+/// go to `worldlet_faults`.
 pub(super) fn read<T>(
     (section, key): (&str, &str),
     text: &str,
     worldlet_faults: &mut WorldletFaults,
-    read: impl FnOnce(Value, &Place<'_>, &mut Faults) -> Option<T>,
+    read_value: impl FnOnce(Value, &Place<'_>, &mut Faults) -> Option<T>,
 ) -> Option<T> {
     let object = Place::Key(&Place::Root, section);
     let place = Place::Key(&object, key);
     let mut faults = Faults::default();
     let entry = match json::parse(text) {
-        Ok(value) => read(value, &place, &mut faults),
+        Ok(value) => read_value(value, &place, &mut faults),
         Err(error) => {
             worldlet_faults.refuse_unparsed(error, &place);
             None

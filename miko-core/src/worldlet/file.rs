@@ -18,6 +18,7 @@ pub(crate) struct IncomingFile {
     pub(crate) sha256: String,
     /// The whole `mime` of the entry: an object with a `type`, and possibly an `encoding`.
     pub(crate) mime: Value,
+    /// `None` if the entry does not state it.
     pub(crate) created_at: Option<Timestamp>,
 }
 
@@ -39,7 +40,7 @@ pub(crate) struct IncomingChunk {
 /// the caller can mark the file as refused.
 pub(super) fn read_file(pk: String, text: &str, faults: &mut WorldletFaults) -> Result<IncomingFile, String> {
     let file = read("files", &pk, text, faults, |parts, place, faults| {
-        let sha256 = take(parts, "sha256", place, faults).and_then(|value| match value.as_str() {
+        let sha256 = take_required(parts, "sha256", place, faults).and_then(|value| match value.as_str() {
             Some(sha256) if sha256.len() == 64 && sha256.bytes().all(|byte| byte.is_ascii_hexdigit()) => {
                 Some(sha256.to_ascii_lowercase())
             }
@@ -48,7 +49,8 @@ pub(super) fn read_file(pk: String, text: &str, faults: &mut WorldletFaults) -> 
                 None
             }
         });
-        let mime = take(parts, "mime", place, faults).and_then(|value| read_mime(value, place, faults));
+        let mime =
+            take_required(parts, "mime", place, faults).and_then(|value| read_mime(value, place, faults));
         let created_at = parts
             .shift_remove("created_at")
             .and_then(|value| read_time(value, &Place::Key(place, "created_at"), faults));
@@ -70,7 +72,7 @@ pub(super) fn read_chunk(
 ) -> Result<IncomingChunk, Option<String>> {
     let mut named_file = None;
     let chunk = read("file_chunks", key, text, faults, |parts, place, faults| {
-        let file = take(parts, "file", place, faults).and_then(|value| match value {
+        let file = take_required(parts, "file", place, faults).and_then(|value| match value {
             Value::String(pk) => {
                 named_file = Some(pk.clone());
                 Some(pk)
@@ -80,7 +82,7 @@ pub(super) fn read_chunk(
                 None
             }
         });
-        let index = take(parts, "index", place, faults).and_then(|value| {
+        let index = take_required(parts, "index", place, faults).and_then(|value| {
             let index = value.as_number().and_then(json::non_negative_integer);
             if index.is_none() {
                 faults.refuse(Place::Key(place, "index").wrong_value("a non-negative integer", value));
@@ -95,7 +97,7 @@ pub(super) fn read_chunk(
                 false
             }
         };
-        let data = take(parts, "data", place, faults).and_then(|value| match value {
+        let data = take_required(parts, "data", place, faults).and_then(|value| match value {
             Value::String(data) => Some(data),
             _ => {
                 faults.refuse(Place::Key(place, "data").fault("expected a string of base64"));
@@ -175,8 +177,8 @@ fn read<T>(
     })
 }
 
-/// Removes a required key, and reports it if it is missing.
-fn take(
+/// Removes a required key and returns its value. Reports the key if it is missing.
+fn take_required(
     parts: &mut Map<String, Value>,
     key: &'static str,
     place: &Place<'_>,

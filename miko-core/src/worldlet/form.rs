@@ -14,7 +14,7 @@ pub(crate) struct RecordForm {
 struct Spelling {
     /// The JSON pointer of the part in the record.
     in_record: &'static str,
-    /// The JSON pointer in the entry of the value that spells the part.
+    /// A JSON pointer in the entry: that of the value which spells the part.
     in_entry: &'static str,
     /// Whether the value in the entry has the same members as the part in the record. If not, each place
     /// inside the part becomes the place of the value.
@@ -22,7 +22,7 @@ struct Spelling {
 }
 
 impl Spelling {
-    const fn of(in_record: &'static str, in_entry: &'static str) -> Self {
+    const fn with_members(in_record: &'static str, in_entry: &'static str) -> Self {
         Self { in_record, in_entry, has_members: true }
     }
 
@@ -39,28 +39,36 @@ impl Spelling {
     }
 }
 
-const BUCKET: Spelling = Spelling::of("/bucket", "/bucket");
+const BUCKET: Spelling = Spelling::with_members("/bucket", "/bucket");
 
 impl RecordForm {
     /// `bucket` and `stack`: the exported form.
-    pub(crate) const EXPORTED: Self = Self { bucket: BUCKET, stack: Spelling::of("/stack", "/stack") };
+    pub(crate) const EXPORTED: Self =
+        Self { bucket: BUCKET, stack: Spelling::with_members("/stack", "/stack") };
 
     /// A class definition whose settings are the members of the entry.
-    pub(crate) const DEFINITION: Self =
-        Self { bucket: Spelling::of("/bucket", ""), stack: Spelling::without_members("/stack", "/class") };
+    pub(crate) const DEFINITION: Self = Self {
+        bucket: Spelling::with_members("/bucket", ""),
+        stack: Spelling::without_members("/stack", "/class"),
+    };
 
     /// A bare value, which is the member `value` of the bucket.
-    pub(super) const BARE: Self =
-        Self { bucket: Spelling::of("/bucket/value", ""), stack: Spelling::without_members("/stack", "") };
+    pub(super) const BARE: Self = Self {
+        bucket: Spelling::with_members("/bucket/value", ""),
+        stack: Spelling::without_members("/stack", ""),
+    };
 
     /// The form of an entry that is an object, but no [`DEFINITION`](Self::DEFINITION).
     pub(super) fn of(parts: &Map<String, Value>) -> Self {
-        let bucket =
-            if parts.contains_key("value") { Spelling::of("/bucket/value", "/value") } else { BUCKET };
+        let bucket = if parts.contains_key("value") {
+            Spelling::with_members("/bucket/value", "/value")
+        } else {
+            BUCKET
+        };
         let stack = match (parts.get("stack"), parts.get("class"), parts.get("classes")) {
             (Some(_), ..) => Self::EXPORTED.stack,
             (_, Some(_), _) => Spelling::without_members("/stack", "/class"),
-            (.., Some(Value::Object(_))) => Spelling::of("/stack", "/classes"),
+            (.., Some(Value::Object(_))) => Spelling::with_members("/stack", "/classes"),
             (.., Some(_)) => Spelling::without_members("/stack", "/classes"),
             (None, None, None) => Spelling::without_members("/stack", ""),
         };

@@ -30,7 +30,7 @@ const CLASS_KEYS: [&str; 3] = ["class", "classes", "stack"];
 /// The key of the class markers of a record.
 const CUSTOM_CLASSES: &str = "custom_classes";
 
-/// The classes whose records have the compact form with `value`.
+/// The classes whose records may have the compact form with `value`.
 const CLASSES_WITH_VALUE: [&str; 3] = [uns::REFERENCE, uns::FILE_REFERENCE, uns::FILE];
 
 /// The stored stack of a record that may be exported as a bare value: a scalar or an array.
@@ -43,7 +43,7 @@ pub(super) fn read(pk: String, text: &str, faults: &mut WorldletFaults) -> Optio
 }
 
 /// An entry without content. In a temporal worldlet it is a stub: the versions of the record are in the
-/// `history`. Only `created_at` is used; the other allowed keys are ignored, after `updated_at` is checked.
+/// `history`. Only `created_at` is used. `updated_at` is checked, and the other allowed keys are ignored.
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(super) struct Stub {
@@ -96,12 +96,12 @@ fn read_form(value: Value, place: &Place<'_>, faults: &mut Faults) -> Option<Inc
     let Value::Object(mut parts) = value else {
         let stack = Stack::of_class(uns::VALUE.to_owned());
         let bucket = Map::from_iter([("value".to_owned(), value)]);
-        return Some(Metadata::default().into_record(bucket, stack, RecordForm::BARE));
+        return Some(TimesAndExtras::default().into_record(bucket, stack, RecordForm::BARE));
     };
-    let metadata = Metadata::take(&mut parts, place, faults);
+    let times_and_extras = TimesAndExtras::take(&mut parts, place, faults);
     if let Some(definition) = take_definition(&mut parts) {
         let stack = Stack::of_class(uns::CLASS.to_owned());
-        return Some(metadata.into_record(definition, stack, RecordForm::DEFINITION));
+        return Some(times_and_extras.into_record(definition, stack, RecordForm::DEFINITION));
     }
     let form = RecordForm::of(&parts);
     // The bucket is taken first: its form depends on the class, which `take_stack` removes.
@@ -110,12 +110,12 @@ fn read_form(value: Value, place: &Place<'_>, faults: &mut Faults) -> Option<Inc
     for unknown in parts.keys() {
         faults.refuse(Place::Key(place, unknown).fault(format!("a record has no key `{unknown}`")));
     }
-    Some(metadata.into_record(bucket?, stack?, form))
+    Some(times_and_extras.into_record(bucket?, stack?, form))
 }
 
 /// Takes the bucket of a class definition of the form `{"class": "puck.uno/class", "name": …, …}`: all of
-/// `parts` but `class`. `None` for other records. To be called after [`Metadata::take`], so that `parts` has
-/// no times and extras.
+/// `parts` but `class`. `None` for other records. To be called after [`TimesAndExtras::take`], so that
+/// `parts` has no times and no extras.
 pub(super) fn take_definition(parts: &mut Map<String, Value>) -> Option<Map<String, Value>> {
     let is_definition =
         class_of(parts) == Some(uns::CLASS) && !parts.contains_key("bucket") && parts.contains_key("name");
@@ -192,13 +192,13 @@ pub(super) fn take_stack(
 
 /// The members of an entry besides the bucket and the classes of the record.
 #[derive(Default)]
-pub(super) struct Metadata {
+pub(super) struct TimesAndExtras {
     pub(super) extras: Map<String, Value>,
     created_at: Option<Timestamp>,
     updated_at: Option<Timestamp>,
 }
 
-impl Metadata {
+impl TimesAndExtras {
     /// Takes the times and the extras. After a fault, they are incomplete.
     pub(super) fn take(parts: &mut Map<String, Value>, place: &Place<'_>, faults: &mut Faults) -> Self {
         let mut take = |key: &str| parts.shift_remove(key);

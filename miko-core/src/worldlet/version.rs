@@ -8,7 +8,7 @@
 
 use serde_json::{Map, Value};
 
-use super::record::{Metadata, read_time, take_bucket, take_definition, take_stack};
+use super::record::{TimesAndExtras, read_time, take_bucket, take_definition, take_stack};
 use super::{RecordForm, WorldletFaults, entry};
 use crate::diagnostics::{Faults, Place};
 use crate::json;
@@ -72,7 +72,8 @@ fn read_version(
     });
     let time = take_either(&mut parts, ["timestamp", "updated_at"], place, faults)
         .and_then(|(key, value)| read_time(value, &Place::Key(place, key), faults));
-    // If the value of `active` is not a boolean, the entry is read as a version that is no tombstone.
+    // If the value of `active` is not a boolean, the entry is read as a version that is no tombstone, to find
+    // its other faults.
     let active = match parts.shift_remove("active") {
         None => true,
         Some(Value::Bool(active)) => active,
@@ -81,8 +82,8 @@ fn read_version(
             true
         }
     };
-    let metadata = Metadata::take(&mut parts, place, faults);
-    let state = active.then(|| read_state(&mut parts, metadata, place, faults));
+    let TimesAndExtras { extras, .. } = TimesAndExtras::take(&mut parts, place, faults);
+    let state = active.then(|| read_state(&mut parts, extras, place, faults));
     for unknown in parts.keys() {
         let what = if active { "a version" } else { "a tombstone" };
         faults.refuse(Place::Key(place, unknown).fault(format!("{what} has no key `{unknown}`")));
@@ -99,7 +100,7 @@ fn read_version(
 
 fn read_state(
     parts: &mut Map<String, Value>,
-    Metadata { extras, .. }: Metadata,
+    extras: Map<String, Value>,
     place: &Place<'_>,
     faults: &mut Faults,
 ) -> Option<IncomingState> {

@@ -1,5 +1,6 @@
-//! A window of the text of a worldlet while the text is read. serde_json takes bytes out of the window one by
-//! one. Records in the form of an export are taken as a whole, which takes a twentieth of the time.
+//! A window: the part of the text of a worldlet that was read, but was not taken yet. serde_json takes bytes
+//! out of the window one by one. A record in the form of an export is taken as a whole, in a twentieth of the
+//! time.
 
 use std::cell::RefCell;
 use std::collections::VecDeque;
@@ -7,8 +8,9 @@ use std::io::{self, Read};
 
 use crate::json::{CheckedObject, TextChecker};
 
-/// [`Window::fill`] refills the window to twice this number of bytes, if fewer than this are left.
-const MIN_FILL: usize = 64 << 10;
+/// If fewer than this number of bytes are left in the window, [`Window::fill`] fills it up to twice this
+/// number.
+const REFILL_THRESHOLD: usize = 64 << 10;
 
 /// The number of bytes of the longest character in UTF-8.
 const MAX_CHARACTER: usize = 4;
@@ -23,7 +25,7 @@ pub(super) struct Window<'r> {
     rest: VecDeque<u8>,
     /// Whether the reader has no more bytes.
     has_ended: bool,
-    /// The error of the reader. It is returned after all bytes before it were taken.
+    /// The error of the reader; it is returned after all bytes before it were taken. `None` without an error.
     failure: Option<io::Error>,
     /// The end of the bytes that were taken.
     position: Positions,
@@ -129,20 +131,21 @@ impl<'r> Window<'r> {
         self.last_entry = self.position;
     }
 
-    /// Reads more text if less than [`MIN_FILL`] is left. Returns whether there is more text than before.
+    /// Reads more text if fewer than [`REFILL_THRESHOLD`] bytes are left. Returns whether the window has more
+    /// text than before.
     pub(super) fn fill(&mut self) -> bool {
         let left = self.text.len() - self.taken;
-        // With this number of bytes or more, `rest` is not an incomplete character, so it begins with bytes
-        // that are not UTF-8. Nothing is read until serde_json has taken them.
+        // An incomplete character has fewer bytes than this. If `rest` has as many, it begins with bytes that
+        // are not UTF-8. Nothing is read until serde_json has taken them.
         let is_not_utf8 = self.rest.len() >= MAX_CHARACTER;
-        if left >= MIN_FILL || self.has_ended || is_not_utf8 {
+        if left >= REFILL_THRESHOLD || self.has_ended || is_not_utf8 {
             return false;
         }
         let mut bytes = std::mem::take(&mut self.text).into_bytes();
         bytes.drain(..self.taken);
         self.taken = 0;
         bytes.extend(self.rest.drain(..));
-        let wanted = (2 * MIN_FILL - bytes.len()) as u64;
+        let wanted = (2 * REFILL_THRESHOLD - bytes.len()) as u64;
         match (&mut self.reader).take(wanted).read_to_end(&mut bytes) {
             Ok(read) => self.has_ended = (read as u64) < wanted,
             Err(fault) => {
@@ -165,7 +168,7 @@ impl<'r> Window<'r> {
             self.taken += count;
             count
         } else {
-            // Bytes that are not UTF-8, one by one. serde_json reports them.
+            // `rest` has bytes that are not UTF-8. They are passed on one by one; serde_json reports them.
             let (Some(slot), Some(byte)) = (out.first_mut(), self.rest.pop_front()) else {
                 return self.failure.take().map_or(Ok(0), Err);
             };

@@ -24,7 +24,7 @@ pub(crate) struct Address {
     pub(crate) path: PathBuf,
     pub(crate) token: Token,
     pub(crate) limits: Limits,
-    /// The status that the server publishes to its workers. Clients without it never spin.
+    /// The status that the server publishes to its workers. Other clients have none, and never spin.
     pub(crate) shared_status: Option<Arc<SharedStatus>>,
     /// The index of the worker that connects. Other clients have none.
     pub(crate) worker: Option<usize>,

@@ -59,7 +59,7 @@ struct State {
     unsent: Vec<u8>,
     /// How many of the bytes of `unsent` were sent.
     sent: usize,
-    /// The calls by id.
+    /// The calls whose answers were not taken, by id.
     calls: HashMap<u64, CallState>,
     /// The streams by handle.
     streams: HashMap<u64, ReceivedItems>,
@@ -68,7 +68,7 @@ struct State {
     next_check: Option<Instant>,
     /// Wakes the driver; `None` after the driver was woken, until it runs again.
     driver_waker: Option<Waker>,
-    /// Why the connection has ended.
+    /// Why the connection has ended; `None` before.
     fault: Option<Error>,
 }
 
@@ -215,11 +215,13 @@ impl AsyncConnection {
             };
         }
         if !matches!(state.calls.get(&id), Some(CallState::Arrived(_))) {
-            // The call has timed out. Its entry stays until it is given up, since its answer may arrive.
+            // The call has timed out. Its entry stays until the call is given up, since the answer may still
+            // arrive.
             return Poll::Ready(Err(ConnectionFault::OfCall(call_timed_out())));
         }
         match state.calls.remove(&id) {
             Some(CallState::Arrived(answer)) => Poll::Ready(Ok(answer)),
+            // Unreachable: the answer has arrived.
             _ => Poll::Ready(Err(ConnectionFault::OfCall(call_timed_out()))),
         }
     }
@@ -268,8 +270,11 @@ impl AsyncConnection {
     }
 
     /// Stores one frame for the task that waits for it, and wakes that task. Discards the answer to a call
-    /// that was given up, and the frame of a stream that was released. An error ends the connection: the
-    /// frame is not one that a server sends, or is the answer to an unknown call.
+    /// that was given up, and the frame of a stream that was released.
+    ///
+    /// # Errors
+    /// If the frame is of no kind that a server sends, or is an answer that no call expects. The caller then
+    /// ends the connection.
     fn deliver(self: &Arc<Self>, frame: &[u8]) -> Result<()> {
         let topic = Topic::of(frame)?;
         let mut state = self.state();
@@ -287,6 +292,7 @@ impl AsyncConnection {
             Some(CallState::GivenUp(method, discard)) => {
                 let (method, discard) = (*method, *discard);
                 state.calls.remove(&id);
+                // Discarding the answer may send frames, which locks the state again.
                 drop(state);
                 discard_answer(Arc::clone(self) as _, frame, method, discard);
             }
@@ -355,6 +361,7 @@ impl SentCall<'_> {
         match state.calls.insert(self.id, given_up) {
             Some(CallState::Arrived(answer)) => {
                 state.calls.remove(&self.id);
+                // Discarding the answer may send frames, which locks the state again.
                 drop(state);
                 discard_answer(Arc::clone(self.connection) as _, &answer, method, discard);
             }
@@ -383,8 +390,8 @@ impl State {
                 Ok(count) if count > 0 => self.sent += count,
                 Err(fault) if fault.kind() == io::ErrorKind::Interrupted => {}
                 Err(fault) if fault.kind() != io::ErrorKind::WouldBlock => {
-                    // The connection was lost. The driver reports that when it reads, and the bytes are not
-                    // needed any more.
+                    // The connection was lost: the driver will report that when it reads. The bytes are not
+                    // needed any more, so they count as sent.
                     self.sent = self.unsent.len();
                 }
                 // There is no room.
@@ -489,8 +496,8 @@ impl Driver {
                 Poll::Ready(Err(fault)) => return Poll::Ready(connection_lost(fault)),
                 Poll::Ready(Ok(())) => {
                     let mut state = connection.state();
-                    // Without the waker, `flush` does not wake this task: the loop checks for unsent bytes
-                    // anyway.
+                    // `flush` wakes the driver if bytes are left. This loop checks for them anyway, so the
+                    // waker is taken out meanwhile.
                     let driver_waker = state.driver_waker.take();
                     state.flush(&self.stream);
                     state.driver_waker = driver_waker;
@@ -558,8 +565,8 @@ async fn perform_handshake(stream: &mut UnixStream, address: &Address, surface: 
     let (mut incoming, mut outgoing) = (FrameBuffer::default(), Vec::new());
     let mut handshake = ClientHandshake::begin(address, surface, &mut outgoing)?;
     loop {
-        // The server may refuse the client before it has read everything. Its reply then takes precedence
-        // over the write error.
+        // The server may refuse the client before it has read all of the handshake. Writing then fails, but
+        // the reply of the server says more than the write error.
         let sent = async_socket::write_all(stream, &outgoing).await;
         outgoing.clear();
         let reply = match receive_reply(stream, &mut incoming, address.limits.frame_size).await {

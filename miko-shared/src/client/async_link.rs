@@ -1,5 +1,5 @@
-//! The objects and streams that an answer of an async connection may carry. Threads that may block can use
-//! both without `await`.
+//! The objects and streams that an answer of an async connection may carry. Threads that may block can also
+//! use them without `await`.
 
 use std::future::poll_fn;
 use std::sync::Arc;
@@ -65,9 +65,8 @@ impl CallTransport for BlockingObject {
         check_may_wait_for(&address.path)?;
         let until = Instant::now() + deadline_of(call.method, address);
         let call = encode(call, Some(self.0.handle), address.limits.frame_size)?;
-        // `block_until` ends at the deadline itself and does not rely on the timer of the runtime. It is
-        // possible that no thread drives the runtime, or that the only thread of the runtime is this one,
-        // which runs a method of a server.
+        // Possibly no thread drives the runtime, or its only thread is this one, which runs a method of a
+        // server. Then the timer of the runtime does not fire, so `block_until` itself ends at the deadline.
         let answered = block_until(Some(until), self.0.connection.call(&call, until));
         let answered = answered.ok_or_else(call_timed_out)?;
         answered.map_err(|fault| fault.into_error(session_gone))?.read(read)
@@ -82,8 +81,8 @@ struct AsyncItems {
 }
 
 impl AsyncItems {
-    /// Gives the credit that is due (how many further bytes of items the server may send). Ready once a frame
-    /// has arrived; an error if the connection has ended. Until then registers the waker.
+    /// Gives the server the credit that is due. Ready if a frame has arrived; ready with an error if the
+    /// connection has ended. Otherwise registers the waker.
     fn poll_frames(&mut self, context: &Context<'_>) -> Poll<Result<()>> {
         if let Some(credit) = self.frames.take_credit() {
             self.connection.send_control(|out| extension::put_credit(self.handle, credit, out));

@@ -31,9 +31,8 @@ pub(super) struct AsyncSocketTransport {
     address: Address,
     /// The surface of the interface, for the handshake.
     surface: &'static Surface,
-    /// The connection that was opened last, which may have ended. Never `None`: [`connect`](Self::connect)
-    /// opens the first one.
-    current: Mutex<Option<Arc<AsyncConnection>>>,
+    /// The connection that was opened last, which may have ended.
+    current: Mutex<Arc<AsyncConnection>>,
     /// Held while a connection is opened.
     opening: tokio::sync::Mutex<()>,
 }
@@ -53,34 +52,35 @@ impl AsyncSocketTransport {
             }
         };
         let connection = open(stream, &address, surface).await?;
-        let (current, opening) = (Mutex::new(Some(connection)), tokio::sync::Mutex::default());
+        let (current, opening) = (Mutex::new(connection), tokio::sync::Mutex::default());
         Ok(Self { address, surface, current, opening })
     }
 
-    /// Returns the connection. If it has ended, opens another one; only one task at a time does so, and the
-    /// others wait for it.
-    async fn connection(&self) -> Result<Arc<AsyncConnection>> {
-        if let Some(connection) = self.usable() {
+    /// Returns the connection that was opened last. If it has ended, opens another one: one task at a time
+    /// does so, and the others wait for this task.
+    async fn get_or_open(&self) -> Result<Arc<AsyncConnection>> {
+        if let Some(connection) = self.usable_connection() {
             return Ok(connection);
         }
         let _opening = self.opening.lock().await;
         // Another task may have opened a connection in the meantime.
-        if let Some(connection) = self.usable() {
+        if let Some(connection) = self.usable_connection() {
             return Ok(connection);
         }
         let stream = connect_when_there_is_room(&self.address.path).await;
         let stream = stream.map_err(|fault| self.address.unreachable(fault))?;
         let connection = open(stream, &self.address, self.surface).await?;
-        *self.current() = Some(Arc::clone(&connection));
+        *self.current() = Arc::clone(&connection);
         Ok(connection)
     }
 
     /// The connection that was opened last; `None` if it has ended.
-    fn usable(&self) -> Option<Arc<AsyncConnection>> {
-        self.current().as_ref().filter(|connection| !connection.has_ended()).cloned()
+    fn usable_connection(&self) -> Option<Arc<AsyncConnection>> {
+        let current = self.current();
+        (!current.has_ended()).then(|| Arc::clone(&current))
     }
 
-    fn current(&self) -> MutexGuard<'_, Option<Arc<AsyncConnection>>> {
+    fn current(&self) -> MutexGuard<'_, Arc<AsyncConnection>> {
         // Nothing panics while the lock is held.
         self.current.lock().unwrap_or_else(PoisonError::into_inner)
     }
@@ -90,19 +90,20 @@ impl AsyncSocketTransport {
     async fn run(&self, call: EncodedCall) -> Result<ReceivedAnswer> {
         refuse_outside_runtime()?;
         let until = Instant::now() + deadline_of(call.method, &self.address);
-        let mut retried = false;
+        let mut is_retry = false;
         loop {
-            // Most calls find a connection here, and need no timer for opening one.
-            let connection = match self.usable() {
+            // Most calls find a usable connection. They need no timer for opening one.
+            let connection = match self.usable_connection() {
                 Some(connection) => connection,
                 None => {
-                    let opened = timeout_at(until.into(), self.connection()).await;
+                    let opened = timeout_at(until.into(), self.get_or_open()).await;
                     opened.unwrap_or_else(|_| Err(accept_timed_out()))?
                 }
             };
             match connection.call(&call, until).await {
                 Ok(answer) => return Ok(answer),
-                Err(fault) if !retried && fault.may_repeat(call.method) => retried = true,
+                Err(fault) if !is_retry && fault.may_repeat(call.method) => is_retry = true,
+                // The error of a lost connection is returned unchanged.
                 Err(fault) => return Err(fault.into_error(identity)),
             }
         }
@@ -111,7 +112,8 @@ impl AsyncSocketTransport {
 
 impl AsyncTransport for AsyncSocketTransport {
     fn call(self: Arc<Self>, call: &OutgoingCall<'_>) -> AnswerFuture {
-        let call = encode(call, None, self.address.limits.frame_size);
+        let on_interface = None;
+        let call = encode(call, on_interface, self.address.limits.frame_size);
         Box::pin(async move { self.run(call?).await })
     }
 }

@@ -1,10 +1,11 @@
 //! One blocking connection, which any number of threads use: the handshake, then calls, their answers, and
 //! the items of streams.
 //!
-//! One thread at a time, the reader, has the read half ([`Reader`]) and reads for all threads that wait.
+//! One thread at a time, the reader, has the read half ([`ReadHalf`]) and reads for all threads that wait.
 //! While no thread reads, the read half is in the [`Inbox`]. A thread that is about to send a call takes the
-//! read half if it is there, and then reads its own answer directly. Otherwise the thread waits until another
-//! thread has put the answer into the inbox, or until it gets the read half itself.
+//! read half from the inbox, and then reads its own answer directly. If another thread has the read half, the
+//! caller waits until the other thread has put the answer into the inbox, or until it gets the read half
+//! itself.
 
 use std::os::unix::net::UnixStream;
 use std::process;
@@ -33,7 +34,7 @@ use crate::wire::message::Answer;
 
 /// How long a thread waits for room to write before it checks again whether another thread reads. If none
 /// does, the thread reads while it waits.
-const ROOM_CHECK: Duration = Duration::from_millis(10);
+const ROOM_CHECK_INTERVAL: Duration = Duration::from_millis(10);
 
 /// A connection after its handshake.
 pub(super) struct Connection {
@@ -50,14 +51,14 @@ pub(super) struct Connection {
     /// Bytes that are sent before any new frame.
     unsent: Mutex<Unsent>,
     /// Whether the queue of `unsent` has bytes. Written only under the lock of `unsent`, and read without it.
-    has_unsent: AtomicBool,
+    has_queued: AtomicBool,
     /// Wakes the reader while it waits for bytes to arrive, so that it sends the queue of `unsent`.
     wake_reader: EventFd,
-    inbox: Mutex<Inbox<Box<Reader>, Thread>>,
+    inbox: Mutex<Inbox<Box<ReadHalf>, Thread>>,
 }
 
-/// The read half: the state that only the reading thread uses.
-struct Reader {
+/// The read half: the state that only the reader uses.
+struct ReadHalf {
     incoming: FrameBuffer,
     /// The frames that a thread sends before it reads: those of the handshake, or of its call. The buffer is
     /// kept, so that a call allocates nothing.
@@ -67,16 +68,16 @@ struct Reader {
 
 /// The read half while a thread has it. Dropping it returns the read half to the inbox, even if deserializing
 /// a result panics in code of the caller.
-struct ReaderGuard<'c> {
+struct ReadHalfGuard<'c> {
     connection: &'c Connection,
     /// `None` only inside `drop`.
-    reader: Option<Box<Reader>>,
+    read_half: Option<Box<ReadHalf>>,
 }
 
-impl Drop for ReaderGuard<'_> {
+impl Drop for ReadHalfGuard<'_> {
     fn drop(&mut self) {
-        if let Some(reader) = self.reader.take() {
-            self.connection.inbox().return_reader(reader);
+        if let Some(read_half) = self.read_half.take() {
+            self.connection.inbox().return_reader(read_half);
         }
     }
 }
@@ -84,9 +85,9 @@ impl Drop for ReaderGuard<'_> {
 /// Decodes the response to a call, and stores the result for the caller.
 type ReadAnswer<'r> = &'r mut dyn FnMut(&[u8]) -> Result<()>;
 
-/// What a reader waits for, which decides how it blocks.
+/// What a reader waits for. How it blocks depends on this.
 #[derive(Clone, Copy, PartialEq, Eq)]
-enum Awaits {
+enum Awaited {
     /// The answer to a call that was just sent.
     Answer,
     /// Items, which the server sends without a request.
@@ -113,14 +114,14 @@ impl Connection {
     ) -> Result<Arc<Self>> {
         check_server_user(&stream, address)?;
         let until = Instant::now().checked_add(timeout);
-        let mut reader = Reader {
+        let mut read_half = ReadHalf {
             incoming: FrameBuffer::default(),
             outgoing: Vec::new(),
             spin: AdaptiveSpin::new(address.shared_status.clone(), address.worker),
         };
         let socket = Socket::new(stream)?;
         let wake_reader = EventFd::from_flags(EfdFlags::EFD_CLOEXEC | EfdFlags::EFD_NONBLOCK);
-        let server_limit = perform_handshake(&socket, &mut reader, address, surface, until)?;
+        let server_limit = perform_handshake(&socket, &mut read_half, address, surface, until)?;
         Ok(Arc::new(Self {
             socket,
             pid: process::id(),
@@ -129,10 +130,10 @@ impl Connection {
             frame_limit: address.limits.frame_size.min(server_limit),
             answer_limit: server_limit,
             unsent: Mutex::default(),
-            has_unsent: AtomicBool::new(false),
+            has_queued: AtomicBool::new(false),
             wake_reader: wake_reader
                 .map_err(|fault| Error::caused_by(ErrorId::INTERNAL, "no connection can be opened", fault))?,
-            inbox: Mutex::new(Inbox::new(Box::new(reader))),
+            inbox: Mutex::new(Inbox::new(Box::new(read_half))),
         }))
     }
 
@@ -197,7 +198,8 @@ impl Connection {
         let (opening_id, id) = (self.next_id(), self.next_id());
         let object = Some(extension::opened_by(opening_id));
         let mut frames = Vec::new();
-        self.enclose(opening_id, opening, None, opening_deadline, &mut frames)?;
+        let on_interface = None;
+        self.enclose(opening_id, opening, on_interface, opening_deadline, &mut frames)?;
         self.enclose(id, call, object, deadline, &mut frames)?;
         self.inbox().check().map_err(ConnectionFault::Unsent)?;
         self.inbox().expect(opening_id);
@@ -288,29 +290,29 @@ impl Connection {
     /// has the read half.
     fn call_as_reader(
         self: &Arc<Self>,
-        mut guard: ReaderGuard<'_>,
+        mut guard: ReadHalfGuard<'_>,
         id: u64,
         enclose: impl FnOnce(&mut Vec<u8>) -> Result<(), ConnectionFault>,
         until: Option<Instant>,
         read: ReadAnswer<'_>,
     ) -> Result<WaitOutcome, ConnectionFault> {
         // Never `None` here: see the field.
-        let Some(reader) = &mut guard.reader else { return Ok(WaitOutcome::TimedOut) };
-        reader.outgoing.clear();
-        enclose(&mut reader.outgoing)?;
-        let sent = self.try_send(&reader.outgoing);
+        let Some(read_half) = &mut guard.read_half else { return Ok(WaitOutcome::TimedOut) };
+        read_half.outgoing.clear();
+        enclose(&mut read_half.outgoing)?;
+        let sent = self.try_send(&read_half.outgoing);
         // After an error nothing of the frames was sent.
         let progress = sent.map_err(|error| self.fail(id, error, ConnectionFault::before_sent))?;
         if !matches!(progress, SendProgress::Done) {
             // While this thread waits for room, another thread may become the reader and read the answer. So
             // the call is registered before `guard` is dropped.
-            let frames = std::mem::take(&mut reader.outgoing);
+            let frames = std::mem::take(&mut read_half.outgoing);
             self.inbox().expect(id);
             drop(guard);
             self.send_expected(id, &frames, progress, until)?;
             return Ok(self.wait_for_answer(id, until, read));
         }
-        reader.outgoing.shrink_to(frame::KEPT_BUFFER);
+        read_half.outgoing.shrink_to(frame::KEPT_BUFFER);
         let outcome = self.read_until_answered(&mut guard, id, until, read);
         if matches!(outcome, WaitOutcome::TimedOut) {
             // The next reader may read the answer. So the call is registered before `guard` is dropped.
@@ -352,8 +354,8 @@ impl Connection {
         Err(ConnectionFault::OfCall(call_timed_out()))
     }
 
-    /// Sends the control frames that `put` appends, or queues them if the socket has no room. Never blocks,
-    /// because it also runs while the reader decodes an answer, and then no thread reads.
+    /// Sends the control frames that `put` appends, or queues them if the socket has no room. Never blocks:
+    /// it also runs in a reader that decodes an answer, and no thread reads meanwhile.
     pub(super) fn send_control(&self, put: impl FnOnce(&mut Vec<u8>)) {
         self.change_unsent(|unsent| unsent.enqueue(put));
     }
@@ -374,7 +376,7 @@ impl Connection {
         change(&mut unsent);
         // If the connection is lost, the thread that reads next reports it.
         let _ = self.flush(&mut unsent);
-        self.wake_reader_if_unsent(&unsent);
+        self.wake_reader_if_queued(&unsent);
     }
 
     // Sends frames.
@@ -398,7 +400,7 @@ impl Connection {
     fn try_send(&self, frames: &[u8]) -> Result<SendProgress> {
         let mut unsent = self.unsent();
         let progress = unsent.send(frames, &mut |bytes| self.socket.send(bytes));
-        self.has_unsent.store(!unsent.is_queue_empty(), Ordering::Relaxed);
+        self.has_queued.store(!unsent.is_queue_empty(), Ordering::Relaxed);
         progress
     }
 
@@ -443,9 +445,10 @@ impl Connection {
             }
         }
         // The reader sends the rest of these frames, or of a deferred frame of which a part was sent.
-        self.wake_reader_if_unsent(&self.unsent());
+        self.wake_reader_if_queued(&self.unsent());
         if progress != SendProgress::NotBegun {
-            // A part of the call was sent, so the call counts as sent. Waiting for its answer will time out.
+            // A part of the call was sent, so the call counts as sent. `until` has passed, so waiting for the
+            // answer will time out.
             return Ok(());
         }
         self.inbox().forget(id);
@@ -456,15 +459,15 @@ impl Connection {
     /// Waits until there may be room to send. Reads meanwhile, if no other thread reads. Returns `false` if
     /// `until` has passed.
     fn wait_for_room(self: &Arc<Self>, until: Option<Instant>) -> Result<bool> {
-        let next_check = Instant::now() + ROOM_CHECK;
+        let next_check = Instant::now() + ROOM_CHECK_INTERVAL;
         let end = Some(until.map_or(next_check, |until| until.min(next_check)));
         match self.become_reader()? {
             Some(mut guard) => {
                 self.socket.wait(Event::Any, end)?;
-                if let Some(reader) = &mut guard.reader {
-                    // Delivers the frames that have arrived even if the connection is lost.
-                    let received = self.socket.receive(&mut reader.incoming);
-                    self.deliver_all(reader).and(received)?;
+                if let Some(read_half) = &mut guard.read_half {
+                    // Even if the connection is lost, the frames that have arrived are delivered.
+                    let received = self.socket.receive(&mut read_half.incoming);
+                    self.deliver_all(read_half).and(received)?;
                 }
             }
             None => {
@@ -477,12 +480,12 @@ impl Connection {
     /// Sends the queue of `unsent`, as far as there is room. Returns whether all of it was sent.
     fn flush(&self, unsent: &mut Unsent) -> Result<bool> {
         let flushed = unsent.flush(&mut |bytes| self.socket.send(bytes));
-        self.has_unsent.store(!unsent.is_queue_empty(), Ordering::Relaxed);
+        self.has_queued.store(!unsent.is_queue_empty(), Ordering::Relaxed);
         flushed
     }
 
     /// If bytes are queued, wakes the reader so that it sends them: the reader may sleep until bytes arrive.
-    fn wake_reader_if_unsent(&self, unsent: &Unsent) {
+    fn wake_reader_if_queued(&self, unsent: &Unsent) {
         if !unsent.is_queue_empty() {
             // The counter of an eventfd cannot overflow here, and nothing else can fail.
             let _ = self.wake_reader.write(1);
@@ -501,11 +504,12 @@ impl Connection {
     ) -> ConnectionFault {
         let has_sent_first = match progress {
             SendProgress::NotBegun => false,
-            // The reader may have sent more of the queue since. If the difference is negative, the first
-            // frame was sent before the rest was queued.
+            // The first frame ends before the other frames, which end at `end`. Meanwhile the reader may have
+            // sent more of the queue. If the difference is negative, the first frame was sent before the rest
+            // was queued.
             SendProgress::Partial { end } => {
-                let others = frames.len() - frame::size_of_first(frames);
-                self.unsent().has_sent(end.saturating_sub(others as u64))
+                let size_of_others = frames.len() - frame::size_of_first(frames);
+                self.unsent().has_sent(end.saturating_sub(size_of_others as u64))
             }
             SendProgress::Done => true,
         };
@@ -537,8 +541,8 @@ impl Connection {
             match step {
                 Step::Arrived(answer) => return WaitOutcome::Ended(self.read_answer(&answer, read)),
                 Step::Fault(error) => return WaitOutcome::Ended(Err(ConnectionFault::after_sent(error))),
-                Step::Read(reader) => {
-                    let mut guard = ReaderGuard { connection: self, reader: Some(reader) };
+                Step::Read(read_half) => {
+                    let mut guard = ReadHalfGuard { connection: self, read_half: Some(read_half) };
                     let outcome = self.read_until_answered(&mut guard, id, until, read);
                     if matches!(outcome, WaitOutcome::Ended(_)) {
                         self.inbox().forget(id);
@@ -577,10 +581,10 @@ impl Connection {
                     return Ok(true);
                 }
                 Step::Fault(error) => return Err(error),
-                Step::Read(reader) => {
+                Step::Read(read_half) => {
                     // The guard is made before the check, so that the read half is returned if this thread
                     // is refused.
-                    let mut guard = ReaderGuard { connection: self, reader: Some(reader) };
+                    let mut guard = ReadHalfGuard { connection: self, read_half: Some(read_half) };
                     check_may_wait_for(&self.address.path)?;
                     return self.read_items(&mut guard, stream, until, frames).inspect_err(|error| {
                         self.inbox().fail(error.clone());
@@ -603,7 +607,7 @@ impl Connection {
     /// that have arrived by then. Returns `false` if none has arrived at `until`.
     fn read_items(
         self: &Arc<Self>,
-        guard: &mut ReaderGuard<'_>,
+        guard: &mut ReadHalfGuard<'_>,
         stream: u64,
         until: Option<Instant>,
         frames: &mut Vec<u8>,
@@ -615,11 +619,11 @@ impl Connection {
             }
             is_awaited
         };
-        if !self.read_until(guard, Awaits::Items, until, &mut accept)? {
+        if !self.read_until(guard, Awaited::Items, until, &mut accept)? {
             return Ok(false);
         }
-        let Some(reader) = &mut guard.reader else { return Ok(true) };
-        while let Some(frame) = reader.incoming.next_frame(self.answer_limit)? {
+        let Some(read_half) = &mut guard.read_half else { return Ok(true) };
+        while let Some(frame) = read_half.incoming.next_frame(self.answer_limit)? {
             if !accept(frame) {
                 self.deliver(frame)?;
             }
@@ -644,7 +648,7 @@ impl Connection {
     /// Reads, as the reader, until the answer to the call `id` has arrived.
     fn read_until_answered(
         self: &Arc<Self>,
-        guard: &mut ReaderGuard<'_>,
+        guard: &mut ReadHalfGuard<'_>,
         id: u64,
         until: Option<Instant>,
         read: ReadAnswer<'_>,
@@ -652,7 +656,7 @@ impl Connection {
         let mut result = None;
         let mut accept = |frame: &[u8]| match open_response(frame) {
             Some((request_id, response)) if request_id == id => {
-                result = Some(self.receive(|| read(response)));
+                result = Some(self.decode_with_link(|| read(response)));
                 true
             }
             Some(_) => false,
@@ -660,13 +664,14 @@ impl Connection {
             // A refusal, or an answer that another implementation of tarpc's protocol has encoded.
             None => match Answer::read(frame) {
                 Ok(answer) if answer.request_id == id => {
-                    result = Some(answer.response.and_then(|response| self.receive(|| read(&response))));
+                    let response = answer.response;
+                    result = Some(response.and_then(|response| self.decode_with_link(|| read(&response))));
                     true
                 }
                 _ => false,
             },
         };
-        match self.read_until(guard, Awaits::Answer, until, &mut accept) {
+        match self.read_until(guard, Awaited::Answer, until, &mut accept) {
             Ok(false) => WaitOutcome::TimedOut,
             // After `Ok(true)`, `accept` has set `result`.
             Ok(true) => WaitOutcome::Ended(result.unwrap_or(Ok(())).map_err(ConnectionFault::OfCall)),
@@ -682,62 +687,63 @@ impl Connection {
     /// passed.
     fn read_until(
         self: &Arc<Self>,
-        guard: &mut ReaderGuard<'_>,
-        awaits: Awaits,
+        guard: &mut ReadHalfGuard<'_>,
+        awaited: Awaited,
         until: Option<Instant>,
         accept: &mut dyn FnMut(&[u8]) -> bool,
     ) -> Result<bool> {
-        let Some(reader) = &mut guard.reader else { return Ok(false) };
-        let mut try_blocking_read = awaits == Awaits::Items;
+        let Some(read_half) = &mut guard.read_half else { return Ok(false) };
+        let mut try_blocking_read = awaited == Awaited::Items;
         loop {
-            while let Some(frame) = reader.incoming.next_frame(self.answer_limit)? {
+            while let Some(frame) = read_half.incoming.next_frame(self.answer_limit)? {
                 if accept(frame) {
-                    reader.incoming.shrink();
+                    read_half.incoming.shrink();
                     return Ok(true);
                 }
                 self.deliver(frame)?;
             }
-            reader.incoming.shrink();
-            if self.spin_until_readable(reader) {
+            read_half.incoming.shrink();
+            if self.spin_until_readable(read_half) {
                 continue;
             }
             // At most once: a blocking read is not interrupted when another thread queues bytes that this
             // thread has to send.
             if std::mem::take(&mut try_blocking_read)
                 && self.may_block_in_read(until)
-                && self.socket.receive_blocking(&mut reader.incoming)?
+                && self.socket.receive_blocking(&mut read_half.incoming)?
             {
                 continue;
             }
-            let event = if self.has_unsent.load(Ordering::Relaxed) { Event::Any } else { Event::Readable };
+            let event = if self.has_queued.load(Ordering::Relaxed) { Event::Any } else { Event::Readable };
             if !self.socket.wait_or(event, &self.wake_reader, until)? {
                 return Ok(false);
             }
-            if self.has_unsent.load(Ordering::Relaxed) {
+            if self.has_queued.load(Ordering::Relaxed) {
                 // An error of sending is ignored: `receive` reports the lost connection, once all answers
                 // that have arrived are read.
                 let _ = self.flush(&mut self.unsent());
             }
-            self.socket.receive(&mut reader.incoming)?;
+            self.socket.receive(&mut read_half.incoming)?;
         }
     }
 
     /// Whether the reader may block in a read: it has nothing to send, and the read ends before `until`. The
     /// kernel may let a read last almost twice as long as its timeout.
     fn may_block_in_read(&self, until: Option<Instant>) -> bool {
-        !self.has_unsent.load(Ordering::Relaxed)
+        !self.has_queued.load(Ordering::Relaxed)
             && until.is_none_or(|until| until > Instant::now() + 2 * BLOCKING_READ_TIMEOUT)
     }
 
     /// Puts all frames in the buffer of the reader into the inbox.
-    fn deliver_all(self: &Arc<Self>, reader: &mut Reader) -> Result<()> {
-        while let Some(frame) = reader.incoming.next_frame(self.answer_limit)? {
+    fn deliver_all(self: &Arc<Self>, read_half: &mut ReadHalf) -> Result<()> {
+        while let Some(frame) = read_half.incoming.next_frame(self.answer_limit)? {
             self.deliver(frame)?;
         }
         Ok(())
     }
 
-    /// Puts a frame for another thread into the inbox, or discards the answer to a call that was given up.
+    /// Puts a frame for another thread into the inbox. If the frame answers a call that was given up,
+    /// discards the answer.
     ///
     /// # Errors
     /// If the frame is of no kind that a server sends, or is an answer that no call expects
@@ -759,32 +765,33 @@ impl Connection {
     /// Passes the response in `frame`, an answer that another thread has read, to `read`.
     fn read_answer(self: &Arc<Self>, frame: &[u8], read: ReadAnswer<'_>) -> Result<(), ConnectionFault> {
         let response = Answer::read(frame).and_then(|answer| answer.response);
-        response.and_then(|response| self.receive(|| read(&response))).map_err(ConnectionFault::OfCall)
+        let result = response.and_then(|response| self.decode_with_link(|| read(&response)));
+        result.map_err(ConnectionFault::OfCall)
     }
 
     /// Runs `decode`. The objects and streams that it creates belong to this connection.
-    fn receive<R>(self: &Arc<Self>, decode: impl FnOnce() -> R) -> R {
+    fn decode_with_link<R>(self: &Arc<Self>, decode: impl FnOnce() -> R) -> R {
         let link: Arc<dyn Link> = Arc::clone(self) as _;
         receive(link, decode)
     }
 
-    /// Polls the socket until bytes arrive or the spin window ends, if bytes are likely to arrive within it.
-    /// Reads them, and returns whether there were any. Also returns `false` after an error, which the next
-    /// read of the caller reports.
-    fn spin_until_readable(&self, reader: &mut Reader) -> bool {
-        let Some(mut window) = reader.spin.begin() else { return false };
+    /// If bytes are likely to arrive soon, polls the socket until they arrive or the spin window ends, and
+    /// reads them. Returns whether bytes were read. An error also ends the spin; the next read of the caller
+    /// reports the error.
+    fn spin_until_readable(&self, read_half: &mut ReadHalf) -> bool {
+        let Some(mut window) = read_half.spin.begin() else { return false };
         let found = loop {
             window.yield_cpu();
-            match self.socket.receive(&mut reader.incoming) {
+            match self.socket.receive(&mut read_half.incoming) {
                 Ok(true) => break true,
                 // The call is parked until other clients have made their calls, so the result of this spin
                 // says nothing about the next one, and is not recorded.
-                Ok(false) if reader.spin.is_parked() => return false,
+                Ok(false) if read_half.spin.is_parked() => return false,
                 Ok(false) if window.is_open() => {}
                 _ => break false,
             }
         };
-        reader.spin.record(&window, found);
+        read_half.spin.record(&window, found);
         found
     }
 
@@ -792,12 +799,12 @@ impl Connection {
     ///
     /// # Errors
     /// If the connection was lost.
-    fn become_reader(&self) -> Result<Option<ReaderGuard<'_>>> {
-        let reader = self.inbox().take_reader()?;
-        Ok(reader.map(|reader| ReaderGuard { connection: self, reader: Some(reader) }))
+    fn become_reader(&self) -> Result<Option<ReadHalfGuard<'_>>> {
+        let read_half = self.inbox().take_reader()?;
+        Ok(read_half.map(|read_half| ReadHalfGuard { connection: self, read_half: Some(read_half) }))
     }
 
-    fn inbox(&self) -> MutexGuard<'_, Inbox<Box<Reader>, Thread>> {
+    fn inbox(&self) -> MutexGuard<'_, Inbox<Box<ReadHalf>, Thread>> {
         // Nothing panics while the lock is held.
         self.inbox.lock().unwrap_or_else(PoisonError::into_inner)
     }
@@ -812,30 +819,31 @@ impl Connection {
 /// server admits the client.
 fn perform_handshake(
     socket: &Socket,
-    reader: &mut Reader,
+    read_half: &mut ReadHalf,
     address: &Address,
     surface: &Surface,
     until: Option<Instant>,
 ) -> Result<usize> {
-    let mut handshake = ClientHandshake::begin(address, surface, &mut reader.outgoing)?;
+    let mut handshake = ClientHandshake::begin(address, surface, &mut read_half.outgoing)?;
     loop {
-        // The server may refuse the client before it has read everything. Its reply then takes precedence
-        // over the write error.
-        let sent = send_all(socket, &reader.outgoing, until);
-        reader.outgoing.clear();
-        let reply = receive_reply(socket, reader, address.limits.frame_size, until);
+        // The server may refuse the client before it has read all of the handshake. Writing then fails, but
+        // the reply of the server says more than the write error.
+        let sent = send_all(socket, &read_half.outgoing, until);
+        read_half.outgoing.clear();
+        let reply = receive_reply(socket, read_half, address.limits.frame_size, until);
         let reply = reply.or_else(|no_reply| sent.and(Err(no_reply)))?;
-        if let Some(server_limit) = handshake.receive(reply, &mut reader.outgoing)? {
+        if let Some(server_limit) = handshake.receive(reply, &mut read_half.outgoing)? {
             return Ok(server_limit);
         }
     }
 }
 
-/// Sends all of `bytes`, and blocks until there is room.
+/// Sends all of `bytes`. Blocks while there is no room.
 fn send_all(socket: &Socket, bytes: &[u8], until: Option<Instant>) -> Result<()> {
     let mut sent = 0;
     while sent < bytes.len() {
         match socket.send(&bytes[sent..])? {
+            // There is no room.
             0 if !socket.wait(Event::Writable, until)? => return Err(call_timed_out()),
             count => sent += count,
         }
@@ -846,18 +854,18 @@ fn send_all(socket: &Socket, bytes: &[u8], until: Option<Instant>) -> Result<()>
 /// Blocks until the next frame has arrived, and decodes it.
 fn receive_reply(
     socket: &Socket,
-    reader: &mut Reader,
+    read_half: &mut ReadHalf,
     limit: usize,
     until: Option<Instant>,
 ) -> Result<HandshakeReply> {
     loop {
-        if let Some(frame) = reader.incoming.next_frame(limit)? {
+        if let Some(frame) = read_half.incoming.next_frame(limit)? {
             return frame::decode(frame);
         }
         if !socket.wait(Event::Readable, until)? {
             return Err(call_timed_out());
         }
-        socket.receive(&mut reader.incoming)?;
+        socket.receive(&mut read_half.incoming)?;
     }
 }
 

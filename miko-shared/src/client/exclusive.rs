@@ -7,8 +7,8 @@ use std::time::Duration;
 /// Lends a value to one thread at a time.
 ///
 /// The value may be missing. If a thread panics while it uses the value, the value is dropped. In a forked
-/// process the value is missing, because it belongs to the parent, and no thread uses it: the thread that
-/// used the value in the parent does not exist in the fork.
+/// process the value is missing and not in use: it belongs to the parent, and the thread that uses it there
+/// does not exist in the fork.
 pub struct Exclusive<T> {
     state: Mutex<State<T>>,
     /// Notified when a thread has returned the value.
@@ -20,15 +20,15 @@ struct State<T> {
     in_use: bool,
     /// How many threads wait. If none does, `returned` is not notified, which saves a system call.
     waiting: usize,
-    /// The id of the process that the value belongs to. If it is not the id of this process, this process was
-    /// forked.
+    /// The id of the process that the value belongs to. A process with another id is a fork of that process.
     pid: u32,
 }
 
 /// The value while a thread uses it. Dropping it returns the value.
 pub struct ExclusiveGuard<'e, T> {
     exclusive: &'e Exclusive<T>,
-    /// The value; `None` if it is missing. The user may store another one here.
+    /// The value; `None` if it is missing. Dropping the guard returns what is here, so the user may store
+    /// another value, or take the value away.
     pub value: Option<T>,
 }
 

@@ -1,5 +1,5 @@
-//! The reasons why a call failed, and the errors of a connection, for the blocking and the async client. In
-//! the modules of the client, a fault is such a reason or such an error, and not an error in an input.
+//! Why a call or a connection failed, for the blocking and the async client. In the modules of the client,
+//! the word fault means this, and not an error in an input.
 
 use std::io;
 
@@ -16,22 +16,25 @@ pub(super) enum ConnectionFault {
     /// cannot be read, or ended the connection with an error. The call is not sent again. `lazy_object` also
     /// uses this variant for a lost connection, if the opening call may not be repeated.
     OfConnection(Error),
-    /// The connection was lost before the whole request was sent, so the call did not run. Of two calls that
-    /// are sent together, neither was sent as a whole.
+    /// The connection was lost before the whole request was sent, so the call did not run. If two calls are
+    /// sent together ([`Connection::call_on_opened`](super::connection::Connection::call_on_opened)), not
+    /// even the first was sent as a whole, so neither ran.
     Unsent(Error),
-    /// The connection was lost before the answer arrived; it is unknown whether the call ran, or the call
-    /// that was sent together with it.
+    /// The connection was lost after the request was sent, and before the answer arrived: it is unknown
+    /// whether the call ran. If two calls are sent together, the first was sent as a whole, and it is unknown
+    /// whether either ran.
     Unanswered(Error),
 }
 
 impl ConnectionFault {
-    /// Classifies the error of a connection that failed before the whole call was sent.
+    /// Classifies the error of a connection that failed before the whole call was sent. If two calls are sent
+    /// together: before the whole of the first was sent.
     pub(super) fn before_sent(error: Error) -> Self {
         Self::classify(error, Self::Unsent)
     }
 
-    /// Classifies the error of a connection that failed after the whole call was sent, or after the first of
-    /// two calls that are sent together.
+    /// Classifies the error of a connection that failed after the whole call was sent. If two calls are sent
+    /// together: after the whole of the first was sent.
     pub(super) fn after_sent(error: Error) -> Self {
         Self::classify(error, Self::Unanswered)
     }
@@ -51,8 +54,8 @@ impl ConnectionFault {
         }
     }
 
-    /// The error that the caller of the call gets. `convert` is applied to the error of a connection that
-    /// failed.
+    /// The error that the caller of the call gets. If the connection failed, and not only the call, `convert`
+    /// is applied to the error.
     pub(super) fn into_error(self, convert: fn(Error) -> Error) -> Error {
         match self {
             Self::OfCall(error) | Self::NotBegun(error) => error,

@@ -31,8 +31,9 @@ impl<'a> ClientHandshake<'a> {
         Ok(Self { address, surface, surface_sent: false })
     }
 
-    /// Processes a reply of the server. `Some` holds the server's frame limit in bytes: the handshake has
-    /// succeeded. After `None` the caller sends the bytes appended to `out` and receives the next reply.
+    /// Processes a reply of the server. If the handshake has succeeded, returns the server's frame limit in
+    /// bytes. If the handshake goes on, returns `None`: the caller sends the bytes appended to `out`, and
+    /// passes the next reply to this function.
     ///
     /// # Errors
     /// The reason of a refusal; `internal` if the server requests the surface twice; `request-too-large` if

@@ -3,8 +3,8 @@
 //!
 //! Several threads wait for answers and items on one connection. One thread at a time has the read half: the
 //! right to read, and the state that reading needs. That thread reads frames, and puts the frames for other
-//! threads into the inbox. When its own frame has arrived, it returns the read half, and the inbox wakes
-//! another thread that waits, to read.
+//! threads into the inbox. When its own frame has arrived, it returns the read half. The inbox then wakes one
+//! of the threads that wait, and this thread reads next.
 //!
 //! An async connection has no inbox. It uses [`Topic`] and the functions at the end of this module.
 
@@ -62,17 +62,18 @@ impl Wake for std::thread::Thread {
 /// The frames that a thread has read for other threads, the threads that wait, and the read half while no
 /// thread has it. `R` is the read half of the connection; `W` wakes a thread.
 pub(super) struct Inbox<R, W> {
-    /// The read half, while no thread reads.
-    reader: Option<R>,
+    /// The read half; `None` while a thread has it.
+    read_half: Option<R>,
     /// The calls whose answers were not taken. A thread that has the read half when it sends a call reads the
     /// answer directly; the call is added only if the thread returns the read half before the answer arrives.
     calls: Vec<ExpectedCall>,
-    /// The streams by handle, each with the frames that were not taken, as they are on the wire.
+    /// The streams by handle, each with its frames that were not taken. The frames have their headers, as on
+    /// the wire.
     streams: HashMap<u64, Vec<u8>>,
     /// The threads that sleep, at most one for each topic: a call has one caller, and a stream one user. When
     /// the read half is returned, the first of these threads is woken to read.
     waiting: Vec<(Topic, W)>,
-    /// Why the connection was lost.
+    /// Why the connection was lost; `None` if it was not.
     fault: Option<Error>,
 }
 
@@ -119,9 +120,9 @@ pub(super) enum DeliveryOutcome {
 }
 
 impl<R, W: Wake> Inbox<R, W> {
-    pub(super) fn new(reader: R) -> Self {
+    pub(super) fn new(read_half: R) -> Self {
         Self {
-            reader: Some(reader),
+            read_half: Some(read_half),
             calls: Vec::new(),
             streams: HashMap::new(),
             waiting: Vec::new(),
@@ -129,13 +130,13 @@ impl<R, W: Wake> Inbox<R, W> {
         }
     }
 
-    /// Takes the read half; `None` if another thread has it. The caller returns it to
+    /// Takes the read half; `None` if another thread has it. The caller gives it back by
     /// [`return_reader`](Self::return_reader).
     ///
     /// # Errors
     /// If the connection was lost.
     pub(super) fn take_reader(&mut self) -> Result<Option<R>> {
-        self.check().map(|()| self.reader.take())
+        self.check().map(|()| self.read_half.take())
     }
 
     /// Checks that the connection was not lost.
@@ -147,8 +148,8 @@ impl<R, W: Wake> Inbox<R, W> {
     }
 
     /// Stores the read half that a thread has used, and wakes the next thread to read.
-    pub(super) fn return_reader(&mut self, reader: R) {
-        self.reader = Some(reader);
+    pub(super) fn return_reader(&mut self, read_half: R) {
+        self.read_half = Some(read_half);
         self.wake_next_reader();
     }
 
@@ -171,7 +172,7 @@ impl<R, W: Wake> Inbox<R, W> {
     }
 
     /// Returns the answer to a call if it has arrived. Otherwise the answer will be discarded when it
-    /// arrives, also if the call was not registered.
+    /// arrives. The call need not have been registered by [`expect`](Self::expect) before.
     pub(super) fn give_up(&mut self, id: u64, method: &'static Method, discard: Discard) -> Option<Vec<u8>> {
         let given_up = ExpectedAnswer::GivenUp(method, discard);
         match self.index_of(id) {
@@ -232,24 +233,25 @@ impl<R, W: Wake> Inbox<R, W> {
     }
 
     /// Decides the next step of a thread that waits for `topic`. After [`Step::Sleep`] the thread sleeps
-    /// until the result of `waker` wakes it, or until its time is over. It then polls again or calls
-    /// [`stop_waiting`](Self::stop_waiting).
-    pub(super) fn poll(&mut self, topic: Topic, waker: impl FnOnce() -> W) -> Step<R> {
+    /// until it is woken, or until its time is over. It then polls again, or calls
+    /// [`stop_waiting`](Self::stop_waiting). `make_waker` makes the waker of the thread, when the thread is
+    /// about to sleep for the first time.
+    pub(super) fn poll(&mut self, topic: Topic, make_waker: impl FnOnce() -> W) -> Step<R> {
         let step = match (self.take_arrived(topic), &self.fault) {
             (Some(arrived), _) => Step::Arrived(arrived),
             (None, Some(fault)) => Step::Fault(fault.clone()),
-            (None, None) => self.reader.take().map_or(Step::Sleep, Step::Read),
+            (None, None) => self.read_half.take().map_or(Step::Sleep, Step::Read),
         };
         let index = self.waiting.iter().position(|(waiting, _)| *waiting == topic);
         match (&step, index) {
-            (Step::Sleep, None) => self.waiting.push((topic, waker())),
+            (Step::Sleep, None) => self.waiting.push((topic, make_waker())),
             (Step::Sleep, Some(_)) | (_, None) => {}
             (_, Some(index)) => {
                 self.waiting.swap_remove(index);
             }
         }
-        // This thread may have been woken to read, and does not read if its frame has arrived. So another
-        // thread is woken to read.
+        // This thread may have been woken to read. If it does not read, because its frame has arrived, the
+        // read half is still here, so another thread is woken to read.
         if !matches!(step, Step::Sleep) {
             self.wake_next_reader();
         }
@@ -259,7 +261,7 @@ impl<R, W: Wake> Inbox<R, W> {
     /// Records that a thread no longer waits for `topic`. Frames of `topic` are still kept.
     pub(super) fn stop_waiting(&mut self, topic: Topic) {
         self.waiting.retain(|(waiting, _)| *waiting != topic);
-        // This thread may have been woken to read, so another thread is woken to read.
+        // This thread may have been woken to read, and does not read any more. So another thread is woken.
         self.wake_next_reader();
     }
 
@@ -284,7 +286,7 @@ impl<R, W: Wake> Inbox<R, W> {
 
     /// Wakes a thread to read, if no thread has the read half.
     fn wake_next_reader(&self) {
-        if self.reader.is_some()
+        if self.read_half.is_some()
             && let Some((_, waker)) = self.waiting.first()
         {
             waker.wake();
@@ -313,7 +315,7 @@ pub(super) fn unexpected_answer(frame: &[u8]) -> Error {
 
 /// Appends `frame` with its header to `frames`.
 pub(super) fn append_frame(frame: &[u8], frames: &mut Vec<u8>) {
-    // The length of a received frame came from such a header, so it fits.
+    // The length of a received frame came from a header of this size, so it fits.
     let header: [u8; HEADER_SIZE] = u32::try_from(frame.len()).unwrap_or(u32::MAX).to_be_bytes();
     frames.extend_from_slice(&header);
     frames.extend_from_slice(frame);
@@ -387,7 +389,7 @@ mod tests {
             }
         }
 
-        /// The possible next actions, other than the end of a timeout.
+        /// The possible next actions, other than timeouts.
         fn progress(&self) -> Vec<Action> {
             let can_continue = |(state, woken): &(State, Woken)| match state {
                 State::Runs => true,
@@ -452,9 +454,9 @@ mod tests {
             }
         }
 
-        /// Runs the model until no thread can progress. Takes the action of the index `choices[n]` in step
-        /// `n`, and the first action in the steps after `choices`. Returns the number of possible actions of
-        /// each step.
+        /// Runs the model until no thread can progress. In step `n`, the action with the index `choices[n]`,
+        /// modulo the number of possible actions, is taken. In the steps after the last choice, the first
+        /// possible action is taken. Returns the number of possible actions of each step.
         fn run(&mut self, with_timeout: usize, choices: &[usize]) -> Vec<usize> {
             let mut counts = Vec::new();
             while !self.progress().is_empty() {

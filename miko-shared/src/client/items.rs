@@ -1,5 +1,5 @@
-//! The items of a stream that a server sends: [`SocketItems`] receives those of a blocking connection.
-//! [`ItemFrames`] keeps the frames and counts the credit, for blocking and async connections.
+//! Receives the items of a stream. [`SocketItems`] receives them on a blocking connection. [`ItemFrames`]
+//! keeps the frames that have arrived and counts the credit, for blocking and async connections.
 
 use std::ops::Range;
 use std::sync::Arc;
@@ -28,9 +28,9 @@ pub(super) struct SocketItems {
 /// server may send.
 #[derive(Default)]
 pub(super) struct ItemFrames {
-    /// Frames with their headers.
+    /// Frames with their headers, also those that were read.
     received: Vec<u8>,
-    /// The start of the first unread frame.
+    /// The start of the first unread frame in `received`.
     start: usize,
     /// Whether the server was given the first credit.
     has_given_credit: bool,
@@ -46,8 +46,8 @@ impl SocketItems {
         Self { connection, handle, frames: ItemFrames::default() }
     }
 
-    /// Gives the credit that is due, and waits until a frame has arrived; `false` if none has arrived at
-    /// `until`.
+    /// Gives the server the credit that is due. Waits until there is an unread frame; returns `false` if none
+    /// has arrived at `until`.
     fn wait_for_frames(&mut self, until: Option<Instant>) -> Result<bool> {
         // A forked process inherits the frames that were received and not read: they are the parent's.
         self.connection.check_process()?;
@@ -109,15 +109,16 @@ impl ItemFrames {
         self.start = 0;
     }
 
-    /// Returns the message of the next frame, which must have arrived, or the end if the stream has ended
-    /// before. If `arrived` is an error, ends the stream: with this error if the caller was refused, and with
-    /// `session-gone`, caused by this error, if the connection was lost.
-    pub(super) fn next_message(&mut self, arrived: Result<()>) -> StreamMessage<'_> {
-        match arrived {
+    /// Returns the message of the next frame, after a wait with the result `waited`. After a success the
+    /// frame must have arrived, unless the stream has ended: then returns the end. After an error, ends the
+    /// stream: with the error itself if the calling thread or process was refused, and with `session-gone`,
+    /// caused by the error, if the connection was lost.
+    pub(super) fn next_message(&mut self, waited: Result<()>) -> StreamMessage<'_> {
+        match waited {
             Ok(()) if self.has_ended => StreamMessage::End(None),
             Ok(()) => {
                 let frame = self.next_frame();
-                self.message(frame)
+                self.read_message(frame)
             }
             Err(error) => {
                 self.has_ended = true;
@@ -130,6 +131,7 @@ impl ItemFrames {
         }
     }
 
+    /// Whether all frames that have arrived were read.
     pub(super) fn is_empty(&self) -> bool {
         self.start == self.received.len()
     }
@@ -148,8 +150,9 @@ impl ItemFrames {
         begin..end
     }
 
-    /// The message of the frame at this range of `received`.
-    fn message(&mut self, frame: Range<usize>) -> StreamMessage<'_> {
+    /// Decodes the frame at this range of `received`. Counts the bytes of an item, and records the end of the
+    /// stream.
+    fn read_message(&mut self, frame: Range<usize>) -> StreamMessage<'_> {
         match FromServer::read(&self.received[frame.clone()]) {
             Ok(FromServer::Item { seq, item, .. }) => {
                 self.read_since_credit += frame.len() as u64;

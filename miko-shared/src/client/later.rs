@@ -1,4 +1,4 @@
-//! Calls on a blocking connection whose callers send them first and wait for their answers later.
+//! Calls on a blocking connection that are sent first, and whose answers are waited for later.
 
 use std::sync::Arc;
 use std::time::Instant;
@@ -9,7 +9,7 @@ use super::connection::Connection;
 use super::fault::call_timed_out;
 use super::runtime::check_may_wait_for;
 
-/// A call that was sent, and whose caller waits for the answer later. Dropping it cancels the call.
+/// A call that was sent, and whose answer is waited for later. Dropping this value cancels the call.
 pub(super) struct BegunCall {
     connection: Arc<Connection>,
     id: u64,
@@ -25,8 +25,8 @@ pub(super) struct BegunCall {
 }
 
 impl BegunCall {
-    /// `call`, which was begun on `connection` with this id, or is about to be. `convert_lost` converts the
-    /// error of a lost connection.
+    /// Creates the value for `call`, which was sent on `connection` with this id, or is about to be sent.
+    /// `convert_lost` converts the error of a lost connection.
     pub(super) fn new(
         connection: &Arc<Connection>,
         id: u64,
@@ -51,7 +51,7 @@ impl BegunCall {
         self.is_pending
     }
 
-    /// Drops this value without cancelling the call, which was not sent.
+    /// Drops this value without cancelling the call: the call was not sent.
     pub(super) fn forget(mut self) {
         self.is_pending = false;
     }

@@ -1,4 +1,5 @@
-//! An object whose opening call, the call that returns the object, is sent with the first call on the object.
+//! An object that is opened lazily: the opening call, which returns the object, is sent together with the
+//! first call on the object.
 
 use std::path::Path;
 use std::sync::{Arc, OnceLock};
@@ -39,7 +40,8 @@ pub(super) struct LazyObject {
     /// new object would lack the effects of earlier calls.
     lost: OnceLock<Error>,
     /// The right to open the object: only the thread that has it may send the opening call. The value is the
-    /// opening call, if that was sent with an earlier call on the object and its answer has not arrived yet.
+    /// opening call, if it was sent with an earlier call on the object and its answer has not arrived yet.
+    /// Otherwise there is no value.
     pending_opening: Exclusive<BegunCall>,
 }
 
@@ -74,57 +76,59 @@ impl LazyObject {
     }
 
     /// Makes a call on the object, which was not open when the call began. Sends the opening call together
-    /// with `call`, unless the opening call was sent with an earlier call.
+    /// with `call`, unless an earlier call has opened the object meanwhile, or has sent the opening call.
     fn call_first(&self, call: &OutgoingCall<'_>, read: &mut dyn FnMut(&[u8]) -> Result<()>) -> Result<()> {
         let mut pending = self.wait_to_open(call.method)?;
         if let Some(object) = self.finish_earlier_opening(&mut pending)? {
+            // The object is open, so other threads need not wait for the end of this call.
             drop(pending);
             return object.call(call, read);
         }
         // The opening call, once it is about to be sent.
-        let mut opening = None;
+        let mut begun_opening = None;
         let opening_deadline = self.connection.deadline(self.opening.method);
         let called = self.connection.with_connection(call.method, |connection, remaining, until| {
             let request = EncodedMessage(&self.opening.request);
             let opening_call = self.opening.as_call(&request);
-            // Counted from the end of `call`: if `call` waits in the server, the server may hold back the
-            // answer to the opening call until it answers `call`, or refuses `call` after this client has
-            // given `call` up.
+            // The time for the opening call begins at the deadline of `call`: while `call` waits in the
+            // server, the server may hold back the answer to the opening call. It sends this answer when it
+            // answers `call`, or when it refuses `call` because this client has given `call` up.
             let opening_until = until.and_then(|until| until.checked_add(opening_deadline));
             let on_begin = |id| {
-                opening = Some(BegunCall::new(connection, id, &opening_call, opening_until, session_gone));
+                begun_opening =
+                    Some(BegunCall::new(connection, id, &opening_call, opening_until, session_gone));
             };
             let opening_call = (&opening_call, opening_deadline);
             match connection.call_on_opened(opening_call, call, remaining, until, on_begin, read) {
                 Err(ConnectionFault::Unsent(error)) => {
                     // `with_connection` may send both calls once more, over another connection.
-                    opening = None;
+                    begun_opening = None;
                     Err(ConnectionFault::Unsent(error))
                 }
                 Err(ConnectionFault::NotBegun(error)) => {
                     // Neither call was sent, so the next call opens the object.
-                    opening.take().into_iter().for_each(BegunCall::forget);
+                    begun_opening.take().into_iter().for_each(BegunCall::forget);
                     Err(ConnectionFault::NotBegun(error))
                 }
-                // A retry would repeat both calls, so the opening call has to be repeatable, too.
-                // `with_connection` never retries after `OfConnection`.
+                // `with_connection` sends both calls once more if `call` may be repeated. Here the opening
+                // call may not be repeated, so the fault becomes one after which it never retries.
                 Err(ConnectionFault::Unanswered(error)) if !self.opening.method.is_repeatable() => {
                     Err(ConnectionFault::OfConnection(error))
                 }
                 called => called,
             }
         });
-        // Without `opening`, the opening call counts as not sent. The next call on the object sends it.
-        let Some(mut opening) = opening else { return called };
-        // The answer to the opening call arrives before the answer to `call`, so there is no need to wait for
-        // it, except in the case below. If the opening call failed, the server found no object for `call`,
-        // and the error of the opening call is the reason.
-        let is_open = self.wait_for_object(&mut opening, Some(Instant::now()))?;
+        // If the opening call was not begun, or counts as not sent, the next call on the object sends it.
+        let Some(mut begun_opening) = begun_opening else { return called };
+        // If `call` was answered, the opening call was answered before it, unless the opening call waits at a
+        // gate. So this takes an answer that has arrived, and does not wait for it. If the opening call
+        // failed, its error is returned: it is the reason why the server found no object for `call`.
+        let is_open = self.wait_for_object(&mut begun_opening, Some(Instant::now()))?;
         if called.as_ref().is_err_and(|error| error.is(ErrorId::SESSION_GONE)) {
-            // The server found no object for `call` and did not run `call`, although the opening call did not
-            // fail: the opening call waited at a gate, where it may still wait. `call` is sent again once the
-            // object is open.
-            if (is_open || self.wait_for_object(&mut opening, None)?)
+            // The opening call did not fail, and yet the server found no object for `call`, so it did not run
+            // `call`. The reason is that the opening call waited at a gate, where it may still wait. `call`
+            // is sent again once the object is open.
+            if (is_open || self.wait_for_object(&mut begun_opening, None)?)
                 && let Some(object) = self.object()
             {
                 drop(pending);
@@ -134,7 +138,7 @@ impl LazyObject {
         }
         if !is_open {
             // The next call on the object waits for the answer to the opening call.
-            pending.value = Some(opening);
+            pending.value = Some(begun_opening);
         }
         called
     }
@@ -148,7 +152,8 @@ impl LazyObject {
         let request = EncodedMessage(&self.opening.request);
         let call = self.opening.as_call(&request);
         self.connection.with_connection(self.opening.method, |connection, remaining, until| {
-            connection.call(&call, None, remaining, until, &mut |answer| self.set_object(answer))
+            let on_interface = None;
+            connection.call(&call, on_interface, remaining, until, &mut |answer| self.set_object(answer))
         })?;
         self.object().ok_or_else(not_opened)
     }
@@ -181,13 +186,13 @@ impl LazyObject {
     }
 
     /// Waits for the answer to the opening call, and stores the object. Returns `false` if the answer has not
-    /// arrived at `until`.
+    /// arrived at `until`. If `until` is `None`, waits up to the deadline of the opening call.
     fn wait_for_object(&self, opening: &mut BegunCall, until: Option<Instant>) -> Result<bool> {
         opening.wait(until, &mut |answer| self.set_object(answer)).inspect_err(|error| {
             // If the connection was lost, or the answer did not arrive in time, it is unknown whether the
             // server has opened the object. After any other error, such as the refusal of a call that has
-            // waited at a gate until its deadline, the server has opened nothing, and the next call tries
-            // again.
+            // waited at a gate until its deadline, the server has opened nothing, and the next call on the
+            // object sends the opening call again.
             if error.is(ErrorId::SESSION_GONE) {
                 let _ = self.lost.set(error.clone());
             } else if opening.is_unanswered() {
@@ -237,6 +242,7 @@ impl CallTransport for LazyObject {
 
 impl OpeningCall {
     fn as_call<'c>(&self, request: &'c EncodedMessage<'_>) -> OutgoingCall<'c> {
+        // The call is on the interface, so it settles no object.
         OutgoingCall { method: self.method, request, discard: self.discard, settles: false }
     }
 }

@@ -1,4 +1,4 @@
-//! The objects and streams that an answer of a blocking connection may carry.
+//! Makes the objects and streams that an answer on a blocking connection carries.
 
 use std::sync::Arc;
 

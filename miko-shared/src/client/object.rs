@@ -1,4 +1,4 @@
-//! Calls on an object in a server, over the blocking connection whose answer carried the object.
+//! Calls on an object in a server. They use the blocking connection on which the answer with the object came.
 
 use std::path::Path;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -14,7 +14,7 @@ use crate::wire::extension;
 
 /// Carries the calls on one object. Dropping this value releases the object.
 ///
-/// A call is never repeated on another connection, where the object does not exist.
+/// A call is never repeated on another connection: the object does not exist there.
 pub(super) struct ObjectTransport {
     connection: Arc<Connection>,
     handle: u64,
@@ -27,11 +27,12 @@ pub(super) struct ObjectTransport {
 struct CallHistory {
     /// The number of calls in progress.
     running: usize,
-    /// Whether calls have overlapped since the last time when no call was in progress. The order of such
-    /// calls in the server is unknown, and so is the last of them.
+    /// Whether calls have overlapped since the last time when no call was in progress. Of overlapping calls
+    /// it is unknown which one the server runs last.
     have_overlapped: bool,
     /// Whether the last call was answered and settles the object: the object holds nothing in the server
-    /// until its next call ([`OutgoingCall::settles`]).
+    /// until its next call ([`OutgoingCall::settles`]). `false` before the first call, during calls, and
+    /// after calls that have overlapped.
     is_settled: bool,
 }
 
@@ -60,7 +61,7 @@ impl ObjectTransport {
 
 impl CallTransport for ObjectTransport {
     fn call(&self, call: &OutgoingCall<'_>, read: &mut dyn FnMut(&[u8]) -> Result<()>) -> Result<()> {
-        let (deadline, until) = self.deadline(call.method)?;
+        let (deadline, until) = self.prepare_call(call.method)?;
         self.calls().begin();
         let called = self.connection.call(call, Some(self.handle), deadline, until, read);
         self.calls().end(call.settles && called.is_ok());
@@ -68,9 +69,9 @@ impl CallTransport for ObjectTransport {
     }
 
     fn begin(&self, call: &OutgoingCall<'_>) -> Result<Box<dyn PendingAnswer>> {
-        let (deadline, until) = self.deadline(call.method)?;
-        // There is no matching `end`, because the arrival of the answer is not observed here. The call counts
-        // as running for the life of the object, which therefore never counts as settled again.
+        let (deadline, until) = self.prepare_call(call.method)?;
+        // The arrival of the answer is not observed here, so there is no matching `end`. The call counts as
+        // running as long as the object lives, and the object never counts as settled again.
         self.calls().begin();
         let begun = self.connection.begin(call, Some(self.handle), deadline, until);
         let id = begun.map_err(|fault| fault.into_error(session_gone))?;
@@ -92,13 +93,13 @@ impl ObjectTransport {
         self.calls.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// The deadline of a call of `method`, as a duration and as a time; the time is `None` if an `Instant`
-    /// cannot represent it.
+    /// Checks that this thread may call the object. Returns the deadline of a call of `method`, as a duration
+    /// and as a time; the time is `None` if an `Instant` cannot represent it.
     ///
     /// # Errors
-    /// `inside-runtime` in an async task, `self-call` in a method of the same server, which would wait for
-    /// itself, and `session-gone` in a fork.
-    fn deadline(&self, method: &Method) -> Result<(Duration, Option<Instant>)> {
+    /// `inside-runtime` in an async task; `self-call` in a method of the same server, because the method
+    /// would wait for itself; `session-gone` in a fork of the process that opened the connection.
+    fn prepare_call(&self, method: &Method) -> Result<(Duration, Option<Instant>)> {
         let address = self.connection.address();
         check_may_wait_for(&address.path)?;
         self.connection.check_process()?;

@@ -1,5 +1,5 @@
-//! The connection of a blocking proxy. After it is lost, another one is opened, and a call that may be
-//! repeated is sent again.
+//! The connection of a blocking proxy. After the connection is lost, another one is opened, and a call that
+//! may be repeated is sent again.
 
 use std::convert::identity;
 use std::os::unix::net::UnixStream;
@@ -21,10 +21,10 @@ use super::runtime::check_may_wait_for;
 
 /// The connection of a proxy, and what is needed to open another one.
 ///
-/// A lost connection is reopened. A call in progress is retried once if it cannot have run, because it was
-/// not sent completely, or if its method may be repeated ([`Method::is_repeatable`]). Otherwise it fails,
-/// because it is unknown whether it ran. A process that inherited the proxy by a fork opens its own
-/// connection: two processes on one socket would read each other's answers.
+/// A lost connection is replaced. A call in progress is retried once in two cases: it was not sent
+/// completely, so it cannot have run; or its method may be repeated ([`Method::is_repeatable`]). In any other
+/// case the call fails, because it is unknown whether it ran. A process that inherited the proxy by a fork
+/// opens its own connection: two processes on one socket would read each other's answers.
 pub(super) struct Reconnecting {
     address: Address,
     /// The surface of the interface, for the handshake.
@@ -33,7 +33,7 @@ pub(super) struct Reconnecting {
     /// The connection, unless it was lost or is not opened yet. After a fork it is the connection of the
     /// parent.
     current: Mutex<Option<Arc<Connection>>>,
-    /// Held while a connection is opened.
+    /// The right to open a connection: one thread at a time has it.
     opening: Exclusive<()>,
 }
 
@@ -45,7 +45,7 @@ struct UsableConnection {
 }
 
 impl Reconnecting {
-    /// Creates a value without a connection; the first call opens one.
+    /// Creates a value without a connection. The first call opens one.
     pub(super) fn new(address: Address, surface: &'static Surface) -> Self {
         let (calls, current) = Default::default();
         Self { address, surface, calls, current, opening: Exclusive::new(Some(())) }
@@ -91,13 +91,13 @@ impl Reconnecting {
     }
 
     /// Returns the connection. If this process has none, opens one, or waits while another thread opens one.
-    /// Waits at most until `deadline` after `started`, apart from the time for which the kernel blocks while
+    /// Waits at most until `deadline` after `started`. Only the kernel may block longer, in `connect`, while
     /// the backlog of the server is full.
     ///
     /// # Errors
     /// `server-gone` if no server can be reached, `deadline-exceeded`, and the errors of
     /// [`Connection::open`].
-    fn connection(&self, started: Instant, deadline: Duration) -> Result<UsableConnection> {
+    fn get_or_open(&self, started: Instant, deadline: Duration) -> Result<UsableConnection> {
         let is_usable = |connection: &&Arc<Connection>| connection.is_own();
         if let Some(connection) = self.current().as_ref().filter(is_usable) {
             return Ok(UsableConnection { connection: Arc::clone(connection), has_waited: false });
@@ -129,8 +129,8 @@ impl Reconnecting {
         self.current.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Runs `attempt`, which makes a call of `method`. The parameters of `attempt` are a connection, and the
-    /// deadline of the call as the time that is left and as an instant; the instant is `None` if an `Instant`
+    /// Runs `attempt`, which makes a call of `method`. The parameters of `attempt` are a connection, the time
+    /// that is left until the deadline of the call, and the deadline itself, which is `None` if an `Instant`
     /// cannot represent it. If the connection is lost and the call may be repeated, runs `attempt` once more
     /// with another connection.
     pub(super) fn with_connection<R>(
@@ -143,12 +143,12 @@ impl Reconnecting {
         let deadline = self.deadline(method);
         let started = Instant::now();
         let until = started.checked_add(deadline);
-        let mut retried = false;
+        let mut is_retry = false;
         loop {
-            let UsableConnection { connection, has_waited } = self.connection(started, deadline)?;
-            // Most calls have not waited, and have the full deadline left without another look at the clock.
+            let UsableConnection { connection, has_waited } = self.get_or_open(started, deadline)?;
+            // Most calls have not waited. They have the full time left, and the clock is not read again.
             let remaining =
-                if has_waited || retried { deadline.saturating_sub(started.elapsed()) } else { deadline };
+                if has_waited || is_retry { deadline.saturating_sub(started.elapsed()) } else { deadline };
             if remaining.is_zero() {
                 let message = "the deadline passed before the call was sent";
                 return Err(Error::new(ErrorId::DEADLINE_EXCEEDED, message));
@@ -159,13 +159,13 @@ impl Reconnecting {
                 Err(fault) => fault,
             };
             self.forget(&connection);
-            let retry = !retried && fault.may_repeat(method);
+            let may_retry = !is_retry && fault.may_repeat(method);
             let error = fault.into_error(identity);
-            info!(method = &*method.name, %error, retry, "connection lost");
-            if !retry {
+            info!(method = &*method.name, %error, retry = may_retry, "connection lost");
+            if !may_retry {
                 return Err(error);
             }
-            retried = true;
+            is_retry = true;
         }
     }
 }

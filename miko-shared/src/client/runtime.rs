@@ -29,12 +29,12 @@ pub(crate) fn refuse_in_task() -> Result<()> {
     if Handle::try_current().is_ok() && runs_a_task() { Err(inside_runtime()) } else { Ok(()) }
 }
 
-/// Refuses a call to the server at `path`, or a wait for items of its streams, if this thread runs a method
-/// of that server: the method would wait for itself. Also refuses both if this thread runs an async task:
-/// they would block all tasks of the thread.
+/// Checks that this thread may wait for the server at `path`: for the answer to a call, or for items of a
+/// stream. Refuses the wait in two cases. If the thread runs a method of this server, the method would wait
+/// for itself. If the thread runs an async task, the wait would block all tasks of the thread.
 ///
-/// If this thread runs a method of another server, the call is allowed, although the method runs in a task of
-/// the other server's runtime: the thread of a server runs one call at a time anyway.
+/// A thread that runs a method of another server may wait. The method does run in a task of the other
+/// server's runtime, but the thread of a server runs one call at a time anyway.
 ///
 /// # Errors
 /// `self-call`, `inside-runtime`.
@@ -50,8 +50,8 @@ pub fn check_may_wait_for(path: &Path) -> Result<()> {
     Err(Error::new(ErrorId::SELF_CALL, message).with("path", path.display().to_string()))
 }
 
-/// Runs `future` in this thread without a runtime: polls it, and parks the thread until another thread wakes
-/// it. Returns `None` if `future` is not ready at `until`.
+/// Runs `future` in this thread without a runtime: polls `future`, and parks the thread until another thread
+/// wakes it. Returns `None` if `future` is not ready at `until`.
 pub(super) fn block_until<F: Future>(until: Option<Instant>, future: F) -> Option<F::Output> {
     struct Unpark(Thread);
     impl Wake for Unpark {
@@ -93,8 +93,9 @@ pub(crate) fn refuse_in_runtime() -> Result<()> {
 /// Whether this thread runs an async task of tokio: whether it has a limited
 /// [budget](tokio::task::coop#cooperative-scheduling), as only a task has.
 ///
-/// The check uses the budget up. So a task that is detected gets the error at once, and yields at its next
-/// `await`. A task in `tokio::task::unconstrained` has no limited budget, and is not detected.
+/// The check consumes budget until none is left: only a limited budget runs out. So a task that is detected
+/// yields at its next `await`. A task in `tokio::task::unconstrained` has no limited budget, and is not
+/// detected.
 fn runs_a_task() -> bool {
     let mut context = Context::from_waker(Waker::noop());
     (0..MAX_TASK_BUDGET).any(|_| {
@@ -103,6 +104,7 @@ fn runs_a_task() -> bool {
     })
 }
 
+/// The error of a blocking call, or of a fork, inside an async runtime.
 fn inside_runtime() -> Error {
     Error::new(
         ErrorId::INSIDE_RUNTIME,

@@ -8,8 +8,8 @@ use nix::unistd::Uid;
 
 use super::Address;
 
-/// Checks that this user or root listens at the other end of `socket`. Where other users may write to the
-/// folder of the socket, one of them may have bound its path while no server listened there.
+/// Checks that this user or root listens at the other end of `socket`. If other users may write to the folder
+/// of the socket, one of them may have bound the path of the socket while no server listened there.
 ///
 /// The kernel reports the effective user of the process that called `listen`: the server, the parent of a
 /// share, or systemd, which runs as root and may have opened the socket for the server. Root is trusted: it
@@ -32,9 +32,9 @@ pub(super) fn check_server_user(socket: &impl AsFd, address: &Address) -> Result
     Err(refused(message.to_owned()).with("found", user))
 }
 
-/// Whether a server of `user` may receive the token of a client that runs as `own`.
-fn is_trusted(user: u32, own: u32) -> bool {
-    user == own || user == 0
+/// Whether a server of `server_user` may receive the token of a client that runs as `own_user`.
+fn is_trusted(server_user: u32, own_user: u32) -> bool {
+    server_user == own_user || Uid::from_raw(server_user).is_root()
 }
 
 #[cfg(test)]

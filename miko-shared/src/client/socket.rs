@@ -1,5 +1,5 @@
-//! A Unix socket whose reads and writes do not block, apart from [`Socket::receive_blocking`]. Other methods
-//! wait until the socket is readable or writable.
+//! A Unix socket. Sending and receiving do not block, apart from [`Socket::receive_blocking`].
+//! [`Socket::wait`] and [`Socket::wait_or`] block until the socket is readable or writable.
 
 use std::io::ErrorKind;
 use std::os::fd::{AsFd, AsRawFd};
@@ -22,7 +22,7 @@ pub(super) const BLOCKING_READ_TIMEOUT: Duration = Duration::from_millis(8);
 /// The socket of a connection. Any thread may use it.
 pub(super) struct Socket(UnixStream);
 
-/// The readiness of a socket for which a thread waits.
+/// What a thread waits for at a socket.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub(super) enum Event {
     /// Bytes have arrived.
@@ -87,13 +87,14 @@ impl Socket {
         poll_until(&mut [PollFd::new(self.0.as_fd(), event.flags())], until)
     }
 
-    /// As [`wait`](Self::wait), and also returns after a write to `wake`, which it resets.
+    /// As [`wait`](Self::wait), but also returns after another thread has written to `wake`. Resets `wake`,
+    /// whose reads must not block.
     pub(super) fn wait_or(&self, event: Event, wake: &EventFd, until: Option<Instant>) -> Result<bool> {
         let mut descriptors =
             [PollFd::new(self.0.as_fd(), event.flags()), PollFd::new(wake.as_fd(), PollFlags::POLLIN)];
         let in_time = poll_until(&mut descriptors, until)?;
         if descriptors[1].any() == Some(true) {
-            // The read does not block. It fails only if the counter is zero already.
+            // The read fails only if the counter is zero already.
             let _ = wake.read();
         }
         Ok(in_time)
@@ -117,7 +118,7 @@ fn poll_until(descriptors: &mut [PollFd<'_>], until: Option<Instant>) -> Result<
         PollTimeout::try_from(milliseconds).unwrap_or(PollTimeout::MAX)
     });
     match poll(descriptors, timeout) {
-        // `PollTimeout::MAX` may end before `until`.
+        // The timeout is over. If it was `PollTimeout::MAX`, `until` may still be in the future.
         Ok(0) => Ok(until.is_none_or(|until| Instant::now() < until)),
         Ok(_) | Err(Errno::EINTR) => Ok(true),
         Err(fault) => Err(connection_error(fault.into())),

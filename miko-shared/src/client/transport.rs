@@ -14,6 +14,9 @@ use super::lazy_object::LazyObject;
 use super::reconnecting::Reconnecting;
 use super::runtime::check_may_wait_for;
 
+/// In place of the handle of an object: the call is one on the interface.
+const ON_INTERFACE: Option<u64> = None;
+
 /// Carries the calls of a proxy over a Unix socket, from any number of threads.
 pub(crate) struct SocketTransport(Arc<Reconnecting>);
 
@@ -41,13 +44,13 @@ impl CallTransport for SocketTransport {
 
     fn call(&self, call: &OutgoingCall<'_>, read: &mut dyn FnMut(&[u8]) -> Result<()>) -> Result<()> {
         self.0.with_connection(call.method, |connection, remaining, until| {
-            connection.call(call, None, remaining, until, read)
+            connection.call(call, ON_INTERFACE, remaining, until, read)
         })
     }
 
     fn begin(&self, call: &OutgoingCall<'_>) -> Result<Box<dyn PendingAnswer>> {
         self.0.with_connection(call.method, |connection, remaining, until| {
-            let id = connection.begin(call, None, remaining, until)?;
+            let id = connection.begin(call, ON_INTERFACE, remaining, until)?;
             Ok(Box::new(BegunCall::new(connection, id, call, until, identity)) as _)
         })
     }
@@ -55,10 +58,10 @@ impl CallTransport for SocketTransport {
     fn open_lazily(
         &self,
         call: &OutgoingCall<'_>,
-        opened: ReadOpened,
+        read_opened: ReadOpened,
     ) -> Result<Option<Box<dyn CallTransport>>> {
         check_may_wait_for(self.0.path())?;
-        let object = LazyObject::new(Arc::clone(&self.0), call, opened)?;
+        let object = LazyObject::new(Arc::clone(&self.0), call, read_opened)?;
         Ok(Some(Box::new(object)))
     }
 }

@@ -1,11 +1,11 @@
-//! The bytes that a connection has yet to send: a queue of bytes for which the socket had no room, and
+//! The bytes that a connection has yet to send: a queue, which is sent as soon as the socket has room, and
 //! deferred frames, which may wait for the next frame. A state machine without I/O.
 
 use miko_rpc::Result;
 
 use crate::wire::frame::KEPT_BUFFER;
 
-/// If the deferred frames have more than this many bytes, they are sent without waiting for the next frame.
+/// Once the deferred frames have more than this many bytes, they no longer wait for the next frame.
 const MAX_DEFERRED: usize = 1 << 10;
 
 /// Bytes that are still to be sent.
@@ -53,14 +53,15 @@ impl Unsent {
     }
 
     /// Sends the queue, the deferred frames and then `frame`, as far as there is room. If only a part of
-    /// `frame` was sent, queues the rest, because no other frame may come in between. If nothing of it was
-    /// sent, does not keep it.
+    /// `frame` was sent, queues the rest, because no other frame may come in between. If nothing of `frame`
+    /// was sent, keeps nothing of it: the caller has to send it again.
     ///
     /// # Errors
     /// The errors of `send`.
     pub(super) fn send(&mut self, frame: &[u8], send: SendBytes<'_>) -> Result<SendProgress> {
         if frame.len() > KEPT_BUFFER {
-            // Sends the deferred frames separately: to send both at once, a large frame would be copied.
+            // The deferred frames are sent by a separate call of `send`. To send them and `frame` by one
+            // call, the large frame would have to be copied.
             self.queue.append(&mut self.deferred);
         }
         if !self.flush(send)? {
@@ -71,20 +72,21 @@ impl Unsent {
             return Ok(self.queue_rest(frame, sent));
         }
         let mut frames = std::mem::take(&mut self.deferred);
-        let deferred = frames.len();
+        let deferred_length = frames.len();
         frames.extend_from_slice(frame);
-        let sent = send(&frames).inspect_err(|_| self.deferred.extend_from_slice(&frames[..deferred]))?;
+        let sent =
+            send(&frames).inspect_err(|_| self.deferred.extend_from_slice(&frames[..deferred_length]))?;
         Ok(if sent == 0 {
-            frames.truncate(deferred);
+            frames.truncate(deferred_length);
             self.deferred = frames;
             SendProgress::NotBegun
-        } else if sent <= deferred {
-            // Nothing of `frame` was sent. The rest of the deferred frames goes before all other frames,
-            // because one of them may be sent in part.
-            self.queue.extend_from_slice(&frames[sent..deferred]);
+        } else if sent <= deferred_length {
+            // Nothing of `frame` was sent. The rest of the deferred frames is sent before all other frames,
+            // because one of the deferred frames may have been sent in part.
+            self.queue.extend_from_slice(&frames[sent..deferred_length]);
             SendProgress::NotBegun
         } else {
-            let progress = self.queue_rest(frame, sent - deferred);
+            let progress = self.queue_rest(frame, sent - deferred_length);
             // The buffer is kept for the next deferred frames.
             frames.clear();
             self.deferred = frames;
@@ -129,7 +131,7 @@ impl Unsent {
         flushed.map(|()| self.is_queue_empty())
     }
 
-    /// Whether no bytes wait for room. There may still be deferred frames.
+    /// Whether all queued bytes were sent. There may still be deferred frames.
     pub(super) fn is_queue_empty(&self) -> bool {
         self.start == self.queue.len()
     }

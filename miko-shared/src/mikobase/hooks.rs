@@ -5,8 +5,8 @@ use miko_rpc::Result;
 
 use crate::share::Uds;
 
-/// The hooks of a builder. In place of a hook with an invalid target there is the error of the target, which
-/// fails the share when it starts.
+/// The hooks of a builder. A hook whose target is invalid is represented by the error of the target, which
+/// fails the share when the share starts.
 #[derive(Default)]
 pub(super) struct BuilderHooks(Vec<Result<Hook>>);
 
@@ -25,10 +25,10 @@ impl Uds {
     /// back. A panic refuses the save as well.
     ///
     /// Several hooks run in the order in which they were added; hooks that `setup` adds run last. The hooks
-    /// of this method run for the records that `setup` writes, and not for those of the schemas and worldlets
-    /// that the share loads at its start.
+    /// of this method run for the records that `setup` writes. They do not run for the records of the schemas
+    /// and worldlets that the share loads at its start.
     ///
-    /// A target is a pk, the name of a class, or a condition of Q0. A target that is invalid fails the share.
+    /// A target is a pk, the name of a class, or a condition of Q0. An invalid target fails the share.
     ///
     /// ```no_run
     /// use miko_shared::Uds;

@@ -22,8 +22,8 @@ impl InitialContent {
     /// Loads the source into a new engine.
     ///
     /// # Errors
-    /// The errors of the import, and `invalid_request`, if a file cannot be read. The errors of a file have
-    /// its path as detail `path`.
+    /// The errors of the import; `invalid_request`, if a file cannot be read. An error of a file has the
+    /// detail `path`.
     pub(super) fn load(&self, engine: &dyn Engine) -> Result<()> {
         let trust = false; // Violated rules of classes fail the share.
         match self {
@@ -32,33 +32,34 @@ impl InitialContent {
                 let mut text = String::new();
                 open(path)?.read_to_string(&mut text).map_err(|fault| unreadable(path, fault))?;
                 let schema = json::parse(&text).and_then(|schema| engine.import_schema(schema));
-                schema.map(drop).map_err(|error| in_file(error, path))
+                schema.map(drop).map_err(|error| with_path(error, path))
             }
             Self::Worldlet(text) => engine.read_worldlet(&mut text.as_bytes(), trust).map(drop),
             Self::WorldletFile(path) => {
                 let imported = engine.read_worldlet(&mut BufReader::new(open(path)?), trust);
-                imported.map(drop).map_err(|error| in_file(error, path))
+                imported.map(drop).map_err(|error| with_path(error, path))
             }
         }
     }
 }
 
 /// Checks that a file can be opened. The builder calls this function, so that a misspelt path is reported
-/// before the share starts. A pipe is opened only when it is loaded: closing it after a check would break its
-/// writer.
+/// before the share starts. A pipe is not opened here, but only when it is loaded: opening and closing it now
+/// would break the pipe for its writer.
 pub(super) fn check_file(path: &Path) -> Result<()> {
-    let found = fs::metadata(path).map_err(|fault| unreadable(path, fault))?;
-    if found.is_file() { open(path).map(drop) } else { Ok(()) }
+    let metadata = fs::metadata(path).map_err(|fault| unreadable(path, fault))?;
+    if metadata.is_file() { open(path).map(drop) } else { Ok(()) }
 }
 
 fn open(path: &Path) -> Result<File> {
     File::open(path).map_err(|fault| unreadable(path, fault))
 }
 
+/// The error of a file that cannot be read.
 fn unreadable(path: &Path, fault: std::io::Error) -> Error {
-    in_file(Error::caused_by(ErrorId::INVALID_REQUEST, "the file cannot be read", fault), path)
+    with_path(Error::caused_by(ErrorId::INVALID_REQUEST, "the file cannot be read", fault), path)
 }
 
-fn in_file(error: Error, path: &Path) -> Error {
+fn with_path(error: Error, path: &Path) -> Error {
     error.with_all("path", path.display().to_string())
 }

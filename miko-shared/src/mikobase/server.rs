@@ -1,4 +1,4 @@
-//! The access of `setup` to the store of a share.
+//! What the closure of `Uds::setup` gets, to use the store of a share.
 
 use std::cell::RefCell;
 
@@ -26,7 +26,7 @@ impl Server<'_> {
     }
 
     /// As [`Uds::before_save`](crate::Uds::before_save), from now on: the hook does not run for records that
-    /// `setup` has written before.
+    /// `setup` has already written.
     ///
     /// # Errors
     /// All faults of the target; `self-call`, if a hook makes this call.
@@ -39,7 +39,7 @@ impl Server<'_> {
 
     /// Calls `listener` in the server process for each committed change of the target, in a separate thread,
     /// until the share ends: see [`MikobaseExt::after_save`]. The final state is delivered only after
-    /// `listener` was called for all changes, except for those in whose place it got the error `lagged`.
+    /// `listener` was called for all changes. Changes that were left out are replaced by the error `lagged`.
     ///
     /// # Errors
     /// The errors of [`Mikobase::changes`]; `internal`, if no thread can be started.

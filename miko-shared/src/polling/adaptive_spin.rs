@@ -8,8 +8,8 @@ use nix::unistd::Pid;
 
 use super::{Backoff, SharedStatus};
 
-/// The spin window, the time for which a client spins at most, if there is one client. It is longer than most
-/// calls, and longer than a wake-up, which takes 60 µs.
+/// The longest time for which a client spins (its spin window), if it is the only client. It is longer than
+/// most calls, and longer than a wake-up, which takes 60 µs.
 const BASE_WINDOW: Duration = Duration::from_micros(200);
 
 /// The time that each further client adds to the window. The server answers the clients one after another,
@@ -32,17 +32,18 @@ pub(crate) struct AdaptiveSpin {
     /// The index of the worker that this client belongs to. Other clients have none.
     worker: Option<usize>,
     /// The length of a spin window.
-    window: Duration,
+    window_length: Duration,
     backoff: Backoff,
-    /// How often this client was on the server's core, modulo [`MIGRATE_EVERY`].
+    /// How often this client was about to spin on the server's core, modulo [`MIGRATE_EVERY`].
     collisions: u32,
 }
 
 impl AdaptiveSpin {
     /// The policy of a client that reads `shared_status`.
     pub(crate) fn new(shared_status: Option<Arc<SharedStatus>>, worker: Option<usize>) -> Self {
-        let window = window(shared_status.as_ref().map_or(1, |shared_status| shared_status.clients()));
-        Self { shared_status, worker, window, backoff: Backoff::default(), collisions: 0 }
+        let clients = shared_status.as_ref().map_or(1, |shared_status| shared_status.clients());
+        let window_length = window_length(clients);
+        Self { shared_status, worker, window_length, backoff: Backoff::default(), collisions: 0 }
     }
 
     /// Opens a spin window, if a reply within it is likely. Otherwise returns `None`: the caller blocks
@@ -59,8 +60,8 @@ impl AdaptiveSpin {
         {
             return None;
         }
-        // A client may spin on the core of the server only if the server is not busy and the clients need all
-        // cores: then there is no free core to migrate to.
+        // If the server is not busy and the clients need all cores, there is no free core to migrate to, and
+        // this client may spin on the core of the server. In any other case it migrates or blocks.
         if (busy || shared_status.has_cpu_for_server()) && shared_status.is_on_this_cpu() {
             self.collisions = (self.collisions + 1) % MIGRATE_EVERY;
             // If clients take turns, the server has just woken this client on the server's core, and the
@@ -73,7 +74,7 @@ impl AdaptiveSpin {
             }
         }
         let now = Instant::now();
-        Some(SpinWindow { until: now + self.window, now })
+        Some(SpinWindow { until: now + self.window_length, now })
     }
 
     /// Whether the call of this client is parked, so that no answer is expected soon.
@@ -81,15 +82,15 @@ impl AdaptiveSpin {
         self.shared_status.as_ref().is_some_and(|shared_status| shared_status.is_parked(self.worker))
     }
 
-    /// Records whether spinning has found a reply. A reply after the end of the window counts as a failure,
-    /// because another process has occupied the core meanwhile.
+    /// Records whether spinning has found a reply. A reply after the end of the window counts as a failure:
+    /// another process has occupied the core meanwhile.
     pub(crate) fn record(&mut self, window: &SpinWindow, found: bool) {
         self.backoff.record(found && window.is_open());
     }
 }
 
-/// The spin window of a client, if there are `clients` clients.
-fn window(clients: usize) -> Duration {
+/// The length of the spin window of each client, if there are `clients` of them.
+fn window_length(clients: usize) -> Duration {
     let others = u32::try_from(clients.saturating_sub(1)).unwrap_or(u32::MAX);
     (BASE_WINDOW + WINDOW_PER_CLIENT.saturating_mul(others)).min(MAX_WINDOW)
 }
@@ -116,8 +117,9 @@ impl SpinWindow {
     }
 }
 
-/// Moves this thread to another CPU; does nothing if its affinity allows no other. Removes the current CPU
-/// from the affinity and restores the affinity at once, so the scheduler may move the thread back later.
+/// Moves this thread to another CPU; does nothing if its affinity allows no other. To move it, removes the
+/// current CPU from the affinity. Restores the affinity at once, so the scheduler may move the thread back
+/// later.
 fn migrate() -> nix::Result<()> {
     let this_thread = Pid::from_raw(0);
     let all = sched_getaffinity(this_thread)?;
@@ -200,9 +202,9 @@ mod tests {
 
     #[test]
     fn the_window_grows_with_the_number_of_clients_up_to_its_bound() {
-        assert_eq!(window(0), window(1));
-        assert!(window(1) < window(2) && window(2) < window(20));
-        assert_eq!(window(usize::MAX), MAX_WINDOW);
+        assert_eq!(window_length(0), window_length(1));
+        assert!(window_length(1) < window_length(2) && window_length(2) < window_length(20));
+        assert_eq!(window_length(usize::MAX), MAX_WINDOW);
     }
 
     #[test]

@@ -4,7 +4,7 @@
 //! - whether the server is busy: whether it has used much of a CPU lately (`server/load.rs`);
 //! - whether clients must not spin, because they have crowded the server out: they have kept it from running
 //!   on a core (`server/load.rs`);
-//! - which workers wait with a call that is parked at a gate (`server/parked_calls.rs`).
+//! - which workers wait for the answer to a call that is parked at a gate (`server/parked_calls.rs`).
 //!
 //! The status is a few integers in memory shared by all processes of a share. The values are hints only, and
 //! correctness does not depend on them: a client that reads a stale value waits a little longer.
@@ -18,7 +18,8 @@ use crate::shared_memory::{Shareable, SharedMemory};
 /// Stands for an unknown CPU; no CPU has this number.
 const NO_CPU: usize = usize::MAX;
 
-/// For how many workers the server publishes whether they wait: those with the lowest indices.
+/// The number of workers, those with the lowest indices, of which the server publishes whether they wait with
+/// a parked call.
 const TRACKED_WORKERS: usize = 1024;
 
 /// The status that a server publishes to its workers.
@@ -78,9 +79,9 @@ impl SharedStatus {
     /// Whether there is a CPU for the server, besides one for each client that does not wait with a parked
     /// call.
     ///
-    /// While calls are parked, and if there is more than one CPU, one client less is counted: one of the
-    /// clients that do not wait has just got the answer to a call that was parked, and runs only for a moment
-    /// before its next call.
+    /// While calls are parked, and if there is more than one CPU, one client less is counted. The reason: one
+    /// of the clients that do not wait is the one whose parked call was answered last, and it runs only for a
+    /// moment before its next call.
     pub(crate) fn has_cpu_for_server(&self) -> bool {
         let parked = self.parked();
         self.clients.saturating_sub(parked) < self.cpus + usize::from(parked > 0 && self.cpus > 1)

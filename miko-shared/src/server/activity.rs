@@ -10,9 +10,12 @@
 //! The parent must not combine a method with the start of another one: it could kill a healthy server. For
 //! each method the server stores its start in `began`, its number in `method`, and at its end [`IDLE`] in
 //! `method`, each with `Release`. The parent loads `began`, `method` and again `began`, each with `Acquire`.
-//! After the first load the parent cannot load the number of a method that had ended before the loaded start.
-//! If the parent loads the number of a method that has started later, the second load of `began` returns
-//! another value than the first. The parent then takes the present as the start.
+//! Of the two wrong combinations, one cannot occur and one is detected:
+//!
+//! - A start and the number of an earlier method. Before the server stored the start, it had replaced that
+//!   number by [`IDLE`]. So the parent, which loads `method` after `began`, cannot load it any more.
+//! - A start and the number of a later method. The second load of `began` then returns another value than the
+//!   first, and the parent takes the present as the start.
 
 use std::sync::atomic::Ordering::{Acquire, Release};
 use std::sync::atomic::{AtomicU32, AtomicU64};
@@ -59,16 +62,16 @@ impl Activity {
         Ok(Self { page, epoch: Instant::now(), surface, call_deadline })
     }
 
-    /// Publishes that a method of the interface or object with this surface starts at `now`. Returns the
-    /// description of the method. If the surface has no such method, publishes only the start, and returns
-    /// `None`.
+    /// Publishes that a method starts at `now`. `surface` is that of the interface or object of the call.
+    /// Returns the description of the method. If the surface has no such method, publishes only the start,
+    /// and returns `None`.
     pub(super) fn begin(
         &self,
         surface: &'static Surface,
         method: &str,
         now: Instant,
     ) -> Option<&'static Method> {
-        let position = surface.methods.iter().position(|known| known.name == method);
+        let position = surface.methods.iter().position(|candidate| candidate.name == method);
         let index = position.and_then(|position| Some(self.first_index_of(surface)? + position));
         let number = index.and_then(|index| u32::try_from(index + 1).ok()).unwrap_or(IDLE);
         let since = now.saturating_duration_since(self.epoch).as_nanos();
@@ -110,7 +113,7 @@ impl Activity {
         let method = self.running();
         let began = self.page.began.load(Acquire);
         let now = Instant::now();
-        // If the two differ, a method has started between the loads.
+        // If the two loads of `began` differ, a method has started between them.
         let since = (began == before).then(|| self.epoch.checked_add(Duration::from_nanos(began))).flatten();
         (method, since.map_or(now, |since| since.min(now)))
     }
@@ -123,9 +126,10 @@ impl Activity {
     }
 
     /// The time at which the server is killed if it has not answered its parent, which has waited since
-    /// `waiting_since`. If a method runs, its [kill deadline](Self::method_kill_deadline). Otherwise
-    /// `call_deadline` and `grace` after the later of `waiting_since` and the start of the last method, which
-    /// shows that the server was not hanging then. `None` if an `Instant` cannot represent that time.
+    /// `waiting_since`. While a method runs, this is its [kill deadline](Self::method_kill_deadline). While
+    /// none runs, it is `call_deadline` plus `grace` after the later of two times: `waiting_since`, and the
+    /// start of the last method, when the server was not hanging. `None` if an `Instant` cannot represent
+    /// that time.
     pub(crate) fn answer_kill_deadline(&self, waiting_since: Instant, grace: Duration) -> Option<Instant> {
         let (method, since) = self.running_since();
         let (since, deadline) = match method {
@@ -135,8 +139,8 @@ impl Activity {
         since.checked_add(deadline)?.checked_add(grace)
     }
 
-    /// The earliest time at which a method that starts from now on can exceed its kill deadline. `None` if an
-    /// `Instant` cannot represent that time.
+    /// The earliest time at which a method that has not started yet can exceed its kill deadline. `None` if
+    /// an `Instant` cannot represent that time.
     pub(crate) fn next_check(&self, grace: Duration) -> Option<Instant> {
         let deadlines = self.surface.all_methods().map(|method| method.deadline_or(self.call_deadline));
         Instant::now().checked_add(deadlines.min()?)?.checked_add(grace)

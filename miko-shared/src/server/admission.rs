@@ -63,7 +63,7 @@ async fn authenticate<I: Interface + ?Sized>(
     let preamble = with_timeout(shared, read_exact::<PREAMBLE_SIZE>(socket, buffer)).await?;
     handshake::check_preamble(preamble)?;
     let hello: Hello = with_timeout(shared, read_frame(socket, buffer, MAX_HELLO_SIZE)).await?;
-    // All tokens are compared, also after a match: the timing does not reveal which one matches.
+    // All tokens are compared, also after a match, so the timing does not reveal which one matches.
     let is_known = shared.tokens.iter().fold(false, |known, token| hello.token.matches(token) | known);
     if !is_known {
         return Err(Error::new(ErrorId::UNAUTHORIZED, "the server does not know this token"));
@@ -87,7 +87,7 @@ fn check_user(socket: &Socket) -> Result<()> {
     Err(refused("the server takes connections of its own user only".to_owned()).with("found", user))
 }
 
-/// Limits the duration of one step of the handshake to the limit `handshake`.
+/// Limits the duration of one step of the handshake ([`Limits::handshake`](crate::Limits::handshake)).
 ///
 /// # Errors
 /// The errors of the step, and `deadline-exceeded`.

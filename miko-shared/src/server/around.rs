@@ -43,11 +43,11 @@ impl Peer {
 pub struct Next<'n>(&'n mut dyn FnMut() -> Result<Served>);
 
 impl Next<'_> {
-    /// Runs the call, and returns its outcome. If the call waits at a gate, the outcome is
-    /// [`Served::Pending`], and the call runs later without the hook.
+    /// Runs the call, and returns its outcome. If the call has to wait at a gate, the outcome is
+    /// [`Served::Pending`], and the call is run again later, without the hook.
     ///
     /// # Errors
-    /// If the arguments cannot be read, so that the method is not run, or if the answer cannot be encoded. An
+    /// If the arguments cannot be read (the method is then not run), or if the answer cannot be encoded. An
     /// error that the method returns is no error here: it is part of [`Served`].
     pub fn run(self) -> Result<Served> {
         (self.0)()
@@ -66,20 +66,20 @@ impl fmt::Debug for Next<'_> {
 /// failure into a success, for which there would be no answer.
 ///
 /// # Errors
-/// The errors of the call, or the one that `around` returned in its place. `internal`, if `around` panics, or
-/// returns without running the call and without an error.
+/// The error that `around` returns, which may be that of the call or another one. `internal`, if `around`
+/// panics, or if it returns `Ok` without having run the call.
 pub(super) fn run(
     around: &Around,
     info: &CallInfo<'_>,
     call: &mut dyn FnMut() -> Result<Served>,
 ) -> Result<Served> {
     let mut outcome = None;
-    let mut run = || {
+    let mut run_call = || {
         let served = call();
         outcome = Some(served.clone());
         served
     };
-    let returned = catch_unwind(AssertUnwindSafe(|| around(info, Next(&mut run))));
+    let returned = catch_unwind(AssertUnwindSafe(|| around(info, Next(&mut run_call))));
     let failed =
         |message: String| Err(Error::new(ErrorId::INTERNAL, message).with("method", &*info.method.name));
     match returned {

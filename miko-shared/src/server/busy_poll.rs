@@ -16,7 +16,7 @@ const POLL_WINDOW: Duration = Duration::from_micros(50);
 /// Records the arrival of calls, and polls for the next one before the runtime blocks.
 pub(super) struct BusyPoll {
     shared_status: Option<Arc<SharedStatus>>,
-    /// The number of arrivals so far, without those at which the server was not allowed to poll.
+    /// How often calls have arrived while the server was allowed to poll.
     arrivals: Cell<u64>,
     /// Notified when calls arrive.
     arrived: Notify,
@@ -39,8 +39,8 @@ impl BusyPoll {
         self.shared_status.as_ref().is_some_and(|shared_status| shared_status.has_cpu_for_server())
     }
 
-    /// Records that calls have arrived, if the server may poll now, and publishes the CPU on which the server
-    /// runs.
+    /// Publishes the CPU on which the server runs, since calls have arrived. Records the arrival, if the
+    /// server may poll now.
     pub(super) fn record_arrival(&self) {
         if let Some(shared_status) = &self.shared_status {
             shared_status.publish_cpu();
@@ -51,11 +51,12 @@ impl BusyPoll {
         }
     }
 
-    /// After each arrival, polls repeatedly: until no further call arrives in time, the backoff skips a poll,
-    /// or the server may no longer poll. Never returns.
+    /// After each arrival, polls for the next calls. Repeats this until none arrive in time, until the
+    /// backoff skips a poll, or until the server may no longer poll. Then waits for the next arrival. Never
+    /// returns.
     pub(super) async fn run(&self) {
         let mut backoff = Backoff::default();
-        // The value of `arrivals` up to which this task has reacted.
+        // The value of `arrivals` when this task last read it.
         let mut seen = 0;
         loop {
             while seen == self.arrivals.get() {

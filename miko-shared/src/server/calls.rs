@@ -2,9 +2,9 @@
 //! connection sends.
 //!
 //! A method may have to wait at a gate (`miko_rpc::Gate`). Then the call is parked: its frame is kept, and
-//! the call is run again from the start when the gate has let it enter, or when its wait has timed out, in
-//! which case entering the gate fails. A call has a pass of each gate that it has entered. When it is run
-//! again, it enters these gates with its passes.
+//! the call is run again from the start when its turn at the gate has come, or when its wait has timed out.
+//! After a timeout, entering the gate fails. A call keeps a pass of each gate that it has entered. A retry
+//! enters these gates by the passes, without waiting.
 
 use std::rc::Rc;
 use std::sync::Arc;
@@ -59,17 +59,19 @@ pub(super) struct ConnectionContext<'s> {
     pub(super) outgoing: &'s mut Vec<u8>,
     /// Collects the objects and streams that the answer carries, or the answer itself if it comes later.
     pub(super) handles: &'s mut Handles,
-    /// The passes of the gates that the call has entered.
+    /// The passes of the gates that the call has entered: before it runs, those of earlier attempts; after it
+    /// has run, also those of this attempt. Empty after the call was parked, since its passes are kept with
+    /// it.
     pub(super) passes: Vec<Pass>,
-    /// The values that implementations keep for the connection.
+    /// The values that implementations keep for the connection, lent to the call while it runs.
     pub(super) locals: ConnectionLocals,
     /// When the deadline of the call passes. Set when the call starts.
     pub(super) expires_at: Instant,
     /// Whether the call was parked at a gate before.
     pub(super) is_retry: bool,
     /// The id of the call that returned the object of this call, if the client has named the object by that
-    /// id, and if this call is parked or is answered later. The client then waits for the answers to both
-    /// calls.
+    /// id, and if this call was parked. The client then waits for the answers to both calls. `None` in any
+    /// other case.
     pub(super) opened_by: Option<u64>,
 }
 
@@ -111,6 +113,7 @@ fn serve_extension<I: Interface + ?Sized>(
     session: &mut Option<Box<Session>>,
 ) -> Result<Option<u64>, Error> {
     match FromClient::read(frame)? {
+        // `named` is the handle of the object, or a number made from the id of the call that has returned it.
         FromClient::Call { id, object: named, deadline, call } => {
             match session.as_ref().map_or_else(|| Err(no_object(named)), |session| session.object(named)) {
                 Ok(object) => {
@@ -118,8 +121,10 @@ fn serve_extension<I: Interface + ?Sized>(
                     serve_call(&call, object.surface(), context, connection, session, |call| {
                         object.serve(call)
                     });
-                    let is_pending = || session.as_ref().is_some_and(|session| session.is_pending(id));
-                    connection.opened_by = opening_of(named).filter(|_| is_pending());
+                    // The session adopts a later answer only afterwards, so a call that is pending here is
+                    // parked.
+                    let is_parked = || session.as_ref().is_some_and(|session| session.is_pending(id));
+                    connection.opened_by = opening_of(named).filter(|_| is_parked());
                 }
                 Err(error) => message::encode_refusal(id, &error, connection.outgoing),
             }
@@ -140,9 +145,9 @@ fn serve_extension<I: Interface + ?Sized>(
     Ok(None)
 }
 
-/// Cancels the call `id` and refuses it as `cancelled`, if the call is parked or its answer comes later. Any
-/// other call has been answered already, since calls run in order, and parked calls that are due run first.
-/// Returns the id if the call was cancelled.
+/// Cancels the call `id` and refuses it as `cancelled`, if it is parked or its answer comes later. Returns
+/// the id if the call was cancelled. Any other call has been answered already: calls run in the order in
+/// which they arrive, and a parked call that is due runs before the next frame is read.
 fn cancel(
     id: u64,
     session: &mut Option<Box<Session>>,
@@ -167,19 +172,19 @@ struct ReceivedCall<'f> {
     frame: &'f [u8],
 }
 
-/// Runs a call by `target`, which serves it on the interface or on an object, and appends the answer, or a
-/// refusal. A call that waits at a gate is parked. `surface` is that of the interface or the object.
+/// Runs a call and appends the answer, or a refusal. A call that waits at a gate is parked. `serve` runs the
+/// call on the interface or on an object, whose surface is `surface`.
 fn serve_call<I: Interface + ?Sized>(
     call: &ReceivedCall<'_>,
     surface: &'static Surface,
     context: &CallContext<I>,
     connection: &mut ConnectionContext<'_>,
     session: &mut Option<Box<Session>>,
-    target: impl Fn(Call<'_>) -> Result<Served, Error>,
+    serve: impl Fn(Call<'_>) -> Result<Served, Error>,
 ) {
-    let gate = try_serve_call(call, surface, context, connection, target);
-    let served_or_parked = gate.and_then(|gate| match gate {
-        Some(gate) => park(call, gate, context, connection, session),
+    let served = try_serve_call(call, surface, context, connection, serve);
+    let served_or_parked = served.and_then(|parked| match parked {
+        Some(parked) => park(call, parked, context, connection, session),
         None => Ok(()),
     });
     if let Err(error) = served_or_parked {
@@ -187,14 +192,15 @@ fn serve_call<I: Interface + ?Sized>(
     }
 }
 
-/// Keeps a call in the session until its turn at `gate` has come, or its wait there has timed out.
+/// Keeps a call in the session until its turn at the gate has come, or its wait there has timed out. `queued`
+/// is the position of the call in the queue of the gate.
 ///
 /// # Errors
 /// `storage-full`, if too many calls of the connection are parked or will be answered later, if too many
 /// bytes of calls are parked, or at the memory limit.
 fn park<I: ?Sized>(
     call: &ReceivedCall<'_>,
-    gate: ParkedCall,
+    queued: ParkedCall,
     context: &CallContext<I>,
     connection: &mut ConnectionContext<'_>,
     session: &mut Option<Box<Session>>,
@@ -203,12 +209,12 @@ fn park<I: ?Sized>(
     let Limits { calls_in_flight, frame_size, .. } = context.limits;
     session.check_in_flight(1, calls_in_flight)?;
     let worker = connection.peer.worker;
-    let accounted = context.parked_calls.add(call.frame.len(), session.parked_bytes(), worker, frame_size)?;
+    let count = context.parked_calls.add(call.frame.len(), session.parked_bytes(), worker, frame_size)?;
     let passes = std::mem::take(&mut connection.passes);
     let frame = call.frame.to_vec();
-    let parked = Parked { id: call.id, frame, arrived: connection.arrived, passes, gate };
-    // The session keeps its entries by handle. No answer carries this handle.
-    session.park(connection.handles.reserve(), parked, accounted);
+    let parked = Parked { id: call.id, frame, arrived: connection.arrived, passes, gate: queued };
+    // Each entry of the session has a handle. The client never learns the handle of this one.
+    session.park(connection.handles.reserve(), parked, count);
     Ok(())
 }
 
@@ -222,7 +228,7 @@ fn try_serve_call<I: Interface + ?Sized>(
     surface: &'static Surface,
     context: &CallContext<I>,
     connection: &mut ConnectionContext<'_>,
-    target: impl Fn(Call<'_>) -> Result<Served, Error>,
+    serve: impl Fn(Call<'_>) -> Result<Served, Error>,
 ) -> Result<Option<ParkedCall>, Error> {
     let now = Instant::now();
     let expires = connection.arrived.checked_add(call.deadline);
@@ -243,7 +249,7 @@ fn try_serve_call<I: Interface + ?Sized>(
         opened_by: _,
     } = connection;
     *started = Some(now);
-    let begin = outgoing.len();
+    let answer_begin = outgoing.len();
     *expires_at = expires.unwrap_or(now + FAR_FUTURE);
     let mut attempt = Attempt {
         peer,
@@ -252,11 +258,11 @@ fn try_serve_call<I: Interface + ?Sized>(
         is_retry: *is_retry,
         passes,
         locals,
-        count: context.metrics.as_deref().map(|metrics| CallCount { metrics, surface, began: now }),
+        recorder: context.metrics.as_deref().map(|metrics| CallRecorder { metrics, surface, began: now }),
         outcome: AttemptOutcome::default(),
     };
     let served = enclose_response(call.id, context.limits.frame_size, outgoing, |answer, limit| {
-        let mut run = || target(Call::message(name, arguments, answer, limit).within(&mut **handles));
+        let mut run = || serve(Call::message(name, arguments, answer, limit).within(&mut **handles));
         attempt.run(method, context.around.as_deref(), &mut run).map(drop)
     });
     let AttemptOutcome { is_pending, parked } = attempt.outcome;
@@ -264,25 +270,25 @@ fn try_serve_call<I: Interface + ?Sized>(
     report_slow(method, now);
     if is_pending || served.is_err() {
         // There is no answer to send now: the answer comes later, or the call is refused or parked.
-        outgoing.truncate(begin);
-        // A later answer is in `handles`, from which the session adopts it. Everything in `handles` that
-        // belongs to a refused or parked call is dropped.
+        outgoing.truncate(answer_begin);
+        // If the answer comes later, it is in `handles`, and the session adopts it from there. If the call is
+        // refused or parked, nothing in `handles` is needed.
         if served.is_err() || parked.is_some() {
             serving::run(|| handles.discard());
         }
         served?;
         return Ok(parked);
     }
-    charge_answer_memory(outgoing.len() - begin).map_err(|error| {
-        outgoing.truncate(begin);
+    charge_answer_memory(outgoing.len() - answer_begin).map_err(|error| {
+        outgoing.truncate(answer_begin);
         serving::run(|| handles.discard());
         error.with("method", name)
     })?;
     Ok(None)
 }
 
-/// Checks that the deadline of a call has not passed before an attempt to run it. `is_retry` means that the
-/// call was parked before.
+/// Checks, before an attempt to run a call, that its deadline has not passed. `is_retry`: whether the call
+/// was parked before, so that it has waited.
 ///
 /// # Errors
 /// `deadline-exceeded`.
@@ -307,18 +313,21 @@ pub(super) struct Attempt<'a> {
     pub(super) expires_at: Option<Instant>,
     /// Whether the call was parked at a gate before.
     pub(super) is_retry: bool,
-    /// The passes of the gates that the call has entered.
+    /// The passes of the gates that the call has entered in earlier attempts. [`run`](Self::run) adds those
+    /// of this attempt.
     pub(super) passes: &'a mut Vec<Pass>,
-    /// The values that implementations keep for the connection.
+    /// The values that implementations keep for the connection. The call may add some.
     pub(super) locals: &'a mut ConnectionLocals,
-    /// Counts the call, unless it is parked; `None` if the server has no metrics.
-    pub(super) count: Option<CallCount<'a>>,
+    /// Records the call, unless it is parked; `None` if the server has no metrics.
+    pub(super) recorder: Option<CallRecorder<'a>>,
+    /// Set by [`run`](Self::run).
     pub(super) outcome: AttemptOutcome,
 }
 
-/// The arguments of [`Metrics::record_call`] for a call that has started. The call is counted when its method
-/// has returned, also if the answer comes later, or when the call is refused, for example by the hook.
-pub(super) struct CallCount<'m> {
+/// The arguments of [`Metrics::record_call`] for a call that has started. The call is recorded when its
+/// method has returned, even if the answer comes later. A call whose method has not run is recorded when it
+/// is refused, for example by the hook.
+pub(super) struct CallRecorder<'m> {
     pub(super) metrics: &'m Metrics,
     pub(super) surface: &'static Surface,
     pub(super) began: Instant,
@@ -327,15 +336,15 @@ pub(super) struct CallCount<'m> {
 /// The outcome of the call itself, as opposed to the result that the hook of `Uds::around` returns.
 #[derive(Default)]
 pub(super) struct AttemptOutcome {
-    /// Whether the answer comes later. Also true for a parked call.
+    /// Whether there is no answer now: it comes later, or the call is parked.
     pub(super) is_pending: bool,
     /// The position of the call in the queue of a gate, if it waits at one.
     pub(super) parked: Option<ParkedCall>,
 }
 
 impl Attempt<'_> {
-    /// Runs the call, inside the hook of `Uds::around` if there is one and the call was not parked before.
-    /// Counts the call, unless it is parked.
+    /// Runs the call by `run`, inside the hook of `Uds::around` if there is one and the call was not parked
+    /// before. Records the call in the metrics, unless it is parked.
     ///
     /// # Errors
     /// The errors of the call and of the hook.
@@ -345,28 +354,29 @@ impl Attempt<'_> {
         around: Option<&Around>,
         run: &mut impl FnMut() -> Result<Served, Error>,
     ) -> Result<Served, Error> {
-        let Self { peer, deadline, expires_at, is_retry, passes, locals, count, outcome } = self;
+        let Self { peer, deadline, expires_at, is_retry, passes, locals, recorder, outcome } = self;
         let mut serve = || {
             let (passes_before, locals_before) = (std::mem::take(*passes), std::mem::take(*locals));
-            let entered = CallGates { passes: passes_before, parked: None, locals: locals_before };
-            let (served, gates) = serve_gated(*expires_at, entered, &mut *run);
-            (**passes, **locals) = (gates.passes, gates.locals);
-            outcome.parked = gates.parked;
-            // The hook sees a parked call as one whose answer comes later.
+            let before = CallGates { passes: passes_before, parked: None, locals: locals_before };
+            let (served, after) = serve_gated(*expires_at, before, &mut *run);
+            (**passes, **locals) = (after.passes, after.locals);
+            outcome.parked = after.parked;
+            // The method of a parked call has returned the error `parked`. The hook does not get this error:
+            // it sees a call whose answer comes later.
             let served = if outcome.parked.is_some() { Ok(Served::Pending) } else { served };
             outcome.is_pending = matches!(served, Ok(Served::Pending));
             served
         };
         let served = serving::run(|| match (around, method) {
-            // The hook runs once per call: at a retry it has run already, before the call was parked. A call
-            // of an unknown method is refused without the hook.
+            // The hook runs once per call. At a retry it has run already, around the first attempt. A call of
+            // an unknown method is refused without the hook.
             (Some(around), Some(method)) if !*is_retry => {
                 let info = CallInfo { method, peer, deadline: *deadline };
                 around::run(around, &info, &mut serve)
             }
             _ => serve(),
         });
-        if let Some(CallCount { metrics, surface, began }) = count
+        if let Some(CallRecorder { metrics, surface, began }) = recorder
             && outcome.parked.is_none()
         {
             metrics.record_call(surface, method, &served, began.elapsed());
@@ -375,7 +385,7 @@ impl Attempt<'_> {
     }
 }
 
-/// Logs a call that took long. The time is read only if the event is enabled.
+/// Logs a call that has taken [`SLOW_CALL`] or longer. The clock is read only if the event is enabled.
 pub(super) fn report_slow(method: Option<&Method>, started: Instant) {
     if enabled!(Level::WARN) && started.elapsed() >= SLOW_CALL {
         let method = method.map(|method| &*method.name);

@@ -1,14 +1,16 @@
 //! Commit batches: the calls that have arrived on several connections are run together, with few commits.
 //!
 //! A batch consists of the connections that wait at the same time. It is served in groups: the calls of a
-//! group share one commit. A group takes no further calls after [`MAX_GROUP_TIME`]. The last connection that
-//! is left of a batch is served alone, and so are all connections for a while after a failed commit: each of
-//! their calls then has its own commit.
+//! group share one commit. A group takes no further calls after [`MAX_GROUP_TIME`]. A connection can also be
+//! served alone: each of its calls then has its own commit. If only one connection is left of a batch, it is
+//! served alone. For a while after a failed commit, all connections are served alone.
 //!
-//! The kernel reports several ready connections at once. The first task that has calls in its buffer yields
-//! to the other ready tasks, which read and enqueue their calls. Then the first task runs the calls of all
-//! connections, and each connection gets its own answers. If not all changes of a group can be committed, the
-//! calls whose changes are lost get the error as answer. No call is run again after a failed commit.
+//! A batch forms as follows. The kernel reports several ready connections at once. The first task that has
+//! calls in its buffer yields to the other ready tasks, which read and enqueue their calls. Then the first
+//! task runs the calls of all connections, and each connection gets its own answers.
+//!
+//! If not all changes of a group can be committed, the calls whose changes are lost get the error as answer.
+//! No call is run again after a failed commit.
 
 use std::cell::{Cell, RefCell};
 use std::future::poll_fn;
@@ -22,32 +24,31 @@ use super::calls::CallContext;
 use super::connection_state::{ConnectionState, ServedCall};
 
 /// After this time a group takes no further calls. The connections whose calls have all run are answered
-/// before the batch continues: one long call does not delay answers that are ready. If the time is over
-/// before all calls of the first connection have run, the calls that have run are answered nevertheless, and
-/// the others join a later batch. The time is long in tests, so that their groups do not depend on the speed
-/// of the machine.
+/// before the batch continues, so that one long call does not delay answers that are ready. If not all calls
+/// of the first connection have run in this time, those that have run are answered nevertheless, and the
+/// others join a later batch. The time is long in tests, so that their groups do not depend on the speed of
+/// the machine.
 const MAX_GROUP_TIME: Duration = Duration::from_millis(if cfg!(test) { 60_000 } else { 1 });
 
-/// After a failed commit, connections are served alone this many times, counted over all connections: such
-/// failures tend to recur, and a call whose changes cannot be committed fails all calls after it in its
-/// group.
+/// After a failed commit, connections are served alone this many times, counted over all connections. Failed
+/// commits tend to recur, and in a group a call whose changes cannot be committed fails all calls after it.
 const UNGROUPED_AFTER_FAILURE: u32 = 100;
 
 /// The connections that wait for the next batch.
 #[derive(Default)]
 pub(super) struct CommitBatch {
     waiting: RefCell<Vec<Rc<Slot>>>,
-    /// How many times a connection is still to be served alone.
-    ungrouped: Cell<u32>,
+    /// How many times a connection is still to be served alone, after a failed commit.
+    ungrouped_left: Cell<u32>,
 }
 
-/// Lends the state of one connection to the batch until its calls have been served.
+/// Lends the state of one connection to the batch until the calls of the connection have been served.
 #[derive(Default)]
 pub(super) struct Slot {
     /// `None` while the state is used, after the connection has taken it back, and if serving panicked.
     state: Cell<Option<ConnectionState>>,
     /// Whether the connection may take its state back.
-    served: Cell<bool>,
+    is_released: Cell<bool>,
     /// Wakes the task of the connection.
     waker: Cell<Option<Waker>>,
 }
@@ -65,14 +66,14 @@ impl CommitBatch {
         context: &CallContext<I>,
     ) -> Option<ConnectionState> {
         slot.state.set(Some(state));
-        slot.served.set(false);
+        slot.is_released.set(false);
         self.waiting.borrow_mut().push(Rc::clone(slot));
         if self.waiting.borrow().len() == 1 {
             yield_to_ready_tasks().await;
             self.run(context);
         }
         poll_fn(|task| {
-            if slot.served.get() {
+            if slot.is_released.get() {
                 return Poll::Ready(slot.state.take());
             }
             slot.waker.set(Some(task.waker().clone()));
@@ -85,49 +86,49 @@ impl CommitBatch {
     fn run<I: Interface + ?Sized>(&self, context: &CallContext<I>) {
         let mut slots = Slots(self.waiting.take());
         while !slots.0.is_empty() {
-            let count = if slots.0.len() == 1 || self.ungrouped.get() > 0 {
-                self.ungrouped.set(self.ungrouped.get().saturating_sub(1));
+            let served_count = if slots.0.len() == 1 || self.ungrouped_left.get() > 0 {
+                self.ungrouped_left.set(self.ungrouped_left.get().saturating_sub(1));
                 slots.0[0].serve(context);
                 1
             } else {
                 self.serve_group(&slots.0, context)
             };
-            slots.release(count);
+            slots.release(served_count);
         }
     }
 
-    /// Serves as many of these connections as fit into one group, from the front. Returns the number of
-    /// connections that are to be answered: those whose calls have all run, and at least the first.
+    /// Serves as many of these connections as fit into one group, from the front. Returns how many of them
+    /// are answered now: those whose calls have all run, and in any case the first.
     fn serve_group<I: Interface + ?Sized>(&self, slots: &[Rc<Slot>], context: &CallContext<I>) -> usize {
         let started = Instant::now();
-        // The index of the connection that is being served; all before it were served completely.
-        let mut served = 0;
+        // The index of the connection that is being served. All calls of the connections before it have run.
+        let mut current = 0;
         let mut group = PendingGroup { slots, calls: Vec::new() };
         let committed = context.service.run_group(&mut |_| {
-            while let Some(slot) = slots.get(served)
-                // A group has at least one call.
+            while let Some(slot) = slots.get(current)
+                // Even if the time is over, the group gets one call.
                 && (group.calls.is_empty() || started.elapsed() <= MAX_GROUP_TIME)
             {
                 if let Some(call) = slot.with_state(|state| state.serve_next(context)).flatten() {
-                    group.calls.push((served, call));
+                    group.calls.push((current, call));
                     return true;
                 }
-                served += 1;
+                current += 1;
             }
             false
         });
         if let Err(GroupFailure { call, error }) = committed {
-            self.ungrouped.set(UNGROUPED_AFTER_FAILURE);
+            self.ungrouped_left.set(UNGROUPED_AFTER_FAILURE);
             group.refuse_from(call, &error);
         }
         // The group has ended, so dropping it must not refuse its calls.
         group.calls.clear();
-        served.max(1)
+        current.max(1)
     }
 }
 
-/// The calls that have run in a group. If a value with calls is dropped, the calls are refused. That happens
-/// only if a call of the group panics, which undoes the changes of the group that are not committed yet.
+/// The calls that have run in a group. If a call of the group panics, the changes of the group that are not
+/// committed yet are undone, and this value is dropped with its calls in it: dropping it refuses the calls.
 struct PendingGroup<'s> {
     slots: &'s [Rc<Slot>],
     /// The calls, each with the index of its connection.
@@ -171,7 +172,7 @@ impl Slot {
 
     /// Lets the connection take its state back, and wakes its task.
     fn release(&self) {
-        self.served.set(true);
+        self.is_released.set(true);
         if let Some(waker) = self.waker.take() {
             waker.wake();
         }
@@ -286,11 +287,11 @@ mod tests {
         fn serve(&self, call: Call<'_>) -> Result<Served> {
             let [one, both, open] = &*Self::own_surface().methods else { panic!() };
             match call.method() {
-                "one" => call.run(one, |()| self.write(false)),
-                "both" => call.run(both, |()| self.write(true)),
+                "one" => call.run(one, |()| self.write(None)),
+                "both" => call.run(both, |()| self.write(Some(&self.inner))),
                 _ => call.run(open, |()| {
-                    // Opened in the thread of the server, so that all waiting calls are woken before one of
-                    // them runs.
+                    // The outer gate is opened in the thread of the server, so that all waiting calls are
+                    // woken before one of them runs.
                     let closed = self.state.lock().unwrap().closed.take();
                     drop(closed);
                     Ok::<(), Error>(())
@@ -304,11 +305,11 @@ mod tests {
     }
 
     impl TwoGates {
-        /// Enters the outer gate; with `both`, the inner one as well.
-        fn write(&self, both: bool) -> Result<()> {
+        /// Enters the outer gate, and then the gate `inner`, if it is given.
+        fn write(&self, inner: Option<&Gate>) -> Result<()> {
             self.state.lock().unwrap().attempts += 1;
             let _pass = self.outer.enter(GateMode::Shared, LONG)?;
-            let _alone = both.then(|| self.inner.enter(GateMode::Exclusive, LONG)).transpose()?;
+            let _alone = inner.map(|inner| inner.enter(GateMode::Exclusive, LONG)).transpose()?;
             self.state.lock().unwrap().written += 1;
             Ok(())
         }
@@ -341,7 +342,7 @@ mod tests {
         }
     }
 
-    /// A connection that calls without waiting for the answer.
+    /// A connection that sends a call without waiting for the answer.
     struct Caller(UnixStream, FrameBuffer);
 
     impl Caller {
@@ -389,9 +390,9 @@ mod tests {
         }
     }
 
-    /// Lets all `callers` but the last call `method` while the outer gate is closed, and lets the last one
-    /// open it. Returns which of the calls of `method` succeeded.
-    fn called_as_group(gates: &TwoGates, callers: &mut [Caller], method: &str) -> Vec<bool> {
+    /// All `callers` but the last call `method` while the outer gate is closed, so that their calls are
+    /// parked. The last one opens the gate. Returns which of the calls of `method` succeeded.
+    fn call_as_group(gates: &TwoGates, callers: &mut [Caller], method: &str) -> Vec<bool> {
         let (opener, callers) = callers.split_last_mut().unwrap();
         let closed = gates.outer.enter(GateMode::Exclusive, LONG).unwrap();
         gates.state.lock().unwrap().closed = Some(closed);
@@ -430,17 +431,17 @@ mod tests {
             ended.send(()).unwrap();
         });
         let mut callers: Vec<Caller> = (0..6).map(|_| Caller::connect(&path, &token)).collect();
-        let fails_at = |call| gates.state.lock().unwrap().fails_at = call;
+        let fail_next_group_at = |call| gates.state.lock().unwrap().fails_at = call;
         let state = || {
             let state = gates.state.lock().unwrap();
             (state.attempts, state.written, gates.outer.waiting() + gates.inner.waiting())
         };
 
-        assert_eq!(called_as_group(&gates, &mut callers, "one"), [true; 5]);
+        assert_eq!(call_as_group(&gates, &mut callers, "one"), [true; 5]);
         assert_eq!(state(), (10, 5, 0), "each call was parked once, and then ran again");
 
-        fails_at(Some(2));
-        assert_eq!(called_as_group(&gates, &mut callers, "one"), [true, true, false, false, false]);
+        fail_next_group_at(Some(2));
+        assert_eq!(call_as_group(&gates, &mut callers, "one"), [true, true, false, false, false]);
         assert_eq!(state(), (20, 7, 0));
 
         // The calls are served alone for a while after a failure.
@@ -449,10 +450,10 @@ mod tests {
             assert!(callers[0].succeeds());
         }
         let (attempts, written, _) = state();
-        // In the group that fails, the second and the third call wait at the inner gate: the first call keeps
-        // its pass until the changes of the group are committed.
-        fails_at(Some(0));
-        assert_eq!(called_as_group(&gates, &mut callers[2..], "both"), [false; 3]);
+        // In the group that fails, the second and the third call wait at the inner gate: the first call is
+        // inside, and keeps its pass until the changes of the group are committed.
+        fail_next_group_at(Some(0));
+        assert_eq!(call_as_group(&gates, &mut callers[2..], "both"), [false; 3]);
         assert_eq!(state(), (attempts + 6, written, 0), "the calls at the inner gate have left it");
         assert!(gates.outer.enter(GateMode::Exclusive, Duration::ZERO).is_ok());
         assert!(gates.inner.enter(GateMode::Exclusive, Duration::ZERO).is_ok());

@@ -16,17 +16,18 @@ use crate::wire::frame::FrameBuffer;
 use crate::wire::message;
 
 /// Serves calls until the peer disconnects, or until the server ends the connection with an error, for
-/// example after an invalid message. While the peer does not read its answers and too many bytes of them are
-/// pending, only two kinds of frames are served: control frames (credit, releases and cancellations), and
-/// parked calls that are due, which means that their turn at a gate has come or their wait has timed out.
-/// Other connections are not affected.
+/// example after an invalid message.
+///
+/// If the peer does not read its answers, and too many bytes of them are pending, only two kinds of frames of
+/// this connection are served: control frames (credit, releases and cancellations), and the frames of parked
+/// calls that are due. A parked call is due when its turn at a gate has come or its wait has timed out.
 pub(super) async fn serve_calls<I: Interface + ?Sized>(
     socket: &mut Socket,
     peer: Peer,
     incoming: FrameBuffer,
     shared: &Shared<I>,
 ) {
-    // Lends the state of the connection to commit batches.
+    // By this slot the connection lends its state to commit batches.
     let slot = Rc::default();
     let mut state = ConnectionState::new(peer, incoming, shared.calls.metrics.clone());
     let mut peer_process = PeerProcess::default();
@@ -35,17 +36,17 @@ pub(super) async fn serve_calls<I: Interface + ?Sized>(
         if state.has_work(frame_size) {
             shared.busy_poll.record_arrival();
             if shared.groups_commits {
-                let Some(served) = shared.commit_batch.enqueue(&slot, state, &shared.calls).await else {
+                let Some(returned) = shared.commit_batch.enqueue(&slot, state, &shared.calls).await else {
                     // Serving the connection panicked, and its state is lost.
                     return;
                 };
-                state = served;
+                state = returned;
             } else {
                 state.serve(&shared.calls);
             }
         }
-        // For a process that has ended, no items and no later answers are made, and no parked call becomes
-        // due.
+        // After the end of the peer process, no items and no later answers are appended, and no parked call
+        // becomes due.
         if !peer_process.has_ended() {
             state.pump(frame_size);
         }
@@ -72,8 +73,8 @@ pub(super) async fn serve_calls<I: Interface + ?Sized>(
     }
 }
 
-/// Sends answers and reads further bytes, for a connection without a session; `false` at the end of the
-/// connection.
+/// Sends answers and reads further bytes, for a connection without a session. Returns `false` at the end of
+/// the connection.
 async fn exchange(socket: &mut Socket, state: &mut ConnectionState, frame_size: usize) -> bool {
     if !state.outgoing.is_empty() {
         let sending = socket.write_all(&state.outgoing[state.sent..]);
@@ -82,8 +83,8 @@ async fn exchange(socket: &mut Socket, state: &mut ConnectionState, frame_size: 
         }
         state.record_sent(state.outgoing.len() - state.sent);
     }
-    // Calls may be left: serving stops at `FLUSH_AT` bytes of answers, and at the end of the time slice or of
-    // the group.
+    // Calls may be left in the buffer: serving stops at `FLUSH_AT` bytes of answers, and at the end of the
+    // time slice or of the group. They are served before more is read.
     if state.has_work(frame_size) {
         return true;
     }
@@ -99,8 +100,8 @@ async fn exchange(socket: &mut Socket, state: &mut ConnectionState, frame_size: 
     }
 }
 
-/// As [`exchange`], for a connection with a session: waits for one event. Bytes are read also while the
-/// client does not read its answers, because they may be credit, releases or cancellations. When the process
+/// As [`exchange`], for a connection with a session: waits for one event. Even while the client does not read
+/// its answers, its bytes are read, because they may be credit, releases or cancellations. When the process
 /// of the client ends, the calls that have arrived are still run, and their answers are discarded. Then the
 /// connection ends, and with it the session.
 async fn exchange_with_session(
@@ -111,7 +112,7 @@ async fn exchange_with_session(
 ) -> bool {
     peer_process.watch(socket);
     if state.has_work(frame_size) {
-        // A parked call is to be run again, or calls are left, as in `exchange`. At the end of a time slice
+        // A parked call is due, or calls are left in the buffer, as in `exchange`. At the end of a time slice
         // the answers so far are sent first, so that they do not wait for the next slices.
         if state.time_slice.is_over() && !state.unsent().is_empty() {
             // An error is ignored here: the bytes that have arrived are still served, and the next attempt to

@@ -37,21 +37,22 @@ pub(super) struct ConnectionState {
     /// The id of the call that was served last, and where its answer is in `outgoing`. `None` if bytes were
     /// sent since, or if the last frame led to no answer.
     last_answer: Option<(u64, Range<usize>)>,
-    /// The length of `outgoing` at which its unsent bytes are held back: they are the answer to a call that
-    /// returns an object, and the client waits for the answer to its call on that object, which is parked or
-    /// is answered later. Sent alone, the first answer would only wake the client. With any further byte, the
-    /// length differs and all bytes are sent.
+    /// The length of `outgoing` at which its unsent bytes are held back; `None` if they are not. They are
+    /// held back if they are exactly the answer to an opening call, and the first call on the opened object
+    /// is parked. The client has sent the two calls together and waits for the second answer, so the first
+    /// answer alone would only wake it. With any further byte the length differs, and all bytes are sent.
     held_length: Option<usize>,
     /// Gives the entries of the session their handles, and collects the objects and streams that an answer
     /// carries, or the answer itself if it comes later, until the session adopts them.
     handles: Handles,
-    /// Created as soon as an answer carries an object or a stream, an answer comes later, a call is parked,
-    /// or the implementation keeps a value for the connection.
+    /// `None` until something lives with the connection: an answer has carried an object or a stream, an
+    /// answer comes later, a call is parked, or the implementation keeps a value for the connection.
     pub(super) session: Option<Box<Session>>,
     /// When the last bytes arrived.
     arrived: Instant,
     pub(super) time_slice: TimeSlice,
-    /// The error with which the connection is closed after `outgoing` is sent.
+    /// The error with which the server closes the connection after `outgoing` is sent; `None` while the
+    /// connection stays open.
     pub(super) end: Option<Error>,
     metrics: Option<Rc<Metrics>>,
 }
@@ -101,7 +102,7 @@ impl ConnectionState {
             handles: &mut self.handles,
             passes: Vec::new(),
             locals: ConnectionLocals::default(),
-            // An arbitrary time, which a call that starts replaces by its deadline. Without such a call the
+            // An arbitrary time. A call that starts replaces it by its deadline. If no call starts, the
             // time is not used.
             expires_at: self.arrived,
             is_retry: false,
@@ -130,9 +131,10 @@ impl ConnectionState {
         if let (true, Ok(Some(id)), Some(session)) = (is_retry, &served, &self.session)
             && session.is_pending(*id)
         {
-            // The call was parked again: if its answer came later, the session would adopt the answer only
-            // below. A long call, such as the end of an upload, parks itself at a gate that it opens at once,
-            // to let other calls run. So other connections are served before the next attempt.
+            // The call was parked again. (The session adopts a later answer only below, so the call does not
+            // wait for one.) It may be a long call, such as the end of an upload: between its steps it parks
+            // itself, to let other calls run, at a gate that it opens at once. Its wait is then over at once,
+            // and other connections are served before its next attempt only if the time slice ends here.
             self.time_slice.end();
         }
         if !locals.is_empty() {
@@ -151,6 +153,7 @@ impl ConnectionState {
         }
         let unsent = self.sent..self.outgoing.len();
         if opened_by.is_some_and(|opening| self.last_answer == Some((opening, unsent))) {
+            // The call was parked, and the only unsent bytes are the answer to its opening call.
             self.held_length = Some(self.outgoing.len());
         }
         let answered = served.as_ref().ok().copied().flatten();
@@ -179,9 +182,9 @@ impl ConnectionState {
         }
     }
 
-    /// Whether there are frames to serve. While [`FLUSH_AT`] bytes of answers are pending, only two kinds
-    /// count: parked calls that are due, since calls of other connections may wait for them, and control
-    /// frames, which have no answers of their own.
+    /// Whether there are frames to serve. While [`FLUSH_AT`] bytes of answers are pending, only two kinds of
+    /// frames count: those of parked calls that are due, since calls of other connections may wait for these
+    /// calls; and control frames, which have no answers of their own.
     pub(super) fn has_work(&self, frame_size: usize) -> bool {
         self.session.as_ref().is_some_and(|session| session.has_due())
             || self.incoming.is_ready(frame_size)
@@ -227,8 +230,8 @@ impl ConnectionState {
         }
     }
 
-    /// Appends the items and later answers that are ready. Makes the parked calls due whose turn has come or
-    /// whose wait has timed out.
+    /// Appends the items and later answers that are ready. Makes parked calls due: each whose turn has come,
+    /// or whose wait has timed out.
     pub(super) fn pump(&mut self, frame_size: usize) {
         let Self { session, outgoing: bytes, handles, sent, .. } = self;
         let mut outgoing = Outgoing { bytes, handles, frame_size, full: *sent + FLUSH_AT };
@@ -243,8 +246,8 @@ impl ConnectionState {
     }
 
     /// Records `count` bytes that were read, and accounts for the memory of a large frame. If the memory
-    /// limit leaves no room for the frame, refuses the frame before all of it has arrived. A frame that has
-    /// arrived completely is served: it takes no further memory.
+    /// limit leaves no room for a frame that has arrived in part, refuses it and does not wait for the rest.
+    /// A frame that has arrived completely is served: it takes no further memory.
     pub(super) fn receive(&mut self, count: usize, frame_size: usize) {
         if let Some(metrics) = &self.metrics {
             metrics.wire.record_received(count);
@@ -261,8 +264,9 @@ impl ConnectionState {
     }
 
     /// Refuses the call of a frame that has not arrived completely, and skips the rest of the frame. The id
-    /// of the call is read from the start of the frame: from the envelope, or from the numbers of a call on
-    /// an object. If the frame begins with neither of them, the id is unknown and the connection ends.
+    /// of the call is at the start of the frame: in the envelope of a call on the interface, or among the
+    /// numbers of a call on an object. If the frame begins with neither, the id is unknown and the connection
+    /// ends.
     fn refuse_partial_frame(&mut self, error: Error) {
         let partial = self.incoming.partial_frame();
         let id_of_object_call = || match FromClient::read(partial) {
@@ -279,7 +283,7 @@ impl ConnectionState {
     }
 }
 
-/// Takes the values that are kept for the connection, to lend them to a call.
+/// Takes the values that implementations keep for the connection, to lend them to a call.
 fn take_locals(session: &mut Option<Box<Session>>) -> ConnectionLocals {
     session.as_mut().map(|session| session.take_locals()).unwrap_or_default()
 }

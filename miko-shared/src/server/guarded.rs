@@ -7,9 +7,9 @@ use tracing::warn;
 
 use crate::serving;
 
-/// Drops a value whose `Drop` may be code of the served object. That code runs as in a call
-/// ([`serving::run`]), so that a call from it to this server is refused: the server would wait for itself. A
-/// panic is logged, and the server continues.
+/// Drops a value whose `Drop` may be code of the served object. This code runs as in a call
+/// ([`serving::run`]): if it calls this server, the call is refused, because the server would wait for
+/// itself. A panic is logged, and the server continues.
 pub(super) fn drop_guarded<T>(value: T) {
     if let Err(panic) = serving::run(|| miko_rpc::drop_guarded(value)) {
         warn!(panic, "dropping a value of the served object panicked");

@@ -1,6 +1,6 @@
 //! Calls with JSON params, as other protocols make them. They are served like the calls of the server's own
-//! wire protocol: with gates, deadlines and the hook of `Uds::around`, and the running method is published to
-//! the parent process. But they take no part in group commit: each call has its own commit.
+//! wire protocol: they have gates, deadlines and the hook of `Uds::around`, and the running method is
+//! published to the parent process. But they take no part in group commit: each call has its own commit.
 //!
 //! A call that waits, at a gate or for a later answer, is a pending future: other calls run meanwhile.
 
@@ -24,7 +24,7 @@ use tokio::time::{sleep_until, timeout_at};
 use super::activity::Activity;
 use super::around::{Around, Peer};
 use super::calls::{
-    Attempt, AttemptOutcome, CallContext, CallCount, FAR_FUTURE, check_deadline, report_slow,
+    Attempt, AttemptOutcome, CallContext, CallRecorder, FAR_FUTURE, check_deadline, report_slow,
 };
 use super::guarded::{Guarded, drop_guarded};
 use super::metrics::Metrics;
@@ -109,7 +109,7 @@ impl JsonCalls {
             activity: Arc::clone(&context.activity),
             around: context.around.clone(),
             parked_calls: context.parked_calls.clone(),
-            // Always there: a server that speaks another protocol counts its calls.
+            // Never `None` here: a server that speaks another protocol has counters.
             metrics: context.metrics.clone().unwrap_or_default(),
         }
     }
@@ -139,9 +139,9 @@ impl JsonConnection {
     }
 
     /// A connection for one call only. If the method would begin something that lives with a session and is
-    /// named by an id, such as a transaction, the call fails as `session-required`. The caller of this
-    /// function has to look after objects and streams in the result: they live until the connection is
-    /// dropped.
+    /// named by an id, such as a transaction, the call fails as `session-required`. The objects and streams
+    /// in the result live until the connection is dropped, so the caller of this function keeps the
+    /// connection as long as they are used.
     pub fn of_single_call(calls: &Rc<JsonCalls>, peer: Peer) -> Self {
         let connection = Self::new(calls, peer);
         connection.state.borrow_mut().locals = ConnectionLocals::of_single_call();
@@ -189,7 +189,8 @@ impl JsonConnection {
         }
     }
 
-    /// Marks a stream as being read, until it is released. Only one caller may read a stream, and only once.
+    /// Marks a stream as being read. The mark stays until the stream is released: only one caller may read a
+    /// stream, and only once.
     ///
     /// # Errors
     /// `session-gone` if there is no such stream; `conflict` if it is marked already.
@@ -259,30 +260,32 @@ impl JsonConnection {
         let mut passes = Vec::new();
         let mut is_retry = false;
         let result = loop {
-            let target = CallTarget {
+            let input = AttemptInput {
                 object: object.as_ref().map(|object| &***object),
                 surface,
                 deadline,
                 expires_at,
                 is_retry,
             };
-            match self.attempt(&call, &target, &mut passes)? {
-                Attempted::Answered(result) => break result,
-                Attempted::Later(answer) => break self.wait_for_answer(answer, expires_at).await,
-                Attempted::Parked(gate) => {
+            match self.attempt(&call, &input, &mut passes)? {
+                CallProgress::Answered(result) => break result,
+                CallProgress::Later(answer) => break self.wait_for_answer(answer, expires_at).await,
+                CallProgress::Parked(parked) => {
                     let bytes = call.method.len() + call.params.text_length();
                     let limit = calls.limits.frame_size;
-                    // Counts the call as parked until the end of this block. No worker is named: which
-                    // workers have parked calls matters only to clients of the server's own wire protocol,
-                    // which may spin while they wait.
-                    let _count = calls.parked_calls.add(bytes, &self.parked_bytes, None, limit)?;
-                    wait_at_gate(&gate).await;
+                    // No worker is named. The server publishes which workers have parked calls, but only
+                    // clients of its own wire protocol read this: only they may spin while they wait.
+                    let worker = None;
+                    // Counts the call as parked until the end of this block.
+                    let _count = calls.parked_calls.add(bytes, &self.parked_bytes, worker, limit)?;
+                    wait_at_gate(&parked).await;
                     if is_retry {
-                        // A long call, such as the end of an upload, parks itself at a gate that it opens at
-                        // once, to let other calls run. So other calls run before the next attempt.
+                        // A call that is parked more than once may be a long one, such as the end of an
+                        // upload: between its steps it parks itself, to let other calls run, at a gate that
+                        // it opens at once. So its wait is over at once, and it yields here instead.
                         tokio::task::yield_now().await;
                     }
-                    passes.push(gate.into_pass());
+                    passes.push(parked.into_pass());
                     is_retry = true;
                 }
             }
@@ -294,37 +297,38 @@ impl JsonConnection {
         Ok(reply)
     }
 
-    /// Runs the call once. The passes of the gates that it enters are added to `passes`.
+    /// Runs the call once. `passes` has the passes of the gates that the call has entered in earlier
+    /// attempts. Those of this attempt are added.
     fn attempt(
         &self,
         call: &JsonCall<'_>,
-        target: &CallTarget<'_>,
+        input: &AttemptInput<'_>,
         passes: &mut Vec<Pass>,
-    ) -> Result<Attempted, DispatchError> {
+    ) -> Result<CallProgress, DispatchError> {
         let calls = &*self.calls;
         self.check_open()?;
         let now = Instant::now();
-        check_deadline(Some(target.expires_at), now, target.is_retry)?;
+        check_deadline(Some(input.expires_at), now, input.is_retry)?;
         let mut params = Some(call.params.read(calls.limits.frame_size)?);
         let mut state = self.state.borrow_mut();
         let SessionState { handles, locals } = &mut *state;
-        let method = calls.activity.begin(target.surface, call.method, now);
+        let method = calls.activity.begin(input.surface, call.method, now);
         let mut result: JsonResult = None;
         let mut attempt = Attempt {
             peer: &self.peer,
-            deadline: target.deadline,
-            expires_at: Some(target.expires_at),
-            is_retry: target.is_retry,
+            deadline: input.deadline,
+            expires_at: Some(input.expires_at),
+            is_retry: input.is_retry,
             passes,
             locals,
-            count: Some(CallCount { metrics: &calls.metrics, surface: target.surface, began: now }),
+            recorder: Some(CallRecorder { metrics: &calls.metrics, surface: input.surface, began: now }),
             outcome: AttemptOutcome::default(),
         };
         let mut run = || {
             let params = params.take().unwrap_or_default();
             let limit = calls.limits.frame_size;
             let call = Call::json_within(call.method, params, &mut result, limit, handles.scope());
-            match target.object {
+            match input.object {
                 Some(object) => object.serve(call),
                 None => (calls.serve)(call),
             }
@@ -337,27 +341,26 @@ impl JsonConnection {
             serving::run(|| handles.scope().discard());
         }
         served?;
-        if let Some(gate) = parked {
-            return Ok(Attempted::Parked(gate));
+        if let Some(parked) = parked {
+            return Ok(CallProgress::Parked(parked));
         }
         let later = self.adopt(handles)?;
         match later {
-            Some(answer) if is_pending => Ok(Attempted::Later(answer)),
+            Some(answer) if is_pending => Ok(CallProgress::Later(answer)),
             _ => {
                 let nil_level = handles.scope().nil_level();
-                let written = written(result, call.method);
-                Ok(Attempted::Answered(written.map(|result| JsonReply { result, nil_level })))
+                let result = written(result, call.method);
+                Ok(CallProgress::Answered(result.map(|result| JsonReply { result, nil_level })))
             }
         }
     }
 
-    /// Adopts the objects and streams that an answer has carried. Returns the answer itself if it comes
-    /// later.
+    /// Adopts the objects and streams that an answer has carried. If the answer itself comes later, returns
+    /// it.
     ///
     /// # Errors
     /// `storage-full`, if the answer has carried something or comes later, and with it more than [`MAX_OPEN`]
-    /// objects and streams would be open. The objects and streams of the answer are dropped, or the later
-    /// answer.
+    /// objects and streams would be open. What the answer has carried, or the later answer, is then dropped.
     fn adopt(&self, handles: &mut JsonHandles) -> Result<Option<Box<dyn LaterAnswer>>> {
         let carried = handles.scope().carried_count();
         if carried > 0 && handles.len() + carried > MAX_OPEN {
@@ -399,12 +402,13 @@ impl Drop for JsonConnection {
     }
 }
 
-/// The parameters of an attempt to run a call: the object on which the call is made, the deadline, and
-/// whether the attempt is a retry.
-struct CallTarget<'t> {
-    /// `None` for the interface itself.
-    object: Option<&'t dyn ServedObject>,
+/// What an attempt to run a call gets, besides the call itself.
+struct AttemptInput<'a> {
+    /// The object on which the call is made; `None` for the interface itself.
+    object: Option<&'a dyn ServedObject>,
+    /// The surface of the object or the interface.
     surface: &'static Surface,
+    /// How long the caller waits for the answer.
     deadline: Duration,
     /// When the deadline passes.
     expires_at: Instant,
@@ -412,8 +416,9 @@ struct CallTarget<'t> {
     is_retry: bool,
 }
 
-/// The outcome of an attempt that the server has not refused.
-enum Attempted {
+/// How far a call has come after an attempt, if the server has not refused it.
+enum CallProgress {
+    /// The method has returned: its result as JSON, or its error.
     Answered(Result<JsonReply, DispatchError>),
     /// The answer comes later.
     Later(Box<dyn LaterAnswer>),
@@ -421,18 +426,20 @@ enum Attempted {
     Parked(ParkedCall),
 }
 
-/// Waits until the turn of a parked call has come, or until its wait has timed out. After a timeout, entering
-/// the gate with the pass of `gate` fails. [`ParkedCall::check_time`] makes calls leave the gate if their
-/// time inside is over, and returns when it is to be called again; `None` if the wait has timed out.
-async fn wait_at_gate(gate: &ParkedCall) {
-    let mut timer = pin!(sleep_until(gate.check_time().unwrap_or_else(Instant::now).into()));
+/// Waits until the turn of a parked call has come, or until its wait has timed out. After a timeout, the
+/// pass of the call does not let it in: the next attempt fails when it enters the gate.
+async fn wait_at_gate(parked: &ParkedCall) {
+    // `check_time` makes calls leave the gate if their time inside is over, and returns when it is to be
+    // called again. If the wait of `parked` has timed out, it takes `parked` out of the queue, and returns
+    // `None`.
+    let mut timer = pin!(sleep_until(parked.check_time().unwrap_or_else(Instant::now).into()));
     poll_fn(|context| {
         while timer.as_mut().poll(context).is_ready()
-            && let Some(next_check) = gate.check_time()
+            && let Some(next_check) = parked.check_time()
         {
             timer.as_mut().reset(next_check.into());
         }
-        gate.poll(context)
+        parked.poll(context)
     })
     .await;
 }

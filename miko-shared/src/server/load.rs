@@ -1,9 +1,9 @@
 //! Measures the load of the server, and publishes two facts for its clients, which may spin while they wait
-//! (see `polling.rs`): whether the server is busy, and whether clients must not spin because they have
-//! crowded it out, which means that spinning clients have kept it from running on a core.
+//! (see `polling.rs`):
 //!
-//! Where there are more clients than CPUs, clients spin only while the server is busy. After a period in
-//! which the server was crowded out, no client spins for a while.
+//! - Whether the server is busy. If there are more clients than CPUs, clients spin only while it is busy.
+//! - Whether clients must not spin, because they have crowded the server out: spinning clients have kept it
+//!   from running on a core. After a period in which this happened, no client spins for a while.
 
 use std::fs::File;
 use std::io;
@@ -20,24 +20,25 @@ use crate::polling::{Backoff, SharedStatus};
 /// and the time for which it has waited for a core.
 const PERIOD: Duration = Duration::from_millis(4);
 
-/// An idle server becomes busy if it uses more than this fraction of a period.
+/// A server becomes busy if it runs on a core for more than this fraction of a period.
 const BECOMES_BUSY: f32 = 0.6;
 
-/// A busy server stays busy above this fraction. It is lower than [`BECOMES_BUSY`], since the load drops once
-/// the server need not wake its clients.
+/// A busy server stays busy above this fraction. It is lower than [`BECOMES_BUSY`]: the clients of a busy
+/// server spin, so the server need not wake them, and its load drops.
 const STAYS_BUSY: f32 = 0.4;
 
 /// A server that waits for a core for more than this fraction of a period, while clients spin, is crowded
-/// out. Measured while clients spin: the server waits for 3% of the time if no other processes use the cores,
-/// since clients yield, and for more than half of the time if other processes compete for the cores.
+/// out. Measured while clients spin: if no other processes use the cores, the server waits for 3% of the
+/// time, since clients yield; if other processes compete for the cores, for more than half of the time.
 const MAX_WAITING: f32 = 0.35;
 
 /// After this many calm periods in a row, in which the server waited for at most [`MAX_WAITING`], the backoff
 /// is reset. The scheduler gives a core to another process for about a period, so single periods say little.
 const CALM_PERIODS: u32 = 16;
 
-/// Builds the runtime of a server. With `shared_status`, the runtime samples the load of its thread before it
-/// blocks, and publishes there whether the server is busy, and whether clients must not spin.
+/// Builds the runtime of a server. If there is a `shared_status`, the runtime samples the load of its thread
+/// each time before it blocks. It then publishes in `shared_status` whether the server is busy, and whether
+/// clients must not spin.
 ///
 /// # Errors
 /// If the system refuses the resources of a runtime.
@@ -45,12 +46,12 @@ pub(crate) fn runtime(shared_status: Option<&Arc<SharedStatus>>) -> io::Result<R
     let mut builder = Builder::new_current_thread();
     if let Some(shared_status) = shared_status.map(Arc::clone) {
         let wait_clock = WaitClock::open();
-        let times = move || Times { used: cpu_time(), waited: wait_clock.read() };
-        let load = Mutex::new(LoadMeter::new(Instant::now(), times()));
+        let read_times = move || Times { used: cpu_time(), waited: wait_clock.read() };
+        let meter = Mutex::new(LoadMeter::new(Instant::now(), read_times()));
         builder.on_thread_park(move || {
             // The only thread of the runtime takes this lock, so it is never contended, and never poisoned.
-            let mut load = load.lock().unwrap_or_else(PoisonError::into_inner);
-            if let Some(Load { busy, crowded }) = load.sample(Instant::now(), &times) {
+            let mut meter = meter.lock().unwrap_or_else(PoisonError::into_inner);
+            if let Some(Load { busy, crowded }) = meter.sample(Instant::now(), &read_times) {
                 shared_status.publish_busy(busy);
                 shared_status.publish_crowded(crowded);
             }
@@ -111,7 +112,8 @@ struct LoadMeter {
     /// The number of calm periods in a row: periods in which clients could spin, and did not crowd the server
     /// out.
     calm: u32,
-    /// Counts the periods in which clients must not spin, after one in which they crowded the server out.
+    /// Decides in which periods clients must not spin. Each period is an attempt to let them spin, or is
+    /// skipped. An attempt fails if the clients crowd the server out.
     backoff: Backoff,
 }
 
@@ -129,12 +131,12 @@ impl LoadMeter {
 
     /// If the current period has ended, starts the next one. Returns whether the server was busy in the ended
     /// period, and whether clients must not spin in the next.
-    fn sample(&mut self, now: Instant, times: impl FnOnce() -> Times) -> Option<Load> {
+    fn sample(&mut self, now: Instant, read_times: impl FnOnce() -> Times) -> Option<Load> {
         let period = now - self.begin;
         if period < PERIOD {
             return None;
         }
-        let times = times();
+        let times = read_times();
         let fraction = |time: fn(&Times) -> Duration| {
             time(&times).saturating_sub(time(&self.at_begin)).div_duration_f32(period)
         };
@@ -144,7 +146,7 @@ impl LoadMeter {
         }
         let threshold = if self.busy { STAYS_BUSY } else { BECOMES_BUSY };
         self.busy = used > threshold;
-        // Each attempt of the backoff is one period: in a skipped period clients must not spin.
+        // In a period that the backoff skips, clients must not spin.
         self.crowded = !self.backoff.should_try();
         (self.begin, self.at_begin) = (now, times);
         Some(Load { busy: self.busy, crowded: self.crowded })
@@ -165,36 +167,36 @@ impl LoadMeter {
 mod tests {
     use super::*;
 
-    /// Simulates a server that works and then sleeps for these numbers of microseconds, for each element of
-    /// `turns`. Returns whether the server was busy, for each period that has ended.
-    fn samples(turns: &[(u64, u64)]) -> Vec<bool> {
+    /// Simulates a server. For each element of `work_and_sleep`, it works and then sleeps for these numbers
+    /// of microseconds. Returns whether the server was busy, for each period that has ended.
+    fn samples(work_and_sleep: &[(u64, u64)]) -> Vec<bool> {
         let mut now = Instant::now();
         let mut times = Times { used: Duration::from_secs(1), waited: Duration::ZERO };
-        let mut load = LoadMeter::new(now, times);
+        let mut meter = LoadMeter::new(now, times);
         let mut samples = Vec::new();
-        for &(works, sleeps) in turns {
+        for &(works, sleeps) in work_and_sleep {
             now += Duration::from_micros(works + sleeps);
             times.used += Duration::from_micros(works);
-            samples.extend(load.sample(now, || times).map(|load| load.busy));
+            samples.extend(meter.sample(now, || times).map(|load| load.busy));
         }
         samples
     }
 
-    /// Simulates a server that is never idle: it works or waits for a core. In the periods in which clients
-    /// may spin it waits for the fractions `waits` of the period, in a cycle; otherwise for a tenth.
-    /// Returns the numbers of the periods after which clients may spin.
+    /// Simulates a server that is never idle: it works or waits for a core. In a period in which clients may
+    /// spin, it waits for the next fraction of `waits`, which is repeated without end. In any other period it
+    /// waits for a tenth of the period. Returns the numbers of the periods after which clients may spin.
     fn spinning_periods(periods: u32, waits: &[f32]) -> Vec<u32> {
         let mut waits = waits.iter().cycle();
         let mut now = Instant::now();
         let mut times = Times { used: Duration::ZERO, waited: Duration::ZERO };
-        let mut load = LoadMeter::new(now, times);
+        let mut meter = LoadMeter::new(now, times);
         let mut may_spin = false;
         let spins = |period: &u32| {
             let waited = PERIOD.mul_f32(if may_spin { *waits.next().unwrap() } else { 0.1 });
             now += PERIOD;
             times.waited += waited;
             times.used += PERIOD.saturating_sub(waited);
-            let load = load.sample(now, || times).unwrap_or_else(|| panic!("period {period} has ended"));
+            let load = meter.sample(now, || times).unwrap_or_else(|| panic!("period {period} has ended"));
             may_spin = !load.crowded;
             may_spin
         };

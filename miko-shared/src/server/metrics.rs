@@ -1,5 +1,5 @@
-//! The counters of a server since its start. Clients read them through other protocols, such as HTTP. So only
-//! a server that speaks another protocol has counters.
+//! The counters of a server since its start. Clients read the counters through a protocol such as HTTP, and
+//! not through the server's own wire protocol. A server that speaks only its own protocol has no counters.
 
 use std::cell::{Cell, RefCell};
 use std::collections::BTreeMap;
@@ -18,11 +18,11 @@ pub struct Metrics {
     calls: RefCell<BTreeMap<MethodKey, MethodCount>>,
     /// The traffic of the server's own socket.
     pub wire: Traffic,
-    /// The traffic of the other protocols.
+    /// The traffic of all other protocols together.
     pub protocols: Traffic,
 }
 
-/// A method of an interface, by the names of both.
+/// The name of an interface, and the name of one of its methods.
 type MethodKey = (&'static str, &'static str);
 
 /// The calls of a method.
@@ -31,8 +31,8 @@ type MethodKey = (&'static str, &'static str);
 pub struct MethodCount {
     /// How often each outcome has occurred.
     pub outcomes: Vec<(CallOutcome, u64)>,
-    /// How long the thread of the server has run these calls, in total. Of a call that was parked, only the
-    /// last attempt counts.
+    /// How long the thread of the server has run these calls, in total. If a call was parked and then run
+    /// again, only its last run counts.
     pub time: Duration,
 }
 
@@ -44,8 +44,8 @@ pub enum CallOutcome {
     Succeeded,
     /// The call failed with this id.
     Failed(ErrorId),
-    /// The method returned an error without an id; or any outcome that first occurred after the bound of
-    /// separately counted outcomes was reached.
+    /// The method returned an error without an id. This counter also counts every outcome that first occurs
+    /// after the method has reached the bound on separately counted outcomes.
     OtherError,
     /// The method returned, and its answer comes later.
     Later,
@@ -92,7 +92,8 @@ impl Metrics {
         count.record(CallOutcome::of(served));
     }
 
-    /// Counts a new connection of the selected traffic.
+    /// Counts a new connection in the traffic that `traffic` selects: as accepted, and as open until the
+    /// returned value is dropped.
     pub(super) fn connect(self: &Rc<Self>, traffic: fn(&Self) -> &Traffic) -> OpenConnection {
         let Traffic { open, accepted, .. } = traffic(self);
         open.set(open.get() + 1);
@@ -109,11 +110,11 @@ impl Drop for OpenConnection {
 }
 
 impl MethodCount {
-    /// Counts one call.
+    /// Counts one call with this outcome.
     fn record(&mut self, outcome: CallOutcome) {
         let is_full = self.outcomes.len() >= MAX_OUTCOMES;
-        let known = self.outcomes.iter_mut().find(|(known, _)| *known == outcome);
-        match known {
+        let counter = self.outcomes.iter_mut().find(|(counted, _)| *counted == outcome);
+        match counter {
             Some((_, count)) => *count += 1,
             None if is_full && outcome != CallOutcome::OtherError => self.record(CallOutcome::OtherError),
             None => self.outcomes.push((outcome, 1)),
@@ -192,12 +193,16 @@ mod tests {
             assert_eq!((interface, method), ("Mikobase", "q0"));
             assert_eq!(count.time, Duration::from_millis(4 + 2 * MAX_OUTCOMES as u64));
             assert_eq!(count.outcomes.len(), MAX_OUTCOMES);
-            let of =
-                |outcome| count.outcomes.iter().find(|(known, _)| *known == outcome).map(|(_, count)| *count);
-            assert_eq!(of(CallOutcome::Succeeded), Some(2));
-            // The error without an id; the ids beyond the bound, where `Succeeded` and `OtherError` have
-            // taken two places; and the refusal.
-            assert_eq!(of(CallOutcome::OtherError), Some(1 + MAX_OUTCOMES as u64 + 2 + 1));
+            let count_of = |outcome| {
+                count.outcomes.iter().find(|(counted, _)| *counted == outcome).map(|(_, count)| *count)
+            };
+            assert_eq!(count_of(CallOutcome::Succeeded), Some(2));
+            // `Succeeded` and `OtherError` have two of the counters, so this many ids have one of their own.
+            let counted_ids = MAX_OUTCOMES - 2;
+            let other_ids = 2 * MAX_OUTCOMES - counted_ids;
+            let (without_id, refused) = (1, 1);
+            let expected = without_id + other_ids as u64 + refused;
+            assert_eq!(count_of(CallOutcome::OtherError), Some(expected));
         });
         assert_eq!(seen, 1);
     }

@@ -12,28 +12,29 @@ use nix::sys::socket::{Shutdown, shutdown};
 use tokio::io::Interest;
 use tokio::task::{JoinHandle, spawn_local};
 
-use super::socket::{Socket, watch};
+use super::socket::{Socket, watch_descriptor};
 use crate::linux::{self, PeerPidfd};
 
-/// The process at the other end of a socket. It is watched once the connection has a session.
+/// The process at the other end of a socket. It is watched once the connection has a session: only a session
+/// has something that must be dropped when the process ends.
 #[derive(Default)]
 pub(super) enum PeerProcess {
-    /// The connection has no session yet.
+    /// The process is not watched yet, because the connection has no session yet.
     #[default]
-    Unwatched,
+    NotYetWatched,
     /// The process has not ended, as far as the server knows.
     ///
     /// `None` if the process cannot be watched: before Linux 6.5 the kernel provides no pidfd of the process
     /// of a peer, and the runtime may refuse to watch a pidfd. The connection then ends only when the last
     /// process that has the socket closes it.
-    Watched(Option<Watch>),
+    Running(Option<EndWatcher>),
     /// The process has ended. The calls that it has sent are run, and their answers are discarded.
     Ended,
 }
 
-/// Waits for the end of a process in a separate task, so that the calls of the connection do not poll the
-/// pidfd.
-pub(super) struct Watch {
+/// Waits for the end of a process in a task of its own, so that the connection need not poll the pidfd at
+/// each call.
+pub(super) struct EndWatcher {
     end: Rc<ProcessEnd>,
     task: JoinHandle<()>,
 }
@@ -42,31 +43,31 @@ pub(super) struct Watch {
 #[derive(Default)]
 struct ProcessEnd {
     has_ended: Cell<bool>,
-    /// The task of the connection, while it waits.
-    connection: RefCell<Option<Waker>>,
+    /// Wakes the task of the connection; `None` until the task has waited for an event.
+    connection_waker: RefCell<Option<Waker>>,
 }
 
 /// An event on a connection.
 pub(super) enum ConnectionEvent {
     /// This many bytes were sent, or discarded because the process has ended.
     Sent(usize),
-    /// This many bytes were read; 0 at the end.
+    /// This many bytes were read; 0 at the end of the stream.
     Read(usize),
-    /// `is_ready` of [`PeerProcess::next_event`] is ready (a stream, a later answer or a parked call), or the
-    /// process has ended.
+    /// The argument `is_ready` of [`PeerProcess::next_event`] has returned ready: a stream, a later answer or
+    /// a parked call may have something to do. Or the process has just ended.
     Ready,
 }
 
 impl PeerProcess {
-    /// Begins to watch the process that connected `socket`. Later calls do nothing.
+    /// Begins to watch the process that connected `socket`, at the first call. Later calls do nothing.
     pub(super) fn watch(&mut self, socket: &Socket) {
-        if !matches!(self, Self::Unwatched) {
+        if !matches!(self, Self::NotYetWatched) {
             return;
         }
         match linux::peer_pidfd(socket) {
-            PeerPidfd::Open(pidfd) => *self = Self::Watched(Watch::new(pidfd)),
+            PeerPidfd::Open(pidfd) => *self = Self::Running(EndWatcher::new(pidfd)),
             PeerPidfd::Reaped => self.mark_ended(socket),
-            PeerPidfd::Unknown => *self = Self::Watched(None),
+            PeerPidfd::Unknown => *self = Self::Running(None),
         }
     }
 
@@ -87,8 +88,8 @@ impl PeerProcess {
         }
     }
 
-    /// Waits for the first of these events: bytes were read into `room`, if there is one; a part of `unsent`
-    /// was sent; `is_ready` is ready; the process has ended.
+    /// Waits for the first of these events: bytes were read into `room` (without a `room` nothing is read); a
+    /// part of `unsent` was sent; `is_ready` returned ready; the process has ended.
     pub(super) async fn next_event(
         &mut self,
         socket: &mut Socket,
@@ -100,6 +101,7 @@ impl PeerProcess {
             // Nothing is sent any more: all bytes are discarded.
             return Ok(ConnectionEvent::Sent(unsent.len()));
         }
+        // `None`: the process has ended.
         let event = poll_fn(|context| {
             // Reading has priority: the credit, releases and calls that have arrived are handled before more
             // items of streams are sent.
@@ -129,7 +131,7 @@ impl PeerProcess {
     /// recorded already.
     fn poll_end(&self, context: &mut Context<'_>) -> Poll<()> {
         match self {
-            Self::Watched(Some(watch)) => watch.end.poll(context),
+            Self::Running(Some(watcher)) => watcher.end.poll(context),
             _ => Poll::Pending,
         }
     }
@@ -143,32 +145,33 @@ impl PeerProcess {
     }
 }
 
-impl Watch {
+impl EndWatcher {
     /// Watches a pidfd, which becomes readable when its process ends. `None` if the runtime cannot watch it.
     fn new(pidfd: OwnedFd) -> Option<Self> {
-        let pidfd = watch(pidfd, Interest::READABLE).ok()?;
+        let pidfd = watch_descriptor(pidfd, Interest::READABLE).ok()?;
         let end = Rc::<ProcessEnd>::default();
-        let reported = Rc::clone(&end);
+        let recorded_end = Rc::clone(&end);
         let task = spawn_local(async move {
             if pidfd.readable().await.is_ok() {
-                reported.report();
+                recorded_end.record();
             }
         });
         Some(Self { end, task })
     }
 }
 
-impl Drop for Watch {
+impl Drop for EndWatcher {
     fn drop(&mut self) {
         self.task.abort();
     }
 }
 
 impl ProcessEnd {
-    fn report(&self) {
+    /// Records that the process has ended, and wakes the task of the connection.
+    fn record(&self) {
         self.has_ended.set(true);
-        if let Some(connection) = self.connection.take() {
-            connection.wake();
+        if let Some(connection_waker) = self.connection_waker.take() {
+            connection_waker.wake();
         }
     }
 
@@ -177,8 +180,8 @@ impl ProcessEnd {
         if self.has_ended.get() {
             return Poll::Ready(());
         }
-        let mut connection = self.connection.borrow_mut();
-        match &mut *connection {
+        let mut connection_waker = self.connection_waker.borrow_mut();
+        match &mut *connection_waker {
             Some(waker) => waker.clone_from(context.waker()),
             none => *none = Some(context.waker().clone()),
         }

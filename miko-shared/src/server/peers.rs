@@ -1,4 +1,5 @@
-//! The connected processes and their connections. Shuts down the connections of processes that have ended.
+//! The connected processes and their connections. After its stop, the server shuts down the connections of
+//! processes that have ended.
 
 use std::cell::RefCell;
 use std::collections::HashMap;
@@ -59,14 +60,14 @@ impl Peers {
         self.by_pid.borrow().values().map(Vec::len).sum()
     }
 
-    /// Waits until the calls that ended processes have sent were run, and the connections of these processes
-    /// are closed. Does not wait for live peers.
+    /// Waits until the calls sent by processes that have ended were run, and the connections of these
+    /// processes are closed. Does not wait for processes that still run.
     ///
-    /// A process forked by the peer may hold the connection open, so end of file may never arrive. Receiving
-    /// is therefore shut down: bytes that have arrived can still be read, followed by end of file. The forked
-    /// process may also leave the answers unread, so sending may never end. Sending is therefore shut down,
-    /// too, once no connection was closed for [`DEAD_PEER_TIMEOUT`]. Calls that have still not been run by
-    /// then may be lost.
+    /// A process that the peer has forked may hold the connection open, so end of file may never arrive.
+    /// Receiving is therefore shut down: bytes that have arrived can still be read, followed by end of file.
+    /// The forked process may also leave the answers unread, so sending may never end. Sending is therefore
+    /// shut down, too, once no connection was closed for [`DEAD_PEER_TIMEOUT`]. Calls that were not run
+    /// before may then be lost.
     pub(super) async fn read_input_of_dead_peers(&self) {
         let mut how = Shutdown::Read;
         loop {
@@ -83,7 +84,7 @@ impl Peers {
     /// Shuts down the connections of processes that have ended. Returns whether there were any.
     fn shut_down_dead(&self, how: Shutdown) -> bool {
         let by_pid = self.by_pid.borrow();
-        // The pid 0 of an unknown process counts as alive.
+        // The pid 0 stands for an unknown process. `has_no_process(0)` is `false`, so it counts as alive.
         let dead = by_pid.iter().filter(|(pid, _)| has_no_process(**pid));
         let mut any = false;
         for descriptor in dead.flat_map(|(_, descriptors)| descriptors) {
@@ -107,8 +108,8 @@ mod tests {
 
     use super::*;
 
-    /// If the test runs as root, changes the user of this thread, and not of the process. The thread may then
-    /// not send signals to processes of root.
+    /// If the test runs as root, changes the user of this thread alone. The thread may then not send signals
+    /// to processes of root, and the kernel refuses a signal to the process 1.
     fn drop_privileges() {
         const NOBODY: libc::c_long = 65534;
         // SAFETY: the system call only changes the user ids of the calling thread.

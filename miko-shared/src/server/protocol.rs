@@ -19,14 +19,17 @@ use super::json_calls::JsonCalls;
 use crate::client::CallCounter;
 use crate::limits::Limits;
 
+/// Stands for an unknown process in [`Peer::pid`].
+const UNKNOWN_PID: i32 = 0;
+
 /// A protocol, such as HTTP, by which other programs call the interface that a server serves. Its connections
 /// run in the thread and runtime of the server, one task each.
 pub trait Protocol {
     /// Serves one connection until it is closed. When the server ends, the future is dropped, also if the
     /// connection is still open.
     ///
-    /// The future must keep the stream open until it completes: the server identifies the connection by the
-    /// descriptor of the stream.
+    /// The future must keep the stream of `accepted` open until the future completes: the server identifies
+    /// the connection by the descriptor of the stream.
     fn serve(self: Rc<Self>, accepted: Accepted, calls: Rc<JsonCalls>) -> Pin<Box<dyn Future<Output = ()>>>;
 
     /// Connects a worker whose proxy speaks this protocol: see
@@ -47,7 +50,7 @@ pub trait Protocol {
 #[derive(Debug, Clone)]
 #[non_exhaustive]
 pub struct WorkerAddress {
-    /// The socket of the protocol.
+    /// The path of the socket on which the server speaks the protocol.
     pub path: PathBuf,
     /// The surface of the interface of the proxy.
     pub surface: &'static Surface,
@@ -65,7 +68,7 @@ pub struct WorkerAddress {
 pub struct Accepted {
     /// The connection.
     pub stream: AcceptedStream,
-    /// The process that connected. Its id is 0 if it is unknown, as for TCP.
+    /// The process that connected. Its id is 0 if the process is unknown, as for TCP.
     pub peer: Peer,
     /// Whether the process runs as the user of the server, as the kernel reports it. `false` if the user
     /// is unknown, as for TCP.
@@ -130,7 +133,7 @@ pub(super) enum Listener {
 }
 
 impl BoundSocket {
-    /// The path of a Unix socket; `None` if it has none, and for a TCP socket.
+    /// The path of the socket; `None` for a Unix socket without a path, and for a TCP socket.
     pub(super) fn path(&self) -> Option<PathBuf> {
         match self {
             Self::Unix(listener) => listener.local_addr().ok()?.as_pathname().map(Path::to_owned),
@@ -156,27 +159,31 @@ impl BoundSocket {
 impl Listener {
     /// Waits for the next connection.
     pub(super) async fn accept(&self) -> io::Result<Accepted> {
+        // Only the handshake of the server's own protocol names a worker.
+        let no_worker = None;
         Ok(match self {
             Self::Unix(listener) => {
                 let (stream, _) = listener.accept().await?;
                 let credentials = stream.peer_cred().ok();
-                let pid = credentials.and_then(|peer| peer.pid()).unwrap_or(0);
+                let pid = credentials.and_then(|peer| peer.pid()).unwrap_or(UNKNOWN_PID);
                 let own_uid = nix::unistd::Uid::effective().as_raw();
                 Accepted {
                     is_own_user: credentials.is_some_and(|peer| peer.uid() == own_uid),
                     stream: AcceptedStream::Unix(stream),
-                    peer: Peer::new(pid, None),
+                    peer: Peer::new(pid, no_worker),
                     refusal: None,
                 }
             }
             Self::Tcp(listener) => {
                 let (stream, _) = listener.accept().await?;
-                // Sends small answers at once. If this fails, answers only take longer.
+                // Without a delay, small answers are sent at once. If this fails, answers only take longer.
                 let _ = stream.set_nodelay(true);
-                // The kernel detects a client whose machine is gone, after the time set for the system.
+                // With keep-alive the kernel detects that the machine of a client is gone, after the time for
+                // which the system is configured.
                 let _ = setsockopt(&stream, sockopt::KeepAlive, &true);
                 let stream = AcceptedStream::Tcp(stream);
-                Accepted { stream, peer: Peer::new(0, None), is_own_user: false, refusal: None }
+                let peer = Peer::new(UNKNOWN_PID, no_worker);
+                Accepted { stream, peer, is_own_user: false, refusal: None }
             }
         })
     }

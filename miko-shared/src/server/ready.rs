@@ -1,21 +1,21 @@
-//! The list of the streams, parked calls and later answers of a connection that may have something to do. The
-//! session keeps each of these entries by a number, its handle. The waker of an entry puts the handle on the
-//! list.
+//! The ready list of a connection: which of its streams, parked calls and later answers may have something to
+//! do. The session keeps each of these entries by a number, its handle. The waker of an entry puts the handle
+//! on the list.
 //!
-//! Only listed handles are polled, so idle streams cost the calls of their connection nothing. Parked calls
-//! have a separate part of the list, because they are run also while the client does not read its answers: a
-//! call whose turn has come is inside its gate, and calls of other connections may wait until it leaves the
-//! gate.
+//! Only the entries on the list are polled, so an idle stream costs the calls of its connection nothing.
+//! Parked calls have a part of the list to themselves, because they are run even while the client does not
+//! read its answers: a call whose turn has come is inside its gate, and calls of other connections may wait
+//! until it leaves the gate.
 
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::task::{Context, Poll, Wake, Waker};
 
-/// The handles that were put on the list since they were last taken.
+/// The handles that are on the list, until they are taken.
 #[derive(Default)]
 pub(super) struct ReadyList {
     handles: Mutex<ListedHandles>,
-    /// Whether a handle is on the list. Written under the lock of `handles`, and read without it.
+    /// Whether a handle is on the list. Written under the lock of `handles`, and read without the lock.
     is_nonempty: AtomicBool,
 }
 
@@ -25,8 +25,9 @@ struct ListedHandles {
     parked: Vec<u64>,
     /// The handles of streams and later answers, which send something.
     senders: Vec<u64>,
-    /// The task of the connection, while it waits.
-    task: Option<Waker>,
+    /// Wakes the task of the connection. Set by [`ReadyList::poll`], and taken when the next handle is put on
+    /// the list.
+    task_waker: Option<Waker>,
 }
 
 /// The kind of entry of the session to which a listed handle belongs.
@@ -34,19 +35,21 @@ struct ListedHandles {
 pub(super) enum ReadyKind {
     /// A parked call.
     Parked,
-    /// A stream or a later answer. It stays on the list while too many bytes of the connection wait to be
-    /// sent.
+    /// A stream or a later answer. Its handle stays on the list while too many bytes of the connection wait
+    /// to be sent.
     Sender,
 }
 
-/// Puts one handle on the list: by `make_ready`, or when the waker in its `context` is woken.
-pub(super) struct ListedWaker {
-    /// The handle, shared with `waker`.
-    inner: Arc<HandleWaker>,
+/// Puts one handle on the list: when [`make_ready`](Self::make_ready) is called, or when the waker in its
+/// [`context`](Self::context) is woken.
+pub(super) struct ReadyWaker {
+    state: Arc<WakerState>,
+    /// A waker made from `state`.
     waker: Waker,
 }
 
-struct HandleWaker {
+/// The data of a [`ReadyWaker`] and of its waker.
+struct WakerState {
     handle: u64,
     kind: ReadyKind,
     list: Arc<ReadyList>,
@@ -63,11 +66,12 @@ impl ReadyList {
     /// Takes the handles of parked calls, in the order in which they were put on the list.
     pub(super) fn take_parked(&self) -> Vec<u64> {
         let mut handles = self.lock();
+        // Only the other part of the list keeps its handles.
         self.is_nonempty.store(!handles.senders.is_empty(), Ordering::Release);
         std::mem::take(&mut handles.parked)
     }
 
-    /// As [`take_parked`](Self::take_parked), for streams and later answers.
+    /// As [`take_parked`](Self::take_parked), for the handles of streams and later answers.
     pub(super) fn take_senders(&self) -> Vec<u64> {
         let mut handles = self.lock();
         self.is_nonempty.store(!handles.parked.is_empty(), Ordering::Release);
@@ -75,14 +79,15 @@ impl ReadyList {
     }
 
     /// Ready if a handle is on the list; otherwise registers the task to be woken. `has_room`: whether
-    /// streams and later answers may append bytes that the connection sends. If not, only parked calls count.
+    /// streams and later answers may append bytes for the connection to send. If they may not, only the
+    /// handles of parked calls count.
     pub(super) fn poll(&self, has_room: bool, context: &Context<'_>) -> Poll<()> {
         let mut handles = self.lock();
         if !handles.parked.is_empty() || has_room && !handles.senders.is_empty() {
             return Poll::Ready(());
         }
-        if !handles.task.as_ref().is_some_and(|task| task.will_wake(context.waker())) {
-            handles.task = Some(context.waker().clone());
+        if !handles.task_waker.as_ref().is_some_and(|waker| waker.will_wake(context.waker())) {
+            handles.task_waker = Some(context.waker().clone());
         }
         Poll::Pending
     }
@@ -93,22 +98,22 @@ impl ReadyList {
     }
 }
 
-impl ListedWaker {
+impl ReadyWaker {
     pub(super) fn new(handle: u64, kind: ReadyKind, list: &Arc<ReadyList>) -> Self {
-        let inner = HandleWaker { handle, kind, list: Arc::clone(list), is_listed: AtomicBool::new(false) };
-        let inner = Arc::new(inner);
-        Self { waker: Waker::from(Arc::clone(&inner)), inner }
+        let state = WakerState { handle, kind, list: Arc::clone(list), is_listed: AtomicBool::new(false) };
+        let state = Arc::new(state);
+        Self { waker: Waker::from(Arc::clone(&state)), state }
     }
 
     /// Puts the handle on the list, unless it is there already, and wakes the task of the connection.
     pub(super) fn make_ready(&self) {
-        self.inner.make_ready();
+        self.state.make_ready();
     }
 
     /// Records that the handle was taken from the list. Called before polling, so that a wake-up during the
     /// poll lists the handle again.
     pub(super) fn mark_taken(&self) {
-        self.inner.is_listed.store(false, Ordering::Release);
+        self.state.is_listed.store(false, Ordering::Release);
     }
 
     /// The context with which a stream, an answer or a gate is polled.
@@ -117,7 +122,7 @@ impl ListedWaker {
     }
 }
 
-impl HandleWaker {
+impl WakerState {
     fn make_ready(&self) {
         if self.is_listed.swap(true, Ordering::AcqRel) {
             return;
@@ -128,15 +133,15 @@ impl HandleWaker {
             ReadyKind::Sender => handles.senders.push(self.handle),
         }
         self.list.is_nonempty.store(true, Ordering::Release);
-        let task = handles.task.take();
+        let task_waker = handles.task_waker.take();
         drop(handles);
-        if let Some(task) = task {
-            task.wake();
+        if let Some(task_waker) = task_waker {
+            task_waker.wake();
         }
     }
 }
 
-impl Wake for HandleWaker {
+impl Wake for WakerState {
     fn wake(self: Arc<Self>) {
         self.make_ready();
     }

@@ -1,16 +1,16 @@
-//! The service that a server serves.
+//! What a server serves: an implementation of an interface, and its final state.
 
 use std::io::Write;
 
 use miko_rpc::{GroupFailure, Interface, Result};
 
-/// An implementation of an interface that a server serves, with the final state that it delivers at the end
-/// of a share.
+/// What a server serves: the implementation of an interface. At the end of a share, the service delivers its
+/// final state.
 pub trait Service<I: Interface + ?Sized> {
     /// The implementation that runs the calls.
     fn interface(&self) -> &I;
 
-    /// Writes the final state to `state`, after the last worker of a share has ended.
+    /// Writes the final state to `state`. Called after the last worker of a share has ended.
     ///
     /// # Errors
     /// Any error that prevents the delivery of the state; the share then fails with it.
@@ -23,7 +23,7 @@ pub trait Service<I: Interface + ?Sized> {
 
     /// Runs a group of calls, and then commits the changes of all of them at once. Calls `run_next` with 0, 1
     /// and so on, until it returns `false`. `run_next` runs the call with this index in the group and returns
-    /// `true`, or returns `false` without running a call, since the group is complete.
+    /// `true`. If the group has no further call, it runs nothing and returns `false`.
     ///
     /// The server uses this method only if [`prefers_group_commit`](Self::prefers_group_commit). The default
     /// only runs the calls.

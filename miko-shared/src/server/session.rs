@@ -1,8 +1,8 @@
-//! The session of a connection: the objects and streams that answers have carried, the calls whose answers
-//! come later, and the calls that wait at a gate. These entries end with the connection. Each entry has a
-//! handle, a number that is unique on the connection. The client names objects and streams by their handles;
-//! it does not know the handles of calls. The session also has the values that implementations keep for the
-//! connection.
+//! The session of a connection. Its entries are the objects and streams that answers have carried, the calls
+//! whose answers come later, and the calls that wait at a gate. The entries end with the connection. Each
+//! entry has a handle, a number that is unique on the connection. The client names objects and streams by
+//! their handles, and does not know the handles of calls. The session also has the values that
+//! implementations keep for the connection.
 
 use std::collections::{BTreeMap, HashMap, VecDeque};
 use std::future::Future;
@@ -19,8 +19,8 @@ use miko_rpc::{
 use tokio::time::{Sleep, sleep_until};
 
 use super::guarded::drop_guarded;
-use super::parked_calls::{ParkedBytes, ParkedCount};
-use super::ready::{ListedWaker, ReadyKind, ReadyList};
+use super::parked_calls::{ParkedBytes, ParkedCallGuard};
+use super::ready::{ReadyKind, ReadyList, ReadyWaker};
 use crate::serving;
 use crate::wire::envelope::enclose_response;
 use crate::wire::frame::HEADER_SIZE;
@@ -29,7 +29,7 @@ use crate::wire::{extension, message};
 /// How long one connection may append items before other connections are served.
 const MAX_PUMP_TIME: Duration = Duration::from_millis(1);
 
-/// The capacity that the buffer of an item keeps after a larger item, in bytes.
+/// The most capacity that the buffer for an item keeps while no item is encoded, in bytes.
 const KEPT_ITEM_CAPACITY: usize = 64 << 10;
 
 /// The most objects, streams, later answers and parked calls of a connection, all together.
@@ -37,35 +37,36 @@ pub(super) const MAX_OPEN: usize = 1 << 17;
 
 /// The objects, streams and later answers of a connection, and its calls that wait at a gate.
 ///
-/// The client may release objects and streams, and cancel calls. The end of the connection drops all that is
-/// left, the newest first: a newer object may use an older one.
+/// The client may release objects and streams, and cancel calls. The end of the connection drops the other
+/// entries, the newest first: a newer object may use an older one.
 #[derive(Default)]
 pub(super) struct Session {
-    /// By handle. Each new handle is larger than all before it, so the newest entry is the last.
-    open: BTreeMap<u64, Open>,
+    /// The entries by handle. Each new handle is larger than all before it, so the newest entry is the last.
+    entries: BTreeMap<u64, Entry>,
     /// The handles of later answers and parked calls, by the ids of the calls. If a client gives several
-    /// calls one id, the entry is that of the newest call.
+    /// calls one id, the handle is that of the newest call.
     pending: HashMap<u64, u64>,
-    /// The number of later answers and parked calls in `open`.
+    /// The number of later answers and parked calls in `entries`.
     in_flight: usize,
     /// The parked calls that are to be run again now, because their turn has come or their wait has timed
-    /// out. They are no longer in `open`.
+    /// out. They are no longer in `entries`.
     due: VecDeque<Retry>,
+    /// The number of bytes of the frames of the parked calls in `entries`.
     parked_bytes: ParkedBytes,
     /// The handles of the streams, later answers and parked calls that were woken.
     ready: Arc<ReadyList>,
     /// The values that implementations keep for the connection ([`ConnectionLocals`]).
     locals: ConnectionLocals,
-    /// A buffer for the item that is being encoded.
+    /// A buffer for the item that is being encoded. Empty at other times.
     item: Vec<u8>,
 }
 
-/// An entry of the session.
-enum Open {
-    Object(OpenObject),
-    Stream(OpenStream),
-    Answer(OpenAnswer),
-    Parked(OpenParked),
+enum Entry {
+    Object(ObjectEntry),
+    Stream(StreamEntry),
+    /// A call whose answer comes later.
+    Answer(AnswerEntry),
+    Parked(ParkedEntry),
 }
 
 /// A call that waits at a gate.
@@ -90,41 +91,43 @@ pub(super) struct Retry {
     pub(super) passes: Vec<Pass>,
 }
 
-struct OpenObject {
+struct ObjectEntry {
     object: Arc<dyn ServedObject>,
     /// The id of the call whose answer has carried the object.
     opened_by: u64,
 }
 
-struct OpenParked {
+struct ParkedEntry {
     call: Parked,
     /// Fires when [`ParkedCall::check_time`] is to be called again. That method makes calls leave the gate
     /// if their time inside is over, and removes this call from the queue of the gate if its wait has timed
     /// out.
     timer: Pin<Box<Sleep>>,
-    waker: ListedWaker,
-    _count: ParkedCount,
+    waker: ReadyWaker,
+    _guard: ParkedCallGuard,
 }
 
-struct OpenStream {
+struct StreamEntry {
     source: Box<dyn ServedStream>,
-    /// How many bytes of items the client has room for. Negative after an item that was larger than the room.
+    /// How many further bytes of items the client has room for. Negative after an item that was larger than
+    /// the room.
     credit: i64,
-    waker: ListedWaker,
+    waker: ReadyWaker,
 }
 
-struct OpenAnswer {
+struct AnswerEntry {
     /// The id of the call.
     id: u64,
     answer: Box<dyn LaterAnswer>,
     /// Fires at the deadline of the call.
     timer: Pin<Box<Sleep>>,
-    waker: ListedWaker,
+    waker: ReadyWaker,
 }
 
 /// Where the items and answers of a connection are appended.
 pub(super) struct Outgoing<'s> {
     pub(super) bytes: &'s mut Vec<u8>,
+    /// Gives handles to the objects and streams that a later answer carries.
     pub(super) handles: &'s mut Handles,
     /// The size of the largest frame in bytes.
     pub(super) frame_size: usize,
@@ -134,7 +137,8 @@ pub(super) struct Outgoing<'s> {
 
 impl Session {
     /// Adopts the objects and streams that the answer to the call `id` has carried, or the answer itself if
-    /// it comes later. The deadline of the call passes at `expires_at`, which matters to a later answer only.
+    /// it comes later. `expires_at` is when the deadline of the call passes. It is used only for an answer
+    /// that comes later.
     pub(super) fn adopt(
         &mut self,
         id: u64,
@@ -142,23 +146,23 @@ impl Session {
         carried: impl Iterator<Item = (u64, Carried)>,
     ) {
         for (handle, carried) in carried {
-            let open = match carried {
-                Carried::Object(object) => Open::Object(OpenObject { object, opened_by: id }),
-                Carried::Stream(source) => Open::Stream(OpenStream {
+            let entry = match carried {
+                Carried::Object(object) => Entry::Object(ObjectEntry { object, opened_by: id }),
+                Carried::Stream(source) => Entry::Stream(StreamEntry {
                     source,
                     credit: 0,
-                    waker: ListedWaker::new(handle, ReadyKind::Sender, &self.ready),
+                    waker: ReadyWaker::new(handle, ReadyKind::Sender, &self.ready),
                 }),
                 Carried::Answer(answer) => {
-                    let waker = ListedWaker::new(handle, ReadyKind::Sender, &self.ready);
-                    // Listed at once: the answer registers the waker when it is polled for the first time.
+                    let waker = ReadyWaker::new(handle, ReadyKind::Sender, &self.ready);
+                    // The answer gets the waker only when it is polled, so it is listed for a first poll.
                     waker.make_ready();
                     self.add_pending(id, handle);
                     let timer = Box::pin(sleep_until(expires_at.into()));
-                    Open::Answer(OpenAnswer { id, answer, timer, waker })
+                    Entry::Answer(AnswerEntry { id, answer, timer, waker })
                 }
             };
-            self.open.insert(handle, open);
+            self.entries.insert(handle, entry);
         }
     }
 
@@ -172,16 +176,16 @@ impl Session {
         self.locals = locals;
     }
 
-    /// Keeps a call until it is to be run again. `count` accounts for it.
-    pub(super) fn park(&mut self, handle: u64, call: Parked, count: ParkedCount) {
-        let waker = ListedWaker::new(handle, ReadyKind::Parked, &self.ready);
-        // Listed at once: the gate registers the waker when it is polled for the first time.
+    /// Keeps a call until it is to be run again. `guard` accounts for the call until then.
+    pub(super) fn park(&mut self, handle: u64, call: Parked, guard: ParkedCallGuard) {
+        let waker = ReadyWaker::new(handle, ReadyKind::Parked, &self.ready);
+        // The gate gets the waker only when it is polled, so the call is listed for a first poll.
         waker.make_ready();
         self.add_pending(call.id, handle);
-        // Without a next check the wait has timed out already. The first pump then makes the call due.
+        // If there is no next check, the wait has timed out already, and the first pump makes the call due.
         let next_check = call.gate.check_time().unwrap_or_else(Instant::now);
         let timer = Box::pin(sleep_until(next_check.into()));
-        self.open.insert(handle, Open::Parked(OpenParked { call, timer, waker, _count: count }));
+        self.entries.insert(handle, Entry::Parked(ParkedEntry { call, timer, waker, _guard: guard }));
     }
 
     /// Whether the call `id` is parked, or its answer comes later.
@@ -189,10 +193,10 @@ impl Session {
         self.pending.contains_key(&id)
     }
 
-    /// Checks that this many `further` calls may be parked or be answered later.
+    /// Checks that `further` calls may be parked or be answered later, in addition to those that are.
     ///
     /// # Errors
-    /// `storage-full`, if there would be more than `allowed` of them.
+    /// `storage-full`, if more than `allowed` calls would be parked or be answered later.
     pub(super) fn check_in_flight(&self, further: usize, allowed: usize) -> Result<()> {
         if self.in_flight + further <= allowed {
             return Ok(());
@@ -201,7 +205,7 @@ impl Session {
         Err(Error::new(ErrorId::STORAGE_FULL, message).with("allowed", allowed))
     }
 
-    /// The bytes of the parked calls of the connection.
+    /// The number of bytes of the frames of the parked calls of the connection.
     pub(super) fn parked_bytes(&self) -> &ParkedBytes {
         &self.parked_bytes
     }
@@ -217,24 +221,26 @@ impl Session {
     }
 
     /// The object that `named` names: by its handle, or by [the call](extension::opened_by) whose answer has
-    /// carried it.
+    /// carried the object.
     ///
     /// # Errors
-    /// `session-gone` if there is none.
+    /// `session-gone` if there is no such object.
     pub(super) fn object(&self, named: u64) -> Result<Arc<dyn ServedObject>> {
         let found = match extension::opening_of(named) {
-            None => self.open.get(&named).and_then(Open::object),
-            // Searched from the newest: a client sends such a call together with the call that opens the
-            // object, so the object is one of the newest.
-            Some(id) => self.open.values().rev().filter_map(Open::object).find(|open| open.opened_by == id),
+            None => self.entries.get(&named).and_then(Entry::as_object),
+            // A client that names an object by its opening call has sent that call just before. So the object
+            // is one of the newest entries, and these are searched first.
+            Some(id) => {
+                self.entries.values().rev().filter_map(Entry::as_object).find(|entry| entry.opened_by == id)
+            }
         };
-        found.map(|open| Arc::clone(&open.object)).ok_or_else(|| no_object(named))
+        found.map(|entry| Arc::clone(&entry.object)).ok_or_else(|| no_object(named))
     }
 
     /// Allows a stream to send this many further bytes of items.
     pub(super) fn add_credit(&mut self, handle: u64, bytes: u64) {
         // The stream may have ended while the credit was on its way.
-        if let Some(Open::Stream(stream)) = self.open.get_mut(&handle) {
+        if let Some(Entry::Stream(stream)) = self.entries.get_mut(&handle) {
             let bytes = i64::try_from(bytes).unwrap_or(i64::MAX);
             stream.credit = stream.credit.saturating_add(bytes);
             stream.waker.make_ready();
@@ -244,53 +250,55 @@ impl Session {
     /// Drops an object or a stream. Ignores the handles of later answers and parked calls, which the client
     /// does not know.
     pub(super) fn release(&mut self, handle: u64) {
-        if matches!(self.open.get(&handle), Some(Open::Object(_) | Open::Stream(_))) {
+        if matches!(self.entries.get(&handle), Some(Entry::Object(_) | Entry::Stream(_))) {
             self.remove(handle);
         }
     }
 
-    /// Drops the later answer to the call `id`, or the call if it is parked. Returns whether there was
-    /// either.
+    /// Drops the later answer to the call `id`, or the call itself if it is parked. Returns `false` if the
+    /// call is neither parked nor to be answered later.
     pub(super) fn cancel(&mut self, id: u64) -> bool {
         let handle = self.pending.get(&id).copied();
         handle.inspect(|handle| self.remove(*handle)).is_some()
     }
 
-    /// Drops everything with a handle above `last`, the newest first.
+    /// Drops all entries with a handle above `last`, the newest first.
     pub(super) fn withdraw_after(&mut self, last: u64) {
-        while let Some((&newest, _)) = self.open.last_key_value().filter(|(newest, _)| **newest > last) {
+        while let Some((&newest, _)) = self.entries.last_key_value().filter(|(newest, _)| **newest > last) {
             self.remove(newest);
         }
     }
 
+    /// Removes the entry with this handle from the session, and drops it. A panic of its `Drop` is logged.
     fn remove(&mut self, handle: u64) {
-        if let Some(open) = self.take(handle) {
-            drop_guarded(open);
+        if let Some(entry) = self.take(handle) {
+            drop_guarded(entry);
         }
     }
 
-    /// Counts a later answer or a parked call, which the caller puts into `open`.
+    /// Records the handle of a later answer or a parked call by the id of the call, and counts the call. The
+    /// caller puts the entry into `entries`.
     fn add_pending(&mut self, id: u64, handle: u64) {
         self.pending.insert(id, handle);
         self.in_flight += 1;
     }
 
     /// Removes the entry with this handle from the session, and returns it.
-    fn take(&mut self, handle: u64) -> Option<Open> {
-        let open = self.open.remove(&handle)?;
-        if let Open::Answer(OpenAnswer { id, .. })
-        | Open::Parked(OpenParked { call: Parked { id, .. }, .. }) = &open
+    fn take(&mut self, handle: u64) -> Option<Entry> {
+        let entry = self.entries.remove(&handle)?;
+        if let Entry::Answer(AnswerEntry { id, .. })
+        | Entry::Parked(ParkedEntry { call: Parked { id, .. }, .. }) = &entry
         {
             self.in_flight -= 1;
             if self.pending.get(id) == Some(&handle) {
                 self.pending.remove(id);
             }
         }
-        Some(open)
+        Some(entry)
     }
 
-    /// Ready if a parked call is ready, or, with `has_room`, a stream or a later answer. Otherwise registers
-    /// the task to be woken. `has_room`: as in [`ReadyList::poll`].
+    /// Ready if a parked call is ready. With `has_room`, also ready if a stream or a later answer is ready.
+    /// Otherwise registers the task to be woken. `has_room`: as in [`ReadyList::poll`].
     pub(super) fn poll_ready(&self, has_room: bool, context: &Context<'_>) -> Poll<()> {
         self.ready.poll(has_room, context)
     }
@@ -315,23 +323,23 @@ impl Session {
     /// # Errors
     /// `storage-full`, if there would be more than [`MAX_OPEN`] entries.
     fn check_room(&self, further: usize) -> Result<()> {
-        if self.open.len() + further <= MAX_OPEN {
+        if self.entries.len() + further <= MAX_OPEN {
             return Ok(());
         }
         let message = "too many objects, streams and calls are open on this connection";
         Err(Error::new(ErrorId::STORAGE_FULL, message).with("allowed", MAX_OPEN))
     }
 
-    /// Moves the parked calls that are to be run again to `due`, and appends the items and answers that are
+    /// Moves the parked calls that are to be run again to `due`. Appends the items and answers that are
     /// ready, as far as there is room.
     pub(super) fn pump(&mut self, outgoing: &mut Outgoing<'_>) {
         if self.ready.is_empty() {
             return;
         }
         for handle in self.ready.take_parked() {
-            if let Some(Open::Parked(parked)) = self.open.get_mut(&handle) {
+            if let Some(Entry::Parked(parked)) = self.entries.get_mut(&handle) {
                 parked.waker.mark_taken();
-                if parked.is_due() {
+                if parked.poll_due().is_ready() {
                     self.make_due(handle);
                 }
             }
@@ -346,27 +354,27 @@ impl Session {
         let until = Instant::now() + MAX_PUMP_TIME;
         let mut yielded = Vec::new();
         for handle in self.ready.take_senders() {
-            match self.open.get_mut(&handle) {
-                Some(Open::Stream(stream)) => match stream.pump(handle, until, &mut self.item, outgoing) {
+            match self.entries.get_mut(&handle) {
+                Some(Entry::Stream(stream)) => match stream.pump(handle, until, &mut self.item, outgoing) {
                     Pumped::Ended => self.remove(handle),
                     Pumped::Yielded => yielded.push(handle),
                     Pumped::Waits => {}
                 },
-                Some(Open::Answer(answer)) => {
+                Some(Entry::Answer(answer)) => {
                     answer.waker.mark_taken();
                     if outgoing.is_full() {
                         answer.waker.make_ready();
-                    } else if let Poll::Ready(answered) = answer.poll() {
-                        self.send_answer(handle, answered, outgoing);
+                    } else if let Poll::Ready(outcome) = answer.poll() {
+                        self.append_answer(handle, outcome, outgoing);
                     }
                 }
-                Some(Open::Parked(_) | Open::Object(_)) | None => {}
+                Some(Entry::Parked(_) | Entry::Object(_)) | None => {}
             }
         }
-        // The streams that have sent items are listed behind those that have sent nothing: a stream that
-        // always has items must not starve others.
+        // A stream that always has items must not starve others. So the streams that have sent items are
+        // listed behind those that have sent nothing.
         for handle in yielded {
-            if let Some(Open::Stream(stream)) = self.open.get(&handle) {
+            if let Some(Entry::Stream(stream)) = self.entries.get(&handle) {
                 stream.waker.make_ready();
             }
         }
@@ -377,18 +385,19 @@ impl Session {
 
     /// Moves a parked call to `due`. Its position in the queue of the gate becomes a pass.
     fn make_due(&mut self, handle: u64) {
-        let Some(Open::Parked(OpenParked { call, .. })) = self.take(handle) else { return };
-        let Parked { frame, arrived, mut passes, gate, .. } = call;
-        passes.push(gate.into_pass());
+        let Some(Entry::Parked(ParkedEntry { call, .. })) = self.take(handle) else { return };
+        let Parked { frame, arrived, mut passes, gate: queued, .. } = call;
+        passes.push(queued.into_pass());
         self.due.push_back(Retry { frame, arrived, passes });
     }
 
-    /// Appends a later answer that is ready, or refuses its call after the deadline.
-    fn send_answer(&mut self, handle: u64, answered: Result<()>, outgoing: &mut Outgoing<'_>) {
-        let Some(Open::Answer(OpenAnswer { id, answer, .. })) = self.take(handle) else { return };
+    /// Removes a later answer from the session. Appends the answer, or a refusal if `outcome`, the result of
+    /// [`AnswerEntry::poll`], is an error.
+    fn append_answer(&mut self, handle: u64, outcome: Result<()>, outgoing: &mut Outgoing<'_>) {
+        let Some(Entry::Answer(AnswerEntry { id, answer, .. })) = self.take(handle) else { return };
         let Outgoing { bytes, handles, frame_size, .. } = outgoing;
         let begin = bytes.len();
-        let written = match answered {
+        let written = match outcome {
             Ok(()) => enclose_response(id, *frame_size, bytes, |out, limit| {
                 answer.write(out, limit, &mut **handles).map(drop)
             }),
@@ -405,13 +414,13 @@ impl Session {
             handles.discard();
             message::encode_refusal(id, &error, bytes);
         }
-        // The time is not used: a later answer carries only objects and streams, no other later answer.
+        // Any time will do: `adopt` uses it only for a later answer, and a later answer carries no other one.
         self.adopt(id, Instant::now(), handles.take());
     }
 }
 
-impl Open {
-    fn object(&self) -> Option<&OpenObject> {
+impl Entry {
+    fn as_object(&self) -> Option<&ObjectEntry> {
         if let Self::Object(object) = self { Some(object) } else { None }
     }
 }
@@ -419,15 +428,16 @@ impl Open {
 impl Drop for Session {
     fn drop(&mut self) {
         serving::run(|| {
+            // All handles are above 0.
             self.withdraw_after(0);
             drop_guarded(self.take_locals());
         });
     }
 }
 
-/// The outcome of [`OpenStream::pump`].
+/// The outcome of [`StreamEntry::pump`].
 enum Pumped {
-    /// The stream has no further item at present, or no credit; or it has sent nothing for lack of room or
+    /// The stream has no further item at present, or no credit. Or it has sent nothing for lack of room or
     /// time, and is listed as ready again.
     Waits,
     /// The stream has sent items and may have more, but room or time is used up. It is not listed as ready.
@@ -442,7 +452,7 @@ impl Outgoing<'_> {
     }
 }
 
-impl OpenStream {
+impl StreamEntry {
     /// Appends items until no further item is there, the credit or the room is used up, or `until` has
     /// passed.
     fn pump(
@@ -458,6 +468,7 @@ impl OpenStream {
         while self.credit > 0 {
             if outgoing.is_full() || Instant::now() >= until {
                 if has_sent {
+                    // The caller lists the stream as ready again.
                     return Pumped::Yielded;
                 }
                 self.waker.make_ready();
@@ -470,14 +481,14 @@ impl OpenStream {
                 Poll::Pending => return Pumped::Waits,
                 Poll::Ready(StreamEvent::Item { seq }) => {
                     let begin = bytes.len();
-                    let put = charge_answer_memory(item.len())
+                    let appended = charge_answer_memory(item.len())
                         .and_then(|()| extension::put_item(handle, seq, item, limit, bytes));
-                    if let Err(error) = put {
+                    if let Err(error) = appended {
                         extension::put_end(handle, Some(&error), bytes);
                         return Pumped::Ended;
                     }
-                    let sent = i64::try_from(bytes.len() - begin - HEADER_SIZE).unwrap_or(i64::MAX);
-                    self.credit = self.credit.saturating_sub(sent);
+                    let size = i64::try_from(bytes.len() - begin - HEADER_SIZE).unwrap_or(i64::MAX);
+                    self.credit = self.credit.saturating_sub(size);
                 }
                 Poll::Ready(StreamEvent::Lagged(count)) => extension::put_lag(handle, count, bytes),
                 Poll::Ready(StreamEvent::End(error)) => {
@@ -490,8 +501,8 @@ impl OpenStream {
     }
 }
 
-impl OpenAnswer {
-    /// Ready when the answer can be written; an error after the deadline of the call.
+impl AnswerEntry {
+    /// Ready with `Ok` when the answer can be written; ready with an error after the deadline of the call.
     fn poll(&mut self) -> Poll<Result<()>> {
         let mut context = self.waker.context();
         if self.answer.poll(&mut context).is_ready() {
@@ -504,22 +515,22 @@ impl OpenAnswer {
     }
 }
 
-impl OpenParked {
-    /// Whether the turn of the call at the gate has come, or its wait has timed out. In both cases the call
-    /// is run again: after a timeout, entering the gate returns the error.
-    fn is_due(&mut self) -> bool {
+impl ParkedEntry {
+    /// Ready when the call is to be run again: its turn at the gate has come, or its wait has timed out.
+    /// After a timeout, entering the gate fails. While the call has to wait, registers the waker.
+    fn poll_due(&mut self) -> Poll<()> {
         let mut context = self.waker.context();
         while self.timer.as_mut().poll(&mut context).is_ready()
             && let Some(next_check) = self.call.gate.check_time()
         {
             self.timer.as_mut().reset(next_check.into());
         }
-        self.call.gate.poll(&context).is_ready()
+        self.call.gate.poll(&context)
     }
 }
 
-/// Accounts for the memory of a large answer or item. A small one takes little memory, and is never refused,
-/// because its call may have had effects.
+/// Accounts for the memory of a large answer or item. A small one is not counted and never refused: it takes
+/// little memory, and its call may have had effects, of which the caller would learn nothing.
 ///
 /// # Errors
 /// `storage-full`, at the memory limit.
@@ -616,7 +627,7 @@ mod tests {
                 frame_size: 1 << 10,
                 full: usize::MAX,
             });
-            assert_eq!(session.open.len(), if is_sent { MAX_OPEN } else { others });
+            assert_eq!(session.entries.len(), if is_sent { MAX_OPEN } else { others });
             assert!(!handles.has_carried());
             let refusal = b"storage-full";
             assert_eq!(bytes.windows(refusal.len()).any(|part| part == refusal), !is_sent, "{room}");

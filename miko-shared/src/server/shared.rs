@@ -21,7 +21,7 @@ pub(super) struct Shared<I: ?Sized> {
 }
 
 impl<I: ?Sized> Shared<I> {
-    /// Checks the number of connections, which includes the connection that is being accepted.
+    /// Checks the number of connections. The connection that is being accepted is already one of them.
     ///
     /// # Errors
     /// `too-many-connections`.

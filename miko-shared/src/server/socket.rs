@@ -1,8 +1,8 @@
 //! The socket of a connection, which wakes the server only for events that the server waits for.
 //!
-//! A socket of tokio is always watched for room to write as well, and a Unix socket reports room each time
-//! the other side reads. With tokio's socket, half of the wake-ups of a server that delivered changes had
-//! only this reason.
+//! tokio watches its own sockets for room to write all the time, and a Unix socket reports room each time the
+//! other side reads. A server that delivered changes over tokio's sockets was woken for no other reason in
+//! half of the cases.
 
 use std::future::poll_fn;
 use std::io::{self, ErrorKind, Read, Write};
@@ -18,8 +18,8 @@ use tokio::io::unix::AsyncFd;
 pub(super) struct Socket {
     /// Watched for bytes that arrive.
     stream: AsyncFd<UnixStream>,
-    /// A second descriptor of the socket, which is watched for room to write: from a write that found no room
-    /// until a write that took all of its bytes.
+    /// A second descriptor of the socket, which is watched for room to write. It exists from a write that
+    /// found no room until a write that took all of its bytes; `None` at other times.
     write_watch: Option<AsyncFd<OwnedFd>>,
 }
 
@@ -71,8 +71,8 @@ impl Socket {
         }
     }
 
-    /// Writes as much as there is room for, and returns the number of bytes. Without any room, registers the
-    /// task to be woken.
+    /// Writes as many bytes as there is room for, and returns their number. If there is no room, registers
+    /// the task to be woken.
     pub(super) fn poll_write(&mut self, context: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
         loop {
             match self.try_write(bytes) {
@@ -80,16 +80,18 @@ impl Socket {
                 written => return Poll::Ready(written),
             }
             let Some(write_watch) = self.watch_for_room() else {
-                // Without a second descriptor the write is tried again after the other tasks have run.
+                // The system grants no second descriptor. So the task is woken at once, and tries the write
+                // again after the other tasks have run.
                 context.waker().wake_by_ref();
                 return Poll::Pending;
             };
-            // The event may be older than the failed write. It is consumed, and the write is tried again.
+            // The event may be older than the write that found no room. So it is consumed, and the write is
+            // tried again.
             ready!(write_watch.poll_write_ready(context))?.clear_ready();
         }
     }
 
-    /// Writes as much as there is room for, and returns the number of bytes.
+    /// Writes as many bytes as there is room for, and returns their number.
     ///
     /// # Errors
     /// `WouldBlock`, if there is no room.
@@ -101,20 +103,20 @@ impl Socket {
         Ok(written)
     }
 
-    /// The descriptor that is watched for room to write; `None` if the system refuses a second descriptor, or
-    /// refuses to watch it.
+    /// Watches a second descriptor for room to write, if none is watched yet, and returns it. `None` if the
+    /// system refuses a second descriptor, or refuses to watch it.
     fn watch_for_room(&mut self) -> Option<&AsyncFd<OwnedFd>> {
         if self.write_watch.is_none() {
-            // epoll refuses to watch the same descriptor twice.
+            // epoll refuses to watch one descriptor twice, and `stream` is watched already.
             let second = self.stream.get_ref().as_fd().try_clone_to_owned().ok()?;
-            self.write_watch = watch(second, Interest::WRITABLE).ok();
+            self.write_watch = watch_descriptor(second, Interest::WRITABLE).ok();
         }
         self.write_watch.as_ref()
     }
 }
 
 /// Watches a descriptor for one kind of event. Dropping the result closes the descriptor.
-pub(super) fn watch(descriptor: OwnedFd, interest: Interest) -> io::Result<AsyncFd<OwnedFd>> {
+pub(super) fn watch_descriptor(descriptor: OwnedFd, interest: Interest) -> io::Result<AsyncFd<OwnedFd>> {
     // SAFETY: an `OwnedFd` names the same open descriptor until it is dropped, and the `AsyncFd` that owns it
     // keeps it open while it is registered.
     Ok(unsafe { AsyncFd::register_with_interest(descriptor, interest) }?)
@@ -145,7 +147,7 @@ mod tests {
         tokio::runtime::Builder::new_current_thread().enable_io().build().unwrap().block_on(future)
     }
 
-    /// A socket, and its other end, which blocks.
+    /// A socket, and its other end, whose reads and writes block.
     fn pair() -> (Socket, UnixStream) {
         let (one, other) = UnixStream::pair().unwrap();
         one.set_nonblocking(true).unwrap();
@@ -229,7 +231,8 @@ mod tests {
             socket.write_all(b"x").await.unwrap();
             assert!(!is_watched_for_room(&socket));
 
-            // A write that does not wait may come before the one that waits.
+            // Even if the write that waits is not polled again, a `try_write` that takes all of its bytes
+            // ends the watch.
             let sent = fill(&mut socket);
             assert!(waits_to_write(&mut socket).await);
             other.read_exact(&mut vec![0; 1 + sent]).unwrap();

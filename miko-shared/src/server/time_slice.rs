@@ -19,7 +19,8 @@ pub(super) struct TimeSlice {
 }
 
 impl TimeSlice {
-    /// Records that bytes have arrived or a call has started at this time. The first record begins the slice.
+    /// Records that bytes have arrived or a call has started at the time `now`. The first record begins the
+    /// slice.
     pub(super) fn record(&mut self, now: Instant) {
         let began = *self.began.get_or_insert(now);
         self.is_over |= now.saturating_duration_since(began) >= LENGTH;
@@ -35,7 +36,8 @@ impl TimeSlice {
         self.is_over = true;
     }
 
-    /// Waits for an event. If the event has not happened yet, a new slice begins after it.
+    /// Waits for an event. If the event has not happened yet, the slice ends, and a new one begins after the
+    /// event.
     pub(super) async fn wait<T>(&mut self, event: impl Future<Output = T>) -> T {
         let mut event = pin!(event);
         poll_fn(|context| {

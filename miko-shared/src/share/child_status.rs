@@ -1,8 +1,8 @@
 //! The action of SIGCHLD while a share runs.
 //!
-//! If this process ignores SIGCHLD, which it may have inherited from the program that started it, the kernel
-//! reaps the children and discards their exit status. While a share runs, an ignored SIGCHLD therefore has
-//! its default action, which does nothing and keeps the status.
+//! A process may ignore SIGCHLD, for example because the program that started it did. The kernel then reaps
+//! the children of the process and discards their exit status. So an ignored SIGCHLD has its default action
+//! while a share runs. The default action does nothing, and the status is kept.
 
 use std::sync::{Mutex, PoisonError};
 
@@ -11,20 +11,20 @@ use nix::sys::signal::{SaFlags, SigAction, SigHandler, SigSet, Signal, sigaction
 
 use crate::linux;
 
-/// While it exists, SIGCHLD is not ignored. Several shares of a process may each have one.
+/// Until this value is dropped, SIGCHLD is not ignored. Several shares of a process may each have a guard.
 pub(super) struct SigchldGuard(());
 
 /// The state shared by the guards of this process.
 struct Guards {
     count: usize,
-    /// The action of SIGCHLD that a guard has replaced; `None` if no guard has replaced the action.
+    /// The action of SIGCHLD that a guard has replaced; `None` if no guard had to replace the action.
     action_before: Option<SigAction>,
 }
 
 static GUARDS: Mutex<Guards> = Mutex::new(Guards { count: 0, action_before: None });
 
 impl SigchldGuard {
-    /// Gives SIGCHLD its default action, if the signal is ignored. The action before is restored when the
+    /// Gives SIGCHLD its default action, if the signal is ignored. The replaced action is restored when the
     /// last guard of the process is dropped.
     pub(super) fn install() -> Self {
         let mut guards = GUARDS.lock().unwrap_or_else(PoisonError::into_inner);

@@ -5,12 +5,11 @@ use std::io::{ErrorKind, Read, Write};
 use std::os::unix::net::UnixStream;
 
 use miko_rpc::{Error, ErrorId, Result};
-use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 
 use crate::wire::frame::{self, FrameBuffer};
 
-/// The parent's command: all workers have ended, deliver the final state.
+/// The parent's command to deliver the final state, since all workers have ended.
 pub(super) const FINISH: u8 = b'F';
 
 /// The most bytes of the final state in one message ([`ServerMessage::State`]).
@@ -20,7 +19,7 @@ pub(super) const STATE_CHUNK: usize = 64 << 10;
 /// items may be large.
 const FRAME_LIMIT: usize = 64 << 20;
 
-/// The most characters that are kept of the text of an error that exceeds [`FRAME_LIMIT`].
+/// If an error exceeds [`FRAME_LIMIT`], at most this many characters of its text are sent.
 const MAX_ERROR_TEXT: usize = 64 << 10;
 
 /// A message from the server process.
@@ -38,16 +37,16 @@ pub(super) enum ServerMessage {
 
 /// Receives the messages of the server process, one after another.
 #[derive(Default)]
-pub(super) struct Inbox(FrameBuffer);
+pub(super) struct ServerMessages(FrameBuffer);
 
-impl Inbox {
+impl ServerMessages {
     /// The next message, or `None` if it has not arrived completely. Does not block if `from` is
     /// non-blocking.
     ///
     /// # Errors
     /// `server-gone` at the end of the stream or if it cannot be read; `internal` if the bytes are not a
     /// valid message; `request-too-large` beyond the size limit of a message.
-    pub(super) fn try_receive<T: DeserializeOwned>(&mut self, from: &mut impl Read) -> Result<Option<T>> {
+    pub(super) fn try_receive(&mut self, from: &mut impl Read) -> Result<Option<ServerMessage>> {
         loop {
             if let Some(frame) = self.0.next_frame(FRAME_LIMIT)? {
                 return rmp_serde::from_slice(frame).map(Some).map_err(|fault| {
@@ -78,7 +77,8 @@ pub(super) fn send(stream: &mut UnixStream, message: &ServerMessage) {
     }
 }
 
-/// Shortens an error that is too large for a message: to the text of its first item and the number of items.
+/// Shortens an error that is too large for a message to the text of its first item, of which at most
+/// [`MAX_ERROR_TEXT`] characters are kept, and the number of its items.
 fn shortened(error: &Error) -> Error {
     let Some(first) = error.items().first() else { return error.clone() };
     let text: String = first.to_string().chars().take(MAX_ERROR_TEXT).collect();

@@ -7,13 +7,13 @@
 //! # The races
 //!
 //! - *A directory is removed as stale before it is locked*: it is created under a temporary name and renamed
-//!   once locked. A directory with a temporary name may be removed as stale, too. So after locking, its owner
-//!   checks that the lock file is still at its path, and otherwise retries under another name.
+//!   once locked. A directory with a temporary name may be removed as stale, too. So after locking, the owner
+//!   checks that the lock file is still at its path. If it is not, the owner retries under another name.
 //! - *A directory is created while a stale directory of the same name is removed*: names are never reused.
-//!   A process that removes a stale directory holds its lock, and has first checked that the locked file is
-//!   still the one at its path.
-//! - *A process dies while it creates or removes a directory*: the remains are unlocked or empty. Both kinds
-//!   are removed as stale.
+//!   A process that removes a stale directory holds the lock of the directory, and has first checked that the
+//!   locked file is still the one at its path.
+//! - *A process dies while it creates or removes a directory*: the directory is then unlocked or empty. In
+//!   both cases it is removed as stale.
 
 use std::fs::{self, DirBuilder, File};
 use std::io;
@@ -39,7 +39,8 @@ const LOCK: &str = "lock";
 /// The number of random bytes in the name of a directory.
 const NAME_BYTES: usize = 8;
 
-/// How often creating a directory is tried, if another process removes it each time before it is locked.
+/// How often creating a directory is tried at most. An attempt fails if another process removes the directory
+/// before it is locked.
 const MAX_ATTEMPTS: usize = 100;
 
 /// The size of the longest path of a Unix socket, in bytes, including the final zero.
@@ -110,7 +111,7 @@ impl Directory {
         }
     }
 
-    /// The path of the socket, which need not exist yet.
+    /// The path of the socket of the share. The socket need not exist yet.
     pub(super) fn socket(&self) -> PathBuf {
         self.path.join(SOCKET)
     }
@@ -120,8 +121,7 @@ impl Directory {
         self.path.join(SECOND_SOCKET)
     }
 
-    /// The paths of the files that may be in the directory, and that of the directory itself, in the order of
-    /// removal.
+    /// The paths of the files that may be in the directory, and the path of the directory itself.
     pub(super) fn contents(&self) -> ([PathBuf; 3], PathBuf) {
         ([self.socket(), self.second_socket(), self.path.join(LOCK)], self.path.clone())
     }
@@ -145,18 +145,18 @@ fn lock_in(directory: &Path) -> io::Result<Option<File>> {
     Ok(is_at(&lock, &path).then_some(lock))
 }
 
-/// Whether the open file is the one at this path.
+/// Whether the file that is open as `file` is the file at `path`.
 fn is_at(file: &File, path: &Path) -> bool {
     let identity = |metadata: fs::Metadata| (metadata.dev(), metadata.ino());
     match (file.metadata(), fs::symlink_metadata(path)) {
-        (Ok(open), Ok(found)) => identity(open) == identity(found),
+        (Ok(of_file), Ok(of_path)) => identity(of_file) == identity(of_path),
         _ => false,
     }
 }
 
-/// Removes the files of a share from a directory, and then the directory, unless it contains other files.
-/// Returns whether the directory is gone. Logs the first error. A missing file or directory is not
-/// an error.
+/// Removes the files of a share from a directory, and then the directory. A directory that contains other
+/// files stays. Returns whether the directory is gone. Logs the first error. A missing file or directory is
+/// no error.
 fn remove(directory: &Path) -> bool {
     let files = [SOCKET, SECOND_SOCKET, LOCK].map(|name| fs::remove_file(directory.join(name)));
     let removed = files.into_iter().chain([fs::remove_dir(directory)]);
@@ -217,9 +217,10 @@ fn remove_if_stale(directory: &Path) {
                 info!(directory = %directory.display(), "removed the directory of a killed share");
             }
         }
+        // The directory has an owner, or another process has just removed it.
         Ok(_) => {}
-        // The owner died before it created the lock file or after it removed the lock file. A directory with
-        // other files stays, since `remove_dir` removes only an empty one.
+        // There is no lock file: the owner died before it created the file or after it removed the file. A
+        // directory with other files stays, since `remove_dir` removes only an empty one.
         Err(fault) if fault.kind() == io::ErrorKind::NotFound => drop(fs::remove_dir(directory)),
         Err(_) => {}
     }

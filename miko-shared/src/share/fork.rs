@@ -1,8 +1,8 @@
 //! Forks the processes of a share. No other module forks.
 //!
-//! A child starts with the signal mask and the handlers of a fresh Rust program, apart from signals that the
-//! parent ignores: they stay ignored. All signals are blocked across the fork, so that no handler of the
-//! parent ever runs in a child.
+//! A child starts with the signal mask and the handlers of a fresh Rust program. Only the signals that the
+//! parent ignores stay ignored. All signals are blocked across the fork, so that no handler of the parent
+//! ever runs in a child.
 
 use std::io::Write;
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -18,12 +18,12 @@ use nix::unistd::{ForkResult, Pid, fork, getppid};
 use super::preconditions::ForkPermit;
 use crate::linux;
 
-/// The exit code of a child that panicked: the code that Rust uses.
+/// The exit code of a child that panicked: the same as that of any Rust program.
 pub(super) const PANICKED: i32 = 101;
 
 /// Forks a child that runs `body` and exits with the code that `body` returns, or with [`PANICKED`] if `body`
 /// panics. The kernel sends `when_orphaned` to the child when the thread that calls this function ends, as at
-/// the death of the parent. `handle_signals` runs in the child before the first signal can reach the child.
+/// the death of the parent. `install_handlers` runs in the child before the first signal can reach the child.
 ///
 /// The child exits through `_exit`, so that destructors and exit handlers of the parent's program do not run
 /// twice.
@@ -33,7 +33,7 @@ pub(super) const PANICKED: i32 = 101;
 pub(super) fn fork_child(
     _permit: ForkPermit,
     when_orphaned: Signal,
-    handle_signals: impl FnOnce(),
+    install_handlers: impl FnOnce(),
     body: impl FnOnce() -> i32,
 ) -> Result<Pid> {
     // Bytes that stay buffered would be written by both parent and child. This thread holds the locks across
@@ -50,14 +50,14 @@ pub(super) fn fork_child(
     let forked = unsafe { fork() };
     if let Ok(ForkResult::Child) = forked {
         drop((stdout, stderr));
-        // In this order: if the parent dies after the request to be signalled, the kernel signals the child.
-        // The comparison detects an earlier death.
+        // First the request to be signalled, then the comparison. If the parent dies after the request, the
+        // kernel signals the child. If the parent died before, the comparison detects it.
         let _ = linux::die_with_parent(when_orphaned);
         if getppid() != parent {
             exit(0);
         }
         reset_handlers();
-        handle_signals();
+        install_handlers();
         let _ = pthread_sigmask(SigmaskHow::SIG_SETMASK, Some(&SigSet::empty()), None);
         exit(catch_unwind(AssertUnwindSafe(body)).unwrap_or(PANICKED))
     }
@@ -70,8 +70,8 @@ pub(super) fn fork_child(
     }
 }
 
-/// Gives every signal its default action, except ignored signals and those by which Rust's runtime detects
-/// stack overflows.
+/// Gives every signal its default action. Two kinds of signals keep theirs: ignored signals, and the signals
+/// by which Rust's runtime detects stack overflows.
 fn reset_handlers() {
     let default = SigAction::new(SigHandler::SigDfl, SaFlags::empty(), SigSet::empty());
     for signal in Signal::iterator() {
@@ -83,25 +83,25 @@ fn reset_handlers() {
     }
 }
 
-/// How long a child may take to flush its output. The output may be a full pipe that is not read, or another
-/// thread of the child may hold the lock.
+/// How long a child may take to flush its output when it exits. The limit is needed because the output may be
+/// a full pipe that is not read, or another thread of the child may hold the lock of the output.
 const FLUSH_SECONDS: u32 = 2;
 
 /// Flushes the output, for [`FLUSH_SECONDS`] at most, and ends the process without running destructors or
 /// exit handlers.
 fn exit(code: i32) -> ! {
-    exit_after(code, FLUSH_SECONDS);
+    schedule_exit(code, FLUSH_SECONDS);
     let _ = std::io::stdout().flush();
     let _ = std::io::stderr().flush();
     // SAFETY: `_exit` ends the process without running any of its code.
     unsafe { libc::_exit(code) }
 }
 
-/// The exit code that the handler of [`exit_after`] uses.
+/// The exit code that the handler of [`schedule_exit`] uses.
 static EXIT_CODE: AtomicI32 = AtomicI32::new(0);
 
-/// Ends this process with `code` after `seconds`, even if all its threads are blocked.
-fn exit_after(code: i32, seconds: u32) {
+/// Sets an alarm that ends this process with `code` after `seconds`, even if all its threads are blocked.
+fn schedule_exit(code: i32, seconds: u32) {
     extern "C" fn exit_now(_: libc::c_int) {
         // SAFETY: `_exit` is async-signal-safe.
         unsafe { libc::_exit(EXIT_CODE.load(Ordering::Relaxed)) }

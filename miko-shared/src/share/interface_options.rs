@@ -1,9 +1,9 @@
-//! Options of a share that only one interface has, such as the backend of a Mikobase. The code of shares does
-//! not know their type.
+//! Options of a share that only one interface has, such as the backend of a Mikobase. The type of the options
+//! is unknown to the code of shares.
 
 use std::any::Any;
 
-/// The options of one interface.
+/// The options that one interface has; empty until one of them is set.
 #[derive(Default)]
 #[cfg_attr(
     not(feature = "mikobase"),
@@ -16,12 +16,13 @@ pub(crate) struct InterfaceOptions(Option<Box<dyn Any>>);
     allow(dead_code, reason = "only shares of a Mikobase have options of their own")
 )]
 impl InterfaceOptions {
-    /// The options of type `T`; `None` if no options were set, or options of another type.
+    /// The options, if they are of type `T`; `None` if they have another type, or if none were set.
     pub(crate) fn get<T: 'static>(&self) -> Option<&T> {
         self.0.as_deref()?.downcast_ref()
     }
 
-    /// The options of type `T`, mutably. Replaces options of another type by the defaults of `T`.
+    /// The options of type `T`, mutably. If none were set, or if they have another type, they become the
+    /// defaults of `T` first.
     pub(crate) fn get_or_default<T: Default + 'static>(&mut self) -> &mut T {
         if !self.0.as_deref().is_some_and(<dyn Any>::is::<T>) {
             self.0 = Some(Box::new(T::default()));

@@ -8,19 +8,19 @@ use miko_rpc::{Error, ErrorId, Result};
 use crate::client::refuse_in_runtime;
 use crate::linux;
 
-/// How often the threads are counted at most, a millisecond apart, before an error. The kernel still lists a
-/// thread for a moment after the thread was joined.
-const MAX_CHECKS: usize = 20;
+/// How often the threads are counted at most, a millisecond apart, before the fork is refused. The kernel
+/// still lists a thread for a moment after the thread was joined.
+const MAX_COUNTS: usize = 20;
 
 /// The permission to fork once, directly after the check. Only [`check`] issues it.
 pub(super) struct ForkPermit(());
 
 /// Checks that this process may fork. A fork copies only the calling thread: a lock held by another thread
-/// would stay locked forever in the child. tokio supports a fork only in a process that has never used tokio:
-/// a thread that has entered a runtime is refused, and the threads of other runtimes are counted like all
-/// threads.
+/// would stay locked forever in the child. tokio does not support a fork in a process that has used tokio. So
+/// a fork inside a runtime is refused. A runtime elsewhere in the process is noticed by its threads, which
+/// count like all others.
 ///
-/// With `allow_threads` the caller guarantees that the other threads do no harm, and they are not counted.
+/// With `allow_threads` no threads are counted: the caller guarantees that the other threads do no harm.
 ///
 /// # Errors
 /// `inside-runtime` if this thread has entered an async runtime, `threads-running` if there are other
@@ -31,7 +31,7 @@ pub(super) fn check(allow_threads: bool) -> Result<ForkPermit> {
         return Ok(ForkPermit(()));
     }
     let mut threads = count_threads()?;
-    for _ in 1..MAX_CHECKS {
+    for _ in 1..MAX_COUNTS {
         if threads == 1 {
             break;
         }

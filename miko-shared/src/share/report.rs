@@ -20,7 +20,7 @@ impl<R, S> Report<R, S> {
         &self.workers
     }
 
-    /// Whether the whole final state arrived. This can be so although the share failed: after Ctrl-C, the
+    /// Whether the whole final state arrived. It may arrive even if the share fails: after Ctrl-C, the
     /// workers are ended first, and the state is delivered afterwards.
     pub fn state_is_complete(&self) -> bool {
         self.is_complete
@@ -32,7 +32,7 @@ impl<R, S> Report<R, S> {
         runs.filter_map(<[_]>::last)
     }
 
-    /// The values that the closures returned, ordered by index of the worker.
+    /// The values that the closures of the workers returned, ordered by index of the worker.
     ///
     /// # Errors
     /// As [`all_succeeded`](Self::all_succeeded).
@@ -81,12 +81,12 @@ pub struct WorkerReport<R> {
     pub ended: SystemTime,
     /// The number of calls that it made on its proxy; 0 if the process ended before it reported them.
     pub calls: u64,
-    /// Its standard output, if `capture_output` is set: all of it, or the beginning and the end. Otherwise
-    /// empty.
+    /// Its standard output, if `capture_output` is set: all of it, or the beginning and the end. Empty if
+    /// `capture_output` is not set.
     pub stdout: Vec<u8>,
     /// The number of bytes cut from the middle of `stdout`, because it exceeded `capture_limit`.
     pub stdout_cut: u64,
-    /// Its standard error, as `stdout`.
+    /// Its standard error, captured as `stdout` is.
     pub stderr: Vec<u8>,
     /// The number of bytes cut from the middle of `stderr`.
     pub stderr_cut: u64,
@@ -178,7 +178,7 @@ pub enum Outcome<R> {
 
 impl<R> Outcome<R> {
     /// The reason why there is no value, as the predicate of a sentence whose subject is the worker:
-    /// `panicked: out of dilithium`. `None` if there is a value.
+    /// for example `panicked: out of dilithium`. `None` if there is a value.
     pub fn fault(&self) -> Option<String> {
         match self {
             Self::Returned(_) => None,

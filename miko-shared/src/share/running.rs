@@ -23,26 +23,26 @@ pub(super) type OnExit = Rc<RefCell<dyn FnMut(&WorkerReport<()>)>>;
 
 /// A running share: a server process and its workers. Dropping it ends all of them.
 ///
-/// A share has no thread in the parent. So all of this happens only while [`wait`](Self::wait) or
+/// A share has no thread in the parent. So the following happens only while [`wait`](Self::wait) or
 /// [`join`](Self::join) runs: workers beyond `max_concurrent` are started, failed workers are started again,
 /// captured output is read, `on_exit` is called, `worker_timeout` and the deadlines of methods are enforced,
 /// and Ctrl-C is handled.
 pub struct Share<'b, I: Interface + ?Sized, R, S = ()> {
-    /// Dropping it ends all processes. It is the first field, so it is dropped before the resources that the
-    /// processes use.
+    /// Dropping the supervisor ends all processes. This field is the first, so it is dropped before the
+    /// resources that the processes use.
     pub(super) supervisor: Supervisor,
     /// The code of the workers.
     pub(super) body: Box<WorkerBody<'b>>,
-    /// The workers that were reaped so far, for the report.
+    /// The workers that were reaped so far. The report is made from them.
     pub(super) ended: Vec<ReapedWorker>,
     pub(super) on_exit: Option<OnExit>,
     /// The server's own socket, with the credentials for it.
     pub(super) address: Address,
     /// The proxy of the parent, created at its first use.
     pub(super) db: OnceCell<Client<I>>,
-    /// Converts the bytes of the final state.
+    /// Converts the bytes of the final state to its type.
     pub(super) read_state: fn(Vec<u8>) -> S,
-    /// The closures of the workers return `R`, which is decoded when the share ends.
+    /// The type that the closures of the workers return. The values are decoded when the share ends.
     pub(super) returns: PhantomData<fn() -> R>,
     /// Releases the `Uds` when it is dropped, however the share ends.
     pub(super) _lease: UdsLease,
@@ -110,9 +110,9 @@ impl<I: Interface + ?Sized, R: DeserializeOwned, S> Share<'_, I, R, S> {
     /// result.
     ///
     /// # Errors
-    /// `interrupted`, `server-gone`, or the error of starting a worker: all workers have ended in these
-    /// cases, too. `internal`, if the system refuses to watch Ctrl-C or to wait for events: workers may still
-    /// run.
+    /// `interrupted`, `server-gone`, or the error of starting a worker: all workers have ended even after
+    /// these errors. `internal`, if the system refuses to watch Ctrl-C or to wait for events: workers may
+    /// still run.
     pub fn wait(&mut self) -> Result<()> {
         let interrupt = Interrupt::listen()?;
         self.wait_with(&interrupt)
@@ -121,9 +121,9 @@ impl<I: Interface + ?Sized, R: DeserializeOwned, S> Share<'_, I, R, S> {
     /// Waits until all workers have ended, then receives the final state and ends the server.
     ///
     /// # Errors
-    /// The errors of [`wait`](Self::wait), and the reason why the final state was not delivered. Unless the
-    /// system refuses to watch Ctrl-C, the error contains the reports of the workers and the part of the
-    /// state that arrived. All processes have ended in any case.
+    /// The errors of [`wait`](Self::wait), and the reason why the final state was not delivered. The error
+    /// contains the reports of the workers and the part of the state that arrived, unless the system refuses
+    /// to watch Ctrl-C. After any error, all processes have ended.
     pub fn join(mut self) -> Result<Report<R, S>, ShareError<R, S>> {
         let interrupt = Interrupt::listen()?;
         let mut delivery = Delivery::default();
@@ -138,7 +138,7 @@ impl<I: Interface + ?Sized, R: DeserializeOwned, S> Share<'_, I, R, S> {
         match (waited, delivered) {
             (Ok(()), Ok(())) => Ok(report),
             (Err(error), Ok(())) | (Ok(()), Err(error)) => Err(ShareError::new(error, Some(report))),
-            (Err(first), Err(second)) => Err(ShareError::new(combine(first, second), Some(report))),
+            (Err(waiting), Err(delivery)) => Err(ShareError::new(combine(waiting, delivery), Some(report))),
         }
     }
 
@@ -154,13 +154,13 @@ impl<I: Interface + ?Sized, R: DeserializeOwned, S> Share<'_, I, R, S> {
     }
 }
 
-/// The error of a share that ended early (`first`), and whose final state was not delivered either
-/// (`second`): the items of both errors, or only the first error if both have the same items.
-fn combine(first: Error, second: Error) -> Error {
-    if first.items() == second.items() {
-        return first;
+/// The error of a share that has failed twice: `waiting` is why it ended early, and `delivery` is why its
+/// final state was not delivered. Has the items of both errors, or only those of `waiting` if they are equal.
+fn combine(waiting: Error, delivery: Error) -> Error {
+    if waiting.items() == delivery.items() {
+        return waiting;
     }
-    Error::check([first.items(), second.items()].concat()).err().unwrap_or(first)
+    Error::check([waiting.items(), delivery.items()].concat()).err().unwrap_or(waiting)
 }
 
 /// Builds the report of a worker that was reaped.
@@ -195,13 +195,14 @@ fn decode_result<R: DeserializeOwned>(worker: &ReapedWorker) -> (u64, Outcome<R>
         }
         Err(fault) => fault,
     };
-    // Distinguishes a value that cannot be decoded as `R` from a result that is missing or incomplete.
+    // Either the returned value is no `R`, or the result is missing or incomplete. Decoding the result with a
+    // value of any type tells which.
     match rmp_serde::from_slice::<WorkerResult<IgnoredAny>>(&worker.result) {
         Ok(WorkerResult { calls, .. }) => {
             let text = format!("the returned value cannot be read back: {fault}");
             (calls, Outcome::Failed { text, error: None })
         }
-        // A worker that was killed while it wrote its result counts as a worker without a result.
+        // An incomplete result counts as missing: the worker was ended while it wrote its result.
         Err(_) if worker.timed_out => (0, Outcome::TimedOut),
         Err(_) => (0, Outcome::Silent),
     }

@@ -48,8 +48,8 @@ pub(super) struct ServerSetup<'d> {
     pub(super) second_protocol: Option<(UnixListener, Rc<dyn Protocol>)>,
 }
 
-/// Opens the shared object, serves it until the parent sends [`FINISH`], and delivers the final state.
-/// Returns the exit code of the process.
+/// Opens the shared object by `open`, serves it until the parent sends [`FINISH`], and delivers the final
+/// state. Returns the exit code of the process.
 pub(super) fn run<I, S>(mut setup: ServerSetup<'_>, open: impl FnOnce() -> Result<S>) -> i32
 where
     I: Interface + ?Sized,
@@ -74,8 +74,8 @@ where
     if let Some(bytes) = setup.memory_limit {
         memory::limit(bytes)?;
     }
-    // The inherited limit on descriptors suffices for the workers, and may be too low for all connections
-    // that the server accepts.
+    // The limit on descriptors that the parent has raised suffices for the workers. It may be too low for all
+    // connections that `limits` allows.
     let (_raised, connections) = DescriptorLimit::for_connections(setup.limits.connections);
     setup.limits.connections = connections;
     let opened = std::panic::catch_unwind(std::panic::AssertUnwindSafe(open)).unwrap_or_else(|panic| {
@@ -110,8 +110,8 @@ async fn serve_until_finish<I: Interface + ?Sized>(
     let (token, limits) = (setup.token.clone(), setup.limits.clone());
     let stop = async {
         let mut command = [0];
-        // Ignores other commands. Serving also ends at the end of file or at an error: the parent has ended,
-        // and with it all workers.
+        // Any other command is ignored. At the end of file or at an error, the parent has ended, and with it
+        // all workers: serving then ends, too.
         while async_socket::read(&mut control, &mut command)
             .await
             .is_ok_and(|count| count > 0 && command[0] != FINISH)
@@ -130,7 +130,8 @@ async fn serve_until_finish<I: Interface + ?Sized>(
         protocols,
     };
     server::serve(Some(listener), service, options, stop).await?;
-    // `setup.control` and its clone share the non-blocking mode. The final state is sent by blocking writes.
+    // `setup.control` has become non-blocking together with its clone. The final state is sent by blocking
+    // writes.
     setup.control.set_nonblocking(false).map_err(failed)
 }
 
@@ -142,10 +143,10 @@ fn is_orphan(control: &UnixStream) -> bool {
     fds[0].revents().is_some_and(|events| events.contains(PollFlags::POLLHUP))
 }
 
-/// Installs the signal actions of the server. It ignores the signals that a terminal sends to the whole
-/// process group, so that it can still deliver the final state. On SIGTERM it removes the directory and
+/// Installs the signal actions of the server. The server ignores the signals that a terminal sends to the
+/// whole process group, so that it can still deliver the final state. On SIGTERM it removes the directory and
 /// exits.
-pub(super) fn handle_signals(directory: &Directory) {
+pub(super) fn install_signal_handlers(directory: &Directory) {
     for signal in [Signal::SIGINT, Signal::SIGHUP, Signal::SIGQUIT] {
         let ignore = SigAction::new(SigHandler::SigIgn, SaFlags::empty(), SigSet::empty());
         // SAFETY: ignoring a signal installs no handler.
@@ -156,22 +157,24 @@ pub(super) fn handle_signals(directory: &Directory) {
 
 /// The paths that the signal handler of a server removes, as C strings, because a handler must not allocate.
 struct CleanupPaths {
-    /// The server that owns the paths. A process forked by it inherits the handler.
+    /// The server that owns the paths. A process that the server forks inherits the handler, but must not
+    /// remove the paths.
     owner: Pid,
     files: [CString; 3],
     directory: CString,
 }
 
-/// The paths that the handler removes: the paths of this process, or of the server that this process was
-/// forked from; null in all other processes. A value that was stored here is never freed.
+/// The paths of this process, if it is a server, or of the server from which it was forked; null in all other
+/// processes. A value that was stored here is never freed.
 static CLEANUP_PATHS: AtomicPtr<CleanupPaths> = AtomicPtr::new(std::ptr::null_mut());
 
-/// Installs the handler of SIGTERM, which the kernel sends when the parent dies. No other process is then
-/// left to remove the directory, and the server may be in a long call, so the handler itself removes the
-/// directory. If a live parent has sent SIGTERM, both remove it, which does no harm.
+/// Installs the handler of SIGTERM, which removes the directory and ends the process. The kernel sends
+/// SIGTERM when the parent dies. Then no other process is left to remove the directory, and the server may be
+/// in a long call. If a live parent has sent SIGTERM, it removes the directory as well, which does no harm.
 fn clean_up_when_terminated(directory: &Directory) {
     extern "C" fn clean_up(_: libc::c_int) {
-        // SAFETY: the pointer is null or comes from `Box::leak` below; its value is never changed or freed.
+        // SAFETY: the pointer is null or comes from `Box::leak` below. What it points to is never changed or
+        // freed.
         let cleanup = unsafe { CLEANUP_PATHS.load(Ordering::Acquire).as_ref() };
         if let Some(cleanup) = cleanup
             // `getpid` is async-signal-safe.

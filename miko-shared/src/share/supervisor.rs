@@ -18,17 +18,17 @@ use nix::sys::signal::Signal;
 use nix::unistd::{Pid, getpgrp, getpid};
 use tracing::{debug, error, info, warn};
 
-use super::control::{FINISH, Inbox, ServerMessage};
+use super::control::{FINISH, ServerMessage, ServerMessages};
 use super::fork::fork_child;
 use super::preconditions;
 use super::worker_process::{Worker, redirect_output};
 use crate::descriptors::DescriptorLimit;
 use crate::server::Activity;
-use child::{ChildProcess, OutputPipes, after, timeout_until, worker_pipe};
+use child::{ChildProcess, OutputPipes, deadline_after, timeout_until, worker_pipe};
 
 pub(super) use child::{ReapedWorker, WorkerChild};
 pub(crate) use interrupt::Interrupt;
-use interrupt::count_from_terminal;
+use interrupt::terminal_interrupts;
 
 /// The code of a forked worker. Writes the result of the closure to the pipe, and returns the exit code.
 pub(super) type WorkerBody<'b> = dyn Fn(&Worker, std::fs::File) -> i32 + 'b;
@@ -40,10 +40,10 @@ pub(super) struct WorkerOptions {
     pub(super) count: usize,
     /// The most workers that are alive at once.
     pub(super) max_concurrent: usize,
-    /// How many times workers are started again at most, in the whole share.
+    /// The most restarts of workers in the whole share.
     pub(super) restarts: usize,
     /// The most bytes that are kept of a worker's stdout and stderr each; `None` if output is not captured.
-    pub(super) capture: Option<usize>,
+    pub(super) capture_limit: Option<usize>,
     /// See [`Uds::allow_threads`](crate::Uds::allow_threads).
     pub(super) allow_threads: bool,
     /// See [`Uds::worker_timeout`](crate::Uds::worker_timeout).
@@ -66,9 +66,10 @@ pub(super) struct Supervisor {
     /// The workers that were not reaped yet.
     workers: Vec<WorkerChild>,
     /// The number of workers whose first run was started. It is also the index of the next new worker.
-    forked: usize,
-    /// The next runs of workers that have failed.
+    begun: usize,
+    /// The further runs of failed workers that are still to be started.
     scheduled_restarts: VecDeque<WorkerRun>,
+    /// How many more restarts may be scheduled.
     restarts_left: usize,
     /// The reason of an early shutdown; `None` until one has begun.
     failure: Option<Error>,
@@ -97,8 +98,8 @@ struct ServerChild {
     process: ChildProcess,
     /// The parent's end of the socket pair with the server.
     control: UnixStream,
-    /// The bytes that have arrived on `control`.
-    inbox: Inbox,
+    /// Splits the bytes that arrive on `control` into messages.
+    messages: ServerMessages,
     activity: Arc<Activity>,
 }
 
@@ -112,7 +113,7 @@ impl Supervisor {
         descriptors: DescriptorLimit,
     ) -> Result<Self> {
         let process = ChildProcess::adopt(server)?;
-        let server = ServerChild { process, control, inbox: Inbox::default(), activity };
+        let server = ServerChild { process, control, messages: ServerMessages::default(), activity };
         // From here on, an error drops the supervisor, which ends the server.
         let supervisor = Self {
             restarts_left: options.restarts,
@@ -121,7 +122,7 @@ impl Supervisor {
             descriptors,
             server: Some(server),
             workers: Vec::new(),
-            forked: 0,
+            begun: 0,
             scheduled_restarts: VecDeque::new(),
             failure: None,
             interrupts: 0,
@@ -162,25 +163,25 @@ impl Supervisor {
 
     fn try_to_start_workers(&mut self, body: &WorkerBody<'_>) -> Result<()> {
         while self.failure.is_none() && self.workers.len() < self.options.max_concurrent {
-            let Some(WorkerRun { index, run }) = self.next_worker() else { break };
+            let Some(WorkerRun { index, run }) = self.take_next_run() else { break };
             self.fork_worker(index, run, body)?;
         }
         Ok(())
     }
 
-    /// Takes the next worker to start: one that is started again, or if there is none, a new one.
-    fn next_worker(&mut self) -> Option<WorkerRun> {
+    /// Takes the next run to start: a scheduled restart or, if there is none, the first run of a new worker.
+    fn take_next_run(&mut self) -> Option<WorkerRun> {
         self.scheduled_restarts.pop_front().or_else(|| {
-            let index = self.forked;
+            let index = self.begun;
             let is_new = index < self.options.count;
-            self.forked += usize::from(is_new);
+            self.begun += usize::from(is_new);
             is_new.then_some(WorkerRun { index, run: 0 })
         })
     }
 
-    /// Schedules another run of a worker that was killed or has failed, if restarts are left and no early
+    /// Schedules another run of `worker`, if it was killed or has failed, restarts are left, and no early
     /// shutdown has begun.
-    fn restart_failed(&mut self, worker: &ReapedWorker) {
+    fn schedule_restart_if_failed(&mut self, worker: &ReapedWorker) {
         if self.failure.is_none() && self.restarts_left > 0 && !worker.has_succeeded() {
             self.restarts_left -= 1;
             let left = self.restarts_left;
@@ -201,8 +202,8 @@ impl Supervisor {
         }
     }
 
-    /// Runs until all workers have ended: forks further workers as others end, and calls `reaped` with each
-    /// worker that was reaped.
+    /// Runs until all workers have ended: forks further workers as others end, and calls `on_reaped` with
+    /// each worker that was reaped.
     ///
     /// # Errors
     /// The reason of an early shutdown: `interrupted`, `server-gone`, or the error of starting a worker. It
@@ -212,7 +213,7 @@ impl Supervisor {
         &mut self,
         body: &WorkerBody<'_>,
         interrupt: &Interrupt,
-        mut reaped: impl FnMut(ReapedWorker),
+        mut on_reaped: impl FnMut(ReapedWorker),
     ) -> Result<()> {
         loop {
             self.start_workers(body);
@@ -236,14 +237,14 @@ impl Supervisor {
                 std::mem::take(&mut self.workers).into_iter().partition(WorkerChild::has_ended);
             self.workers = alive;
             let ended: Vec<WorkerChild> = ended;
-            // All are reaped before the first call of `reaped`, which may panic: it runs the application's
-            // `on_exit`.
+            // `on_reaped` runs the application's `on_exit`, which may panic. So all are reaped before its
+            // first call.
             let ended: Vec<ReapedWorker> = ended.into_iter().map(WorkerChild::reap).collect();
             for worker in &ended {
                 debug!(worker = worker.index, pid = worker.pid, status = %worker.status, "worker ended");
-                self.restart_failed(worker);
+                self.schedule_restart_if_failed(worker);
             }
-            ended.into_iter().for_each(&mut reaped);
+            ended.into_iter().for_each(&mut on_reaped);
         }
     }
 
@@ -259,7 +260,7 @@ impl Supervisor {
         delivery: &mut Delivery,
     ) -> Result<()> {
         let server = self.server.as_mut().ok_or_else(server_gone)?;
-        // If this write fails because the server has ended, `receive` reports that.
+        // The write fails if the server has ended. `receive` then reports the end of the server.
         let _ = server.control.write_all(&[FINISH]);
         let interrupts_before = self.interrupts;
         loop {
@@ -278,7 +279,7 @@ impl Supervisor {
         }
         delivery.is_complete = true;
         // The server exits after this last message.
-        server.process.wait_or_kill(after(self.options.grace_period));
+        server.process.wait_or_kill(deadline_after(self.options.grace_period));
         self.server = None;
         info!(bytes = delivery.state.len(), "final state received, server ended");
         if self.interrupts > interrupts_before { Err(interrupted()) } else { Ok(()) }
@@ -288,46 +289,44 @@ impl Supervisor {
     /// share one grace period; the server gets another one after them.
     pub(super) fn terminate_all(&mut self) {
         self.signal_workers(Signal::SIGTERM);
-        let until = after(self.options.grace_period);
+        let until = deadline_after(self.options.grace_period);
         for worker in self.workers.drain(..) {
             worker.process.wait_or_kill(until);
         }
         if let Some(server) = self.server.take() {
             server.process.signal(Signal::SIGTERM);
-            server.process.wait_or_kill(after(self.options.grace_period));
+            server.process.wait_or_kill(deadline_after(self.options.grace_period));
         }
     }
 
     /// Forks one worker, with a pipe for its result and, if output is captured, pipes for stdout and stderr.
     fn fork_worker(&mut self, index: usize, run: usize, body: &WorkerBody<'_>) -> Result<()> {
         let worker = Worker { index, run, count: self.options.count };
-        let (result, write_result) = worker_pipe()?;
-        let (output, write_output) = match self.options.capture {
+        let (result_reader, result_writer) = worker_pipe()?;
+        let (output_readers, output_writers) = match self.options.capture_limit {
             Some(limit) => {
-                let (stdout, write_stdout) = worker_pipe()?;
-                let (stderr, write_stderr) = worker_pipe()?;
-                (Some(OutputPipes { stdout, stderr, limit }), Some((write_stdout, write_stderr)))
+                let (stdout, stdout_writer) = worker_pipe()?;
+                let (stderr, stderr_writer) = worker_pipe()?;
+                (Some(OutputPipes { stdout, stderr, limit }), Some((stdout_writer, stderr_writer)))
             }
             None => (None, None),
         };
         let permit = preconditions::check(self.options.allow_threads)?;
         let supervisor = &mut *self;
-        let inherited = worker.clone();
-        let pid = fork_child(
-            permit,
-            Signal::SIGKILL,
-            // A worker keeps the default handlers.
-            || {},
-            move || {
-                supervisor.close_inherited();
-                if let Some((stdout, stderr)) = write_output {
-                    redirect_output(&stdout, &stderr);
-                }
-                body(&inherited, write_result.into())
-            },
-        )?;
+        let worker_in_child = worker.clone();
+        // When the parent dies, the kernel kills the worker.
+        let when_orphaned = Signal::SIGKILL;
+        let keep_default_handlers = || {};
+        let pid = fork_child(permit, when_orphaned, keep_default_handlers, move || {
+            supervisor.close_inherited();
+            if let Some((stdout, stderr)) = output_writers {
+                redirect_output(&stdout, &stderr);
+            }
+            body(&worker_in_child, result_writer.into())
+        })?;
         debug!(worker = index, run, pid = pid.as_raw(), "worker started");
-        self.workers.push(WorkerChild::adopt(&worker, pid, result, output, self.options.worker_timeout)?);
+        let timeout = self.options.worker_timeout;
+        self.workers.push(WorkerChild::adopt(&worker, pid, result_reader, output_readers, timeout)?);
         Ok(())
     }
 
@@ -339,22 +338,23 @@ impl Supervisor {
         self.server = None;
     }
 
-    /// Blocks until Ctrl-C, output or the end of a worker, the time of the next signal to a worker, the next
-    /// check of the running method, or the end of the server. During an early shutdown the server is not
-    /// watched: a server that has ended would end each wait at once.
+    /// Blocks until one of these events: Ctrl-C; a worker ends, or has written output or its result; the next
+    /// signal to a worker is due; the running method is to be checked next; the server ends. During an early
+    /// shutdown the server is not watched: a server that has ended would end each wait at once.
     fn wait_for_event(&self, interrupt: &Interrupt) -> Result<()> {
         let mut fds = vec![PollFd::new(interrupt.as_fd(), PollFlags::POLLIN)];
         if let (None, Some(server)) = (&self.failure, &self.server) {
             fds.push(PollFd::new(server.process.as_fd(), PollFlags::POLLIN));
         }
         fds.extend(self.workers.iter().flat_map(WorkerChild::watched));
-        let signals = self.workers.iter().filter_map(WorkerChild::next_deadline);
-        wait_on(&mut fds, signals.chain(self.next_server_check()).min())
+        let signal_times = self.workers.iter().filter_map(WorkerChild::next_signal_time);
+        wait_on(&mut fds, signal_times.chain(self.next_server_check()).min())
     }
 
-    /// The next time at which a method of the server can have exceeded its kill deadline (its deadline plus
-    /// the grace period): the kill deadline of the running method; if no method runs, the earliest one of a
-    /// method that starts from now on. `None` during an early shutdown and without a server.
+    /// The next time at which a method of the server can have exceeded its kill deadline, which is its
+    /// deadline plus the grace period. If a method runs, this is its kill deadline. If none runs, it is the
+    /// earliest possible kill deadline of a method that starts from now on. `None` during an early shutdown,
+    /// without a server, or if an `Instant` cannot represent the time.
     fn next_server_check(&self) -> Option<Instant> {
         let (None, Some(server)) = (&self.failure, &self.server) else { return None };
         let grace = self.options.grace_period;
@@ -381,8 +381,8 @@ impl Supervisor {
         }
     }
 
-    /// Handles `count` further Ctrl-C. The first Ctrl-C of a share sends SIGINT to the workers that have not
-    /// got it from the terminal, and begins an early shutdown. The second kills all processes.
+    /// Handles `count` further presses of Ctrl-C. The first in a share sends SIGINT to the workers that have
+    /// not got it from the terminal, and begins an early shutdown. The second kills all processes.
     fn handle_interrupts(&mut self, count: u64) {
         self.interrupts += count;
         if self.interrupts > 1 {
@@ -392,9 +392,10 @@ impl Supervisor {
                 server.process.signal(Signal::SIGKILL);
             }
         } else {
-            let (group, from_terminal) = (getpgrp(), count_from_terminal());
+            let (group, from_terminal) = (getpgrp(), terminal_interrupts());
             for worker in &self.workers {
-                // The terminal sends SIGINT to the processes that are in the foreground group at that time.
+                // The terminal sends SIGINT to all processes in the foreground group. So a worker has got it
+                // if it existed already, and if it is in the group of this process.
                 let existed = worker.interrupts_at_fork < from_terminal;
                 let got_it_from_terminal = existed && worker.process.is_in_group(group);
                 if !got_it_from_terminal {
@@ -412,7 +413,7 @@ impl Supervisor {
             return;
         }
         warn!(%error, workers = self.workers.len(), "the share ends early");
-        let until = after(self.options.grace_period);
+        let until = deadline_after(self.options.grace_period);
         for worker in &mut self.workers {
             worker.end_by(until);
         }
@@ -422,7 +423,8 @@ impl Supervisor {
 
 impl Drop for Supervisor {
     fn drop(&mut self) {
-        // A forked process inherits this value, but the server and the workers are not its children.
+        // A forked process inherits this value. The server and the workers are not the children of that
+        // process, so it must not end them.
         if getpid() == self.owner {
             self.terminate_all();
         }
@@ -430,8 +432,8 @@ impl Drop for Supervisor {
 }
 
 impl ServerChild {
-    /// Receives the server's next message. If Ctrl-C arrives first, adds it to `interrupts` and returns
-    /// `None`.
+    /// Receives the server's next message. If Ctrl-C is pressed before it arrives, adds the number of presses
+    /// to `interrupts` and returns `None`.
     ///
     /// # Errors
     /// `server-gone`, if the server ends without a message, or is killed because it has not answered in time;
@@ -450,12 +452,13 @@ impl ServerChild {
                 *interrupts += count;
                 return Ok(None);
             }
-            // Checked before the read, so that messages sent before the server ended are still received.
-            let ended = self.process.has_ended();
-            if let Some(message) = self.inbox.try_receive(&mut self.control)? {
+            // A server may send its last messages just before it ends. Its end is checked before the read, so
+            // that these messages are still received.
+            let has_ended = self.process.has_ended();
+            if let Some(message) = self.messages.try_receive(&mut self.control)? {
                 return Ok(Some(message));
             }
-            if ended {
+            if has_ended {
                 return Err(server_gone());
             }
             let deadline = self.activity.answer_kill_deadline(started, grace);

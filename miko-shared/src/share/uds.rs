@@ -432,7 +432,7 @@ impl Uds {
         SharedStatus::new(n.min(self.max_concurrent), cpus).ok().map(Arc::new)
     }
 
-    /// Checks that a share may start, and acquires the `Uds` and its directory for the share.
+    /// Checks that a share may start. Acquires the `Uds` and a directory for the share.
     ///
     /// # Errors
     /// `server-used-in-fork`, `uds-in-use`, the errors of [`preconditions::check`], and those of
@@ -445,7 +445,8 @@ impl Uds {
             )
             .with("owner", self.owner.as_raw()));
         }
-        // The check is repeated before each fork. At this point an error leaves nothing to undo.
+        // The check is repeated before each fork. It is made here as well, where an error leaves nothing to
+        // undo.
         let _ = preconditions::check(self.allow_threads)?;
         if self.in_use.replace(true) {
             return Err(Error::new(
@@ -468,9 +469,9 @@ impl Uds {
         })
     }
 
-    /// Binds the sockets, so that no worker can connect too early, and forks the server process. The parent
-    /// drops its copies of the listening sockets with the closure of the child, which owns them: otherwise
-    /// connects would hang after the server's death.
+    /// Binds the sockets, so that no worker can connect too early, and forks the server process. The closure
+    /// of the child owns the listening sockets, and the parent drops the closure after the fork. If the
+    /// parent kept its copies of the sockets, connects would hang after the death of the server.
     fn start_server<I, S>(
         &self,
         n: usize,
@@ -482,8 +483,8 @@ impl Uds {
         I: Interface + ?Sized,
         S: Service<I> + 'static,
     {
-        // Per worker the parent has a pidfd and the read end of the pipe for the result; for captured output,
-        // also the read ends of two more pipes.
+        // For each worker the parent has a pidfd, and the read end of the pipe for the result. If output is
+        // captured, the parent also has the read ends of the pipes for stdout and stderr.
         let descriptors_per_worker = if self.capture_output { 4 } else { 2 };
         let descriptors = DescriptorLimit::for_workers(n.min(self.max_concurrent), descriptors_per_worker)?;
         // The fingerprint is computed and cached before the fork, so that all processes inherit it.
@@ -495,14 +496,14 @@ impl Uds {
             None => None,
         };
         let (parent_end, control) = UnixStream::pair().map_err(cannot_bind(&self.path()))?;
-        // The closure of the child takes the parent's end out of this variable, and drops it. In the parent
+        // In the child, the closure takes the parent's end out of this variable, and drops it. In the parent
         // the closure does not run, and the value stays.
         let mut inherited_end = Some(parent_end);
         let options = WorkerOptions {
             count: n,
             max_concurrent: self.max_concurrent,
             restarts: self.restarts,
-            capture: self.capture_output.then_some(self.capture_limit),
+            capture_limit: self.capture_output.then_some(self.capture_limit),
             allow_threads: self.allow_threads,
             worker_timeout: self.worker_timeout,
             grace_period: self.grace_period,
@@ -510,13 +511,14 @@ impl Uds {
         let (token, limits, memory_limit) = (self.token.clone(), self.effective_limits(), self.memory_limit);
         let (server_activity, around) = (Arc::clone(&activity), self.around.clone());
         let permit = preconditions::check(self.allow_threads)?;
+        // When the parent dies, the handler of SIGTERM removes the directory.
+        let when_orphaned = Signal::SIGTERM;
         let pid = fork_child(
             permit,
-            Signal::SIGTERM,
-            || server_process::handle_signals(directory),
+            when_orphaned,
+            || server_process::install_signal_handlers(directory),
             || {
-                // If a copy of the parent's end stayed open, the server could not detect that its parent has
-                // ended.
+                // If the server kept a copy of the parent's end, it could not detect the end of the parent.
                 drop(inherited_end.take());
                 let setup = ServerSetup {
                     directory,

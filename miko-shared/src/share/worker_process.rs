@@ -15,7 +15,7 @@ use super::fork::PANICKED;
 use crate::client::{Address, CallCounter, SocketTransport};
 use crate::server::{Protocol, WorkerAddress};
 
-/// The worker in which a closure runs.
+/// The worker in which the closure of a share runs.
 #[derive(Debug, Clone)]
 pub struct Worker {
     pub(super) index: usize,
@@ -46,7 +46,7 @@ impl Worker {
     }
 }
 
-/// The message that a worker sends to its parent at the end.
+/// The message that a worker sends to its parent when its closure has ended.
 #[derive(Serialize, Deserialize)]
 #[serde(bound(deserialize = "R: Deserialize<'de>"))]
 pub(super) struct WorkerResult<R> {
@@ -55,14 +55,14 @@ pub(super) struct WorkerResult<R> {
     pub(super) calls: u64,
 }
 
-/// The result of a closure. A returned value is encoded like the answer of a method, so that `Some(None)` and
-/// JSON with the keys that `serde_json` reserves arrive unchanged.
+/// How the closure of a worker has ended. A returned value is encoded like the answer of a method, so that
+/// `Some(None)` and JSON with the keys that `serde_json` reserves arrive unchanged.
 #[derive(Serialize, Deserialize)]
 #[serde(bound(serialize = "R: Serialize", deserialize = "R: Deserialize<'de>"))]
 pub(super) enum ClosureResult<R> {
     Returned(#[serde(with = "miko_rpc::travel::with_nil_level")] R),
-    /// The closure returned an error, it was not run because the worker could not connect, or its value could
-    /// not be serialized.
+    /// The closure returned an error; or the returned value could not be serialized; or the closure was not
+    /// run, because the worker could not connect.
     Failed {
         text: String,
         error: Option<Error>,
@@ -77,16 +77,16 @@ pub(super) struct WorkerConnection {
     /// The second protocol, if the workers use it instead of the server's own wire protocol: see
     /// [`Uds::workers_use_second_protocol`](crate::Uds::workers_use_second_protocol).
     pub(super) protocol: Option<Rc<dyn Protocol>>,
-    /// The socket of the second protocol, which is beside the server's own.
+    /// The path of the socket of the second protocol. There is no such socket without a second protocol.
     pub(super) second_path: PathBuf,
 }
 
 impl WorkerConnection {
     /// Connects the worker with this index. Returns the transport and the counter of its calls.
     ///
-    /// Does not retry. The parent binds the sockets before it forks, and a server in a long call does not
-    /// refuse connects: the kernel queues them, or lets them wait while the queue is full. So a refused
-    /// connect means that the server has ended.
+    /// Does not retry, because a refused connect means that the server has ended. The parent binds the
+    /// sockets before it forks, and a server in a long call does not refuse connects: the kernel queues them,
+    /// or lets them wait while the queue is full.
     fn open(
         &self,
         worker: usize,
@@ -99,7 +99,8 @@ impl WorkerConnection {
             return Ok((protocol.connect(address)?, calls));
         }
         let address = Address { worker: Some(worker), ..self.address.clone() };
-        let transport = SocketTransport::connect(address, surface, Duration::ZERO)?;
+        let no_retries = Duration::ZERO;
+        let transport = SocketTransport::connect(address, surface, no_retries)?;
         let calls = transport.calls();
         Ok((Box::new(transport), calls))
     }
@@ -136,7 +137,7 @@ pub(super) fn run<I: Interface + ?Sized, R: Serialize>(
         // A text and a number can always be serialized.
         rmp_serde::to_vec_named(&WorkerResult { result, calls: report.calls }).unwrap_or_default()
     });
-    // An error means that the parent has closed the pipe, or has ended, and does not need the result.
+    // An error means that the parent has closed the pipe or has ended. It then does not need the result.
     let _ = result_pipe.write_all(&bytes);
     code
 }

@@ -1,10 +1,11 @@
-//! A fast codec for the fields around a call and around its response (the envelope), in the byte form that
-//! this package writes.
+//! A fast codec for the envelope: the fields around a call and around its response. It knows only the byte
+//! form that this package writes.
 //!
-//! Calls and responses are messages of tarpc's protocol. A call carries a deadline, an unused trace context
-//! and an id; a response carries the id and the fact that the call was served. All bytes except for a few
-//! numbers are constant. So this codec compares bytes instead of parsing them, which takes a fraction of the
-//! instructions. Messages in another valid form are decoded by serde, in [`message`](super::message).
+//! Calls and responses are messages of tarpc's protocol. The envelope of a call has a deadline, an unused
+//! trace context and an id. The envelope of a response has the id and the fact that the call was served. All
+//! bytes of an envelope except for a few numbers are constant. So this codec compares bytes instead of
+//! parsing them, which takes a fraction of the instructions. Messages in another valid form are decoded by
+//! serde, in [`message`](super::message).
 
 use std::time::Duration;
 
@@ -25,16 +26,16 @@ const NANOS: &[u8] = b"\xa5nanos";
 const TRACE: &[u8] = b"\xadtrace_context\x83\xa8trace_id\xdc\0\x10\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\
                        \xa7span_id\0\xb1sampling_decision\xa9Unsampled\xa2id";
 
-/// The bytes between the id and the method with its arguments.
+/// The bytes between the id of a call and its message. The message is the method with its arguments.
 const MESSAGE: &[u8] = b"\xa7message";
 
 /// The bytes of an answer before the id of its call.
 const ANSWER: &[u8] = b"\x82\xaarequest_id";
 
-/// The bytes of an answer between the id and the response of a call that was served.
+/// The bytes of an answer between the id and the response, if the call was served.
 const SERVED: &[u8] = b"\xa7message\x81\xa2Ok";
 
-/// The fields that accompany a call.
+/// The fields around a call.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Envelope {
     /// How long the client waits, from the time it sent the call.
@@ -54,19 +55,19 @@ impl Envelope {
 
     /// Appends the envelope to `out`. The call has to follow.
     pub(crate) fn write(&self, out: &mut Vec<u8>) {
-        put(out, BEGIN, self.deadline.as_secs());
-        put(out, NANOS, self.deadline.subsec_nanos().into());
-        put(out, TRACE, self.id);
+        put_number(out, BEGIN, self.deadline.as_secs());
+        put_number(out, NANOS, self.deadline.subsec_nanos().into());
+        put_number(out, TRACE, self.id);
         out.extend_from_slice(MESSAGE);
     }
 
-    /// Splits a frame into its envelope and its call. Returns `None` if the envelope has another form. The
-    /// call is not read, so the end of it may be missing.
+    /// Splits the content of a frame into its envelope and its call. Returns `None` if the envelope does not
+    /// have the form that this package writes. The call is not read, so the end of the call may be missing.
     pub fn open(frame: &[u8]) -> Option<(Self, &[u8])> {
         let mut rest = frame;
-        let secs = take(&mut rest, BEGIN)?;
-        let nanos = take(&mut rest, NANOS)?;
-        let id = take(&mut rest, TRACE)?;
+        let secs = take_number(&mut rest, BEGIN)?;
+        let nanos = take_number(&mut rest, NANOS)?;
+        let id = take_number(&mut rest, TRACE)?;
         let call = rest.strip_prefix(MESSAGE)?;
         // With more nanoseconds, `Duration::new` could overflow and panic.
         let nanos = u32::try_from(nanos).ok().filter(|nanos| *nanos < 1_000_000_000)?;
@@ -74,9 +75,9 @@ impl Envelope {
     }
 }
 
-/// Appends the response to the call `id` to `out`, as one frame of at most `limit` bytes. `serve` appends the
-/// response itself. Its second argument is the most bytes that the response may have; if `serve` needs more,
-/// it must fail.
+/// Appends the response to the call `id`, in its envelope, to `out`, as one frame of at most `limit` bytes.
+/// `serve` appends the response. The second argument of `serve` is the most bytes that the response may have.
+/// If `serve` needs more, it must fail.
 ///
 /// # Errors
 /// The errors of `serve`. After an error `out` is unchanged.
@@ -87,23 +88,23 @@ pub fn enclose_response(
     serve: impl FnOnce(&mut Vec<u8>, usize) -> Result<()>,
 ) -> Result<()> {
     frame::append(limit, out, |out, end| {
-        put(out, ANSWER, id);
+        put_number(out, ANSWER, id);
         out.extend_from_slice(SERVED);
         let room = end.saturating_sub(out.len());
         serve(out, room)
     })
 }
 
-/// Splits the output of [`enclose_response`] into the id of the call and the response. Returns `None` for
-/// another form, such as a refusal.
+/// Splits the content of a frame of [`enclose_response`] into the id of the call and the response. Returns
+/// `None` for any other frame, such as a refusal.
 pub fn open_response(frame: &[u8]) -> Option<(u64, &[u8])> {
     let mut rest = frame;
-    let id = take(&mut rest, ANSWER)?;
+    let id = take_number(&mut rest, ANSWER)?;
     Some((id, rest.strip_prefix(SERVED)?))
 }
 
 /// Appends `before`, then a number.
-fn put(out: &mut Vec<u8>, before: &[u8], number: u64) {
+fn put_number(out: &mut Vec<u8>, before: &[u8], number: u64) {
     out.extend_from_slice(before);
     // Writing to a vector cannot fail.
     let _ = write_uint(out, number);
@@ -111,7 +112,7 @@ fn put(out: &mut Vec<u8>, before: &[u8], number: u64) {
 
 /// Removes `before` and the number after it from the front of `rest`, and returns the number. Returns `None`
 /// if `rest` begins with anything else.
-fn take(rest: &mut &[u8], before: &[u8]) -> Option<u64> {
+fn take_number(rest: &mut &[u8], before: &[u8]) -> Option<u64> {
     *rest = rest.strip_prefix(before)?;
     read_int(rest).ok()
 }

@@ -2,8 +2,8 @@
 //! control frames, by which a client gives credit for a stream, releases an object or a stream, or cancels a
 //! call.
 //!
-//! Each frame is a MessagePack array whose first element is a tag. The messages of tarpc are maps, so the
-//! first byte of a frame tells whether it is one of them or a frame of this module.
+//! Each frame of this module is a MessagePack array whose first element is a tag. The messages of tarpc are
+//! maps. So the first byte of a frame tells whether it is a frame of this module or a message of tarpc.
 //!
 //! | from the client | array |
 //! | --- | --- |
@@ -38,13 +38,13 @@ const ITEM: u64 = 0;
 const END: u64 = 1;
 const LAG: u64 = 2;
 
-/// A bit that marks a number as the id of a call, in the place of the handle of an object. The other bits are
-/// the id. Handles, and the ids that clients of this package give to calls, are counted up from 1, so none of
-/// them has this bit.
+/// The bit that is set in a number which names an object by the id of the call that opened it. The other bits
+/// are the id. A handle does not have this bit, since handles are counted up from 1. The ids that clients of
+/// this package give to calls are also counted up from 1, and do not have it either.
 const OPENED_BY: u64 = 1 << 63;
 
-/// Names the object that the answer to the call `id` carries. A client uses this name in place of the handle
-/// of the object, which it does not know before the answer has arrived.
+/// Names the object that the answer to the call `id` carries. A client does not know the handle of the object
+/// before the answer has arrived, and uses this name in its place.
 pub const fn opened_by(id: u64) -> u64 {
     id | OPENED_BY
 }
@@ -63,8 +63,8 @@ pub fn is_extension(frame: &[u8]) -> bool {
 }
 
 /// Whether a frame of a client is a control frame: credit, release or cancellation. A control frame has no
-/// answer of its own. After a cancellation the server may answer the cancelled call. A cancellation in the
-/// form of tarpc is not a control frame.
+/// answer of its own: what the server may send after a cancellation is the answer to the cancelled call.
+/// `false` for a cancellation in the form of tarpc.
 pub fn is_control(frame: &[u8]) -> bool {
     matches!(FromClient::decode(frame), Some(decoded) if !matches!(decoded, FromClient::Call { .. }))
 }
@@ -142,17 +142,17 @@ impl<'f> FromClient<'f> {
     }
 
     fn decode(frame: &'f [u8]) -> Option<Self> {
-        let (len, tag, mut rest) = open(frame)?;
+        let (len, tag, mut rest) = split_tag(frame)?;
         let decoded = match (tag, len) {
             (CALL, 5) => {
-                let (id, object) = (take(&mut rest)?, take(&mut rest)?);
-                let deadline = Duration::from_nanos(take(&mut rest)?);
-                // The call is not read, so the end of it may be missing.
+                let (id, object) = (take_number(&mut rest)?, take_number(&mut rest)?);
+                let deadline = Duration::from_nanos(take_number(&mut rest)?);
+                // The call is not read: a frame that has arrived in part may end inside the call.
                 return Some(Self::Call { id, object, deadline, call: rest });
             }
-            (CREDIT, 3) => Self::Credit { stream: take(&mut rest)?, bytes: take(&mut rest)? },
-            (RELEASE, 2) => Self::Release { handle: take(&mut rest)? },
-            (CANCEL, 2) => Self::Cancel { id: take(&mut rest)? },
+            (CREDIT, 3) => Self::Credit { stream: take_number(&mut rest)?, bytes: take_number(&mut rest)? },
+            (RELEASE, 2) => Self::Release { handle: take_number(&mut rest)? },
+            (CANCEL, 2) => Self::Cancel { id: take_number(&mut rest)? },
             _ => return None,
         };
         rest.is_empty().then_some(decoded)
@@ -166,14 +166,14 @@ impl<'f> FromServer<'f> {
     /// `internal` if the frame is not one that a server may send.
     pub fn read(frame: &'f [u8]) -> Result<Self> {
         let unknown = || Error::new(ErrorId::INTERNAL, "the frame is not one that a server sends");
-        let (tag, stream, mut rest) = Self::begin(frame).ok_or_else(unknown)?;
+        let (tag, stream, mut rest) = Self::split_stream(frame).ok_or_else(unknown)?;
         match tag {
             ITEM => {
-                let seq = take(&mut rest).ok_or_else(unknown)?;
+                let seq = take_number(&mut rest).ok_or_else(unknown)?;
                 Ok(Self::Item { stream, seq, item: rest })
             }
             END => Ok(Self::End { stream, error: codec::decode(rest)? }),
-            LAG => Ok(Self::Lag { stream, count: take(&mut rest).ok_or_else(unknown)? }),
+            LAG => Ok(Self::Lag { stream, count: take_number(&mut rest).ok_or_else(unknown)? }),
             _ => Err(unknown()),
         }
     }
@@ -182,13 +182,14 @@ impl<'f> FromServer<'f> {
     /// handle.
     #[inline]
     pub fn stream_of(frame: &[u8]) -> Option<u64> {
-        Self::begin(frame).map(|(_, stream, _)| stream)
+        Self::split_stream(frame).map(|(_, stream, _)| stream)
     }
 
-    /// The tag of a frame, the handle of its stream, and the rest; `None` if the frame begins in another way.
-    fn begin(frame: &[u8]) -> Option<(u64, u64, &[u8])> {
-        let (_, tag, mut rest) = open(frame)?;
-        Some((tag, take(&mut rest)?, rest))
+    /// Splits a frame into its tag, the handle of its stream, and the rest. `None` if the frame does not
+    /// begin with a tag and a handle.
+    fn split_stream(frame: &[u8]) -> Option<(u64, u64, &[u8])> {
+        let (_, tag, mut rest) = split_tag(frame)?;
+        Some((tag, take_number(&mut rest)?, rest))
     }
 }
 
@@ -206,7 +207,7 @@ pub fn put_call(
     out: &mut Vec<u8>,
 ) -> Result<()> {
     let deadline = u64::try_from(deadline.as_nanos()).unwrap_or(u64::MAX);
-    frame::encode_after(|out| put(out, 5, &[CALL, id, object, deadline]), call, limit, out)
+    frame::encode_after(|out| put_array_start(out, 5, &[CALL, id, object, deadline]), call, limit, out)
 }
 
 /// Appends a credit of `bytes` for `stream`.
@@ -230,7 +231,7 @@ pub fn put_cancel(id: u64, out: &mut Vec<u8>) {
 /// `request-too-large` if the frame exceeds `limit` bytes. After an error `out` is unchanged.
 pub fn put_item(stream: u64, seq: u64, item: &[u8], limit: usize, out: &mut Vec<u8>) -> Result<()> {
     frame::append(limit, out, |out, end| {
-        put(out, 4, &[ITEM, stream, seq]);
+        put_array_start(out, 4, &[ITEM, stream, seq]);
         if item.len() > end.saturating_sub(out.len()) {
             return Err(frame::too_large(limit));
         }
@@ -241,7 +242,7 @@ pub fn put_item(stream: u64, seq: u64, item: &[u8], limit: usize, out: &mut Vec<
 
 /// Appends the end of a stream.
 pub fn put_end(stream: u64, error: Option<&Error>, out: &mut Vec<u8>) {
-    let before = |out: &mut Vec<u8>| put(out, 3, &[END, stream]);
+    let before = |out: &mut Vec<u8>| put_array_start(out, 3, &[END, stream]);
     // Cannot fail: an error consists of texts and JSON, and there is no limit.
     let _ = frame::encode_after(before, &SerdeMessage(&error), usize::MAX, out);
 }
@@ -255,13 +256,13 @@ pub fn put_lag(stream: u64, count: u64, out: &mut Vec<u8>) {
 fn put_numbers(numbers: &[u64], out: &mut Vec<u8>) {
     // Cannot fail: the frame has a few dozen bytes, and there is no limit.
     let _ = frame::append(usize::MAX, out, |out, _| {
-        put(out, numbers.len(), numbers);
+        put_array_start(out, numbers.len(), numbers);
         Ok(())
     });
 }
 
 /// Appends the header of an array of `len` elements, and `numbers` as its first elements.
-fn put(out: &mut Vec<u8>, len: usize, numbers: &[u64]) {
+fn put_array_start(out: &mut Vec<u8>, len: usize, numbers: &[u64]) {
     // Writing to a vector cannot fail, and no array here has more than five elements.
     let _ = write_array_len(out, u32::try_from(len).unwrap_or(u32::MAX));
     for number in numbers {
@@ -269,16 +270,16 @@ fn put(out: &mut Vec<u8>, len: usize, numbers: &[u64]) {
     }
 }
 
-/// The number of elements of the array in a frame, its tag, and the bytes after the tag; `None` if the frame
-/// is no array with a tag.
-fn open(frame: &[u8]) -> Option<(u8, u64, &[u8])> {
+/// Splits a frame into the number of elements of its array, its tag, and the bytes after the tag. `None` if
+/// the frame is no array with a tag.
+fn split_tag(frame: &[u8]) -> Option<(u8, u64, &[u8])> {
     let (first, mut rest) = frame.split_first()?;
     let len = first.checked_sub(0x90).filter(|len| *len < 16)?;
-    Some((len, take(&mut rest)?, rest))
+    Some((len, take_number(&mut rest)?, rest))
 }
 
-/// Removes a number from the front of `rest`, and returns it; `None` if `rest` does not begin with one.
-fn take(rest: &mut &[u8]) -> Option<u64> {
+/// Removes a number from the front of `rest`, and returns the number; `None` if `rest` begins with none.
+fn take_number(rest: &mut &[u8]) -> Option<u64> {
     read_int(rest).ok()
 }
 
@@ -340,12 +341,12 @@ mod tests {
     #[test]
     fn every_other_frame_is_refused() {
         let frames: [&[u8]; 9] = [
-            // Without a tag, and with an unknown one.
+            // An empty frame, two arrays without a tag, and one with an unknown tag.
             b"",
             b"\x90",
             b"\x91",
             b"\x91\x09",
-            // A cancel without its id, and one with another element.
+            // A cancellation without an id, and one with a further element.
             b"\x92\x03",
             b"\x93\x03\x01\x02",
             // A credit of two elements.

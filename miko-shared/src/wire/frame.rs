@@ -11,14 +11,14 @@ pub const HEADER_SIZE: usize = 4;
 /// The largest frame that the header can express, in bytes, without the header.
 pub const MAX_FRAME_SIZE: usize = u32::MAX as usize;
 
-/// The most capacity that a buffer of unsent frames keeps once all of its bytes were sent, in bytes.
+/// When all bytes of a buffer of unsent frames were sent, the buffer keeps at most this capacity, in bytes.
 pub(crate) const KEPT_BUFFER: usize = 1 << 20;
 
 /// The size of a [`FrameBuffer`] from its first use on, in bytes. The buffer grows beyond it only as bytes
 /// arrive, regardless of the length in a header.
 const MIN_BUFFER_SIZE: usize = 16 << 10;
 
-/// A [`FrameBuffer`] that is larger than this is freed by [`FrameBuffer::shrink`] if it is empty. In bytes.
+/// [`FrameBuffer::shrink`] frees an empty buffer of more than this many bytes.
 const MAX_IDLE_SIZE: usize = 16 * MIN_BUFFER_SIZE;
 
 /// Appends `value` to `out` as one frame of MessagePack with field names.
@@ -30,7 +30,8 @@ pub fn encode(value: &impl Serialize, limit: usize, out: &mut Vec<u8>) -> Result
     encode_after(|_| {}, &SerdeMessage(value), limit, out)
 }
 
-/// As [`encode`]. `write_before` appends bytes to the frame before the message; they count towards `limit`.
+/// As [`encode`], for a frame with further bytes before the message. `write_before` appends these bytes. They
+/// count towards `limit`.
 pub(super) fn encode_after(
     write_before: impl FnOnce(&mut Vec<u8>),
     message: &(impl Message + ?Sized),
@@ -43,8 +44,8 @@ pub(super) fn encode_after(
     })
 }
 
-/// Appends one frame with the content that `write` appends. `write` is passed the length up to which `out`
-/// may grow, and must fail if it needs more: the limit is not checked here.
+/// Appends one frame with the content that `write` appends. The second argument of `write` is the length up
+/// to which `out` may grow. If `write` needs more, it must fail: this function does not check `limit`.
 ///
 /// # Errors
 /// The errors of `write`; `request-too-large` if the header cannot express the length. After an error `out`
@@ -70,20 +71,20 @@ pub(super) fn append(
 /// Decodes the content of a frame that [`encode`] wrote.
 ///
 /// # Errors
-/// `internal` if the content is not a valid `T`: the peer does not use this protocol, or is faulty. The
-/// message of the error speaks of an answer of the server.
+/// `internal` if the content is not a valid `T`: the peer does not use this protocol, or is faulty. The text
+/// of the error calls the content an answer of the server.
 pub fn decode<T: DeserializeOwned>(frame: &[u8]) -> Result<T> {
     codec::decode(frame)
 }
 
-/// The length in the header of a frame, of which `bytes` are the beginning; `None` if the header is not
-/// complete.
+/// The length in the header of the frame that begins with `bytes`; `None` if `bytes` are fewer than the
+/// header has.
 fn announced_length(bytes: &[u8]) -> Option<usize> {
     let header = bytes.first_chunk::<HEADER_SIZE>()?;
     Some(u32::from_be_bytes(*header) as usize)
 }
 
-/// The number of bytes of the first of these frames, with its header; 0 if its header is not complete.
+/// The number of bytes of the first frame in `frames`, including its header; 0 if its header is not complete.
 pub(crate) fn size_of_first(frames: &[u8]) -> usize {
     announced_length(frames).map_or(0, |length| HEADER_SIZE + length)
 }
@@ -99,9 +100,9 @@ pub struct FrameBuffer {
     bytes: Vec<u8>,
     /// The start of the unconsumed bytes.
     start: usize,
-    /// The end of the received bytes; the rest of `bytes` is free space.
+    /// The end of the received bytes. The part of `bytes` after it is free space.
     end: usize,
-    /// The number of bytes to discard as they arrive: the rest of a skipped frame.
+    /// The number of bytes to discard as they arrive: the rest of a skipped frame. 0 if no frame is skipped.
     bytes_to_skip: usize,
 }
 
@@ -113,8 +114,8 @@ impl FrameBuffer {
             (self.start, self.end) = (0, 0);
         }
         if self.bytes.len() - self.end < MIN_BUFFER_SIZE / 4 {
-            // Little room would mean many small reads. So the unconsumed bytes are moved to the front, and
-            // the buffer is made large enough that at least half of it is free.
+            // With little room, many small reads would be needed. So the unconsumed bytes are moved to the
+            // front, and the buffer is made large enough that at least half of it is free.
             self.bytes.copy_within(self.start..self.end, 0);
             (self.start, self.end) = (0, self.end - self.start);
             let wanted = (self.end * 2).max(MIN_BUFFER_SIZE);
@@ -135,19 +136,19 @@ impl FrameBuffer {
         }
     }
 
-    /// The received part of the next frame, which must be incomplete, without its header.
+    /// The received part of the next frame, without the header. The frame must be incomplete.
     pub fn partial_frame(&self) -> &[u8] {
         self.bytes[self.start..self.end].get(HEADER_SIZE..).unwrap_or_default()
     }
 
-    /// Discards the next frame, which must be incomplete: its bytes received so far now, and the rest as they
+    /// Discards the next frame, which must be incomplete: the received bytes now, and the rest as they
     /// arrive. Does nothing if the header has not arrived.
     pub fn skip_frame(&mut self) {
         let Some(length) = self.announced_length() else { return };
         *self = Self { bytes_to_skip: (HEADER_SIZE + length).saturating_sub(self.len()), ..Self::default() };
     }
 
-    /// Consumes the next complete frame and returns it without its header; `None` until it has arrived.
+    /// Consumes the next frame and returns it without its header; `None` until it has arrived completely.
     ///
     /// # Errors
     /// `request-too-large` as soon as a header announces more than `limit`.
@@ -164,7 +165,7 @@ impl FrameBuffer {
         Ok(Some(&self.bytes[from..from + length]))
     }
 
-    /// The next complete frame, without its header and without consuming it; `None` until it has arrived.
+    /// As [`next_frame`](Self::next_frame), without consuming the frame and without a limit.
     pub fn peek_frame(&self) -> Option<&[u8]> {
         let length = self.announced_length()?;
         self.bytes[self.start..self.end].get(HEADER_SIZE..HEADER_SIZE.checked_add(length)?)
@@ -185,7 +186,8 @@ impl FrameBuffer {
         self.announced_length().is_some_and(|length| length > limit || self.len() - HEADER_SIZE >= length)
     }
 
-    /// Consumes the next `N` bytes, which belong to no frame, if they have arrived.
+    /// Consumes the next `N` bytes, which belong to no frame, and returns them; `None` until they have
+    /// arrived.
     pub fn take<const N: usize>(&mut self) -> Option<[u8; N]> {
         let taken = *self.bytes[self.start..self.end].first_chunk::<N>()?;
         self.start += N;
@@ -199,7 +201,8 @@ impl FrameBuffer {
 
     /// Frees the memory of a large frame, if all received bytes were consumed.
     pub fn shrink(&mut self) {
-        // A buffer of this size skips no frame, so `bytes_to_skip` is 0: skipping bytes does not enlarge it.
+        // While a frame is skipped, the buffer is small: `skip_frame` begins with a new buffer, and discarded
+        // bytes do not enlarge it. So `bytes_to_skip` is 0 here, as in the new buffer.
         if self.is_empty() && self.bytes.len() > MAX_IDLE_SIZE {
             *self = Self::default();
         }

@@ -2,9 +2,10 @@
 //!
 //! The client sends the magic bytes, the protocol version and a [`Hello`] in a frame. The server answers with
 //! a [`HandshakeReply`]. If the fingerprints differ, the server first requests the client's whole surface and
-//! compares it. The client is accepted if the server has all methods of the client's surface, and each side
-//! can read the arguments and results that the other sends; the server may have further methods. Otherwise
-//! the client is refused before any call, with an error that lists the methods that differ.
+//! compares it with its own. The client is accepted if the server has all methods of the client's surface,
+//! and each side can read the arguments and results that the other sends. The server may have further
+//! methods. A client that is not accepted is refused before any call, with an error that lists the methods
+//! that differ.
 
 use miko_rpc::{Error, ErrorId, Result, Surface};
 use serde::{Deserialize, Serialize};
@@ -40,8 +41,8 @@ pub struct Hello {
 /// The server's reply to a client.
 #[derive(Debug, Serialize, Deserialize)]
 pub enum HandshakeReply {
-    /// The client is admitted. Carries the server's frame limit, so that the client does not send frames that
-    /// the server would refuse.
+    /// The client is admitted. The reply has the frame limit of the server, so that the client does not send
+    /// frames that the server would refuse.
     Welcome {
         /// The largest frame that the server accepts, in bytes.
         frame_size: u64,

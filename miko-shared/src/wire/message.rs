@@ -1,8 +1,8 @@
 //! Calls, cancellations and answers: the messages of tarpc's protocol.
 //!
 //! The types here have the shape of tarpc's types. tarpc's own types are not used: decoding a call into them
-//! panics if the deadline is too large for an `Instant`, and a hostile peer may send such a call. The clients
-//! of this package encode a call in an [`Envelope`], which is decoded without serde.
+//! panics if its deadline is too large for an `Instant`, and a hostile peer may send such a deadline. The
+//! clients of this package encode a call in an [`Envelope`], which is decoded without serde.
 
 use std::borrow::Cow;
 use std::time::Duration;
@@ -29,7 +29,8 @@ pub struct IncomingCall<'f> {
     pub deadline: Duration,
     /// The id that the answer must carry.
     pub id: u64,
-    /// A map of one entry, from the name of the method to its arguments.
+    /// A map of one entry, from the name of the method to its arguments. Not checked yet: a client may send
+    /// anything else.
     message: Cow<'f, [u8]>,
 }
 
@@ -83,18 +84,18 @@ struct Request {
     message: Transcoded,
 }
 
-/// The fields that accompany a call.
+/// The fields around a call, in the shape of `tarpc::context::Context`.
 #[derive(Deserialize)]
 struct Context {
     deadline: Duration,
-    /// Unused. The field exists because a client may omit the names of fields; they are then decoded by their
-    /// position.
+    /// Unused. The field is declared because a client may omit the names of fields. All fields are then
+    /// decoded by their position, and this one has a position, too.
     #[serde(rename = "trace_context")]
     _trace_context: IgnoredAny,
 }
 
-/// Any value, as MessagePack. This module does not know the types of arguments and results, so deserializing
-/// a value encodes it anew.
+/// Any value, as MessagePack. Deserializing a `Transcoded` encodes the value again, since this module does
+/// not know the types of arguments and results.
 struct Transcoded(Vec<u8>);
 
 impl<'de> Deserialize<'de> for Transcoded {
@@ -107,8 +108,8 @@ impl<'de> Deserialize<'de> for Transcoded {
 pub struct Answer<'f> {
     /// The id of the call.
     pub request_id: u64,
-    /// The response as MessagePack, a map of one entry from the name of the method to its result; or the
-    /// reason why the call was refused.
+    /// The response as MessagePack: a map of one entry, from the name of the method to its result. `Err` with
+    /// the reason if the call was refused.
     pub response: Result<Cow<'f, [u8]>>,
 }
 
@@ -123,7 +124,7 @@ impl<'f> Answer<'f> {
         }
         let Response { request_id, message } = frame::decode(frame)?;
         let response = message.map(|Transcoded(response)| response.into());
-        Ok(Self { request_id, response: response.map_err(|refusal| error_in(&refusal.detail)) })
+        Ok(Self { request_id, response: response.map_err(|refusal| refusal_error(&refusal.detail)) })
     }
 }
 
@@ -154,8 +155,9 @@ pub fn encode_refusal(request_id: u64, error: &Error, out: &mut Vec<u8>) {
     let _ = frame::encode(&refusal, usize::MAX, out);
 }
 
-/// The error that the `detail` of a refusal contains as JSON, or an error with `detail` as its text.
-pub(crate) fn error_in(detail: &str) -> Error {
+/// The error that the `detail` of a refusal contains as JSON. If it contains none, an error with `detail` as
+/// its text.
+fn refusal_error(detail: &str) -> Error {
     serde_json::from_str(detail).unwrap_or_else(|_| {
         Error::new(ErrorId::INTERNAL, format!("the server did not serve the call: {detail}"))
     })

@@ -20,8 +20,7 @@ use crate::target::Target;
 
 #[expect(private_bounds, reason = "storage backends are private to the crate")]
 impl<T: Storage> LocalEngine<T> {
-    /// Sets the limits of changes and live queries. Subscriptions and live queries that are open keep their
-    /// limits of size.
+    /// Sets the limits of changes and live queries: see [`Engine::limit_changes`].
     #[must_use]
     pub fn change_limits(self, limits: ChangeLimits) -> Self {
         self.limit_changes(limits);
@@ -34,10 +33,10 @@ impl<T: Storage, V: View> LocalEngine<T, V> {
     /// Subscribes to changes.
     pub(super) fn open_changes(&self, target: &Target, options: ChangeOptions) -> Result<Stream<Change>> {
         let mut store = self.read()?;
-        // The size of the queue, like that of a piece, is at most half the answer limit. So the changes of a
-        // commit, which are sent together, fit into one frame.
-        let (subscription, initial) =
-            store.begin_subscription(target, options, self.piece_size(usize::MAX))?;
+        // The changes of a commit are sent together, and must fit into one frame. So the queue is at most as
+        // large as a piece of a stream: half of the answer limit.
+        let max_queue_size = self.piece_size(usize::MAX);
+        let (subscription, initial) = store.begin_subscription(target, options, max_queue_size)?;
         let (size, overflow) = (subscription.queue_size, Overflow::DropOldest);
         let (sink, changes) = match initial {
             InitialItems::Nothing => Stream::feed(size, overflow),
@@ -51,14 +50,14 @@ impl<T: Storage, V: View> LocalEngine<T, V> {
                 Stream::feed_after(present.chain(iter::once(Ok(synced_change(seq)))), size, overflow)
             }
         };
-        // Still under the lock in which the subscription has begun, so that no commit in between is missed.
+        // The store has stayed locked since the subscription began, so no commit in between is missed.
         store.subscribe(subscription, sink);
         Ok(changes)
     }
 }
 
-/// The changes that a subscriber has missed, with their sequence numbers. The iterator locks the store to
-/// read each commit.
+/// The changes that a subscriber has missed, with their sequence numbers in the stream. The iterator locks
+/// the store to read each commit.
 struct UnreadChanges<T: Storage> {
     store: Arc<SharedStore<T>>,
     missed: MissedChanges,

@@ -26,42 +26,45 @@ impl<T: Storage, V: View> LocalEngine<T, V> {
         mut store: StoreGuard<'_, T>,
         run: impl FnOnce(&mut Store<T>) -> Result<R>,
     ) -> Result<R> {
-        let done = run(&mut store);
+        let result = run(&mut store);
         let begun = store.take_begun_claims();
         drop(store);
-        self.keep_claims(begun, done)
+        self.keep_claims(begun, result)
     }
 
-    /// Adds the claims that a call has begun to those of the caller; ends them if the call has failed.
-    /// `begun` has their ids. The store must be unlocked: dropping a [`ConnectedClaim`] locks it to end the
-    /// claim.
-    pub(super) fn keep_claims<R>(&self, begun: Vec<String>, done: Result<R>) -> Result<R> {
+    /// Adds the claims that a call has begun to the claims of the caller; ends them if the call has failed.
+    /// `begun` has their ids, and `result` is the result of the call, which is returned. The store must be
+    /// unlocked: the drop of a [`ConnectedClaim`] locks it to end the claim.
+    pub(super) fn keep_claims<R>(&self, begun: Vec<String>, result: Result<R>) -> Result<R> {
         if !begun.is_empty() {
             let connected = |id| ConnectedClaim { store: Arc::clone(&self.store), id };
-            let begun: Vec<_> = begun.into_iter().map(connected).collect();
-            if done.is_ok() {
-                self.claims.of_caller().add(begun, &self.store);
+            let claims: Vec<_> = begun.into_iter().map(connected).collect();
+            if result.is_ok() {
+                self.claims.of_caller().add(claims, &self.store);
+            } else {
+                // Ends the claims.
+                drop(claims);
             }
         }
-        done
+        result
     }
 
     /// Runs a request that ends the claim with this id, and removes the claim from the claims of the caller.
-    /// If the end may still be undone, in a transaction or a group, the claim stays among them until a
-    /// [cleanup](super::connection_claims::ConnectionClaims::add) removes it.
+    /// In a transaction or a group the end may still be undone. The claim then stays among the claims of the
+    /// caller until a [cleanup](super::connection_claims::ConnectionClaims::add) removes it.
     pub(super) fn run_end_of_claim(&self, request: Request, id: &str) -> Result<Results> {
         let mut store = self.lock_for(&request)?;
         let results = store.run(request)?;
         let is_final = !store.may_undo_writes();
         drop(store);
         if is_final {
-            self.claims.of_caller().end(id);
+            self.claims.of_caller().remove(id);
         }
         Ok(results)
     }
 
-    /// Claims a record, for a request with a `wait`. If no record is free, waits for one, at most for that
-    /// time.
+    /// Claims a record, for a request with a `wait`. If no record is free, waits for one, at most for the
+    /// duration `wait`.
     ///
     /// # Errors
     /// `request-too-large`, if the select is too large to be tested for each change; `parked`, if a server
@@ -78,76 +81,82 @@ impl<T: Storage, V: View> LocalEngine<T, V> {
         let mut wait = Wait { store: &self.store, id, gate: None, is_parked: false, has_failed: false };
         loop {
             let gate = match self.try_claim(&mut request, &mut wait, until) {
-                Ok(Attempt::Done(claimed)) => return Ok(Results::Claimed(claimed)),
-                Ok(Attempt::Waits(gate)) => gate,
+                Ok(ClaimOutcome::Done(claimed)) => return Ok(Results::Claimed(claimed)),
+                Ok(ClaimOutcome::MustWait(gate)) => gate,
                 Err(error) => return Err(wait.note_error(error)),
             };
             match gate.enter(GateMode::Exclusive, until.saturating_duration_since(Instant::now())) {
-                // Either way the call tries again; after the end of the wait, for the last time.
+                // The call was woken, and tries again.
                 Ok(_) => {}
+                // The wait has timed out. The call tries again for the last time.
                 Err(error) if error.is(ErrorId::LOCK_TIMEOUT) => {}
                 Err(error) => return Err(wait.note_error(error)),
             }
         }
     }
 
-    /// Makes one attempt to claim a record. If none is free and time is left, adds the call to the queue of
-    /// waiting calls. `until` is the end of the wait.
+    /// Makes one attempt to claim a record. If no record is free and time is left, adds the call to the queue
+    /// of waiting calls; a call that is in the queue keeps its position, and waits again. `until` is the end
+    /// of the wait.
     fn try_claim(
         &self,
         request: &mut ClaimRequest,
         wait: &mut Wait<'_, T>,
         until: Instant,
-    ) -> Result<Attempt> {
-        // Decided before the attempt: if the time runs out meanwhile, another attempt is made, since a record
-        // may have become free.
+    ) -> Result<ClaimOutcome> {
         let time_left = until.saturating_duration_since(Instant::now());
-        let is_last = time_left.is_zero();
-        let mut store = match self.store.write_waiting(self.view, time_left) {
-            Ok(store) => self.for_answer(store),
+        // If the time runs out during this attempt, another one is made, since a record may have become free.
+        let is_last_attempt = time_left.is_zero();
+        // The call may wait as long for its turn to write as for a record, even if the lock timeout is
+        // shorter.
+        let min_wait = time_left;
+        let mut store = match self.store.write_waiting(self.view, min_wait) {
+            Ok(store) => self.begin_answer(store),
             Err(error) => {
-                // The call waits for its turn to write.
+                // The call is parked until its turn to write. It gets its position in the queue now.
                 if error.is(ErrorId::PARKED) && wait.id.is_none() {
                     wait.id = Some(self.begin_wait_for_turn(request, until)?);
                 }
                 return Err(error);
             }
         };
-        let done = store.write(CommitSharing::Groupable, |store| store.claim(request));
-        if is_last || !matches!(done, Ok(None)) {
+        let claimed = store.write(CommitSharing::Groupable, |store| store.claim(request));
+        if is_last_attempt || !matches!(claimed, Ok(None)) {
             let begun = store.take_begun_claims();
             drop(store);
-            return self.keep_claims(begun, done).map(Attempt::Done);
+            return self.keep_claims(begun, claimed).map(ClaimOutcome::Done);
         }
         let (gate, closing_pass) = self.closed_gate();
         match &wait.id {
             Some(id) => store.wait_again(id, (gate.clone(), closing_pass)),
             None => wait.id = Some(store.wait_for_claim(request, until, gate.clone(), Some(closing_pass))),
         }
-        // Before the store is unlocked: an entry of the queue counts as abandoned while it has the only
-        // reference to its gate.
+        // An entry of the queue counts as abandoned if nothing else refers to its gate. So the reference is
+        // kept in `wait` before the store is unlocked.
         wait.gate = Some(gate.clone());
         drop(store);
-        // Gives up the turn to write, which a call on a server keeps also after `store` is dropped:
-        // transactions would wait for the turn as long as the call is parked. This is allowed, since the call
-        // has written nothing.
+        // On a server, a parked call keeps its turn to write although `store` is dropped, and transactions
+        // would wait for the turn. So the call gives the turn up. It may, since it has written nothing.
         self.store.writers.leave_in_call();
-        Ok(Attempt::Waits(gate))
+        Ok(ClaimOutcome::MustWait(gate))
     }
 
-    /// Adds a call to the queue before its first attempt, because it is parked until its turn to write. The
-    /// queue keeps its position and the end of its wait. The call keeps a pass of the new gate, by which it
-    /// is recognized when it is made again.
+    /// Adds a call to the queue before its first attempt: the call is parked until its turn to write. So the
+    /// queue keeps the position of the call, and the end of the wait. When the call is made again, it is
+    /// recognized by its pass of the new gate.
     fn begin_wait_for_turn(&self, request: &ClaimRequest, until: Instant) -> Result<WaitId> {
         let gate = Gate::new();
-        // On a server, the call keeps the pass also after this value is dropped.
+        // The gate is open, so the call enters it at once. Only a call on a server is ever parked, and such a
+        // call keeps the pass although the returned one is dropped.
         drop(gate.enter(GateMode::Exclusive, Duration::ZERO)?);
-        Ok(self.store.lock()?.wait_for_claim(request, until, gate, None))
+        // The call is awake: no pass keeps its gate closed.
+        let closing_pass = None;
+        Ok(self.store.lock()?.wait_for_claim(request, until, gate, closing_pass))
     }
 
-    /// A gate for a call that waits, and the pass that keeps the gate closed. While the call waits, it calls
-    /// `check_waiting_claims` each time that a lease ends, and at least once a second. That method wakes
-    /// calls for the records that are free now.
+    /// A gate for a call that waits, and the pass that keeps the gate closed. The waiting call runs
+    /// `check_waiting_claims` each time that a lease ends, and at least once a second. That method wakes the
+    /// calls for which a record has become free.
     fn closed_gate(&self) -> (Gate, Pass) {
         let store = Arc::downgrade(&self.store);
         Gate::closed(move || store.upgrade()?.lock().ok()?.check_waiting_claims())
@@ -155,30 +164,30 @@ impl<T: Storage, V: View> LocalEngine<T, V> {
 }
 
 /// The outcome of an attempt to claim a record.
-enum Attempt {
+enum ClaimOutcome {
     /// The claim; `None` if no record was free, and the wait has ended.
     Done(Option<Claimed>),
-    /// The call is to enter this gate before its next attempt.
-    Waits(Gate),
+    /// No record was free. The call must enter this gate before its next attempt.
+    MustWait(Gate),
 }
 
-/// The position of a call in the queue of waiting calls. Dropping it removes the call from the queue, unless
-/// the call is parked and will be made again.
+/// The wait of a call for a record. Dropping it removes the call from the queue of waiting calls, unless the
+/// call is parked and will be made again.
 struct Wait<'s, T: Storage> {
     store: &'s SharedStore<T>,
-    /// `None` until the call is in the queue.
+    /// The position of the call in the queue; `None` until the call is in the queue.
     id: Option<WaitId>,
-    /// The gate at which the call waits, or has waited last. The queue counts the references to the gate:
-    /// this one shows that the caller still exists.
+    /// The gate at which the call waits, or has waited last; `None` before the first such gate. The queue
+    /// counts the references to the gate: this one shows that the caller still exists.
     gate: Option<Gate>,
     is_parked: bool,
-    /// Whether the call has ended with an error. Then another call is woken for the record for which this one
-    /// was woken.
+    /// Whether the call has ended with an error. If it was woken for a record before, another call is then
+    /// woken for that record.
     has_failed: bool,
 }
 
 impl<T: Storage> Wait<'_, T> {
-    /// Notes how the attempt ended: the call is parked, and will be made again, or has failed.
+    /// Notes what the error of an attempt means: the call is parked, or has failed. Returns the error.
     fn note_error(&mut self, error: Error) -> Error {
         self.is_parked = error.is(ErrorId::PARKED);
         self.has_failed = !self.is_parked;

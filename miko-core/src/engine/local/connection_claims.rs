@@ -9,8 +9,8 @@ use super::shared_store::SharedStore;
 use crate::storage::Storage;
 
 /// The number of claims of a connection at which the first cleanup runs. A cleanup removes claims that have
-/// ended without a call of [`end`](ConnectionClaims::end): by the end of their lease, by the deletion of the
-/// record, by a request of another connection, or in a transaction or a group.
+/// ended without a call of [`remove`](ConnectionClaims::remove): by the end of their lease, by the deletion
+/// of the record, by a request of another connection, or in a transaction or a group.
 const FIRST_CLEANUP: usize = 128;
 
 /// The claims of a connection; outside of a server, the claims of the engine. All clones share one set, and
@@ -23,7 +23,8 @@ struct Claims<T: Storage> {
     by_id: HashMap<String, ConnectedClaim<T>>,
     /// The number of claims at which the next cleanup runs.
     cleanup_at: usize,
-    /// The ids of claims that had ended at the last cleanup. The next one removes those that are still ended.
+    /// The ids of claims that had ended at the last cleanup. The next cleanup removes those whose end was not
+    /// undone meanwhile.
     ended_before: HashSet<String>,
 }
 
@@ -64,40 +65,40 @@ impl<T: Storage> ConnectionClaims<T> {
         connection_local().unwrap_or_else(|| self.clone())
     }
 
-    /// Adds claims. Runs a cleanup if there are many.
+    /// Adds claims. Runs a cleanup if the set then has `cleanup_at` claims or more.
     pub(super) fn add(&self, claims: Vec<ConnectedClaim<T>>, store: &SharedStore<T>) {
         let ids: Vec<String> = {
-            let mut held = self.lock();
-            held.by_id.extend(claims.into_iter().map(|claim| (claim.id.clone(), claim)));
-            if held.by_id.len() < held.cleanup_at {
+            let mut set = self.lock();
+            set.by_id.extend(claims.into_iter().map(|claim| (claim.id.clone(), claim)));
+            if set.by_id.len() < set.cleanup_at {
                 return;
             }
-            held.by_id.keys().cloned().collect()
+            set.by_id.keys().cloned().collect()
         };
-        // The store is never locked while this set is locked: another thread that runs a group of calls holds
-        // the store, and may add claims to the same set.
+        // The store is never locked while this set is locked: another thread that runs a group of calls keeps
+        // the store to itself, and may add claims to this set.
         //
         // This thread runs no callback: callbacks cannot claim.
-        let over = store.lock_outside_of_callbacks().claims_that_are_over(ids);
-        let ended: Vec<_> = {
-            let mut held = self.lock();
-            // While a transaction is open, it is unknown which claims are over. The cleanup is tried again
+        let ended_ids = store.lock_outside_of_callbacks().claims_that_are_over(ids);
+        let removed: Vec<_> = {
+            let mut set = self.lock();
+            // While a transaction is open, it is unknown which claims have ended. The cleanup is tried again
             // when the connection has `FIRST_CLEANUP` more claims.
-            let Some(over) = over else {
-                held.cleanup_at = held.by_id.len() + FIRST_CLEANUP;
+            let Some(ended_ids) = ended_ids else {
+                set.cleanup_at = set.by_id.len() + FIRST_CLEANUP;
                 return;
             };
             // Only claims that had already ended at the last cleanup are removed: the end of any other claim
             // is more recent, and may be undone with the commit that it shares.
-            let (ended, may_be_undone) =
-                over.into_iter().partition::<Vec<_>, _>(|id| held.ended_before.contains(id));
-            held.ended_before = may_be_undone.into_iter().collect();
-            let ended = ended.iter().filter_map(|id| held.by_id.remove(id)).collect();
-            held.cleanup_at = FIRST_CLEANUP.max(2 * held.by_id.len());
-            ended
+            let (finally_ended, may_be_undone) =
+                ended_ids.into_iter().partition::<Vec<_>, _>(|id| set.ended_before.contains(id));
+            set.ended_before = may_be_undone.into_iter().collect();
+            let removed = finally_ended.iter().filter_map(|id| set.by_id.remove(id)).collect();
+            set.cleanup_at = FIRST_CLEANUP.max(2 * set.by_id.len());
+            removed
         };
-        // Without the lock of this set: dropping a claim locks the store.
-        drop(ended);
+        // This set is unlocked now: dropping a claim locks the store.
+        drop(removed);
     }
 
     fn lock(&self) -> MutexGuard<'_, Claims<T>> {
@@ -106,9 +107,9 @@ impl<T: Storage> ConnectionClaims<T> {
     }
 
     /// Removes a claim that has ended.
-    pub(super) fn end(&self, id: &str) {
-        let ended = self.lock().by_id.remove(id);
-        // Without the lock of this set: dropping a claim locks the store.
-        drop(ended);
+    pub(super) fn remove(&self, id: &str) {
+        let removed = self.lock().by_id.remove(id);
+        // This set is unlocked now: dropping a claim locks the store.
+        drop(removed);
     }
 }

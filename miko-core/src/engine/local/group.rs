@@ -16,8 +16,8 @@ impl<T: Storage> SharedStore<T> {
     /// The first call whose changes could not all be committed, with the error. Call 0 with `self-call` in a
     /// callback of this store: no call was run then.
     pub(super) fn commit_as_group(&self, call: &mut dyn FnMut(usize) -> bool) -> Result<(), GroupFailure> {
-        let failed = |error| GroupFailure { call: 0, error };
-        if !self.lock().map_err(failed)?.begin_group() {
+        let no_call_was_run = |error| GroupFailure { call: 0, error };
+        if !self.lock().map_err(no_call_was_run)?.begin_group() {
             // Another group or a transaction is open already: the calls run as they would without this group.
             (0..).take_while(|index| call(*index)).for_each(drop);
             return Ok(());
@@ -43,8 +43,8 @@ impl<T: Storage> SharedStore<T> {
     }
 }
 
-/// A group that has begun. Dropping it wakes the threads that wait for the end of the group. If the group has
-/// not [ended](Self::end), as after a panic, dropping it first undoes the writes that are not committed.
+/// A group that has begun. If [`end`](Self::end) was not called, as after a panic, the drop undoes the writes
+/// that are not committed. The drop then always wakes the threads that wait for the end of the group.
 struct OpenGroup<'e, T: Storage>(&'e SharedStore<T>);
 
 impl<T: Storage> OpenGroup<'_, T> {
@@ -76,8 +76,8 @@ mod tests {
     fn a_group_does_not_wait_for_those_that_wait_for_its_end() {
         let limits = TransactionLimits { lock_timeout: Duration::ZERO, ..TransactionLimits::default() };
         let db = SqliteEngine::in_memory().unwrap().transaction_limits(limits);
-        // Stands for a transaction of another thread that has its turn to write, and opens when the group has
-        // ended.
+        // Stands for a transaction of another thread: it has the turn to write, and cannot open before the
+        // group has ended.
         let _turn = db.store.writers.enter(GateMode::Exclusive, Duration::ZERO).unwrap();
         let create = || json!({"action": "create", "bucket": {}});
         let calls: [&dyn Fn() -> bool; 3] =

@@ -10,9 +10,9 @@ use crate::target::Target;
 
 #[expect(private_bounds, reason = "storage backends are private to the crate")]
 impl<T: Storage> LocalEngine<T> {
-    /// Runs `hook` before each save of a record of the target. The hook runs inside the write. It reads the
-    /// database there, and may amend or refuse the record. It may refuse, but cannot amend, a record that
-    /// is deleted, or that an import, a merge or a schema stores.
+    /// Runs `hook` before each save of a record of the target. The hook runs inside the write. It can read
+    /// the database as the write sees it, and may amend or refuse the record. Exception: a record that is
+    /// deleted, or that an import, a merge or a schema stores, can only be refused.
     ///
     /// The hook runs from now on; existing records are not affected. Several hooks run in the order in which
     /// they were added.

@@ -34,7 +34,7 @@ struct TransferStore<T: Storage>(Arc<SharedStore<T>>);
 
 impl<T: Storage> TransferStore<T> {
     fn of(store: &Arc<SharedStore<T>>) -> Result<Self> {
-        // Made before the check: if the check fails, dropping it undoes the increment.
+        // If the check fails, the drop of `counted` undoes the increment.
         let counted = Self(Arc::clone(store));
         if store.transfers.fetch_add(1, Ordering::Relaxed) < MAX_OPEN_TRANSFERS {
             return Ok(counted);
@@ -57,14 +57,14 @@ impl<T: Storage> Drop for TransferStore<T> {
     }
 }
 
-/// A file that is being written. Its pieces go to the store directly. While a transaction is open or waits,
-/// they are spooled: kept in a temporary file, and moved to the store later. So only `finish` waits for its
-/// turn to write.
+/// A file that is being written. Its pieces go to the store directly. While a transaction is open or waits
+/// for its turn, they are spooled: kept in a temporary file, and moved to the store later. So `put` never
+/// waits for the turn to write; `finish` does.
 pub(super) struct FileUpload<T: Storage> {
     store: TransferStore<T>,
     mime: String,
-    /// Locked after the store, never before it: another thread that runs a group of calls holds the store,
-    /// and may use this upload.
+    /// Locked after the store, never before it: another thread that runs a group of calls keeps the store to
+    /// itself, and may use this upload.
     state: Mutex<UploadState>,
 }
 
@@ -79,16 +79,16 @@ enum UploadState {
 struct Pieces {
     /// The unfinished file in the store; `None` if it has not begun yet.
     stored: Option<UnfinishedFile>,
-    /// The bytes that come after those that went to the store directly.
+    /// The bytes that come after those in `stored`; `None` if there are none.
     spooled: Option<SpooledBytes>,
-    /// The gate at which the call of `finish` was parked last, to let other calls run.
-    last_yield: Option<Gate>,
+    /// The gate at which the call of `finish` was parked last, to let other calls run; `None` if it was not.
+    last_gate: Option<Gate>,
 }
 
-/// Bytes in a temporary file, which are moved to the store from the beginning.
+/// Bytes in a temporary file. They are moved to the store in their order.
 struct SpooledBytes {
     spool: Spool,
-    /// How many of them are in the store.
+    /// The number of bytes that were moved to the store.
     moved: u64,
 }
 
@@ -123,7 +123,7 @@ impl Pieces {
     }
 
     /// Appends a piece to the temporary file.
-    fn spool(&mut self, data: &[u8]) -> Result<()> {
+    fn append_to_spool(&mut self, data: &[u8]) -> Result<()> {
         check_piece(data)?;
         let spooled = match &mut self.spooled {
             Some(spooled) => spooled,
@@ -138,7 +138,8 @@ impl<T: Storage> FileUpload<T> {
         let store = TransferStore::of(store)?;
         store.lock()?.check_writable()?;
         let mut pieces = Pieces::default();
-        // If the write would have to wait, a later call begins the file in the store.
+        // Begins the file in the store; there are no pieces to move yet. If this would have to wait for the
+        // turn to write, a later call does it.
         if let Some(mut store) = store.try_write()? {
             pieces.move_to_store(mime, &mut store, 0)?;
         }
@@ -149,15 +150,15 @@ impl<T: Storage> FileUpload<T> {
 impl<T: Storage> Upload for FileUpload<T> {
     fn put(&self, data: Bytes) -> Result<()> {
         let store = self.store.try_write()?;
-        match (&mut *locked(&self.state), store) {
+        match (&mut *lock(&self.state), store) {
             (UploadState::Unfinished(pieces), Some(mut store)) => {
                 match pieces.move_to_store(&self.mime, &mut store, PIECES_AT_ONCE)? {
                     (file, true) => store.append_to_file(file, &data),
                     // The rest of the spooled bytes comes before this piece.
-                    (_, false) => pieces.spool(&data),
+                    (_, false) => pieces.append_to_spool(&data),
                 }
             }
-            (UploadState::Unfinished(pieces), None) => pieces.spool(&data),
+            (UploadState::Unfinished(pieces), None) => pieces.append_to_spool(&data),
             (UploadState::Finished(pk), _) => {
                 let message = "the file was finished, and never changes";
                 Err(Error::new(ErrorId::INVALID_REQUEST, message).with("pk", pk.as_str()))
@@ -166,8 +167,9 @@ impl<T: Storage> Upload for FileUpload<T> {
     }
 
     fn finish(&self) -> Result<String> {
-        // Spooled pieces take several writes, which share one turn. While the call has the turn, its writes
-        // lock the store by `read` (see `turn_to_write`).
+        // Moving spooled pieces takes several writes. The call waits once for its turn to write, and keeps
+        // the turn for all of them. While it has the turn, its writes lock the store by `read` (see
+        // `turn_to_write`).
         let turn = if self.has_spooled() { self.store.turn_to_write(Committed)? } else { None };
         loop {
             let store = if turn.is_some() { self.store.read(Committed) } else { self.store.write(Committed) };
@@ -181,13 +183,13 @@ impl<T: Storage> Upload for FileUpload<T> {
 
 impl<T: Storage> FileUpload<T> {
     fn has_spooled(&self) -> bool {
-        matches!(&*locked(&self.state), UploadState::Unfinished(Pieces { spooled: Some(_), .. }))
+        matches!(&*lock(&self.state), UploadState::Unfinished(Pieces { spooled: Some(_), .. }))
     }
 
     /// Moves some spooled pieces to the store. If none are left, ends the file and returns its pk; `None` if
     /// more are to be moved.
     fn finish_or_move_pieces(&self, mut store: StoreGuard<'_, T>) -> Result<Option<String>> {
-        let mut state = locked(&self.state);
+        let mut state = lock(&self.state);
         let pk = match &mut *state {
             UploadState::Unfinished(pieces) => {
                 match pieces.move_to_store(&self.mime, &mut store, PIECES_AT_ONCE)? {
@@ -202,34 +204,37 @@ impl<T: Storage> FileUpload<T> {
     }
 
     /// Lets other calls use the store before this call continues. On a server, whose thread runs one call at
-    /// a time, this call is parked and made again; it keeps its turn to write.
+    /// a time, this call is parked and made again, and keeps its turn to write meanwhile.
     ///
     /// # Errors
-    /// On a server `parked`, with which the call ends until it is made again.
+    /// On a server, always `parked`: the call continues when it is made again.
     fn let_other_calls_run(&self) -> Result<()> {
         if !serves_a_call() {
             thread::yield_now();
             return Ok(());
         }
+        // No pass of this gate expires.
         let (gate, closing_pass) = Gate::closed(|| None);
-        let parked = gate.enter(GateMode::Exclusive, Duration::MAX);
-        if let UploadState::Unfinished(pieces) = &mut *locked(&self.state)
-            && let Some(last) = pieces.last_yield.replace(gate)
+        // Parks the call, since the gate is closed.
+        let entered = gate.enter(GateMode::Exclusive, Duration::MAX);
+        if let UploadState::Unfinished(pieces) = &mut *lock(&self.state)
+            && let Some(last_gate) = pieces.last_gate.replace(gate)
         {
-            // Otherwise the call would keep a pass of each gate at which it was parked.
-            last.leave_in_call();
+            // A call keeps a pass of each gate at which it was parked. The pass of the last gate is not
+            // needed any more.
+            last_gate.leave_in_call();
         }
         // Opens the gate, so that the call can be made again at once.
         drop(closing_pass);
-        parked.map(drop)
+        entered.map(drop)
     }
 }
 
 impl<T: Storage> Drop for FileUpload<T> {
     fn drop(&mut self) {
         let state = self.state.get_mut().unwrap_or_else(PoisonError::into_inner);
-        let ended = std::mem::replace(state, UploadState::Finished(String::new()));
-        if let UploadState::Unfinished(Pieces { stored: Some(file), .. }) = ended {
+        let last_state = std::mem::replace(state, UploadState::Finished(String::new()));
+        if let UploadState::Unfinished(Pieces { stored: Some(file), .. }) = last_state {
             self.store.do_now_or_after_callback(move |store| store.discard_file(&file));
         }
     }
@@ -253,22 +258,22 @@ impl<T: Storage> WorldletImport<T> {
 
 impl<T: Storage> Import for WorldletImport<T> {
     fn put(&self, data: Bytes) -> Result<()> {
-        let mut text = locked(&self.text);
+        let mut text = lock(&self.text);
         text.as_mut().ok_or_else(was_finished)?.append(&data)
     }
 
     fn finish(&self) -> Result<Imported> {
         let mut store = self.store.write(Committed)?;
-        let file = locked(&self.text).take().ok_or_else(was_finished)?.into_file()?;
+        let file = lock(&self.text).take().ok_or_else(was_finished)?.into_file()?;
         // Buffered, since a worldlet may be read in small pieces.
         let mut reader = BufReader::with_capacity(1 << 16, file);
         store.write(CommitSharing::Separate, |store| store.import_worldlet(&mut reader, self.trust))
     }
 }
 
-/// Locks a state. Poisoning is ignored: a panic under the lock leaves the state consistent, with each piece
-/// appended or moved as a whole or not at all.
-fn locked<S>(state: &Mutex<S>) -> MutexGuard<'_, S> {
+/// Locks a state. Poisoning is ignored: a panic under the lock leaves the state consistent, because each
+/// piece is appended or moved as a whole or not at all.
+fn lock<S>(state: &Mutex<S>) -> MutexGuard<'_, S> {
     state.lock().unwrap_or_else(PoisonError::into_inner)
 }
 

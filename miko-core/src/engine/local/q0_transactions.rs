@@ -36,8 +36,8 @@ impl Q0Transactions {
         connection_local().unwrap_or_else(|| self.clone())
     }
 
-    /// Runs a request that begins or ends a transaction of `db`, or runs in one. `rest` is the request
-    /// without the keys about transactions.
+    /// Begins or ends a transaction of `db`, or runs a request in one. `rest` is the request without the keys
+    /// about transactions.
     pub(super) fn run(
         &self,
         request: TransactionRequest,
@@ -47,34 +47,34 @@ impl Q0Transactions {
         // A call over HTTP without a session is refused: its transaction would end with the call.
         check_connection_lasts("a transaction")?;
         let id = match request {
-            TransactionRequest::Within(id) => return self.in_transaction(&id, |tx| tx.q0(rest)),
+            TransactionRequest::Within(id) => return self.call_transaction(&id, |tx| tx.q0(rest)),
             TransactionRequest::Begin { parent: None } => self.add(db.begin()?, None)?,
             TransactionRequest::Begin { parent: Some(id) } => {
-                self.add(self.in_transaction(&id, Mikobase::begin)?, Some(id))?
+                self.add(self.call_transaction(&id, Mikobase::begin)?, Some(id))?
             }
             TransactionRequest::Commit(id) => {
-                self.in_transaction(&id, Transaction::commit)?;
+                self.call_transaction(&id, Transaction::commit)?;
                 let is_committed = true;
-                self.end(&id, is_committed);
+                self.remove(&id, is_committed);
                 id
             }
             TransactionRequest::RollBack(id) => {
-                self.in_transaction(&id, Transaction::roll_back)?;
+                self.call_transaction(&id, Transaction::roll_back)?;
                 let is_committed = false;
-                self.end(&id, is_committed);
+                self.remove(&id, is_committed);
                 id
             }
         };
         Ok(Results::Transaction { transaction: id }.into())
     }
 
-    /// Runs `call` on the transaction with this id. The set is not locked meanwhile: `call` may lock it
-    /// again.
+    /// Runs `call` on the transaction with this id. This set is not locked meanwhile, since `call` may lock
+    /// it.
     ///
     /// # Errors
     /// `transaction-not-found`; `transaction-invalidated`, if the transaction was rolled back before; the
     /// errors of `call`.
-    fn in_transaction<R>(
+    fn call_transaction<R>(
         &self,
         id: &str,
         call: impl FnOnce(&(dyn Transaction + 'static)) -> Result<R>,
@@ -90,13 +90,13 @@ impl Q0Transactions {
             }
             Some(NamedTransaction { transaction: Some(transaction), .. }) => Arc::clone(transaction),
         };
-        let called = call(&**transaction);
-        if called.as_ref().is_err_and(|error| error.is(ErrorId::TRANSACTION_INVALIDATED)) {
+        let result = call(&**transaction);
+        if result.as_ref().is_err_and(|error| error.is(ErrorId::TRANSACTION_INVALIDATED)) {
             let invalidated = self.lock().get_mut(id).and_then(|named| named.transaction.take());
-            // Without the lock of the set: dropping a transaction locks the store.
+            // This set is unlocked now: dropping a transaction locks the store.
             drop(invalidated);
         }
-        called
+        result
     }
 
     /// Adds a transaction that has begun. Returns the id that it gets.
@@ -104,44 +104,44 @@ impl Q0Transactions {
     /// # Errors
     /// `storage-full`, if too many transactions of the connection are open.
     fn add(&self, transaction: Remote<dyn Transaction>, parent: Option<String>) -> Result<String> {
-        let mut ids = self.lock();
-        if ids.len() >= MAX_IDS {
+        let mut by_id = self.lock();
+        if by_id.len() >= MAX_IDS {
             // Makes room: forgets the id of the oldest transaction that was invalidated.
-            let oldest = ids.iter().find(|(_, named)| named.transaction.is_none()).map(|(id, _)| id.clone());
-            let Some(oldest) = oldest else {
+            let oldest = by_id.iter().find(|(_, named)| named.transaction.is_none());
+            let Some(oldest) = oldest.map(|(id, _)| id.clone()) else {
                 let message = format!("{MAX_IDS} transactions of this connection are open: end some of them");
                 return Err(Error::new(ErrorId::STORAGE_FULL, message).with("allowed", MAX_IDS));
             };
-            ids.remove(&oldest);
+            by_id.remove(&oldest);
         }
         let id = Uuid::now_v7().to_string();
-        ids.insert(id.clone(), NamedTransaction { parent, transaction: Some(Arc::new(transaction)) });
+        by_id.insert(id.clone(), NamedTransaction { parent, transaction: Some(Arc::new(transaction)) });
         Ok(id)
     }
 
-    /// Removes a transaction that was committed or rolled back. The transactions nested in it are removed as
-    /// well after a commit, and invalidated after a rollback.
-    fn end(&self, id: &str, is_committed: bool) {
+    /// Removes a transaction that was committed or rolled back. After a commit, the transactions nested in it
+    /// are removed as well; after a rollback, they are invalidated.
+    fn remove(&self, id: &str, is_committed: bool) {
         let mut ended = Vec::new();
         {
-            let mut ids = self.lock();
-            ended.extend(ids.remove(id));
+            let mut by_id = self.lock();
+            ended.extend(by_id.remove(id));
             let mut parents = vec![id.to_owned()];
             while let Some(parent) = parents.pop() {
                 let is_inside = |named: &NamedTransaction| named.parent.as_ref() == Some(&parent);
                 let inside: Vec<String> =
-                    ids.iter().filter(|(_, named)| is_inside(named)).map(|(id, _)| id.clone()).collect();
+                    by_id.iter().filter(|(_, named)| is_inside(named)).map(|(id, _)| id.clone()).collect();
                 for id in &inside {
                     if is_committed {
-                        ended.extend(ids.remove(id));
-                    } else if let Some(named) = ids.get_mut(id) {
+                        ended.extend(by_id.remove(id));
+                    } else if let Some(named) = by_id.get_mut(id) {
                         ended.push(NamedTransaction { parent: None, transaction: named.transaction.take() });
                     }
                 }
                 parents.extend(inside);
             }
         }
-        // Without the lock of the set: dropping a transaction locks the store.
+        // This set is unlocked now: dropping a transaction locks the store.
         drop(ended);
     }
 

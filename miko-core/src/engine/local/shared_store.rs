@@ -84,8 +84,8 @@ impl<T: Storage> SharedStore<T> {
     }
 
     /// Runs a task that must not fail, such as closing a stream, with the store locked. A callback of this
-    /// store may drop a stream or a transaction, and must not lock the store: the task is then left for the
-    /// next call.
+    /// store may drop a stream or a transaction, but must not lock the store. In a callback the task is
+    /// postponed: it runs when the store is locked next.
     pub(super) fn do_now_or_after_callback(&self, task: impl FnOnce(&mut Store<T>) + Send + 'static) {
         match self.lock() {
             Ok(mut store) => task(&mut store),

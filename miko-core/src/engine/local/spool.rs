@@ -1,4 +1,4 @@
-//! A temporary file for bytes that cannot be stored yet.
+//! A temporary file for the bytes of uploads and imports that cannot be stored yet.
 
 use std::fs::File;
 use std::io::{self, Read, Seek, SeekFrom, Write};
@@ -8,7 +8,7 @@ use miko_rpc::{Error, ErrorId, Result};
 /// Bytes in an unnamed temporary file. They are appended at its end, and read from any position.
 pub(super) struct Spool {
     file: File,
-    /// The number of appended bytes. A write that failed may have left more bytes in the file.
+    /// The number of appended bytes. The file may be longer, after a write that failed.
     length: u64,
 }
 
@@ -17,7 +17,7 @@ impl Spool {
         Ok(Self { file: tempfile::tempfile().map_err(cannot_keep)?, length: 0 })
     }
 
-    /// Appends bytes. Appends nothing if it fails.
+    /// Appends bytes: all of them, or none if it fails.
     pub(super) fn append(&mut self, data: &[u8]) -> Result<()> {
         let Self { file, length } = self;
         file.seek(SeekFrom::Start(*length)).and_then(|_| file.write_all(data)).map_err(cannot_keep)?;
@@ -25,13 +25,13 @@ impl Spool {
         Ok(())
     }
 
-    /// Reads at most `max` bytes from a position. Empty at the end.
+    /// Reads at most `max` bytes from a position; none at the end.
     pub(super) fn read_at(&mut self, position: u64, max: usize) -> Result<Vec<u8>> {
-        let mut piece = Vec::new();
-        let left = self.length.saturating_sub(position).min(max as u64);
+        let mut data = Vec::new();
+        let size = self.length.saturating_sub(position).min(max as u64);
         self.file.seek(SeekFrom::Start(position)).map_err(cannot_keep)?;
-        (&mut self.file).take(left).read_to_end(&mut piece).map_err(cannot_keep)?;
-        Ok(piece)
+        (&mut self.file).take(size).read_to_end(&mut data).map_err(cannot_keep)?;
+        Ok(data)
     }
 
     /// Whether there are bytes from a position on.

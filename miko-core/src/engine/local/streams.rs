@@ -1,4 +1,4 @@
-//! Streams of a local engine: they lock the store while they read.
+//! Streams of a local engine. They lock the store only while they read an item.
 
 use std::sync::Arc;
 
@@ -28,11 +28,11 @@ impl<T: Storage, C: Cursor> Iterator for StoreStream<T, C> {
     type Item = Result<C::Item>;
 
     fn next(&mut self) -> Option<Self::Item> {
-        let next = self.store.lock().and_then(|mut store| {
+        let item = self.store.lock().and_then(|mut store| {
             store.prepare_stream_read(self.id)?;
             store.next_of(self.id, &mut self.cursor)
         });
-        next.transpose()
+        item.transpose()
     }
 }
 
@@ -48,8 +48,9 @@ impl<T: Storage, C> Drop for StoreStream<T, C> {
 pub(super) struct FilePieces<T> {
     store: Arc<SharedStore<T>>,
     pk: String,
+    /// Where the next piece begins.
     next: Position,
-    /// The largest piece, in bytes.
+    /// The most bytes of a piece.
     max: usize,
 }
 

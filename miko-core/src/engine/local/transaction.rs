@@ -20,7 +20,8 @@ impl<T: Storage, V: View> LocalEngine<T, V> {
         Ok(Remote::local(Box::new(self.with_view(OfTransaction(id), Some(owner)))))
     }
 
-    /// Refuses a call in a transaction, with `invalid_request`. `what` names the call.
+    /// Refuses the running call if it is made in a transaction, with `invalid_request`. `what` names the
+    /// call.
     pub(super) fn refuse_in_transaction(&self, what: &str) -> Result<()> {
         if self.view.transaction().is_none() {
             return Ok(());
@@ -34,8 +35,8 @@ impl<T: Storage> Transaction for LocalEngine<T, OfTransaction> {
     fn commit(&self) -> Result<()> {
         let mut store = self.store.lock()?;
         store.expire_transaction();
-        // `needs_turn` fails if the transaction was invalidated. Its value does not matter: without an open
-        // transaction there is nothing to commit.
+        // Called for its error: it fails if the transaction was invalidated. Its result is ignored: if no
+        // transaction is open, there is nothing to commit.
         store.needs_turn(self.view.0)?;
         store.commit_transaction(self.view.0)
     }

@@ -50,8 +50,8 @@ pub(super) struct StoreGuard<'s, T: Storage> {
     store: MutexGuard<'s, Store<T>>,
     /// Whether the call is inside a transaction.
     is_in_transaction: bool,
-    /// The turn to write; `None` if the call needs none, or its transaction has it. Declared last, so that it
-    /// is given up after the lock.
+    /// The turn to write; `None` if the call needs no turn, or if its transaction has the turn. Fields are
+    /// dropped in the order of their declaration: the turn is given up after the store is unlocked.
     _turn: Option<Pass>,
 }
 
@@ -84,6 +84,9 @@ impl<T: Storage> Drop for StoreGuard<'_, T> {
     }
 }
 
+/// A wait for the turn ends after the lock timeout, however short that is.
+const NO_MIN_TIMEOUT: Duration = Duration::ZERO;
+
 impl<T: Storage> SharedStore<T> {
     /// Locks the store for a call that reads.
     pub(super) fn read(&self, view: impl View) -> Result<StoreGuard<'_, T>> {
@@ -97,8 +100,8 @@ impl<T: Storage> SharedStore<T> {
         self.enter(view, Store::begin_committed_read)
     }
 
-    /// Locks the store. For a call outside of a transaction, `prepare` prepares the store. A call of a
-    /// transaction may wait for the turn to write, even if it reads.
+    /// Locks the store. For a call outside of a transaction, runs `prepare` on the locked store. A call of a
+    /// transaction may have to wait for the turn to write, even if the call only reads.
     fn enter(&self, view: impl View, prepare: fn(&mut Store<T>)) -> Result<StoreGuard<'_, T>> {
         if let Some(id) = view.transaction() {
             return self.enter_transaction(id);
@@ -115,12 +118,12 @@ impl<T: Storage> SharedStore<T> {
     /// a transaction also `transaction-invalidated`, and the error of an open group of calls, if opening the
     /// transaction cannot commit the group.
     pub(super) fn write(&self, view: impl View) -> Result<StoreGuard<'_, T>> {
-        self.write_waiting(view, Duration::ZERO)
+        self.write_waiting(view, NO_MIN_TIMEOUT)
     }
 
-    /// As [`write`](Self::write). Outside of a transaction, waits for the turn up to `min_wait`, even if the
-    /// lock timeout is shorter.
-    pub(super) fn write_waiting(&self, view: impl View, min_wait: Duration) -> Result<StoreGuard<'_, T>> {
+    /// As [`write`](Self::write). Outside of a transaction, waits for the turn at most for the lock timeout,
+    /// or for `min_timeout` if that is longer.
+    pub(super) fn write_waiting(&self, view: impl View, min_timeout: Duration) -> Result<StoreGuard<'_, T>> {
         if let Some(id) = view.transaction() {
             let store = self.enter_transaction(id)?;
             store.check_innermost(id)?;
@@ -129,7 +132,7 @@ impl<T: Storage> SharedStore<T> {
         if let Some(store) = self.try_write()? {
             return Ok(store);
         }
-        let turn = self.wait_for_turn(GateMode::Shared, min_wait)?;
+        let turn = self.wait_for_turn(GateMode::Shared, min_timeout)?;
         Ok(StoreGuard::outside(self.lock()?, Some(turn)))
     }
 
@@ -147,16 +150,16 @@ impl<T: Storage> SharedStore<T> {
     /// Whether a write that is not inside a transaction needs only the lock: no transaction is open, and none
     /// is inside the gate or waits at it. No transaction opens meanwhile, since opening takes the lock.
     ///
-    /// A group of calls does not look at the gate. It keeps all other threads from the store, also those that
-    /// are inside the gate, so waiting for them would be a deadlock.
+    /// A write in a group of calls needs no turn, whoever is inside the gate. The group keeps all other
+    /// threads from the store, also those that are inside the gate: to wait for them would be a deadlock.
     fn needs_no_turn(&self, store: &Store<T>) -> bool {
         !store.has_open_transaction() && (store.is_in_group() || self.writers.is_open())
     }
 
     /// Waits for the turn to write, for several writes. While the caller holds the turn, its writes lock the
     /// store by [`read`](Self::read): [`write`](Self::write) could queue behind a transaction that waits for
-    /// the end of this turn. `None` in the view of a transaction, whose calls take the turn for the
-    /// transaction, and in a group of calls, which no other write can interrupt.
+    /// the end of this turn. `None` in two cases: in the view of a transaction, the first call takes the turn
+    /// for the transaction; in a group of calls, no other write can come between.
     pub(super) fn turn_to_write(&self, view: impl View) -> Result<Option<Pass>> {
         if view.transaction().is_some() {
             return Ok(None);
@@ -164,16 +167,16 @@ impl<T: Storage> SharedStore<T> {
         if self.lock()?.is_in_group() {
             return Ok(None);
         }
-        self.wait_for_turn(GateMode::Shared, Duration::ZERO).map(Some)
+        self.wait_for_turn(GateMode::Shared, NO_MIN_TIMEOUT).map(Some)
     }
 
-    /// Enters the gate of all writers. Waits at most for the lock timeout, or for `min_wait` if that is
+    /// Enters the gate of all writers. Waits at most for the lock timeout, or for `min_timeout` if that is
     /// longer.
     ///
     /// # Errors
     /// `lock-timeout`; `parked`, if a server makes the call again later; `transaction-open`, if this thread
-    /// has the transaction open for which it would wait.
-    fn wait_for_turn(&self, mode: GateMode, min_wait: Duration) -> Result<Pass> {
+    /// would wait for a transaction that it has opened itself.
+    fn wait_for_turn(&self, mode: GateMode, min_timeout: Duration) -> Result<Pass> {
         let lock_timeout = {
             let mut store = self.lock()?;
             // After its limits of time, the transaction ends here: this thread would not wait for itself.
@@ -181,7 +184,7 @@ impl<T: Storage> SharedStore<T> {
             refuse_in_thread_of_transaction(&store)?;
             store.transaction_limits().lock_timeout
         };
-        self.writers.enter(mode, lock_timeout.max(min_wait))
+        self.writers.enter(mode, lock_timeout.max(min_timeout))
     }
 
     /// Locks the store for a call of a transaction. If the transaction is not open, waits for its turn to
@@ -192,33 +195,35 @@ impl<T: Storage> SharedStore<T> {
         if store.needs_turn(id)? {
             store = self.open_transaction(id, store)?;
         }
-        // The store was not unlocked since the last check of `needs_turn`. Otherwise another thread could
-        // have ended the transaction, and the call would run outside of it.
+        // The store has stayed locked since `needs_turn` was last called. So no other thread can have ended
+        // the transaction, and the call runs inside it.
         store.resume_transaction(id)?;
         Ok(StoreGuard { store, is_in_transaction: true, _turn: None })
     }
 
-    /// Waits for the turn to write and opens the outermost transaction around `id`, which may be the one of
-    /// `id` itself, unless another call opens it meanwhile. The returned lock is held since the transaction
-    /// was opened, or found open.
+    /// Waits for the turn to write, and opens the outermost transaction around `id`. If `id` is not nested,
+    /// that is its own transaction. If another call opens the transaction meanwhile, only waits for that. The
+    /// store stays locked from the moment at which the transaction is opened, or found open.
     fn open_transaction<'s>(
         &'s self,
         id: TransactionId,
         store: MutexGuard<'s, Store<T>>,
     ) -> Result<MutexGuard<'s, Store<T>>> {
         refuse_in_thread_of_transaction(&store)?;
-        let (gate, lock_timeout) = (store.opening_gate(id)?, store.transaction_limits().lock_timeout);
+        let opening_gate = store.opening_gate(id)?;
+        let lock_timeout = store.transaction_limits().lock_timeout;
         drop(store);
-        // Of the calls that find the transaction not open, one opens it; the others wait here.
-        let _opening = gate.enter(GateMode::Exclusive, lock_timeout)?;
-        // Checked again after each wait: another call may have opened the transaction, or it may have been
-        // invalidated.
+        // Several calls of the transaction may find it not open. The first one enters this gate and opens the
+        // transaction; the others wait here.
+        let _opening = opening_gate.enter(GateMode::Exclusive, lock_timeout)?;
+        // `needs_turn` is called again after each wait: meanwhile another call may have opened the
+        // transaction, or the transaction may have been invalidated, which is an error here.
         let store = self.lock()?;
         if !store.needs_turn(id)? {
             return Ok(store);
         }
         drop(store);
-        let turn = self.wait_for_turn(GateMode::Exclusive, Duration::ZERO)?;
+        let turn = self.wait_for_turn(GateMode::Exclusive, NO_MIN_TIMEOUT)?;
         let mut store = self.lock()?;
         if store.needs_turn(id)? {
             store.open_transaction(id, turn)?;
@@ -227,9 +232,9 @@ impl<T: Storage> SharedStore<T> {
     }
 }
 
-/// Refuses to wait for the turn in the thread that has a transaction open: it would wait for itself. On a
-/// server, one thread runs the calls of all connections: a call that waits is parked, and does not block the
-/// thread.
+/// Refuses to wait for the turn in the thread that has opened the open transaction: the thread would wait for
+/// itself. A call on a server is not refused: a call that waits there is parked, and the thread goes on with
+/// the calls of other connections.
 ///
 /// # Errors
 /// `transaction-open`.
@@ -253,8 +258,8 @@ mod tests {
     use crate::mikobase::Mikobase;
     use crate::transaction_limits::TransactionLimits;
 
-    /// Rolls the transaction back the first time that the store is locked while the transaction is open, as
-    /// another thread may do that has the same object.
+    /// Rolls the transaction back the first time that the store is locked while the transaction is open.
+    /// Another thread with the same transaction object may do so.
     fn roll_back_when_open<T: Storage>(shared: &Arc<SharedStore<T>>, id: TransactionId) {
         let shared_by_task = Arc::clone(shared);
         shared.postpone(Box::new(move |store| match store.has_open_transaction() {

@@ -22,9 +22,9 @@ use crate::watch::{ResultChange, ResultChangeKind};
 struct WatchStream<T: Storage> {
     store: Arc<SharedStore<T>>,
     watch: Watch,
-    /// The records that were in the result at first. `None` after all of them were returned.
+    /// The records of the first result. `None` after all of them were returned.
     present: Option<StoreStream<T, FoundRecords>>,
-    /// The number of records of `present` that were returned.
+    /// How many records of `present` were returned so far.
     returned: u64,
     /// The number of the last commit that the records of `present` include.
     seq: i64,
@@ -49,7 +49,7 @@ impl<T: Storage, V: View> LocalEngine<T, V> {
             step: VecDeque::new(),
         };
         let (signal, stream) = Stream::on_demand(move || items.next());
-        // Still under the lock in which the watch has begun, so that no commit in between is missed.
+        // The store has stayed locked since the watch has begun, so no commit in between is missed.
         store.add_watcher(id, select, signal);
         Ok(stream)
     }
@@ -77,15 +77,15 @@ impl<T: Storage> WatchStream<T> {
             self.present = None;
             return Ok(Some(self.synced()));
         }
-        // `read` rolls storage back to hide the writes of an open transaction from this reader, which takes
-        // time. So it is called only if there is something to read.
+        // `read` is called only if there is something to read: it may have to roll storage back, to hide the
+        // writes of an open transaction from this reader, and a rollback takes time.
         if self.step.is_empty() && self.store.lock()?.has_unread(self.watch.id()) {
             self.step = self.store.read(Committed)?.next_step(&mut self.watch)?.into();
         }
         Ok(self.step.pop_front())
     }
 
-    /// The item of a record that was in the result at first, at the position `index`.
+    /// The item of a record of the first result. `index` is the position of the record in that result.
     fn present_record(&self, record: Record, index: u64) -> ResultChange {
         ResultChange {
             seq: self.seq,
@@ -98,7 +98,7 @@ impl<T: Storage> WatchStream<T> {
         }
     }
 
-    /// The item that follows the records that were in the result at first.
+    /// The item after the records of the first result. It says that all of them were sent.
     fn synced(&self) -> ResultChange {
         ResultChange {
             seq: self.seq,
@@ -114,7 +114,7 @@ impl<T: Storage> WatchStream<T> {
 
 impl<T: Storage> Drop for WatchStream<T> {
     fn drop(&mut self) {
-        let watch = self.watch.id();
-        self.store.do_now_or_after_callback(move |store| store.end_watch(watch));
+        let id = self.watch.id();
+        self.store.do_now_or_after_callback(move |store| store.end_watch(id));
     }
 }

@@ -2,13 +2,17 @@
 //!
 //! A read-only store refuses every write before it begins ([`Store::check_writable`]).
 //!
-//! A store that only appends has two checks, which apply to every caller. A call that changes or claims what
-//! exists is refused before it runs ([`Store::check_action`], [`Store::check_may_change`]). Each write set is
-//! checked before it is applied ([`Store::check_appends`]): it may not change a record, a complete file or a
-//! property of the database (`executable`, or a top-level key of a worldlet such as `comment`) that existed
-//! when the write began. So an import can add records and cannot replace any. The second check leaves out two
-//! kinds of write sets: those with which a call creates or changes a single record, since the first check
-//! lets only creates pass, and those of a merge ([`Store::allow_changes`]).
+//! A store that only appends has two checks, which apply to every caller.
+//!
+//! 1. A call that changes or claims what exists is refused before it runs ([`Store::check_action`],
+//!    [`Store::check_may_change`]).
+//! 2. Each write set is checked before it is applied ([`Store::check_appends`]): it may not change a complete
+//!    file, nor a record or a property of the database that existed when the write began. A property is
+//!    `executable`, or a top-level key of a worldlet such as `comment`. So an import can add records and
+//!    cannot replace any.
+//!
+//! The second check is left out in two cases: if a call writes a single record, since the first check lets
+//! only creates pass; and in a merge ([`Store::allow_changes`]).
 
 use miko_rpc::{Error, ErrorId, Result};
 
@@ -81,30 +85,30 @@ impl<T: Storage> Store<T> {
         }
     }
 
-    /// If the store only appends, notes the last row that exists before a write, for
-    /// [`check_appends`](Self::check_appends): the write gives larger ids to the rows that it adds.
+    /// If the store only appends, notes the last row that exists before a write. The rows that the write adds
+    /// get larger ids, by which [`check_appends`](Self::check_appends) recognizes them.
     #[inline]
-    pub(super) fn note_last_record(&mut self) {
+    pub(super) fn note_last_row(&mut self) {
         if self.access == Access::AppendOnly {
-            self.last_record_before = Some(self.last.get().row);
+            self.last_row_before = Some(self.last.get().row);
         }
     }
 
-    /// Turns [`check_appends`](Self::check_appends) off for the running write. For a merge, which may replace
-    /// the current version of a record with a later one: the replaced version stays in the history.
+    /// Turns [`check_appends`](Self::check_appends) off for the running write, which is a merge. A merge may
+    /// replace the current version of a record with a later one: the replaced version stays in the history.
     pub(super) fn allow_changes(&mut self) {
-        self.last_record_before = None;
+        self.last_row_before = None;
     }
 
-    /// Checks a write set of the running write, if the store only appends. An import of a worldlet or a
-    /// schema has no other check.
+    /// Checks a write set of the running write, if the store only appends. For an import of a worldlet or a
+    /// schema this is the only check.
     ///
     /// # Errors
     /// `action-not-supported`, if the set changes a record or a property that existed before the write, or a
     /// complete file.
     #[inline]
     pub(super) fn check_appends(&self, write: &WriteSet) -> Result<()> {
-        match self.last_record_before {
+        match self.last_row_before {
             None => Ok(()),
             Some(last) => check_appends_after(last, write),
         }
@@ -140,6 +144,7 @@ fn check_appends_after(last: RowId, write: &WriteSet) -> Result<()> {
     }
 }
 
+/// The error of a write set that changes what exists. `what` says what exists.
 fn refused(what: &str) -> Error {
     let message = format!("this database only takes new records, and {what}");
     Error::new(ErrorId::ACTION_NOT_SUPPORTED, message)

@@ -31,7 +31,8 @@ impl Default for AnswerBudget {
 }
 
 impl AnswerBudget {
-    /// Sets the budget to `bytes` bytes, as for the answer of a new call.
+    /// Sets the budget to `bytes` bytes: for the answer of a new call, or to restore a budget that was set
+    /// aside.
     pub(in crate::engine) fn begin(&self, bytes: usize) {
         self.remaining.set(bytes);
         self.is_exceeded.set(false);
@@ -41,8 +42,8 @@ impl AnswerBudget {
         self.remaining.get()
     }
 
-    /// Whether a charge has exceeded the budget since [`begin`](Self::begin). The id of an error does not say
-    /// that: a request that is too large itself also fails with `request-too-large`.
+    /// Whether a charge has exceeded the budget since [`begin`](Self::begin). The error id
+    /// `request-too-large` alone does not say so: it is also that of a request that is itself too large.
     pub(in crate::engine) fn is_exceeded(&self) -> bool {
         self.is_exceeded.get()
     }
@@ -55,7 +56,7 @@ impl AnswerBudget {
         self.charge(text_length(record))
     }
 
-    /// Charges a version of a record.
+    /// Charges a version of a record. A tombstone has no state.
     pub(in crate::engine) fn charge_version(&self, version: &Row) -> Result<()> {
         let state = version.state.as_ref().map_or(0, State::text_length);
         self.charge(version.pk.len() + version.instance_pk.as_ref().map_or(0, String::len) + state)

@@ -1,15 +1,15 @@
 //! Runs the hooks for each record that is saved.
 //!
-//! A create or a change of one record normalizes the record and runs the hooks, which may amend the bucket.
-//! Then it [examines](super::examine) the record: normalizes it again, and validates it. A delete of one
-//! record runs the hooks before it changes the row ([`write`](super::write), [`update`](super::update)). Any
-//! other row that a write changes, as in an import, is noted when it is [applied](Store::apply). The hooks
-//! run for the noted rows at the end of the write, since the class definitions of an import are in force only
+//! A create or a change of one record ([`write`](super::write), [`update`](super::update)) normalizes the
+//! record and runs the hooks, which may amend the bucket. Then it [examines](super::examine) the record:
+//! normalizes it again, and validates it. A delete of one record runs the hooks before it changes the row.
+//! Any other row that a write changes, as in an import, is noted when it is [applied](Store::apply). For the
+//! noted rows the hooks run at the end of the write: the class definitions of an import are in force only
 //! then. So no kind of write bypasses the hooks.
 //!
-//! A write that has run its hooks may be applied to storage again, for example after SQLite has rolled it
-//! back on an error, or after an open transaction was rolled back so that another caller could read the
-//! committed state. The write sets that are in memory are then applied, and no hooks run
+//! A write whose hooks have run may be applied to storage a second time: SQLite has rolled it back on an
+//! error, for example, or its transaction was rolled back so that another caller could read the committed
+//! state. The second time, the write sets in memory are applied, and no hooks run
 //! ([decision 0032](../../../../docs/decisions/0032-before-save.md)).
 
 use std::borrow::Cow;
@@ -34,7 +34,7 @@ use crate::storage::row::{Row, State};
 use crate::storage::write_set::RowChange;
 use crate::timestamp::Timestamp;
 
-/// The record for which the hooks run.
+/// The record that is being saved, for which the hooks run.
 struct SavedRecord<'r> {
     pk: &'r str,
     /// The row before the write; `None` if there was no active record before.
@@ -64,9 +64,9 @@ impl SavedBucket<'_> {
 }
 
 impl<T: Storage> Store<T> {
-    /// Runs the hooks for a new record. Returns its pk. If the caller has chosen none, a pk is given out
-    /// here, since the hooks see it. In a store without hooks, returns `pk` as it is: if it is `None`, a pk
-    /// is given out later.
+    /// Normalizes a new record in place, and runs the hooks, which may amend `bucket`. Returns the pk of the
+    /// record. If `pk` is `None`, a pk is given out here, since the hooks see it. In a store without hooks,
+    /// only returns `pk` as it is: a missing pk is given out later.
     ///
     /// # Errors
     /// `save-rejected`; `validation-failed` for defaults that are too many or nest too deep; `storage-full`,
@@ -91,8 +91,9 @@ impl<T: Storage> Store<T> {
         Ok(Some(pk))
     }
 
-    /// Runs the hooks for a record with new content. If `bucket` is `None`, the write keeps the stored
-    /// bucket. If there are hooks, `bucket` is then set to the stored bucket, which the hooks may amend.
+    /// Normalizes a record with new content in place, and runs the hooks, which may amend `bucket`. In a
+    /// store without hooks, does nothing. `bucket` is `None` for a write that keeps the stored bucket: with
+    /// hooks, it is set to the stored bucket first.
     ///
     /// # Errors
     /// `save-rejected`; `storage-full`, if storage has lost the transaction while a hook read.
@@ -137,8 +138,8 @@ impl<T: Storage> Store<T> {
     }
 
     /// Notes rows that are stored before their hooks run, for
-    /// [`run_deferred_hooks`](Self::run_deferred_hooks). Only the first change of a row is noted: it has the
-    /// state from before the write.
+    /// [`run_deferred_hooks`](Self::run_deferred_hooks). Of several changes of a row only the first is noted:
+    /// it has the row as it was before the write.
     ///
     /// # Errors
     /// `storage-full`, if the process has reached its memory limit.
@@ -170,7 +171,7 @@ impl<T: Storage> Store<T> {
             match (&before, &after.state) {
                 (None, None) => {}
                 (Some(before), None) => self.run_hooks_before_delete(before)?,
-                (Some(before), Some(_)) if is_same_record(before, &after) => {}
+                (Some(before), Some(_)) if is_unchanged(before, &after) => {}
                 (_, Some(state)) => {
                     let (stack, bucket) = (parse_object(&state.stack)?, parse_object(&state.bucket)?);
                     let bucket = SavedBucket::Fixed(&bucket);
@@ -186,18 +187,19 @@ impl<T: Storage> Store<T> {
     fn run_hooks(&mut self, mut save: SavedRecord<'_>) -> Result<()> {
         let mut before: Option<Record> = None;
         for hook in &*self.hooks.list() {
-            let tested = TestedRecord::of(&save, &self.catalog, self.write_time);
-            if !hook.filter().matches(&tested)? {
+            let record = TestedRecord::of(&save, &self.catalog, self.write_time);
+            if !hook.filter().matches(&record)? {
                 continue;
             }
             if before.is_none() {
                 before = save.before.and_then(Row::view).map(Record::from);
             }
-            // The size limit of the answer does not apply to the reads of a hook. It is restored afterwards.
+            // The size limit of the answer does not apply to the reads of a hook. The limit is restored after
+            // the hook.
             let remaining_budget = self.answer.remaining();
             self.answer.begin(usize::MAX);
             let done = {
-                let _running = self.hooks.thread().enter();
+                let _running_callback = self.hooks.thread().enter();
                 let bucket = match &mut save.bucket {
                     SavedBucket::Amendable(bucket) => PendingBucket::Amendable(bucket),
                     SavedBucket::Fixed(bucket) => PendingBucket::Fixed(bucket),
@@ -214,9 +216,9 @@ impl<T: Storage> Store<T> {
         Ok(())
     }
 
-    /// Checks, after a hook, that the transaction of the write is still open in storage. SQLite rolls the
-    /// transaction back on some errors of a read, and the hook may have ignored such an error. Without the
-    /// transaction SQLite would commit each further change of the write at once.
+    /// Checks, after a hook, that the transaction of the write is still open in storage. On some errors of a
+    /// read SQLite rolls the transaction back, and a hook may ignore the error. If the write went on without
+    /// a transaction, SQLite would commit each further change at once.
     ///
     /// # Errors
     /// `storage-full`.
@@ -228,10 +230,10 @@ impl<T: Storage> Store<T> {
         Err(Error::new(ErrorId::STORAGE_FULL, message))
     }
 
-    /// The sharing of a write that may run hooks: `sharing`, but not deferrable if a read of a hook may fail.
-    /// With a memory limit a read may fail, and SQLite may then roll back the whole transaction. A
-    /// transaction whose commit is deferred also contains earlier writes, which were answered and must not be
-    /// lost.
+    /// How a write that may run hooks shares its transaction: as `sharing` says, but not deferrable if there
+    /// are hooks and a memory limit. With a memory limit a read of a hook may fail, and SQLite may then roll
+    /// back the whole transaction. If its commit is deferred, it also contains earlier writes, which were
+    /// answered and must not be lost.
     pub(super) fn sharing_with_hooks(&self, sharing: CommitSharing) -> CommitSharing {
         let may_lose_answered_writes = sharing == CommitSharing::Deferrable
             && !self.hooks.is_empty()
@@ -239,8 +241,8 @@ impl<T: Storage> Store<T> {
         if may_lose_answered_writes { CommitSharing::Groupable } else { sharing }
     }
 
-    /// If `error`, the error of a write, contains the veto of a hook, rolls back the open transaction of a
-    /// caller, if there is one: a veto ends the whole transaction.
+    /// Called with the error of a write. If it contains the veto of a hook, and a transaction of a caller is
+    /// open, rolls that transaction back: a veto ends the whole transaction.
     pub(super) fn end_rejected_transaction(&mut self, error: &Error) {
         let Some(rejection) = error.items().iter().find(|item| item.id == ErrorId::SAVE_REJECTED) else {
             return;
@@ -254,9 +256,9 @@ impl<T: Storage> Store<T> {
     }
 }
 
-/// Whether a record is unchanged, so that no hooks run for it: an import also stores unchanged records, with
-/// a new commit number.
-fn is_same_record(before: &Row, after: &Row) -> bool {
+/// Whether a stored record is unchanged: no hooks run for it. An import also stores unchanged records, with a
+/// new commit number.
+fn is_unchanged(before: &Row, after: &Row) -> bool {
     (&before.state, before.created_at, before.updated_at)
         == (&after.state, after.created_at, after.updated_at)
 }

@@ -15,8 +15,9 @@ use crate::timestamp::Timestamp;
 /// of the cutoff, if the select has one.
 pub(in crate::engine) struct Candidate<'c> {
     pub(in crate::engine) record: Record,
-    /// In a select of versions, the version of which `record` has the content and the times. A tombstone has
-    /// no content: `record` then has the content of the version before. `None` in any other select.
+    /// In a select of versions: the version that is tested. `record` has its content and its times. If it is
+    /// a tombstone, which has no content, `record` has the content of the version before. `None` in any other
+    /// select.
     pub(in crate::engine) version: Option<Row>,
     /// The id of the row of the record; the default unless [`with_row_id`](Self::with_row_id) has set it.
     pub(in crate::engine) id: RowId,

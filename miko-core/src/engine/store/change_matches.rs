@@ -31,9 +31,10 @@ const MAX_STACKS: usize = 1024;
 /// The records whose changes a subscription delivers.
 #[derive(Debug)]
 pub(super) struct Interest {
-    /// The target of the subscription. The records that match are the set of the subscription.
+    /// The filter of the target of the subscription. The records that it matches are the set of the
+    /// subscription.
     pub(super) filter: Filter,
-    /// Whether a change by which a record leaves the set is delivered ([`ChangeKind::Leave`]).
+    /// Whether changes by which a record leaves the set are delivered ([`ChangeKind::Leave`]).
     pub(super) leaving: bool,
 }
 
@@ -83,8 +84,8 @@ impl<'r> ChangedRecord<'r> {
         Self { record, classes: classes.of(record.stack), catalog }
     }
 
-    /// A hash of all that a reader sees of the record, except its pk. The hash of the same content is the
-    /// same in each call, so a live query compares hashes to find changed records.
+    /// A hash of all that a reader sees of the record, except its pk. Equal content always has the same hash,
+    /// since the hasher has a fixed seed. So a live query finds changed records by their hashes.
     pub(super) fn content_hash(&self) -> u64 {
         let RecordRef { pk: _, bucket, stack, extras, created_at, updated_at } = self.record;
         FixedState::default().hash_one((bucket, stack, extras, created_at, updated_at))
@@ -146,16 +147,16 @@ pub(super) fn before_and_after(
     (change.before.as_ref().and_then(Row::view), change.after.as_ref().and_then(Row::view))
 }
 
-/// Whether a reader sees no difference between two states of a record: for example, if an import has stored
-/// an unchanged record again. An update that changes no value still changes `updated_at`.
+/// Whether a reader sees no difference between two states of a record. An example is a record that an import
+/// has stored again, unchanged. An update that changes no value still changes `updated_at`.
 fn is_equal(before: RecordRef<'_>, after: RecordRef<'_>) -> bool {
     before.updated_at == after.updated_at
         && before.created_at == after.created_at
         && (before.bucket, before.stack, before.extras) == (after.bucket, after.stack, after.extras)
 }
 
-/// A change as a subscriber gets it. `kind` is that of the [`Match`], so the record exists before or after
-/// the change. For `seq` and `last`, see [`Change`].
+/// A change as a subscriber gets it. `kind` is the kind of the [`Match`]: a match has a record before or
+/// after the change. For `seq` and `last`, see [`Change`].
 pub(super) fn change_of(
     change: &RowChange<RowId, Row>,
     kind: ChangeKind,
@@ -164,7 +165,7 @@ pub(super) fn change_of(
     classes: &mut StackClasses,
 ) -> Change {
     let (before, after) = before_and_after(change);
-    // The default is never used: a match has a record.
+    // The default is never used: a match has a record before or after.
     let (pk, stack) = after.or(before).map_or(("", "{}"), |record| (record.pk, record.stack));
     Change {
         seq,
@@ -189,8 +190,9 @@ pub(super) fn change_size(change: &Change) -> usize {
     size_of::<Change>() + pks + change.class.len() + change.fields.as_str().len() + record_size
 }
 
-/// The fields whose texts differ between two buckets, as [`Change::fields`] has them. They are in the order
-/// of the later bucket; fields that the later bucket lacks come last. `None` is a record that does not exist.
+/// The fields whose texts differ between the buckets before and after a change, as [`Change::fields`] has
+/// them. They are in the order of the bucket after; fields that this bucket lacks come last. A bucket is
+/// `None` if the record does not exist then.
 fn changed_fields(before: Option<&str>, after: Option<&str>) -> Object {
     let (before, after) = (members(before), members(after));
     let old_values: HashMap<&str, &str, RandomState> =
@@ -212,7 +214,7 @@ fn changed_fields(before: Option<&str>, after: Option<&str>) -> Object {
     Object::from_stored_text(fields.0)
 }
 
-/// The JSON text of [`Change::fields`], of which the closing brace is still missing.
+/// The JSON text of [`Change::fields`] so far, without the closing brace.
 struct Fields(String);
 
 impl Fields {
@@ -271,16 +273,16 @@ mod tests {
         let mut classes = StackClasses::default();
         for number in 0..3 * MAX_STACKS {
             let stack = format!("{{\"shadow\":{{}},\"x\":{{\"class\":\"a.b/x{number}\"}}}}");
-            let of = [(); 2].map(|()| classes.of(&stack));
-            assert!(Arc::ptr_eq(&of[0], &of[1]));
-            assert_eq!(*of[0], [format!("a.b/x{number}")]);
+            let found = [(); 2].map(|()| classes.of(&stack));
+            assert!(Arc::ptr_eq(&found[0], &found[1]));
+            assert_eq!(*found[0], [format!("a.b/x{number}")]);
             assert!(classes.0.len() <= MAX_STACKS);
         }
-        let kept = classes.0.len();
+        let cached = classes.0.len();
         let bucket = "x".repeat(MAX_CACHED_STACK_LENGTH);
         let stack = format!("{{\"x\":{{\"class\":\"a.b/x\",\"bucket\":{{\"n\":\"{bucket}\"}}}}}}");
         assert_eq!(*classes.of(&stack), ["a.b/x"]);
-        assert_eq!(classes.0.len(), kept, "a long stack is not kept");
+        assert_eq!(classes.0.len(), cached, "a long stack is not kept");
     }
 
     #[test]

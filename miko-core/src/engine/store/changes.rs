@@ -20,9 +20,10 @@ pub(super) struct CommitLog {
     is_observed: bool,
     /// The commits that the program has not taken yet.
     commits: Vec<Commit>,
-    /// The most bytes of changed rows that a write that owns its transaction collects for subscribers; `None`
-    /// if no subscriber needs commits. A write that shares its transaction has its write sets in memory
-    /// anyway, so all of its changes are logged. The queue of each subscriber has a further limit.
+    /// For a write that owns its transaction: the most bytes of changed rows that it collects for
+    /// subscribers. `None` if no subscriber needs commits. A write that shares its transaction has its write
+    /// sets in memory anyway, so all of its changes are logged. The queue of each subscriber has a further
+    /// limit.
     max_collected_size: Option<usize>,
     /// The commits that subscribers have not got yet.
     unpublished: Vec<LoggedCommit>,
@@ -35,24 +36,24 @@ pub(in crate::engine) struct LoggedCommit {
     pub(super) seq: CommitSeq,
     /// The changes, one per row.
     pub(super) changes: Vec<RowChange<RowId, Row>>,
-    /// The number of changes that are left out; 0 if `changes` is complete. Otherwise `changes` is empty: the
-    /// changes of a write that owned its transaction exceeded `max_collected_size`. A row that was changed
-    /// twice counts twice.
+    /// The number of changes that are left out; 0 if `changes` is complete. If it is not 0, `changes` is
+    /// empty: the write owned its transaction, and its changes exceeded `max_collected_size`. A row that was
+    /// changed twice counts twice.
     pub(super) left_out: u64,
     /// The approximate size of `changes` in bytes.
     pub(super) size: usize,
 }
 
 /// The changes of rows of one write, for the log. A write that owns its transaction collects them while it
-/// runs: it keeps no write sets, since storage rolls it back if it fails. The changes of any other write are
-/// taken from its write sets at the commit.
+/// runs: it has no write sets at its end, since storage rolls it back if it fails. The changes of any other
+/// write are taken from its write sets at the commit.
 #[derive(Debug, Default)]
 pub(super) struct ChangedRows {
     /// The changes; empty if they are left out because they are too large.
     rows: Vec<RowChange<RowId, Row>>,
     /// The approximate size in bytes of all changes that were [added](Self::add), also of those left out.
     size: usize,
-    /// The number of all changes that were added, if they are left out; otherwise 0.
+    /// If the changes are left out: the number of all changes that were added. Otherwise 0.
     left_out: u64,
 }
 
@@ -63,7 +64,7 @@ impl CommitLog {
     }
 
     /// Keeps commits for subscribers from now on. A write that owns its transaction collects at most
-    /// `max_size` bytes of changes, or the limit of an earlier call if that is larger.
+    /// `max_size` bytes of changes. If an earlier call has set a larger limit, that limit stays.
     pub(super) fn log_commits_up_to(&mut self, max_size: usize) {
         self.max_collected_size = self.max_collected_size.max(Some(max_size));
     }
@@ -85,8 +86,9 @@ impl CommitLog {
         if self.is_observed { usize::MAX } else { self.max_collected_size.unwrap_or(0) }
     }
 
-    /// Adds the commit of a write, or of a transaction of a caller. Takes the changes of rows out of its
-    /// write sets. Each record that was written has a commit number; `last` is the last of these numbers.
+    /// Adds the commit of a write, or of a transaction of a caller. `sets` are its write sets, out of which
+    /// the changes of rows are taken. Each record that was written has a commit number; `last` is the last of
+    /// these numbers.
     pub(super) fn push_sets(&mut self, last: CommitSeq, sets: &mut [WriteSet]) {
         if !self.is_kept() {
             return;
@@ -98,19 +100,19 @@ impl CommitLog {
         self.push_rows(last, ChangedRows { rows, ..ChangedRows::default() });
     }
 
-    /// As [`push_sets`](Self::push_sets), with the changes of rows themselves, which a write that owned its
-    /// transaction has collected.
+    /// As [`push_sets`](Self::push_sets), with changes of rows in place of write sets. A write that owned its
+    /// transaction has collected them.
     pub(super) fn push_rows(&mut self, last: CommitSeq, changed: ChangedRows) {
         if !self.is_kept() {
             return;
         }
         let ChangedRows { rows: changes, left_out, size: _ } = changed;
-        let changes = if changes.len() > 1 { merged(changes) } else { changes };
+        let changes = if changes.len() > 1 { merge_by_row(changes) } else { changes };
         if self.is_observed {
             self.commits.extend(commit_of(last, &changes));
         }
         if self.max_collected_size.is_some() && (left_out > 0 || !changes.is_empty()) {
-            let size = changes.iter().map(change_size).sum();
+            let size = changes.iter().map(row_change_size).sum();
             self.unpublished.push(LoggedCommit { seq: last, changes, left_out, size });
         }
     }
@@ -133,9 +135,9 @@ impl CommitLog {
 
 impl ChangedRows {
     /// Adds the changed rows of a write set. As soon as all rows of the write together exceed the limit of
-    /// the log, they are dropped, and from then on further rows of the write are only counted.
+    /// the log, they are dropped, and all further rows of the write are only counted.
     pub(super) fn add(&mut self, rows: Vec<RowChange<RowId, Row>>, log: &CommitLog) {
-        self.size = rows.iter().map(change_size).fold(self.size, usize::saturating_add);
+        self.size = rows.iter().map(row_change_size).fold(self.size, usize::saturating_add);
         if self.left_out > 0 || self.size > log.max_size() {
             let dropped = std::mem::take(&mut self.rows);
             self.left_out += (dropped.len() + rows.len()) as u64;
@@ -147,8 +149,8 @@ impl ChangedRows {
     }
 }
 
-/// The approximate size of a change in memory, in bytes.
-fn change_size(change: &RowChange<RowId, Row>) -> usize {
+/// The approximate size of the change of a row in memory, in bytes.
+fn row_change_size(change: &RowChange<RowId, Row>) -> usize {
     let states = change.before.iter().chain(&change.after);
     size_of::<RowChange<RowId, Row>>() + states.map(Row::memory_size).sum::<usize>()
 }
@@ -161,14 +163,14 @@ fn commit_of(last: CommitSeq, changes: &[RowChange<RowId, Row>]) -> Option<Commi
 
 /// Merges the changes of each row into one: from the state before the first change to the state after the
 /// last. The result is in the order of the first changes.
-fn merged(changes: Vec<RowChange<RowId, Row>>) -> Vec<RowChange<RowId, Row>> {
+fn merge_by_row(changes: Vec<RowChange<RowId, Row>>) -> Vec<RowChange<RowId, Row>> {
     let mut merged: Vec<RowChange<RowId, Row>> = Vec::with_capacity(changes.len());
-    let mut position: HashMap<RowId, usize> = HashMap::with_capacity(changes.len());
+    let mut indexes: HashMap<RowId, usize> = HashMap::with_capacity(changes.len());
     for change in changes {
-        match position.get(&change.key) {
+        match indexes.get(&change.key) {
             Some(&index) => merged[index].after = change.after,
             None => {
-                position.insert(change.key, merged.len());
+                indexes.insert(change.key, merged.len());
                 merged.push(change);
             }
         }
@@ -205,7 +207,7 @@ mod tests {
 
     #[test]
     fn the_rows_of_a_write_are_kept_up_to_the_limit_of_the_log_and_nothing_else_is() {
-        let size = change_size(&row(0, ""));
+        let size = row_change_size(&row(0, ""));
         let long = "x".repeat(size);
         let long = long.as_str();
         // The buckets of the rows in each write set of a write; then how many rows are kept, and how many are

@@ -2,20 +2,21 @@
 //!
 //! The table of claims has the last claim of each record, with the end of its lease, and how often the record
 //! was claimed. Finishing the claim or deleting the record removes the claim from the table. The table is
-//! stored (a worldlet file does not have it), and restored when a write or a transaction is undone. A claim
-//! is in force until it is finished or released, its record is deleted, or its lease ends. A claim belongs to
-//! the connection that took it (outside of a server: to the engine), and also ends with that connection,
-//! unless the claim is *lasting* (the key `hold` of the request is `lease`). Which connections are open is
-//! not stored.
+//! stored, except in a worldlet file, and is restored when a write or a transaction is undone.
+//!
+//! A claim is in force until it is finished or released, its record is deleted, or its lease ends. A claim
+//! that is not *lasting* belongs to the connection that took it (outside of a server: to the engine), and
+//! also ends with that connection. A claim is lasting if the key `hold` of its request is `lease`. Which
+//! connections are open is not stored.
 //!
 //! | subject | where |
 //! | --- | --- |
 //! | the rows of the table of claims, in memory | [`table`] |
 //! | the calls that wait for a claim | [`waiting`] |
-//! | the claims whose connections are open, and other state that is not stored | [`known`] |
+//! | the claims whose connections are open, and other state that is not stored | [`transient`] |
 
-pub(super) mod known;
 pub(super) mod table;
+pub(super) mod transient;
 pub(in crate::engine) mod waiting;
 
 use std::time::{Duration, Instant};
@@ -34,19 +35,19 @@ use crate::storage::row::{ClaimRow, Row};
 use crate::storage::write_set::{OtherChanges, RowChange, WriteSet};
 use crate::storage::{Storage, corruption};
 use crate::timestamp::Timestamp;
-use known::KnownClaims;
 use table::ClaimTable;
+use transient::TransientClaims;
 use waiting::WaitId;
 
-/// How many records the select of a claim finds at first. If all of them are claimed, the select runs again
-/// with a higher limit.
-const FIRST_CANDIDATES: u64 = 32;
+/// The limit of the select of a claim when it runs for the first time. If all records that it finds are
+/// claimed, it runs again with a higher limit.
+const FIRST_LIMIT: u64 = 32;
 
 /// The requests that claim records and that end claims.
 impl<T: Storage> Store<T> {
     /// Claims the first free record that the select of a request finds; `None` if there is none. If a record
-    /// is claimed, the claim takes the select out of the request; a lasting claim takes the text of the
-    /// select instead.
+    /// is claimed, its claim keeps the select, which is taken out of the request. A lasting claim keeps the
+    /// text of the select instead.
     ///
     /// # Errors
     /// The errors of the select; `session-required`, if the connection that would hold the claim ends with
@@ -58,8 +59,9 @@ impl<T: Storage> Store<T> {
             check_connection_lasts("a claim that is held by its connection")?;
         }
         let now = Timestamp::now();
-        // If the clock was set back, this also sets back the time up to which leases were checked. Otherwise
-        // the next check might pass over the end of the lease that begins here.
+        // Also sets the time up to which leases were checked to `now`. If the clock was set back, the old
+        // time is ahead of the clock: a later check could begin there, and pass over the end of the lease
+        // that begins here.
         self.wake_claims_for_ended_leases(now);
         let Some(id) = self.first_free(&mut request.select, now)? else { return Ok(None) };
         let row = self.existing_row(id)?;
@@ -68,10 +70,11 @@ impl<T: Storage> Store<T> {
         let attempts = self.claim_rows.of_record(id).map_or(0, |before| before.attempts).saturating_add(1);
         let claim = Uuid::now_v7().to_string();
         let lease_end = end_of_lease(now, request.lease);
-        // `finish` tests the record by the select of the claim. For a lasting claim the text of the select is
-        // stored, otherwise the select is kept in memory (`connected`).
-        let lasting = request.is_lasting.then(|| std::mem::take(&mut request.select_text));
-        self.change_claim(id, Some(ClaimRow { id: claim.clone(), attempts, lease_end, lasting }))?;
+        // `finish` needs the select of the claim. For a lasting claim its text is stored in the row of the
+        // claim. For any other claim the select is kept in memory (`connected`).
+        let select_text = request.is_lasting.then(|| std::mem::take(&mut request.select_text));
+        let claim_row = ClaimRow { id: claim.clone(), attempts, lease_end, lasting: select_text };
+        self.change_claim(id, Some(claim_row))?;
         if !request.is_lasting {
             self.claims.connected.insert(claim.clone(), std::mem::take(&mut request.select));
             self.claims.begun.push(claim.clone());
@@ -79,8 +82,8 @@ impl<T: Storage> Store<T> {
         Ok(Some(Claimed { claim, record, attempts }))
     }
 
-    /// As [`claim`](Self::claim), for a request that cannot wait: in a batch or in a transaction, or without
-    /// `wait`.
+    /// As [`claim`](Self::claim), for a request that does not wait: it has no `wait`, or is in a batch or in
+    /// a transaction, where no request can wait.
     ///
     /// # Errors
     /// `invalid_request`, if the request has a `wait` above 0; the errors of [`claim`](Self::claim).
@@ -102,8 +105,8 @@ impl<T: Storage> Store<T> {
         let id = self.record_of_claim(&claim)?;
         let before = self.existing_row(id)?;
         if before.state.is_none() {
-            // An import or a merge has replaced the record with a tombstone. A delete would also have removed
-            // the claim.
+            // The record was deleted, and its claim is still there. Only an import or a merge leaves that
+            // state: a delete removes the claim of the record.
             return Err(claim_lost(&claim));
         }
         let pk = before.pk.clone();
@@ -148,18 +151,18 @@ impl<T: Storage> Store<T> {
     /// The first record that a select finds and that no claim in force has. Sets the limit of the select
     /// while the select runs; afterwards the limit is `None`.
     fn first_free(&self, select: &mut SelectRequest, now: Timestamp) -> Result<Option<RowId>> {
-        let mut limit = FIRST_CANDIDATES;
+        let mut limit = FIRST_LIMIT;
         loop {
             select.limit = Some(limit);
             let found = self.select_current_rows(select);
-            // The limit is removed, since the select is used again: the claim keeps the select, or a call
-            // that waits tries again with it.
+            // The select is used again, without this limit: the claim keeps the select, or a call that waits
+            // tries again with it.
             select.limit = None;
             let found = found?;
             if let Some(free) = found.iter().find(|id| !self.is_claimed(**id, now)) {
                 return Ok(Some(*free));
             }
-            // The select finds no further records.
+            // The select has no further records.
             if (found.len() as u64) < limit {
                 return Ok(None);
             }
@@ -189,7 +192,7 @@ impl<T: Storage> Store<T> {
         }
     }
 
-    /// The row of a record that is claimed, or about to be.
+    /// The row of a record that is claimed, or about to be claimed.
     fn existing_row(&self, id: RowId) -> Result<Row> {
         self.row(id)?.ok_or_else(|| corruption("a claimed record that is not there"))
     }
@@ -220,32 +223,34 @@ impl<T: Storage> Store<T> {
     }
 
     /// Whether the record of the claim with this id is a class definition. `false` also if there is no such
-    /// claim or the record cannot be read: the request that finishes the claim then fails.
+    /// claim, or if the record cannot be read: a request that finishes the claim fails in both cases.
     pub(super) fn claims_definition(&self, claim_id: &str) -> bool {
         let Some((record, _)) = self.claim_rows.find(claim_id) else { return false };
-        let found = self.with_record_of_row(record, |_, record| self.defines_a_class(record));
-        found.is_ok_and(|found| found == Some(true))
+        let is_definition = self.with_record_of_row(record, |_, record| self.defines_a_class(record));
+        is_definition.is_ok_and(|is_definition| is_definition == Some(true))
     }
 
-    /// Sets the last claim of a record, or removes it (`None`), as a part of the running write.
+    /// Sets the last claim of a record, as a part of the running write. `None` removes the claim.
     fn change_claim(&mut self, record: RowId, after: Option<ClaimRow>) -> Result<()> {
         let mut changes = OtherChanges::default();
         self.stage_claim(record, after, &mut changes);
         match changes.claims.is_empty() {
             true => Ok(()),
+            // The set has no unique values, so there is no conflict.
             false => self.apply(changes.into()).map(drop),
         }
     }
 
-    /// Removes the last claim of a record that the write set deletes, if the record has one.
+    /// Called for a record that `write` deletes. If the record has a claim, adds the removal of the claim to
+    /// `write`.
     pub(super) fn stage_end_of_claims(&mut self, record: RowId, write: &mut WriteSet) {
         if self.claim_rows.of_record(record).is_some() {
             self.stage_claim(record, None, write.others_mut());
         }
     }
 
-    /// Sets or removes the last claim of a record in the table in memory, and adds the change to a write set.
-    /// If the write is undone, the table in memory is restored as a part of the
+    /// Sets the last claim of a record in the table in memory, or removes it if `after` is `None`, and adds
+    /// the change to a write set. If the write is undone, the table in memory is restored as a part of the
     /// [`StoreState`](super::state::StoreState).
     fn stage_claim(&mut self, record: RowId, after: Option<ClaimRow>, changes: &mut OtherChanges) {
         let before = self.claim_rows.of_record(record).map(|claim| (**claim).clone());
@@ -267,21 +272,21 @@ impl<T: Storage> Store<T> {
 
     /// The number of claims that [`take_begun_claims`](Self::take_begun_claims) would return, for
     /// [`forget_begun_claims`](Self::forget_begun_claims).
-    pub(super) fn begun_claims(&self) -> usize {
+    pub(super) fn count_begun_claims(&self) -> usize {
         self.claims.begun.len()
     }
 
-    /// Forgets all begun claims but the first `kept`: the write in which the others began is undone.
+    /// Forgets all begun claims after the first `kept`: they have begun in a write that is undone.
     pub(super) fn forget_begun_claims(&mut self, kept: usize) {
-        let KnownClaims { begun, connected, .. } = &mut self.claims;
+        let TransientClaims { begun, connected, .. } = &mut self.claims;
         for claim in begun.drain(kept.min(begun.len())..) {
             connected.remove(&claim);
         }
     }
 
-    /// Takes the ids of the claims that have begun since the last call and belong to connections. The caller
-    /// ends each by [`end_connected_claim`](Self::end_connected_claim), when its connection has ended or no
-    /// longer has the claim.
+    /// Takes the ids of the claims that belong to connections and have begun since the last call of this
+    /// method. The caller ends each claim by [`end_connected_claim`](Self::end_connected_claim) when the
+    /// connection has ended, or no longer has the claim.
     pub(in crate::engine) fn take_begun_claims(&mut self) -> Vec<String> {
         std::mem::take(&mut self.claims.begun)
     }
@@ -296,14 +301,15 @@ impl<T: Storage> Store<T> {
         }
     }
 
-    /// Returns the given ids without those of claims in force. `None` while a transaction is open: the
-    /// transaction may have ended some of the claims, and may be rolled back.
+    /// Returns those of the given ids whose claims have ended. `None` while a transaction is open: a claim
+    /// that the transaction has ended is in force again if the transaction is rolled back.
     pub(in crate::engine) fn claims_that_are_over(&self, claim_ids: Vec<String>) -> Option<Vec<String>> {
         let is_over = |claim_id: &String| self.record_of_claim(claim_id).is_err();
         (!self.has_open_transaction()).then(|| claim_ids.into_iter().filter(is_over).collect())
     }
 
-    /// Whether writes of calls that have ended may still be undone: in a transaction and in a group of calls.
+    /// Whether writes of calls that have ended may still be undone. They may be while a transaction or a
+    /// group of calls is open.
     pub(in crate::engine) fn may_undo_writes(&self) -> bool {
         self.has_open_transaction() || self.transaction.is_in_group()
     }
@@ -314,12 +320,12 @@ impl<T: Storage> Store<T> {
     /// The wait of the call that this thread serves, and when the wait times out; `None` if the call has not
     /// waited before.
     pub(in crate::engine) fn wait_of_served_call(&self) -> Option<(WaitId, Instant)> {
-        self.claims.waiting.of_served_call()
+        self.claims.waiting.find_served_call()
     }
 
-    /// Adds a waiting call. `closing_pass` keeps `gate` closed. It is dropped, which wakes the call, when a
-    /// record that the select of the request finds may be free. It is `None` if the call is parked before its
-    /// first attempt, until it has the turn to write.
+    /// Adds a call to those that wait, until `until`. `closing_pass` keeps `gate` closed. When a record that
+    /// the select of the request finds may be free, the pass is dropped, which wakes the call. If the call is
+    /// parked before its first attempt, until it has the turn to write, `closing_pass` is `None`.
     pub(in crate::engine) fn wait_for_claim(
         &mut self,
         request: &ClaimRequest,
@@ -327,14 +333,14 @@ impl<T: Storage> Store<T> {
         gate: Gate,
         closing_pass: Option<Pass>,
     ) -> WaitId {
-        // The text is that of a select that was parsed before, so the default is never used.
-        let read = |text: &str| ClaimRequest::select_of_text(text).unwrap_or_default();
-        self.claims.waiting.add(&request.select_text, read, until, gate, closing_pass)
+        // The text was parsed before without an error, so the default is never used.
+        let parse = |text: &str| ClaimRequest::select_of_text(text).unwrap_or_default();
+        self.claims.waiting.add(&request.select_text, parse, until, gate, closing_pass)
     }
 
-    /// Lets a call wait again, at another gate, which the pass keeps closed.
-    pub(in crate::engine) fn wait_again(&mut self, id: &WaitId, gate: (Gate, Pass)) {
-        self.claims.waiting.wait_again(id, gate);
+    /// Lets a call wait again, at a new gate, which `closing_pass` keeps closed.
+    pub(in crate::engine) fn wait_again(&mut self, id: &WaitId, (gate, closing_pass): (Gate, Pass)) {
+        self.claims.waiting.wait_again(id, (gate, closing_pass));
     }
 
     /// Ends the wait of a call. If the call was woken and has failed, the next waiting call is woken in its
@@ -343,17 +349,17 @@ impl<T: Storage> Store<T> {
         self.claims.waiting.remove(id, has_failed);
     }
 
-    /// Wakes calls for records whose leases have ended, and removes calls whose callers are gone. Returns
-    /// when the next lease ends; `None` if no lease ends later. Calls that wait call this when a lease ends,
-    /// and at least once a second.
+    /// Wakes calls for records whose leases have ended, and removes calls whose callers are gone. Returns the
+    /// time at which the next lease has ended; `None` if no lease ends later. A call that waits at its gate
+    /// runs this method at that time, and at least once a second.
     pub(in crate::engine) fn check_waiting_claims(&mut self) -> Option<Instant> {
         self.claims.waiting.forget_abandoned();
         let now = Timestamp::now();
         self.wake_claims_for_ended_leases(now);
         let next = self.claim_rows.next_lease_end(now)?;
-        let left = u64::try_from(next.as_millis().saturating_sub(now.as_millis())).unwrap_or_default();
+        let millis_left = u64::try_from(next.as_millis().saturating_sub(now.as_millis())).unwrap_or_default();
         // A millisecond more, so that the lease has ended by then.
-        Instant::now().checked_add(Duration::from_millis(left.saturating_add(1)))
+        Instant::now().checked_add(Duration::from_millis(millis_left.saturating_add(1)))
     }
 
     /// Wakes calls for the records whose leases have ended since the last call of this method.
@@ -363,21 +369,23 @@ impl<T: Storage> Store<T> {
             return;
         }
         if now < checked_until {
-            // The clock was set back. A lease that has begun since then may have ended already. The times do
-            // not say which lease that is, so any select may find its record.
+            // The clock was set back. A lease may have begun after that and have ended already. The times do
+            // not tell which leases these are, so the first call of each select is woken.
             return self.claims.waiting.wake_first_of_each();
         }
-        let ended = self.claim_rows.leases_that_end(checked_until, now);
+        let ended = self.claim_rows.records_with_lease_end(checked_until, now);
         ended.into_iter().for_each(|record| self.wake_claims_for_record(record));
     }
 
-    /// Wakes the first waiting call of each select that finds this record, which may be free.
+    /// Wakes the first waiting call of each select that finds this record. Called when the record may be
+    /// free.
     fn wake_claims_for_record(&mut self, record: RowId) {
         if self.claims.waiting.is_empty() {
             return;
         }
-        // Without a row, any select may find the record: an open transaction may have changed the record and
-        // may be rolled back, or the row cannot be read.
+        // `None` if it is not certain which state of the record a call will find: an open transaction may
+        // have changed the record and may be rolled back, or the row cannot be read. Any select may then find
+        // it.
         let row = if self.has_open_transaction() { None } else { self.row(record).ok().flatten() };
         match row {
             Some(row) => self.wake_claims_for_rows(&[RowChange::insert(record, row)]),
@@ -385,8 +393,8 @@ impl<T: Storage> Store<T> {
         }
     }
 
-    /// Wakes, for each record that a write changes, the first waiting call of each select that finds the new
-    /// state of the record.
+    /// Wakes waiting calls for records that a write changes: for each record, the first call of each select
+    /// that finds the new state of the record.
     pub(super) fn wake_claims_for_rows(&mut self, changes: &[RowChange<RowId, Row>]) {
         self.claims.wake_claims_for_rows(changes, &self.catalog);
     }
@@ -396,9 +404,10 @@ impl<T: Storage> Store<T> {
         self.claims.waiting.wake_all();
     }
 
-    /// Wakes all waiting calls if an undone write, or an undone transaction of a caller, had changed claims.
-    /// `undone_claims` is the table as it was before the undo. A record that the write claimed is free again.
-    /// A record whose claim the write finished is free if the connection of that claim has ended since.
+    /// Called after a write or a transaction of a caller was undone. Wakes all waiting calls if it had
+    /// changed claims. `undone_claims` is the table as it was before the undo. A record that the write had
+    /// claimed is free again. A record whose claim the write had finished is free if the connection of the
+    /// claim has ended meanwhile.
     pub(super) fn wake_claims_after_undo(&mut self, undone_claims: &ClaimTable) {
         if !undone_claims.is_same(&self.claim_rows) {
             self.claims.waiting.wake_all();
@@ -453,17 +462,18 @@ mod tests {
                 match step {
                     Lease(end) => {
                         let lease_end = Timestamp::from_millis(end);
-                        let (id, lasting) = ("a claim".to_owned(), Some("{}".to_owned()));
-                        let claim = ClaimRow { id, attempts: 1, lease_end, lasting };
+                        let (id, select_text) = ("a claim".to_owned(), "{}".to_owned());
+                        let claim = ClaimRow { id, attempts: 1, lease_end, lasting: Some(select_text) };
                         store.claim_rows.set(RowId(1), Some(claim));
                     }
                     Clock(now, wakes) => {
                         let (gate, closing_pass) = Gate::closed(|| None);
-                        let pass = Some(closing_pass);
-                        let wait = store.wait_for_claim(&request, Instant::now(), gate.clone(), pass);
+                        let (until, pass) = (Instant::now(), Some(closing_pass));
+                        let wait = store.wait_for_claim(&request, until, gate.clone(), pass);
                         store.wake_claims_for_ended_leases(Timestamp::from_millis(now));
                         assert_eq!(gate.is_open(), wakes, "at {now}");
-                        store.end_wait(&wait, false);
+                        let has_failed = false;
+                        store.end_wait(&wait, has_failed);
                     }
                 }
             }

@@ -1,5 +1,5 @@
-//! Answers selects from [`columns`], which are caches of the values at scanned paths: finds rows in them, and
-//! builds columns that are worth it.
+//! Answers selects from [`columns`], which are caches of the values at scanned paths. Finds rows in columns,
+//! and builds columns that are worth it.
 
 use std::ops::ControlFlow;
 use std::slice;
@@ -15,7 +15,8 @@ use crate::storage::Storage;
 use crate::storage::ids::RowId;
 use crate::storage::plan::{AccessPath, IndexLookup, Plan};
 
-/// While a table is built, the memory limit is checked each time that the table has grown by this many bytes.
+/// While a table is built, its memory is charged to the memory limit each time that it has grown by this many
+/// bytes.
 const CHARGED_AT_ONCE: usize = 64 << 10;
 
 /// SQL scans this many records in the time in which one record is read by its row id.
@@ -25,8 +26,8 @@ const SCANNED_PER_FETCHED: usize = 8;
 pub(super) enum Scanned {
     /// The rows that the select finds, in its order.
     Rows(Vec<RowId>),
-    /// SQL has to find the rows. `Some` if columns could have done so but do not exist: the caller then
-    /// reports the scan to [`count_scan`](Store::count_scan), which counts towards building the columns.
+    /// SQL has to find the rows. `Some` if columns could find them, but do not exist. The caller then reports
+    /// the scan to [`count_scan`](Store::count_scan): after enough scans the columns are built.
     BySql(Option<Needs>),
 }
 
@@ -56,17 +57,17 @@ impl<T: Storage> Store<T> {
             return Ok(Scanned::BySql(None));
         }
         let Needs { scope, paths, effort } = &needs;
-        // The largest row id is the estimate of the number of records.
+        // The number of records of the database is estimated by the largest row id.
         let last_row = self.last.get().row;
         if !content.has_all(&needs) && !content.uses.justify_build(scope, paths, *effort, last_row) {
             return Ok(Scanned::BySql(Some(needs)));
         }
-        let Some(mut table) = self.table(&needs, content)? else { return Ok(Scanned::BySql(None)) };
+        let Some(mut table) = self.take_table(&needs, content)? else { return Ok(Scanned::BySql(None)) };
         let candidates = match &plan.access_path {
             AccessPath::Index(lookup) => match self.look_up(lookup, &mut table)? {
                 Some(positions) => Some(positions),
-                // The table lacks a record that the index has. The table is dropped here, and built anew when
-                // that is worth it.
+                // The table lacks a record that the index has: it has missed a change. It is dropped here,
+                // and built anew when that is worth it.
                 None => {
                     content.uses.note_drop(scope, table.paths(), table.avoided_reads(), last_row);
                     return Ok(Scanned::BySql(Some(needs)));
@@ -74,8 +75,8 @@ impl<T: Storage> Store<T> {
             },
             _ => None,
         };
-        // With more found rows than this, SQL answers faster than reads by row id. With an index, SQL would
-        // read the records singly, too, so there is no such limit.
+        // If the scan finds more rows than this, and their records are wanted, SQL answers faster than reads
+        // by row id. With an index there is no limit: SQL would read the records one by one, too.
         let max_found = match wanted {
             Wanted::Records if !uses_index => table.rows().len().div_ceil(SCANNED_PER_FETCHED),
             _ => usize::MAX,
@@ -85,20 +86,21 @@ impl<T: Storage> Store<T> {
             table.note_use(paths, effort.records(last_row));
         }
         content.put(needs.scope, table, last_row);
-        // `None` if SQL answers faster. The scan is not counted then, since the columns exist.
+        // `None` if SQL answers faster. The columns exist then, so the scan is not counted.
         Ok(rows.map_or(Scanned::BySql(None), Scanned::Rows))
     }
 
     /// Counts a select that SQL has answered with `found` records, because there were no columns.
     pub(super) fn count_scan(&self, needs: &Needs, select: &SelectRequest, wanted: Wanted, found: usize) {
         let last_row = self.last.get().row;
-        // For so many records, SQL is faster than scanning columns and reading the records by row id.
+        // If so many records are found, SQL is faster than scanning columns and reading the records by row
+        // id.
         let is_faster_by_sql = wanted == Wanted::Records
             && found as u64 > last_row.0.unsigned_abs().div_ceil(SCANNED_PER_FETCHED as u64);
-        // Whether the limit has ended the scan early.
+        // If it was not reached, the scan has examined all records.
         let reached_limit = select.limit.is_some_and(|limit| found as u64 >= limit);
         let effort = match needs.effort {
-            // With columns, `scan_columns` would leave such a select to SQL again.
+            // Not counted: even with columns, `scan_columns` would leave this select to SQL.
             Effort::All if is_faster_by_sql && select.limit.is_none() => return,
             Effort::UpToLimit if !reached_limit => Effort::All,
             effort => effort,
@@ -106,20 +108,20 @@ impl<T: Storage> Store<T> {
         self.columns.content().uses.count(&needs.scope, &needs.paths, effort, last_row);
     }
 
-    /// The positions in the table of the records that an index has for the only key of `lookup`. `None` if
-    /// the table lacks one of these records.
+    /// Looks up the only key of `lookup` in its index. Returns the positions of the found records in `table`;
+    /// `None` if `table` lacks one of them.
     fn look_up(&self, lookup: &IndexLookup, table: &mut Table) -> Result<Option<Vec<u32>>> {
         let find = || {
-            let (everything, access_path) = (SelectRequest::default(), AccessPath::Index(lookup.clone()));
-            self.storage.select_rows(&Plan::of_access_path(&everything, access_path))
+            let (no_filter, access_path) = (SelectRequest::default(), AccessPath::Index(lookup.clone()));
+            self.storage.select_rows(&Plan::of_access_path(&no_filter, access_path))
         };
         table.look_up(lookup.constraint, &lookup.keys[0], find)
     }
 
     /// Takes the table that `needs` describes out of `content`, brings it up to date, and builds missing
-    /// columns. The caller puts the table back. `None` if the columns would exceed the size limit or the
-    /// memory limit, or so much has changed that the table was dropped. An error drops the table, too.
-    fn table(&self, needs: &Needs, content: &mut Content) -> Result<Option<Table>> {
+    /// columns. The caller puts the table back. Returns `None` if the columns would exceed the size limit or
+    /// the memory limit, or if so much has changed that the table was dropped. An error drops the table, too.
+    fn take_table(&self, needs: &Needs, content: &mut Content) -> Result<Option<Table>> {
         let Needs { scope, paths, .. } = needs;
         let last_row = self.last.get().row;
         let Some(mut table) = content.take(scope) else {
@@ -143,7 +145,7 @@ impl<T: Storage> Store<T> {
             return Ok(None);
         };
         table.make_room(missing.len(), paths);
-        // `false` if the table has missed a change, so that its rows differ from those of `added`.
+        // The rows of the tables differ if `table` has missed a change. It is dropped then.
         if !table.adopt(added) {
             content.uses.note_drop(scope, table.paths(), table.avoided_reads(), last_row);
             return Ok(None);
@@ -155,8 +157,9 @@ impl<T: Storage> Store<T> {
         Ok(Some(table))
     }
 
-    /// A function that reads the bucket of a row; `None` if the row has no record, or one outside of the
-    /// scope. The function remembers the last stack, since consecutive records often have equal stacks.
+    /// A function that reads the bucket of a row. The function returns `None` if the row has no record, or a
+    /// record outside of the scope. It remembers the last stack, and whether a record with this stack is in
+    /// the scope: consecutive records often have equal stacks.
     fn bucket_reader(&self, scope: &Scope) -> impl FnMut(RowId) -> Result<Option<String>> {
         let mut last_stack: Option<(String, bool)> = None;
         move |row| {
@@ -167,8 +170,9 @@ impl<T: Storage> Store<T> {
                 _ => {
                     let parsed = parse_object(&state.stack)?;
                     let classes = stack::classes(&parsed);
-                    let is_of = |name: &&str| self.catalog.is_subclass_of_any(name, slice::from_ref(class));
-                    classes.iter().any(is_of)
+                    let is_in_scope =
+                        |name: &&str| self.catalog.is_subclass_of_any(name, slice::from_ref(class));
+                    classes.iter().any(is_in_scope)
                 }
             };
             last_stack = Some((state.stack, is_member));

@@ -1,14 +1,15 @@
 //! Columns: cached values at the paths that selects scan.
 //!
 //! SQL evaluates a condition on a path, or a sort key, for each record anew. A column has the value at one
-//! path for each record. A scan tests these values by the same code as SQL: if they repeat, each distinct
-//! value only once. A column is built when its path is scanned for the second time; after smaller reads, when
-//! they add up to two scans; later, if an earlier column of the path was not worth it.
+//! path for each record. A scan tests these values by the same code as SQL. If values repeat, each distinct
+//! value is tested only once. A column is built when its path is scanned for the second time. Reads of fewer
+//! records count in part: the column is built when they add up to two scans. If an earlier column of the path
+//! was not worth it, more scans are needed.
 //!
-//! Storage is authoritative. A write marks the rows that it changes as stale, before it is known whether it
-//! succeeds, and the next scan reads these rows anew. So nothing has to be done for a write that is undone.
-//! Inside a running write, or inside a transaction in which a caller has written, no select reads from
-//! columns: the changes may be undone.
+//! Storage is authoritative. A write marks the rows that it changes as stale before it is known whether the
+//! write succeeds, and the next scan reads these rows anew. So an undone write needs no extra work here.
+//! Inside a running write, or inside a transaction in which a caller has written, no select reads columns:
+//! the changes may be undone.
 //!
 //! | subject | where |
 //! | --- | --- |
@@ -36,22 +37,22 @@ pub(super) use scan::scan;
 pub(super) use table::{MAX_COLUMNS, Table};
 pub(super) use uses::{Effort, Path, Scope};
 
-/// The most tables. Each write visits all of them.
+/// The most tables that are kept. There is a limit since each write visits all of them.
 const MAX_TABLES: usize = 64;
 
-/// The columns of a store. Tables that were not used lately are dropped when all together exceed the size
-/// limit.
+/// The columns of a store. When all tables together exceed the size limit, the least recently used ones are
+/// dropped.
 #[derive(Debug)]
 pub(super) struct Columns(RefCell<Content>);
 
 /// The tables, and the counts by which further columns are built.
 #[derive(Debug)]
 pub(super) struct Content {
-    /// In order of use: the table that was used last is last.
+    /// In order of their last use, the most recent one at the end.
     tables: Vec<(Scope, Table)>,
     /// How many records selects have examined without columns, by path.
     pub(super) uses: PathUses,
-    /// The size limit of all tables together, in bytes; 0 if nothing is kept.
+    /// The size limit of all tables together, in bytes; 0 if columns are turned off.
     pub(super) max_size: usize,
 }
 
@@ -67,7 +68,7 @@ pub(super) struct Needs {
 }
 
 impl Needs {
-    /// `None` if columns cannot answer the plan, or the plan has no path, or too many.
+    /// What the select of a plan needs. `None` if columns cannot answer it, or if it has no path or too many.
     pub(super) fn of(plan: &Plan<'_>) -> Option<Self> {
         if plan.residual_filter_reason.is_some() {
             return None;
@@ -75,11 +76,11 @@ impl Needs {
         let scope = match &plan.access_path {
             AccessPath::Everything => None,
             AccessPath::Members(classes) => match classes.names {
-                // Without an id of the class or of a subclass, there are no records to scan.
+                // Without ids, no record has ever used the class or a subclass: there is nothing to scan.
                 [class] if !classes.ids.is_empty() => Some(class.clone()),
                 _ => return None,
             },
-            // The class that declares the index, since the index has entries of all records of that class.
+            // The scope is the class that declares the index: the index has entries of all its records.
             AccessPath::Index(lookup) if lookup.has_one_nonunique_key() => {
                 Some(lookup.constraint().class.clone())
             }
@@ -123,17 +124,17 @@ impl Columns {
     /// The default size limit, in bytes.
     pub(super) const DEFAULT_SIZE: usize = 64 << 20;
 
-    /// No columns yet. `max_size` is the size limit in bytes; 0 keeps nothing.
+    /// No columns yet. `max_size` is the size limit in bytes; 0 turns columns off.
     pub(super) fn of_size(max_size: usize) -> Self {
         Self(RefCell::new(Content { tables: Vec::new(), uses: PathUses::default(), max_size }))
     }
 
-    /// The size limit in bytes; 0 if nothing is kept.
-    pub(super) fn size(&self) -> usize {
+    /// The size limit in bytes; 0 if columns are turned off.
+    pub(super) fn max_size(&self) -> usize {
         self.0.borrow().max_size
     }
 
-    /// The tables and the counts, to scan the tables, extend them, and count selects.
+    /// The tables and the counts, for scans. Borrowed mutably: a scan may build columns, and counts selects.
     pub(super) fn content(&self) -> RefMut<'_, Content> {
         self.0.borrow_mut()
     }
@@ -152,8 +153,8 @@ impl Columns {
         if content.tables.is_empty() {
             return;
         }
-        // A class gets its id with its first record. The tables of its superclasses lack the new id, so they
-        // would miss its records.
+        // The write gives an id to a class, as to each class with its first record. The tables of its
+        // superclasses lack the new id, so they would miss the records of the class.
         if write.others.as_ref().is_some_and(|others| !others.classes.is_empty()) {
             content.tables.clear();
         }
@@ -166,8 +167,8 @@ impl Columns {
         });
     }
 
-    /// The paths of the columns that could answer a plan, as JSON. Empty if columns cannot answer the plan,
-    /// or one of these columns does not exist.
+    /// The paths of the columns that answer a plan, as JSON. Empty if columns cannot answer the plan, or if a
+    /// needed column does not exist.
     pub(super) fn explain(&self, plan: &Plan<'_>) -> Vec<String> {
         let content = self.0.borrow();
         match Needs::of(plan) {
@@ -186,14 +187,15 @@ impl Content {
         self.tables.iter().any(has_all)
     }
 
-    /// Takes the table of this scope out, whatever columns it has.
+    /// Takes the table of this scope out, whatever columns it has; `None` if there is none.
     pub(super) fn take(&mut self, scope: &Scope) -> Option<Table> {
         let index = self.tables.iter().position(|(other, _)| other == scope)?;
         Some(self.tables.remove(index).1)
     }
 
-    /// Puts a table back, as the one that was used last. If it alone exceeds the size limit, it is dropped.
-    /// If all tables together do, or there are too many, those that were used least recently are dropped.
+    /// Puts a table back, as the most recently used one. If it alone exceeds the size limit, it is dropped.
+    /// If all tables together exceed the limit, or there are too many, the least recently used ones are
+    /// dropped.
     pub(super) fn put(&mut self, scope: Scope, table: Table, last_row: RowId) {
         let mut size = table.size();
         if size > self.max_size {

@@ -1,5 +1,5 @@
 //! Class definitions in the store: reads them into the catalog, registers their names, and defines, redefines
-//! and undefines classes. After such a change, indexes the affected stored records anew.
+//! and undefines classes. After a change of classes, indexes the affected stored records anew.
 
 use std::collections::{BTreeSet, HashMap};
 
@@ -30,7 +30,7 @@ impl<T: Storage> Store<T> {
         self.catalog = Catalog::of(read_definitions(&buckets)?).map_err(corruption)?;
         self.columns.clear();
         if self.is_temporal {
-            // The faults of past definitions were reported when those were imported.
+            // The returned faults are ignored: only an import causes them, and that import has reported them.
             self.load_name_history()?;
         }
         Ok(())
@@ -40,7 +40,7 @@ impl<T: Storage> Store<T> {
     pub(super) fn definition_records(&self) -> Result<Vec<(String, Map<String, Value>)>> {
         let mut records = Vec::new();
         let Some(class) = self.find_class_id(uns::CLASS)? else { return Ok(records) };
-        // No record was written after this commit, so none is left out.
+        // `stored_record` leaves out records that were written after this commit. There are none.
         let last_commit = self.last.get().commit;
         for id in self.storage.members(class)? {
             if let Some(ParsedRecord { pk, bucket, .. }) = self.stored_record(id, last_commit)? {
@@ -50,7 +50,7 @@ impl<T: Storage> Store<T> {
         Ok(records)
     }
 
-    /// The row id and the pk of the record that defines a class.
+    /// The row id and the pk of the record that defines a class; `None` if the class is not defined.
     pub(super) fn definition_record(&self, name: &str) -> Result<Option<(RowId, String)>> {
         self.find_unique(ConstraintId::DEFINITION_NAME, &index_key(&[&name.into()]))
     }
@@ -61,13 +61,13 @@ impl<T: Storage> Store<T> {
     /// `duplicate-class`, if the name is built in or has another definition.
     pub(super) fn register_class_name(&mut self, row: RowId, name: &str) -> Result<()> {
         Error::check(self.check_name(Some(row), name)?.into_iter().collect())?;
-        // `check_name` has excluded the only possible conflict.
         let write = WriteSet { added_entries: vec![name_entry(row, name)], ..WriteSet::default() };
+        // The returned conflicts are empty: `check_name` has excluded the only possible one.
         self.apply(write).map(drop)
     }
 
-    /// The fault of a definition whose name is built in, or belongs to another definition than `row`. Returns
-    /// `None` if the name is free, or that of `row`. `row` is `None` for a definition that is not stored yet.
+    /// Checks that the definition in `row` may have this name. Returns a fault if the name is built in, or is
+    /// the name of another definition. `row` is `None` for a definition that is not stored yet.
     pub(super) fn check_name(&self, row: Option<RowId>, name: &str) -> Result<Option<ErrorItem>> {
         let other = self.definition_record(name)?.filter(|(holder, _)| Some(*holder) != row);
         let message = match &other {
@@ -83,34 +83,34 @@ impl<T: Storage> Store<T> {
     /// definition ended.
     pub(super) fn unregister_class_name(&mut self, row: RowId, name: &str) -> Result<()> {
         if self.is_temporal
-            && let Some(row) = self.storage.row(row)?
+            && let Some(new_version) = self.storage.row(row)?
         {
-            // The row was overwritten already. The definition ended at the time of the new version.
-            note_definition_end(&mut self.definition_ends, name, row.updated_at);
+            // The row was overwritten already. The definition ended when the new version began.
+            note_definition_end(&mut self.definition_ends, name, new_version.updated_at);
         }
         let write = WriteSet { removed_entries: vec![name_entry(row, name)], ..WriteSet::default() };
         self.apply(write).map(drop)
     }
 
-    /// Advances the time of the running write to the end of the last former definition of `name`, if that is
-    /// later. Two definitions of a name are thus never valid at the same time, even if the clock was set
-    /// back, or if the former definition ended in the future because an earlier write of its record had a
-    /// time in the future.
+    /// Advances the time of the running write to the end of the last former definition of `name`, if that end
+    /// is later. So two definitions of a name are never valid at the same time. The end is later if the clock
+    /// was set back, or if the write that ended the definition had a time in the future.
     pub(super) fn advance_time_past_former_definition(&mut self, name: &str) {
         if let Some(end) = self.former_definition_end(name) {
             self.write_time = self.write_time.max(end);
         }
     }
 
-    /// When the last former definition of a class name ended. Known in a temporal database only.
+    /// When the last former definition of a class name ended; `None` if there was none. Always `None` in a
+    /// database that is not temporal.
     pub(super) fn former_definition_end(&self, name: &str) -> Option<Timestamp> {
         self.definition_ends.get(name).copied()
     }
 
-    /// Reads from the history when the definitions of each class name were valid, and notes when the last
-    /// former one ended. Each version of a definition counts as a definition here. Returns a fault for each
-    /// pair of consecutive definitions of one name whose periods overlap. Two current definitions of one name
-    /// are not reported here: [`register_class_name`](Self::register_class_name) refuses the second.
+    /// Reads from the history when the definitions of each class name were valid. Each version of a
+    /// definition counts as a definition here. Notes for each name when the last former definition ended.
+    /// Returns a fault for each pair of consecutive definitions of one name whose periods overlap, except for
+    /// two current definitions: [`register_class_name`](Self::register_class_name) has refused the second.
     pub(super) fn load_name_history(&mut self) -> Result<FaultList> {
         let mut periods: HashMap<String, Vec<ValidityPeriod>> = HashMap::new();
         self.definition_ends = HashTrieMapSync::default();
@@ -135,13 +135,13 @@ impl<T: Storage> Store<T> {
             periods.sort_unstable();
             for pair in periods.windows(2) {
                 let [earlier, later] = pair else { continue };
-                // `register_class_name` has reported two current definitions.
+                // `register_class_name` has refused the second of two current definitions.
                 let both_are_current = earlier.until.is_none() && later.until.is_none();
                 if !both_are_current && earlier.until.is_none_or(|until| until > later.from) {
                     let message = format!("`{name}` has two definitions at the same time");
                     let item = ErrorItem::new(ErrorId::DUPLICATE_CLASS, message).with("class", name.as_str());
-                    let place = format!("/history{}", PointerToken(&later.instance_pk));
-                    faults.push(item.with("other", earlier.instance_pk.as_str()).with("pointer", place));
+                    let pointer = format!("/history{}", PointerToken(&later.instance_pk));
+                    faults.push(item.with("other", earlier.instance_pk.as_str()).with("pointer", pointer));
                 }
             }
         }
@@ -149,9 +149,9 @@ impl<T: Storage> Store<T> {
     }
 
     /// Puts the definitions `added` into force and the classes `removed` out of force, and indexes the
-    /// affected stored records anew. Records that were written after the commit `up_to` are left out: an
-    /// import indexes its own records. After an error the caller must fail the write, which undoes the
-    /// change.
+    /// affected stored records anew. Records that were written after the commit `up_to` are not indexed: an
+    /// import indexes the records that it writes. After an error the caller must fail the write, which undoes
+    /// the change.
     ///
     /// # Errors
     /// `class-not-found` for undefined parents; `validation-failed` for cycles, and if the classes inherit
@@ -165,8 +165,8 @@ impl<T: Storage> Store<T> {
         let names: BTreeSet<String> =
             added.iter().map(|definition| definition.name.clone()).chain(removed.iter().cloned()).collect();
         let (old, new) = (self.catalog.clone(), self.catalog.with(added, removed)?);
-        // Changed classes, their subclasses, and the classes whose records may contain objects of one of
-        // these.
+        // Changed classes and their subclasses, and all classes whose records may contain an object of one of
+        // those classes.
         let mut affected: BTreeSet<String> = names
             .iter()
             .flat_map(|name| old.with_subclasses(name).chain(new.with_subclasses(name)))
@@ -174,8 +174,8 @@ impl<T: Storage> Store<T> {
             .collect();
         old.add_embedding_classes(&mut affected);
         new.add_embedding_classes(&mut affected);
-        // The records of a class that may hold references are always indexed anew: a change of an embedded
-        // class may change the references.
+        // If records of a class may hold references, they are always indexed anew: a change of the class of
+        // an embedded object may change which references there are.
         let needs_reindex = |class: &&String| {
             old.constraints(class) != new.constraints(class)
                 || old.has_references(class)
@@ -186,7 +186,8 @@ impl<T: Storage> Store<T> {
         self.unindex_members(&members, up_to, &old)?;
         let mut write = WriteSet::default();
         for name in &names {
-            self.change_constraints(declared(&old, name), declared(&new, name), &mut write)?;
+            let (before, after) = (declared_constraints(&old, name), declared_constraints(&new, name));
+            self.change_constraints(before, after, &mut write)?;
         }
         self.apply(write)?;
         self.ids.get_mut().forget_constraints();
@@ -196,8 +197,8 @@ impl<T: Storage> Store<T> {
         self.index_members(&members, up_to)
     }
 
-    /// Adds the change of the constraints that a class declares, from `before` to `after`, to a write set. A
-    /// new constraint gets an id.
+    /// Adds to a write set the change of the constraints that a class declares: `before` are the constraints
+    /// of the old definition, `after` those of the new one. A new constraint gets an id.
     fn change_constraints(
         &mut self,
         before: Vec<&Constraint>,
@@ -217,17 +218,17 @@ impl<T: Storage> Store<T> {
         let mut members = BTreeSet::new();
         for class in classes {
             for name in [class, &marker_class(class)] {
-                if let Some(class) = self.find_class_id(name)? {
-                    members.extend(self.storage.members(class)?);
+                if let Some(id) = self.find_class_id(name)? {
+                    members.extend(self.storage.members(id)?);
                 }
             }
         }
         Ok(members)
     }
 
-    /// Removes the index entries of these records that come from their values by the classes of `catalog`;
-    /// the memberships stay. All entries are removed before any is added, so that no unique value conflicts
-    /// with an outdated entry.
+    /// Removes the index entries that were derived from the values of these records, by the classes of
+    /// `catalog`. The memberships stay. [`redefine`](Self::redefine) removes the entries of all records
+    /// before it adds any, so that no unique value conflicts with an outdated entry.
     fn unindex_members(
         &mut self,
         members: &BTreeSet<RowId>,
@@ -246,15 +247,15 @@ impl<T: Storage> Store<T> {
         Ok(())
     }
 
-    /// Adds the index entries that come from the values of these records, by the classes in force. The error
-    /// lists only the first records that violate a unique constraint.
+    /// Adds the index entries that are derived from the values of these records, by the classes in force. If
+    /// records violate a unique constraint, the error lists only the first of them.
     fn index_members(&mut self, members: &BTreeSet<RowId>, up_to: CommitSeq) -> Result<()> {
         let mut offenders = FaultList::default();
         for &id in members {
             let Some(ParsedRecord { pk, bucket, stack, markers }) = self.stored_record(id, up_to)? else {
                 continue;
             };
-            // Whether the references have targets is checked only when the record is written again.
+            // That the references have targets is not checked here, but when the record is written again.
             let (_references, faults) = self.index_values(id, (&stack, &bucket), &markers)?;
             offenders.append_with(faults, |fault| fault.with("pk", pk.as_str()));
             if offenders.len() >= MAX_LISTED {
@@ -279,7 +280,7 @@ impl<T: Storage> Store<T> {
 }
 
 /// The constraints that a class declares, without those that it inherits.
-fn declared<'c>(catalog: &'c Catalog, name: &str) -> Vec<&'c Constraint> {
+fn declared_constraints<'c>(catalog: &'c Catalog, name: &str) -> Vec<&'c Constraint> {
     let constraints = catalog.constraints(name).iter().map(|constraint| &**constraint);
     constraints.filter(|constraint| constraint.class == *name).collect()
 }
@@ -307,7 +308,7 @@ fn note_definition_end(ends: &mut HashTrieMapSync<String, Timestamp>, name: &str
 /// Reads the buckets of stored definitions.
 ///
 /// # Errors
-/// `internal`, if a bucket is no definition at all.
+/// `internal`, if a bucket cannot be read as a definition.
 pub(super) fn read_definitions(buckets: &[Map<String, Value>]) -> Result<Vec<Definition>> {
     let mut definitions = Vec::new();
     for bucket in buckets {

@@ -1,6 +1,6 @@
-//! Validates a record against its classes: normalizes its buckets, then checks them. This happens before the
-//! record is written, and in an import after all records were written. Also checks that an update changes no
-//! tuple of a `join`.
+//! Validates a record against its classes: normalizes its buckets, then checks them. A record is validated
+//! before it is written; the records of an import are validated after all of them were written. Also checks
+//! that an update changes no tuple of a `join`.
 
 use std::borrow::Cow;
 use std::cmp::Reverse;
@@ -55,58 +55,59 @@ impl<T: Storage> Store<T> {
         if self.strict {
             self.report_undefined_classes(stack, &markers, place, &mut faults);
         }
-        // The primary class comes last: each class orders the fields, and the last order stays.
+        // In reverse order, the primary class is the last one. In `normalize` each class orders the fields of
+        // its bucket, and the order of the last one stays.
         let mut platters = self.platters(stack);
         if let Some(fault) = self.normalize(&mut platters, shared, (kind, &markers), place) {
-            // The buckets lack defaults, or nest too deep, so they are not validated.
+            // Some defaults are missing, or nest too deep, so the buckets are not validated.
             faults.push(fault);
             return faults.check().map(|()| None);
         }
         let mut definition = None;
         for platter in &platters {
-            platter.with_places(place, |place, platter_place| {
+            platter.with_places(place, |bucket_place, platter_place| {
                 let bucket = platter.bucket.as_ref().unwrap_or(shared);
                 if platter.class == uns::CLASS {
                     match misplaced_definition(platter.has_bucket_key, definition.is_some(), platter_place) {
                         Some(fault) => faults.push(fault),
                         None => {
-                            definition = Definition::read(bucket, *place, &mut faults);
-                            // Contradictions are rules that no value can satisfy. An import reports only
-                            // those of its final definitions, at its end.
+                            definition = Definition::read(bucket, *bucket_place, &mut faults);
+                            // Contradictions are rules that no value can satisfy. An import reports them at
+                            // its end, and only for the definitions that are current then.
                             if kind != WriteKind::Import
                                 && let Some(definition) = &definition
                             {
-                                definition.report_contradictions(place, &mut faults);
+                                definition.report_contradictions(bucket_place, &mut faults);
                             }
                         }
                     }
                 } else if let Some(class) = platter.defined_class {
                     if class.is_abstract() {
-                        let place = Place::Key(platter_place, "class");
-                        faults.push(abstract_class(&class.definition.name, &place));
+                        let class_place = Place::Key(platter_place, "class");
+                        faults.push(abstract_class(&class.definition.name, &class_place));
                     }
-                    check(&self.catalog, class, bucket, &markers, place, &mut faults);
-                    report_missing_join_parts(class, bucket, place, &mut faults);
+                    check(&self.catalog, class, bucket, &markers, bucket_place, &mut faults);
+                    report_missing_join_parts(class, bucket, bucket_place, &mut faults);
                 }
                 if let Some(own) = &platter.bucket {
-                    check_marked(&self.catalog, own, &markers, place, &mut faults);
+                    check_marked(&self.catalog, own, &markers, bucket_place, &mut faults);
                 }
             });
         }
         let buckets = own_buckets(platters);
         set_own_buckets(stack, buckets);
-        let bucket_place = Place::Key(place, "bucket");
-        check_marked(&self.catalog, shared, &markers, &bucket_place, &mut faults);
+        let shared_place = Place::Key(place, "bucket");
+        check_marked(&self.catalog, shared, &markers, &shared_place, &mut faults);
         faults.check()?;
         Ok(definition)
     }
 
-    /// Normalizes the buckets of a record as [`examine`](Self::examine) does, without validating them: hooks
-    /// see the record in this state.
+    /// Normalizes the buckets of a record as [`examine`](Self::examine) does, but does not validate them.
+    /// Called before hooks run, since they see the normalized record.
     ///
     /// # Errors
-    /// `validation-failed`, if the defaults of its classes are too many or nest too deep. Only a create adds
-    /// defaults.
+    /// `validation-failed`, if a create adds too many defaults, or defaults that nest too deep. Other writes
+    /// add no defaults.
     pub(super) fn normalize_record(
         &self,
         stack: &mut Cow<'_, Map<String, Value>>,
@@ -170,7 +171,7 @@ impl<T: Storage> Store<T> {
         loop {
             for (index, class) in &classes {
                 let platter = &mut platters[*index];
-                // Taken out, since `with_places` borrows the platter.
+                // The bucket is changed while `with_places` borrows the platter, so it is taken out before.
                 let mut own = platter.bucket.take();
                 platter.with_places(place, |place, _| {
                     normalizer.normalize(class, own.as_mut().unwrap_or(shared), place);
@@ -185,7 +186,7 @@ impl<T: Storage> Store<T> {
                     platter.bucket = Some(own);
                 }
             }
-            // A single class without markers needs only one pass: no other class adds values.
+            // A single class without markers is applied only once: no other class adds values.
             if !normalizer.take_changed() || (classes.len() < 2 && markers.is_empty()) {
                 break;
             }
@@ -204,8 +205,8 @@ impl<T: Storage> Store<T> {
         normalizer.into_fault()
     }
 
-    /// The platter of a stack with its class looked up; `None` for an entry without a class, such as the
-    /// shadow.
+    /// A platter of a stack, with its class looked up in the catalog; `None` for a member of the stack that
+    /// has no class, such as the shadow.
     fn platter<'s>(&'s self, key: &'s str, platter: &'s Value) -> Option<Platter<'s>> {
         let class = platter.get("class")?.as_str()?;
         let defined_class = self.catalog.class(class).map(|class| &**class);
@@ -215,8 +216,8 @@ impl<T: Storage> Store<T> {
         Some(Platter { key, class, defined_class, has_bucket_key, has_own_bucket, bucket })
     }
 
-    /// Adds a fault for each class of the stack or of a class marker that is neither built in nor defined.
-    /// For strict databases.
+    /// Called in a strict database. Adds a fault for each class of the stack or of a marker that is neither
+    /// built in nor defined.
     fn report_undefined_classes(
         &self,
         stack: &Map<String, Value>,
@@ -234,8 +235,8 @@ impl<T: Storage> Store<T> {
         }
     }
 
-    /// Adds a fault for each `join` constraint of which an update would remove a tuple. As long as a record
-    /// is of a class, the record keeps the tuples of all platters of that class.
+    /// Adds a fault for each `join` constraint if an update would remove a tuple of the constraint from the
+    /// record. As long as a record is of a class, it keeps the tuples of all platters of the class.
     pub(super) fn report_changed_joins(
         &self,
         before: StackAndBucket<'_>,
@@ -247,10 +248,10 @@ impl<T: Storage> Store<T> {
             return;
         }
         let after = self.join_tuples(after);
-        for ((class, index), required) in before {
-            // Without an entry, the record has left the class.
-            let Some(present) = after.get(&(class, index)) else { continue };
-            if required.is_subset(present) {
+        for ((class, index), tuples_before) in before {
+            // Without an entry, the record has left the class, and may lose its tuples.
+            let Some(tuples_after) = after.get(&(class, index)) else { continue };
+            if tuples_before.is_subset(tuples_after) {
                 continue;
             }
             let Some(class) = self.catalog.class(class) else { continue };
@@ -291,13 +292,15 @@ struct Platter<'s> {
     key: &'s str,
     /// The name of the class.
     class: &'s str,
+    /// `None` if the class is not defined.
     defined_class: Option<&'s Class>,
     /// Whether the key `bucket` is present, with a value of any type.
     has_bucket_key: bool,
     /// Whether the platter has an own bucket, which is an object. Stays `true` while `bucket` is taken out
     /// for normalization.
     has_own_bucket: bool,
-    /// A copy of the own bucket, which is written back to the stack after normalization.
+    /// A copy of the own bucket, which is written back to the stack after normalization. `None` if the
+    /// platter has no own bucket, and while the bucket is taken out.
     bucket: Option<Map<String, Value>>,
 }
 
@@ -324,14 +327,16 @@ fn set_own_buckets(stack: &mut Cow<'_, Map<String, Value>>, buckets: Vec<(String
     }
 }
 
-/// Adds a fault for each `join` constraint if the bucket lacks one of its fields.
+/// Adds a fault for each `join` constraint of a class, if the bucket lacks one of the fields of the
+/// constraint.
 fn report_missing_join_parts(
     class: &Class,
     bucket: &Map<String, Value>,
     place: &Place<'_>,
     faults: &mut FaultList,
 ) {
-    for constraint in class.constraints.iter().filter(|one| one.kind == ConstraintKind::Join) {
+    let joins = class.constraints.iter().filter(|constraint| constraint.kind == ConstraintKind::Join);
+    for constraint in joins {
         if class.key(constraint, bucket).is_none() {
             let message = format!("every part of `join` is required: {}", constraint.describe());
             let item = ErrorItem::new(ErrorId::VALIDATION_FAILED, message);
@@ -341,8 +346,8 @@ fn report_missing_join_parts(
     }
 }
 
-/// The fault of a class definition in the bucket of a platter (`in_platter`), or of a second platter of class
-/// `puck.uno/class` in one record (`is_second`); `None` if neither is the case.
+/// The fault of a class definition in the bucket of a platter (`in_platter`), or the fault of a second
+/// platter of class `puck.uno/class` in one record (`is_second`). `None` if neither is the case.
 pub(super) fn misplaced_definition(
     in_platter: bool,
     is_second: bool,

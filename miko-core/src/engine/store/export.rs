@@ -5,7 +5,7 @@ use std::io::Write;
 use miko_rpc::{Result, memory, to_base64};
 use serde_json::Value;
 
-use crate::engine::store::files::WHOLE;
+use crate::engine::store::files::WHOLE_CHUNK;
 use crate::engine::store::snapshot::Snapshot;
 use crate::engine::store::stored_json::stored_mime;
 use crate::storage::ids::{CommitSeq, FileId, RowId};
@@ -15,15 +15,17 @@ use crate::timestamp::Timestamp;
 use crate::transfer::not_written;
 use crate::worldlet::{Encoding, FORMAT, WORLDLET_EXTRA_KEYS, bare_value};
 
-/// Writes the current state of storage as a worldlet. Each entry has a line, and the records are in order of
-/// creation, so that two exports can be compared line by line. In a temporal database this is the order of
-/// `created_at`, then of pks. The order of the row ids is that in which the records have arrived, which may
-/// be another one after a merge.
+/// Writes the current state of storage as a worldlet. Each entry has a line of its own, and the records are
+/// in order of creation, so that two exports can be compared line by line. The order of creation is that of
+/// the row ids. In a temporal database it is that of `created_at`, then of pks: there the row ids only show
+/// the order of arrival, which may differ after a merge.
 ///
 /// # Errors
-/// The errors of storage; that of a failed write to `writer`.
+/// The errors of storage; the error of a failed write to `writer`.
 pub(in crate::engine) fn write(storage: &impl Storage, writer: &mut dyn Write) -> Result<()> {
-    let (mut export, snapshot) = (Export::of(storage, RowId(i64::MAX))?, Snapshot::current(storage));
+    // No row is added during this export, so its rows need no upper limit.
+    let last_row = RowId(i64::MAX);
+    let (mut export, snapshot) = (Export::of(storage, last_row)?, Snapshot::current(storage));
     let mut text = Vec::new();
     while export.write_next(&snapshot, &mut text)? {
         if text.len() >= FLUSH_SIZE {
@@ -34,7 +36,7 @@ pub(in crate::engine) fn write(storage: &impl Storage, writer: &mut dyn Write) -
     writer.write_all(&text).map_err(not_written)
 }
 
-/// The text is written to the writer whenever it has this many bytes.
+/// The text of an export is written to its writer as soon as it has this many bytes.
 const FLUSH_SIZE: usize = 1 << 16;
 
 /// An export in progress. It can stop after each entry and continue later.
@@ -42,7 +44,7 @@ const FLUSH_SIZE: usize = 1 << 16;
 pub(in crate::engine) struct Export {
     /// The part that is written next.
     part: Part,
-    /// Whether the object that is being written has an entry so far.
+    /// Whether the object that is being written has an entry so far. If so, a comma precedes the next entry.
     has_entry: bool,
     /// The text before the first record.
     head: Box<str>,
@@ -51,26 +53,27 @@ pub(in crate::engine) struct Export {
     /// The files that were complete when the export began, in the order of the export.
     files: Box<[FileId]>,
     /// In a temporal database: the records that existed when the export began, by the time of their creation,
-    /// then by pk.
+    /// then by pk. `None` in any other database.
     ordered: Option<Box<[RowId]>>,
-    /// While the history of a record is written: the [position](Row::position) of the version of the record
-    /// that was written last, or a position before all versions.
-    version: (Timestamp, String),
+    /// While the history of a record is written: the [position](Row::position) of the last version that was
+    /// written. Before the first version of a record: a position before all versions.
+    last_version: (Timestamp, String),
 }
 
 /// A part of the text of an export.
 #[derive(Debug, Clone, Copy)]
 enum Part {
     Head,
-    /// The record after this row. Only if the database is not temporal.
+    /// The first record after this row. Only if the database is not temporal.
     Records(RowId),
     /// The stub of the record at this index of `ordered`. Only in a temporal database.
     Stubs(usize),
-    /// The version after `version` of the record at this index of `ordered`. Only in a temporal database.
+    /// The version after `last_version`, of the record at this index of `ordered`. Only in a temporal
+    /// database.
     History(usize),
     /// The metadata of the file at this index of `files`.
     Files(usize),
-    /// The chunk with the index `chunk`, of the file at the index `file` of `files`.
+    /// The chunk with the index `chunk` of a file. `file` is the index of the file in `files`.
     Chunks {
         file: usize,
         chunk: u64,
@@ -86,15 +89,16 @@ impl Export {
     pub(super) fn of(storage: &impl Storage, last_row: RowId) -> Result<Self> {
         let (mut files, mut size) = (Vec::new(), 0);
         each_file(storage, |id, file| {
-            size += entry_size(&file.pk);
+            size += sort_entry_size(&file.pk);
             files.extend(file.sha256.map(|_| (file.created_at, file.pk, id)));
         })?;
         memory::charge(size)?;
         let mut ordered = None;
-        // In a temporal database, the order of files does not depend on the order of their arrival either.
+        // In a temporal database, records and files are exported in order of creation. In any other database
+        // they are exported in order of arrival.
         if storage.capabilities().is_temporal {
             files.sort_unstable();
-            ordered = Some(in_order_of_creation(storage)?.into());
+            ordered = Some(records_in_order_of_creation(storage)?.into());
         }
         let files = files.into_iter().map(|(.., id)| id).collect();
         let head = head(storage)?.into();
@@ -105,129 +109,138 @@ impl Export {
             last_row,
             files,
             ordered,
-            version: before_versions(),
+            last_version: position_before_versions(),
         })
     }
 
-    /// Writes the next entry, or the text before, between or behind the objects of entries. Returns `false`
-    /// when the export is complete: the first call that returns `false` writes the end of the text. A call
-    /// may write nothing and return `true`: at a tombstone in a database that is not temporal, after the last
-    /// version of a record, and after the last chunk of a file.
+    /// Appends the next entry to `text`, or the text before, between or behind the objects of entries.
+    /// Returns `false` when the export is complete: the first call that returns `false` writes the end of the
+    /// text. A call may write nothing and return `true`: at a tombstone in a database that is not temporal,
+    /// after the last version of a record, and after the last chunk of a file.
     pub(super) fn write_next<T: Storage>(
         &mut self,
         snapshot: &Snapshot<'_, T>,
         text: &mut Vec<u8>,
     ) -> Result<bool> {
-        let mut entries = EntryWriter { text, has_entry: self.has_entry };
+        let mut writer = EntryWriter { text, has_entry: self.has_entry };
         self.part = match self.part {
             Part::Head => {
-                entries.text.extend_from_slice(self.head.as_bytes());
+                writer.text.extend_from_slice(self.head.as_bytes());
                 if self.ordered.is_some() { Part::Stubs(0) } else { Part::Records(RowId::default()) }
             }
             Part::Records(last) => match snapshot.row_after(last, self.last_row)? {
                 Some((id, row)) => {
-                    row.view().iter().for_each(|record| entries.record(record));
+                    if let Some(record) = row.view() {
+                        writer.write_record(&record);
+                    }
                     Part::Records(id)
                 }
-                None => self.after_records(&mut entries),
+                None => self.end_records(&mut writer),
             },
             Part::Stubs(index) => match self.ordered.as_deref().unwrap_or_default().get(index) {
                 Some(&id) => {
-                    snapshot.row(id)?.iter().for_each(|row| entries.stub(row));
+                    if let Some(row) = snapshot.row(id)? {
+                        writer.write_stub(&row);
+                    }
                     Part::Stubs(index + 1)
                 }
                 None => {
-                    entries.next_object(r#","history":{"#);
+                    writer.next_object(r#","history":{"#);
                     Part::History(0)
                 }
             },
             Part::History(index) => match self.ordered.as_deref().unwrap_or_default().get(index) {
-                // Versions are read singly: a record may have any number of them.
-                Some(&id) => match snapshot.next_version(id, (self.version.0, &self.version.1))? {
+                // Versions are read one by one: a record may have any number of them.
+                Some(&id) => match snapshot.next_version(id, (self.last_version.0, &self.last_version.1))? {
                     Some(version) => {
-                        entries.version(&version);
-                        self.version = (version.updated_at, version.instance_pk.unwrap_or_default());
+                        writer.write_version(&version);
+                        self.last_version = (version.updated_at, version.instance_pk.unwrap_or_default());
                         Part::History(index)
                     }
                     None => {
-                        self.version = before_versions();
+                        self.last_version = position_before_versions();
                         Part::History(index + 1)
                     }
                 },
-                None => self.after_records(&mut entries),
+                None => self.end_records(&mut writer),
             },
             Part::Files(index) => match self.files.get(index) {
                 Some(&id) => {
-                    stored_file(snapshot.storage, id)?.iter().try_for_each(|(_, file)| entries.file(file))?;
+                    if let Some((_, file)) = stored_file(snapshot.storage, id)? {
+                        writer.write_file(&file)?;
+                    }
                     Part::Files(index + 1)
                 }
                 None => {
-                    entries.next_object(r#","file_chunks":{"#);
+                    writer.next_object(r#","file_chunks":{"#);
                     Part::Chunks { file: 0, chunk: 0 }
                 }
             },
             Part::Chunks { file: file_index, chunk } => match self.files.get(file_index) {
-                Some(&id) => match snapshot.storage.chunk(id, chunk, 0, WHOLE)? {
+                Some(&id) => match snapshot.storage.chunk(id, chunk, 0, WHOLE_CHUNK)? {
                     Some((data, _)) => {
+                        // Reads no bytes of the next chunk: only whether there is one.
                         let is_last = snapshot.storage.chunk(id, chunk + 1, 0, 0)?.is_none();
-                        let file = stored_file(snapshot.storage, id)?;
-                        file.iter().try_for_each(|(_, file)| entries.chunk(file, chunk, is_last, &data))?;
+                        if let Some((_, file)) = stored_file(snapshot.storage, id)? {
+                            writer.write_chunk(&file, chunk, is_last, &data)?;
+                        }
                         Part::Chunks { file: file_index, chunk: chunk + 1 }
                     }
                     None => Part::Chunks { file: file_index + 1, chunk: 0 },
                 },
                 None => {
-                    entries.end_object();
+                    writer.end_object();
                     Part::End
                 }
             },
             Part::End => {
-                entries.text.push(b'}');
+                writer.text.push(b'}');
                 Part::Done
             }
             Part::Done => Part::Done,
         };
-        self.has_entry = entries.has_entry;
+        self.has_entry = writer.has_entry;
         Ok(!matches!(self.part, Part::Done))
     }
 
-    /// Ends the object of the records, or that of the history. Returns the part that follows.
-    fn after_records(&self, entries: &mut EntryWriter<'_>) -> Part {
+    /// Ends the object of the records, or in a temporal database that of the history. Returns the next part.
+    fn end_records(&self, writer: &mut EntryWriter<'_>) -> Part {
         if self.files.is_empty() {
-            entries.end_object();
+            writer.end_object();
             return Part::End;
         }
-        entries.next_object(r#","files":{"#);
+        writer.next_object(r#","files":{"#);
         Part::Files(0)
     }
 }
 
-/// A file by its id. Storage finds the first file after an id, so the id before is given. The file exists:
-/// when a file is deleted, the exports are closed.
+/// A file by its id. Storage only finds the first file after an id, so it gets the id before this one. The
+/// file exists: when a file is deleted, all exports are closed.
 fn stored_file(storage: &impl Storage, id: FileId) -> Result<Option<(FileId, FileRow)>> {
     storage.next_file(FileId(id.0 - 1))
 }
 
 /// A position before all versions of a record.
-fn before_versions() -> (Timestamp, String) {
+fn position_before_versions() -> (Timestamp, String) {
     (Timestamp::from_millis(i64::MIN), String::new())
 }
 
-/// All records by `created_at`, then pk.
-fn in_order_of_creation(storage: &impl Storage) -> Result<Vec<RowId>> {
+/// All records, also deleted ones, by `created_at`, then pk.
+fn records_in_order_of_creation(storage: &impl Storage) -> Result<Vec<RowId>> {
     let (mut created, mut last) = (Vec::new(), RowId::default());
+    // Rows with any commit number: all are larger than the default.
     while let Some((id, row)) = storage.next_row(last, CommitSeq::default())? {
         last = id;
-        memory::charge(entry_size(&row.pk))?;
+        memory::charge(sort_entry_size(&row.pk))?;
         created.push((row.created_at, row.pk, id));
     }
     created.sort_unstable();
     Ok(created.into_iter().map(|(.., id)| id).collect())
 }
 
-/// The size of an entry of the lists that are sorted, for a record or a file with this pk, in bytes. After
-/// the sort only the id is kept.
-fn entry_size(pk: &str) -> usize {
+/// The bytes that a record or a file with this pk takes in the lists that are sorted. After the sort only its
+/// id is kept.
+fn sort_entry_size(pk: &str) -> usize {
     size_of::<(Timestamp, String, RowId)>() + pk.len()
 }
 
@@ -249,39 +262,39 @@ fn head(storage: &impl Storage) -> Result<String> {
 /// Writes the entries of an object, one per line.
 struct EntryWriter<'t> {
     text: &'t mut Vec<u8>,
-    /// Whether the object has an entry so far.
+    /// Whether the object has an entry so far. If so, a comma precedes the next entry.
     has_entry: bool,
 }
 
 impl EntryWriter<'_> {
-    fn record(&mut self, record: &RecordRef<'_>) {
+    fn write_record(&mut self, record: &RecordRef<'_>) {
         self.begin_entry(record.pk);
-        // A record that is a bare value (see `bare_value`) and has no extras is written as this value alone.
+        // If the record is a bare value (see `bare_value`) and has no extras, the value alone is written.
         if let Some(value) = bare_value(record.bucket, record.stack).filter(|_| record.extras.is_none()) {
             return self.add(value);
         }
-        self.state(r#"{"bucket":"#, record.bucket, record.stack, record.extras);
+        self.write_state(r#"{"bucket":"#, record.bucket, record.stack, record.extras);
         self.add(&format!(r#","created_at":"{}","updated_at":"{}"}}"#, record.created_at, record.updated_at));
     }
 
     /// Writes the stub of a record. Its versions follow in the history.
-    fn stub(&mut self, row: &Row) {
+    fn write_stub(&mut self, row: &Row) {
         self.begin_entry(&row.pk);
         self.add(&format!(r#"{{"created_at":"{}"}}"#, row.created_at));
     }
 
-    fn version(&mut self, version: &Row) {
+    fn write_version(&mut self, version: &Row) {
         self.begin_entry(version.instance_pk.as_deref().unwrap_or_default());
         let identity = Value::from(version.pk.as_str());
         let (time, active) = (version.updated_at, version.state.is_some());
         self.add(&format!(r#"{{"identity":{identity},"timestamp":"{time}","active":{active}"#));
         if let Some(State { bucket, stack, extras }) = &version.state {
-            self.state(r#","bucket":"#, bucket, stack, extras.as_deref());
+            self.write_state(r#","bucket":"#, bucket, stack, extras.as_deref());
         }
         self.add("}");
     }
 
-    fn file(&mut self, file: &FileRow) -> Result<()> {
+    fn write_file(&mut self, file: &FileRow) -> Result<()> {
         let (_, mime) = stored_mime(&file.mime)?;
         self.begin_entry(&file.pk);
         let (sha256, time) = (file.sha256.as_deref().unwrap_or_default(), file.created_at);
@@ -289,12 +302,12 @@ impl EntryWriter<'_> {
         Ok(())
     }
 
-    fn chunk(&mut self, file: &FileRow, index: u64, is_last: bool, data: &[u8]) -> Result<()> {
+    fn write_chunk(&mut self, file: &FileRow, index: u64, is_last: bool, data: &[u8]) -> Result<()> {
         let (_, mime) = stored_mime(&file.mime)?;
         self.begin_entry(&format!("{}/{index}", file.pk));
         let pk = Value::from(file.pk.as_str());
         self.add(&format!(r#"{{"file":{pk},"index":{index},"last":{is_last},"data":"#));
-        // The `mime` of a file says whether the file was imported as text. Such a file is written as text
+        // The `mime` of a file says whether the file was imported as text. If so, it is written as text
         // again.
         let as_text = (Encoding::of(&mime) == Encoding::Text).then(|| std::str::from_utf8(data).ok());
         let data = as_text.flatten().map_or_else(|| to_base64(data), str::to_owned);
@@ -304,11 +317,11 @@ impl EntryWriter<'_> {
     }
 
     /// Writes `head`, which is the text up to the bucket, then the bucket, the stack and the extras.
-    fn state(&mut self, head: &str, bucket: &str, stack: &str, extras: Option<&str>) {
+    fn write_state(&mut self, head: &str, bucket: &str, stack: &str, extras: Option<&str>) {
         for part in [head, bucket, r#","stack":"#, stack] {
             self.add(part);
         }
-        // The extras are an object. In the entry its members are beside the bucket and the stack.
+        // The extras are an object. Its members become members of the entry, beside the bucket and the stack.
         if let Some(members) = extras.and_then(|extras| extras.strip_prefix('{')?.strip_suffix('}')) {
             self.add(",");
             self.add(members);

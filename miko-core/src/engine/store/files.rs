@@ -1,9 +1,10 @@
-//! Files: written chunk by chunk, immutable once they are complete. If the content of an upload is stored
-//! already, the upload adds no file. An import adds each file of the worldlet under its pk.
+//! Files: written chunk by chunk, immutable once they are complete. If there is a file with the content of an
+//! upload already, the upload adds no file. An import adds each file of the worldlet under the pk that it has
+//! there.
 //!
-//! A file that is being written has a row without a hash, and the chunks so far. The hash of these chunks is
-//! in the [`UnfinishedFile`] of the upload. An unfinished file whose upload was dropped is *abandoned*: it is
-//! discarded as soon as that is possible.
+//! A file that is being written is stored as a row without a hash, and the chunks so far. The hash of these
+//! chunks is only in the [`UnfinishedFile`] of the upload. An unfinished file whose upload was dropped is
+//! *abandoned*: it is discarded at once, or when the open transaction has ended.
 
 use std::collections::HashSet;
 
@@ -28,8 +29,8 @@ pub(in crate::engine) struct UnfinishedFile {
     /// The pk that the file will have, unless another file has the same content.
     pk: String,
     /// How many chunks were written.
-    chunks: u64,
-    /// The hash of the written bytes.
+    chunk_count: u64,
+    /// Has hashed the bytes that were written so far.
     hasher: Sha256,
     /// The number of written bytes.
     size: u64,
@@ -67,7 +68,7 @@ impl<T: Storage> Store<T> {
             created_at: now,
         };
         self.write(CommitSharing::Separate, |store| store.write_file_row(None, row).map(drop))?;
-        Ok(UnfinishedFile { pk, chunks: 0, hasher: Sha256::new(), size: 0 })
+        Ok(UnfinishedFile { pk, chunk_count: 0, hasher: Sha256::new(), size: 0 })
     }
 
     /// Appends a piece to a file, as one chunk. An empty piece adds no chunk. If appending fails, the file is
@@ -82,11 +83,11 @@ impl<T: Storage> Store<T> {
         }
         self.write(CommitSharing::Separate, |store| {
             let (id, _) = store.find_unfinished(&file.pk)?;
-            store.write_chunk(id, file.chunks, data)
+            store.write_chunk(id, file.chunk_count, data)
         })?;
         file.hasher.update(data);
         file.size += data.len() as u64;
-        file.chunks += 1;
+        file.chunk_count += 1;
         Ok(())
     }
 
@@ -96,12 +97,12 @@ impl<T: Storage> Store<T> {
         let sha256 = HEXLOWER.encode(&file.hasher.clone().finalize());
         self.write(CommitSharing::Separate, |store| {
             let (id, row) = store.find_unfinished(&file.pk)?;
-            if let Some((_, same)) = store.storage.file_with(&sha256)? {
+            if let Some((_, existing)) = store.storage.file_with(&sha256)? {
                 store.remove_file(id, row)?;
-                return Ok(same.pk);
+                return Ok(existing.pk);
             }
-            // A complete file has at least one chunk.
-            if file.chunks == 0 {
+            // A complete file has at least one chunk, which may be empty.
+            if file.chunk_count == 0 {
                 store.write_chunk(id, 0, &[])?;
             }
             let complete = FileRow { sha256: Some(sha256), size: file.size, ..row.clone() };
@@ -112,9 +113,9 @@ impl<T: Storage> Store<T> {
 
     /// Discards a file that was not completed.
     ///
-    /// While a transaction is open, the file is kept until the transaction ends. If discarding fails, as in a
-    /// group of calls that has failed, it is tried again when a transaction ends, or when the next file is
-    /// begun or discarded. Until then the pk of the file is in `abandoned_files`.
+    /// While a transaction is open, the file stays: it is discarded when the transaction ends. If discarding
+    /// fails, as in a group of calls that has failed, it is tried again when a transaction ends, or when the
+    /// next file is begun or discarded. Until the file is discarded, its pk is in `abandoned_files`.
     pub(in crate::engine) fn discard_file(&mut self, file: &UnfinishedFile) {
         self.abandoned_files.push(file.pk.clone());
         self.discard_abandoned_files();
@@ -129,7 +130,8 @@ impl<T: Storage> Store<T> {
         while let Some(pk) = self.abandoned_files.pop() {
             let discarded = self.write(CommitSharing::Separate, |store| match store.find_unfinished(&pk) {
                 Ok((id, row)) => store.remove_file(id, row),
-                Err(gone) if gone.is(ErrorId::FILE_NOT_FOUND) => Ok(()),
+                // The file was discarded already.
+                Err(error) if error.is(ErrorId::FILE_NOT_FOUND) => Ok(()),
                 Err(error) => Err(error),
             });
             if discarded.is_err() {
@@ -141,13 +143,14 @@ impl<T: Storage> Store<T> {
     /// The id and the row of a file that is being written.
     ///
     /// # Errors
-    /// `file-not-found`, also if the file is complete.
+    /// `file-not-found`, if there is no such file, or if it is complete.
     fn find_unfinished(&self, pk: &str) -> Result<(FileId, FileRow)> {
         let found = self.storage.find_file(pk)?.filter(|(_, row)| row.sha256.is_none());
         found.ok_or_else(|| not_found(pk))
     }
 
-    /// Removes the files that were unfinished when the database was last closed, or its process ended.
+    /// Called when the database is opened. Removes the unfinished files: their uploads ended when the
+    /// database was last closed, or with the process that had it open.
     pub(super) fn remove_unfinished_files(&mut self) -> Result<()> {
         let mut unfinished = Vec::new();
         each_file(&self.storage, |file, row| {
@@ -177,8 +180,9 @@ impl<T: Storage> Store<T> {
         }
     }
 
-    /// At most `max` bytes of a complete file from a position, and the position after them; `None` at the end
-    /// of the file. The bytes are of one chunk, so there may be fewer although the file has more.
+    /// Reads at most `max` bytes of a complete file from a position. Returns the bytes, and the position
+    /// after them; `None` at the end of the file. All bytes are from one chunk: there may be fewer than `max`
+    /// although the file goes on.
     ///
     /// # Errors
     /// `file-not-found`.
@@ -224,14 +228,14 @@ impl<T: Storage> Store<T> {
         })
     }
 
-    /// Deletes the files whose pks are not a string value in any record or version. Returns the pks of the
-    /// deleted files.
+    /// Deletes the files that no record and no version names: none has the pk of the file as a string value,
+    /// at any depth. Returns the pks of the deleted files.
     ///
     /// # Errors
     /// `action-not-supported`, if the store only appends; the errors of storage.
     pub(in crate::engine) fn collect_files(&mut self) -> Result<Vec<String>> {
         self.check_may_change("collect_files")?;
-        // The pks of the complete files that no record read so far names.
+        // The pks of the complete files. Each pk that a record names is removed when the record is read.
         let mut unnamed = HashSet::new();
         // All complete files.
         let mut files = Vec::new();
@@ -242,6 +246,7 @@ impl<T: Storage> Store<T> {
             }
         })?;
         let mut last = RowId::default();
+        // Rows with any commit number: all are larger than the default.
         while !unnamed.is_empty()
             && let Some((id, row)) = self.storage.next_row(last, CommitSeq::default())?
         {
@@ -269,7 +274,8 @@ impl<T: Storage> Store<T> {
         Ok(removed)
     }
 
-    /// Inserts the row of a file, or replaces the row `before`. Returns the id of the file.
+    /// Writes the row of a file: replaces the row `before`, or inserts a new row if that is `None`. Returns
+    /// the id of the file.
     pub(super) fn write_file_row(
         &mut self,
         before: Option<(FileId, FileRow)>,
@@ -296,14 +302,15 @@ impl<T: Storage> Store<T> {
 
     /// Writes a chunk. Replaces a chunk with the same index.
     pub(super) fn write_chunk(&mut self, file: FileId, index: u64, data: &[u8]) -> Result<()> {
-        let before = self.storage.chunk(file, index, 0, WHOLE)?.map(|(data, _)| data);
+        // Read for the write set: its inverse restores a replaced chunk.
+        let before = self.storage.chunk(file, index, 0, WHOLE_CHUNK)?.map(|(data, _)| data);
         let change = RowChange { key: (file, index), before, after: Some(data.to_vec()) };
         self.apply(OtherChanges { chunks: vec![change], ..OtherChanges::default() }.into()).map(drop)
     }
 }
 
-/// The limit for reading a whole chunk: more bytes than any chunk has, and in the range of `i64`.
-pub(super) const WHOLE: usize = usize::MAX >> 1;
+/// The `max` with which a whole chunk is read: more bytes than any chunk has, and in the range of `i64`.
+pub(super) const WHOLE_CHUNK: usize = usize::MAX >> 1;
 
 /// Calls `visit` with each string in a value, at any depth.
 fn each_string(value: &Value, visit: &mut impl FnMut(&str)) {

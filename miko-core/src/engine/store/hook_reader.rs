@@ -1,7 +1,7 @@
 //! The database as a hook reads it: inside the running write.
 //!
-//! A refused argument that is JSON is dropped without recursion (`drop_iteratively`), since it may nest
-//! deeply.
+//! Methods that are refused drop their JSON arguments without recursion (`drop_iteratively`), since the
+//! arguments may nest deeply.
 
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
@@ -28,7 +28,7 @@ use crate::watch::ResultChange;
 
 /// A read-only Mikobase on the store that a running write has locked.
 pub(super) struct HookReader<'s, T: Storage>(
-    /// The mutex makes the reader `Sync`. Calls do not nest, so a thread never locks it twice.
+    /// The mutex makes the reader `Sync`. No call locks it twice, so a thread does not wait for itself.
     Mutex<&'s mut Store<T>>,
 );
 
@@ -38,7 +38,7 @@ impl<'s, T: Storage> HookReader<'s, T> {
     }
 
     fn store(&self) -> MutexGuard<'_, &'s mut Store<T>> {
-        // A read that panicked with the lock has changed nothing.
+        // A poisoned lock is used as it is: a read that panicked has changed nothing.
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
@@ -47,7 +47,7 @@ impl<'s, T: Storage> HookReader<'s, T> {
     /// # Errors
     /// `self-call` for any other request; the faults of the request; the errors of the select.
     fn select(&self, query: Query) -> Result<Response> {
-        // Before the request is parsed: a request that writes is refused whether it is valid or not.
+        // Checked before the request is parsed: a request that writes is refused even if it is invalid.
         if query::may_write(&query) {
             json::drop_iteratively(query);
             return Err(only_reads());
@@ -65,8 +65,8 @@ impl<T: Storage> Mikobase for HookReader<'_, T> {
     fn q0(&self, mut query: Query) -> Result<Response> {
         match query::take_transaction(&mut query) {
             Ok(None) => self.select(query),
-            // The request is part of a transaction, which a hook cannot use. If the key `transaction` is
-            // invalid, the error says that.
+            // The request belongs to a transaction, which a hook cannot use, or its key `transaction` is
+            // invalid. In the second case the error says that.
             transaction => {
                 json::drop_iteratively(query);
                 transaction.and(Err(only_reads()))
@@ -115,7 +115,7 @@ impl<T: Storage> Mikobase for HookReader<'_, T> {
             return Ok(queries.into_iter().map(|query| self.select(query)).collect::<Vec<_>>().into());
         }
         let answers = query::read_until_error(queries, |query| self.select(query));
-        // The first error fails an atomic batch, so each inner result is `Ok`.
+        // An error fails the whole batch. So all answers of a batch that succeeds are `Ok`.
         let with_index = |(index, answer): (usize, Result<Response>)| {
             answer.map(Ok).map_err(|error| error.with_all("request", index))
         };

@@ -1,5 +1,5 @@
-//! The hooks of a store, the rows for which they run at the end of a write, and which thread runs a callback
-//! of the store.
+//! The hooks of a store; the thread that runs a callback of the store; the rows for which hooks run at the
+//! end of a write.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -35,12 +35,12 @@ impl Hooks {
     }
 }
 
-/// Which thread, if any, runs a callback of a store while it has the lock of the store. A callback is a hook
-/// or the waker of a reader. Clones belong to the same store.
+/// Which thread, if any, runs a callback of a store. That thread has the lock of the store. A callback is a
+/// hook or the waker of a reader. Clones belong to the same store.
 #[derive(Debug, Clone, Default)]
 pub(in crate::engine) struct CallbackThread(
-    /// The key of the thread; 0 while no callback runs. A thread compares it only with its own key, which no
-    /// other thread writes, so `Relaxed` suffices.
+    /// The key of the thread; 0 while no callback runs. `Relaxed` suffices: a thread only asks whether its
+    /// own key is here, and no other thread writes that key.
     Arc<AtomicUsize>,
 );
 
@@ -51,7 +51,7 @@ impl CallbackThread {
         key != 0 && key == Self::own_key()
     }
 
-    /// Notes that this thread runs a callback, until the result is dropped. Callbacks do not nest.
+    /// Notes that this thread runs a callback, until the returned guard is dropped. Callbacks do not nest.
     pub(super) fn enter(&self) -> RunningCallback {
         self.0.store(Self::own_key(), Ordering::Relaxed);
         RunningCallback(self.clone())
@@ -73,6 +73,6 @@ impl Drop for RunningCallback {
     }
 }
 
-/// The rows that a write has stored before their hooks have run, each as it was before the write; `None` if
-/// the write has created the row.
+/// The rows that a write has stored and for which hooks still have to run. The value of a row is the row as
+/// it was before the write; `None` if the write has created the row.
 pub(super) type StoredRows = BTreeMap<RowId, Option<Box<Row>>>;

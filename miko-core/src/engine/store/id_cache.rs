@@ -1,6 +1,6 @@
 //! A cache of the ids of classes and constraints.
 //!
-//! Looking up an id in storage would cost as much as the rest of a small operation that needs the id.
+//! Without the cache, looking up an id in storage would cost as much as the rest of a small operation.
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -14,8 +14,8 @@ use crate::storage::ids::{ClassId, ConstraintId};
 pub(super) struct IdCache {
     /// The id of each class, by its name.
     pub(super) classes: HashMap<String, ClassId, RandomState>,
-    /// The ids of the constraints of each class, inherited ones included, in the order of the constraints.
-    /// The key is the name of the class.
+    /// The ids of the constraints of each class, by the name of the class: with the inherited constraints, in
+    /// the order in which the class has them.
     pub(super) constraints: HashMap<String, Arc<[ConstraintId]>, RandomState>,
 }
 

@@ -11,8 +11,8 @@ use crate::storage::ids::{ClassId, ConstraintId};
 use crate::storage::write_set::{RowChange, WriteSet};
 
 impl<T: Storage> Store<T> {
-    /// The id of a class, or of the pseudo-class of a marker (`marker_class`), if any record has ever used
-    /// it.
+    /// The id of a class, or of the pseudo-class of a marker (`marker_class`). `None` if no record has ever
+    /// used the class.
     pub(super) fn find_class_id(&self, class: &str) -> Result<Option<ClassId>> {
         if let Some(id) = self.ids.borrow().classes.get(class) {
             return Ok(Some(*id));
@@ -25,8 +25,8 @@ impl<T: Storage> Store<T> {
     }
 
     /// The id of a class. If no record has used the class before, the class gets an id, and is added to
-    /// `write`. The running write must then apply `write` or fail: the id cache already has the id. A write
-    /// that fails clears the id cache.
+    /// `write`. The running write must then apply `write` or fail, since the id cache already has the id. If
+    /// the write fails, the id cache is cleared.
     pub(super) fn class_id(&self, class: &str, write: &mut WriteSet) -> Result<ClassId> {
         if let Some(id) = self.find_class_id(class)? {
             return Ok(id);
@@ -66,7 +66,7 @@ impl<T: Storage> Store<T> {
     }
 
     /// The id of a constraint. If the constraint has no id in storage or in `write`, it gets one, and is
-    /// added to `write`. The id cache is not used: it has the ids by class, all constraints of a class
+    /// added to `write`. Does not use the id cache, which has only the ids of all constraints of a class
     /// together.
     pub(super) fn constraint_id(
         &self,
@@ -76,7 +76,7 @@ impl<T: Storage> Store<T> {
         if let Some(id) = self.storage.constraint_id(constraint)? {
             return Ok(id);
         }
-        // Several classes of one record may inherit the same constraint.
+        // `write` may have added the constraint already: several classes of one record may inherit it.
         let mut added = write.others.iter().flat_map(|others| &others.constraints);
         if let Some(added) = added.find(|change| change.after.as_ref() == Some(constraint)) {
             return Ok(added.key);

@@ -2,7 +2,7 @@
 //!
 //! Records are written in the order of the text. Class definitions are among the records, or under the
 //! top-level key `classes`. After the whole text was read, the definitions take effect, and then each record
-//! is checked against its classes. So the order of the text never decides whether the worldlet is valid.
+//! is checked against its classes. So whether a worldlet is valid never depends on the order of its text.
 //!
 //! Parts of an import are in other modules: [`import_text`](super::import_text) stores simple records without
 //! parsing them, [`merge`](super::merge) adds versions to the history, [`import_files`](super::import_files)
@@ -41,9 +41,14 @@ use crate::worldlet::{
 impl<T: Storage> Store<T> {
     /// Imports a worldlet, as a part of the running write.
     ///
-    /// With `trust`, these faults become warnings: records that violate the rules of their classes or refer
-    /// to missing targets, restricting references that are violated, undefined classes in a strict database,
-    /// rules that no value can satisfy, and past definitions of one class that were valid at the same time.
+    /// With `trust`, these faults become warnings:
+    ///
+    /// - records that violate the rules of their classes, or refer to missing targets;
+    /// - restricting references that are violated;
+    /// - undefined classes in a strict database;
+    /// - rules that no value can satisfy;
+    /// - past definitions of one class that were valid at the same time.
+    ///
     /// All other faults remain errors, such as malformed entries, invalid definitions, incomplete files, and
     /// unique values that another record has.
     ///
@@ -58,8 +63,8 @@ impl<T: Storage> Store<T> {
         let mut problems = WorldletFaults::default();
         let mut import = Import::begin(self);
         worldlet::read(reader, &mut import, &mut problems)?;
-        let records =
-            import.finish(if trust { RuleCheck::Warn } else { RuleCheck::Refuse }, &mut problems)?;
+        let rule_check = if trust { RuleCheck::Warn } else { RuleCheck::Refuse };
+        let records = import.finish(rule_check, &mut problems)?;
         Ok(Imported { records, warnings: problems.check()? })
     }
 }
@@ -75,11 +80,13 @@ pub(super) enum RuleCheck {
     Skip,
 }
 
-/// A definition under `classes` of a class that was defined before the import.
+/// A definition under the key `classes` of the worldlet. Its class was already defined before the import.
 struct Redefinition {
-    /// The key under `classes`: the name as the worldlet has it.
+    /// The key under `classes`: the name as the worldlet has it, perhaps with a protocol.
     key: String,
+    /// The name of the class.
     name: String,
+    /// The bucket that is stored for the definition.
     bucket: Map<String, Value>,
 }
 
@@ -97,22 +104,22 @@ pub(super) struct Import<'s, T> {
     /// Where the worldlet has the records.
     pub(super) places: ImportPlaces,
     /// The rows in which the import has stored a definition as the current version of a record. The names of
-    /// these definitions are registered at the end. A version that was read later may have replaced such a
-    /// definition.
+    /// the definitions are registered at the end. A row may have another version by then: one that was read
+    /// later.
     definitions: BTreeSet<RowId>,
-    /// Whether any definition was imported, also as a past version of its record.
+    /// Whether any definition was imported. A definition that is a past version of its record counts, too.
     has_definitions: bool,
-    /// The definitions under `classes` of classes that were defined before the import. Which record defines
-    /// such a class is known only at the end.
+    /// The definitions under `classes` whose classes were already defined before the import. They are written
+    /// at the end: only then it is known which record defines such a class.
     redefinitions: Vec<Redefinition>,
-    /// The definitions from before the import that the import has overwritten: the names of their classes, by
-    /// the rows of the definitions. The import may have defined the same names again.
+    /// The definitions that existed before the import and that the import has overwritten: the names of their
+    /// classes, by the rows of the definitions. The import may have defined the same names again.
     overwritten_definitions: BTreeMap<RowId, String>,
-    /// In a temporal database: the imported definitions whose times
-    /// [`raise_definition_times`](Self::raise_definition_times) may raise, by the names of their classes. The
-    /// definitions from the history are not among them: their times are kept as they are.
+    /// In a temporal database: the rows of the imported definitions whose times
+    /// [`raise_definition_times`](Self::raise_definition_times) may raise, by the names of the classes.
+    /// Definitions from the history are not among them: their times stay as the worldlet has them.
     raisable_definitions: HashMap<String, RowId>,
-    /// The names of the classes under `classes` so far, by which a name that is there twice is found.
+    /// The names under `classes` that were read so far, to find a name that is there twice.
     class_names: HashSet<String>,
     /// In a temporal database: the rows of the records of which an entry of `records` was read, by which a pk
     /// that is there twice is found. A row alone does not tell whether it comes from a stub or from a version.
@@ -120,16 +127,16 @@ pub(super) struct Import<'s, T> {
     /// The pks of the records that existed before the import, and that the import has deleted or taken out of
     /// a class.
     deleted_or_left_class: BTreeSet<String>,
-    /// The new records of which no stub has stated `created_at` yet. Until one does, `created_at` is the time
-    /// of the earliest version that was read.
+    /// The new records whose `created_at` no stub has stated yet. Until a stub does, it is the time of the
+    /// earliest version that was read.
     pub(super) without_stated_creation: HashSet<RowId>,
     pub(super) files: ImportedFiles,
-    /// The classes of the stacks of records that are stored as text.
+    /// What the import keeps between the records that it stores as text.
     pub(super) texts: TextImport,
 }
 
-/// The faults of imported definitions that [`Store::redefine`] reports. Any other error, such as an error of
-/// storage, is no fault of the worldlet.
+/// The errors of [`Store::redefine`] that are faults of the worldlet. Any other error, such as an error of
+/// storage, is not.
 const DEFINITION_FAULTS: [ErrorId; 3] =
     [ErrorId::CLASS_NOT_FOUND, ErrorId::VALIDATION_FAILED, ErrorId::UNIQUE_VIOLATION];
 
@@ -164,11 +171,11 @@ impl<'s, T: Storage> Import<'s, T> {
     ///
     /// # Errors
     /// Errors that are no faults of the worldlet, such as those of storage.
-    pub(super) fn finish(mut self, check: RuleCheck, problems: &mut WorldletFaults) -> Result<u64> {
-        let mut added = self.register_definition_names(check, problems)?;
-        // Writes further definitions. Their names are registered by the next line.
+    pub(super) fn finish(mut self, rule_check: RuleCheck, problems: &mut WorldletFaults) -> Result<u64> {
+        let mut added = self.register_definition_names(rule_check, problems)?;
+        // This writes further definitions, so their names are registered in a second step.
         self.write_redefinitions(problems)?;
-        added.extend(self.register_definition_names(check, problems)?);
+        added.extend(self.register_definition_names(rule_check, problems)?);
         self.raise_definition_times()?;
         let Self {
             store,
@@ -183,16 +190,18 @@ impl<'s, T: Storage> Import<'s, T> {
             ..
         } = self;
         if has_definitions && store.is_temporal {
-            // The faults: definitions of one class that were valid at the same time.
+            // A fault here is a pair of definitions of one class that were valid at the same time.
             let faults = store.load_name_history()?;
-            match check {
+            match rule_check {
                 RuleCheck::Refuse => problems.refuse_all(faults, |fault| fault),
                 RuleCheck::Warn => problems.warnings.append(faults),
                 RuleCheck::Skip => {}
             }
         }
-        // Before `check_imported` checks the references: one to a file needs a complete file.
+        // The files are completed before `check_imported` checks the references: a reference to a file needs
+        // a complete file.
         files.finish(store, now, problems)?;
+        // Classes whose definitions were overwritten, and which the import has not defined again.
         let removed: Vec<String> = overwritten_definitions
             .into_values()
             .filter(|name| !added.iter().any(|definition| definition.name == *name))
@@ -200,7 +209,7 @@ impl<'s, T: Storage> Import<'s, T> {
         if !added.is_empty() || !removed.is_empty() {
             match store.redefine(added, &removed, commit_before) {
                 Ok(()) => {}
-                // The import is refused. The records are checked nevertheless, so that all faults are
+                // The import will be refused. The records are checked nevertheless, so that all faults are
                 // reported.
                 Err(error) if error.items().iter().all(|item| DEFINITION_FAULTS.contains(&item.id)) => {
                     error.into_items().into_iter().for_each(|item| problems.refuse(item));
@@ -208,22 +217,22 @@ impl<'s, T: Storage> Import<'s, T> {
                 Err(error) => return Err(error),
             }
         }
-        store.check_imported(commit_before, check, &places, problems)?;
-        if check != RuleCheck::Skip {
-            store.check_deleted_or_left_class(deleted_or_left_class, check, &places, problems)?;
+        store.check_imported(commit_before, rule_check, &places, problems)?;
+        if rule_check != RuleCheck::Skip {
+            store.check_deleted_or_left_class(deleted_or_left_class, rule_check, &places, problems)?;
         }
         Ok(records)
     }
 
-    /// Registers the names of the imported definitions that were not registered before, and returns these
+    /// Registers the names of those imported definitions that are not registered yet. Returns these
     /// definitions. Called after all versions have been read: only current definitions must have unique
-    /// names, and the order of the text does not tell which version is the current one.
+    /// names, and before the end of the text it is not known which version is the current one.
     ///
-    /// Also reports rules that no value can satisfy, in current definitions only: no record is checked
-    /// against a past definition.
+    /// Also reports rules that no value can satisfy, but only those of current definitions: no record is
+    /// checked against a past definition.
     fn register_definition_names(
         &mut self,
-        check: RuleCheck,
+        rule_check: RuleCheck,
         problems: &mut WorldletFaults,
     ) -> Result<Vec<Definition>> {
         let mut added = Vec::new();
@@ -234,19 +243,20 @@ impl<'s, T: Storage> Import<'s, T> {
             if !stack::has_class(&parse_object(stack)?, uns::CLASS) {
                 continue;
             }
-            // `report_definition_faults` has reported the faults that are found here.
+            // The faults are ignored: `report_definition_faults` has reported them.
             let read = Definition::read(&parse_object(bucket)?, Place::Root, &mut FaultList::default());
             let Some(definition) = read else { continue };
             let mut faults = FaultList::default();
             definition.report_contradictions(&Place::Key(&Place::Root, "bucket"), &mut faults);
             for fault in faults.into_items() {
-                // `unique` and `index` of a field inside the elements of an array or a hash have no effect.
-                // Earlier releases of Mikobase accepted both there, so older exports have them: such a fault
-                // is only a warning.
+                // In a field inside the elements of an array or a hash, the rules `unique` and `index` have
+                // no effect. Earlier releases of Mikobase accepted them there, so older exports may have
+                // them: this fault is only a warning.
                 let rule = fault.details.get("rule").and_then(Value::as_str);
                 let has_no_effect = matches!(rule, Some("unique" | "index"));
-                let check = if has_no_effect && check == RuleCheck::Refuse { RuleCheck::Warn } else { check };
-                report_rule_fault(self.places.locate(id, &row, fault), check, problems);
+                let is_warning = has_no_effect && rule_check == RuleCheck::Refuse;
+                let rule_check = if is_warning { RuleCheck::Warn } else { rule_check };
+                report_rule_fault(self.places.locate(id, &row, fault), rule_check, problems);
             }
             match self.store.register_class_name(id, &definition.name) {
                 Ok(()) => {
@@ -266,9 +276,9 @@ impl<'s, T: Storage> Import<'s, T> {
     }
 
     /// Raises the times of imported definitions, so that none begins before the former definition of its name
-    /// has ended. The former one has ended at the time of the state by which the import has overwritten it:
-    /// the `updated_at` of its row. Called after all records have been read: the record that overwrites the
-    /// former definition may come after the new one.
+    /// has ended. If the import has overwritten the former definition, it has ended at the `updated_at` of
+    /// its row, which is the time of the new state. Called after all records have been read: the record that
+    /// overwrites the former definition may come after the new definition.
     fn raise_definition_times(&mut self) -> Result<()> {
         if self.raisable_definitions.is_empty() {
             return Ok(());
@@ -289,9 +299,8 @@ impl<'s, T: Storage> Import<'s, T> {
                 };
                 let after = Row { updated_at: end, commit: self.store.next_commit(), ..row.clone() };
                 self.store.apply_row(RowChange::replace(successor, row, after))?;
-                // The row of the successor may itself have had a definition of another name, which the import
-                // has overwritten. That definition now ends later, so its own successor may have to be
-                // raised.
+                // Before the import, the row of the successor may have had a definition of another name. That
+                // definition now ends later, too, so its own successor may have to be raised.
                 former = successor;
             }
         }
@@ -300,18 +309,18 @@ impl<'s, T: Storage> Import<'s, T> {
 }
 
 impl<T: Storage> Store<T> {
-    /// Checks the records that the import has written, which have larger commit numbers than `commit_before`.
-    /// Adds the index entries that are derived from their values.
+    /// Checks the records that the import has written, and adds the index entries that are derived from their
+    /// values. These records have larger commit numbers than `commit_before`.
     fn check_imported(
         &mut self,
         commit_before: CommitSeq,
-        check: RuleCheck,
+        rule_check: RuleCheck,
         places: &ImportPlaces,
         problems: &mut WorldletFaults,
     ) -> Result<()> {
         /// The most rows that are read at once.
         const MAX_ROWS: usize = 64;
-        // Rows with smaller ids were not written by the import, and are not read.
+        // Rows with smaller ids were not written by the import. They are skipped.
         let first = self.deferred.first_stored_row.map_or(0, |first| first.0);
         let mut last = RowId(first - 1);
         let mut texts = TextImport::default();
@@ -322,23 +331,23 @@ impl<T: Storage> Store<T> {
             }
             for (id, row) in rows {
                 last = id;
-                self.check_imported_row(id, row, (check, &mut texts), places, problems)?;
+                self.check_imported_row(id, row, (rule_check, &mut texts), places, problems)?;
             }
         }
         self.drain_reference_checks(|store, id, fault| {
             if let Some(row) = store.storage.row(id)? {
-                report_rule_fault(places.locate(id, &row, fault), check, problems);
+                report_rule_fault(places.locate(id, &row, fault), rule_check, problems);
             }
             Ok(())
         })
     }
 
-    /// Reports each of these records, which the import has deleted or taken out of a class, if a restricting
-    /// reference to the record forbids that.
+    /// Checks the records that the import has deleted or taken out of a class. Reports each record for which
+    /// a restricting reference forbids that.
     fn check_deleted_or_left_class(
         &mut self,
         pks: BTreeSet<String>,
-        check: RuleCheck,
+        rule_check: RuleCheck,
         places: &ImportPlaces,
         problems: &mut WorldletFaults,
     ) -> Result<()> {
@@ -346,7 +355,7 @@ impl<T: Storage> Store<T> {
             if let Some(fault) = self.check_replaced(&pk)?
                 && let Some((id, row)) = self.storage.find(&pk)?
             {
-                report_rule_fault(places.locate(id, &row, fault), check, problems);
+                report_rule_fault(places.locate(id, &row, fault), rule_check, problems);
             }
         }
         Ok(())
@@ -358,7 +367,7 @@ impl<T: Storage> Store<T> {
         &mut self,
         id: RowId,
         row: Row,
-        (check, texts): (RuleCheck, &mut TextImport),
+        (rule_check, texts): (RuleCheck, &mut TextImport),
         places: &ImportPlaces,
         problems: &mut WorldletFaults,
     ) -> Result<()> {
@@ -379,20 +388,20 @@ impl<T: Storage> Store<T> {
             return Ok(());
         }
         let mut bucket = parse_object(bucket)?;
-        if check != RuleCheck::Skip
+        if rule_check != RuleCheck::Skip
             && let Err(error) =
                 self.examine(&mut stack, &mut bucket, &extras, WriteKind::Import, &Place::Root)
         {
-            // `report_definition_faults` has reported the faults of definitions. Their detail `class` is
-            // `puck.uno/class`.
+            // Faults of definitions, whose detail `class` is `puck.uno/class`, are left out:
+            // `report_definition_faults` has reported them.
             let is_of_record = |fault: &ErrorItem| fault.details.get("class") != Some(&uns::CLASS.into());
             for fault in error.into_items().into_iter().filter(is_of_record) {
-                report_rule_fault(places.locate(id, &row, fault), check, problems);
+                report_rule_fault(places.locate(id, &row, fault), rule_check, problems);
             }
         }
         let markers = Markers::of(&extras);
         if self.derives_from_bucket(&stack, &markers) {
-            // The faults: unique values that other records have. They are errors also with `trust`.
+            // A fault here is a unique value that another record has. It is an error also with `trust`.
             let (references, faults) = self.index_values(id, (&stack, &bucket), &markers)?;
             self.defer_reference_checks(id, references);
             problems.refuse_all(faults, |fault| places.locate(id, &row, fault));
@@ -401,9 +410,9 @@ impl<T: Storage> Store<T> {
     }
 }
 
-/// Reports a fault that `trust` turns into a warning, as `check` specifies.
-fn report_rule_fault(fault: ErrorItem, check: RuleCheck, problems: &mut WorldletFaults) {
-    match check {
+/// Reports a fault that `trust` turns into a warning, as `rule_check` specifies.
+fn report_rule_fault(fault: ErrorItem, rule_check: RuleCheck, problems: &mut WorldletFaults) {
+    match rule_check {
         RuleCheck::Refuse => problems.refuse(fault),
         RuleCheck::Warn => problems.warnings.push(fault),
         RuleCheck::Skip => {}
@@ -422,7 +431,7 @@ impl<T: Storage> Sink for Import<'_, T> {
             return Ok(false);
         };
         self.records += 1;
-        // In a database without history, the place is the usual one.
+        // In a database that is not temporal, this is the usual place, which need not be noted.
         if self.store.is_temporal {
             let records = Place::Key(&Place::Root, "records");
             self.places.note(id, &Place::Key(&records, record.pk), RecordForm::EXPORTED);
@@ -453,6 +462,7 @@ impl<T: Storage> Sink for Import<'_, T> {
         if self.store.storage.find(pk)?.is_some() {
             return Ok(());
         }
+        // A stub without a time reserves the row.
         self.insert_or_date_stub(pk, None).map(drop)
     }
 
@@ -479,7 +489,8 @@ impl<T: Storage> Sink for Import<'_, T> {
         Ok(())
     }
 
-    /// Defines a class, or redefines it if it has a different definition.
+    /// Defines a class. If the class was defined before the import, its definition is only noted: the end of
+    /// the import redefines the class if the definitions differ.
     fn class(&mut self, name: &str, definition: Value, problems: &mut WorldletFaults) -> Result<()> {
         let classes = Place::Key(&Place::Root, "classes");
         let place = Place::Key(&classes, name);
@@ -516,8 +527,8 @@ impl<T: Storage> Import<'_, T> {
         let row = match self.store.storage.find(pk)? {
             Some((id, row)) => {
                 let Some(stated) = created_at else { return Ok(id) };
-                // A record is new if the import has inserted it and no stub has stated the time yet, or if no
-                // version of it was read yet.
+                // The record is new if the import has inserted it and no stub has stated its time yet, or if
+                // none of its versions was read yet.
                 let is_new = self.without_stated_creation.remove(&id) || row.instance_pk.is_none();
                 // If the record existed before, the earlier of the two times counts, so that two databases
                 // agree after a merge in either direction.
@@ -525,9 +536,10 @@ impl<T: Storage> Import<'_, T> {
                 if created_at == row.created_at {
                     return Ok(id);
                 }
-                // The row keeps its commit number: by a number from this import, `insert_or_replace` and
-                // `check_imported` recognize a record that the import has written. A number is given out
-                // nevertheless, so that the commit of this change has a larger number than the one before.
+                // The row keeps its commit number. With a new number, `insert_or_replace` and
+                // `check_imported` would take it for a record that the import has written. A number is given
+                // out nevertheless: the commit that contains this change must have a larger number than the
+                // commit before.
                 self.store.next_commit();
                 let after = Row { created_at, ..row.clone() };
                 return self.store.apply_row(RowChange::replace(id, row, after)).map(|()| id);
@@ -549,9 +561,9 @@ impl<T: Storage> Import<'_, T> {
         self.store.apply_row(RowChange::insert(id, row)).map(|()| id)
     }
 
-    /// Writes the definitions under `classes` of classes that were defined before the import. Called after
-    /// the names of all other definitions were registered. A definition that is stored already is not written
-    /// again.
+    /// Writes the noted definitions under `classes`, whose classes were already defined before the import.
+    /// Called after the names of all other definitions were registered. A definition that is stored already
+    /// is not written again.
     fn write_redefinitions(&mut self, problems: &mut WorldletFaults) -> Result<()> {
         let classes = Place::Key(&Place::Root, "classes");
         for Redefinition { key, name, bucket } in std::mem::take(&mut self.redefinitions) {
@@ -611,9 +623,9 @@ impl<T: Storage> Import<'_, T> {
         self.insert_memberships(id, (&record.stack, &record.bucket), &markers, (place, record.form), problems)
     }
 
-    /// Inserts a record into its classes, and notes the place of its entry in the worldlet. `form` is how
-    /// that entry spells the record, by which places in the record are translated to places in the entry. If
-    /// the record is a definition, reports the faults of the definition, and notes it for
+    /// Inserts a record into its classes, and notes the place of its entry in the worldlet. `form` says how
+    /// the entry spells the record: it translates places in the record to places in the entry. If the record
+    /// is a definition, reports the faults of the definition, and notes it for
     /// [`register_definition_names`](Self::register_definition_names).
     pub(super) fn insert_memberships(
         &mut self,
@@ -637,8 +649,8 @@ impl<T: Storage> Import<'_, T> {
         Ok(())
     }
 
-    /// Reports the faults of a definition that is a past version of its record, and notes that the import has
-    /// a definition. The name is not registered.
+    /// Checks a definition that is a past version of its record: reports its faults, and notes that the
+    /// import has a definition. The name of the definition is not registered.
     pub(super) fn check_past_definition(
         &mut self,
         state: &IncomingState,
@@ -670,8 +682,9 @@ impl<T: Storage> Import<'_, T> {
             commit: self.store.next_commit(),
             instance_pk: None,
         };
-        // A definition begins no earlier than the former definition of its name has ended. If the import
-        // overwrites that former definition only later, `raise_definition_times` raises the time again.
+        // A definition begins no earlier than the last former definition of its name has ended. If another
+        // definition of the name is overwritten later in this import, `raise_definition_times` raises the
+        // time again.
         let defined = defined_by(&record.stack, &record.bucket);
         if let Some(end) = defined.and_then(|name| self.store.former_definition_end(&name)) {
             row.updated_at = row.updated_at.max(end);
@@ -691,20 +704,20 @@ impl<T: Storage> Import<'_, T> {
             return Ok(None);
         }
         if is_written {
-            // The row is a stub, which `reserve` has inserted for this record.
+            // The row is the stub that `reserve` has inserted for this record.
             row.instance_pk = self.store.next_instance_pk(row.updated_at);
             return self.store.apply_row(RowChange::replace(id, found, row)).map(|()| Some(id));
         }
         let replaced = found.state.clone();
         // If the worldlet states no time of creation, the record keeps the stored one. Exception: in a
-        // database without history, a deleted record does not keep it. An export does not contain the
-        // tombstone, so the record counts as one that never existed.
+        // database that is not temporal, a deleted record does not keep it. An export of such a database
+        // lacks the tombstone, so the record counts as one that never existed.
         if record.created_at.is_none() && (replaced.is_some() || self.store.is_temporal) {
             row.created_at = found.created_at;
         }
         if is_same_version(&found, &row) {
-            // The row is written although nothing changes: `check_imported` finds it by the new commit
-            // number.
+            // Nothing changes. The row is written nevertheless, with a new commit number, by which
+            // `check_imported` finds it.
             row.instance_pk.clone_from(&found.instance_pk);
             self.store.apply_row(RowChange::replace(id, found, row))?;
         } else {
@@ -715,7 +728,8 @@ impl<T: Storage> Import<'_, T> {
             self.store.stage_replacement(id, found, row, &mut write);
             self.store.apply(write)?;
         }
-        // The caller and `check_imported` add the entries of the new state.
+        // The index entries of the old state are removed. The caller and `check_imported` add those of the
+        // new state.
         if let Some(replaced) = &replaced {
             let stack = self.remove_derived_entries(id, replaced)?;
             self.note_if_deleted_or_left_class((id, &record.pk), &stack, Some(&record.stack));
@@ -723,9 +737,9 @@ impl<T: Storage> Import<'_, T> {
         Ok(Some(id))
     }
 
-    /// Notes a record that existed before the import, if its `new` stack lacks a class of the `old` one, or
-    /// if it was deleted (`new` is `None`). The end of the import checks whether a restricting reference
-    /// forbids that: it may be in a record that the import does not write.
+    /// Notes a record that existed before the import if it was deleted (`new` is `None`), or if its stack
+    /// `new` lacks a class of its stack `old`. The end of the import checks whether a restricting reference
+    /// forbids this. Such a reference may be in a record that the import does not write.
     pub(super) fn note_if_deleted_or_left_class(
         &mut self,
         (id, pk): (RowId, &str),
@@ -737,8 +751,8 @@ impl<T: Storage> Import<'_, T> {
         }
     }
 
-    /// Removes the index entries that were derived from the overwritten state of a record, and the name of
-    /// the class that the record defined. Returns the stack of that state.
+    /// Removes the index entries that were derived from `replaced`, the overwritten state of a record. If the
+    /// record defined a class, also unregisters the name of the class. Returns the stack of `replaced`.
     pub(super) fn remove_derived_entries(
         &mut self,
         id: RowId,
@@ -765,8 +779,9 @@ fn pk_is_there_twice(place: &Place<'_>) -> ErrorItem {
     place.fault("two records of the worldlet have this pk")
 }
 
-/// Reports the faults of a record that is a class definition. Returns `false` if the definition has the name
-/// of a built-in class: such a definition is not registered, since that would report the same fault again.
+/// Reports the faults of a record that is a class definition. Returns whether the name of the definition is
+/// to be registered: `false` if it is the name of a built-in class, since registering would report the same
+/// fault again.
 fn report_definition_faults(
     (stack, bucket): StackAndBucket<'_>,
     (place, form): (&Place<'_>, RecordForm),
@@ -868,7 +883,7 @@ mod tests {
             let successes = std::iter::repeat_n(None, successful_writes);
             store.storage.apply_failures = successes.chain([Some(InjectedFailure::RolledBack)]).collect();
             let imported = import(&mut store, &worldlet.to_string());
-            // The import makes fewer writes, so it has not reached the failure.
+            // The failure is still in the list: the import makes fewer writes, and has succeeded.
             if !store.storage.apply_failures.is_empty() {
                 assert_eq!(imported.unwrap().records, 2);
                 assert!(successful_writes > 5, "the import writes definitions, records and index entries");

@@ -1,6 +1,6 @@
-//! Imports the files of a worldlet. The text has the metadata of files under `files` and their chunks under
-//! `file_chunks`, in any order. Each chunk is stored when it is read. At the end the files are checked and
-//! completed.
+//! Imports the files of a worldlet. The text has the metadata of the files under `files`, and the chunks
+//! under `file_chunks`, in any order. Each chunk is stored when it is read. At the end of the import the
+//! files are checked and completed.
 
 use std::collections::{BTreeMap, HashMap, HashSet};
 
@@ -10,7 +10,7 @@ use sha2::{Digest, Sha256};
 
 use crate::diagnostics::Place;
 use crate::engine::store::Store;
-use crate::engine::store::files::WHOLE;
+use crate::engine::store::files::WHOLE_CHUNK;
 use crate::files::MAX_PIECE_SIZE;
 use crate::storage::Storage;
 use crate::storage::ids::FileId;
@@ -21,16 +21,16 @@ use crate::worldlet::{Encoding, IncomingChunk, IncomingFile, WorldletFaults};
 /// The files of an import.
 #[derive(Debug, Default)]
 pub(super) struct ImportedFiles {
-    /// In the order in which the text first names them.
+    /// The files, in the order in which the text first names them.
     files: Vec<ImportedFile>,
     /// The index of each file in `files`, by pk.
     indexes: HashMap<String, usize>,
     /// The pks of the files of which the metadata or a chunk was refused. [`finish`](Self::finish) does not
     /// check these files.
     refused: HashSet<String>,
-    /// Whether a chunk was refused that does not tell to which file it belongs. [`finish`](Self::finish) then
-    /// checks no file: the refused chunk may be the one that a file lacks.
-    has_refused_unknown: bool,
+    /// Whether a chunk was refused that does not say to which file it belongs. If so,
+    /// [`finish`](Self::finish) checks no file: any file may lack this chunk.
+    has_refused_chunk_of_unknown_file: bool,
 }
 
 /// A file as far as the import has read it.
@@ -38,41 +38,42 @@ pub(super) struct ImportedFiles {
 struct ImportedFile {
     pk: String,
     id: FileId,
-    /// Its metadata, from `files`; `None` until that entry is read.
+    /// The entry of the file under `files`, which has its metadata; `None` until the entry is read.
     entry: Option<IncomingFile>,
-    /// The hash of the complete file with this pk that was stored before the import; `None` without one.
+    /// The hash of the complete file with this pk that was stored before the import; `None` if there was
+    /// none.
     stored_sha256: Option<String>,
-    /// The number of its chunks that were read.
-    chunks: u64,
-    /// The largest index of a chunk that was read.
+    /// How many chunks of the file were read. Two chunks with the same index count twice.
+    chunk_count: u64,
+    /// The largest index of a chunk that was read; 0 if none was read.
     largest_index: u64,
     /// The index of each chunk that is marked as the last.
     last_indexes: Vec<u64>,
-    /// The chunks that were stored as text, because the metadata, which name the encoding, were not read yet:
-    /// the JSON pointer of each in the worldlet, by its index. Of several chunks with the same index, the one
-    /// that was read last is stored.
+    /// The chunks that were stored as text: they came before the metadata, which name the encoding. The
+    /// values are the JSON pointers of the chunks in the worldlet, by the indexes of the chunks. Of several
+    /// chunks with the same index, the one that was read last is stored.
     undecoded: BTreeMap<u64, String>,
 }
 
 impl ImportedFiles {
     /// Keeps the metadata of a file until the end of the import.
     pub(super) fn file<T: Storage>(&mut self, store: &mut Store<T>, file: IncomingFile) -> Result<()> {
-        let found = self.find_or_add(store, &file.pk)?;
-        found.entry = Some(file);
+        let imported = self.find_or_add(store, &file.pk)?;
+        imported.entry = Some(file);
         Ok(())
     }
 
-    /// Notes that the metadata or a chunk of a file was refused. `pk` is `None` if it is not known which file
-    /// it is.
+    /// Notes that the metadata or a chunk of a file was refused. `pk` is the pk of the file; `None` if the
+    /// chunk does not say to which file it belongs.
     pub(super) fn refuse(&mut self, pk: Option<String>) {
         match pk {
             Some(pk) => drop(self.refused.insert(pk)),
-            None => self.has_refused_unknown = true,
+            None => self.has_refused_chunk_of_unknown_file = true,
         }
     }
 
-    /// Stores a chunk, unless its file was stored before the import: decoded if the metadata of the file was
-    /// read before, else as the text that the worldlet has.
+    /// Stores a chunk, unless its file was stored before the import. If the metadata of the file were read
+    /// before, the chunk is stored decoded. Otherwise it is stored as the text that the worldlet has.
     pub(super) fn chunk<T: Storage>(
         &mut self,
         store: &mut Store<T>,
@@ -80,12 +81,12 @@ impl ImportedFiles {
         problems: &mut WorldletFaults,
     ) -> Result<()> {
         let file = self.find_or_add(store, &chunk.file)?;
-        file.chunks += 1;
+        file.chunk_count += 1;
         file.largest_index = file.largest_index.max(chunk.index);
         if chunk.is_last {
             file.last_indexes.push(chunk.index);
         }
-        // A file that was stored before the import has its chunks already.
+        // The file was stored before the import, with its chunks.
         if file.stored_sha256.is_some() {
             return Ok(());
         }
@@ -113,18 +114,22 @@ impl ImportedFiles {
         self.refused.insert(file.to_owned());
     }
 
-    /// Decodes the stored chunks that came before the metadata of their files.
-    fn decode<T: Storage>(&mut self, store: &mut Store<T>, problems: &mut WorldletFaults) -> Result<()> {
-        for at in 0..self.files.len() {
-            let undecoded = std::mem::take(&mut self.files[at].undecoded);
-            // `finish` refuses a file without metadata.
-            let ImportedFile { pk, id, entry: Some(entry), .. } = &self.files[at] else { continue };
+    /// Decodes the chunks that came before the metadata of their files, and stores them decoded.
+    fn decode_stored_text<T: Storage>(
+        &mut self,
+        store: &mut Store<T>,
+        problems: &mut WorldletFaults,
+    ) -> Result<()> {
+        for file_index in 0..self.files.len() {
+            let undecoded = std::mem::take(&mut self.files[file_index].undecoded);
+            // A file without metadata is skipped here: `finish` refuses it.
+            let ImportedFile { pk, id, entry: Some(entry), .. } = &self.files[file_index] else { continue };
             let (pk, id, encoding) = (pk.clone(), *id, Encoding::of(&entry.mime));
             for (index, pointer) in undecoded {
-                let Some((data, _)) = store.storage.chunk(id, index, 0, WHOLE)? else {
+                let Some((data, _)) = store.storage.chunk(id, index, 0, WHOLE_CHUNK)? else {
                     continue;
                 };
-                // The stored bytes are the text of a JSON string, so they are UTF-8.
+                // Nothing is lost: the stored bytes are the text of a JSON string, so they are UTF-8.
                 match encoding.decode(&String::from_utf8_lossy(&data)) {
                     Ok(data) => store.write_chunk(id, index, &data)?,
                     Err(fault) => self.refuse_chunk(&pk, &pointer, fault, problems),
@@ -134,11 +139,11 @@ impl ImportedFiles {
         Ok(())
     }
 
-    /// The file with this pk. At its first mention, looks up the file in storage. If storage lacks the file,
-    /// adds a row without a hash, which [`finish`](Self::finish) completes.
+    /// The file with this pk. If the text has not named it before, looks it up in storage. If storage lacks
+    /// the file, adds a row without a hash, which [`finish`](Self::finish) completes.
     fn find_or_add<T: Storage>(&mut self, store: &mut Store<T>, pk: &str) -> Result<&mut ImportedFile> {
-        if let Some(&at) = self.indexes.get(pk) {
-            return Ok(&mut self.files[at]);
+        if let Some(&file_index) = self.indexes.get(pk) {
+            return Ok(&mut self.files[file_index]);
         }
         let (id, stored_sha256) = match store.storage.find_file(pk)? {
             Some((id, row)) => (id, row.sha256),
@@ -149,49 +154,50 @@ impl ImportedFiles {
                 (store.write_file_row(None, row)?, None)
             }
         };
-        let at = self.files.len();
-        self.indexes.insert(pk.to_owned(), at);
+        let file_index = self.files.len();
+        self.indexes.insert(pk.to_owned(), file_index);
         self.files.push(ImportedFile {
             pk: pk.to_owned(),
             id,
             entry: None,
             stored_sha256,
-            chunks: 0,
+            chunk_count: 0,
             largest_index: 0,
             last_indexes: Vec::new(),
             undecoded: BTreeMap::new(),
         });
-        Ok(&mut self.files[at])
+        Ok(&mut self.files[file_index])
     }
 
-    /// Checks each file, and completes the row of each new one. `now` is the time of files that state none.
+    /// Checks each file, and completes the row of each new file. `now` is the time of a file that states
+    /// none.
     pub(super) fn finish<T: Storage>(
         mut self,
         store: &mut Store<T>,
         now: Timestamp,
         problems: &mut WorldletFaults,
     ) -> Result<()> {
-        self.decode(store, problems)?;
+        self.decode_stored_text(store, problems)?;
         let files = Place::Key(&Place::Root, "files");
         for file in self.files {
             let place = Place::Key(&files, &file.pk);
-            if self.has_refused_unknown || self.refused.contains(&file.pk) {
+            if self.has_refused_chunk_of_unknown_file || self.refused.contains(&file.pk) {
                 continue;
             }
-            if let Some(fault) = file.fault() {
+            if let Some(fault) = file.find_fault() {
                 problems.refuse(place.fault(fault));
                 continue;
             }
             let Some(IncomingFile { pk, sha256, mime, created_at }) = file.entry else { continue };
-            // `fault` has compared the hashes: the stored file has the same content, and stays as it is.
+            // The stored file stays as it is: `find_fault` has found that it has the same hash.
             if file.stored_sha256.is_some() {
                 continue;
             }
-            let StoredContent { chunks, size, sha256: found } = content_of(store, file.id)?;
-            // `fault` has compared the number of chunks with the largest index. So if fewer chunks are
-            // stored, one is missing, and another one came twice.
-            if chunks != file.chunks {
-                problems.refuse(place.fault(misplaced_chunk(file.chunks, file.largest_index)));
+            let StoredContent { chunk_count, size, sha256: found } = read_content(store, file.id)?;
+            // `find_fault` has found that the number of read chunks fits the largest index. So if fewer
+            // chunks are stored, one is missing, and another one came twice.
+            if chunk_count != file.chunk_count {
+                problems.refuse(place.fault(misplaced_chunk(file.chunk_count, file.largest_index)));
                 continue;
             }
             if found != sha256 {
@@ -208,9 +214,9 @@ impl ImportedFiles {
 }
 
 impl ImportedFile {
-    /// The reason why its metadata and chunks do not make a complete file; `None` if no reason is found
-    /// without reading the stored chunks.
-    fn fault(&self) -> Option<String> {
+    /// Finds a reason why the metadata and the chunks do not make a complete file. `None` if there is none,
+    /// as far as can be known without reading the stored chunks.
+    fn find_fault(&self) -> Option<String> {
         let Some(entry) = &self.entry else {
             return Some("`file_chunks` has chunks of this file, and `files` does not have it".to_owned());
         };
@@ -219,11 +225,11 @@ impl ImportedFile {
         }
         match self.last_indexes[..] {
             // The worldlet may leave out the chunks of a file that is already stored.
-            _ if self.chunks == 0 && self.stored_sha256.is_some() => None,
-            _ if self.chunks == 0 => Some("the file has no chunk".to_owned()),
-            // Compared with `chunks - 1`, since `last + 1` may overflow. Here `chunks` is not 0.
-            [last] if last == self.largest_index && last == self.chunks - 1 => None,
-            [_] => Some(misplaced_chunk(self.chunks, self.largest_index)),
+            _ if self.chunk_count == 0 && self.stored_sha256.is_some() => None,
+            _ if self.chunk_count == 0 => Some("the file has no chunk".to_owned()),
+            // `chunk_count` is not 0 here. `last + 1` might overflow.
+            [last] if last == self.largest_index && last == self.chunk_count - 1 => None,
+            [_] => Some(misplaced_chunk(self.chunk_count, self.largest_index)),
             _ => {
                 let marked = self.last_indexes.len();
                 Some(format!("exactly one chunk of a file is marked `last`: here {marked} are"))
@@ -232,26 +238,28 @@ impl ImportedFile {
     }
 }
 
-/// The fault of a file that does not have exactly one chunk for each index from 0 to that of its last chunk.
-fn misplaced_chunk(chunks: u64, largest_index: u64) -> String {
+/// The fault of a file that does not have exactly one chunk for each index, from 0 to the index of the chunk
+/// that is marked as the last.
+fn misplaced_chunk(chunk_count: u64, largest_index: u64) -> String {
     format!(
-        "the file has {chunks} chunks, and their indexes go up to {largest_index}: a chunk is missing, is \
-         there twice, or is behind the last"
+        "the file has {chunk_count} chunks, and their indexes go up to {largest_index}: a chunk is missing, \
+         is there twice, or is behind the last"
     )
 }
 
-/// The content of a file: its chunks from index 0 up to the first one that is not stored.
+/// The stored content of a file: its chunks from index 0 up to the first missing one.
 struct StoredContent {
-    /// The number of these chunks.
-    chunks: u64,
-    /// The size of these chunks in bytes.
+    chunk_count: u64,
+    /// The size of the chunks together, in bytes.
     size: u64,
+    /// The hash of the chunks together.
     sha256: String,
 }
 
-fn content_of<T: Storage>(store: &Store<T>, file: FileId) -> Result<StoredContent> {
+/// Reads the stored chunks of a file.
+fn read_content<T: Storage>(store: &Store<T>, file: FileId) -> Result<StoredContent> {
     let (mut hasher, mut size) = (Sha256::new(), 0);
-    // The index of the chunk that is read, and the offset in it.
+    // The index of the chunk that is being read, and the offset up to which it was read.
     let (mut index, mut offset) = (0, 0);
     while let Some((data, length)) = store.storage.chunk(file, index, offset, MAX_PIECE_SIZE)? {
         hasher.update(&data);
@@ -260,5 +268,5 @@ fn content_of<T: Storage>(store: &Store<T>, file: FileId) -> Result<StoredConten
             (index, offset) = (index + 1, 0);
         }
     }
-    Ok(StoredContent { chunks: index, size, sha256: HEXLOWER.encode(&hasher.finalize()) })
+    Ok(StoredContent { chunk_count: index, size, sha256: HEXLOWER.encode(&hasher.finalize()) })
 }

@@ -22,7 +22,8 @@ use crate::worldlet::RecordForm;
 #[derive(Debug)]
 pub(super) struct ImportPlaces {
     is_temporal: bool,
-    /// The records at other places: the section of each, and the index of its form in `forms`.
+    /// The records that are not at their usual place: the section of each, and the index of its form in
+    /// `forms`.
     unusual: HashMap<RowId, (Section, u8)>,
     /// The forms that occur, of which there are only a few.
     forms: Vec<RecordForm>,
@@ -47,8 +48,8 @@ impl ImportPlaces {
         Self { is_temporal, unusual, forms: vec![RecordForm::EXPORTED], class_keys }
     }
 
-    /// Notes that the entry at `place` has the current state of a record. A later call replaces an earlier
-    /// one, as when a later version of the record was read.
+    /// Notes that the entry at `place` has the current state of a record. A later call for the same record,
+    /// as for a later version of it, replaces the place that was noted before.
     pub(super) fn note(&mut self, id: RowId, place: &Place<'_>, form: RecordForm) {
         let section = match place {
             Place::Key(Place::Key(Place::Root, "history"), _) => Section::History,
@@ -58,28 +59,30 @@ impl ImportPlaces {
             }
             _ => Section::Records,
         };
-        let form = self.forms.iter().position(|known| *known == form).unwrap_or_else(|| {
+        let form_index = self.forms.iter().position(|earlier| *earlier == form).unwrap_or_else(|| {
             self.forms.push(form);
             self.forms.len() - 1
         });
+        // The conversion does not fail: there are fewer forms than values of `u8`.
+        let noted = (section, u8::try_from(form_index).unwrap_or_default());
         let usual = (if self.is_temporal { Section::History } else { Section::Records }, EXPORTED_FORM);
-        // There are fewer forms than values of `u8`.
-        match (section, u8::try_from(form).unwrap_or_default()) {
-            place if place == usual => drop(self.unusual.remove(&id)),
-            place => drop(self.unusual.insert(id, place)),
+        if noted == usual {
+            self.unusual.remove(&id);
+        } else {
+            self.unusual.insert(id, noted);
         }
     }
 
     /// Whether the current state of a record is from the history of the worldlet.
     pub(super) fn is_from_history(&self, id: RowId, row: &Row) -> bool {
-        self.of(id, row).0 == Section::History
+        self.section_and_form(id, row).0 == Section::History
     }
 
     /// The section and the form of the entry of a record. In a temporal database, a row without an instance
     /// pk is a stub, which is under `records` and was not noted.
-    fn of(&self, id: RowId, row: &Row) -> (Section, RecordForm) {
+    fn section_and_form(&self, id: RowId, row: &Row) -> (Section, RecordForm) {
         match self.unusual.get(&id) {
-            Some(&(section, form)) => (section, self.forms[usize::from(form)]),
+            Some(&(section, form_index)) => (section, self.forms[usize::from(form_index)]),
             None if self.is_temporal && row.instance_pk.is_some() => (Section::History, RecordForm::EXPORTED),
             None => (Section::Records, RecordForm::EXPORTED),
         }
@@ -87,15 +90,15 @@ impl ImportPlaces {
 
     /// The fault of a record, with its pointer into the record replaced by one into the worldlet.
     pub(super) fn locate(&self, id: RowId, row: &Row, fault: ErrorItem) -> ErrorItem {
-        let in_record = fault.details.get("pointer").and_then(Value::as_str).unwrap_or_default();
-        let (section, form) = self.of(id, row);
+        let pointer_in_record = fault.details.get("pointer").and_then(Value::as_str).unwrap_or_default();
+        let (section, form) = self.section_and_form(id, row);
         let class_key = self.class_keys.get(&id).map_or("", |key| key);
         let (section, key) = match section {
             Section::Records => ("records", row.pk.as_str()),
             Section::History => ("history", row.instance_pk.as_deref().unwrap_or_default()),
             Section::Classes => ("classes", class_key),
         };
-        let pointer = format!("/{section}{}{}", PointerToken(key), form.translate(in_record));
+        let pointer = format!("/{section}{}{}", PointerToken(key), form.translate(pointer_in_record));
         fault.with("pointer", pointer)
     }
 }

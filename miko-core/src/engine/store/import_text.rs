@@ -1,12 +1,17 @@
 //! Imports simple records as text: their buckets and stacks are stored as they are in the worldlet.
 //!
-//! A record is simple if its entry has the form of an export without extras ([`TextRecord`]), and its stack
-//! has one platter, which has no bucket. All other records are parsed to JSON values and imported by
-//! [`import`](super::import). So are class definitions, records whose pk is in use, and records whose stack
-//! is not written as it would be stored, or has no place in [`TextImport::classes`]: that map takes no [long
-//! stacks](MAX_CACHED_STACK_LENGTH), and only a [limited number](MAX_STACKS) of others. At the end of the
-//! import, each record without extras is first checked as text. If the text is not accepted,
-//! [`import`](super::import) parses the record and checks the values.
+//! A record is simple if all of this holds:
+//!
+//! - Its entry has the form of an export without extras ([`TextRecord`]).
+//! - Its stack has one platter, which has no bucket. The stack is written as it would be stored.
+//! - The stack has a place in [`TextImport::classes`]: that map takes no
+//!   [long stacks](MAX_CACHED_STACK_LENGTH), and only a [limited number](MAX_STACKS) of others.
+//! - It is no class definition, and its pk is not in use.
+//!
+//! All other records are parsed to JSON values and imported by [`import`](super::import).
+//!
+//! At the end of the import the records are checked. Each record without extras is first checked as text. If
+//! the text is not accepted, [`import`](super::import) parses the record and checks the values.
 
 use std::collections::HashMap;
 
@@ -35,8 +40,8 @@ pub(super) struct TextImport {
     checker: TextChecker,
 }
 
-/// The most stacks in `TextImport::classes`: more than most worldlets have. Records with further stacks, or
-/// with [long](MAX_CACHED_STACK_LENGTH) stacks, are parsed.
+/// The most stacks in `TextImport::classes`: more than most worldlets have. Records with further stacks are
+/// parsed.
 const MAX_STACKS: usize = 1000;
 
 impl TextImport {
@@ -53,13 +58,13 @@ impl TextImport {
 }
 
 /// The class of a stack that has one platter without a bucket, and whose text is equal to the text that would
-/// be stored for it. `None` for any other stack, and for that of a class definition.
+/// be stored for it. `None` for any other stack, and for the stack of a class definition.
 fn class_for_text_import(text: &str) -> Option<String> {
     let mut faults = Faults::default();
-    let read = Stack::read_stored_stack(json::from_text(text).ok()?, &Place::Root, &mut faults)?;
+    let parsed = Stack::read_stored_stack(json::from_text(text).ok()?, &Place::Root, &mut faults)?;
     let (errors, _warnings) = faults.into_parts();
     errors.check().ok()?;
-    let stored = read.into_map(None);
+    let stored = parsed.into_map(None);
     // A stored stack has its shadow first, then its platters: here exactly one.
     let [_shadow, (_, platter)] = stored.iter().collect::<Vec<_>>()[..] else { return None };
     let [class] = stack::classes(&stored)[..] else { return None };
@@ -69,15 +74,15 @@ fn class_for_text_import(text: &str) -> Option<String> {
 
 impl<T: Storage> Store<T> {
     /// Inserts a new record as a part of the running write, with the membership in its class. Returns its row
-    /// id; `None` if the record was not inserted: the caller then parses it and imports the values. `now` is
-    /// the time of a record that states none.
+    /// id. Returns `None` if the record is not simple: it was not inserted then, and the caller parses it and
+    /// imports the values. `now` is the time of a record that states none.
     pub(super) fn insert_imported(
         &mut self,
         record: &TextRecord<'_>,
         now: Timestamp,
-        texts: &mut TextImport,
+        text_import: &mut TextImport,
     ) -> Result<Option<RowId>> {
-        let Some(class) = texts.class_of(record.stack) else { return Ok(None) };
+        let Some(class) = text_import.class_of(record.stack) else { return Ok(None) };
         if self.storage.find(record.pk)?.is_some() {
             return Ok(None);
         }
@@ -94,7 +99,7 @@ impl<T: Storage> Store<T> {
         };
         let id = self.next_row_id();
         let mut write = self.transaction.empty_set();
-        // The vector is empty. It is taken out to reuse the capacity that it may have from an earlier write.
+        // The vector is empty. It is used for the capacity that it may have from an earlier write.
         let mut entries = std::mem::take(&mut write.added_entries);
         entries.push(IndexEntry::Member { class: self.class_id(class, &mut write)?, row: id });
         write.change_row(RowChange::insert(id, row));
@@ -112,17 +117,17 @@ impl<T: Storage> Store<T> {
         id: RowId,
         bucket: &str,
         stack: &str,
-        texts: &mut TextImport,
+        text_import: &mut TextImport,
     ) -> Result<bool> {
-        if texts.class_of(stack).is_none() {
+        if text_import.class_of(stack).is_none() {
             return Ok(false);
         }
-        // The class is looked up again: the name that `class_of` returns borrows all of `texts`, and the
-        // checker is needed beside the name.
-        let TextImport { classes, checker } = texts;
+        // The class is looked up again: the name that `class_of` returns borrows all of `text_import`, and
+        // the checker is needed beside the name.
+        let TextImport { classes, checker } = text_import;
         let Some(Some(name)) = classes.get(stack) else { return Ok(false) };
         let Some(class) = self.catalog.class(name).cloned() else {
-            // Only a strict database refuses a class without a definition. There is nothing else to check.
+            // Without a definition there is nothing to check. A strict database refuses such a class.
             return Ok(!self.strict);
         };
         let Some(AcceptedText { keys, .. }) =
@@ -134,14 +139,14 @@ impl<T: Storage> Store<T> {
             return Ok(true);
         }
         let mut write = self.transaction.empty_set();
-        // Taken out for its capacity, as in `insert_imported`.
+        // The vector is used for its capacity, as in `insert_imported`.
         let mut entries = std::mem::take(&mut write.added_entries);
         self.derive_from_keys(id, &class, keys, &mut entries, &mut write)?;
         write.change_entries(Vec::new(), entries);
-        // If another record has a unique value, nothing was applied. The caller then finds the same conflict
-        // in the parsed record and reports it, so the import fails. The write set may have had new ids of
-        // constraints. They are then in the id cache of the store (`id_cache.rs`) but not in storage, until
-        // the failure of the import clears that cache.
+        // If another record has one of the unique values, nothing is applied. The caller then parses the
+        // record, finds the same conflict and reports it, so the import fails. If the write set had new ids
+        // of constraints, these ids are in the id cache of the store (`id_cache.rs`) and not in storage. The
+        // failure of the import clears the id cache.
         let conflicts = self.apply(write)?;
         Ok(conflicts.is_empty())
     }

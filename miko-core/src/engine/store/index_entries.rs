@@ -35,8 +35,9 @@ impl Facet<'_> {
     }
 }
 
-/// The facets of a record. Platters of one class without own buckets have one facet together. Platters of
-/// `puck.uno/class` are not combined: a second one is a fault, which the validation reports.
+/// The facets of a record. All platters of one class that have no own bucket share one facet. Exception:
+/// each platter of `puck.uno/class` has its own facet, since a second one is a fault, which the validation
+/// reports.
 pub(super) fn facets<'r>(stack: &'r Map<String, Value>, shared: &'r Map<String, Value>) -> Vec<Facet<'r>> {
     let facet = |(key, platter): (&'r String, &'r Value)| {
         let class = platter.get("class")?.as_str()?;
@@ -80,23 +81,24 @@ pub(super) fn marker_class(class: &str) -> String {
 /// The index entries of a record.
 #[derive(Debug, Default)]
 pub(super) struct Derived {
-    /// Unique and indexed values, references and, from [`Store::derive`], memberships.
+    /// Unique values, indexed values and references. [`Store::derive`] adds memberships, too.
     pub(super) entries: Vec<IndexEntry>,
     /// The references, each with the class that declares it.
     pub(super) references: Vec<(String, Reference)>,
 }
 
 impl<T: Storage> Store<T> {
-    /// Whether the index entries of a record with this stack and these markers depend on a bucket. They do if
-    /// a class of the stack has constraints or may hold references, if the record has markers, since marked
-    /// objects may hold references, or if the record is a class definition, whose name is in its bucket.
+    /// Whether the index entries of a record with this stack and these markers depend on a bucket. They do in
+    /// three cases: a class of the stack has constraints or may hold references; the record has markers,
+    /// since marked objects may hold references; the record is a class definition, whose name is in its
+    /// bucket.
     pub(super) fn derives_from_bucket(&self, stack: &Map<String, Value>, markers: &Markers) -> bool {
-        let is_derived_from = |name: &str| {
+        let needs_bucket = |name: &str| {
             let class = self.catalog.class(name);
             name == uns::CLASS
                 || class.is_some_and(|class| !class.constraints.is_empty() || class.holds_references)
         };
-        !markers.is_empty() || stack::any_class(stack, is_derived_from)
+        !markers.is_empty() || stack::any_class(stack, needs_bucket)
     }
 
     /// Derives the index entries of a record by the classes in force. Classes and constraints without an id
@@ -112,7 +114,7 @@ impl<T: Storage> Store<T> {
         const EXPECTED_ENTRIES: usize = 8;
         let mut derived = Derived { entries: Vec::new(), references: Vec::new() };
         if write.added_entries.is_empty() {
-            // Reuses the allocation of the empty vector.
+            // The vector is empty. It is used for the capacity that it may have from an earlier write.
             derived.entries = std::mem::take(&mut write.added_entries);
         }
         derived.entries.reserve(EXPECTED_ENTRIES);
@@ -195,10 +197,10 @@ impl<T: Storage> Store<T> {
         Ok(())
     }
 
-    /// Indexes the values and the references of a stored record, which are not indexed yet, by the classes in
-    /// force. Returns the references, each with the class that declares it, and the faults of unique values
-    /// that other records have. If there are such faults, nothing was indexed, and the caller must fail the
-    /// write.
+    /// Indexes the values and the references of a stored record by the classes in force. The record must have
+    /// no entries of either kind yet. Returns the references, each with the class that declares it, and a
+    /// fault for each unique value that another record has. If there are faults, nothing was indexed, and the
+    /// caller must fail the write.
     pub(super) fn index_values(
         &mut self,
         row: RowId,
@@ -242,8 +244,8 @@ impl<T: Storage> Store<T> {
         Ok(())
     }
 
-    /// The error of a write that storage has refused, since other records have unique values of the record.
-    /// `row` is the row of the record, if it has one.
+    /// The error of a write that storage has refused, because other records already have unique values of
+    /// this record. `row` is the row of this record; `None` if it has none yet.
     pub(super) fn unique_error(&self, row: Option<RowId>, record: StackAndBucket<'_>) -> Result<Error> {
         let mut faults = FaultList::default();
         self.report_unique_violations(row, record, &mut faults)?;

@@ -1,13 +1,13 @@
 //! Live queries: brings the results of selects up to date when their readers ask.
 //!
 //! A watch is the state of one open live query. Its window has the first records that the select finds
-//! ([`window`]). When the reader asks, the last commits are applied to the window, one after another, until
-//! the result has changed. The reader gets one step: the changes from the result that it has to the result in
-//! the window ([`edits`]).
+//! ([`window`]). When the reader asks, the commits since the last time are applied to the window, one after
+//! another, until the result has changed. The reader gets one step: the changes from the result that it has
+//! to the result in the window ([`edits`]).
 //!
-//! The subscriptions keep the last commits in a buffer of bounded size, the ring. The select runs again, and
-//! fills the window anew, if the ring lacks a commit, if a class was redefined, or if so many records were
-//! removed from the window that records of the result are missing in it.
+//! The subscriptions keep the last commits in a buffer of bounded size, the ring. In three cases the select
+//! runs again and fills the window anew: the ring lacks a commit; a class was redefined; so many records have
+//! left the window that it lacks records of the result.
 
 mod edits;
 mod window;
@@ -33,7 +33,7 @@ use crate::storage::row::{RecordRef, Row};
 use crate::watch::{ResultChange, ResultChangeKind};
 
 use edits::{ListEdit, list_edits};
-use window::{Found, SPARE_RECORDS, Window};
+use window::{SPARE_RECORDS, Window, WindowRecord};
 
 /// The reader's side of a watch. The store's side is the `Watcher` in [`watches`](super::watches).
 pub(in crate::engine) struct Watch {
@@ -45,8 +45,8 @@ pub(in crate::engine) struct Watch {
     offset: usize,
     limit: Option<usize>,
     window: Window,
-    /// The result as of the last step that the reader has got.
-    shown: Vec<Arc<Found>>,
+    /// The result that the reader has: the first result, changed by the steps that the reader has got.
+    reader_result: Vec<Arc<WindowRecord>>,
     /// The most bytes that the window may take.
     max_size: usize,
 }
@@ -80,18 +80,18 @@ impl<T: Storage> Store<T> {
         let select = Arc::new(SelectRequest { offset: 0, limit: limit_with_spare, ..select });
         let max_size = self.live_query_size();
         let is_export = false;
-        let (stream, (window, found)) = self.open_stream(is_export, |store| {
+        let (stream, (window, found_records)) = self.open_stream(is_export, |store| {
             let window = store.find_window(&select, max_size)?;
-            let rows = window.shown(offset, limit).iter().map(|found| found.row).collect();
+            let rows = window.result(offset, limit).iter().map(|record| record.row).collect();
             Ok((window, FoundRecords::of(rows)))
         })?;
         let last = self.last.get().commit;
         // From now on `next_step` takes the commits from the ring.
         self.keep_commits_after(last);
         let id = self.watches.new_id();
-        let shown = window.shown(offset, limit).to_vec();
-        let watch = Watch { id, select, offset, limit, window, shown, max_size };
-        Ok(BegunWatch { watch, seq: self.subscriptions.seq_of(last), records: (stream, found) })
+        let reader_result = window.result(offset, limit).to_vec();
+        let watch = Watch { id, select, offset, limit, window, reader_result, max_size };
+        Ok(BegunWatch { watch, seq: self.subscriptions.seq_of(last), records: (stream, found_records) })
     }
 
     /// Adds the watcher of a watch that has begun. From now on the watcher wakes the reader after each commit
@@ -115,8 +115,8 @@ impl<T: Storage> Store<T> {
         self.watches.progress(watch).is_some_and(|(_, unread)| unread != Unread::Nothing)
     }
 
-    /// The next step of a watch: the changes of the result by one commit, or by all commits since the last
-    /// step if the select has run again. Empty, if the result is up to date, or the watch has ended.
+    /// The next step of a watch: the changes of the result by one commit or, if the select has run again, by
+    /// all commits since the last step. Empty, if the reader has the current result, or the watch has ended.
     ///
     /// # Errors
     /// The errors of the select; `storage-full`, if the result is too large; the errors of committing an open
@@ -146,11 +146,11 @@ impl<T: Storage> Store<T> {
                     self.last.get().commit
                 }
             };
-            let is_last = self.subscriptions.commit_after(seen).is_none();
-            let unread = if is_last { Unread::Nothing } else { Unread::Commits };
+            let has_later_commit = self.subscriptions.commit_after(seen).is_some();
+            let unread = if has_later_commit { Unread::Commits } else { Unread::Nothing };
             self.watches.advance(watch.id, seen, unread);
             let step = self.step_to_window(watch, commit.as_deref(), seen)?;
-            // A commit may change the window and not the result.
+            // The step is empty if the window has changed and the result has not.
             if !step.is_empty() {
                 return Ok(step);
             }
@@ -166,30 +166,30 @@ impl<T: Storage> Store<T> {
     fn find_window(&self, select: &SelectRequest, max_size: usize) -> Result<Window> {
         let rows = self.select_current_rows(select)?;
         let mut classes = StackClasses::default();
-        let mut found = Vec::with_capacity(rows.len());
+        let mut records = Vec::with_capacity(rows.len());
         for id in rows {
             let Some(row) = self.storage.row(id)? else { continue };
             let Some(record) = row.view() else { continue };
             let record = ChangedRecord::of(record, &mut classes, &self.catalog);
-            found.push(Arc::new(Found::of(id, &record, select)));
+            records.push(Arc::new(WindowRecord::of(id, &record, select)));
         }
-        let window = Window::of(found, select);
+        let window = Window::of(records, select);
         check_size(&window, max_size)?;
         memory::charge(window.size())?;
         Ok(window)
     }
 
-    /// The changes from the result that the reader has got (`Watch::shown`) to the result in the window, as
-    /// of the commit `seen`. Then sets `Watch::shown` to the result in the window. `commit` is the commit
-    /// `seen`; `None` if the select has run again.
+    /// The changes from the result that the reader has (`Watch::reader_result`) to the result in the window,
+    /// which includes all commits up to `seen`. Sets `reader_result` to the result in the window. `commit` is
+    /// the commit with the number `seen`; `None` if the select has run again.
     fn step_to_window(
         &self,
         watch: &mut Watch,
         commit: Option<&LoggedCommit>,
         seen: CommitSeq,
     ) -> Result<Vec<ResultChange>> {
-        let new = watch.window.shown(watch.offset, watch.limit);
-        let (edits, range) = list_edits(&watch.shown, new, |found| found.row);
+        let new = watch.window.result(watch.offset, watch.limit);
+        let (edits, range) = list_edits(&watch.reader_result, new, |record| record.row);
         let rows_to_send = edits.iter().filter_map(|edit| Some(new[edit.new_index()?].row)).collect();
         let records = self.records_as_of(&rows_to_send, commit, seen)?;
         let seq = self.subscriptions.seq_of(seen);
@@ -197,31 +197,31 @@ impl<T: Storage> Store<T> {
         let mut step = Vec::with_capacity(count);
         for (number, edit) in edits.into_iter().enumerate() {
             let (kind, from, index) = match edit {
-                ListEdit::Leave { from, .. } => (ResultChangeKind::Leave, Some(from), None),
+                ListEdit::Leave { from } => (ResultChangeKind::Leave, Some(from), None),
                 ListEdit::Move { from, index, .. } => (ResultChangeKind::Move, Some(from), Some(index)),
                 ListEdit::Enter { index } => (ResultChangeKind::Enter, None, Some(index)),
                 ListEdit::Change { index } => (ResultChangeKind::Change, Some(index), Some(index)),
             };
-            let (found, has_record) = match edit {
-                ListEdit::Leave { old, .. } => (&watch.shown[old], false),
+            let (window_record, is_sent) = match edit {
+                ListEdit::Leave { from } => (&watch.reader_result[from], false),
                 ListEdit::Move { new: new_index, .. } => (&new[new_index], true),
                 ListEdit::Enter { index } | ListEdit::Change { index } => (&new[index], true),
             };
-            let record = if has_record { records.get(&found.row).cloned() } else { None };
+            let record = if is_sent { records.get(&window_record.row).cloned() } else { None };
             let as_u64 = |index: usize| index as u64;
             let (from, index) = (from.map(as_u64), index.map(as_u64));
-            let pk = found.pk.to_string();
+            let pk = window_record.pk.to_string();
             step.push(ResultChange { seq, kind, pk, from, index, record, last: number + 1 == count });
         }
-        // Behind `range` both lists are equal. So the replaced part ends as far before the end of `shown` as
-        // `range` ends before the end of `new`.
-        let old_end = watch.shown.len() - (new.len() - range.end);
-        watch.shown.splice(range.start..old_end, new[range].iter().cloned());
+        // Behind `range` both lists are equal. So the replaced part ends as far before the end of
+        // `reader_result` as `range` ends before the end of `new`.
+        let old_end = watch.reader_result.len() - (new.len() - range.end);
+        watch.reader_result.splice(range.start..old_end, new[range].iter().cloned());
         Ok(step)
     }
 
-    /// The records of rows as they were after the commit `seen`. `commit` is the commit `seen`; `None` if the
-    /// select has run again: then `seen` is the last commit, and storage has these records.
+    /// The records of `rows` as they were after the commit `seen`. `commit` is the commit with that number;
+    /// `None` if the select has run again: then `seen` is the last commit, and storage has the records.
     fn records_as_of(
         &self,
         rows: &HashSet<RowId>,
@@ -269,8 +269,8 @@ impl Watch {
         Arc::clone(&self.select)
     }
 
-    /// Applies a commit to the window. Returns whether the window then has all records of the result. If not,
-    /// the caller has to run the select again.
+    /// Applies a commit to the window. Returns whether the window has all records of the result after the
+    /// commit. If it has not, the caller has to run the select again.
     ///
     /// # Errors
     /// The errors of evaluating the filter of the select; `storage-full`, if the window is too large.
@@ -281,31 +281,32 @@ impl Watch {
         catalog: &Catalog,
     ) -> Result<bool> {
         let Self { select, window, .. } = self;
-        let mut found_if_matching = |id: RowId, record: RecordRef<'_>| -> Result<Option<Found>> {
+        let mut record_if_matching = |id: RowId, record: RecordRef<'_>| -> Result<Option<WindowRecord>> {
             let record = ChangedRecord::of(record, classes, catalog);
-            let is_found = select.filter.matches(&record)?;
-            Ok(is_found.then(|| Found::of(id, &record, select)))
+            let is_match = select.filter.matches(&record)?;
+            Ok(is_match.then(|| WindowRecord::of(id, &record, select)))
         };
         let (mut removed, mut added) = (Vec::new(), Vec::new());
         for change in &commit.changes {
             let (before, after) = before_and_after(change);
             if let Some(record) = before {
-                removed.extend(found_if_matching(change.key, record)?);
+                removed.extend(record_if_matching(change.key, record)?);
             }
             if let Some(record) = after {
-                added.extend(found_if_matching(change.key, record)?);
+                added.extend(record_if_matching(change.key, record)?);
             }
         }
         window.change(removed, added, select);
         window.shrink(select);
         check_size(window, self.max_size)?;
-        Ok(window.reaches(self.limit.map_or(usize::MAX, |limit| limit.saturating_add(self.offset))))
+        let offset_plus_limit = self.limit.map_or(usize::MAX, |limit| limit.saturating_add(self.offset));
+        Ok(window.has_first(offset_plus_limit))
     }
 }
 
 impl ListEdit {
-    /// The index in the new list of the item that the edit moves, inserts or changes; `None` if the edit
-    /// removes an item.
+    /// The index that an item has in the new list after the edit has moved, inserted or changed it; `None` if
+    /// the edit removes an item.
     fn new_index(self) -> Option<usize> {
         match self {
             Self::Leave { .. } => None,

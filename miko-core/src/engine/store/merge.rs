@@ -41,8 +41,8 @@ impl<T: Storage> Import<'_, T> {
     /// version, it becomes the row of the record.
     ///
     /// # Errors
-    /// Errors that are no faults of the version, such as those of storage. A version that cannot be added is
-    /// [`Rejected`](MergeOutcome::Rejected), and faults of a class definition go to `problems`.
+    /// The errors of applying a write set. A version that cannot be added is no error: it is
+    /// [`Rejected`](MergeOutcome::Rejected). Faults of a class definition go to `problems`.
     pub(super) fn merge_version(
         &mut self,
         version: &IncomingVersion,
@@ -74,7 +74,8 @@ impl<T: Storage> Import<'_, T> {
         let Some((id, last)) = self.store.storage.find(&version.pk)? else {
             let id = self.store.next_row_id();
             self.store.apply_row(RowChange::insert(id, row(version.time, commit)))?;
-            // Until a stub states `created_at`, it is the time of the earliest version that was read.
+            // Until a stub states when the record was created, its time of creation is that of the earliest
+            // version that was read.
             self.without_stated_creation.insert(id);
             self.insert_version_memberships(id, version, place, problems)?;
             return Ok(MergeOutcome::Accepted);
@@ -106,9 +107,9 @@ impl<T: Storage> Import<'_, T> {
         }
         // The version is older than the current one.
         let mut write = WriteSet::default();
-        // Storage does not tell whether a stub has stated the time of creation. If the time of creation is
-        // equal to the time of the first version, it counts as derived from that version. A still earlier
-        // version then becomes the first one, and changes the time of creation.
+        // The time of creation was stated by a stub, or is that of the first version; storage does not tell
+        // which. If it is equal to the time of the first version, it counts as taken from there. A still
+        // earlier version then becomes the first one, and changes the time of creation.
         let first_time = versions(&self.store.storage, id)?.into_iter().next().map(|first| first.updated_at);
         if first_time == Some(last.created_at) && version.time < last.created_at {
             let after = Row { created_at: version.time, ..last.clone() };
@@ -119,8 +120,8 @@ impl<T: Storage> Import<'_, T> {
         let definition_state =
             version.state.as_ref().filter(|state| stack::has_class(&state.stack, uns::CLASS));
         if definition_state.is_some() {
-            // Lists the record among those that are or were class definitions: which class had which name at
-            // which time is read from the versions of these records.
+            // A temporal database lists the records that are or were class definitions: which class had which
+            // name at which time is read from the versions of the listed records.
             write.others_mut().definitions.push(id);
         }
         self.store.apply(write)?;
@@ -130,8 +131,8 @@ impl<T: Storage> Import<'_, T> {
         Ok(MergeOutcome::Accepted)
     }
 
-    /// Inserts a record into the classes of a version that has become the current one, and notes the place of
-    /// the version in the worldlet. A tombstone has no classes.
+    /// For a version that has become the current one of a record: inserts the record into the classes of the
+    /// version, and notes the place of the version in the worldlet. A tombstone has no classes.
     fn insert_version_memberships(
         &mut self,
         id: RowId,
@@ -149,8 +150,8 @@ impl<T: Storage> Import<'_, T> {
 }
 
 impl<T: Storage> Store<T> {
-    /// Merges the versions of a worldlet, all or none. If any is rejected, nothing is written, and the result
-    /// lists the rejected versions and those that were there already.
+    /// Merges the versions of a worldlet, all or none. If any version is rejected, nothing is written, and
+    /// the result lists the rejected and the skipped versions.
     ///
     /// # Errors
     /// `invalid-worldlet`: all faults of the worldlet, if no version is rejected; the errors of a write.
@@ -158,7 +159,7 @@ impl<T: Storage> Store<T> {
         let text = worldlet.to_string();
         let mut merged = Merged::default();
         let result = self.write(CommitSharing::Separate, |store| {
-            // A store that only appends takes merges: they keep all versions.
+            // A store that only appends takes merges, too: a merge keeps all versions.
             store.allow_changes();
             let mut problems = WorldletFaults::default();
             let mut merge = Merge { import: Import::begin(store), merged: &mut merged };
@@ -168,7 +169,8 @@ impl<T: Storage> Store<T> {
             if merged.rejected.is_empty() {
                 return Ok(());
             }
-            // This error rolls the write back. The caller gets the list of rejected versions instead.
+            // This error rolls the write back. The caller of `merge` gets the list of rejected versions
+            // instead.
             Err(Error::new(ErrorId::CONFLICT, "some version says something else than the one that is there"))
         });
         match result {
@@ -252,8 +254,8 @@ impl<T: Storage> Sink for Merge<'_, '_, T> {
     }
 }
 
-/// Whether the error of a merge is that of rejected versions (`conflict`), or of faults of the worldlet. An
-/// error of storage, for example, is neither.
+/// Whether the error of a merge says that versions were rejected (`conflict`), or that the worldlet has
+/// faults. Other errors, such as those of storage, are no fault of the worldlet.
 fn is_fault_of_worldlet(error: &Error) -> bool {
     [ErrorId::CONFLICT, ErrorId::INVALID_WORLDLET].contains(error.id())
 }

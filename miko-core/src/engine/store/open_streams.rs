@@ -29,7 +29,7 @@ const MAX_PRE_IMAGE_BYTES: usize = 64 << 20;
 #[derive(Debug, Default)]
 pub(super) struct Streams {
     open: BTreeMap<StreamId, OpenStream>,
-    /// The id of the stream that was opened last.
+    /// The id that was given out last.
     last: StreamId,
     /// The size of the pre-images of all streams. A pre-image that several streams share counts for each.
     pre_image_bytes: usize,
@@ -59,31 +59,32 @@ impl Streams {
     }
 
     /// As [`save_pre_images`](Self::save_pre_images), but not for the streams of the open transaction. Called
-    /// when the log of the transaction is applied to storage again, after storage was rolled back, for
-    /// instance to show another caller the committed state (`Store::show_committed`). Streams that were
-    /// opened meanwhile show the state of storage after the rollback. The streams of the transaction got
-    /// their pre-images when the writes were first made.
+    /// when the log of the transaction is applied to storage again. Before that, storage was rolled back, for
+    /// example to show another caller the committed state (`Store::show_committed`). Streams that were opened
+    /// after the rollback show the state without the writes, so they need the pre-images. The streams of the
+    /// transaction got their pre-images when the writes were first made.
     pub(super) fn save_pre_images_outside_transaction(&mut self, changes: &[RowChange<RowId, Row>]) {
         self.save(changes, |stream| !stream.is_of_transaction);
     }
 
-    /// Saves the overwritten rows for the open streams to which `for_stream` applies.
-    fn save(&mut self, changes: &[RowChange<RowId, Row>], for_stream: impl Fn(&OpenStream) -> bool) {
+    /// Saves the overwritten rows for the open streams that `selects` accepts.
+    fn save(&mut self, changes: &[RowChange<RowId, Row>], selects: impl Fn(&OpenStream) -> bool) {
         if self.open.is_empty() {
             return;
         }
         for RowChange { key, before, .. } in changes {
             if let Some(before) = before {
-                self.save_pre_image(*key, before, &for_stream);
+                self.save_pre_image(*key, before, &selects);
             }
         }
     }
 
-    fn save_pre_image(&mut self, id: RowId, row: &Row, for_stream: impl Fn(&OpenStream) -> bool) {
+    fn save_pre_image(&mut self, id: RowId, row: &Row, selects: impl Fn(&OpenStream) -> bool) {
+        // All streams share one copy of the row.
         let (size, mut copy) = (row.memory_size(), None);
         // A row with a larger commit number than the snapshot was inserted later, or has a pre-image already.
-        let has_row = |stream: &&mut OpenStream| row.commit <= stream.snapshot_commit && for_stream(stream);
-        for stream in self.open.values_mut().filter(has_row) {
+        let needs_row = |stream: &&mut OpenStream| row.commit <= stream.snapshot_commit && selects(stream);
+        for stream in self.open.values_mut().filter(needs_row) {
             if let Entry::Vacant(vacant) = stream.pre_images.entry(id) {
                 vacant.insert(Arc::clone(copy.get_or_insert_with(|| Arc::new(row.clone()))));
                 stream.pre_image_bytes += size;
@@ -124,8 +125,8 @@ impl Streams {
         Ok(Snapshot::at(storage, stream.snapshot_commit, &stream.pre_images))
     }
 
-    /// Closes the streams of exports. Called when a file is deleted: files have no pre-images, and an export
-    /// may have listed the file already, and still have to read its chunks.
+    /// Closes the streams of exports. Called when a file is deleted: an export that has written the entry of
+    /// the file may still have to read its chunks, and files have no pre-images.
     pub(super) fn close_exports(&mut self) {
         self.close_all(|stream| stream.is_export);
     }

@@ -33,8 +33,8 @@ impl<T: Storage> Store<T> {
     /// The result of any select: current records, records as of the cutoff, or versions.
     ///
     /// # Errors
-    /// The errors of evaluating the select; `not-temporal`, for a select on the past; `request-too-large`, if
-    /// the result exceeds the size limit of the answer.
+    /// The errors of evaluating the select; `not-temporal`, for a select on the past of a database that keeps
+    /// no versions; `request-too-large`, if the result exceeds the size limit of the answer.
     pub(in crate::engine) fn select(&self, select: &SelectRequest) -> Result<Results> {
         match (select.history, select.cutoff) {
             (false, None) => self.select_current(select).map(Results::Records),
@@ -88,8 +88,8 @@ impl<T: Storage> Store<T> {
         Ok(found.into_iter().map(|PastRecord { id, .. }| id).collect())
     }
 
-    /// The records that a select finds as of the cutoff. `charge` is called once for each of these records,
-    /// and counts its size.
+    /// The records that a select finds as of the cutoff. `charge` is called once for each record of the
+    /// result, and counts its size.
     fn find_as_of(
         &self,
         select: &SelectRequest,
@@ -112,8 +112,8 @@ impl<T: Storage> Store<T> {
         Ok(found.map(|Candidate { record, id, .. }| PastRecord { record, id }).collect())
     }
 
-    /// The versions that a select finds; with a cutoff, only those that were written until then. A tombstone
-    /// has no content, so the select is evaluated on the content of the version before the tombstone, with
+    /// The versions that a select finds; with a cutoff, only those that were written until then. For a
+    /// tombstone, which has no content, the select is evaluated on the content of the version before it, with
     /// the time of the tombstone. A tombstone without an earlier version is not found.
     fn select_versions(&self, select: &SelectRequest, cutoff: Option<Timestamp>) -> Result<Results> {
         self.check_temporal()?;
@@ -123,20 +123,20 @@ impl<T: Storage> Store<T> {
             candidate.version.as_ref().map_or(Ok(()), |version| self.answer.charge_version(version))
         });
         self.for_each_candidate_row(select, |id| {
-            // The record as of the version before.
-            let mut last_state: Option<Record> = None;
+            // The version that was visited last, as a record; `None` before the first one.
+            let mut previous: Option<Record> = None;
             self.storage.each_version(id, &mut |version| {
                 if cutoff.is_some_and(|cutoff| version.updated_at > cutoff) {
                     return Ok(());
                 }
                 let record = match version.view() {
                     Some(record) => Record::from(record),
-                    None => match &last_state {
+                    None => match &previous {
                         Some(deleted) => Record { updated_at: version.updated_at, ..deleted.clone() },
                         None => return Ok(()),
                     },
                 };
-                last_state = Some(record.clone());
+                previous = Some(record.clone());
                 let candidate = Candidate::of(record, catalog)?.with_version(version);
                 if select.filter.matches(&candidate)? {
                     matches.push(candidate)?;
@@ -148,17 +148,17 @@ impl<T: Storage> Store<T> {
         Ok(Results::Versions(versions.map(Version::from).collect()))
     }
 
-    /// Visits the rows of the records that may match, in order of creation: if the outermost filter of the
-    /// select names pks, only the records with these pks. A record with another pk cannot match, since the
-    /// outermost filter of a select is never negated.
+    /// Visits the rows of the records that may match, in order of creation. If the outermost filter of the
+    /// select names pks, visits only the records with these pks: a record with another pk cannot match, since
+    /// the outermost filter of a select is never negated.
     fn for_each_candidate_row(
         &self,
         select: &SelectRequest,
         mut visit: impl FnMut(RowId) -> Result<()>,
     ) -> Result<()> {
         let pks = match &select.filter.pks {
-            // `class` is evaluated before `pk`. If `class` is a deferred error, such as that of a placeholder
-            // without a value, each record raises the error, also one with another pk. So all are visited.
+            // If `class` is a deferred error, such as that of a placeholder without a value, all records are
+            // visited: `class` is evaluated before `pk`, so a record with another pk raises the error, too.
             Some(Ok(pks)) if !matches!(select.filter.classes, Some(Err(_))) => Some(pks),
             _ => None,
         };
@@ -171,16 +171,18 @@ impl<T: Storage> Store<T> {
             ids.dedup();
             return ids.into_iter().try_for_each(visit);
         }
+        // All commit numbers are larger than the default.
+        let after_any_commit = CommitSeq::default();
         let mut last = RowId::default();
-        while let Some((id, _)) = self.storage.next_row(last, CommitSeq::default())? {
+        while let Some((id, _)) = self.storage.next_row(last, after_any_commit)? {
             last = id;
             visit(id)?;
         }
         Ok(())
     }
 
-    /// The classes that were defined at a time. Invalid inheritance is [repaired](Catalog::of_past): parents
-    /// that were not defined then are left out, for example.
+    /// The classes that were defined at a time. Invalid inheritance is [repaired](Catalog::of_past). For
+    /// example, parents that were not defined at that time are left out.
     fn catalog_at(&self, time: Timestamp) -> Result<Catalog> {
         let mut definitions = Vec::new();
         for id in self.storage.definitions()? {

@@ -1,6 +1,10 @@
-//! Work that a write defers to its end: checks of references, which [`pending_checks`](super::pending_checks)
-//! runs, checks of unique values, which [`taken_values`](super::taken_values) runs, and hooks, which
-//! [`before_save`](super::before_save) runs.
+//! Work that a write defers to its end:
+//!
+//! | work | run by |
+//! | --- | --- |
+//! | checks of references | [`pending_checks`](super::pending_checks) |
+//! | checks of unique values | [`taken_values`](super::taken_values) |
+//! | hooks | [`before_save`](super::before_save) |
 
 use std::collections::HashMap;
 
@@ -20,8 +24,8 @@ pub(super) struct DeferredWork {
     /// Whether a record may be written with a unique value that another record still has. The record then
     /// waits for the value. The end of the write checks that no record still waits.
     pub(super) allows_taken_values: bool,
-    /// The unique values that records wait for, each with the records that wait. The first of them gets the
-    /// value when it becomes free.
+    /// The unique values that records wait for, each with the waiting records. When a value becomes free, the
+    /// first of its waiting records gets it.
     pub(super) taken_values: HashMap<UniqueValue, Vec<WaitingRecord>>,
     /// The smallest id of the rows that the write has stored by [`Store::apply`](super::Store::apply); `None`
     /// if there are none. An import stores all of its rows by `apply`, and checks the rows from this one on.
@@ -40,7 +44,7 @@ pub(super) type UniqueValue = (ConstraintId, String);
 #[derive(Debug)]
 pub(super) struct WaitingRecord {
     pub(super) row: RowId,
-    /// The index of the batch request that wrote the record.
+    /// The index of the batch request that wrote the record; `None` outside of a batch.
     pub(super) request: Option<usize>,
 }
 
@@ -56,7 +60,7 @@ impl DeferredWork {
         references.is_empty() && deleted.is_empty() && left_class.is_empty() && taken_values.is_empty()
     }
 
-    /// Whether a batch is running. Its later requests may still create the targets of references.
+    /// Whether a batch is running. Later requests of the batch may still create the targets of references.
     pub(super) fn is_in_batch(&self) -> bool {
         self.request.is_some()
     }
@@ -66,7 +70,7 @@ impl DeferredWork {
 #[derive(Debug)]
 pub(super) struct DeferredTarget {
     pub(super) pk: String,
-    /// The index of the batch request that deleted or changed the record.
+    /// The index of the batch request that deleted or changed the record; `None` outside of a batch.
     pub(super) request: Option<usize>,
 }
 
@@ -78,6 +82,6 @@ pub(super) struct DeferredReference {
     /// The class that declares the reference.
     pub(super) class: String,
     pub(super) reference: Reference,
-    /// The index of the batch request that wrote the reference.
+    /// The index of the batch request that wrote the reference; `None` outside of a batch.
     pub(super) request: Option<usize>,
 }

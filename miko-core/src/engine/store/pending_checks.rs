@@ -1,8 +1,11 @@
-//! The deferred checks, which run at the end of a write: every reference of a written record has an allowed
-//! target, no two records have the same unique value ([`taken_values`](crate::engine::store::taken_values)),
-//! and no restricting reference points at a deleted record or at one that has left a class that the reference
-//! requires. Since the checks are deferred, a request of a batch may refer to a record that a later request
-//! creates.
+//! The deferred checks, which run at the end of a write:
+//!
+//! - Every reference of a written record has an allowed target.
+//! - No two records have the same unique value ([`taken_values`](crate::engine::store::taken_values)).
+//! - No restricting reference points at a deleted record, nor at a record that has left a class which the
+//!   reference requires.
+//!
+//! Since the checks are deferred, a request of a batch may refer to a record that a later request creates.
 //!
 //! A restricting reference is one whose field has `on_delete: restrict`, or refers to a file. An import runs
 //! the checks of references itself, before the end of its write.
@@ -49,8 +52,8 @@ impl CurrentReferences {
 const FILE_CLASSES: [&str; 2] = [uns::FILE, uns::FILE_REFERENCE];
 
 impl<T: Storage> Store<T> {
-    /// Defers the check that the references of a record have allowed targets, to the end of the write. Each
-    /// reference comes with the class that declares it.
+    /// Defers the check whether the references of a record have allowed targets. Each reference comes with
+    /// the class that declares it.
     pub(super) fn defer_reference_checks(&mut self, row: RowId, references: Vec<(String, Reference)>) {
         let request = self.deferred.request;
         let deferred = references.into_iter().map(|(class, reference)| DeferredReference {
@@ -62,13 +65,14 @@ impl<T: Storage> Store<T> {
         self.deferred.references.extend(deferred);
     }
 
-    /// Defers the check that no restricting reference points at a deleted record.
+    /// Defers the check whether a restricting reference points at a deleted record.
     pub(super) fn defer_delete_check(&mut self, pk: &str) {
         let request = self.deferred.request;
         self.deferred.deleted.push(DeferredTarget { pk: pk.to_owned(), request });
     }
 
-    /// Defers the check that no restricting reference to a record requires a class that the record has left.
+    /// Defers the check whether a restricting reference to a record requires a class that the record has
+    /// left.
     pub(super) fn defer_left_class_check(&mut self, pk: &str) {
         let request = self.deferred.request;
         self.deferred.left_class.push(DeferredTarget { pk: pk.to_owned(), request });
@@ -108,8 +112,8 @@ impl<T: Storage> Store<T> {
         &mut self,
         mut report: impl FnMut(&Self, RowId, ErrorItem) -> Result<()>,
     ) -> Result<()> {
-        // The references that one write of a record has deferred follow each other, so the record is read at
-        // most once for them.
+        // The references that one write of a record has deferred follow each other, so a cache of one record
+        // is enough.
         let mut current = None;
         for deferred in std::mem::take(&mut self.deferred.references) {
             if let Some(fault) = self.check_reference(&deferred, &mut current)? {
@@ -127,15 +131,16 @@ impl<T: Storage> Store<T> {
         current: &mut Option<CurrentReferences>,
     ) -> Result<Option<ErrorItem>> {
         let DeferredReference { row, class, reference: Reference { target, pointer, .. }, .. } = deferred;
-        // A later request of the batch may have removed the reference from the record. The record itself is
-        // read only if the reference is there and its target is not allowed.
+        // If a later request of the batch has removed the reference, there is nothing to check. If the target
+        // is allowed, the record need not be read.
         if !self.storage.refers(target, *row, pointer)?
             || self.check_target(class, &deferred.reference)?.is_none()
         {
             return Ok(None);
         }
-        // A later request may also have removed the class that declares the reference, while another class of
-        // the record declares a reference at the same place. Or it may have redefined the class.
+        // A later request may have taken the class that declares the reference from the record, while another
+        // class of the record declares a reference at the same place. Or a later request may have redefined
+        // the class. So the check is made again with the references that the record has now.
         let current = self.read_references(*row, current)?;
         let mut declared = current.at(pointer, target).filter(|(declaring, _)| declaring == class);
         declared.find_map(|(class, reference)| self.check_target(class, reference).transpose()).transpose()
@@ -156,16 +161,16 @@ impl<T: Storage> Store<T> {
 
     /// The references of the record at `id`, read from storage; none if the record was deleted.
     fn references_of(&self, id: RowId) -> Result<CurrentReferences> {
-        let mut found = CurrentReferences { row: id, pk: String::new(), by_pointer: HashMap::new() };
-        let Some(Row { pk, state: Some(state), .. }) = self.storage.row(id)? else { return Ok(found) };
-        found.pk = pk;
+        let mut current = CurrentReferences { row: id, pk: String::new(), by_pointer: HashMap::new() };
+        let Some(Row { pk, state: Some(state), .. }) = self.storage.row(id)? else { return Ok(current) };
+        current.pk = pk;
         let (stack, bucket) = (parse_object(&state.stack)?, parse_object(&state.bucket)?);
         let markers = stored_markers(state.extras.as_deref())?;
         for (class, reference) in references(&self.catalog, (&stack, &bucket), &markers) {
-            let at_place = found.by_pointer.entry(reference.pointer.clone()).or_default();
+            let at_place = current.by_pointer.entry(reference.pointer.clone()).or_default();
             at_place.push((class, reference));
         }
-        Ok(found)
+        Ok(current)
     }
 
     /// The fault of a reference whose target is missing or of no allowed class; `None` if the target is
@@ -265,13 +270,15 @@ impl<T: Storage> Store<T> {
 
     /// The fault of a record of these classes, if a restricting reference to the record does not allow them.
     fn check_classes(&self, pk: &str, classes: &[String]) -> Result<Option<ErrorItem>> {
-        // All restricting references are read, with their records: the index does not have the classes that a
-        // reference allows. The limit is larger than any number of references, and fits an integer of SQL.
-        let restricting = self.storage.restricting(pk, i32::MAX as usize)?;
+        // All restricting references are read, with their records, since the index does not have the classes
+        // that a reference allows.
+        // Larger than any number of references. `usize::MAX` would not fit an integer of SQL.
+        let no_limit = i32::MAX as usize;
+        let restricting = self.storage.restricting(pk, no_limit)?;
         if restricting.is_empty() {
             return Ok(None);
         }
-        let is_file = represents_file(classes) || self.is_complete_file(pk)?;
+        let target_is_file = represents_file(classes) || self.is_complete_file(pk)?;
         // The references of one record follow each other, so each record is read once.
         let (mut restricting_references, mut current) = (Vec::new(), None);
         for (id, pointer) in restricting {
@@ -280,7 +287,7 @@ impl<T: Storage> Store<T> {
                 .at(&pointer, pk)
                 .filter(|(_, reference)| reference.on_delete == OnDelete::Restrict)
                 .find(|(_, reference)| match reference.is_file {
-                    true => !is_file,
+                    true => !target_is_file,
                     false => !self.is_allowed_target(&reference.classes, classes),
                 });
             if let Some((_, Reference { is_file, classes: allowed, .. })) = refused_by {

@@ -19,12 +19,12 @@ pub(super) struct Pks {
 
 impl Pks {
     /// A new pk for a record, a version or a file of this time. A pk that is drawn contains the time, or the
-    /// current time if that is earlier. A version, such as an imported one, may have a time in the future: if
-    /// the pk contained a future time, all pks until that time would be counted up from this pk.
+    /// current time if that is earlier. `time` may be in the future, as that of an imported version. If the
+    /// pk contained such a time, all pks until that time would be counted up from this pk.
     pub(super) fn next(&mut self, time: Timestamp) -> String {
         // A drawn pk, or 0 if the next pk is counted up.
         let drawn = if self.is_drawn_at(time) {
-            // The clock is read only here, so not for the further pks of a millisecond.
+            // The clock is read once in a millisecond, and not for each pk.
             let time = time.min(Timestamp::now());
             if self.is_drawn_at(time) { random_pk(time).as_u128() } else { 0 }
         } else {
@@ -35,16 +35,17 @@ impl Pks {
         Uuid::from_u128(self.last).to_string()
     }
 
-    /// Whether the next pk is drawn if it is for this time: there is no last pk, or the last pk has an
+    /// Whether a pk for this time is drawn and not counted up: there is no last pk, or the last pk has an
     /// earlier time.
     fn is_drawn_at(&self, time: Timestamp) -> bool {
-        // Before the first pk `last` is 0, which `millis` reads as 1970. With a clock at 1970 or before, the
-        // first pk would be counted up from 0, and would be no UUID of version 7.
+        // The first pk is always drawn. Before it `last` is 0, which `millis` reads as 1970: with a clock at
+        // 1970 or before, the first pk would be counted up from 0, and would be no UUID of version 7.
         self.last == 0 || time.as_millis() > self.millis()
     }
 
-    /// Skips a pk that a caller has chosen, so that the pk is not given out. Only a pk shortly after the last
-    /// one has to be skipped, since counting up could reach it. Any other pk could only be reached by a draw.
+    /// Skips a pk that a caller has chosen, so that it is not given out. Only a pk shortly after the last one
+    /// has to be skipped, since counting up could reach it. Any other pk could be given out only by a draw,
+    /// which is improbable.
     pub(super) fn skip(&mut self, chosen: &str) {
         /// More pks than can be given out in a millisecond.
         const MAX_DISTANCE: u128 = 1 << 32;

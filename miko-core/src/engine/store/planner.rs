@@ -12,17 +12,17 @@ use crate::query::{DeferredResult, Filter, PathStep, PathTest, SelectRequest};
 use crate::storage::Storage;
 use crate::storage::plan::{AccessPath, Classes, IndexLookup, Plan, Predicate};
 
-/// The largest number of conditions and sort paths that a plan passes to SQLite, which nests an expression
-/// for each.
+/// The largest number of conditions and sort paths that a plan passes to SQLite. SQLite nests an expression
+/// for each of them, and bounds the depth.
 const MAX_PARTS: usize = 250;
 
 impl<T: Storage> Store<T> {
     /// Plans a select with the classes that are in force.
     pub(super) fn plan<'q>(&self, select: &'q SelectRequest) -> Result<Plan<'q>> {
         // If there is a reason for a residual filter, storage only finds candidates. The evaluator then
-        // filters, sorts and limits them. This storage may have a reason for all selects.
+        // filters, sorts and limits them. Some storages have a reason for all selects.
         let reason_of_storage = self.storage.capabilities().residual_filter_reason;
-        let (mut filter, residual_filter_reason) = if select.may_fail {
+        let (mut predicates, residual_filter_reason) = if select.may_fail {
             let why = "its evaluation may reach a placeholder that cannot be resolved";
             (self.pushdown_predicates(&select.filter)?, Some(reason_of_storage.unwrap_or(why)))
         } else if select.size > MAX_PARTS && reason_of_storage.is_none() {
@@ -33,49 +33,48 @@ impl<T: Storage> Store<T> {
         } else {
             (self.predicates(&select.filter)?, reason_of_storage)
         };
-        let access_path = self.take_access_path(&mut filter)?;
-        Ok(Plan { select, access_path, filter, residual_filter_reason })
+        let access_path = self.take_access_path(&mut predicates)?;
+        Ok(Plan { select, access_path, filter: predicates, residual_filter_reason })
     }
 
-    /// The classes, pks and path of the outermost filter, in this order, up to the first part that is an
-    /// error. Storage may use these parts to discard records: for a record that does not meet a part, the
-    /// evaluator stops at the part and never reaches a later one, so no error of a later part is lost. The
-    /// outermost filter of a select is never negated.
-    fn pushdown_predicates<'q>(&self, condition: &'q Filter) -> Result<Vec<Predicate<'q>>> {
+    /// The predicates by which storage may discard records although the filter has a part that is an error:
+    /// the classes, pks and path of the outermost filter, in this order, up to the first part that is an
+    /// error. For a record that does not meet one of these parts, the evaluator stops at that part and never
+    /// reaches a later one, so no error is lost. The outermost filter of a select is never negated.
+    fn pushdown_predicates<'q>(&self, filter: &'q Filter) -> Result<Vec<Predicate<'q>>> {
         let mut predicates = Vec::new();
-        let Some(classes) = part_unless_error(condition.classes.as_ref()) else { return Ok(predicates) };
+        let Some(classes) = part_unless_error(filter.classes.as_ref()) else { return Ok(predicates) };
         if let Some(names) = classes {
             predicates.push(Predicate::Classes(self.classes(names)?));
         }
-        let Some(pks) = part_unless_error(condition.pks.as_ref()) else { return Ok(predicates) };
+        let Some(pks) = part_unless_error(filter.pks.as_ref()) else { return Ok(predicates) };
         predicates.extend(pks.map(|pks| Predicate::Pks(pks)));
-        let Some(path) = part_unless_error(condition.path.as_ref()) else { return Ok(predicates) };
+        let Some(path) = part_unless_error(filter.path.as_ref()) else { return Ok(predicates) };
         predicates.extend(path.map(Predicate::Path));
         Ok(predicates)
     }
 
-    /// A condition as predicates that must all hold. The caller ensures that no part of the condition is an
-    /// error.
-    fn predicates<'q>(&self, condition: &'q Filter) -> Result<Vec<Predicate<'q>>> {
+    /// A filter as predicates that must all hold. The caller ensures that no part of the filter is an error.
+    fn predicates<'q>(&self, filter: &'q Filter) -> Result<Vec<Predicate<'q>>> {
         let mut predicates = Vec::new();
-        if let Some(names) = part_or_error(condition.classes.as_ref())? {
+        if let Some(names) = part_or_error(filter.classes.as_ref())? {
             predicates.push(Predicate::Classes(self.classes(names)?));
         }
-        predicates.extend(part_or_error(condition.pks.as_ref())?.map(|pks| Predicate::Pks(pks)));
-        predicates.extend(part_or_error(condition.path.as_ref())?.map(Predicate::Path));
-        for member in part_or_error(condition.all.as_ref())?.into_iter().flatten() {
+        predicates.extend(part_or_error(filter.pks.as_ref())?.map(|pks| Predicate::Pks(pks)));
+        predicates.extend(part_or_error(filter.path.as_ref())?.map(Predicate::Path));
+        for member in part_or_error(filter.all.as_ref())?.into_iter().flatten() {
             predicates.extend(self.predicates(member.as_ref().map_err(Clone::clone)?)?);
         }
-        if let Some(members) = part_or_error(condition.any.as_ref())? {
+        if let Some(members) = part_or_error(filter.any.as_ref())? {
             let one_of = members
                 .iter()
                 .map(|member| Ok(Predicate::All(self.predicates(member.as_ref().map_err(Clone::clone)?)?)));
             predicates.push(Predicate::Any(one_of.collect::<Result<_>>()?));
         }
-        if part_or_error(condition.negated.as_ref())?.is_some_and(|negated| *negated) {
+        if part_or_error(filter.negated.as_ref())?.is_some_and(|negated| *negated) {
             predicates = vec![Predicate::Not(Box::new(Predicate::All(predicates)))];
         }
-        if let Some(then) = part_or_error(condition.then.as_deref())? {
+        if let Some(then) = part_or_error(filter.then.as_deref())? {
             predicates.extend(self.predicates(then)?);
         }
         Ok(predicates)
@@ -95,38 +94,36 @@ impl<T: Storage> Store<T> {
         Ok(Classes { names, ids })
     }
 
-    /// Chooses the access path that presumably finds the fewest records. Removes from `filter` the predicates
-    /// that hold for all records of the path.
-    fn take_access_path<'q>(&self, filter: &mut Vec<Predicate<'q>>) -> Result<AccessPath<'q>> {
+    /// Chooses the access path that presumably finds the fewest records. Removes from `predicates` those that
+    /// hold for all records of the path.
+    fn take_access_path<'q>(&self, predicates: &mut Vec<Predicate<'q>>) -> Result<AccessPath<'q>> {
         // Pks are looked up one by one: presumably they are few.
-        if let Some(index) = filter.iter().position(|predicate| matches!(predicate, Predicate::Pks(_))) {
-            let Predicate::Pks(pks) = filter.remove(index) else { return Ok(AccessPath::Everything) };
+        let pks = take_first(predicates, |predicate| matches!(predicate, Predicate::Pks(_)));
+        if let Some(Predicate::Pks(pks)) = pks {
             return Ok(AccessPath::Pks(pks));
         }
-        if let Some(lookup) = self.take_lookup(filter)? {
+        if let Some(lookup) = self.take_lookup(predicates)? {
             return Ok(AccessPath::Index(lookup));
         }
-        let is_classes = |predicate: &Predicate<'_>| matches!(predicate, Predicate::Classes(_));
-        match filter.iter().position(is_classes).map(|index| filter.remove(index)) {
+        match take_first(predicates, |predicate| matches!(predicate, Predicate::Classes(_))) {
             Some(Predicate::Classes(classes)) => Ok(AccessPath::Members(classes)),
             _ => Ok(AccessPath::Everything),
         }
     }
 
-    /// Finds a class and a path in the filter, such that the class has an index for the path. Removes from
-    /// `filter` the predicates that hold for all records that the lookup finds.
-    fn take_lookup(&self, filter: &mut Vec<Predicate<'_>>) -> Result<Option<IndexLookup>> {
-        for (class_index, predicate) in filter.iter().enumerate() {
+    /// Finds a class and a path among the predicates, such that the class has an index for the path. Removes
+    /// from `predicates` those that hold for all records that the lookup finds.
+    fn take_lookup(&self, predicates: &mut Vec<Predicate<'_>>) -> Result<Option<IndexLookup>> {
+        for (class_index, predicate) in predicates.iter().enumerate() {
             // A condition with several classes has no common index.
             let Predicate::Classes(Classes { names: [class], .. }) = predicate else { continue };
             let Some(class) = self.catalog.class(class) else { continue };
-            for (path_index, predicate) in filter.iter().enumerate() {
+            for (path_index, predicate) in predicates.iter().enumerate() {
                 let Predicate::Path(path) = predicate else { continue };
-                let Some(UsableIndex { lookup, is_exact, is_of_class }) = self.lookup(class, path)? else {
-                    continue;
-                };
+                let usable_index = self.find_usable_index(class, path)?;
+                let Some(UsableIndex { lookup, is_exact, is_of_class }) = usable_index else { continue };
                 let mut index = 0;
-                filter.retain(|_| {
+                predicates.retain(|_| {
                     let is_implied =
                         (index == class_index && is_of_class) || (index == path_index && is_exact);
                     index += 1;
@@ -138,15 +135,16 @@ impl<T: Storage> Store<T> {
         Ok(None)
     }
 
-    /// The lookup for a path test in the index entries of a constraint, if `class` or an ancestor declares a
-    /// constraint of only the field at the path. `None` also if the index entries cannot answer the test.
-    fn lookup(&self, class: &Arc<Class>, path: &PathTest) -> Result<Option<UsableIndex>> {
-        // Only a test for equality with one of some values, at a path of keys alone, can use an index.
-        let (Some(values), Some(steps)) = (path.equality_values(), keys(path.steps())) else {
+    /// The index for a path test: the index entries of a constraint of only the field at the path, which
+    /// `class` or an ancestor declares. `None` if there is no such constraint, or if its index entries cannot
+    /// answer the test.
+    fn find_usable_index(&self, class: &Arc<Class>, path: &PathTest) -> Result<Option<UsableIndex>> {
+        // Only a test for equality with one of some values can use an index, and only at a path of keys.
+        let (Some(values), Some(steps)) = (path.equality_values(), steps_as_keys(path.steps())) else {
             return Ok(None);
         };
-        // An absent value equals null, and has no entry in an index. An object may be another spelling of a
-        // reference, whose entry has the key of the pk.
+        // A test for null also holds for an absent value, which has no entry in an index. An object may be
+        // another spelling of a reference, and the entry of a reference has the key of the pk.
         if values.iter().any(|value| value.is_null() || value.is_object()) {
             return Ok(None);
         }
@@ -169,11 +167,11 @@ impl<T: Storage> Store<T> {
                 class: Arc::clone(class),
                 position,
             },
-            // A unique index is not exact: a unique value may come from a platter's own bucket, but selects
-            // test the shared bucket. For references see `may_index_references`. With an index that is not
-            // exact, the path test runs on the records that are found.
+            // If the index is not exact, the path test also runs on the records that are found. A unique
+            // index is not exact: a unique value may come from a platter's own bucket, but selects test the
+            // shared bucket. For references see `may_index_references`.
             is_exact: !is_unique && !self.may_index_references(constraint),
-            // The index of an ancestor also has entries of records of other subclasses.
+            // If an ancestor declares the constraint, the index also has entries of its other subclasses.
             is_of_class: constraint.class == class.definition.name,
         }))
     }
@@ -198,8 +196,16 @@ struct UsableIndex {
     is_of_class: bool,
 }
 
+/// Removes the first predicate that `is_wanted` accepts; `None` if there is none.
+fn take_first<'q>(
+    predicates: &mut Vec<Predicate<'q>>,
+    is_wanted: impl Fn(&Predicate<'_>) -> bool,
+) -> Option<Predicate<'q>> {
+    predicates.iter().position(is_wanted).map(|index| predicates.remove(index))
+}
+
 /// The steps of a path as keys; `None` if a step is the index of an array.
-fn keys(steps: &[PathStep]) -> Option<Vec<&str>> {
+fn steps_as_keys(steps: &[PathStep]) -> Option<Vec<&str>> {
     let mut keys = Vec::with_capacity(steps.len());
     for step in steps {
         match step {
@@ -210,13 +216,12 @@ fn keys(steps: &[PathStep]) -> Option<Vec<&str>> {
     Some(keys)
 }
 
-/// A part of a condition: `Some(None)` if the condition does not have the part; `None` if the part is an
-/// error.
+/// A part of a filter: `Some(None)` if the filter does not have the part; `None` if the part is an error.
 fn part_unless_error<T>(part: Option<&DeferredResult<T>>) -> Option<Option<&T>> {
     part_or_error(part).ok()
 }
 
-/// A part of a condition: `None` if the condition does not have the part.
+/// A part of a filter: `None` if the filter does not have the part.
 ///
 /// # Errors
 /// The deferred error of the part.

@@ -2,10 +2,11 @@
 //!
 //! For each record, the cache has the same state as storage, or nothing. So a write removes the records that
 //! it changes, and stages their new states: they are set aside until it is known whether the write succeeds.
-//! When the write has succeeded, the staged states are added to the cache, since the next write of such a
-//! record reads the record first. The states that a transaction of a caller writes are staged only at its
-//! commit. No record that is read from storage is added while a write runs, and none that an open transaction
-//! has changed, since the write or the transaction may be undone.
+//! If it succeeds, the staged states are added to the cache, since the next write of such a record reads the
+//! record first. The states that a transaction of a caller writes are staged only at its commit.
+//!
+//! A record that is read from storage is not added in two cases, in which its state may still be undone:
+//! while a write runs, and if an open transaction has changed the record.
 
 use std::cell::RefCell;
 use std::collections::{HashMap, HashSet};
@@ -27,9 +28,9 @@ const OVERHEAD: usize = size_of::<StoredRecord>() + 256;
 /// The most distinct stacks that are shared.
 const MAX_SHARED_STACKS: usize = 1024;
 
-/// The most new states that are staged for one write. A record that the write changes twice has two. Writes
-/// of more records are rare, and only few of their records are read soon. The staged states together are at
-/// most as large as the record cache.
+/// The most new states that are staged for one write; a record that the write changes twice has two. Nothing
+/// is staged for a write with more: such writes are rare, and only few of their records are read soon. The
+/// staged states together are at most as large as the record cache.
 const MAX_STAGED: usize = 64;
 
 /// The record cache: records by pk and by row id. When they exceed its size, records that were not read
@@ -45,17 +46,18 @@ struct Content {
     /// Distinct stacks, which the cached records share: most records of a class have equal stacks.
     stacks: HashSet<Object, RandomState>,
     /// The new states of the records that the running write has changed, in the order of the changes. While
-    /// a transaction of a caller is committed: those of the records that the transaction has changed.
+    /// a transaction of a caller is committed: the new states of the records that the transaction has
+    /// changed.
     staged: Staged,
-    /// The largest size in bytes; 0 if nothing is kept.
-    size: usize,
+    /// The most bytes that `records` may take; 0 if nothing is kept.
+    max_size: usize,
 }
 
 #[derive(Debug, Default)]
 struct Staged {
     /// The new states by pk; `None` for a deleted record.
     records: Vec<(Arc<str>, Option<StoredRecord>)>,
-    /// The approximate size of these records in bytes.
+    /// The approximate size of `records` in bytes.
     size: usize,
     /// Whether the write has exceeded the limits of staging. Its states were dropped, and no more are staged.
     is_too_large: bool,
@@ -98,12 +100,12 @@ impl RecordCache {
         let records =
             Cache::with(expected_records, size as u64, SizeWeighter, RandomState::default(), EvictedRows);
         let (pks, stacks, staged) = (HashMap::default(), HashSet::default(), Staged::default());
-        Self(RefCell::new(Content { records, pks, stacks, staged, size }))
+        Self(RefCell::new(Content { records, pks, stacks, staged, max_size: size }))
     }
 
-    /// The size in bytes; 0 if nothing is kept.
+    /// The size that the cache was created with: the most bytes that it may take; 0 if nothing is kept.
     pub(super) fn size(&self) -> usize {
-        self.0.borrow().size
+        self.0.borrow().max_size
     }
 
     /// Whether anything is kept.
@@ -146,7 +148,7 @@ impl RecordCache {
         for RowChange { key, before, after } in changes {
             let Some(before) = before else { continue };
             content.remove(&before.pk);
-            if content.size > 0 {
+            if content.max_size > 0 {
                 content.stage(*key, &before.pk, after.as_ref());
             }
         }
@@ -163,7 +165,7 @@ impl RecordCache {
                     None => content.remove(&pk),
                 }
             }
-            // The emptied list goes back, with its allocation, for the next write.
+            // The list is empty now. It goes back, so that the next write uses its allocation.
             staged.size = 0;
             content.staged = staged;
         }
@@ -202,12 +204,12 @@ impl Content {
         }
     }
 
-    /// Stages the state of a record after a change. If the states of the write would be more than
-    /// [`MAX_STAGED`], or larger than the record cache, drops all of them, and stages no further states of
-    /// this write.
+    /// Stages `after`, the state of a record after a change; `None` if the change deletes the record. If the
+    /// states of the write would be more than [`MAX_STAGED`], or larger than the record cache, drops all of
+    /// them, and stages no further states of this write.
     fn stage(&mut self, id: RowId, pk: &str, after: Option<&Row>) {
         let size = self.staged.size + OVERHEAD + after.map_or(0, Row::memory_size);
-        if self.staged.records.len() == MAX_STAGED || size > self.size {
+        if self.staged.records.len() == MAX_STAGED || size > self.max_size {
             self.staged = Staged { is_too_large: true, ..Staged::default() };
         }
         if !self.staged.is_too_large {

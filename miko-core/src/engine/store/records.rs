@@ -17,7 +17,7 @@ impl<T: Storage> Store<T> {
     }
 
     /// For each of these pks, in their order: the record with the pk, if it is active. Fails if the records
-    /// exceed the size limit of the answer.
+    /// exceed the size limit of the answer. A pk that is listed twice has its record twice.
     pub(in crate::engine) fn records(&self, pks: &[String]) -> Result<Vec<Option<Record>>> {
         let read = |pk: &String| {
             let record = self.record(pk)?;
@@ -58,8 +58,8 @@ impl<T: Storage> Store<T> {
     /// As [`record`](Self::record), with the id of its row.
     fn record_with_row_id(&self, pk: &str) -> Result<Option<(RowId, Record)>> {
         let with_row_id = |record: &StoredRecord| (record.id, record.to_record(pk));
-        // A call outside of the open transaction reads the committed state: of a record that the transaction
-        // has changed, the pre-image.
+        // A call outside of the open transaction reads the committed state. For a record that the transaction
+        // has changed, this is the pre-image.
         if let Some(open_transaction) = self.transaction.user_transaction()
             && !open_transaction.runs_own_call
             && let Some(committed) = open_transaction.pre_image(pk)
@@ -69,19 +69,19 @@ impl<T: Storage> Store<T> {
         self.with_record(pk, with_row_id)
     }
 
-    /// Calls `read` with the record of a pk, if it is active. The record has the changes of an open
-    /// transaction of a caller, unless [`show_committed`](Self::show_committed) has hidden them from the
-    /// other callers.
+    /// Calls `read` with the record of a pk, if it is active. If a transaction of a caller is open, the
+    /// record has the changes of that transaction, unless [`show_committed`](Self::show_committed) has hidden
+    /// them from the other callers.
     pub(super) fn with_record<R>(&self, pk: &str, read: impl Fn(&StoredRecord) -> R) -> Result<Option<R>> {
         if let Some(found) = self.record_cache.get(pk, &read) {
             return Ok(Some(found));
         }
         let Some(record) = self.storage.record(pk)? else { return Ok(None) };
-        Ok(Some(read(&self.cached(pk, record))))
+        Ok(Some(read(&self.cache_if_allowed(pk, record))))
     }
 
-    /// The records of these rows, none of which is a tombstone, in their order. Fails if they exceed the size
-    /// limit of the answer.
+    /// The records of these rows, in their order. The rows are those that a select has found, so none of them
+    /// is a tombstone. Fails if the records exceed the size limit of the answer.
     pub(super) fn records_of_rows(&self, rows: &[RowId]) -> Result<Records> {
         let read = |id: &RowId| {
             let record = self.record_of_row(*id)?;
@@ -112,13 +112,14 @@ impl<T: Storage> Store<T> {
         }
         let row = self.storage.row(id)?.ok_or_else(|| corruption("there is no such row"))?;
         let Some(record) = StoredRecord::of(id, &row) else { return Ok(None) };
-        Ok(Some(read(&row.pk, &self.cached(&row.pk, record))))
+        Ok(Some(read(&row.pk, &self.cache_if_allowed(&row.pk, record))))
     }
 
     /// Caches a record that was read from storage, if it may be cached. Returns the record.
-    fn cached(&self, pk: &str, record: StoredRecord) -> StoredRecord {
-        // A change by a running write or an open transaction may be undone, so it is not cached.
-        let may_cache = self.record_cache.is_enabled() && !self.transaction.may_undo(pk);
+    fn cache_if_allowed(&self, pk: &str, record: StoredRecord) -> StoredRecord {
+        // The record may have a change by the running write or an open transaction. Such a change may still
+        // be undone, so the record is not cached.
+        let may_cache = self.record_cache.is_enabled() && !self.transaction.may_be_undone(pk);
         if may_cache { self.record_cache.insert(pk, record) } else { record }
     }
 

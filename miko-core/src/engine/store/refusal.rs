@@ -1,10 +1,15 @@
 //! Collects all faults of a rejected write.
 //!
-//! A write is checked in phases: first the record alone and against its state before the write, then against
-//! other records (unique values, names of classes), and at the end of the write its references. The first
-//! phase that finds a fault ends the write. This module then runs the later phases without writing, so that
-//! one error lists the faults of all phases. Two checks are left out: whether the record leaves a class that
-//! a restricting reference to the record requires, and whether stored records violate a changed definition.
+//! A write of a record is checked in phases:
+//!
+//! 1. The record by itself, and compared with its state before the write.
+//! 2. The record compared with other records: unique values, and names of classes.
+//! 3. At the end of the write: the references of the record.
+//!
+//! The first phase that finds a fault ends the write. This module then runs the later phases without writing,
+//! so that one error lists the faults of all phases. Two checks are left out: whether the record leaves a
+//! class that a restricting reference to the record requires, and whether stored records violate a changed
+//! definition.
 
 use miko_rpc::{Error, ErrorId, Result};
 
@@ -20,7 +25,7 @@ use crate::storage::ids::RowId;
 pub(super) struct RejectedWrite<'r> {
     /// The row id; `None` for a new record that got none yet.
     row: Option<RowId>,
-    /// The pk of a new record, if the content of the record may refer to this pk; `None` for an update.
+    /// The pk of a new record. `None` for an update, and for a create whose content cannot refer to the pk.
     new_pk: Option<&'r str>,
     /// The record before the write; `None` for a create.
     before: Option<StackAndBucket<'r>>,
@@ -64,8 +69,8 @@ const RECORD_FAULTS: [ErrorId; 6] = [
 ];
 
 impl<T: Storage> Store<T> {
-    /// The error of a write that adds unique values which other records have, with the faults of later
-    /// phases.
+    /// The error of a write that adds unique values which other records have. It also lists the faults of
+    /// later phases.
     pub(super) fn conflict_error(&self, rejected: &RejectedWrite<'_>) -> Result<Error> {
         let error = self.unique_error(rejected.row, rejected.after)?;
         Ok(self.with_faults_of_later_phases(error, rejected))
@@ -89,8 +94,8 @@ impl<T: Storage> Store<T> {
         Error::of(faults.into_items())
     }
 
-    /// Adds the faults of the checks that follow the examination of the record alone. `has_unique_violations`
-    /// says whether the write has failed in the check of unique values.
+    /// Adds the faults of the checks that follow the examination of the record by itself.
+    /// `has_unique_violations` says whether the write has failed in the check of unique values.
     fn report_faults_of_later_phases(
         &self,
         rejected: &RejectedWrite<'_>,
@@ -107,7 +112,7 @@ impl<T: Storage> Store<T> {
             self.report_unique_violations(rejected.row, after, faults)?;
         }
         self.report_definition_faults(rejected, faults)?;
-        // Later requests of a batch may create the targets.
+        // In a batch, later requests may create the targets.
         if !self.deferred.is_in_batch() {
             self.report_missing_targets(rejected, faults)?;
         }
@@ -115,7 +120,7 @@ impl<T: Storage> Store<T> {
     }
 
     /// Adds a fault for each reference without an allowed target. References of the record to itself are not
-    /// checked, because storage has the old state of the record, or lacks the record.
+    /// checked: storage has the state of the record before the write, or lacks the record.
     fn report_missing_targets(&self, rejected: &RejectedWrite<'_>, faults: &mut FaultList) -> Result<()> {
         let own_pk = match (rejected.new_pk, rejected.row) {
             (Some(pk), _) => Some(pk.to_owned()),
@@ -137,7 +142,7 @@ impl<T: Storage> Store<T> {
         let Some(name) = defined_by(stack, bucket) else { return Ok(()) };
         faults.extend(self.check_name(rejected.row, &name)?);
         let old = rejected.before.and_then(|(stack, bucket)| defined_by(stack, bucket));
-        // The old name, if the definition gets another one. At most one.
+        // The old name, if the definition gets another one; otherwise empty.
         let removed: Vec<String> = old.into_iter().filter(|old| *old != name).collect();
         for class in &removed {
             if let Err(error) = self.refuse_if_inherited(class) {
@@ -145,7 +150,9 @@ impl<T: Storage> Store<T> {
                 return Ok(());
             }
         }
-        if let Some(definition) = Definition::read(bucket, Place::Root, &mut FaultList::default())
+        // The first phase has reported the faults of the definition by itself.
+        let reported_faults = &mut FaultList::default();
+        if let Some(definition) = Definition::read(bucket, Place::Root, reported_faults)
             && let Err(error) = self.catalog.with(vec![definition], &removed)
         {
             faults.extend(error.into_items());

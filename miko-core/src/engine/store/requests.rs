@@ -22,19 +22,20 @@ impl<T: Storage> Store<T> {
                 self.transaction.before_select(&mut self.storage);
                 self.select(&select)
             }
-            write => self.write(self.commit_sharing_of(&write), |store| store.run_in_transaction(write)),
+            write => self.write(self.sharing_of_request(&write), |store| store.run_in_transaction(write)),
         }
     }
 
-    /// Runs an atomic batch in order. The first request that fails ends the batch, and nothing has changed
-    /// then. A request that could not be parsed is given as its error, which ends the batch in the same way.
+    /// Runs the requests of an atomic batch in order. The first request that fails ends the batch: nothing
+    /// has changed then. A request that could not be parsed is given as its error, and counts as one that
+    /// fails.
     pub(in crate::engine) fn run_all(
         &mut self,
         requests: Vec<Result<(Request, Vec<Warning>)>>,
     ) -> Result<Answers> {
         let parsed = || requests.iter().filter_map(|parsed| parsed.as_ref().ok()).map(|(request, _)| request);
         let writes = parsed().any(Request::writes);
-        let sharing = self.commit_sharing_of_all(parsed());
+        let sharing = self.undeferred_sharing_of(parsed());
         let may_free_values = parsed().any(Request::may_free_values);
         let run_all = |store: &mut Self| {
             // A record may wait for a taken unique value only if a request of the batch may free the value.
@@ -43,8 +44,8 @@ impl<T: Storage> Store<T> {
                 let results = store.run_in_transaction(request)?;
                 // Charges the overhead of an answer.
                 store.answer.charge(0)?;
-                // The inner result is the answer to the request. Here it is never an error: the outer one
-                // ends the batch.
+                // An answer is a result. In an atomic batch it is never an error: an error is returned as the
+                // outer result, which ends the batch.
                 Ok(Ok(Response { results, warnings }))
             });
             answers.map(Answers::from)
@@ -54,13 +55,13 @@ impl<T: Storage> Store<T> {
         }
         self.transaction.before_select(&mut self.storage);
         let answers = run_all(self);
-        // Forgets the index of the request that `run_each` has set. A write resets it when it ends.
+        // `run_each` has set the index of the request. The end of a write resets it, but this is no write.
         self.deferred = DeferredWork::default();
         answers
     }
 
-    /// Runs the requests of a batch, or the creates of a call of `create_many`, in order, up to the first
-    /// error, to which the index of the request is added. While a request runs, [`DeferredWork::request`] is
+    /// Runs the requests of a batch, or the creates of a call of `create_many`, in order. The first error
+    /// ends the batch, and gets the index of its request. While a request runs, [`DeferredWork::request`] is
     /// its index.
     pub(super) fn run_each<R, A>(
         &mut self,
@@ -75,18 +76,18 @@ impl<T: Storage> Store<T> {
     }
 
     /// How the write of a single request may share a transaction with other writes.
-    fn commit_sharing_of(&self, request: &Request) -> CommitSharing {
+    fn sharing_of_request(&self, request: &Request) -> CommitSharing {
         match request {
-            // Near the memory limit, SQLite may roll back a transaction. The transaction must then contain no
-            // writes that were answered.
+            // A create is deferred only if it cannot reach the memory limit: at the limit, SQLite may roll
+            // back the transaction, which contains writes that were answered.
             Request::Create(create)
                 if !create.stack.defines_a_class()
                     && stays_below_memory_limit(|max| json::is_text_within(&create.bucket, max)) =>
             {
                 CommitSharing::Deferrable
             }
-            // For the same reason, `may_defer_updates` is false with a memory limit: an update may make a
-            // record of any size.
+            // An update is never deferred with a memory limit, for the same reason: it may make a record of
+            // any size.
             Request::Update(_)
             | Request::Patch(_)
             | Request::Edit(_)
@@ -98,52 +99,55 @@ impl<T: Storage> Store<T> {
             {
                 CommitSharing::Deferrable
             }
-            _ => self.commit_sharing_of_all([request].into_iter()),
+            _ => self.undeferred_sharing_of([request].into_iter()),
         }
     }
 
     /// Whether the commit of a write that changes one stored record or its claim, such as an update, may be
-    /// deferred. This needs the record cache: the check whether the write changes a definition reads the
-    /// record, and the write then finds it in the cache.
+    /// deferred. Deferring pays only with the record cache: the check whether the write changes a definition
+    /// reads the record, and the write then finds it in the cache.
     fn may_defer_updates(&self) -> bool {
         self.storage.capabilities().may_defer_commit
             && memory::current_limit().is_none()
             && self.record_cache.is_enabled()
     }
 
-    /// As [`commit_sharing_of`](Self::commit_sharing_of), for the create of a record that is no class
+    /// As [`sharing_of_request`](Self::sharing_of_request), for the create of a record that is no class
     /// definition. `text_length` is the length of its bucket in bytes.
     pub(super) fn sharing_of_create(&self, text_length: usize) -> CommitSharing {
-        match stays_below_memory_limit(|max| text_length <= max) {
-            true => CommitSharing::Deferrable,
-            false => self.commit_sharing(|_| false),
+        if stays_below_memory_limit(|max| text_length <= max) {
+            return CommitSharing::Deferrable;
         }
+        let may_change_definition = false;
+        self.undeferred_sharing(|_| may_change_definition)
     }
 
-    /// As [`commit_sharing_of`](Self::commit_sharing_of), for an update of the bucket of a record.
+    /// As [`sharing_of_request`](Self::sharing_of_request), for an update of the bucket of a record.
     pub(super) fn sharing_of_update(&self, pk: &str) -> CommitSharing {
         if self.may_defer_updates() && !self.is_definition(pk) {
             return CommitSharing::Deferrable;
         }
-        self.commit_sharing(|store| store.is_definition(pk))
+        self.undeferred_sharing(|store| store.is_definition(pk))
     }
 
-    /// As [`commit_sharing_of`](Self::commit_sharing_of), for requests whose commit is not deferred, such as
-    /// those of a batch.
-    fn commit_sharing_of_all<'r>(&self, mut requests: impl Iterator<Item = &'r Request>) -> CommitSharing {
-        self.commit_sharing(|store| requests.any(|request| store.may_change_definition(request)))
+    /// The sharing of a write of these requests, whose commit is not deferred, such as that of a batch.
+    fn undeferred_sharing_of<'r>(&self, mut requests: impl Iterator<Item = &'r Request>) -> CommitSharing {
+        self.undeferred_sharing(|store| requests.any(|request| store.may_change_definition(request)))
     }
 
-    /// The sharing of a write whose commit is not deferred: separate in a group of calls, if the write may
-    /// change a class definition, otherwise groupable. Outside of a group, separate and groupable writes are
-    /// treated alike.
-    pub(super) fn commit_sharing(&self, may_change_definition: impl FnOnce(&Self) -> bool) -> CommitSharing {
+    /// The sharing of a write whose commit is not deferred. In a group of calls, a write that may change a
+    /// class definition is separate. Any other write is groupable: outside of a group, separate and groupable
+    /// writes are treated alike.
+    pub(super) fn undeferred_sharing(
+        &self,
+        may_change_definition: impl FnOnce(&Self) -> bool,
+    ) -> CommitSharing {
         let is_separate = self.transaction.is_in_group() && may_change_definition(self);
         if is_separate { CommitSharing::Separate } else { CommitSharing::Groupable }
     }
 
-    /// Whether a request may change a class definition. Such a write may change the index entries of any
-    /// number of records, and so have large write sets.
+    /// Whether a request may change a class definition. A request that does may change the index
+    /// entries of any number of records, and so its write sets may be large.
     fn may_change_definition(&self, request: &Request) -> bool {
         let defines = |stack: &StackInput| stack.defines_a_class();
         match request {
@@ -161,7 +165,7 @@ impl<T: Storage> Store<T> {
         }
     }
 
-    /// Whether a record of the target of a write may be a class definition.
+    /// Whether the target of a write may be, or contain, a class definition.
     fn may_be_definition(&self, target: &WriteTarget) -> bool {
         match target {
             WriteTarget::One { pk, .. } => self.is_definition(pk),
@@ -181,8 +185,8 @@ impl<T: Storage> Store<T> {
         stack.is_ok_and(|stack| stack::has_class(&stack, uns::CLASS))
     }
 
-    /// Runs a request inside the running write; a select also without a write. If the request fails, the
-    /// caller must undo the write.
+    /// Runs a request as a part of the running write. A select may also be run without a write. If the
+    /// request fails, the caller must undo the write.
     pub(in crate::engine) fn run_in_transaction(&mut self, request: Request) -> Result<Results> {
         self.check_action(&request)?;
         match request {

@@ -1,5 +1,5 @@
-//! Exports and imports all class definitions at once, as `{"classes": {name: definition}}`. An import of a
-//! worldlet reads its key `classes` by the functions of this module, too.
+//! Exports and imports all class definitions at once, as a schema: `{"classes": {name: definition}}`. An
+//! import of a worldlet reads the key `classes` of the worldlet by functions of this module, too.
 
 use std::borrow::Cow;
 use std::collections::HashSet;
@@ -41,12 +41,12 @@ impl<T: Storage> Store<T> {
     /// [`redefine`](Self::redefine) and [`check_rewritten`](Self::check_rewritten). The caller must undo the
     /// write then.
     pub(in crate::engine) fn import_schema(&mut self, schema: Value) -> Result<SchemaChanges> {
-        let definitions = read(schema)?;
+        let definitions = read_schema(schema)?;
         let commit_before = self.last.get().commit;
         let mut changes = SchemaChanges::default();
         let (mut changed, mut rewritten) = (Vec::new(), Vec::new());
-        // The records are written first, and the definitions take effect together: a class may come before
-        // its parents.
+        // A class may come before its parents. So all records are written first, and then the definitions
+        // take effect together.
         for ReadDefinition { key, definition, bucket } in definitions {
             let (name, text) = (definition.name.clone(), json::text_of(&bucket));
             match self.definition_record(&name)? {
@@ -55,7 +55,8 @@ impl<T: Storage> Store<T> {
                     self.advance_time_past_former_definition(&name);
                     let (mut write, mut memberships) = (WriteSet::default(), Vec::new());
                     let state = State { bucket: text, stack: json::text_of(&stack), extras: None };
-                    let (id, ..) = self.stage_insert(None, state, &mut write)?;
+                    let chosen_pk = None;
+                    let (id, ..) = self.stage_insert(chosen_pk, state, &mut write)?;
                     let markers = Markers::default();
                     self.derive_memberships(id, (&stack, &markers), &mut memberships, &mut write)?;
                     write.change_entries(Vec::new(), memberships);
@@ -78,15 +79,16 @@ impl<T: Storage> Store<T> {
         if !changed.is_empty() {
             // `redefine` leaves out the records that were written after this commit: `check_rewritten` adds
             // their entries.
-            self.redefine(changed, &[], commit_before)?;
+            let removed_classes = [];
+            self.redefine(changed, &removed_classes, commit_before)?;
         }
         self.check_rewritten(rewritten)?;
         Ok(changes)
     }
 
-    /// Whether the record at `id` has the definition with this text. `text` is that of a normalized
-    /// definition. A stored definition that was imported as a record may have class names with a protocol, so
-    /// it is normalized before it is compared.
+    /// Whether the record at `id` has the definition with this text, which is normalized. The stored
+    /// definition is normalized before it is compared: if it was imported as a record, it may have class
+    /// names with a protocol.
     pub(super) fn stores_definition(&self, id: RowId, text: &str) -> Result<bool> {
         let Some(State { bucket, .. }) = self.storage.row(id)?.and_then(|row| row.state) else {
             return Ok(false);
@@ -99,9 +101,9 @@ impl<T: Storage> Store<T> {
         Ok(json::text_of(&bucket) == text)
     }
 
-    /// Replaces the bucket of the definition at `id`, and returns the bucket before. Removes the index entries
-    /// that come from the values of the record: a definition may be of further classes. The memberships and
-    /// the registered name stay, since neither changes.
+    /// Replaces the bucket of the definition at `id` by one with the same name, and returns the bucket before.
+    /// Removes the index entries that come from the values of the record: a definition may be of further
+    /// classes. The membership of the record and the entry of the name stay as they are.
     fn rewrite_bucket(&mut self, id: RowId, bucket: String) -> Result<Map<String, Value>> {
         let gone = || corruption("a definition is gone");
         let row = self.storage.row(id)?.ok_or_else(gone)?;
@@ -185,7 +187,7 @@ fn locate(key: &str, fault: ErrorItem) -> ErrorItem {
 ///
 /// # Errors
 /// All faults of the schema.
-fn read(schema: Value) -> Result<Vec<ReadDefinition>> {
+fn read_schema(schema: Value) -> Result<Vec<ReadDefinition>> {
     let refused = |message: &str| Error::new(ErrorId::INVALID_REQUEST, message);
     let Value::Object(mut schema) = schema else {
         return Err(refused("a schema is an object: {\"classes\": {name: definition}}"));
@@ -206,8 +208,7 @@ fn read(schema: Value) -> Result<Vec<ReadDefinition>> {
         {
             faults.push(defined_twice(name, &place));
         }
-        let read = read_one(&key, definition, place, &mut faults);
-        if let Some((definition, bucket)) = read {
+        if let Some((definition, bucket)) = read_one(&key, definition, place, &mut faults) {
             definition.report_contradictions(&place, &mut faults);
             definitions.push(ReadDefinition { key, definition, bucket });
         }
@@ -240,8 +241,8 @@ pub(super) fn read_one(
         faults.push(place.wrong_type("an object", &definition));
         return None;
     };
-    // The key is the name. It replaces the value of `name`, whose position stays. Without a `name` in the
-    // definition, the name comes first.
+    // The name is that of the key. It replaces the value of the member `name`, whose position stays. A
+    // definition without this member gets it as the first one.
     let mut bucket = Map::new();
     if !given.contains_key("name") {
         bucket.insert("name".to_owned(), Value::from(name));

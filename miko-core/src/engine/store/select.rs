@@ -26,14 +26,14 @@ impl<T: Storage> Store<T> {
         self.select_current(&SelectRequest::of_class(class))
     }
 
-    /// The current records that a select finds; its `history` and `cutoff` are ignored. Fails if the records
-    /// exceed the size limit of the answer.
+    /// The current records that a select finds. `history` and `cutoff` of the select are ignored. Fails if
+    /// the records exceed the size limit of the answer.
     pub(super) fn select_current(&self, select: &SelectRequest) -> Result<Records> {
         if let Some(pks) = select.only_pks() {
             return self.records_by_creation(pks);
         }
         let plan = self.plan(select)?;
-        // With a residual filter, storage finds only candidates.
+        // With a residual filter, storage finds only candidates, which the evaluator filters.
         if plan.residual_filter_reason.is_some() {
             let found = self.evaluate(&plan, |record| self.answer.charge_record(record))?;
             return Ok(found.into_iter().map(|(_, record)| record).collect::<Vec<_>>().into());
@@ -50,15 +50,16 @@ impl<T: Storage> Store<T> {
             records.push(found.with_stack(shared.cloned()));
             Ok(ControlFlow::Continue(()))
         })?;
-        // The columns that would have answered this select are built after some scans like this one.
+        // If columns could have answered this select and are missing, they are built after some scans like
+        // this one. So the scan is counted.
         if let Some(missing_columns) = missing_columns {
             self.count_scan(&missing_columns, select, Wanted::Records, records.len());
         }
         Ok(records.into())
     }
 
-    /// The row ids of the current records that a select finds, in its order. Its `history` and `cutoff` are
-    /// ignored.
+    /// The row ids of the current records that a select finds, in the order of the select. `history` and
+    /// `cutoff` of the select are ignored.
     pub(super) fn select_current_rows(&self, select: &SelectRequest) -> Result<Vec<RowId>> {
         let plan = self.plan(select)?;
         if plan.residual_filter_reason.is_some() {
@@ -69,7 +70,7 @@ impl<T: Storage> Store<T> {
             Scanned::BySql(missing_columns) => missing_columns,
         };
         let rows = self.storage.select_rows(&plan)?;
-        // As in `select_current`.
+        // The scan is counted as in `select_current`.
         if let Some(missing_columns) = missing_columns {
             self.count_scan(&missing_columns, select, Wanted::Rows, rows.len());
         }

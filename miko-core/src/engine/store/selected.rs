@@ -12,7 +12,7 @@ use crate::storage::{Storage, corruption};
 impl<T: Storage> Store<T> {
     /// Calls `change`, which changes or deletes a record, for each record that a select finds, in the order
     /// of the select. The select is run before the first change, so its result does not depend on the
-    /// changes. Returns the number of records, and the first pks.
+    /// changes. Returns the number of records, and the pks of the first [`MAX_CHANGED_PKS`] of them.
     ///
     /// # Errors
     /// The errors of the select; the first error of `change`, with the pk of the record; `request-too-large`,

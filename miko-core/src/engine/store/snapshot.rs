@@ -3,11 +3,12 @@
 //! A row that was written after the snapshot has a larger commit number than the snapshot. If a row of the
 //! snapshot was overwritten, the snapshot has its pre-image.
 //!
-//! In a temporal database, an overwritten row does not always become a past version. An import that finds the
-//! same version of a record replaces the row by an equal one with a new commit number. An imported stub or a
-//! merged version may change the creation time of a row, which all versions of the record share, and keep the
-//! commit number. So a pre-image also takes precedence over the last version in storage, and its creation
-//! time counts for all versions.
+//! In a temporal database, an overwritten row does not always become a past version:
+//!
+//! - An import that finds the same version of a record replaces the row by an equal one with a new commit
+//!   number. So the pre-image also takes precedence over the last version in storage.
+//! - An imported stub or a merged version may change the creation time of a row and keep its commit number.
+//!   All versions of a record share the creation time. So that of the pre-image counts for all versions.
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -25,7 +26,9 @@ pub(super) type PreImages = HashMap<RowId, Arc<Row>>;
 /// The rows as they were after a commit.
 pub(in crate::engine) struct Snapshot<'t, T> {
     pub(in crate::engine) storage: &'t T,
+    /// The commit. Of the stored rows, those with a larger number are not in the snapshot.
     commit: CommitSeq,
+    /// `None` for a snapshot of the current state.
     pre_images: Option<&'t PreImages>,
 }
 
@@ -36,7 +39,7 @@ impl<'t, T: Storage> Snapshot<'t, T> {
     }
 
     /// A snapshot of the state after `commit`. `pre_images` has all rows of that state that were overwritten
-    /// since.
+    /// after `commit`, as they were.
     pub(super) fn at(storage: &'t T, commit: CommitSeq, pre_images: &'t PreImages) -> Self {
         Self { storage, commit, pre_images: Some(pre_images) }
     }
@@ -52,10 +55,10 @@ impl<'t, T: Storage> Snapshot<'t, T> {
     /// The first row of the snapshot whose id is larger than `id`, with its id. `last` is the largest id in
     /// the snapshot: rows with larger ids are not read.
     pub(super) fn row_after(&self, mut id: RowId, last: RowId) -> Result<Option<(RowId, Row)>> {
-        // Rows with any commit number: all are larger than the default.
-        let from_any_commit = CommitSeq::default();
+        // All commit numbers are larger than the default.
+        let after_any_commit = CommitSeq::default();
         while id < last
-            && let Some((next, row)) = self.storage.next_row(id, from_any_commit)?
+            && let Some((next, row)) = self.storage.next_row(id, after_any_commit)?
         {
             if let Some(row) = self.pre_image(next) {
                 return Ok(Some((next, row)));
@@ -78,8 +81,8 @@ impl<'t, T: Storage> Snapshot<'t, T> {
         versions.retain(|version| version.commit <= self.commit);
         if let Some(row) = self.pre_image(id) {
             versions.iter_mut().for_each(|version| version.created_at = row.created_at);
-            // The pre-image is the last version of the snapshot. It is missing in `versions` if an import has
-            // replaced it by an equal one with a new commit number.
+            // The pre-image is the last version of the snapshot. `versions` lacks it if an import has
+            // replaced it by an equal version with a new commit number.
             if versions.last().is_none_or(|last| last.instance_pk != row.instance_pk) {
                 versions.push(row);
             }

@@ -9,9 +9,9 @@ use crate::stack;
 use crate::storage::corruption;
 use crate::uns;
 
-/// The longest text of a stack, in bytes, that a cache keeps as a key: of parsed stacks, of the classes of
-/// stacks, or of the stacks that records in the record cache share. A longer stack usually contains data of
-/// its record, such as an own bucket, so hardly any other record has an equal stack.
+/// The longest text of a stack, in bytes, that is cached. Caches of stacks are those of parsed stacks, of the
+/// classes of stacks, and of the stacks that records in the record cache share. A longer stack usually
+/// contains data of its record, such as an own bucket, so hardly any other record has an equal stack.
 pub(super) const MAX_CACHED_STACK_LENGTH: usize = 256;
 
 /// The text of an object, as it is stored.
@@ -52,7 +52,7 @@ pub(super) fn stored_mime(stored: &str) -> Result<(String, Value)> {
     }
 }
 
-/// The class that a record defines, if it is a definition.
+/// The class that a record defines. `None` if the record is no class definition, or its name is no UNS.
 pub(super) fn defined_by(stack: &Map<String, Value>, bucket: &Map<String, Value>) -> Option<String> {
     if !stack::has_class(stack, uns::CLASS) {
         return None;

@@ -16,7 +16,8 @@ use crate::storage::ids::RowId;
 use crate::storage::row::Row;
 use crate::timestamp::Timestamp;
 
-/// What a stream has yet to return. The items are read from the snapshot of the stream.
+/// The position of a stream: what the stream has yet to return. The items are read from the snapshot of the
+/// stream.
 pub(in crate::engine) trait Cursor: Send + 'static {
     /// The items of the stream.
     type Item: 'static;
@@ -27,6 +28,7 @@ pub(in crate::engine) trait Cursor: Send + 'static {
 
 /// The records that a select has found.
 pub(in crate::engine) struct FoundRecords {
+    /// The rows of the records that were not returned yet.
     rows: vec::IntoIter<RowId>,
     /// The time as of which the records are returned; `None` for their state in the snapshot of the stream.
     cutoff: Option<Timestamp>,
@@ -61,7 +63,7 @@ pub(in crate::engine) struct ExportText {
     export: Export,
     /// Text that was exported, and is returned piece by piece.
     text: Vec<u8>,
-    /// The number of bytes at the start of `text` that were returned.
+    /// The number of bytes at the start of `text` that were returned already.
     returned: usize,
     /// The largest piece in bytes.
     piece_size: usize,
@@ -74,10 +76,11 @@ const MAX_STEPS: usize = 4096;
 impl Cursor for ExportText {
     type Item = Vec<u8>;
 
-    /// The next piece, which is empty if [`MAX_STEPS`] steps have written nothing, as over deleted records.
+    /// The next piece; `None` at the end. The piece is empty if [`MAX_STEPS`] steps have written nothing, as
+    /// over deleted records.
     fn next<T: Storage>(&mut self, snapshot: &Snapshot<'_, T>) -> Result<Option<Vec<u8>>> {
         let mut has_more = true;
-        // More is exported only if the text that is left is shorter than a piece.
+        // If the text that is left is shorter than a piece, more is exported.
         if self.text.len() - self.returned < self.piece_size {
             self.text.drain(..self.returned);
             self.returned = 0;
@@ -155,14 +158,16 @@ impl<T: Storage> Store<T> {
         self.publish_commits();
         self.transaction.before_select(&mut self.storage);
         let cursor = find(self)?;
-        let is_of_transaction = self.transaction.user_transaction().is_some_and(|user| user.runs_own_call);
+        let open_transaction = self.transaction.user_transaction();
+        let is_of_transaction = open_transaction.is_some_and(|transaction| transaction.runs_own_call);
         Ok((self.streams.open(self.last.get().commit, is_export, is_of_transaction), cursor))
     }
 
     /// The next item of a stream; `None` at its end.
     ///
-    /// The stream does not show writes that were made after it was opened. Opening it committed the earlier
-    /// writes of the open group, so the stream shows no write of a group that may still be undone.
+    /// The stream does not show writes that were made after it was opened. The earlier writes of an open
+    /// group were committed when it was opened. So the stream shows no write of a group that may still be
+    /// undone.
     ///
     /// # Errors
     /// `stream-expired`, if the store has closed the stream; the errors of storage.

@@ -16,8 +16,8 @@ use crate::storage::Storage;
 use crate::storage::ids::CommitSeq;
 use crate::target::Target;
 
-/// With a memory limit, the ring, the queue of each subscription and each live query take at most the limit
-/// divided by this. The ring has the last commits, from which a subscription resumes.
+/// With a memory limit, each of these takes at most the limit divided by this: the ring, the queue of a
+/// subscription, a live query. The ring has the last commits, from which a subscription resumes.
 const LIMIT_DIVISOR: usize = 16;
 
 /// The size, but no more than the [part](LIMIT_DIVISOR) of the memory limit.
@@ -25,8 +25,9 @@ fn within_memory_limit(size: usize) -> usize {
     memory::current_limit().map_or(size, |limit| size.min(limit / LIMIT_DIVISOR))
 }
 
-/// The largest size in bytes of the target of a subscription, and of the select of a live query or of a claim
-/// that waits. The records of each commit are tested against all of them, under the lock of the store.
+/// The largest size in bytes of conditions that are tested for each commit: of the target of a subscription,
+/// and of the select of a live query or of a waiting claim. All of them are tested against the records of the
+/// commit, under the lock of the store.
 const MAX_TESTED_SIZE: usize = 128 << 10;
 
 /// Checks that a target or a select of this size is small enough to be tested after each commit.
@@ -68,8 +69,8 @@ impl<T: Storage> Store<T> {
         if self.transaction.commits.has_unpublished() {
             let commits = self.transaction.commits.take_unpublished();
             // Delivery runs the wakers of readers on this thread, which holds the lock of the store. A waker
-            // may drop a stream of this store, which needs the same lock. The guard marks this thread as
-            // running a callback: the stream is then closed by the next call that locks the store.
+            // may drop a stream of this store, and closing the stream needs the same lock. The guard marks
+            // this thread as running a callback. Then the next call that locks the store closes the stream.
             let _guard = self.hooks.thread().enter();
             self.watches.notify(&commits, &mut self.subscriptions.classes, &self.catalog);
             let is_watched = self.watches.len() > 0;
@@ -84,8 +85,8 @@ impl<T: Storage> Store<T> {
         self.subscriptions.limits = limits;
     }
 
-    /// Begins a subscription. Also returns the items that precede the changes from now on. The caller must
-    /// call [`subscribe`](Self::subscribe) before any other write.
+    /// Begins a subscription. Returns it with the items that precede the changes from now on. The caller must
+    /// call [`subscribe`](Self::subscribe) before the store makes another write.
     ///
     /// # Errors
     /// The faults of the target; `request-too-large`, if it is too large to be tested for each change;
@@ -119,13 +120,14 @@ impl<T: Storage> Store<T> {
         };
         self.keep_commits_after(last);
         let queue_size = within_memory_limit(self.subscriptions.limits.queue).min(max_queue_size);
-        // A commit that is too large for the ring may still fit into the queue.
+        // `keep_commits_after` logs commits up to the size of the ring. A larger commit may still fit into
+        // the queue.
         self.transaction.commits.log_commits_up_to(queue_size);
         Ok((Subscription { interest, queue_size }, initial))
     }
 
-    /// Keeps the commits after `last`, the last commit, in the ring. Creates the ring if there is none; an
-    /// existing ring keeps its commits.
+    /// Keeps the commits from now on, which are those after `last`, in the ring. Creates the ring if there is
+    /// none. A ring that exists keeps the commits that it has.
     pub(super) fn keep_commits_after(&mut self, last: CommitSeq) {
         let ring_size = within_memory_limit(self.subscriptions.limits.ring);
         self.subscriptions.keep_commits_after(last, ring_size);

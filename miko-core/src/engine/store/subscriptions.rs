@@ -34,6 +34,7 @@ pub(super) struct Subscriptions {
     /// The last commits; `None` before the first subscription or watch, and again from some time after all
     /// have ended ([`ChangeLimits::keep`]). Without a ring there are no subscribers.
     ring: Option<Ring>,
+    /// A cache, for testing records against targets and selects.
     pub(super) classes: StackClasses,
     /// Added to a commit number to make the number that changes carry ([`Change::seq`]).
     seq_offset: i64,
@@ -58,7 +59,8 @@ struct Ring {
     max_size: usize,
     /// The ring has all commits after this one.
     floor: CommitSeq,
-    /// When a commit was first published without subscribers and watches; `None` before that.
+    /// When the first commit was published that had no subscriber and no watch. `None` before such a commit,
+    /// and again when the ring is in use again.
     unused_since: Option<Instant>,
 }
 
@@ -67,7 +69,7 @@ impl Subscriptions {
     /// is opened again.
     pub(super) fn of(keeps_numbers: bool) -> Self {
         // If commit numbers begin anew each time that the storage is opened, an offset makes the numbers of
-        // changes larger than all earlier ones. So an old number never names a new commit, unless there were
+        // changes larger than all from before. So an old number never names a new commit, unless there were
         // more than a million commits a second.
         let seq_offset = if keeps_numbers { 0 } else { Timestamp::now().as_millis() << 10 };
         Self {
@@ -99,11 +101,11 @@ impl Subscriptions {
             return true;
         }
         let unused_since = *ring.unused_since.get_or_insert_with(Instant::now);
-        let is_kept = unused_since.elapsed() < limits.keep;
-        if !is_kept {
+        let keeps_ring = unused_since.elapsed() < limits.keep;
+        if !keeps_ring {
             self.ring = None;
         }
-        is_kept
+        keeps_ring
     }
 
     /// The number that the changes of a commit carry ([`Change::seq`]).
@@ -111,8 +113,9 @@ impl Subscriptions {
         commit.0 + self.seq_offset
     }
 
-    /// Keeps the commits after `last`, the last commit, in a ring. If there is a ring already, only keeps it
-    /// in use: it has those commits. From the next commit on, the ring has at most `max_size` bytes.
+    /// Keeps the commits from now on, which are those after `last`, in a ring. A ring that exists already
+    /// keeps its commits, and counts as in use again. From the next commit on, the ring has at most
+    /// `max_size` bytes.
     pub(super) fn keep_commits_after(&mut self, last: CommitSeq, max_size: usize) {
         let ring = self.ring.get_or_insert_with(|| Ring::empty_after(last));
         ring.max_size = max_size;
@@ -138,7 +141,8 @@ impl Subscriptions {
     /// Refuses another subscription, with `storage-full`, if too many are open. The open watches count as
     /// subscriptions.
     pub(super) fn check_room(&mut self, watches: usize) -> Result<()> {
-        // A subscriber without a reader is otherwise removed at the next commit.
+        // Subscribers without a reader are removed at each commit. If there are too many subscribers, those
+        // are removed at once.
         if self.subscribers.len() + watches >= MAX_SUBSCRIPTIONS {
             self.subscribers.retain(|subscriber| subscriber.sink.is_read());
         }
@@ -195,7 +199,8 @@ fn expired(after: i64) -> Error {
 }
 
 impl Subscriber {
-    /// Sends the changes of a commit that match. Returns whether the stream still has a reader.
+    /// Sends the changes of a commit that match the target. Returns whether the subscriber still has a
+    /// reader.
     fn deliver(&self, built: &mut BuiltChanges<'_>, classes: &mut StackClasses, catalog: &Catalog) -> bool {
         let commit = built.commit;
         // The changes of a commit that was too large are not logged, only their number. The subscriber gets
@@ -204,12 +209,12 @@ impl Subscriber {
             return self.sink.skip(commit.left_out);
         }
         let matches = matches_of(commit, &self.interest, classes, catalog);
-        let Some(last) = matches.len().checked_sub(1) else { return self.sink.is_read() };
+        let Some(last_position) = matches.len().checked_sub(1) else { return self.sink.is_read() };
         let (mut items, mut size) = (Vec::with_capacity(matches.len()), 0);
         for (position, found) in matches.iter().enumerate() {
-            let (item, item_size) = built.get(*found, position == last, classes);
+            let (item, item_size) = built.get(*found, position == last_position, classes);
             size += item_size;
-            // The feed would leave the group out, so the rest of the changes need not be built.
+            // The feed would leave out a group of this size, so the rest of the changes need not be built.
             if size > self.queue_size {
                 return self.sink.skip(matches.len() as u64);
             }
@@ -251,8 +256,8 @@ impl BuiltChanges<'_> {
     }
 }
 
-/// The changes that a subscriber has missed, which it reads before those from now on. They are read from the
-/// ring, one commit after another, so that a subscriber that does not read holds no memory.
+/// The changes that a resuming subscriber has missed. It reads them before the changes from now on. They are
+/// read from the ring, one commit after another, so that a subscriber that does not read holds no memory.
 pub(in crate::engine) struct MissedChanges {
     /// The last commit that was read.
     seen: CommitSeq,
@@ -263,7 +268,7 @@ pub(in crate::engine) struct MissedChanges {
     catalog: Catalog,
     classes: StackClasses,
     seq_offset: i64,
-    /// The changes of the commit `seen` that were not returned yet.
+    /// The changes of the commit `seen` that match and were not returned yet.
     current: VecDeque<Change>,
 }
 
@@ -273,14 +278,14 @@ impl MissedChanges {
         self.current.pop_front().map(|change| (change.seq.unsigned_abs(), change))
     }
 
-    /// Builds the changes of a commit that match.
+    /// Reads a commit: builds those of its changes that match, for [`next_of_commit`](Self::next_of_commit).
     pub(in crate::engine) fn read(&mut self, commit: &LoggedCommit) {
         self.seen = commit.seq;
         let matches = matches_of(commit, &self.interest, &mut self.classes, &self.catalog);
         for (position, found) in matches.iter().enumerate() {
-            let (row, last) = (&commit.changes[found.index], position + 1 == matches.len());
+            let (change, last) = (&commit.changes[found.index], position + 1 == matches.len());
             let seq = commit.seq.0 + self.seq_offset;
-            self.current.push_back(change_of(row, found.kind, seq, last, &mut self.classes));
+            self.current.push_back(change_of(change, found.kind, seq, last, &mut self.classes));
         }
     }
 }

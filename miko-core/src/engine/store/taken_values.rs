@@ -1,9 +1,9 @@
-//! Unique values that move from one record to another within a write. They are checked at its end.
+//! Unique values that move from one record to another within a write.
 //!
 //! A batch may swap the unique values of two records, and a write with `where` may shift the values of many
 //! records. A value is taken if another record still has it. A record that is to get a taken value is
-//! written, and waits for the value: its entry in the unique index is written when the other record gives the
-//! value up. If records still wait at the end, the write fails.
+//! written without its entry in the unique index, and waits for the value. The entry is written when the
+//! other record gives the value up. If records still wait at the end of the write, the write fails.
 
 use std::collections::BTreeMap;
 
@@ -33,7 +33,7 @@ impl<T: Storage> Store<T> {
             match entry {
                 IndexEntry::Unique { constraint, value, row } => {
                     let unique = (constraint, value);
-                    // A record that was still waiting for the value has no entry to remove.
+                    // If the record was still waiting for the value, there is no entry to remove.
                     if !self.stop_waiting(&unique, row) {
                         removed.push(IndexEntry::Unique { constraint, value: unique.1.clone(), row });
                         freed.push(unique);
@@ -82,7 +82,7 @@ impl<T: Storage> Store<T> {
         true
     }
 
-    /// Gives a value that has become free to the first record that waits for it, if one does.
+    /// Gives a value that has become free to the first record that waits for it. Does nothing if none waits.
     fn hand_over(&mut self, unique: UniqueValue) -> Result<()> {
         let Some(row) = self.deferred.taken_values.get(&unique).map(|waiting| waiting[0].row) else {
             return Ok(());
@@ -94,11 +94,12 @@ impl<T: Storage> Store<T> {
         self.apply(WriteSet { added_entries: vec![entry], ..WriteSet::default() }).map(drop)
     }
 
-    /// Checks that no record still waits for a unique value. Called at the end of a write, and before a
-    /// change of a class definition, which needs complete unique indexes.
+    /// Checks that no record still waits for a unique value, and forgets those that do. Called at the end of
+    /// a write. Also called before a class definition is changed, since the change needs complete unique
+    /// indexes.
     ///
     /// # Errors
-    /// `unique-violation`: the violations of all records that wait, each with the pk of its record.
+    /// `unique-violation`: the violations of all records that still wait, each with the pk of its record.
     pub(super) fn check_taken_values(&mut self) -> Result<()> {
         // A record that waits for several values is reported once. The map sorts the rows in order of
         // creation.
@@ -126,8 +127,8 @@ impl<T: Storage> Store<T> {
     }
 }
 
-/// The error of an upsert whose key two records have at this point of a batch: one has the value in the
-/// unique index, and the other one waits for it.
+/// The error of an upsert whose key two records have at this point of a batch: one record has the value in
+/// the unique index, and the other record waits for the value.
 pub(super) fn key_of_two_records() -> Error {
     let message = "two records have the key at this point of the batch: move the upsert before the request \
                    that gives it to the second one, or after the request that takes it from one of them";

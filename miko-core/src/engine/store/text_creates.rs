@@ -30,7 +30,7 @@ pub(in crate::engine) struct NewRecords<'c> {
     class: &'c str,
     /// The class without its protocol, as it is stored; `None` if it is no valid UNS.
     valid_class: Option<&'c str>,
-    /// `None` if all buckets have to be parsed.
+    /// Stores buckets as text; `None` if all buckets have to be parsed.
     text_creator: Option<TextCreator>,
 }
 
@@ -79,10 +79,9 @@ impl<T: Storage> Store<T> {
         }
     }
 
-    /// The creator of records of a class. `None` if all buckets of the class have to be parsed: if the
-    /// records are class definitions, since these change the catalog; if a strict database refuses the
-    /// records, since the class is neither defined nor built in; and if there are hooks, which get parsed
-    /// buckets.
+    /// The creator of records of a class. `None` in three cases, in which all buckets of the class have to be
+    /// parsed: the records are class definitions, which change the catalog; a strict database refuses the
+    /// records, since the class is neither defined nor built in; there are hooks, which get parsed buckets.
     fn text_creator(&self, class: &str) -> Option<TextCreator> {
         let definition = self.catalog.class(class).cloned();
         let is_allowed = definition.is_some() || !self.strict || uns::is_built_in(class);
@@ -96,14 +95,15 @@ impl<T: Storage> Store<T> {
         Some(TextCreator { class: class.to_owned(), definition, stack })
     }
 
-    /// Creates a record. Returns its pk, or `None` if the bucket has to be parsed: nothing was created then.
+    /// Creates a record from the text of its bucket. Returns its pk; `None` if the bucket has to be parsed:
+    /// nothing was created then.
     pub(in crate::engine) fn create_from_text(
         &mut self,
         class: &str,
         bucket: &Bucket,
     ) -> Result<Option<String>> {
-        let new = self.new_records(class);
-        let Some(creator) = &new.text_creator else { return Ok(None) };
+        let new_records = self.new_records(class);
+        let Some(creator) = &new_records.text_creator else { return Ok(None) };
         let Some(accepted) = creator.accept(self, bucket.as_str()) else { return Ok(None) };
         let sharing = self.sharing_of_create(accepted.text.len());
         self.write(sharing, |store| store.store_accepted(creator, accepted)).map(Some)
@@ -115,32 +115,33 @@ impl<T: Storage> Store<T> {
         class: &str,
         buckets: Vec<Bucket>,
     ) -> Result<Vec<String>> {
-        let new = self.new_records(class);
-        let are_definitions = new.valid_class == Some(uns::CLASS) && !buckets.is_empty();
-        // Near the memory limit, which many records may reach, SQLite may roll back the transaction. So the
-        // transaction must not contain writes that were answered.
-        let is_deferrable = !are_definitions && memory::current_limit().is_none();
+        let new_records = self.new_records(class);
+        let creates_definitions = new_records.valid_class == Some(uns::CLASS) && !buckets.is_empty();
+        // With a memory limit the commit is not deferred: many records may reach the limit, and SQLite may
+        // then roll back the transaction, which must not contain writes that were answered.
+        let is_deferrable = !creates_definitions && memory::current_limit().is_none();
         let sharing = match is_deferrable {
             true => CommitSharing::Deferrable,
-            false => self.commit_sharing(|_| are_definitions),
+            false => self.undeferred_sharing(|_| creates_definitions),
         };
         self.write(sharing, |store| {
             store.transaction.count_records(buckets.len());
             store.run_each(buckets.into_iter().map(Ok), |store, bucket| {
-                let pk = store.create_one_of_many(&new, bucket)?;
+                let pk = store.create_one_of_many(&new_records, bucket)?;
                 store.answer.charge(pk.len())?;
                 Ok(pk)
             })
         })
     }
 
-    fn create_one_of_many(&mut self, new: &NewRecords<'_>, bucket: Bucket) -> Result<String> {
-        if let Some(creator) = &new.text_creator
+    fn create_one_of_many(&mut self, new_records: &NewRecords<'_>, bucket: Bucket) -> Result<String> {
+        if let Some(creator) = &new_records.text_creator
             && let Some(accepted) = creator.accept(self, bucket.as_str())
         {
             return self.store_accepted(creator, accepted);
         }
-        let request = CreateRequest::of_class(new.class, new.valid_class, bucket.to_value()?)?;
+        let NewRecords { class, valid_class, .. } = *new_records;
+        let request = CreateRequest::of_class(class, valid_class, bucket.to_value()?)?;
         Response::from(self.create(request)?).into_pk()
     }
 
@@ -150,30 +151,33 @@ impl<T: Storage> Store<T> {
     /// `unique-violation`, with the faults of later checks; the errors of storage.
     fn store_accepted(&mut self, creator: &TextCreator, accepted: AcceptedBucket) -> Result<String> {
         let AcceptedBucket { text, keys } = accepted;
-        // `conflict_of` needs the bucket to describe a `unique-violation`; `text` is moved into the row.
+        // `text` is moved into the row. After a conflict the bucket is needed to describe the
+        // `unique-violation`.
         let may_conflict = creator.definition.as_ref().is_some_and(|class| class.has_unique_values());
         let bucket = may_conflict.then(|| text.clone());
         let state = State { bucket: text, stack: creator.stack.clone(), extras: None };
         let mut write = self.transaction.empty_set();
-        let (id, pk, _) = self.stage_insert(None, state, &mut write)?;
-        // The list is empty. It is taken out to reuse its allocation.
+        let chosen_pk = None;
+        let (id, pk, _) = self.stage_insert(chosen_pk, state, &mut write)?;
+        // The list is empty. It is used for the capacity that it may have from an earlier write.
         let mut entries = std::mem::take(&mut write.added_entries);
         entries.push(IndexEntry::Member { class: self.class_id(&creator.class, &mut write)?, row: id });
         if let Some(class) = &creator.definition {
             self.derive_from_keys(id, class, keys, &mut entries, &mut write)?;
         }
         write.change_entries(Vec::new(), entries);
-        // There are no hooks: a database with hooks has no `TextCreator`.
+        // There are no hooks to run: a database with hooks has no `TextCreator`.
         let conflicts = self.apply_after_hooks(write)?;
         if conflicts.is_empty() {
             return Ok(pk);
         }
-        // With a conflict, the record has unique values, so `bucket` is `Some`.
-        Err(self.conflict_of(creator, id, bucket.as_deref().unwrap_or("{}"))?)
+        // A record that conflicts has unique values, so `bucket` is `Some`.
+        Err(self.create_conflict_error(creator, id, bucket.as_deref().unwrap_or("{}"))?)
     }
 
-    /// Adds the unique and indexed values of a record to `entries`. The record must have one platter, without
-    /// an own bucket: then each constraint has at most one entry.
+    /// Adds the unique and indexed values of a record to `entries`. `keys` are its index keys, each with the
+    /// position of its constraint in `Class::constraints`. The record must have one platter, without an own
+    /// bucket: then each constraint has at most one entry.
     pub(super) fn derive_from_keys(
         &self,
         row: RowId,
@@ -191,7 +195,7 @@ impl<T: Storage> Store<T> {
     }
 
     /// The error of a new record whose unique values other records have.
-    fn conflict_of(&self, creator: &TextCreator, row: RowId, bucket: &str) -> Result<Error> {
+    fn create_conflict_error(&self, creator: &TextCreator, row: RowId, bucket: &str) -> Result<Error> {
         let (stack, bucket) = (parse_object(&creator.stack)?, parse_object(bucket)?);
         let markers = Markers::default();
         self.conflict_error(&RejectedWrite::new_record(Some(row), None, (&stack, &bucket), &markers))

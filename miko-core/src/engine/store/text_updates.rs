@@ -23,8 +23,8 @@ use crate::storage::{Storage, corruption};
 use crate::timestamp::Timestamp;
 use crate::uns;
 
-/// A stored record whose new bucket may be stored as text.
-struct TextTarget<'r> {
+/// A stored record whose new bucket can be checked, and then stored, as text.
+struct CheckableRecord<'r> {
     state: &'r State,
     /// The class of the record; `None` if it is not defined.
     class: Option<Arc<Class>>,
@@ -38,7 +38,7 @@ pub(super) struct AcceptedUpdate {
     /// The index keys of the bucket before the update, each with the position of its constraint in
     /// `Class::constraints`.
     old_keys: Vec<(usize, String)>,
-    /// The same after the update.
+    /// The index keys of the bucket after the update.
     new_keys: Vec<(usize, String)>,
 }
 
@@ -59,15 +59,16 @@ impl<T: Storage> Store<T> {
                 _ => Err(corruption("the results of an update are those of another action")),
             }
         });
-        // A fault of the bucket itself precedes all others, as it does in a request.
+        // If the bucket itself has a fault, that fault is the error, whatever else has failed: a request is
+        // parsed before it runs.
         updated.map_err(|error| request().err().unwrap_or(error))
     }
 
-    /// Replaces the bucket of a record by a text. `None` if the text has to be parsed: nothing is changed
-    /// then.
+    /// Replaces the bucket of a record by a text. Returns the new `updated_at`; `None` if the text has to be
+    /// parsed: nothing is changed then.
     fn replace_bucket(&mut self, pk: &str, bucket: &str) -> Result<Option<Timestamp>> {
         let (id, before) = self.find_active(pk)?;
-        let Some(record) = self.text_target(&before)? else { return Ok(None) };
+        let Some(record) = self.checkable_record(&before)? else { return Ok(None) };
         match self.accept_update(record, bucket) {
             Some(accepted) => self.store_update(id, before, accepted).map(Some),
             None => Ok(None),
@@ -81,15 +82,15 @@ impl<T: Storage> Store<T> {
         before: &Row,
         edits: &[Edit],
     ) -> Result<Option<(AcceptedUpdate, Vec<Value>)>> {
-        let Some(record) = self.text_target(before)? else { return Ok(None) };
+        let Some(record) = self.checkable_record(before)? else { return Ok(None) };
         let edited = query::apply_edits_to_text(&record.state.bucket, edits, &mut self.text_checker);
         Ok(edited.and_then(|(text, values)| Some((self.accept_update(record, &text)?, values))))
     }
 
-    /// A record whose new bucket may be stored as text. `None` if the bucket has to be parsed: hooks get
-    /// parsed buckets, extras may have class markers, a unique value that another record has may be allowed
-    /// until the end of the write, and not every stack and class can be checked as text.
-    fn text_target<'r>(&self, before: &'r Row) -> Result<Option<TextTarget<'r>>> {
+    /// A record, if its new bucket can be checked as text. `None` if the bucket has to be parsed: there are
+    /// hooks, which get parsed buckets; the write allows taken unique values until its end; the record has
+    /// extras, which may have markers; or its stack or class cannot be checked as text.
+    fn checkable_record<'r>(&self, before: &'r Row) -> Result<Option<CheckableRecord<'r>>> {
         let may_be_text = self.hooks.is_empty() && !self.deferred.allows_taken_values;
         let Some(state) = before.state.as_ref().filter(|old| may_be_text && old.extras.is_none()) else {
             return Ok(None);
@@ -99,16 +100,16 @@ impl<T: Storage> Store<T> {
             return Ok(None);
         };
         let class = self.catalog.class(name).cloned();
-        let is_accepted = match &class {
+        let is_checkable = match &class {
             Some(class) => class.is_checkable_as_text(),
             None => !self.strict || uns::is_built_in(name),
         };
-        Ok(is_accepted.then_some(TextTarget { state, class }))
+        Ok(is_checkable.then_some(CheckableRecord { state, class }))
     }
 
     /// Checks the text of a new bucket of a record. `None` if it has to be parsed.
-    fn accept_update(&mut self, record: TextTarget<'_>, bucket: &str) -> Option<AcceptedUpdate> {
-        let TextTarget { state, class } = record;
+    fn accept_update(&mut self, record: CheckableRecord<'_>, bucket: &str) -> Option<AcceptedUpdate> {
+        let CheckableRecord { state, class } = record;
         let checker = &mut self.text_checker;
         let Some(class) = class else {
             checker.check(bucket)?;
@@ -120,7 +121,7 @@ impl<T: Storage> Store<T> {
         let old_keys = class.keys_of_text(&state.bucket, checker)?;
         let is_join = |kind: ConstraintKind| kind == ConstraintKind::Join;
         if old_keys != new_keys && class.constraints.iter().any(|constraint| is_join(constraint.kind)) {
-            // An update must not change the values of a join. Whether it does is checked on the parsed
+            // An update must not change the values of a join. Whether this one does is checked on the parsed
             // bucket.
             return None;
         }
@@ -140,29 +141,30 @@ impl<T: Storage> Store<T> {
         let AcceptedUpdate { text, class, old_keys, new_keys } = accepted;
         let old = before.state.as_ref().ok_or_else(|| corruption("an active record without a state"))?;
         let state = State { bucket: text, stack: old.stack.clone(), extras: None };
-        let changed_keys = class.filter(|_| old_keys != new_keys);
-        // The states are kept to describe a `unique-violation`.
-        let may_conflict = changed_keys.as_ref().is_some_and(|class| class.has_unique_values());
+        // The class, if index entries have to change.
+        let class_to_index = class.filter(|_| old_keys != new_keys);
+        // After a conflict both states are needed to describe the `unique-violation`.
+        let may_conflict = class_to_index.as_ref().is_some_and(|class| class.has_unique_values());
         let states = may_conflict.then(|| (old.clone(), state.clone()));
         let mut write = self.transaction.empty_set();
         let updated_at = self.stage_state(id, before, Some(state), &mut write)?;
-        if let Some(class) = &changed_keys {
+        if let Some(class) = &class_to_index {
             let (mut removed, mut added) = (Vec::new(), Vec::new());
             self.derive_from_keys(id, class, old_keys, &mut removed, &mut write)?;
             self.derive_from_keys(id, class, new_keys, &mut added, &mut write)?;
             write.change_entries(removed, added);
         }
-        // There are no hooks: a database with hooks accepts no text.
+        // There are no hooks to run: a database with hooks accepts no text.
         let conflicts = self.apply_after_hooks(write)?;
         match states {
             _ if conflicts.is_empty() => Ok(updated_at),
-            Some((old, new)) => Err(self.conflict_of_update(id, &old, &new)?),
+            Some((old, new)) => Err(self.update_conflict_error(id, &old, &new)?),
             None => Err(corruption("a write without unique values conflicts with another record")),
         }
     }
 
     /// The error of an update to unique values that other records have.
-    fn conflict_of_update(&self, id: RowId, old: &State, new: &State) -> Result<Error> {
+    fn update_conflict_error(&self, id: RowId, old: &State, new: &State) -> Result<Error> {
         let stack = self.parsed_stacks.parse(&new.stack)?;
         let (old_bucket, bucket) = (parse_object(&old.bucket)?, parse_object(&new.bucket)?);
         let markers = Markers::default();

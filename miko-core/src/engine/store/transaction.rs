@@ -44,20 +44,24 @@
 //! invalidated: it is rolled back, and the next calls of its objects fail.
 //!
 //! Storage can lose a transaction: SQLite may roll back the whole transaction on an error, as when memory or
-//! the disk is full. An error in a read can do so, too. Undoing a write in a lost transaction counts as an
-//! inverse that fails.
+//! the disk is full. The error may be that of a read, too. If a write has to be undone in a transaction that
+//! is lost, this counts as an inverse that fails.
 //!
 //! A group whose commit fails is rolled back, and its writes are applied again one by one, each with its own
 //! commit, up to the first write that fails. The call of that write and all later calls have then failed. A
 //! call that has several writes, such as a batch that is not atomic, may be committed in part: the detail
 //! `committed` of its error is the number of its committed writes.
 //!
-//! A transaction of a caller ([`user_transaction`]) is one more scope, in which all writes are shared. Its
-//! log has their write sets. A read by pk of another caller gets the pre-images of changed records. To hide
-//! the writes from any other read of another caller, storage is rolled back, and the store gets its committed
-//! state (in the table: hidden). The rollback of a nested transaction rolls back storage, too. Storage then
-//! lacks the writes that are left in the log (in the table: not applied). The next call of the transaction
-//! applies the log again.
+//! A transaction of a caller ([`user_transaction`]) is one more scope, in which all writes are shared. The
+//! log of the transaction has their write sets. A read by pk of another caller gets the pre-images of changed
+//! records. Two other events roll storage back, so that it lacks the writes of the log:
+//!
+//! - Another caller is about to read, but not by pk. The store also gets its committed state (in the table:
+//!   hidden).
+//! - A nested transaction is rolled back. The writes that are left in the log are then missing in storage (in
+//!   the table: not applied).
+//!
+//! The next call of the transaction applies the log again.
 //!
 //! | scope | event | storage | next scope | the write |
 //! | --- | --- | --- | --- | --- |
@@ -102,7 +106,7 @@ const PAGE_SIZE: usize = 4096;
 /// has at most one of their pages per four records.
 const RECORDS_PER_DEFERRED_WRITE: i64 = 8;
 
-/// Whether a write may share its transaction and its commit with others.
+/// Whether a write may share its transaction and its commit with other writes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(in crate::engine) enum CommitSharing {
     /// Its commit may be deferred. It creates records, or changes one record or its claim, and changes no
@@ -112,9 +116,9 @@ pub(in crate::engine) enum CommitSharing {
     /// It shares the transaction of the group, or of the caller, in which it runs. Outside of both it owns
     /// its transaction.
     Groupable,
-    /// It owns its transaction, in a group as well, because its write sets are large, or have no inverse, as
-    /// those that remove chunks of files. Exception: in a transaction of a caller it shares that transaction;
-    /// no write that removes chunks runs there.
+    /// It owns its transaction, in a group as well, because its write sets are large or have no inverse. A
+    /// write set that removes chunks of files has none. Exception: in a transaction of a caller it shares
+    /// that transaction. No write that removes chunks runs there.
     Separate,
 }
 
@@ -145,8 +149,8 @@ struct CallGroup {
     writes: usize,
     /// The writes of the open transaction.
     log: Vec<LoggedWrite>,
-    /// The first call of which a write could not be committed, with the error. With a failure, the group
-    /// refuses further writes.
+    /// The first call of which a write could not be committed, with the error; `None` if there is none. A
+    /// group with a failure refuses further writes.
     failure: Option<GroupFailure>,
 }
 
@@ -157,7 +161,7 @@ struct LoggedWrite {
     call: usize,
     /// How many writes of the same call have ended before this write.
     earlier_writes: usize,
-    /// The write has given a commit number to each record that it wrote. This is the last of them.
+    /// The last of the commit numbers that the write has given to the records that it wrote.
     last: CommitSeq,
     sets: Vec<WriteSet>,
 }
@@ -273,8 +277,8 @@ impl Transaction {
         Ok(conflicts)
     }
 
-    /// Ends the running write, and commits the transaction if the write owns it. The write has given a commit
-    /// number to each record that it wrote; `last` is the last of them.
+    /// Ends the running write, and commits the transaction if the write owns it. `last` is the last of the
+    /// commit numbers that the write has given to the records that it wrote.
     ///
     /// # Errors
     /// The errors of storage. The write is still running then, and the caller must undo it.
@@ -311,10 +315,10 @@ impl Transaction {
         Ok(())
     }
 
-    /// Counts a write of several records as that many, if its commit is deferred.
+    /// Counts a write of several records as that many writes, if its commit is deferred.
     pub(super) fn count_records(&mut self, records: usize) {
         if let OpenScope::Deferred { writes, .. } = &mut self.scope {
-            // One was counted when the write began. Half the maximum leaves room for the sum.
+            // One of them was counted when the write began. Half the maximum leaves room for the sum.
             *writes += i64::try_from(records.saturating_sub(1)).unwrap_or(i64::MAX / 2);
         }
     }
@@ -332,8 +336,8 @@ impl Transaction {
         if !shares_transaction {
             return storage.roll_back();
         }
-        // The pages that the write has changed stay in the journal of storage until the commit, also after
-        // the inverse was applied. So they count towards the limit.
+        // The pages that the write has changed stay in the journal of storage until the commit, even if the
+        // write is undone. So they count towards the limit.
         self.count_pages(&sets);
         if storage.in_transaction() && revert(sets, storage).is_ok() {
             return;
@@ -355,8 +359,8 @@ impl Transaction {
     /// If storage has lost the transaction of the open group, begins it anew and applies the writes of the
     /// group again, so that a read sees them.
     pub(super) fn restore_group(&mut self, storage: &mut impl Storage) {
-        // Not while a write runs: its write sets are not in the log. The write fails, and its undo rebuilds
-        // the group.
+        // While a write runs, nothing is done: its write sets are not in the log. That write fails, and
+        // undoing it rebuilds the group.
         if let OpenScope::Group(group) = &mut self.scope
             && group.has_uncommitted
             && self.write.is_none()
@@ -366,9 +370,9 @@ impl Transaction {
         }
     }
 
-    /// Prepares for a select: of Q0, by class, of a stream, or of a live query. Reads by pk do not call it.
-    /// With a memory limit a select may fail in SQLite, which then rolls back the transaction. So deferred
-    /// writes, which were answered, are committed first.
+    /// Prepares for a select. Called before each select of a request, of `by_class`, of a stream and of a
+    /// live query, but not before a read by pk. With a memory limit a select may fail in SQLite, which then
+    /// rolls back the transaction. So deferred writes, which were answered, are committed first.
     pub(super) fn before_select(&mut self, storage: &mut impl Storage) {
         if memory::current_limit().is_some() {
             self.commit_deferred(storage);
@@ -387,9 +391,9 @@ impl Transaction {
 
 /// Groups of calls whose changes are committed together.
 impl Transaction {
-    /// Begins a group: calls of this thread whose changes are committed together. Returns `false`, and begins
-    /// none, if another group or a transaction of a caller is open: the calls then run as they would without
-    /// this group.
+    /// Begins a group: calls of this thread whose changes are committed together. If another group or a
+    /// transaction of a caller is open, returns `false` and begins no group: the calls then run as they would
+    /// without this group.
     pub(super) fn begin_group(&mut self, storage: &mut impl Storage) -> bool {
         if let OpenScope::Group(_) | OpenScope::User(_) = self.scope {
             return false;
@@ -422,8 +426,8 @@ impl Transaction {
         matches!(&self.scope, OpenScope::Group(group) if group.thread != thread::current().id())
     }
 
-    /// Commits the writes of the group so far, if a group is open. Streams, subscriptions and live queries
-    /// must not show writes of a group that may still be undone.
+    /// Commits the writes of the group so far, if a group is open. Called before streams, subscriptions and
+    /// live queries read: they must not show writes of a group that may still be undone.
     ///
     /// # Errors
     /// The error of the group, if one of its writes could not be committed.
@@ -439,8 +443,8 @@ impl Transaction {
     /// # Errors
     /// The first call of which a write could not be committed, with the error.
     pub(super) fn end_group(&mut self, storage: &mut impl Storage) -> Result<(), GroupFailure> {
-        // If no group is open, a call of the group has opened a transaction, which has committed the writes
-        // of the group.
+        // If no group is open, a call of the group has opened a transaction of a caller. Opening it has
+        // committed the writes of the group.
         let OpenScope::Group(group) = &mut self.scope else { return Ok(()) };
         // The group has the error as its failure.
         let _ = group.commit(storage, &mut self.commits);
@@ -450,7 +454,7 @@ impl Transaction {
     }
 
     /// Ends the group, if one is open, and rolls back its uncommitted writes, as after a panic of a call.
-    /// Returns whether writes were lost.
+    /// Returns whether writes of the group were lost, now or by its failure.
     pub(super) fn abandon_group(&mut self, storage: &mut impl Storage) -> bool {
         let OpenScope::Group(group) = &self.scope else { return false };
         let loses_writes = group.has_uncommitted || group.failure.is_some();
@@ -490,9 +494,9 @@ impl Transaction {
         Ok(())
     }
 
-    /// Commits the open transaction of a caller. Storage must have its writes. The transaction has given a
-    /// commit number to each record that it wrote; `last` is the last of them. If the commit fails, the
-    /// transaction is rolled back.
+    /// Commits the open transaction of a caller. Storage must have the writes of the transaction. `last` is
+    /// the last of the commit numbers that the transaction has given to the records that it wrote. If the
+    /// commit fails, the transaction is rolled back.
     pub(super) fn commit_user_transaction(
         &mut self,
         last: CommitSeq,
@@ -526,15 +530,15 @@ impl Transaction {
         }
     }
 
-    /// Whether the state of a record in storage may still be undone, by a write or a transaction. While a
-    /// write runs, this holds for all records. Writes of a group that have ended do not count: if they are
-    /// lost, the store clears the record cache, the columns and the id cache.
-    pub(super) fn may_undo(&self, pk: &str) -> bool {
+    /// Whether the state of a record in storage may still be undone, by the running write or an open
+    /// transaction of a caller. While a write runs, this holds for all records. Writes of a group that have
+    /// ended do not count: if they are lost, the store clears the record cache, the columns and the id cache.
+    pub(super) fn may_be_undone(&self, pk: &str) -> bool {
         self.write.is_some() || self.user_transaction().is_some_and(|user| user.pre_image(pk).is_some())
     }
 
     /// Whether reads may see changes of the running write or of a transaction of a caller, which may still be
-    /// undone. As in [`may_undo`](Self::may_undo), a group does not count.
+    /// undone. As in [`may_be_undone`](Self::may_be_undone), a group does not count.
     pub(super) fn reads_uncommitted(&self) -> bool {
         self.write.is_some()
             || self.user_transaction().is_some_and(|user| user.runs_own_call && !user.is_empty())
@@ -547,10 +551,11 @@ impl CallGroup {
         self.failure.as_ref().map_or(Ok(()), |failure| Err(failure.error.clone()))
     }
 
-    /// Commits the open transaction. If the commit fails, commits the writes one by one.
+    /// Commits the transaction that the group has begun, if there is one. If the commit fails, commits the
+    /// writes one by one.
     ///
     /// # Errors
-    /// The failure of the group, also that of an earlier commit.
+    /// The failure of the group, also if it is from an earlier commit.
     fn commit(&mut self, storage: &mut impl Storage, commits: &mut CommitLog) -> Result<()> {
         if !self.has_uncommitted {
             return self.check();
@@ -570,7 +575,7 @@ impl CallGroup {
     }
 
     /// Applies the writes of the log again, each with its own commit. The first error becomes the failure of
-    /// the group, and ends this: the later writes are dropped.
+    /// the group; the writes after it are dropped.
     fn commit_one_by_one(&mut self, storage: &mut impl Storage, commits: &mut CommitLog) -> Result<()> {
         for LoggedWrite { call, earlier_writes, last, mut sets } in std::mem::take(&mut self.log) {
             let begun = storage.begin();

@@ -28,9 +28,9 @@ pub(super) struct ObjectEntry {
     parent: Option<TransactionId>,
     pub(super) state: ObjectState,
     /// The gate that a call of the object enters before it waits for the turn to write and opens the
-    /// transaction. Other calls of the object wait at this gate meanwhile. At the gate of all writers they
-    /// would wait for the end of their own transaction. Only the gate of a root object is used: its nested
-    /// objects use that gate, too.
+    /// transaction. Meanwhile other calls of the object wait at this gate: at the gate of all writers they
+    /// would wait for the end of their own transaction. Nested objects use the gate of their root; their own
+    /// gates are not used.
     opening_gate: Gate,
 }
 
@@ -41,8 +41,8 @@ pub(super) enum ObjectState {
     Idle,
     /// Its transaction is open.
     Open,
-    /// Its transaction was rolled back, not by a call of the object but for this reason. Until the object is
-    /// rolled back itself, its calls fail with the reason.
+    /// Its transaction was rolled back for this reason, and not by a call of the object. The calls of the
+    /// object fail with the reason, until one of them rolls the object back.
     Invalidated(Error),
 }
 
@@ -81,8 +81,8 @@ impl TransactionObjects {
     /// The object with an id.
     ///
     /// # Errors
-    /// `transaction-invalidated`, if the object was dropped: only objects that are nested in it still name
-    /// it.
+    /// `transaction-invalidated`, if the object was dropped. Its id then comes from an object that is nested
+    /// in it.
     pub(super) fn get(&self, id: TransactionId) -> Result<&ObjectEntry> {
         self.objects.get(&id).ok_or_else(|| {
             let message = "the transaction around this one has been dropped";

@@ -18,13 +18,13 @@ use crate::storage::Storage;
 use crate::timestamp::Timestamp;
 use crate::transaction_limits::TransactionLimits;
 
-/// The most milliseconds by which the time of a transaction may be ahead of the clock. It is ahead if it has
-/// to be later than the last write.
+/// The most milliseconds by which the time of a transaction may be ahead of the clock. The time is ahead if
+/// it has to be later than the last write.
 const MAX_LEAD_MILLIS: i64 = 1_000;
 
 /// Adds, removes and limits transaction objects.
 impl<T: Storage> Store<T> {
-    /// Adds a transaction object, which nests its transactions inside those of `parent` if there is one.
+    /// Adds a transaction object. Its transactions are nested inside those of `parent`, if there is one.
     ///
     /// # Errors
     /// `storage-full`, if there are too many; `read-only-connection`.
@@ -67,15 +67,15 @@ impl<T: Storage> Store<T> {
 
     /// The thread that has opened the transaction, if one is open.
     pub(in crate::engine) fn transaction_thread(&self) -> Option<ThreadId> {
-        self.transaction.user_transaction().map(|user| user.thread)
+        self.transaction.user_transaction().map(|transaction| transaction.thread)
     }
 
-    /// Whether a call of an object has to wait for the turn to write: its root, which is the outermost object
-    /// around it, or the object itself if it is not nested, has no open transaction.
+    /// Whether a call of an object has to wait for the turn to write, since its root has no open transaction.
+    /// The root is the outermost object around it; an object that is not nested is its own root.
     ///
     /// # Errors
-    /// `transaction-invalidated`, if the transaction of the object, or of one around it, was rolled back by
-    /// something else than its own calls, or an object around it was dropped.
+    /// `transaction-invalidated`, if the transaction of the object, or of an object around it, was rolled
+    /// back other than by a call of that object; also if an object around it was dropped.
     pub(in crate::engine) fn needs_turn(&self, id: TransactionId) -> Result<bool> {
         let path = self.transaction_objects.path_to(id)?;
         for id in &path {
@@ -83,13 +83,13 @@ impl<T: Storage> Store<T> {
                 return Err(reason.clone());
             }
         }
-        Ok(self.transaction.user_transaction().is_none_or(|user| user.levels[0].id != path[0]))
+        Ok(self.transaction.user_transaction().is_none_or(|transaction| transaction.levels[0].id != path[0]))
     }
 
-    /// The gate that a call of an object enters before it waits for the turn to write. If several calls find
-    /// no open transaction, one of them waits at the gate of all writers, and opens the transaction. The
-    /// others wait at this gate: at the gate of all writers they would wait for the end of their own
-    /// transaction.
+    /// The gate that a call of an object enters before it waits for the turn to write. If several calls of
+    /// one root find no open transaction, one of them waits at the gate of all writers, and opens the
+    /// transaction. Meanwhile the others wait at this gate: at the gate of all writers they would wait for
+    /// the end of their own transaction.
     ///
     /// # Errors
     /// `transaction-invalidated`, if an object around the object `id` was dropped.
@@ -101,21 +101,22 @@ impl<T: Storage> Store<T> {
     pub(in crate::engine) fn open_transaction(&mut self, id: TransactionId, turn: Pass) -> Result<()> {
         let root = self.transaction_objects.path_to(id)?[0];
         let time = self.time_of_next_transaction(Timestamp::now());
-        let user =
+        let user_transaction =
             UserTransaction::new(root, self.state(), time, self.transaction_objects.limits.memory, turn);
-        self.transaction.open_user_transaction(user, &mut self.storage)?;
+        self.transaction.open_user_transaction(user_transaction, &mut self.storage)?;
         // Opening the transaction has committed the writes of an open group.
         self.publish_commits();
         self.transaction_objects.set_states([root], || ObjectState::Open);
         Ok(())
     }
 
-    /// The time of a transaction that begins at `now`: in a temporal database later than the time of the last
-    /// write, otherwise not earlier. A version must be later than the version before it. With this time it
-    /// usually is. A record that is written a second time in the transaction gets a later time.
+    /// The time of a transaction that begins at `now`. It is not earlier than the time of the last write. In
+    /// a temporal database it is later, since a version has to be later than the version before it. A record
+    /// that is written a second time in the transaction gets a later time.
     ///
-    /// The time of the last write may be far ahead of the clock: the clock was set back, or the write was a
-    /// definition that had to begin after a former one. The transaction then ignores that time.
+    /// Exception: the time of the last write is far ahead of the clock, since the clock was set back, or
+    /// since the write was a definition that had to begin after a former one. The transaction ignores that
+    /// time.
     fn time_of_next_transaction(&self, now: Timestamp) -> Timestamp {
         let last = self.write_time;
         let earliest = if self.is_temporal { last.after() } else { last };
@@ -124,7 +125,7 @@ impl<T: Storage> Store<T> {
     }
 
     /// Begins a call of an object whose root has a transaction open: shows the writes of the transaction, and
-    /// begins those levels from the root down to the object that have not begun yet.
+    /// begins the levels of the objects from the root down to this one, unless they have begun already.
     ///
     /// # Errors
     /// `transaction-invalidated`, if the writes cannot be applied again; `transaction-open`, if a level would
@@ -133,29 +134,28 @@ impl<T: Storage> Store<T> {
         self.show_uncommitted()?;
         let path = self.transaction_objects.path_to(id)?;
         for (id, parent) in path.iter().skip(1).zip(&path) {
-            let Some(user) = self.transaction.user_transaction() else { break };
-            if user.level_of(*id).is_some() {
+            let Some(open_transaction) = self.transaction.user_transaction() else { break };
+            if open_transaction.level_of(*id).is_some() {
                 continue;
             }
             self.check_innermost(*parent)?;
             let state = self.state();
-            if let Some(user) = self.transaction.user_transaction_mut() {
-                user.nest(*id, state);
+            if let Some(open_transaction) = self.transaction.user_transaction_mut() {
+                open_transaction.nest(*id, state);
             }
             self.transaction_objects.set_states([*id], || ObjectState::Open);
         }
         Ok(())
     }
 
-    /// Refuses a write through an object, or a new level inside its level, while a transaction nested in its
-    /// own is open. The write would become a part of the nested transaction, and be lost if that is rolled
-    /// back.
+    /// Refuses a write through an object, or a new level inside the level of the object, while a deeper level
+    /// is open. The write would become a part of the deeper level, and be lost if that level is rolled back.
     ///
     /// # Errors
     /// `transaction-open`.
     pub(in crate::engine) fn check_innermost(&self, id: TransactionId) -> Result<()> {
         match self.transaction.user_transaction() {
-            Some(user) if !user.is_innermost(id) => {
+            Some(open_transaction) if !open_transaction.is_innermost(id) => {
                 let message = "a nested transaction is open: write through it, or end it";
                 Err(Error::new(ErrorId::TRANSACTION_OPEN, message))
             }
@@ -177,61 +177,62 @@ impl<T: Storage> Store<T> {
     }
 
     /// Shows the writes of the open transaction to its own calls. If the writes were hidden from other
-    /// callers, sets the state of the store with the writes. If storage lacks the writes, applies the log
+    /// callers, gives the store its state with the writes. If storage lacks the writes, applies the log
     /// again.
     ///
     /// # Errors
     /// `transaction-invalidated`, if the log cannot be applied again. The transaction was rolled back then.
     fn show_uncommitted(&mut self) -> Result<()> {
-        let Some(user) = self.transaction.user_transaction_mut() else { return Ok(()) };
-        user.runs_own_call = true;
-        if let Some(state) = user.take_hidden() {
+        let Some(open_transaction) = self.transaction.user_transaction_mut() else { return Ok(()) };
+        open_transaction.runs_own_call = true;
+        if let Some(state) = open_transaction.take_hidden() {
             self.set_state(state);
         }
-        let Some(user) = self.transaction.user_transaction_mut() else { return Ok(()) };
-        if !user.needs_apply(&self.storage) {
+        let Some(open_transaction) = self.transaction.user_transaction_mut() else { return Ok(()) };
+        if !open_transaction.needs_apply(&self.storage) {
             return Ok(());
         }
-        // Streams that were opened while storage lacked the writes show the state without the writes.
-        for set in user.log() {
+        // Streams that were opened while storage lacked the writes show the state without them, so they need
+        // the rows that the log is about to overwrite.
+        for set in open_transaction.log() {
             self.streams.save_pre_images_outside_transaction(&set.rows);
         }
-        if let Err(error) = user.apply_log(&mut self.storage) {
+        if let Err(error) = open_transaction.apply_log(&mut self.storage) {
             let message = format!("its writes were lost and cannot be made again: {error}");
             let reason = Error::new(ErrorId::TRANSACTION_INVALIDATED, message).with_source(error);
             return Err(self.invalidate(reason));
         }
-        user.lost = None;
+        open_transaction.lost = None;
         Ok(())
     }
 
     /// Shows the committed state to a caller outside the open transaction: hides the uncommitted writes from
     /// the caller.
     pub(in crate::engine) fn show_committed(&mut self) {
-        let Some(user) = self.transaction.user_transaction_mut() else { return };
-        user.runs_own_call = false;
-        if user.is_empty() || user.is_hidden() {
+        let Some(open_transaction) = self.transaction.user_transaction_mut() else { return };
+        open_transaction.runs_own_call = false;
+        if open_transaction.is_empty() || open_transaction.is_hidden() {
             return;
         }
         let state = self.state();
-        let Some(user) = self.transaction.user_transaction_mut() else { return };
-        let committed = user.hide(state, &mut self.storage);
+        let Some(open_transaction) = self.transaction.user_transaction_mut() else { return };
+        let committed = open_transaction.hide(state, &mut self.storage);
         self.set_state(committed);
     }
 
     /// Prepares for a read by pk of a caller outside the open transaction. The writes of the transaction stay
     /// in storage: the read uses the pre-images.
     pub(in crate::engine) fn begin_committed_read(&mut self) {
-        if let Some(user) = self.transaction.user_transaction_mut() {
-            user.runs_own_call = false;
+        if let Some(open_transaction) = self.transaction.user_transaction_mut() {
+            open_transaction.runs_own_call = false;
         }
     }
 
     /// Restarts the idle time of the open transaction: at the end of each of its calls, and before each read
     /// of one of its streams.
     pub(in crate::engine) fn note_transaction_call(&mut self) {
-        if let Some(user) = self.transaction.user_transaction_mut() {
-            user.last_call = Instant::now();
+        if let Some(open_transaction) = self.transaction.user_transaction_mut() {
+            open_transaction.last_call = Instant::now();
         }
     }
 
@@ -241,11 +242,11 @@ impl<T: Storage> Store<T> {
     /// # Errors
     /// `transaction-invalidated`, if it was rolled back.
     pub(super) fn check_transaction(&mut self) -> Result<()> {
-        let Some(user) = self.transaction.user_transaction_mut() else { return Ok(()) };
-        let reason = if let Some(error) = user.lost.take() {
+        let Some(open_transaction) = self.transaction.user_transaction_mut() else { return Ok(()) };
+        let reason = if let Some(error) = open_transaction.lost.take() {
             let message = format!("a write failed and the writes before it were lost: {error}");
             Error::new(ErrorId::TRANSACTION_INVALIDATED, message).with_source(error)
-        } else if user.is_too_large() {
+        } else if open_transaction.is_too_large() {
             self.memory_exceeded()
         } else {
             return Ok(());
@@ -253,8 +254,9 @@ impl<T: Storage> Store<T> {
         Err(self.invalidate(reason))
     }
 
-    /// The error of a transaction that is too large. The write that makes it too large fails with this error
-    /// at once; [`check_transaction`](Self::check_transaction) then rolls the transaction back.
+    /// The error of a transaction that is too large. The write that makes the transaction too large fails
+    /// with this error at once. Then [`check_transaction`](Self::check_transaction) rolls the transaction
+    /// back.
     pub(super) fn memory_exceeded(&self) -> Error {
         let message = "the transaction has written more than its limit of memory, and was rolled back: split \
                        it, or raise `transaction_memory`";
@@ -273,29 +275,32 @@ impl<T: Storage> Store<T> {
     /// The errors of storage. `transaction-invalidated`, if the writes were hidden from another caller or
     /// lost, and cannot be applied again. In both cases the transaction is rolled back.
     pub(in crate::engine) fn commit_transaction(&mut self, id: TransactionId) -> Result<()> {
-        let Some(level) = self.transaction.user_transaction().and_then(|user| user.level_of(id)) else {
+        let Some(level) =
+            self.transaction.user_transaction().and_then(|transaction| transaction.level_of(id))
+        else {
             return Ok(());
         };
         if level > 0 {
-            let ended = self.transaction.user_transaction_mut().map(|user| {
-                user.last_call = Instant::now();
-                user.merge_level(level)
+            let ended = self.transaction.user_transaction_mut().map(|transaction| {
+                transaction.last_call = Instant::now();
+                transaction.merge_level(level)
             });
             self.transaction_objects.set_states(ended.into_iter().flatten(), || ObjectState::Idle);
             return Ok(());
         }
         self.show_uncommitted()?;
-        let Some(user) = self.transaction.user_transaction() else { return Ok(()) };
-        let ended: Vec<_> = user.levels.iter().map(|level| level.id).collect();
-        let committed_state = user.committed_state().clone();
+        let Some(open_transaction) = self.transaction.user_transaction() else { return Ok(()) };
+        let ended: Vec<_> = open_transaction.levels.iter().map(|level| level.id).collect();
+        let committed_state = open_transaction.committed_state().clone();
         let last = self.last.get();
-        // Before the commit, which takes the log away.
-        for set in user.log() {
+        // This loop precedes the commit, which takes the log away. Calls that wait for a claim are woken,
+        // since they may claim the changed records after the commit.
+        for set in open_transaction.log() {
             self.columns.note(set, last.row);
             self.claims.wake_claims_for_rows(&set.rows, &self.catalog);
         }
         // Nothing can panic between here and the commit: a panic would leave the records staged.
-        user.log().iter().for_each(|set| self.record_cache.stage(&set.rows));
+        open_transaction.log().iter().for_each(|set| self.record_cache.stage(&set.rows));
         let committed = self.transaction.commit_user_transaction(last.commit, &mut self.storage);
         match &committed {
             Ok(()) => self.record_cache.publish(),
@@ -316,22 +321,24 @@ impl<T: Storage> Store<T> {
     /// Rolls back the transaction of an object, with the transactions nested inside of it. If the object was
     /// invalidated, its next call can begin a transaction again.
     pub(in crate::engine) fn roll_back_transaction(&mut self, id: TransactionId) {
-        if let Some(level) = self.transaction.user_transaction().and_then(|user| user.level_of(id)) {
-            let own = self.roll_back_level(level, || {
+        if let Some(level) =
+            self.transaction.user_transaction().and_then(|transaction| transaction.level_of(id))
+        {
+            let own_object = self.roll_back_level(level, || {
                 let message = "the transaction around this one was rolled back";
                 Error::new(ErrorId::TRANSACTION_INVALIDATED, message)
             });
-            self.transaction_objects.set_states(own, || ObjectState::Idle);
+            self.transaction_objects.set_states(own_object, || ObjectState::Idle);
         } else {
             self.transaction_objects.set_states([id], || ObjectState::Idle);
         }
     }
 
     /// Rolls back a level and the levels inside of it. The objects of the inner levels are invalidated with
-    /// the reason. Returns the object of the level itself, whose state the caller sets.
+    /// `reason`. Returns the object of the level itself; the caller sets the state of this object.
     fn roll_back_level(&mut self, level: usize, reason: impl Fn() -> Error) -> Option<TransactionId> {
-        let user = self.transaction.user_transaction_mut()?;
-        let (ended, state) = user.drop_level(level, &mut self.storage);
+        let open_transaction = self.transaction.user_transaction_mut()?;
+        let (ended, state) = open_transaction.drop_level(level, &mut self.storage);
         if level == 0 {
             self.transaction.roll_back_user_transaction(&mut self.storage);
             self.streams.close_of_transaction();
@@ -348,11 +355,12 @@ impl<T: Storage> Store<T> {
         ended.first().copied()
     }
 
-    /// Rolls the open transaction back for a reason other than a request to roll it back. The next calls of
-    /// its objects fail with the reason. Returns the reason.
+    /// Rolls the open transaction back although its caller has not asked for it. The next calls of its
+    /// objects fail with `reason`. Returns `reason`.
     pub(super) fn invalidate(&mut self, reason: Error) -> Error {
-        let own = self.roll_back_level(0, || reason.clone());
-        self.transaction_objects.set_states(own, || ObjectState::Invalidated(reason.clone()));
+        let outermost_level = 0;
+        let root = self.roll_back_level(outermost_level, || reason.clone());
+        self.transaction_objects.set_states(root, || ObjectState::Invalidated(reason.clone()));
         reason
     }
 
@@ -360,8 +368,9 @@ impl<T: Storage> Store<T> {
     /// it will exceed one. `None` if no transaction is open afterwards.
     pub(in crate::engine) fn expire_transaction(&mut self) -> Option<Instant> {
         let TransactionLimits { idle, total, .. } = self.transaction_objects.limits;
-        let user = self.transaction.user_transaction()?;
-        let (idle_end, total_end) = (saturating_add(user.last_call, idle), saturating_add(user.began, total));
+        let open_transaction = self.transaction.user_transaction()?;
+        let (idle_end, total_end) =
+            (saturating_add(open_transaction.last_call, idle), saturating_add(open_transaction.began, total));
         let now = Instant::now();
         let (message, allowed) = if now >= total_end {
             ("the transaction has lasted longer than `transaction_limit`, and was rolled back", total)
@@ -400,8 +409,8 @@ impl<T: Storage> Store<T> {
     }
 }
 
-/// The time that is `duration` after `from`. If it cannot be represented, a time so late that no transaction
-/// reaches it: 136 years after `from`.
+/// The time that is `duration` after `from`. If an `Instant` cannot represent it: 136 years after `from`,
+/// which no transaction reaches.
 fn saturating_add(from: Instant, duration: Duration) -> Instant {
     from.checked_add(duration).unwrap_or_else(|| from + Duration::from_secs(u32::MAX.into()))
 }

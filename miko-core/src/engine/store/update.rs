@@ -84,7 +84,7 @@ impl<T: Storage> Store<T> {
     }
 
     /// Edits the bucket of one record, or of all records that a select finds: all edits, or none. The answer
-    /// has the values of the edits only if the request names the record by its pk.
+    /// about one record has a value for each edit ([`Results::Edited`]). The answer about a select has none.
     ///
     /// # Errors
     /// As [`patch`](Self::patch); `conflict` and `edit-refused` for an edit; `request-too-large`, if the
@@ -98,20 +98,22 @@ impl<T: Storage> Store<T> {
                 Ok(Results::Edited { pk, updated_at, values })
             }
             WriteTarget::Selected(select) => self.change_selected(&select, |store, id, before| {
+                // `None`: no value of an edit is kept or charged, since the answer has no values.
                 let (bucket, _) = query::apply_edits(stored_bucket(&before)?, edits.clone(), None)?;
                 store.change_record(id, before, ContentChange::of_bucket(bucket)).map(drop)
             }),
         }
     }
 
-    /// Edits the bucket of an active record. Returns its new `updated_at` and the values of the edits, whose
-    /// size counts towards the size limit of the answer.
+    /// Edits the bucket of an active record. Returns the new `updated_at` of the record, and a value for each
+    /// edit. The size of these values counts towards the size limit of the answer.
     pub(super) fn edit_record(
         &mut self,
         id: RowId,
         before: Row,
         edits: Vec<Edit>,
     ) -> Result<(Timestamp, Vec<Value>)> {
+        // Simple edits are applied to the text of the bucket, which is then not parsed.
         if let Some((accepted, values)) = self.accept_edits(&before, &edits)? {
             let charged = values.iter().try_for_each(|value| self.answer.charge_value(value));
             charged.map_err(|error| error.with_all("pk", before.pk.as_str()))?;
@@ -148,7 +150,7 @@ impl<T: Storage> Store<T> {
         self.run_hooks_before_update(&before, &mut stack, &mut bucket, &extras)?;
         let pk = before.pk.clone();
         let mut write = self.transaction.empty_set();
-        // Fast path: if the record needs examination neither before nor after the change, there is nothing to
+        // Fast path: the record needs examination neither before nor after the change. So there is nothing to
         // validate, and its only index entries are its memberships. Both checks use the merged extras: if the
         // record had markers, `extras` has `custom_classes`, since an update cannot remove that key.
         if !self.needs_examination(&old_stack, &extras) && !self.needs_examination(&stack, &extras) {
@@ -162,8 +164,8 @@ impl<T: Storage> Store<T> {
             if *old_stack != *stack {
                 self.stage_membership_change(id, &pk, &old_stack, &stack, &mut write)?;
             }
-            // `apply_record` needs the bucket only to describe conflicts of unique values. The record has no
-            // unique values.
+            // An empty bucket is enough: `apply_record` uses the bucket only to describe conflicts of unique
+            // values, and this record has no unique values.
             self.apply_record(write, id, (&stack, &Map::new()))?;
             return Ok(updated_at);
         }
@@ -216,9 +218,10 @@ impl<T: Storage> Store<T> {
         write: &mut WriteSet,
     ) -> Result<()> {
         let ((old_stack, _), (new_stack, _)) = (before, after);
+        // An unchanged stack is borrowed from the record before the change, so the references are the same.
         let has_same_stack = std::ptr::eq(old_stack, new_stack);
-        // With the same stack and no markers, the memberships are unchanged. All other index entries are
-        // derived from the bucket, if any are.
+        // With the same stack and no markers, the memberships are unchanged. All other index entries would be
+        // derived from the bucket.
         if has_same_stack && markers.is_empty() && !self.derives_from_bucket(old_stack, old_markers) {
             return Ok(());
         }
@@ -267,10 +270,10 @@ impl<T: Storage> Store<T> {
     /// # Errors
     /// `conflict`, if the record has another `updated_at`.
     pub(super) fn find_unchanged(&self, pk: &str, if_updated_at: Option<Timestamp>) -> Result<(RowId, Row)> {
-        let found = self.find_active(pk)?;
-        match if_updated_at.filter(|expected| *expected != found.1.updated_at) {
-            Some(expected) => Err(stale_write(pk, expected, found.1.updated_at)),
-            None => Ok(found),
+        let (id, row) = self.find_active(pk)?;
+        match if_updated_at.filter(|expected| *expected != row.updated_at) {
+            Some(expected) => Err(stale_write(pk, expected, row.updated_at)),
+            None => Ok((id, row)),
         }
     }
 }
@@ -294,12 +297,13 @@ fn stale_write(pk: &str, expected: Timestamp, found: Timestamp) -> Error {
         .with("retryable", true)
 }
 
-/// Merges the stored extras of a record with those of an update, which take precedence.
-fn merge_extras(before: Option<&str>, mut extras: Map<String, Value>) -> Result<Map<String, Value>> {
-    if before.is_none() && extras.is_empty() {
-        return Ok(extras);
+/// The extras of a record after an update: those of the update, and the stored ones that the update leaves
+/// out.
+fn merge_extras(stored: Option<&str>, mut updated: Map<String, Value>) -> Result<Map<String, Value>> {
+    if stored.is_none() && updated.is_empty() {
+        return Ok(updated);
     }
-    let mut before = before.map_or(Ok(Map::new()), parse_object)?;
-    let value = |key: &str| Some((key.to_owned(), extras.remove(key).or_else(|| before.remove(key))?));
-    Ok(EXTRA_KEYS.into_iter().filter_map(value).collect())
+    let mut stored = stored.map_or(Ok(Map::new()), parse_object)?;
+    let entry = |key: &str| Some((key.to_owned(), updated.remove(key).or_else(|| stored.remove(key))?));
+    Ok(EXTRA_KEYS.into_iter().filter_map(entry).collect())
 }

@@ -50,13 +50,13 @@ impl<T: Storage> Store<T> {
     /// # Errors
     /// `class-not-found`; `invalid_request` for a key that fits no constraint, or a bucket that contradicts
     /// the key; `unique-violation`, if a record of another class has the key, or a record has it in the own
-    /// bucket of a platter; `conflict`, if at this point of a batch one record has the key, and another
-    /// record, which was already written with the key, waits until the first one gives it up (see
+    /// bucket of a platter; `conflict` in a batch, if one record has the key, and an earlier request gave the
+    /// key to a second record, which waits until the first one gives it up (see
     /// [`taken_values`](super::taken_values)); the errors of a create, of a patch and of an edit.
     pub(super) fn upsert(&mut self, upsert: UpsertRequest) -> Result<Results> {
         let UpsertRequest { class, key, bucket, edits } = upsert;
         let key = self.read_key(&class, key)?;
-        let new = self.new_bucket(&key, bucket.clone())?;
+        let new_bucket = self.new_bucket(&key, bucket.clone())?;
         let found = self.find_by_key(&key)?;
         let created = found.is_none();
         let (pk, updated_at, values) = match (found, edits) {
@@ -68,20 +68,22 @@ impl<T: Storage> Store<T> {
             (Some((id, before)), None) => {
                 (before.pk.clone(), self.patch_record(id, before, bucket)?, Vec::new())
             }
-            (None, edits) => self.create_by_key(&key, new, edits)?,
+            (None, edits) => self.create_by_key(&key, new_bucket, edits)?,
         };
         Ok(Results::Upserted { pk, updated_at, created, values })
     }
 
-    /// Whether the record that an upsert would change is also a class definition, by another class of its
-    /// stack. `false` on an error: the request itself then reports it.
+    /// Whether an upsert would change a record that is also a class definition: its stack has
+    /// `puck.uno/class` beside the class of the upsert. `false` on an error: the request itself then reports
+    /// the error.
     pub(super) fn upserts_definition(&self, upsert: &UpsertRequest) -> bool {
         let key = self.read_key(&upsert.class, upsert.key.clone());
         let found = key.and_then(|key| self.find_by_key(&key));
         found.is_ok_and(|found| found.is_some_and(|(_, row)| self.is_definition(&row.pk)))
     }
 
-    /// Reads the key of a request: finds the unique constraint that it fits, and normalizes it.
+    /// Reads the key of a request: finds the unique constraint that has the fields of the key, and normalizes
+    /// the key.
     fn read_key(&self, class: &str, object: Map<String, Value>) -> Result<Key> {
         let class = self.catalog.class(class).ok_or_else(|| class_not_defined(class))?;
         let constraint = class.constraint_of_key(&object).ok_or_else(|| key_fits_no_constraint(class))?;
@@ -93,9 +95,9 @@ impl<T: Storage> Store<T> {
         Ok(Key { class: Arc::clone(class), constraint, object, text })
     }
 
-    /// The bucket of a new record with the key, before defaults and edits: [`WriteKind::Update`] only
-    /// normalizes, and [`create_by_key`](Self::create_by_key) adds the defaults. The bucket is computed also
-    /// if a record has the key, since a bucket that contradicts the key is refused in either case.
+    /// The bucket of a new record: the key, merged with `patch`, the bucket of the request. Defaults and
+    /// edits are missing: [`create_by_key`](Self::create_by_key) applies them. The bucket is also computed if
+    /// a record has the key already, since a `patch` that contradicts the key is refused in either case.
     fn new_bucket(&self, key: &Key, patch: Map<String, Value>) -> Result<Map<String, Value>> {
         let mut bucket = key.object.clone();
         json::merge(&mut bucket, patch);
@@ -108,12 +110,12 @@ impl<T: Storage> Store<T> {
         Err(Place::Key(&Place::Root, "bucket").fault(message).into())
     }
 
-    /// The bucket as a write of this kind normalizes it by the class. Only [`WriteKind::Create`] adds
-    /// defaults.
+    /// Normalizes a bucket, or a key, by the class, as a write of this kind does. Only [`WriteKind::Create`]
+    /// adds defaults.
     ///
     /// # Errors
-    /// `validation-failed`, if defaults are too many or nest too deep. The place of the fault is in the
-    /// bucket: a key, which is normalized here as well, gets no defaults, and so has no fault.
+    /// `validation-failed`, if defaults are too many or nest too deep. The place of the fault is always in
+    /// `bucket`: a key gets no defaults, so it cannot have this fault.
     fn normalized(
         &self,
         class: &Class,
@@ -131,14 +133,15 @@ impl<T: Storage> Store<T> {
         }
     }
 
-    /// The record of the class that has the key in its shared bucket.
+    /// Finds the record that has the key in its shared bucket and is of the class of the key.
     ///
     /// # Errors
-    /// `unique-violation`, if a record has the key in the own bucket of a platter, or by another class;
-    /// `conflict`, if in a batch one record has the key while another one waits for it, as in
+    /// `unique-violation`, if a record has the key in the own bucket of a platter, or as a record of another
+    /// class; `conflict`, if in a batch one record has the key while another one waits for it, as in
     /// [`upsert`](Self::upsert).
     fn find_by_key(&self, key: &Key) -> Result<Option<(RowId, Row)>> {
-        // Without an id, no record has a value of the constraint yet.
+        // The constraints of a class get their ids when the class is defined, at the latest with its first
+        // record. So without the ids there is no record to find.
         let Some(ids) = self.find_constraint_ids(&key.class)? else { return Ok(None) };
         if self.is_awaited(ids[key.constraint], &key.text) {
             return Err(key_of_two_records());
@@ -148,31 +151,31 @@ impl<T: Storage> Store<T> {
         let row = self.storage.row(id)?.ok_or_else(|| corruption("a unique value of no record"))?;
         let state = row.state.as_ref().ok_or_else(|| corruption("a unique value of a deleted record"))?;
         let stack = parse_object(&state.stack)?;
-        let class = std::slice::from_ref(&key.class.definition.name);
-        let is_of_class = |found: &str| self.catalog.is_subclass_of_any(found, class);
+        let key_class = std::slice::from_ref(&key.class.definition.name);
+        let is_of_class = |name: &str| self.catalog.is_subclass_of_any(name, key_class);
         if !stack::has_own_buckets(&stack) {
             if stack::any_class(&stack, is_of_class) {
                 return Ok(Some((id, row)));
             }
-            // An ancestor of the class declares the constraint. The record is of the ancestor, or of another
-            // subclass of the ancestor.
+            // The constraint is declared by an ancestor of the class of the key. The record is of the
+            // ancestor, or of another subclass of the ancestor.
             return Err(unique_violation(key.constraint(), &row.pk).into());
         }
         let bucket = parse_object(&state.bucket)?;
-        let mut with_key = facets(&stack, &bucket);
-        with_key.retain(|facet| is_of_class(facet.class) && key.is_in(facet.bucket));
+        let mut facets_with_key = facets(&stack, &bucket);
+        facets_with_key.retain(|facet| is_of_class(facet.class) && key.is_in(facet.bucket));
         // Without a `platter`, the bucket of a facet is the shared one.
-        if with_key.iter().any(|facet| facet.platter.is_none()) {
+        if facets_with_key.iter().any(|facet| facet.platter.is_none()) {
             return Ok(Some((id, row)));
         }
-        Err(match with_key.iter().find_map(|facet| facet.platter) {
+        Err(match facets_with_key.iter().find_map(|facet| facet.platter) {
             Some(platter) => key_in_own_bucket(key.constraint(), &row.pk, platter).into(),
             None => unique_violation(key.constraint(), &row.pk).into(),
         })
     }
 
-    /// Applies the edits to `bucket`, and creates a record with the result. Returns the pk and the creation
-    /// time of the record, and the values of the edits.
+    /// Adds the defaults to `bucket`, applies the edits to it, and creates a record with the result. Returns
+    /// the pk and the creation time of the record, and a value for each edit.
     fn create_by_key(
         &mut self,
         key: &Key,
@@ -180,18 +183,18 @@ impl<T: Storage> Store<T> {
         edits: Option<Vec<Edit>>,
     ) -> Result<(String, Timestamp, Vec<Value>)> {
         let stack = StackInput::Primary(key.class.definition.name.clone());
-        let create = |bucket| CreateRequest { pk: None, bucket, stack, extras: Map::new() };
+        let create_request = |bucket| CreateRequest { pk: None, bucket, stack, extras: Map::new() };
         let Some(edits) = edits else {
-            let (pk, now) = self.create_record(create(bucket), WriteKind::Create)?;
-            return Ok((pk, now, Vec::new()));
+            let (pk, created_at) = self.create_record(create_request(bucket), WriteKind::Create)?;
+            return Ok((pk, created_at, Vec::new()));
         };
-        // The defaults are added before the edits, which may remove them. So the record is then created as by
-        // `WriteKind::Update`, which adds no defaults.
+        // The defaults are added before the edits, since an edit may change or remove a default. The record
+        // is then created with `WriteKind::Update`, which does not add a removed default again.
         let bucket = self.normalized(&key.class, bucket, WriteKind::Create)?;
         let (bucket, values) =
             query::apply_edits(bucket, edits, Some(&|value| self.answer.charge_value(value)))?;
-        let (pk, now) = self.create_record(create(bucket), WriteKind::Update)?;
-        Ok((pk, now, values))
+        let (pk, created_at) = self.create_record(create_request(bucket), WriteKind::Update)?;
+        Ok((pk, created_at, values))
     }
 }
 

@@ -1,7 +1,7 @@
-//! The watches of live queries: wakes their readers when there is something to read.
+//! The watches of live queries, and how commits wake their readers.
 //!
-//! A watch is the state of an open live query. A commit only wakes the readers. How the commit changes a
-//! result is computed when a reader asks for the changes, in [`live_query`](super::live_query).
+//! A watch is the state of an open live query. A commit only wakes the readers whose results it may change.
+//! The changes themselves are computed when a reader asks for them, in [`live_query`](super::live_query).
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -19,9 +19,9 @@ use crate::uns;
 /// The watches of a store, in the order in which they began.
 #[derive(Debug, Default)]
 pub(super) struct Watches {
-    open: BTreeMap<WatchId, Watcher>,
+    watchers: BTreeMap<WatchId, Watcher>,
     /// The id that was given out last.
-    last: WatchId,
+    last_id: WatchId,
 }
 
 #[derive(Debug, Default, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -50,48 +50,49 @@ pub(super) enum Unread {
 
 impl Watches {
     pub(super) fn len(&self) -> usize {
-        self.open.len()
+        self.watchers.len()
     }
 
     /// Gives out the id of a new watch.
     pub(super) fn new_id(&mut self) -> WatchId {
-        self.last.0 += 1;
-        self.last
+        self.last_id.0 += 1;
+        self.last_id
     }
 
     /// Adds a watch whose result has all commits up to `seen`.
     pub(super) fn add(&mut self, id: WatchId, select: Arc<SelectRequest>, signal: Signal, seen: CommitSeq) {
-        self.open.insert(id, Watcher { select, signal, seen, unread: Unread::Nothing });
+        self.watchers.insert(id, Watcher { select, signal, seen, unread: Unread::Nothing });
     }
 
     pub(super) fn remove(&mut self, id: WatchId) {
-        self.open.remove(&id);
+        self.watchers.remove(&id);
     }
 
     /// The last commit that the result of a watch includes, and how much its reader has not read. `None` if
     /// the watch was removed.
     pub(super) fn progress(&self, id: WatchId) -> Option<(CommitSeq, Unread)> {
-        self.open.get(&id).map(|watcher| (watcher.seen, watcher.unread))
+        self.watchers.get(&id).map(|watcher| (watcher.seen, watcher.unread))
     }
 
     /// Notes that the result of a watch has all commits up to `seen`, and how much of the rest is `unread`.
     pub(super) fn advance(&mut self, id: WatchId, seen: CommitSeq, unread: Unread) {
-        if let Some(watcher) = self.open.get_mut(&id) {
+        if let Some(watcher) = self.watchers.get_mut(&id) {
             (watcher.seen, watcher.unread) = (seen, unread);
         }
     }
 
     /// Wakes the reader of each result that the commits may change. Removes watches without a reader.
     pub(super) fn notify(&mut self, commits: &[LoggedCommit], classes: &mut StackClasses, catalog: &Catalog) {
-        if self.open.is_empty() {
+        if self.watchers.is_empty() {
             return;
         }
         for commit in commits {
             let redefines_classes = redefines_classes(commit, classes);
-            self.open.retain(|_, watcher| {
+            self.watchers.retain(|_, watcher| {
                 let unread = match redefines_classes {
                     true => Unread::Everything,
-                    // The reader has yet to read earlier commits, and reads this one after them.
+                    // The reader has not read earlier commits yet. It reads this commit after them, so the
+                    // commit is not tested now.
                     false if watcher.unread != Unread::Nothing => watcher.unread,
                     false if watcher.is_affected_by(commit, classes, catalog) => Unread::Commits,
                     false => Unread::Nothing,
@@ -103,16 +104,19 @@ impl Watches {
 }
 
 impl Watcher {
-    /// Notes how much the reader has not read after a commit. Wakes the reader if there is something to read
-    /// now, and there was nothing before the commit. Returns whether the watch has a reader.
+    /// Notes how much the reader has not read after a commit. If that is nothing, the commit counts as seen.
+    /// Wakes the reader if there is something to read now, and there was nothing before the commit. Returns
+    /// whether the watch has a reader.
     fn note(&mut self, commit: CommitSeq, unread: Unread) -> bool {
+        let has_reader = || self.signal.is_read();
         if unread == Unread::Nothing {
             self.seen = commit;
-            return self.signal.is_read();
+            return has_reader();
         }
         let was_notified = self.unread != Unread::Nothing;
         self.unread = self.unread.max(unread);
-        if was_notified { self.signal.is_read() } else { self.signal.notify() }
+        // `notify` returns whether there is a reader, too.
+        if was_notified { has_reader() } else { self.signal.notify() }
     }
 
     /// Whether a commit may change the result: the select finds the old or the new state of a changed record.

@@ -85,9 +85,9 @@ impl<T: Storage> Store<T> {
         Ok((pk, now))
     }
 
-    /// The class of a new record whose request gives only the primary class; `None` if that class is not
-    /// defined, or the request gives all platters. A defined class caches the stack of such a record
-    /// ([`Class::stack`]).
+    /// The class of a new record, if the request gives only the primary class and that class is defined.
+    /// `None` if the class is not defined, or the request gives a whole stack. A defined class caches the
+    /// stack of a record that has only this class ([`Class::stack`]).
     pub(super) fn sole_defined_class(&self, stack: &StackInput) -> Option<Arc<Class>> {
         match stack {
             StackInput::Primary(class) => self.catalog.class(class).cloned(),
@@ -124,7 +124,7 @@ impl<T: Storage> Store<T> {
         let now = self.write_time.within_rfc3339_years()?;
         let pk = match pk {
             Some(pk) => {
-                // So that the store does not give the same pk to another record.
+                // From now on the store does not choose this pk for another record.
                 self.pks.skip(&pk);
                 pk
             }
@@ -148,7 +148,8 @@ impl<T: Storage> Store<T> {
         self.apply(WriteSet { rows: vec![change], ..WriteSet::default() }).map(drop)
     }
 
-    /// Applies the write set of one record, for which the hooks have run.
+    /// Applies the write set of one record. The hooks have run for the record already. `record` is its stack
+    /// and its bucket, by which conflicts of unique values are described.
     ///
     /// # Errors
     /// `unique-violation`, if other records already have unique values of the record. Nothing is applied
@@ -253,13 +254,14 @@ impl<T: Storage> Store<T> {
         write.change_row(RowChange::replace(id, before, after));
     }
 
-    /// A pk for a new version of a record; `None` unless the database is temporal.
-    pub(super) fn next_instance_pk(&mut self, now: Timestamp) -> Option<String> {
-        self.is_temporal.then(|| self.pks.next(now))
+    /// A pk for a version of a record that begins at `time`; `None` unless the database is temporal.
+    pub(super) fn next_instance_pk(&mut self, time: Timestamp) -> Option<String> {
+        self.is_temporal.then(|| self.pks.next(time))
     }
 
-    /// Updates the catalog after a write to the record at `id`. `old` is the class that the record defined
-    /// before the write, `new` the definition that the record has now.
+    /// Updates the catalog after a write to the record at `id`. `old` is the name of the class that the
+    /// record defined before the write; `None` if it was no class definition. `new` is the definition that
+    /// the record has now; `None` if it is no class definition.
     ///
     /// # Errors
     /// `duplicate-class`, if the new name is taken or built in; `reference-restricted`, if the old name
@@ -282,21 +284,23 @@ impl<T: Storage> Store<T> {
         if let Some(definition) = &new {
             self.register_class_name(id, &definition.name)?;
         }
-        let name = new.as_ref().map(|definition| definition.name.clone());
-        let removed: Vec<String> = old.filter(|old| name.as_ref() != Some(old)).into_iter().collect();
-        for class in &removed {
-            self.refuse_if_inherited(class)?;
+        let new_name = new.as_ref().map(|definition| definition.name.clone());
+        // The old name, if the new definition does not keep it.
+        let removed_names: Vec<String> =
+            old.filter(|old| new_name.as_ref() != Some(old)).into_iter().collect();
+        for name in &removed_names {
+            self.refuse_if_inherited(name)?;
         }
         // The commit number of this record. `redefine` indexes affected records up to this number, this
         // record included.
         let this_commit = self.last.get().commit;
-        self.redefine(new.into_iter().collect(), &removed, this_commit)
+        self.redefine(new.into_iter().collect(), &removed_names, this_commit)
     }
 
     /// Checks that no class inherits from `class`.
     ///
     /// # Errors
-    /// `reference-restricted`, if other classes do.
+    /// `reference-restricted`, if another class inherits from it.
     pub(super) fn refuse_if_inherited(&self, class: &str) -> Result<()> {
         let subclasses: Vec<&str> = self.catalog.subclasses(class).collect();
         if subclasses.is_empty() {

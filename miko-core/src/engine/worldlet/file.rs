@@ -122,7 +122,7 @@ impl WorldletFile {
             }
             Mode::ReadWrite => {
                 let worldlet_file = Self::open_and_lock(path)?;
-                // Temporary files of writers that were killed during a save.
+                // Writers that were killed during a save have left temporary files.
                 atomic_file::remove_unfinished(&worldlet_file.path);
                 let file = File::open(&worldlet_file.path).map_err(|error| cannot_open(path, error))?;
                 let is_empty = worldlet_file.stamp.size == 0;
@@ -145,7 +145,7 @@ impl WorldletFile {
             let resolved = fs::canonicalize(path).map_err(|error| cannot_open(path, error))?;
             let opened = file.metadata().map_err(|error| cannot_open(path, error))?;
             match fs::metadata(&resolved) {
-                Ok(named) if (named.dev(), named.ino()) == (opened.dev(), opened.ino()) => {
+                Ok(at_path) if (at_path.dev(), at_path.ino()) == (opened.dev(), opened.ino()) => {
                     let digest = digest_of(&resolved).map_err(|error| cannot_open(path, error))?;
                     return Ok(Self { path: resolved, stamp: FileStamp::of(&opened), digest, locked: file });
                 }
@@ -163,8 +163,8 @@ impl WorldletFile {
     /// `conflict`, if another program has changed or removed the file since this process last read or wrote
     /// it; errors of `write` and of the file system. After these errors the content is the old one, or that
     /// of the other program. `internal`, if the new content cannot be flushed to the disk, and the old one
-    /// cannot be put back: the file keeps the new content until the next save, or another program has changed
-    /// it meanwhile.
+    /// cannot be put back. The file then has the new content until the next save, unless another program has
+    /// changed it meanwhile.
     pub(super) fn save(&mut self, write: impl FnOnce(&mut dyn Write) -> Result<()>) -> Result<()> {
         let (old, synced) = self.replace(write)?;
         let Err(sync_error) = synced else { return Ok(()) };
@@ -203,22 +203,22 @@ impl WorldletFile {
                 .with("path", self.path.display().to_string())
                 .with("retryable", false));
         }
-        let mut digest = self.digest;
+        let mut new_digest = Digest::default();
         let replaced = atomic_file::replace(&self.path, |file| {
             let mut writer = HashingWriter { writer: file, hasher: Sha256::new() };
             write(&mut writer)?;
-            digest = writer.hasher.finalize().into();
+            new_digest = writer.hasher.finalize().into();
             Ok(())
         })?;
-        // The path leads to the new file now, so no error may return before `self` describes this file. The
-        // stamp has the metadata from before the rename, so that the next save notices any later change by
-        // another program. Only the `ctime` is read now, since the rename has changed it. If it cannot be
+        // The path leads to the new file now, so no error may return before `self` describes the new file.
+        // The stamp has the metadata from before the rename, so that the next save notices any later change
+        // by another program. Only the `ctime` is read now, since the rename has changed it. If it cannot be
         // read, the next save compares the digests.
         self.stamp = FileStamp::of(&replaced.metadata);
         if let Ok(renamed) = replaced.file.metadata() {
             self.stamp.changed = FileStamp::of(&renamed).changed;
         }
-        self.digest = digest;
+        self.digest = new_digest;
         let synced = replaced.sync();
         Ok((std::mem::replace(&mut self.locked, replaced.file), synced))
     }
@@ -239,7 +239,7 @@ fn copy_content(mut file: &File, writer: &mut dyn Write) -> io::Result<()> {
 }
 
 fn buffered(file: File) -> ContentReader {
-    // The JSON parser reads single bytes.
+    // The JSON parser reads single bytes, so they come from a large buffer.
     BufReader::with_capacity(1 << 16, file)
 }
 
@@ -313,11 +313,12 @@ mod tests {
             let folder = tempfile::tempdir().unwrap();
             let path = folder.path().join("crew.json");
             let db = WorldletEngine::open(&path, Mode::ReadWrite).unwrap();
-            let changed = path.clone();
-            fail_next_sync_after(move || fs::write(changed, "{}").unwrap(), fault);
+            let overwritten = path.clone();
+            fail_next_sync_after(move || fs::write(overwritten, "{}").unwrap(), fault);
             let created = db.create("a.b/c", &json!({}));
             assert_eq!(created.as_ref().err().map(|error| error.id().clone()), expected, "{created:?}");
             assert_eq!(db.count(json!({})).unwrap(), usize::from(created.is_ok()));
+            // A save that is refused does not make the next one overwrite the file.
             for _ in 0..2 {
                 assert!(db.create("a.b/c", &json!({})).unwrap_err().is(ErrorId::CONFLICT));
                 assert_eq!(fs::read_to_string(&path).unwrap(), "{}");

@@ -9,7 +9,7 @@ use crate::json::{self, NoSum, type_name};
 use crate::query::edit::{Edit, Operation};
 use crate::query::step::PathStep;
 
-/// Charges a value that becomes a part of the answer to the size limit of the answer.
+/// Counts a value of the answer towards the size limit of the answer. Fails if the limit is exceeded.
 type Charge<'c> = &'c dyn Fn(&Value) -> Result<()>;
 
 /// The maximal number of array elements and members of objects that the edits of one record may compare and
@@ -17,8 +17,8 @@ type Charge<'c> = &'c dyn Fn(&Value) -> Result<()>;
 /// edits of an array with a million elements would take minutes.
 const MAX_EDIT_WORK: usize = 200_000_000;
 
-/// Applies edits in order. Returns the new bucket and a value for each edit. Without `charge` the answer has
-/// no values: the list is empty.
+/// Applies edits in order. Returns the new bucket and a value for each edit. Without `charge` the answer to
+/// the request has no values, so the returned list is empty.
 ///
 /// | operation | value |
 /// | --- | --- |
@@ -186,13 +186,13 @@ impl Operation {
                 Ok(is_new.into())
             }
             Self::Discard(element) => {
-                let Some(items) = find_mut(root, path).map(array).transpose()? else {
+                let Some(items) = find_mut(root, path).map(as_array).transpose()? else {
                     return Ok(false.into());
                 };
-                let before = items.len();
-                work.add(before);
+                let old_length = items.len();
+                work.add(old_length);
                 items.retain(|item| !json::equal(item, &element));
-                Ok((items.len() < before).into())
+                Ok((items.len() < old_length).into())
             }
             Self::Merge(patch) => {
                 let slot = find_or_insert(root, path)?;
@@ -301,22 +301,22 @@ fn remove(root: &mut Value, path: &[PathStep], work: &mut Work) -> Option<Value>
     }
 }
 
-/// Takes an element out of the array at `path`. Null if the array is empty or absent. Refuses any other
-/// value.
+/// Takes an element out of the array at `path`. Returns null if the array is empty or absent. Refuses a value
+/// that is not an array.
 fn take_element(
     root: &mut Value,
     path: &[PathStep],
     take: impl FnOnce(&mut Vec<Value>) -> Option<Value>,
     charge: Option<Charge<'_>>,
 ) -> Result<Value, EditError> {
-    let Some(items) = find_mut(root, path).map(array).transpose()? else { return Ok(Value::Null) };
+    let Some(items) = find_mut(root, path).map(as_array).transpose()? else { return Ok(Value::Null) };
     let element = take(items).unwrap_or_default();
     charge_value(&element, charge)?;
     Ok(element)
 }
 
-/// The elements of an array. Refuses any other value.
-fn array(value: &mut Value) -> Result<&mut Vec<Value>, EditError> {
+/// The elements of an array. Refuses a value that is not an array.
+fn as_array(value: &mut Value) -> Result<&mut Vec<Value>, EditError> {
     match value {
         Value::Array(items) => Ok(items),
         other => Err(wrong_type("an array", other)),
@@ -328,7 +328,7 @@ fn array_or_new(slot: Slot<'_>) -> Result<&mut Vec<Value>, EditError> {
     if slot.is_new {
         *slot.value = Value::Array(Vec::new());
     }
-    array(slot.value)
+    as_array(slot.value)
 }
 
 fn refused(message: impl Into<String>) -> ErrorItem {
@@ -392,8 +392,8 @@ mod tests {
 
     #[test]
     fn edits_that_move_many_elements_are_refused() {
-        // An edit, and how often it is applied until it has compared or moved 12 elements or members, the
-        // limit in this test; 20 for an edit that does neither.
+        // An edit, and the number of times that it is applied before the limit of this test refuses it: 12
+        // elements or members that were compared or moved. 20 for an edit that does neither.
         let cases = [
             (json!({"path": ["list"], "add": 6}), 3),
             (json!({"path": ["list"], "add": 1}), 3),
@@ -407,10 +407,10 @@ mod tests {
             (json!({"path": ["list", 4], "set": 1}), 20),
             (json!({"path": ["b"], "increment": 1}), 20),
         ];
-        for (edit, made) in cases {
-            let applied = apply_within(12, bucket(), edits(vec![edit.clone(); made].into()), None);
+        for (edit, times) in cases {
+            let applied = apply_within(12, bucket(), edits(vec![edit.clone(); times].into()), None);
             assert!(applied.is_ok(), "{edit}: {applied:?}");
-            if made == 20 {
+            if times == 20 {
                 continue;
             }
             let error = apply_within(12, bucket(), edits(vec![edit.clone(); 20].into()), None).unwrap_err();

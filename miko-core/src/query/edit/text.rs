@@ -6,14 +6,18 @@ use crate::json::{self, CheckedObject, CheckedValue, TextChecker, needs_escapes}
 use crate::query::edit::{Edit, Operation};
 use crate::query::step::PathStep;
 
-/// The maximal number of edits that are applied to a text. Each edit reads the whole text.
+/// The maximal number of edits that are applied to a text. Each edit reads the whole text, so for more edits
+/// it costs less to parse the bucket once.
 const MAX_TEXT_EDITS: usize = 2;
 
-/// Applies edits in order, as [`apply`](super::apply) does. Returns the new text and a value for each edit.
+/// Applies edits in order, as [`apply`](super::apply) does. Returns the new text, and for each edit the value
+/// that the answer has for it.
 ///
-/// Returns `None` if the bucket must be parsed: there are more than [`MAX_TEXT_EDITS`] edits or none; an edit
-/// is refused, is neither a `set` nor an `increment` of a top-level member, or has a key that needs escapes;
-/// or the text does not pass the [`TextChecker`].
+/// Returns `None` if the caller must parse the bucket and use [`apply`](super::apply):
+/// - There is no edit, or there are more than [`MAX_TEXT_EDITS`].
+/// - The text does not pass the [`TextChecker`].
+/// - An edit is neither a `set` nor an `increment` of a top-level member, or its key needs escapes.
+/// - An edit does not fit the bucket, so `apply` refuses it.
 pub(crate) fn apply_to_text(
     bucket: &str,
     edits: &[Edit],
@@ -35,7 +39,7 @@ pub(crate) fn apply_to_text(
 
 impl Edit {
     /// Applies the edit to an object. Returns the text of the new object, and the value for the answer.
-    /// Returns `None` if the bucket must be parsed.
+    /// `None` if the bucket must be parsed: see [`apply_to_text`].
     fn apply_to(&self, object: &CheckedObject<'_>) -> Option<(String, Value)> {
         let [PathStep::Key(key)] = self.path.as_slice() else { return None };
         if needs_escapes(key) {
@@ -48,8 +52,9 @@ impl Edit {
             Operation::Increment(by) => {
                 let number = match &old {
                     Value::Number(number) => number,
-                    // An absent number counts as zero. A null is no number.
+                    // An absent number counts as zero.
                     _ if position.is_none() => &0.into(),
+                    // A null that is present, or another value that is no number.
                     _ => return None,
                 };
                 let sum = json::sum(number, by).ok()?;
@@ -107,21 +112,25 @@ mod tests {
 
     proptest! {
         #[test]
-        fn edits_of_a_text_are_edits_of_its_value(bucket in bucket(), list in edits()) {
+        fn edits_of_a_text_have_the_outcome_of_edits_of_the_parsed_bucket(
+            bucket in bucket(),
+            list in edits(),
+        ) {
             let edits = read_edits(list, &Place::Root, &mut Faults::default()).unwrap();
             let bucket = bucket.as_object().unwrap().clone();
             let text = json::text_of(&bucket);
-            let of_text = apply_to_text(&text, &edits, &mut TextChecker::default());
-            let of_value = apply(bucket, edits, Some(&|_| Ok(())));
-            if let Some((text, values)) = of_text {
-                let (bucket, expected) = of_value.unwrap();
-                prop_assert_eq!((text, values), (json::text_of(&bucket), expected));
+            let edited_text = apply_to_text(&text, &edits, &mut TextChecker::default());
+            // The closure charges nothing: it is there because `apply` returns values only with one.
+            let edited_bucket = apply(bucket, edits, Some(&|_| Ok(())));
+            if let Some((text, values)) = edited_text {
+                let (bucket, expected_values) = edited_bucket.unwrap();
+                prop_assert_eq!((text, values), (json::text_of(&bucket), expected_values));
             }
         }
     }
 
     #[test]
-    fn single_increments_and_replacements_are_applied_to_the_text() {
+    fn sets_and_increments_of_top_level_members_are_applied_to_the_text() {
         let cases = [
             (
                 json!({"n": 1, "s": "x"}),
@@ -145,10 +154,13 @@ mod tests {
             let (text, answered) = edited.unwrap_or_else(|| panic!("{list} is applied to {bucket} as text"));
             assert_eq!((text.as_str(), Value::from(answered)), (expected, values), "{list}");
         }
+        // For these edits, the bucket must be parsed.
         for list in [
             json!([{"path": ["n"], "remove": true}]),
             json!([{"path": ["n", "m"], "set": 1}]),
+            // The old value is no number.
             json!([{"path": ["s"], "increment": 1}]),
+            // The second sum is out of range.
             json!([{"path": ["n"], "increment": i64::MAX}, {"path": ["n"], "increment": u64::MAX}]),
         ] {
             let edits = read_edits(list.clone(), &Place::Root, &mut Faults::default()).unwrap();

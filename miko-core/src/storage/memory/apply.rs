@@ -13,7 +13,7 @@ impl MemoryTables {
     ///
     /// # Errors
     /// `storage-full`, if the process exceeds the threshold for storing (`memory::store_threshold`). A part
-    /// of the write set is applied then.
+    /// of the write set may then be applied.
     pub(super) fn apply_write_set(&mut self, write: &WriteSet) -> Result<Vec<Conflict>> {
         let conflicts: Vec<_> =
             write.added_entries.iter().filter_map(|entry| self.conflict_of(entry)).collect();
@@ -21,20 +21,23 @@ impl MemoryTables {
             return Ok(conflicts);
         }
         self.needs_save |= changes_a_worldlet(write);
-        // Versions are removed before rows change, and inserted afterwards. An update moves the old state of
-        // a record from `record` to `version`, and the inverse of the update moves it back. The state keeps
-        // its instance pk, and `by_instance` has one entry for it, whichever table has the state. In another
-        // order, removing the state from one table would remove the entry that was just written for the
-        // other.
+        // An update moves the old state of a record from `record` to `version`, and the inverse of the update
+        // moves it back. The state keeps its instance pk, and `by_instance` has one entry for it, whichever
+        // table has the state. So a state must be removed from one table before it is inserted into the
+        // other: removing it last would also remove the new entry in `by_instance`. Therefore versions are
+        // removed first, then rows change, and versions are inserted last.
         write.versions.iter().for_each(|change| self.remove_version(change));
         write.rows.iter().try_for_each(|change| self.change_row(change))?;
         write.versions.iter().try_for_each(|change| self.insert_version(change))?;
         write.removed_entries.iter().for_each(|entry| self.remove_entry(entry));
         write.added_entries.iter().try_for_each(|entry| self.add_entry(entry))?;
-        write.others.iter().try_for_each(|others| self.apply_others(others))?;
+        if let Some(others) = &write.others {
+            self.apply_others(others)?;
+        }
         Ok(Vec::new())
     }
 
+    /// Applies the changes to tables that few writes change.
     fn apply_others(&mut self, others: &OtherChanges) -> Result<()> {
         others.definitions.iter().for_each(|id| self.definition.insert(*id, ()));
         for change in &others.classes {
@@ -90,6 +93,7 @@ impl MemoryTables {
         match (&change.before, &change.after) {
             (before, Some(row)) => {
                 memory::charge_stored(row.size())?;
+                // A row keeps its pk, so `by_pk` changes only if the row is new.
                 if before.is_none() {
                     self.by_pk.insert(row.pk.clone(), change.key);
                 }
@@ -110,7 +114,9 @@ impl MemoryTables {
     fn remove_version(&mut self, change: &RowChange<RowId, Row>) {
         if let Some(version) = &change.before {
             self.version.remove(&version_key(change.key, version));
-            version.instance_pk.iter().for_each(|instance_pk| self.by_instance.remove(instance_pk));
+            if let Some(instance_pk) = &version.instance_pk {
+                self.by_instance.remove(instance_pk);
+            }
         }
     }
 
@@ -187,9 +193,10 @@ fn version_key(id: RowId, version: &Row) -> (RowId, Timestamp, String) {
     (id, version.updated_at, version.instance_pk.clone().unwrap_or_default())
 }
 
-/// Whether a write may change the saved worldlet. The worldlet does not contain index entries, ids of
-/// classes, claims or incomplete files. Constraints count, since they change when a class definition changes.
-/// Chunks need no test: a file becomes complete, or is removed, by a change of its row.
+/// Whether a write may change the worldlet in the file. The worldlet does not contain index entries, ids of
+/// classes, claims or incomplete files, so changes of these do not count. Constraints count, since they
+/// change when a class definition changes. Chunks need no test: a file becomes complete, or is removed, by a
+/// change of its row.
 fn changes_a_worldlet(write: &WriteSet) -> bool {
     let is_complete = |file: &Option<FileRow>| file.as_ref().is_some_and(|file| file.sha256.is_some());
     let changes_file =

@@ -8,7 +8,7 @@ use std::ops::RangeBounds;
 #[derive(Debug)]
 pub(super) struct UndoTable<K, V> {
     entries: BTreeMap<K, V>,
-    /// For each change, in order: the key and its previous value, or `None` if there was none.
+    /// For each change, in order: the key, and its previous value; `None` if the key had no value.
     undo: Vec<(K, Option<V>)>,
 }
 
@@ -41,12 +41,13 @@ impl<K: Ord + Clone, V: Clone> UndoTable<K, V> {
         }
     }
 
+    /// The entry with the largest key.
     pub(super) fn last(&self) -> Option<(&K, &V)> {
         self.entries.last_key_value()
     }
 }
 
-/// The transaction operations of a table. As a trait, so that tables of different types fit into one list.
+/// Commits and rolls back a table. A trait, so that tables of different types fit into one list.
 pub(super) trait UndoLog {
     /// Makes the changes since the last commit permanent.
     fn commit(&mut self);
@@ -56,7 +57,7 @@ pub(super) trait UndoLog {
 
 impl<K: Ord + Clone, V> UndoLog for UndoTable<K, V> {
     fn commit(&mut self) {
-        // Replaced rather than cleared: the memory that a large import took is released.
+        // `clear` would keep the memory, which is much after a large import. A new vector has none.
         self.undo = Vec::new();
     }
 
@@ -84,23 +85,23 @@ mod tests {
         RollBack,
     }
 
-    fn steps() -> impl Strategy<Value = Vec<Operation>> {
-        let step = prop_oneof![
+    fn operations() -> impl Strategy<Value = Vec<Operation>> {
+        let operation = prop_oneof![
             4 => (0..8u8, any::<u8>()).prop_map(|(key, value)| Operation::Insert(key, value)),
             2 => (0..8u8).prop_map(Operation::Remove),
             1 => Just(Operation::Commit),
             1 => Just(Operation::RollBack),
         ];
-        prop::collection::vec(step, 0..40)
+        prop::collection::vec(operation, 0..40)
     }
 
     proptest! {
         #[test]
-        fn a_rollback_restores_the_committed_entries(steps in steps()) {
+        fn a_rollback_restores_the_committed_entries(operations in operations()) {
             let mut table = UndoTable::default();
             let (mut committed, mut current) = (BTreeMap::new(), BTreeMap::new());
-            for step in steps {
-                match step {
+            for operation in operations {
+                match operation {
                     Operation::Insert(key, value) => {
                         table.insert(key, value);
                         current.insert(key, value);

@@ -19,6 +19,7 @@ use crate::timestamp::Timestamp;
 impl Sqlite {
     /// See [`Storage::apply`](crate::storage::Storage::apply).
     pub(super) fn apply_write_set(&self, write: &WriteSet) -> Result<Vec<Conflict>> {
+        // Comes first, because nothing is applied if there are conflicts.
         let conflicts = match &self.entry_maps {
             Some(maps) => maps.lock().conflicts(&write.added_entries),
             None => self.add_unique_values(&write.added_entries)?,
@@ -65,8 +66,9 @@ impl Sqlite {
         const ADD: &str =
             "INSERT OR IGNORE INTO unique_value (constraint_id, value, seq) VALUES (?1, ?2, ?3)";
         const HOLDER: &str = "SELECT seq FROM unique_value WHERE constraint_id = ?1 AND value = ?2";
-        // After a conflict, the values that were added are removed again: all but those in `not_added`. Most
-        // writes add all of their values, so neither vector allocates.
+        // `not_added` has the values that were stored before, for other records or for the same record. After
+        // a conflict, all other values are removed again. Most writes add all of their values, so neither
+        // vector allocates.
         let (mut conflicts, mut not_added) = (Vec::new(), Vec::new());
         for entry in entries {
             let IndexEntry::Unique { constraint, value, row } = entry else { continue };
@@ -87,7 +89,7 @@ impl Sqlite {
         if !conflicts.is_empty() {
             let was_added = |entry: &&IndexEntry| {
                 matches!(entry, IndexEntry::Unique { .. })
-                    // By address: `not_added` borrows from `entries`.
+                    // Entries are compared by address, since `not_added` borrows from `entries`.
                     && !not_added.iter().any(|other| std::ptr::eq(*other, *entry))
             };
             entries.iter().filter(was_added).try_for_each(|entry| self.remove_entry(entry))?;
@@ -103,7 +105,7 @@ impl Sqlite {
             "INSERT OR REPLACE INTO reference (target, seq, pointer, restricts) VALUES (?1, ?2, ?3, ?4)";
         match entry {
             &IndexEntry::Member { class, row } => self.run(MEMBER, params![class, row]),
-            // `add_unique_values` has added it.
+            // `add_unique_values` has added the value.
             IndexEntry::Unique { .. } => Ok(()),
             IndexEntry::Indexed { constraint, value, row } => {
                 self.run(INDEXED, params![*constraint, value, *row])
@@ -149,7 +151,7 @@ impl Sqlite {
         };
         memory::charge(row.size())?;
         if change.before.is_some() {
-            return self.statements.update(id, row).map_err(|error| self.with_path(error));
+            return self.statements.update(id, row).map_err(|error| self.with_path_if_not_writable(error));
         }
         let [bucket, stack, extras] = content_columns(row);
         let [created_at, updated_at] = [row.created_at, row.updated_at].map(Timestamp::as_millis);
@@ -160,7 +162,7 @@ impl Sqlite {
         if assigned == id.0 {
             return Ok(());
         }
-        // SQLite has chosen another number than the engine.
+        // SQLite has assigned another number than the engine: the row gets the number of the engine.
         self.run("UPDATE record SET seq = ?1 WHERE seq = ?2", [id, RowId(assigned)])
     }
 
@@ -218,12 +220,12 @@ impl Sqlite {
     fn change_file(&self, change: &RowChange<FileId, FileRow>) -> Result<()> {
         const INSERT: &str = "INSERT INTO file (id, pk, sha256, mime, size, created_at) \
                               VALUES (?1, ?2, ?3, ?4, ?5, ?6)";
-        const REPLACE: &str =
+        const UPDATE: &str =
             "UPDATE file SET pk = ?2, sha256 = ?3, mime = ?4, size = ?5, created_at = ?6 WHERE id = ?1";
         let Some(file) = &change.after else {
             return self.run("DELETE FROM file WHERE id = ?1", [change.key]);
         };
-        let sql = if change.before.is_some() { REPLACE } else { INSERT };
+        let sql = if change.before.is_some() { UPDATE } else { INSERT };
         let (size, created_at) = (file.size as i64, file.created_at.as_millis());
         self.run(sql, params![change.key, file.pk, file.sha256, file.mime, size, created_at])
     }

@@ -42,7 +42,7 @@ pub(super) fn select_row_ids(plan: &Plan<'_>) -> SqlBuilder {
         {
             statement.push("SELECT seq FROM membership WHERE class_id = ").push_bind(ids[0].0);
         }
-        // Not for a unique index, whose entries are in `unique_value` as well.
+        // A unique index has entries in `unique_value` as well, so it is not read from this table alone.
         AccessPath::Index(lookup)
             if lookup.has_one_nonunique_key() && plan.filter.is_empty() && plan.select.sorts.is_empty() =>
         {
@@ -110,8 +110,8 @@ fn push_access_path(statement: &mut SqlBuilder, access_path: &AccessPath<'_>) {
             statement.push("record WHERE bucket IS NOT NULL AND ");
             push_pk_predicate(statement, pks);
         }
-        // The primary key (class_id, seq) yields the members of one class in order of creation. So `ORDER BY`
-        // needs no sort, and a limit ends the scan.
+        // The primary key (class_id, seq) yields the members of one class in order of creation. So
+        // `ORDER BY seq` needs no sort, and a limit ends the scan.
         AccessPath::Members(classes) if classes.ids.len() == 1 => {
             statement
                 .push("membership CROSS JOIN record USING (seq) WHERE bucket IS NOT NULL AND class_id = ")
@@ -140,7 +140,8 @@ fn push_index_scan(statement: &mut SqlBuilder, lookup: &IndexLookup) {
     if lookup.is_unique {
         push_entries(statement.push("unique_value WHERE "), lookup);
         // For a platter with its own bucket, `unique_value` has the value of that bucket, but selects compare
-        // the shared bucket. A second entry, in `indexed_value`, has the value of the shared bucket.
+        // the shared bucket. A second entry, in `indexed_value`, has the value of the shared bucket. The path
+        // test of the select excludes a record that is found only by the own bucket of a platter.
         statement.push(" UNION ALL SELECT seq FROM ");
     }
     push_entries(statement.push("indexed_value WHERE "), lookup);

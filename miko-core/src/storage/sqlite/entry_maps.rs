@@ -2,9 +2,11 @@
 //! claims.
 //!
 //! A database in a file has tables instead. In memory nothing has to be durable, and adding an entry to a map
-//! costs a fraction of adding it to a table (`docs/decisions/0027`). Selects read the entries by SQL: see
-//! [`entry_tables`]. A transaction of the maps begins with the first change after a commit or a rollback, and
-//! ends with the transaction of SQLite.
+//! costs a fraction of adding it to a table (`docs/decisions/0027`). References are index entries, too, but
+//! they are in a table in every database. Selects read the entries by SQL: see [`entry_tables`].
+//!
+//! A transaction of the maps begins with the first change after a commit or a rollback, and ends with the
+//! transaction of SQLite.
 //!
 //! [`entry_tables`]: super::entry_tables
 
@@ -91,7 +93,7 @@ impl EntryMaps {
             }
         }
         for entry in added.iter().filter(|entry| Self::holds(entry)) {
-            memory::charge_stored(size(entry))?;
+            memory::charge_stored(approximate_size(entry))?;
             if self.add(entry) {
                 self.undo.push(Change::Added(entry.clone()));
             }
@@ -106,8 +108,8 @@ impl EntryMaps {
     pub(super) fn change_claim(&mut self, change: &RowChange<RowId, ClaimRow>) -> Result<()> {
         let before = match &change.after {
             Some(claim) => {
-                let texts = claim.id.len() + claim.lasting.as_ref().map_or(0, String::len);
-                memory::charge_stored(size_of::<ClaimRow>() + texts)?;
+                let text_length = claim.id.len() + claim.lasting.as_ref().map_or(0, String::len);
+                memory::charge_stored(size_of::<ClaimRow>() + text_length)?;
                 self.claims.insert(change.key, claim.clone())
             }
             None => self.claims.remove(&change.key),
@@ -141,6 +143,7 @@ impl EntryMaps {
         }
     }
 
+    /// The row that has a unique value.
     pub(super) fn find_unique(&self, constraint: ConstraintId, value: &str) -> Option<RowId> {
         self.unique.get(&constraint)?.get(value).copied()
     }
@@ -153,7 +156,7 @@ impl EntryMaps {
         self.indexed.get(&constraint)?.get(value)
     }
 
-    /// Adds an entry. Returns whether it is new.
+    /// Adds an entry; ignores a reference. Returns whether the maps have changed.
     fn add(&mut self, entry: &IndexEntry) -> bool {
         match entry {
             IndexEntry::Member { class, row } => add_row(&mut self.members, *class, *row),
@@ -163,6 +166,7 @@ impl EntryMaps {
             }
             IndexEntry::Indexed { constraint, value, row } => {
                 let values = self.indexed.entry(*constraint).or_default();
+                // The text of the value is copied only if no row has the value yet.
                 match values.get_mut(value.as_str()) {
                     Some(rows) => rows.insert(*row),
                     None => add_row(values, value.as_str().into(), *row),
@@ -172,7 +176,7 @@ impl EntryMaps {
         }
     }
 
-    /// Removes an entry. Returns whether there was one.
+    /// Removes an entry; ignores a reference. Returns whether the maps have changed.
     fn remove(&mut self, entry: &IndexEntry) -> bool {
         match entry {
             IndexEntry::Member { class, row } => remove_row(&mut self.members, class, *row),
@@ -199,7 +203,7 @@ impl EntryMaps {
     }
 }
 
-/// Adds a row to the set of a key. Returns whether it is new.
+/// Adds a row to the set of a key. Returns whether the row was not in the set.
 fn add_row<K: Eq + Hash>(sets: &mut Map<K, RowSet>, key: K, row: RowId) -> bool {
     match sets.get_mut(&key) {
         Some(rows) => rows.insert(row),
@@ -222,8 +226,8 @@ where
     was_there
 }
 
-/// The approximate number of bytes that an entry takes.
-const fn size(entry: &IndexEntry) -> usize {
+/// The approximate number of bytes that an entry takes in the maps.
+const fn approximate_size(entry: &IndexEntry) -> usize {
     match entry {
         IndexEntry::Unique { value, .. } | IndexEntry::Indexed { value, .. } => 32 + value.len(),
         IndexEntry::Member { .. } | IndexEntry::Reference { .. } => 16,

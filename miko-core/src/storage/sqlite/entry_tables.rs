@@ -6,7 +6,7 @@
 //! a value for each key column, and may give the row number. A table yields rows in order of creation.
 //!
 //! If a `WHERE` clause is always false, SQLite drops its conditions, and asks for a plan without a key.
-//! `best_index` then chooses [`PLAN_NO_KEY`], which would fail, but which SQLite never runs.
+//! `best_index` then chooses [`PLAN_NO_KEY`]. That plan would fail, but SQLite never runs it.
 
 use std::borrow::Cow;
 use std::ffi::{CStr, c_int};
@@ -30,8 +30,11 @@ const PLAN_KEY_AND_ROW: c_int = 1;
 /// The number of the plan of a query without a key, which fails when it is run.
 const PLAN_NO_KEY: c_int = 2;
 
-/// The size of the first block, in rows. A cursor copies row numbers in blocks. Each block is twice as large
-/// as the block before it, up to [`MAX_BLOCK`].
+/// The most columns that a table has.
+const MAX_COLUMNS: usize = 3;
+
+/// The size of the first block, in rows. A cursor copies row numbers out of the maps in blocks. Each block is
+/// twice as large as the block before it, up to [`MAX_BLOCK`].
 const FIRST_BLOCK: usize = 16;
 
 /// The size of the largest block, in rows.
@@ -119,37 +122,38 @@ unsafe impl<'vtab> VTab<'vtab> for EntryTable {
     }
 
     fn best_index(&self, info: &mut IndexInfo) -> Result<bool> {
-        // For each column: whether the query has an equality constraint on it, and the index of one whose
-        // value is available.
-        let (mut is_constrained, mut constraint_of_column) = ([false; 3], [None; 3]);
+        // SQLite calls the conditions of a query constraints. For each column: whether the query has a
+        // condition that the column equals a value, and the index of one whose value is available.
+        let (mut is_constrained, mut usable_constraint) = ([false; MAX_COLUMNS], [None; MAX_COLUMNS]);
         for (index, constraint) in info.constraints().enumerate() {
-            let Some(column) = usize::try_from(constraint.column()).ok().filter(|column| *column < 3) else {
-                continue;
-            };
+            let column = usize::try_from(constraint.column()).ok();
+            let Some(column) = column.filter(|column| *column < MAX_COLUMNS) else { continue };
             if constraint.operator() == IndexConstraintOp::SQLITE_INDEX_CONSTRAINT_EQ {
                 is_constrained[column] = true;
                 if constraint.is_usable() {
-                    constraint_of_column[column] = Some(index);
+                    usable_constraint[column] = Some(index);
                 }
             }
         }
         let key_columns = self.kind.key_columns();
         if is_constrained[..key_columns].contains(&false) {
+            // So high that SQLite prefers every other plan.
             info.set_estimated_cost(1e12);
             info.set_idx_num(PLAN_NO_KEY);
             return Ok(true);
         }
-        let [key @ .., row] = &constraint_of_column[..=key_columns] else { return Ok(false) };
+        // The slice is never empty, so the pattern always matches.
+        let [key @ .., row] = &usable_constraint[..=key_columns] else { return Ok(false) };
         if key.contains(&None) {
             // A value of the key is not available, for example because it comes from a table that is read
-            // later. `false` refuses this combination of constraints, and SQLite tries another plan.
+            // later. `false` refuses this combination of conditions, and SQLite tries another plan.
             return Ok(false);
         }
-        for (position, index) in constraint_of_column.iter().flatten().enumerate() {
+        for (position, index) in usable_constraint.iter().flatten().enumerate() {
             let mut usage = info.constraint_usage(*index);
             // `filter` gets the values as arguments, in the order of the columns. SQLite numbers them from 1.
             usage.set_argv_index(position as c_int + 1);
-            // SQLite need not check the constraint on the rows that the table yields.
+            // SQLite need not check the condition on the rows that the table yields.
             usage.set_omit(true);
         }
         let yields_one_row = row.is_some() || self.kind == Kind::Unique;
@@ -205,7 +209,7 @@ struct EntryCursor<'vtab> {
 }
 
 impl EntryCursor<'_> {
-    /// Reads the next block: rows of the key that follow `last`.
+    /// Reads the next block: the rows after `last` that have the key.
     fn read_block(&mut self, last: RowId) {
         let Self { kind, key, value, rows, next_block, .. } = self;
         rows.clear();
@@ -226,7 +230,7 @@ impl EntryCursor<'_> {
         self.position = 0;
     }
 
-    /// Reads a block that has only `row`, or nothing if the key does not have this row.
+    /// Reads `row` as the last block. The block is empty if `row` does not have the key.
     fn read_row(&mut self, row: RowId) {
         let maps = self.maps.lock();
         let has_row = match self.kind {
@@ -257,8 +261,9 @@ unsafe impl VTabCursor for EntryCursor<'_> {
         if plan == PLAN_KEY_AND_ROW {
             self.read_row(RowId(arguments.get(key_columns)?));
         } else {
+            let before_first_row = RowId::default();
             self.next_block = FIRST_BLOCK;
-            self.read_block(RowId::default());
+            self.read_block(before_first_row);
         }
         Ok(())
     }

@@ -8,7 +8,7 @@ pub(super) fn sqlite_error(error: rusqlite::Error) -> Error {
     let id = match error.sqlite_error_code() {
         Some(ErrorCode::DiskFull | ErrorCode::OutOfMemory) => ErrorId::STORAGE_FULL,
         Some(ErrorCode::TooBig) => ErrorId::REQUEST_TOO_LARGE,
-        // Another process has the file open, and that process or this connection writes.
+        // Another process has the file open, and it or this process is a writer.
         Some(ErrorCode::DatabaseBusy | ErrorCode::DatabaseLocked) => ErrorId::BACKEND_IN_USE,
         Some(
             ErrorCode::SystemIoFailure

@@ -38,8 +38,8 @@ const SCHEMA_VERSION: u32 = 1 + MIGRATIONS.len() as u32;
 
 /// SQL that migrates the schema from one version to the next; the first entry migrates from version 1 to 2.
 const MIGRATIONS: &[Migration] = &[
-    // The engine derives the index entries of a record from the record, so the indexes by record are dropped.
-    // Values get length prefixes, so that numbers sort in numeric order.
+    // Drops the two indexes that found the entries of a record: the engine derives the entries from the
+    // record. Values get length prefixes, so that numbers sort in numeric order.
     Migration::Always(
         "DROP INDEX unique_value_by_record; DROP INDEX indexed_value_by_record;
      UPDATE unique_value SET value = with_length_prefixes(value);
@@ -55,7 +55,8 @@ const MIGRATIONS: &[Migration] = &[
      CREATE TABLE file_chunk (file_id INTEGER NOT NULL REFERENCES file, number INTEGER NOT NULL,
                               data BLOB NOT NULL, PRIMARY KEY (file_id, number)) STRICT;",
     ),
-    // Two versions of a record may have the same time.
+    // Allows two versions of a record with the same time: the instance pk becomes a part of their unique key.
+    // SQLite cannot change a key, so the table is created anew.
     Migration::Temporal(
         "ALTER TABLE version RENAME TO old_version;
      CREATE TABLE version (seq INTEGER NOT NULL REFERENCES record, updated_at INTEGER NOT NULL,
@@ -66,9 +67,10 @@ const MIGRATIONS: &[Migration] = &[
      INSERT INTO version SELECT * FROM old_version;
      DROP TABLE old_version;",
     ),
-    // The engine derives references from the record, too, so their index by record is dropped.
+    // Drops the index that found the references of a record: the engine derives references from the record,
+    // too.
     Migration::Always("DROP INDEX reference_by_record;"),
-    // Records can be claimed.
+    // Adds the table of claims.
     Migration::Always(
         "CREATE TABLE claim (seq INTEGER PRIMARY KEY REFERENCES record, id TEXT NOT NULL,
                              attempts INTEGER NOT NULL, lease_end INTEGER NOT NULL, lasting TEXT) STRICT;",
@@ -97,6 +99,7 @@ type DeviceAndInode = (u64, u64);
 #[derive(Debug, PartialEq)]
 enum Holders {
     Writer,
+    /// The number of readers, which is at least 1.
     Readers(usize),
 }
 
@@ -119,8 +122,8 @@ fn open_files() -> MutexGuard<'static, HashMap<DeviceAndInode, Holders>> {
     OPEN_FILES.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
-/// Opens a database file, or creates it if the mode permits writing. A new file is temporal if `temporal` is
-/// set. The returned lease must outlive the connection.
+/// Opens a database file, or creates it if the mode permits writing. A new file is temporal if
+/// `wants_temporal` is set. The returned lease must outlive the connection.
 ///
 /// # Errors
 /// The file is unchanged after these errors:
@@ -128,15 +131,15 @@ fn open_files() -> MutexGuard<'static, HashMap<DeviceAndInode, Holders>> {
 /// - `backend-in-use`, if the file is open already, in this process or another one, unless both sides only
 ///   read;
 /// - `invalid-backend`, if the file is not a Mikobase, cannot be opened, or was written by a newer version;
-///   in mode `r` also if it is missing, empty, or was written by an older version; if `temporal` is set, also
-///   if it is not temporal.
+///   in mode `r` also if it is missing, empty, or was written by an older version; if `wants_temporal` is
+///   set, also if it is not temporal.
 ///
 /// After these errors the file may have been created or migrated; it can be opened again:
 ///
 /// - `invalid-backend`, if the file system fails;
 /// - `storage-full`, if the disk or the memory is full; `internal` for other errors of SQLite, such as those
 ///   of a damaged file.
-pub(super) fn open(path: &Path, mode: Mode, temporal: bool) -> Result<(Connection, FileLease)> {
+pub(super) fn open(path: &Path, mode: Mode, wants_temporal: bool) -> Result<(Connection, FileLease)> {
     let flags = match mode {
         Mode::ReadWrite => OpenFlags::SQLITE_OPEN_READ_WRITE,
         Mode::Read => OpenFlags::SQLITE_OPEN_READ_ONLY,
@@ -151,10 +154,10 @@ pub(super) fn open(path: &Path, mode: Mode, temporal: bool) -> Result<(Connectio
     }
     // Only for the log message below. Checked before SQLite opens the file: a migration writes to the
     // write-ahead log.
-    let has_log = fs::metadata(write_ahead_log(path)).is_ok_and(|log| log.len() > 0);
+    let has_log = fs::metadata(write_ahead_log_path(path)).is_ok_and(|log| log.len() > 0);
     let connection = Connection::open_with_flags(path, flags | OpenFlags::SQLITE_OPEN_NO_MUTEX)
         .map_err(|error| sqlite_cannot_open(path, error))?;
-    configure(&connection, mode, temporal).map_err(|error| {
+    configure(&connection, mode, wants_temporal).map_err(|error| {
         // Any statement of `configure` may be the first that needs a lock, so the errors of all are
         // translated here.
         if error.is(ErrorId::BACKEND_IN_USE) {
@@ -173,37 +176,37 @@ pub(super) fn open(path: &Path, mode: Mode, temporal: bool) -> Result<(Connectio
 }
 
 /// The path of the file in which SQLite keeps commits until it copies them to the database file.
-fn write_ahead_log(path: &Path) -> PathBuf {
+fn write_ahead_log_path(path: &Path) -> PathBuf {
     let mut log = path.as_os_str().to_owned();
     log.push("-wal");
     log.into()
 }
 
 /// Registers the file as open. A writer creates the file if it is missing. Refuses a file that is already
-/// open in this process, unless both sides only read. Checks the header, unless the file is already open. If
-/// it is, its first reader has checked the header, and another check would close a descriptor, which releases
-/// the locks of all readers.
+/// open in this process, unless all sides only read. Checks the header, unless readers have the file open:
+/// the first of them has checked it, and another check would close a descriptor, which releases the locks of
+/// all readers.
 fn acquire(path: &Path, mode: Mode) -> Result<FileLease> {
-    // `OPEN_FILES` is locked first, so that no other thread opens the file meanwhile: creating the file and
-    // checking its header each open and close a descriptor, and closing it would release the locks that
-    // SQLite holds for the other thread.
+    // Creating the file and checking its header each open and close a descriptor. If another thread opened
+    // the file meanwhile, closing the descriptor would release the locks that SQLite holds for that thread.
+    // So `OPEN_FILES` is locked first.
     let mut open = open_files();
     if mode == Mode::ReadWrite && !path.exists() {
-        // The file is created here, before SQLite would create it, because its inode identifies it.
+        // SQLite would create the file later, but its inode, which identifies it, is needed now.
         File::options().append(true).create(true).open(path).map_err(|error| cannot_create(path, error))?;
     }
     let metadata = fs::metadata(path).map_err(|error| cannot_open(path, error))?;
-    let inode = (metadata.dev(), metadata.ino());
-    match (open.get_mut(&inode), mode) {
+    let device_and_inode = (metadata.dev(), metadata.ino());
+    match (open.get_mut(&device_and_inode), mode) {
         (None, mode) => {
             check_header(path, mode)?;
             let holders = if mode == Mode::Read { Holders::Readers(1) } else { Holders::Writer };
-            open.insert(inode, holders);
+            open.insert(device_and_inode, holders);
         }
         (Some(Holders::Readers(count)), Mode::Read) => *count += 1,
         (Some(_), _) => return Err(backend_in_use(path)),
     }
-    Ok(FileLease(inode))
+    Ok(FileLease(device_and_inode))
 }
 
 /// Checks the header without SQLite: the file type and the schema version.
@@ -211,6 +214,7 @@ fn check_header(path: &Path, mode: Mode) -> Result<()> {
     let mut header = Vec::with_capacity(HEADER_SIZE);
     let file = File::open(path).map_err(|error| cannot_open(path, error))?;
     file.take(HEADER_SIZE as u64).read_to_end(&mut header).map_err(|error| cannot_open(path, error))?;
+    // 0 if the header is too short.
     let u32_at = |offset: usize| -> u32 {
         header.get(offset..offset + 4).and_then(|bytes| bytes.try_into().ok()).map_or(0, u32::from_be_bytes)
     };
@@ -239,10 +243,10 @@ fn check_version(version: u32) -> Result<()> {
     Err(Error::new(ErrorId::INVALID_BACKEND, message).with("found", version).with("known", SCHEMA_VERSION))
 }
 
-/// Refuses a database that is not temporal, if `temporal` is set. In each version of the schema, exactly the
-/// temporal databases have the table `version`.
-fn check_temporal(connection: &Connection, temporal: bool) -> Result<()> {
-    if !temporal || connection.table_exists(None, "version").map_err(sqlite_error)? {
+/// Refuses a database that is not temporal, if `wants_temporal` is set. Temporal databases have the table
+/// `version`, whatever the version of their schema; other databases do not.
+fn check_temporal(connection: &Connection, wants_temporal: bool) -> Result<()> {
+    if !wants_temporal || connection.table_exists(None, "version").map_err(sqlite_error)? {
         return Ok(());
     }
     let message = "the database is not temporal: that is chosen when one is created";
@@ -250,10 +254,10 @@ fn check_temporal(connection: &Connection, temporal: bool) -> Result<()> {
 }
 
 /// Prepares a connection. As a writer, locks the file, then creates the schema, or checks and migrates it. As
-/// a reader, only checks that the schema has the current version and, if `temporal` is set, that the database
-/// is temporal. All checks precede the first change of the file.
-fn configure(connection: &Connection, mode: Mode, temporal: bool) -> Result<()> {
-    // A file that another process has locked is refused at once.
+/// a reader, only checks that the schema has the current version and, if `wants_temporal` is set, that the
+/// database is temporal. All checks precede the first change of the file.
+fn configure(connection: &Connection, mode: Mode, wants_temporal: bool) -> Result<()> {
+    // Without a timeout, a file that another process has locked is refused at once.
     connection.busy_timeout(Duration::ZERO).map_err(sqlite_error)?;
     if mode == Mode::Read {
         return match user_version(connection).map_err(sqlite_error)? {
@@ -264,7 +268,7 @@ fn configure(connection: &Connection, mode: Mode, temporal: bool) -> Result<()> 
                     .with("found", version)
                     .with("known", SCHEMA_VERSION))
             }
-            version => check_version(version).and_then(|()| check_temporal(connection, temporal)),
+            version => check_version(version).and_then(|()| check_temporal(connection, wants_temporal)),
         };
     }
     connection
@@ -273,14 +277,15 @@ fn configure(connection: &Connection, mode: Mode, temporal: bool) -> Result<()> 
     // SQLite takes the exclusive lock with the first transaction and then keeps it.
     connection.execute_batch("BEGIN EXCLUSIVE; COMMIT;").map_err(sqlite_error)?;
     match user_version(connection).map_err(sqlite_error)? {
-        0 if is_empty(connection).map_err(sqlite_error)? => create_schema(connection, temporal)?,
+        0 if is_empty(connection).map_err(sqlite_error)? => create_schema(connection, wants_temporal)?,
         version => {
             check_application_id(connection)?;
             check_version(version)?;
-            check_temporal(connection, temporal)?;
+            check_temporal(connection, wants_temporal)?;
             migrate(connection, version, MIGRATIONS)?;
         }
     }
+    // Follows the checks, because it changes the file.
     connection.pragma_update(None, "journal_mode", "wal").map_err(sqlite_error)?;
     Ok(())
 }
@@ -304,8 +309,8 @@ fn check_application_id(connection: &Connection) -> Result<()> {
 }
 
 /// Creates the tables and sets the application id and the version, in one transaction.
-fn create_schema(connection: &Connection, temporal: bool) -> Result<()> {
-    let tables = schema::tables(temporal);
+fn create_schema(connection: &Connection, is_temporal: bool) -> Result<()> {
+    let tables = schema::tables(is_temporal);
     connection
         .execute_batch(&format!(
             "BEGIN IMMEDIATE; {tables} PRAGMA application_id = {APPLICATION_ID}; \
@@ -315,10 +320,14 @@ fn create_schema(connection: &Connection, temporal: bool) -> Result<()> {
     Ok(())
 }
 
-/// Runs in one transaction all migrations that a database of schema version `version` has not had.
-fn migrate(connection: &Connection, version: u32, steps: &[Migration]) -> Result<()> {
-    let applied = (version as usize).saturating_sub(1);
-    let Some(pending) = steps.get(applied..).filter(|pending| !pending.is_empty()) else { return Ok(()) };
+/// Migrates a database from the schema version `version` to the version after all of `migrations`. All
+/// migrations that the database has not had run in one transaction.
+fn migrate(connection: &Connection, version: u32, migrations: &[Migration]) -> Result<()> {
+    let applied_count = (version as usize).saturating_sub(1);
+    let pending = migrations.get(applied_count..).unwrap_or_default();
+    if pending.is_empty() {
+        return Ok(());
+    }
     connection
         .create_scalar_function(
             "with_length_prefixes",
@@ -328,15 +337,17 @@ fn migrate(connection: &Connection, version: u32, steps: &[Migration]) -> Result
         )
         .map_err(sqlite_error)?;
     let transaction = connection.unchecked_transaction().map_err(sqlite_error)?;
-    let temporal = connection.table_exists(None, "version").map_err(sqlite_error)?;
-    for step in pending {
-        match step {
+    let is_temporal = connection.table_exists(None, "version").map_err(sqlite_error)?;
+    for migration in pending {
+        match migration {
             Migration::Always(sql) => transaction.execute_batch(sql).map_err(sqlite_error)?,
-            Migration::Temporal(sql) if temporal => transaction.execute_batch(sql).map_err(sqlite_error)?,
+            Migration::Temporal(sql) if is_temporal => {
+                transaction.execute_batch(sql).map_err(sqlite_error)?
+            }
             Migration::Temporal(_) => {}
         }
     }
-    transaction.pragma_update(None, "user_version", 1 + steps.len() as u32).map_err(sqlite_error)?;
+    transaction.pragma_update(None, "user_version", 1 + migrations.len() as u32).map_err(sqlite_error)?;
     transaction.commit().map_err(sqlite_error)?;
     info!(path = connection.path(), from = version, to = SCHEMA_VERSION, "schema migrated");
     Ok(())
@@ -354,7 +365,7 @@ mod tests {
     use super::*;
     use crate::storage::sqlite::Sqlite;
 
-    fn steps() -> [Migration; 3] {
+    fn migrations() -> [Migration; 3] {
         [
             Migration::Always("ALTER TABLE t ADD COLUMN b"),
             Migration::Always("UPDATE t SET b = a * 2"),
@@ -372,10 +383,10 @@ mod tests {
     #[test]
     fn an_older_version_is_migrated_step_by_step() {
         let connection = database_of_version(1);
-        migrate(&connection, 1, &steps()).unwrap();
+        migrate(&connection, 1, &migrations()).unwrap();
         let b: i64 = connection.query_row("SELECT b FROM t", [], |row| row.get(0)).unwrap();
         assert_eq!((b, user_version(&connection).unwrap()), (42, 4));
-        migrate(&connection, 4, &steps()).unwrap();
+        migrate(&connection, 4, &migrations()).unwrap();
     }
 
     /// Stores, when it is dropped, whether this file is registered as open.

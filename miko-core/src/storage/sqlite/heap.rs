@@ -2,8 +2,8 @@
 //!
 //! - A database in memory has a limited number of pages. A write that needs another page fails with
 //!   `SQLITE_FULL`.
-//! - The heap as a whole is limited, for everything else (copies of pages that a transaction changes,
-//!   sorting). Beyond the limit SQLite fails with `SQLITE_NOMEM`.
+//! - The heap of SQLite as a whole is limited. This bounds what is not in these pages: copies of pages that a
+//!   transaction changes, and sorting. Beyond the limit SQLite fails with `SQLITE_NOMEM`.
 //!
 //! Both errors become `storage-full`, and both may make SQLite roll back the open transaction.
 
@@ -41,8 +41,8 @@ impl Sqlite {
     }
 }
 
-/// Lifts the heap limit, which applies to all connections of the process, until the last of these values is
-/// dropped. Several threads may lift it at once.
+/// While a value of this type exists, the heap of SQLite has no limit, for all connections of the process.
+/// Dropping the last of these values sets the previous limit again. Several threads may lift it at once.
 pub(super) struct LiftedHeapLimit(());
 
 impl LiftedHeapLimit {

@@ -6,8 +6,8 @@ use std::ops::Bound;
 
 use crate::storage::ids::RowId;
 
-/// Row ids in ascending order. In an index whose values are distinct, most sets have one row, so this case
-/// takes no allocation.
+/// Row ids in ascending order. In an index whose values are distinct, most sets have one row, so a set of one
+/// row takes no allocation.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) enum RowSet {
     One(RowId),
@@ -20,7 +20,7 @@ impl RowSet {
         Self::One(row)
     }
 
-    /// Adds a row. Returns whether it is new.
+    /// Adds a row. Returns whether it was not in the set.
     pub(super) fn insert(&mut self, row: RowId) -> bool {
         match self {
             Self::One(one) if *one == row => false,
@@ -59,7 +59,7 @@ impl RowSet {
         }
     }
 
-    /// Appends the first rows that follow `last` to `rows`: at most `max`, which is not 0.
+    /// Appends to `rows` the first rows of the set after `last`: at most `max`, which is not 0.
     pub(super) fn push_after(&self, last: RowId, max: usize, rows: &mut Vec<RowId>) {
         match self {
             Self::One(one) => rows.extend(Some(*one).filter(|one| *one > last)),

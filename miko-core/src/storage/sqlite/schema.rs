@@ -14,7 +14,7 @@ pub(super) fn tables(is_temporal: bool) -> String {
     format!("{}{ENTRIES}", tables_without_entries(is_temporal))
 }
 
-/// As [`tables`], without the tables that a database in memory has as maps.
+/// The SQL that creates the tables of a database in memory, which has index entries and claims in maps.
 pub(super) fn tables_without_entries(is_temporal: bool) -> String {
     format!("{TABLES}{}", if is_temporal { TEMPORAL } else { "" })
 }

@@ -36,7 +36,7 @@ impl Sqlite {
     }
 
     /// The row ids that [`compile::select_row_ids`] selects.
-    pub(super) fn run_select_rows(&self, plan: &Plan<'_>) -> Result<Vec<RowId>> {
+    pub(super) fn run_select_row_ids(&self, plan: &Plan<'_>) -> Result<Vec<RowId>> {
         let statement = compile::select_row_ids(plan);
         let connection = self.statements.after_flush()?;
         let mut cached = connection.prepare_cached(statement.sql()).map_err(sqlite_error)?;
@@ -49,14 +49,14 @@ impl Sqlite {
         let statement = compile::select(plan);
         let sql = format!("EXPLAIN QUERY PLAN {}", statement.sql());
         let mut explain = self.statements.after_flush()?.prepare(&sql).map_err(sqlite_error)?;
-        let steps = explain
+        let plan_lines = explain
             .query_map(params_from_iter(statement.values()), |row| row.get("detail"))
             .map_err(sqlite_error)?;
         Ok(Explanation {
             sql: Some(statement.sql().to_owned()),
             values: statement.values().iter().map(Value::from).collect(),
-            plan: steps.collect::<rusqlite::Result<_>>().map_err(sqlite_error)?,
-            // The store sets the columns, of which storage knows nothing.
+            plan: plan_lines.collect::<rusqlite::Result<_>>().map_err(sqlite_error)?,
+            // Storage does not know which columns the store has. The store sets this field.
             columns: Vec::new(),
             index: plan.access_path.index_name(),
             residual_filter_reason: plan.residual_filter_reason.map(str::to_owned),
@@ -64,7 +64,7 @@ impl Sqlite {
     }
 }
 
-/// Reads a row of [`compile::select`], except for the row id: most selects do not need it, and reading it
+/// Reads a row of [`compile::select`] without the row id. Most selects do not need the row id, and reading it
 /// takes 3 of 100 instructions of an indexed select.
 pub(super) fn read_record<'r>(row: &'r Row<'_>) -> rusqlite::Result<RecordRef<'r>> {
     let extras = match row.get_ref(4)? {

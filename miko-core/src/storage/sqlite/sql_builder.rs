@@ -56,6 +56,7 @@ pub(super) enum SqlValue {
     Integer(i64),
     Text(String),
     /// Values that share one placeholder, in `IN rarray(…)`: the SQL text is the same for any number of them.
+    /// `rarray` takes this type.
     Array(Rc<Vec<Value>>),
 }
 
@@ -90,7 +91,7 @@ impl From<&[ClassId]> for SqlValue {
     }
 }
 
-/// The value as JSON, for an explanation.
+/// The value as JSON, for the result of `explain`.
 impl From<&SqlValue> for Json {
     fn from(bound: &SqlValue) -> Self {
         match bound {

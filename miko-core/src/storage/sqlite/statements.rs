@@ -2,9 +2,9 @@
 //!
 //! A counter that many callers increment is one row, which changes with each of their calls. In a database in
 //! memory without history, where commits are deferred, only the last state of the row needs to reach SQLite.
-//! So if the row that was updated last is updated again, its new state is kept here, unless the row is large
-//! or the process has a memory limit. The state is written before the next statement that may read or write
-//! records, and before a commit.
+//! So if the row that was updated last is updated again, the update is postponed: the new state is kept here,
+//! and is written before the next statement that may read or write records, and before a commit. An update of
+//! a large row is not postponed, nor is any update if the process has a memory limit.
 
 use std::cell::{Cell, RefCell};
 
@@ -24,17 +24,19 @@ const MAX_POSTPONED: usize = 64 << 10;
 #[derive(Debug)]
 pub(super) struct Statements {
     cache: StatementCache,
+    /// Whether updates may be postponed: see [`new`](Self::new).
     may_postpone: bool,
     /// The row of the last update, postponed or not.
     last_updated: Cell<Option<RowId>>,
-    /// The row of the postponed update of the open transaction, with its new state.
+    /// The row of the postponed update of the open transaction, with its new state; `None` if no update is
+    /// postponed.
     postponed: RefCell<Option<(RowId, Row)>>,
 }
 
 impl Statements {
-    /// The statements of a database. `may_postpone` is whether updates may be postponed. This requires that
-    /// writing an update later cannot fail, as in a database in memory without history: the failure would be
-    /// reported to another call.
+    /// The statements of a database. `may_postpone` is whether updates may be postponed: only if writing an
+    /// update later cannot fail, as in a database in memory without history. The error would be returned to
+    /// another call.
     pub(super) fn new(cache: StatementCache, may_postpone: bool) -> Self {
         Self { cache, may_postpone, last_updated: Cell::default(), postponed: RefCell::default() }
     }

@@ -74,13 +74,17 @@ impl Storage for Sqlite {
 
     fn commit(&mut self) -> Result<()> {
         self.run("COMMIT", [])?;
-        self.entry_maps.iter().for_each(|maps| maps.lock().commit());
+        if let Some(maps) = &self.entry_maps {
+            maps.lock().commit();
+        }
         Ok(())
     }
 
     fn roll_back(&mut self) {
         self.statements.forget_postponed();
-        self.entry_maps.iter().for_each(|maps| maps.lock().roll_back());
+        if let Some(maps) = &self.entry_maps {
+            maps.lock().roll_back();
+        }
         // After some errors SQLite has rolled back already, and its transaction is no longer open.
         if self.in_transaction() {
             // A rollback must succeed even if the heap limit is reached. It needs little memory.
@@ -105,16 +109,16 @@ impl Storage for Sqlite {
                               (SELECT coalesce(max(id), 0) FROM class_constraint), \
                               (SELECT coalesce(max(id), 0) FROM file)";
         let connection = self.statements.after_flush()?;
-        let nothing = || corruption("an aggregate without a row");
+        let no_row = || corruption("an aggregate without a row");
         let records = connection.query_optional(RECORDS, [], |row| Ok((row.get(0)?, row.get(1)?)))?;
-        let (row, commit): (RowId, CommitSeq) = records.ok_or_else(nothing)?;
-        let past: Option<CommitSeq> = match self.is_temporal {
+        let (row, commit): (RowId, CommitSeq) = records.ok_or_else(no_row)?;
+        let past_commit: Option<CommitSeq> = match self.is_temporal {
             true => connection.query_optional(VERSIONS, [], |row| row.get(0))?,
             false => None,
         };
         let read = |row: &SqlRow<'_>| Ok((row.get(0)?, row.get(1)?, row.get(2)?));
-        let (class, constraint, file) = connection.query_optional(OTHERS, [], read)?.ok_or_else(nothing)?;
-        Ok(LastNumbers { row, commit: commit.max(past.unwrap_or_default()), class, constraint, file })
+        let (class, constraint, file) = connection.query_optional(OTHERS, [], read)?.ok_or_else(no_row)?;
+        Ok(LastNumbers { row, commit: commit.max(past_commit.unwrap_or_default()), class, constraint, file })
     }
 
     fn find(&self, pk: &str) -> Result<Option<(RowId, Row)>> {
@@ -208,7 +212,7 @@ impl Storage for Sqlite {
     }
 
     fn select_rows(&self, plan: &Plan<'_>) -> Result<Vec<RowId>> {
-        self.run_select_rows(plan)
+        self.run_select_row_ids(plan)
     }
 
     fn explain(&self, plan: &Plan<'_>) -> Result<Explanation> {
@@ -227,10 +231,10 @@ impl Storage for Sqlite {
         const SQL: &str = "SELECT seq FROM membership WHERE class_id = ?1 ORDER BY seq";
         if let Some(maps) = &self.entry_maps {
             let mut members = Vec::new();
-            let maps = maps.lock();
-            maps.members(class).iter().for_each(|rows| {
-                rows.push_after(RowId::default(), usize::MAX, &mut members);
-            });
+            if let Some(rows) = maps.lock().members(class) {
+                let before_first_row = RowId::default();
+                rows.push_after(before_first_row, usize::MAX, &mut members);
+            }
             return Ok(members);
         }
         self.statements.without_flush().query_all(SQL, [class], |row| row.get(0))

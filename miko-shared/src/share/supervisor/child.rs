@@ -15,7 +15,7 @@ use serde::de::IgnoredAny;
 use tracing::warn;
 
 use super::captured::Captured;
-use super::interrupt::count_from_terminal;
+use super::interrupt::terminal_interrupts;
 use crate::linux;
 use crate::share::report::ExitStatus;
 use crate::share::worker_process::{ClosureResult, Worker, WorkerResult};
@@ -99,8 +99,8 @@ impl ChildProcess {
     }
 }
 
-/// The time after `duration` from now; `None` if an `Instant` cannot represent it.
-pub(super) fn after(duration: Duration) -> Option<Instant> {
+/// The time at which `duration` from now has passed; `None` if an `Instant` cannot represent it.
+pub(super) fn deadline_after(duration: Duration) -> Option<Instant> {
     Instant::now().checked_add(duration)
 }
 
@@ -123,12 +123,15 @@ pub(in crate::share) struct WorkerChild {
     pub(super) index: usize,
     run: usize,
     pub(super) process: ChildProcess,
-    /// How often the parent had got SIGINT from the terminal when the worker was forked. The worker can have
-    /// got only later ones.
+    /// How often the parent had got SIGINT from the terminal right after the worker was forked. A later
+    /// SIGINT from the terminal has reached the worker as well, if it is in the same process group.
     pub(super) interrupts_at_fork: u64,
     started: SystemTime,
+    /// Receives the bytes of a [`WorkerResult`].
     result: Pipe,
+    /// `None` if output is not captured.
     stdout: Option<Pipe>,
+    /// `None` if output is not captured.
     stderr: Option<Pipe>,
     kill_timer: KillTimer,
     /// Whether the worker was signalled because it exceeded `worker_timeout`.
@@ -186,13 +189,13 @@ impl WorkerChild {
             index: worker.index,
             run: worker.run,
             process,
-            interrupts_at_fork: count_from_terminal(),
+            interrupts_at_fork: terminal_interrupts(),
             started: SystemTime::now(),
             result: Pipe::new(result, Captured::new(usize::MAX)),
             stdout,
             stderr,
             kill_timer: KillTimer {
-                at: timeout.and_then(after),
+                at: timeout.and_then(deadline_after),
                 signal: Signal::SIGTERM,
                 is_timeout: timeout.is_some(),
             },
@@ -220,12 +223,12 @@ impl WorkerChild {
     }
 
     /// When the next signal is sent to the worker; `None` for never.
-    pub(super) fn next_deadline(&self) -> Option<Instant> {
+    pub(super) fn next_signal_time(&self) -> Option<Instant> {
         self.kill_timer.at
     }
 
-    /// Makes the next signal to the worker a SIGTERM at `until`, unless a signal is to be sent earlier. Does
-    /// nothing if `until` is `None`, a time that an `Instant` cannot represent.
+    /// Sets the time of the SIGTERM to the worker to `until`. Does nothing if a signal is to be sent earlier,
+    /// or if `until` is `None`, which stands for a time that an `Instant` cannot represent.
     pub(super) fn end_by(&mut self, until: Option<Instant>) {
         let Some(until) = until else { return };
         if self.kill_timer.at.is_none_or(|at| at > until) {
@@ -233,9 +236,9 @@ impl WorkerChild {
         }
     }
 
-    /// Sends the next signal if its time has come. The next signal after a SIGTERM is SIGKILL, after `grace`.
-    /// A worker that has ended was in time: the parent may notice its end only later, for example because it
-    /// was not yet in `join`.
+    /// Sends the next signal if its time has come. After a SIGTERM, the next signal is SIGKILL, which is sent
+    /// when `grace` has passed. After SIGKILL there is none. A worker that has ended gets no signal: it was in
+    /// time. The parent may notice its end only later, for example because it was not yet in `join`.
     pub(super) fn escalate(&mut self, now: Instant, grace: Duration) {
         if self.kill_timer.at.is_none_or(|at| now < at) || self.has_ended() {
             return;
@@ -279,26 +282,27 @@ impl ReapedWorker {
     }
 }
 
-/// After how many bytes a read of a pipe stops, so that a process that writes endlessly does not keep the
-/// parent from its other work.
+/// After about this many bytes, a read of a pipe stops, and the parent turns to its other work. So a process
+/// that writes endlessly cannot keep the parent from it.
 const MAX_READ: usize = 1 << 20;
 
 /// The read end of a pipe, and the bytes read from it.
 struct Pipe {
-    /// `None` after end of file.
+    /// `None` after end of file, or after an error of reading.
     file: Option<File>,
+    /// The bytes that were read so far, or the beginning and the end of them.
     captured: Captured,
 }
 
 impl Pipe {
     fn new(fd: OwnedFd, captured: Captured) -> Self {
-        // A blocking read would wait for output or the end of all processes that inherited the write end from
-        // the worker.
+        // A blocking read would wait until a process writes, or until all processes that have the write end
+        // have ended. The worker may have left such processes.
         let _ = fcntl(&fd, FcntlArg::F_SETFL(OFlag::O_NONBLOCK));
         Self { file: Some(fd.into()), captured }
     }
 
-    /// Reads the bytes that have arrived, and stops once [`MAX_READ`] of them or a few more are read.
+    /// Reads the bytes that have arrived. Stops once [`MAX_READ`] bytes or a few more were read.
     fn read(&mut self) {
         let Some(file) = &mut self.file else { return };
         let mut buffer = [0; 16 << 10];
@@ -320,9 +324,9 @@ impl Pipe {
     }
 }
 
-/// Creates a pipe for the result or the output of a worker, and returns the read end and the write end. Both
-/// are closed on exec. Captured output survives an exec nevertheless: stdout and stderr of the worker are
-/// duplicates of write ends, and duplicates stay open.
+/// Creates a pipe for the result or the output of a worker. Returns the read end and the write end. Both are
+/// closed when the worker executes another program. The output of that program is captured nevertheless:
+/// stdout and stderr of the worker are duplicates of write ends, and the duplicates stay open.
 pub(super) fn worker_pipe() -> Result<(OwnedFd, OwnedFd)> {
     pipe2(OFlag::O_CLOEXEC)
         .map_err(|fault| Error::caused_by(ErrorId::INTERNAL, "no pipe to a worker can be made", fault))

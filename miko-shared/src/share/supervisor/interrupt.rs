@@ -1,9 +1,9 @@
 //! Ctrl-C, read from a descriptor while the parent waits.
 //!
-//! SIGINT has a handler while an [`Interrupt`] (a listener) exists. The handler writes to an eventfd, so no
-//! signal is missed; any thread of the process may receive it. Several listeners may exist, nested in one
-//! another: they share one descriptor, and the first that reads it gets the signal. If SIGINT is ignored when
-//! the outermost listener begins, as in background jobs of shells, SIGINT stays ignored.
+//! SIGINT has a handler while an [`Interrupt`] (a listener) exists. Any thread of the process may receive the
+//! signal. The handler writes to an eventfd, so no signal is missed. Several listeners may exist, nested in
+//! one another: they share one descriptor, and the first that reads it gets the signal. If SIGINT is ignored
+//! when the outermost listener begins, as in background jobs of shells, SIGINT stays ignored.
 
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd};
 use std::sync::atomic::{AtomicI32, AtomicU64, Ordering};
@@ -37,7 +37,7 @@ struct Listeners {
     /// The descriptor of all listeners. The owner never closes it, because the handler may be about to write
     /// to it. A forked process may close its copy: the handler does not write in that process.
     descriptor: Option<Arc<EventFd>>,
-    /// The action of SIGINT before the first listener, if the handler is installed.
+    /// The action of SIGINT before the first listener; `None` if the handler is not installed.
     action_before: Option<SigAction>,
 }
 
@@ -50,16 +50,15 @@ static HANDLER_FD: AtomicI32 = AtomicI32::new(-1);
 /// The pid of the process that owns the descriptor. The handler writes only in this process.
 static HANDLER_PID: AtomicI32 = AtomicI32::new(0);
 
-/// How often this process has got SIGINT from the terminal while a listener existed. The terminal sends the
-/// signal to each process of the foreground group.
-static FROM_TERMINAL: AtomicU64 = AtomicU64::new(0);
+/// How often this process has got SIGINT from the terminal while a listener existed.
+static TERMINAL_INTERRUPTS: AtomicU64 = AtomicU64::new(0);
 
 /// The handler of SIGINT.
 extern "C" fn handle_sigint(_: libc::c_int, info: *mut libc::siginfo_t, _: *mut libc::c_void) {
     // `getpid` is async-signal-safe.
     if getpid().as_raw() != HANDLER_PID.load(Ordering::Relaxed) {
-        // This process has inherited the handler by a fork that was not one of a share, since a share resets
-        // the handlers of its children. The signal gets its default action here.
+        // This process has inherited the handler from a process that forked it, but not as a process of a
+        // share: those have their handlers reset. In this process the signal gets its default action.
         //
         // SAFETY: `signal` and `raise` are async-signal-safe, and the default action runs no code.
         unsafe {
@@ -72,19 +71,19 @@ extern "C" fn handle_sigint(_: libc::c_int, info: *mut libc::siginfo_t, _: *mut 
     //
     // SAFETY: the kernel passes a valid `siginfo_t` to a handler with `SA_SIGINFO`.
     let is_from_terminal = unsafe { (*info).si_code } == libc::SI_KERNEL;
-    FROM_TERMINAL.fetch_add(is_from_terminal.into(), Ordering::Relaxed);
-    let before = Errno::last_raw();
+    TERMINAL_INTERRUPTS.fetch_add(is_from_terminal.into(), Ordering::Relaxed);
+    let errno_before = Errno::last_raw();
     let one = 1_u64;
     // SAFETY: `write` is async-signal-safe, the eight bytes are valid, and the descriptor is never closed in
     // this process.
     unsafe { libc::write(HANDLER_FD.load(Ordering::Relaxed), (&raw const one).cast(), size_of::<u64>()) };
-    Errno::set_raw(before);
+    Errno::set_raw(errno_before);
 }
 
-/// How often this process has got SIGINT from the terminal while a listener existed. Each time, all other
-/// processes that were in its group have got the signal, too.
-pub(super) fn count_from_terminal() -> u64 {
-    FROM_TERMINAL.load(Ordering::Relaxed)
+/// How often this process has got SIGINT from the terminal while a listener existed. Each time, the terminal
+/// has sent the signal to all processes of the foreground group, to which this process belonged.
+pub(super) fn terminal_interrupts() -> u64 {
+    TERMINAL_INTERRUPTS.load(Ordering::Relaxed)
 }
 
 impl Interrupt {

@@ -9,12 +9,12 @@ use crate::storage::ids::RowId;
 use crate::storage::row::ClaimRow;
 use crate::timestamp::Timestamp;
 
-/// No row has a larger id. A range of `lease_ends` up to `(time, MAX_ROW)` has all leases that end at `time`.
-/// A range that begins after `(time, MAX_ROW)` has none of them.
+/// No row has a larger id. In `lease_ends`, `(time, MAX_ROW)` comes after all leases that end at `time`, and
+/// before all that end later.
 const MAX_ROW: RowId = RowId(i64::MAX);
 
-/// The last claim of each record, as storage has it. Cloning is cheap: to undo a write, the store restores a
-/// clone.
+/// The last claim of each record, as storage has it. The store clones the table before each write, and
+/// restores the clone to undo the write; cloning is cheap.
 #[derive(Debug, Clone, Default)]
 pub(crate) struct ClaimTable(Arc<Rows>);
 
@@ -23,7 +23,7 @@ struct Rows {
     by_record: HashTrieMapSync<RowId, Arc<ClaimRow>>,
     /// The records by the ids of their claims.
     by_id: HashTrieMapSync<String, RowId>,
-    /// The ends of leases, each with the record.
+    /// The end of the lease of each claim in the table, also if it is in the past, with the record.
     lease_ends: RedBlackTreeSetSync<(Timestamp, RowId)>,
 }
 
@@ -34,30 +34,31 @@ impl ClaimTable {
         self.0.by_record.get(&record)
     }
 
-    /// The claim with an id, and its record.
+    /// The claim with an id, and its record; `None` if no record has it as its last claim.
     pub(crate) fn find(&self, id: &str) -> Option<(RowId, &Arc<ClaimRow>)> {
         let record = *self.0.by_id.get(id)?;
         Some((record, self.0.by_record.get(&record)?))
     }
 
-    /// The records whose leases end after `after`, up to `until`.
-    pub(crate) fn leases_that_end(&self, after: Timestamp, until: Timestamp) -> Vec<RowId> {
+    /// The records whose leases end later than `after`, and not later than `until`.
+    pub(crate) fn records_with_lease_end(&self, after: Timestamp, until: Timestamp) -> Vec<RowId> {
         let range = (Excluded((after, MAX_ROW)), Included((until, MAX_ROW)));
         self.0.lease_ends.range(range).map(|(_, record)| *record).collect()
     }
 
-    /// The first end of a lease after a time.
+    /// The next time at which a lease ends, later than `after`.
     pub(crate) fn next_lease_end(&self, after: Timestamp) -> Option<Timestamp> {
         let range = (Excluded((after, MAX_ROW)), Unbounded);
         self.0.lease_ends.range(range).next().map(|(end, _)| *end)
     }
 
-    /// Whether one table is an unchanged clone of the other. `false` may also be returned for equal tables.
+    /// Whether one table is an unchanged clone of the other. Tables that were made separately are not the
+    /// same, even if they are equal.
     pub(crate) fn is_same(&self, other: &Self) -> bool {
         Arc::ptr_eq(&self.0, &other.0)
     }
 
-    /// Sets the last claim of a record, or removes it.
+    /// Sets the last claim of a record. `None` removes the claim.
     pub(crate) fn set(&mut self, record: RowId, claim: Option<ClaimRow>) {
         let rows = Arc::make_mut(&mut self.0);
         if let Some(before) = rows.by_record.get(&record) {

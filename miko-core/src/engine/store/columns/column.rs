@@ -17,18 +17,18 @@ const ENTRY_SIZE: usize = size_of::<PathValue>() + 20;
 #[derive(Debug)]
 pub(crate) struct Column {
     values: Values,
-    /// The bytes that the values take on the heap, those of a dictionary each once.
+    /// The bytes that the values take on the heap. Each value of a dictionary counts once.
     heap_size: usize,
 }
 
 /// The values of a column, in one of two forms.
 #[derive(Debug)]
 pub(crate) enum Values {
-    /// A dictionary of the distinct values, and for each record the index of its value. A value that no
-    /// record has any longer stays in the dictionary. If the dictionary becomes too large, the column becomes
-    /// plain.
+    /// A dictionary of the distinct values, and for each record the index of its value in the dictionary. A
+    /// value stays in the dictionary even if no record has it any longer. If the dictionary becomes too
+    /// large, the column becomes plain.
     Coded(Dictionary),
-    /// The value of each record, without a dictionary: most of the values are distinct.
+    /// The value of each record. There is no dictionary, since most of the values are distinct.
     Plain(Vec<PathValue>),
 }
 
@@ -92,7 +92,7 @@ impl Column {
         }
     }
 
-    /// Keeps the values at the positions at which `is_kept` is true.
+    /// Keeps only the values at the positions at which `is_kept` is true.
     pub(crate) fn retain(&mut self, is_kept: &[bool]) {
         let mut is_kept = is_kept.iter().copied();
         match &mut self.values {
@@ -123,8 +123,8 @@ impl Dictionary {
             return code as u32;
         }
         *heap_size += value.heap_size();
-        // A table has fewer than 2^32 records. The dictionary has at most half as many values, or a few
-        // thousand (see `replace_large_dictionary`).
+        // The index fits: a table has fewer than 2^32 records, and the dictionary has at most half as many
+        // values, or a few thousand (see `replace_large_dictionary`).
         self.distinct.insert_full(value).0 as u32
     }
 }
@@ -163,7 +163,7 @@ mod tests {
             column.set(round % 100, if round % 2 == 0 { number(round) } else { text(round) });
         }
         assert!(matches!(column.values(), Values::Plain(_)), "{}", column.size());
-        // 100 values, each a text of at most 50 bytes beside its own size.
+        // The column has 100 values. Each takes its own size, and at most 50 bytes of text.
         assert!(column.size() < 100 * 200, "{}", column.size());
         assert_eq!(value(&column, 99), text(99_999));
         (0..100).for_each(|position| column.set(position, PathValue::Null));

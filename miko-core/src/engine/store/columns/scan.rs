@@ -9,9 +9,11 @@ use crate::storage::ids::RowId;
 use crate::storage::plan::{Plan, Predicate};
 
 /// The rows that a plan finds, in the order of its select, after the offset and up to the limit. The table
-/// must have a column for each path of the plan. `candidates` are the positions of the records that the plan
-/// looks up in an index; `None` if the plan uses no index. Returns `None` if SQL has to answer: the plan
-/// finds more than `max_found` rows, or has a condition or a sort that is not on a path.
+/// must have a column for each path of the plan. If the plan uses an index, `candidates` are the positions of
+/// the records that it finds there; otherwise `None`.
+///
+/// Returns `None` if SQL has to answer: the plan finds more than `max_found` rows, or has a condition or a
+/// sort that is not on a path.
 pub(crate) fn scan(
     table: &Table,
     plan: &Plan<'_>,
@@ -20,14 +22,15 @@ pub(crate) fn scan(
 ) -> Option<Vec<RowId>> {
     let positions = match candidates {
         None => filter_all(table, plan)?,
-        Some(candidates) => filter_some(table, plan, candidates)?,
+        Some(candidates) => filter_candidates(table, plan, candidates)?,
     };
     let select = plan.select;
     let limit = select.limit.map_or(usize::MAX, saturating_usize);
     if positions.len().saturating_sub(saturating_usize(select.offset)).min(limit) > max_found {
         return None;
     }
-    let positions = if select.sorts.is_empty() { positions } else { sorted(table, select, &positions)? };
+    let positions =
+        if select.sorts.is_empty() { positions } else { sort_matches(table, select, &positions)? };
     let found = positions.into_iter().map(|position| table.rows()[position as usize]);
     Some(found.skip(saturating_usize(select.offset)).take(limit).collect())
 }
@@ -36,10 +39,10 @@ fn saturating_usize(number: u64) -> usize {
     usize::try_from(number).unwrap_or(usize::MAX)
 }
 
-/// A predicate on a column with a dictionary is evaluated beforehand, once per distinct value, if presumably
-/// at least this many records per distinct value are to be tested. Otherwise the predicate is evaluated per
-/// record, and only for records that pass the predicates before it.
-const RECORDS_PER_VALUE: usize = 4;
+/// Decides how a predicate on a column with a dictionary is evaluated. If presumably at least this many
+/// records per distinct value are tested, it is evaluated beforehand, once for each distinct value. If fewer
+/// are, it is evaluated per record, and only for records that pass the predicates before it.
+const MIN_RECORDS_PER_VALUE: usize = 4;
 
 /// A predicate, bound to the columns of a table.
 enum Test<'t> {
@@ -50,11 +53,11 @@ enum Test<'t> {
         /// Whether the predicate holds, by code.
         holds: Vec<bool>,
     },
-    /// A predicate that is evaluated per record: its column has no dictionary, or one that is too large for
-    /// the number of records to be tested.
+    /// A predicate that is evaluated per record: its column has no dictionary, or has a dictionary that is
+    /// too large for the number of tested records.
     PerRecord {
         column: &'t Column,
-        path: &'t PathTest,
+        test: &'t PathTest,
     },
     All(Vec<Test<'t>>),
     Any(Vec<Test<'t>>),
@@ -62,34 +65,34 @@ enum Test<'t> {
 }
 
 impl<'t> Test<'t> {
-    /// Binds a predicate. `None` if the predicate is not about paths, or a column is missing. `tested` is an
-    /// estimate of the number of records for which the predicate is evaluated.
-    fn of(predicate: &Predicate<'t>, table: &'t Table, tested: usize) -> Option<Self> {
-        let all = |parts: &[Predicate<'t>]| {
-            parts.iter().map(|part| Self::of(part, table, tested)).collect::<Option<Vec<_>>>()
+    /// Binds a predicate. `None` if the predicate is not about paths, or a column is missing. `record_count`
+    /// is an estimate of the number of records that are tested.
+    fn of(predicate: &Predicate<'t>, table: &'t Table, record_count: usize) -> Option<Self> {
+        let bind_all = |parts: &[Predicate<'t>]| {
+            parts.iter().map(|part| Self::of(part, table, record_count)).collect::<Option<Vec<_>>>()
         };
         match predicate {
-            Predicate::Path(path) => {
-                let column = table.column(path.steps())?;
+            Predicate::Path(test) => {
+                let column = table.column(test.steps())?;
                 Some(match column.values() {
                     Values::Coded(Dictionary { codes, distinct })
-                        if distinct.len() <= tested / RECORDS_PER_VALUE =>
+                        if distinct.len() <= record_count / MIN_RECORDS_PER_VALUE =>
                     {
-                        let holds = distinct.iter().map(|value| path.holds_for(value)).collect();
+                        let holds = distinct.iter().map(|value| test.holds_for(value)).collect();
                         Self::Coded { codes, holds }
                     }
-                    _ => Self::PerRecord { column, path },
+                    _ => Self::PerRecord { column, test },
                 })
             }
-            Predicate::All(parts) => all(parts).map(Self::All),
-            Predicate::Any(parts) => all(parts).map(Self::Any),
-            Predicate::Not(part) => Some(Self::Not(Box::new(Self::of(part, table, tested)?))),
+            Predicate::All(parts) => bind_all(parts).map(Self::All),
+            Predicate::Any(parts) => bind_all(parts).map(Self::Any),
+            Predicate::Not(part) => Some(Self::Not(Box::new(Self::of(part, table, record_count)?))),
             Predicate::Classes(_) | Predicate::Pks(_) => None,
         }
     }
 
-    /// The fraction of the distinct values for which the predicate holds; `None` if the predicate was not
-    /// evaluated for each of them beforehand.
+    /// The fraction of the distinct values for which the predicate holds. `None` for a predicate that was not
+    /// evaluated once for each distinct value.
     fn selectivity(&self) -> Option<f64> {
         match self {
             Self::Coded { holds, .. } => {
@@ -103,7 +106,7 @@ impl<'t> Test<'t> {
     fn holds(&self, position: u32) -> bool {
         match self {
             Self::Coded { codes, holds } => holds[codes[position as usize] as usize],
-            Self::PerRecord { column, path } => path.holds_for(value_at(column, position)),
+            Self::PerRecord { column, test } => test.holds_for(value_at(column, position)),
             Self::All(parts) => parts.iter().all(|part| part.holds(position)),
             Self::Any(parts) => parts.iter().any(|part| part.holds(position)),
             Self::Not(part) => !part.holds(position),
@@ -118,19 +121,19 @@ fn value_at(column: &Column, position: u32) -> &PathValue {
     }
 }
 
-/// The number of codes that are compared before the result is tested once.
+/// The number of codes in a chunk. A chunk is compared without branches, and the result is tested once.
 const CHUNK: usize = 64;
 
-/// The positions of all records for which the predicates hold, in order of creation. If the select has a
-/// limit and no sort keys, at most as many as offset and limit together. `None` if a predicate cannot be
-/// [bound](Test::of).
+/// The positions of the records for which the predicates hold, in order of creation. If the select has a
+/// limit and no sort keys, the scan stops after as many as offset and limit together. `None` if a predicate
+/// cannot be [bound](Test::of).
 fn filter_all(table: &Table, plan: &Plan<'_>) -> Option<Vec<u32>> {
     let len = table.rows().len();
     let max = max_matches(plan.select);
-    // A scan that ends at its limit presumably tests few records. How many is not known: the number of
-    // matches at which it ends is the estimate.
-    let tested = if max == usize::MAX { len } else { max };
-    let mut tests = tests(table, plan, tested)?;
+    // Without a limit, all records are tested. A scan with a limit presumably tests few. How many is not
+    // known, so the number of matches at which the scan ends is taken.
+    let record_count = if max == usize::MAX { len } else { max };
+    let mut tests = bind_predicates(table, plan, record_count)?;
     let most_selective = (0..tests.len())
         .filter_map(|index| Some((index, tests[index].selectivity()?)))
         .min_by(|(_, a), (_, b)| a.total_cmp(b));
@@ -157,8 +160,8 @@ fn single_match(holds: &[bool]) -> Option<u32> {
     held.next().filter(|_| held.next().is_none())
 }
 
-/// The positions at which `codes` has `code`. Each chunk is compared without branches first, and skipped if
-/// it lacks the code.
+/// The positions at which `codes` has `code`. Each [chunk](CHUNK) is first compared as a whole, and is
+/// skipped if it lacks the code.
 fn positions_of(codes: &[u32], code: u32) -> impl Iterator<Item = u32> {
     let chunks = codes.chunks(CHUNK).zip((0..).step_by(CHUNK));
     let found =
@@ -168,18 +171,18 @@ fn positions_of(codes: &[u32], code: u32) -> impl Iterator<Item = u32> {
     })
 }
 
-/// As [`filter_all`], for the records at the positions `candidates` only.
-fn filter_some(table: &Table, plan: &Plan<'_>, candidates: &[u32]) -> Option<Vec<u32>> {
-    let tests = tests(table, plan, candidates.len())?;
+/// As [`filter_all`], but tests only the records at the positions `candidates`.
+fn filter_candidates(table: &Table, plan: &Plan<'_>, candidates: &[u32]) -> Option<Vec<u32>> {
+    let tests = bind_predicates(table, plan, candidates.len())?;
     // Positions of records that were deleted or have left the class are still in the table.
     let is_match =
         |position: &u32| tests.iter().all(|test| test.holds(*position)) && table.is_present(*position);
     Some(candidates.iter().copied().filter(is_match).take(max_matches(plan.select)).collect())
 }
 
-/// The predicates of a plan, each [bound](Test::of) to the columns of a table.
-fn tests<'t>(table: &'t Table, plan: &Plan<'t>, tested: usize) -> Option<Vec<Test<'t>>> {
-    plan.filter.iter().map(|predicate| Test::of(predicate, table, tested)).collect()
+/// [Binds](Test::of) the predicates of a plan to the columns of a table.
+fn bind_predicates<'t>(table: &'t Table, plan: &Plan<'t>, record_count: usize) -> Option<Vec<Test<'t>>> {
+    plan.filter.iter().map(|predicate| Test::of(predicate, table, record_count)).collect()
 }
 
 /// The number of matches after which a scan in order of creation may end.
@@ -193,7 +196,7 @@ fn max_matches(select: &SelectRequest) -> usize {
 /// The keys by which one of the sorts of a select compares the matches. The key of a null or absent value is
 /// `None`.
 enum SortKeys<'t> {
-    /// A key per code.
+    /// A key per code: the column has a dictionary, with no more values than there are matches.
     OfCodes {
         /// The code of the value of each record.
         codes: &'t [u32],
@@ -229,22 +232,23 @@ impl<'t> SortKeys<'t> {
     }
 }
 
-/// Sorts the positions of matches by the sorts of the select. Returns the first `offset + limit` of them; the
-/// caller skips the offset. `None` if the [keys](SortKeys::of) of a sort cannot be made.
-fn sorted(table: &Table, select: &SelectRequest, matches: &[u32]) -> Option<Vec<u32>> {
+/// Sorts the positions of matches as the select says. Returns the first `offset + limit` of them; the caller
+/// skips the offset. `None` if the [keys](SortKeys::of) of a sort cannot be made.
+fn sort_matches(table: &Table, select: &SelectRequest, matches: &[u32]) -> Option<Vec<u32>> {
     let keys = select
         .sorts
         .iter()
         .map(|sort| Some((SortKeys::of(sort, table, matches)?, sort.reverse)))
         .collect::<Option<Vec<_>>>()?;
     let compare = |a: &usize, b: &usize| {
-        let of = |keys: &SortKeys<'_>, reverse: bool| {
+        let compare_by = |keys: &SortKeys<'_>, reverse: bool| {
             compare_sort_keys(keys.key(*a, matches[*a]), keys.key(*b, matches[*b]), reverse)
         };
-        let by_keys = keys.iter().map(|(keys, reverse)| of(keys, *reverse)).find(|order| order.is_ne());
-        // Matches are in order of creation, which breaks ties.
-        by_keys.unwrap_or(Ordering::Equal).then(a.cmp(b))
+        let mut orders = keys.iter().map(|(keys, reverse)| compare_by(keys, *reverse));
+        // Ties are broken by the index: matches are in order of creation.
+        orders.find(|order| order.is_ne()).unwrap_or(Ordering::Equal).then(a.cmp(b))
     };
+    // Indexes into `matches` are sorted: the keys of a match may be found by its index only.
     let mut order: Vec<usize> = (0..matches.len()).collect();
     let needed =
         select.limit.map_or(usize::MAX, |limit| saturating_usize(limit.saturating_add(select.offset)));

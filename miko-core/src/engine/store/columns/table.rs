@@ -1,4 +1,4 @@
-//! The records of one class and its subclasses, or all records, with their values at some paths.
+//! A table: the records of one class and its subclasses, or all records, with their values at some paths.
 
 use std::collections::HashMap;
 
@@ -14,46 +14,48 @@ use crate::storage::write_set::{IndexEntry, WriteSet};
 /// The most columns of a table.
 pub(crate) const MAX_COLUMNS: usize = 32;
 
-/// The list of stale rows (written since the last refresh of the table) may have this many entries, plus one
-/// for every four rows of the table. Beyond that limit its duplicates are removed. If the rest still exceeds
-/// half of the limit, reading these rows anew would cost more than the table saves, and the table is dropped.
+/// The list of stale rows, those that were written since the last refresh of the table, may have this many
+/// entries, plus one for every four rows of the table. When it exceeds this limit, its duplicates are
+/// removed. If it then still exceeds half of the limit, the table is dropped: reading so many rows anew would
+/// cost more than the table saves.
 const MAX_STALE: usize = 1024;
 
-/// Up to this many rows that are no longer records of the class stay in the table, or up to half of all rows
-/// if that is more. Beyond that, a refresh drops these rows: they take memory, and each scan tests them.
+/// Rows that are no longer records of the class stay in the table up to this number, or up to half of all
+/// rows if that is more. Beyond that, a refresh drops them: they take memory, and each scan tests them.
 const MAX_REMOVED: usize = 1024;
 
 /// The most records that a refresh may insert before existing rows, as when an older record enters the class.
 /// Each insertion moves all later elements of the row vector and of every column.
 const MAX_INSERTED: usize = 64;
 
-/// The longest value of an index whose lookup is cached, in bytes.
+/// The longest index value, in bytes, whose lookup is cached.
 const MAX_LOOKUP_KEY: usize = 256;
 
-/// The bytes that a table takes besides its rows and columns, and a column besides its values.
+/// The bytes that a table takes besides its rows and columns, and that a column takes besides its values.
 const OVERHEAD: usize = 256;
 
 /// The bytes that a value of an index takes besides its text and the positions of its records.
 const LOOKUP_OVERHEAD: usize = size_of::<LookupKey>() + size_of::<Vec<u32>>() + 64;
 
 /// The records of a class and its subclasses, or all records, in order of creation, and columns of their
-/// values. Below, "the class" stands for either.
+/// values. In this file, if a table has all records, every record counts as a record of "the class".
 #[derive(Debug, Default)]
 pub(crate) struct Table {
-    /// The ids of the class and its subclasses, as far as records use them; `None` for all records.
+    /// The ids of the class and its subclasses; `None` for all records. A class that no record has used has
+    /// no id.
     classes: Option<Vec<ClassId>>,
     /// The ids of the rows, ascending. The index of a row is its position.
     rows: Vec<RowId>,
     /// For each row, whether it is a record of the class now.
     is_present: Vec<bool>,
-    /// The number of rows that are not present.
+    /// How many rows are not present.
     removed: usize,
-    /// In order of use: the column that was used last is last.
+    /// In order of their last use, the most recent one at the end.
     columns: Vec<(Path, Column)>,
     /// Rows that were written since the table was built or refreshed. A row may be here twice.
     stale: Vec<RowId>,
-    /// Cached lookups: the positions of all records that an index has for a value, by index and value. Unique
-    /// indexes are not cached.
+    /// Cached lookups: the positions of all records that an index has for a value, by index and value.
+    /// Lookups in unique indexes are not cached.
     lookups: HashMap<LookupKey, Vec<u32>, RandomState>,
     /// The approximate size of `lookups` in bytes.
     lookups_size: usize,
@@ -124,7 +126,7 @@ impl Table {
     /// examined `avoided_reads` records.
     pub(crate) fn note_use(&mut self, paths: &[Path], avoided_reads: u64) {
         self.avoided_reads = self.avoided_reads.saturating_add(avoided_reads);
-        // The sort is stable: the columns that were used move behind the others.
+        // The sort is stable: the used columns move to the end, and otherwise the order stays.
         self.columns.sort_by_key(|(path, _)| paths.contains(path));
     }
 
@@ -141,7 +143,7 @@ impl Table {
     /// Takes over the columns of `built`, a table of the same class that was just built. Returns `false` if
     /// `built` has other records: the caller then drops both tables.
     pub(crate) fn adopt(&mut self, built: Self) -> bool {
-        // A table that was just built has no rows of former records.
+        // All rows of `built` are present. To be comparable, this table drops its rows that are not.
         if self.removed > 0 {
             self.compact();
         }
@@ -165,7 +167,7 @@ impl Table {
     }
 }
 
-/// Updates after writes.
+/// Keeping the table up to date after writes.
 impl Table {
     /// Marks the rows that a write changes as stale. Returns `false` if so many rows are stale that the table
     /// is not worth keeping.
@@ -176,8 +178,8 @@ impl Table {
             Some(classes) => {
                 let rows = write.rows.iter().map(|change| change.key);
                 self.stale.extend(rows.filter(|row| self.rows.binary_search(row).is_ok()));
-                // A record that enters the class is not among the rows of the table yet. It is found by its
-                // membership entry, which an import may write in a later write set than the row.
+                // A record that enters the class is not in the table yet. Its membership entry says so. An
+                // import may write the entry in a later write set than the row.
                 let entries = write.removed_entries.iter().chain(&write.added_entries);
                 self.stale.extend(entries.filter_map(|entry| match entry {
                     IndexEntry::Member { class, row } if classes.contains(class) => Some(*row),
@@ -191,12 +193,12 @@ impl Table {
         }
         self.stale.sort_unstable();
         self.stale.dedup();
-        // Half the limit, so that the sort is not repeated at each of the next writes.
+        // Half the limit: otherwise each of the next writes might exceed the limit and sort again.
         self.stale.len() <= limit / 2
     }
 
-    /// Reads the stale rows anew. Returns `false` if the table is not worth keeping: many records have to be
-    /// inserted before others, or the table would exceed `max_size` bytes.
+    /// Reads the stale rows anew. Returns `false` if the table is not worth keeping: more than
+    /// [`MAX_INSERTED`] records have to be inserted before others, or the table exceeds `max_size` bytes.
     ///
     /// # Errors
     /// The errors of `read`. The table must be dropped then: it has lost the list of stale rows.
@@ -213,7 +215,7 @@ impl Table {
                 (Err(position), Some(bucket)) => {
                     if position < self.rows.len() {
                         inserted += 1;
-                        // The positions of the later rows change.
+                        // The insertion changes the positions of all later rows.
                         self.forget_all_lookups();
                     }
                     self.insert(position, row, &bucket);
@@ -244,9 +246,9 @@ impl Table {
 
 /// Cached lookups of values in indexes.
 impl Table {
-    /// The positions in `rows` of the records that an index has for a value, from the cached lookup if there
-    /// is one. Otherwise `find` reads their row ids, in ascending order. `None` if the table lacks one of
-    /// these rows.
+    /// The positions in `rows` of the records that an index has for a value. They are from the cached lookup
+    /// if there is one. Otherwise `find` reads the row ids of the records, in ascending order. `None` if the
+    /// table lacks one of these rows.
     ///
     /// # Errors
     /// The errors of `find`.
@@ -257,13 +259,13 @@ impl Table {
         find: impl FnOnce() -> Result<Vec<RowId>>,
     ) -> Result<Option<Vec<u32>>> {
         let key = (constraint, value.to_owned());
-        if let Some(known) = self.lookups.get(&key) {
-            return Ok(Some(known.clone()));
+        if let Some(cached) = self.lookups.get(&key) {
+            return Ok(Some(cached.clone()));
         }
         let Some(positions) = positions(&self.rows, &find()?) else { return Ok(None) };
-        // A value without records is not cached: for it, the index is as fast as a cached lookup.
+        // A value without records is not cached: looking it up in the index is as fast.
         if !positions.is_empty() && value.len() <= MAX_LOOKUP_KEY {
-            // The cached lookups may take about as much memory as the row ids. Beyond that they are dropped.
+            // When the cached lookups take more memory than the row ids, all of them are dropped.
             if self.lookups_size > self.rows.len() * size_of::<RowId>() {
                 self.forget_all_lookups();
             }
@@ -305,7 +307,7 @@ fn path_size(path: &[PathStep]) -> usize {
     OVERHEAD + size_of_val(path) + steps.sum::<usize>()
 }
 
-/// The positions of `found` among `rows`. Both ascend. `None` if `rows` lacks one of them.
+/// The positions in `rows` of the rows `found`. Both lists ascend. `None` if `rows` lacks a row of `found`.
 fn positions(rows: &[RowId], found: &[RowId]) -> Option<Vec<u32>> {
     let mut from = 0;
     let mut positions = Vec::with_capacity(found.len());

@@ -1,5 +1,5 @@
-//! Decides whether a column is worth building, by the number of records that selects have examined without
-//! the column.
+//! Decides whether a column is worth building: by the number of records that selects have examined for lack
+//! of the column.
 
 use std::collections::HashMap;
 use std::hash::BuildHasher;
@@ -15,19 +15,19 @@ pub(crate) type Scope = Option<String>;
 /// The steps from the bucket down to a value.
 pub(crate) type Path = Vec<PathStep>;
 
-/// A select on a path without a column examines records. The column is built by the select that brings the
-/// number of records examined so far to this many times the number of all records.
+/// Selects on a path without a column examine records. When they have examined this many times the number of
+/// all records, the column is built.
 const MIN_SCANS: u64 = 2;
 
-/// The assumed number of records that a select examines if it reads the records of one index value, or stops
-/// at its limit.
+/// The number of records that a select is assumed to examine if it reads only the records of one index value,
+/// or stops at its limit.
 const FEW_RECORDS: u64 = 256;
 
 /// Each build that was not worth it doubles the number of examined records that the next build needs, at most
 /// this many times.
 const MAX_FAILURES: u32 = 10;
 
-/// The most paths for which uses are counted. One more path deletes all counts.
+/// The most paths for which uses are counted. When one more is counted, all earlier counts are deleted.
 const MAX_PATHS: usize = 1024;
 
 /// How many records a select examines.
@@ -35,15 +35,15 @@ const MAX_PATHS: usize = 1024;
 pub(crate) enum Effort {
     /// All records of the class, or of the database.
     All,
-    /// The records of the class or of the database until the limit of the select is reached: presumably few.
+    /// Presumably few: the select stops when it has found as many records as its limit allows.
     UpToLimit,
     /// The records that an index has for one value.
     Few,
 }
 
 impl Effort {
-    /// The assumed number of records. A class counts as the whole database, whose last row is `last_row`: the
-    /// number of records of a class is not known.
+    /// The assumed number of records. The number of records of a class is not known: the class counts as the
+    /// whole database. `last_row` is the last row of the database, by which its records are counted.
     pub(crate) fn records(self, last_row: RowId) -> u64 {
         let all = last_row.0.unsigned_abs();
         match self {
@@ -63,7 +63,7 @@ pub(crate) struct PathUses {
 
 #[derive(Debug, Default)]
 struct PathUse {
-    /// The number of records that were examined without a column.
+    /// The number of records that were examined for lack of the column, since the column was last dropped.
     examined: u64,
     /// The number of builds in a row that were not worth it, at most [`MAX_FAILURES`]. Set to this maximum
     /// for a column that exceeds the size limit or the memory limit.
@@ -78,8 +78,8 @@ impl PathUse {
 }
 
 impl PathUses {
-    /// Whether the selects so far, and a further one of this effort, justify that columns of these paths are
-    /// built.
+    /// Whether it is worth it to build columns of these paths for a select of this effort, given the selects
+    /// that were counted before.
     pub(crate) fn justify_build(
         &self,
         scope: &Scope,
@@ -89,22 +89,22 @@ impl PathUses {
     ) -> bool {
         paths.iter().all(|path| {
             let unused = PathUse::default();
-            let known = self.uses.get(&self.key(scope, path)).unwrap_or(&unused);
-            known.examined.saturating_add(effort.records(last_row)) >= known.needed(last_row)
+            let path_use = self.uses.get(&self.key(scope, path)).unwrap_or(&unused);
+            path_use.examined.saturating_add(effort.records(last_row)) >= path_use.needed(last_row)
         })
     }
 
     /// Counts a select that was answered without columns.
     pub(crate) fn count(&mut self, scope: &Scope, paths: &[Path], effort: Effort, last_row: RowId) {
         for path in paths {
-            let known = self.entry(scope, path);
-            known.examined = known.examined.saturating_add(effort.records(last_row));
+            let path_use = self.entry(scope, path);
+            path_use.examined = path_use.examined.saturating_add(effort.records(last_row));
         }
     }
 
-    /// Notes that the columns of these paths were dropped, and counts from zero again. Without the columns
-    /// selects would have examined `avoided_reads` records; if that is less than their build needed, the next
-    /// build needs twice as many.
+    /// Notes that the columns of these paths were dropped, and counts from zero again. `avoided_reads` is the
+    /// number of records that selects would have examined without the columns. If it is less than the number
+    /// of examined records that the build of the columns needed, the next build needs twice as many.
     pub(crate) fn note_drop<'p>(
         &mut self,
         scope: &Scope,
@@ -113,10 +113,10 @@ impl PathUses {
         last_row: RowId,
     ) {
         for path in paths {
-            let known = self.entry(scope, path);
-            let was_worth_it = avoided_reads >= known.needed(last_row);
-            known.failures = if was_worth_it { 0 } else { (known.failures + 1).min(MAX_FAILURES) };
-            known.examined = 0;
+            let path_use = self.entry(scope, path);
+            let was_worth_it = avoided_reads >= path_use.needed(last_row);
+            path_use.failures = if was_worth_it { 0 } else { (path_use.failures + 1).min(MAX_FAILURES) };
+            path_use.examined = 0;
         }
     }
 

@@ -8,8 +8,9 @@ use std::ops::Range;
 /// edits before this one have left it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum ListEdit {
-    /// Removes the item at `from`. The index of the item in the old list is `old`.
-    Leave { from: usize, old: usize },
+    /// Removes the item at `from`. This is also the index of the item in the old list, since items leave
+    /// first, from the last to the first.
+    Leave { from: usize },
     /// Removes the item at `from`, and inserts it with its new content at `index`. The index of the item in
     /// the new list is `new`.
     Move { from: usize, index: usize, new: usize },
@@ -21,13 +22,14 @@ pub(super) enum ListEdit {
 
 /// An item that is in both lists, with different content.
 struct Changed {
-    /// Its index in the old list, not counting the items that leave.
-    old: usize,
-    /// Its index in the new list, not counting the items that enter.
-    new: usize,
+    /// Its position in the old list, counting only the items that are in both lists.
+    old_rank: usize,
+    /// Its position in the new list, counting only the items that are in both lists.
+    new_rank: usize,
     /// Its index in the new list.
-    index: usize,
-    /// How many unchanged items, which are equal in both lists, precede it in the old list.
+    new_index: usize,
+    /// How many unchanged items precede it in the old list. An item is unchanged if it is equal in both
+    /// lists.
     unchanged_before: usize,
 }
 
@@ -37,8 +39,8 @@ struct Changed {
 /// The items that are equal in both lists get no edit, so they must have the same order in both. In results
 /// of one select they do: the order of two records depends only on their content and on which is older.
 ///
-/// First items leave, from the last to the first; then items are moved, in the order of the new list; then
-/// items enter, from the first to the last; then the content of items that stay in place is replaced.
+/// The edits have this order: items leave, from the last to the first; items are moved, in the order of the
+/// new list; items enter, from the first to the last; the content of items that stay in place is replaced.
 pub(super) fn list_edits<T: PartialEq, K: Eq + Hash>(
     old: &[T],
     new: &[T],
@@ -61,13 +63,13 @@ pub(super) fn list_edits<T: PartialEq, K: Eq + Hash>(
 
     let mut edits = Vec::new();
     for index in (0..old.len()).rev().filter(|index| !stays[*index]) {
-        edits.push(ListEdit::Leave { from: start + index, old: start + index });
+        edits.push(ListEdit::Leave { from: start + index });
     }
     let (in_place, moved) = split_off_moved(changed_items(old, new, &origins, &stays));
     edits.extend(moves(&moved, start));
     let entered = origins.iter().enumerate().filter(|(_, origin)| origin.is_none());
     edits.extend(entered.map(|(index, _)| ListEdit::Enter { index: start + index }));
-    edits.extend(in_place.iter().map(|item| ListEdit::Change { index: start + item.index }));
+    edits.extend(in_place.iter().map(|item| ListEdit::Change { index: start + item.new_index }));
     (edits, range)
 }
 
@@ -78,9 +80,9 @@ fn changed_items<T: PartialEq>(
     origins: &[Option<usize>],
     stays: &[bool],
 ) -> Vec<Changed> {
-    // For each staying item of the old list: how many staying items precede it, and how many of these are
-    // unchanged.
-    let mut ranks = vec![(0, 0); old.len()];
+    // For each staying item of the old list: how many staying items precede it, and how many of the preceding
+    // ones are unchanged.
+    let mut preceding = vec![(0, 0); old.len()];
     let mut is_unchanged = vec![false; old.len()];
     for (index, origin) in origins.iter().enumerate() {
         if let Some(origin) = origin {
@@ -89,7 +91,7 @@ fn changed_items<T: PartialEq>(
     }
     let (mut staying, mut unchanged) = (0, 0);
     for index in (0..old.len()).filter(|index| stays[*index]) {
-        ranks[index] = (staying, unchanged);
+        preceding[index] = (staying, unchanged);
         staying += 1;
         unchanged += usize::from(is_unchanged[index]);
     }
@@ -98,8 +100,8 @@ fn changed_items<T: PartialEq>(
     for (index, origin) in origins.iter().enumerate() {
         let Some(origin) = *origin else { continue };
         if !is_unchanged[origin] {
-            let (old, unchanged_before) = ranks[origin];
-            changed.push(Changed { old, new: in_both, index, unchanged_before });
+            let (old_rank, unchanged_before) = preceding[origin];
+            changed.push(Changed { old_rank, new_rank: in_both, new_index: index, unchanged_before });
         }
         in_both += 1;
     }
@@ -113,10 +115,10 @@ fn split_off_moved(changed: Vec<Changed>) -> (Vec<Changed>, Vec<Changed>) {
     let mut in_place: Vec<Changed> = Vec::new();
     let mut moved = Vec::new();
     for (changed_before, item) in changed.into_iter().enumerate() {
-        // In the new list, `item.new` items that are in both lists precede the item. `changed_before` of
-        // these have changed, and the others are unchanged.
-        let keeps_unchanged_before = item.unchanged_before == item.new - changed_before;
-        if keeps_unchanged_before && in_place.last().is_none_or(|last| last.old < item.old) {
+        // Of the items in both lists, `new_rank` precede this item in the new list. Of those,
+        // `changed_before` have changed, and the rest are unchanged.
+        let keeps_unchanged_before = item.unchanged_before == item.new_rank - changed_before;
+        if keeps_unchanged_before && in_place.last().is_none_or(|last| last.old_rank < item.old_rank) {
             in_place.push(item);
         } else {
             moved.push(item);
@@ -125,39 +127,40 @@ fn split_off_moved(changed: Vec<Changed>) -> (Vec<Changed>, Vec<Changed>) {
     (in_place, moved)
 }
 
-/// The moves of items, in the order of the new list. When they are made, the list has only the items that are
-/// in both lists. `start` is the number of equal items at the start of both lists, and is added to all
-/// indexes.
+/// The moves of items, in the order of the new list. The moves are made on a list that has only the items
+/// that are in both lists. `start` is the number of equal items at the start of both lists, and is added to
+/// all indexes.
 ///
 /// Before each move there are three kinds of items: unmoved items, which need no move; arrived items, which
 /// were moved already; and waiting items, which are still to be moved. The slot of an item is the number of
 /// unmoved items before it. Among items with the same slot, the arrived items come first, in the order of the
 /// new list, then the waiting items, in the order of the old list.
 fn moves(moved: &[Changed], start: usize) -> Vec<ListEdit> {
-    // The indexes of the moved items in the old list, in the order of the old list.
-    let mut by_old: Vec<usize> = moved.iter().map(|item| item.old).collect();
-    by_old.sort_unstable();
+    // The ranks of the moved items in the old list, in ascending order.
+    let mut old_ranks: Vec<usize> = moved.iter().map(|item| item.old_rank).collect();
+    old_ranks.sort_unstable();
     // The slots that the moved items have in the old list, in the order of the old list; and the slots that
     // they have in the new list, in the order of the new list. Both ascend.
-    let old_slots: Vec<usize> = by_old.iter().enumerate().map(|(rank, old)| old - rank).collect();
-    let new_slots: Vec<usize> = moved.iter().enumerate().map(|(nth, item)| item.new - nth).collect();
-    // The waiting items, by their ranks: their positions in `by_old`.
+    let old_slots: Vec<usize> =
+        old_ranks.iter().enumerate().map(|(position, old_rank)| old_rank - position).collect();
+    let new_slots: Vec<usize> = moved.iter().enumerate().map(|(nth, item)| item.new_rank - nth).collect();
+    // The waiting items, each as its position in `old_ranks`.
     let mut waiting = FenwickTree::full(moved.len());
     let mut edits = Vec::with_capacity(moved.len());
     for (nth, item) in moved.iter().enumerate() {
-        let rank = by_old.partition_point(|old| *old < item.old);
-        waiting.remove(rank);
-        let old_slot = old_slots[rank];
-        // The arrived items whose slot is not larger precede the item, also those with the same slot.
+        let position = old_ranks.partition_point(|old_rank| *old_rank < item.old_rank);
+        waiting.remove(position);
+        let old_slot = old_slots[position];
+        // The arrived items with a smaller slot precede the item, and those with the same slot, too.
         let arrived = new_slots[..nth].partition_point(|slot| *slot <= old_slot);
         // The unmoved, the arrived and the waiting items before the item.
-        let from = old_slot + arrived + waiting.count_below(rank);
+        let from = old_slot + arrived + waiting.count_below(position);
         // The waiting items whose slot is smaller than the new slot of the item precede its new position.
-        let ranks_before = old_slots.partition_point(|slot| *slot < new_slots[nth]);
-        // `item.new` counts the unmoved and the arrived items before the item: each item that precedes the
-        // item in the new list is unmoved, or has arrived by now.
-        let index = item.new + waiting.count_below(ranks_before);
-        edits.push(ListEdit::Move { from: start + from, index: start + index, new: start + item.index });
+        let smaller_slots = old_slots.partition_point(|slot| *slot < new_slots[nth]);
+        // `new_rank` counts the unmoved and the arrived items before the item: each item in both lists that
+        // precedes it in the new list is unmoved, or has arrived by now.
+        let index = item.new_rank + waiting.count_below(smaller_slots);
+        edits.push(ListEdit::Move { from: start + from, index: start + index, new: start + item.new_index });
     }
     edits
 }
@@ -208,7 +211,7 @@ mod tests {
         let mut list = old.to_vec();
         for edit in edits {
             match *edit {
-                ListEdit::Leave { from, old: old_index } => assert_eq!(list.remove(from), old[old_index]),
+                ListEdit::Leave { from } => assert_eq!(list.remove(from), old[from]),
                 ListEdit::Move { from, index, new: new_index } => {
                     assert_eq!(list.remove(from).0, new[new_index].0);
                     list.insert(index, new[new_index]);
@@ -232,12 +235,12 @@ mod tests {
         });
         let old =
             old.prop_shuffle().prop_map(|keys| keys.into_iter().map(|key| (key, 0)).collect::<Vec<_>>());
-        let steps = vec((0_u8..4, any::<prop::sample::Index>(), any::<u8>()), 0..20);
-        (old, steps).prop_map(|(old, steps)| {
+        let changes = vec((0_u8..4, any::<prop::sample::Index>(), any::<u8>()), 0..20);
+        (old, changes).prop_map(|(old, changes)| {
             let mut new = old.clone();
-            for (step, at, key) in steps {
+            for (kind, at, key) in changes {
                 let place = |len: usize| at.index(len.max(1));
-                match step {
+                match kind {
                     0 if !new.is_empty() => drop(new.remove(place(new.len()))),
                     1 if !new.is_empty() => {
                         let (key, content) = new.remove(place(new.len()));
@@ -247,7 +250,7 @@ mod tests {
                         let place = place(new.len());
                         new[place].1 += 1;
                     }
-                    _ if !old.iter().chain(&new).any(|(known, _)| *known == key) => {
+                    _ if !old.iter().chain(&new).any(|(used, _)| *used == key) => {
                         new.insert(place(new.len() + 1), (key, 0));
                     }
                     _ => {}
@@ -263,7 +266,7 @@ mod tests {
             let (edits, range) = list_edits(&old, &new, |item| item.0);
             prop_assert_eq!(applied(&old, &new, &edits), &new[..]);
             let is_within = |edit: &ListEdit| match *edit {
-                ListEdit::Leave { from, .. } => from >= range.start,
+                ListEdit::Leave { from } => from >= range.start,
                 ListEdit::Move { new, .. } => range.contains(&new),
                 ListEdit::Enter { index } | ListEdit::Change { index } => range.contains(&index),
             };
@@ -280,7 +283,7 @@ mod tests {
         assert_eq!(edits(&[(1, 0), (3, 0), (4, 0), (2, 1)]), [ListEdit::Move { from: 1, index: 3, new: 3 }]);
         assert_eq!(
             edits(&[(5, 0), (1, 0), (2, 0), (3, 0)]),
-            [ListEdit::Leave { from: 3, old: 3 }, ListEdit::Enter { index: 0 }]
+            [ListEdit::Leave { from: 3 }, ListEdit::Enter { index: 0 }]
         );
     }
 }

@@ -9,18 +9,19 @@ use crate::engine::store::change_matches::ChangedRecord;
 use crate::query::{RecordView, SelectRequest, SortValues, size_of_sort_values};
 use crate::storage::ids::RowId;
 
-/// The number of spare records: records behind the result, which the window has beyond the offset and the
-/// limit of the request. They move up when records leave the result. If more records leave than there are
-/// spare records, the select runs again.
+/// The number of spare records. The window has them behind the result, beyond the offset and the limit of the
+/// request. They move up when records leave the result. If more records leave than there are spare records,
+/// the select runs again.
 pub(super) const SPARE_RECORDS: u64 = 1000;
 
-/// The most records that are removed and inserted singly, each of which shifts the records behind it in the
-/// vector. More records are changed in one pass over the window.
+/// The most records that a commit removes and inserts one by one. Each removal and each insertion shifts the
+/// later records in the vector. The changes of a larger commit are made in one pass over the window.
 const MAX_SINGLE_CHANGES: usize = 64;
 
-/// A record that the select finds.
+/// A record as the window has it: what is needed to place the record in the order of the select, and to
+/// notice that it has changed.
 #[derive(Debug)]
-pub(super) struct Found {
+pub(super) struct WindowRecord {
     pub(super) row: RowId,
     /// A hash of all that a reader sees of the record, except its pk. The commit number of the row does not
     /// tell whether the record has changed: a merge can change `created_at` and keep the number, and an
@@ -33,25 +34,25 @@ pub(super) struct Found {
 /// The first records that a select finds, or all of them, in the order of the select.
 #[derive(Debug)]
 pub(super) struct Window {
-    found: Vec<Arc<Found>>,
-    /// Up to this position in the order of the select, the window has all records that the select finds;
-    /// later ones may be missing. The position is that of a record, which may have left the window since.
-    /// `None` if the window has all records that the select finds.
-    boundary: Option<Arc<Found>>,
+    records: Vec<Arc<WindowRecord>>,
+    /// Marks a position in the order of the select: up to this record, which may have left the window since,
+    /// the window has all records that the select finds. Later ones may be missing. `None` if the window has
+    /// all records that the select finds.
+    boundary: Option<Arc<WindowRecord>>,
     /// The approximate size in bytes.
     size: usize,
 }
 
 /// Two values are equal if they are the same state of the same record.
-impl PartialEq for Found {
+impl PartialEq for WindowRecord {
     fn eq(&self, other: &Self) -> bool {
         (self.row, self.content_hash) == (other.row, other.content_hash)
     }
 }
 
-impl Eq for Found {}
+impl Eq for WindowRecord {}
 
-impl Found {
+impl WindowRecord {
     pub(super) fn of(row: RowId, record: &ChangedRecord<'_>, select: &SelectRequest) -> Self {
         let (content_hash, pk) = (record.content_hash(), record.pk().into());
         Self { row, content_hash, pk, sort_values: select.sort_values(record) }
@@ -70,18 +71,18 @@ impl Found {
 }
 
 impl Window {
-    /// The window of the records that a select has found, in the order of the select. If as many were found
-    /// as the limit of the select allows, there may be more.
-    pub(super) fn of(found: Vec<Arc<Found>>, select: &SelectRequest) -> Self {
-        let is_complete = select.limit.is_none_or(|limit| (found.len() as u64) < limit);
-        let boundary = if is_complete { None } else { found.last().cloned() };
-        let size = found.iter().map(|found| found.size()).sum();
-        Self { found, boundary, size }
+    /// The window of the records that a select has found, in the order of the select.
+    pub(super) fn of(records: Vec<Arc<WindowRecord>>, select: &SelectRequest) -> Self {
+        // If the select has found as many records as its limit allows, there may be more.
+        let is_complete = select.limit.is_none_or(|limit| (records.len() as u64) < limit);
+        let boundary = if is_complete { None } else { records.last().cloned() };
+        let size = records.iter().map(|record| record.size()).sum();
+        Self { records, boundary, size }
     }
 
     /// The result: the records of the window without the first `offset`, at most `limit`.
-    pub(super) fn shown(&self, offset: usize, limit: Option<usize>) -> &[Arc<Found>] {
-        let rest = self.found.get(offset..).unwrap_or_default();
+    pub(super) fn result(&self, offset: usize, limit: Option<usize>) -> &[Arc<WindowRecord>] {
+        let rest = self.records.get(offset..).unwrap_or_default();
         limit.and_then(|limit| rest.get(..limit)).unwrap_or(rest)
     }
 
@@ -92,67 +93,72 @@ impl Window {
 
     /// Whether the window has the first `count` records that the select finds, or all of them if there are
     /// fewer.
-    pub(super) fn reaches(&self, count: usize) -> bool {
-        self.boundary.is_none() || self.found.len() >= count
+    pub(super) fn has_first(&self, count: usize) -> bool {
+        self.boundary.is_none() || self.records.len() >= count
     }
 
-    /// Applies the changes of a commit. `removed` has the changed records that matched before the commit, as
-    /// they were then; `added` has the changed records that match after the commit, as they are then. A
-    /// record that matches before and after is in both.
-    pub(super) fn change(&mut self, removed: Vec<Found>, added: Vec<Found>, select: &SelectRequest) {
+    /// Applies the changes of a commit. `removed` has the changed records that matched before the commit, in
+    /// their state before it; `added` has the changed records that match after the commit, in their state
+    /// after it. A record that matches before and after is in both lists.
+    pub(super) fn change(
+        &mut self,
+        removed: Vec<WindowRecord>,
+        added: Vec<WindowRecord>,
+        select: &SelectRequest,
+    ) {
         if removed.len() + added.len() <= MAX_SINGLE_CHANGES {
-            removed.iter().for_each(|found| self.remove(found, select));
-            added.into_iter().for_each(|found| self.insert(found, select));
+            removed.iter().for_each(|record| self.remove(record, select));
+            added.into_iter().for_each(|record| self.insert(record, select));
             return;
         }
-        let removed: HashSet<RowId> = removed.iter().map(|found| found.row).collect();
-        let added = added.into_iter().filter(|found| !self.is_beyond(found, select)).map(Arc::new);
+        let removed: HashSet<RowId> = removed.iter().map(|record| record.row).collect();
+        let added = added.into_iter().filter(|record| !self.is_beyond(record, select)).map(Arc::new);
         let added: Vec<_> = added.collect();
-        self.found.retain(|found| !removed.contains(&found.row));
-        self.found.extend(added);
+        self.records.retain(|record| !removed.contains(&record.row));
+        self.records.extend(added);
         // The sort detects runs that are sorted already, which makes it fast: the window is such a run, and
         // so is `added` if the commit has changed records in the order of the select.
-        self.found.sort_by(|a, b| a.compare(b, select));
-        self.size = self.found.iter().map(|found| found.size()).sum();
+        self.records.sort_by(|a, b| a.compare(b, select));
+        self.size = self.records.iter().map(|record| record.size()).sum();
     }
 
-    fn remove(&mut self, found: &Found, select: &SelectRequest) {
-        if let Ok(index) = self.position(found, select) {
-            self.size -= self.found.remove(index).size();
+    fn remove(&mut self, record: &WindowRecord, select: &SelectRequest) {
+        if let Ok(index) = self.position(record, select) {
+            self.size -= self.records.remove(index).size();
         }
     }
 
-    fn insert(&mut self, found: Found, select: &SelectRequest) {
-        if self.is_beyond(&found, select) {
+    fn insert(&mut self, record: WindowRecord, select: &SelectRequest) {
+        if self.is_beyond(&record, select) {
             return;
         }
-        self.size += found.size();
-        match self.position(&found, select) {
-            Ok(index) => self.size -= std::mem::replace(&mut self.found[index], Arc::new(found)).size(),
-            Err(index) => self.found.insert(index, Arc::new(found)),
+        self.size += record.size();
+        match self.position(&record, select) {
+            Ok(index) => self.size -= std::mem::replace(&mut self.records[index], Arc::new(record)).size(),
+            Err(index) => self.records.insert(index, Arc::new(record)),
         }
     }
 
-    /// Whether a record is beyond the boundary. The window does not take such a record: others between the
-    /// boundary and the record may be missing.
-    fn is_beyond(&self, found: &Found, select: &SelectRequest) -> bool {
-        self.boundary.as_ref().is_some_and(|boundary| found.compare(boundary, select).is_gt())
+    /// Whether a record is beyond the boundary. The window does not take such a record, since it may lack
+    /// other records between the boundary and this record.
+    fn is_beyond(&self, record: &WindowRecord, select: &SelectRequest) -> bool {
+        self.boundary.as_ref().is_some_and(|boundary| record.compare(boundary, select).is_gt())
     }
 
     /// If the window has more than [`SPARE_RECORDS`] records beyond the limit of the select, drops the
-    /// records beyond the limit. The limit already includes spare records. If no further ones were allowed,
-    /// records would be dropped at almost each commit.
+    /// records beyond the limit. The limit already includes spare records. The window may still exceed it:
+    /// otherwise records would be dropped at almost each commit.
     pub(super) fn shrink(&mut self, select: &SelectRequest) {
         let Some(limit) = select.limit else { return };
-        if self.found.len() as u64 > limit.saturating_add(SPARE_RECORDS) {
+        if self.records.len() as u64 > limit.saturating_add(SPARE_RECORDS) {
             let limit = usize::try_from(limit).unwrap_or(usize::MAX);
-            self.size -= self.found.drain(limit..).map(|found| found.size()).sum::<usize>();
-            self.boundary = self.found.last().cloned();
+            self.size -= self.records.drain(limit..).map(|record| record.size()).sum::<usize>();
+            self.boundary = self.records.last().cloned();
         }
     }
 
     /// The index of a record in the window; `Err` with the index at which to insert it, if it is not there.
-    fn position(&self, found: &Found, select: &SelectRequest) -> Result<usize, usize> {
-        self.found.binary_search_by(|other| other.compare(found, select))
+    fn position(&self, record: &WindowRecord, select: &SelectRequest) -> Result<usize, usize> {
+        self.records.binary_search_by(|other| other.compare(record, select))
     }
 }

@@ -5,10 +5,11 @@ use miko_rpc::Result;
 use crate::storage::write_set::WriteSet;
 use crate::storage::{Storage, corruption};
 
-/// Applies write sets again, to the state to which they were applied before. So they have no conflicts.
+/// Applies write sets again, to the state to which they were applied before. They had no conflicts then, so
+/// they have none now.
 ///
 /// # Errors
-/// The errors of storage, which may then have a part of the sets: the caller rolls it back.
+/// The errors of storage. A part of the sets may be applied then: the caller rolls storage back.
 pub(super) fn apply_again(sets: &[WriteSet], storage: &mut impl Storage) -> Result<()> {
     for set in sets {
         if !storage.apply(set)?.is_empty() {

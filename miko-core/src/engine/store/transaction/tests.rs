@@ -1,6 +1,6 @@
-//! Sequences of writes and groups, with calls that fail or panic and storage that fails, against a model: the
-//! store has exactly the writes of the calls that were answered. Also single cases of deferred commits and of
-//! transactions of callers.
+//! A property test runs sequences of calls and groups of calls. Some calls fail or panic, and storage fails
+//! at times. The test compares the store with a model: the store has exactly the writes of the calls that
+//! were answered. The other tests are single cases of deferred commits and of transactions of callers.
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::time::Duration;
@@ -58,10 +58,12 @@ enum GroupCall {
     FailedRead,
 }
 
-/// A sequence of steps, each with the failures of storage during it: of `apply`, and of `commit`.
+/// A sequence of steps.
 #[derive(Debug, Clone)]
 struct Scenario {
     may_defer_commit: bool,
+    /// Each step has the failures of storage that happen during it: one item for each `apply`, and whether
+    /// each `commit` fails. Further calls of both succeed.
     steps: Vec<(Step, Vec<Option<InjectedFailure>>, Vec<bool>)>,
 }
 
@@ -103,14 +105,16 @@ fn scenario() -> impl Strategy<Value = Scenario> {
     let steps = prop::collection::vec((step(), apply_failures, commit_failures), 1..12);
     (any::<bool>(), steps).prop_map(|(may_defer_commit, mut steps)| {
         for (step, apply_failures, commit_failures) in &mut steps {
-            // With deferred commits, the store aborts the process if storage loses its transaction, or fails
-            // a commit, or fails again while a write is undone.
+            // With deferred commits, the store aborts the process if storage loses its transaction, if a
+            // commit fails, or if `apply` fails again while a write is undone. So these failures are left
+            // out.
             if may_defer_commit {
-                apply_failures.retain(|fault| !matches!(fault, Some(InjectedFailure::RolledBack)));
+                apply_failures.retain(|failure| !matches!(failure, Some(InjectedFailure::RolledBack)));
                 apply_failures.truncate(1);
                 commit_failures.clear();
             }
-            // With injected failures it is not known which writes a panic undoes.
+            // If a group panics, no failures are injected: the model does not know which writes would then be
+            // undone.
             if let Step::Group { panics: true, calls } = step {
                 apply_failures.clear();
                 commit_failures.clear();
@@ -128,7 +132,7 @@ enum Written {
     Updated(String),
 }
 
-/// The store, and what it must have.
+/// The store, and the model of what the store must have.
 struct Run {
     store: Store<NaiveStorage>,
     /// The writes of each call that was answered.
@@ -152,14 +156,14 @@ impl Run {
     fn call(&mut self, call: &Call) -> Option<Vec<Written>> {
         self.calls += 1;
         self.store.restore_group();
-        // The rows that the call can see. These reads fill the record cache, though writes of a group may be
-        // lost.
-        let known: Vec<String> =
+        // The rows that the call can see. These reads fill the record cache, also with states that are lost
+        // if the group fails later.
+        let visible: Vec<String> =
             self.inserted.iter().filter(|pk| self.store.record(pk).unwrap().is_some()).cloned().collect();
         let pks = (0..call.rows).map(|row| format!("call {} row {row}", self.calls));
         let mut writes: Vec<Written> = pks.map(Written::Inserted).collect();
         let updated =
-            call.updates.iter().filter_map(|choice| known.get(choice.checked_rem(known.len())?).cloned());
+            call.updates.iter().filter_map(|choice| visible.get(choice.checked_rem(visible.len())?).cloned());
         writes.extend(updated.map(Written::Updated));
         let number = self.calls;
         let done = catch_unwind(AssertUnwindSafe(|| {
@@ -183,21 +187,21 @@ impl Run {
         matches!(done, Ok(Ok(()))).then_some(writes)
     }
 
-    /// Checks that reads by pk answer what storage has.
+    /// Checks that reads by pk, which may come from the record cache, return what storage has.
     fn check_reads(&self) {
         for pk in &self.inserted {
             let stored = self.store.storage.find(pk).unwrap();
             assert_eq!(self.store.find(pk).unwrap(), stored);
-            let shown = stored.and_then(|(_, row)| row.view().map(Record::from));
-            assert_eq!(self.store.record(pk).unwrap(), shown);
+            let stored_record = stored.and_then(|(_, row)| row.view().map(Record::from));
+            assert_eq!(self.store.record(pk).unwrap(), stored_record);
         }
     }
 
     fn group(&mut self, calls: &[GroupCall], panics: bool) {
         assert!(self.store.begin_group());
         let mut answers = Vec::new();
-        // The number of calls whose writes stay if the group panics: a stream and a separate write commit all
-        // calls before them, and a separate write commits itself.
+        // The number of calls whose writes stay if the group panics. A stream or a separate write commits all
+        // calls before it. A separate write also commits itself.
         let mut committed = 0;
         for (index, call) in calls.iter().enumerate() {
             self.store.begin_call(index);
@@ -212,6 +216,7 @@ impl Run {
                     Vec::new()
                 }
                 GroupCall::FailedRead => {
+                    // The effect of such a read on storage.
                     self.store.storage.roll_back();
                     Vec::new()
                 }

@@ -1,9 +1,11 @@
 //! A transaction of a caller: writes of several calls, which are committed together or not at all.
 //!
-//! Its writes are applied to storage, in a transaction of storage that stays open between the calls. It keeps
-//! the pre-image of each record that it has written: a read by pk of another caller gets this committed
-//! state. To hide the writes from any other read of another caller, storage is rolled back, and the next call
-//! of the transaction applies the writes again from the log (decision 0028).
+//! Its writes are applied to storage, in a transaction of storage that stays open between the calls. Other
+//! callers get the committed state (decision 0028):
+//!
+//! - A read by pk gets the pre-image. The transaction keeps one of each record that it has written.
+//! - Before any other read, storage is rolled back. The next call of the transaction applies the writes again
+//!   from the log.
 
 use std::collections::HashMap;
 use std::thread::{self, ThreadId};
@@ -41,27 +43,28 @@ pub(crate) struct UserTransaction {
     /// The committed states of the records that the log may change, by pk; `None` for a record that is not in
     /// the committed state, such as one that the transaction has created.
     pre_images: HashMap<String, Option<StoredRecord>, RandomState>,
-    /// Whether a transaction of storage was begun to which all writes of the log were applied. Storage may
+    /// Whether a transaction of storage was begun, and all writes of the log were applied in it. Storage may
     /// have lost that transaction since.
     is_applied: bool,
-    /// While the writes are hidden from other callers: the state of the store with these writes.
+    /// While the writes are hidden from other callers: the state of the store with these writes; otherwise
+    /// `None`.
     hidden: Option<StoreState>,
     /// Whether the call that runs, or has run last, belongs to the transaction. Set when a call locks the
     /// store to read or write records, and when a stream of the transaction is read.
     pub(crate) runs_own_call: bool,
-    /// The error of applying the log again, after a write that failed could not be undone by its inverse, or
-    /// storage had lost the transaction. Storage lacks the writes of the log then. At the end of the failed
-    /// write the transaction is rolled back. If the write has panicked, the next call of the transaction
-    /// applies the log instead.
+    /// If a failed write cannot be undone by its inverse, as when storage has lost the transaction, the log
+    /// is applied again. If this fails, too, storage lacks the writes of the log, and this is the error. Then
+    /// the end of the failed write rolls the transaction back or, if the write has panicked, the next call of
+    /// the transaction applies the log. `None` if nothing was lost.
     pub(crate) lost: Option<Error>,
-    /// The time of the next write: the time that the transaction got when it was opened, unless a write has
-    /// advanced it.
+    /// The time of the next write. It is the time that the transaction got when it was opened, unless a write
+    /// has advanced it.
     pub(crate) time: Timestamp,
     /// When the transaction was opened, for its limit of time.
     pub(crate) began: Instant,
-    /// The thread that has opened it.
+    /// The thread that opened the transaction.
     pub(crate) thread: ThreadId,
-    /// When its last call has ended, or a stream of it was last read, for its limit of idleness.
+    /// When its last call ended, or one of its streams was read, for its limit of idleness.
     pub(crate) last_call: Instant,
     /// The turn to write, which is given up when the transaction ends.
     _turn: Pass,
@@ -131,9 +134,9 @@ impl UserTransaction {
         &self.levels[0].state
     }
 
-    /// The committed state of a record that the transaction may have changed. The outer `None` for other
-    /// records; the inner one for a record that is not in the committed state, such as one that the
-    /// transaction has created.
+    /// The committed state of a record that the transaction may have changed. `None` for any other record.
+    /// `Some(None)` for a record that is not in the committed state, such as one that the transaction has
+    /// created.
     pub(crate) fn pre_image(&self, pk: &str) -> Option<Option<&StoredRecord>> {
         self.pre_images.get(pk).map(Option::as_ref)
     }
@@ -152,11 +155,11 @@ impl UserTransaction {
         self.log
     }
 
-    /// Begins the transaction of storage for a write, unless it is open. If the log has writes, the
-    /// transaction of storage is open and contains these writes, since each call applies the log when it
-    /// begins. If the log is empty, there may be no transaction of storage yet, or storage may have lost it.
+    /// Begins the transaction of storage for a write, unless it is open. It is not open only while the log is
+    /// empty: no write has begun it yet, or storage has lost it. If the log has writes, the running call has
+    /// applied them when it began.
     pub(crate) fn begin_in(&mut self, storage: &mut impl Storage) -> Result<()> {
-        // A write that has failed leaves its size here.
+        // If the write before this one has failed, its size is still counted.
         self.running_size = 0;
         if !(self.is_applied && storage.in_transaction()) {
             storage.begin()?;
@@ -213,8 +216,8 @@ impl UserTransaction {
 
     /// Whether storage lacks writes of the log, for example because it has lost its transaction.
     pub(crate) fn needs_apply(&self, storage: &impl Storage) -> bool {
-        let has_all = self.is_applied && storage.in_transaction();
-        !(has_all || self.log.is_empty())
+        let storage_has_all = self.is_applied && storage.in_transaction();
+        !(storage_has_all || self.log.is_empty())
     }
 
     /// Applies the log to the committed state, in a transaction of storage.
@@ -233,9 +236,9 @@ impl UserTransaction {
         self.remove_levels(level)
     }
 
-    /// Ends a level and those inside of it, and removes their writes from the log. Returns the objects of the
-    /// ended levels, the outermost first, and the state of the store when the level began. If `level` is 0,
-    /// the caller must then drop the transaction.
+    /// Ends a level and those inside of it, removes their writes from the log, and rolls storage back if
+    /// there are any. Returns the objects of the ended levels, the outermost first, and the state that the
+    /// store had when the level began. After the end of level 0 the caller must drop the transaction.
     pub(crate) fn drop_level(
         &mut self,
         level: usize,
@@ -249,7 +252,7 @@ impl UserTransaction {
             self.is_applied = false;
             storage.roll_back();
         }
-        // `state` replaces the state that `hide` may have kept, which has the removed writes.
+        // The state that `hide` may have kept has the removed writes. The caller sets `state` instead.
         self.hidden = None;
         (self.remove_levels(level), state)
     }

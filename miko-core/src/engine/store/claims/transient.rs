@@ -1,8 +1,8 @@
-//! The state of claims that is not stored in their table: it ends with the process.
+//! The state of claims that is not stored in the table of claims. It ends with the process.
 
 use std::collections::HashMap;
 
-use super::waiting::WaitingClaims;
+use super::waiting::WaitingCalls;
 use crate::class::Catalog;
 use crate::engine::store::candidate::Candidate;
 use crate::query::SelectRequest;
@@ -11,33 +11,36 @@ use crate::storage::row::Row;
 use crate::storage::write_set::RowChange;
 use crate::timestamp::Timestamp;
 
-/// What is known about claims and not stored. After a restart no connection has a claim, and no call waits.
+/// The state of claims that is not stored. After a restart no connection has a claim, and no call waits.
 #[derive(Debug)]
-pub(crate) struct KnownClaims {
-    /// The ids of the claims that belong to open connections, with their selects. Lasting claims are not
-    /// among them.
+pub(crate) struct TransientClaims {
+    /// The selects of the claims that belong to open connections, by the ids of the claims. Lasting claims
+    /// are not among them.
     pub(super) connected: HashMap<String, SelectRequest>,
-    /// The ids of the claims that belong to connections and have begun since the list was taken last.
+    /// The ids of the claims that belong to connections and have begun since `Store::take_begun_claims` was
+    /// last called.
     pub(super) begun: Vec<String>,
-    /// Calls were woken for all leases that ended up to this time.
+    /// For each lease that ended up to this time, the calls that wait for its record were woken.
     pub(super) leases_checked_until: Timestamp,
-    pub(super) waiting: WaitingClaims,
+    /// The calls that wait for a record.
+    pub(super) waiting: WaitingCalls,
 }
 
-impl Default for KnownClaims {
+impl Default for TransientClaims {
     fn default() -> Self {
         Self {
             connected: HashMap::new(),
             begun: Vec::new(),
             leases_checked_until: Timestamp::FIRST,
-            waiting: WaitingClaims::default(),
+            waiting: WaitingCalls::default(),
         }
     }
 }
 
-impl KnownClaims {
-    /// Wakes, for each changed record that is active, the first waiting call of each select that finds it. A
-    /// record whose stack cannot be read counts as found by all selects.
+impl TransientClaims {
+    /// Wakes waiting calls for records that a write changes: for each record that is active after the write,
+    /// the first call of each select that finds the record. If the stack of a record cannot be read, all
+    /// selects count as finding it.
     pub(crate) fn wake_claims_for_rows(&mut self, changes: &[RowChange<RowId, Row>], catalog: &Catalog) {
         if self.waiting.is_empty() {
             return;
@@ -64,10 +67,10 @@ mod tests {
 
     #[test]
     fn a_record_whose_stack_cannot_be_read_wakes_a_waiting_call() {
-        let mut claims = KnownClaims::default();
+        let mut claims = TransientClaims::default();
         let (gate, closing_pass) = Gate::closed(|| None);
-        let (read, pass) = (|_: &str| SelectRequest::default(), Some(closing_pass));
-        let _call = claims.waiting.add("{}", read, Instant::now(), gate.clone(), pass);
+        let parse = |_: &str| SelectRequest::default();
+        let _call = claims.waiting.add("{}", parse, Instant::now(), gate.clone(), Some(closing_pass));
         let row = Row {
             pk: "a".to_owned(),
             state: Some(State { bucket: "{}".to_owned(), stack: "no JSON".to_owned(), extras: None }),
