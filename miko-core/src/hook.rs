@@ -100,7 +100,8 @@ impl Hook {
         // state must keep that state consistent itself.
         match catch_unwind(AssertUnwindSafe(|| (self.0.run)(save))) {
             Ok(Ok(())) if save.is_too_deep() => {
-                let message = format!("arrays and objects may nest {} deep in a bucket", json::MAX_DEPTH - 1);
+                let message =
+                    format!("arrays and objects may nest {} deep in a bucket", json::MAX_BUCKET_DEPTH);
                 Err(rejected(message))
             }
             Ok(Ok(())) => Ok(()),
@@ -257,11 +258,10 @@ impl PendingSave<'_> {
     /// Whether the hook has amended the bucket so that it nests too deep. A bucket that was not amended has
     /// been checked with its request.
     fn is_too_deep(&self) -> bool {
-        // A request nests at most `MAX_DEPTH` levels. The request and the bucket are two of them, so a value
-        // in the bucket has two levels less.
+        // `MAX_BUCKET_DEPTH` counts the bucket as one level, so a value in it has one level less.
         let nests_too_deep = |value: &Value| {
             matches!(value, Value::Array(_) | Value::Object(_))
-                && json::nests_deeper_than(value, json::MAX_DEPTH - 2)
+                && json::nests_deeper_than(value, json::MAX_BUCKET_DEPTH - 1)
         };
         self.is_amended && self.bucket().is_some_and(|bucket| bucket.values().any(nests_too_deep))
     }

@@ -45,6 +45,11 @@ pub(crate) use struct_from_object::struct_from_object;
 pub(crate) use sum::{NoSum, sum};
 pub(crate) use writer::text_of;
 
+/// The maximal number of levels to which arrays and objects may nest in the bucket of a record, the bucket
+/// included. [`MAX_DEPTH`] limits the whole record, and also a request: both have the bucket as a member, so
+/// they may nest one level deeper.
+pub(crate) const MAX_BUCKET_DEPTH: usize = MAX_DEPTH - 1;
+
 /// The value of a number, if it is a non-negative integer. `2.0` is the integer `2`, as in JSON Schema.
 pub(crate) fn non_negative_integer(number: &Number) -> Option<u64> {
     number.as_u64().or_else(|| {

@@ -140,7 +140,7 @@ pub(crate) trait Storage: Sized + Send + 'static {
     fn select_with_ids(&self, plan: &Plan<'_>, visit: IdVisitor<'_>) -> Result<()>;
 
     /// The row ids of the records that a select without a residual filter finds.
-    fn select_rows(&self, plan: &Plan<'_>) -> Result<Vec<RowId>>;
+    fn select_row_ids(&self, plan: &Plan<'_>) -> Result<Vec<RowId>>;
 
     /// How [`select`](Self::select) executes a plan.
     fn explain(&self, plan: &Plan<'_>) -> Result<Explanation>;
@@ -164,7 +164,7 @@ pub(crate) trait Storage: Sized + Send + 'static {
 
     /// The first `limit` restricting references to the pk `target`. Each is the row id of the record that has
     /// the reference, and the JSON pointer of the reference in that record.
-    fn restricting(&self, target: &str, limit: usize) -> Result<Vec<(RowId, String)>>;
+    fn restricting_references(&self, target: &str, limit: usize) -> Result<Vec<(RowId, String)>>;
 
     /// The last claim of each record that has one, with the row id of the record.
     fn claims(&self) -> Result<Vec<(RowId, ClaimRow)>>;
@@ -173,7 +173,7 @@ pub(crate) trait Storage: Sized + Send + 'static {
     fn find_file(&self, pk: &str) -> Result<Option<(FileId, FileRow)>>;
 
     /// The first file whose content has this SHA-256.
-    fn file_with(&self, sha256: &str) -> Result<Option<(FileId, FileRow)>>;
+    fn find_file_by_sha256(&self, sha256: &str) -> Result<Option<(FileId, FileRow)>>;
 
     /// The first file after `id`.
     fn next_file(&self, id: FileId) -> Result<Option<(FileId, FileRow)>>;

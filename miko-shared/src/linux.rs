@@ -86,7 +86,7 @@ pub(crate) fn has_no_process(pid: i32) -> bool {
 
 /// Whether a forked child must keep the action of this signal. It must, if the signal is ignored, or if
 /// Rust's runtime detects stack overflows by it.
-pub(crate) fn keeps_handler(signal: Signal) -> bool {
+pub(crate) fn must_keep_action(signal: Signal) -> bool {
     if matches!(signal, Signal::SIGSEGV | Signal::SIGBUS) {
         return true;
     }

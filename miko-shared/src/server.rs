@@ -219,7 +219,7 @@ async fn handle_with_protocol<I: Interface + ?Sized>(
     shared: Rc<Shared<I>>,
 ) {
     let connected = shared.peers.add(accepted.peer.pid, accepted.stream.descriptor());
-    let _counted_until_dropped = calls.metrics().connect(|metrics| &metrics.protocols);
+    let _counted_until_dropped = calls.metrics().count_connection(|metrics| &metrics.protocols);
     // If there are too many connections, the protocol refuses this one, in its own form.
     accepted.refusal = shared.check_connections().err();
     protocol.serve(accepted, calls).await;
@@ -239,7 +239,7 @@ async fn handle_connection<I: Interface + ?Sized>(stream: UnixStream, pid: i32, 
     let descriptor = socket.as_raw_fd();
     let connected = shared.peers.add(pid, descriptor);
     let metrics = shared.calls.metrics.as_ref();
-    let _counted_until_dropped = metrics.map(|metrics| metrics.connect(|metrics| &metrics.wire));
+    let _counted_until_dropped = metrics.map(|metrics| metrics.count_connection(|metrics| &metrics.wire));
     if let Some(admission::Admitted { peer, incoming }) = admission::admit(&mut socket, pid, &shared).await {
         debug!("admitted");
         connection::serve_calls(&mut socket, peer, incoming, &shared).await;

@@ -18,11 +18,11 @@ pub(crate) struct Reference {
     /// The pk of the target.
     pub(crate) target: String,
     /// The target must have one of these classes or a subclass of one. Empty if any class is allowed, and if
-    /// `is_file` is set.
+    /// `requires_file` is set.
     pub(crate) classes: Vec<String>,
     pub(crate) on_delete: OnDelete,
     /// Whether the target must be a file, or a record that counts as a file by its class (see `uns::FILE`).
-    pub(crate) is_file: bool,
+    pub(crate) requires_file: bool,
     /// The JSON pointer of the reference in the record.
     pub(crate) pointer: String,
 }

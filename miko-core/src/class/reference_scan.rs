@@ -30,7 +30,7 @@ pub(crate) struct ReferenceScan<'c> {
 struct TargetRule<'f> {
     classes: &'f [String],
     on_delete: OnDelete,
-    is_file: bool,
+    requires_file: bool,
 }
 
 impl<'c> ReferenceScan<'c> {
@@ -82,17 +82,18 @@ impl<'c> ReferenceScan<'c> {
     fn scan_value(&mut self, field: &Field, value: &Value, place: &Place<'_>) {
         match (&field.field_type, value) {
             (FieldType::Reference(rules), value) => {
-                let rule = TargetRule { classes: &rules.classes, on_delete: rules.on_delete, is_file: false };
+                let rule =
+                    TargetRule { classes: &rules.classes, on_delete: rules.on_delete, requires_file: false };
                 self.push(pk_of(value), rule, place);
             }
             (FieldType::File, value) => {
-                let rule = TargetRule { classes: &[], on_delete: OnDelete::Restrict, is_file: true };
+                let rule = TargetRule { classes: &[], on_delete: OnDelete::Restrict, requires_file: true };
                 self.push(pk_of(value), rule, place);
             }
             // A field of a class has an embedded object, or the pk of a record of the class.
             (FieldType::Class(class), Value::String(pk)) => {
                 let classes = std::slice::from_ref(class);
-                let rule = TargetRule { classes, on_delete: OnDelete::Ignore, is_file: false };
+                let rule = TargetRule { classes, on_delete: OnDelete::Ignore, requires_file: false };
                 self.push(Some(pk), rule, place);
             }
             (FieldType::Class(class), Value::Object(embedded)) => {
@@ -131,9 +132,9 @@ impl<'c> ReferenceScan<'c> {
     /// nothing is added.
     fn push(&mut self, pk: Option<&str>, rule: TargetRule<'_>, place: &Place<'_>) {
         self.found.extend(pk.map(|pk| {
-            let TargetRule { classes, on_delete, is_file } = rule;
+            let TargetRule { classes, on_delete, requires_file } = rule;
             let (target, classes, pointer) = (pk.to_owned(), classes.to_vec(), place.to_string());
-            (self.class.to_owned(), Reference { target, classes, on_delete, is_file, pointer })
+            (self.class.to_owned(), Reference { target, classes, on_delete, requires_file, pointer })
         }));
     }
 }

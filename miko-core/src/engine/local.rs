@@ -328,12 +328,12 @@ impl<T: Storage, V: View> LocalEngine<T, V> {
         // A server parks a call that has to wait for its turn to write, and later runs it again from its
         // first request. So the call must not wait once it has changed something. Outside of a transaction it
         // takes one turn for all its writes before its first request. While it has the turn, its requests
-        // lock the store by `read` (see `turn_to_write`).
+        // lock the store by `read` (see `wait_for_turn_to_write`).
         //
         // Inside a transaction, the transaction has the turn. If the call may write, its requests lock the
         // store by `write`, which fails while a nested transaction is open.
         let may_write = queries.iter().any(query::may_write);
-        let _turn = if may_write { self.store.turn_to_write(self.view)? } else { None };
+        let _turn = if may_write { self.store.wait_for_turn_to_write(self.view)? } else { None };
         let writes_in_transaction = may_write && self.view.transaction().is_some();
         let mut queries = queries.into_iter();
         while let Some(query) = queries.next() {

@@ -274,20 +274,20 @@ impl<T: Storage> Store<T> {
     ///   call that changes the record, or the caller is `apply`, which has checked the set.
     fn apply_after_hooks(&mut self, write: WriteSet) -> Result<Vec<Conflict>> {
         self.streams.save_pre_images(&write.rows);
-        self.columns.note(&write, self.last.get().row);
+        self.columns.mark_stale(&write, self.last.get().row);
         match self.transaction.user_transaction_mut() {
             // The commit of the transaction stages the new states for the record cache, and wakes the calls
             // that wait for claims.
             Some(transaction) => {
                 self.record_cache.remove(&write.rows);
-                transaction.note(&write);
+                transaction.save_pre_images(&write);
                 if transaction.is_too_large() {
                     return Err(self.memory_exceeded());
                 }
             }
             None => {
                 self.record_cache.stage(&write.rows);
-                self.wake_claims_for_rows(&write.rows);
+                self.wake_calls_for_rows(&write.rows);
             }
         }
         self.transaction.apply(write, &mut self.storage)
@@ -388,7 +388,7 @@ impl<T: Storage> Store<T> {
     pub(super) fn limit_memory(&mut self, limit: usize) -> Result<()> {
         // Setting the sizes again builds the record cache and the columns anew, within the limit of the
         // process.
-        self.set_record_cache_size(self.record_cache.size());
+        self.set_record_cache_size(self.record_cache.max_size());
         self.set_columns_size(self.columns.max_size());
         self.storage.limit_memory(limit)
     }
@@ -463,6 +463,6 @@ impl<T: Storage> Drop for RunningWrite<'_, T> {
         store.forget_begun_claims(self.claims_before);
         let undone_claims = store.claim_rows.clone();
         store.set_state(self.before.clone());
-        store.wake_claims_after_undo(&undone_claims);
+        store.wake_calls_after_undo(&undone_claims);
     }
 }

@@ -8,7 +8,7 @@ use std::ops::Range;
 
 use serde_json::{Number, Value};
 
-use super::{MAX_DEPTH, from_text};
+use super::{MAX_BUCKET_DEPTH, from_text};
 
 /// The maximal number of keys of an object that passes. Here each key is compared with all others to find
 /// duplicates. An object with more keys must be parsed, which finds duplicates by hashing.
@@ -87,10 +87,9 @@ impl TextChecker {
         scan.expect(b'{')?;
         let members = &mut self.members;
         let on_member = &mut |key, value, kind| members.push(Member { key, value, kind });
-        // The limit of a bucket: `MAX_DEPTH` limits a whole record, whose bucket is one level down. An import
-        // also checks whole records (the entries of a worldlet) with this limit. An entry that nests deeper
-        // is parsed.
-        scan.members(on_member, MAX_DEPTH - 1)?;
+        // An import also checks whole records (the entries of a worldlet) with this limit, although a record
+        // may nest one level deeper. An entry that nests deeper is parsed.
+        scan.members(on_member, MAX_BUCKET_DEPTH)?;
         let length = scan.at;
         Some((CheckedObject { text: &text[..length], members }, length))
     }
@@ -455,7 +454,7 @@ mod tests {
             let text: String = text.into_iter().collect();
             if passes(&text) {
                 let read = parse(&text).expect("what passes is JSON without duplicates and lossy numbers");
-                prop_assert!(!nests_deeper_than(&read, MAX_DEPTH - 1));
+                prop_assert!(!nests_deeper_than(&read, MAX_BUCKET_DEPTH));
                 prop_assert_eq!(text_of(read.as_object().unwrap()), text);
             }
         }
@@ -516,8 +515,8 @@ mod tests {
     fn an_object_that_nests_too_deep_or_has_many_keys_is_read_as_a_value() {
         let nested =
             |levels: usize| (1..levels).fold("{}".to_owned(), |inner, _| format!(r#"{{"a":{inner}}}"#));
-        assert!(passes(&nested(MAX_DEPTH - 1)));
-        assert!(!passes(&nested(MAX_DEPTH)));
+        assert!(passes(&nested(MAX_BUCKET_DEPTH)));
+        assert!(!passes(&nested(MAX_BUCKET_DEPTH + 1)));
         assert!(!passes(&nested(100_000)));
         let many = |keys: usize| text_of(&(0..keys).map(|key| (key.to_string(), Value::Null)).collect());
         assert!(passes(&many(MAX_KEYS)));

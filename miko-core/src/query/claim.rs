@@ -62,7 +62,7 @@ impl ClaimRequest {
         let is_lasting = keys.read("hold", read_hold).unwrap_or(false);
         // A missing select ends the reading only here: the faults of the other keys are reported as well.
         let select_json = select_json?;
-        let select = SelectRequest::read_claimed(&select_json, keys.faults);
+        let select = SelectRequest::read_select_of_claim(&select_json, keys.faults);
         let select_text = json::text_of(&select_json);
         Some(Self { select, select_text, lease: lease?, wait: wait.unwrap_or_default(), is_lasting })
     }
@@ -73,7 +73,7 @@ impl ClaimRequest {
     /// If the text is not a JSON object.
     pub(crate) fn select_of_text(text: &str) -> serde_json::Result<SelectRequest> {
         let select_json = json::object_from_text(text)?;
-        Ok(SelectRequest::read_claimed(&select_json, &mut Faults::default()))
+        Ok(SelectRequest::read_select_of_claim(&select_json, &mut Faults::default()))
     }
 }
 

@@ -8,7 +8,7 @@ use serde_json::{Map, Number, Value};
 
 use crate::diagnostics::readers::{self, refuse, refuse_type};
 use crate::diagnostics::{Faults, Place};
-use crate::json;
+use crate::json::{self, MAX_BUCKET_DEPTH};
 use crate::query::step::{PathStep, read_steps};
 
 pub(crate) use apply::apply;
@@ -16,10 +16,6 @@ pub(crate) use text::apply_to_text;
 
 /// The maximal number of edits in one list. A longer list is refused with `request-too-large`.
 pub const MAX_EDITS: usize = 10_000;
-
-/// The maximal number of levels to which arrays and objects may nest in a bucket, the bucket included. A
-/// request may nest one level deeper, since it has the bucket as a member.
-const MAX_BUCKET_DEPTH: usize = json::MAX_DEPTH - 1;
 
 /// One edit: an operation on the value at a path of a bucket.
 #[derive(Debug, Clone, PartialEq)]

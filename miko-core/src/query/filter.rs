@@ -70,8 +70,8 @@ pub(super) struct FilterReader<'f> {
     /// All deferred errors: evaluation raises one only if it reaches the faulty part.
     pub(super) deferred: FaultList,
     /// The number of filters parsed so far, and of their parts other than `all`, `any` and `then`. The
-    /// planner does not pass a very large filter to storage.
-    pub(super) size: usize,
+    /// planner does not pass a filter with very many parts to storage.
+    pub(super) part_count: usize,
     resolver: Resolver,
     /// The nesting of the filter that is being parsed.
     depth: usize,
@@ -79,12 +79,18 @@ pub(super) struct FilterReader<'f> {
 
 impl<'f> FilterReader<'f> {
     pub(super) fn new(faults: &'f mut Faults) -> Self {
-        Self { faults, deferred: FaultList::default(), size: 0, resolver: Resolver::default(), depth: 0 }
+        Self {
+            faults,
+            deferred: FaultList::default(),
+            part_count: 0,
+            resolver: Resolver::default(),
+            depth: 0,
+        }
     }
 
     /// Parses a filter from the keys in `map`. Other keys are ignored here; the caller reports unknown ones.
     pub(super) fn read<'q>(&mut self, map: &'q Map<String, Value>, context: &ReadContext<'q, '_>) -> Filter {
-        self.size += 1;
+        self.part_count += 1;
         Filter {
             classes: self.read_classes(map, context),
             pks: self.read_part(map, "pk", context, PkList::read),
@@ -178,7 +184,7 @@ impl<'f> FilterReader<'f> {
         read: ReadFn<T>,
     ) -> Option<DeferredResult<T>> {
         let value = get(map, key)?;
-        self.size += 1;
+        self.part_count += 1;
         self.read_value(value, &context.at(&Place::Key(context.place, key)), read)
     }
 

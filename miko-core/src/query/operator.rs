@@ -74,7 +74,7 @@ const SPELLINGS: [(&str, &str); 3] =
 
 /// The key as [`OPERATORS`] and [`MODIFIERS`] spell it: `starts-with` for `starts_with`. A key that is not a
 /// spelling with an underscore is returned unchanged.
-pub(super) fn normalized(key: &str) -> &str {
+pub(super) fn hyphenated(key: &str) -> &str {
     SPELLINGS.iter().find(|(_, underscored)| *underscored == key).map_or(key, |(hyphenated, _)| *hyphenated)
 }
 
@@ -94,7 +94,7 @@ impl Operators {
         let before = faults.count();
         let folding = read_folding(map, place, faults);
         let without_modifiers: Vec<_> =
-            map.iter().filter(|(key, _)| !MODIFIERS.contains(&normalized(key))).collect();
+            map.iter().filter(|(key, _)| !MODIFIERS.contains(&hyphenated(key))).collect();
         if without_modifiers.is_empty() {
             let message = "the object at the end of a path has no operator; to compare with an object, \
                            write {\"value\": {…}}";
@@ -129,7 +129,7 @@ impl Operators {
 pub(super) fn read_folding(map: &Map<String, Value>, place: &Place<'_>, faults: &mut Faults) -> Folding {
     refuse_both_spellings(map, place, faults);
     let mut read_modifier = |modifier: &str| {
-        let (key, value) = map.iter().find(|(key, _)| normalized(key) == modifier)?;
+        let (key, value) = map.iter().find(|(key, _)| hyphenated(key) == modifier)?;
         readers::boolean(value.clone(), &Place::Key(place, key), faults)
     };
     let [case_sensitive, collapse] = MODIFIERS;
@@ -156,7 +156,7 @@ impl Operator {
             let text = readers::string(operand.clone(), place, faults)?;
             Some(make(folding.apply(&text).into_owned()))
         };
-        match normalized(key) {
+        match hyphenated(key) {
             "value" => Some(Self::Value(folded(operand))),
             "contains" => read_text(Self::Contains),
             "starts-with" => read_text(Self::StartsWith),

@@ -49,20 +49,20 @@ pub(crate) struct SelectRequest {
     pub(crate) cutoff: Option<Timestamp>,
     /// Whether evaluation may raise a deferred error, for example of a placeholder that cannot be resolved.
     pub(crate) may_fail: bool,
-    /// The size of the filter, as [`FilterReader`] counts it, plus the number of sort keys. An estimate if
-    /// the select was not read from JSON: see [`of_filter`](Self::of_filter). The planner does not pass a
-    /// very large select to storage.
-    pub(crate) size: usize,
+    /// The part count of the filter, as [`FilterReader`] counts it, plus the number of sort keys. An estimate
+    /// if the select was not read from JSON: see [`of_filter`](Self::of_filter). The planner does not pass a
+    /// select with very many parts to storage.
+    pub(crate) part_count: usize,
 }
 
-/// The size of a select whose filter has one part: the filter and the part.
-const SIZE_OF_ONE_PART: usize = 2;
+/// The part count of a select whose filter has one part: the filter counts, too.
+const COUNT_OF_ONE_PART: usize = 2;
 
 impl SelectRequest {
     /// Selects all records of a class.
     pub(crate) fn of_class(class: &str) -> Self {
         let filter = Filter { classes: Some(Ok(vec![class.to_owned()])), ..Filter::default() };
-        Self { filter, size: SIZE_OF_ONE_PART, ..Self::default() }
+        Self { filter, part_count: COUNT_OF_ONE_PART, ..Self::default() }
     }
 
     /// Reads a query of the form `{"action": "select", "pk": "…"}`, and takes the pk out of it. Returns
@@ -73,17 +73,17 @@ impl SelectRequest {
         get(map, "action").filter(|action| *action == "select")?;
         let Value::String(pk) = map.get_mut("pk")? else { return None };
         let filter = Filter { pks: Some(Ok(vec![std::mem::take(pk)].into())), ..Filter::default() };
-        Some(Self { filter, size: SIZE_OF_ONE_PART, ..Self::default() })
+        Some(Self { filter, part_count: COUNT_OF_ONE_PART, ..Self::default() })
     }
 
     /// Selects the records that pass a filter without deferred errors.
     pub(crate) fn of_filter(filter: Filter) -> Self {
         let Filter { path, all, any, negated, then, .. } = &filter;
-        // Only `FilterReader` counts parts, so the size of this filter is not known. A filter without other
-        // parts than classes, pks and `negated` is small. For any other filter, the largest size makes the
-        // planner leave the filter to the evaluator.
+        // Only `FilterReader` counts parts, so the part count of this filter is not known. A filter without
+        // other parts than classes, pks and `negated` is small. For any other filter, the largest count makes
+        // the planner leave the filter to the evaluator.
         let is_small = path.is_none() && all.is_none() && any.is_none() && then.is_none();
-        let size = if is_small { SIZE_OF_ONE_PART } else { usize::MAX };
+        let part_count = if is_small { COUNT_OF_ONE_PART } else { usize::MAX };
         // The planner expects that the outermost filter of a select is not negated. So a filter that may be
         // negated becomes the only member of an `all`.
         let may_be_negated = negated.is_some();
@@ -92,7 +92,7 @@ impl SelectRequest {
         } else {
             filter
         };
-        Self { filter, size, ..Self::default() }
+        Self { filter, part_count, ..Self::default() }
     }
 
     /// The pks, if the select has no other condition, and no sort key, limit or offset. `None` in all other
@@ -129,7 +129,7 @@ impl SelectRequest {
     }
 
     /// Reads the select of a claim: conditions and an order, without a limit.
-    pub(super) fn read_claimed(map: &Map<String, Value>, faults: &mut Faults) -> Self {
+    pub(super) fn read_select_of_claim(map: &Map<String, Value>, faults: &mut Faults) -> Self {
         const CLAIM_KEYS: [&str; 11] = [
             "action",
             "class",
@@ -174,7 +174,7 @@ impl SelectRequest {
             let sorts = read_sorts(reader, order, &context);
             let select = Self {
                 filter,
-                size: reader.size + sorts.len(),
+                part_count: reader.part_count + sorts.len(),
                 may_fail: !reader.deferred.is_empty(),
                 sorts,
                 limit: read_unconditional(reader, order, "limit", &context, readers::count),

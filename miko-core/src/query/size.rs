@@ -17,13 +17,13 @@ const PK_DIVISOR: usize = 16;
 
 impl SelectRequest {
     /// The approximate size of the filter and the sort keys, in bytes.
-    pub(crate) fn text_size(&self) -> usize {
-        self.filter.text_size() + self.sorts.iter().map(SortKey::text_size).sum::<usize>()
+    pub(crate) fn approximate_size(&self) -> usize {
+        self.filter.approximate_size() + self.sorts.iter().map(SortKey::approximate_size).sum::<usize>()
     }
 }
 
 impl SortKey {
-    fn text_size(&self) -> usize {
+    fn approximate_size(&self) -> usize {
         match &self.by {
             SortBy::Bucket(path) => PART_SIZE + display_length(path),
             SortBy::Pk | SortBy::CreatedAt | SortBy::UpdatedAt => PART_SIZE,
@@ -35,7 +35,7 @@ impl Filter {
     /// The approximate size of the filter in bytes. The value of a placeholder counts wherever the
     /// placeholder is used; a deferred error counts nothing. The recursion is bounded, because filters nest
     /// no deeper than [`MAX_DEPTH`](crate::json::MAX_DEPTH).
-    pub(crate) fn text_size(&self) -> usize {
+    pub(crate) fn approximate_size(&self) -> usize {
         let Self { classes, pks, path, all, any, negated: _, then } = self;
         let size_of_texts = |texts: &[String]| texts.iter().map(|text| PART_SIZE + text.len()).sum::<usize>();
         let nested = [all, any].into_iter().flat_map(valid_part).flatten().flatten();
@@ -45,7 +45,7 @@ impl Filter {
             + valid_part(path).map_or(0, |path| PART_SIZE + display_length(path))
             + nested
                 .chain(then.as_deref().and_then(|then| then.as_ref().ok()))
-                .map(Self::text_size)
+                .map(Self::approximate_size)
                 .sum::<usize>()
     }
 }
@@ -77,7 +77,7 @@ mod tests {
     use super::*;
 
     fn size_of(condition: Value) -> usize {
-        Filter::of_condition(&condition).unwrap().text_size()
+        Filter::of_condition(&condition).unwrap().approximate_size()
     }
 
     #[test]

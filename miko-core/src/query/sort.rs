@@ -11,7 +11,7 @@ use crate::diagnostics::{Faults, Place};
 use crate::json;
 use crate::query::folding::Folding;
 use crate::query::lookup::with_value_at;
-use crate::query::operator::{normalized, read_folding};
+use crate::query::operator::{hyphenated, read_folding};
 use crate::query::path_value::PathValue;
 use crate::query::placeholder;
 use crate::query::request_keys;
@@ -79,7 +79,7 @@ impl SortKey {
         let folding = read_folding(&qualifiers, &last_place, faults);
         let mut unknown = request_keys::unknown(&qualifiers, &QUALIFIERS);
         // `case_sensitive` is allowed as well: it is another spelling of `case-sensitive`.
-        unknown.retain(|key| !QUALIFIERS.contains(&normalized(key)));
+        unknown.retain(|key| !QUALIFIERS.contains(&hyphenated(key)));
         if !unknown.is_empty() {
             let message = format!("a sort path has no key `{}`", unknown.join("`, `"));
             let item = last_place.fault(message).with("unknown_fields", unknown);

@@ -138,9 +138,9 @@ impl CreateRequest {
 /// may nest one level less deep than a request.
 fn read_bucket(bucket: Value, faults: &mut Faults) -> Option<Map<String, Value>> {
     let place = Place::Key(&Place::Root, "bucket");
-    if json::nests_deeper_than(&bucket, json::MAX_DEPTH - 1) {
+    if json::nests_deeper_than(&bucket, json::MAX_BUCKET_DEPTH) {
         json::drop_iteratively(bucket);
-        let message = format!("arrays and objects may nest {} deep in a bucket", json::MAX_DEPTH - 1);
+        let message = format!("arrays and objects may nest {} deep in a bucket", json::MAX_BUCKET_DEPTH);
         readers::refuse(faults, place.fault(message))
     } else {
         readers::object(bucket, &place, faults)

@@ -213,7 +213,7 @@ fn select_first<S: Storage>(
     let plan = Plan {
         select: &select,
         access_path: AccessPath::Everything,
-        filter: Vec::new(),
+        predicates: Vec::new(),
         residual_filter_reason,
     };
     let mut found = None;
@@ -237,7 +237,7 @@ fn the_stricter_of_two_declarations_of_a_reference_is_stored<S: Storage>(create:
         write.change_entries(before, after);
         apply(&mut storage, &write);
         assert!(storage.refers("p2", RowId(1), "/bucket/to").unwrap());
-        assert_eq!(storage.restricting("p2", 10).unwrap().len(), usize::from(restricts));
+        assert_eq!(storage.restricting_references("p2", 10).unwrap().len(), usize::from(restricts));
     }
 }
 
@@ -319,7 +319,7 @@ fn a_visitor_may_end_a_select<S: Storage>(create: Create<S>) {
     let plan = Plan {
         select: &select,
         access_path: AccessPath::Everything,
-        filter: Vec::new(),
+        predicates: Vec::new(),
         residual_filter_reason: Some("this is a test"),
     };
     let mut visited = 0;
@@ -604,7 +604,7 @@ impl<S: Storage> Pair<S> {
                     id: format!("claim-{id}-{attempts}"),
                     attempts,
                     lease_end: Timestamp::from_millis(attempts as i64),
-                    lasting: (attempts % 2 == 0).then(|| "{}".to_owned()),
+                    lasting_select: (attempts % 2 == 0).then(|| "{}".to_owned()),
                 };
                 // Each fourth attempt removes the claim.
                 let after = (attempts % 4 != 0).then_some(claim);
@@ -742,11 +742,15 @@ fn constraints() -> Vec<Constraint> {
 }
 
 /// The pks that `Storage::select` finds. Checks that the methods which return row ids find the same records.
-fn selected(storage: &impl Storage, access_path: AccessPath<'_>, filter: Vec<Predicate<'_>>) -> Vec<String> {
+fn selected(
+    storage: &impl Storage,
+    access_path: AccessPath<'_>,
+    predicates: Vec<Predicate<'_>>,
+) -> Vec<String> {
     let select = SelectRequest::default();
     let residual_filter_reason = storage.capabilities().residual_filter_reason;
     let mut found = Vec::new();
-    let plan = Plan { select: &select, access_path, filter, residual_filter_reason };
+    let plan = Plan { select: &select, access_path, predicates, residual_filter_reason };
     storage
         .select(&plan, &mut |record| {
             found.push(record.pk.to_owned());
@@ -763,7 +767,7 @@ fn selected(storage: &impl Storage, access_path: AccessPath<'_>, filter: Vec<Pre
     assert!(ids.iter().map(|(_, pk)| pk).eq(&found));
     assert!(ids.iter().all(|(id, pk)| storage.row(*id).unwrap().unwrap().pk == *pk));
     if residual_filter_reason.is_none() {
-        let rows = storage.select_rows(&plan).unwrap();
+        let rows = storage.select_row_ids(&plan).unwrap();
         let pks = rows.iter().map(|id| storage.row(*id).unwrap().unwrap().pk);
         assert_eq!(pks.collect::<Vec<_>>(), found);
     }
@@ -806,12 +810,12 @@ fn content_of(storage: &impl Storage) -> Vec<String> {
         line(format!("{:?}", storage.class_id(&format!("a.b/class-{number}")).unwrap()));
         line(format!("members {:?}", storage.members(class).unwrap()));
         let refers = [1, 2, 3].map(|row| storage.refers(&target, RowId(row), "/bucket/to").unwrap());
-        line(format!("references {refers:?} {:?}", storage.restricting(&target, 2).unwrap()));
+        line(format!("references {refers:?} {:?}", storage.restricting_references(&target, 2).unwrap()));
         line(format!("{:?}", storage.metadata(&format!("key{number}")).unwrap()));
         let chunk = |index| storage.chunk(FileId(number), index, 1, 2).unwrap();
         line(format!("{:?} {:?}", storage.find_file(&format!("f{number}")).unwrap(), [0, 1, 2].map(chunk)));
     }
-    line(format!("{:?}", storage.file_with("digest").unwrap()));
+    line(format!("{:?}", storage.find_file_by_sha256("digest").unwrap()));
     line(format!("{:?}", storage.claims().unwrap()));
     each_file(storage, |id, file| line(format!("{id} {file:?}"))).unwrap();
     for constraint in constraints() {

@@ -311,7 +311,7 @@ impl Storage for MemoryTables {
         Ok(())
     }
 
-    fn select_rows(&self, _: &Plan<'_>) -> Result<Vec<RowId>> {
+    fn select_row_ids(&self, _: &Plan<'_>) -> Result<Vec<RowId>> {
         // Unreachable: every plan of this storage has a residual filter. For such a plan the engine calls
         // `select_with_ids`.
         Err(corruption("rows were selected by a plan that has a residual filter"))
@@ -354,7 +354,7 @@ impl Storage for MemoryTables {
         Ok(self.reference.get(&(target.to_owned(), row, pointer.to_owned())).is_some())
     }
 
-    fn restricting(&self, target: &str, limit: usize) -> Result<Vec<(RowId, String)>> {
+    fn restricting_references(&self, target: &str, limit: usize) -> Result<Vec<(RowId, String)>> {
         let of_target = self
             .reference
             .range((target.to_owned(), RowId::default(), String::new())..)
@@ -372,7 +372,7 @@ impl Storage for MemoryTables {
         Ok(self.file.get(&id).map(|row| (id, row.clone())))
     }
 
-    fn file_with(&self, sha256: &str) -> Result<Option<(FileId, FileRow)>> {
+    fn find_file_by_sha256(&self, sha256: &str) -> Result<Option<(FileId, FileRow)>> {
         let mut files = self.file.range(..);
         let found = files.find(|(_, row)| row.sha256.as_deref() == Some(sha256));
         Ok(found.map(|(id, row)| (*id, row.clone())))

@@ -292,7 +292,7 @@ impl Storage for NaiveStorage {
         Ok(())
     }
 
-    fn select_rows(&self, _: &Plan<'_>) -> Result<Vec<RowId>> {
+    fn select_row_ids(&self, _: &Plan<'_>) -> Result<Vec<RowId>> {
         Err(corruption("a select on naive storage without a residual filter"))
     }
 
@@ -333,7 +333,7 @@ impl Storage for NaiveStorage {
         Ok([true, false].map(entry).iter().any(|entry| self.tables.entries.contains(entry)))
     }
 
-    fn restricting(&self, target: &str, limit: usize) -> Result<Vec<(RowId, String)>> {
+    fn restricting_references(&self, target: &str, limit: usize) -> Result<Vec<(RowId, String)>> {
         let restricting = self.tables.entries.iter().filter_map(|entry| match entry {
             IndexEntry::Reference { target: entry_target, row, pointer, restricts: true }
                 if entry_target == target =>
@@ -354,7 +354,7 @@ impl Storage for NaiveStorage {
         Ok(found.map(|(id, file)| (*id, file.clone())))
     }
 
-    fn file_with(&self, sha256: &str) -> Result<Option<(FileId, FileRow)>> {
+    fn find_file_by_sha256(&self, sha256: &str) -> Result<Option<(FileId, FileRow)>> {
         let found = self.tables.files.iter().find(|(_, file)| file.sha256.as_deref() == Some(sha256));
         Ok(found.map(|(id, file)| (*id, file.clone())))
     }

@@ -17,7 +17,7 @@ pub(crate) struct Plan<'q> {
     /// The predicates that each record of the access path must still satisfy. Predicates that the access path
     /// implies are left out. With a residual filter, further conditions of the select may be left out as
     /// well, and storage need not apply any predicate.
-    pub(crate) filter: Vec<Predicate<'q>>,
+    pub(crate) predicates: Vec<Predicate<'q>>,
     /// `None` if storage filters, sorts and limits the records. Otherwise the plan has a residual filter, and
     /// this is the reason: storage returns candidates, and the evaluator (`query/evaluate.rs`) filters, sorts
     /// and limits them.
@@ -72,7 +72,7 @@ impl<'q> Plan<'q> {
     /// A plan for all records of an access path, in order of creation. `everything` is an empty request: it
     /// has no conditions, no sort keys and no limit.
     pub(crate) fn of_access_path(everything: &'q SelectRequest, access_path: AccessPath<'q>) -> Self {
-        Self { select: everything, access_path, filter: Vec::new(), residual_filter_reason: None }
+        Self { select: everything, access_path, predicates: Vec::new(), residual_filter_reason: None }
     }
 }
 

@@ -180,7 +180,7 @@ pub(crate) struct ClaimRow {
     pub(crate) lease_end: Timestamp,
     /// The select of a lasting claim, as JSON text: `finish` checks the record by it, also after a restart.
     /// `None` for a claim that ends with its connection: its select is kept in memory.
-    pub(crate) lasting: Option<String>,
+    pub(crate) lasting_select: Option<String>,
 }
 
 /// A row of `file`.

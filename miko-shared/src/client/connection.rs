@@ -77,7 +77,7 @@ struct ReadHalfGuard<'c> {
 impl Drop for ReadHalfGuard<'_> {
     fn drop(&mut self) {
         if let Some(read_half) = self.read_half.take() {
-            self.connection.inbox().return_reader(read_half);
+            self.connection.inbox().return_read_half(read_half);
         }
     }
 }
@@ -800,7 +800,7 @@ impl Connection {
     /// # Errors
     /// If the connection was lost.
     fn become_reader(&self) -> Result<Option<ReadHalfGuard<'_>>> {
-        let read_half = self.inbox().take_reader()?;
+        let read_half = self.inbox().take_read_half()?;
         Ok(read_half.map(|read_half| ReadHalfGuard { connection: self, read_half: Some(read_half) }))
     }
 

@@ -100,7 +100,7 @@ pub(super) enum Step<R> {
     /// The frame of the answer has arrived, without its header; or frames of the stream have arrived, with
     /// their headers.
     Arrived(Vec<u8>),
-    /// The thread gets the read half. It reads, and then calls [`Inbox::return_reader`].
+    /// The thread gets the read half. It reads, and then calls [`Inbox::return_read_half`].
     Read(R),
     /// The thread sleeps until it is woken.
     Sleep,
@@ -131,11 +131,11 @@ impl<R, W: Wake> Inbox<R, W> {
     }
 
     /// Takes the read half; `None` if another thread has it. The caller gives it back by
-    /// [`return_reader`](Self::return_reader).
+    /// [`return_read_half`](Self::return_read_half).
     ///
     /// # Errors
     /// If the connection was lost.
-    pub(super) fn take_reader(&mut self) -> Result<Option<R>> {
+    pub(super) fn take_read_half(&mut self) -> Result<Option<R>> {
         self.check().map(|()| self.read_half.take())
     }
 
@@ -148,7 +148,7 @@ impl<R, W: Wake> Inbox<R, W> {
     }
 
     /// Stores the read half that a thread has used, and wakes the next thread to read.
-    pub(super) fn return_reader(&mut self, read_half: R) {
+    pub(super) fn return_read_half(&mut self, read_half: R) {
         self.read_half = Some(read_half);
         self.wake_next_reader();
     }
@@ -418,7 +418,7 @@ mod tests {
                     let reads = self.threads[thread].0 == State::Reads;
                     let answer = self.inbox.give_up(id, &METHOD, discard);
                     if reads {
-                        self.inbox.return_reader(());
+                        self.inbox.return_read_half(());
                     } else {
                         self.inbox.stop_waiting(Topic::Answer(id));
                     }
@@ -435,7 +435,7 @@ mod tests {
                 let answered_id = self.readable.pop_front().unwrap();
                 if answered_id == id {
                     self.inbox.forget(id);
-                    self.inbox.return_reader(());
+                    self.inbox.return_read_half(());
                     return State::HasAnswer;
                 }
                 let outcome = self.inbox.deliver(Topic::Answer(answered_id), &answered_id.to_be_bytes());
@@ -513,7 +513,7 @@ mod tests {
         let items = Topic::Items(7);
         inbox.deliver(items, b"early");
         inbox.open(7);
-        let _reader = inbox.take_reader();
+        let _reader = inbox.take_read_half();
         assert!(matches!(inbox.poll(items, Woken::default), Step::Sleep));
         inbox.deliver(items, b"a");
         inbox.deliver(items, b"bc");
@@ -527,7 +527,7 @@ mod tests {
     #[test]
     fn a_lost_connection_wakes_all_and_keeps_its_first_reason() {
         let mut inbox: Inbox<(), Woken> = Inbox::new(());
-        let _reader = inbox.take_reader();
+        let _reader = inbox.take_read_half();
         let threads = [Woken::default(), Woken::default()];
         for (stream, woken) in threads.iter().enumerate() {
             inbox.poll(Topic::Items(stream as u64), || Rc::clone(woken));
@@ -537,6 +537,6 @@ mod tests {
         }
         assert!(threads.iter().all(|woken| woken.get()));
         let Step::Fault(error) = inbox.poll(Topic::Items(0), Woken::default) else { panic!() };
-        assert!(error.to_string().contains("first") && inbox.take_reader().is_err());
+        assert!(error.to_string().contains("first") && inbox.take_read_half().is_err());
     }
 }

@@ -212,7 +212,7 @@ fn park<I: ?Sized>(
     let count = context.parked_calls.add(call.frame.len(), session.parked_bytes(), worker, frame_size)?;
     let passes = std::mem::take(&mut connection.passes);
     let frame = call.frame.to_vec();
-    let parked = Parked { id: call.id, frame, arrived: connection.arrived, passes, gate: queued };
+    let parked = Parked { id: call.id, frame, arrived: connection.arrived, passes, queued };
     // Each entry of the session has a handle. The client never learns the handle of this one.
     session.park(connection.handles.reserve(), parked, count);
     Ok(())

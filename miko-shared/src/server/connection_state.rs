@@ -93,7 +93,7 @@ impl ConnectionState {
         }
         let answer_begin = self.outgoing.len();
         let last_handle = self.handles.last();
-        let due = self.session.as_mut().and_then(|session| session.next_due());
+        let due = self.session.as_mut().and_then(|session| session.take_due());
         let mut connection = ConnectionContext {
             peer: &self.peer,
             arrived: self.arrived,
@@ -234,7 +234,7 @@ impl ConnectionState {
     /// or whose wait has timed out.
     pub(super) fn pump(&mut self, frame_size: usize) {
         let Self { session, outgoing: bytes, handles, sent, .. } = self;
-        let mut outgoing = Outgoing { bytes, handles, frame_size, full: *sent + FLUSH_AT };
+        let mut outgoing = Outgoing { bytes, handles, frame_size, full_at: *sent + FLUSH_AT };
         if let Some(session) = session {
             serving::run(|| session.pump(&mut outgoing));
         }

@@ -29,7 +29,7 @@ use super::calls::{
 use super::guarded::{Guarded, drop_guarded};
 use super::metrics::Metrics;
 use super::parked_calls::{ParkedBytes, ParkedCalls};
-use super::session::{MAX_OPEN, charge_answer_memory};
+use super::session::{MAX_SESSION_ENTRIES, charge_answer_memory};
 use crate::limits::Limits;
 use crate::serving;
 
@@ -359,14 +359,15 @@ impl JsonConnection {
     /// it.
     ///
     /// # Errors
-    /// `storage-full`, if the answer has carried something or comes later, and with it more than [`MAX_OPEN`]
-    /// objects and streams would be open. What the answer has carried, or the later answer, is then dropped.
+    /// `storage-full`, if the answer has carried something or comes later, and with it more than
+    /// [`MAX_SESSION_ENTRIES`] objects and streams would be open. What the answer has carried, or the later
+    /// answer, is then dropped.
     fn adopt(&self, handles: &mut JsonHandles) -> Result<Option<Box<dyn LaterAnswer>>> {
         let carried = handles.scope().carried_count();
-        if carried > 0 && handles.len() + carried > MAX_OPEN {
+        if carried > 0 && handles.len() + carried > MAX_SESSION_ENTRIES {
             serving::run(|| handles.scope().discard());
             let message = "too many objects and streams are open in this session";
-            return Err(Error::new(ErrorId::STORAGE_FULL, message).with("allowed", MAX_OPEN));
+            return Err(Error::new(ErrorId::STORAGE_FULL, message).with("allowed", MAX_SESSION_ENTRIES));
         }
         Ok(handles.adopt())
     }

@@ -94,7 +94,7 @@ impl Metrics {
 
     /// Counts a new connection in the traffic that `traffic` selects: as accepted, and as open until the
     /// returned value is dropped.
-    pub(super) fn connect(self: &Rc<Self>, traffic: fn(&Self) -> &Traffic) -> OpenConnection {
+    pub(super) fn count_connection(self: &Rc<Self>, traffic: fn(&Self) -> &Traffic) -> OpenConnection {
         let Traffic { open, accepted, .. } = traffic(self);
         open.set(open.get() + 1);
         accepted.set(accepted.get() + 1);
@@ -210,8 +210,8 @@ mod tests {
     #[test]
     fn a_connection_is_open_until_it_is_dropped() {
         let metrics = Rc::new(Metrics::default());
-        let one = metrics.connect(|metrics| &metrics.wire);
-        let other = metrics.connect(|metrics| &metrics.wire);
+        let one = metrics.count_connection(|metrics| &metrics.wire);
+        let other = metrics.count_connection(|metrics| &metrics.wire);
         drop(one);
         assert_eq!((metrics.wire.open(), metrics.wire.accepted(), metrics.protocols.open()), (1, 2, 0));
         drop(other);

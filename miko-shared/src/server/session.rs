@@ -33,7 +33,7 @@ const MAX_PUMP_TIME: Duration = Duration::from_millis(1);
 const KEPT_ITEM_CAPACITY: usize = 64 << 10;
 
 /// The most objects, streams, later answers and parked calls of a connection, all together.
-pub(super) const MAX_OPEN: usize = 1 << 17;
+pub(super) const MAX_SESSION_ENTRIES: usize = 1 << 17;
 
 /// The objects, streams and later answers of a connection, and its calls that wait at a gate.
 ///
@@ -79,7 +79,7 @@ pub(super) struct Parked {
     /// The passes of the gates that the call has entered.
     pub(super) passes: Vec<Pass>,
     /// The position of the call in the queue of the gate where it waits.
-    pub(super) gate: ParkedCall,
+    pub(super) queued: ParkedCall,
 }
 
 /// A parked call whose turn has come, or whose wait has timed out, and which is to be run again.
@@ -132,7 +132,7 @@ pub(super) struct Outgoing<'s> {
     /// The size of the largest frame in bytes.
     pub(super) frame_size: usize,
     /// Nothing is appended once `bytes` has this length.
-    pub(super) full: usize,
+    pub(super) full_at: usize,
 }
 
 impl Session {
@@ -183,7 +183,7 @@ impl Session {
         waker.make_ready();
         self.add_pending(call.id, handle);
         // If there is no next check, the wait has timed out already, and the first pump makes the call due.
-        let next_check = call.gate.check_time().unwrap_or_else(Instant::now);
+        let next_check = call.queued.check_time().unwrap_or_else(Instant::now);
         let timer = Box::pin(sleep_until(next_check.into()));
         self.entries.insert(handle, Entry::Parked(ParkedEntry { call, timer, waker, _guard: guard }));
     }
@@ -216,7 +216,7 @@ impl Session {
     }
 
     /// Takes the next parked call that is to be run again.
-    pub(super) fn next_due(&mut self) -> Option<Retry> {
+    pub(super) fn take_due(&mut self) -> Option<Retry> {
         self.due.pop_front()
     }
 
@@ -311,8 +311,8 @@ impl Session {
     /// Checks the number of entries after a call.
     ///
     /// # Errors
-    /// `storage-full`, if there are more than [`MAX_OPEN`], or more than `calls_in_flight` of them are later
-    /// answers and parked calls.
+    /// `storage-full`, if there are more than [`MAX_SESSION_ENTRIES`], or more than `calls_in_flight` of them
+    /// are later answers and parked calls.
     pub(super) fn check_size(&self, calls_in_flight: usize) -> Result<()> {
         self.check_room(0)?;
         self.check_in_flight(0, calls_in_flight)
@@ -321,13 +321,13 @@ impl Session {
     /// Checks that there is room for this many `further` entries.
     ///
     /// # Errors
-    /// `storage-full`, if there would be more than [`MAX_OPEN`] entries.
+    /// `storage-full`, if there would be more than [`MAX_SESSION_ENTRIES`] entries.
     fn check_room(&self, further: usize) -> Result<()> {
-        if self.entries.len() + further <= MAX_OPEN {
+        if self.entries.len() + further <= MAX_SESSION_ENTRIES {
             return Ok(());
         }
         let message = "too many objects, streams and calls are open on this connection";
-        Err(Error::new(ErrorId::STORAGE_FULL, message).with("allowed", MAX_OPEN))
+        Err(Error::new(ErrorId::STORAGE_FULL, message).with("allowed", MAX_SESSION_ENTRIES))
     }
 
     /// Moves the parked calls that are to be run again to `due`. Appends the items and answers that are
@@ -386,7 +386,7 @@ impl Session {
     /// Moves a parked call to `due`. Its position in the queue of the gate becomes a pass.
     fn make_due(&mut self, handle: u64) {
         let Some(Entry::Parked(ParkedEntry { call, .. })) = self.take(handle) else { return };
-        let Parked { frame, arrived, mut passes, gate: queued, .. } = call;
+        let Parked { frame, arrived, mut passes, queued, .. } = call;
         passes.push(queued.into_pass());
         self.due.push_back(Retry { frame, arrived, passes });
     }
@@ -448,7 +448,7 @@ enum Pumped {
 
 impl Outgoing<'_> {
     fn is_full(&self) -> bool {
-        self.bytes.len() >= self.full
+        self.bytes.len() >= self.full_at
     }
 }
 
@@ -521,11 +521,11 @@ impl ParkedEntry {
     fn poll_due(&mut self) -> Poll<()> {
         let mut context = self.waker.context();
         while self.timer.as_mut().poll(&mut context).is_ready()
-            && let Some(next_check) = self.call.gate.check_time()
+            && let Some(next_check) = self.call.queued.check_time()
         {
             self.timer.as_mut().reset(next_check.into());
         }
-        self.call.gate.poll(&context)
+        self.call.queued.poll(&context)
     }
 }
 
@@ -577,7 +577,7 @@ mod tests {
             bytes: &mut bytes,
             handles: &mut handles,
             frame_size: 2 * SIZE,
-            full: usize::MAX,
+            full_at: usize::MAX,
         });
         assert!(bytes.len() > SIZE);
         assert!(session.item.capacity() <= KEPT_ITEM_CAPACITY, "{}", session.item.capacity());
@@ -614,7 +614,7 @@ mod tests {
         for (room, is_sent) in [(1, false), (2, true)] {
             let mut session = Session::default();
             let mut handles = Handles::default();
-            let others = MAX_OPEN - room;
+            let others = MAX_SESSION_ENTRIES - room;
             let streams =
                 (0..others).map(|_| (handles.reserve(), Carried::Stream(Box::new(Large(None)) as _)));
             session.adopt(1, Instant::now(), streams.collect::<Vec<_>>().into_iter());
@@ -625,9 +625,9 @@ mod tests {
                 bytes: &mut bytes,
                 handles: &mut handles,
                 frame_size: 1 << 10,
-                full: usize::MAX,
+                full_at: usize::MAX,
             });
-            assert_eq!(session.entries.len(), if is_sent { MAX_OPEN } else { others });
+            assert_eq!(session.entries.len(), if is_sent { MAX_SESSION_ENTRIES } else { others });
             assert!(!handles.has_carried());
             let refusal = b"storage-full";
             assert_eq!(bytes.windows(refusal.len()).any(|part| part == refusal), !is_sent, "{room}");

@@ -75,7 +75,7 @@ pub(super) fn fork_child(
 fn reset_handlers() {
     let default = SigAction::new(SigHandler::SigDfl, SaFlags::empty(), SigSet::empty());
     for signal in Signal::iterator() {
-        if matches!(signal, Signal::SIGKILL | Signal::SIGSTOP) || linux::keeps_handler(signal) {
+        if matches!(signal, Signal::SIGKILL | Signal::SIGSTOP) || linux::must_keep_action(signal) {
             continue;
         }
         // SAFETY: the default action runs no code of this process.

@@ -70,7 +70,7 @@ impl<T: Storage, V: View> LocalEngine<T, V> {
     /// `request-too-large`, if the select is too large to be tested for each change; `parked`, if a server
     /// makes the call again later; the errors of an attempt.
     pub(super) fn claim_or_wait(&self, mut request: ClaimRequest) -> Result<Results> {
-        check_tested_size(request.select.text_size())?;
+        check_tested_size(request.select.approximate_size())?;
         // A call that was parked and is made again continues its earlier wait.
         let earlier_wait = self.store.lock()?.wait_of_served_call();
         let (id, until) = match earlier_wait {
@@ -110,7 +110,7 @@ impl<T: Storage, V: View> LocalEngine<T, V> {
         // The call may wait as long for its turn to write as for a record, even if the lock timeout is
         // shorter.
         let min_wait = time_left;
-        let mut store = match self.store.write_waiting(self.view, min_wait) {
+        let mut store = match self.store.write_within(self.view, min_wait) {
             Ok(store) => self.begin_answer(store),
             Err(error) => {
                 // The call is parked until its turn to write. It gets its position in the queue now.
@@ -129,7 +129,7 @@ impl<T: Storage, V: View> LocalEngine<T, V> {
         let (gate, closing_pass) = self.closed_gate();
         match &wait.id {
             Some(id) => store.wait_again(id, (gate.clone(), closing_pass)),
-            None => wait.id = Some(store.wait_for_claim(request, until, gate.clone(), Some(closing_pass))),
+            None => wait.id = Some(store.add_waiting_call(request, until, gate.clone(), Some(closing_pass))),
         }
         // An entry of the queue counts as abandoned if nothing else refers to its gate. So the reference is
         // kept in `wait` before the store is unlocked.
@@ -151,15 +151,15 @@ impl<T: Storage, V: View> LocalEngine<T, V> {
         drop(gate.enter(GateMode::Exclusive, Duration::ZERO)?);
         // The call is awake: no pass keeps its gate closed.
         let closing_pass = None;
-        Ok(self.store.lock()?.wait_for_claim(request, until, gate, closing_pass))
+        Ok(self.store.lock()?.add_waiting_call(request, until, gate, closing_pass))
     }
 
     /// A gate for a call that waits, and the pass that keeps the gate closed. The waiting call runs
-    /// `check_waiting_claims` each time that a lease ends, and at least once a second. That method wakes the
-    /// calls for which a record has become free.
+    /// `wake_and_prune_waiting_calls` each time that a lease ends, and at least once a second. That method
+    /// wakes the calls for which a record has become free.
     fn closed_gate(&self) -> (Gate, Pass) {
         let store = Arc::downgrade(&self.store);
-        Gate::closed(move || store.upgrade()?.lock().ok()?.check_waiting_claims())
+        Gate::closed(move || store.upgrade()?.lock().ok()?.wake_and_prune_waiting_calls())
     }
 }
 

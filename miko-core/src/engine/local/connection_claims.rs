@@ -79,7 +79,7 @@ impl<T: Storage> ConnectionClaims<T> {
         // the store to itself, and may add claims to this set.
         //
         // This thread runs no callback: callbacks cannot claim.
-        let ended_ids = store.lock_outside_of_callbacks().claims_that_are_over(ids);
+        let ended_ids = store.lock_outside_of_callbacks().ended_claims(ids);
         let removed: Vec<_> = {
             let mut set = self.lock();
             // While a transaction is open, it is unknown which claims have ended. The cleanup is tried again

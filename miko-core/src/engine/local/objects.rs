@@ -169,8 +169,8 @@ impl<T: Storage> Upload for FileUpload<T> {
     fn finish(&self) -> Result<String> {
         // Moving spooled pieces takes several writes. The call waits once for its turn to write, and keeps
         // the turn for all of them. While it has the turn, its writes lock the store by `read` (see
-        // `turn_to_write`).
-        let turn = if self.has_spooled() { self.store.turn_to_write(Committed)? } else { None };
+        // `wait_for_turn_to_write`).
+        let turn = if self.has_spooled() { self.store.wait_for_turn_to_write(Committed)? } else { None };
         loop {
             let store = if turn.is_some() { self.store.read(Committed) } else { self.store.write(Committed) };
             if let Some(pk) = self.finish_or_move_pieces(store?)? {

@@ -30,7 +30,7 @@ impl<T: Storage, C: Cursor> Iterator for StoreStream<T, C> {
     fn next(&mut self) -> Option<Self::Item> {
         let item = self.store.lock().and_then(|mut store| {
             store.prepare_stream_read(self.id)?;
-            store.next_of(self.id, &mut self.cursor)
+            store.next_stream_item(self.id, &mut self.cursor)
         });
         item.transpose()
     }

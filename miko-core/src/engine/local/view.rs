@@ -118,12 +118,12 @@ impl<T: Storage> SharedStore<T> {
     /// a transaction also `transaction-invalidated`, and the error of an open group of calls, if opening the
     /// transaction cannot commit the group.
     pub(super) fn write(&self, view: impl View) -> Result<StoreGuard<'_, T>> {
-        self.write_waiting(view, NO_MIN_TIMEOUT)
+        self.write_within(view, NO_MIN_TIMEOUT)
     }
 
     /// As [`write`](Self::write). Outside of a transaction, waits for the turn at most for the lock timeout,
     /// or for `min_timeout` if that is longer.
-    pub(super) fn write_waiting(&self, view: impl View, min_timeout: Duration) -> Result<StoreGuard<'_, T>> {
+    pub(super) fn write_within(&self, view: impl View, min_timeout: Duration) -> Result<StoreGuard<'_, T>> {
         if let Some(id) = view.transaction() {
             let store = self.enter_transaction(id)?;
             store.check_innermost(id)?;
@@ -160,7 +160,7 @@ impl<T: Storage> SharedStore<T> {
     /// store by [`read`](Self::read): [`write`](Self::write) could queue behind a transaction that waits for
     /// the end of this turn. `None` in two cases: in the view of a transaction, the first call takes the turn
     /// for the transaction; in a group of calls, no other write can come between.
-    pub(super) fn turn_to_write(&self, view: impl View) -> Result<Option<Pass>> {
+    pub(super) fn wait_for_turn_to_write(&self, view: impl View) -> Result<Option<Pass>> {
         if view.transaction().is_some() {
             return Ok(None);
         }

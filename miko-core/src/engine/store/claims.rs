@@ -62,7 +62,7 @@ impl<T: Storage> Store<T> {
         // Also sets the time up to which leases were checked to `now`. If the clock was set back, the old
         // time is ahead of the clock: a later check could begin there, and pass over the end of the lease
         // that begins here.
-        self.wake_claims_for_ended_leases(now);
+        self.wake_calls_for_ended_leases(now);
         let Some(id) = self.first_free(&mut request.select, now)? else { return Ok(None) };
         let row = self.existing_row(id)?;
         let record = Record::from(row.view().ok_or_else(|| corruption("a selected record that is deleted"))?);
@@ -73,7 +73,7 @@ impl<T: Storage> Store<T> {
         // `finish` needs the select of the claim. For a lasting claim its text is stored in the row of the
         // claim. For any other claim the select is kept in memory (`connected`).
         let select_text = request.is_lasting.then(|| std::mem::take(&mut request.select_text));
-        let claim_row = ClaimRow { id: claim.clone(), attempts, lease_end, lasting: select_text };
+        let claim_row = ClaimRow { id: claim.clone(), attempts, lease_end, lasting_select: select_text };
         self.change_claim(id, Some(claim_row))?;
         if !request.is_lasting {
             self.claims.connected.insert(claim.clone(), std::mem::take(&mut request.select));
@@ -127,7 +127,7 @@ impl<T: Storage> Store<T> {
         // After a delete this does nothing: the delete has removed the claim.
         self.change_claim(id, None)?;
         // Waiting calls whose selects find the changed record can claim it now.
-        self.wake_claims_for_record(id);
+        self.wake_calls_for_record(id);
         Ok(results)
     }
 
@@ -144,7 +144,7 @@ impl<T: Storage> Store<T> {
             let released = ClaimRow { lease_end: Timestamp::FIRST, ..(**before).clone() };
             self.change_claim(id, Some(released))?;
         }
-        self.wake_claims_for_record(id);
+        self.wake_calls_for_record(id);
         Ok(Results::ClaimEnded { claim })
     }
 
@@ -178,7 +178,8 @@ impl<T: Storage> Store<T> {
     /// Whether a claim in the table is in force: its lease has not ended, and it is lasting or its connection
     /// is open.
     fn is_in_force(&self, claim: &ClaimRow, now: Timestamp) -> bool {
-        claim.lease_end > now && (claim.lasting.is_some() || self.claims.connected.contains_key(&claim.id))
+        claim.lease_end > now
+            && (claim.lasting_select.is_some() || self.claims.connected.contains_key(&claim.id))
     }
 
     /// The record of the claim with this id.
@@ -207,7 +208,7 @@ impl<T: Storage> Store<T> {
         let select = match self.claims.connected.get(claim_id) {
             Some(select) => select,
             None => {
-                let text = self.claim_rows.of_record(id).and_then(|claim| claim.lasting.as_deref());
+                let text = self.claim_rows.of_record(id).and_then(|claim| claim.lasting_select.as_deref());
                 let text = text.ok_or_else(|| corruption("a lasting claim without its select"))?;
                 stored_select = ClaimRequest::select_of_text(text).map_err(corruption)?;
                 &stored_select
@@ -224,7 +225,7 @@ impl<T: Storage> Store<T> {
 
     /// Whether the record of the claim with this id is a class definition. `false` also if there is no such
     /// claim, or if the record cannot be read: a request that finishes the claim fails in both cases.
-    pub(super) fn claims_definition(&self, claim_id: &str) -> bool {
+    pub(super) fn claim_is_of_definition(&self, claim_id: &str) -> bool {
         let Some((record, _)) = self.claim_rows.find(claim_id) else { return false };
         let is_definition = self.with_record_of_row(record, |_, record| self.defines_a_class(record));
         is_definition.is_ok_and(|is_definition| is_definition == Some(true))
@@ -243,7 +244,7 @@ impl<T: Storage> Store<T> {
 
     /// Called for a record that `write` deletes. If the record has a claim, adds the removal of the claim to
     /// `write`.
-    pub(super) fn stage_end_of_claims(&mut self, record: RowId, write: &mut WriteSet) {
+    pub(super) fn stage_claim_removal(&mut self, record: RowId, write: &mut WriteSet) {
         if self.claim_rows.of_record(record).is_some() {
             self.stage_claim(record, None, write.others_mut());
         }
@@ -297,13 +298,13 @@ impl<T: Storage> Store<T> {
             return;
         }
         if let Some((record, _)) = self.claim_rows.find(claim_id) {
-            self.wake_claims_for_record(record);
+            self.wake_calls_for_record(record);
         }
     }
 
     /// Returns those of the given ids whose claims have ended. `None` while a transaction is open: a claim
     /// that the transaction has ended is in force again if the transaction is rolled back.
-    pub(in crate::engine) fn claims_that_are_over(&self, claim_ids: Vec<String>) -> Option<Vec<String>> {
+    pub(in crate::engine) fn ended_claims(&self, claim_ids: Vec<String>) -> Option<Vec<String>> {
         let is_over = |claim_id: &String| self.record_of_claim(claim_id).is_err();
         (!self.has_open_transaction()).then(|| claim_ids.into_iter().filter(is_over).collect())
     }
@@ -326,7 +327,7 @@ impl<T: Storage> Store<T> {
     /// Adds a call to those that wait, until `until`. `closing_pass` keeps `gate` closed. When a record that
     /// the select of the request finds may be free, the pass is dropped, which wakes the call. If the call is
     /// parked before its first attempt, until it has the turn to write, `closing_pass` is `None`.
-    pub(in crate::engine) fn wait_for_claim(
+    pub(in crate::engine) fn add_waiting_call(
         &mut self,
         request: &ClaimRequest,
         until: Instant,
@@ -352,10 +353,10 @@ impl<T: Storage> Store<T> {
     /// Wakes calls for records whose leases have ended, and removes calls whose callers are gone. Returns the
     /// time at which the next lease has ended; `None` if no lease ends later. A call that waits at its gate
     /// runs this method at that time, and at least once a second.
-    pub(in crate::engine) fn check_waiting_claims(&mut self) -> Option<Instant> {
+    pub(in crate::engine) fn wake_and_prune_waiting_calls(&mut self) -> Option<Instant> {
         self.claims.waiting.forget_abandoned();
         let now = Timestamp::now();
-        self.wake_claims_for_ended_leases(now);
+        self.wake_calls_for_ended_leases(now);
         let next = self.claim_rows.next_lease_end(now)?;
         let millis_left = u64::try_from(next.as_millis().saturating_sub(now.as_millis())).unwrap_or_default();
         // A millisecond more, so that the lease has ended by then.
@@ -363,7 +364,7 @@ impl<T: Storage> Store<T> {
     }
 
     /// Wakes calls for the records whose leases have ended since the last call of this method.
-    fn wake_claims_for_ended_leases(&mut self, now: Timestamp) {
+    fn wake_calls_for_ended_leases(&mut self, now: Timestamp) {
         let checked_until = std::mem::replace(&mut self.claims.leases_checked_until, now);
         if self.claims.waiting.is_empty() || now == checked_until {
             return;
@@ -374,12 +375,12 @@ impl<T: Storage> Store<T> {
             return self.claims.waiting.wake_first_of_each();
         }
         let ended = self.claim_rows.records_with_lease_end(checked_until, now);
-        ended.into_iter().for_each(|record| self.wake_claims_for_record(record));
+        ended.into_iter().for_each(|record| self.wake_calls_for_record(record));
     }
 
     /// Wakes the first waiting call of each select that finds this record. Called when the record may be
     /// free.
-    fn wake_claims_for_record(&mut self, record: RowId) {
+    fn wake_calls_for_record(&mut self, record: RowId) {
         if self.claims.waiting.is_empty() {
             return;
         }
@@ -388,19 +389,19 @@ impl<T: Storage> Store<T> {
         // it.
         let row = if self.has_open_transaction() { None } else { self.row(record).ok().flatten() };
         match row {
-            Some(row) => self.wake_claims_for_rows(&[RowChange::insert(record, row)]),
+            Some(row) => self.wake_calls_for_rows(&[RowChange::insert(record, row)]),
             None => self.claims.waiting.wake_first_of_each(),
         }
     }
 
     /// Wakes waiting calls for records that a write changes: for each record, the first call of each select
     /// that finds the new state of the record.
-    pub(super) fn wake_claims_for_rows(&mut self, changes: &[RowChange<RowId, Row>]) {
-        self.claims.wake_claims_for_rows(changes, &self.catalog);
+    pub(super) fn wake_calls_for_rows(&mut self, changes: &[RowChange<RowId, Row>]) {
+        self.claims.wake_calls_for_rows(changes, &self.catalog);
     }
 
     /// Wakes all waiting calls after a change of classes: their selects may find other records.
-    pub(super) fn wake_claims_after_redefinition(&mut self) {
+    pub(super) fn wake_calls_after_redefinition(&mut self) {
         self.claims.waiting.wake_all();
     }
 
@@ -408,7 +409,7 @@ impl<T: Storage> Store<T> {
     /// changed claims. `undone_claims` is the table as it was before the undo. A record that the write had
     /// claimed is free again. A record whose claim the write had finished is free if the connection of the
     /// claim has ended meanwhile.
-    pub(super) fn wake_claims_after_undo(&mut self, undone_claims: &ClaimTable) {
+    pub(super) fn wake_calls_after_undo(&mut self, undone_claims: &ClaimTable) {
         if !undone_claims.is_same(&self.claim_rows) {
             self.claims.waiting.wake_all();
         }
@@ -463,14 +464,15 @@ mod tests {
                     Lease(end) => {
                         let lease_end = Timestamp::from_millis(end);
                         let (id, select_text) = ("a claim".to_owned(), "{}".to_owned());
-                        let claim = ClaimRow { id, attempts: 1, lease_end, lasting: Some(select_text) };
+                        let claim =
+                            ClaimRow { id, attempts: 1, lease_end, lasting_select: Some(select_text) };
                         store.claim_rows.set(RowId(1), Some(claim));
                     }
                     Clock(now, wakes) => {
                         let (gate, closing_pass) = Gate::closed(|| None);
                         let (until, pass) = (Instant::now(), Some(closing_pass));
-                        let wait = store.wait_for_claim(&request, until, gate.clone(), pass);
-                        store.wake_claims_for_ended_leases(Timestamp::from_millis(now));
+                        let wait = store.add_waiting_call(&request, until, gate.clone(), pass);
+                        store.wake_calls_for_ended_leases(Timestamp::from_millis(now));
                         assert_eq!(gate.is_open(), wakes, "at {now}");
                         let has_failed = false;
                         store.end_wait(&wait, has_failed);

@@ -52,7 +52,7 @@ impl<T: Storage> Store<T> {
         let Some(needs) = Needs::of(plan) else { return Ok(Scanned::BySql(None)) };
         let uses_index = matches!(plan.access_path, AccessPath::Index(_));
         // SQL reads all records of a class, or of the database, faster than single reads by row id.
-        let finds_all = plan.filter.is_empty() && plan.select.limit.is_none() && !uses_index;
+        let finds_all = plan.predicates.is_empty() && plan.select.limit.is_none() && !uses_index;
         if finds_all && wanted == Wanted::Records {
             return Ok(Scanned::BySql(None));
         }
@@ -113,7 +113,7 @@ impl<T: Storage> Store<T> {
     fn look_up(&self, lookup: &IndexLookup, table: &mut Table) -> Result<Option<Vec<u32>>> {
         let find = || {
             let (no_filter, access_path) = (SelectRequest::default(), AccessPath::Index(lookup.clone()));
-            self.storage.select_rows(&Plan::of_access_path(&no_filter, access_path))
+            self.storage.select_row_ids(&Plan::of_access_path(&no_filter, access_path))
         };
         table.look_up(lookup.constraint, &lookup.keys[0], find)
     }

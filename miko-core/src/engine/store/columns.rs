@@ -87,7 +87,7 @@ impl Needs {
             AccessPath::Index(_) | AccessPath::Pks(_) => return None,
         };
         let mut paths = Vec::new();
-        plan.filter.iter().try_for_each(|predicate| add_paths(predicate, &mut paths))?;
+        plan.predicates.iter().try_for_each(|predicate| add_paths(predicate, &mut paths))?;
         for sort in &plan.select.sorts {
             let SortBy::Bucket(path) = &sort.by else { return None };
             add_path(path.steps(), &mut paths);
@@ -148,7 +148,7 @@ impl Columns {
 
     /// Marks the rows that a write changes as stale, and drops the tables that are then not worth keeping.
     /// `last_row` is the last row of the database.
-    pub(super) fn note(&self, write: &WriteSet, last_row: RowId) {
+    pub(super) fn mark_stale(&self, write: &WriteSet, last_row: RowId) {
         let content = &mut *self.0.borrow_mut();
         if content.tables.is_empty() {
             return;

@@ -193,7 +193,7 @@ impl<T: Storage> Store<T> {
         self.ids.get_mut().forget_constraints();
         self.catalog = new;
         self.columns.clear();
-        self.wake_claims_after_redefinition();
+        self.wake_calls_after_redefinition();
         self.index_members(&members, up_to)
     }
 

@@ -18,12 +18,8 @@ use crate::stack;
 use crate::storage::Storage;
 use crate::uns;
 
-/// The number of levels to which arrays and objects may nest in the bucket of a record, the bucket included.
-/// The record around the bucket is one more level: in a worldlet, the whole record must be within the limit.
-pub(super) const MAX_BUCKET_DEPTH: usize = json::MAX_DEPTH - 1;
-
-/// As [`MAX_BUCKET_DEPTH`], for the own bucket of a platter. The platter, the stack and the record are three
-/// more levels.
+/// As [`MAX_BUCKET_DEPTH`](json::MAX_BUCKET_DEPTH), for the own bucket of a platter. The platter, the stack
+/// and the record are three more levels: in a worldlet, the whole record must be within the limit.
 const MAX_OWN_BUCKET_DEPTH: usize = json::MAX_DEPTH - 3;
 
 impl<T: Storage> Store<T> {
@@ -201,7 +197,7 @@ impl<T: Storage> Store<T> {
                 });
             }
         }
-        normalizer.check_nesting(shared, MAX_BUCKET_DEPTH, &Place::Key(place, "bucket"));
+        normalizer.check_nesting(shared, json::MAX_BUCKET_DEPTH, &Place::Key(place, "bucket"));
         normalizer.into_fault()
     }
 

@@ -97,7 +97,7 @@ impl<T: Storage> Store<T> {
         let sha256 = HEXLOWER.encode(&file.hasher.clone().finalize());
         self.write(CommitSharing::Separate, |store| {
             let (id, row) = store.find_unfinished(&file.pk)?;
-            if let Some((_, existing)) = store.storage.file_with(&sha256)? {
+            if let Some((_, existing)) = store.storage.find_file_by_sha256(&sha256)? {
                 store.remove_file(id, row)?;
                 return Ok(existing.pk);
             }

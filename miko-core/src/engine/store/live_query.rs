@@ -72,7 +72,7 @@ impl<T: Storage> Store<T> {
         // In mode `r` another process may commit changes, which this store would not notice.
         self.check_writable()?;
         let select = read_select(query)?;
-        check_tested_size(select.text_size())?;
+        check_tested_size(select.approximate_size())?;
         self.check_room_for_subscription()?;
         let (offset, limit) = (saturating_usize(select.offset), select.limit.map(saturating_usize));
         let limit_plus_offset = select.limit.map(|limit| limit.saturating_add(select.offset));

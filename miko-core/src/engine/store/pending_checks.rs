@@ -176,7 +176,7 @@ impl<T: Storage> Store<T> {
     /// The fault of a reference whose target is missing or of no allowed class; `None` if the target is
     /// allowed. `class` declares the reference.
     pub(super) fn check_target(&self, class: &str, reference: &Reference) -> Result<Option<ErrorItem>> {
-        if reference.is_file {
+        if reference.requires_file {
             return self.check_file(class, reference);
         }
         let classes = self.classes_of(&reference.target)?;
@@ -233,7 +233,7 @@ impl<T: Storage> Store<T> {
     /// at most [`MAX_LISTED`], in the form in which a fault lists them.
     pub(super) fn restricting_references(&self, pk: &str) -> Result<Vec<Value>> {
         let mut restricting_references = Vec::new();
-        for (id, pointer) in self.storage.restricting(pk, MAX_LISTED)? {
+        for (id, pointer) in self.storage.restricting_references(pk, MAX_LISTED)? {
             let row = self.storage.row(id)?;
             restricting_references.push(json!({"pk": row.map(|row| row.pk), "pointer": pointer}));
         }
@@ -274,7 +274,7 @@ impl<T: Storage> Store<T> {
         // that a reference allows.
         // Larger than any number of references. `usize::MAX` would not fit an integer of SQL.
         let no_limit = i32::MAX as usize;
-        let restricting = self.storage.restricting(pk, no_limit)?;
+        let restricting = self.storage.restricting_references(pk, no_limit)?;
         if restricting.is_empty() {
             return Ok(None);
         }
@@ -286,12 +286,12 @@ impl<T: Storage> Store<T> {
             let refused_by = current
                 .at(&pointer, pk)
                 .filter(|(_, reference)| reference.on_delete == OnDelete::Restrict)
-                .find(|(_, reference)| match reference.is_file {
+                .find(|(_, reference)| match reference.requires_file {
                     true => !target_is_file,
                     false => !self.is_allowed_target(&reference.classes, classes),
                 });
-            if let Some((_, Reference { is_file, classes: allowed, .. })) = refused_by {
-                let allowed = if *is_file { json!(FILE_CLASSES) } else { json!(allowed) };
+            if let Some((_, Reference { requires_file, classes: allowed, .. })) = refused_by {
+                let allowed = if *requires_file { json!(FILE_CLASSES) } else { json!(allowed) };
                 restricting_references
                     .push(json!({"pk": current.pk, "pointer": pointer, "allowed": allowed}));
             }

@@ -25,7 +25,7 @@ impl<T: Storage> Store<T> {
         let (mut predicates, residual_filter_reason) = if select.may_fail {
             let why = "its evaluation may reach a placeholder that cannot be resolved";
             (self.pushdown_predicates(&select.filter)?, Some(reason_of_storage.unwrap_or(why)))
-        } else if select.size > MAX_PARTS && reason_of_storage.is_none() {
+        } else if select.part_count > MAX_PARTS && reason_of_storage.is_none() {
             (
                 self.pushdown_predicates(&select.filter)?,
                 Some("it has more conditions and sort keys than one statement takes"),
@@ -34,7 +34,7 @@ impl<T: Storage> Store<T> {
             (self.predicates(&select.filter)?, reason_of_storage)
         };
         let access_path = self.take_access_path(&mut predicates)?;
-        Ok(Plan { select, access_path, filter: predicates, residual_filter_reason })
+        Ok(Plan { select, access_path, predicates, residual_filter_reason })
     }
 
     /// The predicates by which storage may discard records although the filter has a part that is an error:

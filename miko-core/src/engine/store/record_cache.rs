@@ -104,13 +104,13 @@ impl RecordCache {
     }
 
     /// The size that the cache was created with: the most bytes that it may take; 0 if nothing is kept.
-    pub(super) fn size(&self) -> usize {
+    pub(super) fn max_size(&self) -> usize {
         self.0.borrow().max_size
     }
 
     /// Whether anything is kept.
     pub(super) fn is_enabled(&self) -> bool {
-        self.size() > 0
+        self.max_size() > 0
     }
 
     /// Calls `read` with a record, if the cache has it.

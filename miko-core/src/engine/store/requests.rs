@@ -160,7 +160,7 @@ impl<T: Storage> Store<T> {
             Request::Edit(edit) => self.may_be_definition(&edit.target),
             Request::Upsert(upsert) => self.upserts_definition(upsert),
             Request::Delete(delete) => self.may_be_definition(&delete.target),
-            Request::Finish(finish) => self.claims_definition(&finish.claim),
+            Request::Finish(finish) => self.claim_is_of_definition(&finish.claim),
             Request::Claim(_) | Request::Release(_) => false,
         }
     }

@@ -69,7 +69,7 @@ impl<T: Storage> Store<T> {
             Scanned::Rows(rows) => return Ok(rows),
             Scanned::BySql(missing_columns) => missing_columns,
         };
-        let rows = self.storage.select_rows(&plan)?;
+        let rows = self.storage.select_row_ids(&plan)?;
         // The scan is counted as in `select_current`.
         if let Some(missing_columns) = missing_columns {
             self.count_scan(&missing_columns, select, Wanted::Rows, rows.len());

@@ -171,7 +171,7 @@ impl<T: Storage> Store<T> {
     ///
     /// # Errors
     /// `stream-expired`, if the store has closed the stream; the errors of storage.
-    pub(in crate::engine) fn next_of<C: Cursor>(
+    pub(in crate::engine) fn next_stream_item<C: Cursor>(
         &self,
         id: StreamId,
         cursor: &mut C,
@@ -211,7 +211,7 @@ mod tests {
 
     /// The remaining pieces of an export.
     fn pieces<T: Storage>(store: &Store<T>, (id, mut text): (StreamId, ExportText)) -> Vec<String> {
-        let next = || store.next_of(id, &mut text).unwrap();
+        let next = || store.next_stream_item(id, &mut text).unwrap();
         std::iter::from_fn(next).map(|piece| String::from_utf8(piece).unwrap()).collect()
     }
 
@@ -238,7 +238,7 @@ mod tests {
         }
         let (id, mut export) = store.open_export(PIECE).unwrap();
         let mut text = Vec::new();
-        while let Some(piece) = store.next_of(id, &mut export).unwrap() {
+        while let Some(piece) = store.next_stream_item(id, &mut export).unwrap() {
             text.extend(piece);
             assert!(export.text.len() <= PIECE + LONGEST_VERSION, "{}", export.text.len());
             // Later writes are not shown.

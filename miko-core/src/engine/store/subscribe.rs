@@ -102,7 +102,7 @@ impl<T: Storage> Store<T> {
     ) -> Result<(Subscription, InitialItems)> {
         self.check_subscribable(options)?;
         let interest = Arc::new(Interest { filter: target.filter()?, leaving: options.leaving });
-        check_tested_size(interest.filter.text_size())?;
+        check_tested_size(interest.filter.approximate_size())?;
         self.check_room_for_subscription()?;
         // The subscription begins after the writes of the open group, so they must not be undone any more.
         self.transaction.commit_group_so_far(&mut self.storage)?;

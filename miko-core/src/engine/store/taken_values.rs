@@ -129,7 +129,7 @@ impl<T: Storage> Store<T> {
 
 /// The error of an upsert whose key two records have at this point of a batch: one record has the value in
 /// the unique index, and the other record waits for the value.
-pub(super) fn key_of_two_records() -> Error {
+pub(super) fn ambiguous_key_error() -> Error {
     let message = "two records have the key at this point of the batch: move the upsert before the request \
                    that gives it to the second one, or after the request that takes it from one of them";
     Error::new(ErrorId::CONFLICT, message)

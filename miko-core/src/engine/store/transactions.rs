@@ -296,8 +296,8 @@ impl<T: Storage> Store<T> {
         // This loop precedes the commit, which takes the log away. Calls that wait for a claim are woken,
         // since they may claim the changed records after the commit.
         for set in open_transaction.log() {
-            self.columns.note(set, last.row);
-            self.claims.wake_claims_for_rows(&set.rows, &self.catalog);
+            self.columns.mark_stale(set, last.row);
+            self.claims.wake_calls_for_rows(&set.rows, &self.catalog);
         }
         // Nothing can panic between here and the commit: a panic would leave the records staged.
         open_transaction.log().iter().for_each(|set| self.record_cache.stage(&set.rows));
@@ -311,7 +311,7 @@ impl<T: Storage> Store<T> {
         if committed.is_err() {
             let undone_claims = self.claim_rows.clone();
             self.set_state(committed_state);
-            self.wake_claims_after_undo(&undone_claims);
+            self.wake_calls_after_undo(&undone_claims);
         }
         self.publish_commits();
         self.discard_abandoned_files();
@@ -348,7 +348,7 @@ impl<T: Storage> Store<T> {
         }
         let undone_claims = self.claim_rows.clone();
         self.set_state(state);
-        self.wake_claims_after_undo(&undone_claims);
+        self.wake_calls_after_undo(&undone_claims);
         self.transaction_objects
             .set_states(ended.iter().skip(1).copied(), || ObjectState::Invalidated(reason()));
         self.discard_abandoned_files();

@@ -8,10 +8,9 @@ use serde_json::{Map, Value};
 use crate::class::{Class, Constraint, Markers, Normalizer, WriteKind};
 use crate::diagnostics::Place;
 use crate::engine::store::Store;
-use crate::engine::store::examine::MAX_BUCKET_DEPTH;
 use crate::engine::store::index_entries::{facets, unique_violation, unique_violation_with};
 use crate::engine::store::stored_json::parse_object;
-use crate::engine::store::taken_values::key_of_two_records;
+use crate::engine::store::taken_values::ambiguous_key_error;
 use crate::json;
 use crate::query::{self, CreateRequest, Edit, StackInput, UpsertRequest};
 use crate::response::Results;
@@ -126,7 +125,7 @@ impl<T: Storage> Store<T> {
         let mut normalizer = Normalizer::new(&self.catalog, kind, &markers);
         let place = Place::Key(&Place::Root, "bucket");
         normalizer.normalize(class, &mut bucket, &place);
-        normalizer.check_nesting(&bucket, MAX_BUCKET_DEPTH, &place);
+        normalizer.check_nesting(&bucket, json::MAX_BUCKET_DEPTH, &place);
         match normalizer.into_fault() {
             None => Ok(bucket),
             Some(fault) => Err(fault.into()),
@@ -144,7 +143,7 @@ impl<T: Storage> Store<T> {
         // record. So without the ids there is no record to find.
         let Some(ids) = self.find_constraint_ids(&key.class)? else { return Ok(None) };
         if self.is_awaited(ids[key.constraint], &key.text) {
-            return Err(key_of_two_records());
+            return Err(ambiguous_key_error());
         }
         let found = self.storage.find_unique(ids[key.constraint], &key.text)?;
         let Some(id) = found else { return Ok(None) };

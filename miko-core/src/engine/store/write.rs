@@ -221,7 +221,7 @@ impl<T: Storage> Store<T> {
         let mut write = self.transaction.empty_set();
         let entries = self.derive(id, (&stack, &bucket), &markers, &mut write)?.entries;
         write.change_entries(entries, Vec::new());
-        self.stage_end_of_claims(id, &mut write);
+        self.stage_claim_removal(id, &mut write);
         self.defer_delete_check(&before.pk);
         self.stage_state(id, before, None, &mut write)?;
         self.apply_record(write, id, (&stack, &bucket))?;

@@ -214,7 +214,7 @@ impl Sqlite {
             return self.run("DELETE FROM claim WHERE seq = ?1", [change.key]);
         };
         let (attempts, lease_end) = (claim.attempts as i64, claim.lease_end.as_millis());
-        self.run(WRITE, params![change.key, claim.id, attempts, lease_end, claim.lasting])
+        self.run(WRITE, params![change.key, claim.id, attempts, lease_end, claim.lasting_select])
     }
 
     fn change_file(&self, change: &RowChange<FileId, FileRow>) -> Result<()> {

@@ -38,13 +38,15 @@ pub(super) fn select_row_ids(plan: &Plan<'_>) -> SqlBuilder {
         // Only active records have entries (rows of `membership` and `indexed_value`), so the table `record`
         // need not be read to exclude other rows.
         AccessPath::Members(Classes { ids, .. })
-            if ids.len() == 1 && plan.filter.is_empty() && plan.select.sorts.is_empty() =>
+            if ids.len() == 1 && plan.predicates.is_empty() && plan.select.sorts.is_empty() =>
         {
             statement.push("SELECT seq FROM membership WHERE class_id = ").push_bind(ids[0].0);
         }
         // A unique index has entries in `unique_value` as well, so it is not read from this table alone.
         AccessPath::Index(lookup)
-            if lookup.has_one_nonunique_key() && plan.filter.is_empty() && plan.select.sorts.is_empty() =>
+            if lookup.has_one_nonunique_key()
+                && plan.predicates.is_empty()
+                && plan.select.sorts.is_empty() =>
         {
             push_entries(statement.push("SELECT seq FROM indexed_value WHERE "), lookup);
         }
@@ -69,7 +71,7 @@ fn push_order_and_limit(statement: &mut SqlBuilder, select: &SelectRequest) {
 /// predicates.
 fn push_from_and_where(statement: &mut SqlBuilder, plan: &Plan<'_>) {
     push_access_path(statement, &plan.access_path);
-    for predicate in &plan.filter {
+    for predicate in &plan.predicates {
         push_predicate(statement.push(" AND "), predicate);
     }
 }

@@ -108,7 +108,7 @@ impl EntryMaps {
     pub(super) fn change_claim(&mut self, change: &RowChange<RowId, ClaimRow>) -> Result<()> {
         let before = match &change.after {
             Some(claim) => {
-                let text_length = claim.id.len() + claim.lasting.as_ref().map_or(0, String::len);
+                let text_length = claim.id.len() + claim.lasting_select.as_ref().map_or(0, String::len);
                 memory::charge_stored(size_of::<ClaimRow>() + text_length)?;
                 self.claims.insert(change.key, claim.clone())
             }

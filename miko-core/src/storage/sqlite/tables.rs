@@ -211,7 +211,7 @@ impl Storage for Sqlite {
         })
     }
 
-    fn select_rows(&self, plan: &Plan<'_>) -> Result<Vec<RowId>> {
+    fn select_row_ids(&self, plan: &Plan<'_>) -> Result<Vec<RowId>> {
         self.run_select_row_ids(plan)
     }
 
@@ -263,7 +263,7 @@ impl Storage for Sqlite {
             .is_some())
     }
 
-    fn restricting(&self, target: &str, limit: usize) -> Result<Vec<(RowId, String)>> {
+    fn restricting_references(&self, target: &str, limit: usize) -> Result<Vec<(RowId, String)>> {
         const SQL: &str = "SELECT seq, pointer FROM reference WHERE target = ?1 AND restricts \
                            ORDER BY seq, pointer LIMIT ?2";
         self.statements
@@ -281,7 +281,7 @@ impl Storage for Sqlite {
                 id: row.get(1)?,
                 attempts: row.get::<_, i64>(2)? as u64,
                 lease_end: Timestamp::from_millis(row.get(3)?),
-                lasting: row.get(4)?,
+                lasting_select: row.get(4)?,
             };
             Ok((row.get(0)?, claim))
         })
@@ -291,7 +291,7 @@ impl Storage for Sqlite {
         self.statements.without_flush().query_optional(select_file!("WHERE pk = ?1"), [pk], read_file)
     }
 
-    fn file_with(&self, sha256: &str) -> Result<Option<(FileId, FileRow)>> {
+    fn find_file_by_sha256(&self, sha256: &str) -> Result<Option<(FileId, FileRow)>> {
         const SQL: &str = select_file!("WHERE sha256 = ?1 ORDER BY id LIMIT 1");
         self.statements.without_flush().query_optional(SQL, [sha256], read_file)
     }

@@ -41,7 +41,7 @@ impl TransientClaims {
     /// Wakes waiting calls for records that a write changes: for each record that is active after the write,
     /// the first call of each select that finds the record. If the stack of a record cannot be read, all
     /// selects count as finding it.
-    pub(crate) fn wake_claims_for_rows(&mut self, changes: &[RowChange<RowId, Row>], catalog: &Catalog) {
+    pub(crate) fn wake_calls_for_rows(&mut self, changes: &[RowChange<RowId, Row>], catalog: &Catalog) {
         if self.waiting.is_empty() {
             return;
         }
@@ -79,7 +79,7 @@ mod tests {
             commit: CommitSeq::default(),
             instance_pk: None,
         };
-        claims.wake_claims_for_rows(&[RowChange::insert(RowId(1), row)], &Catalog::default());
+        claims.wake_calls_for_rows(&[RowChange::insert(RowId(1), row)], &Catalog::default());
         assert!(gate.is_open());
     }
 }

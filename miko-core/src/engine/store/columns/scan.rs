@@ -182,7 +182,7 @@ fn filter_candidates(table: &Table, plan: &Plan<'_>, candidates: &[u32]) -> Opti
 
 /// [Binds](Test::of) the predicates of a plan to the columns of a table.
 fn bind_predicates<'t>(table: &'t Table, plan: &Plan<'t>, record_count: usize) -> Option<Vec<Test<'t>>> {
-    plan.filter.iter().map(|predicate| Test::of(predicate, table, record_count)).collect()
+    plan.predicates.iter().map(|predicate| Test::of(predicate, table, record_count)).collect()
 }
 
 /// The number of matches after which a scan in order of creation may end.

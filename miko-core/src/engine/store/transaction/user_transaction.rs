@@ -170,7 +170,7 @@ impl UserTransaction {
 
     /// Counts a write set that the running write is about to apply, and saves the committed states of the
     /// records that it changes.
-    pub(crate) fn note(&mut self, set: &WriteSet) {
+    pub(crate) fn save_pre_images(&mut self, set: &WriteSet) {
         self.running_size += size_of_set(set);
         for change in &set.rows {
             let Some(pk) = change.before.as_ref().or(change.after.as_ref()).map(|row| &row.pk) else {
