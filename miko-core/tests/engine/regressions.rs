@@ -144,6 +144,26 @@ fn a_definition_is_in_the_bucket_of_its_record_only() {
 }
 
 #[test]
+fn the_faults_of_a_definition_are_reported_once_beside_a_second_platter_of_a_definition() {
+    let db = db();
+    let faults = |stack: Value| {
+        let create = json!({"action": "create", "bucket": {"fields": 1}, "stack": stack});
+        let error = db.0.q0(create).unwrap_err();
+        error
+            .items()
+            .iter()
+            .map(|item| (item.message().to_owned(), item.details.get("pointer").cloned()))
+            .collect()
+    };
+    let platter = json!({"class": "puck.uno/class"});
+    let mut expected: Vec<_> = faults(json!({"x": platter}));
+    assert!(!expected.is_empty());
+    let second = "a record defines one class: it has one platter of class `puck.uno/class`".to_owned();
+    expected.push((second, Some("/stack/x".into())));
+    assert_eq!(faults(json!({"x": platter, "y": platter})), expected);
+}
+
+#[test]
 fn of_two_declarations_of_a_reference_the_stricter_counts() {
     for classes in [["a.b/lax", "a.b/strict"], ["a.b/strict", "a.b/lax"]] {
         let db = db();

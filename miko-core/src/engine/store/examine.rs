@@ -59,14 +59,17 @@ impl<T: Storage> Store<T> {
             faults.push(fault);
             return faults.check().map(|()| None);
         }
+        // Whether a definition was read, also if it has faults.
+        let mut has_read_definition = false;
         let mut definition = None;
         for platter in &platters {
             platter.with_places(place, |bucket_place, platter_place| {
                 let bucket = platter.bucket.as_ref().unwrap_or(shared);
                 if platter.class == uns::CLASS {
-                    match misplaced_definition(platter.has_bucket_key, definition.is_some(), platter_place) {
+                    match misplaced_definition(platter.has_bucket_key, has_read_definition, platter_place) {
                         Some(fault) => faults.push(fault),
                         None => {
+                            has_read_definition = true;
                             definition = Definition::read(bucket, *bucket_place, &mut faults);
                             // Contradictions are rules that no value can satisfy. An import reports them at
                             // its end, and only for the definitions that are current then.
