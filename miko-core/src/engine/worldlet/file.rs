@@ -192,9 +192,13 @@ impl WorldletFile {
         &mut self,
         write: impl FnOnce(&mut dyn Write) -> Result<()>,
     ) -> Result<(File, io::Result<()>)> {
-        let current = fs::metadata(&self.path).map(|metadata| FileStamp::of(&metadata)).ok();
-        if !current.is_some_and(|current| self.is_unchanged(&current)) {
-            let change = if current.is_some() { "changed" } else { "removed" };
+        let change = match self.is_unchanged() {
+            Ok(true) => None,
+            Ok(false) => Some("changed"),
+            Err(error) if error.kind() == ErrorKind::NotFound => Some("removed"),
+            Err(error) => return Err(write_error(&self.path, error)),
+        };
+        if let Some(change) = change {
             let message = format!(
                 "another program has {change} the file since it was opened, so it is not overwritten: \
                  open it again"
@@ -225,10 +229,15 @@ impl WorldletFile {
 
     /// Whether no other program has changed the content since this process last read or wrote it. If only
     /// times differ, the content is compared.
-    fn is_unchanged(&self, current: &FileStamp) -> bool {
-        *current == self.stamp
-            || current.has_same_identity(&self.stamp)
-                && digest_of(&self.path).is_ok_and(|digest| digest == self.digest)
+    ///
+    /// # Errors
+    /// The errors of the file system: `NotFound`, if the file was removed.
+    fn is_unchanged(&self) -> io::Result<bool> {
+        let current = FileStamp::of(&fs::metadata(&self.path)?);
+        if current == self.stamp {
+            return Ok(true);
+        }
+        Ok(current.has_same_identity(&self.stamp) && digest_of(&self.path)? == self.digest)
     }
 }
 
@@ -304,6 +313,28 @@ mod tests {
             let files = fs::read_dir(folder.path()).unwrap().count();
             assert_eq!(files, 1, "{faults:?}: no temporary file is left");
         }
+    }
+
+    #[test]
+    fn only_a_file_that_is_not_found_counts_as_removed() {
+        let folder = tempfile::tempdir().unwrap();
+        let [inside, aside] = ["inside", "aside"].map(|name| folder.path().join(name));
+        fs::create_dir(&inside).unwrap();
+        let path = fs::canonicalize(&inside).unwrap().join("crew.json");
+        let db = WorldletEngine::open(&path, Mode::ReadWrite).unwrap();
+        let create = || db.create("a.b/c", &json!({}));
+        create().unwrap();
+        fs::rename(&inside, &aside).unwrap();
+        let removed = create().unwrap_err();
+        assert!(removed.is(ErrorId::CONFLICT) && removed.to_string().contains("removed"), "{removed}");
+        // The path leads through a file.
+        fs::write(&inside, "").unwrap();
+        let error = create().unwrap_err();
+        assert!(error.is(ErrorId::NOT_WRITABLE), "{error}");
+        assert_eq!(error.items()[0].details["path"], path.to_str().unwrap());
+        fs::remove_file(&inside).unwrap();
+        fs::rename(&aside, &inside).unwrap();
+        create().unwrap();
     }
 
     #[test]
