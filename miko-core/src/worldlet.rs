@@ -289,34 +289,52 @@ pub(crate) fn read(reader: &mut dyn Read, sink: &mut dyn Sink, faults: &mut Worl
 }
 
 /// Whether a worldlet is temporal: `properties.temporal` is true, or its history is not empty. `false` if
-/// `reader` fails, or the text is not a worldlet.
+/// `reader` fails, or the text is not a worldlet. As in an import, keys may be repeated.
 ///
 /// ```
 /// let worldlet = r#"{"records": {}, "properties": {"temporal": true}}"#;
 /// assert!(miko_core::is_temporal_worldlet(&mut worldlet.as_bytes()));
 /// ```
 pub fn is_temporal_worldlet(reader: &mut dyn Read) -> bool {
-    #[derive(Deserialize, Default)]
-    struct TemporalProperty {
-        #[serde(default)]
-        temporal: bool,
-    }
-    /// The parts by which a temporal worldlet is recognized.
-    #[derive(Deserialize)]
-    struct TemporalMarks {
-        #[serde(default, deserialize_with = "json::struct_from_object")]
-        properties: TemporalProperty,
-        #[serde(default)]
-        history: History,
-    }
     let mut deserializer = serde_json::Deserializer::from_reader(without_byte_order_mark(reader));
-    let read = json::struct_from_object(&mut deserializer);
-    let read = read.and_then(|marks: TemporalMarks| deserializer.end().map(|()| marks));
-    read.is_ok_and(|marks| marks.properties.temporal || marks.history.has_any)
+    let read = deserializer.deserialize_map(TemporalMarkVisitor);
+    read.and_then(|is_temporal| deserializer.end().map(|()| is_temporal)).unwrap_or(false)
+}
+
+/// Looks for the marks of a temporal worldlet, at the top-level keys that have them. If such a key is
+/// repeated, each of its values counts, as for a [`WorldletVisitor`].
+struct TemporalMarkVisitor;
+
+impl<'de> Visitor<'de> for TemporalMarkVisitor {
+    type Value = bool;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("a worldlet, which is a JSON object")
+    }
+
+    fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<bool, A::Error> {
+        let (mut temporal, mut has_history) = (false, false);
+        while let Some(key) = map.next_key::<String>()? {
+            match key.as_str() {
+                "properties" => match map.next_value()? {
+                    PlainValue(Value::Object(properties)) => match properties.get("temporal") {
+                        Some(Value::Bool(stated)) => temporal = *stated,
+                        Some(_) => return Err(A::Error::custom("`temporal` is a boolean")),
+                        None => {}
+                    },
+                    _ => return Err(A::Error::custom("`properties` is an object")),
+                },
+                "history" => has_history |= map.next_value::<History>()?.has_any,
+                _ => {
+                    map.next_value::<IgnoredAny>()?;
+                }
+            }
+        }
+        Ok(temporal || has_history)
+    }
 }
 
 /// Whether a history has any version.
-#[derive(Default)]
 struct History {
     has_any: bool,
 }

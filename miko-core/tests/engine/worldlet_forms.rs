@@ -257,6 +257,29 @@ fn an_array_is_no_mark_of_a_temporal_worldlet() {
 }
 
 #[test]
+fn a_repeated_key_does_not_hide_that_a_worldlet_is_temporal() {
+    const VERSION: &str = r#""v": {"identity": "a", "timestamp": "2026-05-28T07:30:00Z", "bucket": {}}"#;
+    for (worldlet, expected) in [
+        (format!(r#"{{"history": {{{VERSION}}}, "history": {{}}}}"#), true),
+        (format!(r#"{{"history": {{}}, "history": {{{VERSION}}}}}"#), true),
+        (r#"{"properties": {"temporal": true}, "properties": {}}"#.to_owned(), true),
+        (r#"{"properties": {"temporal": true}, "properties": {"temporal": false}}"#.to_owned(), false),
+        (r#"{"properties": {"temporal": false}, "properties": {"temporal": true}}"#.to_owned(), true),
+        (r#"{"properties": {"temporal": false, "temporal": true}}"#.to_owned(), true),
+    ] {
+        assert_eq!(miko_core::is_temporal_worldlet(&mut worldlet.as_bytes()), expected, "{worldlet}");
+        for db in temporal() {
+            assert_eq!(faults(&*db, &worldlet), [] as [&str; 0], "{worldlet}");
+        }
+        if expected {
+            for db in non_temporal() {
+                assert_ne!(faults(&*db, &worldlet), [] as [&str; 0], "{worldlet}");
+            }
+        }
+    }
+}
+
+#[test]
 fn a_pk_that_two_entries_have_is_a_fault_whether_they_are_stubs_or_records() {
     let properties = r#""properties": {"temporal": true}"#;
     let history = r#""history": {"v": {"identity": "a", "timestamp": "2026-05-28T07:30:00Z", "bucket": {}}}"#;
