@@ -34,6 +34,7 @@ pub const CASES: &[Case] = &[
     ("a_lazy_object_is_open_after_a_first_call_that_timed_out", lazy_timeout),
     ("a_lazy_object_is_opened_after_its_opening_was_refused_for_its_deadline", lazy_refused_late),
     ("a_lazy_object_whose_opening_is_not_answered_is_gone_and_its_connection_is_not", lazy_unanswered),
+    ("the_first_call_on_a_lazy_object_is_made_once_whatever_its_hook_returns", lazy_hook),
     ("the_first_call_on_a_lazy_object_waits_while_that_waits_at_a_gate", lazy_gate),
     ("the_first_call_on_a_lazy_object_finds_it_when_that_has_waited_at_a_gate", lazy_late),
     ("a_lazy_object_is_opened_over_another_connection_if_the_first_is_lost", lazy_lost),
@@ -271,6 +272,24 @@ fn lazy_unanswered() {
     }
     kill(server, Signal::SIGCONT).unwrap();
     eventually(|| office.open_things().unwrap(), &OpenThings::default());
+    share.join().unwrap();
+}
+
+fn lazy_hook() {
+    let uds = uds().around(|call, next| {
+        let served = next.run();
+        match &*call.method.name {
+            "note" => Err(Error::new(ErrorId::SESSION_GONE, "the hook").with("handle", 1)),
+            _ => served,
+        }
+    });
+    let share = office(&uds);
+    let office = proxy(&share);
+    let desk = office.lazy_desk("a").unwrap();
+    let error = desk.note("x").unwrap_err();
+    assert!(error.is(ErrorId::SESSION_GONE) && error.to_string().contains("the hook"), "{error}");
+    assert_eq!(desk.notes().unwrap(), 1);
+    drop((desk, office));
     share.join().unwrap();
 }
 

@@ -46,6 +46,11 @@ impl BegunCall {
         }
     }
 
+    /// The id of the call.
+    pub(super) fn id(&self) -> u64 {
+        self.id
+    }
+
     /// Whether the answer has not arrived, and can still arrive.
     pub(super) fn is_unanswered(&self) -> bool {
         self.is_pending

@@ -9,12 +9,14 @@ use miko_rpc::codec::{Encoded, Encoder, Message, encode};
 use miko_rpc::{
     CallTransport, Discard, Error, ErrorId, Method, OutgoingCall, PendingAnswer, ReadOpened, Result,
 };
+use serde_json::Value;
 
 use super::exclusive::{Exclusive, ExclusiveGuard};
 use super::fault::{ConnectionFault, session_gone};
 use super::later::BegunCall;
 use super::reconnecting::Reconnecting;
 use super::runtime::check_may_wait_for;
+use crate::wire::extension;
 
 /// Carries the calls on an object. The opening call and the first call on the object are sent together, and
 /// their answers arrive together, unless the opening call waits at a gate. If the caller of the first call
@@ -124,7 +126,7 @@ impl LazyObject {
         // gate. So this takes an answer that has arrived, and does not wait for it. If the opening call
         // failed, its error is returned: it is the reason why the server found no object for `call`.
         let is_open = self.wait_for_object(&mut begun_opening, Some(Instant::now()))?;
-        if called.as_ref().is_err_and(|error| error.is(ErrorId::SESSION_GONE)) {
+        if called.as_ref().is_err_and(|error| is_refusal_without_object(error, begun_opening.id())) {
             // The opening call did not fail, and yet the server found no object for `call`, so it did not run
             // `call`. The reason is that the opening call waited at a gate, where it may still wait. `call`
             // is sent again once the object is open.
@@ -254,6 +256,14 @@ impl Message for EncodedMessage<'_> {
     fn write(&self, encoder: &mut Encoder) -> Encoded {
         encoder.raw(self.0)
     }
+}
+
+/// Whether the server has refused a call with this error because it found no object of the opening call. The
+/// server names what it has not found. An error with the same id that a hook or the connection has caused does
+/// not name that, and the call may have run.
+fn is_refusal_without_object(error: &Error, opening_id: u64) -> bool {
+    let named = error.items().first().and_then(|item| item.details.get("handle"));
+    error.is(ErrorId::SESSION_GONE) && named.and_then(Value::as_u64) == Some(extension::opened_by(opening_id))
 }
 
 /// The error if the answer to the opening call has not arrived or carries no object.

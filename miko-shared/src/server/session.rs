@@ -538,7 +538,8 @@ pub(super) fn charge_answer_memory(bytes: usize) -> Result<()> {
     if bytes > LARGE_FRAME { memory::charge(bytes) } else { Ok(()) }
 }
 
-/// The error of a call on an object that the connection does not have.
+/// The error of a call on an object that the connection does not have. By its detail `handle`, a client knows
+/// that the call has not run.
 pub(super) fn no_object(handle: u64) -> Error {
     let message = "there is no such object on this connection";
     Error::new(ErrorId::SESSION_GONE, message).with("handle", handle)
