@@ -1,16 +1,24 @@
 //! `GET /metrics`: what a server has counted, of all of its sockets.
 
 use std::collections::BTreeMap;
+use std::io::Write;
+use std::time::Duration;
 
+use miko_shared::wire::envelope::Envelope;
 use mikobase::prelude::*;
-use mikobase::{Auth, Http};
+use mikobase::{Auth, Http, Limits};
 
 use crate::harness::Case;
 use crate::http::with_http;
 use crate::http_client::{Client, Session};
-use crate::office::Office;
+use crate::office::office_rpc::OfficeClient;
+use crate::office::{Desk, Office, office};
+use crate::support::{Raw, enclosed_call_in};
 
-pub const CASES: &[Case] = &[("what_is_counted_is_told_in_the_format_of_prometheus", metrics)];
+pub const CASES: &[Case] = &[
+    ("what_is_counted_is_told_in_the_format_of_prometheus", metrics),
+    ("a_call_that_has_waited_or_was_to_wait_and_is_refused_is_counted", refused),
+];
 
 /// The samples of a text in Prometheus' format, by name and labels. Each must belong to the family before it.
 fn samples(text: &str) -> BTreeMap<String, f64> {
@@ -92,4 +100,53 @@ fn metrics() {
     with_http(Http::new(Auth::Token(token)), |path, _| {
         assert_eq!(Client::connect(path).get("/metrics").status, 401);
     });
+}
+
+fn refused() {
+    let mut limits = Limits::default();
+    limits.calls_in_flight = 1;
+    let uds = Uds::new().unwrap().http(true).limits(limits).around(|call, next| {
+        let served = next.run();
+        match &*call.method.name {
+            "lazy_closed_desk" => Err(Error::new(ErrorId::CONFLICT, "refused after it has run")),
+            _ => served,
+        }
+    });
+    let share = office(&uds);
+    let [office, hooked] = [(); 2].map(|()| OfficeClient::connect(share.path(), share.token()).unwrap());
+    let path = share.http_path();
+    let closed = office.closed_desk().unwrap();
+    // By the hook, though the call was to wait.
+    let mut client = Client::connect(&path);
+    let session = Session::open(&path);
+    let refused = client.post_in(&session.id, "/call/lazy_closed_desk", &json!({}));
+    assert_eq!(refused.error_id(), "conflict");
+    assert!(hooked.lazy_closed_desk().unwrap().note("x").unwrap_err().is(ErrorId::CONFLICT));
+    // At the deadline.
+    let desk = client.post_in(&session.id, "/call/desk", &json!({"name": "a"})).json();
+    let late = client.post_in(&session.id, &format!("/objects/{}/line_up", desk["object"]), &json!({}));
+    assert_eq!(late.error_id(), "deadline-exceeded");
+    // One waits, so another may not.
+    let mut raw = Raw::to::<dyn Office>(share.path(), share.token());
+    let deadline = Duration::from_millis(100);
+    for id in [1, 2] {
+        let call = enclosed_call_in(Envelope { deadline, id }, "line_up", &json!({}));
+        raw.stream.write_all(&call).unwrap();
+    }
+    assert!(raw.read_error().is(ErrorId::STORAGE_FULL));
+    assert!(raw.read_error().is(ErrorId::DEADLINE_EXCEEDED));
+    drop(closed);
+    let response = client.get("/metrics");
+    let samples = samples(response.text());
+    for (sample, expected) in [
+        (r#"interface="Office",method="lazy_closed_desk",outcome="conflict""#, 2.0),
+        (r#"interface="Desk",method="line_up",outcome="deadline-exceeded""#, 1.0),
+        (r#"interface="Office",method="line_up",outcome="storage-full""#, 1.0),
+        (r#"interface="Office",method="line_up",outcome="deadline-exceeded""#, 1.0),
+    ] {
+        let found = samples.get(&format!("mikobase_calls_total{{{sample}}}"));
+        assert_eq!(found, Some(&expected), "{sample} in\n{}", response.text());
+    }
+    drop((office, hooked, session, client, raw));
+    share.join().unwrap();
 }

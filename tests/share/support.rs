@@ -175,8 +175,11 @@ pub fn encoded_call(method: &str, params: &serde_json::Value) -> Vec<u8> {
 
 /// As [`encoded_call`], in the constant envelope of Mikobase's own clients.
 pub fn enclosed_call(method: &str, params: &impl Serialize) -> Vec<u8> {
+    enclosed_call_in(Envelope { deadline: Duration::from_secs(60), id: 1 }, method, params)
+}
+
+pub fn enclosed_call_in(envelope: Envelope, method: &str, params: &impl Serialize) -> Vec<u8> {
     let mut bytes = Vec::new();
-    let envelope = Envelope { deadline: Duration::from_secs(60), id: 1 };
     let call = BTreeMap::from([(method, params)]);
     envelope.enclose(&SerdeMessage(&call), usize::MAX, &mut bytes).unwrap();
     bytes

@@ -183,12 +183,30 @@ fn serve_call<I: Interface + ?Sized>(
     serve: impl Fn(Call<'_>) -> Result<Served, Error>,
 ) {
     let served = try_serve_call(call, surface, context, connection, serve);
+    let started = connection.started;
     let served_or_parked = served.and_then(|parked| match parked {
-        Some(parked) => park(call, parked, context, connection, session),
+        Some(parked) => park(call, parked, context, connection, session).inspect_err(|error| {
+            let time = started.map_or(Duration::ZERO, |started| started.elapsed());
+            record_refusal(call, surface, context, error, time);
+        }),
         None => Ok(()),
     });
     if let Err(error) = served_or_parked {
         message::encode_refusal(call.id, &error, connection.outgoing);
+    }
+}
+
+/// Records a call that has started in this attempt or an earlier one, and that is refused after the attempt
+/// or before another one. `time` is how long its last attempt has run.
+fn record_refusal<I: ?Sized>(
+    call: &ReceivedCall<'_>,
+    surface: &'static Surface,
+    context: &CallContext<I>,
+    error: &Error,
+    time: Duration,
+) {
+    if let (Some(metrics), Some((name, _))) = (&context.metrics, call.method) {
+        metrics.record_call(surface, surface.method(name), &Err(error.clone()), time);
     }
 }
 
@@ -232,7 +250,11 @@ fn try_serve_call<I: Interface + ?Sized>(
 ) -> Result<Option<ParkedCall>, Error> {
     let now = Instant::now();
     let expires = connection.arrived.checked_add(call.deadline);
-    check_deadline(expires, now, connection.is_retry)?;
+    check_deadline(expires, now, connection.is_retry).inspect_err(|error| {
+        if connection.is_retry {
+            record_refusal(call, surface, context, error, Duration::ZERO);
+        }
+    })?;
     let (name, arguments) =
         call.method.ok_or_else(|| unreadable("it is not a map from a method to its arguments"))?;
     let method = context.activity.begin(surface, name, now);
@@ -318,7 +340,7 @@ pub(super) struct Attempt<'a> {
     pub(super) passes: &'a mut Vec<Pass>,
     /// The values that implementations keep for the connection. The call may add some.
     pub(super) locals: &'a mut ConnectionLocals,
-    /// Records the call, unless it is parked; `None` if the server has no metrics.
+    /// Records the call, unless it is to be parked; `None` if the server has no metrics.
     pub(super) recorder: Option<CallRecorder<'a>>,
     /// Set by [`run`](Self::run).
     pub(super) outcome: AttemptOutcome,
@@ -326,7 +348,8 @@ pub(super) struct Attempt<'a> {
 
 /// The arguments of [`Metrics::record_call`] for a call that has started. The call is recorded when its
 /// method has returned, even if the answer comes later. A call whose method has not run is recorded when it
-/// is refused, for example by the hook.
+/// is refused, for example by the hook. A call that cannot be parked, or whose deadline passes while it is
+/// parked, is recorded by the caller of [`Attempt::run`].
 pub(super) struct CallRecorder<'m> {
     pub(super) metrics: &'m Metrics,
     pub(super) surface: &'static Surface,
@@ -344,7 +367,7 @@ pub(super) struct AttemptOutcome {
 
 impl Attempt<'_> {
     /// Runs the call by `run`, inside the hook of `Uds::around` if there is one and the call was not parked
-    /// before. Records the call in the metrics, unless it is parked.
+    /// before. Records the call in the metrics, unless it is to be parked.
     ///
     /// # Errors
     /// The errors of the call and of the hook.
@@ -377,7 +400,8 @@ impl Attempt<'_> {
             _ => serve(),
         });
         if let Some(CallRecorder { metrics, surface, began }) = recorder
-            && outcome.parked.is_none()
+            // The hook may refuse a call that would have been parked.
+            && (outcome.parked.is_none() || served.is_err())
         {
             metrics.record_call(surface, method, &served, began.elapsed());
         }

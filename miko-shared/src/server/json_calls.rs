@@ -270,22 +270,25 @@ impl JsonConnection {
             match self.attempt(&call, &input, &mut passes)? {
                 CallProgress::Answered(result) => break result,
                 CallProgress::Later(answer) => break self.wait_for_answer(answer, expires_at).await,
-                CallProgress::Parked(parked) => {
+                CallProgress::Parked { queued, began } => {
                     let bytes = call.method.len() + call.params.text_length();
                     let limit = calls.limits.frame_size;
                     // No worker is named. The server publishes which workers have parked calls, but only
                     // clients of its own wire protocol read this: only they may spin while they wait.
                     let worker = None;
                     // Counts the call as parked until the end of this block.
-                    let _count = calls.parked_calls.add(bytes, &self.parked_bytes, worker, limit)?;
-                    wait_at_gate(&parked).await;
+                    let counted = calls.parked_calls.add(bytes, &self.parked_bytes, worker, limit);
+                    let _count = counted.inspect_err(|error| {
+                        self.record_refusal(call.method, surface, error, began.elapsed());
+                    })?;
+                    wait_at_gate(&queued).await;
                     if is_retry {
                         // A call that is parked more than once may be a long one, such as the end of an
                         // upload: between its steps it parks itself, to let other calls run, at a gate that
                         // it opens at once. So its wait is over at once, and it yields here instead.
                         tokio::task::yield_now().await;
                     }
-                    passes.push(parked.into_pass());
+                    passes.push(queued.into_pass());
                     is_retry = true;
                 }
             }
@@ -308,7 +311,11 @@ impl JsonConnection {
         let calls = &*self.calls;
         self.check_open()?;
         let now = Instant::now();
-        check_deadline(Some(input.expires_at), now, input.is_retry)?;
+        check_deadline(Some(input.expires_at), now, input.is_retry).inspect_err(|error| {
+            if input.is_retry {
+                self.record_refusal(call.method, input.surface, error, Duration::ZERO);
+            }
+        })?;
         let mut params = Some(call.params.read(calls.limits.frame_size)?);
         let mut state = self.state.borrow_mut();
         let SessionState { handles, locals } = &mut *state;
@@ -341,8 +348,8 @@ impl JsonConnection {
             serving::run(|| handles.scope().discard());
         }
         served?;
-        if let Some(parked) = parked {
-            return Ok(CallProgress::Parked(parked));
+        if let Some(queued) = parked {
+            return Ok(CallProgress::Parked { queued, began: now });
         }
         let later = self.adopt(handles)?;
         match later {
@@ -353,6 +360,12 @@ impl JsonConnection {
                 Ok(CallProgress::Answered(result.map(|result| JsonReply { result, nil_level })))
             }
         }
+    }
+
+    /// Records a call that has started in this attempt or an earlier one, and that is refused after the
+    /// attempt or before another one. `time` is how long its last attempt has run.
+    fn record_refusal(&self, method: &str, surface: &'static Surface, error: &Error, time: Duration) {
+        self.calls.metrics.record_call(surface, surface.method(method), &Err(error.clone()), time);
     }
 
     /// Adopts the objects and streams that an answer has carried. If the answer itself comes later, returns
@@ -424,7 +437,12 @@ enum CallProgress {
     /// The answer comes later.
     Later(Box<dyn LaterAnswer>),
     /// The call waits at a gate.
-    Parked(ParkedCall),
+    Parked {
+        /// The position of the call in the queue of the gate.
+        queued: ParkedCall,
+        /// When the attempt began.
+        began: Instant,
+    },
 }
 
 /// Waits until the turn of a parked call has come, or until its wait has timed out. After a timeout, the

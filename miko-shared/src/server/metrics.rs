@@ -32,7 +32,7 @@ pub struct MethodCount {
     /// How often each outcome has occurred.
     pub outcomes: Vec<(CallOutcome, u64)>,
     /// How long the thread of the server has run these calls, in total. If a call was parked and then run
-    /// again, only its last run counts.
+    /// again, only its last run counts. If its deadline passed while it was parked, no run counts.
     pub time: Duration,
 }
 
@@ -75,8 +75,10 @@ impl Metrics {
         self.calls.borrow().iter().for_each(|((interface, method), count)| visit(interface, method, count));
     }
 
-    /// Counts a call whose method has returned, or which was refused after it had started, for example by the
-    /// hook of `Uds::around`.
+    /// Counts a call whose method has returned, or which was refused after it had started: by the hook of
+    /// `Uds::around`, because it could not be parked, or because its deadline passed while it was parked. A
+    /// parked call is not counted if its caller gives it up, or if its object or its connection is gone when it
+    /// is to be run again.
     pub(super) fn record_call(
         &self,
         surface: &'static Surface,
