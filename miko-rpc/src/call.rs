@@ -12,6 +12,7 @@ use serde_json::Value;
 
 use crate::arguments::{self, Arguments};
 use crate::bounds::Wire;
+use crate::codec::decoder::Decoder;
 use crate::codec::{self, EncodeFault};
 use crate::dispatch::{self, DispatchError, JsonResult, Params};
 use crate::error::{Error, ErrorId, Result};
@@ -310,7 +311,7 @@ impl<T, E> PendingResult<T, E> {
 
 /// Decodes arguments, with a bound on the memory of their values.
 fn read_message<A: Arguments>(method: &Method, bytes: &[u8], limit: usize) -> Result<A> {
-    let read = || arguments::read(&method.params, &mut rmp_serde::Deserializer::from_read_ref(bytes));
+    let read = || arguments::read(&method.params, &mut Decoder::new(bytes));
     memory::read_frame(bytes.len(), limit, read)
         .map_err(|fault| unreadable(&fault.to_string()).with("method", &*method.name))
 }

@@ -13,6 +13,8 @@ use serde::{Deserialize, Deserializer, Serialize};
 use crate::bounded::BoundedVec;
 use crate::error::{Error, ErrorId, Result};
 
+pub(crate) mod decoder;
+
 /// The result of writing a part of a message.
 pub type Encoded = Result<(), rmp_serde::encode::Error>;
 
@@ -219,7 +221,7 @@ pub(crate) fn value_of_variant<'m>(message: &'m [u8], key: &str) -> Option<&'m [
 /// # Errors
 /// `internal` if it is not a valid `T`: the other side is not a server of this interface, or it is faulty.
 pub fn decode<'de, T: Deserialize<'de>>(bytes: &'de [u8]) -> Result<T> {
-    rmp_serde::from_slice(bytes).map_err(unreadable)
+    decoder::from_slice(bytes).map_err(unreadable)
 }
 
 /// The error of an answer that cannot be decoded.

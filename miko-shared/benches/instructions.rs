@@ -13,7 +13,7 @@ use std::time::Duration;
 
 use miko_core::mikobase_rpc::MikobaseClient;
 use miko_core::q0::Edits;
-use miko_core::rpc::{Call, CallTransport, Interface, OutgoingCall, Proxy};
+use miko_core::rpc::{Call, CallTransport, Interface, OutgoingCall, Proxy, codec};
 use miko_core::{
     Change, Engine, Error, ErrorId, Mikobase, MikobaseExt, Remote, SqliteEngine, Stream, Transaction,
 };
@@ -118,6 +118,12 @@ const PATHS: &[(&str, Path)] = &[
         let edits = Edits::new().increment(["balance"], 1);
         done(claim.ok_or("no account is free")?.finish_with(edits)?)
     }),
+    ("a change that a subscriber reads", |store, _| {
+        if store.change.is_empty() {
+            store.change = encoded_change(&*store.engine)?;
+        }
+        done(codec::decode::<Change>(&store.change)?)
+    }),
     ("create_all of 32 there and back", |store, i| {
         let items: Vec<Item> = (0..32).map(|j| Item::of(RECORDS + 32 * i + j)).collect();
         done(store.proxy.create_all("bench.org/item", &items)?)
@@ -151,6 +157,8 @@ struct Store {
     pks: Vec<String>,
     /// A subscription that matches no record.
     changes: Option<Stream<Change>>,
+    /// A change as it is sent.
+    change: Vec<u8>,
     /// Texts to import, each of other records.
     worldlets: Vec<String>,
 }
@@ -243,6 +251,7 @@ impl Store {
             proxy: Proxy::new(Box::new(in_process)),
             pks,
             changes: None,
+            change: Vec::new(),
             worldlets: Vec::new(),
         })
     }
@@ -293,6 +302,17 @@ fn carry(bytes: &[u8], buffer: &mut FrameBuffer) {
         buffer.filled(count);
         sent += count;
     }
+}
+
+/// A change of an account, as a subscriber gets it.
+fn encoded_change(engine: &dyn Engine) -> Result<Vec<u8>, BoxError> {
+    let mut changes = engine.listen("bench.org/account")?;
+    engine.increment(ACCOUNTS[0], ["balance"], 1)?;
+    let change = changes.recv().ok_or("the subscription has ended")??;
+    let mut bytes = Vec::new();
+    codec::encode(&mut bytes, usize::MAX, |encoder| encoder.value(&change))
+        .map_err(|fault| fault.into_error(usize::MAX))?;
+    Ok(bytes)
 }
 
 fn creation(serial: usize) -> Value {
