@@ -40,7 +40,7 @@ pub(crate) use miko_rpc::json::{
     drop_iteratively, is_multiple, object_from_text, plain, reader, serialize_text, to_text, too_deep_value,
 };
 pub use object::Object;
-pub(crate) use object::{deserialize_raw, serialize_raw};
+pub(crate) use object::{RepeatedObject, deserialize_raw, serialize_raw};
 pub(crate) use struct_from_object::struct_from_object;
 pub(crate) use sum::{NoSum, sum};
 pub(crate) use writer::text_of;

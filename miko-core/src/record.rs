@@ -7,7 +7,7 @@ use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use serde_json::Map;
 use serde_json::value::RawValue;
 
-use crate::json::{self, Object, deserialize_raw, serialize_raw};
+use crate::json::{self, Object, RepeatedObject, deserialize_raw, serialize_raw};
 use crate::timestamp::Timestamp;
 
 /// The keys for remarks. They are allowed in every request, record, version and worldlet, and in the objects
@@ -150,10 +150,10 @@ pub(crate) fn null_as_present<'de, D: Deserializer<'de>>(
 /// The binary form of a record: bucket, stack and extras are JSON text, which is not parsed. The type
 /// parameters are as in [`RecordJson`].
 #[derive(Serialize, Deserialize)]
-struct RecordWire<Pk, Text> {
+struct RecordWire<Pk, Text, StackText> {
     pk: Pk,
     bucket: Text,
-    stack: Text,
+    stack: StackText,
     extras: Option<Text>,
     created_at: i64,
     updated_at: i64,
@@ -193,11 +193,11 @@ impl Serialize for Record {
 impl<'de> Deserialize<'de> for Record {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         if reads_binary(&deserializer) {
-            let wire = RecordWire::<String, Object>::deserialize(deserializer)?;
+            let wire = RecordWire::<String, Object, RepeatedObject>::deserialize(deserializer)?;
             return Ok(Self {
                 pk: wire.pk,
                 bucket: wire.bucket,
-                stack: wire.stack,
+                stack: wire.stack.0,
                 extras: wire.extras,
                 created_at: Timestamp::from_millis(wire.created_at),
                 updated_at: Timestamp::from_millis(wire.updated_at),

@@ -2,6 +2,7 @@
 //! types.
 
 use std::borrow::Borrow;
+use std::cell::RefCell;
 use std::fmt;
 use std::hash::{Hash, Hasher};
 use std::ops::Deref;
@@ -244,12 +245,63 @@ impl Visitor<'_> for TextVisitor {
     }
 }
 
+/// An object that is deserialized from a binary format, and is mostly equal to the one before: the stack of a
+/// record. Equal objects that a thread reads one after another share their text.
+pub(crate) struct RepeatedObject(pub(crate) Object);
+
+impl<'de> Deserialize<'de> for RepeatedObject {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> std::result::Result<Self, D::Error> {
+        deserializer.deserialize_str(RepeatedTextVisitor).map(Self)
+    }
+}
+
+thread_local! {
+    /// The object that this thread has read last as a [`RepeatedObject`].
+    static LAST_READ: RefCell<Option<Object>> = const { RefCell::new(None) };
+}
+
+struct RepeatedTextVisitor;
+
+impl Visitor<'_> for RepeatedTextVisitor {
+    type Value = Object;
+
+    fn expecting(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        TextVisitor.expecting(formatter)
+    }
+
+    fn visit_str<E: serde::de::Error>(self, text: &str) -> std::result::Result<Object, E> {
+        // A thread must not keep much memory.
+        const MAX_KEPT: usize = 1024;
+        if text.len() > MAX_KEPT {
+            return TextVisitor.visit_str(text);
+        }
+        let read = LAST_READ.try_with(|last| match &mut *last.borrow_mut() {
+            Some(last) if last.as_str() == text => last.clone(),
+            last => last.insert(Object::from_text_unchecked(text)).clone(),
+        });
+        // A thread that ends may read a record after it has dropped its thread-local values.
+        read.or_else(|_| TextVisitor.visit_str(text))
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use serde_json::json;
 
     use super::*;
     use crate::json::to_text;
+
+    #[test]
+    fn equal_objects_that_are_read_one_after_another_share_their_text() {
+        let texts = [r#"{"a":1}"#, r#"{"a":1}"#, r#"{"b":2}"#, r#"{"b":2}"#, r#"{"a":1}"#];
+        let read = texts.map(|text| {
+            let RepeatedObject(object) = rmp_serde::from_slice(&rmp_serde::to_vec(text).unwrap()).unwrap();
+            object
+        });
+        assert_eq!(read.each_ref().map(Object::as_str), texts);
+        let shares = |a: &Object, b: &Object| Arc::ptr_eq(&a.text, &b.text);
+        assert!(shares(&read[0], &read[1]) && shares(&read[2], &read[3]) && !shares(&read[0], &read[4]));
+    }
 
     #[test]
     fn the_text_of_an_object_is_written_as_it_was_stored() {
