@@ -51,18 +51,22 @@ impl Bucket {
     /// [`to_value`](Self::to_value). `storage-full`, if parsing the text would exceed the memory limit of the
     /// process.
     pub fn of(bucket: &(impl Serialize + ?Sized)) -> Result<Self> {
-        Self::checked(bucket, &mut TextChecker::default())
-    }
-
-    /// As [`of`](Self::of), with a checker that the caller reuses for many buckets.
-    pub(crate) fn checked(bucket: &(impl Serialize + ?Sized), checker: &mut TextChecker) -> Result<Self> {
         let text = text_of(bucket)?;
-        if checker.check(&text).is_some() {
+        if TextChecker::default().check(&text).is_some() {
             return Ok(Self(text));
         }
         // The checker refuses text with a fault, and text in a form that this library does not write. Parsing
         // reports the fault; text without a fault is written again in the form that the checker accepts.
         object_of(&text).map(Self::from)
+    }
+
+    /// As [`of`](Self::of), for a write that follows at once: only the database checks the text, which it
+    /// does for every bucket.
+    ///
+    /// # Errors
+    /// `invalid_request`, if the value does not serialize, or has a number without a JSON form.
+    pub(crate) fn unchecked(bucket: &(impl Serialize + ?Sized)) -> Result<Self> {
+        text_of(bucket).map(Self)
     }
 
     /// The JSON text.
@@ -74,8 +78,8 @@ impl Bucket {
     ///
     /// # Errors
     /// `invalid_request`, if the text is not JSON, nests deeper than `serde_json` parses, repeats a key, or
-    /// has a number that would lose digits. Only text from another process can have these faults: it is not
-    /// checked when it is received. Also `storage-full`, if the value would exceed the memory limit of the
+    /// has a number that would lose digits. The text of a bucket that [`of`](Self::of) or `from` has made has
+    /// none of these faults; text from another process is not checked when it is received. Also `storage-full`, if the value would exceed the memory limit of the
     /// process.
     pub fn to_value(&self) -> Result<Value> {
         let place = Place::Key(&Place::Root, "bucket");
@@ -151,6 +155,10 @@ impl Serialize for Bucket {
     fn serialize<S: Serializer>(&self, serializer: S) -> std::result::Result<S::Ok, S::Error> {
         if writes_binary(&serializer) {
             return serializer.serialize_str(&self.0);
+        }
+        // A reader of JSON may take the last of repeated keys, and cut numbers with too many digits.
+        if TextChecker::default().check(&self.0).is_none() {
+            return json::parse(&self.0).map_err(serde::ser::Error::custom)?.serialize(serializer);
         }
         let raw: &RawValue = serde_json::from_str(&self.0).map_err(serde::ser::Error::custom)?;
         // An `Option`, since `serialize_raw` also serves optional fields.

@@ -14,7 +14,7 @@ use crate::change::{Change, ChangeOptions};
 use crate::claim::Claim;
 use crate::diagnostics::{Place, abbreviate};
 use crate::hot::HotRecord;
-use crate::json::{self, TextChecker};
+use crate::json;
 use crate::mikobase::{Mikobase, Query, Transaction};
 use crate::q0::Step;
 use crate::record::{Record, Records};
@@ -68,7 +68,7 @@ pub trait MikobaseExt: Mikobase {
     /// # Errors
     /// The errors of [`Bucket::of`] and of Q0's `create`.
     fn create(&self, class: &str, bucket: &(impl Serialize + ?Sized)) -> Result<String> {
-        self.create_one(class, Bucket::of(bucket)?)
+        self.create_one(class, Bucket::unchecked(bucket)?)
     }
 
     /// Creates a record of `class` from each bucket, all or none, and returns their pks in the same order.
@@ -89,9 +89,8 @@ pub trait MikobaseExt: Mikobase {
     /// As [`create`](Self::create); the detail `request` is the index of the bucket. A bucket that does not
     /// serialize is reported before a bucket that the database refuses.
     fn create_all(&self, class: &str, buckets: &[impl Serialize]) -> Result<Vec<String>> {
-        let mut checker = TextChecker::default();
         let to_bucket = |(index, bucket)| {
-            Bucket::checked(bucket, &mut checker).map_err(|error| error.with_all("request", index))
+            Bucket::unchecked(bucket).map_err(|error: Error| error.with_all("request", index))
         };
         self.create_many(class, buckets.iter().enumerate().map(to_bucket).collect::<Result<_>>()?)
     }
@@ -101,7 +100,7 @@ pub trait MikobaseExt: Mikobase {
     /// # Errors
     /// The errors of [`Bucket::of`]; those of Q0's `update`, such as `record_not_found` and `record_deleted`.
     fn update(&self, pk: &str, bucket: &(impl Serialize + ?Sized)) -> Result<()> {
-        self.update_one(pk, Bucket::of(bucket)?).map(drop)
+        self.update_one(pk, Bucket::unchecked(bucket)?).map(drop)
     }
 
     /// Merges an object into the bucket of a record (RFC 7396): null removes a member, an object is merged

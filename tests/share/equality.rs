@@ -6,12 +6,14 @@ use mikobase::SqliteEngine;
 use mikobase::prelude::*;
 use mikobase::rpc::Interface;
 use serde_json::Value;
+use serde_json::value::RawValue;
 
 use crate::harness::Case;
-use crate::support::uds;
+use crate::support::{over_http, uds};
 
 pub const CASES: &[Case] = &[
     ("a_worker_gets_the_answers_of_a_local_engine", same_answers),
+    ("buckets_with_faults_are_refused_alike_in_a_worker", same_refusals),
     ("a_stock_tarpc_client_is_served", stock_tarpc_client),
 ];
 
@@ -135,6 +137,69 @@ fn same_answers() {
     assert_eq!(local.len(), shared.len());
     assert!(local[4].contains("Spock") && local[5].contains("18446744073709551615"), "{local:#?}");
     assert!(local.iter().filter(|answer| answer.contains(": ok")).count() > 12, "{local:#?}");
+}
+
+/// Creates and updates records with values that serialize as the texts. Returns the errors, and then all
+/// buckets. Over HTTP the errors are only ids: the server finds a fault in the body of the request, and says
+/// where in the body it is.
+fn refusals(db: &(dyn Mikobase + 'static)) -> mikobase::Result<Vec<String>> {
+    let class = "test.org/item";
+    let nested = |levels| format!("{}{}{}", r#"{"a":"#.repeat(levels), "{}", "}".repeat(levels));
+    let texts = [
+        r#"{"n": 1, "spaces": [ ]}"#,
+        r#"{"n":1,"n":2}"#,
+        r#"{"n":{"a":1,"a":1}}"#,
+        r#"{"n":0.12345678901234567891}"#,
+        r#"{"n":1e400}"#,
+        r#"{"n":123456789012345678901234567890}"#,
+        r#"{"n":2.50}"#,
+        r#"{"$serde_json::private::RawValue":"5"}"#,
+        r#"{"$serde_json::private::RawValue":1,"n":1,"n":2}"#,
+        r#"{"s":"\u001b[0m","n":1,"n":2}"#,
+        r#"{"s":"\u0001","n":0.12345678901234567891}"#,
+        r#"{"s":"\u0001","n":1}"#,
+        "5",
+        "null",
+        &nested(50),
+        &nested(110),
+        &nested(125),
+        &nested(1000),
+    ];
+    let pk = db.create(class, &json!({}))?;
+    let mut results = Vec::new();
+    for text in texts {
+        let bucket: Box<RawValue> = serde_json::from_str::<&RawValue>(text).unwrap().to_owned();
+        results.push(db.create(class, &bucket).map(drop));
+        results.push(db.update(&pk, &bucket));
+        let good = serde_json::from_str::<&RawValue>("{}").unwrap().to_owned();
+        results.push(db.create_all(class, &[good, bucket]).map(drop));
+    }
+    results.push(db.create(class, &f64::NAN).map(drop));
+    results.push(db.create(class, &HashMap::from([("n", f64::NAN)])).map(drop));
+    let mut lines: Vec<String> = results
+        .into_iter()
+        .map(|result| match result {
+            Ok(()) => "ok".to_owned(),
+            Err(error) if over_http() => {
+                format!("{:?}", error.items().iter().map(|item| &item.id).collect::<Vec<_>>())
+            }
+            Err(error) => error.to_json().to_string(),
+        })
+        .collect();
+    lines.extend(db.by_class(class)?.iter().map(|record| record.bucket.as_str().to_owned()));
+    Ok(lines)
+}
+
+fn same_refusals() {
+    let local = refusals(&SqliteEngine::in_memory().unwrap()).unwrap();
+    let report = uds().mikobase(1, |db, _| Ok(refusals(db)?)).unwrap();
+    let shared = report.into_returned().unwrap().remove(0);
+    for (local, shared) in local.iter().zip(&shared) {
+        assert_eq!(local, shared);
+    }
+    assert_eq!(local.len(), shared.len());
+    let accepted = local.iter().filter(|line| *line == "ok").count();
+    assert!((9..20).contains(&accepted) && local.len() > 50, "{local:#?}");
 }
 
 fn stock_tarpc_client() {

@@ -390,15 +390,27 @@ pub(crate) fn needs_escapes(string: &str) -> bool {
 }
 
 /// The length of the part of a string before its first quote, backslash or control character.
+#[inline]
 fn plain_length(bytes: &[u8]) -> usize {
-    const BLOCK: usize = 16;
+    const WORD: usize = size_of::<u64>();
+    const ONES: u64 = u64::from_ne_bytes([1; WORD]);
+    /// The highest bit of each byte.
+    const HIGH: u64 = ONES << 7;
+    // The highest bit of each byte that is below `limit`, and perhaps of bytes after the first such byte: the
+    // subtraction borrows from these.
+    let below = |word: u64, limit: u64| word.wrapping_sub(ONES * limit) & !word & HIGH;
+    let equal = |word: u64, byte: u8| below(word ^ (ONES * u64::from(byte)), 1);
+    let (words, rest) = bytes.as_chunks::<WORD>();
+    for (index, word) in words.iter().enumerate() {
+        let word = u64::from_le_bytes(*word);
+        let special = below(word, u64::from(b' ')) | equal(word, b'"') | equal(word, b'\\');
+        if special != 0 {
+            // The first byte of a text is the lowest of a word.
+            return index * WORD + special.trailing_zeros() as usize / 8;
+        }
+    }
     let is_special = |byte: &u8| (*byte < b' ') | (*byte == b'"') | (*byte == b'\\');
-    let (blocks, _) = bytes.as_chunks::<BLOCK>();
-    // Without an early exit, the loop over a block is vectorized.
-    let plain =
-        blocks.iter().take_while(|block| !block.iter().fold(false, |any, byte| any | is_special(byte)));
-    let length = plain.count() * BLOCK;
-    length + bytes[length..].iter().position(is_special).unwrap_or(bytes.len() - length)
+    bytes.len() - rest.len() + rest.iter().position(is_special).unwrap_or(rest.len())
 }
 
 #[cfg(test)]
@@ -417,6 +429,21 @@ mod tests {
     /// Replacements of single characters of a text: the index of the character, and the new text.
     fn replacements() -> impl Strategy<Value = Vec<(prop::sample::Index, String)>> {
         prop::collection::vec((any::<prop::sample::Index>(), "[\\[\\]{}\",:\\\\abeu01.n \u{1}-]"), 1..3)
+    }
+
+    #[test]
+    fn the_plain_part_of_a_string_ends_at_its_first_special_character() {
+        for special in (0..=u8::MAX).filter(|byte| *byte < b' ' || b"\"\\".contains(byte)) {
+            for other in [b' ', b'!', b'#', b'[', b']', 0x7f, 0x80, 0xa2, 0xdc, 0xff, special] {
+                for at in 0..20 {
+                    let bytes =
+                        [vec![b'a'; at], vec![special, other, special, other], vec![other; 9]].concat();
+                    assert_eq!(plain_length(&bytes), at, "{bytes:?}");
+                    let bytes = [vec![b' '; at], vec![0x7f, 0x80, 0xff, b'!', b'#', b'[', b']']].concat();
+                    assert_eq!(plain_length(&bytes), bytes.len(), "{bytes:?}");
+                }
+            }
+        }
     }
 
     proptest! {

@@ -71,7 +71,11 @@ impl TextCreator {
 impl<T: Storage> Store<T> {
     /// Prepares to create records of a class.
     fn new_records<'c>(&self, class: &'c str) -> NewRecords<'c> {
-        let valid_class = uns::parse(class).ok();
+        // The name of a defined class was parsed when it was defined.
+        let valid_class = match self.catalog.class(class) {
+            Some(_) => Some(class),
+            None => uns::parse(class).ok(),
+        };
         NewRecords {
             class,
             valid_class,
