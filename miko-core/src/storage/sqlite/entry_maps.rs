@@ -6,7 +6,8 @@
 //! they are in a table in every database. Selects read the entries by SQL: see [`entry_tables`].
 //!
 //! A transaction of the maps begins with the first change after a commit or a rollback, and ends with the
-//! transaction of SQLite.
+//! transaction of SQLite. In a transaction whose writes are answered before its commit, the maps can undo only
+//! the changes since the last answered write.
 //!
 //! [`entry_tables`]: super::entry_tables
 
@@ -27,7 +28,8 @@ use crate::storage::write_set::{Conflict, IndexEntry, RowChange};
 type Map<K, V> = HashMap<K, V, RandomState>;
 
 /// The maps, shared by storage and the virtual tables of its connection. Storage never holds the lock while
-/// it runs a statement, since the virtual tables lock the maps for each block that the statement reads.
+/// it runs a statement, since the virtual tables lock the maps each time that a cursor copies a block of row
+/// numbers.
 #[derive(Clone, Default)]
 pub(super) struct SharedEntryMaps(Arc<Mutex<EntryMaps>>);
 
@@ -52,7 +54,7 @@ pub(super) struct EntryMaps {
     unique: Map<ConstraintId, Map<Box<str>, RowId>>,
     indexed: Map<ConstraintId, Map<Box<str>, RowSet>>,
     claims: BTreeMap<RowId, ClaimRow>,
-    /// The undo log: the changes of the open transaction, the oldest first.
+    /// The undo log: the changes of the open transaction that may still be undone, the oldest first.
     undo: Vec<Change>,
 }
 
@@ -123,15 +125,15 @@ impl EntryMaps {
         self.claims.iter().map(|(record, claim)| (*record, claim.clone())).collect()
     }
 
-    /// Makes the changes since the last commit permanent.
-    pub(super) fn commit(&mut self) {
+    /// Makes the changes so far permanent.
+    pub(super) fn forget_undo_log(&mut self) {
         const MAX_CAPACITY: usize = 64;
         self.undo.clear();
         // Releases the memory of the undo log of a large import.
         self.undo.shrink_to(MAX_CAPACITY);
     }
 
-    /// Undoes the changes since the last commit.
+    /// Undoes the changes since the undo log was last forgotten.
     pub(super) fn roll_back(&mut self) {
         while let Some(change) = self.undo.pop() {
             match change {

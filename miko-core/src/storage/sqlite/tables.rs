@@ -74,9 +74,7 @@ impl Storage for Sqlite {
 
     fn commit(&mut self) -> Result<()> {
         self.run("COMMIT", [])?;
-        if let Some(maps) = &self.entry_maps {
-            maps.lock().commit();
-        }
+        self.forget_undo_log();
         Ok(())
     }
 
@@ -96,6 +94,12 @@ impl Storage for Sqlite {
 
     fn in_transaction(&self) -> bool {
         !self.statements.without_flush().is_autocommit()
+    }
+
+    fn forget_undo_log(&mut self) {
+        if let Some(maps) = &self.entry_maps {
+            maps.lock().forget_undo_log();
+        }
     }
 
     fn apply(&mut self, write: &WriteSet) -> Result<Vec<Conflict>> {
