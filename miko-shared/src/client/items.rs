@@ -49,12 +49,13 @@ impl SocketItems {
     /// Gives the server the credit that is due. Waits until there is an unread frame; returns `false` if none
     /// has arrived at `until`.
     fn wait_for_frames(&mut self, until: Option<Instant>) -> Result<bool> {
-        // A forked process inherits the frames that were received and not read: they are the parent's.
-        self.connection.check_process()?;
         if let Some(credit) = self.frames.take_credit() {
             self.connection.send_control(|out| extension::put_credit(self.handle, credit, out));
         }
         if !self.frames.is_empty() {
+            // A forked process inherits the frames that were received and not read: they are the parent's.
+            // Where there are none, `wait_for_items` checks the process.
+            self.connection.check_process()?;
             return Ok(true);
         }
         self.frames.clear();
