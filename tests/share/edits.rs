@@ -3,7 +3,7 @@
 use mikobase::prelude::*;
 use serde_json::Value;
 
-use crate::harness::Case;
+use crate::harness::{Case, is_long};
 use crate::support::uds;
 
 pub const CASES: &[Case] = &[
@@ -23,13 +23,13 @@ fn with_counter(uds: Uds, bucket: Value) -> Uds {
 }
 
 fn counter() {
-    const ROUNDS: usize = 200;
+    let (workers, increments) = if is_long() { (20, 1_000) } else { (WORKERS, 200) };
     for backend in ["mikobase.uno/sqlite/memory", "mikobase.uno/worldlet?temporal=true"] {
         let uds = uds().backend(backend).unwrap();
         let uds = with_counter(uds, json!({}));
-        let report = uds.mikobase(WORKERS, |db, worker| {
+        let report = uds.mikobase(workers, |db, worker| {
             let pk = counter_pk(db)?;
-            for round in 0..ROUNDS {
+            for round in 0..increments {
                 if round % 2 == 0 {
                     db.increment(&pk, ["n", "total"], 1)?;
                 } else {
@@ -42,7 +42,7 @@ fn counter() {
         let report = report.unwrap();
         let state = report.worldlet().to_string();
         report.all_succeeded().unwrap();
-        assert!(state.contains(&format!(r#""n":{{"total":{}}}"#, WORKERS * ROUNDS)), "{state}");
+        assert!(state.contains(&format!(r#""n":{{"total":{}}}"#, workers * increments)), "{state}");
     }
 }
 
