@@ -1,6 +1,7 @@
 //! Objects and streams that live with a connection, and threads that share one.
 
 use std::io::Write;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::task::Poll;
 use std::thread;
 use std::time::Duration;
@@ -36,6 +37,7 @@ pub const CASES: &[Case] = &[
     ("a_lazy_object_is_opened_after_its_opening_was_refused_for_its_deadline", lazy_refused_late),
     ("a_lazy_object_whose_opening_is_not_answered_is_gone_and_its_connection_is_not", lazy_unanswered),
     ("the_first_call_on_a_lazy_object_is_made_once_whatever_its_hook_returns", lazy_hook),
+    ("a_lazy_object_is_opened_after_a_hook_has_refused_its_opening", lazy_hook_of_opening),
     ("the_first_call_on_a_lazy_object_waits_while_that_waits_at_a_gate", lazy_gate),
     ("the_first_call_on_a_lazy_object_finds_it_when_that_has_waited_at_a_gate", lazy_late),
     ("a_lazy_object_is_opened_over_another_connection_if_the_first_is_lost", lazy_lost),
@@ -292,6 +294,28 @@ fn lazy_hook() {
     let error = desk.note("x").unwrap_err();
     assert!(error.is(ErrorId::SESSION_GONE) && error.to_string().contains("the hook"), "{error}");
     assert_eq!(desk.notes().unwrap(), 1);
+    drop((desk, office));
+    share.join().unwrap();
+}
+
+fn lazy_hook_of_opening() {
+    let was_refused = AtomicBool::new(false);
+    let uds = uds().around(move |call, next| match &*call.method.name {
+        "lazy_desk" if !was_refused.swap(true, Ordering::Relaxed) => {
+            Err(Error::new(ErrorId::SESSION_GONE, "the hook"))
+        }
+        _ => next.run(),
+    });
+    let share = office(&uds);
+    let office = proxy(&share);
+    let desk = office.lazy_desk("a").unwrap();
+    let error = desk.note("x").unwrap_err();
+    assert!(error.to_string().contains("the hook"), "{error}");
+    // Over HTTP this error means that the session is lost, whoever reports it.
+    if !over_http() {
+        desk.note("y").unwrap();
+        assert_eq!(desk.notes().unwrap(), 1);
+    }
     drop((desk, office));
     share.join().unwrap();
 }

@@ -6,7 +6,7 @@ use std::time::Instant;
 use miko_rpc::{Discard, Error, Method, OutgoingCall, PendingAnswer, Result};
 
 use super::connection::Connection;
-use super::fault::call_timed_out;
+use super::fault::{ConnectionFault, call_timed_out};
 use super::runtime::check_may_wait_for;
 
 /// A call that was sent, and whose answer is waited for later. Dropping this value cancels the call.
@@ -22,6 +22,8 @@ pub(super) struct BegunCall {
     /// Whether dropping this value cancels the call. `false` after the answer was taken, after the connection
     /// was lost, and if the call was not sent.
     is_pending: bool,
+    /// Whether the connection was lost while the call waited.
+    is_connection_lost: bool,
 }
 
 impl BegunCall {
@@ -43,6 +45,7 @@ impl BegunCall {
             until,
             convert_lost,
             is_pending: true,
+            is_connection_lost: false,
         }
     }
 
@@ -54,6 +57,11 @@ impl BegunCall {
     /// Whether the answer has not arrived, and can still arrive.
     pub(super) fn is_unanswered(&self) -> bool {
         self.is_pending
+    }
+
+    /// Whether the connection was lost while this call waited.
+    pub(super) fn is_connection_lost(&self) -> bool {
+        self.is_connection_lost
     }
 
     /// Drops this value without cancelling the call: the call was not sent.
@@ -79,6 +87,8 @@ impl PendingAnswer for BegunCall {
             // There is nothing to cancel: the answer has arrived, or the connection was lost.
             Err(fault) => {
                 self.is_pending = false;
+                self.is_connection_lost =
+                    !matches!(fault, ConnectionFault::OfCall(_) | ConnectionFault::NotBegun(_));
                 Err(fault.into_error(self.convert_lost))
             }
         }

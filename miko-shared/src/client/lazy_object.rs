@@ -195,7 +195,7 @@ impl LazyObject {
             // server has opened the object. After any other error, such as the refusal of a call that has
             // waited at a gate until its deadline, the server has opened nothing, and the next call on the
             // object sends the opening call again.
-            if error.is(ErrorId::SESSION_GONE) {
+            if opening.is_connection_lost() {
                 let _ = self.lost.set(error.clone());
             } else if opening.is_unanswered() {
                 let message = "the answer to the call that opens the object did not arrive in time";
