@@ -73,8 +73,8 @@ pub trait Engine: Mikobase {
     /// Limits the size of the answer to a call that returns records, versions, pks or values, such as
     /// [`q0`](Mikobase::q0), [`history`](Mikobase::history) and [`batch`](Mikobase::batch): the call fails
     /// with `request-too-large` as soon as the texts of its answer exceed `bytes`. By default there is no
-    /// limit; a server sets its frame limit. Streams are not limited as a whole; each of their pieces of
-    /// bytes has at most half of the limit.
+    /// limit; a server sets its frame limit. A stream is not limited as a whole. If its items are pieces of
+    /// bytes, each piece has at most half of the limit.
     ///
     /// The default implementation sets no limit.
     fn limit_answers(&self, bytes: usize) {
@@ -134,10 +134,10 @@ pub trait Engine: Mikobase {
         let _ = limits;
     }
 
-    /// Sets the limits of changes and live queries. [`keep`](ChangeLimits::keep) applies at once. The sizes
-    /// apply when the next subscription or live query begins. [`queue`](ChangeLimits::queue) and
-    /// [`live_query`](ChangeLimits::live_query) then apply to the new one alone, [`ring`](ChangeLimits::ring)
-    /// to the changes that are kept for all of them.
+    /// Sets the limits of changes and live queries. [`keep`](ChangeLimits::keep) takes effect at once. The
+    /// sizes take effect when the next subscription or live query begins: [`queue`](ChangeLimits::queue) and
+    /// [`live_query`](ChangeLimits::live_query) only for the new one, [`ring`](ChangeLimits::ring) for the
+    /// changes that are kept for all of them.
     ///
     /// The default implementation sets no limits.
     fn limit_changes(&self, limits: ChangeLimits) {
@@ -154,9 +154,9 @@ pub trait Engine: Mikobase {
     /// through this engine, in this thread, share a commit. A call that fails does not undo the others. Other
     /// threads wait until the group has ended.
     ///
-    /// In three cases the earlier changes of the group are committed before the group ends: before a write
-    /// that needs a commit of its own, such as an import; when a stream, a subscription, a live query or a
-    /// transaction is opened; and when a live query is read.
+    /// The group commits its earlier changes before its end in three cases: before a write that needs a
+    /// commit of its own, such as an import; when a stream, a subscription, a live query or a transaction is
+    /// opened; and when a live query is read.
     ///
     /// The default implementation runs the calls without grouping them. An engine on which a group or a
     /// transaction is already open does the same.

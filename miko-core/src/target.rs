@@ -31,7 +31,8 @@ use crate::uns;
 /// ```
 ///
 /// The condition is tested on the record after the change, so a record matches as soon as a change makes it
-/// fulfil the condition. For a delete, the condition is tested on the record as it was before.
+/// fulfil the condition. For a delete, the condition is tested on the record as it was before. A subscription
+/// with [`ChangeOptions::leaving`](crate::ChangeOptions::leaving) also tests the record before an update.
 ///
 /// A condition whose evaluation may fail is refused by the call that makes the hook or begins the
 /// subscription.

@@ -15,7 +15,7 @@ use crate::record::Record;
 /// `from`; then it inserts `record` at `index`, if there is an `index`. [`apply`](Self::apply) does both.
 ///
 /// ```
-/// use miko_core::{Mikobase, MikobaseExt, Record, SqliteEngine};
+/// use miko_core::{Mikobase, MikobaseExt, Record, ResultChangeKind, SqliteEngine};
 /// use serde_json::json;
 ///
 /// let db = SqliteEngine::in_memory()?;
@@ -25,7 +25,7 @@ use crate::record::Record;
 /// let mut result: Vec<Record> = Vec::new();
 /// for change in db.watch_select(best)? {
 ///     let change = change?;
-///     let is_synced = change.record.is_none() && change.from.is_none();
+///     let is_synced = change.kind == ResultChangeKind::Synced;
 ///     change.apply(&mut result)?;
 ///     if is_synced {
 ///         break;
@@ -73,9 +73,9 @@ pub enum ResultChangeKind {
     Enter,
     /// The record has left the result.
     Leave,
-    /// The record has changed, and has another index among the records that stay.
+    /// The record has changed, and is moved: it is removed at `from`, and inserted at `index`.
     Move,
-    /// The record has changed, and keeps its index among the records that stay.
+    /// The record has changed, and is replaced in its place: `from` and `index` are equal.
     Change,
 }
 

@@ -109,8 +109,8 @@ impl NameFile {
         unfinished.push(format!(".{}.new", std::process::id()));
         // A process with the same id that was killed before its rename has left a file at this path.
         let _ = fs::remove_file(&unfinished);
-        let created = OpenOptions::new().write(true).create_new(true).mode(0o600).open(&unfinished);
-        created
+        let opened = OpenOptions::new().write(true).create_new(true).mode(0o600).open(&unfinished);
+        opened
             .and_then(|mut file| file.write_all(&text))
             .and_then(|()| fs::rename(&unfinished, &path))
             .inspect_err(|_| drop(fs::remove_file(&unfinished)))?;
@@ -128,9 +128,10 @@ impl Drop for NameFile {
     }
 }
 
-/// Removes the name file that a killed server has left. The caller has the lock of the database.
+/// Removes the name file that a killed server has left; leaves anything that is no readable regular file. The
+/// caller has the lock of the database.
 pub(crate) fn remove_stale(database: &Path) {
-    // What `read` refuses was not written by a server, and stays.
+    // The file is read only to see what it is: no server has written what `read` refuses.
     if let Ok(path) = name_file_path(database)
         && read(&path).is_some()
     {

@@ -4,7 +4,8 @@
 //! | --- | --- |
 //! | the store behind its lock; the views of it | [`shared_store`]; [`view`] |
 //! | group commit | [`group`] |
-//! | transactions; those that Q0 names | [`transaction`], [`transaction_owner`]; [`q0_transactions`] |
+//! | transactions | [`transaction`], [`transaction_owner`] |
+//! | transactions that are begun by Q0 and named by ids | [`q0_transactions`] |
 //! | claims | [`claims`], [`connection_claims`] |
 //! | subscriptions; live queries | [`changes`]; [`watch`] |
 //! | hooks | [`hooks`] |
@@ -250,13 +251,14 @@ impl<T: Storage, V: View> LocalEngine<T, V> {
         }
     }
 
-    /// Locks the store to read, and begins an answer.
+    /// Locks the store to read, and begins an answer. Outside of a transaction, first hides the writes of an
+    /// open transaction from storage.
     fn read(&self) -> Result<StoreGuard<'_, T>> {
         self.store.read(self.view).map(|store| self.begin_answer(store))
     }
 
-    /// As [`read`](Self::read), for calls that read records only by their pks. Outside of a transaction, such
-    /// a call sees the committed state without a rollback of storage (see [`SharedStore::read_by_pk`]).
+    /// As [`read`](Self::read), for calls that read records only by their pks. The writes of an open
+    /// transaction need not be hidden from such a call: it uses their pre-images.
     fn read_by_pk(&self) -> Result<StoreGuard<'_, T>> {
         self.store.read_by_pk(self.view).map(|store| self.begin_answer(store))
     }
@@ -313,22 +315,24 @@ impl<T: Storage, V: View> LocalEngine<T, V> {
 
     /// Runs requests independently: one that fails does not undo the others. If the answer exceeds its limit,
     /// or the process exceeds its memory limit, the whole call fails. The detail `run` of the error counts
-    /// the requests that have run.
+    /// the requests that have run; the last one counts only if it has taken effect.
     fn run_independent_batch(&self, queries: Vec<Query>) -> Result<Answers> {
         let mut begun_claims = Vec::new();
         let answers = self.run_each(queries, &mut begun_claims);
         self.keep_claims(begun_claims, answers)
     }
 
-    /// As [`run_independent_batch`](Self::run_independent_batch), but does not keep or end the claims that
-    /// the requests begin. Adds the ids of these claims to `begun_claims`, also if the call fails.
+    /// As [`run_independent_batch`](Self::run_independent_batch), but leaves the claims that the requests
+    /// begin to the caller: neither adds them to those of the connection, nor ends them if the call fails.
+    /// Adds their ids to `begun_claims`, also if the call fails.
     fn run_each(&self, queries: Vec<Query>, begun_claims: &mut Vec<String>) -> Result<Answers> {
         let mut remaining = self.answer_limit.load(Ordering::Relaxed);
         let mut answers = Vec::with_capacity(queries.len());
         // A server parks a call that has to wait for its turn to write, and later runs it again from its
         // first request. So the call must not wait once it has changed something. Outside of a transaction it
         // takes one turn for all its writes before its first request. While it has the turn, its requests
-        // lock the store by `read` (see `wait_for_turn_to_write`).
+        // lock the store by `read`, which waits for no turn. `write` could queue behind a transaction that
+        // waits for the end of this turn.
         //
         // Inside a transaction, the transaction has the turn. If the call may write, its requests lock the
         // store by `write`, which fails while a nested transaction is open.
@@ -357,6 +361,7 @@ impl<T: Storage, V: View> LocalEngine<T, V> {
             if let Err(limit_error) = within_limit {
                 // The remaining queries may nest to any depth.
                 queries.for_each(json::drop_iteratively);
+                // The last request counts only if it has taken effect.
                 return Err(limit_error.with("run", answers.len() + usize::from(answer.is_ok())));
             }
             remaining = store.answer.remaining();

@@ -88,8 +88,8 @@ impl LocalEngine<Sqlite> {
         Ok(Self::of(Store::on(Sqlite::open(path.as_ref(), mode, must_be_temporal)?, mode)?))
     }
 
-    /// As [`open`](Self::open), but a file that is created now is temporal: it keeps every version of a
-    /// record. The kind of an existing file does not change.
+    /// As [`open`](Self::open), but temporal: a file that is created now keeps every version of a record, and
+    /// an existing file must be temporal already.
     ///
     /// # Errors
     /// As [`open`](Self::open); also `invalid-backend`, if the file exists and is not temporal. The file is

@@ -2,8 +2,9 @@
 
 use serde_json::{Map, Value};
 
-/// Merges `patch` into `target`. A null in the patch removes the member of that name, an object is merged
-/// into it, and any other value replaces it. A member that the patch does not name stays unchanged. The
+/// Merges `patch` into `target`. A null in the patch removes the member of that name. An object is merged
+/// into the member, if that is an object, and else replaces it, without nulls. Any other value replaces the
+/// member. A member that is missing is added, and one that the patch does not name stays unchanged. The
 /// members keep their order.
 ///
 /// Returns the work of removing members, which the caller may limit: the total number of members of the

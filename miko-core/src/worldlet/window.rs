@@ -21,7 +21,8 @@ pub(super) struct Window<'r> {
     text: String,
     /// The number of bytes of `text` that were taken.
     taken: usize,
-    /// The bytes after `text`: an incomplete character, or bytes that begin with one that is not UTF-8.
+    /// The bytes that were read after `text`. They begin with an incomplete character, or are not UTF-8 from
+    /// their first byte on.
     rest: VecDeque<u8>,
     /// Whether the reader has no more bytes.
     has_ended: bool,

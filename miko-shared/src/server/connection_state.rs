@@ -34,10 +34,11 @@ pub(super) struct ConnectionState {
     pub(super) outgoing: Vec<u8>,
     /// How many bytes of `outgoing` were sent.
     pub(super) sent: usize,
-    /// The id of the call that was served last, and where its answer is in `outgoing`. `None` if bytes were
-    /// sent since, or if the last frame led to no answer.
+    /// The id of the call that was served last, and where its answer is in `outgoing`. The range is empty if
+    /// the call is parked or answered later. `None` if bytes were sent since, or if the last frame led to no
+    /// answer.
     last_answer: Option<(u64, Range<usize>)>,
-    /// The length of `outgoing` at which its unsent bytes are held back; `None` if they are not. They are
+    /// While `outgoing` has this length, its unsent bytes are held back; `None` if none are. The bytes are
     /// held back if they are exactly the answer to an opening call, and the first call on the opened object
     /// is parked. The client has sent the two calls together and waits for the second answer, so the first
     /// answer alone would only wake it. With any further byte the length differs, and all bytes are sent.
@@ -131,10 +132,10 @@ impl ConnectionState {
         if let (true, Ok(Some(id)), Some(session)) = (is_retry, &served, &self.session)
             && session.is_pending(*id)
         {
-            // The call was parked again. (The session adopts a later answer only below, so the call does not
-            // wait for one.) It may be a long call, such as the end of an upload: between its steps it parks
-            // itself, to let other calls run, at a gate that it opens at once. Its wait is then over at once,
-            // and other connections are served before its next attempt only if the time slice ends here.
+            // The call was parked again. It does not wait for a later answer: the session adopts that only
+            // below. The call may be a long one, such as the end of an upload. Between its steps such a call
+            // parks itself, to let other calls run, at a gate that it opens at once. Its wait is over at
+            // once, so other connections are served before its next attempt only if the time slice ends here.
             self.time_slice.end();
         }
         if !locals.is_empty() {
@@ -153,7 +154,8 @@ impl ConnectionState {
         }
         let unsent = self.sent..self.outgoing.len();
         if opened_by.is_some_and(|opening| self.last_answer == Some((opening, unsent))) {
-            // The call was parked, and the only unsent bytes are the answer to its opening call.
+            // The call on the opened object was parked, and the only unsent bytes are the answer to the
+            // opening call.
             self.held_length = Some(self.outgoing.len());
         }
         let answered = served.as_ref().ok().copied().flatten();
@@ -265,8 +267,8 @@ impl ConnectionState {
 
     /// Refuses the call of a frame that has not arrived completely, and skips the rest of the frame. The id
     /// of the call is at the start of the frame: in the envelope of a call on the interface, or among the
-    /// numbers of a call on an object. If the frame begins with neither, the id is unknown and the connection
-    /// ends.
+    /// numbers of a call on an object. If the part that has arrived begins with neither, the id is unknown,
+    /// and the connection ends.
     fn refuse_partial_frame(&mut self, error: Error) {
         let partial = self.incoming.partial_frame();
         let id_of_object_call = || match FromClient::read(partial) {

@@ -33,7 +33,7 @@ use super::session::{MAX_SESSION_ENTRIES, charge_answer_memory};
 use crate::limits::Limits;
 use crate::serving;
 
-/// The parts of a server that calls with JSON params use. A [`JsonConnection`] makes such calls.
+/// What a server keeps for calls with JSON params. A [`JsonConnection`] makes such calls.
 pub struct JsonCalls {
     serve: Box<dyn Fn(Call<'_>) -> Result<Served>>,
     surface: &'static Surface,

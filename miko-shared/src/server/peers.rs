@@ -1,5 +1,5 @@
-//! The connected processes and their connections. After its stop, the server shuts down the connections of
-//! processes that have ended.
+//! The connected processes and their connections. Once the server is told to stop, it accepts no more
+//! connections, and shuts down those of processes that have ended.
 
 use std::cell::RefCell;
 use std::collections::HashMap;
@@ -11,8 +11,9 @@ use tokio::sync::Notify;
 
 use crate::linux::has_no_process;
 
-/// How long the server, after its stop, waits for the next connection to close. After this time it also gives
-/// up sending to processes that have ended: the answers may never be read.
+/// How long a server that is told to stop waits for the next connection to close. At first it only stops
+/// receiving from processes that have ended. After this time it gives up sending to them, too: the answers
+/// may never be read.
 const DEAD_PEER_TIMEOUT: Duration = Duration::from_secs(1);
 
 /// The connected processes.
@@ -108,8 +109,9 @@ mod tests {
 
     use super::*;
 
-    /// If the test runs as root, changes the user of this thread alone. The thread may then not send signals
-    /// to processes of root, and the kernel refuses a signal to the process 1.
+    /// Gives up root, if the test runs as root, for this thread alone. [`has_no_process`] probes a process by
+    /// a signal. The case of process 1 tests that a process counts as alive if the probe is refused, and root
+    /// is never refused.
     fn drop_privileges() {
         const NOBODY: libc::c_long = 65534;
         // SAFETY: the system call only changes the user ids of the calling thread.

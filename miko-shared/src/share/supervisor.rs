@@ -395,7 +395,7 @@ impl Supervisor {
             let (group, from_terminal) = (getpgrp(), terminal_interrupts());
             for worker in &self.workers {
                 // The terminal sends SIGINT to all processes in the foreground group. So a worker has got it
-                // if it existed already, and if it is in the group of this process.
+                // if it existed when the key was pressed, and if it is in the group of this process.
                 let existed = worker.interrupts_at_fork < from_terminal;
                 let got_it_from_terminal = existed && worker.process.is_in_group(group);
                 if !got_it_from_terminal {

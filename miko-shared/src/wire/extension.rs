@@ -80,7 +80,8 @@ pub enum FromClient<'f> {
         object: u64,
         /// How long the client waits, from the time it sent the call.
         deadline: Duration,
-        /// A map of one entry, from the name of the method to its arguments.
+        /// The message: a map of one entry, from the name of the method to its arguments. It is not checked,
+        /// and it is cut off if the frame is.
         call: &'f [u8],
     },
     /// The client has room for more items of a stream.
@@ -110,7 +111,8 @@ pub enum FromServer<'f> {
     Item {
         /// The handle of the stream.
         stream: u64,
-        /// The sequence number of the item in its source.
+        /// The number that the sender of the stream gave to the item.
+        /// [`Stream::last_seq`](miko_rpc::Stream::last_seq) returns it.
         seq: u64,
         /// The item.
         item: &'f [u8],
@@ -132,7 +134,8 @@ pub enum FromServer<'f> {
 }
 
 impl<'f> FromClient<'f> {
-    /// Decodes a frame.
+    /// Decodes a frame. The frame of a call may have arrived only in part, if the numbers before `call` are
+    /// there: the server needs the id to refuse a call that it does not receive.
     ///
     /// # Errors
     /// `invalid_request` if the frame is not one that a client may send.
@@ -147,7 +150,7 @@ impl<'f> FromClient<'f> {
             (CALL, 5) => {
                 let (id, object) = (take_number(&mut rest)?, take_number(&mut rest)?);
                 let deadline = Duration::from_nanos(take_number(&mut rest)?);
-                // The call is not read: a frame that has arrived in part may end inside the call.
+                // The message is not read: a frame that has arrived in part may end inside of it.
                 return Some(Self::Call { id, object, deadline, call: rest });
             }
             (CREDIT, 3) => Self::Credit { stream: take_number(&mut rest)?, bytes: take_number(&mut rest)? },
@@ -163,7 +166,8 @@ impl<'f> FromServer<'f> {
     /// Decodes a frame.
     ///
     /// # Errors
-    /// `internal` if the frame is not one that a server may send.
+    /// `internal`, if the tag is unknown, or if the frame ends early or cannot be decoded. The number of
+    /// elements is not checked, and neither is what follows them.
     pub fn read(frame: &'f [u8]) -> Result<Self> {
         let unknown = || Error::new(ErrorId::INTERNAL, "the frame is not one that a server sends");
         let (tag, stream, mut rest) = Self::split_stream(frame).ok_or_else(unknown)?;
@@ -230,9 +234,9 @@ pub fn put_cancel(id: u64, out: &mut Vec<u8>) {
 /// # Errors
 /// `request-too-large` if the frame exceeds `limit` bytes. After an error `out` is unchanged.
 pub fn put_item(stream: u64, seq: u64, item: &[u8], limit: usize, out: &mut Vec<u8>) -> Result<()> {
-    frame::append(limit, out, |out, end| {
+    frame::append(limit, out, |out, max_len| {
         put_array_start(out, 4, &[ITEM, stream, seq]);
-        if item.len() > end.saturating_sub(out.len()) {
+        if item.len() > max_len.saturating_sub(out.len()) {
             return Err(frame::too_large(limit));
         }
         out.extend_from_slice(item);

@@ -19,8 +19,8 @@ use crate::storage::Storage;
 
 #[expect(private_bounds, reason = "storage backends are private to the crate")]
 impl<T: Storage, V: View> LocalEngine<T, V> {
-    /// Runs requests, and unlocks the store. The claims that have begun and are not lasting become claims of
-    /// the caller; if the requests fail, these claims end.
+    /// Runs requests, and unlocks the store. Then [keeps](Self::keep_claims) the claims that have begun and
+    /// are not lasting.
     pub(super) fn run_and_keep_claims<R>(
         &self,
         mut store: StoreGuard<'_, T>,
@@ -32,7 +32,8 @@ impl<T: Storage, V: View> LocalEngine<T, V> {
         self.keep_claims(begun, result)
     }
 
-    /// Adds the claims that a call has begun to the claims of the caller; ends them if the call has failed.
+    /// Keeps the claims that a call has begun: adds them to the claims of the caller, which end with its
+    /// connection at the latest. If the call has failed, ends them instead, so that their records are free.
     /// `begun` has their ids, and `result` is the result of the call, which is returned. The store must be
     /// unlocked: the drop of a [`ConnectedClaim`] locks it to end the claim.
     pub(super) fn keep_claims<R>(&self, begun: Vec<String>, result: Result<R>) -> Result<R> {
@@ -109,8 +110,8 @@ impl<T: Storage, V: View> LocalEngine<T, V> {
         let is_last_attempt = time_left.is_zero();
         // The call may wait as long for its turn to write as for a record, even if the lock timeout is
         // shorter.
-        let min_wait = time_left;
-        let mut store = match self.store.write_within(self.view, min_wait) {
+        let min_timeout = time_left;
+        let mut store = match self.store.write_within(self.view, min_timeout) {
             Ok(store) => self.begin_answer(store),
             Err(error) => {
                 // The call is parked until its turn to write. It gets its position in the queue now.

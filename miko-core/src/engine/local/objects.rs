@@ -168,8 +168,10 @@ impl<T: Storage> Upload for FileUpload<T> {
 
     fn finish(&self) -> Result<String> {
         // Moving spooled pieces takes several writes. The call waits once for its turn to write, and keeps
-        // the turn for all of them. While it has the turn, its writes lock the store by `read` (see
-        // `wait_for_turn_to_write`).
+        // the turn for all of them. While it has the turn, its writes lock the store by `read`, which waits
+        // for no turn. `write` could queue behind a transaction that waits for the end of this turn.
+        //
+        // `None` if nothing is spooled, or in a group of calls, where a write needs no turn.
         let turn = if self.has_spooled() { self.store.wait_for_turn_to_write(Committed)? } else { None };
         loop {
             let store = if turn.is_some() { self.store.read(Committed) } else { self.store.write(Committed) };
@@ -204,7 +206,8 @@ impl<T: Storage> FileUpload<T> {
     }
 
     /// Lets other calls use the store before this call continues. On a server, whose thread runs one call at
-    /// a time, this call is parked and made again, and keeps its turn to write meanwhile.
+    /// a time, this call is parked and made again. Meanwhile it keeps its turn to write, although `finish`
+    /// drops `turn`: a call keeps the passes of all gates that it has entered until it ends.
     ///
     /// # Errors
     /// On a server, always `parked`: the call continues when it is made again.
@@ -218,11 +221,11 @@ impl<T: Storage> FileUpload<T> {
         // Parks the call, since the gate is closed.
         let entered = gate.enter(GateMode::Exclusive, Duration::MAX);
         if let UploadState::Unfinished(pieces) = &mut *lock(&self.state)
-            && let Some(last_gate) = pieces.last_gate.replace(gate)
+            && let Some(previous_gate) = pieces.last_gate.replace(gate)
         {
-            // A call keeps a pass of each gate at which it was parked. The pass of the last gate is not
+            // A call keeps a pass of each gate at which it was parked. The pass of the previous gate is not
             // needed any more.
-            last_gate.leave_in_call();
+            previous_gate.leave_in_call();
         }
         // Opens the gate, so that the call can be made again at once.
         drop(closing_pass);

@@ -1,5 +1,5 @@
 //! Answers selects from [`columns`], which are caches of the values at scanned paths. Finds rows in columns,
-//! and builds columns that are worth it.
+//! and builds columns that are worth it. The columns of a class, or of all records, form a [`Table`].
 
 use std::ops::ControlFlow;
 use std::slice;
@@ -97,7 +97,7 @@ impl<T: Storage> Store<T> {
         // id.
         let is_faster_by_sql = wanted == Wanted::Records
             && found as u64 > last_row.0.unsigned_abs().div_ceil(SCANNED_PER_FETCHED as u64);
-        // If it was not reached, the scan has examined all records.
+        // If the limit of the select was not reached, the scan has examined all records.
         let reached_limit = select.limit.is_some_and(|limit| found as u64 >= limit);
         let effort = match needs.effort {
             // Not counted: even with columns, `scan_columns` would leave this select to SQL.
@@ -118,9 +118,10 @@ impl<T: Storage> Store<T> {
         table.look_up(lookup.constraint, &lookup.keys[0], find)
     }
 
-    /// Takes the table that `needs` describes out of `content`, brings it up to date, and builds missing
+    /// Takes the table of the scope of `needs` out of `content`, brings it up to date, and builds missing
     /// columns. The caller puts the table back. Returns `None` if the columns would exceed the size limit or
-    /// the memory limit, or if so much has changed that the table was dropped. An error drops the table, too.
+    /// the memory limit, or if the table was dropped because so much has changed, or because it has missed a
+    /// change. An error drops the table, too.
     fn take_table(&self, needs: &Needs, content: &mut Content) -> Result<Option<Table>> {
         let Needs { scope, paths, .. } = needs;
         let last_row = self.last.get().row;

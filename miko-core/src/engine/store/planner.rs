@@ -20,7 +20,8 @@ impl<T: Storage> Store<T> {
     /// Plans a select with the classes that are in force.
     pub(super) fn plan<'q>(&self, select: &'q SelectRequest) -> Result<Plan<'q>> {
         // If there is a reason for a residual filter, storage only finds candidates. The evaluator then
-        // filters, sorts and limits them. Some storages have a reason for all selects.
+        // filters, sorts and limits them. Storages without SQL have a reason for all selects, and take any
+        // number of predicates.
         let reason_of_storage = self.storage.capabilities().residual_filter_reason;
         let (mut predicates, residual_filter_reason) = if select.may_fail {
             let why = "its evaluation may reach a placeholder that cannot be resolved";
@@ -40,7 +41,8 @@ impl<T: Storage> Store<T> {
     /// The predicates by which storage may discard records although the filter has a part that is an error:
     /// the classes, pks and path of the outermost filter, in this order, up to the first part that is an
     /// error. For a record that does not meet one of these parts, the evaluator stops at that part and never
-    /// reaches a later one, so no error is lost. The outermost filter of a select is never negated.
+    /// reaches a later one, so no error is lost. The outermost filter of a select is never negated. Also
+    /// called for selects with too many parts, which have no error.
     fn pushdown_predicates<'q>(&self, filter: &'q Filter) -> Result<Vec<Predicate<'q>>> {
         let mut predicates = Vec::new();
         let Some(classes) = part_unless_error(filter.classes.as_ref()) else { return Ok(predicates) };
@@ -74,6 +76,7 @@ impl<T: Storage> Store<T> {
         if part_or_error(filter.negated.as_ref())?.is_some_and(|negated| *negated) {
             predicates = vec![Predicate::Not(Box::new(Predicate::All(predicates)))];
         }
+        // `then` is a further filter, to which `not` does not apply.
         if let Some(then) = part_or_error(filter.then.as_deref())? {
             predicates.extend(self.predicates(then)?);
         }
@@ -135,9 +138,9 @@ impl<T: Storage> Store<T> {
         Ok(None)
     }
 
-    /// The index for a path test: the index entries of a constraint of only the field at the path, which
-    /// `class` or an ancestor declares. `None` if there is no such constraint, or if its index entries cannot
-    /// answer the test.
+    /// Finds the index for a path test: the entries of a constraint that `class` or an ancestor declares, and
+    /// whose only field is the one at the path. `None` if there is no such constraint, or if its entries
+    /// cannot answer the test.
     fn find_usable_index(&self, class: &Arc<Class>, path: &PathTest) -> Result<Option<UsableIndex>> {
         // Only a test for equality with one of some values can use an index, and only at a path of keys.
         let (Some(values), Some(steps)) = (path.equality_values(), steps_as_keys(path.steps())) else {

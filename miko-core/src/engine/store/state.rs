@@ -14,8 +14,8 @@ use crate::timestamp::Timestamp;
 #[derive(Debug, Clone)]
 pub(crate) struct StoreState {
     pub(crate) catalog: Catalog,
-    /// When the last ended definition of each class name ended, in a temporal database. A new definition of
-    /// the name begins no earlier.
+    /// In a temporal database: for each class name, the latest time at which a definition of the name was
+    /// replaced or deleted. A new definition of the name begins no earlier.
     pub(crate) definition_ends: HashTrieMapSync<String, Timestamp>,
     pub(crate) claim_rows: ClaimTable,
     /// The ids and the commit number given out last.

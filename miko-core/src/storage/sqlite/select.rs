@@ -24,8 +24,8 @@ impl Sqlite {
         mut visit: impl FnMut(&Row<'_>) -> Result<ControlFlow<()>>,
     ) -> Result<()> {
         let statement = compile::select(plan);
-        let connection = self.statements.after_flush()?;
-        let mut cached = connection.prepare_cached(statement.sql()).map_err(sqlite_error)?;
+        let statements = self.statements.after_flush()?;
+        let mut cached = statements.prepare_cached(statement.sql()).map_err(sqlite_error)?;
         let mut rows = cached.query(params_from_iter(statement.values())).map_err(sqlite_error)?;
         while let Some(row) = rows.next().map_err(sqlite_error)? {
             if let ControlFlow::Break(()) = visit(row)? {
@@ -38,8 +38,8 @@ impl Sqlite {
     /// The row ids that [`compile::select_row_ids`] selects.
     pub(super) fn run_select_row_ids(&self, plan: &Plan<'_>) -> Result<Vec<RowId>> {
         let statement = compile::select_row_ids(plan);
-        let connection = self.statements.after_flush()?;
-        let mut cached = connection.prepare_cached(statement.sql()).map_err(sqlite_error)?;
+        let statements = self.statements.after_flush()?;
+        let mut cached = statements.prepare_cached(statement.sql()).map_err(sqlite_error)?;
         let rows =
             cached.query_map(params_from_iter(statement.values()), |row| row.get(0)).map_err(sqlite_error)?;
         rows.collect::<rusqlite::Result<_>>().map_err(sqlite_error)
