@@ -79,8 +79,8 @@ impl Bucket {
     /// # Errors
     /// `invalid_request`, if the text is not JSON, nests deeper than `serde_json` parses, repeats a key, or
     /// has a number that would lose digits. The text of a bucket that [`of`](Self::of) or `from` has made has
-    /// none of these faults; text from another process is not checked when it is received. Also `storage-full`, if the value would exceed the memory limit of the
-    /// process.
+    /// none of these faults; text from another process is not checked when it is received. Also
+    /// `storage-full`, if the value would exceed the memory limit of the process.
     pub fn to_value(&self) -> Result<Value> {
         let place = Place::Key(&Place::Root, "bucket");
         json::parse(&self.0).map_err(|error| {

@@ -311,7 +311,7 @@ fn lazy_hook_of_opening() {
     let desk = office.lazy_desk("a").unwrap();
     let error = desk.note("x").unwrap_err();
     assert!(error.to_string().contains("the hook"), "{error}");
-    // Over HTTP this error means that the session is lost, whoever reports it.
+    // Over HTTP this error always means that the session is lost.
     if !over_http() {
         desk.note("y").unwrap();
         assert_eq!(desk.notes().unwrap(), 1);

@@ -147,8 +147,8 @@ impl<'de> Decoder<'de> {
         }
     }
 
-    /// Begins an array, a map or an enum; [`leave`](Self::leave) ends it. After an error nothing more is read,
-    /// so it need not be ended.
+    /// Begins an array, a map or an enum; [`leave`](Self::leave) ends it. After an error nothing more is
+    /// read, so it need not be ended.
     #[inline]
     fn enter(&mut self) -> Result<(), Error> {
         self.depth_left = self.depth_left.checked_sub(1).ok_or(Error::DepthLimitExceeded)?;
@@ -292,7 +292,8 @@ impl<'de> Deserializer<'de> for &mut Decoder<'de> {
     }
 
     as_any! { false:
-        deserialize_seq(); deserialize_tuple(len: usize); deserialize_tuple_struct(name: &'static str, len: usize);
+        deserialize_seq(); deserialize_tuple(len: usize);
+        deserialize_tuple_struct(name: &'static str, len: usize);
         deserialize_struct(name: &'static str, fields: &'static [&'static str]);
     }
 
@@ -597,7 +598,8 @@ mod tests {
             missing in any::<Option<f32>>().prop_map(|number| number.filter(|number| !number.is_nan())),
         ) -> Sample {
             let bytes = Bytes::from(bytes);
-            Sample { id, ratio, flag, text, letter, wide, items, members, bytes, unit: (), nothing: Nothing, missing }
+            let (unit, nothing) = ((), Nothing);
+            Sample { id, ratio, flag, text, letter, wide, items, members, bytes, unit, nothing, missing }
         }
     }
 
