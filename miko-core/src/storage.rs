@@ -76,10 +76,10 @@ pub(crate) trait Storage: Sized + Send + 'static {
     /// Whether a transaction is open. After [`begin`](Self::begin), an error may have ended the transaction.
     fn in_transaction(&self) -> bool;
 
-    /// Promises that the open transaction is not rolled back any more: it is committed, or the process ends.
-    /// Storage may drop what it keeps to undo the write sets that were applied so far. In a transaction of
-    /// many writes it would otherwise drop all of that at the commit, which would hold up other calls.
-    fn forget_undo_log(&mut self) {}
+    /// Promises, directly after [`begin`](Self::begin), that the open transaction is never rolled back: it is
+    /// committed, or the process ends. So storage need not keep what would undo its write sets. In a
+    /// transaction of many writes it would drop all of that at the commit, which would hold up other calls.
+    fn promise_commit(&mut self) {}
 
     /// Rolls back the open transaction. If an error has ended the transaction in a part of the storage, such
     /// as SQLite, rolls back the other parts. Without a transaction, does nothing.

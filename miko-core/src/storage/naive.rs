@@ -23,6 +23,8 @@ pub struct NaiveStorage {
     tables: Tables,
     /// The tables before the open transaction; `None` if none is open.
     before: Option<Tables>,
+    /// Whether the engine has promised not to roll back the open transaction.
+    is_commit_promised: bool,
     is_temporal: bool,
     /// The number of rows that [`next_row`](Storage::next_row) has returned, for tests.
     pub(crate) rows_read: Cell<usize>,
@@ -65,6 +67,13 @@ impl NaiveStorage {
     /// Creates empty tables. Temporal ones keep every version of a record.
     pub(crate) fn new(is_temporal: bool) -> Self {
         Self { is_temporal, ..Self::default() }
+    }
+
+    /// Restores the tables as they were before the open transaction, if one is open.
+    fn restore(&mut self) {
+        if let Some(before) = self.before.take() {
+            self.tables = before;
+        }
     }
 }
 
@@ -184,6 +193,7 @@ impl Storage for NaiveStorage {
     }
 
     fn begin(&mut self) -> Result<()> {
+        self.is_commit_promised = false;
         self.before = Some(self.tables.clone());
         Ok(())
     }
@@ -194,7 +204,7 @@ impl Storage for NaiveStorage {
         if must_fail || self.before.is_none() {
             return Err(injected_error());
         }
-        self.before = None;
+        (self.before, self.is_commit_promised) = (None, false);
         Ok(())
     }
 
@@ -202,17 +212,13 @@ impl Storage for NaiveStorage {
         self.before.is_some()
     }
 
-    fn forget_undo_log(&mut self) {
-        // If the engine rolls back nevertheless, the writes stay, and its tests notice it.
-        if self.in_transaction() {
-            self.before = Some(self.tables.clone());
-        }
+    fn promise_commit(&mut self) {
+        self.is_commit_promised = true;
     }
 
     fn roll_back(&mut self) {
-        if let Some(before) = self.before.take() {
-            self.tables = before;
-        }
+        assert!(!self.is_commit_promised, "the engine rolls back what it has promised to commit");
+        self.restore();
     }
 
     fn apply(&mut self, write: &WriteSet) -> Result<Vec<Conflict>> {
@@ -223,7 +229,7 @@ impl Storage for NaiveStorage {
                 return Err(injected_error());
             }
             Some(InjectedFailure::RolledBack) => {
-                self.roll_back();
+                self.restore();
                 return Err(injected_error());
             }
         }

@@ -35,7 +35,7 @@
 //! | the write | ends | fails or panics |
 //! | --- | --- | --- |
 //! | own | `commit` | `roll_back` |
-//! | shared | –; if deferred, `forget_undo_log` | the inverse of its write sets is applied |
+//! | shared | – | the inverse of its write sets is applied |
 //! | shared in a group, and the inverse fails | – | `roll_back`; the writes before it are applied again |
 //! | shared and deferred, and the inverse fails | – | the process is aborted |
 //! | shared in a transaction of a caller, and the inverse fails | – | as in a group |
@@ -217,6 +217,8 @@ impl Transaction {
             {
                 self.commit_deferred(storage);
                 storage.begin()?;
+                // A write that fails is undone by the inverse of its write sets. The writes before it stay.
+                storage.promise_commit();
                 let limit = MIN_DEFERRED_LIMIT.max(records / RECORDS_PER_DEFERRED_WRITE);
                 self.scope = OpenScope::Deferred { writes: 1, limit };
                 true
@@ -302,7 +304,6 @@ impl Transaction {
         self.count_pages(&sets);
         // A deferred write counts as committed: it is answered now, and never rolled back afterwards.
         if shares_transaction {
-            storage.forget_undo_log();
             self.commits.push_sets(last, &mut sets);
         } else {
             self.commits.push_rows(last, changed);

@@ -6,8 +6,7 @@
 //! they are in a table in every database. Selects read the entries by SQL: see [`entry_tables`].
 //!
 //! A transaction of the maps begins with the first change after a commit or a rollback, and ends with the
-//! transaction of SQLite. In a transaction whose writes are answered before its commit, the maps can undo only
-//! the changes since the last answered write.
+//! transaction of SQLite. A transaction that is never rolled back has no undo log.
 //!
 //! [`entry_tables`]: super::entry_tables
 
@@ -54,8 +53,11 @@ pub(super) struct EntryMaps {
     unique: Map<ConstraintId, Map<Box<str>, RowId>>,
     indexed: Map<ConstraintId, Map<Box<str>, RowSet>>,
     claims: BTreeMap<RowId, ClaimRow>,
-    /// The undo log: the changes of the open transaction that may still be undone, the oldest first.
+    /// The undo log: the changes of the open transaction, the oldest first. Empty if the transaction is never
+    /// rolled back.
     undo: Vec<Change>,
+    /// Whether the open transaction is never rolled back.
+    is_commit_promised: bool,
 }
 
 /// A change, in the undo log.
@@ -91,13 +93,13 @@ impl EntryMaps {
     pub(super) fn apply(&mut self, removed: &[IndexEntry], added: &[IndexEntry]) -> Result<()> {
         for entry in removed.iter().filter(|entry| Self::holds(entry)) {
             if self.remove(entry) {
-                self.undo.push(Change::Removed(entry.clone()));
+                self.log(|| Change::Removed(entry.clone()));
             }
         }
         for entry in added.iter().filter(|entry| Self::holds(entry)) {
             memory::charge_stored(approximate_size(entry))?;
             if self.add(entry) {
-                self.undo.push(Change::Added(entry.clone()));
+                self.log(|| Change::Added(entry.clone()));
             }
         }
         Ok(())
@@ -116,7 +118,7 @@ impl EntryMaps {
             }
             None => self.claims.remove(&change.key),
         };
-        self.undo.push(Change::Claim(change.key, before));
+        self.log(|| Change::Claim(change.key, before));
         Ok(())
     }
 
@@ -125,16 +127,30 @@ impl EntryMaps {
         self.claims.iter().map(|(record, claim)| (*record, claim.clone())).collect()
     }
 
-    /// Makes the changes so far permanent.
-    pub(super) fn forget_undo_log(&mut self) {
+    /// Adds a change to the undo log, if the open transaction may be rolled back.
+    fn log(&mut self, change: impl FnOnce() -> Change) {
+        if !self.is_commit_promised {
+            self.undo.push(change());
+        }
+    }
+
+    /// Keeps no undo log up to the commit. The transaction must not have changed anything yet.
+    pub(super) fn promise_commit(&mut self) {
+        self.is_commit_promised = true;
+    }
+
+    /// Makes the changes since the last commit permanent.
+    pub(super) fn commit(&mut self) {
         const MAX_CAPACITY: usize = 64;
+        self.is_commit_promised = false;
         self.undo.clear();
         // Releases the memory of the undo log of a large import.
         self.undo.shrink_to(MAX_CAPACITY);
     }
 
-    /// Undoes the changes since the undo log was last forgotten.
+    /// Undoes the changes since the last commit.
     pub(super) fn roll_back(&mut self) {
+        debug_assert!(!self.is_commit_promised, "the transaction is never rolled back");
         while let Some(change) = self.undo.pop() {
             match change {
                 Change::Added(entry) => drop(self.remove(&entry)),

@@ -74,7 +74,9 @@ impl Storage for Sqlite {
 
     fn commit(&mut self) -> Result<()> {
         self.run("COMMIT", [])?;
-        self.forget_undo_log();
+        if let Some(maps) = &self.entry_maps {
+            maps.lock().commit();
+        }
         Ok(())
     }
 
@@ -96,9 +98,9 @@ impl Storage for Sqlite {
         !self.statements.without_flush().is_autocommit()
     }
 
-    fn forget_undo_log(&mut self) {
+    fn promise_commit(&mut self) {
         if let Some(maps) = &self.entry_maps {
-            maps.lock().forget_undo_log();
+            maps.lock().promise_commit();
         }
     }
 
