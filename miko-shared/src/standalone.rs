@@ -247,8 +247,8 @@ fn watch_for_end_of_input() -> io::Result<oneshot::Receiver<()>> {
     Ok(has_ended)
 }
 
-/// Reads and discards a file up to its end, or until it cannot be read. A signal that interrupts the read does
-/// not end it.
+/// Reads and discards a file up to its end, or until it cannot be read. A signal that interrupts the read
+/// does not end it.
 fn read_to_end(mut input: impl Read) {
     let mut buffer = [0; 1024];
     loop {

@@ -7,8 +7,8 @@ use std::marker::PhantomData;
 use serde::de::value::MapAccessDeserializer;
 use serde::de::{Deserialize, Deserializer, MapAccess, Visitor};
 
-/// Deserializes a struct, and refuses an array. To be used for every struct that is read from the JSON text of
-/// a user. MessagePack has structs as arrays, so this function cannot read them there.
+/// Deserializes a struct from JSON, and refuses an array. In MessagePack a struct may be an array, so this
+/// function is not for it.
 pub(crate) fn struct_from_object<'de, T: Deserialize<'de>, D: Deserializer<'de>>(
     deserializer: D,
 ) -> Result<T, D::Error> {

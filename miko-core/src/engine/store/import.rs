@@ -122,7 +122,8 @@ pub(super) struct Import<'s, T> {
     /// The names under `classes` that were read so far, to find a name that is there twice.
     class_names: HashSet<String>,
     /// In a temporal database: the rows of the records of which an entry of `records` was read, by which a pk
-    /// that is there twice is found. A row alone does not tell whether it comes from a stub or from a version.
+    /// that is there twice is found. A row alone does not tell whether it comes from a stub or from a
+    /// version.
     rows_of_records: HashSet<RowId>,
     /// The pks of the records that existed before the import, and that the import has deleted or taken out of
     /// a class.
@@ -845,8 +846,14 @@ mod tests {
         let worldlets: [fn(String) -> Value; 6] = [
             |pk| json!({"records": {pk: {"bucket": {}}}}),
             |pk| json!({"records": {pk: {"bucket": {}, "stack": {"x": {"class": "a.b/c"}}}}}),
-            |pk| json!({"properties": {"temporal": true}, "history": {"v1": {"identity": pk, "timestamp": TIME, "bucket": {}}}}),
-            |pk| json!({"properties": {"temporal": true}, "history": {pk: {"identity": "a", "timestamp": TIME, "bucket": {}}}}),
+            |pk| {
+                let version = json!({"identity": pk, "timestamp": TIME, "bucket": {}});
+                json!({"properties": {"temporal": true}, "history": {"v1": version}})
+            },
+            |pk| {
+                let version = json!({"identity": "a", "timestamp": TIME, "bucket": {}});
+                json!({"properties": {"temporal": true}, "history": {pk: version}})
+            },
             |pk| {
                 let version = json!({"identity": pk, "timestamp": TIME, "bucket": {}});
                 json!({"records": {pk: {}}, "history": {"v2": version}})

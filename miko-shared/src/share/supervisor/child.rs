@@ -237,9 +237,9 @@ impl WorkerChild {
     }
 
     /// Sends the next signal if its time has come. After a SIGTERM, the next signal is SIGKILL, which is sent
-    /// when `grace` has passed. After SIGKILL there is none. A worker that has ended needs no
-    /// signal, and counts as in time. The parent may notice its end only later, for example because it was not
-    /// yet in `join`.
+    /// when `grace` has passed. After SIGKILL there is none. A worker that has ended needs no signal, and
+    /// counts as in time. The parent may notice its end only later, for example because it was not yet in
+    /// `join`.
     pub(super) fn escalate(&mut self, now: Instant, grace: Duration) {
         if self.kill_timer.at.is_none_or(|at| now < at) || self.has_ended() {
             return;
