@@ -25,7 +25,7 @@ pub struct AfterSave {
 
 /// The listener continues.
 const CONTINUE: u8 = 0;
-/// The listener ends after the changes that have arrived.
+/// The listener ends as soon as no change waits for it.
 const FINISH: u8 = 1;
 /// The listener ends after its running call or wait. A change that ends the wait is still passed to it.
 const STOP: u8 = 2;
@@ -55,8 +55,10 @@ impl AfterSave {
     }
 
     /// Calls the listener for the changes that have arrived, and then stops it. The changes of an engine in
-    /// this process arrive with their commit; changes of a server may still be on their way. In a call of the
-    /// listener itself, this method stops the listener as a drop does: after that call.
+    /// this process arrive with their commit; changes of a server may still be on their way. Changes that
+    /// arrive during these calls count too: this method does not return while they arrive faster than the
+    /// listener takes them. In a call of the listener itself, this method stops the listener as a drop does:
+    /// after that call.
     pub fn finish(mut self) {
         self.end(FINISH);
         // The drop of `self` sends `STOP`. In a call of the listener, where `end` has not waited, this

@@ -156,7 +156,8 @@ impl Serialize for Bucket {
         if writes_binary(&serializer) {
             return serializer.serialize_str(&self.0);
         }
-        // A reader of JSON may take the last of repeated keys, and cut numbers with too many digits.
+        // Text that the checker refuses is not sent as it is: other readers of JSON may take the last of
+        // repeated keys, or cut numbers with too many digits. Parsing reports such a fault.
         if TextChecker::default().check(&self.0).is_none() {
             return json::parse(&self.0).map_err(serde::ser::Error::custom)?.serialize(serializer);
         }

@@ -125,7 +125,7 @@ pub struct ChangeOptions {
     pub snapshot: bool,
 }
 
-/// In JSON the options are an object.
+/// In JSON the options are an object. A derived `Deserialize` would accept an array as well.
 impl<'de> Deserialize<'de> for ChangeOptions {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         #[derive(Default, Deserialize)]
