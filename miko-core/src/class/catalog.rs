@@ -322,8 +322,7 @@ impl Class {
 
     /// Resolves the inheritance of a class. `all` has the definitions of its ancestors.
     fn of(definition: &Definition, all: &ChangedDefinitions<'_>) -> Self {
-        let mut lineage = Vec::new();
-        linearize(definition, all, &mut lineage);
+        let lineage = linearize(definition, all);
         // `order` gives each field its position. The definition of a field is the declaration in the first
         // class of the lineage that declares the field.
         let mut order = FieldOrder::default();

@@ -6,7 +6,7 @@ use serde_json::{Map, Value};
 
 use super::constraint::{Constraint, FieldPath, declared_constraints};
 use super::field::{Field, Fields};
-use super::settings::{DefinitionFaults, Settings, SettingsReader};
+use super::settings::{ReadContext, Settings, SettingsReader};
 use crate::diagnostics::{FaultList, Place};
 
 /// A class definition, without inherited fields and constraints.
@@ -29,23 +29,23 @@ impl Definition {
         place: Place<'_>,
         faults: &mut FaultList,
     ) -> Option<Self> {
-        Self::read_with(DefinitionFaults::default(), bucket, place, faults)
+        Self::read_with(ReadContext::default(), bucket, place, faults)
     }
 
     /// As [`read`](Self::read), for a definition that is stored already. The size of the settings that its
     /// sub-fields inherit is not limited, so that every stored definition can be loaded.
     pub(crate) fn read_stored(bucket: &Map<String, Value>, faults: &mut FaultList) -> Option<Self> {
-        Self::read_with(DefinitionFaults::without_limit(), bucket, Place::Root, faults)
+        Self::read_with(ReadContext::without_limit(), bucket, Place::Root, faults)
     }
 
     fn read_with(
-        mut definition_faults: DefinitionFaults,
+        mut context: ReadContext,
         bucket: &Map<String, Value>,
         place: Place<'_>,
         faults: &mut FaultList,
     ) -> Option<Self> {
         let own = Settings::of_object(bucket, place);
-        let mut settings = SettingsReader { own, inherited: &[], faults: &mut definition_faults };
+        let mut settings = SettingsReader { own, inherited: &[], context: &mut context };
         let name = match bucket.get("name") {
             None => {
                 settings.refuse("name", "a class definition has a `name`, which is a UNS");
@@ -60,7 +60,7 @@ impl Definition {
             paths.iter().filter_map(|path| read_path(&mut settings, key, path)).collect()
         });
         let is_abstract = settings.boolean("abstract");
-        faults.append(definition_faults.faults);
+        faults.append(context.faults);
         let name = name?;
         let constraints = declared_constraints(&name, &fields, uniques, join);
         Some(Self { name, inherits, fields, constraints, is_abstract })
@@ -91,7 +91,7 @@ fn read_fields(settings: &mut SettingsReader<'_>) -> Fields {
     let Some(definitions) = settings.object("fields") else { return Fields::default() };
     let place = Place::Key(&settings.own.place, "fields");
     let read = |(name, definition): (&String, &Value)| {
-        let field = Field::read(definition, &[], Place::Key(&place, name), settings.faults);
+        let field = Field::read(definition, &[], Place::Key(&place, name), settings.context);
         (name.clone(), field)
     };
     definitions.iter().map(read).collect()

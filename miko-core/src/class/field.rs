@@ -8,7 +8,7 @@ use serde_json::Value;
 use super::named_list::{Named, NamedList};
 use super::reference::OnDelete;
 use super::scalar_rules::{NumberRules, OneOf, StringRules};
-use super::settings::{DefinitionFaults, FIELD_SIZE, Settings, SettingsReader, fault};
+use super::settings::{FIELD_SIZE, ReadContext, Settings, SettingsReader, fault};
 use crate::diagnostics::Place;
 use crate::uns;
 
@@ -133,14 +133,14 @@ impl Field {
         value: &Value,
         inherited: &[Settings<'_>],
         place: Place<'_>,
-        faults: &mut DefinitionFaults,
+        context: &mut ReadContext,
     ) -> Self {
         let Value::Object(own) = value else {
-            faults.push(fault(&place, "a field definition must be an object; `{}` allows any value"));
+            context.push_fault(fault(&place, "a field definition must be an object; `{}` allows any value"));
             return Self::default();
         };
         let own = Settings::of_object(own, place);
-        Self::of_settings(&mut SettingsReader { own, inherited, faults })
+        Self::of_settings(&mut SettingsReader { own, inherited, context })
     }
 
     fn of_settings(settings: &mut SettingsReader<'_>) -> Self {
@@ -219,11 +219,11 @@ impl Field {
     }
 
     /// Reads the element type of an array or a hash: the name of a type, or a definition.
-    fn read_element(value: &Value, place: Place<'_>, faults: &mut DefinitionFaults) -> Self {
+    fn read_element(value: &Value, place: Place<'_>, context: &mut ReadContext) -> Self {
         match Settings::of_element(value, place) {
-            Some(own) => Self::of_settings(&mut SettingsReader { own, inherited: &[], faults }),
+            Some(own) => Self::of_settings(&mut SettingsReader { own, inherited: &[], context }),
             // `read` reports that the value is no definition.
-            None => Self::read(value, &[], place, faults),
+            None => Self::read(value, &[], place, context),
         }
     }
 }
@@ -276,7 +276,7 @@ fn refuse_misplaced_keys(settings: &mut SettingsReader<'_>, class: Option<&str>,
                 let class =
                     class.map_or_else(|| "without a `class`".to_owned(), |class| format!("of `{class}`"));
                 let message = format!("`{key}` is for {types}, and this is a field {class}");
-                settings.refuse_together(key, "class", message);
+                settings.refuse_combination(key, "class", message);
             }
         }
     }
@@ -290,8 +290,8 @@ impl ElementRules {
         let element_field = element.map(|(key, value)| {
             // The definition may have inherited the key. A fault then has its place in the settings that have
             // the key.
-            let key_holder = settings.settings_with_or_own(key);
-            Box::new(Field::read_element(value, key_holder.place_of(key), settings.faults))
+            let key_holder = settings.holder_or_own(key);
+            Box::new(Field::read_element(value, key_holder.place_of(key), settings.context))
         });
         Self { min, max, element_field, own_element_key }
     }
@@ -320,9 +320,9 @@ fn read_sub_fields(settings: &mut SettingsReader<'_>) -> Fields {
         );
     }
     // The hash itself may have inherited a key. A fault then has its place in the settings that have the key.
-    let fields_holder = settings.settings_with_or_own("fields");
-    let default_holder = settings.settings_with_or_own("default");
-    let element_holder = settings.settings_with_or_own(element.map_or("of", |(key, _)| key));
+    let fields_holder = settings.holder_or_own("fields");
+    let default_holder = settings.holder_or_own("default");
+    let element_holder = settings.holder_or_own(element.map_or("of", |(key, _)| key));
     let place = fields_holder.place_of("fields");
     let default_settings = default
         .filter(|default| default.is_object())
@@ -331,11 +331,11 @@ fn read_sub_fields(settings: &mut SettingsReader<'_>) -> Fields {
         element.and_then(|(key, value)| Settings::of_element(value, element_holder.place_of(key)));
     let inherited: Vec<Settings<'_>> = default_settings.into_iter().chain(element_settings).collect();
     // Reports a fault if the inherited settings exceed their limit. The sub-fields are then not read.
-    if !settings.faults.charge_inherited(&inherited, definitions.len(), &place) {
+    if !settings.context.charge_inherited(&inherited, definitions.len(), &place) {
         return Fields::default();
     }
     let read = |(name, definition): (&String, &Value)| {
-        let field = Field::read(definition, &inherited, Place::Key(&place, name), settings.faults);
+        let field = Field::read(definition, &inherited, Place::Key(&place, name), settings.context);
         (name.clone(), field)
     };
     definitions.iter().map(read).collect()

@@ -13,17 +13,30 @@ pub(super) trait Definitions {
     fn get(&self, name: &str) -> Option<&Definition>;
 }
 
-/// Appends the class and its ancestors: parents left to right, depth first, each once.
-pub(super) fn linearize(definition: &Definition, all: &impl Definitions, lineage: &mut Vec<String>) {
-    if lineage.contains(&definition.name) {
+/// The class and its ancestors: parents left to right, depth first, each once.
+pub(super) fn linearize(definition: &Definition, all: &impl Definitions) -> Vec<String> {
+    let mut lineage = Vec::new();
+    append_lineage(definition, all, &mut lineage, &mut HashSet::new());
+    lineage
+}
+
+/// Appends a class and its ancestors to `lineage`. `seen` has the classes of `lineage`: a class may inherit
+/// from very many, so `lineage` itself is not searched.
+fn append_lineage<'d>(
+    definition: &'d Definition,
+    all: &'d impl Definitions,
+    lineage: &mut Vec<String>,
+    seen: &mut HashSet<&'d str>,
+) {
+    if !seen.insert(&definition.name) {
         return;
     }
     lineage.push(definition.name.clone());
     for parent in &definition.inherits {
         match all.get(parent) {
-            Some(parent) => linearize(parent, all, lineage),
+            Some(parent) => append_lineage(parent, all, lineage, seen),
             // A built-in class, which has no definition. `check_parents` refuses any other undefined parent.
-            None if !lineage.contains(parent) => lineage.push(parent.clone()),
+            None if seen.insert(parent) => lineage.push(parent.clone()),
             None => {}
         }
     }

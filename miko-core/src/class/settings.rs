@@ -16,8 +16,9 @@ const MAX_INHERITED_SIZE: usize = 16 << 20;
 /// The maximal size of a [`Field`](super::field::Field) in memory, without the values that it points to.
 pub(super) const FIELD_SIZE: usize = 256;
 
-/// The faults of a definition, and the budgets for its regular expressions and for inherited settings.
-pub(super) struct DefinitionFaults {
+/// What all fields of a definition share while it is read: its faults, and the budgets for its regular
+/// expressions and for inherited settings.
+pub(super) struct ReadContext {
     pub(super) faults: FaultList,
     pub(super) patterns: PatternBudget,
     /// The size of the settings that sub-fields have inherited so far.
@@ -26,14 +27,14 @@ pub(super) struct DefinitionFaults {
     max_inherited_size: usize,
 }
 
-impl Default for DefinitionFaults {
+impl Default for ReadContext {
     fn default() -> Self {
         let (faults, patterns) = Default::default();
         Self { faults, patterns, inherited_size: 0, max_inherited_size: MAX_INHERITED_SIZE }
     }
 }
 
-impl DefinitionFaults {
+impl ReadContext {
     /// No faults yet. Sub-fields inherit settings of any size.
     pub(super) fn without_limit() -> Self {
         Self { max_inherited_size: usize::MAX, ..Self::default() }
@@ -41,7 +42,7 @@ impl DefinitionFaults {
 
     /// Adds a fault, unless the fault is listed already: all sub-fields that inherit a faulty setting report
     /// the same fault.
-    pub(super) fn push(&mut self, fault: ErrorItem) {
+    pub(super) fn push_fault(&mut self, fault: ErrorItem) {
         // Once the list is full, faults are only counted. Comparing them would not pay, so a fault that is
         // reported again is counted again.
         if self.faults.len() >= MAX_REPORTED_FAULTS || !self.faults.listed().contains(&fault) {
@@ -72,7 +73,7 @@ impl DefinitionFaults {
                  each sub-field",
                 MAX_INHERITED_SIZE >> 20
             );
-            self.push(fault(place, message).with("rule", "fields").with("limit", MAX_INHERITED_SIZE));
+            self.push_fault(fault(place, message).with("rule", "fields").with("limit", MAX_INHERITED_SIZE));
             return false;
         }
         self.inherited_size = self.inherited_size.saturating_add(size.saturating_mul(sub_field_count));
@@ -169,19 +170,19 @@ pub(super) struct SettingsReader<'a> {
     pub(super) own: Settings<'a>,
     /// Settings that apply to keys which the definition itself does not have. Earlier ones take precedence.
     pub(super) inherited: &'a [Settings<'a>],
-    pub(super) faults: &'a mut DefinitionFaults,
+    pub(super) context: &'a mut ReadContext,
 }
 
 impl<'a> SettingsReader<'a> {
     /// The settings that have `key`: those of the definition itself, or else the first inherited ones. `None`
     /// if none have it.
-    fn settings_with(&self, key: &str) -> Option<Settings<'a>> {
+    fn holder(&self, key: &str) -> Option<Settings<'a>> {
         self.position(key).map(|position| self.at(position))
     }
 
     /// The settings that have `key`; those of the definition itself, if none have it.
-    pub(super) fn settings_with_or_own(&self, key: &str) -> Settings<'a> {
-        self.settings_with(key).unwrap_or(self.own)
+    pub(super) fn holder_or_own(&self, key: &str) -> Settings<'a> {
+        self.holder(key).unwrap_or(self.own)
     }
 
     /// The position of the settings that have `key`. `own` is at 0, and `inherited` follows.
@@ -195,7 +196,7 @@ impl<'a> SettingsReader<'a> {
 
     /// The value of a setting, own or inherited.
     pub(super) fn find(&self, key: &str) -> Option<&'a Value> {
-        self.settings_with(key)?.get(key)
+        self.holder(key)?.get(key)
     }
 
     pub(super) fn has(&self, key: &str) -> bool {
@@ -215,7 +216,7 @@ impl<'a> SettingsReader<'a> {
         let second = given.next();
         if let (Some((one, _)), Some((other, _))) = (first, second) {
             let message = format!("`{one}` and `{other}` are synonyms: give only one of them");
-            self.refuse_together(other, one, message);
+            self.refuse_combination(other, one, message);
         }
         first
     }
@@ -264,12 +265,12 @@ impl<'a> SettingsReader<'a> {
     pub(super) fn pattern(&mut self) -> Option<Pattern> {
         const KEY: &str = "pattern";
         let text = self.text(KEY)?;
-        let refused = match self.faults.patterns.read(text) {
+        let refused = match self.context.patterns.read(text) {
             Ok(pattern) => return Some(pattern),
             Err(refused) => refused,
         };
         let item = self.fault_of(KEY, refused.to_string());
-        self.faults.push(match refused.limit() {
+        self.context.push_fault(match refused.limit() {
             None => item.with("rule", KEY),
             Some(limit) => item.with("rule", KEY).with("limit", limit),
         });
@@ -325,29 +326,29 @@ impl<'a> SettingsReader<'a> {
     /// Reports a fault of the setting `key`.
     pub(super) fn refuse(&mut self, key: &str, message: impl Into<String>) {
         let item = self.fault_of(key, message);
-        self.faults.push(item);
+        self.context.push_fault(item);
     }
 
     /// Reports that the settings `key` and `other` do not fit together.
-    pub(super) fn refuse_together(&mut self, key: &str, other: &str, message: impl Into<String>) {
-        let item = self.fault_together(key, other, message);
-        self.faults.push(item);
+    pub(super) fn refuse_combination(&mut self, key: &str, other: &str, message: impl Into<String>) {
+        let item = self.fault_of_combination(key, other, message);
+        self.context.push_fault(item);
     }
 
     fn refuse_type(&mut self, key: &str, expected: &str, found: &Value) {
         let item = self.fault_of(key, format!("`{key}`: expected {expected}"));
-        self.faults.push(item.with("expected", expected).with("found", type_name(found)));
+        self.context.push_fault(item.with("expected", expected).with("found", type_name(found)));
     }
 
     /// A fault of the setting `key`, at the place of the setting. A missing setting has the place that it
     /// would have in the definition itself.
     fn fault_of(&self, key: &str, message: impl Into<String>) -> ErrorItem {
-        fault(&self.settings_with_or_own(key).place_of(key), message)
+        fault(&self.holder_or_own(key).place_of(key), message)
     }
 
     /// A fault of `key` together with `other`, at the place of `key`. If `key` is inherited, and `other` is
     /// in other settings than `key`, the place is that of the definition, which combines both settings.
-    fn fault_together(&self, key: &str, other: &str, message: impl Into<String>) -> ErrorItem {
+    fn fault_of_combination(&self, key: &str, other: &str, message: impl Into<String>) -> ErrorItem {
         let (position, other_position) = (self.position(key), self.position(other));
         if position == Some(0) || other_position.is_none() || other_position == position {
             self.fault_of(key, message)
