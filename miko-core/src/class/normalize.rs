@@ -3,8 +3,8 @@
 //!
 //! Before a record is validated, `engine/store/examine.rs` repeats the normalization by all classes of the
 //! record until nothing changes, because a default of one class may need normalization by another class. The
-//! order of the classes matters only if several have a default for one field: the first class adds its
-//! default.
+//! order of the classes, which is defined there, matters only if several have a default for one field: the
+//! first class adds its default.
 
 use std::borrow::Cow;
 

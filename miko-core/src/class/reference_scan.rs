@@ -90,7 +90,7 @@ impl<'c> ReferenceScan<'c> {
                 let rule = TargetRule { classes: &[], on_delete: OnDelete::Restrict, requires_file: true };
                 self.push(pk_of(value), rule, place);
             }
-            // A field of a class has an embedded object, or the pk of a record of the class.
+            // A field whose type is a class has an embedded object, or the pk of a record of the class.
             (FieldType::Class(class), Value::String(pk)) => {
                 let classes = std::slice::from_ref(class);
                 let rule = TargetRule { classes, on_delete: OnDelete::Ignore, requires_file: false };

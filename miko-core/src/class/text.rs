@@ -170,6 +170,7 @@ impl Class {
         let Some(value) = object.value(member) else { return false };
         match value {
             CheckedValue::Null => return !field.required,
+            // A string without escapes.
             CheckedValue::Text(text) => {
                 if field.collapses_whitespace() && kind != WriteKind::Import && !is_collapsed(text) {
                     return false;
