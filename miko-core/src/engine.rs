@@ -130,6 +130,9 @@ pub trait Engine: Mikobase {
     /// Sets the limits of transactions.
     ///
     /// The default implementation sets no limits.
+    ///
+    /// # Panics
+    /// In a hook or waker that this engine runs.
     fn limit_transactions(&self, limits: TransactionLimits) {
         let _ = limits;
     }
@@ -140,6 +143,9 @@ pub trait Engine: Mikobase {
     /// changes that are kept for all of them.
     ///
     /// The default implementation sets no limits.
+    ///
+    /// # Panics
+    /// In a hook or waker that this engine runs.
     fn limit_changes(&self, limits: ChangeLimits) {
         let _ = limits;
     }

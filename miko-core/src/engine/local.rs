@@ -30,6 +30,7 @@ use std::io::{Read, Write};
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, MutexGuard};
 
+use miko_rpc::travel::bounded;
 use miko_rpc::{Bytes, Error, ErrorId, GroupFailure, Remote, Result, Stream};
 
 use crate::access::Access;
@@ -194,6 +195,9 @@ impl<T: Storage> LocalEngine<T> {
 
     /// Keeps the changes of all commits from now on in memory, until [`take_commits`](Self::take_commits)
     /// takes them. Nothing is kept before the first call of this method.
+    ///
+    /// # Panics
+    /// In a hook or waker that this engine runs.
     pub fn observe_commits(&self) {
         self.store().observe_commits();
     }
@@ -214,6 +218,9 @@ impl<T: Storage> LocalEngine<T> {
     /// assert_eq!(change.after.as_ref().unwrap().bucket.as_str(), r#"{"rank":"Captain"}"#);
     /// # Ok::<(), miko_core::Error>(())
     /// ```
+    ///
+    /// # Panics
+    /// In a hook or waker that this engine runs.
     #[must_use]
     pub fn take_commits(&self) -> Vec<Commit> {
         self.store().take_commits()
@@ -337,16 +344,18 @@ impl<T: Storage, V: View> LocalEngine<T, V> {
         // Inside a transaction, the transaction has the turn. If the call may write, its requests lock the
         // store by `write`, which fails while a nested transaction is open.
         let may_write = queries.iter().any(query::may_write);
-        let _turn = if may_write { self.store.wait_for_turn_to_write(self.view)? } else { None };
-        let writes_in_transaction = may_write && self.view.transaction().is_some();
         let mut queries = queries.into_iter();
+        // The queries that are not run may nest to any depth.
+        let drop_queries =
+            |rest: &mut std::vec::IntoIter<Query>| rest.by_ref().for_each(json::drop_iteratively);
+        let turn = if may_write { self.store.wait_for_turn_to_write(self.view) } else { Ok(None) };
+        let _turn = turn.inspect_err(|_| drop_queries(&mut queries))?;
+        let writes_in_transaction = may_write && self.view.transaction().is_some();
         while let Some(query) = queries.next() {
             let parsed = query::parse(query);
-            let mut store = if writes_in_transaction {
-                self.store.write(self.view)?
-            } else {
-                self.store.read(self.view)?
-            };
+            let locked =
+                if writes_in_transaction { self.store.write(self.view) } else { self.store.read(self.view) };
+            let mut store = locked.inspect_err(|_| drop_queries(&mut queries))?;
             store.answer.begin(remaining);
             let answer = parsed
                 .and_then(|(request, warnings)| Ok(Response { results: store.run(request)?, warnings }));
@@ -359,8 +368,7 @@ impl<T: Storage, V: View> LocalEngine<T, V> {
                 Ok(_) => store.answer.charge(0),
             };
             if let Err(limit_error) = within_limit {
-                // The remaining queries may nest to any depth.
-                queries.for_each(json::drop_iteratively);
+                drop_queries(&mut queries);
                 // The last request counts only if it has taken effect.
                 return Err(limit_error.with("run", answers.len() + usize::from(answer.is_ok())));
             }
@@ -480,6 +488,8 @@ impl<T: Storage, V: View> Mikobase for LocalEngine<T, V> {
     }
 
     fn select_stream(&self, query: Query) -> Result<Stream<Record>> {
+        // An error before the query is parsed drops it by recursion, so its depth is limited first.
+        let query = bounded(query);
         let records = self.read()?.open_select(query)?;
         Ok(Stream::of_results(StoreStream::of(&self.store, records)))
     }
@@ -505,6 +515,8 @@ impl<T: Storage, V: View> Mikobase for LocalEngine<T, V> {
     }
 
     fn watch_select(&self, query: Query) -> Result<Stream<ResultChange>> {
+        // As in `select_stream`.
+        let query = bounded(query);
         self.refuse_in_transaction("a live query")?;
         self.open_watch(query)
     }

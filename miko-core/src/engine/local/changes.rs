@@ -91,6 +91,7 @@ fn present_change(seq: i64, record: Record) -> Result<(u64, Change)> {
         fields: no_fields(),
         last: false,
     };
+    // No `seq` is negative.
     Ok((seq.unsigned_abs(), change))
 }
 
