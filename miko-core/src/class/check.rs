@@ -17,7 +17,7 @@ use crate::timestamp::is_rfc3339;
 pub(crate) enum WriteKind {
     /// A new record. Absent fields get their defaults, and white space is collapsed.
     Create,
-    /// An update of a record; also the create of an upsert with edits, which has added the defaults before the
+    /// An update of a record; also the create of an upsert with edits, whose defaults were added before the
     /// edits. White space is collapsed, but no defaults are added.
     Update,
     /// A record of a worldlet. It is stored unchanged: it gets no defaults, and no white space is collapsed.
