@@ -132,8 +132,8 @@ impl<T: Storage, V: View> LocalEngine<T, V> {
             Some(id) => store.wait_again(id, (gate.clone(), closing_pass)),
             None => wait.id = Some(store.add_waiting_call(request, until, gate.clone(), Some(closing_pass))),
         }
-        // An entry of the queue counts as abandoned if nothing else refers to its gate. So the reference is
-        // kept in `wait` before the store is unlocked.
+        // An entry of the queue counts as abandoned if nothing else refers to its gate. `claim_or_wait` drops
+        // the returned gate before the next attempt, so `wait` keeps a reference, too.
         wait.gate = Some(gate.clone());
         drop(store);
         // On a server, a parked call keeps its turn to write although `store` is dropped, and transactions
