@@ -235,7 +235,9 @@ impl<T: Storage> Store<T> {
         self.check_writable()?;
         let sharing = self.sharing_with_hooks(sharing);
         self.note_last_row();
-        self.transaction.begin(sharing, self.last.get().row.0, &mut self.storage)?;
+        // Row ids are given out one by one from 1 on, so the last one tells how many records there are.
+        let records = self.last.get().row.0;
+        self.transaction.begin(sharing, records, &mut self.storage)?;
         // `begin` may have committed earlier calls. Their changes are published now, while the catalog still
         // has the classes with which they were made.
         self.publish_commits();

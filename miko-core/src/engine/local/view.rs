@@ -258,8 +258,8 @@ mod tests {
     use crate::mikobase::Mikobase;
     use crate::transaction_limits::TransactionLimits;
 
-    /// Rolls the transaction back the first time that the store is locked while the transaction is open.
-    /// Another thread with the same transaction object may do so.
+    /// Rolls the transaction back the first time that the store is locked while the transaction is open. It
+    /// stands for another thread with the same transaction object.
     fn roll_back_when_open<T: Storage>(shared: &Arc<SharedStore<T>>, id: TransactionId) {
         let shared_by_task = Arc::clone(shared);
         shared.postpone(Box::new(move |store| match store.has_open_transaction() {

@@ -40,7 +40,7 @@ impl<T: Storage> Store<T> {
         self.access = self.access.min(access);
     }
 
-    /// Refuses any write if the store is read-only. Subscriptions and live queries are refused as well:
+    /// Refuses any write if the store is read-only. Also called before a subscription or a live query begins:
     /// another process may write to a file that is open in mode `r`, and its commits are not seen here.
     ///
     /// # Errors

@@ -70,7 +70,8 @@ impl<T: Storage> Store<T> {
     ///
     /// # Errors
     /// `save-rejected`; `validation-failed` for defaults that are too many or nest too deep; `storage-full`,
-    /// if storage has lost the transaction while a hook read.
+    /// if storage has lost the transaction while a hook read; `internal`, if a pk is given out here and the
+    /// clock is wrong.
     pub(super) fn run_hooks_before_create(
         &mut self,
         pk: Option<String>,
@@ -160,7 +161,8 @@ impl<T: Storage> Store<T> {
     /// the row ids.
     ///
     /// # Errors
-    /// `save-rejected`; `storage-full`, if storage has lost the transaction while a hook read.
+    /// `save-rejected`; `storage-full`, if storage has lost the transaction while a hook read; the errors of
+    /// storage.
     pub(super) fn run_deferred_hooks(&mut self) -> Result<()> {
         let Some(stored_rows) = self.deferred.stored_rows.take() else { return Ok(()) };
         for (id, before) in *stored_rows {
