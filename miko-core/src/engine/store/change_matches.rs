@@ -178,7 +178,7 @@ pub(super) fn change_of(
     }
 }
 
-/// The approximate size of a change in memory, in bytes. It is also an upper bound of the encoded size.
+/// The approximate size of a change in memory, in bytes.
 pub(super) fn change_size(change: &Change) -> usize {
     let record_size = change.record.as_ref().map_or(0, |record| {
         record.bucket.as_str().len()

@@ -60,8 +60,8 @@ impl<T: Storage> Store<T> {
         }
         let now = Timestamp::now();
         // Also sets the time up to which leases were checked to `now`. If the clock was set back, the old
-        // time is ahead of the clock. A check that is made when the clock has passed the old time again would
-        // begin there, and pass over the end of the lease that begins here.
+        // time is ahead of the clock, and the lease that begins here may end before it. That end would then
+        // count as checked already.
         self.wake_calls_for_ended_leases(now);
         let Some(id) = self.first_free(&mut request.select, now)? else { return Ok(None) };
         let row = self.existing_row(id)?;
@@ -370,9 +370,9 @@ impl<T: Storage> Store<T> {
             return;
         }
         if now < checked_until {
-            // The clock was set back. A lease that has begun since then may have ended already, and the times
-            // would not tell which. `claim` makes a check before each lease, so this is a precaution: the
-            // first call of each select is woken.
+            // The clock was set back. A lease that began afterwards may have ended by `now`, and its end
+            // would count as checked already. So the first call of each select is woken. This is a
+            // precaution: `claim` runs this method before each lease begins.
             return self.claims.waiting.wake_first_of_each();
         }
         let ended = self.claim_rows.records_with_lease_end(checked_until, now);

@@ -153,7 +153,7 @@ impl Columns {
         if content.tables.is_empty() {
             return;
         }
-        // The write gives an id to a class, as to each class with its first record. The tables of its
+        // The write gives an id to a class, as the first record of each class does. The tables of its
         // superclasses lack the new id, so they would miss the records of the class.
         if write.others.as_ref().is_some_and(|others| !others.classes.is_empty()) {
             content.tables.clear();
