@@ -1,7 +1,7 @@
 //! Class definitions in the store: reads them into the catalog, registers their names, and defines, redefines
 //! and undefines classes. After a change of classes, indexes the affected stored records anew.
 
-use std::collections::{BTreeSet, HashMap};
+use std::collections::{BTreeMap, BTreeSet};
 
 use miko_rpc::{Error, ErrorId, ErrorItem, Result};
 use rpds::HashTrieMapSync;
@@ -112,7 +112,8 @@ impl<T: Storage> Store<T> {
     /// Returns a fault for each pair of consecutive definitions of one name whose periods overlap, except for
     /// two current definitions: [`register_class_name`](Self::register_class_name) has refused the second.
     pub(super) fn load_name_history(&mut self) -> Result<FaultList> {
-        let mut periods: HashMap<String, Vec<ValidityPeriod>> = HashMap::new();
+        // In order of the names, so that the faults always have the same order.
+        let mut periods: BTreeMap<String, Vec<ValidityPeriod>> = BTreeMap::new();
         self.definition_ends = HashTrieMapSync::default();
         for id in self.storage.definitions()? {
             let mut versions = versions(&self.storage, id)?.into_iter().peekable();

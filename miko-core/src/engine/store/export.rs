@@ -94,8 +94,8 @@ impl Export {
         })?;
         memory::charge(size)?;
         let mut ordered = None;
-        // In a temporal database, records and files are exported in order of creation. In any other database
-        // they are exported in order of arrival.
+        // In a temporal database, records and files are sorted by `created_at`, then by pk. In any other
+        // database they stay in the order of their ids.
         if storage.capabilities().is_temporal {
             files.sort_unstable();
             ordered = Some(records_in_order_of_creation(storage)?.into());

@@ -39,9 +39,9 @@ fn saturating_usize(number: u64) -> usize {
     usize::try_from(number).unwrap_or(usize::MAX)
 }
 
-/// Decides how a predicate on a column with a dictionary is evaluated. If presumably at least this many
-/// records per distinct value are tested, it is evaluated beforehand, once for each distinct value. If fewer
-/// are, it is evaluated per record, and only for records that pass the predicates before it.
+/// If a scan is expected to test at least this many records per distinct value of a dictionary, a predicate
+/// on that column is evaluated beforehand, once for each distinct value. Otherwise it is evaluated per
+/// record, and only for records that pass the predicates before it.
 const MIN_RECORDS_PER_VALUE: usize = 4;
 
 /// A predicate, bound to the columns of a table.

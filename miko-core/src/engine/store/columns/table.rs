@@ -34,7 +34,7 @@ const MAX_LOOKUP_KEY: usize = 256;
 /// The bytes that a table takes besides its rows and columns, and that a column takes besides its values.
 const OVERHEAD: usize = 256;
 
-/// The bytes that a value of an index takes besides its text and the positions of its records.
+/// The bytes that a cached lookup takes besides the text of its value and the positions of its records.
 const LOOKUP_OVERHEAD: usize = size_of::<LookupKey>() + size_of::<Vec<u32>>() + 64;
 
 /// The records of a class and its subclasses, or all records, in order of creation, and columns of their
