@@ -321,17 +321,14 @@ impl<T: Storage> Store<T> {
     ) -> Result<()> {
         /// The most rows that are read at once.
         const MAX_ROWS: usize = 64;
-        // Rows with smaller ids were not written by the import. They are skipped.
-        let first = self.deferred.first_stored_row.map_or(0, |first| first.0);
-        let mut last = RowId(first - 1);
         let mut texts = TextImport::default();
-        loop {
+        // The rows that are still to be checked have larger ids than this one, which is at first just below
+        // the first row that the import has stored. `None` if the import has stored none, or all are checked.
+        let mut checked = self.deferred.first_stored_row.map(|first| RowId(first.0 - 1));
+        while let Some(last) = checked {
             let rows = self.storage.next_rows(last, commit_before, MAX_ROWS)?;
-            if rows.is_empty() {
-                break;
-            }
+            checked = rows.last().map(|(id, _)| *id);
             for (id, row) in rows {
-                last = id;
                 self.check_imported_row(id, row, (rule_check, &mut texts), places, problems)?;
             }
         }
@@ -460,10 +457,7 @@ impl<T: Storage> Sink for Import<'_, T> {
     }
 
     fn reserve(&mut self, pk: &str) -> Result<()> {
-        if self.store.storage.find(pk)?.is_some() {
-            return Ok(());
-        }
-        // A stub without a time reserves the row.
+        // If the record has no row, a stub without a time reserves one.
         self.insert_or_date_stub(pk, None).map(drop)
     }
 
@@ -521,8 +515,8 @@ impl<T: Storage> Sink for Import<'_, T> {
 }
 
 impl<T: Storage> Import<'_, T> {
-    /// Inserts the row of a stub, unless the record has a row. Then changes the time of creation of that
-    /// record as the stub states it. Returns the id of the row.
+    /// Inserts the row of a stub. If the record has a row already, changes its time of creation instead, as
+    /// the stub states it; a stub without a time changes nothing. Returns the id of the row.
     fn insert_or_date_stub(&mut self, pk: &str, created_at: Option<Timestamp>) -> Result<RowId> {
         self.store.pks.skip(pk);
         let row = match self.store.storage.find(pk)? {
@@ -665,8 +659,9 @@ impl<T: Storage> Import<'_, T> {
     /// Inserts a record, or replaces the one with the same pk. Returns `None` if this import has already
     /// written a record with that pk, or has read a stub with it. `place` is that of the record.
     fn insert_or_replace(&mut self, record: &IncomingRecord, place: &Place<'_>) -> Result<Option<RowId>> {
-        // In a database without history, the commit number of a row tells that the import has written it.
-        let is_entry =
+        // Whether the record is an entry of `records` that is noted in `rows_of_records`. In a database that
+        // is not temporal none is noted: the commit number of a row tells whether the import has written it.
+        let is_noted_entry =
             self.store.is_temporal && matches!(place, Place::Key(Place::Key(Place::Root, "records"), _));
         let updated_at =
             record.updated_at.or(record.created_at).map_or_else(|| self.now.within_rfc3339_years(), Ok)?;
@@ -694,14 +689,14 @@ impl<T: Storage> Import<'_, T> {
             self.store.pks.skip(&record.pk);
             row.instance_pk = self.store.next_instance_pk(row.updated_at);
             let id = self.store.next_row_id();
-            if is_entry {
+            if is_noted_entry {
                 self.rows_of_records.insert(id);
             }
             return self.store.apply_row(RowChange::insert(id, row)).map(|()| Some(id));
         };
         let is_written = found.commit > self.commit_before;
         let has_version = found.instance_pk.is_some() || !self.store.is_temporal;
-        if (is_entry && !self.rows_of_records.insert(id)) || (is_written && has_version) {
+        if (is_noted_entry && !self.rows_of_records.insert(id)) || (is_written && has_version) {
             return Ok(None);
         }
         if is_written {
