@@ -271,8 +271,8 @@ impl<T: Storage> Store<T> {
     /// The fault of a record of these classes, if a restricting reference to the record does not allow them.
     fn check_classes(&self, pk: &str, classes: &[String]) -> Result<Option<ErrorItem>> {
         // All restricting references are read, with their records, since the index does not have the classes
-        // that a reference allows.
-        // Larger than any number of references. `usize::MAX` would not fit an integer of SQL.
+        // that a reference allows. This limit is larger than any number of references; `usize::MAX` would not
+        // fit an integer of SQL.
         let no_limit = i32::MAX as usize;
         let restricting = self.storage.restricting_references(pk, no_limit)?;
         if restricting.is_empty() {
