@@ -147,6 +147,7 @@ impl<T: Storage> Store<T> {
         for class in &removed {
             if let Err(error) = self.refuse_if_inherited(class) {
                 faults.extend(error.into_items());
+                // The hierarchy is not checked: it would lack a parent of the same subclasses.
                 return Ok(());
             }
         }

@@ -87,7 +87,7 @@ impl<T: Storage> Store<T> {
                 CommitSharing::Deferrable
             }
             // An update is never deferred with a memory limit, for the same reason: it may make a record of
-            // any size.
+            // any size. A write to all records of a select is never deferred: it may change a definition.
             Request::Update(_)
             | Request::Patch(_)
             | Request::Edit(_)
