@@ -75,8 +75,8 @@ impl<T: Storage> Store<T> {
         }
     }
 
-    /// Applies edits to the text of a bucket. Returns the new bucket and the values of the edits; `None` if
-    /// the bucket has to be parsed.
+    /// Applies edits to the text of a bucket. Returns the new bucket, and for each edit the value that the
+    /// answer has for it; `None` if the bucket has to be parsed.
     pub(super) fn accept_edits(
         &mut self,
         before: &Row,

@@ -54,7 +54,7 @@
 //!
 //! A transaction of a caller ([`user_transaction`]) is one more scope, in which all writes are shared. The
 //! log of the transaction has their write sets. A read by pk of another caller gets the pre-images of changed
-//! records. Two other events roll storage back, so that it lacks the writes of the log:
+//! records. Two events roll storage back, so that it lacks the writes of the log:
 //!
 //! - Another caller is about to read, but not by pk. The store also gets its committed state (in the table:
 //!   hidden).
@@ -71,9 +71,10 @@
 //! | user, something written | another caller reads, but not by pk | `roll_back` | user, hidden | |
 //! | user, hidden or not applied | call of the transaction begins | `begin`, its log applied again | user | |
 //! | user, transaction lost by storage | call of the transaction begins | as above | user | |
+//! | user, transaction lost by storage | write begins | as above | user | shared |
 //! | user | nested transaction that has written is rolled back | `roll_back` | user, not applied | |
 //! | user, something written | the transaction is committed | `commit` | none | |
-//! | user, nothing written | the transaction is committed | `roll_back` after a failed write | none | |
+//! | user, nothing written | the transaction is committed | `roll_back`, if a write has failed | none | |
 //! | user | the transaction is rolled back, or its log cannot be applied again | `roll_back` | none | |
 
 mod replay;
@@ -217,7 +218,8 @@ impl Transaction {
             {
                 self.commit_deferred(storage);
                 storage.begin()?;
-                // A write that fails is undone by the inverse of its write sets. The writes before it stay.
+                // This transaction is never rolled back: a write that fails is undone by the inverse of its
+                // write sets, and the writes before it stay.
                 storage.promise_commit();
                 let limit = MIN_DEFERRED_LIMIT.max(records / RECORDS_PER_DEFERRED_WRITE);
                 self.scope = OpenScope::Deferred { writes: 1, limit };
@@ -372,9 +374,10 @@ impl Transaction {
         }
     }
 
-    /// Prepares for a select. Called before each select of a request, of `by_class`, of a stream and of a
-    /// live query, but not before a read by pk. With a memory limit a select may fail in SQLite, which then
-    /// rolls back the transaction. So deferred writes, which were answered, are committed first.
+    /// Prepares for a select outside of a write: of a request, of `by_class`, of a stream or of a live query.
+    /// Not called before a read by pk. With a memory limit a select may fail in SQLite, which then rolls back
+    /// the transaction. So deferred writes, which were answered, are committed first. A select in a write
+    /// needs no call: with a memory limit such a write is not deferrable, so its begin commits them.
     pub(super) fn before_select(&mut self, storage: &mut impl Storage) {
         if memory::current_limit().is_some() {
             self.commit_deferred(storage);
@@ -429,7 +432,8 @@ impl Transaction {
     }
 
     /// Commits the writes of the group so far, if a group is open. Called before streams, subscriptions and
-    /// live queries read: they must not show writes of a group that may still be undone.
+    /// live queries read: they must not show writes of a group that may still be undone. Also called when a
+    /// transaction of a caller is opened, which ends the group.
     ///
     /// # Errors
     /// The error of the group, if one of its writes could not be committed.

@@ -52,10 +52,10 @@ pub(crate) struct UserTransaction {
     /// Whether the call that runs, or has run last, belongs to the transaction. Set when a call locks the
     /// store to read or write records, and when a stream of the transaction is read.
     pub(crate) runs_own_call: bool,
-    /// If a failed write cannot be undone by its inverse, as when storage has lost the transaction, the log
-    /// is applied again. If this fails, too, storage lacks the writes of the log, and this is the error. Then
-    /// the end of the failed write rolls the transaction back or, if the write has panicked, the next call of
-    /// the transaction applies the log. `None` if nothing was lost.
+    /// The error of applying the log again, after a failed write could not be undone by its inverse, as when
+    /// storage has lost the transaction. Storage then lacks the writes of the log. The end of the failed
+    /// write rolls the transaction back; if the write has panicked, the next call of the transaction applies
+    /// the log instead. `None` if nothing was lost.
     pub(crate) lost: Option<Error>,
     /// The time of the next write. It is the time that the transaction got when it was opened, unless a write
     /// has advanced it.
@@ -155,12 +155,15 @@ impl UserTransaction {
         self.log
     }
 
-    /// Begins the transaction of storage for a write, unless it is open. It is not open only while the log is
-    /// empty: no write has begun it yet, or storage has lost it. If the log has writes, the running call has
-    /// applied them when it began.
+    /// Begins the transaction of storage for a write, unless it is open. If storage has lost the transaction
+    /// and the log has writes, applies them again. The running call has done so when it began, but a read
+    /// before this write may have failed since, and ended the transaction.
     pub(crate) fn begin_in(&mut self, storage: &mut impl Storage) -> Result<()> {
         // If the write before this one has failed, its size is still counted.
         self.running_size = 0;
+        if self.needs_apply(&*storage) {
+            return self.apply_log(storage);
+        }
         if !(self.is_applied && storage.in_transaction()) {
             storage.begin()?;
             self.is_applied = true;
