@@ -348,7 +348,8 @@ pub trait MikobaseExt: Mikobase {
     fn transact<T>(&self, mut block: impl FnMut(&Remote<dyn Transaction>) -> Result<T>) -> Result<T> {
         let mut attempts = 1;
         loop {
-            // Dropped at the end of each attempt. What is not committed is then rolled back.
+            // The `TransactionBlock` is dropped at the end of each attempt. What is not committed is then
+            // rolled back.
             let TransactionBlock { transaction: tx, .. } = &TransactionBlock::of(self.begin()?);
             match block(tx).and_then(|value| tx.commit().map(|()| value)) {
                 Err(error) if error.is_retryable() && attempts < MAX_ATTEMPTS => attempts += 1,
@@ -529,6 +530,7 @@ fn as_select(query: Query) -> Result<Query> {
     }
     let place = Place::Key(&Place::Root, "action");
     let fault = place.wrong_value("`select`", abbreviate(action));
+    // Dropped without recursion: the depth of the query is not checked yet.
     json::drop_iteratively(Value::Object(select));
     Err(fault.into())
 }

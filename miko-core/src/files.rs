@@ -19,6 +19,6 @@ pub struct FileInfo {
     pub mime: String,
     /// The size of its content in bytes.
     pub size: u64,
-    /// When it was stored.
+    /// When the store began to write it. An imported file keeps the time that its worldlet states.
     pub created_at: Timestamp,
 }

@@ -1,8 +1,8 @@
 //! Transactions of callers: opens, nests and ends them, and lets each caller see its own state.
 //!
-//! A transaction object begins one transaction after another. A nested object begins nested transactions, the
-//! levels of the transaction of its parent. [`transaction_objects`](super::transaction_objects) has the
-//! states of the objects.
+//! A transaction object begins one transaction after another. The transactions of a nested object are nested
+//! in those of its parent: each is a level of the transaction that the root object has open.
+//! [`transaction_objects`](super::transaction_objects) has the states of the objects.
 
 use std::thread::ThreadId;
 use std::time::{Duration, Instant};
@@ -134,6 +134,7 @@ impl<T: Storage> Store<T> {
         self.show_uncommitted()?;
         let path = self.transaction_objects.path_to(id)?;
         for (id, parent) in path.iter().skip(1).zip(&path) {
+            // `None` is unreachable: the root has a transaction open.
             let Some(open_transaction) = self.transaction.user_transaction() else { break };
             if open_transaction.level_of(*id).is_some() {
                 continue;
@@ -281,10 +282,10 @@ impl<T: Storage> Store<T> {
             return Ok(());
         };
         if level > 0 {
-            let ended = self.transaction.user_transaction_mut().map(|transaction| {
-                transaction.last_call = Instant::now();
-                transaction.merge_level(level)
-            });
+            // `commit` locks the store without the guard that notes the end of other calls.
+            self.note_transaction_call();
+            let open_transaction = self.transaction.user_transaction_mut();
+            let ended = open_transaction.map(|open_transaction| open_transaction.merge_level(level));
             self.transaction_objects.set_states(ended.into_iter().flatten(), || ObjectState::Idle);
             return Ok(());
         }

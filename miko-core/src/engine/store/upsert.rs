@@ -139,8 +139,9 @@ impl<T: Storage> Store<T> {
     /// class; `conflict`, if in a batch one record has the key while another one waits for it, as in
     /// [`upsert`](Self::upsert).
     fn find_by_key(&self, key: &Key) -> Result<Option<(RowId, Row)>> {
-        // The constraints of a class get their ids when the class is defined, at the latest with its first
-        // record. So without the ids there is no record to find.
+        // The constraints of a class have ids at the latest since its first record was written. So without
+        // an id there is no record of the class. If a record of another class has the key, the create
+        // reports it.
         let Some(ids) = self.find_constraint_ids(&key.class)? else { return Ok(None) };
         if self.is_awaited(ids[key.constraint], &key.text) {
             return Err(ambiguous_key_error());

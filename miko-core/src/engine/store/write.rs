@@ -315,7 +315,7 @@ impl<T: Storage> Store<T> {
     /// The row id and the row of an active record.
     ///
     /// # Errors
-    /// `record_not_found`, or `record_deleted` for a tombstone.
+    /// `record_not_found`, or `record_deleted` for a tombstone or a stub.
     pub(super) fn find_active(&self, pk: &str) -> Result<(RowId, Row)> {
         match self.find(pk)? {
             None => Err(Error::new(ErrorId::RECORD_NOT_FOUND, "no record has this pk").with("pk", pk)),

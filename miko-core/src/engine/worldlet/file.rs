@@ -109,8 +109,8 @@ impl WorldletFile {
     /// empty.
     ///
     /// # Errors
-    /// `backend-in-use` in mode `rw`, if the file is locked; `invalid-backend`, if it cannot be opened, and
-    /// in mode `r` if it is empty.
+    /// `backend-in-use` in mode `rw`, if the file is locked; `invalid-backend`, if it cannot be opened, in
+    /// mode `r` if it is empty, and in mode `rw` if it is not a regular file.
     pub(super) fn open(path: &Path, mode: Mode) -> Result<(Option<Self>, Option<ContentReader>)> {
         match mode {
             Mode::Read => {
@@ -144,6 +144,10 @@ impl WorldletFile {
             lock(&file, path)?;
             let resolved = fs::canonicalize(path).map_err(|error| cannot_open(path, error))?;
             let opened = file.metadata().map_err(|error| cannot_open(path, error))?;
+            // Reading a pipe might never end, and a save would replace a device by a file.
+            if !opened.is_file() {
+                return Err(invalid_backend(path, "this is not a regular file"));
+            }
             match fs::metadata(&resolved) {
                 Ok(at_path) if (at_path.dev(), at_path.ino()) == (opened.dev(), opened.ino()) => {
                     let digest = digest_of(&resolved).map_err(|error| cannot_open(path, error))?;
