@@ -363,6 +363,7 @@ impl Scan<'_, '_> {
         let is_last = !matches!(self.peek(), Some(b'e' | b'E' | b'.' | b'+' | b'-'));
         // The writer may give a number below 0.1 an exponent, so `is_canonical` decides about its form.
         let is_small = bytes[start - 2] == b'0' && whole_digits == 1 && bytes.get(start) == Some(&b'0');
+        // The writer gives a whole float one zero, as in `1.0`, and removes all other zeros at the end.
         let is_trimmed = decimals == 1 || (decimals > 1 && bytes[self.at - 1] != b'0');
         is_last && is_trimmed && !is_small && whole_digits + decimals <= MAX_SAFE_FLOAT_DIGITS
     }

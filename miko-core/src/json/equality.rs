@@ -41,10 +41,10 @@ fn integer(number: &Number) -> Option<i128> {
 }
 
 /// Compares without rounding. The integer is not converted to a float, which could round it. Instead, the
-/// integer part of the float is converted to `i128`, which is exact below 2^65. A float of 2^65 or more
+/// integer part of the float is converted to `i128`, which is exact below 2^64. A float of 2^64 or more
 /// exceeds every `i64` and `u64` in magnitude, so its sign gives the order.
 fn compare_integer_with_float(integer: i128, float: f64) -> Option<Ordering> {
-    if float.abs() >= 2f64.powi(65) {
+    if float.abs() >= 2f64.powi(64) {
         return 0.0.partial_cmp(&float);
     }
     let integer_part = float.trunc() as i128;

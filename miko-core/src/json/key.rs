@@ -105,9 +105,9 @@ pub(crate) fn with_length_prefixes(old: &str) -> String {
     while let Some(first) = rest.chars().next() {
         let length = match first {
             '"' => string_length(rest),
-            _ if first.is_ascii_digit() => rest.find([',', ':', ']', '}']).unwrap_or(rest.len()),
-            // A negative number is one token, so its digits get no prefix.
-            '-' => rest.find(',').unwrap_or(rest.len()),
+            // A number is one token, up to the comma that follows each value. So the digits of a negative
+            // number get no prefix.
+            '-' | '0'..='9' => rest.find(',').unwrap_or(rest.len()),
             _ => first.len_utf8(),
         };
         let (token, after) = rest.split_at(length);

@@ -2,10 +2,10 @@
 
 use serde_json::{Map, Value};
 
-/// Merges `patch` into `target`. A null in the patch removes the member of that name. An object is merged
-/// into the member, if that is an object, and else replaces it, without nulls. Any other value replaces the
-/// member. A member that is missing is added, and one that the patch does not name stays unchanged. The
-/// members keep their order.
+/// Merges `patch` into `target`. A null in the patch removes the member of that name. If a value of the patch
+/// and the member are both objects, the value is merged into the member. Any other value replaces the member;
+/// an object does so without its nulls. A member that is missing is added, and one that the patch does not
+/// name stays unchanged. The members keep their order.
 ///
 /// Returns the work of removing members, which the caller may limit: the total number of members of the
 /// objects from which members were removed. At most this many members were moved or compared.
