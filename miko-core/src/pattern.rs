@@ -63,7 +63,8 @@ pub(crate) struct Pattern(Arc<SharedPattern>);
 #[derive(Debug)]
 struct SharedPattern {
     text: String,
-    /// The estimated size of the compiled program, in bytes.
+    /// The estimated size of the pattern in bytes: that of the compiled program and the counted part of the
+    /// lookups, or [`SIZE_PER_BYTE`] times the length of the text, if that is more.
     size: u64,
     compiled: OnceLock<Result<Regex, regex::Error>>,
 }
@@ -247,6 +248,8 @@ fn estimated_size(hir: &Hir) -> u64 {
         }
         HirKind::Class(Class::Bytes(class)) => STATE_SIZE + STATE_SIZE * class.ranges().len() as u64,
         HirKind::Repetition(repetition) => {
+            // `x{2,}` compiles to two copies and a loop, which is less than three copies. `x{0}` compiles to
+            // nothing: one copy is an upper bound.
             let count = repetition.max.unwrap_or(repetition.min.saturating_add(1)).max(1);
             let once = estimated_size(&repetition.sub).saturating_add(2 * STATE_SIZE);
             once.saturating_mul(u64::from(count)).saturating_add(STATE_SIZE)

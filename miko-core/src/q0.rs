@@ -641,8 +641,8 @@ fn request_on_record(action: &str, pk: impl Into<String>) -> Map<String, Value> 
 }
 
 /// A request about the records that a select finds. It gets the order and the limit of the select, and its
-/// conditions as `where`. An offset stays among the conditions: the action has none, so the database refuses
-/// it.
+/// conditions as `where`. The placeholders stay among the conditions: the order and the limit may use them
+/// from there. An offset stays as well: the action has none, so the database refuses it.
 fn request_on_selected(action: &str, select: Select) -> Map<String, Value> {
     let mut request = request_of(action);
     let mut conditions = select.request;
