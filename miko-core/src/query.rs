@@ -10,7 +10,7 @@
 //! | the size of a select, which bounds the costs of testing it | [`size`] |
 //! | resolves placeholders | [`placeholder`] |
 //! | finds the value at the end of a path in the text of a bucket | [`lookup`], [`value_ref`] |
-//! | the value at the end of a path, kept apart from its bucket | [`path_value`] |
+//! | an owned value at the end of a path, as columns keep it | [`path_value`] |
 //! | the lists of `in`, `includes_all` and `includes_any` | [`value_list`] |
 //! | validates a request without running it | [`validation`] |
 //! | the keys of a request about transactions | [`transaction`] |
@@ -258,7 +258,7 @@ fn unknown_action(action: &Value) -> ErrorItem {
     let place = Place::Key(&Place::Root, "action");
     match action.as_str() {
         Some(name) if transaction::ACTIONS.contains(&name) => {
-            let message = format!("`{name}` is a request of its own: it cannot be a part of a batch");
+            let message = format!("`{name}` is a request of its own: only `q0` runs it, and not in a batch");
             place.with_pointer(ErrorItem::new(ErrorId::ACTION_NOT_SUPPORTED, message).with("found", name))
         }
         Some(name) => {

@@ -13,8 +13,9 @@ use crate::query::step::PathStep;
 type Charge<'c> = &'c dyn Fn(&Value) -> Result<()>;
 
 /// The maximal number of array elements and members of objects that the edits of one record may compare and
-/// move. The limit is checked before each edit, so the last edit may exceed it. Without this limit, 10,000
-/// edits of an array with a million elements would take minutes.
+/// move. An element counts once, whatever it contains. The limit is checked before each edit, so the last
+/// edit may exceed it. Without this limit, 10,000 edits of an array with a million elements would take
+/// minutes.
 const MAX_EDIT_WORK: usize = 200_000_000;
 
 /// Applies edits in order. Returns the new bucket and a value for each edit. Without `charge` the answer to
