@@ -12,9 +12,9 @@ use crate::query::value_ref::ValueRef;
 /// Calls `visit` with the value at the end of the steps in a bucket, which is given as JSON text.
 pub(super) fn with_value_at<R>(bucket: &str, steps: &[PathStep], visit: impl FnOnce(ValueRef<'_>) -> R) -> R {
     let mut visitor = PathVisitor { steps, state: VisitState::Pending(visit) };
-    // Once the value is found, the visitor leaves the rest of the text unread, which serde_json reports as an
-    // error. The error is ignored: the value was visited before. In a malformed text, a value that was not
-    // found before the error counts as absent.
+    // Once the value is found, or a step does not fit the type of its value, the visitor leaves the rest of
+    // the text unread, which serde_json reports as an error. The error is ignored. A value that was not found
+    // before an error counts as absent, also in a malformed text.
     let _ = visitor.deserialize(&mut serde_json::Deserializer::from_str(bucket));
     match visitor.state {
         VisitState::Pending(visit) => visit(ValueRef::Absent),

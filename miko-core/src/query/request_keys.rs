@@ -87,7 +87,8 @@ pub(super) fn unknown<'m>(map: &'m Map<String, Value>, allowed: &[&str]) -> Vec<
 
 /// Refuses the key `transaction`, which is allowed only in a request of `q0` or `validate`. There
 /// [`TransactionRequest::take`](crate::query::TransactionRequest::take) has removed it before. So if the key
-/// is found, the request is part of a batch, or is a select that is explained, streamed or watched.
+/// is found, the request is part of a batch, or was given to a method that explains, streams or watches a
+/// select.
 pub(crate) fn refuse_transaction_key(faults: &mut Faults) {
     let message = "`transaction` belongs to a request of its own: a batch runs in a transaction as a whole, \
                    or in none";
