@@ -77,8 +77,8 @@ pub(crate) trait Storage: Sized + Send + 'static {
     fn in_transaction(&self) -> bool;
 
     /// Promises, directly after [`begin`](Self::begin), that the open transaction is never rolled back: it is
-    /// committed, or the process ends. So storage need not keep what would undo its write sets. In a
-    /// transaction of many writes it would drop all of that at the commit, which would hold up other calls.
+    /// committed, or the process ends. So storage need not keep an undo log. After many writes the log would
+    /// be long, and dropping it at the commit would hold up other calls.
     fn promise_commit(&mut self) {}
 
     /// Rolls back the open transaction. If an error has ended the transaction in a part of the storage, such
@@ -130,7 +130,9 @@ pub(crate) trait Storage: Sized + Send + 'static {
     /// The version with this instance pk, and the id of the row of its record.
     fn find_version(&self, instance_pk: &str) -> Result<Option<(RowId, Row)>>;
 
-    /// The row ids of the records that are or were class definitions, in order of creation.
+    /// The row ids of the records that are or were class definitions, in order of creation. The inverse of a
+    /// write set does not remove row ids from the list. So a row of the list may be missing, or belong to a
+    /// record that never was a definition.
     fn definitions(&self) -> Result<Vec<RowId>>;
 
     /// Calls `visit` with the records that a select finds, until `visit` breaks. If the plan has a [residual

@@ -538,8 +538,11 @@ impl<S: Storage> Pair<S> {
                 let id = last.row.next();
                 let row = self.stamped(row(id.0));
                 write.rows.push(RowChange::insert(id, row));
-                // In a temporal database, each second record counts as a class definition.
-                write.others_mut().definitions.extend((self.is_temporal && id.0 % 2 == 0).then_some(id));
+                // In a temporal database, each second record counts as a class definition. For any other
+                // record `others` stays `None`: the inverse of the create is then checked alone.
+                if self.is_temporal && id.0 % 2 == 0 {
+                    write.others_mut().definitions.push(id);
+                }
             }
             Op::Rewrite(id) => self.replace(RowId(*id), write, |commit| {
                 Some(State { bucket: json!({"n": commit}).to_string(), stack: "{}".to_owned(), extras: None })
