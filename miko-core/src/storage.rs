@@ -225,7 +225,7 @@ pub(crate) struct Capabilities {
 pub(crate) fn versions(storage: &impl Storage, id: RowId) -> Result<Vec<Row>> {
     let mut versions = Vec::new();
     storage.each_version(id, &mut |version| {
-        process_memory::charge(version.size())?;
+        process_memory::charge(version.stored_size())?;
         versions.push(version);
         Ok(())
     })?;

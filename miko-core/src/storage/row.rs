@@ -20,9 +20,10 @@ pub(crate) struct Row {
 }
 
 impl Row {
-    /// An estimate of the bytes that storing the row takes. They are charged to the memory limit. For a row
-    /// without content they are 0, so that a delete is possible although the limit is reached.
-    pub(crate) fn size(&self) -> usize {
+    /// An estimate of the bytes that storing the row takes. They are charged to the memory limit. The size of
+    /// this type counts twice: a rough allowance for what the tables add. For a row without content the
+    /// estimate is 0, so that a delete is possible although the limit is reached.
+    pub(crate) fn stored_size(&self) -> usize {
         self.state.as_ref().map_or(0, |state| 2 * size_of::<Self>() + self.pk.len() + state.text_length())
     }
 

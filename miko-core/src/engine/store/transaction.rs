@@ -618,7 +618,7 @@ impl CallGroup {
 fn filled_pages(sets: &[WriteSet]) -> i64 {
     let rows = sets.iter().flat_map(|set| set.rows.iter().chain(&set.versions));
     let states = rows.flat_map(|change| change.before.iter().chain(&change.after));
-    let pages: usize = states.map(|row| row.size() / PAGE_SIZE).sum();
+    let pages: usize = states.map(|row| row.stored_size() / PAGE_SIZE).sum();
     i64::try_from(pages).unwrap_or(i64::MAX)
 }
 

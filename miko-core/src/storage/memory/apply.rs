@@ -92,7 +92,7 @@ impl MemoryTables {
         }
         match (&change.before, &change.after) {
             (before, Some(row)) => {
-                memory::charge_stored(row.size())?;
+                memory::charge_stored(row.stored_size())?;
                 // A row keeps its pk, so `by_pk` changes only if the row is new.
                 if before.is_none() {
                     self.by_pk.insert(row.pk.clone(), change.key);
@@ -122,7 +122,7 @@ impl MemoryTables {
 
     fn insert_version(&mut self, change: &RowChange<RowId, Row>) -> Result<()> {
         if let Some(version) = &change.after {
-            memory::charge_stored(version.size())?;
+            memory::charge_stored(version.stored_size())?;
             self.version.insert(version_key(change.key, version), version.clone());
             if let Some(instance_pk) = &version.instance_pk {
                 self.by_instance.insert(instance_pk.clone(), change.key);

@@ -72,7 +72,8 @@ impl Sqlite {
         let (mut conflicts, mut not_added) = (Vec::new(), Vec::new());
         for entry in entries {
             let IndexEntry::Unique { constraint, value, row } = entry else { continue };
-            if self.statements.without_flush().execute(ADD, params![*constraint, value, *row])? == 1 {
+            let added = self.statements.without_flush().execute(ADD, params![*constraint, value, *row]);
+            if added.map_err(|error| self.with_path_if_not_writable(error))? == 1 {
                 continue;
             }
             not_added.push(entry);
@@ -149,7 +150,7 @@ impl Sqlite {
             let pk = change.before.as_ref().map(|row| row.pk.as_str());
             return self.run("DELETE FROM record WHERE pk = ?1", [pk]);
         };
-        memory::charge(row.size())?;
+        memory::charge(row.stored_size())?;
         if change.before.is_some() {
             return self.statements.update(id, row).map_err(|error| self.with_path_if_not_writable(error));
         }
@@ -176,7 +177,7 @@ impl Sqlite {
             self.run(REMOVE, params![id, version.updated_at.as_millis(), version.instance_pk])?;
         }
         let Some(version) = &change.after else { return Ok(()) };
-        memory::charge(version.size())?;
+        memory::charge(version.stored_size())?;
         let [bucket, stack, extras] = content_columns(version);
         let time = version.updated_at.as_millis();
         self.run(INSERT, params![id, time, version.instance_pk, bucket, stack, extras, version.commit])

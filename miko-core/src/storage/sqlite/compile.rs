@@ -22,6 +22,7 @@ pub(super) fn select(plan: &Plan<'_>) -> SqlBuilder {
         push_from_and_where(statement.push(select_record!("FROM ")), plan);
         statement.push(" ORDER BY seq");
     } else if select.sorts.is_empty() || select.limit.is_none() {
+        // Without a limit, a top-N query would save nothing: its outer query would sort all records again.
         push_from_and_where(statement.push(select_record!("FROM ")), plan);
         push_order_and_limit(&mut statement, select);
     } else {

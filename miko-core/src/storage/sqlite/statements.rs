@@ -67,7 +67,7 @@ impl Statements {
         // With a memory limit, writing the update later may fail.
         if is_updated_again
             && self.may_postpone
-            && row.size() <= MAX_POSTPONED
+            && row.stored_size() <= MAX_POSTPONED
             && memory::current_limit().is_none()
         {
             // Replaces the postponed update of the same row, if there is one.
