@@ -28,10 +28,8 @@ fn register_bucket_function<P: Send + Sync + 'static, R: ToSql + 'static>(
 ) -> rusqlite::Result<()> {
     const ARGUMENT_COUNT: c_int = 2;
     // `DIRECTONLY`: views and triggers of a manipulated file cannot call the function.
-    let flags = FunctionFlags::SQLITE_UTF8
-        | FunctionFlags::SQLITE_DETERMINISTIC
-        | FunctionFlags::SQLITE_DIRECTONLY
-        | FunctionFlags::SQLITE_INNOCUOUS;
+    let flags =
+        FunctionFlags::SQLITE_UTF8 | FunctionFlags::SQLITE_DETERMINISTIC | FunctionFlags::SQLITE_DIRECTONLY;
     connection.create_scalar_function(name, ARGUMENT_COUNT, flags, move |context: &Context<'_>| {
         let path = context.get_or_create_aux(1, |text: ValueRef<'_>| {
             parse(text.as_str()?).map_err(Box::<dyn std::error::Error + Send + Sync>::from)

@@ -17,7 +17,7 @@ use crate::storage::ids::RowId;
 use crate::storage::row::Row;
 use crate::timestamp::Timestamp;
 
-/// The largest row whose update may be postponed, in bytes.
+/// The largest row whose update may be postponed, in bytes. Writing a larger row later might fail.
 const MAX_POSTPONED: usize = 64 << 10;
 
 /// The prepared statements, and the update that is postponed, if there is one.

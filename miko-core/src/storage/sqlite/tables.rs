@@ -311,6 +311,7 @@ impl Storage for Sqlite {
     }
 
     fn chunk(&self, file: FileId, index: u64, offset: u64, max: usize) -> Result<Option<(Vec<u8>, u64)>> {
+        // `substr` of an empty blob is NULL.
         const SQL: &str = "SELECT coalesce(substr(data, ?3 + 1, ?4), x''), length(data) FROM file_chunk \
                            WHERE file_id = ?1 AND number = ?2";
         // The same cast as in `change_chunk`: an index beyond the range of `i64` is stored as a negative
