@@ -48,7 +48,9 @@ struct WriteTurn(Cell<bool>);
 impl CallChecker for WriteTurn {
     /// While the transaction has the turn, refuses calls that may write, with `transaction-open`.
     fn check(&self, method: &Method, arguments: &[u8]) -> Result<()> {
-        // These methods begin an upload or an import. They do not wait for the turn; its `finish` does.
+        // These methods return an upload or an import, and do not wait for the turn: only `finish` on the
+        // returned object does. `begin` is refused, although only calls on the transaction that it returns
+        // would wait.
         let begins_transfer = matches!(&*method.name, "write_file" | "import");
         let waits = !begins_transfer && method.read != Some(true) && !has_only_selects(arguments);
         if waits && self.0.get() { Err(transaction_open()) } else { Ok(()) }

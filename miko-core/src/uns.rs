@@ -17,8 +17,8 @@ pub(crate) const REFERENCE: &str = "puck.uno/reference";
 /// [`REFERENCE`], which does not demand a file.
 pub(crate) const FILE_REFERENCE: &str = "puck.uno/reference/file";
 
-/// As the type of a field: the field names the pk of a stored file, or of a record of class `FILE` or
-/// [`FILE_REFERENCE`], which counts as a file by its class alone.
+/// As a class: its records count as files, by their class alone, as those of [`FILE_REFERENCE`] do. As the
+/// type of a field: the value is the pk of a stored file, or of a record that counts as a file.
 pub(crate) const FILE: &str = "puck.uno/dbfile";
 
 /// The type of a field that holds an object.

@@ -173,9 +173,9 @@ impl OtherChanges {
         self.files.iter_mut().for_each(RowChange::invert);
         self.chunks.iter_mut().for_each(RowChange::invert);
         self.metadata.iter_mut().for_each(RowChange::invert);
-        // The table of definitions keeps the rows, so it may list a record that never was a definition.
-        // Readers of the table look for definitions among the versions of each record, and pass over such a
-        // record.
+        // The table of definitions keeps the rows, since some may be older than this write set. So it may
+        // list a record that never was a definition, or a row that does not exist. Readers of the table look
+        // for definitions among the versions of each record, and pass over both.
         self.definitions.clear();
     }
 }
