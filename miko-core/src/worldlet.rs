@@ -302,7 +302,7 @@ pub fn is_temporal_worldlet(reader: &mut dyn Read) -> bool {
 }
 
 /// Looks for the marks of a temporal worldlet, at the top-level keys that have them. If such a key is
-/// repeated, each of its values counts, as for a [`WorldletVisitor`].
+/// repeated, the last `temporal` and every version count, as for a [`WorldletVisitor`].
 struct TemporalMarkVisitor;
 
 impl<'de> Visitor<'de> for TemporalMarkVisitor {
@@ -399,6 +399,8 @@ impl<'de> Visitor<'de> for WorldletVisitor<'_, '_> {
                         match record::Stub::read(text) {
                             Some(stub) if worldlet_is_temporal => sink.stub(pk, stub.created_at, faults)?,
                             Some(_) if sink.is_temporal() => {
+                                // The entry is kept to the end of the text, and may have long comments.
+                                memory::charge(size_of::<(String, String)>() + pk.len() + text.len())?;
                                 sink.reserve(&pk)?;
                                 possible_stubs.push((pk, text.to_owned()));
                             }

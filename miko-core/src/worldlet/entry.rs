@@ -35,6 +35,7 @@ pub(super) fn read<T>(
             None
         }
     };
+    // No reader of an entry reports warnings.
     let (errors, _) = faults.into_parts();
     let is_valid = errors.is_empty();
     worldlet_faults.refuse_all(errors, |fault| fault);

@@ -100,7 +100,7 @@ pub(super) fn read_chunk(
         let data = take_required(parts, "data", place, faults).and_then(|value| match value {
             Value::String(data) => Some(data),
             _ => {
-                faults.refuse(Place::Key(place, "data").fault("expected a string of base64"));
+                faults.refuse(Place::Key(place, "data").fault("expected a string of base64 or text"));
                 None
             }
         });
@@ -136,7 +136,8 @@ impl Encoding {
     }
 }
 
-/// Reads the `mime` of a file. The whole value is kept, after its type and its encoding are checked.
+/// Reads the `mime` of a file. The whole value is kept, after its type and its encoding are checked. The name
+/// `utf-8` may be in capitals, as it often is; `base64` may not.
 fn read_mime(value: Value, place: &Place<'_>, faults: &mut Faults) -> Option<Value> {
     let place = Place::Key(place, "mime");
     if value.get("type").is_none_or(|kind| !kind.is_string()) {
