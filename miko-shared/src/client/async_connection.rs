@@ -43,7 +43,9 @@ pub(super) struct AsyncConnection {
     pid: u32,
     /// The size of the largest call, in bytes: the smaller of the two sides' frame limits.
     frame_limit: usize,
-    /// The size of the largest answer or item, in bytes: the server's frame limit.
+    /// The size of the largest answer or item, in bytes: the server's frame limit. The client's own limit
+    /// does not apply: a call whose answer exceeds it has run, and refusing the answer would end the
+    /// connection.
     answer_limit: usize,
     state: Mutex<State>,
     /// Ends the driver when the connection is dropped. `None` only until the driver is spawned.
@@ -78,8 +80,8 @@ enum CallState {
     Awaited { until: Instant, waker: Option<Waker> },
     /// The answer has arrived: its frame.
     Arrived(Vec<u8>),
-    /// The deadline has passed, and the task that waits for the answer was woken. That task will give the
-    /// call up.
+    /// The deadline has passed, and the task that waits for the answer was woken. Unless the answer arrives
+    /// before that task runs, the task gives the call up.
     TimedOut,
     /// No task waits for the answer. When it arrives, the function releases the objects and streams in it.
     GivenUp(&'static Method, Discard),
@@ -296,13 +298,13 @@ impl AsyncConnection {
                 drop(state);
                 discard_answer(Arc::clone(self) as _, frame, method, discard);
             }
+            Some(CallState::Arrived(_)) | None => return Err(unexpected_answer(frame)),
             Some(call) => {
                 let previous = std::mem::replace(call, CallState::Arrived(frame.to_vec()));
                 if let CallState::Awaited { mut waker, .. } = previous {
                     wake(&mut waker);
                 }
             }
-            None => return Err(unexpected_answer(frame)),
         }
         Ok(())
     }

@@ -38,17 +38,20 @@ pub(super) struct AsyncSocketTransport {
 }
 
 impl AsyncSocketTransport {
-    /// Connects at once. Retries for [`CONNECT_TIMEOUT`] while the server does not listen yet.
+    /// Connects at once. Retries for [`CONNECT_TIMEOUT`] while the server does not listen yet. Waits up to
+    /// the call deadline while the queue of the server is full.
     pub(super) async fn connect(address: Address, surface: &'static Surface) -> Result<Self> {
         refuse_outside_runtime()?;
         let retry_until = Instant::now() + CONNECT_TIMEOUT;
         let stream = loop {
-            match connect_when_there_is_room(&address.path).await {
-                Ok(stream) => break stream,
-                Err(fault) if is_not_listening(&fault) && Instant::now() < retry_until => {
+            let connecting = connect_when_there_is_room(&address.path);
+            match timeout(address.limits.call_deadline, connecting).await {
+                Ok(Ok(stream)) => break stream,
+                Ok(Err(fault)) if is_not_listening(&fault) && Instant::now() < retry_until => {
                     sleep(CONNECT_RETRY).await
                 }
-                Err(fault) => return Err(address.unreachable(fault)),
+                Ok(Err(fault)) => return Err(address.unreachable(fault)),
+                Err(_) => return Err(accept_timed_out()),
             }
         };
         let connection = open(stream, &address, surface).await?;
@@ -57,7 +60,8 @@ impl AsyncSocketTransport {
     }
 
     /// Returns the connection that was opened last. If it has ended, opens another one: one task at a time
-    /// does so, and the others wait for this task.
+    /// does so, and the others wait for this task. Unlike [`connect`](Self::connect), does not retry while
+    /// the server does not listen. The caller limits the time.
     async fn get_or_open(&self) -> Result<Arc<AsyncConnection>> {
         if let Some(connection) = self.usable_connection() {
             return Ok(connection);

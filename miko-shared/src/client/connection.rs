@@ -46,7 +46,9 @@ pub(super) struct Connection {
     next_id: AtomicU64,
     /// The size of the largest call, in bytes: the smaller of the two sides' frame limits.
     frame_limit: usize,
-    /// The size of the largest answer or item, in bytes: the server's frame limit.
+    /// The size of the largest answer or item, in bytes: the server's frame limit. The client's own limit
+    /// does not apply: a call whose answer exceeds it has run, and refusing the answer would end the
+    /// connection.
     answer_limit: usize,
     /// Bytes that are sent before any new frame.
     unsent: Mutex<Unsent>,
@@ -504,9 +506,9 @@ impl Connection {
     ) -> ConnectionFault {
         let has_sent_first = match progress {
             SendProgress::NotBegun => false,
-            // The first frame ends before the other frames, which end at `end`. Meanwhile the reader may have
-            // sent more of the queue. If the difference is negative, the first frame was sent before the rest
-            // was queued.
+            // The first frame ends `size_of_others` bytes before `end`. If that is before the first queued
+            // byte, the first frame was sent before the rest was queued. Otherwise the reader may have sent
+            // it from the queue since.
             SendProgress::Partial { end } => {
                 let size_of_others = frames.len() - frame::size_of_first(frames);
                 self.unsent().has_sent(end.saturating_sub(size_of_others as u64))
