@@ -112,8 +112,8 @@ impl ItemFrames {
 
     /// Returns the message of the next frame, after a wait with the result `waited`. After a success the
     /// frame must have arrived, unless the stream has ended: then returns the end. After an error, ends the
-    /// stream: with the error itself if the calling thread or process was refused, and with `session-gone`,
-    /// caused by the error, if the connection was lost.
+    /// stream, since a stream reports an error only by its end: with the error itself if the calling thread
+    /// or process was refused, and with `session-gone`, caused by the error, if the connection was lost.
     pub(super) fn next_message(&mut self, waited: Result<()>) -> StreamMessage<'_> {
         match waited {
             Ok(()) if self.has_ended => StreamMessage::End(None),

@@ -129,7 +129,7 @@ impl LazyObject {
         if called.as_ref().is_err_and(|error| is_refusal_without_object(error, begun_opening.id())) {
             // The opening call did not fail, and yet the server found no object for `call`, so it did not run
             // `call`. The reason is that the opening call waited at a gate, where it may still wait. `call`
-            // is sent again once the object is open.
+            // is sent again once the object is open, with a new deadline: it has not run yet.
             if (is_open || self.wait_for_object(&mut begun_opening, None)?)
                 && let Some(object) = self.object()
             {
@@ -259,8 +259,8 @@ impl Message for EncodedMessage<'_> {
 }
 
 /// Whether the server has refused a call with this error because it found no object of the opening call. The
-/// server names what it has not found. An error with the same id that a hook or the connection has caused does
-/// not name that, and the call may have run.
+/// server names what it has not found. An error with the same id that a hook or the connection has caused
+/// does not name that, and the call may have run.
 fn is_refusal_without_object(error: &Error, opening_id: u64) -> bool {
     let named = error.items().first().and_then(|item| item.details.get("handle"));
     error.is(ErrorId::SESSION_GONE) && named.and_then(Value::as_u64) == Some(extension::opened_by(opening_id))

@@ -82,7 +82,8 @@ pub(super) fn park_until(until: Option<Instant>) -> bool {
     true
 }
 
-/// Refuses a fork if this thread has entered a tokio runtime, whether or not the thread runs a task.
+/// Refuses a fork if this thread has entered a tokio runtime, whether or not the thread runs a task: tokio
+/// does not support forks.
 ///
 /// # Errors
 /// `inside-runtime`.

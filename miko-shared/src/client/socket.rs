@@ -1,18 +1,17 @@
 //! A Unix socket. Sending and receiving do not block, apart from [`Socket::receive_blocking`].
 //! [`Socket::wait`] and [`Socket::wait_or`] block until the socket is readable or writable.
 
-use std::io::ErrorKind;
 use std::os::fd::{AsFd, AsRawFd};
 use std::os::unix::net::UnixStream;
 use std::time::{Duration, Instant};
 
-use miko_rpc::{Error, Result};
+use miko_rpc::Result;
 use nix::errno::Errno;
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 use nix::sys::eventfd::EventFd;
 use nix::sys::socket::{MsgFlags, recv, send};
 
-use super::fault::{call_timed_out, closed, connection_lost};
+use super::fault::{closed, connection_lost};
 use crate::wire::frame::FrameBuffer;
 
 /// How long a blocking read waits for bytes. The time is short, because nothing interrupts the read when
@@ -35,7 +34,7 @@ pub(super) enum Event {
 
 impl Socket {
     pub(super) fn new(stream: UnixStream) -> Result<Self> {
-        stream.set_read_timeout(Some(BLOCKING_READ_TIMEOUT)).map_err(connection_error)?;
+        stream.set_read_timeout(Some(BLOCKING_READ_TIMEOUT)).map_err(connection_lost)?;
         Ok(Self(stream))
     }
 
@@ -45,7 +44,7 @@ impl Socket {
         match send(self.0.as_raw_fd(), bytes, MsgFlags::MSG_DONTWAIT | MsgFlags::MSG_NOSIGNAL) {
             Ok(count) => Ok(count),
             Err(Errno::EAGAIN | Errno::EINTR) => Ok(0),
-            Err(fault) => Err(connection_error(fault.into())),
+            Err(fault) => Err(connection_lost(fault.into())),
         }
     }
 
@@ -72,7 +71,7 @@ impl Socket {
                 Ok(true)
             }
             Err(Errno::EAGAIN | Errno::EINTR) => Ok(false),
-            Err(fault) => Err(connection_error(fault.into())),
+            Err(fault) => Err(connection_lost(fault.into())),
         }
     }
 
@@ -121,14 +120,6 @@ fn poll_until(descriptors: &mut [PollFd<'_>], until: Option<Instant>) -> Result<
         // The timeout is over. If it was `PollTimeout::MAX`, `until` may still be in the future.
         Ok(0) => Ok(until.is_none_or(|until| Instant::now() < until)),
         Ok(_) | Err(Errno::EINTR) => Ok(true),
-        Err(fault) => Err(connection_error(fault.into())),
-    }
-}
-
-/// The error of a failed read, write or poll: `deadline-exceeded` for a timeout, otherwise `server-gone`.
-fn connection_error(fault: std::io::Error) -> Error {
-    match fault.kind() {
-        ErrorKind::WouldBlock | ErrorKind::TimedOut => call_timed_out(),
-        _ => connection_lost(fault),
+        Err(fault) => Err(connection_lost(fault.into())),
     }
 }
