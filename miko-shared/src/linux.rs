@@ -84,8 +84,8 @@ pub(crate) fn has_no_process(pid: i32) -> bool {
     kill(Pid::from_raw(pid), None) == Err(Errno::ESRCH)
 }
 
-/// Whether a forked child must keep the action of this signal. It must, if the signal is ignored, or if
-/// Rust's runtime detects stack overflows by it.
+/// Whether a forked child must keep the action of this signal. It must, if the signal is ignored (as after an
+/// `exec`: under `nohup` the child ignores SIGHUP, too), or if Rust's runtime detects stack overflows by it.
 pub(crate) fn must_keep_action(signal: Signal) -> bool {
     if matches!(signal, Signal::SIGSEGV | Signal::SIGBUS) {
         return true;

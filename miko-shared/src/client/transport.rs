@@ -60,6 +60,8 @@ impl CallTransport for SocketTransport {
         call: &OutgoingCall<'_>,
         read_opened: ReadOpened,
     ) -> Result<Option<Box<dyn CallTransport>>> {
+        // Nothing waits here yet. But a thread that may not wait gets the error from the opening call, and
+        // not only from the first call on the object.
         check_may_wait_for(self.0.path())?;
         let object = LazyObject::new(Arc::clone(&self.0), call, read_opened)?;
         Ok(Some(Box::new(object)))
