@@ -1,11 +1,11 @@
 //! Adaptive polling: spin briefly before blocking, to avoid wake-ups.
 //!
 //! A client that blocks gives up its core, and the server has to wake the client when it answers. On a
-//! virtual machine, whose cores halt when idle, a wake-up takes a quarter of the time that a busy server
-//! spends on a call. The kernel also prefers to wake a process on the core of the waker, because a waker
-//! usually blocks soon afterwards. A busy server does not block, so the woken client preempts the server. A
-//! client therefore spins (polls again and again) for a while before it blocks ([`AdaptiveSpin`]), under six
-//! rules. Only the processes of a share can read the status of its server, so other clients never spin.
+//! virtual machine, whose cores halt when idle, a busy server spends a quarter of its time per call on waking
+//! the client. The kernel also prefers to wake a process on the core of the waker, because a waker usually
+//! blocks soon afterwards. A busy server does not block, so the woken client preempts the server. A client
+//! therefore spins (polls again and again) for a while before it blocks ([`AdaptiveSpin`]), under six rules.
+//! Only the processes of a share can read the status of its server, so other clients never spin.
 //!
 //! - **It yields.** Between two polls a client yields the core to every runnable process. Spinning therefore
 //!   takes no CPU time from others, and twenty clients on one core take turns without any of them blocking.

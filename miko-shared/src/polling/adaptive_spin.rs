@@ -9,7 +9,7 @@ use nix::unistd::Pid;
 use super::{Backoff, SharedStatus};
 
 /// The longest time for which a client spins (its spin window), if it is the only client. It is longer than
-/// most calls, and longer than a wake-up, which takes 60 µs.
+/// most calls, and longer than the 60 µs that pass until a client that was woken runs.
 const BASE_WINDOW: Duration = Duration::from_micros(200);
 
 /// The time that each further client adds to the window. The server answers the clients one after another,

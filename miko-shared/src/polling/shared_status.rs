@@ -51,7 +51,7 @@ unsafe impl Shareable for StatusPage {}
 
 impl SharedStatus {
     /// A status shared with all processes that this process forks from now on. `clients` of them run at a
-    /// time, on `cpus` CPUs.
+    /// time, on `cpus` CPUs, at least two: a share that may use one CPU only has no status.
     ///
     /// # Errors
     /// If the memory cannot be allocated.
@@ -79,12 +79,11 @@ impl SharedStatus {
     /// Whether there is a CPU for the server, besides one for each client that does not wait with a parked
     /// call.
     ///
-    /// While calls are parked, and if there is more than one CPU, one client less is counted. The reason: one
-    /// of the clients that do not wait is the one whose parked call was answered last, and it runs only for a
-    /// moment before its next call.
+    /// While calls are parked, one client less is counted. The reason: one of the clients that do not wait is
+    /// the one whose parked call was answered last, and it runs only for a moment before its next call.
     pub(crate) fn has_cpu_for_server(&self) -> bool {
         let parked = self.parked();
-        self.clients.saturating_sub(parked) < self.cpus + usize::from(parked > 0 && self.cpus > 1)
+        self.clients.saturating_sub(parked) < self.cpus + usize::from(parked > 0)
     }
 
     /// Whether clients take turns: there are more clients than CPUs, but so many of them wait with a parked

@@ -196,8 +196,8 @@ fn serve_call<I: Interface + ?Sized>(
     }
 }
 
-/// Records a call that has started in this attempt or an earlier one, and that is refused after the attempt
-/// or before another one. `time` is how long its last attempt has run.
+/// Records a call that has started and is then refused: after this attempt, or before it if there was an
+/// earlier one. `time` is how long the call has run in this attempt.
 fn record_refusal<I: ?Sized>(
     call: &ReceivedCall<'_>,
     surface: &'static Surface,
@@ -227,12 +227,12 @@ fn park<I: ?Sized>(
     let Limits { calls_in_flight, frame_size, .. } = context.limits;
     session.check_in_flight(1, calls_in_flight)?;
     let worker = connection.peer.worker;
-    let count = context.parked_calls.add(call.frame.len(), session.parked_bytes(), worker, frame_size)?;
+    let guard = context.parked_calls.add(call.frame.len(), session.parked_bytes(), worker, frame_size)?;
     let passes = std::mem::take(&mut connection.passes);
     let frame = call.frame.to_vec();
     let parked = Parked { id: call.id, frame, arrived: connection.arrived, passes, queued };
     // Each entry of the session has a handle. The client never learns the handle of this one.
-    session.park(connection.handles.reserve(), parked, count);
+    session.park(connection.handles.reserve(), parked, guard);
     Ok(())
 }
 

@@ -278,7 +278,7 @@ impl JsonConnection {
                     let worker = None;
                     // Counts the call as parked until the end of this block.
                     let counted = calls.parked_calls.add(bytes, &self.parked_bytes, worker, limit);
-                    let _count = counted.inspect_err(|error| {
+                    let _guard = counted.inspect_err(|error| {
                         self.record_refusal(call.method, surface, error, began.elapsed());
                     })?;
                     wait_at_gate(&queued).await;
@@ -362,8 +362,8 @@ impl JsonConnection {
         }
     }
 
-    /// Records a call that has started in this attempt or an earlier one, and that is refused after the
-    /// attempt or before another one. `time` is how long its last attempt has run.
+    /// Records a call that has started and is then refused: after this attempt, or before it if there was an
+    /// earlier one. `time` is how long the call has run in this attempt.
     fn record_refusal(&self, method: &str, surface: &'static Surface, error: &Error, time: Duration) {
         self.calls.metrics.record_call(surface, surface.method(method), &Err(error.clone()), time);
     }
