@@ -104,7 +104,7 @@ impl CommitBatch {
         // The index of the connection that is being served. All calls of the connections before it have run.
         let mut current = 0;
         let mut group = PendingGroup { slots, calls: Vec::new() };
-        let committed = context.service.run_group(&mut |_| {
+        let committed = context.service.run_group(&mut |_index| {
             while let Some(slot) = slots.get(current)
                 // Even if the time is over, the group gets one call.
                 && (group.calls.is_empty() || started.elapsed() <= MAX_GROUP_TIME)

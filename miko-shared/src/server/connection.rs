@@ -46,7 +46,7 @@ pub(super) async fn serve_calls<I: Interface + ?Sized>(
             }
         }
         // After the end of the peer process, no items and no later answers are appended, and no parked call
-        // becomes due.
+        // becomes due: they end with the session, once the calls that have arrived were run.
         if !peer_process.has_ended() {
             state.pump(frame_size);
         }

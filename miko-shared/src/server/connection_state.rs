@@ -35,8 +35,8 @@ pub(super) struct ConnectionState {
     /// How many bytes of `outgoing` were sent.
     pub(super) sent: usize,
     /// The id of the call that was served last, and where its answer is in `outgoing`. The range is empty if
-    /// the call is parked or answered later. `None` if bytes were sent since, or if the last frame led to no
-    /// answer.
+    /// the call is parked or answered later. `None` if bytes were sent or answers were discarded since, or if
+    /// the last frame led to no answer.
     last_answer: Option<(u64, Range<usize>)>,
     /// While `outgoing` has this length, its unsent bytes are held back; `None` if none are. The bytes are
     /// held back if they are exactly the answer to an opening call, and the first call on the opened object
@@ -175,6 +175,8 @@ impl ConnectionState {
         let mut calls = calls.peekable();
         if let Some(first) = calls.peek() {
             self.outgoing.truncate(first.answer_begin);
+            // Both describe answers that may be discarded here.
+            (self.last_answer, self.held_length) = (None, None);
             if let Some(session) = &mut self.session {
                 serving::run(|| session.withdraw_after(first.last_handle));
             }

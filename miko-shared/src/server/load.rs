@@ -154,7 +154,7 @@ impl LoadMeter {
 
     /// Records whether a period in which clients could spin was calm.
     fn record_spinning_period(&mut self, is_calm: bool) {
-        self.calm = if is_calm { self.calm + 1 } else { 0 };
+        self.calm = if is_calm { self.calm.saturating_add(1) } else { 0 };
         if !is_calm {
             self.backoff.record(false);
         } else if self.calm >= CALM_PERIODS {

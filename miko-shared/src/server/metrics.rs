@@ -77,8 +77,8 @@ impl Metrics {
 
     /// Counts a call whose method has returned, or which was refused after it had started: by the hook of
     /// `Uds::around`, because it could not be parked, or because its deadline passed while it was parked. A
-    /// parked call is not counted if its caller gives it up, or if its object or its connection is gone when it
-    /// is to be run again.
+    /// parked call is not counted if its caller gives it up, or if its object or its connection is gone when
+    /// it is to be run again.
     pub(super) fn record_call(
         &self,
         surface: &'static Surface,

@@ -13,7 +13,7 @@ use crate::polling::SharedStatus;
 /// The bytes that a parked call takes besides its frame: its entries in the session and in the queue of the
 /// gate, its timer and its wakers. These bytes count towards the memory limit only. The limit on the bytes of
 /// parked frames need not include them: on a connection of the server's own protocol, `calls_in_flight` also
-/// bounds the number of parked calls.
+/// bounds the number of parked calls, and a connection of HTTP makes one call at a time.
 const OVERHEAD: usize = 1 << 10;
 
 /// The counts of all parked calls of a server. Clones share them.
