@@ -107,7 +107,8 @@ impl NameFile {
         let mut unfinished = path.clone().into_os_string();
         // Several servers that only read can hold the lock at once, so each first writes to its own path.
         unfinished.push(format!(".{}.new", std::process::id()));
-        // A process with the same id that was killed before its rename has left a file at this path.
+        // An earlier process with the same id may have left a file at this path, if it was killed before its
+        // rename.
         let _ = fs::remove_file(&unfinished);
         let opened = OpenOptions::new().write(true).create_new(true).mode(0o600).open(&unfinished);
         opened
@@ -131,7 +132,8 @@ impl Drop for NameFile {
 /// Removes the name file that a killed server has left; leaves anything that is no readable regular file. The
 /// caller has the lock of the database.
 pub(crate) fn remove_stale(database: &Path) {
-    // The file is read only to see what it is: no server has written what `read` refuses.
+    // The content is not used. `read` is called because it fails for what no server has written, such as a
+    // FIFO, which stays.
     if let Ok(path) = name_file_path(database)
         && read(&path).is_some()
     {

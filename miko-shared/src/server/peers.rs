@@ -62,7 +62,8 @@ impl Peers {
     }
 
     /// Waits until the calls sent by processes that have ended were run, and the connections of these
-    /// processes are closed. Does not wait for processes that still run.
+    /// processes are closed. Does not wait for processes that still run. A process that has ended and was not
+    /// reaped counts as running. The parent of a share has reaped its workers before it stops the server.
     ///
     /// A process that the peer has forked may hold the connection open, so end of file may never arrive.
     /// Receiving is therefore shut down: bytes that have arrived can still be read, followed by end of file.

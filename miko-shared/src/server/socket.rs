@@ -1,8 +1,8 @@
 //! The socket of a connection, which wakes the server only for events that the server waits for.
 //!
 //! tokio watches its own sockets for room to write all the time, and a Unix socket reports room each time the
-//! other side reads. A server that delivered changes over tokio's sockets was woken for no other reason in
-//! half of the cases.
+//! other side reads. In a server that delivered changes over tokio's sockets, half of the wake-ups only
+//! reported such room.
 
 use std::future::poll_fn;
 use std::io::{self, ErrorKind, Read, Write};
