@@ -11,7 +11,8 @@
 //!   checks that the lock file is still at its path. If it is not, the owner retries under another name.
 //! - *A directory is created while a stale directory of the same name is removed*: names are never reused.
 //!   A process that removes a stale directory holds the lock of the directory, and has first checked that the
-//!   locked file is still the one at its path.
+//!   locked file is still the one at its path. A directory without a lock file is removed only if it is
+//!   empty. If its owner was just about to create the file, the owner retries under another name.
 //! - *A process dies while it creates or removes a directory*: the directory is then unlocked or empty. In
 //!   both cases it is removed as stale.
 
@@ -105,7 +106,6 @@ impl Directory {
             Ok(None) => Ok(None),
             Err(fault) => {
                 remove(&unfinished);
-                remove(&path);
                 Err(fault)
             }
         }

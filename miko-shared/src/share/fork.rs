@@ -2,7 +2,7 @@
 //!
 //! A child starts with the signal mask and the handlers of a fresh Rust program. Only the signals that the
 //! parent ignores stay ignored. All signals are blocked across the fork, so that no handler of the parent
-//! ever runs in a child.
+//! ever runs in a child. Real-time signals are an exception: their handlers stay.
 
 use std::io::Write;
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -70,8 +70,8 @@ pub(super) fn fork_child(
     }
 }
 
-/// Gives every signal its default action. Two kinds of signals keep theirs: ignored signals, and the signals
-/// by which Rust's runtime detects stack overflows.
+/// Gives every signal its default action. Three kinds of signals keep theirs: ignored signals, the signals by
+/// which Rust's runtime detects stack overflows, and real-time signals, which [`Signal`] does not have.
 fn reset_handlers() {
     let default = SigAction::new(SigHandler::SigDfl, SaFlags::empty(), SigSet::empty());
     for signal in Signal::iterator() {
