@@ -6,10 +6,12 @@ use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::time::{Duration, Instant, SystemTime};
 
 use miko_rpc::{Error, ErrorId, Result};
+use nix::errno::Errno;
 use nix::fcntl::{FcntlArg, OFlag, fcntl};
+use nix::libc;
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 use nix::sys::signal::{Signal, kill};
-use nix::sys::wait::{WaitStatus, waitpid};
+use nix::sys::wait::waitpid;
 use nix::unistd::{Pid, getpgid, pipe2};
 use serde::de::IgnoredAny;
 use tracing::warn;
@@ -73,12 +75,20 @@ impl ChildProcess {
     /// Waits until the process ends, reaps it, and returns its status: [`ExitStatus::Unknown`] if other code
     /// has reaped it.
     pub(super) fn reap(&self) -> ExitStatus {
+        let mut status = 0;
         loop {
-            match waitpid(self.pid, None) {
-                Ok(WaitStatus::Exited(_, code)) => return ExitStatus::Code(code),
-                Ok(WaitStatus::Signaled(_, signal, _)) => return ExitStatus::Signal(signal as i32),
-                Ok(_) | Err(nix::errno::Errno::EINTR) => {}
-                Err(_) => return ExitStatus::Unknown,
+            // The `waitpid` of `nix` loses the status of a process that a real-time signal has ended.
+            //
+            // SAFETY: `waitpid` writes only to `status`.
+            let reaped = unsafe { libc::waitpid(self.pid.as_raw(), &raw mut status, 0) };
+            if reaped < 0 {
+                if Errno::last() != Errno::EINTR {
+                    return ExitStatus::Unknown;
+                }
+            } else if libc::WIFEXITED(status) {
+                return ExitStatus::Code(libc::WEXITSTATUS(status));
+            } else if libc::WIFSIGNALED(status) {
+                return ExitStatus::Signal(libc::WTERMSIG(status));
             }
         }
     }
@@ -331,4 +341,24 @@ impl Pipe {
 pub(super) fn worker_pipe() -> Result<(OwnedFd, OwnedFd)> {
     pipe2(OFlag::O_CLOEXEC)
         .map_err(|fault| Error::caused_by(ErrorId::INTERNAL, "no pipe to a worker can be made", fault))
+}
+
+#[cfg(test)]
+mod tests {
+    use std::process::Command;
+
+    use super::*;
+
+    #[test]
+    #[allow(clippy::zombie_processes, reason = "`ChildProcess::reap` reaps the process")]
+    fn the_status_of_a_process_has_the_signal_that_ended_it_even_a_real_time_signal() {
+        const REAL_TIME: i32 = 40;
+        for signal in [libc::SIGTERM, REAL_TIME] {
+            let child = Command::new("sleep").arg("60").spawn().unwrap();
+            let process = ChildProcess::adopt(Pid::from_raw(i32::try_from(child.id()).unwrap())).unwrap();
+            // SAFETY: the call takes two integers and accesses no memory of this process.
+            unsafe { libc::kill(process.pid.as_raw(), signal) };
+            assert_eq!(process.reap(), ExitStatus::Signal(signal));
+        }
+    }
 }
