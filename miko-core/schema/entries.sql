@@ -1,6 +1,9 @@
--- The index entries and the claims of a Mikobase in a file. One in memory has maps in place of these tables
--- (storage/sqlite/entry_maps.rs), and virtual tables of index entries with these names and columns, which read them
--- (entry_tables.rs).
+-- The index of pks, the index entries and the claims of a Mikobase in a file. One in memory has maps in place of
+-- these (storage/sqlite/entry_maps.rs), and virtual tables of index entries with these names and columns, which
+-- read them (entry_tables.rs).
+
+-- Finds the row of a pk. In files of earlier programs, the column `pk` is declared as unique instead.
+CREATE UNIQUE INDEX record_by_pk ON record (pk);
 
 -- Which active records have a platter of a class, or a marker that names it. Its key is the index for a select by class:
 -- it yields the records of a class in order of creation, and no stack is parsed.

@@ -7,7 +7,8 @@ CREATE TABLE record (
     -- Order of creation, which is the order of a query without a sort. Rows are never removed, so SQLite's own
     -- numbering (one more than the largest) never gives a number twice.
     seq        INTEGER PRIMARY KEY,
-    pk         TEXT    NOT NULL UNIQUE,
+    -- Unique: see `record_by_pk` in entries.sql. In memory, a map finds the row of a pk.
+    pk         TEXT    NOT NULL,
     -- JSON text as readers get it, so that reading a record parses nothing. NULL in a tombstone.
     bucket     TEXT,
     stack      TEXT,

@@ -47,6 +47,7 @@ use serde_json::Value;
 
 use crate::diagnostics::{Faults, Place};
 use crate::json;
+use crate::json::members::get;
 use crate::timestamp::Timestamp;
 use request_keys::RequestKeys;
 
@@ -175,7 +176,7 @@ pub(crate) fn requested_cutoff(select: &Query) -> Result<Option<Timestamp>> {
 
 /// Whether a query that is not parsed yet may change something: `true` unless its action is `select`.
 pub(crate) fn may_write(query: &Query) -> bool {
-    query.get("action").is_none_or(|action| action != "select")
+    query.as_object().and_then(|query| get(query, "action")).is_none_or(|action| action != "select")
 }
 
 /// Takes the keys about transactions out of a query. `None` if the query is not about transactions. Also

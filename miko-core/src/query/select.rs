@@ -4,7 +4,7 @@ use serde_json::{Map, Value};
 
 use crate::diagnostics::readers::{self, ReadFn};
 use crate::diagnostics::{Faults, Place};
-use crate::json::members::get;
+use crate::json::members::{get, get_mut};
 use crate::query::filter::{Filter, FilterReader};
 use crate::query::placeholder::{PlaceholderScope, ReadContext};
 use crate::query::request_keys;
@@ -71,7 +71,7 @@ impl SelectRequest {
     pub(super) fn take_only_pk(query: &mut Value) -> Option<Self> {
         let map = query.as_object_mut().filter(|map| map.len() == 2)?;
         get(map, "action").filter(|action| *action == "select")?;
-        let Value::String(pk) = map.get_mut("pk")? else { return None };
+        let Value::String(pk) = get_mut(map, "pk")? else { return None };
         let filter = Filter { pks: Some(Ok(vec![std::mem::take(pk)].into())), ..Filter::default() };
         Some(Self { filter, part_count: COUNT_OF_ONE_PART, ..Self::default() })
     }

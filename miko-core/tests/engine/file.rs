@@ -59,6 +59,8 @@ fn writes_are_durable_when_the_file_is_opened_again() {
     assert!(db.delete(&ship).unwrap_err().is(ErrorId::REFERENCE_RESTRICTED));
     let select = json!({"action": "select", "class": "a.b/officer", "path": ["rank", "Captain"]});
     assert!(db.explain(select).unwrap().plan.iter().any(|step| step.contains("indexed_value")));
+    let plan = db.explain(json!({"action": "select", "pk": ship})).unwrap().plan;
+    assert_eq!(plan[0], "SEARCH record USING INDEX record_by_pk (pk=?)");
     // A new write is later than the earlier ones.
     db.create("a.b/officer", &json!({})).unwrap();
     assert_eq!(db.by_class("a.b/officer").unwrap().count(), 2);

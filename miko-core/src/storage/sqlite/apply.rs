@@ -7,6 +7,7 @@ use serde_json::Value;
 
 use super::Sqlite;
 use super::entry_maps::EntryMaps;
+use super::heap::LiftedHeapLimit;
 use super::tables::fields_text;
 use super::values::content_columns;
 use crate::class::Constraint;
@@ -145,10 +146,7 @@ impl Sqlite {
              VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8)";
         let id = change.key;
         let Some(row) = &change.after else {
-            // The row is found by its pk, because its number may differ from `id`: an insert may have failed
-            // between its two statements, `APPEND` and the update of `seq`.
-            let pk = change.before.as_ref().map(|row| row.pk.as_str());
-            return self.run("DELETE FROM record WHERE pk = ?1", [pk]);
+            return change.before.as_ref().map_or(Ok(()), |row| self.remove_row(id, &row.pk));
         };
         memory::charge(row.stored_size())?;
         if change.before.is_some() {
@@ -159,12 +157,38 @@ impl Sqlite {
         let (commit, instance_pk) = (row.commit, &row.instance_pk);
         let values = params![row.pk, bucket, stack, extras, created_at, updated_at, commit, instance_pk];
         self.run(APPEND, values)?;
-        let assigned = self.statements.without_flush().last_insert_rowid();
-        if assigned == id.0 {
-            return Ok(());
+        let assigned = RowId(self.statements.without_flush().last_insert_rowid());
+        if assigned != id {
+            self.renumber_row(assigned, id)?;
         }
-        // SQLite has assigned another number than the engine: the row gets the number of the engine.
-        self.run("UPDATE record SET seq = ?1 WHERE seq = ?2", [id, RowId(assigned)])
+        match &self.entry_maps {
+            Some(maps) => maps.lock().add_row_of_pk(&row.pk, id),
+            None => Ok(()),
+        }
+    }
+
+    /// Gives a new row the number of the engine, where SQLite has assigned another one. If this fails, a
+    /// database in memory removes the row again: without an index of pks, only its number finds it.
+    fn renumber_row(&self, assigned: RowId, id: RowId) -> Result<()> {
+        let renumbered = self.run("UPDATE record SET seq = ?1 WHERE seq = ?2", [id, assigned]);
+        if renumbered.is_err() && self.entry_maps.is_some() {
+            // A removal must succeed even if the heap limit is reached. It needs little memory.
+            let _lifted = LiftedHeapLimit::lift();
+            self.run("DELETE FROM record WHERE seq = ?1", [assigned])?;
+        }
+        renumbered
+    }
+
+    /// Removes a row, to undo its insert. It may not be there, since the insert may have failed.
+    fn remove_row(&self, id: RowId, pk: &str) -> Result<()> {
+        match &self.entry_maps {
+            Some(maps) => {
+                maps.lock().remove_row_of_pk(pk, id);
+                self.run("DELETE FROM record WHERE seq = ?1", [id])
+            }
+            // The row may have another number, if it was inserted but not renumbered.
+            None => self.run("DELETE FROM record WHERE pk = ?1", [pk]),
+        }
     }
 
     fn change_version(&self, change: &RowChange<RowId, Row>) -> Result<()> {

@@ -2,7 +2,7 @@
 
 use super::sql_builder::SqlBuilder;
 use crate::query::{SelectRequest, SortBy, SortKey};
-use crate::storage::ids::ClassId;
+use crate::storage::ids::{ClassId, RowId};
 use crate::storage::plan::{AccessPath, Classes, IndexLookup, Plan, Predicate};
 
 /// SQL that selects the row id (`seq`) and the columns that `read_record` reads.
@@ -15,25 +15,28 @@ macro_rules! select_record {
 /// Compiles the statement that selects the records, with the columns of [`select_record!`]. If the plan has a
 /// residual filter, the statement returns every candidate in order of creation, without limit: the evaluator
 /// (`query/evaluate.rs`) filters, sorts and limits them.
-pub(super) fn select(plan: &Plan<'_>) -> SqlBuilder {
+///
+/// `rows` are the candidates for the access path `Pks`: the rows with these pks, and maybe others. `None` if
+/// `record` has an index of pks.
+pub(super) fn select(plan: &Plan<'_>, rows: Option<&[RowId]>) -> SqlBuilder {
     let select = plan.select;
     let mut statement = SqlBuilder::new();
     if plan.residual_filter_reason.is_some() {
-        push_from_and_where(statement.push(select_record!("FROM ")), plan);
+        push_from_and_where(statement.push(select_record!("FROM ")), plan, rows);
         statement.push(" ORDER BY seq");
     } else if select.sorts.is_empty() || select.limit.is_none() {
         // Without a limit, a top-N query would save nothing: its outer query would sort all records again.
-        push_from_and_where(statement.push(select_record!("FROM ")), plan);
+        push_from_and_where(statement.push(select_record!("FROM ")), plan, rows);
         push_order_and_limit(&mut statement, select);
     } else {
-        push_top_n(&mut statement, plan);
+        push_top_n(&mut statement, plan, rows);
     }
     statement
 }
 
 /// Compiles the statement that selects the row ids (`seq`) of the records, in the order of [`select`]. Only
-/// for plans without a residual filter.
-pub(super) fn select_row_ids(plan: &Plan<'_>) -> SqlBuilder {
+/// for plans without a residual filter. `rows` are those of [`select`].
+pub(super) fn select_row_ids(plan: &Plan<'_>, rows: Option<&[RowId]>) -> SqlBuilder {
     let mut statement = SqlBuilder::new();
     match &plan.access_path {
         // Only active records have entries (rows of `membership` and `indexed_value`), so the table `record`
@@ -51,7 +54,7 @@ pub(super) fn select_row_ids(plan: &Plan<'_>) -> SqlBuilder {
         {
             push_entries(statement.push("SELECT seq FROM indexed_value WHERE "), lookup);
         }
-        _ => push_from_and_where(statement.push("SELECT seq FROM "), plan),
+        _ => push_from_and_where(statement.push("SELECT seq FROM "), plan, rows),
     }
     push_order_and_limit(&mut statement, plan.select);
     statement
@@ -70,8 +73,8 @@ fn push_order_and_limit(statement: &mut SqlBuilder, select: &SelectRequest) {
 
 /// Appends the tables after `FROM`, and the `WHERE` clause: the conditions of the access path and the
 /// predicates.
-fn push_from_and_where(statement: &mut SqlBuilder, plan: &Plan<'_>) {
-    push_access_path(statement, &plan.access_path);
+fn push_from_and_where(statement: &mut SqlBuilder, plan: &Plan<'_>, rows: Option<&[RowId]>) {
+    push_access_path(statement, &plan.access_path, rows);
     for predicate in &plan.predicates {
         push_predicate(statement.push(" AND "), predicate);
     }
@@ -80,7 +83,7 @@ fn push_from_and_where(statement: &mut SqlBuilder, plan: &Plan<'_>) {
 /// Appends a top-N query: a subquery sorts and limits the sort keys alone, because sorting whole rows takes
 /// longer. The outer query fetches the records that remain, and sorts them again, because SQL does not
 /// guarantee that a join preserves the order.
-fn push_top_n(statement: &mut SqlBuilder, plan: &Plan<'_>) {
+fn push_top_n(statement: &mut SqlBuilder, plan: &Plan<'_>, rows: Option<&[RowId]>) {
     let select = plan.select;
     let push_order = |statement: &mut SqlBuilder| {
         statement.push(" ORDER BY ");
@@ -94,7 +97,7 @@ fn push_top_n(statement: &mut SqlBuilder, plan: &Plan<'_>) {
         push_sort_key(statement.push(", "), sort);
         statement.push(" AS key_").push_number(index);
     }
-    push_from_and_where(statement.push(" FROM "), plan);
+    push_from_and_where(statement.push(" FROM "), plan, rows);
     push_order(statement);
     push_limit(statement, select);
     statement.push(") CROSS JOIN record USING (seq)");
@@ -104,13 +107,17 @@ fn push_top_n(statement: &mut SqlBuilder, plan: &Plan<'_>) {
 /// Appends the tables of an access path, and the `WHERE` clause that selects the records of the path.
 /// `bucket IS NOT NULL` excludes tombstones and stubs. `CROSS JOIN` fixes the join order: SQLite does not
 /// reorder the two tables.
-fn push_access_path(statement: &mut SqlBuilder, access_path: &AccessPath<'_>) {
+fn push_access_path(statement: &mut SqlBuilder, access_path: &AccessPath<'_>, rows: Option<&[RowId]>) {
     match access_path {
         AccessPath::Everything => {
             statement.push("record WHERE bucket IS NOT NULL");
         }
         AccessPath::Pks(pks) => {
             statement.push("record WHERE bucket IS NOT NULL AND ");
+            if let Some(rows) = rows {
+                statement.push("seq IN rarray(").push_bind(rows).push(") AND ");
+            }
+            // Also after the candidates, since some of them may have other pks.
             push_pk_predicate(statement, pks);
         }
         // The primary key (class_id, seq) yields the members of one class in order of creation. So

@@ -1,9 +1,10 @@
-//! Maps of the index entries of a database in memory (memberships, unique and indexed values) and of its
-//! claims.
+//! Maps of the index entries of a database in memory (memberships, unique and indexed values), of the rows of
+//! its pks, and of its claims.
 //!
-//! A database in a file has tables instead. In memory nothing has to be durable, and adding an entry to a map
-//! costs a fraction of adding it to a table (`docs/decisions/0027`). References are index entries, too, but
-//! they are in a table in every database. Selects read the entries by SQL: see [`entry_tables`].
+//! A database in a file has tables instead, and an index of pks. In memory nothing has to be durable, and
+//! adding an entry to a map costs a fraction of adding it to a table (`docs/decisions/0027` and `0042`).
+//! References are index entries, too, but they are in a table in every database. Selects read the entries by
+//! SQL: see [`entry_tables`].
 //!
 //! A transaction of the maps begins with the first change after a commit or a rollback, and ends with the
 //! transaction of SQLite. A transaction that is never rolled back has no undo log.
@@ -13,7 +14,7 @@
 use std::borrow::Borrow;
 use std::collections::{BTreeMap, HashMap};
 use std::fmt;
-use std::hash::Hash;
+use std::hash::{BuildHasher, Hash};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use foldhash::fast::RandomState;
@@ -25,6 +26,9 @@ use crate::storage::row::ClaimRow;
 use crate::storage::write_set::{Conflict, IndexEntry, RowChange};
 
 type Map<K, V> = HashMap<K, V, RandomState>;
+
+/// A hash of a pk, by a hasher with a random seed.
+type PkHash = u64;
 
 /// The maps, shared by storage and the virtual tables of its connection. Storage never holds the lock while
 /// it runs a statement, since the virtual tables lock the maps each time that a cursor copies a block of row
@@ -46,9 +50,16 @@ impl SharedEntryMaps {
     }
 }
 
-/// Memberships, unique and indexed values, and claims.
+/// Memberships, unique and indexed values, rows of pks, and claims.
 #[derive(Default)]
 pub(super) struct EntryMaps {
+    /// The rows by the hashes of their pks. Keys are hashes, since pks take four times the memory. Rows whose
+    /// pks have the same hash share a set.
+    rows_by_pk: Map<PkHash, RowSet>,
+    pk_hasher: RandomState,
+    /// Whether all pks have the same hash.
+    #[cfg(test)]
+    pub(super) have_pks_one_hash: bool,
     members: Map<ClassId, RowSet>,
     unique: Map<ConstraintId, Map<Box<str>, RowId>>,
     indexed: Map<ConstraintId, Map<Box<str>, RowSet>>,
@@ -64,6 +75,8 @@ pub(super) struct EntryMaps {
 enum Change {
     Added(IndexEntry),
     Removed(IndexEntry),
+    AddedRow(PkHash, RowId),
+    RemovedRow(PkHash, RowId),
     /// The claim of a record was changed. The second field is the previous claim.
     Claim(RowId, Option<ClaimRow>),
 }
@@ -103,6 +116,43 @@ impl EntryMaps {
             }
         }
         Ok(())
+    }
+
+    /// Adds the row of a pk.
+    ///
+    /// # Errors
+    /// `storage-full`, as for [`apply`](Self::apply). Nothing is changed then.
+    pub(super) fn add_row_of_pk(&mut self, pk: &str, row: RowId) -> Result<()> {
+        memory::charge_stored(size_of::<(PkHash, RowSet)>())?;
+        let hash = self.hash_of_pk(pk);
+        if add_row(&mut self.rows_by_pk, hash, row) {
+            self.log(|| Change::AddedRow(hash, row));
+        }
+        Ok(())
+    }
+
+    /// Removes the row of a pk, if it is there.
+    pub(super) fn remove_row_of_pk(&mut self, pk: &str, row: RowId) {
+        let hash = self.hash_of_pk(pk);
+        if remove_row(&mut self.rows_by_pk, &hash, row) {
+            self.log(|| Change::RemovedRow(hash, row));
+        }
+    }
+
+    fn hash_of_pk(&self, pk: &str) -> PkHash {
+        #[cfg(test)]
+        if self.have_pks_one_hash {
+            return 0;
+        }
+        self.pk_hasher.hash_one(pk)
+    }
+
+    /// Appends to `rows` the row of a pk, if there is one, and all rows whose pks have the same hash.
+    pub(super) fn push_rows_of_pk(&self, pk: &str, rows: &mut Vec<RowId>) {
+        if let Some(set) = self.rows_by_pk.get(&self.hash_of_pk(pk)) {
+            let before_first_row = RowId::default();
+            set.push_after(before_first_row, usize::MAX, rows);
+        }
     }
 
     /// Sets or removes the claim of a record.
@@ -155,6 +205,8 @@ impl EntryMaps {
             match change {
                 Change::Added(entry) => drop(self.remove(&entry)),
                 Change::Removed(entry) => drop(self.add(&entry)),
+                Change::AddedRow(pk, row) => drop(remove_row(&mut self.rows_by_pk, &pk, row)),
+                Change::RemovedRow(pk, row) => drop(add_row(&mut self.rows_by_pk, pk, row)),
                 Change::Claim(record, Some(before)) => drop(self.claims.insert(record, before)),
                 Change::Claim(record, None) => drop(self.claims.remove(&record)),
             }
@@ -210,14 +262,15 @@ impl EntryMaps {
         }
     }
 
-    /// The number of entries of each kind.
+    /// The number of rows of pks, and of entries of each kind.
     #[cfg(test)]
-    pub(super) fn counts(&self) -> [i64; 3] {
+    pub(super) fn counts(&self) -> [i64; 4] {
         let rows = |sets: &mut dyn Iterator<Item = &RowSet>| sets.map(RowSet::len).sum::<usize>();
+        let pks = rows(&mut self.rows_by_pk.values());
         let members = rows(&mut self.members.values());
         let unique: usize = self.unique.values().map(HashMap::len).sum();
         let indexed = rows(&mut self.indexed.values().flat_map(HashMap::values));
-        [members, unique, indexed].map(|count| count as i64)
+        [pks, members, unique, indexed].map(|count| count as i64)
     }
 }
 

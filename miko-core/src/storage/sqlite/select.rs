@@ -12,7 +12,7 @@ use super::compile;
 use super::faults::sqlite_error;
 use crate::storage::explain::Explanation;
 use crate::storage::ids::RowId;
-use crate::storage::plan::Plan;
+use crate::storage::plan::{AccessPath, Plan};
 use crate::storage::row::RecordRef;
 use crate::timestamp::Timestamp;
 
@@ -23,7 +23,7 @@ impl Sqlite {
         plan: &Plan<'_>,
         mut visit: impl FnMut(&Row<'_>) -> Result<ControlFlow<()>>,
     ) -> Result<()> {
-        let statement = compile::select(plan);
+        let statement = compile::select(plan, self.rows_of_plan(plan).as_deref());
         let statements = self.statements.after_flush()?;
         let mut cached = statements.prepare_cached(statement.sql()).map_err(sqlite_error)?;
         let mut rows = cached.query(params_from_iter(statement.values())).map_err(sqlite_error)?;
@@ -37,7 +37,7 @@ impl Sqlite {
 
     /// The row ids that [`compile::select_row_ids`] selects.
     pub(super) fn run_select_row_ids(&self, plan: &Plan<'_>) -> Result<Vec<RowId>> {
-        let statement = compile::select_row_ids(plan);
+        let statement = compile::select_row_ids(plan, self.rows_of_plan(plan).as_deref());
         let statements = self.statements.after_flush()?;
         let mut cached = statements.prepare_cached(statement.sql()).map_err(sqlite_error)?;
         let rows =
@@ -45,8 +45,15 @@ impl Sqlite {
         rows.collect::<rusqlite::Result<_>>().map_err(sqlite_error)
     }
 
+    /// The candidates for the pks that the plan looks up: see [`rows_of_pks`](Self::rows_of_pks). `None` if
+    /// there is an index of pks, or if the plan has another access path.
+    fn rows_of_plan(&self, plan: &Plan<'_>) -> Option<Vec<RowId>> {
+        let AccessPath::Pks(pks) = &plan.access_path else { return None };
+        self.rows_of_pks(pks.iter().map(String::as_str))
+    }
+
     pub(super) fn explain_select(&self, plan: &Plan<'_>) -> Result<Explanation> {
-        let statement = compile::select(plan);
+        let statement = compile::select(plan, self.rows_of_plan(plan).as_deref());
         let sql = format!("EXPLAIN QUERY PLAN {}", statement.sql());
         let mut explain = self.statements.after_flush()?.prepare(&sql).map_err(sqlite_error)?;
         let plan_lines = explain

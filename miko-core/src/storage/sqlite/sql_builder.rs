@@ -6,7 +6,7 @@ use rusqlite::ToSql;
 use rusqlite::types::{ToSqlOutput, Value};
 use serde_json::Value as Json;
 
-use crate::storage::ids::ClassId;
+use crate::storage::ids::{ClassId, RowId};
 
 /// The text of a statement and the values bound to it.
 #[derive(Debug)]
@@ -88,6 +88,12 @@ impl From<&[String]> for SqlValue {
 impl From<&[ClassId]> for SqlValue {
     fn from(ids: &[ClassId]) -> Self {
         Self::Array(Rc::new(ids.iter().map(|id| Value::Integer(id.0)).collect()))
+    }
+}
+
+impl From<&[RowId]> for SqlValue {
+    fn from(rows: &[RowId]) -> Self {
+        Self::Array(Rc::new(rows.iter().map(|row| Value::Integer(row.0)).collect()))
     }
 }
 

@@ -128,16 +128,15 @@ impl Storage for Sqlite {
     }
 
     fn find(&self, pk: &str) -> Result<Option<(RowId, Row)>> {
-        self.statements.after_flush()?.query_optional(
-            select_row!("FROM record WHERE pk = ?1"),
-            [pk],
-            read_row,
-        )
+        const BY_PK: &str = select_row!("FROM record WHERE pk = ?1");
+        const BY_NUMBER: &str = select_row!("FROM record WHERE pk = ?1 AND seq = ?2");
+        self.query_by_pk(pk, BY_PK, BY_NUMBER, read_row)
     }
 
     fn record(&self, pk: &str) -> Result<Option<StoredRecord>> {
-        const SQL: &str = select_row!("FROM record WHERE pk = ?1 AND bucket IS NOT NULL");
-        self.statements.after_flush()?.query_optional(SQL, [pk], read_stored_record)
+        const BY_PK: &str = select_row!("FROM record WHERE pk = ?1 AND bucket IS NOT NULL");
+        const BY_NUMBER: &str = select_row!("FROM record WHERE pk = ?1 AND seq = ?2 AND bucket IS NOT NULL");
+        self.query_by_pk(pk, BY_PK, BY_NUMBER, read_stored_record)
     }
 
     fn row(&self, id: RowId) -> Result<Option<Row>> {
@@ -331,6 +330,38 @@ impl Storage for Sqlite {
     }
 }
 
+impl Sqlite {
+    /// Reads the row of a pk: with `by_pk`, whose parameter is the pk, or in memory with `by_number`, whose
+    /// parameters are the pk and the number of a row that may have it.
+    fn query_by_pk<R>(
+        &self,
+        pk: &str,
+        by_pk: &'static str,
+        by_number: &'static str,
+        read: fn(&SqlRow<'_>) -> rusqlite::Result<R>,
+    ) -> Result<Option<R>> {
+        let statements = self.statements.after_flush()?;
+        let Some(rows) = self.rows_of_pks([pk]) else {
+            return statements.query_optional(by_pk, [pk], read);
+        };
+        for row in rows {
+            if let Some(found) = statements.query_optional(by_number, params![pk, row], read)? {
+                return Ok(Some(found));
+            }
+        }
+        Ok(None)
+    }
+
+    /// The rows of these pks, and other rows whose pks have the same hash as one of them. `None` for a
+    /// database with an index of pks.
+    pub(super) fn rows_of_pks<'p>(&self, pks: impl IntoIterator<Item = &'p str>) -> Option<Vec<RowId>> {
+        let maps = self.entry_maps.as_ref()?.lock();
+        let mut rows = Vec::new();
+        pks.into_iter().for_each(|pk| maps.push_rows_of_pk(pk, &mut rows));
+        Some(rows)
+    }
+}
+
 /// The fields of a constraint in the form that the table stores.
 pub(super) fn fields_text(constraint: &Constraint) -> String {
     constraint.fields.iter().cloned().map(Value::from).collect::<Value>().to_string()
@@ -378,4 +409,72 @@ fn read_stored_record(row: &SqlRow<'_>) -> rusqlite::Result<StoredRecord> {
         commit: row.get(7)?,
         instance_pk: row.get(8)?,
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::query::SelectRequest;
+    use crate::storage::plan::AccessPath;
+    use crate::storage::row::State;
+    use crate::storage::write_set::RowChange;
+
+    fn row(pk: &str) -> Row {
+        Row {
+            pk: pk.to_owned(),
+            state: Some(State { bucket: "{}".to_owned(), stack: "{}".to_owned(), extras: None }),
+            created_at: Timestamp::FIRST,
+            updated_at: Timestamp::FIRST,
+            commit: CommitSeq(1),
+            instance_pk: None,
+        }
+    }
+
+    fn apply(storage: &mut Sqlite, changes: Vec<RowChange<RowId, Row>>) {
+        assert_eq!(storage.apply(&WriteSet { rows: changes, ..WriteSet::default() }).unwrap(), []);
+    }
+
+    fn selected(storage: &Sqlite, pks: &[String]) -> Vec<RowId> {
+        let select = SelectRequest::default();
+        let access_path = AccessPath::Pks(pks);
+        let plan =
+            Plan { select: &select, access_path, predicates: Vec::new(), residual_filter_reason: None };
+        storage.select_row_ids(&plan).unwrap()
+    }
+
+    #[test]
+    fn pks_with_the_same_hash_are_told_apart_also_after_a_rollback() {
+        let mut storage = Sqlite::in_memory(false).unwrap();
+        storage.entry_maps.as_ref().unwrap().lock().have_pks_one_hash = true;
+        let pks = ["a", "b", "c", "d"].map(str::to_owned);
+        let found = |storage: &Sqlite| {
+            pks.each_ref().map(|pk| {
+                let id = storage.find(pk).unwrap().map(|(id, row)| {
+                    assert_eq!(row.pk, *pk);
+                    id
+                });
+                assert_eq!(storage.record(pk).unwrap().map(|record| record.id), id);
+                assert_eq!(selected(storage, std::slice::from_ref(pk)), Vec::from_iter(id));
+                id
+            })
+        };
+        let inserts = |pks: &[(i64, &str)]| {
+            pks.iter().map(|(id, pk)| RowChange::insert(RowId(*id), row(pk))).collect::<Vec<_>>()
+        };
+        storage.begin().unwrap();
+        apply(&mut storage, inserts(&[(1, "a"), (2, "b")]));
+        storage.commit().unwrap();
+        let committed = [Some(RowId(1)), Some(RowId(2)), None, None];
+        storage.begin().unwrap();
+        apply(&mut storage, inserts(&[(3, "c")]));
+        assert_eq!(found(&storage), [Some(RowId(1)), Some(RowId(2)), Some(RowId(3)), None]);
+        assert_eq!(selected(&storage, &pks), [1, 2, 3].map(RowId));
+        let undone = WriteSet { rows: inserts(&[(3, "c")]), ..WriteSet::default() }.inverse().unwrap();
+        storage.apply(&undone).unwrap();
+        assert_eq!(found(&storage), committed);
+        apply(&mut storage, inserts(&[(4, "d")]));
+        storage.roll_back();
+        assert_eq!(found(&storage), committed);
+        assert_eq!(selected(&storage, &pks), [1, 2].map(RowId));
+    }
 }
