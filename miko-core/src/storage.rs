@@ -131,8 +131,8 @@ pub(crate) trait Storage: Sized + Send + 'static {
     fn find_version(&self, instance_pk: &str) -> Result<Option<(RowId, Row)>>;
 
     /// The row ids of the records that are or were class definitions, in order of creation. The inverse of a
-    /// write set does not remove row ids from the list. So a row of the list may be missing, or belong to a
-    /// record that never was a definition.
+    /// write set removes a row id from the list only if it removes the row. So the list may have a record
+    /// that never was a definition.
     fn definitions(&self) -> Result<Vec<RowId>>;
 
     /// Calls `visit` with the records that a select finds, until `visit` breaks. If the plan has a [residual

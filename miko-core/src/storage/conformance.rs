@@ -37,6 +37,7 @@ macro_rules! conforms {
             conforms!(@cases $create;
                 new_storage_has_no_content
                 a_row_has_the_number_that_it_is_given
+                a_definition_is_forgotten_with_its_row
                 a_conflict_names_the_holder_and_applies_nothing
                 a_value_may_be_added_again_by_its_holder
                 a_transaction_that_is_rolled_back_leaves_nothing
@@ -96,6 +97,19 @@ fn a_row_has_the_number_that_it_is_given<S: Storage>(create: Create<S>) {
         apply(&mut storage, &insert(&[9, 7]).inverse().unwrap());
         assert_eq!(present(&storage), [1, 5]);
     }
+}
+
+fn a_definition_is_forgotten_with_its_row<S: Storage>(create: Create<S>) {
+    let is_temporal = true;
+    let mut storage = create(is_temporal);
+    let definition = |number| WriteSet {
+        rows: vec![RowChange::insert(RowId(number), row(number))],
+        ..OtherChanges { definitions: vec![RowId(number)], ..OtherChanges::default() }.into()
+    };
+    apply(&mut storage, &definition(1));
+    apply(&mut storage, &definition(2));
+    apply(&mut storage, &definition(2).inverse().unwrap());
+    assert_eq!(storage.definitions().unwrap(), [RowId(1)]);
 }
 
 fn a_conflict_names_the_holder_and_applies_nothing<S: Storage>(create: Create<S>) {
@@ -782,6 +796,7 @@ fn selected(
 fn content_of(storage: &impl Storage) -> Vec<String> {
     let is_temporal = storage.capabilities().is_temporal;
     let definitions = if is_temporal { storage.definitions().unwrap() } else { Vec::new() };
+    assert!(definitions.iter().all(|id| storage.row(*id).unwrap().is_some()), "{definitions:?}");
     let mut lines = vec![format!("{:?} {definitions:?}", storage.last_numbers().unwrap())];
     let mut line = |what: String| lines.push(what);
     let mut last = RowId::default();

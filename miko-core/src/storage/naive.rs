@@ -94,6 +94,9 @@ fn apply_changes<K: Ord + Clone, V: Clone>(table: &mut BTreeMap<K, V>, changes: 
 impl Tables {
     fn apply(&mut self, write: &WriteSet) {
         apply_changes(&mut self.rows, &write.rows);
+        for RowChange { key, .. } in write.rows.iter().filter(|change| change.after.is_none()) {
+            self.definitions.remove(key);
+        }
         for RowChange { key, before, after } in &write.versions {
             let version_key = |version: &Row| (*key, version.updated_at, version.instance_pk.clone());
             if let Some(version) = before {

@@ -20,7 +20,7 @@ use crate::class::Constraint;
 #[derive(Debug, Clone, Default, PartialEq)]
 pub(crate) struct WriteSet {
     /// Rows of records: inserted, rewritten, or made tombstones. Only an [`inverse`](Self::inverse) removes
-    /// rows.
+    /// rows. A row that is removed also leaves the table of [definitions](OtherChanges::definitions).
     pub(crate) rows: Vec<RowChange<RowId, Row>>,
     /// Past versions of records, in a temporal database. The key is the row of the record; the instance pk
     /// identifies the version.
@@ -36,7 +36,7 @@ pub(crate) struct WriteSet {
 #[derive(Debug, Clone, Default, PartialEq)]
 pub(crate) struct OtherChanges {
     /// Only in a temporal database: records to add to the table of those that are or were class definitions.
-    /// No row of this table is ever removed.
+    /// A record leaves this table only together with its row in the table of records.
     pub(crate) definitions: Vec<RowId>,
     pub(crate) classes: Vec<RowChange<ClassId, String>>,
     pub(crate) constraints: Vec<RowChange<ConstraintId, Constraint>>,
@@ -173,9 +173,9 @@ impl OtherChanges {
         self.files.iter_mut().for_each(RowChange::invert);
         self.chunks.iter_mut().for_each(RowChange::invert);
         self.metadata.iter_mut().for_each(RowChange::invert);
-        // The table of definitions keeps the rows, since some may be older than this write set. So it may
-        // list a record that never was a definition, or a row that does not exist. Readers of the table look
-        // for definitions among the versions of each record, and pass over both.
+        // The table of definitions keeps the records whose rows stay, since some may have been in it before
+        // this write set. So it may list a record that never was a definition. Readers of the table look for
+        // definitions among the versions of each record, and pass over it.
         self.definitions.clear();
     }
 }

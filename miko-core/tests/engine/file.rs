@@ -269,6 +269,27 @@ fn a_failed_write_leaves_the_file_as_it_was() {
     assert_eq!(export(&open(&path)), before);
 }
 
+#[test]
+fn a_definition_that_is_undone_leaves_the_foreign_keys_of_a_temporal_file_valid() {
+    let (_folder, path) = folder();
+    let db = open_temporal_sqlite(&path, Mode::ReadWrite).unwrap();
+    let pk = db.create("a.b/ship", &json!({"name": "Enterprise"})).unwrap();
+    let failing_batch = vec![
+        json!({"action": "create", "class": "puck.uno/class", "bucket": {"name": "a.b/new"}}),
+        json!({"action": "delete", "pk": "nobody"}),
+    ];
+    db.transaction(|tx| {
+        assert!(tx.batch(failing_batch, true).unwrap_err().is(ErrorId::RECORD_NOT_FOUND));
+        tx.update(&pk, &json!({"name": "Excelsior"}))?;
+        tx.commit()
+    })
+    .unwrap();
+    drop(db);
+    let file = rusqlite::Connection::open(&path).unwrap();
+    let violations = "SELECT count(*) FROM pragma_foreign_key_check";
+    assert_eq!(file.query_row(violations, [], |row| row.get::<_, i64>(0)), Ok(0));
+}
+
 /// The file that this test's other process tries to open for writing.
 const WRITTEN_FILE: &str = "MIKOBASE_TEST_WRITTEN_FILE";
 

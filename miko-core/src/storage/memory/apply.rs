@@ -105,6 +105,7 @@ impl MemoryTables {
             (Some(row), None) => {
                 self.by_pk.remove(&row.pk);
                 self.record.remove(&change.key);
+                self.definition.remove(&change.key);
             }
             (None, None) => {}
         }

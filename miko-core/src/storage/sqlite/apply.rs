@@ -181,6 +181,9 @@ impl Sqlite {
 
     /// Removes a row, to undo its insert. It may not be there, since the insert may have failed.
     fn remove_row(&self, id: RowId, pk: &str) -> Result<()> {
+        if self.is_temporal {
+            self.run("DELETE FROM ever_definition WHERE seq = ?1", [id])?;
+        }
         match &self.entry_maps {
             Some(maps) => {
                 maps.lock().remove_row_of_pk(pk, id);
