@@ -53,9 +53,11 @@ impl Q0Transactions {
                 self.add(self.call_transaction(&id, Mikobase::begin)?, Some(id))?
             }
             TransactionRequest::Commit(id) => {
-                self.call_transaction(&id, Transaction::commit)?;
-                let is_committed = true;
-                self.remove(&id, is_committed);
+                let committed = self.call_transaction(&id, Transaction::commit);
+                if !committed.as_ref().is_err_and(leaves_id) {
+                    self.remove(&id, committed.is_ok());
+                }
+                committed?;
                 id
             }
             TransactionRequest::RollBack(id) => {
@@ -120,7 +122,7 @@ impl Q0Transactions {
     }
 
     /// Removes a transaction that was committed or rolled back. After a commit, the transactions nested in it
-    /// are removed as well; after a rollback, they are invalidated.
+    /// are removed as well; after a rollback, or a commit that has failed, they are invalidated.
     fn remove(&self, id: &str, is_committed: bool) {
         let mut ended = Vec::new();
         {
@@ -148,5 +150,50 @@ impl Q0Transactions {
     fn lock(&self) -> MutexGuard<'_, TransactionsById> {
         // Nothing panics while the lock is held.
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// Whether the id of a transaction remains after this error of its commit: nothing was committed or rolled
+/// back, or the transaction was rolled back before, which further requests are told. Any other error is one
+/// of storage: the transaction was rolled back.
+fn leaves_id(error: &Error) -> bool {
+    error.is(ErrorId::SELF_CALL) || error.is(ErrorId::TRANSACTION_INVALIDATED)
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+    use crate::engine::NaiveEngine;
+    use crate::extension::MikobaseExt;
+
+    fn begin(db: &NaiveEngine, parent: Option<&str>) -> String {
+        let mut request = json!({"action": "transaction"});
+        if let Some(parent) = parent {
+            request["transaction"] = parent.into();
+        }
+        match db.q0(request).unwrap().results {
+            Results::Transaction { transaction } => transaction,
+            other => panic!("{other:?}"),
+        }
+    }
+
+    #[test]
+    fn an_id_ends_with_a_commit_that_fails() {
+        let db = NaiveEngine::in_memory(false).unwrap();
+        let outer = begin(&db, None);
+        let inner = begin(&db, Some(&outer));
+        let create =
+            |id: &str| db.q0(json!({"action": "create", "class": "a.b/c", "bucket": {}, "transaction": id}));
+        create(&inner).unwrap();
+        db.store().storage.commit_failures = [true].into();
+        let commit = json!({"action": "commit", "transaction": outer});
+        assert!(db.q0(commit.clone()).unwrap_err().is(ErrorId::STORAGE_FULL));
+        assert!(db.q0(commit).unwrap_err().is(ErrorId::TRANSACTION_NOT_FOUND));
+        assert!(create(&outer).unwrap_err().is(ErrorId::TRANSACTION_NOT_FOUND));
+        assert!(create(&inner).unwrap_err().is(ErrorId::TRANSACTION_INVALIDATED));
+        assert!(!db.store().has_open_transaction());
+        assert_eq!(db.count(json!({"class": "a.b/c"})).unwrap(), 0);
     }
 }
