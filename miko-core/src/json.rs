@@ -29,8 +29,8 @@ use std::io;
 use serde_json::{Map, Number, Value};
 
 pub(crate) use checked::{CheckedObject, CheckedValue, TextChecker, needs_escapes};
-pub(crate) use equality::compare_numbers;
 pub use equality::equal;
+pub(crate) use equality::{compare_numbers, equal_counting};
 pub(crate) use key::{IndexKey, index_key, with_length_prefixes};
 pub(crate) use merge::merge;
 pub use miko_rpc::json::{

@@ -1,5 +1,6 @@
 //! Equality of JSON values as Q0 defines it.
 
+use std::cell::Cell;
 use std::cmp::Ordering;
 
 use serde_json::{Number, Value};
@@ -16,11 +17,46 @@ use serde_json::{Number, Value};
 /// assert!(!equal(&json!(u64::MAX), &json!(u64::MAX as f64)));
 /// ```
 pub fn equal(a: &Value, b: &Value) -> bool {
+    equal_with(a, b, |_| ())
+}
+
+/// As [`equal`]. Adds to `work` how many elements and members inside of the values were compared. Long text
+/// counts more: a string or a key counts once for each full [`TEXT_UNIT`] in it, besides.
+pub(crate) fn equal_counting(a: &Value, b: &Value, work: &mut usize) -> bool {
+    let counter = Cell::new(*work);
+    let are_equal = equal_with(a, b, |count| counter.set(counter.get().saturating_add(count)));
+    *work = counter.get();
+    are_equal
+}
+
+/// How many bytes of text are about as much work to compare as a number.
+const TEXT_UNIT: usize = 64;
+
+/// As [`equal`]. `count` is called with the work of each comparison, as [`equal_counting`] adds it. It is
+/// passed by value, so that a function that does nothing costs nothing.
+fn equal_with(a: &Value, b: &Value, count: impl Fn(usize) + Copy) -> bool {
     match (a, b) {
         (Value::Number(a), Value::Number(b)) => compare_numbers(a, b) == Some(Ordering::Equal),
-        (Value::Array(a), Value::Array(b)) => a.len() == b.len() && a.iter().zip(b).all(|(a, b)| equal(a, b)),
+        (Value::String(a), Value::String(b)) => {
+            // Only strings of the same length are compared further.
+            a.len() == b.len() && {
+                count(a.len() / TEXT_UNIT);
+                a == b
+            }
+        }
+        (Value::Array(a), Value::Array(b)) => {
+            let are_equal = |(a, b)| {
+                count(1);
+                equal_with(a, b, count)
+            };
+            a.len() == b.len() && a.iter().zip(b).all(are_equal)
+        }
         (Value::Object(a), Value::Object(b)) => {
-            a.len() == b.len() && a.iter().all(|(key, a)| b.get(key).is_some_and(|b| equal(a, b)))
+            let is_in_b = |(key, a): (&String, &Value)| {
+                count(1 + key.len() / TEXT_UNIT);
+                b.get(key).is_some_and(|b| equal_with(a, b, count))
+            };
+            a.len() == b.len() && a.iter().all(is_in_b)
         }
         (a, b) => a == b,
     }
@@ -59,6 +95,29 @@ mod tests {
     use serde_json::json;
 
     use super::*;
+
+    #[test]
+    fn what_is_compared_inside_of_values_is_counted() {
+        let text = |last: &str| format!("{}{last}", "x".repeat(2 * TEXT_UNIT));
+        let cases = [
+            (json!(1), json!(1), 0),
+            (json!([1, 2, 3]), json!([1, 2, 3]), 3),
+            (json!([1, 2, 3]), json!([1, 0, 3]), 2),
+            (json!([1, 2, 3]), json!([1, 2]), 0),
+            (json!([[1, 2], [3]]), json!([[1, 2], [3]]), 5),
+            (json!({"a": 1, "b": [2]}), json!({"b": [2], "a": 1}), 3),
+            (json!({"a": 1, "b": 2}), json!({"c": 1, "b": 2}), 1),
+            (json!({"a": 1, "b": 2}), json!({"a": 1}), 0),
+            (json!(text("a")), json!(text("b")), 2),
+            (json!(text("a")), json!(text("")), 0),
+            (json!({text("a"): 1}), json!({text("b"): 1}), 3),
+        ];
+        for (a, b, expected) in cases {
+            let mut work = 10;
+            assert_eq!(equal_counting(&a, &b, &mut work), equal(&a, &b));
+            assert_eq!(work, 10 + expected, "{a} and {b}");
+        }
+    }
 
     #[test]
     fn numbers_compare_by_exact_value() {
