@@ -46,3 +46,47 @@ impl<T: Storage> Transaction for LocalEngine<T, OfTransaction> {
         Ok(())
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use serde_json::json;
+
+    use super::*;
+    use crate::engine::{Engine, SqliteEngine};
+    use crate::extension::MikobaseExt;
+    use crate::mikobase::Mikobase;
+    use crate::transaction_limits::TransactionLimits;
+
+    #[test]
+    fn the_end_of_a_nested_transaction_restarts_the_idle_time() {
+        let db = SqliteEngine::in_memory().unwrap();
+        let tx = db.begin().unwrap();
+        let ends: [fn(&dyn Transaction) -> Result<()>; 2] =
+            [|inner| inner.commit(), |inner| inner.roll_back()];
+        for end in ends {
+            let inner = tx.begin().unwrap();
+            inner.create("a.b/c", &json!({})).unwrap();
+            let idle_end = db.store().expire_transaction();
+            end(&*inner).unwrap();
+            assert!(db.store().expire_transaction() > idle_end);
+        }
+    }
+
+    #[test]
+    fn the_rollback_of_a_nested_transaction_does_not_revive_one_that_was_idle_for_too_long() {
+        let limits = TransactionLimits::default();
+        let ends: [fn(Remote<dyn Transaction>); 2] = [|inner| inner.roll_back().unwrap(), drop];
+        for end in ends {
+            let db = SqliteEngine::in_memory().unwrap();
+            let tx = db.begin().unwrap();
+            let inner = tx.begin().unwrap();
+            inner.create("a.b/c", &json!({})).unwrap();
+            db.limit_transactions(TransactionLimits { idle: Duration::ZERO, ..limits });
+            end(inner);
+            db.limit_transactions(limits);
+            assert!(tx.commit().unwrap_err().is(ErrorId::TRANSACTION_INVALIDATED));
+        }
+    }
+}

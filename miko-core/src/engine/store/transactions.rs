@@ -229,8 +229,8 @@ impl<T: Storage> Store<T> {
         }
     }
 
-    /// Restarts the idle time of the open transaction: at the end of each of its calls, and before each read
-    /// of one of its streams.
+    /// Restarts the idle time of the open transaction: at the end of each of its calls and of each nested
+    /// transaction, and before each read of one of its streams.
     pub(in crate::engine) fn note_transaction_call(&mut self) {
         if let Some(open_transaction) = self.transaction.user_transaction_mut() {
             open_transaction.last_call = Instant::now();
@@ -320,8 +320,11 @@ impl<T: Storage> Store<T> {
     }
 
     /// Rolls back the transaction of an object, with the transactions nested inside of it. If the object was
-    /// invalidated, its next call can begin a transaction again.
+    /// invalidated, its next call can begin a transaction again. If the open transaction has exceeded a limit
+    /// of time, rolls back all of it.
     pub(in crate::engine) fn roll_back_transaction(&mut self, id: TransactionId) {
+        // Comes first: below, the idle time restarts, which must not revive a transaction.
+        self.expire_transaction();
         if let Some(level) =
             self.transaction.user_transaction().and_then(|transaction| transaction.level_of(id))
         {
@@ -330,6 +333,8 @@ impl<T: Storage> Store<T> {
                 Error::new(ErrorId::TRANSACTION_INVALIDATED, message)
             });
             self.transaction_objects.set_states(own_object, || ObjectState::Idle);
+            // As in `commit_transaction`. Does nothing after the rollback of level 0.
+            self.note_transaction_call();
         } else {
             self.transaction_objects.set_states([id], || ObjectState::Idle);
         }
