@@ -25,7 +25,7 @@ pub struct AfterSave {
 
 /// The listener continues.
 const CONTINUE: u8 = 0;
-/// The listener ends as soon as no change waits for it.
+/// The listener ends after its calls for the changes that wait for it.
 const FINISH: u8 = 1;
 /// The listener ends after its running call or wait. A change that ends the wait is still passed to it.
 const STOP: u8 = 2;
@@ -55,10 +55,10 @@ impl AfterSave {
     }
 
     /// Calls the listener for the changes that have arrived, and then stops it. The changes of an engine in
-    /// this process arrive with their commit; changes of a server may still be on their way. Changes that
-    /// arrive during these calls count too: this method does not return while they arrive faster than the
-    /// listener takes them. In a call of the listener itself, this method stops the listener as a drop does:
-    /// after that call.
+    /// this process arrive with their commit; changes of a server may still be on their way. What arrives
+    /// during a call that is running counts too, and what arrives during the calls after that does not, such
+    /// as the changes that the listener makes. In a call of the listener itself, this method stops the
+    /// listener as a drop does: after that call.
     pub fn finish(mut self) {
         self.end(FINISH);
         // The drop of `self` sends `STOP`. In a call of the listener, where `end` has not waited, this
@@ -94,16 +94,68 @@ impl fmt::Debug for AfterSave {
 /// Calls the listener for each change until a command ends it, or the stream has ended.
 fn run(mut changes: Stream<Change>, mut listener: impl FnMut(Result<Change>), command: &AtomicU8) {
     loop {
-        let command = command.load(Ordering::Relaxed);
-        if command == STOP {
-            return;
+        match command.load(Ordering::Relaxed) {
+            STOP => return,
+            FINISH => return take_arrived(changes).into_iter().for_each(listener),
+            _ => {}
         }
-        let max_wait = if command == FINISH { Duration::ZERO } else { STOP_INTERVAL };
-        match changes.recv_timeout(max_wait) {
+        match changes.recv_timeout(STOP_INTERVAL) {
             Poll::Ready(Some(change)) => listener(change),
-            Poll::Pending if command == CONTINUE => {}
-            // The stream has ended; or the command is `FINISH`, and no further change has arrived.
-            Poll::Ready(None) | Poll::Pending => return,
+            Poll::Ready(None) => return,
+            Poll::Pending => {}
         }
+    }
+}
+
+/// Takes the changes that wait in the stream, and ends the stream. All are taken before the listener gets the
+/// first: the calls for them take time, and may themselves make changes.
+fn take_arrived(mut changes: Stream<Change>) -> Vec<Result<Change>> {
+    let next = || match changes.try_recv() {
+        Poll::Ready(change) => change,
+        Poll::Pending => None,
+    };
+    std::iter::from_fn(next).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::mpsc;
+
+    use serde_json::json;
+
+    use super::*;
+    use crate::engine::SqliteEngine;
+    use crate::extension::MikobaseExt;
+
+    #[test]
+    fn a_listener_that_is_finished_is_not_called_for_what_it_writes_then() {
+        const MAX_CALLS: usize = 100;
+        let db = Arc::new(SqliteEngine::in_memory().unwrap());
+        let (send_command, command) = mpsc::channel::<Arc<AtomicU8>>();
+        let (send_call, calls) = mpsc::channel();
+        let writer = Arc::clone(&db);
+        let mut count = 0;
+        let listener = move |_| {
+            // Each call writes a record of the target. The first call waits until `finish` was called.
+            if let Ok(command) = command.recv() {
+                while command.load(Ordering::Relaxed) != FINISH {
+                    thread::yield_now();
+                }
+            }
+            send_call.send(()).unwrap();
+            count += 1;
+            if count < MAX_CALLS {
+                writer.create("a.b/c", &json!({})).unwrap();
+            }
+        };
+        let after_save = db.after_save("a.b/c", listener).unwrap();
+        for _ in 0..3 {
+            db.create("a.b/c", &json!({})).unwrap();
+        }
+        send_command.send(Arc::clone(&after_save.command)).unwrap();
+        drop(send_command);
+        after_save.finish();
+        // The three changes that have arrived before `finish`, and what the first call has written.
+        assert_eq!(calls.iter().count(), 4);
     }
 }
