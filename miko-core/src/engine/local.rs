@@ -37,6 +37,7 @@ use crate::access::Access;
 use crate::bucket::Bucket;
 use crate::change::{Change, ChangeLimits, ChangeOptions};
 use crate::commit::Commit;
+use crate::engine::store::live_query::read_select;
 use crate::engine::store::transaction::CommitSharing;
 use crate::engine::store::{Store, export};
 use crate::engine::{Engine, Explanation};
@@ -515,10 +516,10 @@ impl<T: Storage, V: View> Mikobase for LocalEngine<T, V> {
     }
 
     fn watch_select(&self, query: Query) -> Result<Stream<ResultChange>> {
-        // As in `select_stream`.
-        let query = bounded(query);
+        // Parsed before anything else can fail: an error before would drop the query by recursion.
+        let select = read_select(query)?;
         self.refuse_in_transaction("a live query")?;
-        self.open_watch(query)
+        self.open_watch(select)
     }
 
     fn begin(&self) -> Result<Remote<dyn Transaction>> {

@@ -12,7 +12,7 @@ use super::streams::StoreStream;
 use super::view::{Committed, View};
 use crate::engine::store::live_query::{BegunWatch, Watch};
 use crate::engine::store::streams::FoundRecords;
-use crate::mikobase::Query;
+use crate::query::SelectRequest;
 use crate::record::Record;
 use crate::storage::Storage;
 use crate::watch::{ResultChange, ResultChangeKind};
@@ -36,9 +36,9 @@ struct WatchStream<T: Storage> {
 #[expect(private_bounds, reason = "storage backends are private to the crate")]
 impl<T: Storage, V: View> LocalEngine<T, V> {
     /// Begins a live query.
-    pub(super) fn open_watch(&self, query: Query) -> Result<Stream<ResultChange>> {
+    pub(super) fn open_watch(&self, select: SelectRequest) -> Result<Stream<ResultChange>> {
         let mut store = self.read()?;
-        let BegunWatch { watch, seq, records } = store.begin_watch(query)?;
+        let BegunWatch { watch, seq, records } = store.begin_watch(select)?;
         let (id, select) = (watch.id(), watch.select());
         let mut items = WatchStream {
             store: Arc::clone(&self.store),

@@ -64,14 +64,12 @@ impl<T: Storage> Store<T> {
     /// the store: the watcher assumes that the result includes the last commit.
     ///
     /// # Errors
-    /// Every fault of the select, and the errors of running it; `invalid_request`, if the query is no select,
-    /// or a select of the past; `request-too-large`, if its conditions are too large to be tested for each
-    /// change; `storage-full`, if the result is too large, or too many watches, subscriptions or streams are
-    /// open; `read-only-connection`; the errors of committing an open group.
-    pub(in crate::engine) fn begin_watch(&mut self, query: Query) -> Result<BegunWatch> {
+    /// The errors of running the select; `request-too-large`, if its conditions are too large to be tested
+    /// for each change; `storage-full`, if the result is too large, or too many watches, subscriptions or
+    /// streams are open; `read-only-connection`; the errors of committing an open group.
+    pub(in crate::engine) fn begin_watch(&mut self, select: SelectRequest) -> Result<BegunWatch> {
         // In mode `r` another process may commit changes, which this store would not notice.
         self.check_writable()?;
-        let select = read_select(query)?;
         check_tested_size(select.approximate_size())?;
         self.check_room_for_subscription()?;
         let (offset, limit) = (saturating_usize(select.offset), select.limit.map(saturating_usize));
@@ -320,7 +318,7 @@ impl ListEdit {
 ///
 /// # Errors
 /// The faults of the query; `invalid_request`, if it is no select, or a select of the past.
-fn read_select(query: Query) -> Result<SelectRequest> {
+pub(in crate::engine) fn read_select(query: Query) -> Result<SelectRequest> {
     let invalid_request = |message: &str| Error::new(ErrorId::INVALID_REQUEST, message);
     let (Request::Select(select), _) = query::parse(query)? else {
         return Err(invalid_request("only a `select` can be watched"));
