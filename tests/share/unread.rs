@@ -19,6 +19,7 @@ use crate::support::{Raw, enclosed_call, proxy, uds};
 
 pub const CASES: &[Case] = &[
     ("a_client_that_reads_no_answers_keeps_no_gate", no_gate),
+    ("calls_behind_an_answer_that_cannot_be_sent_are_run", calls_behind),
     ("what_a_connection_has_ends_when_the_server_closes_it", closed),
     ("a_connection_with_many_calls_leaves_others_their_turn", many_calls),
     ("a_lazy_object_is_opened_by_the_second_call_if_the_first_was_not_sent", lazy_not_begun),
@@ -41,6 +42,33 @@ fn no_gate() {
     other.write("next", 30_000).unwrap();
     assert_eq!(other.entries().unwrap().0[1..], ["of the client that does not read", "next"]);
     drop(raw);
+    share.join().unwrap();
+}
+
+fn calls_behind() {
+    let uds = uds();
+    let share = ledger(&uds);
+    let other = proxy(&share);
+    other.write(&"x".repeat(1 << 20), 0).unwrap();
+    let write = |entry: &str| enclosed_call("write", &json!({"entry": entry, "limit": 30_000}));
+    for has_session in [false, true] {
+        let mut raw = Raw::to::<dyn Ledger>(share.path(), share.token());
+        if has_session {
+            // The call waits at the gate, in a session, which stays.
+            let held = other.hold().unwrap();
+            raw.stream.write_all(&write("parked")).unwrap();
+            eventually(|| other.waiting().unwrap(), &1);
+            drop(held);
+            raw.read_frame().unwrap();
+        }
+        // An answer of more than the socket holds, and then calls that fill several reads.
+        let mut calls = enclosed_call("entries", &json!({}));
+        calls.extend(write("behind").repeat(1000));
+        raw.stream.write_all(&calls).unwrap();
+        drop(raw);
+        let behind = || other.entries().unwrap().0.iter().filter(|entry| *entry == "behind").count();
+        eventually(behind, &(1000 * (1 + usize::from(has_session))));
+    }
     share.join().unwrap();
 }
 

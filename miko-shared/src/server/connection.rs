@@ -45,8 +45,9 @@ pub(super) async fn serve_calls<I: Interface + ?Sized>(
                 state.serve(&shared.calls);
             }
         }
-        // After the end of the peer process, no items and no later answers are appended, and no parked call
-        // becomes due: they end with the session, once the calls that have arrived were run.
+        // After the end of the peer process, or after sending has failed, no items and no later answers are
+        // appended, and no parked call becomes due: they end with the session, once the calls that have
+        // arrived were run.
         if !peer_process.has_ended() {
             state.pump(frame_size);
         }
@@ -61,7 +62,7 @@ pub(super) async fn serve_calls<I: Interface + ?Sized>(
             return;
         }
         let is_open = match state.session {
-            None => exchange(socket, &mut state, frame_size).await,
+            None => exchange(socket, &mut state, &mut peer_process, frame_size).await,
             Some(_) => exchange_with_session(socket, &mut state, &mut peer_process, frame_size).await,
         };
         if !is_open {
@@ -74,13 +75,17 @@ pub(super) async fn serve_calls<I: Interface + ?Sized>(
 }
 
 /// Sends answers and reads further bytes, for a connection without a session. Returns `false` at the end of
-/// the connection.
-async fn exchange(socket: &mut Socket, state: &mut ConnectionState, frame_size: usize) -> bool {
+/// the connection. If sending fails, the calls that have arrived are still run, and their answers are
+/// discarded. Then the connection ends.
+async fn exchange(
+    socket: &mut Socket,
+    state: &mut ConnectionState,
+    peer_process: &mut PeerProcess,
+    frame_size: usize,
+) -> bool {
     if !state.outgoing.is_empty() {
-        let sending = socket.write_all(&state.outgoing[state.sent..]);
-        if state.time_slice.wait(sending).await.is_err() {
-            return false;
-        }
+        let sending = peer_process.send_all(socket, &state.outgoing[state.sent..]);
+        state.time_slice.wait(sending).await;
         state.record_sent(state.outgoing.len() - state.sent);
     }
     // Calls may be left in the buffer: serving stops at `FLUSH_AT` bytes of answers, and at the end of the
@@ -102,8 +107,7 @@ async fn exchange(socket: &mut Socket, state: &mut ConnectionState, frame_size: 
 
 /// As [`exchange`], for a connection with a session: waits for one event. Even while the client does not read
 /// its answers, its bytes are read, because they may be credit, releases or cancellations. When the process
-/// of the client ends, the calls that have arrived are still run, and their answers are discarded. Then the
-/// connection ends, and with it the session.
+/// of the client ends, too, the calls that have arrived are still run. With the connection, the session ends.
 async fn exchange_with_session(
     socket: &mut Socket,
     state: &mut ConnectionState,
@@ -115,20 +119,16 @@ async fn exchange_with_session(
         // A parked call is due, or calls are left in the buffer, as in `exchange`. At the end of a time slice
         // the answers so far are sent first, so that they do not wait for the next slices.
         if state.time_slice.is_over() && !state.unsent().is_empty() {
-            // An error is ignored here: the bytes that have arrived are still served, and the next attempt to
-            // send fails again.
-            if let Ok(count) = peer_process.try_send(socket, state.unsent()) {
-                state.record_sent(count);
-            }
+            let count = peer_process.try_send(socket, state.unsent());
+            state.record_sent(count);
         }
         return true;
     }
     if !state.unsent().is_empty() && !state.has_ready() {
         // No stream, later answer or parked call is ready, so the pending answers are sent now: `next_event`
-        // prefers reading to sending. As above, an error is ignored.
-        if let Ok(count) = peer_process.try_send(socket, state.unsent()) {
-            state.record_sent(count);
-        }
+        // prefers reading to sending.
+        let count = peer_process.try_send(socket, state.unsent());
+        state.record_sent(count);
         // Sending may have made room for the answers of further calls.
         if state.has_work(frame_size) {
             return true;

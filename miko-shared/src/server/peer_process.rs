@@ -16,7 +16,8 @@ use super::socket::{Socket, watch_descriptor};
 use crate::linux::{self, PeerPidfd};
 
 /// The process at the other end of a socket. It is watched once the connection has a session: only a session
-/// has something that must be dropped when the process ends.
+/// has something that must be dropped when the process ends. Without a session, a failure to send shows that
+/// nothing reaches the process any more.
 #[derive(Default)]
 pub(super) enum PeerProcess {
     /// The process is not watched yet, because the connection has no session yet.
@@ -28,7 +29,8 @@ pub(super) enum PeerProcess {
     /// of a peer, and the runtime may refuse to watch a pidfd. The connection then ends only when the last
     /// process that has the socket closes it.
     Running(Option<EndWatcher>),
-    /// The process has ended. The calls that it has sent are run, and their answers are discarded.
+    /// The process has ended, or sending to it has failed. The calls that it has sent are run, and their
+    /// answers are discarded.
     Ended,
 }
 
@@ -49,12 +51,12 @@ struct ProcessEnd {
 
 /// An event on a connection.
 pub(super) enum ConnectionEvent {
-    /// This many bytes were sent, or discarded because the process has ended.
+    /// This many bytes were sent, or discarded because nothing is sent to the process any more.
     Sent(usize),
     /// This many bytes were read; 0 at the end of the stream.
     Read(usize),
     /// The argument `is_ready` of [`PeerProcess::next_event`] has returned ready: a stream, a later answer or
-    /// a parked call may have something to do. Or the process has just ended.
+    /// a parked call may have something to do. Or the process has just ended, or sending has just failed.
     Ready,
 }
 
@@ -71,25 +73,40 @@ impl PeerProcess {
         }
     }
 
-    /// Whether the process has ended, so that nothing is sent to it any more.
+    /// Whether the process has ended, or sending to it has failed: nothing is sent to it any more.
     pub(super) fn has_ended(&self) -> bool {
         matches!(self, Self::Ended)
     }
 
+    /// Sends all of `unsent`. If the process has ended, or if sending fails, discards the bytes that were not
+    /// sent.
+    pub(super) async fn send_all(&mut self, socket: &mut Socket, unsent: &[u8]) {
+        if !self.has_ended() && socket.write_all(unsent).await.is_err() {
+            self.mark_ended(socket);
+        }
+    }
+
     /// Sends as much of `unsent` as the socket takes without waiting. Returns the number of bytes that were
-    /// sent. After the process has ended, all bytes count as sent and are discarded.
-    pub(super) fn try_send(&self, socket: &mut Socket, unsent: &[u8]) -> io::Result<usize> {
+    /// sent. If the process has ended, or if sending fails, all bytes count as sent and are discarded.
+    pub(super) fn try_send(&mut self, socket: &mut Socket, unsent: &[u8]) -> usize {
         if self.has_ended() {
-            return Ok(unsent.len());
+            return unsent.len();
         }
         match socket.try_write(unsent) {
-            Err(fault) if fault.kind() == io::ErrorKind::WouldBlock => Ok(0),
-            sent => sent,
+            Ok(count) => count,
+            Err(fault) if fault.kind() == io::ErrorKind::WouldBlock => 0,
+            Err(_) => {
+                self.mark_ended(socket);
+                unsent.len()
+            }
         }
     }
 
     /// Waits for the first of these events: bytes were read into `room` (without a `room` nothing is read); a
-    /// part of `unsent` was sent; `is_ready` returned ready; the process has ended.
+    /// part of `unsent` was sent; `is_ready` returned ready; the process has ended, or sending has failed.
+    ///
+    /// # Errors
+    /// If reading fails.
     pub(super) async fn next_event(
         &mut self,
         socket: &mut Socket,
@@ -101,7 +118,7 @@ impl PeerProcess {
             // Nothing is sent any more: all bytes are discarded.
             return Ok(ConnectionEvent::Sent(unsent.len()));
         }
-        // `None`: the process has ended.
+        // `None`: the process has ended, or sending has failed.
         let event = poll_fn(|context| {
             // Reading has priority: the credit, releases and calls that have arrived are handled before more
             // items of streams are sent.
@@ -113,7 +130,7 @@ impl PeerProcess {
             if !unsent.is_empty()
                 && let Poll::Ready(sent) = socket.poll_write(context, unsent)
             {
-                return Poll::Ready(Some(sent.map(ConnectionEvent::Sent)));
+                return Poll::Ready(sent.ok().map(|count| Ok(ConnectionEvent::Sent(count))));
             }
             if is_ready(context).is_ready() {
                 return Poll::Ready(Some(Ok(ConnectionEvent::Ready)));
@@ -136,8 +153,8 @@ impl PeerProcess {
         }
     }
 
-    /// Records that the process has ended, and shuts receiving down: the bytes that have arrived can still be
-    /// read, followed by end of file, also if another process has the socket.
+    /// Records that the process has ended or sending has failed, and shuts receiving down: the bytes that
+    /// have arrived can still be read, followed by end of file, also if another process has the socket.
     fn mark_ended(&mut self, socket: &Socket) {
         *self = Self::Ended;
         // An error means that the peer has closed the connection already.

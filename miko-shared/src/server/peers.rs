@@ -68,8 +68,8 @@ impl Peers {
     /// A process that the peer has forked may hold the connection open, so end of file may never arrive.
     /// Receiving is therefore shut down: bytes that have arrived can still be read, followed by end of file.
     /// The forked process may also leave the answers unread, so sending may never end. Sending is therefore
-    /// shut down, too, once no connection was closed for [`DEAD_PEER_TIMEOUT`]. Calls that were not run
-    /// before may then be lost.
+    /// shut down, too, once no connection was closed for [`DEAD_PEER_TIMEOUT`]. The calls behind these
+    /// answers are then run; calls of other protocols may be lost.
     pub(super) async fn read_input_of_dead_peers(&self) {
         let mut how = Shutdown::Read;
         loop {
