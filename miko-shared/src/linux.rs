@@ -86,18 +86,18 @@ pub(crate) fn has_no_process(pid: i32) -> bool {
 
 /// Whether a forked child must keep the action of this signal. It must, if the signal is ignored (as after an
 /// `exec`: under `nohup` the child ignores SIGHUP, too), or if Rust's runtime detects stack overflows by it.
-pub(crate) fn must_keep_action(signal: Signal) -> bool {
-    if matches!(signal, Signal::SIGSEGV | Signal::SIGBUS) {
+pub(crate) fn must_keep_action(signal: libc::c_int) -> bool {
+    if matches!(signal, libc::SIGSEGV | libc::SIGBUS) {
         return true;
     }
     handler_of(signal) == Some(libc::SIG_IGN)
 }
 
 /// The handler of a signal: an address, `SIG_DFL` or `SIG_IGN`. `None` if the system refuses to return it.
-pub(crate) fn handler_of(signal: Signal) -> Option<libc::sighandler_t> {
+pub(crate) fn handler_of(signal: libc::c_int) -> Option<libc::sighandler_t> {
     let mut action = std::mem::MaybeUninit::<libc::sigaction>::uninit();
     // SAFETY: a null new action changes nothing, and the current action is written to memory of its type.
-    let failed = unsafe { libc::sigaction(signal as i32, std::ptr::null(), action.as_mut_ptr()) } != 0;
+    let failed = unsafe { libc::sigaction(signal, std::ptr::null(), action.as_mut_ptr()) } != 0;
     // SAFETY: the call succeeded, so it has initialized the action.
     (!failed).then(|| unsafe { action.assume_init() }.sa_sigaction)
 }

@@ -65,7 +65,8 @@ impl StandaloneServer {
     pub fn new() -> Result<Self> {
         let mut mask = SigSet::empty();
         // The kernel also reports a blocked signal that is ignored. So ignored signals are not blocked.
-        let is_not_ignored = |signal: &Signal| linux::handler_of(*signal) != Some(libc::SIG_IGN);
+        let is_not_ignored =
+            |signal: &Signal| linux::handler_of(*signal as libc::c_int) != Some(libc::SIG_IGN);
         mask.extend([Signal::SIGTERM, Signal::SIGINT, Signal::SIGHUP].into_iter().filter(is_not_ignored));
         let failed = |fault| Error::caused_by(ErrorId::INTERNAL, "signals cannot be received", fault);
         sigprocmask(SigmaskHow::SIG_BLOCK, Some(&mask), None).map_err(failed)?;

@@ -4,6 +4,7 @@ use std::env;
 use std::os::unix::process::ExitStatusExt;
 
 use mikobase::prelude::*;
+use nix::libc;
 use nix::sys::signal::{SigSet, SigmaskHow, Signal, kill, pthread_sigmask};
 use nix::unistd::Pid;
 
@@ -14,6 +15,7 @@ use crate::support::{Running, create, wait_for_ever};
 pub const CASES: &[Case] = &[
     ("a_share_dropped_in_setup_harms_the_outer_one_in_nothing", a_share_dropped_in_setup),
     ("a_parent_that_blocks_all_signals_leaves_nothing_when_killed", a_parent_that_blocks_signals),
+    ("processes_of_a_share_have_no_handler_of_the_parent", no_handlers),
     ("a_closed_terminal_leaves_nothing", || signal_to_all(Signal::SIGHUP)),
     ("a_quit_from_the_terminal_leaves_nothing", || signal_to_all(Signal::SIGQUIT)),
     ("a_termination_of_the_whole_group_leaves_nothing", || signal_to_all(Signal::SIGTERM)),
@@ -43,6 +45,36 @@ fn a_parent_that_blocks_signals() {
 fn blocking_parent() {
     pthread_sigmask(SigmaskHow::SIG_BLOCK, Some(&SigSet::all()), None).unwrap();
     parent_that_waits();
+}
+
+fn no_handlers() {
+    extern "C" fn handle(_: libc::c_int) {}
+    let handler = handle as extern "C" fn(libc::c_int) as libc::sighandler_t;
+    let handled = [libc::SIGUSR1, libc::SIGRTMIN(), libc::SIGRTMAX()];
+    let ignored = [libc::SIGUSR2, libc::SIGRTMIN() + 1];
+    // SAFETY: the handler does nothing.
+    handled.iter().for_each(|signal| assert_eq!(unsafe { libc::signal(*signal, handler) }, libc::SIG_DFL));
+    // SAFETY: ignoring a signal installs no code.
+    ignored
+        .iter()
+        .for_each(|signal| assert_eq!(unsafe { libc::signal(*signal, libc::SIG_IGN) }, libc::SIG_DFL));
+    let check = move || {
+        for (signals, expected) in [(&handled[..], libc::SIG_DFL), (&ignored, libc::SIG_IGN)] {
+            for signal in signals {
+                // SAFETY: ignoring a signal installs no code.
+                assert_eq!(unsafe { libc::signal(*signal, libc::SIG_IGN) }, expected, "signal {signal}");
+            }
+        }
+    };
+    let uds = Uds::new().unwrap().setup(move |_| {
+        check();
+        Ok(())
+    });
+    let shared = uds.mikobase(1, |_, _| {
+        check();
+        Ok(())
+    });
+    shared.unwrap().all_succeeded().unwrap();
 }
 
 /// Sends a signal to a parent, its server and its workers, as a terminal does.

@@ -28,7 +28,7 @@ impl SigchldGuard {
     /// last guard of the process is dropped.
     pub(super) fn install() -> Self {
         let mut guards = GUARDS.lock().unwrap_or_else(PoisonError::into_inner);
-        if linux::handler_of(Signal::SIGCHLD) == Some(libc::SIG_IGN) {
+        if linux::handler_of(libc::SIGCHLD) == Some(libc::SIG_IGN) {
             let default = SigAction::new(SigHandler::SigDfl, SaFlags::empty(), SigSet::empty());
             // SAFETY: the default action runs no code of this process.
             guards.action_before = unsafe { sigaction(Signal::SIGCHLD, &default) }.ok();

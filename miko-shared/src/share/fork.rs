@@ -2,7 +2,7 @@
 //!
 //! A child starts with the signal mask and the handlers of a fresh Rust program. Only the signals that the
 //! parent ignores stay ignored. All signals are blocked across the fork, so that no handler of the parent
-//! ever runs in a child. Real-time signals are an exception: their handlers stay.
+//! ever runs in a child.
 
 use std::io::Write;
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -70,16 +70,19 @@ pub(super) fn fork_child(
     }
 }
 
-/// Gives every signal its default action. Three kinds of signals keep theirs: ignored signals, the signals by
-/// which Rust's runtime detects stack overflows, and real-time signals, which [`Signal`] does not have.
+/// Gives every signal its default action. Two kinds of signals keep theirs: ignored signals, and the signals
+/// by which Rust's runtime detects stack overflows. The real-time signals that the C library has for itself
+/// are left alone: they are below `SIGRTMIN`.
 fn reset_handlers() {
-    let default = SigAction::new(SigHandler::SigDfl, SaFlags::empty(), SigSet::empty());
-    for signal in Signal::iterator() {
-        if matches!(signal, Signal::SIGKILL | Signal::SIGSTOP) || linux::must_keep_action(signal) {
-            continue;
+    // `Signal` has no real-time signals.
+    let real_time = libc::SIGRTMIN()..=libc::SIGRTMAX();
+    for signal in Signal::iterator().map(|signal| signal as libc::c_int).chain(real_time) {
+        if !linux::must_keep_action(signal) {
+            // This fails only for SIGKILL and SIGSTOP, which always have their default actions.
+            //
+            // SAFETY: the default action runs no code of this process.
+            unsafe { libc::signal(signal, libc::SIG_DFL) };
         }
-        // SAFETY: the default action runs no code of this process.
-        let _ = unsafe { sigaction(signal, &default) };
     }
 }
 

@@ -106,7 +106,7 @@ impl Interrupt {
                 descriptor
             }
         };
-        if listeners.count == 0 && linux::handler_of(Signal::SIGINT) != Some(libc::SIG_IGN) {
+        if listeners.count == 0 && linux::handler_of(libc::SIGINT) != Some(libc::SIG_IGN) {
             // Discards a signal that arrived for an earlier listener.
             let _ = descriptor.read();
             HANDLER_FD.store(descriptor.as_fd().as_raw_fd(), Ordering::Relaxed);
