@@ -1,12 +1,15 @@
 //! Signals: a process that is ended by one leaves nothing behind.
 
+use std::cell::Cell;
 use std::env;
 use std::os::unix::process::ExitStatusExt;
+use std::rc::Rc;
 
 use mikobase::prelude::*;
 use nix::libc;
-use nix::sys::signal::{SigSet, SigmaskHow, Signal, kill, pthread_sigmask};
-use nix::unistd::Pid;
+use nix::sys::signal::{SigSet, SigmaskHow, Signal, kill, pthread_sigmask, raise};
+use nix::sys::wait::{WaitStatus, waitpid};
+use nix::unistd::{ForkResult, Pid, fork};
 
 use crate::deaths::{kill_and_wait_for_all, parent_that_waits, start_program, wait_for_end};
 use crate::harness::Case;
@@ -16,6 +19,7 @@ pub const CASES: &[Case] = &[
     ("a_share_dropped_in_setup_harms_the_outer_one_in_nothing", a_share_dropped_in_setup),
     ("a_parent_that_blocks_all_signals_leaves_nothing_when_killed", a_parent_that_blocks_signals),
     ("processes_of_a_share_have_no_handler_of_the_parent", no_handlers),
+    ("a_fork_of_a_waiting_parent_is_interrupted_after_its_own_share", interrupted_fork),
     ("a_closed_terminal_leaves_nothing", || signal_to_all(Signal::SIGHUP)),
     ("a_quit_from_the_terminal_leaves_nothing", || signal_to_all(Signal::SIGQUIT)),
     ("a_termination_of_the_whole_group_leaves_nothing", || signal_to_all(Signal::SIGTERM)),
@@ -75,6 +79,27 @@ fn no_handlers() {
         Ok(())
     });
     shared.unwrap().all_succeeded().unwrap();
+}
+
+fn interrupted_fork() {
+    let status = Rc::new(Cell::new(None));
+    let ended_with = Rc::clone(&status);
+    // `on_exit` runs while the parent listens for Ctrl-C.
+    let uds = Uds::new().unwrap().on_exit(move |_| {
+        // SAFETY: the process has one thread.
+        match unsafe { fork() }.unwrap() {
+            ForkResult::Parent { child } => ended_with.set(Some(waitpid(child, None).unwrap())),
+            ForkResult::Child => {
+                let shared = Uds::new().unwrap().mikobase(1, |_, _| Ok(()));
+                let code = i32::from(shared.is_err());
+                raise(Signal::SIGINT).unwrap();
+                // SAFETY: `_exit` runs no code of the parent.
+                unsafe { libc::_exit(code) }
+            }
+        }
+    });
+    uds.mikobase(1, |_, _| Ok(())).unwrap().all_succeeded().unwrap();
+    assert!(matches!(status.get(), Some(WaitStatus::Signaled(_, Signal::SIGINT, _))), "{status:?}");
 }
 
 /// Sends a signal to a parent, its server and its workers, as a terminal does.

@@ -96,6 +96,14 @@ impl Interrupt {
         let mut listeners = LISTENERS.lock().unwrap_or_else(PoisonError::into_inner);
         if listeners.owner != Some(getpid()) {
             *listeners = Listeners { owner: Some(getpid()), count: 0, descriptor: None, action_before: None };
+            if linux::handler_of(libc::SIGINT) == Some(handle_sigint as *const () as libc::sighandler_t) {
+                // This process was forked while a listener existed, but not as a process of a share. If the
+                // inherited handler were restored after the last listener, it would take this process for the
+                // one that listens. So the signal gets its default action now, as by the handler.
+                let default = SigAction::new(SigHandler::SigDfl, SaFlags::empty(), SigSet::empty());
+                // SAFETY: the default action runs no code of this process.
+                unsafe { sigaction(Signal::SIGINT, &default) }.map_err(failed)?;
+            }
         }
         let descriptor = match &listeners.descriptor {
             Some(descriptor) => Arc::clone(descriptor),
