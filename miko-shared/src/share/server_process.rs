@@ -88,7 +88,12 @@ where
     let runtime = server::runtime(setup.shared_status.as_ref())
         .map_err(|fault| system_error("no runtime can be started", fault))?;
     send(&mut setup.control, &ServerMessage::Ready);
-    runtime.block_on(serve_until_finish(setup, Rc::clone(&service)))?;
+    let served = runtime.block_on(serve_until_finish(setup, Rc::clone(&service)));
+    // The control socket has become non-blocking together with its clone, also if serving has failed. The
+    // messages that follow are sent by blocking writes.
+    let blocks_again = setup.control.set_nonblocking(false);
+    served?;
+    blocks_again.map_err(|fault| system_error("the control socket cannot be made blocking", fault))?;
     if is_orphan(&setup.control) {
         return Err(Error::new(ErrorId::INTERRUPTED, "the parent ended before its workers"));
     }
@@ -97,7 +102,7 @@ where
     state.flush().map_err(|fault| system_error("the final state cannot be handed over", fault))
 }
 
-/// Serves until the parent sends [`FINISH`] or ends.
+/// Serves until the parent sends [`FINISH`] or ends. Leaves the control socket non-blocking.
 async fn serve_until_finish<I: Interface + ?Sized>(
     setup: &ServerSetup<'_>,
     service: Rc<dyn Service<I>>,
@@ -129,10 +134,7 @@ async fn serve_until_finish<I: Interface + ?Sized>(
         around: setup.around.clone(),
         protocols,
     };
-    server::serve(Some(listener), service, options, stop).await?;
-    // `setup.control` has become non-blocking together with its clone. The final state is sent by blocking
-    // writes.
-    setup.control.set_nonblocking(false).map_err(failed)
+    server::serve(Some(listener), service, options, stop).await
 }
 
 /// Whether the parent has ended, so that its end of the socket is closed. The server may detect this before
@@ -207,4 +209,42 @@ fn clean_up_when_terminated(directory: &Directory) {
 
 fn system_error(what: &str, fault: std::io::Error) -> Error {
     Error::new(ErrorId::INTERNAL, format!("{what}: {fault}"))
+}
+
+#[cfg(test)]
+mod tests {
+    use std::fs::File;
+    use std::os::fd::OwnedFd;
+    use std::time::Duration;
+
+    use miko_core::{Mikobase, SqliteEngine};
+    use nix::fcntl::{FcntlArg, OFlag, fcntl};
+
+    use super::*;
+
+    #[test]
+    fn a_failure_to_serve_leaves_the_control_socket_blocking() {
+        let directory = Directory::create().unwrap();
+        let (control, _parent) = UnixStream::pair().unwrap();
+        let surface = <dyn Mikobase as Interface>::surface();
+        let mut setup = ServerSetup {
+            directory: &directory,
+            // This is no socket, so it cannot be served.
+            listener: UnixListener::from(OwnedFd::from(File::open("/dev/null").unwrap())),
+            control,
+            token: Token::random().unwrap(),
+            limits: Limits::default(),
+            memory_limit: None,
+            shared_status: None,
+            activity: Arc::new(Activity::new(surface, Duration::ZERO).unwrap()),
+            around: None,
+            second_protocol: None,
+        };
+        let open = || Ok(Box::new(SqliteEngine::in_memory()?) as Box<dyn Mikobase>);
+        let served = open_and_serve::<dyn Mikobase, Box<dyn Mikobase>>(&mut setup, open);
+        assert!(served.unwrap_err().to_string().contains("the socket cannot be served"));
+        let flags = OFlag::from_bits_retain(fcntl(&setup.control, FcntlArg::F_GETFL).unwrap());
+        assert!(!flags.contains(OFlag::O_NONBLOCK));
+        directory.remove();
+    }
 }
