@@ -90,6 +90,7 @@ impl AsyncItems {
         if !self.frames.is_empty() {
             return Poll::Ready(Ok(()));
         }
+        self.frames.clear();
         self.connection
             .poll_items(self.handle, context)
             .map(|frames| frames.map(|frames| self.frames.replace(frames)))

@@ -137,8 +137,10 @@ impl ItemFrames {
         self.start == self.received.len()
     }
 
-    fn clear(&mut self) {
+    /// Drops the frames, all of which were read, and the memory of an item beyond the window.
+    pub(super) fn clear(&mut self) {
         self.received.clear();
+        self.received.shrink_to(WINDOW as usize);
         self.start = 0;
     }
 
@@ -169,5 +171,23 @@ impl ItemFrames {
                 StreamMessage::End(Some(error))
             }
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_memory_of_a_large_item_is_freed_when_it_was_read() {
+        const LARGE: u32 = 4 << 20;
+        let mut frames = ItemFrames::default();
+        let mut frame = LARGE.to_be_bytes().to_vec();
+        frame.resize(HEADER_SIZE + LARGE as usize, 0);
+        frames.replace(frame);
+        frames.next_frame();
+        assert!(frames.is_empty());
+        frames.clear();
+        assert!(frames.received.capacity() <= WINDOW as usize, "{} bytes", frames.received.capacity());
     }
 }
