@@ -73,9 +73,10 @@ pub trait Connect: Proxy {
     /// `server-gone` if there is no server, `unauthorized` if the token is wrong or the socket belongs to a
     /// user other than this one and root, `surface-mismatch` if the server has another version of the
     /// protocol, serves another interface, or lacks something that this client may call,
-    /// `too-many-connections` if the server has as many as it admits, `deadline-exceeded` if the handshake
-    /// does not end within the default [`call_deadline`](crate::Limits::call_deadline); `inside-runtime` in
-    /// an async task, and `self-call` in a method that this server runs.
+    /// `too-many-connections` if the server has as many as it admits, `deadline-exceeded` if the server does
+    /// not take up the connection, or the handshake does not end, within the default
+    /// [`call_deadline`](crate::Limits::call_deadline); `inside-runtime` in an async task, and `self-call` in
+    /// a method that this server runs.
     fn connect(path: impl AsRef<Path>, token: &Token) -> Result<Self> {
         let address = Address::new(path, token);
         let transport =

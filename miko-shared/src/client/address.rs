@@ -1,12 +1,18 @@
-//! A server's address and the credentials for it, and how long a client retries to connect.
+//! A server's address and the credentials for it, the blocking connect, and how long a client retries to
+//! connect.
 
 use std::io;
+use std::os::fd::AsRawFd;
+use std::os::unix::net::UnixStream;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use miko_rpc::{Error, ErrorId};
+use nix::errno::Errno;
+use nix::sys::socket::{AddressFamily, SockFlag, SockType, UnixAddr, connect, socket};
 
+use super::fault::accept_timed_out;
 use crate::limits::Limits;
 use crate::polling::SharedStatus;
 use crate::token::Token;
@@ -16,6 +22,9 @@ pub(super) const CONNECT_TIMEOUT: Duration = Duration::from_secs(2);
 
 /// The pause between two attempts to connect.
 pub(super) const CONNECT_RETRY: Duration = Duration::from_millis(10);
+
+/// The shortest timeout of a connect: a socket without a timeout waits without a limit.
+const MIN_TIMEOUT: Duration = Duration::from_micros(1);
 
 /// Everything needed to connect to a server.
 #[derive(Clone)]
@@ -43,8 +52,34 @@ impl Address {
         }
     }
 
-    /// The error for a failed connect.
+    /// Connects to the socket. While the backlog, the queue of connections that the server has not accepted
+    /// yet, is full, blocks until there is room, for `timeout` at most.
+    ///
+    /// # Errors
+    /// `WouldBlock` after the timeout; the other errors of the system.
+    pub(super) fn connect(&self, timeout: Duration) -> io::Result<UnixStream> {
+        let until = Instant::now().checked_add(timeout);
+        let address = UnixAddr::new(&self.path)?;
+        let stream: UnixStream =
+            socket(AddressFamily::Unix, SockType::Stream, SockFlag::SOCK_CLOEXEC, None)?.into();
+        loop {
+            // A connect waits as long as a write does. Nothing blocks in a write to the socket later.
+            let left = until.map(|until| until.saturating_duration_since(Instant::now()).max(MIN_TIMEOUT));
+            stream.set_write_timeout(left)?;
+            match connect(stream.as_raw_fd(), &address) {
+                Ok(()) => return Ok(stream),
+                // A signal was handled. With a timeout, the kernel does not go on with the connect.
+                Err(Errno::EINTR) => {}
+                Err(fault) => return Err(fault.into()),
+            }
+        }
+    }
+
+    /// The error for a failed connect: `deadline-exceeded` after a timeout of [`connect`](Self::connect).
     pub(super) fn unreachable(&self, fault: io::Error) -> Error {
+        if fault.kind() == io::ErrorKind::WouldBlock {
+            return accept_timed_out();
+        }
         Error::caused_by(ErrorId::SERVER_GONE, "no server can be reached", fault)
             .with("path", self.path.display().to_string())
     }

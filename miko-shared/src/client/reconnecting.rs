@@ -2,7 +2,6 @@
 //! may be repeated is sent again.
 
 use std::convert::identity;
-use std::os::unix::net::UnixStream;
 use std::path::Path;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::thread;
@@ -51,12 +50,13 @@ impl Reconnecting {
         Self { address, surface, calls, current, opening: Exclusive::new(Some(())) }
     }
 
-    /// Connects at once. Retries for up to `timeout` while the server does not listen yet.
+    /// Connects at once. Retries for up to `timeout` while the server does not listen yet. Waits up to the
+    /// call deadline while the queue of the server is full.
     pub(super) fn connect(address: Address, surface: &'static Surface, timeout: Duration) -> Result<Self> {
         check_may_wait_for(&address.path)?;
         let retry_until = Instant::now() + timeout;
         let stream = loop {
-            match UnixStream::connect(&address.path) {
+            match address.connect(address.limits.call_deadline) {
                 Ok(stream) => break stream,
                 Err(fault) if is_not_listening(&fault) && Instant::now() < retry_until => {
                     thread::sleep(CONNECT_RETRY)
@@ -91,8 +91,7 @@ impl Reconnecting {
     }
 
     /// Returns the connection. If this process has none, opens one, or waits while another thread opens one.
-    /// Waits at most until `deadline` after `started`. Only the kernel may block longer, in `connect`, while
-    /// the backlog of the server is full.
+    /// Waits at most until `deadline` after `started`.
     ///
     /// # Errors
     /// `server-gone` if no server can be reached, `deadline-exceeded`, and the errors of
@@ -108,10 +107,9 @@ impl Reconnecting {
         if let Some(connection) = self.current().as_ref().filter(is_usable) {
             return Ok(UsableConnection { connection: Arc::clone(connection), has_waited: true });
         }
-        let stream =
-            UnixStream::connect(&self.address.path).map_err(|fault| self.address.unreachable(fault))?;
-        let remaining = deadline.saturating_sub(started.elapsed());
-        let connection = Connection::open(stream, &self.address, self.surface, remaining)?;
+        let remaining = || deadline.saturating_sub(started.elapsed());
+        let stream = self.address.connect(remaining()).map_err(|fault| self.address.unreachable(fault))?;
+        let connection = Connection::open(stream, &self.address, self.surface, remaining())?;
         *self.current() = Some(Arc::clone(&connection));
         Ok(UsableConnection { connection, has_waited: true })
     }
@@ -166,6 +164,50 @@ impl Reconnecting {
                 return Err(error);
             }
             is_retry = true;
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::borrow::Cow;
+    use std::os::fd::AsRawFd;
+    use std::os::unix::net::{UnixListener, UnixStream};
+
+    use nix::libc;
+
+    use super::*;
+    use crate::limits::Limits;
+    use crate::token::Token;
+
+    #[test]
+    fn connecting_to_a_server_whose_queue_stays_full_fails_at_the_deadline() {
+        const SHORT: Duration = Duration::from_millis(1);
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("socket");
+        let listener = UnixListener::bind(&path).unwrap();
+        // SAFETY: the call only sets the length of the queue of an open socket.
+        assert_eq!(unsafe { libc::listen(listener.as_raw_fd(), 0) }, 0);
+        // The queue has room for one connection.
+        let _queued = UnixStream::connect(&path).unwrap();
+        let limits = Limits { call_deadline: SHORT, ..Limits::default() };
+        let token = Token::random().unwrap();
+        let address = Address { path, token, limits, shared_status: None, worker: None };
+        static SURFACE: Surface = Surface {
+            interface: Cow::Borrowed(""),
+            version: Cow::Borrowed(""),
+            methods: Cow::Borrowed(&[]),
+            errors: Cow::Borrowed(&[]),
+            schemas: None,
+            objects: Cow::Borrowed(&[]),
+        };
+        let connected = Reconnecting::connect(address.clone(), &SURFACE, Duration::ZERO).map(drop);
+        let lazy = Reconnecting::new(address, &SURFACE);
+        for timeout in [SHORT, Duration::ZERO] {
+            let opened = lazy.get_or_open(Instant::now(), timeout).map(drop);
+            for error in [connected.clone().unwrap_err(), opened.unwrap_err()] {
+                assert!(error.is(ErrorId::DEADLINE_EXCEEDED), "{error}");
+            }
         }
     }
 }
