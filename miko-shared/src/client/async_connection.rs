@@ -600,9 +600,14 @@ async fn receive_reply<T: DeserializeOwned>(
 
 #[cfg(test)]
 mod tests {
+    use std::borrow::Cow;
     use std::io::Read;
 
     use super::*;
+    use crate::limits::Limits;
+    use crate::token::Token;
+    use crate::wire::envelope::enclose_response;
+    use crate::wire::handshake::HandshakeReply;
 
     #[test]
     fn sent_bytes_are_freed_also_if_some_are_always_left() {
@@ -626,6 +631,54 @@ mod tests {
             assert!(state.has_unsent(), "after {read} bytes");
             assert!(state.unsent.len() <= 3 * PIECE, "{} bytes after {number} MiB", state.unsent.len());
         }
+    }
+
+    #[test]
+    fn a_second_answer_to_a_call_ends_the_connection() {
+        static METHOD: Method = Method {
+            name: Cow::Borrowed("m"),
+            params: Cow::Borrowed(&[]),
+            returns: Cow::Borrowed(""),
+            doc: Cow::Borrowed(""),
+            read: None,
+            idempotent: false,
+            deadline_ms: None,
+        };
+        let address = Address {
+            path: "test".into(),
+            token: Token::random().unwrap(),
+            limits: Limits::default(),
+            shared_status: None,
+            worker: None,
+        };
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+        runtime.block_on(async {
+            let (own, mut peer) = UnixStream::pair().unwrap();
+            let mut welcome = Vec::new();
+            frame::encode(&HandshakeReply::Welcome { frame_size: 1000 }, 1000, &mut welcome).unwrap();
+            async_socket::write_all(&mut peer, &welcome).await.unwrap();
+            let connection = AsyncConnection::open(own, &address, &Surface::default()).await.unwrap();
+            let mut answers = Vec::new();
+            for answer in [1, 2] {
+                enclose_response(1, 1000, &mut answers, |out, _| {
+                    out.push(answer);
+                    Ok(())
+                })
+                .unwrap();
+            }
+            let until = Instant::now() + INITIAL_TIMER;
+            let call =
+                || EncodedCall { method: &METHOD, message: vec![0xc0], discard: |_, _| {}, object: None };
+            // The call is sent before the answers, and the driver reads both answers at once.
+            let first = call();
+            let calling = connection.call(&first, until);
+            let answering = async_socket::write_all(&mut peer, &answers);
+            let (called, answered) = tokio::join!(calling, answering);
+            answered.unwrap();
+            assert_eq!(called.ok().unwrap().bytes, [1]);
+            let Err(ConnectionFault::Unsent(error)) = connection.call(&call(), until).await else { panic!() };
+            assert!(error.is(ErrorId::INTERNAL), "{error}");
+        });
     }
 
     #[test]
