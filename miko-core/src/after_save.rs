@@ -132,12 +132,14 @@ mod tests {
         const MAX_CALLS: usize = 100;
         let db = Arc::new(SqliteEngine::in_memory().unwrap());
         let (send_command, command) = mpsc::channel::<Arc<AtomicU8>>();
+        let (send_start, first_call) = mpsc::channel();
         let (send_call, calls) = mpsc::channel();
         let writer = Arc::clone(&db);
         let mut count = 0;
         let listener = move |_| {
             // Each call writes a record of the target. The first call waits until `finish` was called.
             if let Ok(command) = command.recv() {
+                send_start.send(()).unwrap();
                 while command.load(Ordering::Relaxed) != FINISH {
                     thread::yield_now();
                 }
@@ -154,6 +156,7 @@ mod tests {
         }
         send_command.send(Arc::clone(&after_save.command)).unwrap();
         drop(send_command);
+        first_call.recv().unwrap();
         after_save.finish();
         // The three changes that have arrived before `finish`, and what the first call has written.
         assert_eq!(calls.iter().count(), 4);
