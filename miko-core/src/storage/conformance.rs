@@ -309,8 +309,8 @@ fn records_are_selected_once_each_in_order_of_creation<S: Storage>(create: Creat
     };
     let cases = [
         (AccessPath::Everything, vec!["p1", "p2", "p3"]),
-        (AccessPath::Pks(&several), vec!["p1", "p3"]),
-        (AccessPath::Pks(&one), vec!["p1"]),
+        (AccessPath::Pks(several.into()), vec!["p1", "p3"]),
+        (AccessPath::Pks(one.into()), vec!["p1"]),
         (members(&[1]), vec!["p1", "p3"]),
         (members(&[1, 2]), vec!["p1", "p2", "p3"]),
         (members(&[7]), vec![]),

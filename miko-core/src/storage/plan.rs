@@ -1,6 +1,7 @@
 //! The plan of a select: the access path to its records, and the predicates that each record of the path must
 //! still satisfy.
 
+use std::borrow::Cow;
 use std::sync::Arc;
 
 use serde_json::Value;
@@ -28,7 +29,8 @@ pub(crate) struct Plan<'q> {
 #[derive(Debug)]
 pub(crate) enum AccessPath<'q> {
     Everything,
-    Pks(&'q [String]),
+    /// The records with these pks: those of the select, or the union of several lists.
+    Pks(Cow<'q, [String]>),
     /// The members of any of these classes.
     Members(Classes<'q>),
     Index(IndexLookup),

@@ -212,6 +212,9 @@ fn a_select_by_pks_in_memory_reads_the_rows_that_a_map_has_for_them() {
     assert_eq!(explanation.sql, Some(sql));
     assert_eq!(Value::from(explanation.values), json!([[2, 1], [b, "unknown", a], 1]));
     assert_eq!(explanation.plan[0], "SEARCH record USING INTEGER PRIMARY KEY (rowid=?)");
+    let either = json!({"action": "select", "any": [{"pk": b}, {"pk": ["unknown", a]}]});
+    assert_eq!(db.explain(either.clone()).unwrap().plan, explanation.plan);
+    assert_eq!(buckets(&db, either), [json!({"n": 1}), json!({"n": 2})]);
 }
 
 #[test]

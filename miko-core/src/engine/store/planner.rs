@@ -103,7 +103,12 @@ impl<T: Storage> Store<T> {
         // Pks are looked up one by one: presumably they are few.
         let pks = take_first(predicates, |predicate| matches!(predicate, Predicate::Pks(_)));
         if let Some(Predicate::Pks(pks)) = pks {
-            return Ok(AccessPath::Pks(pks));
+            return Ok(AccessPath::Pks(pks.into()));
+        }
+        let union = predicates.iter().enumerate().find_map(|(index, any)| Some((index, union_of_pks(any)?)));
+        if let Some((index, pks)) = union {
+            predicates.remove(index);
+            return Ok(AccessPath::Pks(pks.into()));
         }
         if let Some(lookup) = self.take_lookup(predicates)? {
             return Ok(AccessPath::Index(lookup));
@@ -197,6 +202,23 @@ struct UsableIndex {
     is_exact: bool,
     /// Whether all records that the lookup finds are of the class of the select.
     is_of_class: bool,
+}
+
+/// The pks of which a record must have one, if the predicate is an `any` of nothing but lists of pks.
+fn union_of_pks(predicate: &Predicate<'_>) -> Option<Vec<String>> {
+    let Predicate::Any(members) = predicate else { return None };
+    if members.is_empty() {
+        // Not one list, but none: it selects nothing, and no pk has to be looked up.
+        return None;
+    }
+    let mut union = Vec::new();
+    for member in members {
+        match member {
+            Predicate::All(parts) if let [Predicate::Pks(pks)] = &parts[..] => union.extend_from_slice(pks),
+            _ => return None,
+        }
+    }
+    Some(union)
 }
 
 /// Removes the first predicate that `is_wanted` accepts; `None` if there is none.

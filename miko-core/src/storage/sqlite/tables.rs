@@ -436,7 +436,7 @@ mod tests {
 
     fn selected(storage: &Sqlite, pks: &[String]) -> Vec<RowId> {
         let select = SelectRequest::default();
-        let access_path = AccessPath::Pks(pks);
+        let access_path = AccessPath::Pks(pks.into());
         let plan =
             Plan { select: &select, access_path, predicates: Vec::new(), residual_filter_reason: None };
         storage.select_row_ids(&plan).unwrap()
