@@ -1,6 +1,6 @@
 //! Records whose pk their creator has chosen.
 
-use miko_core::{ErrorId, Mikobase, backend};
+use miko_core::{ErrorId, Mikobase, MikobaseExt, backend};
 use serde_json::{Value, json};
 
 use crate::support::{db, export, failure, ids, non_temporal, read, run, sqlite_in_memory};
@@ -94,5 +94,30 @@ fn a_database_may_refuse_pks_that_callers_choose() {
         assert_eq!(ids(&error), [ErrorId::INVALID_REQUEST]);
         assert_eq!(error.items()[0].details["pointer"], "/pk");
         db.q0(json!({"action": "create", "bucket": {}})).unwrap();
+    }
+}
+
+/// A pk that is given out may be one that a caller has chosen: pks are counted up within a millisecond, and a
+/// transaction has one time. The chosen ones are too far apart for the first to be skipped.
+#[test]
+fn a_pk_that_is_given_out_is_none_that_was_chosen() {
+    let db = db();
+    let choices: [&[u128]; 2] = [&[1 << 33, 1 << 32, (1 << 33) - 1], &[(1 << 32) + 1, 1 << 32]];
+    for chosen in choices {
+        db.transaction(|tx| {
+            let first = tx.q0(json!({"action": "create", "bucket": {}}))?.into_pk().unwrap();
+            let number = u128::from_str_radix(&first.replace('-', ""), 16).unwrap();
+            let mut pks = vec![first];
+            for distance in chosen {
+                let hex = format!("{:032x}", number + distance);
+                let groups = [&hex[..8], &hex[8..12], &hex[12..16], &hex[16..20], &hex[20..]];
+                pks.push(groups.join("-"));
+                tx.q0(create(&pks[pks.len() - 1], json!({})))?;
+            }
+            let last = tx.q0(json!({"action": "create", "bucket": {}}))?.into_pk().unwrap();
+            assert!(!pks.contains(&last), "{last} of {pks:?}");
+            tx.commit()
+        })
+        .unwrap();
     }
 }

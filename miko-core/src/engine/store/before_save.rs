@@ -84,7 +84,7 @@ impl<T: Storage> Store<T> {
         }
         let pk = match pk {
             Some(pk) => pk,
-            None => self.pks.next(self.write_time.within_rfc3339_years()?),
+            None => self.unused_pk(self.write_time.within_rfc3339_years()?)?,
         };
         self.normalize_record(stack, bucket, extras, kind)?;
         let bucket = SavedBucket::Amendable(bucket);

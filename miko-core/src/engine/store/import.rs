@@ -594,7 +594,7 @@ impl<T: Storage> Import<'_, T> {
         problems: &mut WorldletFaults,
     ) -> Result<()> {
         let now = self.now.within_rfc3339_years()?;
-        let pk = pk.unwrap_or_else(|| self.store.pks.next(now));
+        let pk = pk.map_or_else(|| self.store.unused_pk(now), Ok)?;
         let stack = Stack::of_class(uns::CLASS.to_owned()).into_map(None);
         let (extras, created_at) = (Map::new(), None);
         let (updated_at, form) = (Some(now), RecordForm::DEFINITION);

@@ -15,6 +15,9 @@ use crate::timestamp::Timestamp;
 pub(super) struct Pks {
     /// The last pk; 0 before the first one.
     last: u128,
+    /// Whether a caller has chosen a larger pk than the last one since the last draw, so that counting up may
+    /// reach a chosen pk.
+    may_meet_chosen: bool,
 }
 
 impl Pks {
@@ -31,6 +34,9 @@ impl Pks {
             0
         };
         // Pks ascend also when the clock goes back.
+        if drawn > self.last {
+            self.may_meet_chosen = false;
+        }
         self.last = drawn.max(self.last + 1);
         Uuid::from_u128(self.last).to_string()
     }
@@ -51,15 +57,21 @@ impl Pks {
         const MAX_DISTANCE: u128 = 1 << 32;
         let Ok(chosen) = Uuid::try_parse(chosen) else { return };
         let chosen = chosen.as_u128();
+        self.may_meet_chosen |= chosen > self.last;
         if chosen > self.last && chosen - self.last <= MAX_DISTANCE {
             self.last = chosen;
         }
     }
 
+    /// Whether a record may have the pk that was given out last, so that it has to be looked up.
+    pub(super) fn may_be_taken(&self) -> bool {
+        self.may_meet_chosen
+    }
+
     /// As if this pk was the last one.
     #[cfg(test)]
     pub(super) fn after(last: &str) -> Self {
-        Self { last: Uuid::try_parse(last).unwrap().as_u128() }
+        Self { last: Uuid::try_parse(last).unwrap().as_u128(), may_meet_chosen: false }
     }
 
     /// The time in the last pk, in milliseconds since 1970: the upper 48 bits.

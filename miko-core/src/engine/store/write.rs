@@ -128,7 +128,7 @@ impl<T: Storage> Store<T> {
                 self.pks.skip(&pk);
                 pk
             }
-            None => self.pks.next(now),
+            None => self.unused_pk(now)?,
         };
         let row = Row {
             pk: pk.clone(),
@@ -141,6 +141,19 @@ impl<T: Storage> Store<T> {
         let id = self.next_row_id();
         write.change_row(RowChange::insert(id, row));
         Ok((id, pk, now))
+    }
+
+    /// A new pk, which no record has. It is looked up only if it may be one that a caller has chosen.
+    ///
+    /// # Errors
+    /// Those of storage.
+    pub(super) fn unused_pk(&mut self, now: Timestamp) -> Result<String> {
+        loop {
+            let pk = self.pks.next(now);
+            if !self.pks.may_be_taken() || self.storage.find(&pk)?.is_none() {
+                return Ok(pk);
+            }
+        }
     }
 
     /// Applies the change of a single row, without index entries.

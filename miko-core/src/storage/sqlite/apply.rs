@@ -7,7 +7,6 @@ use serde_json::Value;
 
 use super::Sqlite;
 use super::entry_maps::EntryMaps;
-use super::heap::LiftedHeapLimit;
 use super::tables::fields_text;
 use super::values::content_columns;
 use crate::class::Constraint;
@@ -139,11 +138,9 @@ impl Sqlite {
     }
 
     fn change_row(&self, change: &RowChange<RowId, Row>) -> Result<()> {
-        // Without a value for `seq`, SQLite assigns the number after the largest one. It then appends the
-        // row, and does not search the table for its place.
-        const APPEND: &str = "INSERT INTO record \
-             (pk, bucket, stack, extras, created_at, updated_at, commit_seq, instance_pk) \
-             VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8)";
+        const INSERT: &str = "INSERT INTO record \
+             (seq, pk, bucket, stack, extras, created_at, updated_at, commit_seq, instance_pk) \
+             VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9)";
         let id = change.key;
         let Some(row) = &change.after else {
             return change.before.as_ref().map_or(Ok(()), |row| self.remove_row(id, &row.pk));
@@ -155,28 +152,12 @@ impl Sqlite {
         let [bucket, stack, extras] = content_columns(row);
         let [created_at, updated_at] = [row.created_at, row.updated_at].map(Timestamp::as_millis);
         let (commit, instance_pk) = (row.commit, &row.instance_pk);
-        let values = params![row.pk, bucket, stack, extras, created_at, updated_at, commit, instance_pk];
-        self.run(APPEND, values)?;
-        let assigned = RowId(self.statements.without_flush().last_insert_rowid());
-        if assigned != id {
-            self.renumber_row(assigned, id)?;
-        }
+        let values = params![id, row.pk, bucket, stack, extras, created_at, updated_at, commit, instance_pk];
+        self.run(INSERT, values)?;
         match &self.entry_maps {
             Some(maps) => maps.lock().add_row_of_pk(&row.pk, id),
             None => Ok(()),
         }
-    }
-
-    /// Gives a new row the number of the engine, where SQLite has assigned another one. If this fails, a
-    /// database in memory removes the row again: without an index of pks, only its number finds it.
-    fn renumber_row(&self, assigned: RowId, id: RowId) -> Result<()> {
-        let renumbered = self.run("UPDATE record SET seq = ?1 WHERE seq = ?2", [id, assigned]);
-        if renumbered.is_err() && self.entry_maps.is_some() {
-            // A removal must succeed even if the heap limit is reached. It needs little memory.
-            let _lifted = LiftedHeapLimit::lift();
-            self.run("DELETE FROM record WHERE seq = ?1", [assigned])?;
-        }
-        renumbered
     }
 
     /// Removes a row, to undo its insert. It may not be there, since the insert may have failed.
@@ -184,14 +165,10 @@ impl Sqlite {
         if self.is_temporal {
             self.run("DELETE FROM ever_definition WHERE seq = ?1", [id])?;
         }
-        match &self.entry_maps {
-            Some(maps) => {
-                maps.lock().remove_row_of_pk(pk, id);
-                self.run("DELETE FROM record WHERE seq = ?1", [id])
-            }
-            // The row may have another number, if it was inserted but not renumbered.
-            None => self.run("DELETE FROM record WHERE pk = ?1", [pk]),
+        if let Some(maps) = &self.entry_maps {
+            maps.lock().remove_row_of_pk(pk, id);
         }
+        self.run("DELETE FROM record WHERE seq = ?1", [id])
     }
 
     fn change_version(&self, change: &RowChange<RowId, Row>) -> Result<()> {

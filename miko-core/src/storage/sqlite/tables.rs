@@ -443,6 +443,16 @@ mod tests {
     }
 
     #[test]
+    fn an_insert_that_fails_and_is_undone_leaves_the_row_that_has_its_pk() {
+        let mut storage = Sqlite::as_in_a_file(false).unwrap();
+        apply(&mut storage, vec![RowChange::insert(RowId(1), row("a"))]);
+        let taken = WriteSet { rows: vec![RowChange::insert(RowId(2), row("a"))], ..WriteSet::default() };
+        assert!(storage.apply(&taken).is_err());
+        storage.apply(&taken.inverse().unwrap()).unwrap();
+        assert_eq!(storage.find("a").unwrap(), Some((RowId(1), row("a"))));
+    }
+
+    #[test]
     fn pks_with_the_same_hash_are_told_apart_also_after_a_rollback() {
         let mut storage = Sqlite::in_memory(false).unwrap();
         storage.entry_maps.as_ref().unwrap().lock().have_pks_one_hash = true;
