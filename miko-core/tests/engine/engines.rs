@@ -38,8 +38,9 @@ const SLOW_AND_ENGINE_INDEPENDENT: [&str; 3] = [
     "interleaving::the_steps_reach_answers_of_every_kind",
 ];
 
-/// The modules about requests, values and definitions, which a share passes on without reading them. They run
-/// on one share in CI, and in the long mode on all.
+/// The modules about requests, values and definitions. A share passes these on without reading them, and that
+/// an engine keeps its state in a file is nothing to them. In CI they run on SQLite in a file and on the
+/// engines in memory, and a sample of them on shares; in the long mode on all.
 const DECIDED_BY_THE_ENGINE: &[&str] = &[
     "agreement::",
     "classes::",
@@ -70,6 +71,12 @@ const DECIDED_BY_THE_ENGINE: &[&str] = &[
 #[track_caller]
 fn all_tests_pass_on(engine: &str) {
     all_tests_pass_without(&[], engine);
+}
+
+/// As [`all_tests_pass_on`]; in CI without the modules of [`DECIDED_BY_THE_ENGINE`].
+#[track_caller]
+fn all_other_tests_pass_on(engine: &str) {
+    all_tests_pass_without(if is_long() { &[] } else { DECIDED_BY_THE_ENGINE }, engine);
 }
 
 #[track_caller]
@@ -167,7 +174,7 @@ fn all_tests_pass_on_temporal_sqlite() {
 
 #[test]
 fn all_tests_pass_on_temporal_sqlite_in_a_file() {
-    all_tests_pass_on("temporal sqlite file");
+    all_other_tests_pass_on("temporal sqlite file");
 }
 
 #[test]
@@ -177,7 +184,7 @@ fn all_tests_pass_on_a_temporal_worldlet_in_memory() {
 
 #[test]
 fn all_tests_pass_on_a_temporal_worldlet_in_a_file() {
-    all_tests_pass_on("temporal worldlet file");
+    all_other_tests_pass_on("temporal worldlet file");
 }
 
 #[test]
@@ -187,7 +194,7 @@ fn all_tests_pass_on_a_worldlet_in_memory() {
 
 #[test]
 fn all_tests_pass_on_a_worldlet_in_a_file() {
-    all_tests_pass_on("worldlet file");
+    all_other_tests_pass_on("worldlet file");
 }
 
 /// The engine on the simplest storage: shows that the tests depend on the trait of a storage, not on SQLite.
@@ -204,7 +211,12 @@ fn all_tests_pass_on_temporal_naive_storage() {
 
 #[test]
 fn all_tests_pass_on_a_share_of_sqlite() {
-    all_tests_pass_on("share of sqlite");
+    all_other_tests_pass_on("share of sqlite");
+}
+
+#[test]
+fn a_sample_of_the_tests_passes_on_a_share_of_sqlite() {
+    a_sample_passes_on("share of sqlite", 6);
 }
 
 #[test]
@@ -227,8 +239,7 @@ fn all_tests_pass_on_a_share_of_temporal_sqlite() {
 
 #[test]
 fn all_tests_pass_on_a_share_of_a_temporal_worldlet() {
-    let modules = if is_long() { &[] } else { DECIDED_BY_THE_ENGINE };
-    all_tests_pass_without(modules, "temporal share of worldlet");
+    all_other_tests_pass_on("temporal share of worldlet");
 }
 
 #[test]
