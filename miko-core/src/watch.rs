@@ -38,9 +38,9 @@ use crate::record::Record;
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct ResultChange {
     /// The number of the transaction that made the change, as in [`Change::seq`](crate::Change::seq). If a
-    /// step has the changes of several transactions, all of them have the number of the last transaction. For
-    /// [`Present`](ResultChangeKind::Present) and [`Synced`](ResultChangeKind::Synced), this is the number of
-    /// the last transaction before the watch began.
+    /// step has the changes of several transactions, each has the number of the last of these transactions.
+    /// For [`Present`](ResultChangeKind::Present) and [`Synced`](ResultChangeKind::Synced), this is the
+    /// number of the last transaction before the watch began.
     pub seq: i64,
     /// The kind of the change.
     pub kind: ResultChangeKind,
@@ -103,12 +103,15 @@ impl ResultChange {
     /// Applies the change to the result so far.
     ///
     /// # Errors
-    /// `internal`, if an index of the change is not in the result, since an earlier change was not applied.
-    /// The result is then unchanged.
+    /// `internal`, if `from` or `index` is beyond the end of the result, because an earlier change was not
+    /// applied, or if the change has an index without a record. The result is then unchanged.
     pub fn apply(self, result: &mut Vec<Record>) -> Result<()> {
         let checked = |index: u64, end: usize| {
             usize::try_from(index).ok().filter(|index| *index < end).ok_or_else(|| self.does_not_fit())
         };
+        if self.index.is_some() && self.record.is_none() {
+            return Err(self.does_not_fit());
+        }
         let from = self.from.map(|from| checked(from, result.len())).transpose()?;
         let rest = result.len() - usize::from(from.is_some());
         let index = self.index.map(|index| checked(index, rest + 1)).transpose()?;
@@ -315,6 +318,9 @@ mod tests {
                                 "record": null, "last": true});
             assert!(change(does_not_fit).apply(&mut result).unwrap_err().is(ErrorId::INTERNAL), "{kind}");
         }
+        let without_record =
+            json!({"seq": 1, "kind": "enter", "pk": "x", "index": 0, "record": null, "last": true});
+        assert!(change(without_record).apply(&mut result).unwrap_err().is(ErrorId::INTERNAL));
         assert!(result.is_empty());
     }
 }

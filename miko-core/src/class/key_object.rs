@@ -26,19 +26,28 @@ impl Constraint {
     /// Whether `key` has all fields of the constraint, and nothing else.
     fn has_fields_of(&self, key: &Map<String, Value>) -> bool {
         let mut path = Vec::new();
-        count_fields(key, &mut path, self) == Some(self.fields.len())
+        count_fields(key, &mut path, self) == Some(self.count_outermost_fields())
+    }
+
+    /// The number of fields, without those that are listed before or are inside of another field.
+    fn count_outermost_fields(&self) -> usize {
+        let is_outermost = |(index, field): &(usize, &Vec<String>)| {
+            let mut others = self.fields.iter().enumerate();
+            !others.any(|(i, other)| field.starts_with(other) && (other.len() < field.len() || i < *index))
+        };
+        self.fields.iter().enumerate().filter(is_outermost).count()
     }
 }
 
-/// The number of fields of the constraint that `object` has. `path` leads from the key to the object. `None`
-/// if the object has anything else.
+/// The number of outermost fields of the constraint that `object` has. `path` leads from the upsert's key to
+/// `object`. `None` if the object has anything else.
 fn count_fields<'k>(
     object: &'k Map<String, Value>,
     path: &mut Vec<&'k str>,
     constraint: &Constraint,
 ) -> Option<usize> {
-    object.iter().try_fold(0, |count, (key, value)| {
-        path.push(key);
+    object.iter().try_fold(0, |count, (name, value)| {
+        path.push(name);
         let is_field = constraint.fields.iter().any(|field| field == path);
         let found = match value {
             _ if is_field => Some(1),
@@ -58,6 +67,21 @@ mod tests {
     use serde_json::json;
 
     use super::*;
+
+    #[test]
+    fn repeated_and_nested_fields_are_given_once() {
+        let path = |text: &str| text.split('.').map(str::to_owned).collect::<Vec<_>>();
+        for (fields, key) in [
+            (["a", "a"], json!({"a": 1})),
+            (["a", "a.b"], json!({"a": {"b": 1}})),
+            (["a.b", "a"], json!({"a": {"b": 1}})),
+            (["a.b", "a.c"], json!({"a": {"b": 1, "c": 2}})),
+        ] {
+            let fields = fields.map(path).to_vec();
+            let constraint = Constraint { kind: ConstraintKind::Unique, class: "x.y/z".to_owned(), fields };
+            assert!(constraint.has_fields_of(key.as_object().unwrap()), "{constraint:?}");
+        }
+    }
 
     #[test]
     fn an_object_is_a_key_if_it_has_exactly_the_fields() {
