@@ -151,14 +151,15 @@ pub trait Mikobase: Send + Sync {
     /// Returns all class definitions in order of creation: `{"classes": {name: definition}}`.
     ///
     /// # Errors
-    /// Only if the store could not be read.
+    /// Only if the store could not be read, or `request-too-large`, if the answer exceeds the frame limit of
+    /// the server.
     #[interface(read)]
     fn export_schema(&self) -> Result<Schema>;
 
     /// Adds the versions of another database's worldlet (`history`), all or none. A version that exists with
     /// equal content is skipped. If one exists with other content, nothing is merged, and that version is
-    /// listed as rejected, with the reason. The content of versions is not validated: it was valid where it
-    /// was written.
+    /// listed as rejected, with the reason. The content of versions is not validated, except that of class
+    /// definitions: it was valid where it was written.
     ///
     /// # Errors
     /// `not-temporal`; `invalid-worldlet`, an item per fault with its JSON pointer; other errors of a write.
@@ -255,8 +256,8 @@ pub trait Mikobase: Send + Sync {
     /// change; `changes-expired`, if the server does not have all changes since
     /// [`after`](ChangeOptions::after); `invalid_request` in a transaction, and for `after` together with
     /// [`snapshot`](ChangeOptions::snapshot); `read-only-connection`; `storage-full`, if too many
-    /// subscriptions are open. With a snapshot the stream ends with `stream-expired`, if too much is
-    /// overwritten while the snapshot is read.
+    /// subscriptions or streams are open. With a snapshot the stream ends with `stream-expired`, if too much
+    /// is overwritten while the snapshot is read.
     #[interface(read)]
     fn changes(&self, target: Target, options: ChangeOptions) -> Result<Stream<Change>>;
 
@@ -273,10 +274,10 @@ pub trait Mikobase: Send + Sync {
     /// # Errors
     /// Every fault of the select at once; `request-too-large`, if the select is too large to be tested for
     /// each change; `invalid_request` for a select with `history` or `cutoff`, and in a transaction;
-    /// `read-only-connection`; `storage-full`, if too many subscriptions are open, or the result is too
-    /// large. The stream ends with `storage-full` if the result has become too large, with `stream-expired`
-    /// if too much is overwritten while the first records are read, and with `self-call` if a hook of the
-    /// database reads the stream.
+    /// `read-only-connection`; `storage-full`, if too many subscriptions or streams are open, or the result
+    /// is too large. The stream ends with `storage-full` if the result has become too large, with
+    /// `stream-expired` if too much is overwritten while the first records are read, and with `self-call` if
+    /// a hook of the database reads the stream.
     #[interface(read)]
     fn watch_select(&self, query: Query) -> Result<Stream<ResultChange>>;
 
@@ -298,8 +299,8 @@ pub trait Mikobase: Send + Sync {
 /// connection that began it.
 ///
 /// The first call waits until it is the turn of the transaction to write; from then on no other caller writes
-/// until the transaction ends. Files, imports and merges are no part of a transaction: their methods are
-/// refused with `invalid_request`, except the reading of files.
+/// until the transaction ends. Files, imports of worldlets, merges, subscriptions and live queries are no
+/// part of a transaction: their methods are refused with `invalid_request`, except the reading of files.
 ///
 /// ```
 /// use miko_core::{Mikobase, MikobaseExt, SqliteEngine, Transaction};
@@ -338,7 +339,7 @@ pub trait Transaction: Mikobase {
     /// Rolls back what is not committed. The next call begins another transaction.
     ///
     /// # Errors
-    /// None are known.
+    /// `self-call`, in a hook of the database. No others are known.
     #[interface(settles)]
     fn roll_back(&self) -> Result<()>;
 

@@ -59,8 +59,9 @@ impl Timestamp {
     }
 
     /// Returns the time, if it is in the years 0 to 9999 in UTC, the years of RFC 3339. Every time that a
-    /// write gives to a record or a file is checked in this way, so that it can be parsed again. Times that a
-    /// worldlet states are not checked: they were parsed.
+    /// write takes from the clock, or advances, is checked in this way, so that it is written in UTC and can
+    /// be parsed again. Times that a worldlet states, and those copied from another row, are not checked:
+    /// they were parsed or checked before.
     ///
     /// # Errors
     /// `internal` for any other time: the clock is wrong, or the record already has a time at the end of the
@@ -69,7 +70,7 @@ impl Timestamp {
         if rfc3339::YEARS.contains(&self.0) {
             return Ok(self);
         }
-        let message = "the time of this write lies outside the years 0 to 9999 and could not be read again: \
+        let message = "the time of this write lies outside the years 0 to 9999, so it has no form in UTC: \
                        check the clock of this machine and the time of the record";
         Err(Error::new(ErrorId::INTERNAL, message).with("found", self.to_string()))
     }

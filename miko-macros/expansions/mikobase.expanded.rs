@@ -107,12 +107,13 @@ pub trait Mikobase: Send + Sync {
     /// Returns all class definitions in order of creation: `{"classes": {name: definition}}`.
     ///
     /// # Errors
-    /// Only if the store could not be read.
+    /// Only if the store could not be read, or `request-too-large`, if the answer exceeds the frame limit of
+    /// the server.
     fn export_schema(&self) -> Result<Schema>;
     /// Adds the versions of another database's worldlet (`history`), all or none. A version that exists with
     /// equal content is skipped. If one exists with other content, nothing is merged, and that version is
-    /// listed as rejected, with the reason. The content of versions is not validated: it was valid where it
-    /// was written.
+    /// listed as rejected, with the reason. The content of versions is not validated, except that of class
+    /// definitions: it was valid where it was written.
     ///
     /// # Errors
     /// `not-temporal`; `invalid-worldlet`, an item per fault with its JSON pointer; other errors of a write.
@@ -193,8 +194,8 @@ pub trait Mikobase: Send + Sync {
     /// change; `changes-expired`, if the server does not have all changes since
     /// [`after`](ChangeOptions::after); `invalid_request` in a transaction, and for `after` together with
     /// [`snapshot`](ChangeOptions::snapshot); `read-only-connection`; `storage-full`, if too many
-    /// subscriptions are open. With a snapshot the stream ends with `stream-expired`, if too much is
-    /// overwritten while the snapshot is read.
+    /// subscriptions or streams are open. With a snapshot the stream ends with `stream-expired`, if too much
+    /// is overwritten while the snapshot is read.
     fn changes(&self, target: Target, options: ChangeOptions) -> Result<Stream<Change>>;
     /// The result of a select, and its changes from now on. [`watch`](crate::MikobaseExt::watch) keeps the
     /// result up to date with them.
@@ -209,10 +210,10 @@ pub trait Mikobase: Send + Sync {
     /// # Errors
     /// Every fault of the select at once; `request-too-large`, if the select is too large to be tested for
     /// each change; `invalid_request` for a select with `history` or `cutoff`, and in a transaction;
-    /// `read-only-connection`; `storage-full`, if too many subscriptions are open, or the result is too
-    /// large. The stream ends with `storage-full` if the result has become too large, with `stream-expired`
-    /// if too much is overwritten while the first records are read, and with `self-call` if a hook of the
-    /// database reads the stream.
+    /// `read-only-connection`; `storage-full`, if too many subscriptions or streams are open, or the result
+    /// is too large. The stream ends with `storage-full` if the result has become too large, with
+    /// `stream-expired` if too much is overwritten while the first records are read, and with `self-call` if
+    /// a hook of the database reads the stream.
     fn watch_select(&self, query: Query) -> Result<Stream<ResultChange>>;
     /// Begins a transaction. On a transaction, begins a nested one: from the first call of the nested
     /// transaction until its end, writes through the outer one are refused. A transaction waits for its turn
@@ -1322,7 +1323,7 @@ pub mod mikobase_rpc {
                     params: ::std::borrow::Cow::Borrowed(&[]),
                     returns: ::std::borrow::Cow::Borrowed("Result<Schema>"),
                     doc: ::std::borrow::Cow::Borrowed(
-                        "Returns all class definitions in order of creation: `{\"classes\": {name: definition}}`.\n\n# Errors\nOnly if the store could not be read.",
+                        "Returns all class definitions in order of creation: `{\"classes\": {name: definition}}`.\n\n# Errors\nOnly if the store could not be read, or `request-too-large`, if the answer exceeds the frame limit of\nthe server.",
                     ),
                     read: ::core::option::Option::Some(true),
                     idempotent: false,
@@ -1340,7 +1341,7 @@ pub mod mikobase_rpc {
                     ),
                     returns: ::std::borrow::Cow::Borrowed("Result<Merged>"),
                     doc: ::std::borrow::Cow::Borrowed(
-                        "Adds the versions of another database's worldlet (`history`), all or none. A version that exists with\nequal content is skipped. If one exists with other content, nothing is merged, and that version is\nlisted as rejected, with the reason. The content of versions is not validated: it was valid where it\nwas written.\n\n# Errors\n`not-temporal`; `invalid-worldlet`, an item per fault with its JSON pointer; other errors of a write.",
+                        "Adds the versions of another database's worldlet (`history`), all or none. A version that exists with\nequal content is skipped. If one exists with other content, nothing is merged, and that version is\nlisted as rejected, with the reason. The content of versions is not validated, except that of class\ndefinitions: it was valid where it was written.\n\n# Errors\n`not-temporal`; `invalid-worldlet`, an item per fault with its JSON pointer; other errors of a write.",
                     ),
                     read: ::core::option::Option::None,
                     idempotent: true,
@@ -1503,7 +1504,7 @@ pub mod mikobase_rpc {
                     ),
                     returns: ::std::borrow::Cow::Borrowed("Result<Stream<Change>>"),
                     doc: ::std::borrow::Cow::Borrowed(
-                        "The changes of records from now on, in the order of the commits. The changes of a transaction are\ndelivered together after its commit; changes that are rolled back are not delivered. The caller's own\nchanges are delivered, too. [`listen`](crate::MikobaseExt::listen) and\n[`after_save`](crate::MikobaseExt::after_save) do the same without options.\n\nA reader that is too slow gets the error `lagged` in place of the oldest changes, with their number,\nand the stream continues. A transaction that exceeds the queue of a reader is replaced by one such\nerror, whose number may count changes that do not match the target. A stream that resumes ends with\n`changes-expired`, if the server discards missed changes before they are read.\n\n# Errors\nEvery fault of the target; `request-too-large`, if the target is too large to be tested for each\nchange; `changes-expired`, if the server does not have all changes since\n[`after`](ChangeOptions::after); `invalid_request` in a transaction, and for `after` together with\n[`snapshot`](ChangeOptions::snapshot); `read-only-connection`; `storage-full`, if too many\nsubscriptions are open. With a snapshot the stream ends with `stream-expired`, if too much is\noverwritten while the snapshot is read.",
+                        "The changes of records from now on, in the order of the commits. The changes of a transaction are\ndelivered together after its commit; changes that are rolled back are not delivered. The caller's own\nchanges are delivered, too. [`listen`](crate::MikobaseExt::listen) and\n[`after_save`](crate::MikobaseExt::after_save) do the same without options.\n\nA reader that is too slow gets the error `lagged` in place of the oldest changes, with their number,\nand the stream continues. A transaction that exceeds the queue of a reader is replaced by one such\nerror, whose number may count changes that do not match the target. A stream that resumes ends with\n`changes-expired`, if the server discards missed changes before they are read.\n\n# Errors\nEvery fault of the target; `request-too-large`, if the target is too large to be tested for each\nchange; `changes-expired`, if the server does not have all changes since\n[`after`](ChangeOptions::after); `invalid_request` in a transaction, and for `after` together with\n[`snapshot`](ChangeOptions::snapshot); `read-only-connection`; `storage-full`, if too many\nsubscriptions or streams are open. With a snapshot the stream ends with `stream-expired`, if too much\nis overwritten while the snapshot is read.",
                     ),
                     read: ::core::option::Option::Some(true),
                     idempotent: false,
@@ -1523,7 +1524,7 @@ pub mod mikobase_rpc {
                         "Result<Stream<ResultChange>>",
                     ),
                     doc: ::std::borrow::Cow::Borrowed(
-                        "The result of a select, and its changes from now on. [`watch`](crate::MikobaseExt::watch) keeps the\nresult up to date with them.\n\nThe stream begins with the records of the result in their order (`present`), and `synced`. After that,\neach commit that changes the result adds a step: the changes that turn the result before the commit\ninto the result after it. The last change of a step has `last` set.\n\nSteps are computed when they are read, so a slow reader delays no write and no other reader. If the\nserver does not have the single commits any more, one step has the changes of several commits.\n\n# Errors\nEvery fault of the select at once; `request-too-large`, if the select is too large to be tested for\neach change; `invalid_request` for a select with `history` or `cutoff`, and in a transaction;\n`read-only-connection`; `storage-full`, if too many subscriptions are open, or the result is too\nlarge. The stream ends with `storage-full` if the result has become too large, with `stream-expired`\nif too much is overwritten while the first records are read, and with `self-call` if a hook of the\ndatabase reads the stream.",
+                        "The result of a select, and its changes from now on. [`watch`](crate::MikobaseExt::watch) keeps the\nresult up to date with them.\n\nThe stream begins with the records of the result in their order (`present`), and `synced`. After that,\neach commit that changes the result adds a step: the changes that turn the result before the commit\ninto the result after it. The last change of a step has `last` set.\n\nSteps are computed when they are read, so a slow reader delays no write and no other reader. If the\nserver does not have the single commits any more, one step has the changes of several commits.\n\n# Errors\nEvery fault of the select at once; `request-too-large`, if the select is too large to be tested for\neach change; `invalid_request` for a select with `history` or `cutoff`, and in a transaction;\n`read-only-connection`; `storage-full`, if too many subscriptions or streams are open, or the result\nis too large. The stream ends with `storage-full` if the result has become too large, with\n`stream-expired` if too much is overwritten while the first records are read, and with `self-call` if\na hook of the database reads the stream.",
                     ),
                     read: ::core::option::Option::Some(true),
                     idempotent: false,
@@ -1711,12 +1712,13 @@ write.*/
             /**Returns all class definitions in order of creation: `{"classes": {name: definition}}`.
 
 # Errors
-Only if the store could not be read.*/
+Only if the store could not be read, or `request-too-large`, if the answer exceeds the frame limit of
+the server.*/
             fn export_schema(&self) -> crate::rpc::PendingCall<Result<Schema>>;
             /**Adds the versions of another database's worldlet (`history`), all or none. A version that exists with
 equal content is skipped. If one exists with other content, nothing is merged, and that version is
-listed as rejected, with the reason. The content of versions is not validated: it was valid where it
-was written.
+listed as rejected, with the reason. The content of versions is not validated, except that of class
+definitions: it was valid where it was written.
 
 # Errors
 `not-temporal`; `invalid-worldlet`, an item per fault with its JSON pointer; other errors of a write.*/
@@ -1809,8 +1811,8 @@ Every fault of the target; `request-too-large`, if the target is too large to be
 change; `changes-expired`, if the server does not have all changes since
 [`after`](ChangeOptions::after); `invalid_request` in a transaction, and for `after` together with
 [`snapshot`](ChangeOptions::snapshot); `read-only-connection`; `storage-full`, if too many
-subscriptions are open. With a snapshot the stream ends with `stream-expired`, if too much is
-overwritten while the snapshot is read.*/
+subscriptions or streams are open. With a snapshot the stream ends with `stream-expired`, if too much
+is overwritten while the snapshot is read.*/
             fn changes(
                 &self,
                 target: Target,
@@ -1829,10 +1831,10 @@ server does not have the single commits any more, one step has the changes of se
 # Errors
 Every fault of the select at once; `request-too-large`, if the select is too large to be tested for
 each change; `invalid_request` for a select with `history` or `cutoff`, and in a transaction;
-`read-only-connection`; `storage-full`, if too many subscriptions are open, or the result is too
-large. The stream ends with `storage-full` if the result has become too large, with `stream-expired`
-if too much is overwritten while the first records are read, and with `self-call` if a hook of the
-database reads the stream.*/
+`read-only-connection`; `storage-full`, if too many subscriptions or streams are open, or the result
+is too large. The stream ends with `storage-full` if the result has become too large, with
+`stream-expired` if too much is overwritten while the first records are read, and with `self-call` if
+a hook of the database reads the stream.*/
             fn watch_select(
                 &self,
                 query: Query,

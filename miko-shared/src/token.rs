@@ -8,7 +8,8 @@ use miko_rpc::{Error, ErrorId, Result};
 use serde::{Deserialize, Serialize};
 use subtle::ConstantTimeEq;
 
-/// A random 256-bit secret. A process that has this token and runs as the user of the server may connect.
+/// A random 256-bit secret. A process that has this token and runs as the user of the server may connect to
+/// its socket. Over HTTP by TCP the token alone is enough.
 ///
 /// `Debug` does not print the secret. [`to_hex`](Self::to_hex) returns it as text, which can be passed to
 /// another process.

@@ -27,7 +27,7 @@ pub(crate) struct Normalizer<'c> {
     catalog: &'c Catalog,
     kind: WriteKind,
     markers: &'c Markers,
-    /// The class whose fields are being normalized. A fault names it.
+    /// The class whose fields are being normalized. The fault of too many defaults names it.
     class: &'c str,
     /// The number of levels that normalization may still descend. Without this limit, normalization might not
     /// end: a default may be an object whose class has the same default. A bucket that reaches the limit is
@@ -81,7 +81,8 @@ impl<'c> Normalizer<'c> {
     }
 
     /// Checks that a normalized bucket nests at most `levels` deep, the bucket itself included. If it nests
-    /// deeper, sets `fault`. Only added defaults can be the cause: the parser has checked the bucket before.
+    /// deeper, sets `fault`. Only added defaults can be the cause: the depth of the bucket was checked when
+    /// its request was read, or after a hook had amended it.
     pub(crate) fn check_nesting(&mut self, bucket: &Map<String, Value>, levels: usize, place: &Place<'_>) {
         if !self.has_added_nesting || self.fault.is_some() {
             return;
@@ -160,7 +161,8 @@ impl<'c> Normalizer<'c> {
                 }
             }
             (FieldType::Class(class), Value::Object(embedded)) => {
-                // `normalize_marked_object` normalizes a marked object by the class of its marker.
+                // `normalize_marked_object` normalizes a marked object by the class of its marker, which is
+                // the class of the field or a subclass of it: else `check_markers` refuses the record.
                 let is_marked = self.markers.classes_of(embedded).next().is_some();
                 if !is_marked && let Some(class) = self.catalog.class(class) {
                     self.normalize_object(class, embedded, place);

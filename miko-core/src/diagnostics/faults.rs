@@ -11,8 +11,8 @@ use crate::pattern::PatternBudget;
 pub(crate) struct Faults {
     errors: FaultList,
     warnings: FaultList,
-    /// Errors that occur only if evaluation reaches the faulty part, so they do not fail the request. Only
-    /// `validate` reports them.
+    /// The errors of faulty parts of a request, for `validate` alone. They do not refuse the request: it
+    /// fails only if its evaluation reaches such a part, which has its own copy of the error.
     deferred_errors: FaultList,
     /// Warnings that only `validate` reports.
     hints: FaultList,
@@ -82,14 +82,14 @@ impl Faults {
         self.hints.append(hints);
     }
 
-    /// Adds the errors of unresolved placeholders in a part that every evaluation reaches. So these errors
-    /// are not deferred.
-    pub(crate) fn refuse_unresolved(&mut self, error: Error) {
+    /// Adds the errors of a part with placeholders that every evaluation reaches: of the placeholders, and of
+    /// the values that they stand for. So these errors are not deferred.
+    pub(crate) fn refuse_undeferred(&mut self, error: Error) {
         self.errors.extend(error.into_items());
     }
 
     /// Takes what only `validate` reports: the deferred errors, and the hints.
-    pub(crate) fn take_deferred(&mut self) -> (FaultList, FaultList) {
+    pub(crate) fn take_for_validate(&mut self) -> (FaultList, FaultList) {
         (std::mem::take(&mut self.deferred_errors), std::mem::take(&mut self.hints))
     }
 

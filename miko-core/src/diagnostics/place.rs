@@ -35,7 +35,7 @@ impl Place<'_> {
     }
 
     /// The fault that the value has the right type, but is not allowed. Its detail `found` is the value, or
-    /// one aspect of it, such as its length.
+    /// an abbreviation of it.
     pub(crate) fn wrong_value(&self, expected: &str, found: impl Into<Value>) -> ErrorItem {
         self.mismatch(expected, found.into())
     }

@@ -84,8 +84,8 @@ impl LocalEngine<Sqlite> {
     /// `internal` for other errors of SQLite, such as those of a damaged file. After these errors the file
     /// may have been created or migrated; it can be opened again.
     pub fn open(path: impl AsRef<Path>, mode: Mode) -> Result<Self> {
-        let must_be_temporal = false;
-        Ok(Self::of(Store::on(Sqlite::open(path.as_ref(), mode, must_be_temporal)?, mode)?))
+        let wants_temporal = false;
+        Ok(Self::of(Store::on(Sqlite::open(path.as_ref(), mode, wants_temporal)?, mode)?))
     }
 
     /// As [`open`](Self::open), but temporal: a file that is created now keeps every version of a record, and
@@ -95,7 +95,7 @@ impl LocalEngine<Sqlite> {
     /// As [`open`](Self::open); also `invalid-backend`, if the file exists and is not temporal. The file is
     /// unchanged after this error, too.
     pub fn open_temporal(path: impl AsRef<Path>, mode: Mode) -> Result<Self> {
-        let must_be_temporal = true;
-        Ok(Self::of(Store::on(Sqlite::open(path.as_ref(), mode, must_be_temporal)?, mode)?))
+        let wants_temporal = true;
+        Ok(Self::of(Store::on(Sqlite::open(path.as_ref(), mode, wants_temporal)?, mode)?))
     }
 }

@@ -293,7 +293,7 @@ impl<'f> FilterReader<'f> {
         let mut inner = std::mem::replace(self.faults, outer);
         self.faults.patterns = std::mem::take(&mut inner.patterns);
         // The first list is empty: this reader collects deferred errors in its own list, `self.deferred`.
-        let (_, hints) = inner.take_deferred();
+        let (_, hints) = inner.take_for_validate();
         let (errors, warnings) = inner.into_parts();
         self.faults.warn_all(warnings);
         self.faults.hint_all(hints);

@@ -35,9 +35,11 @@ impl PathTest {
             other => return refuse_type(faults, place, EXPECTED, &other),
         };
         let test = elements.pop()?;
-        let operators = operator::read_test(&test, &Place::Index(place, elements.len()), faults);
+        // `None` after a fault. Both parts are read before the first `?`, so that the faults of both are
+        // reported.
+        let read_operators = operator::read_test(&test, &Place::Index(place, elements.len()), faults);
         let steps = read_steps(elements, place, faults);
-        Some(Self { steps: steps?, test, operators: operators? })
+        Some(Self { steps: steps?, test, operators: read_operators? })
     }
 
     /// Whether the test holds for the bucket with this JSON text.
@@ -70,7 +72,8 @@ impl PathTest {
         }
     }
 
-    /// Parses what `Display` has written. The error is a message.
+    /// Parses what `Display` has written: a compiled select passes a path to the SQL function `q0_path` as
+    /// text. The error is a message.
     pub(crate) fn from_text(text: &str) -> Result<Self, String> {
         let value = json::from_text(text).map_err(|fault| fault.to_string())?;
         let mut faults = Faults::default();

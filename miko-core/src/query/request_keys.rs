@@ -90,8 +90,8 @@ pub(super) fn unknown<'m>(map: &'m Map<String, Value>, allowed: &[&str]) -> Vec<
 /// is found, the request is part of a batch, or was given to a method that explains, streams or watches a
 /// select.
 pub(crate) fn refuse_transaction_key(faults: &mut Faults) {
-    let message = "`transaction` belongs to a request of its own: a batch runs in a transaction as a whole, \
-                   or in none";
+    let message = "`transaction` is allowed only in a request of `q0` or `validate`: a batch runs in a \
+                   transaction as a whole, or in none";
     let place = Place::Key(&Place::Root, "transaction");
     faults.refuse(place.with_field(place.fault(message)));
 }

@@ -265,5 +265,5 @@ fn read_unconditional<'q, T>(
     let part = reader.read_value(value, &context.at(&Place::Key(context.place, key)), read);
     // Drops what `read_value` has deferred: `part` has the same errors, and they are reported below.
     reader.deferred = deferred_before;
-    part?.map_err(|error| reader.faults.refuse_unresolved(error)).ok()
+    part?.map_err(|error| reader.faults.refuse_undeferred(error)).ok()
 }

@@ -92,7 +92,7 @@ fn check(mut query: Query, is_selected: impl Fn(Check) -> bool) -> Validation {
         // Reading the request reports its faults. The request itself is not run.
         Some(TransactionRequest::Within(_)) | None => drop(super::read(query, &mut faults)),
     }
-    let (deferred, hints) = faults.take_deferred();
+    let (deferred, hints) = faults.take_for_validate();
     let (mut errors, mut warnings) = faults.into_parts();
     errors.retain(|item| is_selected(Check::of(item)));
     warnings.retain(|item| is_selected(Check::of(item)));

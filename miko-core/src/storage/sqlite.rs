@@ -147,7 +147,7 @@ impl Sqlite {
 
     /// Limits the database to its present size plus `free_pages`, so that tests can fill it.
     #[cfg(test)]
-    pub(crate) fn limit_pages(&self, free_pages: i64) {
+    pub(crate) fn limit_free_pages(&self, free_pages: i64) {
         let connection = self.statements.after_flush().unwrap();
         let pages: i64 = connection.pragma_query_value(None, "page_count", |row| row.get(0)).unwrap();
         connection.pragma_update(None, "max_page_count", pages + free_pages).unwrap();

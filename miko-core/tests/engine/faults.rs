@@ -266,7 +266,7 @@ fn a_request_of_a_batch_names_no_transaction() {
     for action in actions {
         let request = json!({"action": action, "pk": "x", "bucket": {}, "transaction": "t"});
         let error = db().batch(vec![request], true).unwrap_err();
-        assert!(error.to_string().contains("`transaction` belongs to a request of its own"), "{error}");
+        assert!(error.to_string().contains("`transaction` is allowed only in a request of `q0`"), "{error}");
     }
 }
 

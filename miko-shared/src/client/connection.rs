@@ -122,7 +122,8 @@ impl Connection {
             spin: AdaptiveSpin::new(address.shared_status.clone(), address.worker),
         };
         let socket = Socket::new(stream)?;
-        let wake_reader = EventFd::from_flags(EfdFlags::EFD_CLOEXEC | EfdFlags::EFD_NONBLOCK);
+        let wake_reader = EventFd::from_flags(EfdFlags::EFD_CLOEXEC | EfdFlags::EFD_NONBLOCK)
+            .map_err(|fault| Error::caused_by(ErrorId::INTERNAL, "no connection can be opened", fault))?;
         let server_limit = perform_handshake(&socket, &mut read_half, address, surface, until)?;
         Ok(Arc::new(Self {
             socket,
@@ -133,8 +134,7 @@ impl Connection {
             answer_limit: server_limit,
             unsent: Mutex::default(),
             has_queued: AtomicBool::new(false),
-            wake_reader: wake_reader
-                .map_err(|fault| Error::caused_by(ErrorId::INTERNAL, "no connection can be opened", fault))?,
+            wake_reader,
             inbox: Mutex::new(Inbox::new(Box::new(read_half))),
         }))
     }
@@ -185,9 +185,9 @@ impl Connection {
     /// together.
     ///
     /// Passes the id of `opening` to `on_begin` before the calls are sent. The caller takes the answer to
-    /// `opening` by [`finish`](Self::finish). The answer to `opening` arrives before the answer to `call`,
-    /// unless `opening` waits at a gate. `opening_deadline` is sent to the server as the deadline of
-    /// `opening`.
+    /// `opening` by [`finish`](Self::finish), unless the result is `NotBegun` or `Unsent`: then no answer
+    /// will arrive. The answer to `opening` arrives before the answer to `call`, unless `opening` waits at a
+    /// gate. `opening_deadline` is sent to the server as the deadline of `opening`.
     pub(super) fn call_on_opened(
         self: &Arc<Self>,
         (opening, opening_deadline): (&OutgoingCall<'_>, Duration),
@@ -232,6 +232,8 @@ impl Connection {
         until: Option<Instant>,
         read: ReadAnswer<'_>,
     ) -> Result<(), ConnectionFault> {
+        // A fault found here is that of an earlier call. Nothing of this one was sent, so it may be sent over
+        // another connection, whatever the fault is.
         let outcome = match self.become_reader().map_err(ConnectionFault::Unsent)? {
             Some(guard) => self.call_as_reader(guard, id, enclose, until, read)?,
             None => {
@@ -314,6 +316,7 @@ impl Connection {
             self.send_expected(id, &frames, progress, until)?;
             return Ok(self.wait_for_answer(id, until, read));
         }
+        read_half.outgoing.clear();
         read_half.outgoing.shrink_to(frame::KEPT_BUFFER);
         let outcome = self.read_until_answered(&mut guard, id, until, read);
         if matches!(outcome, WaitOutcome::TimedOut) {
@@ -506,9 +509,9 @@ impl Connection {
     ) -> ConnectionFault {
         let has_sent_first = match progress {
             SendProgress::NotBegun => false,
-            // The first frame ends `size_of_others` bytes before `end`. If that is before the first queued
-            // byte, the first frame was sent before the rest was queued. Otherwise the reader may have sent
-            // it from the queue since.
+            // Positions count queued bytes only. The first frame ends `size_of_others` bytes before `end`. If
+            // that is at or before the first queued byte of `frames`, the first frame was sent before the
+            // rest was queued. Otherwise its rest was queued, and the reader may have sent it since.
             SendProgress::Partial { end } => {
                 let size_of_others = frames.len() - frame::size_of_first(frames);
                 self.unsent().has_sent(end.saturating_sub(size_of_others as u64))

@@ -61,7 +61,7 @@ impl Unsent {
     pub(super) fn send(&mut self, frame: &[u8], send: SendBytes<'_>) -> Result<SendProgress> {
         if frame.len() > KEPT_BUFFER {
             // The deferred frames are sent by a separate call of `send`. To send them and `frame` by one
-            // call, the large frame would have to be copied.
+            // call, the large frame would have to be copied into their buffer, which is kept afterwards.
             self.queue.append(&mut self.deferred);
         }
         if !self.flush(send)? {

@@ -1,5 +1,6 @@
-//! Watches the process of a peer. The connection ends when that process ends, even if another process has
-//! inherited the socket and keeps it open.
+//! Watches the process of a peer. A connection with a session ends when that process ends, even if another
+//! process has inherited the socket and keeps it open. One without a session ends when the last process
+//! closes the socket, or when sending fails.
 
 use std::cell::{Cell, RefCell};
 use std::future::poll_fn;

@@ -5,7 +5,8 @@ use std::time::{Duration, SystemTime};
 
 use miko_rpc::{Error, ErrorId, Result};
 
-/// The report of a share: the final state, and a report for each run of a worker.
+/// The report of a share: the final state, and a report for each run of a worker that the share has reaped.
+/// If the system refuses to wait for workers, those that were ended then have none.
 #[derive(Debug)]
 pub struct Report<R, S = ()> {
     #[cfg_attr(not(feature = "mikobase"), allow(dead_code, reason = "`Report::worldlet` reads it"))]
@@ -38,6 +39,7 @@ impl<R, S> Report<R, S> {
     /// As [`all_succeeded`](Self::all_succeeded).
     pub fn into_returned(self) -> Result<Vec<R>> {
         self.all_succeeded()?;
+        // Only the last run of a worker can have returned a value: a run that has is followed by no other.
         let returned = self.workers.into_iter().filter_map(|worker| match worker.outcome {
             Outcome::Returned(value) => Some(value),
             _ => None,
@@ -45,8 +47,8 @@ impl<R, S> Report<R, S> {
         Ok(returned.collect())
     }
 
-    /// Checks that every worker returned a value, in its last run if it was started again. A worker that was
-    /// never started, because the share ended early, is not checked.
+    /// Checks that every worker returned a value, in its last run if it was started again. A worker without a
+    /// report is not checked: it was never started, because the share ended early, or was not reaped.
     ///
     /// # Errors
     /// `worker-failed`, with an item per worker whose last run returned no value.

@@ -97,10 +97,11 @@ impl<I: Interface + ?Sized, R: DeserializeOwned, S> Share<'_, I, R, S> {
     /// Sends a signal to all live workers.
     ///
     /// # Errors
-    /// `invalid_request`, if there is no signal with this number.
+    /// `invalid_request`, if the number is not that of a standard signal. Real-time signals are refused.
     pub fn kill(&self, signal: i32) -> Result<()> {
         let signal = nix::sys::signal::Signal::try_from(signal).map_err(|_| {
-            Error::new(ErrorId::INVALID_REQUEST, "there is no such signal").with("found", signal)
+            Error::new(ErrorId::INVALID_REQUEST, "this is not the number of a standard signal")
+                .with("found", signal)
         })?;
         self.supervisor.signal_workers(signal);
         Ok(())
@@ -121,9 +122,10 @@ impl<I: Interface + ?Sized, R: DeserializeOwned, S> Share<'_, I, R, S> {
     /// Waits until all workers have ended, then receives the final state and ends the server.
     ///
     /// # Errors
-    /// The errors of [`wait`](Self::wait), and the reason why the final state was not delivered. The error
-    /// contains the reports of the workers and the part of the state that arrived, unless the system refuses
-    /// to watch Ctrl-C. After any error, all processes have ended.
+    /// The errors of [`wait`](Self::wait), and the error of receiving the final state: why it was not
+    /// delivered, or `interrupted` after a Ctrl-C meanwhile, even if the state is complete. The error
+    /// contains the reports of the workers that were reaped before and the part of the state that arrived,
+    /// unless the system refuses to watch Ctrl-C. After any error, all processes have ended.
     pub fn join(mut self) -> Result<Report<R, S>, ShareError<R, S>> {
         let interrupt = Interrupt::listen()?;
         let mut delivery = Delivery::default();
@@ -146,7 +148,8 @@ impl<I: Interface + ?Sized, R: DeserializeOwned, S> Share<'_, I, R, S> {
         let Self { supervisor, body, ended, on_exit, .. } = self;
         supervisor.wait_for_workers(body, interrupt, |worker| {
             if let Some(on_exit) = on_exit {
-                // `on_exit` gets a report without the returned value, so the value is not decoded.
+                // `on_exit` gets a report without the returned value, so the value is not decoded. A value
+                // that cannot be read back is a failure only in the final report.
                 on_exit.borrow_mut()(&report_of::<IgnoredAny>(worker.clone()).map(|_| ()));
             }
             ended.push(worker);
@@ -154,8 +157,8 @@ impl<I: Interface + ?Sized, R: DeserializeOwned, S> Share<'_, I, R, S> {
     }
 }
 
-/// The error of a share that has failed twice: `waiting` is why it ended early, and `delivery` is why its
-/// final state was not delivered. Has the items of both errors, or only those of `waiting` if they are equal.
+/// The error of a share that has failed twice: `waiting` is why it ended early, and `delivery` is the error
+/// of receiving its final state. Has the items of both errors, or only those of `waiting` if they are equal.
 fn combine(waiting: Error, delivery: Error) -> Error {
     if waiting.items() == delivery.items() {
         return waiting;

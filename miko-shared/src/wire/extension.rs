@@ -234,9 +234,9 @@ pub fn put_cancel(id: u64, out: &mut Vec<u8>) {
 /// # Errors
 /// `request-too-large` if the frame exceeds `limit` bytes. After an error `out` is unchanged.
 pub fn put_item(stream: u64, seq: u64, item: &[u8], limit: usize, out: &mut Vec<u8>) -> Result<()> {
-    frame::append(limit, out, |out, max_len| {
+    frame::append(limit, out, |out, end| {
         put_array_start(out, 4, &[ITEM, stream, seq]);
-        if item.len() > max_len.saturating_sub(out.len()) {
+        if item.len() > end.saturating_sub(out.len()) {
             return Err(frame::too_large(limit));
         }
         out.extend_from_slice(item);

@@ -1,11 +1,11 @@
 //! The handshake: before the first call, both sides check that they use the same protocol and interface.
 //!
-//! The client sends the magic bytes, the protocol version and a [`Hello`] in a frame. The server answers with
-//! a [`HandshakeReply`]. If the fingerprints differ, the server first requests the client's whole surface and
-//! compares it with its own. The client is accepted if the server has all methods of the client's surface,
-//! and each side can read the arguments and results that the other sends. The server may have further
-//! methods. A client that is not accepted is refused before any call, with an error that lists the methods
-//! that differ.
+//! The client sends the magic bytes and the protocol version, then a frame with a [`Hello`]. The server
+//! answers with a frame that has a [`HandshakeReply`]. If the fingerprints differ, the server first requests
+//! the client's whole surface and compares it with its own. The client is accepted if the server has all
+//! methods of the client's surface, and each side can read the arguments and results that the other sends.
+//! The server may have further methods. A client that is not accepted is refused before any call, with an
+//! error that lists the methods that differ.
 
 use miko_rpc::{Error, ErrorId, Result, Surface};
 use serde::{Deserialize, Serialize};

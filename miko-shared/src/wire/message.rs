@@ -151,7 +151,8 @@ const KIND_OTHER: u32 = 16;
 pub fn encode_refusal(request_id: u64, error: &Error, out: &mut Vec<u8>) {
     let refusal = ServerError { kind: KIND_OTHER, detail: error.to_json() };
     let refusal = Response::<()> { request_id, message: Err(refusal) };
-    // Cannot fail: a refusal consists of numbers and a text, and there is no limit.
+    // Cannot fail: a refusal consists of numbers and a text, and no error comes near the largest frame, 4
+    // GiB.
     let _ = frame::encode(&refusal, usize::MAX, out);
 }
 

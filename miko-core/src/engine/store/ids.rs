@@ -11,8 +11,9 @@ use crate::storage::ids::{ClassId, ConstraintId};
 use crate::storage::write_set::{RowChange, WriteSet};
 
 impl<T: Storage> Store<T> {
-    /// The id of a class, or of the pseudo-class of a marker (`marker_class`). `None` if no record has ever
-    /// used the class.
+    /// The id of a class, or of its pseudo-class, which
+    /// [`marker_class`](crate::engine::store::index_entries::marker_class) names. `None` if no record has
+    /// ever used the class.
     pub(super) fn find_class_id(&self, class: &str) -> Result<Option<ClassId>> {
         if let Some(id) = self.ids.borrow().classes.get(class) {
             return Ok(Some(*id));

@@ -25,12 +25,14 @@ use crate::storage::write_set::RowChange;
 /// The approximate number of bytes that a record takes besides its texts.
 const OVERHEAD: usize = size_of::<StoredRecord>() + 256;
 
-/// The most distinct stacks that are shared.
+/// The most stacks that are kept for sharing. When there would be more, all are forgotten, which is simpler
+/// than to evict one. Records that share a stack already keep it.
 const MAX_SHARED_STACKS: usize = 1024;
 
-/// The most new states that are staged for one write; a record that the write changes twice has two. Nothing
-/// is staged for a write with more: such writes are rare, and only few of their records are read soon. The
-/// staged states together are at most as large as the record cache.
+/// The most new states that are staged for one write, or for one transaction of a caller at its commit; a
+/// record that is changed twice has two. Nothing is staged for a write with more: such writes are rare, and
+/// only few of their records are read soon. The staged states together are at most as large as the record
+/// cache.
 const MAX_STAGED: usize = 64;
 
 /// The record cache: records by pk and by row id. When they exceed its size, records that were not read
@@ -92,7 +94,8 @@ impl RecordCache {
     /// The default size in bytes.
     pub(super) const DEFAULT_SIZE: usize = 64 << 20;
 
-    /// An empty cache of at most this many bytes. A cache of size 0 keeps nothing.
+    /// An empty cache, whose records take at most this many bytes. Staged states and shared stacks come on
+    /// top. A cache of size 0 keeps nothing.
     pub(super) fn of_size(size: usize) -> Self {
         // An estimate, by which `Cache` sizes its tables. It assumes that the texts of a record take
         // `OVERHEAD` bytes.
@@ -103,7 +106,8 @@ impl RecordCache {
         Self(RefCell::new(Content { records, pks, stacks, staged, max_size: size }))
     }
 
-    /// The size that the cache was created with: the most bytes that it may take; 0 if nothing is kept.
+    /// The size that the cache was created with: the most bytes that its records may take; 0 if nothing is
+    /// kept.
     pub(super) fn max_size(&self) -> usize {
         self.0.borrow().max_size
     }
@@ -162,6 +166,7 @@ impl RecordCache {
             for (pk, record) in staged.records.drain(..) {
                 match record {
                     Some(record) => content.insert(pk, record),
+                    // An earlier state of the same write may just have been inserted.
                     None => content.remove(&pk),
                 }
             }
@@ -204,9 +209,9 @@ impl Content {
         }
     }
 
-    /// Stages `after`, the state of a record after a change; `None` if the change deletes the record. If the
-    /// states of the write would be more than [`MAX_STAGED`], or larger than the record cache, drops all of
-    /// them, and stages no further states of this write.
+    /// Stages the record of the row `after`. Of a tombstone, and of a row that is removed, stages that there
+    /// is no record. If the states of the write would be more than [`MAX_STAGED`], or larger than the record
+    /// cache, drops all of them, and stages no further states of this write.
     fn stage(&mut self, id: RowId, pk: &str, after: Option<&Row>) {
         let size = self.staged.size + OVERHEAD + after.map_or(0, Row::memory_size);
         if self.staged.records.len() == MAX_STAGED || size > self.max_size {

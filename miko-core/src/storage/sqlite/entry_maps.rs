@@ -184,7 +184,9 @@ impl EntryMaps {
         }
     }
 
-    /// Keeps no undo log up to the commit. The transaction must not have changed anything yet.
+    /// Keeps no undo log up to the commit: see
+    /// [`Storage::promise_commit`](crate::storage::Storage::promise_commit). A write that fails is undone by
+    /// the inverse of its write sets. The transaction must not have changed anything yet.
     pub(super) fn promise_commit(&mut self) {
         self.is_commit_promised = true;
     }
@@ -205,8 +207,8 @@ impl EntryMaps {
             match change {
                 Change::Added(entry) => drop(self.remove(&entry)),
                 Change::Removed(entry) => drop(self.add(&entry)),
-                Change::AddedRow(pk, row) => drop(remove_row(&mut self.rows_by_pk, &pk, row)),
-                Change::RemovedRow(pk, row) => drop(add_row(&mut self.rows_by_pk, pk, row)),
+                Change::AddedRow(hash, row) => drop(remove_row(&mut self.rows_by_pk, &hash, row)),
+                Change::RemovedRow(hash, row) => drop(add_row(&mut self.rows_by_pk, hash, row)),
                 Change::Claim(record, Some(before)) => drop(self.claims.insert(record, before)),
                 Change::Claim(record, None) => drop(self.claims.remove(&record)),
             }

@@ -131,10 +131,12 @@ impl AsFd for ChildProcess {
 /// A worker that was not reaped yet.
 pub(in crate::share) struct WorkerChild {
     pub(super) index: usize,
+    /// How often this worker was started before.
     run: usize,
     pub(super) process: ChildProcess,
-    /// How often the parent had got SIGINT from the terminal right after the worker was forked. A later
-    /// SIGINT from the terminal has reached the worker as well, if it is in the same process group.
+    /// How often the parent had got SIGINT from the terminal when the worker had just been forked. If the
+    /// parent has got it more often since, it has reached the worker as well, if that is in the same process
+    /// group.
     pub(super) interrupts_at_fork: u64,
     started: SystemTime,
     /// Receives the bytes of a [`WorkerResult`].
@@ -262,7 +264,8 @@ impl WorkerChild {
         self.kill_timer = KillTimer { at, signal: Signal::SIGKILL, is_timeout: false };
     }
 
-    /// Reaps the worker and reads the rest of its pipes.
+    /// Reaps the worker and reads the rest of its pipes. One read takes all that an ended worker has left,
+    /// since a pipe holds at most [`MAX_READ`] bytes, unless the system allows larger ones.
     pub(super) fn reap(mut self) -> ReapedWorker {
         let status = self.process.reap();
         self.read_pipes();

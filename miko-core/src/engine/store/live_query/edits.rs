@@ -243,8 +243,8 @@ mod tests {
                 match kind {
                     0 if !new.is_empty() => drop(new.remove(place(new.len()))),
                     1 if !new.is_empty() => {
-                        let (key, content) = new.remove(place(new.len()));
-                        new.insert(usize::from(key) % (new.len() + 1), (key, content + 1));
+                        let (moved, content) = new.remove(place(new.len()));
+                        new.insert(usize::from(key) % (new.len() + 1), (moved, content + 1));
                     }
                     2 if !new.is_empty() => {
                         let place = place(new.len());
@@ -275,7 +275,7 @@ mod tests {
     }
 
     #[test]
-    fn an_item_that_keeps_its_index_is_not_moved() {
+    fn only_the_item_that_is_out_of_order_is_moved() {
         let old = [(1, 0), (2, 0), (3, 0), (4, 0)];
         let edits = |new: &[Item]| list_edits(&old, new, |item| item.0).0;
         assert_eq!(edits(&old), []);

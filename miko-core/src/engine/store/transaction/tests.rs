@@ -1,6 +1,7 @@
 //! A property test runs sequences of calls and groups of calls. Some calls fail or panic, and storage fails
 //! at times. The test compares the store with a model: the store has exactly the writes of the calls that
-//! were answered. The other tests are single cases of deferred commits and of transactions of callers.
+//! were answered. The other tests are single cases of groups, deferred commits, a full store, and
+//! transactions of callers.
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::time::Duration;
@@ -145,7 +146,8 @@ struct Run {
 
 impl Run {
     fn new(may_defer_commit: bool) -> Self {
-        let mut storage = NaiveStorage::new(false);
+        let is_temporal = false;
+        let mut storage = NaiveStorage::new(is_temporal);
         storage.may_defer_commit = may_defer_commit;
         let mut store = Store::on(storage, Mode::ReadWrite).unwrap();
         store.observe_commits();
@@ -155,6 +157,8 @@ impl Run {
     /// Makes a call. Returns what it has written, if it was answered.
     fn call(&mut self, call: &Call) -> Option<Vec<Written>> {
         self.calls += 1;
+        // As when the store is locked for a call: after a failed read, the writes of the group are applied
+        // again.
         self.store.restore_group();
         // The rows that the call can see. These reads fill the record cache, also with states that are lost
         // if the group fails later.
@@ -300,10 +304,7 @@ fn update<T: Storage>(store: &mut Store<T>, pk: &str, number: usize) -> Result<(
 fn insert<T: Storage>(store: &mut Store<T>, pk: &str) -> Result<()> {
     let mut write = WriteSet::default();
     let state = State { bucket: "{}".to_owned(), stack: "{}".to_owned(), extras: None };
-    store.stage_insert(None, state, &mut write)?;
-    if let Some(row) = &mut write.rows[0].after {
-        pk.clone_into(&mut row.pk);
-    }
+    store.stage_insert(Some(pk.to_owned()), state, &mut write)?;
     store.apply(write).map(drop)
 }
 
@@ -339,7 +340,8 @@ fn a_call_that_is_lost_in_part_says_how_many_of_its_writes_are_committed() {
         commit_failures: &'static [bool],
         /// The first call that is expected to fail.
         lost: usize,
-        /// How many writes of that call are expected to be committed.
+        /// How many writes of that call are expected to be committed; `None` if none: the error then has no
+        /// detail `committed`.
         committed: Option<usize>,
     }
     let cases = [
@@ -397,7 +399,8 @@ fn create(store: &mut Store<Sqlite>, bucket: Value) -> Result<Results> {
 
 /// A store of ships: they have a unique name, an indexed type and a home.
 fn fleet() -> Store<Sqlite> {
-    let mut store = Store::on(Sqlite::in_memory(false).unwrap(), Mode::ReadWrite).unwrap();
+    let is_temporal = false;
+    let mut store = Store::on(Sqlite::in_memory(is_temporal).unwrap(), Mode::ReadWrite).unwrap();
     let ship = json!({"fields": {
         "name": {"class": "string", "unique": true},
         "type": {"class": "string", "index": true},
@@ -409,7 +412,7 @@ fn fleet() -> Store<Sqlite> {
 }
 
 #[test]
-fn a_create_with_a_deferred_commit_that_fails_leaves_nothing_and_those_before_it_stay() {
+fn a_failed_create_leaves_nothing_and_the_creates_whose_commit_was_deferred_stay() {
     let mut store = fleet();
     create(&mut store, json!({"name": "Defiant", "type": "escort"})).unwrap();
     let before = store.storage.counts();
@@ -430,7 +433,7 @@ fn create_many(store: &mut Store<Sqlite>, buckets: Vec<Value>) -> Result<Vec<Str
 }
 
 #[test]
-fn creates_of_one_call_with_a_deferred_commit_that_fail_leave_nothing() {
+fn failed_creates_of_one_call_leave_nothing_when_the_commit_is_deferred() {
     let mut store = fleet();
     create(&mut store, json!({"name": "Defiant", "type": "escort"})).unwrap();
     let before = store.storage.counts();
@@ -484,7 +487,7 @@ fn a_deferred_write_counts_once_more_for_each_page_of_its_records_also_if_it_fai
 #[test]
 fn a_write_to_a_full_store_fails_and_changes_nothing() {
     let mut store = fleet();
-    store.storage.limit_pages(2);
+    store.storage.limit_free_pages(2);
     let before = store.storage.counts();
     let error = store
         .write(CommitSharing::Groupable, |store| {
@@ -502,6 +505,8 @@ fn the_first_write_of_a_transaction_begins_one_in_storage_also_after_a_loss() {
     let turn = Gate::new().enter(GateMode::Exclusive, Duration::ZERO).unwrap();
     let id = store.add_transaction(None).unwrap();
     store.open_transaction(id, turn).unwrap();
+    // This failed write begins a transaction in storage and leaves nothing in it. Storage then loses that
+    // transaction.
     let missing = query::parse(json!({"action": "delete", "pk": "nobody"})).unwrap().0;
     store.run(missing).unwrap_err();
     store.storage.roll_back();
@@ -512,10 +517,10 @@ fn the_first_write_of_a_transaction_begins_one_in_storage_also_after_a_loss() {
     store.storage.roll_back();
     store.resume_transaction(id).unwrap();
     assert_eq!(store.storage.counts(), written, "the writes of the transaction were replayed");
-    let before = store.last.get();
+    let numbers_before = store.last.get();
     store.roll_back_transaction(id);
     assert_ne!(store.storage.counts(), written);
-    assert_ne!(store.last.get(), before);
+    assert_ne!(store.last.get(), numbers_before, "the numbers of rows are given back");
     create(&mut store, json!({"name": "Defiant"})).unwrap();
 }
 
