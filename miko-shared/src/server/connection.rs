@@ -115,6 +115,11 @@ async fn exchange_with_session(
     frame_size: usize,
 ) -> bool {
     peer_process.watch(socket);
+    if peer_process.has_ended() {
+        // Nobody waits for the held bytes any more. While they are held, they are not discarded either, and
+        // may leave no room for further answers.
+        state.release_held_bytes();
+    }
     if state.has_work(frame_size) {
         // A parked call is due, or calls are left in the buffer, as in `exchange`. At the end of a time slice
         // the answers so far are sent first, so that they do not wait for the next slices.

@@ -216,6 +216,11 @@ impl ConnectionState {
         if is_held { self.outgoing.len() } else { self.sent }
     }
 
+    /// Makes bytes that are held back count as unsent again.
+    pub(super) fn release_held_bytes(&mut self) {
+        self.held_length = None;
+    }
+
     /// Records that `count` further bytes of `outgoing` were sent. Removes the sent bytes from `outgoing`
     /// once they are more than half of it, so that fewer bytes are moved than were sent.
     pub(super) fn record_sent(&mut self, count: usize) {

@@ -193,10 +193,14 @@ impl EntryMaps {
 
     /// Makes the changes since the last commit permanent.
     pub(super) fn commit(&mut self) {
-        const MAX_CAPACITY: usize = 64;
         self.is_commit_promised = false;
         self.undo.clear();
-        // Releases the memory of the undo log of a large import.
+        self.shrink_undo_log();
+    }
+
+    /// Releases the memory of the undo log of a large import.
+    fn shrink_undo_log(&mut self) {
+        const MAX_CAPACITY: usize = 64;
         self.undo.shrink_to(MAX_CAPACITY);
     }
 
@@ -213,6 +217,7 @@ impl EntryMaps {
                 Change::Claim(record, None) => drop(self.claims.remove(&record)),
             }
         }
+        self.shrink_undo_log();
     }
 
     /// The row that has a unique value.

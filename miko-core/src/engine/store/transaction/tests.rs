@@ -547,3 +547,18 @@ fn records_that_a_transaction_has_changed_are_cached_if_it_is_committed_and_not_
         assert_eq!(run.store.record(&pk).unwrap() == before, fails);
     }
 }
+
+#[test]
+fn a_write_that_finds_its_transaction_lost_by_storage_applies_the_earlier_writes_first() {
+    let mut store = fleet();
+    let turn = Gate::new().enter(GateMode::Exclusive, Duration::ZERO).unwrap();
+    let id = store.add_transaction(None).unwrap();
+    store.open_transaction(id, turn).unwrap();
+    let records = |store: &Store<Sqlite>| store.storage.counts()[0];
+    let before = records(&store);
+    create(&mut store, json!({"name": "Defiant"})).unwrap();
+    // As an error of a read at the beginning of the next call would do.
+    store.storage.roll_back();
+    create(&mut store, json!({"name": "Voyager"})).unwrap();
+    assert_eq!(records(&store), before + 2);
+}
