@@ -27,7 +27,7 @@ use super::socket::{BLOCKING_READ_TIMEOUT, Event, Socket};
 use super::unsent::{SendProgress, Unsent};
 use crate::polling::AdaptiveSpin;
 use crate::wire::envelope::{Envelope, open_response};
-use crate::wire::extension::{self, FromServer, is_extension};
+use crate::wire::extension::{self, FromServer};
 use crate::wire::frame::{self, FrameBuffer};
 use crate::wire::handshake::HandshakeReply;
 use crate::wire::message::Answer;
@@ -618,7 +618,7 @@ impl Connection {
         frames: &mut Vec<u8>,
     ) -> Result<bool> {
         let mut accept = |frame: &[u8]| {
-            let is_awaited = is_extension(frame) && FromServer::stream_of(frame) == Some(stream);
+            let is_awaited = FromServer::stream_of(frame) == Some(stream);
             if is_awaited {
                 append_frame(frame, frames);
             }
@@ -665,7 +665,7 @@ impl Connection {
                 true
             }
             Some(_) => false,
-            None if is_extension(frame) => false,
+            None if FromServer::stream_of(frame).is_some() => false,
             // A refusal, or an answer that another implementation of tarpc's protocol has encoded.
             None => match Answer::read(frame) {
                 Ok(answer) if answer.request_id == id => {

@@ -14,7 +14,7 @@ use std::sync::Arc;
 use miko_rpc::{Discard, Error, ErrorId, Link, Method, Result, receive};
 
 use crate::wire::envelope::open_response;
-use crate::wire::extension::{FromServer, is_extension};
+use crate::wire::extension::FromServer;
 use crate::wire::frame::HEADER_SIZE;
 use crate::wire::message::Answer;
 
@@ -34,16 +34,16 @@ impl Topic {
     /// # Errors
     /// `internal` if the frame is of no kind that a server sends.
     pub(super) fn of(frame: &[u8]) -> Result<Self> {
-        match open_response(frame) {
-            // The answer to a call that was served, in the form that the servers of this package write.
-            Some((id, _)) => Ok(Self::Answer(id)),
-            None if is_extension(frame) => {
-                let unknown = || Error::new(ErrorId::INTERNAL, "the server has sent an unknown frame");
-                FromServer::stream_of(frame).map(Self::Items).ok_or_else(unknown)
-            }
-            // A refusal, or an answer that another implementation of tarpc's protocol has encoded.
-            None => Ok(Self::Answer(Answer::read(frame)?.request_id)),
+        // The answer to a call that was served, in the form that the servers of this package write.
+        if let Some((id, _)) = open_response(frame) {
+            return Ok(Self::Answer(id));
         }
+        if let Some(stream) = FromServer::stream_of(frame) {
+            return Ok(Self::Items(stream));
+        }
+        // A refusal, or an answer that another implementation of tarpc's protocol has encoded. tarpc's own
+        // server writes an array, as frames of streams are; but its second element is no handle.
+        Ok(Self::Answer(Answer::read(frame)?.request_id))
     }
 }
 
@@ -324,10 +324,11 @@ pub(super) fn append_frame(frame: &[u8], frames: &mut Vec<u8>) {
 #[cfg(test)]
 mod tests {
     use std::cell::Cell;
-    use std::collections::VecDeque;
+    use std::collections::{BTreeMap, VecDeque};
     use std::rc::Rc;
 
     use super::*;
+    use crate::wire::extension::put_item;
 
     /// Whether a thread was woken since its last poll.
     type Woken = Rc<Cell<bool>>;
@@ -336,6 +337,17 @@ mod tests {
         fn wake(&self) {
             self.set(true);
         }
+    }
+
+    #[test]
+    fn an_answer_of_tarpcs_own_server_is_told_from_an_item_of_a_stream() {
+        // tarpc's own server writes the fields of an answer, its id and its message, without names.
+        let message = Ok::<_, ()>(BTreeMap::from([("ping", ())]));
+        let answer = rmp_serde::to_vec(&(7_u64, message)).unwrap();
+        assert_eq!(Topic::of(&answer).unwrap(), Topic::Answer(7));
+        let mut item = Vec::new();
+        put_item(7, 1, &[0xc0], 1000, &mut item).unwrap();
+        assert_eq!(Topic::of(&item[HEADER_SIZE..]).unwrap(), Topic::Items(7));
     }
 
     /// Threads that each wait for one answer. The id of a call is the index of its thread.
