@@ -116,7 +116,7 @@ async fn exchange_with_session(
 ) -> bool {
     peer_process.watch(socket);
     if peer_process.has_ended() {
-        // Nobody waits for the held bytes any more. While they are held, they are not discarded either, and
+        // No client waits for the held bytes any more. While they are held, they are not discarded, and they
         // may leave no room for further answers.
         state.release_held_bytes();
     }
