@@ -17,9 +17,11 @@ const MAX_SIZE: usize = 1 << 20;
 /// The bytes for which there is room at first.
 const FIRST_ROOM: usize = 4 << 10;
 
-/// A connection that is kept between requests.
+/// A connection that is kept between requests. If the server has closed it meanwhile, as after a long pause
+/// between two slices, the client connects again.
 pub(crate) struct HttpClient<S = UnixStream> {
     stream: S,
+    reconnect: Box<dyn Fn() -> io::Result<S>>,
     request: Vec<u8>,
     /// The response, up to `filled`. The bytes after it are free.
     received: Vec<u8>,
@@ -34,13 +36,15 @@ struct Sizes {
 
 impl HttpClient {
     pub(crate) fn connect(socket: &Path) -> io::Result<Self> {
-        Ok(Self::on(UnixStream::connect(socket)?))
+        let stream = UnixStream::connect(socket)?;
+        let socket = socket.to_owned();
+        Ok(Self::on(stream, Box::new(move || UnixStream::connect(&socket))))
     }
 }
 
 impl<S: Read + Write> HttpClient<S> {
-    fn on(stream: S) -> Self {
-        Self { stream, request: Vec::new(), received: vec![0; FIRST_ROOM], filled: 0 }
+    fn on(stream: S, reconnect: Box<dyn Fn() -> io::Result<S>>) -> Self {
+        Self { stream, reconnect, request: Vec::new(), received: vec![0; FIRST_ROOM], filled: 0 }
     }
 
     /// The body of the resource at this path.
@@ -50,7 +54,10 @@ impl<S: Read + Write> HttpClient<S> {
     pub(crate) fn get(&mut self, folder: &str, name: &str) -> Result<&str, BoxError> {
         self.request.clear();
         write!(self.request, "GET {folder}{name} HTTP/1.1\r\nHost: localhost\r\n\r\n")?;
-        self.stream.write_all(&self.request)?;
+        if self.stream.write_all(&self.request).is_err() {
+            self.stream = (self.reconnect)()?;
+            self.stream.write_all(&self.request)?;
+        }
         self.filled = 0;
         let Sizes { head, body } = loop {
             self.read()?;
@@ -127,7 +134,8 @@ mod tests {
     }
 
     fn client(responses: &'static [u8], at_a_time: usize) -> HttpClient<Scripted> {
-        HttpClient::on(Scripted { responses, at_a_time, requests: Vec::new() })
+        let scripted = Scripted { responses, at_a_time, requests: Vec::new() };
+        HttpClient::on(scripted, Box::new(|| Err(io::ErrorKind::NotConnected.into())))
     }
 
     #[test]
@@ -156,5 +164,14 @@ mod tests {
         ] {
             assert!(client(response, usize::MAX).get("/", "").is_err(), "{response:?}");
         }
+    }
+
+    #[test]
+    fn a_connection_that_the_server_has_closed_is_replaced() {
+        let (closed, _) = UnixStream::pair().unwrap();
+        let (stream, mut server) = UnixStream::pair().unwrap();
+        server.write_all(b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nhi").unwrap();
+        let mut client = HttpClient::on(closed, Box::new(move || stream.try_clone()));
+        assert_eq!(client.get("/", "a").unwrap(), "hi");
     }
 }
