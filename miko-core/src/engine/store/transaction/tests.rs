@@ -13,6 +13,7 @@ use serde_json::{Value, json};
 use super::*;
 use crate::commit::Commit;
 use crate::engine::store::Store;
+use crate::engine::store::transaction::user_transaction::TransactionId;
 use crate::mode::Mode;
 use crate::query;
 use crate::record::Record;
@@ -498,13 +499,24 @@ fn a_write_to_a_full_store_fails_and_changes_nothing() {
     assert_eq!(store.storage.counts(), before);
 }
 
+/// Begins a transaction of a caller.
+fn begin(store: &mut Store<Sqlite>) -> TransactionId {
+    let id = store.add_transaction(None).unwrap();
+    open(store, id);
+    id
+}
+
+/// Opens a transaction, which has its turn to write at once.
+fn open<T: Storage>(store: &mut Store<T>, id: TransactionId) {
+    let turn = Gate::new().enter(GateMode::Exclusive, Duration::ZERO).unwrap();
+    store.open_transaction(id, turn).unwrap();
+}
+
 /// Storage may lose a transaction also before the first write: an error in a read can end it.
 #[test]
 fn the_first_write_of_a_transaction_begins_one_in_storage_also_after_a_loss() {
     let mut store = fleet();
-    let turn = Gate::new().enter(GateMode::Exclusive, Duration::ZERO).unwrap();
-    let id = store.add_transaction(None).unwrap();
-    store.open_transaction(id, turn).unwrap();
+    let id = begin(&mut store);
     // This failed write begins a transaction in storage and leaves nothing in it. Storage then loses that
     // transaction.
     let missing = query::parse(json!({"action": "delete", "pk": "nobody"})).unwrap().0;
@@ -534,8 +546,7 @@ fn records_that_a_transaction_has_changed_are_cached_if_it_is_committed_and_not_
     let id = run.store.add_transaction(None).unwrap();
     for (number, fails) in [(1, false), (2, true), (3, false)] {
         let before = run.store.record(&pk).unwrap();
-        let turn = Gate::new().enter(GateMode::Exclusive, Duration::ZERO).unwrap();
-        run.store.open_transaction(id, turn).unwrap();
+        open(&mut run.store, id);
         for step in 0..2 {
             let sharing = CommitSharing::Groupable;
             run.store.write(sharing, |store| update(store, &pk, 10 * number + step)).unwrap();
@@ -551,9 +562,7 @@ fn records_that_a_transaction_has_changed_are_cached_if_it_is_committed_and_not_
 #[test]
 fn a_write_that_finds_its_transaction_lost_by_storage_applies_the_earlier_writes_first() {
     let mut store = fleet();
-    let turn = Gate::new().enter(GateMode::Exclusive, Duration::ZERO).unwrap();
-    let id = store.add_transaction(None).unwrap();
-    store.open_transaction(id, turn).unwrap();
+    begin(&mut store);
     let records = |store: &Store<Sqlite>| store.storage.counts()[0];
     let before = records(&store);
     create(&mut store, json!({"name": "Defiant"})).unwrap();
