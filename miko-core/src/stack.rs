@@ -196,8 +196,12 @@ pub(crate) fn sole_class(stack: &Map<String, Value>) -> Option<&str> {
 
 /// Whether a class of the stack `old` is not in `new`.
 pub(crate) fn leaves_a_class(old: &Map<String, Value>, new: &Map<String, Value>) -> bool {
-    let new = classes(new);
-    classes(old).iter().any(|class| !new.contains(class))
+    let (old, new) = (classes(old), classes(new));
+    if new.len() <= LINEAR_SCAN_MAX {
+        return old.iter().any(|class| !new.contains(class));
+    }
+    let new: HashSet<&str> = new.into_iter().collect();
+    old.iter().any(|class| !new.contains(class))
 }
 
 /// The distinct classes of a stored stack.

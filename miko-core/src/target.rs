@@ -104,6 +104,12 @@ impl From<Value> for Target {
     fn from(value: Value) -> Self {
         match value {
             Value::String(text) => text.into(),
+            condition if json::too_deep(&condition) => {
+                // `filter` refuses the value that is kept in its place, too. A drop of this one could
+                // overflow the stack.
+                json::drop_iteratively(condition);
+                Self(json::too_deep_value())
+            }
             condition => Self(condition),
         }
     }
@@ -170,5 +176,11 @@ mod tests {
         assert_eq!(serde_json::from_str::<Target>(r#""a.b/x""#).unwrap(), Target::class("a.b/x"));
         let deep = format!("{}{}", r#"{"all":["#.repeat(100), "]}".repeat(100));
         assert!(serde_json::from_str::<Target>(&deep).is_err());
+    }
+
+    #[test]
+    fn a_condition_of_any_depth_is_refused() {
+        let deep = (0..1_000_000).fold(Value::Null, |inner, _| Value::Array(vec![inner]));
+        assert!(refused(deep).is(ErrorId::INVALID_REQUEST));
     }
 }

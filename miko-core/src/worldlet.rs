@@ -155,7 +155,7 @@ pub(crate) trait Sink {
     fn version(&mut self, version: IncomingVersion, faults: &mut WorldletFaults) -> Result<()>;
 
     /// Receives the metadata of a file.
-    fn file(&mut self, file: IncomingFile) -> Result<()>;
+    fn file(&mut self, file: IncomingFile, faults: &mut WorldletFaults) -> Result<()>;
 
     /// Marks a file as refused, because its metadata or a chunk has a fault: the sink then reports no further
     /// faults of the file. `pk` is `None` if a faulty chunk names no file.
@@ -436,7 +436,7 @@ impl<'de> Visitor<'de> for WorldletVisitor<'_, '_> {
                 "files" => {
                     let Self { sink, faults, failure, .. } = &mut self;
                     let take = |pk: String, text: &str| match file::read_file(pk, text, faults) {
-                        Ok(file) => sink.file(file),
+                        Ok(file) => sink.file(file, faults),
                         Err(pk) => {
                             sink.mark_file_refused(Some(pk));
                             Ok(())

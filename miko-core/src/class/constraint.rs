@@ -9,7 +9,7 @@ pub(crate) type FieldPath = Vec<String>;
 
 /// A constraint on the tuple of some fields, in the records of a class and its subclasses. An engine keeps
 /// the tuples in an index.
-#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+#[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub(crate) struct Constraint {
     pub(crate) kind: ConstraintKind,
     /// The class that declares the constraint.

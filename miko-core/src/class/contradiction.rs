@@ -29,6 +29,10 @@ impl Definition {
 }
 
 /// The place of a field in a definition.
+///
+/// A hash with `fields` gives the settings in its `default` and in its `of` to each of its sub-fields. So a
+/// sub-field may have `fields`, an element type or a default that its own definition does not contain. A fault
+/// in such an inherited part has the place of the sub-field.
 #[derive(Clone, Copy)]
 struct FieldPlace<'p> {
     /// The place of the definition of the field. If a sub-field inherits the definition from a hash, the
@@ -254,13 +258,19 @@ impl NumberRules {
 /// The least integer that is at least the number; greater than it if `is_strict`.
 fn least_integer(number: &Number, is_strict: bool) -> i128 {
     let rounded = to_integer(number, f64::ceil);
-    if is_strict && is_integer(number) { rounded.saturating_add(1) } else { rounded }
+    if is_strict && is_integer(number) && !is_out_of_range(rounded) { rounded + 1 } else { rounded }
 }
 
 /// The greatest integer that is at most the number; less than it if `is_strict`.
 fn greatest_integer(number: &Number, is_strict: bool) -> i128 {
     let rounded = to_integer(number, f64::floor);
-    if is_strict && is_integer(number) { rounded.saturating_sub(1) } else { rounded }
+    if is_strict && is_integer(number) && !is_out_of_range(rounded) { rounded - 1 } else { rounded }
+}
+
+/// Whether an integer of [`to_integer`] stands for a float that is out of range: for one of many numbers, so
+/// that strict bounds cannot be told from others.
+fn is_out_of_range(integer: i128) -> bool {
+    integer == i128::MIN || integer == i128::MAX
 }
 
 /// The number as an integer; a float is rounded by `round`.

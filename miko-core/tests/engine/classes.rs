@@ -228,6 +228,8 @@ fn a_definition_that_no_value_satisfies_is_refused_with_the_contradictory_rule()
         number(json!({"gt": 1, "lt": 2})),
         number(json!({"gt": 1, "lt": 3, "integer_only": true})),
         number(json!({"min": 1e300, "max": 1e301, "integer_only": true, "multiple_of": 3})),
+        number(json!({"min": 1e299, "lt": 1e300, "integer_only": true, "default": 5e299})),
+        number(json!({"gt": -1e300, "max": -1e299, "integer_only": true})),
         number(json!({"min": 1, "max": 7, "multiple_of": 7, "default": 7.0})),
         // A float is a multiple by its decimal digits.
         number(json!({"min": 1e23, "max": 1e23, "multiple_of": 10, "default": 1e23})),

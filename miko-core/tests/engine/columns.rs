@@ -348,3 +348,18 @@ fn streams_that_find_many_records_build_columns_and_selects_do_not() {
         assert_eq!(columns_of(&db, json!(["rank", 3])).len(), expected, "streams: {streams}");
     }
 }
+
+#[test]
+fn a_select_whose_limit_lets_it_return_many_records_builds_no_columns() {
+    for (limit, expected) in [(4, 1), (40, 0)] {
+        let db = SqliteEngine::in_memory().unwrap();
+        let buckets = (0..100).map(|number| json!({"rank": number % 11}).into());
+        db.create_many("a.b/officer", buckets.collect()).unwrap();
+        let select = json!({
+            "action": "select", "class": "a.b/officer", "path": ["rank", {"gt": 3}],
+            "sort": ["rank"], "limit": limit,
+        });
+        (0..3).for_each(|_| drop(db.q0(select.clone()).unwrap()));
+        assert_eq!(columns_of(&db, json!(["rank", 3])).len(), expected, "limit {limit}");
+    }
+}

@@ -116,6 +116,27 @@ fn a_join_is_required_unique_and_never_changes() {
 }
 
 #[test]
+fn a_join_does_not_change_with_the_class_among_those_that_inherit_it() {
+    let db = db();
+    define(&db, json!({"name": "a.b/seat", "join": ["s"], "misc_fields": true})).unwrap();
+    for name in ["a.b/left", "a.b/right"] {
+        define(&db, json!({"name": name, "inherits": ["a.b/seat"], "misc_fields": true})).unwrap();
+    }
+    for (serial, [from, to]) in
+        [["a.b/left", "a.b/seat"], ["a.b/seat", "a.b/left"], ["a.b/left", "a.b/right"]]
+            .into_iter()
+            .enumerate()
+    {
+        let pk = create(&db, from, json!({"s": serial})).unwrap();
+        let change = |s: usize| json!({"action": "update", "pk": pk, "class": to, "bucket": {"s": s}});
+        let error = db.run(change(100)).unwrap_err();
+        assert!(error.is(ErrorId::IMMUTABLE_FIELD), "{from} to {to}: {error}");
+        assert_eq!(error.items()[0].details["class"], "a.b/seat");
+        db.run(change(serial)).unwrap();
+    }
+}
+
+#[test]
 fn a_record_keeps_the_tuples_of_a_join_of_all_its_platters() {
     let db = db();
     define(&db, json!({"name": "a.b/seat", "join": ["s"], "misc_fields": true})).unwrap();

@@ -202,12 +202,14 @@ fn an_edit_in_place_that_restores_the_time_is_not_overwritten() {
 }
 
 #[test]
-fn a_pipe_is_refused_as_a_file_to_write() {
+fn a_pipe_is_refused_in_place_of_a_file() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("pipe.json");
     assert!(Command::new("mkfifo").arg(&path).status().unwrap().success());
-    let error = WorldletEngine::open(&path, Mode::ReadWrite).unwrap_err();
-    assert!(error.is(ErrorId::INVALID_BACKEND), "{error}");
+    for mode in [Mode::ReadWrite, Mode::Read] {
+        let error = WorldletEngine::open(&path, mode).unwrap_err();
+        assert!(error.is(ErrorId::INVALID_BACKEND), "{error}");
+    }
 }
 
 /// Set in the process that has few descriptors.

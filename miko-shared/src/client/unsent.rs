@@ -21,7 +21,7 @@ pub(super) struct Unsent {
     base: u64,
 }
 
-/// How much of a frame was sent.
+/// How much was sent of a frame, or of two frames that are sent together.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum SendProgress {
     /// Nothing of the frame was sent or queued.
@@ -52,9 +52,10 @@ impl Unsent {
         }
     }
 
-    /// Sends the queue, the deferred frames and then `frame`, as far as there is room. If only a part of
-    /// `frame` was sent, queues the rest, because no other frame may come in between. If nothing of `frame`
-    /// was sent, keeps nothing of it: the caller has to send it again.
+    /// Sends the queue, the deferred frames and then `frame`, as far as there is room. `frame` may be two
+    /// frames: an opening call and the first call on its object, which are treated as one frame. If only a
+    /// part of `frame` was sent, queues the rest, because no other frame may come in between. If nothing of
+    /// `frame` was sent, keeps nothing of it: the caller has to send it again.
     ///
     /// # Errors
     /// The errors of `send`.
@@ -128,7 +129,19 @@ impl Unsent {
             self.queue.shrink_to(KEPT_BUFFER);
             self.start = 0;
         }
+        self.remove_sent();
         flushed.map(|()| self.is_queue_empty())
+    }
+
+    /// Removes the bytes that were sent from the queue, if they are more than half of it. Under steady load the
+    /// buffer of the socket may never take all bytes, and the queue would grow. Since fewer bytes are moved
+    /// than were sent, the cost per byte is bounded.
+    fn remove_sent(&mut self) {
+        if self.start > self.queue.len() / 2 {
+            self.queue.drain(..self.start);
+            self.base += self.start as u64;
+            self.start = 0;
+        }
     }
 
     /// Whether all queued bytes were sent. There may still be deferred frames.

@@ -8,8 +8,8 @@ use std::time::Duration;
 
 use miko_rpc::{Error, ErrorId, Method, Result, Served, Surface};
 
-/// The most outcomes of a method that are counted separately. An implementation may make error ids from input
-/// of clients, so the number of counters has to be bounded.
+/// As soon as a method has this many counters, it gets no more for further error ids. An implementation may
+/// make error ids from input of clients, so the number of counters has to be bounded.
 const MAX_OUTCOMES: usize = 64;
 
 /// The counters of a server since its start.
@@ -44,8 +44,8 @@ pub enum CallOutcome {
     Succeeded,
     /// The call failed with this id.
     Failed(ErrorId),
-    /// The method returned an error without an id. This counter also counts every outcome that first occurs
-    /// after the method has reached the bound on separately counted outcomes.
+    /// The method returned an error without an id, or with one that first occurred when the method had as many
+    /// counters as the bound allows.
     OtherError,
     /// The method returned, and its answer comes later.
     Later,
@@ -118,7 +118,9 @@ impl MethodCount {
         let counter = self.outcomes.iter_mut().find(|(counted, _)| *counted == outcome);
         match counter {
             Some((_, count)) => *count += 1,
-            None if is_full && outcome != CallOutcome::OtherError => self.record(CallOutcome::OtherError),
+            None if is_full && matches!(outcome, CallOutcome::Failed(_)) => {
+                self.record(CallOutcome::OtherError);
+            }
             None => self.outcomes.push((outcome, 1)),
         }
     }

@@ -82,7 +82,8 @@ impl<T: Storage> Store<T> {
             _ => usize::MAX,
         };
         let rows = columns::scan(&table, plan, candidates.as_deref(), max_found);
-        if rows.is_some() {
+        if let Some(rows) = &rows {
+            let effort = effort.of_finished(plan.select, rows.len());
             table.note_use(paths, effort.records(last_row));
         }
         content.put(needs.scope, table, last_row);
@@ -93,18 +94,13 @@ impl<T: Storage> Store<T> {
     /// Counts a select that SQL has answered with `found` records, because there were no columns.
     pub(super) fn count_scan(&self, needs: &Needs, select: &SelectRequest, wanted: Wanted, found: usize) {
         let last_row = self.last.get().row;
-        // If so many records are found, SQL is faster than scanning columns and reading the records by row
-        // id.
-        let is_faster_by_sql = wanted == Wanted::Records
-            && found as u64 > last_row.0.unsigned_abs().div_ceil(SCANNED_PER_FETCHED as u64);
-        // If the limit of the select was not reached, the scan has examined all records.
-        let reached_limit = select.limit.is_some_and(|limit| found as u64 >= limit);
-        let effort = match needs.effort {
-            // Not counted: even with columns, `scan_columns` would leave this select to SQL.
-            Effort::All if is_faster_by_sql && select.limit.is_none() => return,
-            Effort::UpToLimit if !reached_limit => Effort::All,
-            effort => effort,
-        };
+        let is_faster_by_sql = found as u64 > last_row.0.unsigned_abs().div_ceil(SCANNED_PER_FETCHED as u64);
+        let uses_index = matches!(needs.effort, Effort::Few);
+        if wanted == Wanted::Records && is_faster_by_sql && !uses_index {
+            // Even with columns, `scan_columns` would leave this select to SQL.
+            return;
+        }
+        let effort = needs.effort.of_finished(select, found);
         self.columns.content().uses.count(&needs.scope, &needs.paths, effort, last_row);
     }
 

@@ -9,7 +9,9 @@ use std::collections::{BTreeMap, HashSet};
 use miko_rpc::{ErrorId, ErrorItem, Result};
 use serde_json::{Map, Value};
 
-use crate::class::{Class, ConstraintKind, Definition, Markers, Normalizer, WriteKind, check, check_marked};
+use crate::class::{
+    Class, Constraint, ConstraintKind, Definition, Markers, Normalizer, WriteKind, check, check_marked,
+};
 use crate::diagnostics::{FaultList, Place};
 use crate::engine::store::Store;
 use crate::engine::store::index_entries::{StackAndBucket, facets};
@@ -235,7 +237,8 @@ impl<T: Storage> Store<T> {
     }
 
     /// Adds a fault for each `join` constraint if an update would remove a tuple of the constraint from the
-    /// record. As long as a record is of a class, it keeps the tuples of all platters of the class.
+    /// record. As long as a record is of the class that declares the constraint, or of a subclass, it keeps
+    /// the tuples of all its platters of these classes.
     pub(super) fn report_changed_joins(
         &self,
         before: StackAndBucket<'_>,
@@ -247,14 +250,12 @@ impl<T: Storage> Store<T> {
             return;
         }
         let after = self.join_tuples(after);
-        for ((class, index), tuples_before) in before {
-            // Without an entry, the record has left the class, and may lose its tuples.
-            let Some(tuples_after) = after.get(&(class, index)) else { continue };
+        for (constraint, tuples_before) in before {
+            // Without an entry, the record has left the class and its subclasses, and may lose its tuples.
+            let Some(tuples_after) = after.get(constraint) else { continue };
             if tuples_before.is_subset(tuples_after) {
                 continue;
             }
-            let Some(class) = self.catalog.class(class) else { continue };
-            let constraint = &class.constraints[index];
             let message = format!("no update changes what `join` declares: {}", constraint.describe());
             let fields: Vec<String> = constraint.fields.iter().map(|path| path.join(".")).collect();
             faults.push(
@@ -265,18 +266,15 @@ impl<T: Storage> Store<T> {
         }
     }
 
-    /// The tuples of a record for the `join` constraints of its classes, by the name of the class and the
-    /// index of the constraint.
-    fn join_tuples<'r>(
-        &self,
-        (stack, bucket): StackAndBucket<'r>,
-    ) -> BTreeMap<(&'r str, usize), HashSet<String>> {
+    /// The tuples of a record for each `join` constraint of its classes. Several classes of the record may
+    /// inherit one constraint.
+    fn join_tuples(&self, (stack, bucket): StackAndBucket<'_>) -> BTreeMap<&Constraint, HashSet<String>> {
         let mut tuples: BTreeMap<_, HashSet<String>> = BTreeMap::new();
         for facet in facets(stack, bucket) {
             let Some(class) = self.catalog.class(facet.class) else { continue };
-            for (index, constraint) in class.constraints.iter().enumerate() {
+            for constraint in &class.constraints {
                 if constraint.kind == ConstraintKind::Join {
-                    let of_join = tuples.entry((facet.class, index)).or_default();
+                    let of_join = tuples.entry(&**constraint).or_default();
                     of_join.extend(class.key(constraint, facet.bucket));
                 }
             }

@@ -465,8 +465,8 @@ impl<T: Storage> Sink for Import<'_, T> {
         self.files.refuse(pk);
     }
 
-    fn file(&mut self, file: IncomingFile) -> Result<()> {
-        self.files.file(self.store, file)
+    fn file(&mut self, file: IncomingFile, problems: &mut WorldletFaults) -> Result<()> {
+        self.files.file(self.store, file, problems)
     }
 
     fn chunk(&mut self, chunk: IncomingChunk, problems: &mut WorldletFaults) -> Result<()> {

@@ -56,9 +56,19 @@ struct ImportedFile {
 }
 
 impl ImportedFiles {
-    /// Keeps the metadata of a file until the end of the import.
-    pub(super) fn file<T: Storage>(&mut self, store: &mut Store<T>, file: IncomingFile) -> Result<()> {
+    /// Keeps the metadata of a file until the end of the import. Refuses a second entry of a file.
+    pub(super) fn file<T: Storage>(
+        &mut self,
+        store: &mut Store<T>,
+        file: IncomingFile,
+        problems: &mut WorldletFaults,
+    ) -> Result<()> {
         let imported = self.find_or_add(store, &file.pk)?;
+        if imported.entry.is_some() {
+            let files = Place::Key(&Place::Root, "files");
+            problems.refuse(Place::Key(&files, &file.pk).fault("two files of the worldlet have this pk"));
+            return Ok(());
+        }
         imported.entry = Some(file);
         Ok(())
     }
@@ -148,6 +158,7 @@ impl ImportedFiles {
         let (id, stored_sha256) = match store.storage.find_file(pk)? {
             Some((id, row)) => (id, row.sha256),
             None => {
+                // No new record or file gets this pk.
                 store.pks.skip(pk);
                 let (mime, created_at) = ("null".to_owned(), Timestamp::FIRST);
                 let row = FileRow { pk: pk.to_owned(), sha256: None, mime, size: 0, created_at };

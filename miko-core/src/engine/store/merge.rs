@@ -240,8 +240,8 @@ impl<T: Storage> Sink for Merge<'_, '_, T> {
         Ok(())
     }
 
-    fn file(&mut self, file: IncomingFile) -> Result<()> {
-        self.import.file(file)
+    fn file(&mut self, file: IncomingFile, problems: &mut WorldletFaults) -> Result<()> {
+        self.import.file(file, problems)
     }
 
     fn chunk(&mut self, chunk: IncomingChunk, problems: &mut WorldletFaults) -> Result<()> {

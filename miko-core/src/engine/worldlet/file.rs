@@ -101,6 +101,10 @@ impl<W: Write> Write for HashingWriter<W> {
     }
 }
 
+fn refuse_irregular(path: &Path, metadata: &fs::Metadata) -> Result<()> {
+    if metadata.is_file() { Ok(()) } else { Err(invalid_backend(path, "this is not a regular file")) }
+}
+
 /// A buffered reader of the content of a file.
 type ContentReader = BufReader<File>;
 
@@ -109,11 +113,14 @@ impl WorldletFile {
     /// empty.
     ///
     /// # Errors
-    /// `backend-in-use` in mode `rw`, if the file is locked; `invalid-backend`, if it cannot be opened, in
-    /// mode `r` if it is empty, and in mode `rw` if it is not a regular file.
+    /// `backend-in-use` in mode `rw`, if the file is locked; `invalid-backend`, if it cannot be opened or is
+    /// not a regular file, and in mode `r` if it is empty.
     pub(super) fn open(path: &Path, mode: Mode) -> Result<(Option<Self>, Option<ContentReader>)> {
         match mode {
             Mode::Read => {
+                // Opening a pipe might never end.
+                let opened = fs::metadata(path).map_err(|error| cannot_open(path, error))?;
+                refuse_irregular(path, &opened)?;
                 let file = File::open(path).map_err(|error| cannot_open(path, error))?;
                 if file.metadata().map_err(|error| cannot_open(path, error))?.len() == 0 {
                     return Err(invalid_backend(path, "the file is empty: there is nothing to read"));
@@ -145,9 +152,7 @@ impl WorldletFile {
             let resolved = fs::canonicalize(path).map_err(|error| cannot_open(path, error))?;
             let opened = file.metadata().map_err(|error| cannot_open(path, error))?;
             // Reading a pipe might never end, and a save would replace a device by a file.
-            if !opened.is_file() {
-                return Err(invalid_backend(path, "this is not a regular file"));
-            }
+            refuse_irregular(path, &opened)?;
             match fs::metadata(&resolved) {
                 Ok(at_path) if (at_path.dev(), at_path.ino()) == (opened.dev(), opened.ino()) => {
                     let digest = digest_of(&resolved).map_err(|error| cannot_open(path, error))?;

@@ -6,7 +6,7 @@ use std::hash::BuildHasher;
 
 use foldhash::fast::RandomState;
 
-use crate::query::PathStep;
+use crate::query::{PathStep, SelectRequest};
 use crate::storage::ids::RowId;
 
 /// Which records a table has: those of this class and its subclasses, or all records for `None`.
@@ -35,13 +35,23 @@ const MAX_PATHS: usize = 1024;
 pub(crate) enum Effort {
     /// All records of the class, or of the database.
     All,
-    /// Presumably few: the select stops when it has found as many records as its limit allows.
+    /// Presumably few: the select ends when it has found as many records as its limit.
     UpToLimit,
     /// The records that an index has for one value.
     Few,
 }
 
 impl Effort {
+    /// The effort of a select that has found `found` records. If it has found fewer than its limit, it has
+    /// examined all records.
+    pub(crate) fn of_finished(self, select: &SelectRequest, found: usize) -> Self {
+        let reached_limit = select.limit.is_some_and(|limit| found as u64 >= limit);
+        match self {
+            Self::UpToLimit if !reached_limit => Self::All,
+            effort => effort,
+        }
+    }
+
     /// The assumed number of records. The number of records of a class is not known: the class counts as the
     /// whole database. `last_row` is the last row of the database, by which its records are counted.
     pub(crate) fn records(self, last_row: RowId) -> u64 {
@@ -163,6 +173,19 @@ mod tests {
         assert_eq!(selects_before_build(&mut PathUses::default(), Effort::All), 1);
         // Each select is assumed to examine 256 records. The 79th select reaches 2 × 10,000.
         assert_eq!(selects_before_build(&mut PathUses::default(), Effort::Few), 78);
+    }
+
+    #[test]
+    fn a_select_that_has_not_reached_its_limit_has_examined_all_records() {
+        let select = SelectRequest { limit: Some(3), ..SelectRequest::default() };
+        for (effort, found, expected) in [
+            (Effort::UpToLimit, 2, 10_000),
+            (Effort::UpToLimit, 3, FEW_RECORDS),
+            (Effort::Few, 2, FEW_RECORDS),
+            (Effort::All, 3, 10_000),
+        ] {
+            assert_eq!(effort.of_finished(&select, found).records(LAST), expected, "{effort:?}, {found}");
+        }
     }
 
     #[test]
