@@ -15,7 +15,7 @@ use miko_core::mikobase_rpc::MikobaseClient;
 use miko_core::q0::Edits;
 use miko_core::rpc::{Call, CallTransport, Interface, OutgoingCall, Proxy, codec};
 use miko_core::{
-    Change, Engine, Error, ErrorId, Mikobase, MikobaseExt, Remote, SqliteEngine, Stream, Transaction,
+    Change, Engine, Error, ErrorId, Mikobase, MikobaseExt, Remote, Stream, Transaction, backend,
 };
 use miko_shared::BoxError;
 use miko_shared::wire::envelope::{Envelope, enclose_response};
@@ -226,9 +226,9 @@ fn end_part() {
 impl Store {
     /// A store of [`RECORDS`] records. If it has a record cache, they are in it.
     fn new(has_record_cache: bool) -> Result<Self, BoxError> {
-        let engine = SqliteEngine::in_memory()?;
-        let engine = if has_record_cache { engine } else { engine.record_cache_size(0) };
-        let engine: Arc<dyn Engine> = Arc::new(engine);
+        let without_cache = if has_record_cache { "" } else { "?record_cache_size=0" };
+        let engine = backend::open(&format!("mikobase.uno/sqlite/memory{without_cache}"))?;
+        let engine: Arc<dyn Engine> = engine.into();
         engine.import_schema(json!({"classes": {"bench.org/item": {"fields": {
             "serial": {"class": "number", "required": true, "unique": true},
             "deck": {"class": "number", "index": true},

@@ -7,7 +7,7 @@ use hyper::Response;
 use hyper::server::conn::http1;
 use hyper::service::service_fn;
 use hyper_util::rt::TokioIo;
-use miko_core::{Mikobase, MikobaseExt, SqliteEngine};
+use miko_core::{MikobaseExt, backend};
 use miko_shared::BoxError;
 use tokio::runtime::Builder;
 use tokio::task::{LocalSet, spawn_local};
@@ -38,7 +38,7 @@ fn start(size: Size) -> Result<Option<Running>, BoxError> {
 
 /// A record as a Mikobase sends it over HTTP.
 fn record_text(serial: usize) -> Result<String, BoxError> {
-    let db = SqliteEngine::in_memory()?;
+    let db = backend::open("mikobase.uno/sqlite/memory")?;
     db.import_schema(sample::schema())?;
     let pk = db.create(ITEM, &sample::bucket(serial))?;
     let record = db.record_by_pk(&pk)?.ok_or("the record is gone")?;

@@ -10,7 +10,7 @@ use std::time::Duration;
 use miko_core::mikobase_rpc::MikobaseClient;
 use miko_core::q0::Edits;
 use miko_core::{
-    Change, Error, ErrorId, Mikobase, MikobaseExt, Records, Remote, SqliteEngine, Stream, Target, Transaction,
+    Change, Error, ErrorId, Mikobase, MikobaseExt, Records, Remote, Stream, Target, Transaction, backend,
 };
 use miko_macros::mikobase_interface;
 use miko_shared::{BoxError, Uds};
@@ -124,7 +124,7 @@ const DELIVERED: usize = 2;
 
 /// The text of a change as subscribers get it, in JSON.
 pub(super) fn delivered_change() -> Result<String, BoxError> {
-    let db = SqliteEngine::in_memory()?;
+    let db = backend::open("mikobase.uno/sqlite/memory")?;
     db.import_schema(sample::schema())?;
     let pk = sample::account_key(DELIVERED);
     db.q0(json!({"action": "create", "class": ACCOUNT, "pk": pk, "bucket": {"balance": 0}}))?;

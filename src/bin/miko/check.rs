@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 
 use miko_core::is_temporal_worldlet;
 use mikobase::backend::{Backend, Location, Mode};
-use mikobase::{Error, Mikobase, SqliteEngine, json};
+use mikobase::{Error, json};
 use serde_json::Value;
 
 use crate::exit::{Exit, Failure, print_stderr};
@@ -27,7 +27,8 @@ fn check(path: &Path) -> Result<String, Failure> {
     let in_file = |error: Error| error.with_all("path", path.display().to_string());
     // A file that is not JSON is read as a worldlet, whose faults are reported with their places.
     if let Some(schema) = json::parse(&text).ok().filter(is_schema) {
-        let changes = SqliteEngine::in_memory()?.import_schema(schema).map_err(in_file)?;
+        let engine = Backend::from(Location::SqliteMemory).open(Mode::ReadWrite)?;
+        let changes = engine.import_schema(schema).map_err(in_file)?;
         return Ok(format!("{} classes", changes.created.len()));
     }
     let temporal = is_temporal_worldlet(&mut text.as_bytes());

@@ -1,6 +1,6 @@
 //! `miko validate`: checks a request without running it.
 
-use mikobase::{Check, Mikobase, SqliteEngine, Validation, json};
+use mikobase::{Check, Validation, backend, json};
 
 use crate::exit::{Exit, Failure};
 use crate::output::Output;
@@ -53,7 +53,7 @@ pub(crate) fn run(args: &Args) -> Result<Exit, Failure> {
         Ok(query) => match args.only {
             Some(aspect) => Check::from(aspect).run(query),
             // All engines check alike, so an empty one serves.
-            None => SqliteEngine::in_memory()?.validate(query)?,
+            None => backend::open("mikobase.uno/sqlite/memory")?.validate(query)?,
         },
         Err(error) => Validation { errors: error.items().to_vec(), warnings: Vec::new() },
     };
