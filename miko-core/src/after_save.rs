@@ -15,7 +15,8 @@ use crate::change::Change;
 const STOP_INTERVAL: Duration = Duration::from_millis(100);
 
 /// A listener of [`MikobaseExt::after_save`](crate::MikobaseExt::after_save), with its thread. Dropping it
-/// stops the listener.
+/// stops the listener. A hook must neither drop nor finish it: both wait for a running call of the listener,
+/// and if that uses the database, it waits for the lock under which the hook runs.
 #[must_use = "dropping it stops the listener"]
 pub struct AfterSave {
     /// The last command to the listener: [`CONTINUE`], [`FINISH`] or [`STOP`].
@@ -55,10 +56,11 @@ impl AfterSave {
     }
 
     /// Calls the listener for the changes that have arrived, and then stops it. The changes of an engine in
-    /// this process arrive with their commit; changes of a server may still be on their way. What arrives
-    /// during a call that is running counts too, and what arrives during the calls after that does not, such
-    /// as the changes that the listener makes. In a call of the listener itself, this method stops the
-    /// listener as a drop does: after that call.
+    /// this process arrive with their commit; changes of a server may still be on their way. If a call of the
+    /// listener is running, what arrives until its end counts too. If the listener waits for a change, it may
+    /// wait up to 100 ms longer, and a change that it then gets counts as well. What arrives during later
+    /// calls does not count, such as the changes that the listener makes in them. In a call of the listener
+    /// itself, this method stops the listener as a drop does: after that call.
     pub fn finish(mut self) {
         self.end(FINISH);
         // The drop of `self` sends `STOP`. In a call of the listener, where `end` has not waited, this

@@ -55,8 +55,9 @@ impl Bucket {
         if TextChecker::default().check(&text).is_some() {
             return Ok(Self(text));
         }
-        // The checker refuses text with a fault, and text in a form that this library does not write. Parsing
-        // reports the fault; text without a fault is written again in the form that the checker accepts.
+        // The checker refuses text with a fault, text in a form that this library does not write, and objects
+        // with many keys. Parsing reports a fault. Text without a fault is written again, in the form of this
+        // library.
         object_of(&text).map(Self::from)
     }
 

@@ -1,4 +1,6 @@
-//! The records that a commit has changed.
+//! The records that a commit has changed, for a program that observes the commits of an engine
+//! ([`LocalEngine::observe_commits`](crate::LocalEngine::observe_commits)). Subscribers get a
+//! [`Change`](crate::Change) instead.
 
 use crate::record::Record;
 

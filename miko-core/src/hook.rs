@@ -117,10 +117,10 @@ impl fmt::Debug for Hook {
     }
 }
 
-/// A record that is about to be saved, as a hook sees it. Its classes have normalized its values and filled
-/// in defaults. It is validated after the hook. Exception: the records of an import, a merge or a schema are
-/// stored first, and their hooks run before the commit. Such a hook sees a record as it is stored, and cannot
-/// amend it.
+/// A record that is about to be saved, as a hook sees it. Its classes have normalized its values and, for a
+/// create, filled in defaults. It is validated after the last hook. Exception: the records of an import, a
+/// merge or a schema are stored first, and their hooks run before the commit. Such a hook sees a record as it
+/// is stored, and cannot amend it.
 ///
 /// ```
 /// use miko_core::{MikobaseExt, SqliteEngine};
@@ -216,8 +216,8 @@ impl PendingSave<'_> {
         matches!(self.bucket, PendingBucket::Amendable(_))
     }
 
-    /// The bucket, for amendments. After the hook it is normalized and validated as if the caller had sent
-    /// it.
+    /// The bucket, for amendments. Later hooks see it as it is left here. After the last hook it is normalized
+    /// and validated as if the caller had sent it.
     ///
     /// # Errors
     /// `invalid_request`, unless it [may be amended](Self::is_amendable).

@@ -331,15 +331,15 @@ impl Test {
         Self(operators.into())
     }
 
-    /// Ignores case in equality and substring tests of strings: they compare the strings in Unicode lower
-    /// case.
+    /// Ignores case in [`eq`], [`one_of`], [`contains`], [`starts_with`] and [`ends_with`]: they compare
+    /// strings in Unicode lower case. All other tests, such as [`includes`], ignore this modifier.
     #[must_use]
     pub fn ignoring_case(self) -> Self {
         self.modified("case-sensitive", false)
     }
 
-    /// Ignores white space at both ends and treats a run of white space as one space, in equality and
-    /// substring tests of strings.
+    /// Ignores white space at both ends and treats a run of white space as one space. Applies to the same
+    /// tests as [`ignoring_case`](Self::ignoring_case).
     #[must_use]
     pub fn collapsed(self) -> Self {
         self.modified("collapse", true)

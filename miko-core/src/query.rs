@@ -60,7 +60,7 @@ pub(crate) use filter::{DeferredResult, Filter};
 pub(crate) use path::PathTest;
 pub(crate) use path_value::PathValue;
 pub(crate) use select::SelectRequest;
-pub(crate) use sort::{SortBy, SortKey, SortPath, compare_sort_keys};
+pub(crate) use sort::{SortBy, SortKey, SortPath, compare_sort_values};
 pub(crate) use step::{PathStep, path_text};
 pub(crate) use transaction::TransactionRequest;
 pub(crate) use validation::validate;

@@ -304,6 +304,8 @@ impl Serialize for ResponseJson<'_> {
 #[derive(Deserialize)]
 struct ResponseParts {
     success: bool,
+    /// `null` and an absent member mean the same. `null_as_present` also reads a value that serde has
+    /// buffered, which `RawValue` refuses.
     #[serde(default, deserialize_with = "null_as_present")]
     results: Option<Box<RawValue>>,
     #[serde(default)]

@@ -2,7 +2,8 @@
 //!
 //! A method may call a proxy of another server: the thread that runs the method waits for the answer, as for
 //! any other work of the method. A call to the server of the same thread would never be answered, because the
-//! thread waits. Such calls are refused.
+//! thread waits. Such a call is refused if it is made over a Unix socket. Over TCP it is not recognized, and
+//! waits until its deadline.
 
 use std::cell::{Cell, RefCell};
 use std::fs;
@@ -11,9 +12,9 @@ use std::path::{Path, PathBuf};
 
 thread_local! {
     /// The paths of the Unix sockets of the server of this thread: of its own socket, and of those of other
-    /// protocols. Empty if no server runs in this thread.
+    /// protocols. Empty if no server runs in this thread, or one that listens on TCP only.
     static SOCKETS: RefCell<Vec<PathBuf>> = const { RefCell::new(Vec::new()) };
-    /// Whether this thread runs code of the served object at present.
+    /// Whether this thread runs code of the implementation at present.
     static RUNS_A_CALL: Cell<bool> = const { Cell::new(false) };
 }
 
@@ -36,7 +37,7 @@ pub(crate) fn run<R>(code: impl FnOnce() -> R) -> R {
     code()
 }
 
-/// Whether this thread runs a call of its server, or other code of the served object: see [`run`].
+/// Whether this thread runs a call of its server, or other code of the implementation: see [`run`].
 pub(crate) fn runs_a_call() -> bool {
     RUNS_A_CALL.get()
 }

@@ -56,7 +56,8 @@ pub struct StandaloneServer {
 impl StandaloneServer {
     /// Creates a server without sockets. Blocks SIGTERM, SIGINT and SIGHUP in this thread. The type is not
     /// `Send`, so the server runs in the same thread. Threads that are running already must block these
-    /// signals, too. If one does not, the system may deliver a signal to it, which ends the process.
+    /// signals, too. If one does not, the system may deliver a signal to it, which ends the process. The
+    /// signals stay blocked after the server has ended.
     ///
     /// A signal that the process ignores, as SIGHUP after `nohup`, does not stop the server.
     ///

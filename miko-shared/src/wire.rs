@@ -1,5 +1,6 @@
-//! The wire format, in layers: [frames](frame), and inside them the [`handshake`] or messages. Each layer
-//! checks its input before it allocates.
+//! The wire format, in layers: [frames](frame), and inside them messages. A connection begins with the
+//! [`handshake`]: magic bytes and a version, which are in no frame, and then frames. Each layer checks its
+//! input before it allocates.
 //!
 //! After the handshake a connection carries tarpc's protocol. Its messages are serialized as MessagePack, in
 //! the frames that `tokio-util`'s length-delimited codec makes by default. A stock tarpc client that performs

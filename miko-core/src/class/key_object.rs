@@ -29,7 +29,8 @@ impl Constraint {
         count_fields(key, &mut path, self) == Some(self.count_outermost_fields())
     }
 
-    /// The number of fields, without those that are listed before or are inside of another field.
+    /// The number of distinct fields that are not inside of another field of the constraint. A constraint may
+    /// list a field twice, or beside a part of it, such as `a` and `a.b`.
     fn count_outermost_fields(&self) -> usize {
         let is_outermost = |(index, field): &(usize, &Vec<String>)| {
             let mut others = self.fields.iter().enumerate();

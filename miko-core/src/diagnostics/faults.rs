@@ -82,8 +82,8 @@ impl Faults {
         self.hints.append(hints);
     }
 
-    /// Adds the errors of a part with placeholders that every evaluation reaches: of the placeholders, and of
-    /// the values that they stand for. So these errors are not deferred.
+    /// Adds the errors of the placeholders in a part of a request, and of the values that they stand for. The
+    /// part is one that every evaluation reaches, such as `limit`: its errors need not be deferred.
     pub(crate) fn refuse_undeferred(&mut self, error: Error) {
         self.errors.extend(error.into_items());
     }

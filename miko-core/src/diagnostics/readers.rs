@@ -9,13 +9,13 @@ use crate::json;
 use crate::timestamp::Timestamp;
 use crate::uns;
 
-/// Reads a `T` from a value, or reports a fault and returns `None`. A value that [`Faults`] exempts, such as
-/// a placeholder, gives `None` without a fault.
+/// Reads a `T` from a value, or reports a fault and returns `None`. A placeholder that [`Faults`] exempts
+/// gives `None` without a fault. Exception: [`object`] returns it as a map.
 pub(crate) type ReadFn<T> = fn(Value, &Place<'_>, &mut Faults) -> Option<T>;
 
-// The readers of scalars report a value of another type by `refuse_type`, because the value may be exempt.
-// `object` needs no `refuse_type`: an exempt value is a placeholder, which is an object, so `object` returns
-// it as a map.
+// A value of another type may be an exempt placeholder, so the readers of scalars report it by `refuse_type`.
+// `object` cannot, since a placeholder is an object. Only the readers of filters get exempt values, and they
+// do not call `object`.
 
 pub(crate) fn object(value: Value, place: &Place<'_>, faults: &mut Faults) -> Option<Map<String, Value>> {
     match value {

@@ -169,7 +169,9 @@ pub(crate) struct Store<T> {
     pub(super) client_pks: bool,
     pub(super) answer: AnswerBudget,
     pub(super) hooks: Hooks,
+    /// How the database was opened. Never changes.
     mode: Mode,
+    /// Which writes are accepted: at first those of the mode. `restrict` may accept fewer.
     access: Access,
     /// In an append-only database: the last row that existed before the running write. The write may change
     /// only later rows. `None` in a merge, which may change any row, and in any other database.
@@ -235,7 +237,8 @@ impl<T: Storage> Store<T> {
         self.check_writable()?;
         let sharing = self.sharing_with_hooks(sharing);
         self.note_last_row();
-        // Row ids are given out one by one from 1 on, so the last one tells how many records there are.
+        // The number of records, including deleted ones: row ids are given out one by one from 1 on. It limits
+        // how many writes share a deferred commit.
         let records = self.last.get().row.0;
         self.transaction.begin(sharing, records, &mut self.storage)?;
         // `begin` may have committed earlier calls. Their changes are published now, while the catalog still
@@ -248,6 +251,7 @@ impl<T: Storage> Store<T> {
         let (before, claims_before) = (self.state(), self.count_begun_claims());
         let done = RunningWrite { store: self, before, claims_before, has_ended: false }.run(work);
         if let Err(error) = &done {
+            // If a hook has rejected the write, the whole transaction of the caller ends.
             self.end_rejected_transaction(error);
         }
         // A transaction of a caller that has lost its writes or exceeds its memory limit is rolled back here.
@@ -268,12 +272,13 @@ impl<T: Storage> Store<T> {
         self.apply_after_hooks(write)
     }
 
-    /// Applies a write set, without two steps of [`apply`](Self::apply).
+    /// Applies a write set, without three steps of [`apply`](Self::apply).
     ///
     /// - The rows are not noted for hooks at the end of the write: their hooks have run already, there are no
     ///   hooks, or the caller is `apply`, which has noted them.
     /// - Append-only access is not checked: the write creates the record, `check_may_change` has checked the
     ///   call that changes the record, or the caller is `apply`, which has checked the set.
+    /// - The rows do not count for `first_stored_row`: only an import needs it, and an import calls `apply`.
     fn apply_after_hooks(&mut self, write: WriteSet) -> Result<Vec<Conflict>> {
         self.streams.save_pre_images(&write.rows);
         self.columns.mark_stale(&write, self.last.get().row);

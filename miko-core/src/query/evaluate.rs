@@ -6,7 +6,7 @@ use miko_rpc::{Result, memory};
 
 use crate::query::filter::{DeferredResult, Filter};
 use crate::query::select::SelectRequest;
-use crate::query::sort::{SortBy, compare_sort_keys};
+use crate::query::sort::{SortBy, compare_sort_values};
 use crate::timestamp::Timestamp;
 
 /// The access to a record that the evaluator needs.
@@ -90,12 +90,12 @@ impl SelectRequest {
         self.sorts.iter().map(|sort| sort.by.sort_value(record)).collect()
     }
 
-    /// Compares two records by their sort values. Records with equal sort values are in order of creation,
-    /// which the caller compares.
+    /// Compares two records by their sort values. Returns `Equal` if all of these are equal: the caller then
+    /// orders the records by creation, by their row ids or by a stable sort.
     pub(crate) fn compare(&self, a: &SortValues, b: &SortValues) -> Ordering {
         let pairs = self.sorts.iter().zip(a.iter().zip(b));
         pairs
-            .map(|(sort, (a, b))| compare_sort_keys(a.as_deref(), b.as_deref(), sort.reverse))
+            .map(|(sort, (a, b))| compare_sort_values(a.as_deref(), b.as_deref(), sort.reverse))
             .find(|ordering| ordering.is_ne())
             .unwrap_or(Ordering::Equal)
     }
@@ -206,7 +206,7 @@ impl SortBy {
             Self::Pk => Some(record.pk().as_bytes().to_vec()),
             Self::CreatedAt => encode_time(record.created_at()),
             Self::UpdatedAt => encode_time(record.updated_at()),
-            Self::Bucket(path) => path.key(record.bucket()),
+            Self::Bucket(path) => path.sort_value(record.bucket()),
         }
     }
 }

@@ -137,7 +137,8 @@ pub(super) fn too_many_keys(found: usize, place: &Place<'_>) -> ErrorItem {
 }
 
 /// Whether the last element of a sort path is the object of qualifiers. Any object is, unless it is a
-/// property of the record or a placeholder.
+/// property of the record or a placeholder: the literal parts of a path with placeholders are checked before
+/// these are resolved.
 fn is_qualifiers(last: &Value) -> bool {
     last.is_object() && last.get("record").is_none() && placeholder::name(last).is_none()
 }
@@ -160,14 +161,14 @@ fn read_property(property: &Map<String, Value>, place: &Place<'_>, faults: &mut 
 }
 
 impl SortPath {
-    /// The sort key of a bucket, which is given as JSON text: the value at this path, encoded as bytes that
+    /// The sort value of a bucket, which is given as JSON text: the value at this path, encoded as bytes that
     /// compare as the values do. `None` if the value is null or absent.
-    pub(crate) fn key(&self, bucket: &str) -> Option<Vec<u8>> {
+    pub(crate) fn sort_value(&self, bucket: &str) -> Option<Vec<u8>> {
         with_value_at(bucket, &self.steps, |value| encode_value(&value, self.folding))
     }
 
-    /// As [`key`](Self::key), for a value that was already taken from the path of a bucket.
-    pub(crate) fn key_of(&self, value: &PathValue) -> Option<Vec<u8>> {
+    /// As [`sort_value`](Self::sort_value), for a value that was already taken from the path of a bucket.
+    pub(crate) fn sort_value_of(&self, value: &PathValue) -> Option<Vec<u8>> {
         encode_value(&value.view(), self.folding)
     }
 
@@ -201,9 +202,9 @@ impl fmt::Display for SortPath {
     }
 }
 
-/// Compares the encoded values of two records for one sort key. `None`, a null or absent value, sorts last in
+/// Compares the sort values of two records for one sort key. `None`, a null or absent value, sorts last in
 /// both directions.
-pub(crate) fn compare_sort_keys(a: Option<&[u8]>, b: Option<&[u8]>, reverse: bool) -> Ordering {
+pub(crate) fn compare_sort_values(a: Option<&[u8]>, b: Option<&[u8]>, reverse: bool) -> Ordering {
     match (a, b) {
         (Some(a), Some(b)) if reverse => b.cmp(a),
         (Some(a), Some(b)) => a.cmp(b),
@@ -215,7 +216,7 @@ pub(crate) fn compare_sort_keys(a: Option<&[u8]>, b: Option<&[u8]>, reverse: boo
 /// first byte stands for the type, in this order: numbers, strings, `false`, `true`, arrays, objects. All
 /// arrays have the same encoding, and so have all objects.
 fn encode_value(value: &ValueRef<'_>, folding: Folding) -> Option<Vec<u8>> {
-    let key = match value {
+    let encoded = match value {
         ValueRef::Absent | ValueRef::Null => return None,
         ValueRef::Number(number) => encode_number(number),
         ValueRef::Text(text) => [b"\x02", folding.apply(text).as_bytes()].concat(),
@@ -224,7 +225,7 @@ fn encode_value(value: &ValueRef<'_>, folding: Folding) -> Option<Vec<u8>> {
         ValueRef::Composite(Value::Array(_)) => vec![5],
         ValueRef::Composite(_) => vec![6],
     };
-    Some(key)
+    Some(encoded)
 }
 
 /// Encodes a number as two parts: the nearest float, as bytes that compare in numeric order, and the
@@ -241,11 +242,11 @@ fn encode_number(number: &Number) -> Vec<u8> {
     let ordered = if bits >> 63 == 1 { !bits } else { bits | 1 << 63 };
     let integer = number.as_i64().map(i128::from).or_else(|| number.as_u64().map(i128::from));
     let difference = integer.map_or(0, |integer| integer - float as i128);
-    let mut key = Vec::with_capacity(1 + size_of::<u64>() + size_of::<u16>());
-    key.push(1);
-    key.extend(ordered.to_be_bytes());
-    key.extend(((difference + (1 << 15)) as u16).to_be_bytes());
-    key
+    let mut encoded = Vec::with_capacity(1 + size_of::<u64>() + size_of::<u16>());
+    encoded.push(1);
+    encoded.extend(ordered.to_be_bytes());
+    encoded.extend(((difference + (1 << 15)) as u16).to_be_bytes());
+    encoded
 }
 
 #[cfg(test)]
@@ -254,12 +255,12 @@ mod tests {
 
     use super::*;
 
-    fn sort_key(value: &Value) -> Option<Vec<u8>> {
+    fn sort_value(value: &Value) -> Option<Vec<u8>> {
         encode_value(&value.into(), Folding::default())
     }
 
     #[test]
-    fn keys_are_in_the_order_of_types_and_values() {
+    fn sort_values_are_in_the_order_of_types_and_values() {
         let ascending = [
             json!(-1.7976931348623157e308),
             json!(-18446744073709551616.0),
@@ -299,7 +300,7 @@ mod tests {
             json!({}),
         ];
         for pair in ascending.windows(2) {
-            assert!(sort_key(&pair[0]) < sort_key(&pair[1]), "{} < {}", pair[0], pair[1]);
+            assert!(sort_value(&pair[0]) < sort_value(&pair[1]), "{} < {}", pair[0], pair[1]);
         }
     }
 
@@ -312,8 +313,8 @@ mod tests {
             [json!([1]), json!([])],
             [json!({"a": 1}), json!({})],
         ] {
-            assert_eq!(sort_key(&a), sort_key(&b), "{a} and {b}");
+            assert_eq!(sort_value(&a), sort_value(&b), "{a} and {b}");
         }
-        assert_eq!(sort_key(&json!(null)), None);
+        assert_eq!(sort_value(&json!(null)), None);
     }
 }

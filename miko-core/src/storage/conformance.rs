@@ -2,7 +2,7 @@
 //! the call of [`conforms!`].
 //!
 //! Most cases are written by hand. The last case applies generated write sets to a storage and to the naive
-//! storage. After each step, every method that returns content must return the same for both.
+//! storage. After each step, both must have the same content: see [`content_of`].
 
 use std::collections::BTreeSet;
 use std::ops::ControlFlow;
@@ -71,6 +71,7 @@ fn new_storage_has_no_content<S: Storage>(create: Create<S>) {
         let storage = create(is_temporal);
         assert_eq!(storage.capabilities().is_temporal, is_temporal);
         assert!(!storage.in_transaction());
+        // Every storage has this constraint from the start: no class declares it.
         let numbers = LastNumbers { constraint: ConstraintId::DEFINITION_NAME, ..LastNumbers::default() };
         assert_eq!(storage.last_numbers().unwrap(), numbers);
         assert_eq!(storage.next_row(RowId::default(), CommitSeq::default()).unwrap(), None);
@@ -100,6 +101,7 @@ fn a_row_has_the_number_that_it_is_given<S: Storage>(create: Create<S>) {
 }
 
 fn a_definition_is_forgotten_with_its_row<S: Storage>(create: Create<S>) {
+    // Only a temporal database lists the records that are or were class definitions.
     let is_temporal = true;
     let mut storage = create(is_temporal);
     let definition = |number| WriteSet {
@@ -158,6 +160,9 @@ fn a_transaction_that_is_rolled_back_leaves_nothing<S: Storage>(create: Create<S
     assert_eq!(content_of(&storage), before, "there was nothing to roll back");
 }
 
+/// Storage may postpone the update of a row, as SQLite does, and merge later updates into it. Each method that
+/// reads must find the last update nevertheless. The rows have the commit numbers 1 and 2, so after commit 2
+/// only an updated row is found.
 fn every_read_finds_the_last_of_several_updates_of_a_row<S: Storage>(create: Create<S>) {
     type Read<S> = fn(&mut S) -> CommitSeq;
     let reads: [Read<S>; 9] = [
@@ -242,6 +247,8 @@ fn select_first<S: Storage>(
 fn the_stricter_of_two_declarations_of_a_reference_is_stored<S: Storage>(create: Create<S>) {
     let mut storage = with_rows(create, 2);
     let refers = |restricts| reference("p2", 1, restricts);
+    // The entries of the record before and after a write, and whether the stored reference restricts then. Two
+    // classes of the record may declare the same field, one of them as restricting.
     for (before, after, restricts) in [
         (vec![], vec![refers(false), refers(true), refers(false)], true),
         (vec![refers(true)], vec![refers(false)], false),
@@ -334,6 +341,7 @@ fn a_visitor_may_end_a_select<S: Storage>(create: Create<S>) {
         select: &select,
         access_path: AccessPath::Everything,
         predicates: Vec::new(),
+        // Every storage runs a plan with a residual filter, also one that can filter by itself.
         residual_filter_reason: Some("this is a test"),
     };
     let mut visited = 0;
@@ -553,7 +561,8 @@ impl<S: Storage> Pair<S> {
                 let row = self.stamped(row(id.0));
                 write.rows.push(RowChange::insert(id, row));
                 // In a temporal database, each second record counts as a class definition. For any other
-                // record `others` stays `None`: the inverse of the create is then checked alone.
+                // record `others` stays `None`, since `check_that_an_inverse_alone_changes_nothing` skips write
+                // sets with `others`.
                 if self.is_temporal && id.0 % 2 == 0 {
                     write.others_mut().definitions.push(id);
                 }
@@ -726,6 +735,7 @@ fn member(class: i64, row: i64) -> IndexEntry {
     IndexEntry::Member { class: ClassId(class), row: RowId(row) }
 }
 
+/// A value of the constraint that every storage has from the start.
 fn unique(row: i64, value: &str) -> IndexEntry {
     IndexEntry::Unique { constraint: ConstraintId::DEFINITION_NAME, value: value.to_owned(), row: RowId(row) }
 }
@@ -792,7 +802,8 @@ fn selected(
 }
 
 /// All content that the methods of the trait return, as lines of text. Where several methods return the same
-/// content, checks that they agree.
+/// content, checks that they agree. Calls the methods for versions and definitions only if the storage is
+/// temporal, as the engine does.
 fn content_of(storage: &impl Storage) -> Vec<String> {
     let is_temporal = storage.capabilities().is_temporal;
     let definitions = if is_temporal { storage.definitions().unwrap() } else { Vec::new() };
@@ -842,6 +853,8 @@ fn content_of(storage: &impl Storage) -> Vec<String> {
     for keys in [vec!["a"], vec!["b"], vec!["ab", "a"], vec!["c"], vec![]] {
         let holder = |key: &&str| storage.find_unique(ConstraintId::DEFINITION_NAME, key).unwrap();
         let holders: Vec<_> = keys.iter().map(holder).collect();
+        // Storage finds the values by the id of the constraint; class and position do not matter. The lookup of
+        // a unique constraint reads unique and indexed values.
         let lookup = IndexLookup {
             constraint: ConstraintId::DEFINITION_NAME,
             keys: keys.iter().map(|&key| key.to_owned()).collect(),

@@ -24,7 +24,9 @@ macro_rules! number {
 }
 
 number! {
-    /// The number of a row of the table `record`, in order of creation. It is the column `seq` of the table.
+    /// The number of a row of the table `record`, in order of creation: the order in which the database got
+    /// its records. After a merge it may differ from that of the times of creation. It is the column `seq` of
+    /// the table.
     /// The `seq` of changes is another number. The default, 0, is less than the number of the first row.
     RowId
 }

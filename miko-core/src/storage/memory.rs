@@ -49,13 +49,14 @@ pub struct MemoryTables {
     reference: UndoTable<(String, RowId, String), bool>,
     /// Top-level keys of an imported worldlet, such as `comment`, and its property `executable`.
     metadata: UndoTable<String, Value>,
-    /// Key: record, time, instance pk.
+    /// Past versions; the current version of a record is its row in `record`. Key: record, time, instance pk.
     version: UndoTable<(RowId, Timestamp, String), Row>,
     /// Records by the instance pks of all their versions, the current one included.
     by_instance: UndoTable<String, RowId>,
     /// The records that are or were class definitions; empty unless `is_temporal`.
     definition: UndoTable<RowId, ()>,
-    /// The last claims, by record.
+    /// The last claim of each record that has had one, by record. It may have been released, or its lease may
+    /// have ended.
     claim: UndoTable<RowId, ClaimRow>,
     file: UndoTable<FileId, FileRow>,
     file_by_pk: UndoTable<String, FileId>,
@@ -87,9 +88,10 @@ impl MemoryTables {
     /// Creates empty tables. Temporal ones keep every version of a record.
     pub(crate) fn new(is_temporal: bool) -> Self {
         let mut tables = Self { is_temporal, ..Self::default() };
-        let definition_name = (uns::CLASS.to_owned(), ConstraintKind::Unique, vec![vec!["name".to_owned()]]);
-        tables.constraint.insert(definition_name, ConstraintId::DEFINITION_NAME);
-        // The constraint is there from the start, so no rollback may remove it.
+        // The constraint that the names of class definitions are unique. No class declares it.
+        let key = (uns::CLASS.to_owned(), ConstraintKind::Unique, vec![vec!["name".to_owned()]]);
+        tables.constraint.insert(key, ConstraintId::DEFINITION_NAME);
+        // It is there from the start, so no rollback may remove it.
         tables.constraint.commit();
         tables
     }
@@ -133,13 +135,13 @@ impl MemoryTables {
         ]
     }
 
-    /// The members of a class, in order of creation.
+    /// The members of a class, in the order of their row ids.
     fn members_of(&self, class: ClassId) -> impl Iterator<Item = RowId> {
         let first = (class, RowId::default());
         self.membership.range(first..(class.next(), RowId::default())).map(|((_, row), ())| *row)
     }
 
-    /// The rows of an access path, in order of creation, without duplicates.
+    /// The rows of an access path, in the order of their ids, without duplicates.
     fn rows_of<'s>(&'s self, access_path: &AccessPath<'_>) -> Box<dyn Iterator<Item = RowId> + 's> {
         match access_path {
             AccessPath::Everything => Box::new(self.record.range(..).map(|(id, _)| *id)),

@@ -73,7 +73,9 @@ fn non_null_time<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<Ti
     Timestamp::deserialize(deserializer).map(Some)
 }
 
-/// The value of a record with this stored bucket and stack, if the record is exported as a bare value.
+/// The value of a record with this stored bucket and stack, if these allow an export as a bare value. The
+/// form has no place for extras and times: the caller checks that there are no extras, and the times are not
+/// exported.
 pub(crate) fn bare_value<'b>(bucket: &'b str, stack: &str) -> Option<&'b str> {
     #[derive(Deserialize)]
     #[serde(deny_unknown_fields)]

@@ -87,7 +87,8 @@ impl Drop for ReadHalfGuard<'_> {
 /// Decodes the response to a call, and stores the result for the caller.
 type ReadAnswer<'r> = &'r mut dyn FnMut(&[u8]) -> Result<()>;
 
-/// What a reader waits for. How it blocks depends on this.
+/// What a reader waits for. For items it blocks in the read itself first:
+/// [`Socket::receive_blocking`](super::socket::Socket::receive_blocking).
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Awaited {
     /// The answer to a call that was just sent.
@@ -184,10 +185,11 @@ impl Connection {
     /// As [`call`](Self::call), for a call on the object that the call `opening` returns. Sends both calls
     /// together.
     ///
-    /// Passes the id of `opening` to `on_begin` before the calls are sent. The caller takes the answer to
-    /// `opening` by [`finish`](Self::finish), unless the result is `NotBegun` or `Unsent`: then no answer
-    /// will arrive. The answer to `opening` arrives before the answer to `call`, unless `opening` waits at a
-    /// gate. `opening_deadline` is sent to the server as the deadline of `opening`.
+    /// Passes the id of `opening` to `on_begin` before the calls are sent. If it does not call `on_begin`,
+    /// nothing was sent: the connection was lost before, or a call cannot be encoded. If it does, the caller
+    /// takes the answer to `opening` by [`finish`](Self::finish), unless the result is `NotBegun` or `Unsent`:
+    /// then no answer will arrive. The answer to `opening` arrives before the answer to `call`, unless
+    /// `opening` waits at a gate. `opening_deadline` is sent to the server as the deadline of `opening`.
     pub(super) fn call_on_opened(
         self: &Arc<Self>,
         (opening, opening_deadline): (&OutgoingCall<'_>, Duration),
@@ -509,9 +511,10 @@ impl Connection {
     ) -> ConnectionFault {
         let has_sent_first = match progress {
             SendProgress::NotBegun => false,
-            // Positions count queued bytes only. The first frame ends `size_of_others` bytes before `end`. If
-            // that is at or before the first queued byte of `frames`, the first frame was sent before the
-            // rest was queued. Otherwise its rest was queued, and the reader may have sent it since.
+            // The last frame ends at the position `end` of the queue, and the first one `size_of_others` bytes
+            // before it. If only a part of the first frame was sent at once, its rest is in the queue, and
+            // `has_sent` tells whether it was sent since. If the whole first frame was sent at once, its end
+            // is before the queued bytes, and `has_sent` is true: the queue was empty before.
             SendProgress::Partial { end } => {
                 let size_of_others = frames.len() - frame::size_of_first(frames);
                 self.unsent().has_sent(end.saturating_sub(size_of_others as u64))
@@ -564,12 +567,12 @@ impl Connection {
     }
 
     /// Waits for frames of `stream` and stores them, with their headers, in `frames`, which must be empty.
-    /// Returns `false` if none has arrived at `until`. A thread that may not block gets frames that have
-    /// already arrived.
+    /// Returns `false` if none has arrived at `until`. A thread that may not block gets the frames that another
+    /// thread has put into the inbox, and is refused if there are none.
     ///
     /// # Errors
-    /// If the connection was lost, if this process is a fork, or if the thread would have to wait and may not
-    /// block.
+    /// If the connection was lost, if this process is a fork, or if the thread may not block and the inbox has
+    /// no frame of `stream`.
     pub(super) fn wait_for_items(
         self: &Arc<Self>,
         stream: u64,
@@ -711,8 +714,9 @@ impl Connection {
             if self.spin_until_readable(read_half) {
                 continue;
             }
-            // At most once: a blocking read is not interrupted when another thread queues bytes that this
-            // thread has to send.
+            // A blocking read takes one system call instead of two. But another thread that queues bytes for
+            // this thread to send cannot interrupt it, so they wait for its short timeout. This thread reads
+            // like that at most once, and then waits by `wait_or`, which `wake_reader` interrupts.
             if std::mem::take(&mut try_blocking_read)
                 && self.may_block_in_read(until)
                 && self.socket.receive_blocking(&mut read_half.incoming)?

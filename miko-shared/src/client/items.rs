@@ -50,6 +50,7 @@ impl SocketItems {
     /// has arrived at `until`.
     fn wait_for_frames(&mut self, until: Option<Instant>) -> Result<bool> {
         if let Some(credit) = self.frames.take_credit() {
+            // In a forked process this sends nothing.
             self.connection.send_control(|out| extension::put_credit(self.handle, credit, out));
         }
         if !self.frames.is_empty() {

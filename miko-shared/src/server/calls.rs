@@ -69,9 +69,10 @@ pub(super) struct ConnectionContext<'s> {
     pub(super) expires_at: Instant,
     /// Whether the call was parked at a gate before.
     pub(super) is_retry: bool,
-    /// The id of the call that returned the object of this call, if the client has named the object by that
-    /// id, and if this call was parked. The client then waits for the answers to both calls. `None` in any
-    /// other case.
+    /// Set when the frame was handled: the id of the call that has returned the object of this call, if the
+    /// client has named the object by that id, and if this call was parked. The client has sent both calls
+    /// together and waits for the answer to the second, so the connection may hold the first answer back.
+    /// `None` in any other case.
     pub(super) opened_by: Option<u64>,
 }
 
@@ -121,8 +122,8 @@ fn serve_extension<I: Interface + ?Sized>(
                     serve_call(&call, object.surface(), context, connection, session, |call| {
                         object.serve(call)
                     });
-                    // The session adopts a later answer only afterwards, so a call that is pending here is
-                    // parked.
+                    // A call is pending if it is parked, or is answered later. The session learns of a later
+                    // answer only after this function has returned, so a call that is pending here is parked.
                     let is_parked = || session.as_ref().is_some_and(|session| session.is_pending(id));
                     connection.opened_by = opening_of(named).filter(|_| is_parked());
                 }

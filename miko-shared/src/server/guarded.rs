@@ -1,5 +1,5 @@
-//! Drops values whose `Drop` may be code of the served object: objects, streams, later answers, and values
-//! that implementations keep for a connection.
+//! Drops values whose `Drop` may be code of the implementation that the server serves: objects, streams,
+//! later answers, and values that implementations keep for a connection.
 
 use std::ops::{Deref, DerefMut};
 
@@ -7,12 +7,12 @@ use tracing::warn;
 
 use crate::serving;
 
-/// Drops a value whose `Drop` may be code of the served object. This code runs as in a call
+/// Drops a value whose `Drop` may be code of the implementation. This code runs as in a call
 /// ([`serving::run`]): if it calls this server, the call is refused, because the server would wait for
 /// itself. A panic is logged, and the server continues.
 pub(super) fn drop_guarded<T>(value: T) {
     if let Err(panic) = serving::run(|| miko_rpc::drop_guarded(value)) {
-        warn!(panic, "dropping a value of the served object panicked");
+        warn!(panic, "dropping a value of the implementation panicked");
     }
 }
 

@@ -5,8 +5,9 @@ use std::time::{Duration, SystemTime};
 
 use miko_rpc::{Error, ErrorId, Result};
 
-/// The report of a share: the final state, and a report for each run of a worker that the share has reaped.
-/// If the system refuses to wait for workers, those that were ended then have none.
+/// The report of a share: the final state, and a report for each run of a worker that ended while the share
+/// waited for it. A run has no report if the share could not watch it, since the system refused to open a
+/// pidfd for its process, or to wait for events. The share has ended its process then.
 #[derive(Debug)]
 pub struct Report<R, S = ()> {
     #[cfg_attr(not(feature = "mikobase"), allow(dead_code, reason = "`Report::worldlet` reads it"))]
@@ -48,7 +49,7 @@ impl<R, S> Report<R, S> {
     }
 
     /// Checks that every worker returned a value, in its last run if it was started again. A worker without a
-    /// report is not checked: it was never started, because the share ended early, or was not reaped.
+    /// report is not checked: it was never started, because the share ended early, or could not be watched.
     ///
     /// # Errors
     /// `worker-failed`, with an item per worker whose last run returned no value.

@@ -35,8 +35,9 @@ impl<T: Storage> Transaction for LocalEngine<T, OfTransaction> {
     fn commit(&self) -> Result<()> {
         let mut store = self.store.lock()?;
         store.expire_transaction();
-        // Called for its error: it fails if the transaction was invalidated. Its result is ignored: if no
-        // transaction is open, there is nothing to commit.
+        // Called for its error: it fails if the transaction was invalidated. It returns whether a call would
+        // wait for the turn to write, which is so if the root object has no open transaction. A commit does
+        // not wait: it then has nothing to commit.
         store.needs_turn(self.view.0)?;
         store.commit_transaction(self.view.0)
     }
@@ -68,6 +69,7 @@ mod tests {
         for end in ends {
             let inner = tx.begin().unwrap();
             inner.create("a.b/c", &json!({})).unwrap();
+            // No limit is exceeded: this returns when the transaction will exceed one.
             let idle_end = db.store().expire_transaction();
             end(&*inner).unwrap();
             assert!(db.store().expire_transaction() > idle_end);

@@ -94,12 +94,13 @@ impl AnswerBudget {
     }
 }
 
-/// Charges a found record to the memory limit of the process, and not to the budget: the select needs only
-/// the row id of the record, so the answer does not contain the record.
+/// Charges a record that was found for its row id alone, such as by a write to all records of a select, to
+/// the memory limit of the process. The answer does not contain the record, so it is not charged to the
+/// budget.
 ///
 /// # Errors
 /// `storage-full`, if the process has reached its memory limit.
-pub(in crate::engine) fn charge_candidate(record: &Record) -> Result<()> {
+pub(in crate::engine) fn charge_found(record: &Record) -> Result<()> {
     memory::charge(text_length(record) + OVERHEAD)
 }
 

@@ -121,7 +121,9 @@ impl<T: Storage> Store<T> {
         self.run_hooks(SavedRecord { pk: &before.pk, before: Some(before), stack, bucket })
     }
 
-    /// Runs the hooks for a record that is about to be deleted. For a tombstone or a stub, none run.
+    /// Runs the hooks for the delete of a record. `before` is the row before the delete; if it is a tombstone
+    /// or a stub, no hooks run. Called before the row is changed, but by
+    /// [`run_deferred_hooks`](Self::run_deferred_hooks) when the tombstone is stored already.
     ///
     /// # Errors
     /// `save-rejected`; `storage-full`, if storage has lost the transaction while a hook read.

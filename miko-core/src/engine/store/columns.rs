@@ -1,13 +1,16 @@
 //! Columns: cached values at the paths that selects scan.
 //!
-//! SQL evaluates a condition on a path, or a sort key, for each record anew. A column has the value at one
-//! path for each record. A scan tests these values by the same code as SQL. If values repeat, each distinct
-//! value is tested only once. A column is built when its path is scanned for the second time. Reads of fewer
-//! records count in part: the column is built when they add up to two scans. If an earlier column of the path
-//! was not worth it, more scans are needed.
+//! For a condition on a path, or a sort key, SQL calls a function in Rust for each record, which reads the
+//! value from the text of the bucket (`storage/sqlite/functions.rs`). A column has the value at one path for
+//! each record. A scan passes these values to the same Rust code. If values repeat, each distinct value is
+//! tested only once. A column is built when its path is scanned for the second time. Reads of fewer records
+//! count in part: the column is built when they add up to two scans. If an earlier column of the path was not
+//! worth it, more scans are needed.
 //!
 //! Storage is authoritative. A write marks the rows that it changes as stale before it is known whether the
-//! write succeeds, and the next scan reads these rows anew. So an undone write needs no extra work here.
+//! write succeeds, and the next scan reads these rows anew. So an undone write needs no extra work here. The
+//! commit of a caller's transaction marks its rows a second time: the scans of other callers may have read
+//! the old state of these rows in between.
 //! Inside a running write, or inside a transaction in which a caller has written, no select reads columns:
 //! the changes may be undone.
 //!

@@ -63,6 +63,7 @@ impl<T: Storage> Store<T> {
         let row = FileRow {
             pk: pk.clone(),
             sha256: None,
+            // `encoding` says how an export writes the chunks into a worldlet. The stored chunks are bytes.
             mime: json!({"type": mime, "encoding": "base64"}).to_string(),
             size: 0,
             created_at: now,
@@ -218,6 +219,7 @@ impl<T: Storage> Store<T> {
             let restricting_references = store.restricting_references(pk)?;
             if restricting_references.is_empty() {
                 store.remove_file(file, row)?;
+                // An open export may still have to read the chunks, and files have no pre-images.
                 store.streams.close_exports();
                 return Ok(());
             }

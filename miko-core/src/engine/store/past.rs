@@ -8,7 +8,7 @@ use miko_rpc::{Error, ErrorId, Result};
 
 use crate::class::Catalog;
 use crate::engine::store::Store;
-use crate::engine::store::answer::charge_candidate;
+use crate::engine::store::answer::charge_found;
 use crate::engine::store::candidate::Candidate;
 use crate::engine::store::definitions::read_definitions;
 use crate::engine::store::stored_json::parse_object;
@@ -84,7 +84,7 @@ impl<T: Storage> Store<T> {
 
     /// The ids of the rows that a select finds as of the cutoff.
     pub(super) fn rows_as_of(&self, select: &SelectRequest, cutoff: Timestamp) -> Result<Vec<RowId>> {
-        let found = self.find_as_of(select, cutoff, |candidate| charge_candidate(&candidate.record))?;
+        let found = self.find_as_of(select, cutoff, |found| charge_found(&found.record))?;
         Ok(found.into_iter().map(|PastRecord { id, .. }| id).collect())
     }
 

@@ -12,8 +12,9 @@ use crate::query::{DeferredResult, Filter, PathStep, PathTest, SelectRequest};
 use crate::storage::Storage;
 use crate::storage::plan::{AccessPath, Classes, IndexLookup, Plan, Predicate};
 
-/// The largest number of conditions and sort paths that a plan passes to SQLite. SQLite nests an expression
-/// for each of them, and bounds the depth.
+/// The largest [`part_count`](SelectRequest::part_count) of a select that SQLite filters and sorts: the number
+/// of its conditions, of their parts, and of its sort keys. SQLite nests an expression for each of them, and
+/// bounds the depth.
 const MAX_PARTS: usize = 250;
 
 impl<T: Storage> Store<T> {
@@ -175,9 +176,11 @@ impl<T: Storage> Store<T> {
                 class: Arc::clone(class),
                 position,
             },
-            // If the index is not exact, the path test also runs on the records that are found. A unique
-            // index is not exact: a unique value may come from a platter's own bucket, but selects test the
-            // shared bucket. For references see `may_index_references`.
+            // If the index is not exact, the path test also runs on the records that are found. Selects test
+            // the shared bucket. An index that is not unique has the values of the shared bucket only. A
+            // unique one has those of own buckets, too, and the shared values of their records in addition
+            // (`derive_values`): it misses no record, and may find others. For references see
+            // `may_index_references`.
             is_exact: !is_unique && !self.may_index_references(constraint),
             // If an ancestor declares the constraint, the index also has entries of its other subclasses.
             is_of_class: constraint.class == class.definition.name,
@@ -208,7 +211,7 @@ struct UsableIndex {
 fn union_of_pks(predicate: &Predicate<'_>) -> Option<Vec<String>> {
     let Predicate::Any(members) = predicate else { return None };
     if members.is_empty() {
-        // Not one list, but none: it selects nothing, and no pk has to be looked up.
+        // An empty `any` holds for no record. It stays a predicate, which SQL has as the constant 0.
         return None;
     }
     let mut union = Vec::new();

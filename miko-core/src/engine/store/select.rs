@@ -9,7 +9,7 @@ use std::ops::ControlFlow;
 use miko_rpc::Result;
 
 use crate::engine::store::Store;
-use crate::engine::store::answer::charge_candidate;
+use crate::engine::store::answer::charge_found;
 use crate::engine::store::candidate::Candidate;
 use crate::engine::store::column_scans::{Scanned, Wanted};
 use crate::query::{MatchCollector, SelectRequest};
@@ -27,7 +27,8 @@ impl<T: Storage> Store<T> {
     }
 
     /// The current records that a select finds. `history` and `cutoff` of the select are ignored. Fails if
-    /// the records exceed the size limit of the answer.
+    /// the records exceed the size limit of the answer. Outside of a write, the caller must have called
+    /// `Transaction::before_select`, which commits deferred writes before a select that may fail.
     pub(super) fn select_current(&self, select: &SelectRequest) -> Result<Records> {
         if let Some(pks) = select.only_pks() {
             return self.records_by_creation(pks);
@@ -63,7 +64,7 @@ impl<T: Storage> Store<T> {
     pub(super) fn select_current_rows(&self, select: &SelectRequest) -> Result<Vec<RowId>> {
         let plan = self.plan(select)?;
         if plan.residual_filter_reason.is_some() {
-            return Ok(self.evaluate(&plan, charge_candidate)?.into_iter().map(|(id, _)| id).collect());
+            return Ok(self.evaluate(&plan, charge_found)?.into_iter().map(|(id, _)| id).collect());
         }
         let missing_columns = match self.scan_columns(&plan, Wanted::Rows)? {
             Scanned::Rows(rows) => return Ok(rows),

@@ -1,14 +1,16 @@
 //! The state after a given commit, which stays readable during later writes.
 //!
-//! A row that was written after the snapshot has a larger commit number than the snapshot. If a row of the
-//! snapshot was overwritten, the snapshot has its pre-image.
+//! If a row of the snapshot was overwritten, the snapshot has its pre-image, which is looked up first. A row
+//! without a pre-image is in the snapshot if its commit number is not larger than that of the snapshot.
 //!
 //! In a temporal database, an overwritten row does not always become a past version:
 //!
 //! - An import that finds the same version of a record replaces the row by an equal one with a new commit
-//!   number. So the pre-image also takes precedence over the last version in storage.
+//!   number. Storage then has no version with the old number: the last version of the snapshot is only in the
+//!   pre-image.
 //! - An imported stub or a merged version may change the creation time of a row and keep its commit number.
-//!   All versions of a record share the creation time. So that of the pre-image counts for all versions.
+//!   Storage has one creation time for all versions of a record, and returns the new one. The versions of the
+//!   snapshot get the creation time of the pre-image instead.
 
 use std::collections::HashMap;
 use std::sync::Arc;

@@ -152,7 +152,8 @@ impl<T: Storage> Store<T> {
     /// Stores a bucket that was accepted, as a part of the running write. Returns the pk of its record.
     ///
     /// # Errors
-    /// `unique-violation`, with the faults of later checks; the errors of storage.
+    /// `unique-violation`, with the faults of the later phases ([`refusal`](super::refusal)); the errors of
+    /// storage.
     fn store_accepted(&mut self, creator: &TextCreator, accepted: AcceptedBucket) -> Result<String> {
         let AcceptedBucket { text, keys } = accepted;
         // `text` is moved into the row. After a conflict the bucket is needed to describe the

@@ -89,7 +89,8 @@ impl<T: Storage> Store<T> {
 
     /// A record, if its new bucket can be checked as text. `None` if the bucket has to be parsed: there are
     /// hooks, which get parsed buckets; the write allows taken unique values until its end; the record has
-    /// extras, which may have markers; or its stack or class cannot be checked as text.
+    /// extras, which may have markers; it has several platters, or an own bucket; it is a class definition;
+    /// its class has rules that are not checked as text; or a strict database refuses its class.
     fn checkable_record<'r>(&self, before: &'r Row) -> Result<Option<CheckableRecord<'r>>> {
         let may_be_text = self.hooks.is_empty() && !self.deferred.allows_taken_values;
         let Some(state) = before.state.as_ref().filter(|old| may_be_text && old.extras.is_none()) else {
@@ -131,7 +132,8 @@ impl<T: Storage> Store<T> {
     /// Stores a bucket that was accepted, as a part of the running write. Returns the new `updated_at`.
     ///
     /// # Errors
-    /// `unique-violation`, with the faults of later checks; the errors of storage.
+    /// `unique-violation`, with the faults of the later phases ([`refusal`](super::refusal)); the errors of
+    /// storage.
     pub(super) fn store_update(
         &mut self,
         id: RowId,

@@ -195,16 +195,15 @@ fn version_key(id: RowId, version: &Row) -> (RowId, Timestamp, String) {
 }
 
 /// Whether a write may change the worldlet in the file. The worldlet does not contain index entries, ids of
-/// classes, claims or incomplete files, so changes of these do not count. Constraints count, since they
-/// change when a class definition changes. Chunks need no test: a file becomes complete, or is removed, by a
-/// change of its row.
+/// classes, claims, incomplete files or constraints, so changes of these do not count. Constraints change
+/// only with the row of a class definition, which counts. Chunks need no test: a file becomes complete, or is
+/// removed, by a change of its row.
 fn changes_a_worldlet(write: &WriteSet) -> bool {
     let is_complete = |file: &Option<FileRow>| file.as_ref().is_some_and(|file| file.sha256.is_some());
     let changes_file =
         |change: &RowChange<FileId, FileRow>| is_complete(&change.before) || is_complete(&change.after);
-    let changes_others = |others: &OtherChanges| {
-        !others.constraints.is_empty() || !others.metadata.is_empty() || others.files.iter().any(changes_file)
-    };
+    let changes_others =
+        |others: &OtherChanges| !others.metadata.is_empty() || others.files.iter().any(changes_file);
     !write.rows.is_empty()
         || !write.versions.is_empty()
         || write.others.as_deref().is_some_and(changes_others)

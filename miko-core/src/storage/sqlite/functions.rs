@@ -1,7 +1,7 @@
 //! The SQL functions that evaluate paths of Q0.
 //!
 //! SQLite's JSON functions are not used (`docs/decisions/0002`): evaluation in Rust is faster on text, and
-//! compares numbers and keys exactly.
+//! compares numbers and sort values exactly.
 
 use std::ffi::c_int;
 
@@ -11,11 +11,14 @@ use rusqlite::types::{ToSql, ValueRef};
 
 use crate::query::{PathTest, SortPath};
 
-/// Registers the functions on a connection: `q0_path(bucket, path)` returns whether the path holds for the
-/// bucket, and `q0_key(bucket, path)` returns the sort key of the bucket, or NULL if it has none.
+/// Registers the functions on a connection. `q0_path(bucket, path)` returns whether the path holds for the
+/// bucket. `q0_key(bucket, path)` returns the sort value of the bucket: the value at the path, as bytes that
+/// SQLite orders as Q0 orders the values; NULL if the value is null or absent.
 pub(super) fn register(connection: &Connection) -> rusqlite::Result<()> {
     register_bucket_function(connection, "q0_path", PathTest::from_text, |path, bucket| path.holds(bucket))?;
-    register_bucket_function(connection, "q0_key", SortPath::from_text, |path, bucket| path.key(bucket))
+    register_bucket_function(connection, "q0_key", SortPath::from_text, |path, bucket| {
+        path.sort_value(bucket)
+    })
 }
 
 /// Registers a function of a bucket and the text of a path. The path is parsed once per execution of a

@@ -4,7 +4,7 @@ use std::cmp::Ordering;
 
 use super::column::{Column, Dictionary, Values};
 use super::table::Table;
-use crate::query::{PathTest, PathValue, SelectRequest, SortBy, SortKey, compare_sort_keys};
+use crate::query::{PathTest, PathValue, SelectRequest, SortBy, SortKey, compare_sort_values};
 use crate::storage::ids::RowId;
 use crate::storage::plan::{Plan, Predicate};
 
@@ -193,62 +193,62 @@ fn max_matches(select: &SelectRequest) -> usize {
     }
 }
 
-/// The keys by which one of the sorts of a select compares the matches. The key of a null or absent value is
-/// `None`.
-enum SortKeys<'t> {
-    /// A key per code: the column has a dictionary, with no more values than there are matches.
+/// The sort values of the matches for one sort key of a select, as bytes that compare as the values do. The
+/// sort value of a null or absent value is `None`.
+enum SortValuesOfMatches<'t> {
+    /// A sort value per code: the column has a dictionary, with no more values than there are matches.
     OfCodes {
         /// The code of the value of each record.
         codes: &'t [u32],
-        keys: Vec<Option<Vec<u8>>>,
+        values: Vec<Option<Vec<u8>>>,
     },
-    /// A key per match.
+    /// A sort value per match.
     OfMatches(Vec<Option<Vec<u8>>>),
 }
 
-impl<'t> SortKeys<'t> {
-    /// `None` if the sort is not by a path, or its column is missing.
+impl<'t> SortValuesOfMatches<'t> {
+    /// `None` if the sort key is not a path, or its column is missing.
     fn of(sort: &SortKey, table: &'t Table, matches: &[u32]) -> Option<Self> {
         let SortBy::Bucket(path) = &sort.by else { return None };
         let column = table.column(path.steps())?;
         Some(match column.values() {
             Values::Coded(Dictionary { codes, distinct }) if distinct.len() <= matches.len() => {
-                let keys = distinct.iter().map(|value| path.key_of(value)).collect();
-                Self::OfCodes { codes, keys }
+                let values = distinct.iter().map(|value| path.sort_value_of(value)).collect();
+                Self::OfCodes { codes, values }
             }
             _ => {
-                let key = |position: &u32| path.key_of(value_at(column, *position));
-                Self::OfMatches(matches.iter().map(key).collect())
+                let sort_value = |position: &u32| path.sort_value_of(value_at(column, *position));
+                Self::OfMatches(matches.iter().map(sort_value).collect())
             }
         })
     }
 
-    /// The key of a match, given its index among the matches and its position in the table.
-    fn key(&self, index: usize, position: u32) -> Option<&[u8]> {
+    /// The sort value of a match, given its index among the matches and its position in the table.
+    fn get(&self, index: usize, position: u32) -> Option<&[u8]> {
         match self {
-            Self::OfCodes { codes, keys } => keys[codes[position as usize] as usize].as_deref(),
-            Self::OfMatches(keys) => keys[index].as_deref(),
+            Self::OfCodes { codes, values } => values[codes[position as usize] as usize].as_deref(),
+            Self::OfMatches(values) => values[index].as_deref(),
         }
     }
 }
 
 /// Sorts the positions of matches as the select says. Returns the first `offset + limit` of them; the caller
-/// skips the offset. `None` if the [keys](SortKeys::of) of a sort cannot be made.
+/// skips the offset. `None` if the [sort values](SortValuesOfMatches::of) for a sort key cannot be made.
 fn sort_matches(table: &Table, select: &SelectRequest, matches: &[u32]) -> Option<Vec<u32>> {
-    let keys = select
+    let sort_values = select
         .sorts
         .iter()
-        .map(|sort| Some((SortKeys::of(sort, table, matches)?, sort.reverse)))
+        .map(|sort| Some((SortValuesOfMatches::of(sort, table, matches)?, sort.reverse)))
         .collect::<Option<Vec<_>>>()?;
     let compare = |a: &usize, b: &usize| {
-        let compare_by = |keys: &SortKeys<'_>, reverse: bool| {
-            compare_sort_keys(keys.key(*a, matches[*a]), keys.key(*b, matches[*b]), reverse)
+        let compare_by = |values: &SortValuesOfMatches<'_>, reverse: bool| {
+            compare_sort_values(values.get(*a, matches[*a]), values.get(*b, matches[*b]), reverse)
         };
-        let mut orders = keys.iter().map(|(keys, reverse)| compare_by(keys, *reverse));
+        let mut orders = sort_values.iter().map(|(values, reverse)| compare_by(values, *reverse));
         // Ties are broken by the index: matches are in order of creation.
         orders.find(|order| order.is_ne()).unwrap_or(Ordering::Equal).then(a.cmp(b))
     };
-    // Indexes into `matches` are sorted: the keys of a match may be found by its index only.
+    // Indexes into `matches` are sorted: the sort values of a match may be found by its index only.
     let mut order: Vec<usize> = (0..matches.len()).collect();
     let needed =
         select.limit.map_or(usize::MAX, |limit| saturating_usize(limit.saturating_add(select.offset)));

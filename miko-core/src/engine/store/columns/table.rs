@@ -37,8 +37,8 @@ const OVERHEAD: usize = 256;
 /// The bytes that a cached lookup takes besides the text of its value and the positions of its records.
 const LOOKUP_OVERHEAD: usize = size_of::<LookupKey>() + size_of::<Vec<u32>>() + 64;
 
-/// The records of a class and its subclasses, or all records, in order of creation, and columns of their
-/// values. In this file, if a table has all records, every record counts as a record of "the class".
+/// The records of a class and its subclasses, or all records, in the order of their row ids, and columns of
+/// their values. In this file, if a table has all records, every record counts as a record of "the class".
 #[derive(Debug, Default)]
 pub(crate) struct Table {
     /// The ids of the class and its subclasses; `None` for all records. A class that no record has used has
@@ -178,8 +178,9 @@ impl Table {
             Some(classes) => {
                 let rows = write.rows.iter().map(|change| change.key);
                 self.stale.extend(rows.filter(|row| self.rows.binary_search(row).is_ok()));
-                // A record that enters the class is not in the table yet. Its membership entry says so. An
-                // import may write the entry in a later write set than the row.
+                // A record that enters the class is not in the table yet. Its added membership says that it
+                // enters. An import may write this entry in a later write set than the row. A removed
+                // membership marks its row as well, which may be stale already.
                 let entries = write.removed_entries.iter().chain(&write.added_entries);
                 self.stale.extend(entries.filter_map(|entry| match entry {
                     IndexEntry::Member { class, row } if classes.contains(class) => Some(*row),
