@@ -36,18 +36,34 @@ const _: () = {
     impl<__I: ::mikobase::rpc::Interface + Counter + ?::core::marker::Sized> Counter
     for ::mikobase::rpc::Client<__I> {
         fn add(&self, name: &str, by: i64) -> Result<i64> {
-            ::mikobase::rpc::call(
-                self,
-                &counter_rpc::COUNTER_SURFACE.methods[0usize],
-                (::mikobase::rpc::bounded_ref(name), (&::mikobase::rpc::bounded(by), ())),
-            )
+            fn __call(
+                __client: &::mikobase::rpc::UntypedClient,
+                name: &str,
+                by: i64,
+            ) -> Result<i64> {
+                ::mikobase::rpc::call(
+                    __client,
+                    &counter_rpc::COUNTER_SURFACE.methods[0usize],
+                    (
+                        ::mikobase::rpc::bounded_ref(name),
+                        (&::mikobase::rpc::bounded(by), ()),
+                    ),
+                )
+            }
+            __call(::mikobase::rpc::untyped(self), name, by)
         }
         fn get(&self, name: &str) -> Result<Option<i64>> {
-            ::mikobase::rpc::call(
-                self,
-                &counter_rpc::COUNTER_SURFACE.methods[1usize],
-                (::mikobase::rpc::bounded_ref(name), ()),
-            )
+            fn __call(
+                __client: &::mikobase::rpc::UntypedClient,
+                name: &str,
+            ) -> Result<Option<i64>> {
+                ::mikobase::rpc::call(
+                    __client,
+                    &counter_rpc::COUNTER_SURFACE.methods[1usize],
+                    (::mikobase::rpc::bounded_ref(name), ()),
+                )
+            }
+            __call(::mikobase::rpc::untyped(self), name)
         }
     }
     #[automatically_derived]

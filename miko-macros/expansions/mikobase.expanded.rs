@@ -493,174 +493,336 @@ const _: () = {
     impl<__I: crate::rpc::Interface + Mikobase + ?::core::marker::Sized> Mikobase
     for crate::rpc::Client<__I> {
         fn q0(&self, query: Query) -> Result<Response> {
-            crate::rpc::call(
-                self,
-                &mikobase_rpc::MIKOBASE_SURFACE.methods[0usize],
-                (&crate::rpc::bounded(query), ()),
-            )
+            fn __call(
+                __client: &crate::rpc::UntypedClient,
+                query: Query,
+            ) -> Result<Response> {
+                crate::rpc::call(
+                    __client,
+                    &mikobase_rpc::MIKOBASE_SURFACE.methods[0usize],
+                    (&crate::rpc::bounded(query), ()),
+                )
+            }
+            __call(crate::rpc::untyped(self), query)
         }
         fn validate(&self, query: Query) -> Result<Validation> {
-            crate::rpc::call(
-                self,
-                &mikobase_rpc::MIKOBASE_SURFACE.methods[1usize],
-                (&crate::rpc::bounded(query), ()),
-            )
+            fn __call(
+                __client: &crate::rpc::UntypedClient,
+                query: Query,
+            ) -> Result<Validation> {
+                crate::rpc::call(
+                    __client,
+                    &mikobase_rpc::MIKOBASE_SURFACE.methods[1usize],
+                    (&crate::rpc::bounded(query), ()),
+                )
+            }
+            __call(crate::rpc::untyped(self), query)
         }
         fn record_by_pk(&self, pk: &str) -> Result<Option<Record>> {
-            crate::rpc::call(
-                self,
-                &mikobase_rpc::MIKOBASE_SURFACE.methods[2usize],
-                (crate::rpc::bounded_ref(pk), ()),
-            )
+            fn __call(
+                __client: &crate::rpc::UntypedClient,
+                pk: &str,
+            ) -> Result<Option<Record>> {
+                crate::rpc::call(
+                    __client,
+                    &mikobase_rpc::MIKOBASE_SURFACE.methods[2usize],
+                    (crate::rpc::bounded_ref(pk), ()),
+                )
+            }
+            __call(crate::rpc::untyped(self), pk)
         }
         fn by_class(&self, class: &str) -> Result<Records> {
-            crate::rpc::call(
-                self,
-                &mikobase_rpc::MIKOBASE_SURFACE.methods[3usize],
-                (crate::rpc::bounded_ref(class), ()),
-            )
+            fn __call(
+                __client: &crate::rpc::UntypedClient,
+                class: &str,
+            ) -> Result<Records> {
+                crate::rpc::call(
+                    __client,
+                    &mikobase_rpc::MIKOBASE_SURFACE.methods[3usize],
+                    (crate::rpc::bounded_ref(class), ()),
+                )
+            }
+            __call(crate::rpc::untyped(self), class)
         }
         fn records_by_pks(&self, pks: Vec<String>) -> Result<Vec<Option<Record>>> {
-            crate::rpc::call(
-                self,
-                &mikobase_rpc::MIKOBASE_SURFACE.methods[4usize],
-                (&crate::rpc::bounded(pks), ()),
-            )
+            fn __call(
+                __client: &crate::rpc::UntypedClient,
+                pks: Vec<String>,
+            ) -> Result<Vec<Option<Record>>> {
+                crate::rpc::call(
+                    __client,
+                    &mikobase_rpc::MIKOBASE_SURFACE.methods[4usize],
+                    (&crate::rpc::bounded(pks), ()),
+                )
+            }
+            __call(crate::rpc::untyped(self), pks)
         }
         fn create_many(&self, class: &str, buckets: Vec<Bucket>) -> Result<Vec<String>> {
-            crate::rpc::call(
-                self,
-                &mikobase_rpc::MIKOBASE_SURFACE.methods[5usize],
-                (crate::rpc::bounded_ref(class), (&crate::rpc::bounded(buckets), ())),
-            )
+            fn __call(
+                __client: &crate::rpc::UntypedClient,
+                class: &str,
+                buckets: Vec<Bucket>,
+            ) -> Result<Vec<String>> {
+                crate::rpc::call(
+                    __client,
+                    &mikobase_rpc::MIKOBASE_SURFACE.methods[5usize],
+                    (crate::rpc::bounded_ref(class), (&crate::rpc::bounded(buckets), ())),
+                )
+            }
+            __call(crate::rpc::untyped(self), class, buckets)
         }
         fn create_one(&self, class: &str, bucket: Bucket) -> Result<String> {
-            crate::rpc::call(
-                self,
-                &mikobase_rpc::MIKOBASE_SURFACE.methods[6usize],
-                (crate::rpc::bounded_ref(class), (&crate::rpc::bounded(bucket), ())),
-            )
+            fn __call(
+                __client: &crate::rpc::UntypedClient,
+                class: &str,
+                bucket: Bucket,
+            ) -> Result<String> {
+                crate::rpc::call(
+                    __client,
+                    &mikobase_rpc::MIKOBASE_SURFACE.methods[6usize],
+                    (crate::rpc::bounded_ref(class), (&crate::rpc::bounded(bucket), ())),
+                )
+            }
+            __call(crate::rpc::untyped(self), class, bucket)
         }
         fn update_one(&self, pk: &str, bucket: Bucket) -> Result<Timestamp> {
-            crate::rpc::call(
-                self,
-                &mikobase_rpc::MIKOBASE_SURFACE.methods[7usize],
-                (crate::rpc::bounded_ref(pk), (&crate::rpc::bounded(bucket), ())),
-            )
+            fn __call(
+                __client: &crate::rpc::UntypedClient,
+                pk: &str,
+                bucket: Bucket,
+            ) -> Result<Timestamp> {
+                crate::rpc::call(
+                    __client,
+                    &mikobase_rpc::MIKOBASE_SURFACE.methods[7usize],
+                    (crate::rpc::bounded_ref(pk), (&crate::rpc::bounded(bucket), ())),
+                )
+            }
+            __call(crate::rpc::untyped(self), pk, bucket)
         }
         fn edit(&self, pk: &str, edits: Vec<Edit>) -> Result<Edited> {
-            crate::rpc::call(
-                self,
-                &mikobase_rpc::MIKOBASE_SURFACE.methods[8usize],
-                (crate::rpc::bounded_ref(pk), (&crate::rpc::bounded(edits), ())),
-            )
+            fn __call(
+                __client: &crate::rpc::UntypedClient,
+                pk: &str,
+                edits: Vec<Edit>,
+            ) -> Result<Edited> {
+                crate::rpc::call(
+                    __client,
+                    &mikobase_rpc::MIKOBASE_SURFACE.methods[8usize],
+                    (crate::rpc::bounded_ref(pk), (&crate::rpc::bounded(edits), ())),
+                )
+            }
+            __call(crate::rpc::untyped(self), pk, edits)
         }
         fn batch(&self, queries: Vec<Query>, atomic: bool) -> Result<Answers> {
-            crate::rpc::call(
-                self,
-                &mikobase_rpc::MIKOBASE_SURFACE.methods[9usize],
-                (&crate::rpc::bounded(queries), (&crate::rpc::bounded(atomic), ())),
-            )
+            fn __call(
+                __client: &crate::rpc::UntypedClient,
+                queries: Vec<Query>,
+                atomic: bool,
+            ) -> Result<Answers> {
+                crate::rpc::call(
+                    __client,
+                    &mikobase_rpc::MIKOBASE_SURFACE.methods[9usize],
+                    (&crate::rpc::bounded(queries), (&crate::rpc::bounded(atomic), ())),
+                )
+            }
+            __call(crate::rpc::untyped(self), queries, atomic)
         }
         fn history(&self, pk: &str) -> Result<Vec<Version>> {
-            crate::rpc::call(
-                self,
-                &mikobase_rpc::MIKOBASE_SURFACE.methods[10usize],
-                (crate::rpc::bounded_ref(pk), ()),
-            )
+            fn __call(
+                __client: &crate::rpc::UntypedClient,
+                pk: &str,
+            ) -> Result<Vec<Version>> {
+                crate::rpc::call(
+                    __client,
+                    &mikobase_rpc::MIKOBASE_SURFACE.methods[10usize],
+                    (crate::rpc::bounded_ref(pk), ()),
+                )
+            }
+            __call(crate::rpc::untyped(self), pk)
         }
         fn import_schema(&self, schema: Schema) -> Result<SchemaChanges> {
-            crate::rpc::call(
-                self,
-                &mikobase_rpc::MIKOBASE_SURFACE.methods[11usize],
-                (&crate::rpc::bounded(schema), ()),
-            )
+            fn __call(
+                __client: &crate::rpc::UntypedClient,
+                schema: Schema,
+            ) -> Result<SchemaChanges> {
+                crate::rpc::call(
+                    __client,
+                    &mikobase_rpc::MIKOBASE_SURFACE.methods[11usize],
+                    (&crate::rpc::bounded(schema), ()),
+                )
+            }
+            __call(crate::rpc::untyped(self), schema)
         }
         fn export_schema(&self) -> Result<Schema> {
-            crate::rpc::call(self, &mikobase_rpc::MIKOBASE_SURFACE.methods[12usize], ())
+            fn __call(__client: &crate::rpc::UntypedClient) -> Result<Schema> {
+                crate::rpc::call(
+                    __client,
+                    &mikobase_rpc::MIKOBASE_SURFACE.methods[12usize],
+                    (),
+                )
+            }
+            __call(crate::rpc::untyped(self))
         }
         fn merge(&self, worldlet: Delta) -> Result<Merged> {
-            crate::rpc::call(
-                self,
-                &mikobase_rpc::MIKOBASE_SURFACE.methods[13usize],
-                (&crate::rpc::bounded(worldlet), ()),
-            )
+            fn __call(
+                __client: &crate::rpc::UntypedClient,
+                worldlet: Delta,
+            ) -> Result<Merged> {
+                crate::rpc::call(
+                    __client,
+                    &mikobase_rpc::MIKOBASE_SURFACE.methods[13usize],
+                    (&crate::rpc::bounded(worldlet), ()),
+                )
+            }
+            __call(crate::rpc::untyped(self), worldlet)
         }
         fn write_file(&self, mime: &str) -> Result<Remote<dyn Upload>> {
-            crate::rpc::call(
-                self,
-                &mikobase_rpc::MIKOBASE_SURFACE.methods[14usize],
-                (crate::rpc::bounded_ref(mime), ()),
-            )
+            fn __call(
+                __client: &crate::rpc::UntypedClient,
+                mime: &str,
+            ) -> Result<Remote<dyn Upload>> {
+                crate::rpc::call(
+                    __client,
+                    &mikobase_rpc::MIKOBASE_SURFACE.methods[14usize],
+                    (crate::rpc::bounded_ref(mime), ()),
+                )
+            }
+            __call(crate::rpc::untyped(self), mime)
         }
         fn read_file(&self, pk: &str) -> Result<Stream<Bytes>> {
-            crate::rpc::call(
-                self,
-                &mikobase_rpc::MIKOBASE_SURFACE.methods[15usize],
-                (crate::rpc::bounded_ref(pk), ()),
-            )
+            fn __call(
+                __client: &crate::rpc::UntypedClient,
+                pk: &str,
+            ) -> Result<Stream<Bytes>> {
+                crate::rpc::call(
+                    __client,
+                    &mikobase_rpc::MIKOBASE_SURFACE.methods[15usize],
+                    (crate::rpc::bounded_ref(pk), ()),
+                )
+            }
+            __call(crate::rpc::untyped(self), pk)
         }
         fn file_info(&self, pk: &str) -> Result<FileInfo> {
-            crate::rpc::call(
-                self,
-                &mikobase_rpc::MIKOBASE_SURFACE.methods[16usize],
-                (crate::rpc::bounded_ref(pk), ()),
-            )
+            fn __call(
+                __client: &crate::rpc::UntypedClient,
+                pk: &str,
+            ) -> Result<FileInfo> {
+                crate::rpc::call(
+                    __client,
+                    &mikobase_rpc::MIKOBASE_SURFACE.methods[16usize],
+                    (crate::rpc::bounded_ref(pk), ()),
+                )
+            }
+            __call(crate::rpc::untyped(self), pk)
         }
         fn delete_file(&self, pk: &str) -> Result<()> {
-            crate::rpc::call(
-                self,
-                &mikobase_rpc::MIKOBASE_SURFACE.methods[17usize],
-                (crate::rpc::bounded_ref(pk), ()),
-            )
+            fn __call(__client: &crate::rpc::UntypedClient, pk: &str) -> Result<()> {
+                crate::rpc::call(
+                    __client,
+                    &mikobase_rpc::MIKOBASE_SURFACE.methods[17usize],
+                    (crate::rpc::bounded_ref(pk), ()),
+                )
+            }
+            __call(crate::rpc::untyped(self), pk)
         }
         fn collect_files(&self) -> Result<Vec<String>> {
-            crate::rpc::call(self, &mikobase_rpc::MIKOBASE_SURFACE.methods[18usize], ())
+            fn __call(__client: &crate::rpc::UntypedClient) -> Result<Vec<String>> {
+                crate::rpc::call(
+                    __client,
+                    &mikobase_rpc::MIKOBASE_SURFACE.methods[18usize],
+                    (),
+                )
+            }
+            __call(crate::rpc::untyped(self))
         }
         fn select_stream(&self, query: Query) -> Result<Stream<Record>> {
-            crate::rpc::call(
-                self,
-                &mikobase_rpc::MIKOBASE_SURFACE.methods[19usize],
-                (&crate::rpc::bounded(query), ()),
-            )
+            fn __call(
+                __client: &crate::rpc::UntypedClient,
+                query: Query,
+            ) -> Result<Stream<Record>> {
+                crate::rpc::call(
+                    __client,
+                    &mikobase_rpc::MIKOBASE_SURFACE.methods[19usize],
+                    (&crate::rpc::bounded(query), ()),
+                )
+            }
+            __call(crate::rpc::untyped(self), query)
         }
         fn export(&self) -> Result<Stream<Bytes>> {
-            crate::rpc::call(self, &mikobase_rpc::MIKOBASE_SURFACE.methods[20usize], ())
+            fn __call(__client: &crate::rpc::UntypedClient) -> Result<Stream<Bytes>> {
+                crate::rpc::call(
+                    __client,
+                    &mikobase_rpc::MIKOBASE_SURFACE.methods[20usize],
+                    (),
+                )
+            }
+            __call(crate::rpc::untyped(self))
         }
         fn import(&self, trust: bool) -> Result<Remote<dyn Import>> {
-            crate::rpc::call(
-                self,
-                &mikobase_rpc::MIKOBASE_SURFACE.methods[21usize],
-                (&crate::rpc::bounded(trust), ()),
-            )
+            fn __call(
+                __client: &crate::rpc::UntypedClient,
+                trust: bool,
+            ) -> Result<Remote<dyn Import>> {
+                crate::rpc::call(
+                    __client,
+                    &mikobase_rpc::MIKOBASE_SURFACE.methods[21usize],
+                    (&crate::rpc::bounded(trust), ()),
+                )
+            }
+            __call(crate::rpc::untyped(self), trust)
         }
         fn properties(&self) -> Result<Properties> {
-            crate::rpc::call(self, &mikobase_rpc::MIKOBASE_SURFACE.methods[22usize], ())
+            fn __call(__client: &crate::rpc::UntypedClient) -> Result<Properties> {
+                crate::rpc::call(
+                    __client,
+                    &mikobase_rpc::MIKOBASE_SURFACE.methods[22usize],
+                    (),
+                )
+            }
+            __call(crate::rpc::untyped(self))
         }
         fn changes(
             &self,
             target: Target,
             options: ChangeOptions,
         ) -> Result<Stream<Change>> {
-            crate::rpc::call(
-                self,
-                &mikobase_rpc::MIKOBASE_SURFACE.methods[23usize],
-                (&crate::rpc::bounded(target), (&crate::rpc::bounded(options), ())),
-            )
+            fn __call(
+                __client: &crate::rpc::UntypedClient,
+                target: Target,
+                options: ChangeOptions,
+            ) -> Result<Stream<Change>> {
+                crate::rpc::call(
+                    __client,
+                    &mikobase_rpc::MIKOBASE_SURFACE.methods[23usize],
+                    (&crate::rpc::bounded(target), (&crate::rpc::bounded(options), ())),
+                )
+            }
+            __call(crate::rpc::untyped(self), target, options)
         }
         fn watch_select(&self, query: Query) -> Result<Stream<ResultChange>> {
-            crate::rpc::call(
-                self,
-                &mikobase_rpc::MIKOBASE_SURFACE.methods[24usize],
-                (&crate::rpc::bounded(query), ()),
-            )
+            fn __call(
+                __client: &crate::rpc::UntypedClient,
+                query: Query,
+            ) -> Result<Stream<ResultChange>> {
+                crate::rpc::call(
+                    __client,
+                    &mikobase_rpc::MIKOBASE_SURFACE.methods[24usize],
+                    (&crate::rpc::bounded(query), ()),
+                )
+            }
+            __call(crate::rpc::untyped(self), query)
         }
         fn begin(&self) -> Result<Remote<dyn Transaction>> {
-            crate::rpc::call_lazily(
-                self,
-                &mikobase_rpc::MIKOBASE_SURFACE.methods[25usize],
-                (),
-            )
+            fn __call(
+                __client: &crate::rpc::UntypedClient,
+            ) -> Result<Remote<dyn Transaction>> {
+                crate::rpc::call_lazily(
+                    __client,
+                    &mikobase_rpc::MIKOBASE_SURFACE.methods[25usize],
+                    (),
+                )
+            }
+            __call(crate::rpc::untyped(self))
         }
     }
     #[automatically_derived]

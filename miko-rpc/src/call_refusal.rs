@@ -9,14 +9,14 @@ use std::any::TypeId;
 use std::cell::{Cell, RefCell};
 use std::marker::PhantomData;
 use std::path::{Path, PathBuf};
-use std::ptr;
 use std::rc::Rc;
 
 use miko_surface::Method;
 
 use crate::codec::{encode, split_variant};
 use crate::error::{Error, Result};
-use crate::transport::{CallTransport, OutgoingCall};
+use crate::transport::OutgoingCall;
+use crate::untyped_client::{ObjectId, UntypedClient};
 
 thread_local! {
     static CHECKS: RefCell<Vec<Check>> = const { RefCell::new(Vec::new()) };
@@ -30,31 +30,6 @@ struct Check {
     /// The object beside which it checks calls, or the outermost object around that.
     outermost: Option<ObjectId>,
     checker: Rc<dyn CallChecker>,
-}
-
-/// An object of a server: the address of its transport. No other object has it while the proxy exists.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) struct ObjectId(usize);
-
-/// A proxy that makes a call.
-pub(crate) trait CallingProxy {
-    fn transport(&self) -> &dyn CallTransport;
-
-    /// The outermost object around the one of this proxy; `None` if that is none, or the outermost itself.
-    fn outermost(&self) -> Option<ObjectId>;
-
-    fn interface(&self) -> TypeId;
-}
-
-/// The object of a proxy; `None` if it is the proxy of the interface of a server.
-fn object_of(proxy: &dyn CallingProxy) -> Option<ObjectId> {
-    let transport = proxy.transport();
-    transport.is_to_object().then(|| ObjectId(ptr::from_ref(transport).addr()))
-}
-
-/// The outermost object around the one of a proxy, which may be that itself.
-pub(crate) fn outermost_object(proxy: &dyn CallingProxy) -> Option<ObjectId> {
-    proxy.outermost().or_else(|| object_of(proxy))
 }
 
 /// Decides on the calls of its thread to a server.
@@ -120,11 +95,11 @@ impl CheckedCalls {
 
     /// Checks the blocking calls of this thread to the server of this object. Without a server nothing is
     /// checked.
-    pub(crate) fn beside(object: &dyn CallingProxy, checker: Rc<dyn CallChecker>) -> Self {
-        let Some(server) = object.transport().server().map(Path::to_owned) else { return Self::none() };
+    pub(crate) fn beside(object: &UntypedClient, checker: Rc<dyn CallChecker>) -> Self {
+        let Some(server) = object.transport.server().map(Path::to_owned) else { return Self::none() };
         let id = LAST_ID.get() + 1;
         LAST_ID.set(id);
-        let outermost = outermost_object(object);
+        let outermost = object.outermost_object();
         CHECKS.with_borrow_mut(|checks| checks.push(Check { id, server, outermost, checker }));
         Self { id: Some(id), stays_in_thread: PhantomData }
     }
@@ -139,7 +114,7 @@ impl Drop for CheckedCalls {
 }
 
 /// Refuses a call that would wait for this thread. Returns whether [`observe`] is to be told of its end.
-pub(crate) fn check(proxy: &dyn CallingProxy, call: &OutgoingCall<'_>) -> Result<bool> {
+pub(crate) fn check(proxy: &UntypedClient, call: &OutgoingCall<'_>) -> Result<bool> {
     if CHECKS.with_borrow(Vec::is_empty) {
         return Ok(false);
     }
@@ -147,11 +122,11 @@ pub(crate) fn check(proxy: &dyn CallingProxy, call: &OutgoingCall<'_>) -> Result
     if checkers.is_empty() {
         return Ok(false);
     }
-    if proxy.transport().is_to_object() {
+    if proxy.transport.is_to_object() {
         let mut calls = checkers.iter().map(|(checker, relation)| {
             checker.check_object_call(&ObjectCall {
                 method: call.method,
-                interface: proxy.interface(),
+                interface: proxy.interface,
                 relation: *relation,
             })
         });
@@ -167,18 +142,18 @@ pub(crate) fn check(proxy: &dyn CallingProxy, call: &OutgoingCall<'_>) -> Result
 }
 
 /// Tells the checkers of this thread that a call on an object has ended.
-pub(crate) fn observe(proxy: &dyn CallingProxy, method: &Method, error: Option<&Error>) {
+pub(crate) fn observe(proxy: &UntypedClient, method: &Method, error: Option<&Error>) {
     for (checker, relation) in checkers_of(proxy) {
-        let call = ObjectCall { method, interface: proxy.interface(), relation };
+        let call = ObjectCall { method, interface: proxy.interface, relation };
         checker.observe_object_call(&call, error);
     }
 }
 
 /// The checkers of the calls to the server of this proxy, each with its relation to the object of the proxy.
 /// They are called without the list: encoding a request runs code of its types.
-fn checkers_of(proxy: &dyn CallingProxy) -> Vec<(Rc<dyn CallChecker>, Relation)> {
-    let Some(server) = proxy.transport().server() else { return Vec::new() };
-    let (object, outermost) = (object_of(proxy), outermost_object(proxy));
+fn checkers_of(proxy: &UntypedClient) -> Vec<(Rc<dyn CallChecker>, Relation)> {
+    let Some(server) = proxy.transport.server() else { return Vec::new() };
+    let (object, outermost) = (proxy.object(), proxy.outermost_object());
     let relation_to = |check: &Check| match check.outermost {
         None => Relation::Unrelated,
         Some(_) if check.outermost == object => Relation::Outermost,

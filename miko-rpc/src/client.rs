@@ -7,46 +7,36 @@ use miko_surface::Method;
 
 use crate::arguments::SentArguments;
 use crate::bounds::Wire;
-use crate::call_refusal::{self, CallingProxy, ObjectId};
+use crate::call_refusal;
 use crate::codec::{Encoded, Encoder, Message};
 use crate::error::Error;
 use crate::fallible::{Fallible, discard_of};
 use crate::transport::{CallTransport, OutgoingCall, ReadOpened};
+use crate::untyped_client::UntypedClient;
 
 /// A proxy: it implements the interface `I`, and its supertraits, by sending each call to a server.
 ///
 /// It has no methods of its own, which would hide those of the interface. [`Proxy::new`](crate::Proxy::new)
 /// creates it.
 pub struct Client<I: ?Sized> {
-    transport: Box<dyn CallTransport>,
-    /// For an object that a lazy call on another one has opened: the outermost of these objects.
-    outermost: Option<ObjectId>,
+    untyped: UntypedClient,
     interface: PhantomData<fn(&I)>,
 }
 
 /// A proxy that sends its calls over `transport`. A free function, since `Client` has no methods of its own.
-pub(crate) fn over<I: ?Sized>(transport: Box<dyn CallTransport>) -> Client<I> {
-    Client { transport, outermost: None, interface: PhantomData }
+pub(crate) fn over<I: ?Sized + 'static>(transport: Box<dyn CallTransport>) -> Client<I> {
+    let untyped = UntypedClient { transport, outermost: None, interface: TypeId::of::<I>() };
+    Client { untyped, interface: PhantomData }
 }
 
-impl<I: ?Sized + 'static> CallingProxy for Client<I> {
-    fn transport(&self) -> &dyn CallTransport {
-        &*self.transport
-    }
-
-    fn outermost(&self) -> Option<ObjectId> {
-        self.outermost
-    }
-
-    fn interface(&self) -> TypeId {
-        TypeId::of::<I>()
-    }
+/// What a proxy calls with. Generated code calls it. A free function, as [`over`] is.
+pub fn untyped<I: ?Sized>(client: &Client<I>) -> &UntypedClient {
+    &client.untyped
 }
 
-/// Calls `method` over the transport of `client`. Generated code calls it.
-pub fn call<I, A, R>(client: &Client<I>, method: &'static Method, arguments: A) -> R
+/// Calls `method` by `client`. Generated code calls it.
+pub fn call<A, R>(client: &UntypedClient, method: &'static Method, arguments: A) -> R
 where
-    I: ?Sized + 'static,
     A: SentArguments,
     R: Fallible<Value: Wire, Error: Wire>,
 {
@@ -54,9 +44,8 @@ where
 }
 
 /// As [`call`], for a method with `#[interface(settles)]`.
-pub fn call_settling<I, A, R>(client: &Client<I>, method: &'static Method, arguments: A) -> R
+pub fn call_settling<A, R>(client: &UntypedClient, method: &'static Method, arguments: A) -> R
 where
-    I: ?Sized + 'static,
     A: SentArguments,
     R: Fallible<Value: Wire, Error: Wire>,
 {
@@ -64,15 +53,14 @@ where
 }
 
 /// Checks a call, and lets `make` make it.
-fn send<I, A, R>(
-    client: &Client<I>,
+fn send<A, R>(
+    client: &UntypedClient,
     method: &'static Method,
     arguments: A,
     settles: bool,
     make: impl FnOnce(&dyn CallTransport, &OutgoingCall<'_>) -> R,
 ) -> R
 where
-    I: ?Sized + 'static,
     A: SentArguments,
     R: Fallible<Value: Wire, Error: Wire>,
 {
@@ -87,23 +75,22 @@ where
 
 /// Tells the checkers of this thread of a call that has ended.
 #[cold]
-fn observed<R: Fallible>(proxy: &dyn CallingProxy, call: &OutgoingCall<'_>, result: R) -> R {
+fn observed<R: Fallible>(client: &UntypedClient, call: &OutgoingCall<'_>, result: R) -> R {
     let error = result.failure().and_then(|error| (error as &dyn Any).downcast_ref::<Error>());
-    call_refusal::observe(proxy, call.method, error);
+    call_refusal::observe(client, call.method, error);
     result
 }
 
 /// As [`call`], but the call may be sent with the first call on the object that it returns. `of_object` then
 /// makes the result of the transport to that object, and `opened` reads the answer.
-pub(crate) fn call_lazily<I, A, R>(
-    client: &Client<I>,
+pub(crate) fn call_lazily<A, R>(
+    client: &UntypedClient,
     method: &'static Method,
     arguments: A,
     opened: ReadOpened,
     of_object: fn(Box<dyn CallTransport>) -> R,
 ) -> R
 where
-    I: ?Sized + 'static,
     A: SentArguments,
     R: Fallible<Value: Wire, Error: Wire>,
 {
@@ -115,17 +102,13 @@ where
 }
 
 /// Notes that `object` was opened by a lazy call of `opener`.
-pub(crate) fn note_opener<I, J>(object: &mut Client<J>, opener: &Client<I>)
-where
-    I: ?Sized + 'static,
-    J: ?Sized,
-{
-    object.outermost = call_refusal::outermost_object(opener);
+pub(crate) fn note_opener<I: ?Sized>(object: &mut Client<I>, opener: &UntypedClient) {
+    object.untyped.outermost = opener.outermost_object();
 }
 
 /// The transport of a proxy.
 pub(crate) fn into_transport<I: ?Sized>(client: Client<I>) -> Box<dyn CallTransport> {
-    client.transport
+    client.untyped.transport
 }
 
 /// The method and the arguments of a call.

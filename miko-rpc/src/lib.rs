@@ -88,6 +88,8 @@ mod stream;
 mod transport;
 #[cfg(feature = "interface")]
 pub mod travel;
+#[cfg(feature = "interface")]
+mod untyped_client;
 
 pub use bytes::{Bytes, from_base64, to_base64};
 pub use error::{ERROR_IDS, Error, ErrorDoc, ErrorId, ErrorItem, Result, Warning};
@@ -102,7 +104,7 @@ pub use {
     bounds::{Referred, Wire},
     call::{AnswerScope, Call, LaterAnswer, Served, unreadable},
     call_refusal::{CallChecker, CheckedCalls, ObjectCall, Relation},
-    client::{Client, call, call_settling},
+    client::{Client, call, call_settling, untyped},
     dispatch::{DispatchError, JsonResult, written},
     error::ERROR_MEANINGS,
     fallible::{Fallible, Outcome},
@@ -128,6 +130,7 @@ pub use {
     stream::{Hub, Overflow, Shared, Signal, Sink, Stream},
     transport::{CallTransport, Discard, OutgoingCall, PendingAnswer, ReadOpened},
     travel::{bounded, bounded_ref},
+    untyped_client::UntypedClient,
 };
 #[cfg(feature = "json-transport")]
 pub use {json_answer::JsonAnswer, json_arguments::JsonArguments};

@@ -20,6 +20,7 @@ use crate::handles::{self, Carried, Kind, ServedObject};
 use crate::interface::Interface;
 use crate::link::{self, AsyncTransport};
 use crate::transport::CallTransport;
+use crate::untyped_client::UntypedClient;
 
 /// An object of another interface, which a method returns: `Remote<dyn Transaction>`.
 ///
@@ -59,7 +60,7 @@ impl<I: ?Sized> Remote<I> {
     {
         match &remote.0 {
             Place::Local(_) => CheckedCalls::none(),
-            Place::Elsewhere { proxy, .. } => CheckedCalls::beside(&**proxy, checker),
+            Place::Elsewhere { proxy, .. } => CheckedCalls::beside(client::untyped(proxy), checker),
         }
     }
 
@@ -77,11 +78,10 @@ impl<I: ?Sized> Remote<I> {
     }
 }
 
-/// Calls `method` over the transport of `client`. The call may be sent with the first call on the object that
+/// Calls `method` by `client`. The call may be sent with the first call on the object that
 /// it returns, which then has its errors. Generated code calls it, for a method with `#[interface(lazy)]`.
-pub fn call_lazily<I, A, J>(client: &Client<I>, method: &'static Method, arguments: A) -> Result<Remote<J>>
+pub fn call_lazily<A, J>(client: &UntypedClient, method: &'static Method, arguments: A) -> Result<Remote<J>>
 where
-    I: Interface + ?Sized,
     A: SentArguments,
     J: Interface + Send + Sync + ?Sized + 'static,
 {

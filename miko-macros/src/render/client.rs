@@ -57,19 +57,29 @@ fn render_forwarded(interface: &InterfaceModel<'_>, method: &MethodModel) -> Tok
 fn render_method(interface: &InterfaceModel<'_>, index: usize, method: &MethodModel) -> TokenStream {
     let (rpc, module, surface) = (interface.rpc(), interface.module(), interface.surface_name());
     let (ident, output) = (&method.ident, &method.output);
-    let arguments = method.params.iter().map(|param| {
-        let (ident, ty) = (&param.ident, &param.ty);
-        quote!(#ident: #ty)
-    });
+    let arguments: Vec<_> = method
+        .params
+        .iter()
+        .map(|param| {
+            let (ident, ty) = (&param.ident, &param.ty);
+            quote!(#ident: #ty)
+        })
+        .collect();
+    let passed = method.params.iter().map(|param| &param.ident);
     let sent = sent(interface, method);
     let call = match method.sending {
         Sending::Plain => quote!(call),
         Sending::Lazy => quote!(call_lazily),
         Sending::Settling => quote!(call_settling),
     };
+    // The inner function is not generic. So it is compiled in the package of the interface, with the code that
+    // writes its arguments and reads its answer, and not again in each program that calls it.
     quote! {
         fn #ident(&self, #(#arguments),*) -> #output {
-            #rpc::#call(self, &#module::#surface.methods[#index], #sent)
+            fn __call(__client: &#rpc::UntypedClient, #(#arguments),*) -> #output {
+                #rpc::#call(__client, &#module::#surface.methods[#index], #sent)
+            }
+            __call(#rpc::untyped(self), #(#passed),*)
         }
     }
 }
