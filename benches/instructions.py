@@ -9,7 +9,6 @@ Instructions are counted by callgrind, so neither a busy machine nor a slow one 
 up and of the first calls are not counted.
 """
 
-import concurrent.futures
 import json
 import os
 import pathlib
@@ -57,28 +56,30 @@ def build(symbols=False, release=False):
     return next(executable for executable in built if executable)
 
 
-def callgrind(program, path, folder):
-    """Runs the calls of a path. The file of their counts."""
-    counts = pathlib.Path(folder) / "counts"
-    # A dump at each end of a part; the second part has the counted calls.
-    command = ["valgrind", "--tool=callgrind", f"--callgrind-out-file={counts}"]
+def callgrind(program, paths, folder):
+    """Runs the calls of these paths. The files of their counts, by path."""
+    # The program forks for each path. A dump at each end of a part; the second part has the counted calls.
+    command = ["valgrind", "--tool=callgrind", f"--callgrind-out-file={folder}/%p"]
     command += ["--dump-before=instructions::end_part"]
     # Hash seeds and addresses are alike in each run, as far as an environment can make them so.
-    subprocess.run(["setarch", "-R", *command, program, path, *map(str, calls_of(path))],
-                   check=True, stderr=subprocess.PIPE, env={"PATH": os.environ["PATH"]})
-    return f"{counts}.2"
-
-
-def count(program, path):
-    with tempfile.TemporaryDirectory() as folder:
-        counts = pathlib.Path(callgrind(program, path, folder)).read_text()
-    return int(re.search(r"^totals: (\d+)", counts, re.MULTILINE)[1]) // calls_of(path)[1]
+    command = ["setarch", "-R", *command, program]
+    command += [argument for path in paths for argument in (path, *map(str, calls_of(path)))]
+    ran = subprocess.run(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
+                         env={"PATH": os.environ["PATH"]})
+    if ran.returncode:
+        sys.exit(ran.stderr)
+    pids = (line.split(" ", 1) for line in ran.stdout.splitlines())
+    return {path: pathlib.Path(folder) / f"{pid}.2" for pid, path in pids}
 
 
 def count_all(program, paths):
-    # Several at once: counts do not depend on the load of the machine.
-    with concurrent.futures.ThreadPoolExecutor(os.cpu_count()) as pool:
-        return dict(zip(paths, pool.map(lambda path: count(program, path), paths)))
+    with tempfile.TemporaryDirectory() as folder:
+        files = callgrind(program, paths, folder)
+        return {path: count_in(files[path].read_text(), path) for path in paths}
+
+
+def count_in(counts, path):
+    return int(re.search(r"^totals: (\d+)", counts, re.MULTILINE)[1]) // calls_of(path)[1]
 
 
 def calls_of(path):
@@ -89,7 +90,7 @@ def calls_of(path):
 
 def profile(program, path):
     with tempfile.TemporaryDirectory() as folder:
-        counts = callgrind(program, path, folder)
+        counts = callgrind(program, [path], folder)[path]
         subprocess.run(["callgrind_annotate", "--auto=no", "--inclusive=yes", counts], check=True)
 
 

@@ -1,9 +1,10 @@
 //! How many instructions the core paths take: `benches/instructions.py` runs this under callgrind.
 //!
-//! `instructions PATH FIRST COUNTED` prepares a store and makes `FIRST` calls of one path, then `COUNTED`
-//! more, between two calls of [`end_part`]: the counts of that part are those of the calls alone. There is no
-//! socket and no second process: everything between the caller's function and SQLite, but for the system
-//! calls.
+//! `instructions PATH FIRST COUNTED …` prepares a store, and then makes the calls of each path in a fork: all
+//! begin with the same store, which is prepared once. A fork prints its pid and the path, and makes `FIRST`
+//! calls, then `COUNTED` more, between two calls of [`end_part`]: the counts of that part are those of the
+//! calls alone. There is no socket and no server process: everything between the caller's function and
+//! SQLite, but for the system calls. Without arguments the program prints the paths.
 
 #![allow(missing_docs, clippy::print_stdout, reason = "a program that prints its measurements")]
 
@@ -21,6 +22,8 @@ use miko_shared::BoxError;
 use miko_shared::wire::envelope::{Envelope, enclose_response};
 use miko_shared::wire::frame::FrameBuffer;
 use miko_shared::wire::message::{Answer, Incoming};
+use nix::sys::wait::{WaitStatus, wait};
+use nix::unistd::{ForkResult, fork};
 use serde::Serialize;
 use serde_json::{Value, json};
 
@@ -202,18 +205,81 @@ struct Buffers {
 
 fn main() -> Result<(), BoxError> {
     let arguments: Vec<_> = std::env::args().skip(1).filter(|argument| argument != "--bench").collect();
-    let [path, first, counted] = &arguments[..] else {
+    if arguments.is_empty() {
         PATHS.iter().for_each(|(name, _)| println!("{name}"));
         return Ok(());
-    };
-    let (_, call) = PATHS.iter().find(|(name, _)| name == path).ok_or("there is no such path")?;
-    let mut store = Store::new(!path.ends_with("without a record cache"))?;
-    let first = first.parse()?;
-    (0..first).try_for_each(|i| call(&mut store, i))?;
-    end_part();
-    (first..first + counted.parse::<usize>()?).try_for_each(|i| call(&mut store, i))?;
-    end_part();
+    }
+    let runs = arguments.chunks(3).map(Run::of).collect::<Result<Vec<_>, BoxError>>()?;
+    for has_record_cache in [true, false] {
+        let runs: Vec<_> = runs.iter().filter(|run| run.has_record_cache() == has_record_cache).collect();
+        if !runs.is_empty() {
+            let mut store = Store::new(has_record_cache)?;
+            run_in_forks(&mut store, &runs)?;
+        }
+    }
     Ok(())
+}
+
+/// The calls of one path.
+struct Run {
+    name: &'static str,
+    call: Path,
+    /// The number of calls before the counted ones.
+    first: usize,
+    counted: usize,
+}
+
+impl Run {
+    /// Reads the arguments `PATH FIRST COUNTED`.
+    fn of(arguments: &[String]) -> Result<Self, BoxError> {
+        let [path, first, counted] = arguments else {
+            return Err("a path needs two numbers of calls".into());
+        };
+        let (name, call) = PATHS.iter().find(|(name, _)| name == path).ok_or("there is no such path")?;
+        Ok(Self { name, call: *call, first: first.parse()?, counted: counted.parse()? })
+    }
+
+    fn has_record_cache(&self) -> bool {
+        !self.name.ends_with("without a record cache")
+    }
+
+    fn make(&self, store: &mut Store) -> Result<(), BoxError> {
+        println!("{} {}", std::process::id(), self.name);
+        (0..self.first).try_for_each(|i| (self.call)(store, i))?;
+        end_part();
+        (self.first..self.first + self.counted).try_for_each(|i| (self.call)(store, i))?;
+        end_part();
+        Ok(())
+    }
+}
+
+/// Makes the calls of each path in a fork, as many at once as there are processors.
+fn run_in_forks(store: &mut Store, runs: &[&Run]) -> Result<(), BoxError> {
+    let processors = std::thread::available_parallelism()?.get();
+    for (index, run) in runs.iter().enumerate() {
+        if index >= processors {
+            wait_for_fork()?;
+        }
+        // SAFETY: This process has one thread, so the child may do all that its parent may.
+        match unsafe { fork() }? {
+            ForkResult::Parent { .. } => {}
+            ForkResult::Child => {
+                let made = run.make(store);
+                if let Err(error) = &made {
+                    eprintln!("{}: {error}", run.name);
+                }
+                std::process::exit(made.is_err().into());
+            }
+        }
+    }
+    (0..runs.len().min(processors)).try_for_each(|_| wait_for_fork())
+}
+
+fn wait_for_fork() -> Result<(), BoxError> {
+    match wait()? {
+        WaitStatus::Exited(_, 0) => Ok(()),
+        failed => Err(format!("a path has failed: {failed:?}").into()),
+    }
 }
 
 /// `benches/instructions.py` tells callgrind to write its counts and reset them at each call of this
