@@ -29,6 +29,58 @@ impl BoundedVec {
         self.is_full
     }
 
+    /// The number of bytes that were written, with those that the vector had before.
+    #[cfg(feature = "interface")]
+    pub(crate) fn len(&self) -> usize {
+        self.out.len()
+    }
+
+    /// Appends two slices.
+    #[cfg(feature = "interface")]
+    #[inline]
+    pub(crate) fn write_two(&mut self, first: &[u8], second: &[u8]) -> io::Result<()> {
+        // Slices are at most half as long as the largest `usize`.
+        let count = first.len() + second.len();
+        if count > self.room {
+            self.make_room(count)?;
+        }
+        // SAFETY: The bytes of both slices are within `room`.
+        unsafe {
+            self.append(first);
+            self.append(second);
+        }
+        Ok(())
+    }
+
+    /// Inserts bytes at an index, which is at most the length.
+    #[cfg(feature = "interface")]
+    pub(crate) fn insert(&mut self, index: usize, bytes: &[u8]) -> io::Result<()> {
+        if bytes.len() > self.room {
+            self.make_room(bytes.len())?;
+        }
+        self.out.splice(index..index, bytes.iter().copied());
+        self.room -= bytes.len();
+        Ok(())
+    }
+
+    /// Appends bytes without checking the room for them.
+    ///
+    /// # Safety
+    /// `bytes.len()` is at most `room`.
+    #[inline]
+    unsafe fn append(&mut self, bytes: &[u8]) {
+        let length = self.out.len();
+        // SAFETY: `room` is at most the capacity of `out` beyond its length, and `bytes.len()` is at most
+        // `room`: so the bytes after the length are allocated, and the new length is within the capacity.
+        // They are initialized by the copy. `bytes` is borrowed, and `out` borrowed mutably: they do not
+        // overlap.
+        unsafe {
+            std::ptr::copy_nonoverlapping(bytes.as_ptr(), self.out.as_mut_ptr().add(length), bytes.len());
+            self.out.set_len(length + bytes.len());
+        }
+        self.room -= bytes.len();
+    }
+
     /// Takes the vector, as far as it was written.
     pub(crate) fn take(&mut self) -> Vec<u8> {
         self.room = 0;
@@ -60,16 +112,8 @@ impl Write for BoundedVec {
         if bytes.len() > self.room {
             self.make_room(bytes.len())?;
         }
-        let length = self.out.len();
-        // SAFETY: `room` is at most the capacity of `out` beyond its length, and `bytes.len()` is at most
-        // `room`: so the bytes after the length are allocated, and the new length is within the capacity.
-        // They are initialized by the copy. `bytes` is borrowed, and `out` borrowed mutably: they do not
-        // overlap.
-        unsafe {
-            std::ptr::copy_nonoverlapping(bytes.as_ptr(), self.out.as_mut_ptr().add(length), bytes.len());
-            self.out.set_len(length + bytes.len());
-        }
-        self.room -= bytes.len();
+        // SAFETY: `make_room` has made enough, if it was missing.
+        unsafe { self.append(bytes) };
         Ok(())
     }
 

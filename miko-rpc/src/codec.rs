@@ -4,19 +4,21 @@
 //! one entry too, from the name of the method to its result. Serde gives the variants of an enum the same
 //! form, so that a program with such enums can call a server.
 
-use std::io::{self, Write};
-
 use rmp::decode::{read_map_len, read_str_from_slice};
 use serde::de::Error as _;
 use serde::{Deserialize, Deserializer, Serialize};
 
-use crate::bounded::BoundedVec;
+use self::serializer::ValueSerializer;
+use self::writer::{Form, MessageWriter};
 use crate::error::{Error, ErrorId, Result};
 
 pub(crate) mod decoder;
+#[cfg(test)]
+mod samples;
+mod serializer;
+mod writer;
 
-/// The result of writing a part of a message.
-pub type Encoded = Result<(), rmp_serde::encode::Error>;
+pub use self::writer::Encoded;
 
 /// A message that can be encoded as MessagePack.
 pub trait Message {
@@ -46,7 +48,7 @@ impl<T: Serialize> Message for SerdeMessage<'_, T> {
 
 /// Appends MessagePack to a vector up to a maximum length. The first write beyond it fails, which stops the
 /// serializer.
-pub struct Encoder(BoundedVec);
+pub struct Encoder(MessageWriter);
 
 /// Why nothing was encoded.
 pub enum EncodeFault {
@@ -98,7 +100,7 @@ pub fn encode(
         }
     }
     let start = out.len();
-    let encoder = Encoder(BoundedVec::new(std::mem::take(out), end));
+    let encoder = Encoder(MessageWriter::new(std::mem::take(out), end));
     let mut lent = Lent { encoder, out };
     let written = write(&mut lent.encoder);
     let is_full = lent.encoder.0.is_full();
@@ -119,7 +121,7 @@ impl Encoder {
     /// If it cannot be serialized, or the encoder is full.
     #[inline]
     pub fn value(&mut self, value: &(impl Serialize + ?Sized)) -> Encoded {
-        value.serialize(&mut rmp_serde::Serializer::new(self).with_struct_map())
+        value.serialize(ValueSerializer(&mut self.0))
     }
 
     /// Appends bytes that are MessagePack already.
@@ -128,9 +130,7 @@ impl Encoder {
     /// If the encoder is full.
     #[inline]
     pub fn raw(&mut self, bytes: &[u8]) -> Encoded {
-        self.write_all(bytes).map_err(|fault| {
-            rmp_serde::encode::Error::InvalidValueWrite(rmp::encode::ValueWriteError::InvalidDataWrite(fault))
-        })
+        self.0.raw(bytes)
     }
 
     /// Appends a string.
@@ -139,10 +139,7 @@ impl Encoder {
     /// If the encoder is full.
     #[inline]
     pub fn text(&mut self, text: &str) -> Encoded {
-        match short_head(text) {
-            Some(head) => self.raw(&[head]).and_then(|()| self.raw(text.as_bytes())),
-            None => Ok(rmp::encode::write_str(self, text)?),
-        }
+        self.0.text(text)
     }
 
     /// Appends a map of one entry up to its key. The value follows.
@@ -151,10 +148,7 @@ impl Encoder {
     /// If the encoder is full.
     #[inline]
     pub fn variant(&mut self, key: &str) -> Encoded {
-        match short_head(key) {
-            Some(head) => self.raw(&[MAP_OF_ONE, head]).and_then(|()| self.raw(key.as_bytes())),
-            None => self.raw(&[MAP_OF_ONE]).and_then(|()| self.text(key)),
-        }
+        self.0.variant(key)
     }
 
     /// Appends the head of a map of `len` entries, which follow.
@@ -163,35 +157,8 @@ impl Encoder {
     /// If the encoder is full.
     #[inline]
     pub fn map(&mut self, len: usize) -> Encoded {
-        // No map here has as many entries.
-        let len = u32::try_from(len).unwrap_or(u32::MAX);
-        rmp::encode::write_map_len(self, len)?;
-        Ok(())
+        self.0.head(Form::Map, len)
     }
-}
-
-impl Write for Encoder {
-    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-        self.0.write(bytes)
-    }
-
-    #[inline]
-    fn write_all(&mut self, bytes: &[u8]) -> io::Result<()> {
-        self.0.write_all(bytes)
-    }
-
-    fn flush(&mut self) -> io::Result<()> {
-        Ok(())
-    }
-}
-
-/// The head of a map of one entry.
-const MAP_OF_ONE: u8 = 0x81;
-
-/// The head of a string, where it is one byte.
-#[inline]
-fn short_head(text: &str) -> Option<u8> {
-    u8::try_from(text.len()).ok().filter(|length| *length < 32).map(|length| 0xa0 | length)
 }
 
 /// Splits a map of one entry into its key and the bytes of its value. Returns `None` for anything else.

@@ -409,7 +409,7 @@ impl<T: Storage, V: View> Mikobase for LocalEngine<T, V> {
 
     fn records_by_pks(&self, pks: Vec<String>) -> Result<Vec<Option<Record>>> {
         check_batch_size(pks.len())?;
-        self.read_by_pk()?.records(&pks)
+        self.read_by_pk()?.records(pks)
     }
 
     fn create_many(&self, class: &str, buckets: Vec<Bucket>) -> Result<Vec<String>> {

@@ -88,9 +88,9 @@ impl StoredRecord {
     }
 
     /// The record for an answer. It shares the texts with this value.
-    pub(crate) fn to_record(&self, pk: &str) -> Record {
+    pub(crate) fn to_record(&self, pk: String) -> Record {
         Record {
-            pk: pk.to_owned(),
+            pk,
             bucket: self.bucket.clone(),
             stack: self.stack.clone(),
             extras: self.extras.clone(),

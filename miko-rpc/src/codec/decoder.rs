@@ -527,81 +527,13 @@ impl<'de> SeqAccess<'de> for Extension<'de> {
 mod tests {
     use std::collections::BTreeMap;
 
-    use proptest::prelude::{
-        Just, ProptestConfig, Strategy, any, prop, prop_assert_eq, prop_compose, prop_oneof, proptest,
-    };
-    use serde::{Deserialize, Serialize};
+    use proptest::prelude::{ProptestConfig, any, prop, prop_assert_eq, proptest};
+    use serde::Deserialize;
     use serde_json::Value;
 
     use super::{Error, from_slice};
     use crate::bytes::Bytes;
-
-    #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-    enum Shape {
-        Empty,
-        Wrapped(Option<Box<Shape>>),
-        Pair(u8, String),
-        Named { id: i64, name: Option<String> },
-    }
-
-    #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-    struct Sample {
-        id: i64,
-        ratio: f64,
-        flag: bool,
-        text: String,
-        letter: char,
-        wide: u128,
-        items: Vec<Shape>,
-        members: BTreeMap<String, Option<u32>>,
-        bytes: Bytes,
-        unit: (),
-        nothing: Nothing,
-        #[serde(default)]
-        missing: Option<f32>,
-    }
-
-    #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-    struct Nothing;
-
-    /// A struct that serde buffers.
-    #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-    struct Flattened {
-        id: u8,
-        #[serde(flatten)]
-        others: BTreeMap<String, i16>,
-    }
-
-    /// An extension of MessagePack.
-    #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-    #[serde(rename = "_ExtStruct")]
-    struct Extended((i8, serde_bytes::ByteBuf));
-
-    fn shape() -> impl Strategy<Value = Shape> {
-        let leaf = prop_oneof![
-            Just(Shape::Empty),
-            (any::<u8>(), "\\PC{0,40}").prop_map(|(number, text)| Shape::Pair(number, text)),
-            (any::<i64>(), any::<Option<String>>()).prop_map(|(id, name)| Shape::Named { id, name }),
-        ];
-        leaf.prop_recursive(3, 6, 1, |inner| {
-            proptest::option::of(inner.prop_map(Box::new)).prop_map(Shape::Wrapped)
-        })
-    }
-
-    prop_compose! {
-        fn sample()(
-            (id, ratio, flag, text) in (any::<i64>(), -1e9..1e9, any::<bool>(), "\\PC{0,300}"),
-            (letter, wide) in (any::<char>(), any::<u128>()),
-            items in proptest::collection::vec(shape(), 0..20),
-            members in proptest::collection::btree_map("\\PC{0,40}", any::<Option<u32>>(), 0..20),
-            bytes in proptest::collection::vec(any::<u8>(), 0..300),
-            missing in any::<Option<f32>>().prop_map(|number| number.filter(|number| !number.is_nan())),
-        ) -> Sample {
-            let bytes = Bytes::from(bytes);
-            let (unit, nothing) = ((), Nothing);
-            Sample { id, ratio, flag, text, letter, wide, items, members, bytes, unit, nothing, missing }
-        }
-    }
+    use crate::codec::samples::{Extended, Flattened, Nothing, Sample, Shape, sample};
 
     /// Checks that the decoder reads `bytes` as a `T` exactly as `rmp_serde` does.
     fn check_as_rmp<T: PartialEq + std::fmt::Debug + for<'de> Deserialize<'de>>(bytes: &[u8]) {

@@ -89,7 +89,7 @@ impl<T: Storage> Mikobase for HookReader<'_, T> {
 
     fn records_by_pks(&self, pks: Vec<String>) -> Result<Vec<Option<Record>>> {
         check_batch_size(pks.len())?;
-        self.store().records(&pks)
+        self.store().records(pks)
     }
 
     fn create_many(&self, _: &str, _: Vec<Bucket>) -> Result<Vec<String>> {

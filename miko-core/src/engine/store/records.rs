@@ -18,9 +18,11 @@ impl<T: Storage> Store<T> {
 
     /// For each of these pks, in their order: the record with the pk, if it is active. Fails if the records
     /// exceed the size limit of the answer. A pk that is listed twice has its record twice.
-    pub(in crate::engine) fn records(&self, pks: &[String]) -> Result<Vec<Option<Record>>> {
-        let read = |pk: &String| {
-            let record = self.record(pk)?;
+    pub(in crate::engine) fn records(&self, pks: Vec<String>) -> Result<Vec<Option<Record>>> {
+        let read = |pk: String| {
+            // The pk is moved into the record. To copy it takes a tenth of the time of a read.
+            let found = self.committed_record(&pk, |record| record.to_record(String::new()))?;
+            let record = found.map(|record| Record { pk, ..record });
             match &record {
                 Some(record) => self.answer.charge_record(record)?,
                 // Charges the overhead of an entry without a record.
@@ -28,7 +30,7 @@ impl<T: Storage> Store<T> {
             }
             Ok(record)
         };
-        pks.iter().map(read).collect()
+        pks.into_iter().map(read).collect()
     }
 
     /// The active records with these pks, each once, in order of creation. Fails if they exceed the size
@@ -57,16 +59,19 @@ impl<T: Storage> Store<T> {
 
     /// As [`record`](Self::record), with the id of its row.
     fn record_with_row_id(&self, pk: &str) -> Result<Option<(RowId, Record)>> {
-        let with_row_id = |record: &StoredRecord| (record.id, record.to_record(pk));
-        // A call outside of the open transaction reads the committed state. For a record that the transaction
-        // has changed, this is the pre-image.
+        self.committed_record(pk, |record| (record.id, record.to_record(pk.to_owned())))
+    }
+
+    /// As [`with_record`](Self::with_record). But for a call outside of the open transaction it is the record
+    /// as it was committed. If the transaction has changed the record, this is the pre-image.
+    fn committed_record<R>(&self, pk: &str, read: impl Fn(&StoredRecord) -> R) -> Result<Option<R>> {
         if let Some(open_transaction) = self.transaction.user_transaction()
             && !open_transaction.runs_own_call
             && let Some(committed) = open_transaction.pre_image(pk)
         {
-            return Ok(committed.map(with_row_id));
+            return Ok(committed.map(read));
         }
-        self.with_record(pk, with_row_id)
+        self.with_record(pk, read)
     }
 
     /// Calls `read` with the record of a pk, if it is active. If a transaction of a caller is open, the
@@ -93,7 +98,7 @@ impl<T: Storage> Store<T> {
 
     /// The record of a row that a select has found.
     fn record_of_row(&self, id: RowId) -> Result<Record> {
-        let record = self.with_record_of_row(id, |pk, record| record.to_record(pk))?;
+        let record = self.with_record_of_row(id, |pk, record| record.to_record(pk.to_owned()))?;
         record.ok_or_else(|| corruption("a select has found a tombstone"))
     }
 
