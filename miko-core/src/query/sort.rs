@@ -164,12 +164,16 @@ impl SortPath {
     /// The sort value of a bucket, which is given as JSON text: the value at this path, encoded as bytes that
     /// compare as the values do. `None` if the value is null or absent.
     pub(crate) fn sort_value(&self, bucket: &str) -> Option<Vec<u8>> {
-        with_value_at(bucket, &self.steps, |value| encode_value(&value, self.folding))
+        with_value_at(bucket, &self.steps, |value| {
+            let mut encoded = Vec::new();
+            encode_value(&value, self.folding, &mut encoded).then_some(encoded)
+        })
     }
 
-    /// As [`sort_value`](Self::sort_value), for a value that was already taken from the path of a bucket.
-    pub(crate) fn sort_value_of(&self, value: &PathValue) -> Option<Vec<u8>> {
-        encode_value(&value.view(), self.folding)
+    /// Appends the [sort value](Self::sort_value) of a value that was taken from the path of a bucket. Returns
+    /// whether there is one: a null or absent value has none.
+    pub(crate) fn append_sort_value(&self, value: &PathValue, out: &mut Vec<u8>) -> bool {
+        encode_value(&value.view(), self.folding, out)
     }
 
     pub(crate) fn steps(&self) -> &[PathStep] {
@@ -212,27 +216,30 @@ pub(crate) fn compare_sort_values(a: Option<&[u8]>, b: Option<&[u8]>, reverse: b
     }
 }
 
-/// Encodes a value as bytes that sort by type, then by value. `None` if the value is null or absent. The
-/// first byte stands for the type, in this order: numbers, strings, `false`, `true`, arrays, objects. All
-/// arrays have the same encoding, and so have all objects.
-fn encode_value(value: &ValueRef<'_>, folding: Folding) -> Option<Vec<u8>> {
-    let encoded = match value {
-        ValueRef::Absent | ValueRef::Null => return None,
-        ValueRef::Number(number) => encode_number(number),
-        ValueRef::Text(text) => [b"\x02", folding.apply(text).as_bytes()].concat(),
-        ValueRef::Bool(false) => vec![3],
-        ValueRef::Bool(true) => vec![4],
-        ValueRef::Composite(Value::Array(_)) => vec![5],
-        ValueRef::Composite(_) => vec![6],
-    };
-    Some(encoded)
+/// Appends a value, encoded as bytes that sort by type, then by value. Returns `false`, and appends nothing,
+/// if the value is null or absent. The first byte stands for the type, in this order: numbers, strings,
+/// `false`, `true`, arrays, objects. All arrays have the same encoding, and so have all objects.
+fn encode_value(value: &ValueRef<'_>, folding: Folding, out: &mut Vec<u8>) -> bool {
+    match value {
+        ValueRef::Absent | ValueRef::Null => return false,
+        ValueRef::Number(number) => encode_number(number, out),
+        ValueRef::Text(text) => {
+            out.push(2);
+            out.extend_from_slice(folding.apply(text).as_bytes());
+        }
+        ValueRef::Bool(false) => out.push(3),
+        ValueRef::Bool(true) => out.push(4),
+        ValueRef::Composite(Value::Array(_)) => out.push(5),
+        ValueRef::Composite(_) => out.push(6),
+    }
+    true
 }
 
-/// Encodes a number as two parts: the nearest float, as bytes that compare in numeric order, and the
+/// Appends a number as two parts: the nearest float, as bytes that compare in numeric order, and the
 /// difference between the number and that float. Rounding to a float is monotonic, so the difference decides
 /// only between numbers that have the same float. The difference of an integer is at most 2^10 in either
 /// direction, so the difference plus 2^15 fits into 16 bits.
-fn encode_number(number: &Number) -> Vec<u8> {
+fn encode_number(number: &Number, out: &mut Vec<u8>) {
     // `as_f64` is `None` only with the feature `arbitrary_precision` of `serde_json`, which is off. Adding
     // zero turns -0.0 into 0.0.
     let float = number.as_f64().unwrap_or_default() + 0.0;
@@ -241,12 +248,13 @@ fn encode_number(number: &Number) -> Vec<u8> {
     // the sign bit is set.
     let ordered = if bits >> 63 == 1 { !bits } else { bits | 1 << 63 };
     let integer = number.as_i64().map(i128::from).or_else(|| number.as_u64().map(i128::from));
-    let difference = integer.map_or(0, |integer| integer - float as i128);
-    let mut encoded = Vec::with_capacity(1 + size_of::<u64>() + size_of::<u16>());
-    encoded.push(1);
-    encoded.extend(ordered.to_be_bytes());
-    encoded.extend(((difference + (1 << 15)) as u16).to_be_bytes());
-    encoded
+    // Up to 2^53 each integer is a float.
+    let inexact = integer.filter(|integer| integer.unsigned_abs() > 1 << f64::MANTISSA_DIGITS);
+    let difference = inexact.map_or(0, |integer| integer - float as i128);
+    out.reserve(1 + size_of::<u64>() + size_of::<u16>());
+    out.push(1);
+    out.extend_from_slice(&ordered.to_be_bytes());
+    out.extend_from_slice(&((difference + (1 << 15)) as u16).to_be_bytes());
 }
 
 #[cfg(test)]
@@ -256,7 +264,8 @@ mod tests {
     use super::*;
 
     fn sort_value(value: &Value) -> Option<Vec<u8>> {
-        encode_value(&value.into(), Folding::default())
+        let mut encoded = Vec::new();
+        encode_value(&value.into(), Folding::default(), &mut encoded).then_some(encoded)
     }
 
     #[test]

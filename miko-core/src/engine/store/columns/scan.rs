@@ -1,10 +1,11 @@
 //! Scans columns: finds the records for which predicates hold, and sorts them.
 
 use std::cmp::Ordering;
+use std::ops::Range;
 
 use super::column::{Column, Dictionary, Values};
 use super::table::Table;
-use crate::query::{PathTest, PathValue, SelectRequest, SortBy, SortKey, compare_sort_values};
+use crate::query::{PathTest, PathValue, SelectRequest, SortBy, SortKey, SortPath, compare_sort_values};
 use crate::storage::ids::RowId;
 use crate::storage::plan::{Plan, Predicate};
 
@@ -193,17 +194,40 @@ fn max_matches(select: &SelectRequest) -> usize {
     }
 }
 
-/// The sort values of the matches for one sort key of a select, as bytes that compare as the values do. The
-/// sort value of a null or absent value is `None`.
+/// Sort values, one after the other in one buffer: to allocate each takes more time than to sort them.
+#[derive(Default)]
+struct EncodedSortValues {
+    bytes: Vec<u8>,
+    /// The place of each sort value in `bytes`; `None` for that of a null or absent value.
+    places: Vec<Option<Range<usize>>>,
+}
+
+impl EncodedSortValues {
+    fn of<'v>(path: &SortPath, values: impl Iterator<Item = &'v PathValue>) -> Self {
+        let mut encoded = Self { places: Vec::with_capacity(values.size_hint().0), ..Self::default() };
+        for value in values {
+            let start = encoded.bytes.len();
+            let has_sort_value = path.append_sort_value(value, &mut encoded.bytes);
+            encoded.places.push(has_sort_value.then_some(start..encoded.bytes.len()));
+        }
+        encoded
+    }
+
+    fn get(&self, index: usize) -> Option<&[u8]> {
+        self.places[index].clone().map(|place| &self.bytes[place])
+    }
+}
+
+/// The sort values of the matches for one sort key of a select.
 enum SortValuesOfMatches<'t> {
     /// A sort value per code: the column has a dictionary, with no more values than there are matches.
     OfCodes {
         /// The code of the value of each record.
         codes: &'t [u32],
-        values: Vec<Option<Vec<u8>>>,
+        values: EncodedSortValues,
     },
     /// A sort value per match.
-    OfMatches(Vec<Option<Vec<u8>>>),
+    OfMatches(EncodedSortValues),
 }
 
 impl<'t> SortValuesOfMatches<'t> {
@@ -213,12 +237,11 @@ impl<'t> SortValuesOfMatches<'t> {
         let column = table.column(path.steps())?;
         Some(match column.values() {
             Values::Coded(Dictionary { codes, distinct }) if distinct.len() <= matches.len() => {
-                let values = distinct.iter().map(|value| path.sort_value_of(value)).collect();
-                Self::OfCodes { codes, values }
+                Self::OfCodes { codes, values: EncodedSortValues::of(path, distinct.iter()) }
             }
             _ => {
-                let sort_value = |position: &u32| path.sort_value_of(value_at(column, *position));
-                Self::OfMatches(matches.iter().map(sort_value).collect())
+                let values = matches.iter().map(|position| value_at(column, *position));
+                Self::OfMatches(EncodedSortValues::of(path, values))
             }
         })
     }
@@ -226,8 +249,8 @@ impl<'t> SortValuesOfMatches<'t> {
     /// The sort value of a match, given its index among the matches and its position in the table.
     fn get(&self, index: usize, position: u32) -> Option<&[u8]> {
         match self {
-            Self::OfCodes { codes, values } => values[codes[position as usize] as usize].as_deref(),
-            Self::OfMatches(values) => values[index].as_deref(),
+            Self::OfCodes { codes, values } => values.get(codes[position as usize] as usize),
+            Self::OfMatches(values) => values.get(index),
         }
     }
 }
@@ -240,16 +263,20 @@ fn sort_matches(table: &Table, select: &SelectRequest, matches: &[u32]) -> Optio
         .iter()
         .map(|sort| Some((SortValuesOfMatches::of(sort, table, matches)?, sort.reverse)))
         .collect::<Option<Vec<_>>>()?;
-    let compare = |a: &usize, b: &usize| {
+    let compare_whole = |a: usize, b: usize| {
         let compare_by = |values: &SortValuesOfMatches<'_>, reverse: bool| {
-            compare_sort_values(values.get(*a, matches[*a]), values.get(*b, matches[*b]), reverse)
+            compare_sort_values(values.get(a, matches[a]), values.get(b, matches[b]), reverse)
         };
         let mut orders = sort_values.iter().map(|(values, reverse)| compare_by(values, *reverse));
         // Ties are broken by the index: matches are in order of creation.
-        orders.find(|order| order.is_ne()).unwrap_or(Ordering::Equal).then(a.cmp(b))
+        orders.find(|order| order.is_ne()).unwrap_or(Ordering::Equal).then(a.cmp(&b))
     };
-    // Indexes into `matches` are sorted: the sort values of a match may be found by its index only.
-    let mut order: Vec<usize> = (0..matches.len()).collect();
+    // Indexes into `matches` are sorted: the sort values of a match may be found by its index only. Most of
+    // them differ in the prefix for the first sort key.
+    let (first, reverse) = sort_values.first()?;
+    let prefix = |index: usize| prefix_of(first.get(index, matches[index]), *reverse);
+    let mut order: Vec<(u128, usize)> = (0..matches.len()).map(|index| (prefix(index), index)).collect();
+    let compare = |a: &(u128, usize), b: &(u128, usize)| a.0.cmp(&b.0).then_with(|| compare_whole(a.1, b.1));
     let needed =
         select.limit.map_or(usize::MAX, |limit| saturating_usize(limit.saturating_add(select.offset)));
     if needed < order.len() {
@@ -257,5 +284,53 @@ fn sort_matches(table: &Table, select: &SelectRequest, matches: &[u32]) -> Optio
         order.truncate(needed);
     }
     order.sort_unstable_by(compare);
-    Some(order.into_iter().map(|index| matches[index]).collect())
+    Some(order.into_iter().map(|(_, index)| matches[index]).collect())
+}
+
+/// The number of bytes of a sort value that its prefix has.
+const PREFIX: usize = 15;
+
+/// A number for the first bytes of a sort value. If the numbers of two sort values differ, they are in the
+/// order of [`compare_sort_values`].
+fn prefix_of(sort_value: Option<&[u8]>, reverse: bool) -> u128 {
+    // A null or absent value is last in both directions.
+    let Some(sort_value) = sort_value else { return u128::MAX };
+    // A shorter value is filled with zeros, which no byte precedes.
+    let mut bytes = [0; PREFIX + 1];
+    let len = sort_value.len().min(PREFIX);
+    bytes[1..=len].copy_from_slice(&sort_value[..len]);
+    let prefix = u128::from_be_bytes(bytes);
+    if reverse { (u128::MAX >> u8::BITS) - prefix } else { prefix }
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    proptest! {
+        #[test]
+        fn prefixes_that_differ_are_in_the_order_of_their_sort_values(
+            values in prop::collection::vec(prop::option::of(prop::collection::vec(0..3_u8, 0..20)), 2),
+            reverse in any::<bool>(),
+        ) {
+            let value = |index: usize| values[index].as_deref();
+            let order = prefix_of(value(0), reverse).cmp(&prefix_of(value(1), reverse));
+            prop_assert!(order.is_eq() || order == compare_sort_values(value(0), value(1), reverse));
+        }
+    }
+
+    #[test]
+    fn numbers_and_short_texts_differ_in_their_prefixes() {
+        let values: [&[u8]; 4] = [&[1; 11], &[1; 12], b"\x02a", b"\x02ab"];
+        for reverse in [false, true] {
+            let mut prefixes = values.map(|value| prefix_of(Some(value), reverse));
+            if reverse {
+                prefixes.reverse();
+            }
+            assert!(prefixes.is_sorted_by(|a, b| a < b));
+            assert!(prefixes[3] < prefix_of(None, reverse));
+        }
+    }
 }
