@@ -78,11 +78,7 @@ const PATHS: &[(&str, Path)] = &[
                 .q0(json!({"action": "select", "class": "bench.org/item", "path": path, "then": never}))?,
         )
     }),
-    ("batch of 32 reads", |store, i| {
-        let selects =
-            (0..32).map(|j| json!({"action": "select", "pk": store.pks[(i + j) % RECORDS]})).collect();
-        done(store.engine.batch(selects, false)?)
-    }),
+    ("batch of 32 reads", |store, i| done(store.engine.batch(reads(store, i), false)?)),
     ("records_by_pks of 32", |store, i| {
         done(store.engine.records_by_pks((0..32).map(|j| store.pks[(i + j) % RECORDS].clone()).collect())?)
     }),
@@ -137,6 +133,7 @@ const PATHS: &[(&str, Path)] = &[
     ("records_by_pks of 32 there and back", |store, i| {
         done(store.proxy.records_by_pks((0..32).map(|j| store.pks[(i + j) % RECORDS].clone()).collect())?)
     }),
+    ("batch of 32 reads there and back", |store, i| done(store.proxy.batch(reads(store, i), false)?)),
     ("record_by_pk there and back", |store, i| {
         let pk = store.pks[i % RECORDS].clone();
         done(store.proxy.record_by_pk(&pk)?)
@@ -400,6 +397,11 @@ fn worldlet(i: usize) -> String {
     };
     let records: serde_json::Map<String, Value> = (0..320).map(record).collect();
     json!({"format": "worldlet/1.0", "records": records}).to_string()
+}
+
+/// Selects of records, each by its pk.
+fn reads(store: &Store, i: usize) -> Vec<Value> {
+    (0..32).map(|j| json!({"action": "select", "pk": store.pks[(i + j) % RECORDS]})).collect()
 }
 
 fn find(i: usize) -> Value {
