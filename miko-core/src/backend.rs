@@ -196,9 +196,9 @@ impl std::str::FromStr for Backend {
         let (name, parameters) = without_scheme.split_once('?').unwrap_or((without_scheme, ""));
         let parameters = UrlParameters::parse(parameters);
         let backend = match name.strip_prefix("mikobase.uno/") {
-            // Without `https://`: a plain path. The whole text is tried first, since a path may contain a
-            // question mark.
-            None if without_scheme == url => match (location_of_path(url), location_of_path(name)) {
+            // Without a scheme: a plain path. The whole text is tried first, since a path may contain a question
+            // mark.
+            None if !url.contains("://") => match (location_of_path(url), location_of_path(name)) {
                 (Some(location), _) => return Ok(location.into()),
                 (None, Some(location)) => {
                     parameters.and_then(|parameters| parameters.backend_without_path(location))
@@ -378,6 +378,8 @@ mod tests {
             "http://mikobase.uno/sqlite/memory",
             "https://crew.db",
             "https://foo.com/crew.db",
+            "http://foo.com/crew.db",
+            "http://mikobase.uno/sqlite/file?path=crew.db",
             "crew",
             "crew.txt",
             ".db",

@@ -109,7 +109,8 @@ impl FaultList {
         if self.is_empty() { Ok(()) } else { Error::check(self.into_items()) }
     }
 
-    fn is_full(&self) -> bool {
+    /// Whether further faults are counted, and not listed.
+    pub fn is_full(&self) -> bool {
         self.items.len() >= MAX_REPORTED_FAULTS || self.bytes >= MAX_REPORTED_BYTES
     }
 

@@ -12,7 +12,8 @@ use crate::diagnostics::{FaultList, Place, abbreviate};
 use crate::json::members;
 use crate::timestamp::is_rfc3339;
 
-/// The kind of write for which a bucket is normalized and validated.
+/// The kind of write for which a bucket is normalized and validated. [`check`] does the same for each kind;
+/// normalization and the examination of records do not.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum WriteKind {
     /// A new record. Absent fields get their defaults, and white space is collapsed.
@@ -20,9 +21,10 @@ pub(crate) enum WriteKind {
     /// An update of a record; also the create of an upsert with edits, whose defaults were added before the
     /// edits. White space is collapsed, but no defaults are added.
     Update,
-    /// A record of a worldlet. It is stored unchanged: it gets no defaults, and no white space is collapsed.
-    /// A class definition is validated without the protocols of its class names (`Definition::normalize`),
-    /// and stored with them.
+    /// A record that is stored already: one of a worldlet, or a definition that an import of a schema has
+    /// changed. It stays unchanged: it gets no defaults, and no white space is collapsed. A class definition is
+    /// validated without the protocols of its class names (`Definition::normalize`); one of a worldlet is
+    /// stored with them.
     Import,
 }
 

@@ -166,9 +166,11 @@ fn add_size_of_members(map: &Map<String, Value>, size: &mut usize, max: usize) {
 /// Reads settings. Each method expects a type. If a setting has another type, the method reports a fault, and
 /// returns what it returns for an absent setting.
 pub(super) struct SettingsReader<'a> {
-    /// The settings of the definition itself.
+    /// The settings of the field, the element or the class that is read.
     pub(super) own: Settings<'a>,
-    /// Settings that apply to keys which the definition itself does not have. Earlier ones take precedence.
+    /// Of a sub-field of a hash: the settings in `default` and in `of` of the hash, in this order. They apply
+    /// to keys that `own` lacks, and earlier ones take precedence. Empty for a class or an element: what a
+    /// class inherits from its parents is not read here.
     pub(super) inherited: &'a [Settings<'a>],
     pub(super) context: &'a mut ReadContext,
 }

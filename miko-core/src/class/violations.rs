@@ -1,6 +1,6 @@
 //! Collects violations of the rules of a class.
 
-use miko_rpc::{ErrorId, ErrorItem, MAX_REPORTED_FAULTS};
+use miko_rpc::{ErrorId, ErrorItem};
 use serde_json::Value;
 
 use crate::diagnostics::{FaultList, Place, abbreviate};
@@ -22,10 +22,9 @@ impl<'c> Violations<'c> {
         self.faults.push(violation);
     }
 
-    /// Whether [`MAX_REPORTED_FAULTS`] faults were found. A further violation is then only counted, so its
-    /// details are not needed.
+    /// Whether a further violation is only counted, so that its details are not needed.
     pub(super) fn is_full(&self) -> bool {
-        self.faults.len() >= MAX_REPORTED_FAULTS
+        self.faults.is_full()
     }
 
     /// Makes a violation of `rule` by the value at `place`, for [`push`](Self::push).

@@ -12,9 +12,10 @@ pub(crate) enum NoSum {
     Inexact,
 }
 
-/// Adds two numbers. The sum of two integers is an integer. If an operand is a float, the sum is a float. If
-/// both operands are whole, integers or floats, the sum is exact: an increment that rounding would lose is an
-/// error. If an operand has a fraction, the sum is rounded.
+/// Adds two numbers. The sum of two integers is an integer. If an operand is a float, the sum is a float, and
+/// an integer operand that no float equals is an error. If both operands are whole, integers or floats, the
+/// sum is exact: an increment that rounding would lose is an error. If an operand has a fraction, the sum is
+/// rounded.
 pub(crate) fn sum(a: &Number, b: &Number) -> Result<Number, NoSum> {
     match (integer(a), integer(b)) {
         (Some(a), Some(b)) => {

@@ -99,7 +99,11 @@ impl CharacterSet {
             ClassSetItem::Range(range) => {
                 Self::of(u64::from(u32::from(range.end.c).saturating_sub(range.start.c.into())) + 1)
             }
-            ClassSetItem::Ascii(class) => Self::of(if class.negated { ALL } else { 128 }),
+            // The translation adds all cases to an ASCII class before it adds the class to the set.
+            ClassSetItem::Ascii(class) => {
+                let set = Self::of(128).with_all_cases();
+                if class.negated { Self { characters: ALL, ..set } } else { set }
+            }
             ClassSetItem::Unicode(_) => Self { characters: ALL, lookups: ALL },
             ClassSetItem::Perl(class) => Self::of(match class.kind {
                 _ if class.negated => ALL,
@@ -148,6 +152,8 @@ mod tests {
             (r"(?i:\p{any}){9}", ALL),
             (r"\pL(?i)\pL", 2 * ALL),
             (r"(?i)[\pL]", 2 * ALL),
+            ("(?i)[[:alpha:]a]", 128 + 4 * 128 + 1),
+            ("(?i)[[:^alpha:]]", 128 + ALL),
             ("(?i)[[a-b]c]", 2 + 4 * 2 + 1),
             ("(?i)[[^a]]", 1 + ALL),
             ("(?i)[a-b&&[c]]", 2 + (1 + 4) + 4 * 2 + 16),

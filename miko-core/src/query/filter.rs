@@ -11,7 +11,9 @@ use crate::query::placeholder::{self, PlaceholderScope, ReadContext, Resolver};
 use crate::query::request_keys;
 use crate::query::value_list::PkList;
 
-/// A filter of records: the conjunction of its parts. A part is a key of the condition.
+/// A filter of records: the conjunction of its parts. A part is a key of the condition. The parts are evaluated
+/// in the order of the fields, which decides which deferred errors are raised: see
+/// [`matches`](Self::matches).
 #[derive(Debug, Default)]
 pub(crate) struct Filter {
     /// The record has one of these classes or a subclass of one.
@@ -27,7 +29,8 @@ pub(crate) struct Filter {
     /// Whether the conjunction of the parts above is negated: the key `not`. Without the key, it is not
     /// negated.
     pub(crate) negated: Option<DeferredResult<bool>>,
-    /// A further filter for the records that pass the parts above. `negated` does not apply to it.
+    /// A further filter, which is evaluated last: only for the records that pass the parts above, `negated`
+    /// included. `negated` does not apply to it.
     pub(crate) then: Option<Box<DeferredResult<Filter>>>,
 }
 
@@ -168,6 +171,8 @@ impl<'f> FilterReader<'f> {
             }
             Ok(resolved) => self.deferring_errors(|reader| {
                 let part = read(resolved, context.place, reader.faults).map(Ok);
+                // The pointer of a fault may lead into a definition that was inserted, where the request has
+                // nothing. Such a fault gets the pointer of the placeholder.
                 let move_out = |fault| placeholder::move_out_of_definitions(fault, value, context.place);
                 reader.faults.map(move_out);
                 part

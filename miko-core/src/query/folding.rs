@@ -5,9 +5,10 @@ use std::borrow::Cow;
 /// The modifiers `case-sensitive` and `collapse`.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub(crate) struct Folding {
-    /// `"case-sensitive": false`: texts are compared in Unicode lower case. The lower case of a character
-    /// does not depend on the characters around it. So if text A contains text B, then A in lower case
-    /// contains B in lower case, which the operator `contains` needs.
+    /// `"case-sensitive": false`: texts are compared in Unicode lower case. Exception: `Σ` always becomes `σ`
+    /// ([`lower_case`]), so the lower case of a character never depends on the characters around it. Thus, if
+    /// text A contains text B, then A in lower case contains B in lower case. The operator `contains` needs
+    /// this.
     pub(super) ignores_case: bool,
     /// `"collapse": true`: white space at both ends is removed, and each other run of white space becomes one
     /// space.

@@ -52,7 +52,8 @@ pub(super) fn move_out_of_definitions(fault: ErrorItem, value: &Value, place: &P
     let place = place.to_string();
     let pointer = fault.details.get("pointer").and_then(Value::as_str);
     let Some(inner) = pointer.and_then(|pointer| pointer.strip_prefix(&place)) else { return fault };
-    // Each `/` ends a pointer to a value around the fault. The outermost such value comes first.
+    // The text before each `/` in `inner` is the pointer of a value that contains the fault. The first such
+    // value is the outermost: `value` itself.
     let ends_at_placeholder = |end: &usize| value.pointer(&inner[..*end]).is_some_and(is_placeholder);
     let Some(end) = inner.match_indices('/').map(|(end, _)| end).find(ends_at_placeholder) else {
         return fault;

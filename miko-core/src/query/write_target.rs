@@ -53,7 +53,8 @@ impl WriteTarget {
             let message = "an empty `where` selects every record: give conditions, or a `limit`";
             keys.faults.refuse(place.fault(message));
         }
-        // Read also beside a `where` that is refused, for all of the faults.
+        // The select is read even if `where` is refused, so that the faults of the conditions and of the keys
+        // beside `where` are reported as well.
         let select = SelectRequest::read_where(&conditions, &order, keys.faults);
         (!is_refused).then(|| Self::Selected(Box::new(select)))
     }

@@ -144,6 +144,7 @@ fn an_edit_that_does_not_fit_undoes_the_whole_list() {
         (json!({"path": ["list", "x"], "set": 1}), json!({"expected": "an object", "found": "array"})),
         (json!({"path": [0], "set": 1}), json!({"expected": "an array", "found": "object"})),
         (json!({"path": ["new", 0], "set": 1}), json!({"expected": "an array", "found": "object"})),
+        (json!({"path": ["absent", 0], "set": 1}), json!({"expected": "an array", "found": "null"})),
         (json!({"path": ["list", 3], "set": 1}), json!({"expected": "an index of at most 2", "found": 3})),
         (json!({"path": ["large"], "increment": 1}), json!({"found": u64::MAX, "increment": 1})),
         (json!({"path": ["large"], "increment": 0.5}), json!({"found": u64::MAX, "increment": 0.5})),

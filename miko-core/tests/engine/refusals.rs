@@ -82,6 +82,20 @@ fn a_definition_lists_a_taken_name_unknown_parents_and_contradictory_rules() {
 }
 
 #[test]
+fn a_definition_that_becomes_another_record_lists_the_classes_that_inherit_from_it() {
+    let db = postings();
+    let pk = define(&db, json!({"name": "a.b/base"})).unwrap();
+    define(&db, json!({"name": "a.b/sub", "inherits": ["a.b/base"]})).unwrap();
+    let update = |bucket: Value| {
+        db.run(json!({"action": "update", "pk": pk, "class": "a.b/posting", "bucket": bucket})).unwrap_err()
+    };
+    let error = update(json!({"badge": 2, "rank": "Ensign", "ship": "t"}));
+    assert_eq!(kinds(&error), ["reference-restricted"], "{error}");
+    let error = update(json!({"badge": 1, "rank": 5, "ship": "t"}));
+    assert_eq!(kinds(&error), ["reference-restricted", "unique-violation", "validation-failed"], "{error}");
+}
+
+#[test]
 fn in_a_batch_a_reference_may_lead_to_a_record_of_a_later_request() {
     let db = postings();
     let mut requests = vec![

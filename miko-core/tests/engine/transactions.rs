@@ -742,6 +742,19 @@ fn a_write_of_many_records_ends_where_it_exceeds_the_memory_limit() {
     assert_eq!(export(&db), before);
 }
 
+#[test]
+fn the_selects_of_lasting_claims_count_for_the_memory_limit() {
+    let db = limited(TransactionLimits { memory: 50_000, ..TransactionLimits::default() });
+    let buckets = (0..20).map(|n| json!({"n": n}).into());
+    db.create_many(CLASS, buckets.collect()).unwrap();
+    let tx = db.begin().unwrap();
+    let never = json!({"path": ["text", "x".repeat(10_000)]});
+    let select = json!({"class": CLASS, "any": [never, {"path": ["n", {"gte": 0}]}]});
+    let claim = json!({"action": "claim", "select": select, "lease": 3600, "hold": "lease"});
+    let refused = (0..20).find_map(|_| tx.q0(claim.clone()).err()).expect("the limit is reached");
+    assert!(refused.is(ErrorId::TRANSACTION_INVALIDATED), "{refused}");
+}
+
 /// Limits that no test reaches, but for those that are given.
 fn limited(limits: TransactionLimits) -> SqliteEngine {
     SqliteEngine::in_memory().unwrap().transaction_limits(limits)

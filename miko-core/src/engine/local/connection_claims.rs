@@ -88,8 +88,9 @@ impl<T: Storage> ConnectionClaims<T> {
                 set.cleanup_at = set.by_id.len() + FIRST_CLEANUP;
                 return;
             };
-            // Only claims that had already ended at the last cleanup are removed: the end of any other claim
-            // is more recent, and may be undone with the commit that it shares.
+            // Only claims that had already ended at the last cleanup are removed. This thread may run a group
+            // of calls: if the commit of the group fails, the claims that its calls have ended are in force
+            // again. By the next cleanup that group has normally ended.
             let (finally_ended, may_be_undone) =
                 ended_ids.into_iter().partition::<Vec<_>, _>(|id| set.ended_before.contains(id));
             set.ended_before = may_be_undone.into_iter().collect();

@@ -59,9 +59,9 @@ impl<T: Storage> Store<T> {
             check_connection_lasts("a claim that is held by its connection")?;
         }
         let now = Timestamp::now();
-        // Also sets the time up to which leases were checked to `now`. If the clock was set back, the old
-        // time is ahead of the clock, and the lease that begins here may end before it. That end would then
-        // count as checked already.
+        // This also sets `leases_checked_until` to `now`. If the clock was set back, the old value is ahead of
+        // the clock. The lease that begins here could then end before that value, and its end would count as
+        // checked already.
         self.wake_calls_for_ended_leases(now);
         let Some(id) = self.first_free(&mut request.select, now)? else { return Ok(None) };
         let row = self.existing_row(id)?;
@@ -82,8 +82,9 @@ impl<T: Storage> Store<T> {
         Ok(Some(Claimed { claim, record, attempts }))
     }
 
-    /// As [`claim`](Self::claim), for a request that does not wait: it has no `wait`, or is in a batch or in
-    /// a transaction, where no request can wait.
+    /// As [`claim`](Self::claim), for a request that is tried only once. A request with a `wait` above 0 comes
+    /// here only from a batch or a transaction, and is refused: no request can wait there. Outside of both,
+    /// `LocalEngine::claim_or_wait` runs it.
     ///
     /// # Errors
     /// `invalid_request`, if the request has a `wait` above 0; the errors of [`claim`](Self::claim).
@@ -422,11 +423,12 @@ fn claim_lost(claim_id: &str) -> Error {
     Error::new(ErrorId::CLAIM_LOST, message).with("claim", claim_id)
 }
 
-/// The end of a lease of this length that begins at `now`. Rounded up to a millisecond, so that the lease
-/// does not end too early.
+/// The end of a lease of this length that begins at `now`. The lease may be up to two milliseconds longer, but
+/// not shorter: `now` was rounded down to a millisecond, and the length is rounded up.
 fn end_of_lease(now: Timestamp, lease: Duration) -> Timestamp {
+    const ROUNDED_OFF: i64 = 1;
     let millis = i64::try_from(lease.as_nanos().div_ceil(1_000_000)).unwrap_or(i64::MAX);
-    Timestamp::from_millis(now.as_millis().saturating_add(millis))
+    Timestamp::from_millis(now.as_millis().saturating_add(millis).saturating_add(ROUNDED_OFF))
 }
 
 #[cfg(test)]

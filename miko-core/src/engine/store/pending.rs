@@ -19,7 +19,8 @@ pub(super) struct DeferredWork {
     pub(super) references: Vec<DeferredReference>,
     /// Deleted records, at which no restricting reference may point.
     pub(super) deleted: Vec<DeferredTarget>,
-    /// Records that have left a class. No restricting reference to such a record may require that class.
+    /// Records that have left a class. Every restricting reference to such a record must allow a class that the
+    /// record has at the end of the write, so the class that was left need not be kept.
     pub(super) left_class: Vec<DeferredTarget>,
     /// Whether a record may be written with a unique value that another record still has. The record then
     /// waits for the value. The end of the write checks that no record still waits.
@@ -32,8 +33,9 @@ pub(super) struct DeferredWork {
     pub(super) first_stored_row: Option<RowId>,
     /// The rows for which the hooks run at the end of the write. Boxed, since few writes have any.
     pub(super) stored_rows: Option<Box<StoredRows>>,
-    /// The index of the running request in its batch; `None` outside of a batch. A call of `create_many`
-    /// counts as a batch with a request per bucket.
+    /// The index of the running request in its atomic batch; `None` outside of one. In a batch that is not
+    /// atomic each request is a write of its own. A call of `create_many` counts as an atomic batch with a
+    /// request per bucket.
     pub(super) request: Option<usize>,
 }
 
@@ -60,7 +62,7 @@ impl DeferredWork {
         references.is_empty() && deleted.is_empty() && left_class.is_empty() && taken_values.is_empty()
     }
 
-    /// Whether a batch is running. Later requests of the batch may still create the targets of references.
+    /// Whether an atomic batch is running. Its later requests may still create the targets of references.
     pub(super) fn is_in_batch(&self) -> bool {
         self.request.is_some()
     }

@@ -3,7 +3,8 @@
 //! A write of a record is checked in phases:
 //!
 //! 1. The record by itself, and compared with its state before the write.
-//! 2. The record compared with other records: unique values, and names of classes.
+//! 2. The record compared with other records: its unique values; of a class definition also its name, and the
+//!    class hierarchy that results.
 //! 3. At the end of the write: the references of the record.
 //!
 //! The first phase that finds a fault ends the write. This module then runs the later phases without writing,
@@ -57,8 +58,9 @@ impl<'r> RejectedWrite<'r> {
     }
 }
 
-/// The errors that describe a fault of the record. After any other error, such as one of storage, no further
-/// phase is run.
+/// The errors of the first two phases that describe a fault of the record. Missing targets of references are
+/// not among them: the last phase finds them. `reference-restricted` here means a class that others inherit
+/// from. After any other error, such as one of storage, no further phase is run.
 const RECORD_FAULTS: [ErrorId; 6] = [
     ErrorId::VALIDATION_FAILED,
     ErrorId::CLASS_NOT_FOUND,
@@ -103,6 +105,7 @@ impl<T: Storage> Store<T> {
         faults: &mut FaultList,
     ) -> Result<()> {
         let after = rejected.after;
+        // The second step of the first phase. The write has not reached it if the examination has failed.
         if let Some(before) = rejected.before {
             self.report_changed_joins(before, after, faults);
         }
@@ -120,7 +123,8 @@ impl<T: Storage> Store<T> {
     }
 
     /// Adds a fault for each reference without an allowed target. References of the record to itself are not
-    /// checked: storage has the state of the record before the write, or lacks the record.
+    /// checked: unless the write was applied, storage has the state of the record before it, or lacks the
+    /// record.
     fn report_missing_targets(&self, rejected: &RejectedWrite<'_>, faults: &mut FaultList) -> Result<()> {
         let own_pk = match (rejected.new_pk, rejected.row) {
             (Some(pk), _) => Some(pk.to_owned()),
@@ -135,21 +139,27 @@ impl<T: Storage> Store<T> {
         Ok(())
     }
 
-    /// If the record is a class definition, adds the faults of its name and of the class hierarchy that would
-    /// result.
+    /// If the record is or was a class definition, adds the faults of its name and of the class hierarchy that
+    /// would result.
     fn report_definition_faults(&self, rejected: &RejectedWrite<'_>, faults: &mut FaultList) -> Result<()> {
         let (stack, bucket) = rejected.after;
-        let Some(name) = defined_by(stack, bucket) else { return Ok(()) };
-        faults.extend(self.check_name(rejected.row, &name)?);
+        let name = defined_by(stack, bucket);
+        if let Some(name) = &name {
+            faults.extend(self.check_name(rejected.row, name)?);
+        }
         let old = rejected.before.and_then(|(stack, bucket)| defined_by(stack, bucket));
-        // The old name, if the definition gets another one; otherwise empty.
-        let removed: Vec<String> = old.into_iter().filter(|old| *old != name).collect();
+        // The old name, if the record defines another class now, or none; otherwise empty.
+        let removed: Vec<String> = old.into_iter().filter(|old| Some(old) != name.as_ref()).collect();
         for class in &removed {
             if let Err(error) = self.refuse_if_inherited(class) {
                 faults.extend(error.into_items());
-                // The hierarchy is not checked: it would lack a parent of the same subclasses.
+                // The hierarchy is not checked: without the old name the subclasses that were just reported
+                // lack a parent, and would be reported again.
                 return Ok(());
             }
+        }
+        if name.is_none() {
+            return Ok(());
         }
         // The first phase has reported the faults of the definition by itself.
         let reported_faults = &mut FaultList::default();

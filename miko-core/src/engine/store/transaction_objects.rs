@@ -1,4 +1,4 @@
-//! The transaction objects of a store, and how their transactions ended.
+//! The transaction objects of a store, and the state of each.
 
 use std::collections::BTreeMap;
 

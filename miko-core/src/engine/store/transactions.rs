@@ -191,6 +191,8 @@ impl<T: Storage> Store<T> {
         }
         let Some(open_transaction) = self.transaction.user_transaction_mut() else { return Ok(()) };
         if !open_transaction.needs_apply(&self.storage) {
+            // An empty log cannot be lost.
+            open_transaction.lost = None;
             return Ok(());
         }
         // Streams that were opened while storage lacked the writes show the state without them, so they need

@@ -12,11 +12,13 @@ use crate::query::step::PathStep;
 /// Counts a value of the answer towards the size limit of the answer. Fails if the limit is exceeded.
 type Charge<'c> = &'c dyn Fn(&Value) -> Result<()>;
 
-/// The maximal number of array elements and members of objects that the edits of one record may compare and
-/// move. An element that is moved counts once, whatever it contains. One that is compared counts once, and
-/// also as [`json::equal_counting`] counts what it contains. The limit is checked before each edit, so the
-/// last edit may exceed it. Without this limit, 10,000 edits of an array with a million elements would take
-/// minutes.
+/// The maximal work of the edits of one record: the number of array elements and members of objects that they
+/// may have to compare or move. `add`, `discard`, `shift` and `unshift` count each element of the array; `add`
+/// and `discard` also what is compared inside the elements, as [`json::equal_counting`] counts it. Removing a
+/// key counts each member of the object, and removing an index the elements from this index on. `test` does
+/// not count: its comparison costs no more than the size of its operand, which is a part of the request. The
+/// limit is checked before each edit, so the last edit may exceed it. Without this limit, 10,000 edits of an
+/// array with a million elements would take minutes.
 const MAX_EDIT_WORK: usize = 200_000_000;
 
 /// Applies edits in order. Returns the new bucket and a value for each edit. Without `charge` the answer to
@@ -237,11 +239,12 @@ struct Slot<'v> {
     is_new: bool,
 }
 
-/// The value at `path`, which is inserted if it is missing. Missing parents become objects.
+/// The value at `path`, which is inserted if it is missing. Missing parents become objects; an index below a
+/// missing parent is refused. After an error, `root` may contain inserted parents.
 fn find_or_insert<'v>(root: &'v mut Value, path: &[PathStep]) -> Result<Slot<'v>, EditError> {
     let mut slot = Slot { value: root, is_new: false };
     for step in path {
-        if slot.is_new {
+        if slot.is_new && matches!(step, PathStep::Key(_)) {
             *slot.value = Value::Object(Map::new());
         }
         slot = child_or_insert(slot.value, step)?;

@@ -266,8 +266,8 @@ impl UserTransaction {
     }
 }
 
-/// The approximate size of a write set in memory, in bytes. The changes in [`WriteSet::others`] are not
-/// counted. They are small, since a transaction of a caller writes no files.
+/// The approximate size of a write set in memory, in bytes. Of [`WriteSet::others`] only the selects of lasting
+/// claims are counted. The other changes in it are small: a transaction of a caller writes no files.
 fn size_of_set(set: &WriteSet) -> usize {
     let rows = set.rows.iter().chain(&set.versions);
     let states = rows.flat_map(|change| change.before.iter().chain(&change.after));
@@ -279,7 +279,11 @@ fn size_of_set(set: &WriteSet) -> usize {
                 IndexEntry::Reference { target, pointer, .. } => target.len() + pointer.len(),
             }
     };
+    let claims = set.others.as_deref().map_or(&[][..], |others| &others.claims);
+    let selects = claims.iter().flat_map(|change| change.before.iter().chain(&change.after));
+    let selects = selects.filter_map(|claim| claim.lasting_select.as_ref());
     size_of::<WriteSet>()
         + states.map(Row::memory_size).sum::<usize>()
+        + selects.map(String::len).sum::<usize>()
         + set.removed_entries.iter().chain(&set.added_entries).map(entry).sum::<usize>()
 }
