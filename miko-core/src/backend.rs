@@ -196,8 +196,8 @@ impl std::str::FromStr for Backend {
         let (name, parameters) = without_scheme.split_once('?').unwrap_or((without_scheme, ""));
         let parameters = UrlParameters::parse(parameters);
         let backend = match name.strip_prefix("mikobase.uno/") {
-            // Without a scheme: a plain path. The whole text is tried first, since a path may contain a question
-            // mark.
+            // Without a scheme: a plain path. The whole text is tried first, since a path may contain a
+            // question mark.
             None if !url.contains("://") => match (location_of_path(url), location_of_path(name)) {
                 (Some(location), _) => return Ok(location.into()),
                 (None, Some(location)) => {

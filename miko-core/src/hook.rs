@@ -216,8 +216,8 @@ impl PendingSave<'_> {
         matches!(self.bucket, PendingBucket::Amendable(_))
     }
 
-    /// The bucket, for amendments. Later hooks see it as it is left here. After the last hook it is normalized
-    /// and validated as if the caller had sent it.
+    /// The bucket, for amendments. Later hooks see it as it is left here. After the last hook it is
+    /// normalized and validated as if the caller had sent it.
     ///
     /// # Errors
     /// `invalid_request`, unless it [may be amended](Self::is_amendable).

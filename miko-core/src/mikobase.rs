@@ -195,8 +195,8 @@ pub trait Mikobase: Send + Sync {
     /// `action-not-supported` in an append-only database; other errors of a write.
     fn delete_file(&self, pk: &str) -> Result<()>;
 
-    /// Deletes each complete file that no record and no version names: none has the pk of the file as a string
-    /// value, at any depth of its bucket, stack or extras. Returns the pks of the deleted files.
+    /// Deletes each complete file that no record and no version names: none has the pk of the file as a
+    /// string value, at any depth of its bucket, stack or extras. Returns the pks of the deleted files.
     ///
     /// # Errors
     /// The errors of a write, such as `read-only-connection`; `action-not-supported` in an append-only

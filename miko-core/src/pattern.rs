@@ -2,13 +2,14 @@
 //!
 //! Compiling takes time and memory in proportion to the size of the compiled program, which a short text can
 //! make huge (`\w{200}`). The size is estimated before compilation, from the intermediate form (`Hir`) of the
-//! pattern, in which repetitions are not unrolled. The estimate depends on the text alone, and a cached pattern
-//! keeps it. So whether a pattern is accepted does not depend on what was cached or compiled before.
+//! pattern, in which repetitions are not unrolled. The estimate depends on the text alone, and a cached
+//! pattern keeps it. So whether a pattern is accepted does not depend on what was cached or compiled before.
 //!
-//! Two steps before the estimate take time as well. Parsing the text to a syntax tree takes time by the length
-//! of the text. Translating the tree to the intermediate form may take a *lookup* per character: in a character
-//! class that ignores case, the translation looks up the other cases of each character. [`case_folding`]
-//! computes an upper bound of the number of lookups. The length and the lookups count as size.
+//! Two steps before the estimate take time as well. Parsing the text to a syntax tree takes time by the
+//! length of the text. Translating the tree to the intermediate form may take a *lookup* per character: in a
+//! character class that ignores case, the translation looks up the other cases of each character.
+//! [`case_folding`] computes an upper bound of the number of lookups. The length and the lookups count as
+//! size.
 
 mod case_folding;
 

@@ -95,7 +95,7 @@ impl From<String> for Target {
 
 impl From<Condition> for Target {
     fn from(condition: Condition) -> Self {
-        Self(condition.into())
+        Value::from(condition).into()
     }
 }
 
@@ -181,6 +181,8 @@ mod tests {
     #[test]
     fn a_condition_of_any_depth_is_refused() {
         let deep = (0..1_000_000).fold(Value::Null, |inner, _| Value::Array(vec![inner]));
+        assert!(refused(deep).is(ErrorId::INVALID_REQUEST));
+        let deep = (0..1_000_000).fold(Condition::pk("x"), |inner, _| Condition::all([inner]));
         assert!(refused(deep).is(ErrorId::INVALID_REQUEST));
     }
 }

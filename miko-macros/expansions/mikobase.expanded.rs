@@ -141,8 +141,8 @@ pub trait Mikobase: Send + Sync {
     /// `file-not-found`; `reference-restricted`, if a field of class `puck.uno/dbfile` references it;
     /// `action-not-supported` in an append-only database; other errors of a write.
     fn delete_file(&self, pk: &str) -> Result<()>;
-    /// Deletes each complete file that no record and no version names: none has the pk of the file as a string
-    /// value, at any depth of its bucket, stack or extras. Returns the pks of the deleted files.
+    /// Deletes each complete file that no record and no version names: none has the pk of the file as a
+    /// string value, at any depth of its bucket, stack or extras. Returns the pks of the deleted files.
     ///
     /// # Errors
     /// The errors of a write, such as `read-only-connection`; `action-not-supported` in an append-only
@@ -1586,7 +1586,7 @@ pub mod mikobase_rpc {
                     params: ::std::borrow::Cow::Borrowed(&[]),
                     returns: ::std::borrow::Cow::Borrowed("Result<Vec<String>>"),
                     doc: ::std::borrow::Cow::Borrowed(
-                        "Deletes each complete file that no record and no version names: none has the pk of the file as a string\nvalue, at any depth of its bucket, stack or extras. Returns the pks of the deleted files.\n\n# Errors\nThe errors of a write, such as `read-only-connection`; `action-not-supported` in an append-only\ndatabase.",
+                        "Deletes each complete file that no record and no version names: none has the pk of the file as a\nstring value, at any depth of its bucket, stack or extras. Returns the pks of the deleted files.\n\n# Errors\nThe errors of a write, such as `read-only-connection`; `action-not-supported` in an append-only\ndatabase.",
                     ),
                     read: ::core::option::Option::None,
                     idempotent: false,
@@ -1914,8 +1914,8 @@ exist until it is finished. [`put_file`](crate::MikobaseExt::put_file) performs 
 `file-not-found`; `reference-restricted`, if a field of class `puck.uno/dbfile` references it;
 `action-not-supported` in an append-only database; other errors of a write.*/
             fn delete_file(&self, pk: &str) -> crate::rpc::PendingCall<Result<()>>;
-            /**Deletes each complete file that no record and no version names: none has the pk of the file as a string
-value, at any depth of its bucket, stack or extras. Returns the pks of the deleted files.
+            /**Deletes each complete file that no record and no version names: none has the pk of the file as a
+string value, at any depth of its bucket, stack or extras. Returns the pks of the deleted files.
 
 # Errors
 The errors of a write, such as `read-only-connection`; `action-not-supported` in an append-only

@@ -87,13 +87,23 @@ impl BoundedVec {
         std::mem::take(&mut self.out)
     }
 
+    /// How many bytes can still be appended.
+    pub(crate) fn left(&self) -> usize {
+        self.end.saturating_sub(self.out.len())
+    }
+
+    /// Refuses bytes for which there is no room.
+    pub(crate) fn refuse(&mut self) -> io::Error {
+        self.is_full = true;
+        io::ErrorKind::FileTooLarge.into()
+    }
+
     /// Reserves room for `count` bytes, or refuses them.
     #[cold]
     fn make_room(&mut self, count: usize) -> io::Result<()> {
-        let left = self.end.saturating_sub(self.out.len());
+        let left = self.left();
         if count > left {
-            self.is_full = true;
-            return Err(io::ErrorKind::FileTooLarge.into());
+            return Err(self.refuse());
         }
         self.out.reserve(count);
         self.room = left.min(self.out.capacity() - self.out.len());

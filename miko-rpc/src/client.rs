@@ -29,7 +29,8 @@ pub(crate) fn over<I: ?Sized + 'static>(transport: Box<dyn CallTransport>) -> Cl
     Client { untyped, interface: PhantomData }
 }
 
-/// What a proxy calls with. Generated code calls it. A free function, as [`over`] is.
+/// What a proxy calls with. Generated code calls it. A free function, since `Client` has no methods of its
+/// own.
 pub fn untyped<I: ?Sized>(client: &Client<I>) -> &UntypedClient {
     &client.untyped
 }

@@ -22,8 +22,8 @@ pub(crate) enum WriteKind {
     /// edits. White space is collapsed, but no defaults are added.
     Update,
     /// A record that is stored already: one of a worldlet, or a definition that an import of a schema has
-    /// changed. It stays unchanged: it gets no defaults, and no white space is collapsed. A class definition is
-    /// validated without the protocols of its class names (`Definition::normalize`); one of a worldlet is
+    /// changed. It stays unchanged: it gets no defaults, and no white space is collapsed. A class definition
+    /// is validated without the protocols of its class names (`Definition::normalize`); one of a worldlet is
     /// stored with them.
     Import,
 }

@@ -31,8 +31,8 @@ impl Definition {
 /// The place of a field in a definition.
 ///
 /// A hash with `fields` gives the settings in its `default` and in its `of` to each of its sub-fields. So a
-/// sub-field may have `fields`, an element type or a default that its own definition does not contain. A fault
-/// in such an inherited part has the place of the sub-field.
+/// sub-field may have `fields`, an element type or a default that its own definition does not contain. A
+/// fault in such an inherited part has the place of the sub-field.
 #[derive(Clone, Copy)]
 struct FieldPlace<'p> {
     /// The place of the definition of the field. If a sub-field inherits the definition from a hash, the

@@ -237,8 +237,8 @@ impl<T: Storage> Store<T> {
         self.check_writable()?;
         let sharing = self.sharing_with_hooks(sharing);
         self.note_last_row();
-        // The number of records, including deleted ones: row ids are given out one by one from 1 on. It limits
-        // how many writes share a deferred commit.
+        // The number of records, including deleted ones: row ids are given out one by one from 1 on. It
+        // limits how many writes share a deferred commit.
         let records = self.last.get().row.0;
         self.transaction.begin(sharing, records, &mut self.storage)?;
         // `begin` may have committed earlier calls. Their changes are published now, while the catalog still

@@ -67,11 +67,12 @@ impl LocalEngine<MemoryTables> {
     /// written.
     ///
     /// # Errors
-    /// `invalid-worldlet`, if the content is not a worldlet; `invalid-backend`, if the file cannot be opened or
-    /// is not a regular file, and in mode `r` also if it is missing or empty; in mode `rw` `backend-in-use`, if
-    /// the file is open in mode `rw` already, in this process or another; `storage-full`, if the memory limit
-    /// is reached. After these errors the file is unchanged. In mode `rw` also the errors of saving a new
-    /// worldlet, such as `storage-full` and `not-writable`: an empty file may stay.
+    /// `invalid-worldlet`, if the content is not a worldlet; `invalid-backend`, if the file cannot be opened
+    /// or is not a regular file, and in mode `r` also if it is missing or empty; in mode `rw`
+    /// `backend-in-use`, if the file is open in mode `rw` already, in this process or another;
+    /// `storage-full`, if the memory limit is reached. After these errors the file is unchanged. In mode `rw`
+    /// also the errors of saving a new worldlet, such as `storage-full` and `not-writable`: an empty file may
+    /// stay.
     pub fn open(path: impl AsRef<Path>, mode: Mode) -> Result<Self> {
         let requires_temporal = false;
         Self::open_or_create(path.as_ref(), mode, requires_temporal)

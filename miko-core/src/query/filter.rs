@@ -11,8 +11,8 @@ use crate::query::placeholder::{self, PlaceholderScope, ReadContext, Resolver};
 use crate::query::request_keys;
 use crate::query::value_list::PkList;
 
-/// A filter of records: the conjunction of its parts. A part is a key of the condition. The parts are evaluated
-/// in the order of the fields, which decides which deferred errors are raised: see
+/// A filter of records: the conjunction of its parts. A part is a key of the condition. The parts are
+/// evaluated in the order of the fields, which decides which deferred errors are raised: see
 /// [`matches`](Self::matches).
 #[derive(Debug, Default)]
 pub(crate) struct Filter {

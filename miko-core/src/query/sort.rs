@@ -170,8 +170,8 @@ impl SortPath {
         })
     }
 
-    /// Appends the [sort value](Self::sort_value) of a value that was taken from the path of a bucket. Returns
-    /// whether there is one: a null or absent value has none.
+    /// Appends the [sort value](Self::sort_value) of a value that was taken from the path of a bucket.
+    /// Returns whether there is one: a null or absent value has none.
     pub(crate) fn append_sort_value(&self, value: &PathValue, out: &mut Vec<u8>) -> bool {
         encode_value(&value.view(), self.folding, out)
     }

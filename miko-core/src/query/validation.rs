@@ -52,10 +52,10 @@ pub enum Check {
 
 impl Check {
     /// Validates only this aspect of a request. If the request lacks an action, or its action is unknown, all
-    /// aspects other than [`Action`](Self::Action) go unchecked. Finds the faults of this aspect among the
-    /// first [`MAX_REPORTED_FAULTS`](crate::MAX_REPORTED_FAULTS) of the request.
+    /// aspects other than [`Action`](Self::Action) go unchecked. If the request has more faults than are
+    /// listed, the last item has the number of the others, of whatever aspect.
     pub fn run(self, query: Query) -> Validation {
-        check(query, Some(self))
+        check(query, |check| check == self)
     }
 
     /// The aspect that an error or a warning belongs to.
@@ -76,11 +76,11 @@ impl Check {
 
 /// Validates all aspects of a query.
 pub(crate) fn validate(query: Query) -> Validation {
-    check(query, None)
+    check(query, |_| true)
 }
 
-/// Validates an aspect of a query, or all for `None`.
-fn check(mut query: Query, aspect: Option<Check>) -> Validation {
+/// Validates the aspects of a query for which `is_selected` holds.
+fn check(mut query: Query, is_selected: impl Fn(Check) -> bool) -> Validation {
     let mut faults = Faults::default();
     match TransactionRequest::take(&mut query, &mut faults) {
         // `take` has read all keys of such a request, and reported their faults.
@@ -96,22 +96,15 @@ fn check(mut query: Query, aspect: Option<Check>) -> Validation {
     }
     let (deferred, hints) = faults.take_for_validate();
     let (mut errors, mut warnings) = faults.into_parts();
-    if let Some(aspect) = aspect {
-        (errors, warnings) = (listed_of_aspect(&errors, aspect), listed_of_aspect(&warnings, aspect));
-    }
+    // The omitted faults stay: of which aspects they are is not known.
+    errors.retain(|item| is_selected(Check::of(item)));
+    warnings.retain(|item| is_selected(Check::of(item)));
     // All deferred errors and all hints are about placeholders.
-    if matches!(aspect, None | Some(Check::Placeholders)) {
+    if is_selected(Check::Placeholders) {
         append_distinct(&mut errors, deferred);
         append_distinct(&mut warnings, hints);
     }
     Validation { errors: errors.into_items(), warnings: warnings.into_items() }
-}
-
-/// The listed faults of an aspect. The aspects of omitted faults are not known, so these are left out.
-fn listed_of_aspect(faults: &FaultList, aspect: Check) -> FaultList {
-    let mut list = FaultList::default();
-    list.extend(faults.listed().iter().filter(|item| Check::of(item) == aspect).cloned());
-    list
 }
 
 /// Appends each of `items` once. A placeholder that is used twice is read twice, so `items` then has its

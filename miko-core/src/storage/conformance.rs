@@ -160,9 +160,9 @@ fn a_transaction_that_is_rolled_back_leaves_nothing<S: Storage>(create: Create<S
     assert_eq!(content_of(&storage), before, "there was nothing to roll back");
 }
 
-/// Storage may postpone the update of a row, as SQLite does, and merge later updates into it. Each method that
-/// reads must find the last update nevertheless. The rows have the commit numbers 1 and 2, so after commit 2
-/// only an updated row is found.
+/// Storage may postpone the update of a row, as SQLite does, and merge later updates into it. Each method
+/// that reads must find the last update nevertheless. The rows have the commit numbers 1 and 2, so after
+/// commit 2 only an updated row is found.
 fn every_read_finds_the_last_of_several_updates_of_a_row<S: Storage>(create: Create<S>) {
     type Read<S> = fn(&mut S) -> CommitSeq;
     let reads: [Read<S>; 9] = [
@@ -247,8 +247,8 @@ fn select_first<S: Storage>(
 fn the_stricter_of_two_declarations_of_a_reference_is_stored<S: Storage>(create: Create<S>) {
     let mut storage = with_rows(create, 2);
     let refers = |restricts| reference("p2", 1, restricts);
-    // The entries of the record before and after a write, and whether the stored reference restricts then. Two
-    // classes of the record may declare the same field, one of them as restricting.
+    // The entries of the record before and after a write, and whether the stored reference restricts then.
+    // Two classes of the record may declare the same field, one of them as restricting.
     for (before, after, restricts) in [
         (vec![], vec![refers(false), refers(true), refers(false)], true),
         (vec![refers(true)], vec![refers(false)], false),
@@ -561,8 +561,8 @@ impl<S: Storage> Pair<S> {
                 let row = self.stamped(row(id.0));
                 write.rows.push(RowChange::insert(id, row));
                 // In a temporal database, each second record counts as a class definition. For any other
-                // record `others` stays `None`, since `check_that_an_inverse_alone_changes_nothing` skips write
-                // sets with `others`.
+                // record `others` stays `None`, since `check_that_an_inverse_alone_changes_nothing` skips
+                // write sets with `others`.
                 if self.is_temporal && id.0 % 2 == 0 {
                     write.others_mut().definitions.push(id);
                 }
@@ -853,8 +853,8 @@ fn content_of(storage: &impl Storage) -> Vec<String> {
     for keys in [vec!["a"], vec!["b"], vec!["ab", "a"], vec!["c"], vec![]] {
         let holder = |key: &&str| storage.find_unique(ConstraintId::DEFINITION_NAME, key).unwrap();
         let holders: Vec<_> = keys.iter().map(holder).collect();
-        // Storage finds the values by the id of the constraint; class and position do not matter. The lookup of
-        // a unique constraint reads unique and indexed values.
+        // Storage finds the values by the id of the constraint; class and position do not matter. The lookup
+        // of a unique constraint reads unique and indexed values.
         let lookup = IndexLookup {
             constraint: ConstraintId::DEFINITION_NAME,
             keys: keys.iter().map(|&key| key.to_owned()).collect(),

@@ -93,6 +93,7 @@ fn a_definition_that_becomes_another_record_lists_the_classes_that_inherit_from_
     assert_eq!(kinds(&error), ["reference-restricted"], "{error}");
     let error = update(json!({"badge": 1, "rank": 5, "ship": "t"}));
     assert_eq!(kinds(&error), ["reference-restricted", "unique-violation", "validation-failed"], "{error}");
+    assert_eq!(error.items().len(), 3, "{error}");
 }
 
 #[test]

@@ -743,14 +743,20 @@ fn a_write_of_many_records_ends_where_it_exceeds_the_memory_limit() {
 }
 
 #[test]
-fn the_selects_of_lasting_claims_count_for_the_memory_limit() {
+fn the_selects_of_claims_count_for_the_memory_limit() {
+    for hold in ["lease", "connection"] {
+        check_selects_of_claims(hold);
+    }
+}
+
+fn check_selects_of_claims(hold: &str) {
     let db = limited(TransactionLimits { memory: 50_000, ..TransactionLimits::default() });
     let buckets = (0..20).map(|n| json!({"n": n}).into());
     db.create_many(CLASS, buckets.collect()).unwrap();
     let tx = db.begin().unwrap();
     let never = json!({"path": ["text", "x".repeat(10_000)]});
     let select = json!({"class": CLASS, "any": [never, {"path": ["n", {"gte": 0}]}]});
-    let claim = json!({"action": "claim", "select": select, "lease": 3600, "hold": "lease"});
+    let claim = json!({"action": "claim", "select": select, "lease": 3600, "hold": hold});
     let refused = (0..20).find_map(|_| tx.q0(claim.clone()).err()).expect("the limit is reached");
     assert!(refused.is(ErrorId::TRANSACTION_INVALIDATED), "{refused}");
 }

@@ -70,6 +70,22 @@ fn a_worldlet_with_a_history_is_temporal_in_any_order_of_its_keys() {
 }
 
 #[test]
+fn a_worldlet_has_one_entry_for_each_file() {
+    // The hash is that of the empty file, whose only chunk is empty.
+    let sha256 = "e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855";
+    let file = format!(r#""f": {{"sha256": "{sha256}", "mime": {{"type": "a/b"}}}}"#);
+    let chunk = r#""file_chunks": {"f/0": {"file": "f", "index": 0, "last": true, "data": ""}}"#;
+    for worldlet in [
+        format!(r#"{{"files": {{{file}}}, {chunk}, "files": {{{file}}}}}"#),
+        format!(r#"{{"files": {{{file}, {file}}}, {chunk}}}"#),
+    ] {
+        for db in non_temporal() {
+            assert_eq!(faults(&*db, &worldlet), ["/files/f: two files of the worldlet have this pk"]);
+        }
+    }
+}
+
+#[test]
 fn a_record_without_versions_in_the_history_is_imported_as_an_empty_record() {
     for db in temporal() {
         assert_eq!(faults(&*db, r#"{"records": {"a": {}, "b": 5}, "history": {}}"#), [] as [&str; 0]);
@@ -77,12 +93,6 @@ fn a_record_without_versions_in_the_history_is_imported_as_an_empty_record() {
         assert_eq!(db.history("a").unwrap().len(), 1);
         let twice = r#"{"records": {"c": {}, "c": {}}}"#;
         assert_eq!(faults(&*db, twice), ["/records/c: two records of the worldlet have this pk"]);
-        // The hash is that of the empty file, whose only chunk is empty.
-        let sha256 = "e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855";
-        let files = format!(r#""files": {{"f": {{"sha256": "{sha256}", "mime": {{"type": "a/b"}}}}}}"#);
-        let chunk = r#""file_chunks": {"f/0": {"file": "f", "index": 0, "last": true, "data": ""}}"#;
-        let found = faults(&*db, &format!("{{{files}, {chunk}, {files}}}"));
-        assert_eq!(found, ["/files/f: two files of the worldlet have this pk"]);
         assert_eq!(faults(&*db, r#"{"records": {"a": {}}}"#), [] as [&str; 0], "a second import");
     }
 }

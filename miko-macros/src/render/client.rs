@@ -1,7 +1,7 @@
 //! Renders the client: the trait, implemented for every proxy whose interface is the trait or has it as a
 //! supertrait, and for every object of such an interface.
 
-use proc_macro2::{Span, TokenStream};
+use proc_macro2::{Ident, Span, TokenStream};
 use quote::quote;
 
 use crate::model::{InterfaceModel, MethodModel, Sending};
@@ -72,16 +72,26 @@ fn render_method(interface: &InterfaceModel<'_>, index: usize, method: &MethodMo
         Sending::Lazy => quote!(call_lazily),
         Sending::Settling => quote!(call_settling),
     };
-    // The inner function is not generic. So it is compiled in the package of the interface, with the code that
-    // writes its arguments and reads its answer, and not again in each program that calls it.
+    // The inner function is not generic. So it is compiled in the package of the interface, with the code
+    // that writes its arguments and reads its answer, and not again in each program that calls it.
+    let (send, client) = (name_of_no_param(method, "__call"), name_of_no_param(method, "__client"));
     quote! {
         fn #ident(&self, #(#arguments),*) -> #output {
-            fn __call(__client: &#rpc::UntypedClient, #(#arguments),*) -> #output {
-                #rpc::#call(__client, &#module::#surface.methods[#index], #sent)
+            fn #send(#client: &#rpc::UntypedClient, #(#arguments),*) -> #output {
+                #rpc::#call(#client, &#module::#surface.methods[#index], #sent)
             }
-            __call(#rpc::untyped(self), #(#passed),*)
+            #send(#rpc::untyped(self), #(#passed),*)
         }
     }
+}
+
+/// A name that begins like this, and that no parameter of the method has.
+fn name_of_no_param(method: &MethodModel, start: &str) -> Ident {
+    let mut name = start.to_owned();
+    while method.params.iter().any(|param| param.ident == name) {
+        name.push('_');
+    }
+    Ident::new(&name, Span::call_site())
 }
 
 /// The list of the arguments as they are sent: references, with bounded depth.

@@ -233,14 +233,21 @@ impl<'e> Entries<'e> {
 #[cold]
 fn write_extension(writer: &mut MessageWriter, value: &(impl Serialize + ?Sized)) -> Encoded {
     let is_no_extension = || Error::InvalidDataModel("an extension is a pair of an i8 and bytes");
-    let mut pair = MessageWriter::new(Vec::new(), usize::MAX);
-    value.serialize(ValueSerializer(&mut pair))?;
+    // The pair has the heads of an array, a number and bytes.
+    const MAX_HEADS: usize = 1 + 2 + 5;
+    let mut pair = MessageWriter::new(Vec::new(), writer.left().saturating_add(MAX_HEADS));
+    let written = value.serialize(ValueSerializer(&mut pair));
+    if pair.is_full() {
+        return Err(writer.refuse());
+    }
+    written?;
     let pair = pair.take();
     let mut rest = &pair[..];
     let mut read = || {
         read_array_len(&mut rest).ok().filter(|len| *len == 2)?;
         let kind = read_int(&mut rest).ok()?;
-        read_bin_len(&mut rest).ok().map(|_| kind)
+        let length = read_bin_len(&mut rest).ok()?;
+        (length as usize == rest.len()).then_some(kind)
     };
     let kind = read().ok_or_else(is_no_extension)?;
     writer.extension(kind, rest)
@@ -327,7 +334,11 @@ mod tests {
         }
 
         #[test]
-        fn numbers_are_written_as_by_rmp_serde(number in any::<i64>(), shift in 0..64_u32, float in any::<f64>()) {
+        fn numbers_are_written_as_by_rmp_serde(
+            number in any::<i64>(),
+            shift in 0..64_u32,
+            float in any::<f64>(),
+        ) {
             let number: i64 = number >> shift;
             check(&number);
             check(&number.cast_unsigned());
@@ -361,13 +372,62 @@ mod tests {
     }
 
     #[test]
-    fn an_extension_that_is_no_pair_is_refused() {
+    fn numbers_at_the_ends_of_their_forms_are_written_as_by_rmp_serde() {
+        for power in 0..63 {
+            for near in -2..=2 {
+                let number = (1_i64 << power) + near;
+                check(&(number, -number, number.cast_unsigned()));
+            }
+        }
+        check(&(i64::MIN, i64::MAX, u64::MAX));
+    }
+
+    #[test]
+    fn structs_without_names_and_entries_without_a_count_are_written_as_by_rmp_serde() {
+        #[derive(Serialize)]
+        struct Pair(u8, &'static str);
+
+        /// A sequence whose length is not known before its end.
+        struct Filtered(usize);
+
+        impl Serialize for Filtered {
+            fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+                serializer.collect_seq((0..self.0).filter(|_| true))
+            }
+        }
+
+        /// Two maps whose lengths are not known before their ends, one inside of the other.
+        #[derive(Serialize)]
+        struct Nested {
+            id: u8,
+            #[serde(flatten)]
+            inner: BTreeMap<&'static str, Flattened>,
+        }
+
+        check(&Pair(1, "two"));
+        for len in [0, 15, 16, 65_536] {
+            check(&Filtered(len));
+            check(&[Filtered(len), Filtered(1)]);
+        }
+        let others = BTreeMap::from([("a".to_owned(), 1)]);
+        check(&Nested { id: 1, inner: BTreeMap::from([("x", Flattened { id: 2, others })]) });
+    }
+
+    #[test]
+    fn an_extension_that_is_no_pair_of_a_number_and_bytes_is_refused() {
         #[derive(Serialize)]
         #[serde(rename = "_ExtStruct")]
-        struct NoPair(u8);
+        struct Extension<T>(T);
 
-        let mut writer = MessageWriter::new(Vec::new(), 100);
-        let written = NoPair(1).serialize(ValueSerializer(&mut writer));
-        assert!(written.is_err() && !writer.is_full());
+        fn is_refused(value: &impl Serialize) -> bool {
+            let mut writer = MessageWriter::new(Vec::new(), 100);
+            value.serialize(ValueSerializer(&mut writer)).is_err() && !writer.is_full()
+        }
+
+        let bytes = serde_bytes::Bytes::new(b"x");
+        assert!(is_refused(&Extension(1)));
+        assert!(is_refused(&Extension((1, 2))));
+        assert!(is_refused(&Extension((1000, bytes))));
+        assert!(is_refused(&Extension((1, bytes, bytes))));
     }
 }

@@ -39,11 +39,6 @@ impl Form {
     }
 }
 
-/// A length, as a head has it. MessagePack has no longer form.
-fn length(len: usize) -> Result<u32, Error> {
-    u32::try_from(len).map_err(|_| Error::InvalidDataModel("MessagePack has lengths up to 2^32 - 1"))
-}
-
 /// The error of bytes for which there is no room.
 #[cold]
 fn unwritten(fault: io::Error) -> Error {
@@ -76,6 +71,23 @@ impl MessageWriter {
         self.0.len()
     }
 
+    /// How many bytes can still be written.
+    pub(super) fn left(&self) -> usize {
+        self.0.left()
+    }
+
+    /// Refuses what is too long.
+    #[cold]
+    pub(super) fn refuse(&mut self) -> Error {
+        unwritten(self.0.refuse())
+    }
+
+    /// A length, as a head has it. Refuses a longer one: no frame has as many bytes.
+    #[inline]
+    fn length(&mut self, len: usize) -> Result<u32, Error> {
+        u32::try_from(len).map_err(|_| self.refuse())
+    }
+
     #[inline]
     pub(super) fn raw(&mut self, bytes: &[u8]) -> Encoded {
         self.0.write_all(bytes).map_err(unwritten)
@@ -85,13 +97,8 @@ impl MessageWriter {
     pub(super) fn text(&mut self, text: &str) -> Encoded {
         match short_head(text) {
             Some(head) => self.0.write_two(&[head], text.as_bytes()).map_err(unwritten),
-            None => self.long_text(text.as_bytes()),
+            None => self.with_length(text.as_bytes(), [0xd9, 0xda, 0xdb]),
         }
-    }
-
-    /// Appends a text whose head has more than one byte.
-    fn long_text(&mut self, text: &[u8]) -> Encoded {
-        self.with_length(text, [0xd9, 0xda, 0xdb])
     }
 
     pub(super) fn bytes(&mut self, bytes: &[u8]) -> Encoded {
@@ -100,7 +107,7 @@ impl MessageWriter {
 
     /// Appends content after its length, which has 8, 16 or 32 bits: each has its marker.
     fn with_length(&mut self, content: &[u8], markers: [u8; 3]) -> Encoded {
-        let len = length(content.len())?;
+        let len = self.length(content.len())?;
         let ([a, b, c, d], [of_8_bits, of_16_bits, of_32_bits]) = (len.to_be_bytes(), markers);
         match len {
             0..=0xff => self.0.write_two(&[of_8_bits, d], content),
@@ -122,13 +129,15 @@ impl MessageWriter {
     /// Appends the head of an array or a map.
     #[inline]
     pub(super) fn head(&mut self, form: Form, len: usize) -> Encoded {
-        form.head(length(len)?, |head| self.raw(head))
+        let len = self.length(len)?;
+        form.head(len, |head| self.raw(head))
     }
 
     /// Inserts the head of an array or a map at the place where its entries begin.
     #[cold]
     pub(super) fn insert_head(&mut self, place: usize, form: Form, len: usize) -> Encoded {
-        form.head(length(len)?, |head| self.0.insert(place, head)).map_err(unwritten)
+        let len = self.length(len)?;
+        form.head(len, |head| self.0.insert(place, head)).map_err(unwritten)
     }
 
     #[inline]
@@ -139,7 +148,7 @@ impl MessageWriter {
             0x80..=0xff => self.raw(&[0xcc, h]),
             0x100..=0xffff => self.raw(&[0xcd, g, h]),
             0x1_0000..=0xffff_ffff => self.raw(&[0xce, e, f, g, h]),
-            _ => self.with_marker(0xcf, number.to_be_bytes()),
+            _ => self.eight_bytes(0xcf, number.to_be_bytes()),
         }
     }
 
@@ -152,7 +161,7 @@ impl MessageWriter {
             -0x80..-0x20 => self.raw(&[0xd0, h]),
             -0x8000..-0x80 => self.raw(&[0xd1, g, h]),
             -0x8000_0000..-0x8000 => self.raw(&[0xd2, e, f, g, h]),
-            _ => self.with_marker(0xd3, number.to_be_bytes()),
+            _ => self.eight_bytes(0xd3, number.to_be_bytes()),
         }
     }
 
@@ -162,12 +171,12 @@ impl MessageWriter {
     }
 
     pub(super) fn float64(&mut self, number: f64) -> Encoded {
-        self.with_marker(0xcb, number.to_be_bytes())
+        self.eight_bytes(0xcb, number.to_be_bytes())
     }
 
     /// Appends a number of eight bytes.
     #[inline]
-    fn with_marker(&mut self, marker: u8, bytes: [u8; 8]) -> Encoded {
+    fn eight_bytes(&mut self, marker: u8, bytes: [u8; 8]) -> Encoded {
         let mut whole = [marker; 9];
         whole[1..].copy_from_slice(&bytes);
         self.raw(&whole)
@@ -185,7 +194,8 @@ impl MessageWriter {
 
     /// Appends an extension of this type.
     pub(super) fn extension(&mut self, kind: i8, data: &[u8]) -> Encoded {
-        rmp::encode::write_ext_meta(&mut self.0, length(data.len())?, kind)?;
+        let len = self.length(data.len())?;
+        rmp::encode::write_ext_meta(&mut self.0, len, kind)?;
         self.raw(data)
     }
 }

@@ -187,9 +187,10 @@ impl Connection {
     ///
     /// Passes the id of `opening` to `on_begin` before the calls are sent. If it does not call `on_begin`,
     /// nothing was sent: the connection was lost before, or a call cannot be encoded. If it does, the caller
-    /// takes the answer to `opening` by [`finish`](Self::finish), unless the result is `NotBegun` or `Unsent`:
-    /// then no answer will arrive. The answer to `opening` arrives before the answer to `call`, unless
-    /// `opening` waits at a gate. `opening_deadline` is sent to the server as the deadline of `opening`.
+    /// takes the answer to `opening` by [`finish`](Self::finish), unless the result is `NotBegun` or
+    /// `Unsent`: then no answer will arrive. The answer to `opening` arrives before the answer to `call`,
+    /// unless `opening` waits at a gate. `opening_deadline` is sent to the server as the deadline of
+    /// `opening`.
     pub(super) fn call_on_opened(
         self: &Arc<Self>,
         (opening, opening_deadline): (&OutgoingCall<'_>, Duration),
@@ -511,10 +512,10 @@ impl Connection {
     ) -> ConnectionFault {
         let has_sent_first = match progress {
             SendProgress::NotBegun => false,
-            // The last frame ends at the position `end` of the queue, and the first one `size_of_others` bytes
-            // before it. If only a part of the first frame was sent at once, its rest is in the queue, and
-            // `has_sent` tells whether it was sent since. If the whole first frame was sent at once, its end
-            // is before the queued bytes, and `has_sent` is true: the queue was empty before.
+            // The last frame ends at the position `end` of the queue, and the first one `size_of_others`
+            // bytes before it. If only a part of the first frame was sent at once, its rest is in the queue,
+            // and `has_sent` tells whether it was sent since. If the whole first frame was sent at once, its
+            // end is before the queued bytes, and `has_sent` is true: the queue was empty before.
             SendProgress::Partial { end } => {
                 let size_of_others = frames.len() - frame::size_of_first(frames);
                 self.unsent().has_sent(end.saturating_sub(size_of_others as u64))
@@ -567,12 +568,12 @@ impl Connection {
     }
 
     /// Waits for frames of `stream` and stores them, with their headers, in `frames`, which must be empty.
-    /// Returns `false` if none has arrived at `until`. A thread that may not block gets the frames that another
-    /// thread has put into the inbox, and is refused if there are none.
+    /// Returns `false` if none has arrived at `until`. A thread that may not block gets the frames that
+    /// another thread has put into the inbox, and is refused if there are none.
     ///
     /// # Errors
-    /// If the connection was lost, if this process is a fork, or if the thread may not block and the inbox has
-    /// no frame of `stream`.
+    /// If the connection was lost, if this process is a fork, or if the thread may not block and the inbox
+    /// has no frame of `stream`.
     pub(super) fn wait_for_items(
         self: &Arc<Self>,
         stream: u64,

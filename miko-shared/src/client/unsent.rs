@@ -123,19 +123,16 @@ impl Unsent {
                 Err(error) => break Err(error),
             }
         };
-        if self.is_queue_empty() {
-            self.base += self.queue.len() as u64;
-            self.queue.clear();
-            self.queue.shrink_to(KEPT_BUFFER);
-            self.start = 0;
-        }
         self.remove_sent();
+        if self.queue.is_empty() {
+            self.queue.shrink_to(KEPT_BUFFER);
+        }
         flushed.map(|()| self.is_queue_empty())
     }
 
-    /// Removes the bytes that were sent from the queue, if they are more than half of it. Under steady load the
-    /// buffer of the socket may never take all bytes, and the queue would grow. Since fewer bytes are moved
-    /// than were sent, the cost per byte is bounded.
+    /// Removes the bytes that were sent from the queue, if they are more than half of it. Under steady load
+    /// the buffer of the socket may never take all bytes, and the queue would grow. Since fewer bytes are
+    /// moved than were sent, the cost per byte is bounded.
     fn remove_sent(&mut self) {
         if self.start > self.queue.len() / 2 {
             self.queue.drain(..self.start);
@@ -193,6 +190,8 @@ mod tests {
             steps in prop::collection::vec((step(), 0..120_usize), 1..200),
         ) {
             let (mut unsent, mut wire, mut expected) = (Unsent::default(), Vec::new(), Vec::new());
+            // The positions at which frames end that were sent in part, and where they end on the wire.
+            let mut ends = Vec::new();
             for (number, (step, mut room)) in (0..=u8::MAX).cycle().zip(steps) {
                 let mut send = |bytes: &[u8]| {
                     let count = bytes.len().min(room);
@@ -216,10 +215,16 @@ mod tests {
                         }
                         if let SendProgress::Partial { end } = progress {
                             prop_assert!(!unsent.is_queue_empty() && !unsent.has_sent(end));
+                            ends.push((end, wire.len() + unsent.queue.len() - unsent.start));
                         }
                     }
                     Step::Flush => drop(unsent.flush(&mut send).unwrap()),
                 }
+                for (end, length) in &ends {
+                    prop_assert_eq!(unsent.has_sent(*end), wire.len() >= *length);
+                }
+                // The sent front of the queue never takes more room than its rest.
+                prop_assert!(unsent.start <= unsent.queue.len() - unsent.start);
             }
             // With unlimited room, the next frame is sent after all others.
             let progress = unsent.send(&frame(0, 0), &mut |bytes| {

@@ -64,9 +64,9 @@ impl AdaptiveSpin {
         // this client may spin on the core of the server. In any other case it migrates or blocks.
         if (busy || shared_status.has_cpu_for_server()) && shared_status.is_on_this_cpu() {
             self.collisions = (self.collisions + 1) % MIGRATE_EVERY;
-            // If clients take turns, most of them sleep with a parked call and need no core. This client slept
-            // until the answer to its last call, and the kernel then woke it on the core of the server. Other
-            // cores are free, so it pays to migrate each time.
+            // If clients take turns, most of them sleep with a parked call and need no core. This client
+            // slept until the answer to its last call, and the kernel then woke it on the core of the server.
+            // Other cores are free, so it pays to migrate each time.
             let should_migrate = self.collisions == 1 || shared_status.clients_take_turns();
             // Migrating fails if the system forbids to change the affinity.
             let has_migrated = should_migrate && migrate().is_ok();

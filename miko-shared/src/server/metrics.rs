@@ -8,8 +8,8 @@ use std::time::Duration;
 
 use miko_rpc::{Error, ErrorId, Method, Result, Served, Surface};
 
-/// As soon as a method has this many counters, it gets no more for further error ids. An implementation may
-/// make error ids from input of clients, so the number of counters has to be bounded.
+/// As soon as a method has this many counters, further error ids share one. An implementation may make error
+/// ids from input of clients, so the number of counters has to be bounded.
 const MAX_OUTCOMES: usize = 64;
 
 /// The counters of a server since its start.
@@ -44,8 +44,8 @@ pub enum CallOutcome {
     Succeeded,
     /// The call failed with this id.
     Failed(ErrorId),
-    /// The method returned an error without an id, or with one that first occurred when the method had as many
-    /// counters as the bound allows.
+    /// The method returned an error without an id, or with one that first occurred when the method had as
+    /// many counters as the bound allows.
     OtherError,
     /// The method returned, and its answer comes later.
     Later,
@@ -209,6 +209,25 @@ mod tests {
             assert_eq!(count_of(CallOutcome::OtherError), Some(expected));
         });
         assert_eq!(seen, 1);
+    }
+
+    #[test]
+    fn successes_are_counted_whatever_has_failed_before() {
+        let metrics = Metrics::default();
+        let surface = <dyn Mikobase as Interface>::surface();
+        let record = |served| metrics.record_call(surface, surface.method("q0"), &served, Duration::ZERO);
+        for n in 0..2 * MAX_OUTCOMES {
+            let id = serde_json::from_value(format!("own-{n}").into()).unwrap();
+            record(Ok(Served::Failed(Some(id))));
+        }
+        record(Ok(Served::Succeeded));
+        record(Ok(Served::Pending));
+        metrics.each_method(|_, _, count| {
+            for outcome in [CallOutcome::Succeeded, CallOutcome::Later] {
+                assert!(count.outcomes.contains(&(outcome, 1)));
+            }
+            assert_eq!(count.outcomes.len(), MAX_OUTCOMES + 3);
+        });
     }
 
     #[test]

@@ -75,8 +75,8 @@ where
         memory::limit(bytes)?;
     }
     // The limit on descriptors that the parent has raised suffices for the workers. It may be too low for all
-    // connections that `limits` allows. It is raised further until `_raised` is dropped. If the system does not
-    // allow enough, the server accepts fewer connections.
+    // connections that `limits` allows. It is raised further until `_raised` is dropped. If the system does
+    // not allow enough, the server accepts fewer connections.
     let (_raised, connections) = DescriptorLimit::for_connections(setup.limits.connections);
     setup.limits.connections = connections;
     let opened = std::panic::catch_unwind(std::panic::AssertUnwindSafe(open)).unwrap_or_else(|panic| {

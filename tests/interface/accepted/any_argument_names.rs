@@ -25,6 +25,10 @@ pub trait Echo {
     ///
     /// Names of [links] that *are* "none", `{}` and \n included.
     fn unknown(&self, unknown: bool, message: bool, transport: u8, f: f64) -> Result<bool>;
+
+    /// # Errors
+    /// None.
+    fn call(&self, __call: u8, __client: u8) -> Result<u8>;
 }
 
 struct Joiner;
@@ -44,6 +48,10 @@ impl Echo for Joiner {
     fn unknown(&self, unknown: bool, message: bool, transport: u8, f: f64) -> Result<bool> {
         Ok(unknown && message && transport == 1 && f > 0.0)
     }
+
+    fn call(&self, __call: u8, __client: u8) -> Result<u8> {
+        Ok(__call - __client)
+    }
 }
 
 #[test]
@@ -52,4 +60,5 @@ fn arguments_of_these_names_are_dispatched() {
     let params = json!({"method": "a", "params": 1, "request": ["b"], "result": "c"});
     assert_eq!(echo.dispatch("join", params).unwrap().get(), r#""a 1 [\"b\"] c None""#);
     assert_eq!(echo.dispatch("unknown", json!([true, true, 1, 0.5])).unwrap().get(), "true");
+    assert_eq!(echo.dispatch("call", json!({"__call": 3, "__client": 1})).unwrap().get(), "2");
 }

@@ -59,9 +59,9 @@ impl<T: Storage> Store<T> {
             check_connection_lasts("a claim that is held by its connection")?;
         }
         let now = Timestamp::now();
-        // This also sets `leases_checked_until` to `now`. If the clock was set back, the old value is ahead of
-        // the clock. The lease that begins here could then end before that value, and its end would count as
-        // checked already.
+        // This also sets `leases_checked_until` to `now`. If the clock was set back, the old value is ahead
+        // of the clock. The lease that begins here could then end before that value, and its end would count
+        // as checked already.
         self.wake_calls_for_ended_leases(now);
         let Some(id) = self.first_free(&mut request.select, now)? else { return Ok(None) };
         let row = self.existing_row(id)?;
@@ -76,15 +76,19 @@ impl<T: Storage> Store<T> {
         let claim_row = ClaimRow { id: claim.clone(), attempts, lease_end, lasting_select: select_text };
         self.change_claim(id, Some(claim_row))?;
         if !request.is_lasting {
+            if let Some(transaction) = self.transaction.user_transaction_mut() {
+                // Until the transaction has ended, no cleanup removes the select.
+                transaction.add_size(request.select_text.len());
+            }
             self.claims.connected.insert(claim.clone(), std::mem::take(&mut request.select));
             self.claims.begun.push(claim.clone());
         }
         Ok(Some(Claimed { claim, record, attempts }))
     }
 
-    /// As [`claim`](Self::claim), for a request that is tried only once. A request with a `wait` above 0 comes
-    /// here only from a batch or a transaction, and is refused: no request can wait there. Outside of both,
-    /// `LocalEngine::claim_or_wait` runs it.
+    /// As [`claim`](Self::claim), for a request that is tried only once. A request with a `wait` above 0
+    /// comes here only from a batch or a transaction, and is refused: no request can wait there. Outside of
+    /// both, `LocalEngine::claim_or_wait` runs it.
     ///
     /// # Errors
     /// `invalid_request`, if the request has a `wait` above 0; the errors of [`claim`](Self::claim).
@@ -423,8 +427,8 @@ fn claim_lost(claim_id: &str) -> Error {
     Error::new(ErrorId::CLAIM_LOST, message).with("claim", claim_id)
 }
 
-/// The end of a lease of this length that begins at `now`. The lease may be up to two milliseconds longer, but
-/// not shorter: `now` was rounded down to a millisecond, and the length is rounded up.
+/// The end of a lease of this length that begins at `now`. The lease may be up to two milliseconds longer,
+/// but not shorter: `now` was rounded down to a millisecond, and the length is rounded up.
 fn end_of_lease(now: Timestamp, lease: Duration) -> Timestamp {
     const ROUNDED_OFF: i64 = 1;
     let millis = i64::try_from(lease.as_nanos().div_ceil(1_000_000)).unwrap_or(i64::MAX);
@@ -442,6 +446,19 @@ mod tests {
         Lease(i64),
         /// The leases are checked at this time. The flag is whether the check wakes a waiting call.
         Clock(i64, bool),
+    }
+
+    #[test]
+    fn a_lease_is_not_shorter_than_asked_for() {
+        for (lease, millis) in [
+            (Duration::from_nanos(1), 2),
+            (Duration::from_millis(1), 2),
+            (Duration::from_micros(1001), 3),
+            (Duration::MAX, i64::MAX),
+        ] {
+            let end = end_of_lease(Timestamp::from_millis(0), lease);
+            assert_eq!(end.as_millis(), millis, "{lease:?}");
+        }
     }
 
     #[test]

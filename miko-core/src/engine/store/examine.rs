@@ -274,6 +274,8 @@ impl<T: Storage> Store<T> {
             let Some(class) = self.catalog.class(facet.class) else { continue };
             for constraint in &class.constraints {
                 if constraint.kind == ConstraintKind::Join {
+                    // Subclasses may declare the fields anew, and so have other keys of equal values.
+                    let class = self.catalog.class(&constraint.class).unwrap_or(class);
                     let of_join = tuples.entry(&**constraint).or_default();
                     of_join.extend(class.key(constraint, facet.bucket));
                 }

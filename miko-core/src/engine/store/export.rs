@@ -307,8 +307,8 @@ impl EntryWriter<'_> {
         self.begin_entry(&format!("{}/{index}", file.pk));
         let pk = Value::from(file.pk.as_str());
         self.add(&format!(r#"{{"file":{pk},"index":{index},"last":{is_last},"data":"#));
-        // The `mime` of a file says whether the file was imported as text. If so, it is written as text again.
-        // Each chunk of such a file is UTF-8: it was a JSON string.
+        // The `mime` of a file says whether the file was imported as text. If so, it is written as text
+        // again. Each chunk of such a file is UTF-8: it was a JSON string.
         let as_text = (Encoding::of(&mime) == Encoding::Text).then(|| std::str::from_utf8(data).ok());
         let data = as_text.flatten().map_or_else(|| to_base64(data), str::to_owned);
         self.add(&Value::from(data).to_string());

@@ -39,8 +39,8 @@ impl<T: Storage> Store<T> {
     }
 
     /// The ids of the constraints of a class, in the order of the constraints. `None` if one of the
-    /// constraints has no id yet. Then no record of the class is stored: the constraints get ids when the class
-    /// is defined, or at the latest when its first record is written.
+    /// constraints has no id yet. Then no record of the class is stored: the constraints get ids when the
+    /// class is defined, or at the latest when its first record is written.
     pub(super) fn find_constraint_ids(&self, class: &Class) -> Result<Option<Arc<[ConstraintId]>>> {
         let name = &class.definition.name;
         if let Some(ids) = self.ids.borrow().constraints.get(name) {

@@ -19,8 +19,8 @@ pub(super) struct DeferredWork {
     pub(super) references: Vec<DeferredReference>,
     /// Deleted records, at which no restricting reference may point.
     pub(super) deleted: Vec<DeferredTarget>,
-    /// Records that have left a class. Every restricting reference to such a record must allow a class that the
-    /// record has at the end of the write, so the class that was left need not be kept.
+    /// Records that have left a class. Every restricting reference to such a record must allow a class that
+    /// the record has at the end of the write, so the class that was left need not be kept.
     pub(super) left_class: Vec<DeferredTarget>,
     /// Whether a record may be written with a unique value that another record still has. The record then
     /// waits for the value. The end of the write checks that no record still waits.

@@ -12,9 +12,9 @@ use crate::query::{DeferredResult, Filter, PathStep, PathTest, SelectRequest};
 use crate::storage::Storage;
 use crate::storage::plan::{AccessPath, Classes, IndexLookup, Plan, Predicate};
 
-/// The largest [`part_count`](SelectRequest::part_count) of a select that SQLite filters and sorts: the number
-/// of its conditions, of their parts, and of its sort keys. SQLite nests an expression for each of them, and
-/// bounds the depth.
+/// The largest [`part_count`](SelectRequest::part_count) of a select that SQLite filters and sorts: the
+/// number of its conditions, of their parts, and of its sort keys. SQLite nests an expression for each of
+/// them, and bounds the depth.
 const MAX_PARTS: usize = 250;
 
 impl<T: Storage> Store<T> {

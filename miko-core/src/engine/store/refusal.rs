@@ -139,8 +139,8 @@ impl<T: Storage> Store<T> {
         Ok(())
     }
 
-    /// If the record is or was a class definition, adds the faults of its name and of the class hierarchy that
-    /// would result.
+    /// If the record is or was a class definition, adds the faults of its name and of the class hierarchy
+    /// that would result.
     fn report_definition_faults(&self, rejected: &RejectedWrite<'_>, faults: &mut FaultList) -> Result<()> {
         let (stack, bucket) = rejected.after;
         let name = defined_by(stack, bucket);

@@ -191,7 +191,7 @@ impl<T: Storage> Store<T> {
         }
         let Some(open_transaction) = self.transaction.user_transaction_mut() else { return Ok(()) };
         if !open_transaction.needs_apply(&self.storage) {
-            // An empty log cannot be lost.
+            // Storage has all writes of the log, or the log is empty: nothing is lost.
             open_transaction.lost = None;
             return Ok(());
         }

@@ -13,12 +13,12 @@ use crate::query::step::PathStep;
 type Charge<'c> = &'c dyn Fn(&Value) -> Result<()>;
 
 /// The maximal work of the edits of one record: the number of array elements and members of objects that they
-/// may have to compare or move. `add`, `discard`, `shift` and `unshift` count each element of the array; `add`
-/// and `discard` also what is compared inside the elements, as [`json::equal_counting`] counts it. Removing a
-/// key counts each member of the object, and removing an index the elements from this index on. `test` does
-/// not count: its comparison costs no more than the size of its operand, which is a part of the request. The
-/// limit is checked before each edit, so the last edit may exceed it. Without this limit, 10,000 edits of an
-/// array with a million elements would take minutes.
+/// may have to compare or move. `add`, `discard`, `shift` and `unshift` count each element of the array;
+/// `add` and `discard` also what is compared inside the elements, as [`json::equal_counting`] counts it.
+/// Removing a key counts each member of the object, and removing an index the elements from this index on.
+/// `test` does not count: its comparison costs no more than the size of its operand, which is a part of the
+/// request. The limit is checked before each edit, so the last edit may exceed it. Without this limit, 10,000
+/// edits of an array with a million elements would take minutes.
 const MAX_EDIT_WORK: usize = 200_000_000;
 
 /// Applies edits in order. Returns the new bucket and a value for each edit. Without `charge` the answer to

@@ -11,8 +11,8 @@ use crate::query::step::PathStep;
 const MAX_TEXT_EDITS: usize = 2;
 
 /// Applies edits in order, as [`apply`](super::apply) does. Returns the new text, and for each edit the value
-/// that the answer has for it. The caller charges these values to the size limit of the answer. The work needs
-/// no limit: the edits are few, and move no elements.
+/// that the answer has for it. The caller charges these values to the size limit of the answer. The work
+/// needs no limit: the edits are few, and move no elements.
 ///
 /// Returns `None` if the caller must parse the bucket and use [`apply`](super::apply):
 /// - There is no edit, or there are more than [`MAX_TEXT_EDITS`].

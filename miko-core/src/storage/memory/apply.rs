@@ -195,9 +195,8 @@ fn version_key(id: RowId, version: &Row) -> (RowId, Timestamp, String) {
 }
 
 /// Whether a write may change the worldlet in the file. The worldlet does not contain index entries, ids of
-/// classes, claims, incomplete files or constraints, so changes of these do not count. Constraints change
-/// only with the row of a class definition, which counts. Chunks need no test: a file becomes complete, or is
-/// removed, by a change of its row.
+/// classes and constraints, claims or incomplete files, so changes of these do not count. Chunks need no
+/// test: a file becomes complete, or is removed, by a change of its row.
 fn changes_a_worldlet(write: &WriteSet) -> bool {
     let is_complete = |file: &Option<FileRow>| file.as_ref().is_some_and(|file| file.sha256.is_some());
     let changes_file =

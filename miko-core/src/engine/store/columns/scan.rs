@@ -274,9 +274,13 @@ fn sort_matches(table: &Table, select: &SelectRequest, matches: &[u32]) -> Optio
     // Indexes into `matches` are sorted: the sort values of a match may be found by its index only. Most of
     // them differ in the prefix for the first sort key.
     let (first, reverse) = sort_values.first()?;
-    let prefix = |index: usize| prefix_of(first.get(index, matches[index]), *reverse);
-    let mut order: Vec<(u128, usize)> = (0..matches.len()).map(|index| (prefix(index), index)).collect();
-    let compare = |a: &(u128, usize), b: &(u128, usize)| a.0.cmp(&b.0).then_with(|| compare_whole(a.1, b.1));
+    let mut order: Vec<Sorted> = (0..)
+        .zip(matches)
+        .map(|(index, position)| Sorted::of(prefix_of(first.get(index as usize, *position), *reverse), index))
+        .collect();
+    let compare = |a: &Sorted, b: &Sorted| {
+        a.prefix().cmp(&b.prefix()).then_with(|| compare_whole(a.index(), b.index()))
+    };
     let needed =
         select.limit.map_or(usize::MAX, |limit| saturating_usize(limit.saturating_add(select.offset)));
     if needed < order.len() {
@@ -284,23 +288,44 @@ fn sort_matches(table: &Table, select: &SelectRequest, matches: &[u32]) -> Optio
         order.truncate(needed);
     }
     order.sort_unstable_by(compare);
-    Some(order.into_iter().map(|(_, index)| matches[index]).collect())
+    Some(order.into_iter().map(|sorted| matches[sorted.index()]).collect())
 }
 
-/// The number of bytes of a sort value that its prefix has.
-const PREFIX: usize = 15;
+/// A match that is sorted: the [prefix](prefix_of) of its sort value, and then its index among the matches.
+struct Sorted(u128);
 
-/// A number for the first bytes of a sort value. If the numbers of two sort values differ, they are in the
-/// order of [`compare_sort_values`].
+impl Sorted {
+    fn of(prefix: u128, index: u32) -> Self {
+        Self(prefix << u32::BITS | u128::from(index))
+    }
+
+    fn prefix(&self) -> u128 {
+        self.0 >> u32::BITS
+    }
+
+    fn index(&self) -> usize {
+        self.0 as u32 as usize
+    }
+}
+
+/// The number of bytes of a sort value that its prefix has. The sort value of a number has one less.
+const PREFIX: usize = 12;
+
+/// The prefix of a null or absent value: larger than any other, also than those of a reversed sort, since the
+/// first byte of a sort value is a small number above 0.
+const LAST_PREFIX: u128 = u128::MAX >> u32::BITS;
+
+/// A number of [`PREFIX`] bytes for the first bytes of a sort value. If the numbers of two sort values
+/// differ, they are in the order of [`compare_sort_values`].
 fn prefix_of(sort_value: Option<&[u8]>, reverse: bool) -> u128 {
     // A null or absent value is last in both directions.
-    let Some(sort_value) = sort_value else { return u128::MAX };
+    let Some(sort_value) = sort_value else { return LAST_PREFIX };
     // A shorter value is filled with zeros, which no byte precedes.
-    let mut bytes = [0; PREFIX + 1];
+    let mut bytes = [0; size_of::<u128>()];
     let len = sort_value.len().min(PREFIX);
-    bytes[1..=len].copy_from_slice(&sort_value[..len]);
-    let prefix = u128::from_be_bytes(bytes);
-    if reverse { (u128::MAX >> u8::BITS) - prefix } else { prefix }
+    bytes[..len].copy_from_slice(&sort_value[..len]);
+    let prefix = u128::from_be_bytes(bytes) >> u32::BITS;
+    if reverse { LAST_PREFIX - prefix } else { prefix }
 }
 
 #[cfg(test)]
@@ -312,12 +337,14 @@ mod tests {
     proptest! {
         #[test]
         fn prefixes_that_differ_are_in_the_order_of_their_sort_values(
-            values in prop::collection::vec(prop::option::of(prop::collection::vec(0..3_u8, 0..20)), 2),
+            values in prop::collection::vec(prop::option::of((1..7_u8, prop::collection::vec(0..3_u8, 0..16))), 2),
             reverse in any::<bool>(),
         ) {
-            let value = |index: usize| values[index].as_deref();
-            let order = prefix_of(value(0), reverse).cmp(&prefix_of(value(1), reverse));
-            prop_assert!(order.is_eq() || order == compare_sort_values(value(0), value(1), reverse));
+            let bytes = |(kind, rest): &(u8, Vec<u8>)| [&[*kind][..], rest].concat();
+            let [a, b] = [&values[0], &values[1]].map(|value| value.as_ref().map(bytes));
+            let [a, b] = [a.as_deref(), b.as_deref()];
+            let order = prefix_of(a, reverse).cmp(&prefix_of(b, reverse));
+            prop_assert!(order.is_eq() || order == compare_sort_values(a, b, reverse));
         }
     }
 

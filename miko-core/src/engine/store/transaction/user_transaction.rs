@@ -187,6 +187,11 @@ impl UserTransaction {
         }
     }
 
+    /// Adds bytes to the size of the running write, for memory that it takes besides its write sets.
+    pub(crate) fn add_size(&mut self, bytes: usize) {
+        self.running_size += bytes;
+    }
+
     /// Adds the write sets of a write that has ended.
     pub(crate) fn push(&mut self, sets: Vec<WriteSet>) {
         self.log_size += std::mem::take(&mut self.running_size);
@@ -266,8 +271,8 @@ impl UserTransaction {
     }
 }
 
-/// The approximate size of a write set in memory, in bytes. Of [`WriteSet::others`] only the selects of lasting
-/// claims are counted. The other changes in it are small: a transaction of a caller writes no files.
+/// The approximate size of a write set in memory, in bytes. Of [`WriteSet::others`] only the selects of
+/// lasting claims are counted. The other changes in it are small: a transaction of a caller writes no files.
 fn size_of_set(set: &WriteSet) -> usize {
     let rows = set.rows.iter().chain(&set.versions);
     let states = rows.flat_map(|change| change.before.iter().chain(&change.after));
