@@ -5,8 +5,7 @@ three minutes.
 For each kind of call, what the server and its workers do for one of them is counted from outside, while `miko
 bench` keeps them busy: time in their own code and in the kernel, and context switches, from /proc; system
 calls, by strace in a run of its own, which slows everything down and changes no count per call. Instructions
-and allocations come from callgrind, on the program of miko-shared/benches/instructions.rs: the difference of
-a run with calls and one without.
+and allocations come from callgrind, on the program of miko-shared/benches/instructions.rs.
 """
 
 import os
@@ -101,45 +100,43 @@ def system_calls(workload):
     return counts
 
 
+# Parts of a call, by the functions whose instructions they are.
 PARTS = {
-    "the whole call": r"Store::there_and_back|call_once$",
-    "the engine": r"(SqliteEngine|LocalEngine<T>) as .*Mikobase>::(q0|record_by_pk)$",
+    "the engine": r"LocalEngine<.*> as .*Mikobase>::(q0|record_by_pk)$",
     "reading the request": r"query::parse$",
     "checking the record": r"::examine$",
     "SQLite running statements": r"^sqlite3_step$",
-    "SQLite copying pages for a rollback": r"^pagerAddPageToRollbackJournal$",
     "SQLite committing": r"^sqlite3BtreeCommitPhaseTwo$",
-    "looking statements up and putting them back": r"^rusqlite::cache::StatementCache::(get|cache_stmt)$",
     "malloc and free": r"^(malloc|free)$",
 }
 PATHS = {"read": "record_by_pk there and back", "create": "create there and back", "find": "find"}
 
 
-def from_callgrind(program, workload, calls=2000):
+def from_callgrind(program, workload):
     """Instructions of a call by part, and how many allocations it makes."""
-    runs = (annotated(program, PATHS[workload], count) for count in (0, calls))
-    (before, allocated_before), (after, allocated) = runs
-    costs = {name: (cost - before.get(name, 0)) / calls for name, cost in after.items()}
-    parts = {}
+    path = PATHS[workload]
+    calls = instructions.calls_of(path)[1]
+    with tempfile.TemporaryDirectory() as folder:
+        counts = instructions.callgrind(program, [path], folder)[path]
+        parts = {"the whole call": instructions.count_in(counts.read_text(), path)}
+        costs = {name: cost / calls for name, cost in inclusive(counts).items()}
+        allocations = called(counts.read_text(), "malloc") / calls
     for part, pattern in PARTS.items():
         found = [cost for name, cost in costs.items() if re.search(pattern, name)]
-        # One function is listed once for each file its code comes from.
-        parts[part] = sum(found) if "|" in pattern and part != "the whole call" else max(found, default=0)
-    return parts, (allocated - allocated_before) / calls
+        parts[part] = sum(found) if part == "malloc and free" else max(found, default=0)
+    return parts, allocations
 
 
-def annotated(program, path, calls):
-    """Instructions by function, what it calls included; and how often malloc was called."""
-    with tempfile.NamedTemporaryFile(mode="r") as out:
-        instructions.callgrind(program, path, calls, out.name)
-        command = ["callgrind_annotate", "--inclusive=yes", "--auto=no", "--threshold=100", out.name]
-        text = subprocess.run(command, check=True, stdout=subprocess.PIPE, text=True).stdout
-        allocations = called(out.read(), "malloc")
+def inclusive(counts):
+    """Instructions by function, what it calls included."""
+    command = ["callgrind_annotate", "--inclusive=yes", "--auto=no", "--threshold=100", counts]
+    text = subprocess.run(command, check=True, stdout=subprocess.PIPE, text=True).stdout
     costs = {}
     for cost, name in re.findall(r"^ *([\d,]+) \([ \d.]+%\)  (.+)$", text, re.M):
         name = re.sub(r" \[.*", "", name).split(":", 1)[-1]
+        # One function is listed once for each file its code comes from.
         costs[name] = max(costs.get(name, 0), int(cost.replace(",", "")))
-    return costs, allocations
+    return costs
 
 
 def called(profile, name):
@@ -172,7 +169,7 @@ def main():
     lines += ["", "Instructions, both sides in one process (the indexed select: the engine alone); "
               "a part may hold others:", ""]
     lines += ["| | " + " | ".join(accounts) + " |", "| --- |" + " --- |" * len(accounts)]
-    for part in PARTS:
+    for part in ("the whole call", *PARTS):
         cells = [f"{parts[part]:.0f}" if parts[part] >= 1 else "" for parts, _ in accounts.values()]
         lines.append(f"| {part} | " + " | ".join(cells) + " |")
     allocations = [f"{count:.0f}" for _, count in accounts.values()]
