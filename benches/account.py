@@ -118,13 +118,13 @@ def from_callgrind(program, workload):
     calls = instructions.calls_of(path)[1]
     with tempfile.TemporaryDirectory() as folder:
         counts = instructions.callgrind(program, [path], folder)[path]
-        parts = {"the whole call": instructions.count_in(counts.read_text(), path)}
+        text = counts.read_text()
         costs = {name: cost / calls for name, cost in inclusive(counts).items()}
-        allocations = called(counts.read_text(), "malloc") / calls
+    parts = {"the whole call": instructions.count_in(text, path)}
     for part, pattern in PARTS.items():
         found = [cost for name, cost in costs.items() if re.search(pattern, name)]
         parts[part] = sum(found) if part == "malloc and free" else max(found, default=0)
-    return parts, allocations
+    return parts, called(text, "malloc") / calls
 
 
 def inclusive(counts):

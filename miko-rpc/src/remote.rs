@@ -78,8 +78,8 @@ impl<I: ?Sized> Remote<I> {
     }
 }
 
-/// Calls `method` by `client`. The call may be sent with the first call on the object that
-/// it returns, which then has its errors. Generated code calls it, for a method with `#[interface(lazy)]`.
+/// Calls `method` by `client`. The call may be sent with the first call on the object that it returns, which
+/// then has its errors. Generated code calls it, for a method with `#[interface(lazy)]`.
 pub fn call_lazily<A, J>(client: &UntypedClient, method: &'static Method, arguments: A) -> Result<Remote<J>>
 where
     A: SentArguments,

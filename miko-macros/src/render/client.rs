@@ -42,10 +42,7 @@ fn render_forwarded(interface: &InterfaceModel<'_>, method: &MethodModel) -> Tok
     // With the span of the attribute, the call of a deprecated method is not reported.
     let mut called = ident.clone();
     called.set_span(Span::call_site());
-    let arguments = method.params.iter().map(|param| {
-        let (ident, ty) = (&param.ident, &param.ty);
-        quote!(#ident: #ty)
-    });
+    let arguments = declared_params(method);
     let passed = method.params.iter().map(|param| &param.ident);
     quote! {
         fn #ident(&self, #(#arguments),*) -> #output {
@@ -57,14 +54,7 @@ fn render_forwarded(interface: &InterfaceModel<'_>, method: &MethodModel) -> Tok
 fn render_method(interface: &InterfaceModel<'_>, index: usize, method: &MethodModel) -> TokenStream {
     let (rpc, module, surface) = (interface.rpc(), interface.module(), interface.surface_name());
     let (ident, output) = (&method.ident, &method.output);
-    let arguments: Vec<_> = method
-        .params
-        .iter()
-        .map(|param| {
-            let (ident, ty) = (&param.ident, &param.ty);
-            quote!(#ident: #ty)
-        })
-        .collect();
+    let arguments = declared_params(method);
     let passed = method.params.iter().map(|param| &param.ident);
     let sent = sent(interface, method);
     let call = match method.sending {
@@ -83,6 +73,15 @@ fn render_method(interface: &InterfaceModel<'_>, index: usize, method: &MethodMo
             #send(#rpc::untyped(self), #(#passed),*)
         }
     }
+}
+
+/// The parameters of a method as a signature declares them, without `&self`.
+fn declared_params(method: &MethodModel) -> Vec<TokenStream> {
+    let declared = method.params.iter().map(|param| {
+        let (ident, ty) = (&param.ident, &param.ty);
+        quote!(#ident: #ty)
+    });
+    declared.collect()
 }
 
 /// A name that begins like this, and that no parameter of the method has.

@@ -10,9 +10,8 @@
 //! Storage is authoritative. A write marks the rows that it changes as stale before it is known whether the
 //! write succeeds, and the next scan reads these rows anew. So an undone write needs no extra work here. The
 //! commit of a caller's transaction marks its rows a second time: the scans of other callers may have read
-//! the old state of these rows in between.
-//! Inside a running write, or inside a transaction in which a caller has written, no select reads columns:
-//! the changes may be undone.
+//! the old state of these rows in between. Inside a running write, or inside a transaction in which a caller
+//! has written, no select reads columns: the changes may be undone.
 //!
 //! | subject | where |
 //! | --- | --- |

@@ -334,15 +334,19 @@ mod tests {
 
     use super::*;
 
+    /// The number of a type, and then any bytes.
+    fn sort_value() -> impl Strategy<Value = Vec<u8>> {
+        let rest = prop::collection::vec(0..3_u8, 0..16);
+        (1..7_u8, rest).prop_map(|(kind, rest)| [&[kind][..], &rest].concat())
+    }
+
     proptest! {
         #[test]
         fn prefixes_that_differ_are_in_the_order_of_their_sort_values(
-            values in prop::collection::vec(prop::option::of((1..7_u8, prop::collection::vec(0..3_u8, 0..16))), 2),
+            values in prop::collection::vec(prop::option::of(sort_value()), 2),
             reverse in any::<bool>(),
         ) {
-            let bytes = |(kind, rest): &(u8, Vec<u8>)| [&[*kind][..], rest].concat();
-            let [a, b] = [&values[0], &values[1]].map(|value| value.as_ref().map(bytes));
-            let [a, b] = [a.as_deref(), b.as_deref()];
+            let [a, b] = [&values[0], &values[1]].map(Option::as_deref);
             let order = prefix_of(a, reverse).cmp(&prefix_of(b, reverse));
             prop_assert!(order.is_eq() || order == compare_sort_values(a, b, reverse));
         }
